@@ -1,0 +1,31 @@
+# The everyday commands. Only make, Rust, Go and a C compiler are needed: the servers for demo and tests are built from
+# source once, which takes some ten minutes on two cores, and kept in the user's cache folder.
+
+CARGO ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint generate
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: ## Real Kubernetes API and Ory Hydra on this machine, the operator on top; stays until Ctrl-C
+	$(CARGO) build --locked
+	$(CARGO) run --locked -p testbed -- demo
+
+test: ## All tests, those against the real servers included
+	$(CARGO) build --locked
+	$(CARGO) test --workspace --locked
+
+lint: ## Format, clippy, documentation, licences, chart
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
+	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
+	$(CARGO) deny --locked --config .deny.toml check --hide-inclusion-graph licenses bans sources
+	helm="$$($(CARGO) run --locked -q -p testbed -- build --with helm | tail -n 1)" && \
+		"$$helm" lint --strict charts/oidc-operator
+
+generate: ## Write crds/ and the chart's copies anew from the Rust types
+	UPDATE=1 $(CARGO) test --locked --test generated

@@ -1,0 +1,268 @@
+//! Access rules, evaluated: a pure function of the rules, the namespace with its labels, and what the resource asks for.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use url::Url;
+
+use crate::api::access::{
+    AccessRule, ClientIds, ClientLimits, ManagedKind, NamespaceFrom, NamespaceSelection, Permission,
+};
+use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
+use crate::api::refs::DeletionPolicy;
+
+/// Why access is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// No rule selects the namespace and kind.
+    NoRule {
+        /// The namespace.
+        namespace: String,
+        /// The kind.
+        kind: ManagedKind,
+    },
+    /// A rule selects them, but a limit is broken.
+    Limit {
+        /// Index of the rule with the fewest violations.
+        rule: usize,
+        /// Limit of the rule, for example `scopes`.
+        limit: &'static str,
+        /// Field of the resource's spec.
+        field: &'static str,
+        /// The first value that is too much.
+        value: String,
+    },
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::NoRule { namespace, kind } => {
+                write!(
+                    f,
+                    "no access rule lets namespace `{namespace}` have an {kind:?}; ask its admin for one."
+                )
+            }
+            Denied::Limit {
+                rule,
+                limit,
+                field,
+                value,
+            } => {
+                write!(
+                    f,
+                    "access[{rule}].clients.{limit} does not allow `{value}` in {field}; change it or ask its admin."
+                )
+            }
+        }
+    }
+}
+
+/// A namespace as the rules see it.
+#[derive(Clone, Copy)]
+pub struct Namespace<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Labels, or None if the namespace is unknown.
+    pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Whether one of the rules allows all of this client.
+///
+/// # Errors
+/// [`Denied`]: no rule selects the namespace, or the violation of the rule that comes closest.
+pub fn check(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+) -> Result<(), Denied> {
+    let mut closest: Option<(usize, Denied)> = None;
+    for (index, rule) in selecting(rules, namespace, ManagedKind::OAuth2Client) {
+        let Some(limits) = &rule.clients else { return Ok(()) };
+        let mut violations = violations(limits, namespace.name, spec, effective).into_iter();
+        let Some((limit, field, value)) = violations.next() else {
+            return Ok(());
+        };
+        let count = 1 + violations.count();
+        if closest.as_ref().is_none_or(|(fewest, _)| count < *fewest) {
+            closest = Some((
+                count,
+                Denied::Limit {
+                    rule: index,
+                    limit,
+                    field,
+                    value,
+                },
+            ));
+        }
+    }
+    Err(closest.map(|(_, denied)| denied).unwrap_or_else(|| Denied::NoRule {
+        namespace: namespace.name.to_owned(),
+        kind: ManagedKind::OAuth2Client,
+    }))
+}
+
+/// Whether a rule lets clients of this namespace be left behind on the server.
+pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>) -> bool {
+    selecting(rules, namespace, ManagedKind::OAuth2Client).any(|(_, rule)| {
+        let policies = rule
+            .clients
+            .as_ref()
+            .and_then(|limits| limits.deletion_policies.as_ref());
+        policies.is_none_or(|allowed| allowed.contains(&DeletionPolicy::Orphan))
+    })
+}
+
+fn selecting<'a>(
+    rules: &'a [AccessRule],
+    namespace: Namespace<'a>,
+    kind: ManagedKind,
+) -> impl Iterator<Item = (usize, &'a AccessRule)> {
+    rules
+        .iter()
+        .enumerate()
+        .filter(move |(_, rule)| rule.kinds.contains(&kind) && selects(&rule.namespaces, namespace))
+}
+
+fn selects(selection: &NamespaceSelection, namespace: Namespace<'_>) -> bool {
+    match selection.from {
+        NamespaceFrom::All => true,
+        NamespaceFrom::Names => selection.names.iter().flatten().any(|name| name == namespace.name),
+        NamespaceFrom::Selector => match (&selection.selector, namespace.labels) {
+            (Some(selector), Some(labels)) => {
+                selector
+                    .match_labels
+                    .iter()
+                    .all(|(key, value)| labels.get(key) == Some(value))
+                    && selector.match_expressions.iter().all(|r| {
+                        let value = labels.get(&r.key);
+                        let listed = |v: &String| r.values.iter().flatten().any(|listed| listed == v);
+                        match r.operator.as_str() {
+                            "In" => value.is_some_and(listed),
+                            "NotIn" => !value.is_some_and(listed),
+                            "Exists" => value.is_some(),
+                            "DoesNotExist" => value.is_none(),
+                            _ => false, // an operator we do not know selects nothing
+                        }
+                    })
+            }
+            _ => false,
+        },
+    }
+}
+
+type Violation = (&'static str, &'static str, String);
+
+fn violations(
+    limits: &ClientLimits,
+    namespace: &str,
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+) -> Vec<Violation> {
+    let mut found: Vec<Violation> = Vec::new();
+    if let Some(allowed) = &limits.grant_types {
+        let extra = effective.grant_types.iter().filter(|g| !allowed.contains(g));
+        found.extend(extra.map(|g| ("grantTypes", "grantTypes", protocol_name(g))));
+    }
+    if let Some(allowed) = &limits.scopes {
+        let extra = effective.scopes.iter().filter(|s| !allowed.contains(s));
+        found.extend(extra.map(|s| ("scopes", "scopes", s.clone())));
+    }
+    if let Some(allowed) = &limits.audiences {
+        let extra = spec.audience.iter().filter(|a| !allowed.contains(a));
+        found.extend(extra.map(|a| ("audiences", "audience", a.clone())));
+    }
+    if let Some(allowed) = &limits.uri_hosts {
+        let extra = uris(spec).filter(|(_, uri)| !host_allowed(allowed, uri));
+        found.extend(extra.map(|(field, uri)| ("uriHosts", field, uri.to_owned())));
+    }
+    if let Some(id) = &spec.client_id {
+        let fine = match limits.client_ids {
+            ClientIds::Generated => false,
+            ClientIds::Prefixed => id
+                .strip_prefix(namespace)
+                .is_some_and(|rest| rest.len() > 1 && rest.starts_with('.')),
+            ClientIds::Any => true,
+        };
+        if !fine {
+            found.push(("clientIds", "clientId", id.clone()));
+        }
+    }
+    if limits.skip_consent == Permission::Deny {
+        let hydra = spec.hydra.clone().unwrap_or_default();
+        for (field, value) in [
+            ("hydra.skipConsent", hydra.skip_consent),
+            ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
+        ] {
+            if value == Some(true) {
+                found.push(("skipConsent", field, "true".to_owned()));
+            }
+        }
+    }
+    if let Some(allowed) = &limits.deletion_policies
+        && !allowed.contains(&effective.deletion_policy)
+    {
+        found.push((
+            "deletionPolicies",
+            "deletionPolicy",
+            effective.deletion_policy.as_str().to_owned(),
+        ));
+    }
+    found
+}
+
+/// The value as it is written on the wire and in manifests.
+fn protocol_name<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Every URI of the spec with the field it stands in.
+fn uris(spec: &OAuth2ClientSpec) -> impl Iterator<Item = (&'static str, &str)> {
+    let lists: [(&'static str, &[String]); 4] = [
+        ("redirectUris", &spec.redirect_uris),
+        ("postLogoutRedirectUris", &spec.post_logout_redirect_uris),
+        ("requestUris", &spec.request_uris),
+        ("allowedCorsOrigins", &spec.allowed_cors_origins),
+    ];
+    let single: [(&'static str, &Option<String>); 8] = [
+        ("clientUri", &spec.client_uri),
+        ("logoUri", &spec.logo_uri),
+        ("policyUri", &spec.policy_uri),
+        ("tosUri", &spec.tos_uri),
+        ("jwksUri", &spec.jwks_uri),
+        ("sectorIdentifierUri", &spec.sector_identifier_uri),
+        ("frontchannelLogoutUri", &spec.frontchannel_logout_uri),
+        ("backchannelLogoutUri", &spec.backchannel_logout_uri),
+    ];
+    lists
+        .into_iter()
+        .flat_map(|(field, list)| list.iter().map(move |uri| (field, uri.as_str())))
+        .chain(
+            single
+                .into_iter()
+                .filter_map(|(field, uri)| uri.as_deref().map(|uri| (field, uri))),
+        )
+}
+
+/// A URI without a host (`com.example.app:/callback`) names no allowed host, so a limit on hosts refuses it.
+fn host_allowed(allowed: &[String], uri: &str) -> bool {
+    let Some(host) = Url::parse(uri)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_ascii_lowercase))
+    else {
+        return false;
+    };
+    allowed
+        .iter()
+        .map(|pattern| pattern.to_ascii_lowercase())
+        .any(|pattern| match pattern.strip_prefix("*.") {
+            Some(parent) => host
+                .strip_suffix(parent)
+                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
+            None => host == pattern,
+        })
+}

@@ -1,0 +1,435 @@
+//! The only user of reqwest: base URL, login, TLS, deadlines, bounds, and what a reply means.
+//!
+//! Nothing here logs or returns a body: failures are closed enums.
+
+use std::error::Error as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Certificate, Client, Identity, Method, StatusCode, redirect};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use super::breaker::Breaker;
+use crate::error::Outage;
+use crate::leader::Fence;
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+
+/// Longest time for one request, reply included.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+/// Requests to one server at the same time.
+const CONCURRENCY: usize = 16;
+/// Most bytes of a reply that holds one object.
+const OBJECT_BYTES: usize = 1 << 20;
+/// Most bytes of a page of a listing.
+const PAGE_BYTES: usize = 32 << 20;
+
+/// Why a request did not give a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server cannot be used now.
+    Outage(Outage),
+    /// 401 or 403.
+    Refused(u16),
+    /// Another status, with the OAuth 2.0 error code and description where the body is one (RFC 6749, section 5.2).
+    Status {
+        /// HTTP status.
+        code: u16,
+        /// `error`, a string.
+        error: Option<String>,
+        /// `error_description`. For finding field names in; never to be shown.
+        description: String,
+    },
+    /// The reply cannot be used.
+    Reply(&'static str),
+    /// A write was not begun, since leadership may lapse before it ends.
+    NotLeader,
+}
+
+/// How to reach a server.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// Headers of every request; secrets among them.
+    pub headers: Vec<(String, Secret)>,
+    /// User and password for Basic authentication.
+    pub basic: Option<(Secret, Secret)>,
+    /// Certificates (PEM) to trust instead of the system's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Client certificate and key (PEM).
+    pub identity_pem: Option<Secret>,
+    /// Name that the server's certificate must carry.
+    pub server_name: Option<String>,
+}
+
+/// What is wrong with [`Settings`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadSettings {
+    /// The base URL.
+    Url,
+    /// A header's value.
+    Header,
+    /// The CA certificates.
+    Ca,
+    /// The client certificate.
+    Identity,
+}
+
+/// One server's HTTP endpoint.
+pub struct Http {
+    client: Client,
+    base: Url,
+    host: Option<HeaderValue>,
+    basic: Option<(Secret, Secret)>,
+    server: String,
+    permits: Semaphore,
+    breaker: Arc<Breaker>,
+    fence: Fence,
+    metrics: Arc<Metrics>,
+}
+
+/// One request.
+pub struct Request<'a> {
+    /// Name of the operation, for metrics.
+    pub operation: &'static str,
+    /// Method.
+    pub method: Method,
+    /// Segments of the path; each is percent-encoded.
+    pub path: &'a [&'a str],
+    /// Query parameters.
+    pub query: &'a [(&'a str, &'a str)],
+    /// Body, if any. May hold a secret.
+    pub body: Option<Vec<u8>>,
+    /// Whether the circuit breaker lets it pass even when open.
+    pub probe: bool,
+}
+
+impl<'a> Request<'a> {
+    /// A request without query and body.
+    pub fn new(operation: &'static str, method: Method, path: &'a [&'a str]) -> Self {
+        Request {
+            operation,
+            method,
+            path,
+            query: &[],
+            body: None,
+            probe: false,
+        }
+    }
+}
+
+/// A reply with a status of 2xx.
+pub struct Reply {
+    /// The body as JSON; null if there is none.
+    pub body: Value,
+    /// Value of the `Link` header.
+    pub link: Option<String>,
+}
+
+impl Http {
+    /// Prepares an endpoint; connects to nothing.
+    ///
+    /// # Errors
+    /// [`BadSettings`] says which part cannot be used.
+    pub fn new(
+        server: &str,
+        base: &str,
+        settings: &Settings,
+        fence: Fence,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, BadSettings> {
+        let mut base = Url::parse(base).map_err(|_| BadSettings::Url)?;
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none()) // a redirect could take the login elsewhere
+            .timeout(DEADLINE)
+            .connect_timeout(DEADLINE / 2)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .user_agent(concat!("oidc-operator/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+            .default_headers(headers(settings)?);
+        if let Some(pem) = &settings.ca_pem {
+            let roots = Certificate::from_pem_bundle(pem).map_err(|_| BadSettings::Ca)?;
+            if roots.is_empty() {
+                return Err(BadSettings::Ca);
+            }
+            builder = builder.tls_certs_only(roots);
+        }
+        if let Some(pem) = &settings.identity_pem {
+            builder = builder.identity(Identity::from_pem(pem.expose().as_bytes()).map_err(|_| BadSettings::Identity)?);
+        }
+        let mut host = None;
+        if let Some(name) = &settings.server_name {
+            let authority = base.authority().to_owned();
+            let address = base.host_str().ok_or(BadSettings::Url)?.to_owned();
+            host = Some(HeaderValue::from_str(&authority).map_err(|_| BadSettings::Url)?);
+            base.set_host(Some(name)).map_err(|_| BadSettings::Url)?;
+            builder = builder.dns_resolver(Arc::new(Elsewhere(address)));
+        }
+        let client = builder.build().map_err(|_| BadSettings::Ca)?;
+        Ok(Http {
+            client,
+            base,
+            host,
+            basic: settings.basic.clone(),
+            server: server.to_owned(),
+            permits: Semaphore::new(CONCURRENCY),
+            breaker: Arc::default(),
+            fence,
+            metrics,
+        })
+    }
+
+    /// The circuit breaker.
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Sends a request and reads the whole reply.
+    ///
+    /// # Errors
+    /// [`Failure`]. An outage or a refused login opens the circuit breaker.
+    pub async fn send(&self, request: Request<'_>) -> Result<Reply, Failure> {
+        if self.breaker.is_open() && !request.probe {
+            return Err(Failure::Outage(Outage::Known));
+        }
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| Failure::Outage(Outage::Known))?;
+        // Whoever waited for a permit while the first ones failed need not find out again.
+        if self.breaker.is_open() && !request.probe {
+            return Err(Failure::Outage(Outage::Known));
+        }
+        if request.method != Method::GET && !self.fence.allows_write() {
+            return Err(Failure::NotLeader);
+        }
+        let operation = request.operation;
+        let begun = Instant::now();
+        let (code, result) = self.exchange(request).await;
+        self.metrics
+            .admin_request(&self.server, operation, code, begun.elapsed());
+        let opens = match &result {
+            Err(Failure::Outage(Outage::Busy)) => false,
+            Err(Failure::Outage(Outage::Status(code, _))) => matches!(code, 429 | 502..=504),
+            Err(Failure::Outage(_) | Failure::Refused(_)) => true,
+            _ => false,
+        };
+        if opens {
+            self.breaker.open();
+        }
+        result
+    }
+
+    async fn exchange(&self, request: Request<'_>) -> (u16, Result<Reply, Failure>) {
+        let limit = if request.query.is_empty() {
+            OBJECT_BYTES
+        } else {
+            PAGE_BYTES
+        };
+        let mut builder = self
+            .client
+            .request(request.method, self.url(request.path))
+            .query(request.query)
+            .header(ACCEPT, "application/json");
+        if let Some(host) = &self.host {
+            builder = builder.header(reqwest::header::HOST, host.clone());
+        }
+        if let Some((user, password)) = &self.basic {
+            builder = builder.basic_auth(user.expose(), Some(password.expose()));
+        }
+        if let Some(body) = request.body {
+            builder = builder
+                .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .body(body);
+        }
+        let response = match builder.send().await {
+            Ok(response) => response,
+            Err(error) => return (0, Err(Failure::Outage(outage(&error)))),
+        };
+        let status = response.status();
+        let link = response
+            .headers()
+            .get(reqwest::header::LINK)
+            .and_then(|v| v.to_str().ok())
+            .map(str::to_owned);
+        let retry_after = retry_after(response.headers());
+        let body = match read(response, limit).await {
+            Ok(body) => body,
+            Err(failure) => return (status.as_u16(), Err(failure)),
+        };
+        (
+            status.as_u16(),
+            judge(status, retry_after, &body).map(|body| Reply { body, link }),
+        )
+    }
+
+    /// The URL of a path below the base; every segment stays one segment.
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+/// Resolves every name to the addresses of one other name: the certificate's name is not the host to connect to.
+struct Elsewhere(String);
+
+impl Resolve for Elsewhere {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.trim_matches(['[', ']']).to_owned();
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn headers(settings: &Settings) -> Result<HeaderMap, BadSettings> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &settings.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| BadSettings::Header)?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| BadSettings::Header)?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(body),
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
+                return Err(Failure::Reply("is larger than any real one"));
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Err(error) if error.is_timeout() => return Err(Failure::Outage(Outage::Silent)),
+            Err(_) => return Err(Failure::Outage(Outage::Broken)),
+        }
+    }
+}
+
+/// What a status and a body mean, the same for every operation.
+fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<Value, Failure> {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    if status.is_success() {
+        return match json {
+            Some(json) => Ok(json),
+            None if body.is_empty() => Ok(Value::Null),
+            None => Err(Failure::Reply("is not JSON")),
+        };
+    }
+    let text = |key: &str| {
+        json.as_ref()
+            .and_then(|j| j.get(key))
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+    };
+    let (error, description) = (text("error"), text("error_description").unwrap_or_default());
+    match status.as_u16() {
+        code @ (401 | 403) => Err(Failure::Refused(code)),
+        // A lost race for a row, which Hydra reports as the caller's fault.
+        400 if error
+            .as_deref()
+            .is_some_and(|e| e.starts_with("Unable to serialize access")) =>
+        {
+            Err(Failure::Outage(Outage::Busy))
+        }
+        code @ (429 | 500..=599) => Err(Failure::Outage(Outage::Status(code, retry_after))),
+        300..=399 => Err(Failure::Reply("is a redirect")),
+        code => Err(Failure::Status {
+            code,
+            error,
+            description,
+        }),
+    }
+}
+
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse::<u64>().ok())
+    };
+    seconds(RETRY_AFTER.as_str())
+        .or_else(|| seconds("x-ratelimit-reset"))
+        .map(|s| Duration::from_secs(s.min(300)))
+}
+
+fn outage(error: &reqwest::Error) -> Outage {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<rustls::Error>().is_some() {
+            return Outage::Tls;
+        }
+        // An I/O error hides its cause from `source`.
+        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
+            && inner.is::<rustls::Error>()
+        {
+            return Outage::Tls;
+        }
+        source = cause.source();
+    }
+    if error.is_connect() {
+        Outage::Unreachable
+    } else if error.is_timeout() {
+        Outage::Silent
+    } else {
+        Outage::Broken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_and_body_have_one_meaning() {
+        let busy = br#"{"error":"Unable to serialize access due to a concurrent update in another session","error_description":""}"#;
+        let cases: [(u16, &[u8], Result<Value, Failure>); 8] = [
+            (200, b"{}", Ok(serde_json::json!({}))),
+            (204, b"", Ok(Value::Null)),
+            (200, b"<html>", Err(Failure::Reply("is not JSON"))),
+            (400, busy, Err(Failure::Outage(Outage::Busy))),
+            (401, b"", Err(Failure::Refused(401))),
+            (307, b"", Err(Failure::Reply("is a redirect"))),
+            (503, b"oops", Err(Failure::Outage(Outage::Status(503, None)))),
+            (
+                404,
+                b"404 page not found",
+                Err(Failure::Status {
+                    code: 404,
+                    error: None,
+                    description: String::new(),
+                }),
+            ),
+        ];
+        for (code, body, expected) in cases {
+            let status = StatusCode::from_u16(code).expect("a status");
+            assert_eq!(
+                judge(status, None, body),
+                expected,
+                "{code} {}",
+                String::from_utf8_lossy(body)
+            );
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = "[".repeat(100_000);
+        assert_eq!(
+            judge(StatusCode::OK, None, deep.as_bytes()),
+            Err(Failure::Reply("is not JSON"))
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! Hydra's OAuth2Client on the wire, and when two of them are the same.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::api::GROUP;
+use crate::secret::Secret;
+
+/// Members of replies that are credentials, or the server's own business: never kept, compared or sent back.
+const NOT_OURS: [&str; 6] = [
+    "client_secret",
+    "client_secret_expires_at",
+    "registration_access_token",
+    "registration_client_uri",
+    "created_at",
+    "updated_at",
+];
+
+/// A client as Hydra's admin API has it (RFC 7591 client metadata and Hydra's own), without its secret.
+/// Empty, false and absent are the same unless a field says otherwise.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default)]
+#[allow(missing_docs)] // the names are those of RFC 7591, OpenID Connect and Hydra's API reference
+pub struct Client {
+    pub client_id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub redirect_uris: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub post_logout_redirect_uris: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grant_types: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub response_types: Vec<String>,
+    /// Space-separated. Never sent empty: Hydra would take its own default for it.
+    pub scope: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audience: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub logo_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub policy_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub tos_uri: String,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub jwks: Map<String, Value>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub jwks_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub subject_type: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sector_identifier_uri: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub token_endpoint_auth_method: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub token_endpoint_auth_signing_alg: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub request_object_signing_alg: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub userinfo_signed_response_alg: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub request_uris: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub frontchannel_logout_uri: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub frontchannel_logout_session_required: bool,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub backchannel_logout_uri: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub backchannel_logout_session_required: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_cors_origins: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub skip_consent: bool,
+    /// Here absent and false differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skip_logout_consent: Option<bool>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub access_token_strategy: String,
+    /// Any JSON object; our marker is the member [`GROUP`].
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+    #[serde(flatten)]
+    pub lifespans: Lifespans,
+    /// When the server last stored the client, by its own clock (RFC 3339). Never sent.
+    #[serde(skip)]
+    pub updated_at: Option<String>,
+    /// Members that we do not know. A PUT carries them over, since it would drop them otherwise.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// Lifetimes of tokens, as Go durations.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
+#[serde(default)]
+#[allow(missing_docs)] // the names say it: grant, then token
+pub struct Lifespans {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub authorization_code_grant_access_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub authorization_code_grant_id_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub authorization_code_grant_refresh_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub client_credentials_grant_access_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub implicit_grant_access_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub implicit_grant_id_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub jwt_bearer_grant_access_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub refresh_token_grant_access_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub refresh_token_grant_id_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub refresh_token_grant_refresh_token_lifespan: String,
+}
+
+/// Who a remote object belongs to.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Marker {
+    /// Id of the cluster.
+    pub cluster: String,
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+    /// UID of the resource: this alone decides.
+    pub uid: String,
+    /// Which secret the object was last given; empty for a client without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+}
+
+impl Client {
+    /// Reads a reply. None if it is not a client.
+    pub fn parse(reply: Value) -> Option<Self> {
+        let Value::Object(mut members) = reply else { return None };
+        let updated_at = members.get("updated_at").and_then(Value::as_str).map(str::to_owned);
+        members.retain(|name, value| !value.is_null() && !NOT_OURS.contains(&name.as_str()));
+        let mut client: Client = serde_json::from_value(Value::Object(members)).ok()?;
+        client.updated_at = updated_at;
+        (!client.client_id.is_empty()).then_some(client)
+    }
+
+    /// The body of a POST or PUT.
+    pub fn body(&self, secret: Option<&Secret>) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            #[serde(flatten)]
+            client: &'a Client,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            client_secret: Option<&'a str>,
+        }
+        let body = Body {
+            client: self,
+            client_secret: secret.map(Secret::expose),
+        };
+        serde_json::to_vec(&body).expect("strings and JSON values serialise")
+    }
+
+    /// Our marker, if the client carries one that can be read.
+    pub fn marker(&self) -> Option<Marker> {
+        serde_json::from_value(self.metadata.get(GROUP)?.clone()).ok()
+    }
+
+    /// Marks the client.
+    pub fn mark(&mut self, marker: &Marker) {
+        self.owner = owner(&marker.cluster);
+        self.metadata.insert(
+            GROUP.to_owned(),
+            serde_json::to_value(marker).expect("strings serialise"),
+        );
+    }
+
+    /// Takes the mark off.
+    pub fn unmark(&mut self) {
+        self.owner.clear();
+        self.metadata.remove(GROUP);
+    }
+
+    /// Names of the members that differ between what we want and what is there, after bringing both into one form.
+    pub fn differences(&self, observed: &Client) -> Vec<String> {
+        let (wanted, found) = (self.normalized(), observed.normalized());
+        let names: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+        names
+            .into_iter()
+            .filter(|name| wanted.get(*name) != found.get(*name))
+            .cloned()
+            .collect()
+    }
+
+    /// The members that we own, in one form for everything that the server holds to be equal.
+    pub fn normalized(&self) -> Map<String, Value> {
+        let mut client = self.clone();
+        client.other.clear();
+        for set in [
+            &mut client.redirect_uris,
+            &mut client.post_logout_redirect_uris,
+            &mut client.grant_types,
+            &mut client.audience,
+            &mut client.contacts,
+            &mut client.request_uris,
+        ] {
+            as_set(set);
+        }
+        client
+            .response_types
+            .iter_mut()
+            .for_each(|combination| *combination = words(combination));
+        as_set(&mut client.response_types);
+        client.allowed_cors_origins.iter_mut().for_each(|origin| {
+            let bare = origin.trim_end_matches('/');
+            *origin = bare.split_once("://").map_or(bare.to_owned(), |(scheme, rest)| {
+                format!("{}://{rest}", scheme.to_lowercase())
+            });
+        });
+        as_set(&mut client.allowed_cors_origins);
+        client.scope = words(&client.scope);
+        client.access_token_strategy.make_ascii_lowercase();
+        if client.userinfo_signed_response_alg == "none" {
+            client.userinfo_signed_response_alg.clear();
+        }
+        client.jwks = normalized_jwks(&client.jwks);
+        let Ok(Value::Object(mut members)) = serde_json::to_value(&client) else {
+            return Map::new();
+        };
+        for (_, value) in members.iter_mut().filter(|(name, _)| name.ends_with("_lifespan")) {
+            let parsed = value
+                .as_str()
+                .and_then(|text| text.parse::<kube::core::Duration>().ok());
+            if let Some(duration) = parsed {
+                *value = Value::String(format!("{}ns", std::time::Duration::from(duration).as_nanos()));
+            }
+        }
+        members
+    }
+}
+
+/// The `owner` of every client of a cluster: by it the server's listing is filtered.
+pub fn owner(cluster: &str) -> String {
+    format!("{GROUP}/{cluster}")
+}
+
+fn as_set(list: &mut Vec<String>) {
+    list.sort_unstable();
+    list.dedup();
+}
+
+fn words(text: &str) -> String {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    words.sort_unstable();
+    words.dedup();
+    words.join(" ")
+}
+
+/// Keys sorted by kid, without what the server drops or leaves empty. No keys at all is the same as no set.
+fn normalized_jwks(jwks: &Map<String, Value>) -> Map<String, Value> {
+    const KEPT: [&str; 12] = [
+        "kty", "kid", "use", "alg", "n", "e", "crv", "x", "y", "x5c", "x5t", "x5t#S256",
+    ];
+    let mut keys: Vec<Value> = jwks.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
+    for key in keys.iter_mut().filter_map(Value::as_object_mut) {
+        key.retain(|name, value| {
+            let empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(Vec::is_empty);
+            KEPT.contains(&name.as_str()) && !value.is_null() && !empty
+        });
+    }
+    keys.sort_by_key(|key| key.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned());
+    let mut set = Map::new();
+    if !keys.is_empty() {
+        set.insert("keys".to_owned(), Value::Array(keys));
+    }
+    set
+}

@@ -1,0 +1,143 @@
+//! From a spec to the client that Hydra should have. Pure.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::client::{Client, Lifespans, Marker};
+use crate::api::oauth2_client::{Effective, OAuth2ClientSpec, TokenLifespans};
+
+/// The client that Hydra should have. Every field is ours: what the spec leaves out is sent as Hydra's documented default.
+pub fn desired(spec: &OAuth2ClientSpec, effective: &Effective, client_id: &str, marker: &Marker) -> Client {
+    let hydra = spec.hydra.clone().unwrap_or_default();
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let mut client = Client {
+        client_id: client_id.to_owned(),
+        client_name: text(&spec.client_name),
+        redirect_uris: spec.redirect_uris.clone(),
+        post_logout_redirect_uris: spec.post_logout_redirect_uris.clone(),
+        grant_types: effective.grant_types.iter().map(wire_name).collect(),
+        response_types: effective.response_types.iter().map(wire_name).collect(),
+        scope: if effective.scopes.is_empty() {
+            " ".to_owned()
+        } else {
+            effective.scopes.join(" ")
+        },
+        audience: spec.audience.clone(),
+        contacts: spec.contacts.clone(),
+        client_uri: text(&spec.client_uri),
+        logo_uri: text(&spec.logo_uri),
+        policy_uri: text(&spec.policy_uri),
+        tos_uri: text(&spec.tos_uri),
+        jwks: spec
+            .jwks
+            .as_ref()
+            .and_then(|jwks| serde_json::to_value(jwks).ok()?.as_object().cloned())
+            .unwrap_or_default(),
+        jwks_uri: text(&spec.jwks_uri),
+        subject_type: wire_name(&effective.subject_type),
+        sector_identifier_uri: text(&spec.sector_identifier_uri),
+        token_endpoint_auth_method: wire_name(&effective.token_endpoint_auth_method),
+        token_endpoint_auth_signing_alg: spec
+            .token_endpoint_auth_signing_alg
+            .as_ref()
+            .map(wire_name)
+            .unwrap_or_default(),
+        request_object_signing_alg: spec
+            .request_object_signing_alg
+            .as_ref()
+            .map(wire_name)
+            .unwrap_or_default(),
+        userinfo_signed_response_alg: wire_name(&spec.userinfo_signed_response_alg.unwrap_or_default()),
+        request_uris: spec.request_uris.clone(),
+        frontchannel_logout_uri: text(&spec.frontchannel_logout_uri),
+        frontchannel_logout_session_required: spec.frontchannel_logout_session_required.unwrap_or_default(),
+        backchannel_logout_uri: text(&spec.backchannel_logout_uri),
+        backchannel_logout_session_required: spec.backchannel_logout_session_required.unwrap_or_default(),
+        allowed_cors_origins: spec.allowed_cors_origins.clone(),
+        skip_consent: hydra.skip_consent.unwrap_or_default(),
+        skip_logout_consent: hydra.skip_logout_consent,
+        access_token_strategy: hydra.access_token_strategy.as_ref().map(wire_name).unwrap_or_default(),
+        metadata: spec.metadata.clone().into_iter().collect(),
+        lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default()),
+        ..Client::default()
+    };
+    client.mark(marker);
+    client
+}
+
+fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {
+    let access = |own: &Option<String>| {
+        own.clone()
+            .or_else(|| spec.access_token_ttl.clone())
+            .unwrap_or_default()
+    };
+    let id = |own: &Option<String>| own.clone().or_else(|| spec.id_token_ttl.clone()).unwrap_or_default();
+    let refresh = |own: &Option<String>| {
+        own.clone()
+            .or_else(|| spec.refresh_token_ttl.clone())
+            .unwrap_or_default()
+    };
+    Lifespans {
+        authorization_code_grant_access_token_lifespan: access(&by_grant.authorization_code_grant_access_token),
+        authorization_code_grant_id_token_lifespan: id(&by_grant.authorization_code_grant_id_token),
+        authorization_code_grant_refresh_token_lifespan: refresh(&by_grant.authorization_code_grant_refresh_token),
+        client_credentials_grant_access_token_lifespan: access(&by_grant.client_credentials_grant_access_token),
+        implicit_grant_access_token_lifespan: access(&by_grant.implicit_grant_access_token),
+        implicit_grant_id_token_lifespan: id(&by_grant.implicit_grant_id_token),
+        jwt_bearer_grant_access_token_lifespan: access(&by_grant.jwt_bearer_grant_access_token),
+        refresh_token_grant_access_token_lifespan: access(&by_grant.refresh_token_grant_access_token),
+        refresh_token_grant_id_token_lifespan: id(&by_grant.refresh_token_grant_id_token),
+        refresh_token_grant_refresh_token_lifespan: refresh(&by_grant.refresh_token_grant_refresh_token),
+    }
+}
+
+/// The protocol value of an enum.
+fn wire_name<T: Serialize>(value: &T) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(name)) => name,
+        _ => String::new(),
+    }
+}
+
+/// Fields of the spec that a refusal of the server speaks of: those whose wire name occurs in its description. The description itself is never shown.
+pub fn fields_named_in(description: &str) -> Vec<&'static str> {
+    const FIELDS: [(&str, &str); 24] = [
+        ("post_logout_redirect_uri", "postLogoutRedirectUris"),
+        ("redirect_uri", "redirectUris"),
+        ("grant_type", "grantTypes"),
+        ("response_type", "responseTypes"),
+        ("audience", "audience"),
+        ("contacts", "contacts"),
+        ("client_uri", "clientUri"),
+        ("logo_uri", "logoUri"),
+        ("policy_uri", "policyUri"),
+        ("tos_uri", "tosUri"),
+        ("jwks_uri", "jwksUri"),
+        ("jwks", "jwks"),
+        ("subject_type", "subjectType"),
+        ("sector_identifier_uri", "sectorIdentifierUri"),
+        ("token_endpoint_auth_method", "tokenEndpointAuthMethod"),
+        ("token_endpoint_auth_signing_alg", "tokenEndpointAuthSigningAlg"),
+        ("request_object_signing_alg", "requestObjectSigningAlg"),
+        ("userinfo_signed_response_alg", "userinfoSignedResponseAlg"),
+        ("request_uris", "requestUris"),
+        ("frontchannel_logout_uri", "frontchannelLogoutUri"),
+        ("backchannel_logout_uri", "backchannelLogoutUri"),
+        ("allowed_cors_origins", "allowedCorsOrigins"),
+        ("access_token_strategy", "hydra.accessTokenStrategy"),
+        ("client_secret", "clientSecretRef"),
+    ];
+    let words: Vec<&str> = description
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .collect();
+    let named = |wire: &str| {
+        words
+            .iter()
+            .any(|word| word.trim_end_matches('s') == wire.trim_end_matches('s'))
+    };
+    FIELDS
+        .iter()
+        .filter(|(wire, _)| named(wire))
+        .map(|(_, field)| *field)
+        .collect()
+}

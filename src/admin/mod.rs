@@ -1,0 +1,7 @@
+//! The admin APIs of authorization servers.
+
+pub mod breaker;
+pub mod discovery;
+pub mod http;
+pub mod hydra;
+pub mod sync;

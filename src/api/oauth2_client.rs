@@ -1,0 +1,344 @@
+//! `OAuth2Client`: an application's registration, and the credentials Secret it gets.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::refs::{DeletionPolicy, SecretKeyRef, ServerRef};
+
+mod credentials;
+mod keys;
+mod status;
+mod values;
+
+pub use credentials::{Credentials, SecretKeys, VARIABLES};
+pub use keys::{JsonWebKey, JsonWebKeys};
+pub use status::{Effective, OAuth2ClientStatus};
+pub use values::{
+    AccessTokenStrategy, ClientType, GrantType, RequestObjectSigningAlg, ResponseType, SigningAlg, SubjectType,
+    TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
+};
+
+/// An application that may ask the authorization server for tokens. The operator registers it, keeps the registration as declared here, and puts
+/// client id and secret into a Secret beside this resource.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "oidc-operator.dev",
+    version = "v1alpha1",
+    kind = "OAuth2Client",
+    namespaced,
+    status = "OAuth2ClientStatus",
+    shortname = "oac",
+    category = "oidc",
+    selectable = ".spec.serverRef.name",
+    selectable = ".spec.clientId",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
+    printcolumn(name = "Client ID", type_ = "string", json_path = ".status.clientId"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[kube(validation = Rule::new("!self.metadata.name.matches('^oac-[0-9a-f]{8}-')")
+    .message("metadata.name: names that start like oac-01234567- are kept for the operator's ledgers"))]
+#[kube(validation = Rule::new("!has(self.spec.clientSecretRef) || self.spec.clientSecretRef.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
+    .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one").field_path(".spec.clientSecretRef"))]
+#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+    .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
+#[x_kube(validation = Rule::new("has(self.clientId) == has(oldSelf.clientId) && (!has(self.clientId) || self.clientId == oldSelf.clientId)")
+    .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
+#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')")
+    .message("clientId: must not look like a UUID, since those are the ids of clients that name none").field_path(".clientId"))]
+#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.contains('..')")
+    .message("clientId: must not contain two dots in a row").field_path(".clientId"))]
+#[x_kube(validation = Rule::new("(has(self.redirectUris) && self.redirectUris.size() > 0) || (has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit'))")
+    .message("redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]").field_path(".redirectUris"))]
+#[x_kube(validation = Rule::new("!has(self.redirectUris) || self.redirectUris.all(u, !u.contains('#'))")
+    .message("redirectUris: a redirect URI must not have a fragment (#…)").field_path(".redirectUris"))]
+#[x_kube(validation = Rule::new("!has(self.redirectUris) || self.redirectUris.all(u, !u.matches('(?i)^(javascript|data|vbscript|about|blob|file):'))")
+    .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects").field_path(".redirectUris"))]
+#[x_kube(validation = Rule::new("!(has(self.jwks) && has(self.jwksUri))")
+    .message("jwks: set jwks or jwksUri, not both").field_path(".jwks"))]
+#[x_kube(validation = Rule::new("(has(self.clientType) && self.clientType == 'Public') ? (!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod == 'none') : (!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'none')")
+    .message("tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else").field_path(".tokenEndpointAuthMethod"))]
+#[x_kube(validation = Rule::new("!(has(self.clientSecretRef) && has(self.clientType) && self.clientType == 'Public')")
+    .message("clientSecretRef: a public client has no secret; leave it out or set clientType: Confidential").field_path(".clientSecretRef"))]
+#[x_kube(validation = Rule::new("!(has(self.clientSecretRef) && has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'private_key_jwt')")
+    .message("clientSecretRef: a client with private_key_jwt has no secret; leave it out").field_path(".clientSecretRef"))]
+#[x_kube(validation = Rule::new("!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri)")
+    .message("tokenEndpointAuthMethod: private_key_jwt needs jwks or jwksUri").field_path(".tokenEndpointAuthMethod"))]
+#[x_kube(validation = Rule::new("!has(self.grantTypes) || !self.grantTypes.exists(g, g == 'client_credentials') || !has(self.clientType) || self.clientType != 'Public'")
+    .message("grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with").field_path(".grantTypes"))]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth2ClientSpec {
+    /// The AuthorizationServer to register with. Left out: the one named `default`. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ServerRef")]
+    pub server_ref: Option<ServerRef>,
+    /// The client_id (RFC 6749, section 2.2). Left out: the UID of this resource. Asking for one needs a grant in the server's access rules. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 128),
+        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._~-]*$")
+    )]
+    pub client_id: Option<String>,
+    /// Name shown to people, for example on the consent screen (RFC 7591 client_name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 255))]
+    pub client_name: Option<String>,
+    /// Whether the application can keep a secret (RFC 6749, section 2.1). Public: browser and native apps, no secret. Default: Confidential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ClientType")]
+    pub client_type: Option<ClientType>,
+    /// Where the server may send users back to after login (RFC 6749, section 3.1.2): absolute URIs without fragment.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$"))
+    )]
+    pub redirect_uris: Vec<String>,
+    /// Where the server may send users back to after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port must be those of a redirect URI.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$"))
+    )]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Grant types that the client may use (RFC 7591 grant_types). Default: authorization_code and refresh_token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(with = "Vec<GrantType>", length(min = 1, max = 8))]
+    pub grant_types: Option<Vec<GrantType>>,
+    /// Response types that the client may use (RFC 7591 response_types). Default: code with the grant type authorization_code, otherwise none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(with = "Vec<ResponseType>", length(max = 8))]
+    pub response_types: Option<Vec<ResponseType>>,
+    /// Scopes that the client may ask for (RFC 6749, section 3.3). Default: openid with the grant type authorization_code, and offline_access if it has
+    /// refresh_token too; otherwise none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(
+        with = "Vec<String>",
+        length(max = 128),
+        inner(length(min = 1, max = 256), regex(pattern = r"^[\x21\x23-\x5B\x5D-\x7E]+$"))
+    )]
+    pub scopes: Option<Vec<String>>,
+    /// Audiences that the client may ask for: the `aud` of its access tokens.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 2048)))]
+    pub audience: Vec<String>,
+    /// People responsible for the client, usually e-mail addresses (RFC 7591 contacts).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 320)))]
+    pub contacts: Vec<String>,
+    /// Home page of the application (RFC 7591 client_uri).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub client_uri: Option<String>,
+    /// Logo of the application (RFC 7591 logo_uri).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub logo_uri: Option<String>,
+    /// Privacy policy of the application (RFC 7591 policy_uri).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub policy_uri: Option<String>,
+    /// Terms of service of the application (RFC 7591 tos_uri).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub tos_uri: Option<String>,
+    /// Public keys of the client (RFC 7591 jwks), for private_key_jwt and signed request objects. Excludes jwksUri.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "JsonWebKeys")]
+    pub jwks: Option<JsonWebKeys>,
+    /// Where the server finds the client's public keys (RFC 7591 jwks_uri). Excludes jwks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub jwks_uri: Option<String>,
+    /// Whether users have one subject for all clients or one per sector (OpenID Connect Core 1.0, section 8). Default: what the server's discovery document
+    /// lists, public if it may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SubjectType")]
+    pub subject_type: Option<SubjectType>,
+    /// https URL of a JSON array of redirect URIs, fetched by the server (OpenID Connect Core 1.0, section 8.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https://[^\s]+$"))]
+    pub sector_identifier_uri: Option<String>,
+    /// How the client proves itself at the token endpoint. Default: client_secret_basic, or none for a public client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TokenEndpointAuthMethod")]
+    pub token_endpoint_auth_method: Option<TokenEndpointAuthMethod>,
+    /// Algorithm with which the client signs its assertions for private_key_jwt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SigningAlg")]
+    pub token_endpoint_auth_signing_alg: Option<SigningAlg>,
+    /// Algorithm with which the client signs request objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RequestObjectSigningAlg")]
+    pub request_object_signing_alg: Option<RequestObjectSigningAlg>,
+    /// Algorithm with which the server signs UserInfo replies; none: plain JSON. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "UserinfoSignedResponseAlg")]
+    pub userinfo_signed_response_alg: Option<UserinfoSignedResponseAlg>,
+    /// request_uri values that the client may use (OpenID Connect Core 1.0, section 6.2).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s]+$"))
+    )]
+    pub request_uris: Vec<String>,
+    /// URI that the browser loads at logout (OpenID Connect Front-Channel Logout 1.0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub frontchannel_logout_uri: Option<String>,
+    /// Whether front-channel logout carries issuer and session id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub frontchannel_logout_session_required: Option<bool>,
+    /// URI that the server calls at logout (OpenID Connect Back-Channel Logout 1.0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    pub backchannel_logout_uri: Option<String>,
+    /// Whether the logout token of back-channel logout carries the session id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub backchannel_logout_session_required: Option<bool>,
+    /// Origins from which browsers may call the token endpoint: scheme, host and port.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 512), regex(pattern = r"^https?://[^/?#@\s]+/?$"))
+    )]
+    pub allowed_cors_origins: Vec<String>,
+    /// How long access tokens live, for every grant type, as a duration such as `1h`. Default: the server's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
+    )]
+    pub access_token_ttl: Option<String>,
+    /// How long ID tokens live, for every grant type, as a duration such as `1h`. Default: the server's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
+    )]
+    pub id_token_ttl: Option<String>,
+    /// How long refresh tokens live, for every grant type, as a duration such as `720h`. Default: the server's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
+    )]
+    pub refresh_token_ttl: Option<String>,
+    /// Any JSON object, kept with the client; the login and consent app sees it. The key `oidc-operator.dev` is the operator's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "values::metadata_schema")]
+    pub metadata: BTreeMap<String, serde_json::Value>,
+    /// What only Ory Hydra has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HydraClient")]
+    pub hydra: Option<HydraClient>,
+    /// The Secret that applications mount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Credentials")]
+    pub credentials: Option<Credentials>,
+    /// Use this secret of yours instead of a generated one. A change is pushed to the server: at once if the Secret carries the label
+    /// `oidc-operator.dev/watch: "true"`, else within a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretKeyRef")]
+    pub client_secret_ref: Option<SecretKeyRef>,
+    /// What becomes of the client and its Secret when this resource is deleted. Default: Delete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// While true, nothing is written for this resource; a revoked access and a deletion still count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub suspend: Option<bool>,
+}
+
+/// Settings that only Ory Hydra has.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HydraClient {
+    /// Lifetimes by grant type; each overrides accessTokenTtl, idTokenTtl or refreshTokenTtl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TokenLifespans")]
+    pub token_lifespans: Option<TokenLifespans>,
+    /// Users are not asked for consent. Needs a grant in the server's access rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub skip_consent: Option<bool>,
+    /// Users are not asked whether to log out. Needs a grant in the server's access rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub skip_logout_consent: Option<bool>,
+    /// Form of access tokens: opaque, or signed JWT. Default: the server's setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AccessTokenStrategy")]
+    pub access_token_strategy: Option<AccessTokenStrategy>,
+}
+
+/// Lifetimes of tokens by grant type, each a duration such as `1h`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(transform = values::durations)]
+pub struct TokenLifespans {
+    /// Access token from the authorization code grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_code_grant_access_token: Option<String>,
+    /// ID token from the authorization code grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_code_grant_id_token: Option<String>,
+    /// Refresh token from the authorization code grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_code_grant_refresh_token: Option<String>,
+    /// Access token from the client credentials grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials_grant_access_token: Option<String>,
+    /// Access token from the implicit grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implicit_grant_access_token: Option<String>,
+    /// ID token from the implicit grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub implicit_grant_id_token: Option<String>,
+    /// Access token from the JWT bearer grant (RFC 7523).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwt_bearer_grant_access_token: Option<String>,
+    /// Access token from a refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token_grant_access_token: Option<String>,
+    /// ID token from a refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token_grant_id_token: Option<String>,
+    /// Refresh token from a refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh_token_grant_refresh_token: Option<String>,
+}

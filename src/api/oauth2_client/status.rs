@@ -1,0 +1,115 @@
+//! What the operator reports of an OAuth2Client.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::OAuth2ClientSpec;
+use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
+use crate::api::authorization_server::Endpoints;
+use crate::api::refs::DeletionPolicy;
+
+/// What the operator knows of the client.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth2ClientStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready and Synced always; Reconciling, Stalled and Suspended while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+    /// The client_id on the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Name of the credentials Secret, once it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_name: Option<String>,
+    /// Issuer and endpoints that the client talks to, where the server's publicUrl is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+    /// The values in force, defaults included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<Effective>,
+    /// When the server last stored what the operator sent, by the server's own clock. Another value there means that somebody else wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<String>,
+    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
+}
+
+/// Values in force, defaults included.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Effective {
+    /// Client type.
+    pub client_type: ClientType,
+    /// Grant types.
+    pub grant_types: Vec<GrantType>,
+    /// Response types.
+    pub response_types: Vec<ResponseType>,
+    /// Scopes.
+    pub scopes: Vec<String>,
+    /// Token endpoint authentication method.
+    pub token_endpoint_auth_method: TokenEndpointAuthMethod,
+    /// Subject type.
+    pub subject_type: SubjectType,
+    /// Deletion policy.
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl Effective {
+    /// The values in force for a spec: what it says, and the documented defaults for the rest. `subject_types` is what the server's discovery
+    /// document lists, empty if unknown.
+    pub fn of(spec: &OAuth2ClientSpec, subject_types: &[SubjectType]) -> Self {
+        let client_type = spec.client_type.unwrap_or_default();
+        let grant_types = spec
+            .grant_types
+            .clone()
+            .unwrap_or_else(|| vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
+        let with_code = grant_types.contains(&GrantType::AuthorizationCode);
+        let default_scopes = || {
+            let mut scopes = Vec::new();
+            if with_code {
+                scopes.push("openid".to_owned());
+                if grant_types.contains(&GrantType::RefreshToken) {
+                    scopes.push("offline_access".to_owned());
+                }
+            }
+            scopes
+        };
+        let default_subject_type = match subject_types {
+            [] => SubjectType::Public,
+            listed if listed.contains(&SubjectType::Public) => SubjectType::Public,
+            [first, ..] => *first,
+        };
+        Effective {
+            response_types: spec
+                .response_types
+                .clone()
+                .unwrap_or_else(|| with_code.then_some(ResponseType::Code).into_iter().collect()),
+            scopes: spec.scopes.clone().unwrap_or_else(default_scopes),
+            token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(match client_type {
+                ClientType::Confidential => TokenEndpointAuthMethod::ClientSecretBasic,
+                ClientType::Public => TokenEndpointAuthMethod::None,
+            }),
+            subject_type: spec.subject_type.unwrap_or(default_subject_type),
+            deletion_policy: spec.deletion_policy.unwrap_or_default(),
+            client_type,
+            grant_types,
+        }
+    }
+
+    /// Whether the client proves itself with a secret, so that there is one to keep.
+    pub fn has_secret(&self) -> bool {
+        matches!(
+            self.token_endpoint_auth_method,
+            TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost
+        )
+    }
+}

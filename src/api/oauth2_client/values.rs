@@ -1,0 +1,160 @@
+//! Protocol values: closed sets, written as the protocols write them.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Whether a client can keep a secret.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ClientType {
+    /// It can: a server-side application.
+    #[default]
+    Confidential,
+    /// It cannot: a browser or native application.
+    Public,
+}
+
+/// Grant types (RFC 6749, RFC 7523).
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantType {
+    /// Login in the browser.
+    AuthorizationCode,
+    /// New tokens without the user.
+    RefreshToken,
+    /// Machine to machine.
+    ClientCredentials,
+    /// Tokens straight from the authorization endpoint; discouraged.
+    Implicit,
+    /// A JWT from a trusted issuer for a token.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
+    JwtBearer,
+}
+
+/// Response types (OAuth 2.0 Multiple Response Type Encoding Practices).
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ResponseType {
+    /// An authorization code.
+    #[serde(rename = "code")]
+    Code,
+    /// An access token.
+    #[serde(rename = "token")]
+    Token,
+    /// An ID token.
+    #[serde(rename = "id_token")]
+    IdToken,
+    /// Both.
+    #[serde(rename = "code id_token")]
+    CodeIdToken,
+    /// Both.
+    #[serde(rename = "code token")]
+    CodeToken,
+    /// Both.
+    #[serde(rename = "id_token token")]
+    IdTokenToken,
+    /// All three.
+    #[serde(rename = "code id_token token")]
+    CodeIdTokenToken,
+}
+
+/// How users are named to the client.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SubjectType {
+    /// One subject for all clients.
+    Public,
+    /// One subject per sector.
+    Pairwise,
+}
+
+/// Client authentication methods (OpenID Connect Core 1.0, section 9).
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenEndpointAuthMethod {
+    /// Id and secret in the Authorization header.
+    ClientSecretBasic,
+    /// Id and secret in the form.
+    ClientSecretPost,
+    /// A JWT signed with the client's key.
+    PrivateKeyJwt,
+    /// Nothing: a public client.
+    None,
+}
+
+/// Signature algorithms (RFC 7518).
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[allow(missing_docs)] // each name is its own definition
+pub enum SigningAlg {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+}
+
+/// Signature algorithms of request objects.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[allow(missing_docs)] // each name is its own definition
+pub enum RequestObjectSigningAlg {
+    #[serde(rename = "none")]
+    None,
+    RS256,
+    ES256,
+}
+
+/// Signature algorithms of UserInfo replies.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum UserinfoSignedResponseAlg {
+    /// Plain JSON.
+    #[default]
+    #[serde(rename = "none")]
+    None,
+    /// A JWT signed with RSA and SHA-256.
+    RS256,
+}
+
+/// Form of access tokens.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum AccessTokenStrategy {
+    /// A signed JWT (RFC 9068).
+    Jwt,
+    /// A random string.
+    Opaque,
+}
+
+/// An open object in which our own key is known, so that a rule can refuse it: CEL does not see undeclared keys.
+pub(super) fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "x-kubernetes-preserve-unknown-fields": true,
+        "properties": {
+            "oidc-operator.dev": {
+                "description": "The operator's own; refused here.",
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": true
+            }
+        },
+        "x-kubernetes-validations": [{
+            "rule": "!has(self.oidc__dash__operator__dot__dev)",
+            "message": "metadata: the key oidc-operator.dev is kept for the operator"
+        }]
+    })
+}
+
+/// Makes every property of a schema a non-null duration.
+pub(super) fn durations(schema: &mut Schema) {
+    let Some(properties) = schema.get_mut("properties").and_then(|p| p.as_object_mut()) else {
+        return;
+    };
+    for property in properties.values_mut().filter_map(|p| p.as_object_mut()) {
+        property.insert("type".into(), "string".into());
+        property.insert("maxLength".into(), 32.into());
+        property.insert("pattern".into(), r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$".into());
+        property.remove("nullable");
+    }
+}

@@ -1,0 +1,51 @@
+//! References and small types that specs share.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The AuthorizationServer that a resource lives on.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct ServerRef {
+    /// Name of the AuthorizationServer (cluster-scoped).
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// One key of a Secret. The namespace is never the user's choice: the resource's own, or the operator's for an AuthorizationServer.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key within the Secret's data.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub key: String,
+}
+
+/// A Secret by name.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// What becomes of the remote object when its resource is deleted.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// The remote object and the credentials Secret are deleted too.
+    #[default]
+    Delete,
+    /// The remote object and the credentials Secret stay and keep working.
+    Orphan,
+}
+
+impl DeletionPolicy {
+    /// The value as it is written in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeletionPolicy::Delete => "Delete",
+            DeletionPolicy::Orphan => "Orphan",
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The process: client, election, watches, controllers, web server, shutdown.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures::{FutureExt, StreamExt};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::controller::{Action, Config as ControllerConfig, applier};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::{Api, Client, Config, ResourceExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Run;
+use crate::cluster::Cluster;
+use crate::controller::context::{Memories, Settings, Stores, Wake};
+use crate::controller::links::Links;
+use crate::controller::watch::{self, Writers};
+use crate::controller::{self, Context, Managed};
+use crate::leader::{Election, Fence};
+use crate::server::{self, State};
+
+/// Resources of one kind that are worked on at the same time. More than a server takes at once, so that a slow one does not hold up the others.
+const CONCURRENCY: u16 = 64;
+/// How long passes may still take after the signal to stop: less than a pod's usual grace of 30 s.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the Kubernetes API cannot be reached at the start, the address cannot be bound, or leadership is lost.
+pub async fn run(settings: Run) -> Result<()> {
+    let stop = CancellationToken::new();
+    stop_on_signal(stop.clone())?;
+    let client = connect().await?;
+    let cluster = match &settings.cluster_id {
+        Some(id) => id.clone(),
+        None => cluster_id(&client).await?,
+    };
+    let identity = settings
+        .identity
+        .clone()
+        .unwrap_or_else(|| format!("oidc-operator-{:08x}", rand::random::<u32>()));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        cluster,
+        identity,
+        namespace = settings.namespace,
+        "starting"
+    );
+
+    let state = Arc::new(State::default());
+    let web_stop = CancellationToken::new();
+    let web = tokio::spawn(server::serve(settings.listen, state.clone(), web_stop.clone()));
+    let result = lead(&settings, client, cluster, &identity, &state, &stop).await;
+    web_stop.cancel();
+    web.await
+        .context("the web server")?
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    result
+}
+
+async fn lead(
+    settings: &Run,
+    client: Client,
+    cluster: String,
+    identity: &str,
+    state: &State,
+    stop: &CancellationToken,
+) -> Result<()> {
+    if !settings.leader_election {
+        return control(settings, client, cluster, identity, Fence::open(), state, stop).await;
+    }
+    let election = Election::new(client.clone(), &settings.namespace, &settings.lease_name, identity);
+    let _ = state.ready.set(()); // one that stands by is ready
+    if !election.acquire(stop).await {
+        return Ok(());
+    }
+    let fence = election.fence();
+    let working = stop.child_token();
+    let held = CancellationToken::new();
+    let (lost, worked) = tokio::join!(
+        async {
+            let lost = !election.hold(&held).await;
+            working.cancel();
+            lost
+        },
+        async {
+            let worked = control(settings, client, cluster, identity, fence, state, &working).await;
+            held.cancel();
+            worked
+        }
+    );
+    worked?;
+    if lost {
+        bail!("the Lease was lost");
+    }
+    election.release().await;
+    tracing::info!("the Lease is released");
+    Ok(())
+}
+
+/// Fills the caches, then works until told to stop, then finishes what is under way.
+async fn control(
+    settings: &Run,
+    client: Client,
+    cluster: String,
+    identity: &str,
+    fence: Fence,
+    state: &State,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let (servers, server_writer) = reflector::store();
+    let (clients, client_writer) = reflector::store();
+    let (namespaces, namespace_writer) = reflector::store();
+    let (secrets, secret_writer) = reflector::store();
+    let (wake_clients, client_queue) = mpsc::unbounded_channel();
+    let (wake_servers, server_queue) = mpsc::unbounded_channel();
+    let reporter = Reporter {
+        controller: "oidc-operator".to_owned(),
+        instance: Some(identity.to_owned()),
+    };
+    let ctx = Arc::new(Context {
+        cluster: Cluster::new(client.clone(), fence.clone()),
+        settings: Settings {
+            namespace: settings.namespace.clone(),
+            cluster,
+        },
+        stores: Stores {
+            servers,
+            clients,
+            namespaces,
+            secrets,
+        },
+        wake: Wake {
+            clients: wake_clients,
+            servers: wake_servers,
+        },
+        memory: Memories::default(),
+        links: Links::default(),
+        recorder: Recorder::new(client, reporter),
+        metrics: state.metrics.clone(),
+        fence,
+    });
+    let _ = state.context.set(ctx.clone()); // set once: a process leads at most once
+    let writers = Writers {
+        servers: server_writer,
+        clients: client_writer,
+        namespaces: namespace_writer,
+        secrets: secret_writer,
+    };
+    // Watches outlive the controllers: passes that finish after the signal still need their caches.
+    let watching = CancellationToken::new();
+    let _unwatch = watching.clone().drop_guard();
+    watch::start(&ctx, writers, &watching);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        filled = filled(&ctx) => filled?,
+    }
+    tracing::info!(
+        servers = ctx.stores.servers.len(),
+        clients = ctx.stores.clients.len(),
+        "the caches are filled"
+    );
+    let _ = state.ready.set(());
+    ctx.metrics.leading(true);
+    let controllers = [
+        queue(ctx.clone(), ctx.stores.servers.clone(), server_queue, stop),
+        queue(ctx.clone(), ctx.stores.clients.clone(), client_queue, stop),
+    ];
+    stop.cancelled().await;
+    tracing::info!("stopping; passes under way are finished");
+    for controller in controllers {
+        if tokio::time::timeout(GRACE, controller).await.is_err() {
+            tracing::warn!("a pass did not end in time");
+        }
+    }
+    ctx.metrics.leading(false);
+    Ok(())
+}
+
+/// No pass may decide on a cache that is not filled.
+async fn filled(ctx: &Context) -> Result<()> {
+    let gone = |_| anyhow!("a watch ended before its cache was filled");
+    ctx.stores.namespaces.wait_until_ready().await.map_err(gone)?;
+    ctx.stores.secrets.wait_until_ready().await.map_err(gone)?;
+    ctx.stores.servers.wait_until_ready().await.map_err(gone)?;
+    ctx.stores.clients.wait_until_ready().await.map_err(gone)
+}
+
+/// Runs the controller of a kind: one pass at a time for each resource, a bounded number in all.
+fn queue<K: Managed>(
+    ctx: Arc<Context>,
+    store: Store<K>,
+    mut wakes: UnboundedReceiver<ObjectRef<K>>,
+    stop: &CancellationToken,
+) -> JoinHandle<()> {
+    let wakes = futures::stream::poll_fn(move |cx| wakes.poll_recv(cx)).map(Ok::<_, Infallible>);
+    let pass = |object: Arc<K>, ctx: Arc<Context>| {
+        let name = object.name_any();
+        // A task of its own: both cores are used, and a panic stays in its pass.
+        tokio::spawn(controller::reconcile(object, ctx)).map(move |ended| match ended {
+            Ok(action) => Ok::<_, Infallible>(action),
+            Err(error) => {
+                tracing::error!(kind = K::KIND, name, %error, "a pass ended in a fault of the operator");
+                Ok(Action::requeue(Duration::from_secs(30)))
+            }
+        })
+    };
+    let config = ControllerConfig::default().concurrency(CONCURRENCY);
+    let wakes = wakes.take_until(stop.clone().cancelled_owned());
+    let passes = applier(
+        pass,
+        |_, never: &Infallible, _| match *never {},
+        ctx,
+        store,
+        Box::pin(wakes),
+        config,
+    );
+    // What ends in an error is a resource that went between its wake and its pass.
+    tokio::spawn(passes.for_each(|_| async {}))
+}
+
+async fn connect() -> Result<Client> {
+    let mut config = Config::infer()
+        .await
+        .context("no way to the Kubernetes API is configured")?;
+    // A repeated POST could act twice; passes are repeated as a whole instead.
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(10));
+    // Above the 290 s of a watch: whatever is longer silent than that is dead.
+    config.read_timeout = Some(Duration::from_secs(300));
+    Client::try_from(config).context("the configuration of the Kubernetes API cannot be used")
+}
+
+async fn cluster_id(client: &Client) -> Result<String> {
+    let api: Api<Namespace> = Api::all(client.clone());
+    let namespace = api
+        .get("kube-system")
+        .await
+        .context("cannot read the namespace kube-system, whose UID is this cluster's id")?;
+    namespace.uid().context("the namespace kube-system has no UID")
+}
+
+fn stop_on_signal(stop: CancellationToken) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    });
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The command line: every flag has an environment variable, a default and a description.
+
+use std::net::SocketAddr;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator.
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinitions as YAML.
+    Crds,
+}
+
+/// Settings of a running operator.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// The operator's own namespace: Secrets and ConfigMaps that an AuthorizationServer refers to are read there, and the Lease is kept there.
+    #[arg(long, env = "OIDC_OPERATOR_NAMESPACE", default_value = "oidc-system")]
+    pub namespace: String,
+    /// Id of this cluster in the marks on remote objects. Left out: the UID of the namespace kube-system. Never change it while clients exist.
+    #[arg(long, env = "OIDC_OPERATOR_CLUSTER_ID")]
+    pub cluster_id: Option<String>,
+    /// Whether only the holder of a Lease works. Without it nothing breaks if two run, but they do everything twice.
+    #[arg(long, env = "OIDC_OPERATOR_LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
+    pub leader_election: bool,
+    /// Name of the Lease.
+    #[arg(long, env = "OIDC_OPERATOR_LEASE_NAME", default_value = "oidc-operator")]
+    pub lease_name: String,
+    /// Name of this instance in the Lease and in events. Left out: a random one.
+    #[arg(long, env = "POD_NAME")]
+    pub identity: Option<String>,
+    /// Address of /livez, /readyz and /metrics.
+    #[arg(long, env = "OIDC_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+    /// Form of log lines.
+    #[arg(long, env = "OIDC_OPERATOR_LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or a filter such as `info,oidc_operator=debug`.
+    #[arg(long, env = "OIDC_OPERATOR_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Text for people.
+    Text,
+}

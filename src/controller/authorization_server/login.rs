@@ -1,0 +1,180 @@
+//! From spec and referenced Secrets to a connection.
+
+use std::sync::{Arc, Mutex};
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+
+use crate::admin::http::{BadSettings, Http, Settings};
+use crate::admin::hydra::Hydra;
+use crate::api::AuthorizationServer;
+use crate::api::authorization_server::{CaKind, CaRef, ForwardedProto};
+use crate::controller::Context;
+use crate::controller::links::Link;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// Reads what the spec refers to in the operator's namespace, noting the version of each.
+struct References<'a> {
+    ctx: &'a Context,
+    made_from: String,
+}
+
+/// The connection that the spec asks for: the last one if nothing has changed, so that its breaker and sweep stay.
+pub(super) async fn link(server: &AuthorizationServer, ctx: &Context) -> Result<Arc<Link>> {
+    let name = server.name_any();
+    let made_from = format!(
+        "{}/{}",
+        server.uid().unwrap_or_default(),
+        server.metadata.generation.unwrap_or_default()
+    );
+    let mut references = References { ctx, made_from };
+    let settings = references.settings(server).await?;
+    if let Some(last) = ctx
+        .links
+        .last(&name)
+        .filter(|last| last.made_from == references.made_from)
+    {
+        return Ok(last);
+    }
+    let hydra = &server.spec.hydra;
+    let endpoint = |url: &str, settings: &Settings| {
+        Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone()).map_err(|bad| unusable(server, bad))
+    };
+    let admin = endpoint(&hydra.admin_url, &settings)?;
+    // Neither login nor client certificate is for the public side.
+    let public_settings = Settings {
+        ca_pem: settings.ca_pem.clone(),
+        ..Settings::default()
+    };
+    let public = match &hydra.public_url {
+        Some(url) => Some((endpoint(url, &public_settings)?, url.clone())),
+        None => None,
+    };
+    let made_from = references.made_from;
+    Ok(Arc::new(Link {
+        hydra: Hydra::new(admin),
+        public,
+        made_from,
+        swept: Mutex::new(None),
+    }))
+}
+
+impl References<'_> {
+    async fn settings(&mut self, server: &AuthorizationServer) -> Result<Settings> {
+        let mut settings = Settings::default();
+        let hydra = &server.spec.hydra;
+        if let Some(proto) = hydra.forwarded_proto {
+            let value = match proto {
+                ForwardedProto::Http => "http",
+                ForwardedProto::Https => "https",
+            };
+            settings
+                .headers
+                .push(("X-Forwarded-Proto".to_owned(), Secret::new(value.to_owned())));
+        }
+        if let Some(auth) = &hydra.auth {
+            if let Some(bearer) = &auth.bearer_token {
+                let secret = self.secret(&bearer.secret_ref.name).await?;
+                let token = text(&secret, &bearer.secret_ref.key, self.ctx)?;
+                settings.headers.push((
+                    "Authorization".to_owned(),
+                    Secret::new(format!("Bearer {}", token.expose())),
+                ));
+            }
+            if let Some(basic) = &auth.basic {
+                let secret = self.secret(&basic.secret_ref.name).await?;
+                settings.basic = Some((
+                    text(&secret, "username", self.ctx)?,
+                    text(&secret, "password", self.ctx)?,
+                ));
+            }
+            for header in &auth.headers {
+                let secret = self.secret(&header.secret_ref.name).await?;
+                settings
+                    .headers
+                    .push((header.name.clone(), text(&secret, &header.secret_ref.key, self.ctx)?));
+            }
+        }
+        if let Some(tls) = &server.spec.tls {
+            settings.server_name = tls.server_name.clone();
+            if let Some(ca) = &tls.ca_ref {
+                settings.ca_pem = Some(self.certificates(ca).await?);
+            }
+            if let Some(certificate) = &tls.client_certificate_ref {
+                let secret = self.secret(&certificate.name).await?;
+                let (cert, key) = (text(&secret, "tls.crt", self.ctx)?, text(&secret, "tls.key", self.ctx)?);
+                settings.identity_pem = Some(Secret::new(format!("{}\n{}", cert.expose(), key.expose())));
+            }
+        }
+        Ok(settings)
+    }
+
+    async fn certificates(&mut self, ca: &CaRef) -> Result<Vec<u8>> {
+        match ca.kind {
+            CaKind::Secret => {
+                let secret = self.secret(&ca.name).await?;
+                Ok(text(&secret, &ca.key, self.ctx)?.expose().as_bytes().to_vec())
+            }
+            CaKind::ConfigMap => {
+                let namespace = &self.ctx.settings.namespace;
+                let found = self.ctx.cluster.config_map(namespace, &ca.name).await?;
+                let map = found.ok_or_else(|| missing("ConfigMap", &ca.name, None, self.ctx))?;
+                self.note(map.uid(), map.resource_version());
+                let value = map.data.and_then(|mut data| data.remove(&ca.key));
+                value
+                    .map(String::into_bytes)
+                    .ok_or_else(|| missing("ConfigMap", &ca.name, Some(&ca.key), self.ctx))
+            }
+        }
+    }
+
+    async fn secret(&mut self, name: &str) -> Result<KubeSecret> {
+        let found = self.ctx.cluster.secret(&self.ctx.settings.namespace, name).await?;
+        let secret = found.ok_or_else(|| missing("Secret", name, None, self.ctx))?;
+        self.note(secret.uid(), secret.resource_version());
+        Ok(secret)
+    }
+
+    fn note(&mut self, uid: Option<String>, version: Option<String>) {
+        self.made_from
+            .push_str(&format!("/{}:{}", uid.unwrap_or_default(), version.unwrap_or_default()));
+    }
+}
+
+/// A value without the line break that files often end with.
+fn text(secret: &KubeSecret, key: &str, ctx: &Context) -> Result<Secret> {
+    let bytes = secret.data.as_ref().and_then(|data| data.get(key));
+    let value = bytes.and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
+    let value = value.ok_or_else(|| missing("Secret", &secret.name_any(), Some(key), ctx))?;
+    Ok(Secret::new(value.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn missing(kind: &'static str, name: &str, key: Option<&str>, ctx: &Context) -> Error {
+    Error::ReferenceNotFound {
+        kind,
+        name: name.to_owned(),
+        key: key.map(str::to_owned),
+        namespace: Some(ctx.settings.namespace.clone()),
+    }
+}
+
+fn unusable(server: &AuthorizationServer, bad: BadSettings) -> Error {
+    let (field, problem) = match bad {
+        BadSettings::Url => ("hydra.adminUrl", "it cannot be used as a URL; correct it".to_owned()),
+        BadSettings::Header => (
+            "hydra.auth",
+            "a value cannot be sent as a header; look for line breaks in the Secret".to_owned(),
+        ),
+        BadSettings::Ca => (
+            "tls.caRef",
+            "it holds no certificates in PEM form; put the CA's certificate there".to_owned(),
+        ),
+        BadSettings::Identity => (
+            "tls.clientCertificateRef",
+            "tls.crt and tls.key are not a certificate and its key in PEM form".to_owned(),
+        ),
+    };
+    tracing::debug!(server = server.name_any(), field, "the connection cannot be made");
+    Error::InvalidField { field, problem }
+}

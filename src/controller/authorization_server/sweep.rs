@@ -1,0 +1,110 @@
+//! The sweep: one listing per server and interval finds what drifted, is missing, or was touched, and wakes only that.
+//!
+//! It detects and never acts: the woken pass reads the object itself before it writes. It never deletes: what carries our mark and has no resource is
+//! counted.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::admin::http::Failure;
+use crate::admin::hydra::Cursor;
+use crate::admin::hydra::client::{Client, owner};
+use crate::admin::sync::same_instant;
+use crate::api::{AuthorizationServer, OAuth2Client};
+use crate::controller::links::Link;
+use crate::controller::oauth2_client::{client_id, wanted};
+use crate::controller::{Context, is_deleting};
+
+/// What a sweep counted.
+pub(super) struct Found {
+    /// Resources that name the server.
+    pub(super) resources: i64,
+    /// Remote objects with our mark and without a resource.
+    pub(super) orphans: i64,
+}
+
+/// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
+/// nothing counts as missing or orphaned.
+pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, link: &Link) -> Result<Found, Failure> {
+    let name = server.name_any();
+    let before = known_uids(ctx);
+    let mut expected: HashMap<String, Arc<OAuth2Client>> = settled(ctx, &name);
+    let owner = owner(&ctx.settings.cluster);
+    let mut cursor = Cursor::default();
+    let mut strangers: HashSet<String> = HashSet::new();
+    while let Some(page) = link.hydra.list_clients(&owner, &mut cursor).await? {
+        for listed in page {
+            let uid = listed.marker().map(|marker| marker.uid);
+            // One without a mark of its own is found by its id, which is the UID unless another was asked for.
+            let uid = uid.unwrap_or_else(|| listed.client_id.clone());
+            match expected.remove(&uid) {
+                Some(client) if is_as_left(&client, &listed, ctx, server) => {}
+                Some(client) => rouse(ctx, &client),
+                None if !before.contains(&uid) => {
+                    strangers.insert(uid);
+                }
+                None => {}
+            }
+        }
+    }
+    for missing in expected.values() {
+        rouse(ctx, missing);
+    }
+    let after = known_uids(ctx);
+    let orphans = strangers.iter().filter(|uid| !after.contains(*uid)).count();
+    let resources = ctx.clients_of(&name).len();
+    Ok(Found {
+        resources: i64::try_from(resources).unwrap_or(i64::MAX),
+        orphans: i64::try_from(orphans).unwrap_or(i64::MAX),
+    })
+}
+
+/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
+fn known_uids(ctx: &Context) -> HashSet<String> {
+    ctx.stores
+        .clients
+        .state()
+        .iter()
+        .filter_map(|client| client.uid())
+        .collect()
+}
+
+/// Resources whose client was confirmed on the server and should be there.
+fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
+    let clients = ctx
+        .clients_of(server)
+        .into_iter()
+        .map(|client| ctx.memory.clients.newest(client));
+    let settled = clients.filter(|client| {
+        let inputs = client.status.as_ref().and_then(|status| status.inputs.as_ref());
+        inputs.is_some() && client.spec.suspend != Some(true) && !is_deleting(&**client)
+    });
+    settled.filter_map(|client| Some((client.uid()?, client))).collect()
+}
+
+fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context, server: &AuthorizationServer) -> bool {
+    let mut wanted = wanted(client, ctx, server);
+    // The revision belongs to the ledger, which is not read here; a foreign one shows in updated_at.
+    if let (Some(mut marker), Some(theirs)) = (wanted.marker(), listed.marker()) {
+        marker.revision = theirs.revision;
+        wanted.mark(&marker);
+    }
+    let updated_at = client.status.as_ref().and_then(|status| status.updated_at.as_deref());
+    let untouched = match (updated_at, listed.updated_at.as_deref()) {
+        (Some(ours), Some(theirs)) => same_instant(ours, theirs),
+        (None, _) => false,
+        (Some(_), None) => true,
+    };
+    listed.client_id == client_id(client) && untouched && wanted.differences(listed).is_empty()
+}
+
+fn rouse(ctx: &Context, client: &OAuth2Client) {
+    if let Some(uid) = client.uid() {
+        ctx.memory.clients.mark(&uid);
+        // The queue lives as long as the process; a closed one means that it is ending.
+        let _ = ctx.wake.clients.send(ObjectRef::from_obj(client));
+    }
+}

@@ -1,0 +1,209 @@
+//! What a process remembers of each resource between passes. Never needed for safety after a restart: all of it can be found again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::Resource;
+
+/// Window in which corrections of foreign writes are counted.
+const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
+
+/// A child Secret as of our own last write to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// It was written: UID and resourceVersion.
+    Written(String, String),
+    /// The one of this UID was deleted.
+    Deleted(String),
+}
+
+struct Record<K> {
+    written: Option<Arc<K>>,
+    children: BTreeMap<String, Child>,
+    marked: u64,
+    cleared: u64,
+    failures: u32,
+    corrections: Vec<Instant>,
+    unconfirmed: Option<Instant>,
+}
+
+impl<K> Default for Record<K> {
+    fn default() -> Self {
+        Record {
+            written: None,
+            children: BTreeMap::new(),
+            marked: 0,
+            cleared: 0,
+            failures: 0,
+            corrections: Vec::new(),
+            unconfirmed: None,
+        }
+    }
+}
+
+/// Memory of all resources of a kind, by UID.
+pub struct Memory<K> {
+    records: Mutex<HashMap<String, Record<K>>>,
+    started: Instant,
+}
+
+impl<K> Default for Memory<K> {
+    fn default() -> Self {
+        Memory {
+            records: Mutex::default(),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Memory<K> {
+    /// The newer of the cached object and the one that our own last write returned: a cache may lag behind our writes.
+    pub fn newest(&self, cached: Arc<K>) -> Arc<K> {
+        let Some(uid) = cached.meta().uid.clone() else {
+            return cached;
+        };
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(&uid) else {
+            return cached;
+        };
+        match record
+            .written
+            .take_if(|written| !is_newer(version(&**written), version(&*cached)))
+        {
+            Some(_) => cached, // the watch has caught up
+            None => record.written.clone().unwrap_or(cached),
+        }
+    }
+
+    /// Remembers what our own write returned.
+    pub fn wrote(&self, object: Arc<K>) {
+        if let Some(uid) = object.meta().uid.clone() {
+            self.lock().entry(uid).or_default().written = Some(object);
+        }
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Remembers our own write to a child.
+    pub fn wrote_child(&self, uid: &str, name: &str, child: Child) {
+        self.lock()
+            .entry(uid.to_owned())
+            .or_default()
+            .children
+            .insert(name.to_owned(), child);
+    }
+
+    /// Our own last write to a child.
+    pub fn child(&self, uid: &str, name: &str) -> Option<Child> {
+        self.lock().get(uid)?.children.get(name).cloned()
+    }
+
+    /// The watch shows a child gone: our own last write to it says nothing any more.
+    pub fn child_gone(&self, uid: &str, name: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.children.remove(name);
+        }
+    }
+
+    /// The watch has listed all children afresh: our own last writes say nothing any more.
+    pub fn children_listed(&self) {
+        self.lock().values_mut().for_each(|record| record.children.clear());
+    }
+
+    /// Marks a resource: its next pass must read the remote object.
+    pub fn mark(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().marked += 1;
+    }
+
+    /// The mark as it stands, if it is not cleared.
+    pub fn marked(&self, uid: &str) -> Option<u64> {
+        self.lock()
+            .get(uid)
+            .filter(|record| record.marked > record.cleared)
+            .map(|record| record.marked)
+    }
+
+    /// Clears the mark that a pass started with; one that was set meanwhile stays.
+    pub fn clear_mark(&self, uid: &str, started_with: u64) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.cleared = record.cleared.max(started_with);
+        }
+    }
+
+    /// Counts a failure; returns how many came in a row before it.
+    pub fn failed(&self, uid: &str) -> u32 {
+        let mut records = self.lock();
+        let record = records.entry(uid.to_owned()).or_default();
+        record.failures = record.failures.saturating_add(1);
+        record.failures - 1
+    }
+
+    /// Ends a row of failures.
+    pub fn succeeded(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.failures = 0;
+        }
+    }
+
+    /// Remembers that a foreign write was corrected.
+    pub fn corrected(&self, uid: &str) {
+        self.lock()
+            .entry(uid.to_owned())
+            .or_default()
+            .corrections
+            .push(Instant::now());
+    }
+
+    /// Corrections of foreign writes within the last hour.
+    pub fn corrections(&self, uid: &str) -> usize {
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(uid) else { return 0 };
+        record.corrections.retain(|at| at.elapsed() < CORRECTION_WINDOW);
+        record.corrections.len()
+    }
+
+    /// Remembers that a write to the server begins, whose outcome is unknown until [`Memory::confirmed`].
+    pub fn writing(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().unconfirmed = Some(Instant::now());
+    }
+
+    /// The reply to our write came.
+    pub fn confirmed(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.unconfirmed = None;
+        }
+    }
+
+    /// Whether our last write is without a reply.
+    pub fn is_unconfirmed(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.unconfirmed.is_some())
+    }
+
+    /// Time since a write could last have begun that is still under way: by us, or by a process before us.
+    pub fn quiet_for(&self, uid: &str) -> Duration {
+        let unconfirmed = self.lock().get(uid).and_then(|record| record.unconfirmed);
+        unconfirmed.map_or_else(|| self.started.elapsed(), |at| at.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Record<K>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn version<K: Resource>(object: &K) -> Option<&str> {
+    object.meta().resource_version.as_deref()
+}
+
+/// Whether one resourceVersion is newer than another. Those of one cluster are numbers that grow.
+pub fn is_newer(one: Option<&str>, other: Option<&str>) -> bool {
+    let number = |version: Option<&str>| version.and_then(|text| text.parse::<u64>().ok());
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one > other,
+        (Some(_), None) => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,305 @@
+//! The driver: one pass over one resource. Finalizer, deadline, status, event, retry: once, for every kind.
+//!
+//! Data flows one way: watch → queue → driver → kind → admin → outputs → status. A kind tells its story in `apply` and `cleanup`;
+//! only the driver writes status and events.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use kube::runtime::events::{Event, EventType};
+use kube::{Api, Client, Resource, ResourceExt};
+use rand::RngExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::admin::http::DEADLINE;
+use crate::api::condition;
+use crate::api::{ABANDON_ANNOTATION, FINALIZER};
+use crate::error::{ClusterFault, Error, Result};
+
+pub mod authorization_server;
+pub mod context;
+pub mod links;
+pub mod memory;
+pub mod oauth2_client;
+pub mod verdict;
+pub mod watch;
+
+pub use context::Context;
+use memory::Memory;
+pub use verdict::Done;
+
+/// Longest time for one pass.
+const PASS: Duration = Duration::from_secs(120);
+
+/// A kind that the driver can take care of.
+pub trait Managed:
+    Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// Its status.
+    type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
+    /// Name of the kind in metrics and logs.
+    const KIND: &'static str;
+    /// Longest wait between two tries while something passing is in the way.
+    const PATIENCE: Duration = Duration::from_secs(300);
+
+    /// The Api that holds this object.
+    fn api(&self, client: Client) -> Api<Self>;
+    /// The process's memory of this kind.
+    fn memory(ctx: &Context) -> &Memory<Self>;
+    /// The status as it stands.
+    fn status(&self) -> Option<&Self::Status>;
+    /// The parts of a status that every kind has.
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>);
+    /// Takes over from `live` what this pass did not change since `before`.
+    fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status);
+
+    /// Brings the world in step with the spec. What was achieved goes into `pass.status` even if a later step fails.
+    fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<Done>> + Send;
+    /// Undoes everything; the finalizer goes after it.
+    fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What a pass brings about besides its result.
+pub struct Pass<S> {
+    /// The status to be.
+    pub status: S,
+    /// Events to publish, with reason and note.
+    pub notes: Vec<(EventType, &'static str, String)>,
+    /// Whether the remote object has to be read: it may not be as we left it.
+    pub must_read: bool,
+}
+
+/// One pass over a resource, as the queue asks for it.
+pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action {
+    let begun = Instant::now();
+    let memory = K::memory(&ctx);
+    let object = memory.newest(cached);
+    let uid = object.uid().unwrap_or_default();
+    if is_deleting(&*object) && !is_held(&*object) {
+        memory.forget(&uid);
+        return Action::await_change();
+    }
+    let mark = memory.marked(&uid);
+    let before = object.status().cloned().unwrap_or_default();
+    let mut pass = Pass {
+        status: before.clone(),
+        notes: Vec::new(),
+        must_read: mark.is_some(),
+    };
+    let result = run(&*object, &ctx, &mut pass).await;
+    let reason = result
+        .as_ref()
+        .err()
+        .map_or("success", |error| error.class().1.as_str());
+    ctx.metrics.reconciled(K::KIND, reason, begun.elapsed());
+    for (type_, reason, note) in &pass.notes {
+        let event = Event {
+            type_: *type_,
+            reason: (*reason).to_owned(),
+            note: Some(note.clone()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        publish(&ctx, &*object, &event).await;
+    }
+    if is_deleting(&*object) && result.is_ok() {
+        return finish(&*object, &ctx).await;
+    }
+    let reported = match &result {
+        Err(error) if error.is_silent() => store(&*object, &ctx, &before, pass.status, None).await,
+        other => store(&*object, &ctx, &before, pass.status, Some(other.as_ref())).await,
+    };
+    let outcome = reported.and(result);
+    tracing::debug!(
+        kind = K::KIND,
+        namespace = object.namespace(),
+        name = object.name_any(),
+        ?outcome,
+        "pass"
+    );
+    match outcome {
+        Ok(done) => {
+            memory.succeeded(&uid);
+            if let Some(mark) = mark {
+                memory.clear_mark(&uid, mark);
+            }
+            done.again
+                .map_or_else(Action::await_change, |after| Action::requeue(jittered(after)))
+        }
+        Err(error) => Action::requeue(jittered(verdict::retry(&error, memory.failed(&uid), K::PATIENCE))),
+    }
+}
+
+async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
+    let work = async {
+        if is_deleting(object) {
+            object.cleanup(ctx, pass).await.map(|()| Done::default())
+        } else {
+            object.apply(ctx, pass).await
+        }
+    };
+    tokio::time::timeout(PASS, work).await.unwrap_or(Err(Error::TooLong))
+}
+
+/// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
+    if is_held(object) {
+        return Ok(false);
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.push(FINALIZER.to_owned());
+    let api = object.api(ctx.cluster.client());
+    let held = ctx.cluster.set_finalizers(&api, object, &finalizers).await?;
+    K::memory(ctx).wrote(Arc::new(held));
+    Ok(true)
+}
+
+/// Takes our finalizer off; fine if the object has gone.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
+    let api = object.api(ctx.cluster.client());
+    let latest = K::memory(ctx).newest(Arc::new(object.clone()));
+    let without = |object: &K| {
+        object
+            .finalizers()
+            .iter()
+            .filter(|f| *f != FINALIZER)
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    let released = match ctx.cluster.set_finalizers(&api, &*latest, &without(&latest)).await {
+        Err(Error::Cluster(ClusterFault::Conflict)) => {
+            let live = ctx.cluster.live(&api, &object.name_any()).await?;
+            match live.filter(|live| live.uid() == object.uid()) {
+                Some(live) if is_held(&live) => ctx.cluster.set_finalizers(&api, &live, &without(&live)).await?,
+                _ => return Ok(()),
+            }
+        }
+        other => other?,
+    };
+    K::memory(ctx).wrote(Arc::new(released));
+    Ok(())
+}
+
+async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
+    let uid = object.uid().unwrap_or_default();
+    match release(object, ctx).await {
+        Ok(()) => {
+            K::memory(ctx).forget(&uid);
+            Action::await_change()
+        }
+        Err(error) => Action::requeue(jittered(verdict::retry(
+            &error,
+            K::memory(ctx).failed(&uid),
+            K::PATIENCE,
+        ))),
+    }
+}
+
+/// Writes the status if it has changed, and publishes the event that goes with it. Without a result only the fields change.
+async fn store<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    before: &K::Status,
+    mut status: K::Status,
+    result: Option<Result<&Done, &Error>>,
+) -> Result<()> {
+    let mut old = before.clone();
+    let old = K::common(&mut old).1.clone();
+    if let Some(result) = result {
+        let generation = object.meta().generation.unwrap_or_default();
+        let conditions = condition::merge(&old, verdict::conditions(result, &old), generation, Timestamp::now());
+        let common = K::common(&mut status);
+        *common.0 = Some(generation);
+        *common.1 = conditions;
+    }
+    if status == *before {
+        return Ok(());
+    }
+    let new = K::common(&mut status).1.clone();
+    write(object, ctx, before, status).await?;
+    if let Some(event) = verdict::event(&old, &new) {
+        publish(ctx, object, &event).await;
+    }
+    Ok(())
+}
+
+/// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
+async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut status: K::Status) -> Result<()> {
+    let api = object.api(ctx.cluster.client());
+    let mut target = K::memory(ctx).newest(Arc::new(object.clone()));
+    for _ in 0..3 {
+        match ctx.cluster.apply_status(&api, &*target, &status).await {
+            Ok(written) => {
+                K::memory(ctx).wrote(Arc::new(written));
+                return Ok(());
+            }
+            Err(Error::Cluster(ClusterFault::Conflict)) => {}
+            Err(Error::Cluster(ClusterFault::Status(404))) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        match ctx
+            .cluster
+            .live(&api, &object.name_any())
+            .await?
+            .filter(|live| live.uid() == object.uid())
+        {
+            None => return Ok(()),
+            Some(live) => {
+                K::rebase(&mut status, before, &live.status().cloned().unwrap_or_default());
+                target = Arc::new(live);
+            }
+        }
+    }
+    Err(Error::Cluster(ClusterFault::Conflict))
+}
+
+/// Events are a courtesy: a failure to publish one fails nothing.
+async fn publish<K: Managed>(ctx: &Context, object: &K, event: &Event) {
+    if !ctx.fence.allows_write() {
+        return;
+    }
+    let reference = object.object_ref(&());
+    let published = tokio::time::timeout(DEADLINE, ctx.recorder.publish(event, &reference)).await;
+    if !matches!(published, Ok(Ok(()))) {
+        tracing::debug!(
+            kind = K::KIND,
+            name = object.name_any(),
+            reason = event.reason,
+            "an event could not be published"
+        );
+    }
+}
+
+/// Whether the object carries our finalizer.
+pub fn is_held<K: Resource>(object: &K) -> bool {
+    object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Whether the object is being deleted.
+pub fn is_deleting<K: Resource>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_some()
+}
+
+/// Whether the user asked to let the object go without its remote side.
+pub fn is_abandoned<K: Resource>(object: &K) -> bool {
+    object
+        .annotations()
+        .get(ABANDON_ANNOTATION)
+        .is_some_and(|value| value == "true")
+}
+
+/// Spreads a delay over ± 20 %, so that what failed together does not come back together.
+fn jittered(delay: Duration) -> Duration {
+    delay.mul_f64(rand::rng().random_range(0.8..1.2))
+}

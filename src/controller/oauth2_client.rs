@@ -1,0 +1,329 @@
+//! `OAuth2Client`: refs → access → desired → finalizer → ledger → server → credentials Secret → status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt};
+
+use super::context::{OwnSecret, server_name};
+use super::memory::Memory;
+use super::verdict::Done;
+use super::{Context, Managed, Pass, hold, is_deleting, is_held, release};
+use crate::access::{self, Denied};
+use crate::admin::hydra;
+use crate::admin::hydra::client::Marker;
+use crate::api::access::OnRevoked;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::{AuthorizationServer, DEFAULT_SERVER, OAuth2Client};
+use crate::error::{Error, Outage, Result};
+
+mod cleanup;
+mod inputs;
+mod ledger;
+mod output;
+mod reference;
+mod remote;
+
+pub(in crate::controller) use remote::error as failure;
+
+use inputs::Inputs;
+use remote::Remote;
+
+/// How soon a referenced Secret without our watch label is looked at again.
+const UNWATCHED: Duration = Duration::from_secs(45);
+
+/// Everything that follows from spec and server, before anything is read or written.
+pub(super) struct Plan {
+    server: Arc<AuthorizationServer>,
+    effective: Effective,
+    client_id: String,
+    marker: Marker,
+    namespace: String,
+    name: String,
+    uid: String,
+}
+
+impl Managed for OAuth2Client {
+    type Status = OAuth2ClientStatus;
+    const KIND: &'static str = "OAuth2Client";
+
+    fn api(&self, client: Client) -> Api<Self> {
+        Api::namespaced(client, &self.namespace().unwrap_or_default())
+    }
+
+    fn memory(ctx: &Context) -> &Memory<Self> {
+        &ctx.memory.clients
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status) {
+        if status.updated_at == before.updated_at {
+            status.updated_at = live.updated_at.clone();
+        }
+        if status.inputs == before.inputs {
+            status.inputs = live.inputs.clone();
+        }
+    }
+
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        let plan = plan(self, ctx)?;
+        if let Err(denied) = check_access(self, ctx, &plan) {
+            return Err(revoked(self, ctx, &plan, pass, denied).await);
+        }
+        if self.spec.suspend == Some(true) {
+            return Ok(Done {
+                message: "Reconciliation is suspended by spec.suspend.".to_owned(),
+                suspended: true,
+                ..Done::default()
+            });
+        }
+        let layout = output::layout(self, &plan)?;
+        let reference = reference::look(self, ctx, &plan).await?;
+        let wanted = hydra::mapping::desired(&self.spec, &plan.effective, &plan.client_id, &plan.marker);
+        let mut inputs = Inputs::new(&plan, &wanted, &layout, reference.as_ref().map(|r| r.version.as_str()));
+        inputs.observe(
+            plan.own_secret(ctx, &plan.ledger_name()),
+            plan.own_secret(ctx, &layout.name),
+        );
+        let done = Done {
+            message: format!(
+                "The client is registered and its credentials are in Secret `{}`.",
+                layout.name
+            ),
+            again: reference.as_ref().is_some_and(|r| !r.watched).then_some(UNWATCHED),
+            ..Done::default()
+        };
+        let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
+        if !pass.must_read && last.as_ref() == Some(&inputs) {
+            outputs(pass, &plan, &layout.name);
+            return Ok(done);
+        }
+        let same_client = last
+            .as_ref()
+            .is_some_and(|last| inputs.same_client(last) && inputs.same_ledger(last));
+        let mut link = None;
+        if pass.must_read || !same_client {
+            link = Some(ctx.links.usable(&plan.server)?);
+        }
+        let fresh = hold(self, ctx).await?;
+        let ledger = ledger::settle(self, ctx, &plan, pass, reference.as_ref(), fresh).await?;
+        let rewritten = ledger.as_ref().is_some_and(|ledger| ledger.rewritten);
+        if link.is_none() && rewritten {
+            link = Some(ctx.links.usable(&plan.server)?);
+        }
+        if let Some(link) = link {
+            let drift = last.as_ref().is_some_and(|last| inputs.same_client(last)) && !rewritten;
+            let remote = Remote {
+                client: self,
+                ctx,
+                plan: &plan,
+                link: &link,
+                ledger: ledger.as_ref(),
+                drift,
+            };
+            remote
+                .sync(pass, wanted, fresh)
+                .await
+                .map_err(|error| outage(ctx, &plan.server.name_any(), error))?;
+        }
+        let kept = last
+            .as_ref()
+            .is_some_and(|last| inputs.same_secret(last) && inputs.same_ledger(last))
+            && !rewritten;
+        if !kept {
+            let strict = last.as_ref().is_none_or(|last| !inputs.same_secret(last));
+            output::write(self, ctx, &plan, &layout, ledger.as_ref(), fresh, strict).await?;
+        }
+        if !fresh {
+            output::drop_others(ctx, &plan, pass, &layout.name, ledger.is_some()).await?;
+        }
+        outputs(pass, &plan, &layout.name);
+        inputs.observe(
+            plan.own_secret(ctx, &plan.ledger_name()),
+            plan.own_secret(ctx, &layout.name),
+        );
+        pass.status.inputs = Some(inputs.to_string());
+        Ok(done)
+    }
+
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        cleanup::run(self, ctx, pass).await
+    }
+}
+
+impl Plan {
+    fn own_secret(&self, ctx: &Context, name: &str) -> Option<OwnSecret> {
+        ctx.own_secret(&self.namespace, &self.uid, name)
+    }
+
+    fn ledger_name(&self) -> String {
+        ledger::name(&self.uid)
+    }
+}
+
+/// The id of a client: asked for, or the UID. The same whenever it is worked out, so that nothing stored can mislead.
+pub(in crate::controller) fn client_id(client: &OAuth2Client) -> String {
+    client
+        .spec
+        .client_id
+        .clone()
+        .or_else(|| client.uid())
+        .unwrap_or_default()
+}
+
+/// Our marker on a client, without revision.
+pub(super) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
+    Marker {
+        cluster: ctx.settings.cluster.clone(),
+        namespace: client.namespace().unwrap_or_default(),
+        name: client.name_any(),
+        uid: client.uid().unwrap_or_default(),
+        revision: String::new(),
+    }
+}
+
+/// The client that a server should have for this resource, its revision aside.
+pub(in crate::controller) fn wanted(
+    client: &OAuth2Client,
+    ctx: &Context,
+    server: &AuthorizationServer,
+) -> hydra::Client {
+    let subject_types = server
+        .status
+        .as_ref()
+        .map(|status| status.subject_types.as_slice())
+        .unwrap_or_default();
+    let effective = Effective::of(&client.spec, subject_types);
+    hydra::mapping::desired(&client.spec, &effective, &client_id(client), &marker(client, ctx))
+}
+
+fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
+    let name = server_name(client);
+    let server = ctx.server_of(client).ok_or_else(|| match name {
+        DEFAULT_SERVER if client.spec.server_ref.is_none() => Error::NoDefaultServer,
+        named => Error::ServerNotFound(named.to_owned()),
+    })?;
+    let subject_types = server
+        .status
+        .as_ref()
+        .map(|status| status.subject_types.as_slice())
+        .unwrap_or_default();
+    Ok(Plan {
+        effective: Effective::of(&client.spec, subject_types),
+        server,
+        client_id: client_id(client),
+        marker: marker(client, ctx),
+        namespace: client.namespace().unwrap_or_default(),
+        name: client.name_any(),
+        uid: client.uid().unwrap_or_default(),
+    })
+}
+
+fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(), Denied> {
+    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&plan.namespace));
+    let labels = namespace.as_ref().map(|namespace| namespace.labels());
+    let namespace = access::Namespace {
+        name: &plan.namespace,
+        labels,
+    };
+    access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+}
+
+/// Access is denied. Where the server's admin wants it, what was made before goes, but only after a look at the live rules and labels.
+async fn revoked(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    denied: Denied,
+) -> Error {
+    if ctx.stores.namespaces.get(&ObjectRef::new(&plan.namespace)).is_none() {
+        return Error::NamespacePending(plan.namespace.clone());
+    }
+    let no_rule = matches!(denied, Denied::NoRule { .. });
+    if no_rule && plan.server.spec.on_revoked == OnRevoked::Delete && is_held(client) {
+        match is_revoked_live(client, ctx, plan).await {
+            Ok(true) => {}
+            Ok(false) => return Error::ServerPending(plan.server.name_any()),
+            Err(error) => return error,
+        }
+        if let Err(error) = cleanup::remove(client, ctx, pass).await {
+            return error;
+        }
+        pass.status = OAuth2ClientStatus {
+            conditions: pass.status.conditions.clone(),
+            ..OAuth2ClientStatus::default()
+        };
+        if let Err(error) = release(client, ctx).await {
+            return error;
+        }
+    }
+    Error::NotAllowed {
+        server: plan.server.name_any(),
+        denied,
+    }
+}
+
+async fn is_revoked_live(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<bool> {
+    let Some(server) = live_server(ctx, plan).await? else {
+        return Ok(false);
+    };
+    let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(ctx.cluster.client());
+    let Some(namespace) = ctx.cluster.live(&api, &plan.namespace).await? else {
+        return Ok(false);
+    };
+    let namespace = access::Namespace {
+        name: &plan.namespace,
+        labels: Some(namespace.labels()),
+    };
+    let verdict = access::check(&server.spec.access, namespace, &client.spec, &plan.effective);
+    Ok(server.spec.on_revoked == OnRevoked::Delete && matches!(verdict, Err(Denied::NoRule { .. })))
+}
+
+/// The server as it is now, if it is the one that we planned with.
+async fn live_server(ctx: &Context, plan: &Plan) -> Result<Option<AuthorizationServer>> {
+    let api: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
+    let live = ctx.cluster.live(&api, &plan.server.name_any()).await?;
+    Ok(live.filter(|live| live.uid() == plan.server.uid()))
+}
+
+/// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going.
+/// Asked live, after our own finalizer is stored: the server's cleanup lists its users live, so neither can miss the other.
+async fn may_create(ctx: &Context, plan: &Plan) -> Result<()> {
+    let name = plan.server.name_any();
+    match live_server(ctx, plan).await? {
+        Some(live) if is_deleting(&live) => Err(Error::ServerGoing(name)),
+        Some(live) if is_held(&live) => Ok(()),
+        Some(_) | None => Err(Error::ServerNotReady(name)),
+    }
+}
+
+/// The status fields that follow from the plan.
+fn outputs(pass: &mut Pass<OAuth2ClientStatus>, plan: &Plan, secret_name: &str) {
+    pass.status.client_id = Some(plan.client_id.clone());
+    pass.status.secret_name = Some(secret_name.to_owned());
+    pass.status.endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.clone());
+    pass.status.effective = Some(plan.effective.clone());
+}
+
+/// An outage is the server's to report and to probe; the resource only says that it waits.
+fn outage(ctx: &Context, server: &str, error: Error) -> Error {
+    if !error.is_outage() {
+        return error;
+    }
+    // The queue lives as long as the process; a closed one means that it is ending.
+    let _ = ctx.wake.servers.send(ObjectRef::new(server));
+    match error {
+        Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) => error,
+        _ => Error::Unavailable(Outage::Known),
+    }
+}

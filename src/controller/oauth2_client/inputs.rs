@@ -1,0 +1,109 @@
+//! What a success was made from, in one line: equal inputs need no work.
+
+use std::fmt;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use super::Plan;
+use super::output::Layout;
+use crate::admin::hydra::Client;
+use crate::api::GROUP;
+use crate::controller::context::OwnSecret;
+use kube::ResourceExt;
+
+const FORMAT: &str = "1";
+
+/// Digests and versions; never a generation or a version of the operator, or a change of no effect would wake everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Inputs {
+    /// Digest of the desired client, without secret and revision, and of the server's UID.
+    remote: String,
+    /// Digest of the credentials Secret's layout and non-secret values.
+    layout: String,
+    /// resourceVersion of the ledger; empty if there is none.
+    ledger: String,
+    /// resourceVersion of the credentials Secret; empty if there is none.
+    secret: String,
+    /// resourceVersion of the Secret that clientSecretRef names; empty if there is none.
+    reference: String,
+}
+
+impl Inputs {
+    /// The inputs that follow from spec and server.
+    pub(super) fn new(plan: &Plan, wanted: &Client, layout: &Layout, reference: Option<&str>) -> Self {
+        let mut members = wanted.normalized();
+        without_revision(&mut members);
+        Inputs {
+            remote: digest(&json!([plan.server.uid(), plan.effective.has_secret(), members])),
+            layout: layout.digest(),
+            ledger: String::new(),
+            secret: String::new(),
+            reference: reference.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Takes in the versions of our Secrets.
+    pub(super) fn observe(&mut self, ledger: Option<OwnSecret>, secret: Option<OwnSecret>) {
+        let version = |secret: Option<OwnSecret>| secret.map(|secret| secret.version).unwrap_or_default();
+        self.ledger = version(ledger);
+        self.secret = version(secret);
+    }
+
+    /// Reads the line back. None if it is of another format: then everything is looked at once.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let parts: Vec<&str> = line.split(':').collect();
+        let [FORMAT, remote, layout, ledger, secret, reference] = parts.as_slice() else {
+            return None;
+        };
+        let own = |part: &&str| (*part).to_owned();
+        Some(Inputs {
+            remote: own(remote),
+            layout: own(layout),
+            ledger: own(ledger),
+            secret: own(secret),
+            reference: own(reference),
+        })
+    }
+
+    /// Whether the desired client is the same as at the last success.
+    pub(super) fn same_client(&self, last: &Inputs) -> bool {
+        self.remote == last.remote
+    }
+
+    /// Whether the ledger is as it was at the last success. A ledger that changed may hold a secret that the server has not heard of.
+    pub(super) fn same_ledger(&self, last: &Inputs) -> bool {
+        self.ledger == last.ledger
+    }
+
+    /// Whether the credentials Secret is as it was left, and should be.
+    pub(super) fn same_secret(&self, last: &Inputs) -> bool {
+        !self.secret.is_empty() && self.secret == last.secret && self.layout == last.layout
+    }
+}
+
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{FORMAT}:{}:{}:{}:{}:{}",
+            self.remote, self.layout, self.ledger, self.secret, self.reference
+        )
+    }
+}
+
+/// First 128 bits of the SHA-256 of a JSON value, hexadecimal. Members of objects are sorted, so equal values have equal digests.
+pub(super) fn digest(value: &Value) -> String {
+    let hash = Sha256::digest(value.to_string());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn without_revision(members: &mut Map<String, Value>) {
+    if let Some(marker) = members
+        .get_mut("metadata")
+        .and_then(|m| m.get_mut(GROUP))
+        .and_then(Value::as_object_mut)
+    {
+        marker.remove("revision");
+    }
+}

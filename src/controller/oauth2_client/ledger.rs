@@ -1,0 +1,219 @@
+//! The ledger: id, secret and revision of a client, written before the server hears of them.
+//!
+//! A Secret of its own, so that the one that applications mount never exists half-made. One direction: ledger → server → credentials Secret.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::runtime::events::EventType;
+use kube::{Resource, ResourceExt};
+use sha2::{Digest, Sha256};
+
+use super::reference::{self, Reference};
+use super::{Plan, output};
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::controller::memory::Child;
+use crate::controller::{Context, Pass};
+use crate::error::{Error, Result};
+use crate::secret::{Secret, new_revision};
+
+const TYPE: &str = "oidc-operator.dev/ledger";
+
+/// The secret in force, and which one it is.
+pub(super) struct Ledger {
+    /// The client secret.
+    pub(super) secret: Secret,
+    /// Its revision: repeated in the marker on the server.
+    pub(super) revision: String,
+    /// Whether this pass wrote it with a new revision.
+    pub(super) rewritten: bool,
+}
+
+/// What a ledger holds.
+#[derive(Clone)]
+struct Entry {
+    client_id: String,
+    secret: Secret,
+    revision: String,
+}
+
+/// Name of the ledger of the client with this UID.
+pub(super) fn name(uid: &str) -> String {
+    format!("oac-{uid}")
+}
+
+/// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret. None for a client without secret.
+pub(super) async fn settle(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    reference: Option<&Reference>,
+    fresh: bool,
+) -> Result<Option<Ledger>> {
+    if !plan.effective.has_secret() {
+        return Ok(None);
+    }
+    let users = match reference {
+        Some(reference) => Some(reference::value(client, ctx, plan, reference).await?),
+        None => None,
+    };
+    let name = name(&plan.uid);
+    let mut found = if fresh {
+        None
+    } else {
+        ctx.cluster.secret(&plan.namespace, &name).await?
+    };
+    if found.as_ref().is_some_and(|found| !output::is_owned(found, &plan.uid)) {
+        return Err(Error::SecretConflict(name));
+    }
+    let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
+    if let (Some(entry), Some(found)) = (&entry, &found)
+        && users.as_ref().is_none_or(|users| *users == entry.secret)
+        && output::has_labels(found, &plan.uid)
+    {
+        return Ok(Some(Ledger {
+            secret: entry.secret.clone(),
+            revision: entry.revision.clone(),
+            rewritten: false,
+        }));
+    }
+    let secret = match users.or_else(|| found.as_ref().and_then(usable_secret)) {
+        Some(secret) => secret,
+        None => rebuilt(client, ctx, plan, pass, fresh).await?,
+    };
+    let entry = Entry {
+        client_id: plan.client_id.clone(),
+        secret,
+        revision: new_revision(),
+    };
+    match write(client, ctx, plan, found.take(), &entry).await? {
+        true => Ok(Some(Ledger {
+            secret: entry.secret,
+            revision: entry.revision,
+            rewritten: true,
+        })),
+        // Somebody else made one between our look and our write; the next pass reads it.
+        false => Err(Error::Cluster(crate::error::ClusterFault::Conflict)),
+    }
+}
+
+/// The secret of a lost ledger: what the credentials Secret repeats, or else a new one, which is said aloud.
+async fn rebuilt(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    fresh: bool,
+) -> Result<Secret> {
+    if !fresh {
+        let layout = output::layout(client, plan)?;
+        let names = pass
+            .status
+            .secret_name
+            .iter()
+            .map(String::as_str)
+            .chain([layout.name.as_str()]);
+        for name in names {
+            let found = ctx.cluster.secret(&plan.namespace, name).await?;
+            let value = found
+                .filter(|found| output::is_owned(found, &plan.uid))
+                .and_then(|found| text(&found, layout.secret_key()));
+            if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
+                return Ok(Secret::new(secret));
+            }
+        }
+    }
+    if pass.status.updated_at.is_some() {
+        let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart what still uses the old one.";
+        pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
+    }
+    Ok(Secret::generate())
+}
+
+/// Creates or replaces the ledger. False if the name was taken meanwhile.
+async fn write(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    found: Option<KubeSecret>,
+    entry: &Entry,
+) -> Result<bool> {
+    let exists = found.is_some();
+    let mut secret = found.unwrap_or_default();
+    secret.metadata.name = Some(name(&plan.uid));
+    secret.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
+    secret
+        .metadata
+        .labels
+        .get_or_insert_default()
+        .extend(output::labels(&plan.uid));
+    if !exists {
+        secret.type_ = Some(TYPE.to_owned());
+    }
+    let checksum = checksum(entry);
+    let values = [
+        ("client_id", entry.client_id.as_str()),
+        ("client_secret", entry.secret.expose()),
+        ("revision", &entry.revision),
+        ("checksum", &checksum),
+    ];
+    let data: BTreeMap<_, _> = values
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())))
+        .collect();
+    secret.data = Some(data);
+    let written = if exists {
+        ctx.cluster.replace_secret(&plan.namespace, &secret).await?
+    } else {
+        match ctx.cluster.create_secret(&plan.namespace, &secret).await? {
+            Some(created) => created,
+            None => return Ok(false),
+        }
+    };
+    remember(ctx, plan, &written);
+    Ok(true)
+}
+
+/// Remembers a write to one of our Secrets, which the cache may not show yet.
+pub(super) fn remember(ctx: &Context, plan: &Plan, secret: &KubeSecret) {
+    if let (Some(uid), Some(version)) = (secret.uid(), secret.resource_version()) {
+        ctx.memory
+            .clients
+            .wrote_child(&plan.uid, &secret.name_any(), Child::Written(uid, version));
+    }
+}
+
+/// What an intact ledger holds. The derivable id wins: a ledger that says another is not intact.
+fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
+    let entry = Entry {
+        client_id: text(secret, "client_id")?,
+        secret: Secret::new(text(secret, "client_secret")?),
+        revision: text(secret, "revision")?,
+    };
+    let intact = text(secret, "checksum")? == checksum(&entry) && entry.client_id == client_id;
+    intact.then_some(entry)
+}
+
+/// The value of an edited ledger, if it can be a secret: it is pushed, as its editor meant.
+fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
+    text(secret, "client_secret")
+        .filter(|value| reference::problem(value).is_none())
+        .map(Secret::new)
+}
+
+pub(super) fn text(secret: &KubeSecret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
+/// SHA-256 over the parts with their lengths. It is kept beside the secret itself and nowhere else.
+fn checksum(entry: &Entry) -> String {
+    let mut hash = Sha256::new();
+    for part in [entry.client_id.as_str(), entry.secret.expose(), entry.revision.as_str()] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

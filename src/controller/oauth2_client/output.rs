@@ -1,0 +1,290 @@
+//! The credentials Secret: what it should hold, and writing it. It is created only when complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+
+use super::ledger::{self, Ledger};
+use super::{Plan, inputs};
+use crate::api::authorization_server::Endpoints;
+use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
+use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::controller::memory::Child;
+use crate::controller::{Context, Pass};
+use crate::error::{Error, Result};
+
+const CLIENT_SECRET: &str = "clientSecret";
+
+/// What the Secret should be, its secret value aside.
+pub(super) struct Layout {
+    /// Name of the Secret.
+    pub(super) name: String,
+    id_key: String,
+    secret_key: String,
+    /// Texts with every variable but the secret put in.
+    entries: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl Layout {
+    /// Digest of everything here.
+    pub(super) fn digest(&self) -> String {
+        inputs::digest(&json!([
+            self.name,
+            self.id_key,
+            self.secret_key,
+            self.entries,
+            self.labels,
+            self.annotations
+        ]))
+    }
+
+    /// Key of the client secret.
+    pub(super) fn secret_key(&self) -> &str {
+        &self.secret_key
+    }
+}
+
+/// The layout that the spec asks for.
+///
+/// # Errors
+/// [`Error::VariableUnknown`], [`Error::InvalidField`].
+pub(super) fn layout(client: &OAuth2Client, plan: &Plan) -> Result<Layout> {
+    let credentials = client.spec.credentials.clone().unwrap_or_default();
+    let keys = credentials.keys.unwrap_or_default();
+    let endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.as_ref());
+    let mut entries = BTreeMap::new();
+    for (key, template) in &credentials.data {
+        entries.insert(key.clone(), fill(template, plan, endpoints)?);
+    }
+    entries.insert(
+        keys.client_id.clone().unwrap_or_else(|| "CLIENT_ID".to_owned()),
+        plan.client_id.clone(),
+    );
+    Ok(Layout {
+        name: credentials.secret_name.unwrap_or_else(|| plan.name.clone()),
+        id_key: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
+        secret_key: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+        entries,
+        labels: credentials.labels,
+        annotations: credentials.annotations,
+    })
+}
+
+/// Puts variables into a text. The secret stays a variable until the Secret is written.
+fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<String> {
+    let mut text = template.to_owned();
+    for variable in VARIABLES {
+        let placeholder = format!("$({variable})");
+        if !text.contains(&placeholder) {
+            continue;
+        }
+        if variable == CLIENT_SECRET {
+            if plan.effective.has_secret() {
+                continue;
+            }
+            let problem = "$(clientSecret) is not there, since this client has no secret; take it out".to_owned();
+            return Err(Error::InvalidField {
+                field: "credentials.data",
+                problem,
+            });
+        }
+        let value = value_of(variable, plan, endpoints);
+        let unknown = || Error::VariableUnknown {
+            variable,
+            server: plan.server.name_any(),
+        };
+        text = text.replace(&placeholder, &value.ok_or_else(unknown)?);
+    }
+    Ok(text)
+}
+
+fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Option<String> {
+    if variable == "clientId" {
+        return Some(plan.client_id.clone());
+    }
+    let endpoints = endpoints?;
+    match variable {
+        "issuer" => Some(endpoints.issuer.clone()),
+        "discoveryUrl" => Some(endpoints.discovery_url.clone()),
+        "authorizationEndpoint" => endpoints.authorization_endpoint.clone(),
+        "tokenEndpoint" => endpoints.token_endpoint.clone(),
+        "userinfoEndpoint" => endpoints.userinfo_endpoint.clone(),
+        "jwksUri" => endpoints.jwks_uri.clone(),
+        "revocationEndpoint" => endpoints.revocation_endpoint.clone(),
+        "endSessionEndpoint" => endpoints.end_session_endpoint.clone(),
+        _ => None,
+    }
+}
+
+/// Creates the Secret, or makes it what it should be. `strict`: labels and annotations that nobody asked for go too.
+pub(super) async fn write(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    layout: &Layout,
+    ledger: Option<&Ledger>,
+    fresh: bool,
+    strict: bool,
+) -> Result<()> {
+    let wanted = wanted(client, plan, layout, ledger);
+    if fresh && let Some(created) = ctx.cluster.create_secret(&plan.namespace, &wanted).await? {
+        ledger::remember(ctx, plan, &created);
+        return Ok(());
+    }
+    let written = match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
+        None => match ctx.cluster.create_secret(&plan.namespace, &wanted).await? {
+            Some(created) => created,
+            None => return Err(Error::Cluster(crate::error::ClusterFault::Conflict)),
+        },
+        Some(found) if !is_owned(&found, &plan.uid) => return Err(conflict(&found, plan)),
+        Some(found) if is_as_wanted(&found, &wanted, strict) => found,
+        Some(found) => {
+            ctx.cluster
+                .replace_secret(&plan.namespace, &replacement(found, wanted, strict))
+                .await?
+        }
+    };
+    ledger::remember(ctx, plan, &written);
+    Ok(())
+}
+
+fn wanted(client: &OAuth2Client, plan: &Plan, layout: &Layout, ledger: Option<&Ledger>) -> KubeSecret {
+    let secret = ledger.map(|ledger| ledger.secret.expose()).unwrap_or_default();
+    let placeholder = format!("$({CLIENT_SECRET})");
+    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
+    let mut data: BTreeMap<String, ByteString> = layout
+        .entries
+        .iter()
+        .map(|(key, text)| (key.clone(), bytes(&text.replace(&placeholder, secret))))
+        .collect();
+    let mut annotations = layout.annotations.clone();
+    if let Some(ledger) = ledger {
+        data.insert(layout.secret_key.clone(), bytes(ledger.secret.expose()));
+        annotations.insert(REVISION_ANNOTATION.to_owned(), ledger.revision.clone());
+    }
+    let mut wanted = KubeSecret {
+        data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..KubeSecret::default()
+    };
+    wanted.metadata.name = Some(layout.name.clone());
+    wanted.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
+    wanted.metadata.labels = Some(layout.labels.clone().into_iter().chain(labels(&plan.uid)).collect());
+    wanted.metadata.annotations = Some(annotations);
+    wanted
+}
+
+fn is_as_wanted(found: &KubeSecret, wanted: &KubeSecret, strict: bool) -> bool {
+    let same = |found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
+        if strict {
+            found == wanted
+        } else {
+            wanted.iter().all(|(key, value)| found.get(key) == Some(value))
+        }
+    };
+    found.data.clone().unwrap_or_default() == wanted.data.clone().unwrap_or_default()
+        && same(found.labels(), wanted.labels())
+        && same(found.annotations(), wanted.annotations())
+}
+
+/// The found Secret with our content: it keeps UID, resourceVersion and type, and foreign labels unless they are to go.
+fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeSecret {
+    found.data = wanted.data;
+    let merged = |found: Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
+        let kept = if strict { None } else { found };
+        Some(kept.into_iter().flatten().chain(wanted.into_iter().flatten()).collect())
+    };
+    found.metadata.labels = merged(found.metadata.labels, wanted.metadata.labels);
+    found.metadata.annotations = merged(found.metadata.annotations, wanted.metadata.annotations);
+    found.metadata.owner_references = wanted.metadata.owner_references;
+    found
+}
+
+/// Deletes our Secrets of any other name: of a former secretName, and the ledger of a client that has no secret any more.
+pub(super) async fn drop_others(
+    ctx: &Context,
+    plan: &Plan,
+    pass: &Pass<OAuth2ClientStatus>,
+    name: &str,
+    has_ledger: bool,
+) -> Result<()> {
+    let ledger = plan.ledger_name();
+    let former = pass.status.secret_name.as_deref().filter(|former| *former != name);
+    let mut others: BTreeSet<String> = BTreeSet::new();
+    if let Some(former) = former {
+        others.extend(ctx.marked_secrets(&plan.namespace, &plan.uid));
+        others.insert(former.to_owned());
+    }
+    others.remove(name);
+    others.remove(&ledger);
+    if !has_ledger {
+        others.insert(ledger);
+    }
+    for other in others {
+        let cached = plan.own_secret(ctx, &other).map(|secret| secret.uid);
+        let uid = match cached {
+            // A former one that lost its label is not in the cache.
+            None if former == Some(other.as_str()) => {
+                let found = ctx.cluster.secret(&plan.namespace, &other).await?;
+                found
+                    .filter(|found| is_owned(found, &plan.uid))
+                    .and_then(|found| found.uid())
+            }
+            cached => cached,
+        };
+        if let Some(uid) = uid {
+            drop_one(ctx, &plan.namespace, &plan.uid, &other, uid).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes one of the Secrets of the resource with UID `owner`.
+pub(super) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+    ctx.cluster.delete_secret(namespace, name, &uid).await?;
+    ctx.memory.clients.wrote_child(owner, name, Child::Deleted(uid));
+    Ok(())
+}
+
+/// A Secret in our way: a namesake's that is about to go with it, or somebody's.
+fn conflict(found: &KubeSecret, plan: &Plan) -> Error {
+    let namesakes = found.owner_references().iter().any(|owner| {
+        owner.kind == "OAuth2Client"
+            && owner.name == plan.name
+            && owner.controller == Some(true)
+            && owner.uid != plan.uid
+    });
+    if namesakes {
+        Error::SecretGoing(found.name_any())
+    } else {
+        Error::SecretConflict(found.name_any())
+    }
+}
+
+/// Whether a Secret belongs to the resource with this UID.
+pub(super) fn is_owned(secret: &KubeSecret, uid: &str) -> bool {
+    secret
+        .owner_references()
+        .iter()
+        .any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
+/// Whether a Secret carries the labels by which we watch it.
+pub(super) fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
+    labels(uid)
+        .iter()
+        .all(|(key, value)| secret.labels().get(key) == Some(value))
+}
+
+/// Labels of all our Secrets.
+pub(super) fn labels(uid: &str) -> [(String, String); 2] {
+    [
+        (WATCH_LABEL.to_owned(), "true".to_owned()),
+        (UID_LABEL.to_owned(), uid.to_owned()),
+    ]
+}

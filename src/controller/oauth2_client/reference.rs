@@ -1,0 +1,97 @@
+//! `clientSecretRef`: the user's own secret.
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+
+use super::{Plan, ledger};
+use crate::api::OAuth2Client;
+use crate::controller::Context;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// Fewest characters of a secret that Hydra accepts.
+const SHORTEST: usize = 6;
+
+/// The Secret that a client refers to.
+pub(super) struct Reference {
+    /// Its resourceVersion.
+    pub(super) version: String,
+    /// Whether a change of it wakes us.
+    pub(super) watched: bool,
+    /// The Secret itself, if it had to be read.
+    read: Option<KubeSecret>,
+}
+
+/// Finds out the version of the referenced Secret: from the cache if it carries our watch label, else live.
+pub(super) async fn look(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Option<Reference>> {
+    let Some(reference) = &client.spec.client_secret_ref else {
+        return Ok(None);
+    };
+    if let Some(version) = ctx.watched_secret(&plan.namespace, &reference.name) {
+        return Ok(Some(Reference {
+            version,
+            watched: true,
+            read: None,
+        }));
+    }
+    let secret = live(ctx, plan, &reference.name).await?;
+    Ok(Some(Reference {
+        version: secret.resource_version().unwrap_or_default(),
+        watched: false,
+        read: Some(secret),
+    }))
+}
+
+/// The secret itself.
+pub(super) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, reference: &Reference) -> Result<Secret> {
+    let Some(named) = &client.spec.client_secret_ref else {
+        return Err(Error::Reply {
+            operation: "clientSecretRef",
+            problem: "is not there",
+        });
+    };
+    let secret = match &reference.read {
+        Some(secret) => secret.clone(),
+        None => live(ctx, plan, &named.name).await?,
+    };
+    if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
+        let key = Some(named.key.clone());
+        return Err(Error::ReferenceNotFound {
+            kind: "Secret",
+            name: named.name.clone(),
+            key,
+            namespace: None,
+        });
+    }
+    let unusable = |problem| Error::UnusableSecret {
+        secret: named.name.clone(),
+        key: named.key.clone(),
+        problem,
+    };
+    let value = ledger::text(&secret, &named.key).ok_or_else(|| unusable("is not text"))?;
+    match problem(&value) {
+        Some(problem) => Err(unusable(problem)),
+        None => Ok(Secret::new(value)),
+    }
+}
+
+/// What keeps a value from being a client secret.
+pub(super) fn problem(value: &str) -> Option<&'static str> {
+    if value.chars().count() < SHORTEST {
+        Some("is shorter than the 6 characters that the server accepts")
+    } else if value.trim() != value {
+        Some("begins or ends with white space, often a line break that got in by accident")
+    } else {
+        None
+    }
+}
+
+async fn live(ctx: &Context, plan: &Plan, name: &str) -> Result<KubeSecret> {
+    let found = ctx.cluster.secret(&plan.namespace, name).await?;
+    found.ok_or_else(|| Error::ReferenceNotFound {
+        kind: "Secret",
+        name: name.to_owned(),
+        key: None,
+        namespace: None,
+    })
+}

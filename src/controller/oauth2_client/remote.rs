@@ -1,0 +1,205 @@
+//! The client on the server: read → compare → write, and what a failure means.
+
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+
+use super::ledger::Ledger;
+use super::{Plan, may_create};
+use crate::admin::http::Failure;
+use crate::admin::hydra::{Client, mapping};
+use crate::admin::sync::{Known, Step, decide};
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::controller::authorization_server;
+use crate::controller::links::Link;
+use crate::controller::{Context, Managed, Pass};
+use crate::error::{Error, Outage, Result};
+
+/// Corrections of foreign writes within an hour after which the operator stops.
+const MOST_CORRECTIONS: usize = 3;
+
+/// One resource's client on one server, within one pass.
+pub(super) struct Remote<'a> {
+    pub(super) client: &'a OAuth2Client,
+    pub(super) ctx: &'a Context,
+    pub(super) plan: &'a Plan,
+    pub(super) link: &'a Link,
+    pub(super) ledger: Option<&'a Ledger>,
+    /// Whether nothing but a foreign write can be the cause of a difference.
+    pub(super) drift: bool,
+}
+
+impl Remote<'_> {
+    /// Makes the client on the server what it should be.
+    pub(super) async fn sync(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        mut wanted: Client,
+        fresh: bool,
+    ) -> Result<()> {
+        let mut marker = self.plan.marker.clone();
+        marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
+        wanted.mark(&marker);
+        let confirmed = pass.status.updated_at.is_some();
+        if !confirmed {
+            may_create(self.ctx, self.plan).await?;
+        }
+        if fresh && self.create(pass, &wanted).await? {
+            return Ok(());
+        }
+        // Twice: what is found may be gone when it is written, and the other way round.
+        for _ in 0..2 {
+            let observed = self
+                .link
+                .hydra
+                .get_client(&wanted.client_id)
+                .await
+                .map_err(|f| error("get_o_auth2_client", f))?;
+            let known = Known {
+                updated_at: pass.status.updated_at.as_deref(),
+                must_read: pass.must_read,
+            };
+            match decide(&wanted, observed.as_ref(), known) {
+                Step::Nothing => return Ok(()),
+                Step::NotOwned => return Err(Error::NotOwned(wanted.client_id)),
+                Step::Create => {
+                    if confirmed {
+                        authorization_server::confirm_issuer(&self.plan.server, self.link).await?;
+                        may_create(self.ctx, self.plan).await?;
+                    }
+                    if self.create(pass, &wanted).await? {
+                        self.note_drift(
+                            pass,
+                            confirmed,
+                            "The client was gone from the server and is back with the same id and secret.".to_owned(),
+                        );
+                        return Ok(());
+                    }
+                }
+                Step::Update {
+                    fields,
+                    with_secret,
+                    foreign,
+                } => {
+                    let memory = OAuth2Client::memory(self.ctx);
+                    let foreign = foreign && !memory.is_unconfirmed(&self.plan.uid);
+                    if foreign && memory.corrections(&self.plan.uid) >= MOST_CORRECTIONS {
+                        return Err(Error::Conflict);
+                    }
+                    let other = observed.map(|observed| observed.other).unwrap_or_default();
+                    let body = Client {
+                        other,
+                        ..wanted.clone()
+                    };
+                    if self.update(pass, &body, with_secret).await? {
+                        if foreign {
+                            memory.corrected(&self.plan.uid);
+                        }
+                        let what = if fields.is_empty() {
+                            "secret or time of change".to_owned()
+                        } else {
+                            fields.join(", ")
+                        };
+                        self.note_drift(
+                            pass,
+                            foreign,
+                            format!("The client had been changed on the server ({what}) and was put right."),
+                        );
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Err(Error::Unavailable(Outage::Busy))
+    }
+
+    /// False if the id is taken.
+    async fn create(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client) -> Result<bool> {
+        OAuth2Client::memory(self.ctx).writing(&self.plan.uid);
+        let secret = self.ledger.map(|ledger| &ledger.secret);
+        let reply = self
+            .link
+            .hydra
+            .create_client(wanted, secret)
+            .await
+            .map_err(|f| error("create_o_auth2_client", f))?;
+        self.confirm(pass, reply, "create_o_auth2_client")
+    }
+
+    /// False if there is none of that id any more.
+    async fn update(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, with_secret: bool) -> Result<bool> {
+        OAuth2Client::memory(self.ctx).writing(&self.plan.uid);
+        let secret = self.ledger.filter(|_| with_secret).map(|ledger| &ledger.secret);
+        let reply = self
+            .link
+            .hydra
+            .update_client(wanted, secret)
+            .await
+            .map_err(|f| error("update_o_auth2_client", f))?;
+        self.confirm(pass, reply, "update_o_auth2_client")
+    }
+
+    /// Takes `updated_at` from the reply to our own write, never from a later read.
+    fn confirm(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        reply: Option<Client>,
+        operation: &'static str,
+    ) -> Result<bool> {
+        let Some(reply) = reply else {
+            OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
+            return Ok(false);
+        };
+        if reply.marker().is_none_or(|marker| marker.uid != self.plan.uid) {
+            return Err(Error::Reply {
+                operation,
+                problem: "does not repeat what was sent",
+            });
+        }
+        pass.status.updated_at = reply.updated_at;
+        OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
+        Ok(true)
+    }
+
+    fn note_drift(&self, pass: &mut Pass<OAuth2ClientStatus>, certain: bool, note: String) {
+        if self.drift && certain {
+            self.ctx.metrics.drift_corrected(OAuth2Client::KIND);
+            tracing::info!(
+                namespace = self.plan.namespace,
+                name = self.client.name_any(),
+                note,
+                "drift corrected"
+            );
+            pass.notes.push((EventType::Normal, "DriftCorrected", note));
+        }
+    }
+}
+
+/// What a failed request means for a resource.
+pub(in crate::controller) fn error(operation: &'static str, failure: Failure) -> Error {
+    match failure {
+        Failure::Outage(outage) => Error::Unavailable(outage),
+        Failure::Refused(code) => Error::ServerRefused(code),
+        Failure::NotLeader => Error::NotLeader,
+        Failure::Status {
+            code: 400,
+            error: Some(code),
+            description,
+        } if code.starts_with("invalid_") => Error::MetadataRefused(mapping::fields_named_in(&description)),
+        Failure::Status { code: 404 | 405, .. } => Error::NotRecognized {
+            what: "The admin API",
+            problem: "is not found where it should be",
+            field: "hydra.adminUrl",
+        },
+        Failure::Reply("is a redirect") => Error::NotRecognized {
+            what: "The admin API",
+            problem: "redirects elsewhere",
+            field: "hydra.adminUrl",
+        },
+        Failure::Status { .. } => Error::Reply {
+            operation,
+            problem: "has a status that it never should",
+        },
+        Failure::Reply(problem) => Error::Reply { operation, problem },
+    }
+}

@@ -1,0 +1,117 @@
+//! From the result of a pass to conditions, event and retry. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+use crate::api::condition::{self, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
+use crate::error::{Class, Error, Outage};
+
+/// A pass that ended well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What is so now: a full sentence.
+    pub message: String,
+    /// Whether nothing was done because the resource is suspended.
+    pub suspended: bool,
+    /// Conditions of this kind's own.
+    pub extra: Vec<Wanted>,
+    /// When to look again, if not only at the next change.
+    pub again: Option<Duration>,
+}
+
+/// The conditions after a pass.
+pub fn conditions(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Wanted> {
+    let wanted = |type_, status, reason, message: &str| Wanted {
+        type_,
+        status,
+        reason,
+        message: message.to_owned(),
+    };
+    match result {
+        Ok(done) if done.suspended => {
+            let was_ready = condition::is_true(old, READY);
+            let (status, reason) = if was_ready {
+                ("True", Reason::Available)
+            } else {
+                ("Unknown", Reason::Suspended)
+            };
+            vec![
+                wanted(READY, status, reason, &done.message),
+                wanted(SYNCED, "Unknown", Reason::Suspended, &done.message),
+                wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
+            ]
+        }
+        Ok(done) => {
+            let mut all = vec![
+                wanted(READY, "True", Reason::Available, &done.message),
+                wanted(SYNCED, "True", Reason::Available, &done.message),
+            ];
+            all.extend(done.extra.iter().cloned());
+            all
+        }
+        Err(error) => {
+            let (class, reason) = error.class();
+            let message = error.to_string();
+            vec![
+                wanted(READY, "False", reason, &message),
+                wanted(SYNCED, "False", reason, &message),
+                wanted(
+                    if stalls(class) { STALLED } else { RECONCILING },
+                    "True",
+                    reason,
+                    &message,
+                ),
+            ]
+        }
+    }
+}
+
+/// What another object could put right is never stalled.
+fn stalls(class: Class) -> bool {
+    match class {
+        Class::Invalid | Class::NotOwned | Class::Unsupported => true,
+        Class::Blocked | Class::NotAllowed | Class::ServerRefused | Class::Transient | Class::Bug => false,
+    }
+}
+
+/// The event that goes with a change of the Ready condition: none if there was no change, or if all is simply well from the start.
+pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
+    let (before, now) = (condition::find(old, READY), condition::find(new, READY)?);
+    let same = before.is_some_and(|b| b.status == now.status && b.reason == now.reason && b.message == now.message);
+    let type_ = match (now.status.as_str(), before.map(|b| b.status.as_str())) {
+        _ if same => return None,
+        ("False", _) => EventType::Warning,
+        ("True", Some("False")) => EventType::Normal,
+        _ => return None,
+    };
+    Some(Event {
+        type_,
+        reason: now.reason.clone(),
+        note: Some(now.message.clone()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    })
+}
+
+/// When to try again after an error, without jitter. `failures`: how many came in a row before this one;
+/// `patience`: the longest wait while something passing is in the way.
+pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let doubling = |first: Duration, longest: Duration| (first * 2u32.saturating_pow(failures.min(16))).min(longest);
+    let asked = match error {
+        Error::Unavailable(Outage::Status(_, Some(after))) => *after,
+        _ => Duration::ZERO,
+    };
+    let own = match error.class().0 {
+        _ if matches!(error, Error::ServerPending(_) | Error::NamespacePending(_)) => Duration::from_millis(300),
+        _ if matches!(error, Error::CleanupUnconfirmed) => Duration::from_secs(2),
+        Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
+        Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),
+        Class::NotOwned => doubling(Duration::from_secs(5), 5 * MINUTE),
+        Class::Bug => doubling(Duration::from_secs(5), 10 * MINUTE),
+        Class::Invalid | Class::NotAllowed | Class::Unsupported => 10 * MINUTE,
+    };
+    own.max(asked)
+}

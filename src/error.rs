@@ -1,0 +1,333 @@
+//! Everything that can go wrong in a pass. The class alone decides condition, event and retry.
+
+use std::time::Duration;
+
+use crate::access::Denied;
+use crate::api::condition::Reason;
+
+/// Result of anything that a pass does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. `Display` is the message of the condition: a full sentence with the next step, stable, without any secret or reply body.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The value of a referenced secret cannot be used.
+    #[error("Secret `{secret}`, key `{key}`: the value {problem}; put a usable one there.")]
+    UnusableSecret {
+        /// Name of the Secret.
+        secret: String,
+        /// Key within it.
+        key: String,
+        /// What is wrong with the value.
+        problem: &'static str,
+    },
+    /// A value of the spec cannot be used.
+    #[error("{field}: {problem}.")]
+    InvalidField {
+        /// Path of the field below `spec`.
+        field: &'static str,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The server judged the metadata and refused it.
+    #[error("The server does not accept {}; what was registered before stays. Correct the spec.", named(.0))]
+    MetadataRefused(Vec<&'static str>),
+    /// The server's version is not one that the operator knows.
+    #[error(
+        "The server reports version `{0}`, which this operator does not support; it supports Ory Hydra from v2.2.0."
+    )]
+    UnsupportedVersion(String),
+    /// The access rules say no.
+    #[error("AuthorizationServer `{server}`: {denied}")]
+    NotAllowed {
+        /// Name of the AuthorizationServer.
+        server: String,
+        /// Which rule and why.
+        denied: Denied,
+    },
+    /// No AuthorizationServer of that name.
+    #[error("AuthorizationServer `{0}` does not exist; create it or correct serverRef.")]
+    ServerNotFound(String),
+    /// The spec names no server and there is no default.
+    #[error("There is no AuthorizationServer `default`; create it or set serverRef.")]
+    NoDefaultServer,
+    /// The AuthorizationServer is there but cannot be used.
+    #[error("AuthorizationServer `{0}` is not ready; `kubectl describe authserver {0}` says why.")]
+    ServerNotReady(String),
+    /// The AuthorizationServer is being deleted.
+    #[error("AuthorizationServer `{0}` is being deleted, so nothing new is created on it.")]
+    ServerGoing(String),
+    /// The AuthorizationServer was not looked at yet since the start; nothing to report.
+    #[error("Waiting for the first look at AuthorizationServer `{0}`.")]
+    ServerPending(String),
+    /// A referenced object or key is missing.
+    #[error("{kind} `{name}`{} does not exist{}; create it.", key_part(.key), namespace_part(.namespace))]
+    ReferenceNotFound {
+        /// Secret or ConfigMap.
+        kind: &'static str,
+        /// Name of the object.
+        name: String,
+        /// Key within it, where the object exists and the key does not.
+        key: Option<String>,
+        /// Namespace, where it is not the resource's own.
+        namespace: Option<String>,
+    },
+    /// `credentials.data` needs what the server does not tell.
+    #[error(
+        "credentials.data needs $({variable}), which AuthorizationServer `{server}` does not tell: set hydra.publicUrl there."
+    )]
+    VariableUnknown {
+        /// Name of the variable.
+        variable: &'static str,
+        /// Name of the AuthorizationServer.
+        server: String,
+    },
+    /// The server's log-in was refused.
+    #[error(
+        "The server answered {0}: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer."
+    )]
+    ServerRefused(u16),
+    /// The client exists and is somebody else's.
+    #[error(
+        "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
+    )]
+    NotOwned(String),
+    /// A Secret of that name exists and is somebody else's.
+    #[error(
+        "Secret `{0}` exists and does not belong to this resource; nothing was changed. Delete it or set credentials.secretName."
+    )]
+    SecretConflict(String),
+    /// A Secret of that name belongs to a namesake that is just going.
+    #[error("Secret `{0}` belongs to an earlier resource of this name and is about to go.")]
+    SecretGoing(String),
+    /// Somebody else keeps changing the client.
+    #[error(
+        "Somebody else changed the client on the server three times within an hour, so the operator stopped correcting it; find out who, then change this resource or wait an hour."
+    )]
+    Conflict,
+    /// The server cannot be used at the moment.
+    #[error("The server cannot be used now: {0}. The operator keeps trying.")]
+    Unavailable(Outage),
+    /// The URL leads elsewhere.
+    #[error("{what} {problem}; check {field} of the AuthorizationServer.")]
+    NotRecognized {
+        /// What was asked.
+        what: &'static str,
+        /// What came back.
+        problem: &'static str,
+        /// The field to check.
+        field: &'static str,
+    },
+    /// The issuer is not the one that this server had.
+    #[error(
+        "The server's issuer is now `{found}` and was `{known}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to `{found}`."
+    )]
+    IssuerChanged {
+        /// Issuer in status or spec.
+        known: String,
+        /// Issuer in the discovery document.
+        found: String,
+    },
+    /// Resources still use the server.
+    #[error(
+        "Resources with deletionPolicy Delete still use this server, for example {0}; delete them, or set their deletionPolicy to Orphan."
+    )]
+    InUse(String),
+    /// The server object went before its resource.
+    #[error(
+        "AuthorizationServer `{0}` is gone, so the client cannot be deleted on it. Bring it back, or let go with `kubectl annotate {1} {2} -n {3} oidc-operator.dev/abandon=true`."
+    )]
+    CleanupWithoutServer(String, &'static str, String, String),
+    /// Cleanup waits for the server.
+    #[error(
+        "The client is deleted as soon as AuthorizationServer `{server}` can be used again. To leave it there, `kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`."
+    )]
+    CleanupWaits {
+        /// Name of the AuthorizationServer.
+        server: String,
+        /// Short name of the kind.
+        kind: &'static str,
+        /// Name of the resource.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// An unconfirmed request may still be under way.
+    #[error("A request may still be under way; the client is looked for once more.")]
+    CleanupUnconfirmed,
+    /// A request to the Kubernetes API failed.
+    #[error("The Kubernetes API {0}. The operator keeps trying.")]
+    Cluster(ClusterFault),
+    /// Leadership is about to lapse; the next leader goes on.
+    #[error("This instance is not the leader any more.")]
+    NotLeader,
+    /// The server's reply makes no sense.
+    #[error(
+        "The server's reply to {operation} {problem}; this is a fault of the server, of a proxy before it, or of the operator."
+    )]
+    Reply {
+        /// Name of the operation.
+        operation: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The namespace was not seen yet; nothing to report.
+    #[error("Waiting for namespace `{0}`.")]
+    NamespacePending(String),
+    /// The pass took too long.
+    #[error("The pass did not end in time. The operator keeps trying.")]
+    TooLong,
+}
+
+/// Why a server cannot be used at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// No connection.
+    Unreachable,
+    /// The certificate or the handshake.
+    Tls,
+    /// No reply within the deadline.
+    Silent,
+    /// The connection broke in the middle of the reply.
+    Broken,
+    /// A 5xx status, or 429.
+    Status(u16, Option<Duration>),
+    /// Another session changed the same rows.
+    Busy,
+    /// The circuit breaker is open: others have just failed.
+    Known,
+}
+
+impl std::fmt::Display for Outage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Outage::Unreachable => f.write_str("no connection (name, port and network policy?)"),
+            Outage::Tls => f.write_str(
+                "its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName?)",
+            ),
+            Outage::Silent => f.write_str("no answer within the deadline"),
+            Outage::Broken => f.write_str("the connection broke in the middle of an answer"),
+            Outage::Status(code, _) => write!(f, "it answers {code}"),
+            Outage::Busy => f.write_str("it is busy with a concurrent change"),
+            Outage::Known => f.write_str("it has just failed; see the AuthorizationServer"),
+        }
+    }
+}
+
+/// What a request to the Kubernetes API came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClusterFault {
+    /// Refused by RBAC or admission.
+    Forbidden,
+    /// The object changed meanwhile.
+    Conflict,
+    /// Any other status.
+    Status(u16),
+    /// No reply.
+    Silent,
+}
+
+impl std::fmt::Display for ClusterFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            ClusterFault::Forbidden => f.write_str("refused a request of the operator (RBAC, quota or admission)"),
+            ClusterFault::Conflict => f.write_str("reports a concurrent change"),
+            ClusterFault::Status(code) => write!(f, "answered {code}"),
+            ClusterFault::Silent => f.write_str("did not answer"),
+        }
+    }
+}
+
+/// How an error is treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The spec must change.
+    Invalid,
+    /// Something else must come or change; a watch wakes us.
+    Blocked,
+    /// The access rules must change.
+    NotAllowed,
+    /// The operator's login must change.
+    ServerRefused,
+    /// Somebody else's object is in the way.
+    NotOwned,
+    /// Another server or version is needed.
+    Unsupported,
+    /// It passes.
+    Transient,
+    /// A fault of the operator or of the server.
+    Bug,
+}
+
+impl Error {
+    /// Class and reason.
+    pub fn class(&self) -> (Class, Reason) {
+        match self {
+            Error::UnusableSecret { .. } | Error::InvalidField { .. } | Error::MetadataRefused(_) => {
+                (Class::Invalid, Reason::InvalidSpec)
+            }
+            Error::UnsupportedVersion(_) => (Class::Unsupported, Reason::UnsupportedByServer),
+            Error::NotAllowed { .. } => (Class::NotAllowed, Reason::NotAllowed),
+            Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
+                (Class::Blocked, Reason::ServerNotFound)
+            }
+            Error::ServerNotReady(_)
+            | Error::ServerGoing(_)
+            | Error::ServerPending(_)
+            | Error::NamespacePending(_)
+            | Error::VariableUnknown { .. } => (Class::Blocked, Reason::ServerNotReady),
+            Error::ReferenceNotFound { .. } => (Class::Blocked, Reason::SecretNotFound),
+            Error::ServerRefused(_) => (Class::ServerRefused, Reason::ServerRefused),
+            Error::NotOwned(_) => (Class::NotOwned, Reason::NotOwned),
+            Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
+            Error::SecretGoing(_) => (Class::Blocked, Reason::SecretConflict),
+            Error::Conflict => (Class::NotOwned, Reason::Conflict),
+            Error::Unavailable(_) => (Class::Transient, Reason::ServerUnavailable),
+            Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
+            Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
+            Error::InUse(_) => (Class::Blocked, Reason::InUse),
+            Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
+            Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),
+            Error::Reply { .. } => (Class::Bug, Reason::InternalError),
+        }
+    }
+
+    /// Whether nothing should be written to status for it: the next pass, here or elsewhere, says more.
+    pub fn is_silent(&self) -> bool {
+        matches!(
+            self,
+            Error::ServerPending(_)
+                | Error::NamespacePending(_)
+                | Error::NotLeader
+                | Error::Cluster(ClusterFault::Conflict | ClusterFault::Silent)
+        )
+    }
+
+    /// Whether the server itself is in trouble, so that its own controller should look.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Error::Unavailable(outage) => *outage != Outage::Known,
+            Error::ServerRefused(_) => true,
+            _ => false,
+        }
+    }
+}
+
+fn named(names: &[&'static str]) -> String {
+    if names.is_empty() {
+        "the client's metadata".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn key_part(key: &Option<String>) -> String {
+    key.as_ref().map(|k| format!(", key `{k}`,")).unwrap_or_default()
+}
+
+fn namespace_part(namespace: &Option<String>) -> String {
+    namespace
+        .as_ref()
+        .map(|n| format!(" in namespace `{n}`"))
+        .unwrap_or_default()
+}

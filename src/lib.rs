@@ -1,0 +1,30 @@
+//! A Kubernetes operator that keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! watch → queue → driver → kind → admin → outputs → status
+//! ```
+//!
+//! - [`api`]: the custom resources: types, documentation, validation rules. No I/O.
+//! - [`access`]: the access rules of a server, evaluated. Pure.
+//! - [`controller`]: the driver, which does finalizer, deadline, status, event and retry once for every kind; and each kind's story.
+//! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
+//! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
+//! - [`leader`]: election, and the fence that keeps a former leader from writing.
+//! - [`error`]: everything that can go wrong, classed; the class decides condition, event and retry.
+//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process.
+
+pub mod access;
+pub mod admin;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod cluster;
+pub mod controller;
+pub mod error;
+pub mod leader;
+pub mod metrics;
+pub mod secret;
+pub mod server;
+pub mod telemetry;

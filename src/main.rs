@@ -1,0 +1,27 @@
+//! The `oidc-operator` program.
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use oidc_operator::cli::{Cli, Command};
+use oidc_operator::{api, app, telemetry};
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Crds => {
+            for crd in api::crds() {
+                print!(
+                    "---\n{}",
+                    serde_yaml_ng::to_string(&crd).context("a CRD cannot be written as YAML")?
+                );
+            }
+            Ok(())
+        }
+        Command::Run(settings) => {
+            telemetry::init(settings.log_format, &settings.log).context("--log cannot be read")?;
+            // reqwest and kube share this provider; an earlier one would do as well.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
+            runtime.block_on(app::run(*settings))
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Prometheus metrics. No label is a name of a resource: their number would have no bound.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Reconcile {
+    kind: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Kind {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Request {
+    server: String,
+    operation: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Server {
+    server: String,
+}
+
+/// Kind, condition type, status and reason.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ConditionLabels {
+    /// Kind of the resources.
+    pub kind: &'static str,
+    /// Type of the condition.
+    pub r#type: String,
+    /// Its status.
+    pub status: String,
+    /// Its reason.
+    pub reason: String,
+}
+
+/// Everything that is counted.
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<Reconcile, Counter>,
+    reconcile_seconds: Family<Kind, Histogram>,
+    requests: Family<Request, Counter>,
+    request_seconds: Family<Server, Histogram>,
+    drift: Family<Kind, Counter>,
+    conditions: Family<ConditionLabels, Gauge>,
+    orphans: Family<Server, Gauge>,
+    leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        let mut metrics = Metrics {
+            registry: Registry::with_prefix("oidc_operator"),
+            reconciles: Family::default(),
+            reconcile_seconds: Family::new_with_constructor(seconds),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            drift: Family::default(),
+            conditions: Family::default(),
+            orphans: Family::default(),
+            leader: Gauge::default(),
+        };
+        let r = &mut metrics.registry;
+        r.register(
+            "reconciles",
+            "Passes over resources, by kind and result",
+            metrics.reconciles.clone(),
+        );
+        r.register_with_unit(
+            "reconcile_duration",
+            "Time of a pass",
+            Unit::Seconds,
+            metrics.reconcile_seconds.clone(),
+        );
+        r.register(
+            "admin_requests",
+            "Requests to servers, by operation and status code; 0: no reply",
+            metrics.requests.clone(),
+        );
+        r.register_with_unit(
+            "admin_request_duration",
+            "Time of a request to a server",
+            Unit::Seconds,
+            metrics.request_seconds.clone(),
+        );
+        r.register(
+            "drift_corrections",
+            "Remote objects that were not as we left them, put right",
+            metrics.drift.clone(),
+        );
+        r.register(
+            "resource_conditions",
+            "Resources by condition and reason",
+            metrics.conditions.clone(),
+        );
+        r.register(
+            "orphaned_objects",
+            "Remote objects with our marker and without a resource",
+            metrics.orphans.clone(),
+        );
+        r.register("leader", "1 while this instance leads", metrics.leader.clone());
+        r.register(
+            "build",
+            "Version of the operator",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Counts a pass. `result` is a reason or `success`.
+    pub fn reconciled(&self, kind: &'static str, result: &'static str, time: Duration) {
+        self.reconciles.get_or_create(&Reconcile { kind, result }).inc();
+        self.reconcile_seconds
+            .get_or_create(&Kind { kind })
+            .observe(time.as_secs_f64());
+    }
+
+    /// Counts a request to a server; `code` 0 means that no reply came.
+    pub fn admin_request(&self, server: &str, operation: &'static str, code: u16, time: Duration) {
+        let server = server.to_owned();
+        self.requests
+            .get_or_create(&Request {
+                server: server.clone(),
+                operation,
+                code,
+            })
+            .inc();
+        self.request_seconds
+            .get_or_create(&Server { server })
+            .observe(time.as_secs_f64());
+    }
+
+    /// Counts a correction of drift.
+    pub fn drift_corrected(&self, kind: &'static str) {
+        self.drift.get_or_create(&Kind { kind }).inc();
+    }
+
+    /// Sets the number of orphans of a server.
+    pub fn orphans(&self, server: &str, count: i64) {
+        self.orphans
+            .get_or_create(&Server {
+                server: server.to_owned(),
+            })
+            .set(count);
+    }
+
+    /// Forgets a server that is gone.
+    pub fn forget_server(&self, server: &str) {
+        self.orphans.remove(&Server {
+            server: server.to_owned(),
+        });
+    }
+
+    /// Says whether this instance leads.
+    pub fn leading(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// The text of `/metrics`. `conditions` are counted afresh, so that nothing stale stays.
+    pub fn render(&self, conditions: impl Iterator<Item = ConditionLabels>) -> String {
+        self.conditions.clear();
+        for labels in conditions {
+            self.conditions.get_or_create(&labels).inc();
+        }
+        let mut text = String::new();
+        match encode(&mut text, &self.registry) {
+            Ok(()) => text,
+            Err(std::fmt::Error) => String::new(),
+        }
+    }
+}

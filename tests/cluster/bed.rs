@@ -1,0 +1,188 @@
+//! A bed for tests: a control plane with the operator's chart installed, Hydra, fault proxies before both, and operators
+//! that run as the chart's ServiceAccount with exactly its rights.
+
+mod operator;
+mod remote;
+mod server;
+mod space;
+mod watching;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::PostParams;
+use serde_json::json;
+use testbed::install::{self, Installation};
+use testbed::proxy::{Proxy, Upstream};
+use testbed::run_dir::RunDir;
+use testbed::{ControlPlane, Hydra, HydraOptions};
+
+use crate::evidence::Evidence;
+
+pub use operator::{Operator, OperatorOptions};
+pub use remote::Token;
+pub use server::{Server, ServerOptions};
+pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
+
+/// Longest wait for anything that the operator is to bring about. Two cores, eight tests: far more than any takes alone.
+pub const LIMIT: Duration = Duration::from_secs(60);
+
+/// What can be chosen for a bed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The operator that runs from the start, or none.
+    pub operator: Option<OperatorOptions>,
+    /// The AuthorizationServer `default`, or none.
+    pub server: Option<ServerOptions>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            operator: Some(OperatorOptions::default()),
+            server: Some(ServerOptions::default()),
+        }
+    }
+}
+
+/// A control plane, Hydra, and operators. All stops when it is dropped.
+pub struct Bed {
+    operators: Mutex<Vec<Arc<Operator>>>, // first: they stop before what they work with
+    servers: Mutex<Vec<Arc<Server>>>,
+    canaries: Mutex<BTreeSet<String>>,
+    spaces: AtomicU32,
+    installation: Installation,
+    token: String,
+    hydra: tokio::sync::Mutex<Hydra>,
+    hydra_urls: HydraUrls,
+    plane: ControlPlane,
+    run: RunDir,
+}
+
+/// Where Hydra itself is, without a proxy. It stays there when it is started again.
+struct HydraUrls {
+    admin: String,
+    public: String,
+}
+
+impl Bed {
+    /// Starts everything and returns when the operator and the AuthorizationServer `default` are ready.
+    pub async fn start(options: Options) -> Result<Self> {
+        let (plane, hydra) = tokio::try_join!(ControlPlane::start(), Hydra::start(HydraOptions::default()))?;
+        let installation = install::install(&plane, &[]).await.context("installing the chart")?;
+        let token = installation.token(&plane).await?;
+        let bed = Self {
+            operators: Mutex::default(),
+            servers: Mutex::default(),
+            canaries: Mutex::new([token.clone()].into()),
+            spaces: AtomicU32::new(0),
+            installation,
+            token,
+            hydra_urls: HydraUrls {
+                admin: hydra.admin_url(),
+                public: hydra.public_url(),
+            },
+            hydra: tokio::sync::Mutex::new(hydra),
+            plane,
+            run: RunDir::new()?,
+        };
+        let with_operator = options.operator.is_some();
+        if let Some(operator) = options.operator {
+            bed.start_operator(operator).await?;
+        }
+        if let Some(server) = options.server {
+            let server = bed.make_server("default", server).await?;
+            if with_operator {
+                bed.server_ready(&server.name).await?;
+            }
+        }
+        Ok(bed)
+    }
+
+    /// Starts another operator and waits until it answers that it is ready.
+    pub async fn start_operator(&self, options: OperatorOptions) -> Result<Arc<Operator>> {
+        let number = lock(&self.operators).len() + 1;
+        let operator = Arc::new(Operator::start(self, &format!("operator-{number}"), options).await?);
+        lock(&self.operators).push(Arc::clone(&operator));
+        Ok(operator)
+    }
+
+    /// The operator that was started first.
+    pub fn operator(&self) -> Arc<Operator> {
+        let first = lock(&self.operators).first().cloned();
+        first.expect("a bed whose options name an operator")
+    }
+
+    /// All operators that were ever started.
+    pub fn operators(&self) -> Vec<Arc<Operator>> {
+        lock(&self.operators).clone()
+    }
+
+    /// A new namespace.
+    pub async fn space(&self) -> Result<Space<'_>> {
+        let name = format!("space-{}", self.spaces.fetch_add(1, Ordering::Relaxed) + 1);
+        let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        namespaces.create(&PostParams::default(), &namespace).await?;
+        Ok(Space::new(self, name))
+    }
+
+    /// A Kubernetes client that may do everything; it does not pass through a proxy.
+    pub fn client(&self) -> kube::Client {
+        self.plane.client()
+    }
+
+    /// The control plane.
+    pub fn plane(&self) -> &ControlPlane {
+        &self.plane
+    }
+
+    /// Hydra's process: to stop, kill or reset it. Only on a bed of one's own.
+    pub fn hydra(&self) -> &tokio::sync::Mutex<Hydra> {
+        &self.hydra
+    }
+
+    /// What was installed.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// Registers a secret value: if the operator lets it be seen anywhere, the run fails.
+    pub fn canary(&self, value: impl Into<String>) {
+        lock(&self.canaries).insert(value.into());
+    }
+
+    /// All that the closing trials look at.
+    pub async fn evidence(&self) -> Result<Evidence> {
+        let canaries = lock(&self.canaries).clone();
+        Evidence::of(self, canaries).await
+    }
+
+    /// All AuthorizationServers made by [`Bed::make_server`].
+    pub fn servers(&self) -> Vec<Arc<Server>> {
+        lock(&self.servers).clone()
+    }
+
+    /// The end of the operators' logs, for messages of failed waits.
+    fn last_words(&self) -> String {
+        let mut words = String::new();
+        for operator in self.operators() {
+            words += &format!("{} wrote:\n{}\n", operator.name(), operator.log_tail());
+        }
+        words
+    }
+
+    async fn proxy_to(&self, name: &str, url: &str) -> Result<Proxy> {
+        Proxy::start(name, Upstream::http(url), None).await
+    }
+}
+
+/// Locks even after a panic in another test: one failed test must not fail all others.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

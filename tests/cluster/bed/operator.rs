@@ -1,0 +1,201 @@
+//! An operator: the real program as a process of its own, with a fault proxy of its own before the kube-apiserver.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use testbed::process::Child;
+use testbed::proxy::{Identity, Journal, Proxy, Upstream};
+use testbed::{ControlPlane, http, ports, wait};
+
+use super::{Bed, LIMIT, lock};
+use crate::closing::rbac::KubeRequest;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_oidc-operator");
+/// Longest time between SIGTERM and the end of the process.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// What can be chosen for an operator.
+#[derive(Clone, Debug, Default)]
+pub struct OperatorOptions {
+    /// Whether it takes part in the election of a leader. Without it, it leads from the start.
+    pub leader_election: bool,
+    /// Further flags (name without dashes, value); they win over the chart's and the bed's.
+    pub flags: Vec<(String, String)>,
+    /// Environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+/// An operator, running or stopped.
+pub struct Operator {
+    name: String,
+    child: Mutex<Option<Child>>,
+    kube: Proxy,
+    kubeconfig: PathBuf,
+    log: PathBuf,
+    port: u16,
+    options: OperatorOptions,
+    installation: testbed::install::Installation,
+}
+
+impl Operator {
+    pub(super) async fn start(bed: &Bed, name: &str, options: OperatorOptions) -> Result<Self> {
+        let (certificate_pem, key_pem) = bed.plane.pki().issue_server(&["127.0.0.1"])?;
+        let identity = Identity {
+            certificate_pem,
+            key_pem,
+        };
+        let upstream = Upstream::https(bed.plane.url(), bed.plane.ca_pem());
+        let kube = Proxy::start(&format!("kube of {name}"), upstream, Some(identity)).await?;
+        let kubeconfig = ControlPlane::token_kubeconfig(&kube.url(), &bed.plane.ca_pem(), &bed.token);
+        let mut operator = Self {
+            name: name.to_owned(),
+            child: Mutex::default(),
+            kubeconfig: bed.run.write(&format!("{name}.kubeconfig"), &kubeconfig)?,
+            log: bed.run.path().join(format!("{name}.log")),
+            kube,
+            port: 0,
+            options,
+            installation: bed.installation.clone(),
+        };
+        operator.port = ports::with_free(async |[port]| {
+            operator.launch(port).await?;
+            Ok(port)
+        })
+        .await?;
+        Ok(operator)
+    }
+
+    /// Starts it again, with the same flags, name and port, and waits until it is ready. Nothing happens while it runs.
+    pub async fn start_again(&self) -> Result<()> {
+        if self.is_alive() {
+            return Ok(());
+        }
+        self.launch(self.port).await
+    }
+
+    /// Kills it in the midst of whatever it does. Can be called from a fault's hook.
+    pub fn kill(&self) {
+        *lock(&self.child) = None;
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn terminate(&self) -> Result<ExitStatus> {
+        let child = lock(&self.child).take();
+        let mut child = child.with_context(|| format!("{} does not run", self.name))?;
+        child.terminate(STOP_LIMIT).await
+    }
+
+    /// Whether the process runs.
+    pub fn is_alive(&self) -> bool {
+        lock(&self.child).as_mut().is_some_and(Child::is_alive)
+    }
+
+    /// Its name in messages, which is also its identity in an election.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The proxy between it and the kube-apiserver.
+    pub fn kube(&self) -> &Proxy {
+        &self.kube
+    }
+
+    /// What it has asked the kube-apiserver for.
+    pub fn requests(&self) -> &Journal {
+        self.kube.journal()
+    }
+
+    /// What it has asked the kube-apiserver for after `mark`, as the authorizer sees it.
+    pub fn kube_requests(&self, mark: u64) -> Vec<KubeRequest> {
+        let exchanges = self.requests().since(mark);
+        exchanges.iter().filter_map(|exchange| KubeRequest::of(&exchange.head)).collect()
+    }
+
+    /// What it has written into a namespace so far, in order, events aside.
+    pub fn writes_in(&self, namespace: &str) -> Vec<KubeRequest> {
+        let mut requests = self.kube_requests(0);
+        requests.retain(|request| {
+            request.namespace.as_deref() == Some(namespace) && request.is_write() && request.resource != "events"
+        });
+        requests
+    }
+
+    /// All that it has logged, over all its starts.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The last lines that it has logged.
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// Waits until it answers that it is ready.
+    pub async fn ready(&self) -> Result<()> {
+        let url = self.url("/readyz");
+        let what = format!("{} to be ready", self.name);
+        let waited = wait::until(&what, LIMIT, async || {
+            ensure!(self.is_alive(), "it has ended");
+            let answer = http::client().get(&url).send().await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        });
+        waited
+            .await
+            .with_context(|| format!("its log ends:\n{}", self.log_tail()))
+    }
+
+    /// The text of its metrics.
+    pub async fn metrics(&self) -> Result<String> {
+        let answer = http::client().get(self.url("/metrics")).send().await?;
+        Ok(answer.error_for_status()?.text().await?)
+    }
+
+    /// The value of a metric, by name and a part of its labels; 0 if it is not there. Several are added up.
+    pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
+        let text = self.metrics().await?;
+        let samples = text
+            .lines()
+            .filter(|line| line.starts_with(name) && line.contains(labels));
+        Ok(samples
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    async fn launch(&self, port: u16) -> Result<()> {
+        let listen = format!("127.0.0.1:{port}");
+        let election = self.options.leader_election.to_string();
+        let mut flags = vec![
+            ("listen", listen.as_str()),
+            ("leader-election", election.as_str()),
+            ("identity", self.name.as_str()),
+            ("log", "info,oidc_operator=debug"),
+        ];
+        for (name, value) in &self.options.flags {
+            flags.retain(|(flag, _)| flag != name);
+            flags.push((name, value));
+        }
+        let mut command = self.installation.command(Path::new(PROGRAM), &self.kubeconfig, &flags);
+        command.envs(self.options.environment.iter().cloned());
+        let mut child = Child::spawn(&self.name, command, &self.log)?;
+        let ready = format!("http://{listen}/readyz");
+        child
+            .wait_ready(LIMIT, async || {
+                let answer = http::client().get(&ready).send().await;
+                answer.is_ok_and(|answer| answer.status().is_success())
+            })
+            .await?;
+        *lock(&self.child) = Some(child);
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Hydra as a test sees it, past all proxies: what is registered there, how somebody else tampers with it, and whether
+//! credentials are good for a token.
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use testbed::{http, wait};
+
+use super::{Bed, LIMIT};
+
+/// An answer of the token endpoint.
+#[derive(Debug)]
+pub struct Token {
+    /// The granted scope.
+    pub scope: String,
+    /// How long it lives, in seconds.
+    pub expires_in: i64,
+}
+
+impl Bed {
+    /// Gets a token with client credentials, the id and secret in the Authorization header.
+    pub async fn token(&self, client_id: &str, client_secret: &str, scope: &str) -> Result<Token> {
+        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let request = http::client()
+            .post(format!("{}/oauth2/token", self.hydra_urls.public))
+            .basic_auth(encode(client_id), Some(encode(client_secret)))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("grant_type=client_credentials&scope={}", encode(scope)));
+        let (status, answer) = answer_of(request).await?;
+        ensure!(
+            status.is_success(),
+            "no token for client {client_id}: {status} {} {}",
+            answer["error"],
+            answer["error_description"]
+        );
+        ensure!(answer["access_token"].is_string(), "an answer without a token");
+        Ok(Token {
+            scope: answer["scope"].as_str().unwrap_or_default().to_owned(),
+            expires_in: answer["expires_in"].as_i64().unwrap_or_default(),
+        })
+    }
+
+    /// The client of this id as Hydra has it.
+    pub async fn hydra_client(&self, id: &str) -> Result<Option<Value>> {
+        match self.hydra_request(Method::GET, id, None).await? {
+            (StatusCode::NOT_FOUND, _) => Ok(None),
+            (status, client) if status.is_success() => Ok(Some(client)),
+            (status, answer) => bail!("GET of client {id}: {status} {answer}"),
+        }
+    }
+
+    /// The client of this id as Hydra has it, which must be there.
+    pub async fn registered(&self, id: &str) -> Result<Value> {
+        let client = self.hydra_client(id).await?;
+        client.with_context(|| format!("client {id} is not registered"))
+    }
+
+    /// Changes a client as somebody else would: GET, change, PUT. Without a `client_secret` the secret stays.
+    pub async fn tamper(&self, id: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
+        let mut client = self.registered(id).await?;
+        change(&mut client);
+        let (status, answer) = self.hydra_request(Method::PUT, id, Some(client)).await?;
+        ensure!(status.is_success(), "PUT of client {id}: {status} {answer}");
+        Ok(())
+    }
+
+    /// Registers a client as somebody else would.
+    pub async fn register(&self, client: Value) -> Result<Value> {
+        let (status, answer) = self.hydra_request(Method::POST, "", Some(client)).await?;
+        ensure!(status.is_success(), "POST of a client: {status} {answer}");
+        Ok(answer)
+    }
+
+    /// Deletes a client as somebody else would.
+    pub async fn unregister(&self, id: &str) -> Result<()> {
+        let (status, answer) = self.hydra_request(Method::DELETE, id, None).await?;
+        ensure!(status.is_success(), "DELETE of client {id}: {status} {answer}");
+        Ok(())
+    }
+
+    /// Waits until the client of this id is as wanted, and returns it.
+    pub async fn until_registered(&self, what: &str, id: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
+        let what = format!("client {id} in Hydra to have {what}");
+        let waited = wait::until(&what, LIMIT, async || Ok(self.hydra_client(id).await?.filter(&wanted))).await;
+        match waited {
+            Ok(client) => Ok(client),
+            Err(error) => {
+                let client = self.hydra_client(id).await?;
+                bail!("{error:#}; it is now: {client:?}\n{}", self.last_words())
+            }
+        }
+    }
+
+    async fn hydra_request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
+        let mut url = url::Url::parse(&self.hydra_urls.admin)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.extend(["admin", "clients"]).extend((!id.is_empty()).then_some(id));
+        }
+        let mut request = http::client().request(method, url);
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        answer_of(request).await
+    }
+}
+
+async fn answer_of(request: reqwest::RequestBuilder) -> Result<(StatusCode, Value)> {
+    let answer = request.send().await?;
+    let status = answer.status();
+    let text = answer.text().await?;
+    Ok((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}

@@ -1,0 +1,147 @@
+//! AuthorizationServers, each with proxies of its own before the one Hydra: a test that wants faults or counts requests
+//! makes one for itself and disturbs nobody.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use oidc_operator::api::AuthorizationServer;
+use serde_json::{Value, json};
+use testbed::proxy::{Exchange, Proxy};
+
+use super::watching::{has_condition, until_object};
+use super::{Bed, lock};
+
+/// What can be chosen for an AuthorizationServer.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// `resyncInterval`.
+    pub resync_interval: String,
+    /// Changes of the spec, as a JSON merge patch.
+    pub spec: Value,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            resync_interval: "3s".to_owned(),
+            spec: json!({}),
+        }
+    }
+}
+
+/// An AuthorizationServer and the proxies between the operator and Hydra.
+pub struct Server {
+    /// Its name.
+    pub name: String,
+    /// Before Hydra's admin API.
+    pub admin: Proxy,
+    /// Before Hydra's public API; the operator only. The issuer is Hydra's own URL.
+    pub public: Proxy,
+}
+
+impl Server {
+    /// Requests to the admin API after `mark`, but for those of a sweep: the list and the version.
+    pub fn about_clients(&self, mark: u64) -> Vec<Exchange> {
+        let mut exchanges = self.admin.journal().since(mark);
+        exchanges.retain(|exchange| !exchange.head.is("GET", "/admin/clients") && !exchange.head.is("GET", "/version"));
+        exchanges
+    }
+}
+
+impl Bed {
+    /// Makes an AuthorizationServer that every namespace may use for everything, and does not wait for it.
+    pub async fn make_server(&self, name: &str, options: ServerOptions) -> Result<Arc<Server>> {
+        let server = Server {
+            name: name.to_owned(),
+            admin: self
+                .proxy_to(&format!("admin of {name}"), &self.hydra_urls.admin)
+                .await?,
+            public: self
+                .proxy_to(&format!("public of {name}"), &self.hydra_urls.public)
+                .await?,
+        };
+        let mut spec = json!({
+            "hydra": { "adminUrl": server.admin.url(), "publicUrl": server.public.url() },
+            "access": [{
+                "namespaces": { "from": "All" },
+                "kinds": ["OAuth2Client"],
+                "clients": { "clientIds": "Any", "skipConsent": "Allow" },
+            }],
+            "resyncInterval": options.resync_interval,
+        });
+        merge(&mut spec, &options.spec);
+        let object: AuthorizationServer =
+            serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
+        self.servers_api().create(&PostParams::default(), &object).await?;
+        let server = Arc::new(server);
+        lock(&self.servers).push(Arc::clone(&server)); // its proxies stay up for the whole run
+        Ok(server)
+    }
+
+    /// Makes an AuthorizationServer for one test, with a name of its own, and waits until it is ready.
+    pub async fn own_server(&self, options: ServerOptions) -> Result<Arc<Server>> {
+        let name = format!("server-{}", lock(&self.servers).len() + 1);
+        let server = self.make_server(&name, options).await?;
+        self.server_ready(&name).await?;
+        Ok(server)
+    }
+
+    /// Waits until an AuthorizationServer is ready.
+    pub async fn server_ready(&self, name: &str) -> Result<AuthorizationServer> {
+        self.server_condition(name, "Ready", "True", "").await
+    }
+
+    /// Waits until an AuthorizationServer has a condition about its present generation. An empty reason is any.
+    pub async fn server_condition(
+        &self,
+        name: &str,
+        type_: &str,
+        status: &str,
+        reason: &str,
+    ) -> Result<AuthorizationServer> {
+        let what = format!("AuthorizationServer {name} to have {type_}={status} {reason}");
+        let found = |server: &AuthorizationServer| {
+            let conditions = server.status.iter().flat_map(|known| &known.conditions);
+            has_condition(server, conditions, (type_, status, reason))
+        };
+        self.wait_server(&what, name, found).await
+    }
+
+    /// Waits until an AuthorizationServer is as wanted; `what` completes the sentence "waiting for …".
+    pub async fn wait_server(
+        &self,
+        what: &str,
+        name: &str,
+        wanted: impl Fn(&AuthorizationServer) -> bool,
+    ) -> Result<AuthorizationServer> {
+        until_object(self, what, self.servers_api(), name, wanted).await
+    }
+
+    /// Changes the spec of an AuthorizationServer by a JSON merge patch.
+    pub async fn change_server(&self, name: &str, spec: Value) -> Result<AuthorizationServer> {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        Ok(self.servers_api().patch(name, &PatchParams::default(), &patch).await?)
+    }
+
+    /// The AuthorizationServers of the cluster.
+    pub fn servers_api(&self) -> Api<AuthorizationServer> {
+        Api::all(self.client())
+    }
+}
+
+/// RFC 7396.
+fn merge(target: &mut Value, patch: &Value) {
+    let (Value::Object(members), Value::Object(changes)) = (&mut *target, patch) else {
+        *target = patch.clone();
+        return;
+    };
+    for (name, change) in changes {
+        if change.is_null() {
+            members.remove(name);
+        } else {
+            merge(members.entry(name).or_insert(Value::Null), change);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A namespace of one test, and what a user does in it.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy};
+use kube::core::params::ValidationDirective;
+use kube::{Api, ResourceExt};
+use oidc_operator::api::{AuthorizationServer, OAuth2Client};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::watching::{has_condition, until_gone, until_object};
+use super::{Bed, LIMIT};
+
+/// Field manager of the user.
+const USER: &str = "a-user";
+
+/// A namespace of one test. It stays until the bed goes, so that the closing trials can look into it.
+#[derive(Clone)]
+pub struct Space<'a> {
+    bed: &'a Bed,
+    name: String,
+}
+
+impl<'a> Space<'a> {
+    pub(super) fn new(bed: &'a Bed, name: String) -> Self {
+        Self { bed, name }
+    }
+
+    /// The namespace's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Applies a manifest (YAML) as `kubectl apply --server-side` does. A refusal has the text that kubectl shows.
+    pub async fn apply<K: DeserializeOwned>(&self, manifest: &str) -> Result<K> {
+        match self.try_apply(manifest).await? {
+            Ok(object) => Ok(serde_json::from_value(serde_json::to_value(object)?)?),
+            Err(refusal) => bail!("refused: {refusal}"),
+        }
+    }
+
+    /// Applies a manifest (YAML) that must be refused, and returns the text that kubectl shows.
+    pub async fn refusal(&self, manifest: &str) -> Result<String> {
+        match self.try_apply(manifest).await? {
+            Ok(_) => bail!("this was accepted:\n{manifest}"),
+            Err(refusal) => Ok(refusal),
+        }
+    }
+
+    /// Applies an OAuth2Client by its name and its spec (YAML).
+    pub async fn apply_client(&self, name: &str, spec: &str) -> Result<OAuth2Client> {
+        self.apply(&client_manifest(name, spec)?).await
+    }
+
+    /// Applies an OAuth2Client that must be refused, and returns the text that kubectl shows.
+    pub async fn client_refusal(&self, name: &str, spec: &str) -> Result<String> {
+        self.refusal(&client_manifest(name, spec)?).await
+    }
+
+    /// Applies an OAuth2Client and waits until it is ready.
+    pub async fn ready_client(&self, name: &str, spec: &str) -> Result<OAuth2Client> {
+        self.apply_client(name, spec).await?;
+        self.wait_ready(name).await
+    }
+
+    /// Changes an OAuth2Client by a JSON merge patch.
+    pub async fn change(&self, name: &str, patch: Value) -> Result<OAuth2Client> {
+        Ok(self
+            .clients()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await?)
+    }
+
+    /// Annotates an OAuth2Client.
+    pub async fn annotate(&self, name: &str, key: &str, value: &str) -> Result<OAuth2Client> {
+        self.change(name, json!({ "metadata": { "annotations": { key: value } } }))
+            .await
+    }
+
+    /// The OAuth2Client of this name.
+    pub async fn client(&self, name: &str) -> Result<OAuth2Client> {
+        Ok(self.clients().get(name).await?)
+    }
+
+    /// Waits until an OAuth2Client is ready in its present generation.
+    pub async fn wait_ready(&self, name: &str) -> Result<OAuth2Client> {
+        self.wait_condition(name, "Ready", "True", "").await
+    }
+
+    /// Waits until an OAuth2Client has a condition about its present generation. An empty reason is any.
+    pub async fn wait_condition(&self, name: &str, type_: &str, status: &str, reason: &str) -> Result<OAuth2Client> {
+        let what = format!("OAuth2Client {}/{name} to have {type_}={status} {reason}", self.name);
+        self.wait_client(&what, name, |client| {
+            let conditions = client.status.iter().flat_map(|known| &known.conditions);
+            has_condition(client, conditions, (type_, status, reason))
+        })
+        .await
+    }
+
+    /// Waits until an OAuth2Client is as wanted; `what` completes the sentence "waiting for …".
+    pub async fn wait_client(
+        &self,
+        what: &str,
+        name: &str,
+        wanted: impl Fn(&OAuth2Client) -> bool,
+    ) -> Result<OAuth2Client> {
+        until_object(self.bed, what, self.clients(), name, wanted).await
+    }
+
+    /// Waits until a Secret is as wanted; `what` completes the sentence "waiting for …".
+    pub async fn wait_secret(&self, what: &str, name: &str, wanted: impl Fn(&Secret) -> bool) -> Result<Secret> {
+        until_object(self.bed, what, self.secrets(), name, wanted).await
+    }
+
+    /// The Secret of this name, if it exists.
+    pub async fn secret(&self, name: &str) -> Result<Option<Secret>> {
+        Ok(self.secrets().get_opt(name).await?)
+    }
+
+    /// The data of a Secret, which must exist, as text.
+    pub async fn secret_data(&self, name: &str) -> Result<BTreeMap<String, String>> {
+        let secret = self.secret(name).await?;
+        Ok(text_of(&secret.with_context(|| {
+            format!("Secret {}/{name} does not exist", self.name)
+        })?))
+    }
+
+    /// Id and secret from a credentials Secret with the default keys.
+    pub async fn credentials(&self, secret: &str) -> Result<(String, String)> {
+        let mut data = self.secret_data(secret).await?;
+        let mut take = |key: &str| {
+            data.remove(key)
+                .with_context(|| format!("Secret {secret} has no {key}"))
+        };
+        Ok((take("CLIENT_ID")?, take("CLIENT_SECRET")?))
+    }
+
+    /// Deletes an OAuth2Client and does not wait for it. Returns it as it was.
+    pub async fn delete(&self, name: &str) -> Result<OAuth2Client> {
+        let client = self.client(name).await?;
+        self.clients().delete(name, &DeleteParams::default()).await?;
+        Ok(client)
+    }
+
+    /// Deletes an OAuth2Client and waits until it is gone. Returns it as it was.
+    pub async fn delete_and_wait(&self, name: &str) -> Result<OAuth2Client> {
+        let client = self.delete(name).await?;
+        self.wait_gone(&client).await?;
+        Ok(client)
+    }
+
+    /// Waits until this very OAuth2Client is gone.
+    pub async fn wait_gone(&self, client: &OAuth2Client) -> Result<()> {
+        let name = client.name_any();
+        let what = format!("OAuth2Client {}/{name} to be gone", self.name);
+        until_gone(self.bed, &what, self.clients(), &name, &uid_of(client)).await
+    }
+
+    /// Waits until this very Secret is gone.
+    pub async fn wait_secret_gone(&self, secret: &Secret) -> Result<()> {
+        let name = secret.name_any();
+        let what = format!("Secret {}/{name} to be gone", self.name);
+        until_gone(
+            self.bed,
+            &what,
+            self.secrets(),
+            &name,
+            &secret.uid().unwrap_or_default(),
+        )
+        .await
+    }
+
+    /// Deletes a Secret, which must exist.
+    pub async fn delete_secret(&self, name: &str) -> Result<()> {
+        let now = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        let deleted = self.secrets().delete(name, &now).await;
+        deleted.with_context(|| format!("deleting Secret {}/{name}", self.name))?;
+        Ok(())
+    }
+
+    /// Sets keys of a Secret, as `kubectl edit` would.
+    pub async fn edit_secret(&self, name: &str, data: Value) -> Result<Secret> {
+        let patch = Patch::Merge(json!({ "stringData": data }));
+        Ok(self.secrets().patch(name, &PatchParams::default(), &patch).await?)
+    }
+
+    /// Deletes the namespace and waits until it is gone.
+    pub async fn delete_namespace_and_wait(&self) -> Result<()> {
+        let namespaces: Api<Namespace> = Api::all(self.bed.client());
+        let namespace = namespaces.get(&self.name).await?;
+        namespaces.delete(&self.name, &DeleteParams::default()).await?;
+        let what = format!("namespace {} to be gone", self.name);
+        until_gone(self.bed, &what, namespaces, &self.name, &uid_of(&namespace)).await
+    }
+
+    /// Waits for an event about an object of this name with this reason.
+    pub async fn wait_event(&self, name: &str, reason: &str) -> Result<Event> {
+        let events: Api<Event> = Api::namespaced(self.bed.client(), &self.name);
+        let about = |event: &Event| {
+            let regarding = event.regarding.as_ref().and_then(|regarding| regarding.name.as_deref());
+            regarding == Some(name) && event.reason.as_deref() == Some(reason)
+        };
+        let what = format!("an event {reason} about {}/{name}", self.name);
+        let mut seen = Vec::new();
+        let waited = testbed::wait::until(&what, LIMIT, async || {
+            let listed = events.list(&ListParams::default()).await?.items;
+            seen = listed
+                .iter()
+                .map(|event| (event.reason.clone(), event.note.clone()))
+                .collect();
+            Ok(listed.into_iter().find(about))
+        })
+        .await;
+        waited.with_context(|| format!("events seen: {seen:?}"))
+    }
+
+    /// The OAuth2Clients of this namespace.
+    pub fn clients(&self) -> Api<OAuth2Client> {
+        Api::namespaced(self.bed.client(), &self.name)
+    }
+
+    /// The Secrets of this namespace.
+    pub fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.bed.client(), &self.name)
+    }
+
+    /// What the kube-apiserver says to a manifest: the object, or why not.
+    async fn try_apply(&self, manifest: &str) -> Result<Result<DynamicObject, String>> {
+        let object: DynamicObject = serde_yaml_ng::from_str(manifest).context("a manifest is no object")?;
+        let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
+        let client = self.bed.client();
+        let api: Api<DynamicObject> = match kind {
+            "OAuth2Client" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<OAuth2Client>(&())),
+            "Secret" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Secret>(&())),
+            "ConfigMap" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<ConfigMap>(&())),
+            "AuthorizationServer" => Api::all_with(client, &ApiResource::erase::<AuthorizationServer>(&())),
+            _ => bail!("the bed does not know the kind {kind:?}"),
+        };
+        let parameters = PatchParams {
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::apply(USER)
+        };
+        match api.patch(&object.name_any(), &parameters, &Patch::Apply(&object)).await {
+            Ok(applied) => Ok(Ok(applied)),
+            Err(kube::Error::Api(status)) => Ok(Err(status.message.clone())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn client_manifest(name: &str, spec: &str) -> Result<String> {
+    let spec: Value = serde_yaml_ng::from_str(spec).context("a spec is no YAML")?;
+    let manifest = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1",
+        "kind": "OAuth2Client",
+        "metadata": { "name": name },
+        "spec": spec,
+    });
+    Ok(manifest.to_string()) // JSON is YAML
+}
+
+/// The data of a Secret as text.
+pub fn text_of(secret: &Secret) -> BTreeMap<String, String> {
+    let data = secret.data.iter().flatten();
+    data.map(|(key, value)| (key.clone(), String::from_utf8_lossy(&value.0).into_owned()))
+        .collect()
+}
+
+/// The UID of an object that the server has stored.
+pub fn uid_of(object: &impl kube::ResourceExt) -> String {
+    object.uid().unwrap_or_default()
+}
+
+/// Name of the ledger of a client.
+pub fn ledger_of(client: &OAuth2Client) -> String {
+    format!("oac-{}", uid_of(client))
+}
+
+/// The id of a client on the server, from its status.
+pub fn client_id_of(client: &OAuth2Client) -> Result<String> {
+    let id = client.status.as_ref().and_then(|status| status.client_id.clone());
+    id.with_context(|| format!("OAuth2Client {} has no clientId in status", client.name_any()))
+}

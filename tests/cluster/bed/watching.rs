@@ -1,0 +1,88 @@
+//! Waiting for objects of the cluster: by watch, with a deadline, and with all there is to know in the error.
+
+use std::fmt::Debug;
+
+use anyhow::{Context, Result, bail};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::wait::await_condition;
+use kube::{Api, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Bed, LIMIT};
+
+/// Waits until the object of this name exists and is as wanted, and returns it.
+pub(super) async fn until_object<K>(
+    bed: &Bed,
+    what: &str,
+    api: Api<K>,
+    name: &str,
+    wanted: impl Fn(&K) -> bool,
+) -> Result<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+{
+    let condition = |object: Option<&K>| object.is_some_and(&wanted);
+    let waited = tokio::time::timeout(LIMIT, await_condition(api.clone(), name, condition)).await;
+    match waited {
+        Ok(found) => found
+            .with_context(|| format!("waiting for {what}"))?
+            .context("an object"),
+        Err(_) => in_vain(bed, what, &api, name).await,
+    }
+}
+
+/// Waits until no object of this name exists, or only one of another UID.
+pub(super) async fn until_gone<K>(bed: &Bed, what: &str, api: Api<K>, name: &str, uid: &str) -> Result<()>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
+{
+    let gone = |object: Option<&K>| object.is_none_or(|object| object.meta().uid.as_deref() != Some(uid));
+    let waited = tokio::time::timeout(LIMIT, await_condition(api.clone(), name, gone)).await;
+    match waited {
+        Ok(ended) => ended.map(|_| ()).with_context(|| format!("waiting for {what}")),
+        Err(_) => in_vain(bed, what, &api, name).await.map(|_: K| ()),
+    }
+}
+
+/// Whether a condition stands that was found about the present generation. An empty reason is any.
+pub(super) fn has_condition<'a>(
+    object: &impl Resource,
+    conditions: impl IntoIterator<Item = &'a Condition>,
+    (type_, status, reason): (&str, &str, &str),
+) -> bool {
+    conditions.into_iter().any(|condition| {
+        condition.type_ == type_
+            && condition.status == status
+            && (reason.is_empty() || condition.reason == reason)
+            && condition.observed_generation == object.meta().generation
+    })
+}
+
+async fn in_vain<K>(bed: &Bed, what: &str, api: &Api<K>, name: &str) -> Result<K>
+where
+    K: Clone + Debug + DeserializeOwned + Serialize,
+{
+    let object = match api.get_opt(name).await {
+        Ok(Some(object)) => without_data(serde_json::to_value(object)?),
+        Ok(None) => "it does not exist".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    bail!(
+        "gave up after {LIMIT:?} waiting for {what}; it is now:\n{object}\n{}",
+        bed.last_words()
+    )
+}
+
+fn without_data(mut object: serde_json::Value) -> String {
+    if let Some(members) = object.as_object_mut() {
+        members.remove("data"); // of a Secret
+        if let Some(metadata) = members
+            .get_mut("metadata")
+            .and_then(|metadata| metadata.as_object_mut())
+        {
+            metadata.remove("managedFields");
+        }
+    }
+    serde_yaml_ng::to_string(&object).unwrap_or_default()
+}

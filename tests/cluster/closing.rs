@@ -1,0 +1,33 @@
+//! Trials over the whole run, after its last test.
+
+mod canary;
+pub mod rbac;
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+
+use crate::evidence::Evidence;
+use crate::run::Run;
+
+/// The closing trials. Only a `whole` run can tell that a right was never used.
+pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
+    let mut trials = vec![
+        run.closing("nothing_was_forbidden", rbac::nothing_was_forbidden),
+        run.closing("no_secret_was_seen", canary::no_secret_was_seen),
+        run.closing("no_operator_panicked", no_operator_panicked),
+    ];
+    if whole {
+        trials.push(run.closing("every_right_was_used", rbac::every_right_was_used));
+    }
+    trials
+}
+
+fn no_operator_panicked(evidence: &Evidence) -> Result<()> {
+    for (name, log) in &evidence.logs {
+        let panic = log.lines().find(|line| line.contains("panicked"));
+        ensure!(panic.is_none(), "{name}: {}", panic.unwrap_or_default());
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Everything that needs a real cluster and a real Hydra: one test program, so that one control plane and one operator
+//! serve all its tests, side by side, each test in namespaces of its own. When the last has ended, closing trials look
+//! back over the whole run.
+//!
+//! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
+//! its subject, which lists it in `trials`; `run.shared` gives it the common bed, `run.alone` one of its own.
+
+mod bed;
+mod closing;
+mod create;
+mod delete;
+mod evidence;
+mod repair;
+mod run;
+mod steady;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::Arguments;
+
+use run::Run;
+
+/// Tests that run at the same time: they mostly wait.
+const TEST_THREADS: usize = 8;
+
+fn main() -> ExitCode {
+    testbed::init();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(TEST_THREADS);
+    let run = Run::new();
+    let trials = [create::trials, delete::trials, repair::trials, steady::trials];
+    let trials = trials.iter().flat_map(|list| list(&run)).collect();
+    let tests = libtest_mimic::run(&arguments, trials);
+
+    // A run of some tests only has not used everything, and is looked at all the same.
+    let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
+    arguments.filter = None;
+    arguments.skip.clear();
+    let collected = if arguments.list { Ok(()) } else { run.collect() };
+    if let Err(error) = &collected {
+        eprintln!("{error:#}");
+    }
+    let closing = libtest_mimic::run(&arguments, closing::trials(&run, whole));
+    Arc::into_inner(run).map(Run::stop);
+    if collected.is_err() || tests.has_failed() || closing.has_failed() {
+        return ExitCode::from(101); // as Rust's own test programs do
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,136 @@
+//! One run of the test program: the runtime, the shared bed, the pool of beds of tests that need one of their own, and
+//! the evidence for the closing trials.
+
+use std::any::type_name;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use libtest_mimic::{Failed, Trial};
+use tokio::runtime::Runtime;
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::bed::{Bed, Options};
+use crate::evidence::Evidence;
+
+/// Beds of tests that need one of their own, at the same time: each is five servers.
+const OWN_BEDS: usize = 2;
+/// Longest time for one test, its waits for its turn aside.
+const TEST_LIMIT: Duration = Duration::from_secs(300);
+
+/// One run of the test program.
+pub struct Run {
+    runtime: Runtime,
+    shared: OnceCell<Result<Arc<Bed>, String>>,
+    own_beds: Semaphore,
+    evidence: Mutex<Evidence>,
+}
+
+impl Run {
+    /// A run that has started nothing yet.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            runtime: Runtime::new().expect("a runtime can be made"),
+            shared: OnceCell::new(),
+            own_beds: Semaphore::new(OWN_BEDS),
+            evidence: Mutex::default(),
+        })
+    }
+
+    /// A test on the shared bed: it must leave alone what it has not made.
+    pub fn shared<F>(self: &Arc<Self>, test: F) -> Trial
+    where
+        F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
+    {
+        let run = Arc::clone(self);
+        Trial::test(name_of::<F>(), move || {
+            run.runtime.block_on(async {
+                let bed = run.shared_bed().await?;
+                limited(test(&bed)).await
+            })
+        })
+    }
+
+    /// A test on a bed of its own: it may stop, kill and count.
+    pub fn alone<F>(self: &Arc<Self>, options: Options, test: F) -> Trial
+    where
+        F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
+    {
+        let run = Arc::clone(self);
+        Trial::test(name_of::<F>(), move || {
+            run.runtime.block_on(async {
+                let _turn = run.own_beds.acquire().await?;
+                let bed = Bed::start(options).await?;
+                let result = limited(test(&bed)).await;
+                let evidence = bed.evidence().await.map_err(described)?;
+                run.add(evidence);
+                result
+            })
+        })
+    }
+
+    /// A trial over the evidence of all beds.
+    pub fn closing<F>(self: &Arc<Self>, name: &str, judge: F) -> Trial
+    where
+        F: FnOnce(&Evidence) -> Result<()> + Send + 'static,
+    {
+        let run = Arc::clone(self);
+        Trial::test(format!("closing::{name}"), move || {
+            let evidence = run.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+            judge(&evidence).map_err(described)
+        })
+    }
+
+    /// Takes the evidence of the shared bed, if there is one; before the closing trials.
+    pub fn collect(&self) -> Result<()> {
+        let Some(Ok(bed)) = self.shared.get() else {
+            return Ok(());
+        };
+        let evidence = self.runtime.block_on(bed.evidence()).context("collecting evidence")?;
+        self.add(evidence);
+        Ok(())
+    }
+
+    /// Stops all servers and removes their files.
+    pub fn stop(self) {
+        let _runtime = self.runtime.enter();
+        drop(self.shared);
+    }
+
+    async fn shared_bed(&self) -> Result<Arc<Bed>, Failed> {
+        let start = async || {
+            Bed::start(Options::default())
+                .await
+                .map(Arc::new)
+                .map_err(|error| format!("{error:#}"))
+        };
+        match self.shared.get_or_init(start).await {
+            Ok(bed) => Ok(Arc::clone(bed)),
+            Err(error) => Err(format!("the shared bed did not start: {error}").into()),
+        }
+    }
+
+    fn add(&self, evidence: Evidence) {
+        self.evidence
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(evidence);
+    }
+}
+
+async fn limited(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
+    let ended = tokio::time::timeout(TEST_LIMIT, test).await;
+    let result = ended.unwrap_or_else(|_| Err(anyhow!("the test did not end within {TEST_LIMIT:?}")));
+    result.map_err(described)
+}
+
+/// With all causes and without a backtrace.
+fn described(error: anyhow::Error) -> Failed {
+    format!("{error:#}").into()
+}
+
+/// A test is called like its function, with the module before it.
+fn name_of<F>() -> &'static str {
+    let path = type_name::<F>();
+    path.split_once("::").map_or(path, |(_, within)| within)
+}

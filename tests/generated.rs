@@ -1,0 +1,190 @@
+//! What is kept in the repository and made from code, or has to agree with it. `make generate` writes it anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use oidc_operator::api::condition::Reason;
+use serde_json::Value;
+
+/// A file may have no more: etcd takes 1.5 MiB, but `kubectl apply` keeps a copy of the object in an annotation of at most 256 KiB.
+const MAX_CRD: usize = 150 * 1024;
+
+fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+fn read(relative: &str) -> Result<String> {
+    std::fs::read_to_string(path(relative)).with_context(|| format!("reading {relative}"))
+}
+
+fn text(crd: &CustomResourceDefinition) -> Result<String> {
+    Ok(serde_yaml_ng::to_string(crd)?)
+}
+
+/// File name and text of every CRD.
+fn crds() -> Result<BTreeMap<String, String>> {
+    let crds = oidc_operator::api::crds();
+    crds.iter()
+        .map(|crd| Ok((format!("{}.yaml", crd.spec.names.plural), text(crd)?)))
+        .collect()
+}
+
+#[test]
+fn crd_files_are_those_of_the_code() -> Result<()> {
+    for folder in ["crds", "charts/oidc-operator/files/crds"] {
+        if std::env::var_os("UPDATE").is_some() {
+            update(&path(folder), &crds()?)?;
+        }
+        let files: BTreeSet<String> = std::fs::read_dir(path(folder))?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<Result<_>>()?;
+        let wanted: BTreeSet<String> = crds()?.into_keys().collect();
+        assert_eq!(files, wanted, "files in {folder}; run `make generate`");
+        for (name, text) in crds()? {
+            let relative = format!("{folder}/{name}");
+            ensure!(
+                read(&relative)? == text,
+                "{relative} is not what the code makes; run `make generate`"
+            );
+        }
+    }
+    Ok(())
+}
+
+fn update(folder: &Path, files: &BTreeMap<String, String>) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if !files.contains_key(entry.file_name().to_string_lossy().as_ref()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn crds_are_small_enough_for_kubectl_apply() -> Result<()> {
+    for (name, text) in crds()? {
+        ensure!(text.len() < MAX_CRD, "{name} has {} bytes", text.len());
+    }
+    Ok(())
+}
+
+/// The chart takes everything after the line `spec:` and writes the head itself.
+#[test]
+fn chart_can_split_the_crds() -> Result<()> {
+    for crd in oidc_operator::api::crds() {
+        let text = text(&crd)?;
+        let (head, body) = text.split_once("\nspec:\n").context("no spec")?;
+        assert_eq!(
+            head,
+            format!(
+                "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata:\n  name: {}",
+                crd.name_any()
+            )
+        );
+        ensure!(
+            body.lines().all(|line| line.is_empty() || line.starts_with(' ')),
+            "something follows the spec"
+        );
+    }
+    Ok(())
+}
+
+/// The compiler does not see a reason that is missing in the list.
+#[test]
+fn every_reason_is_in_the_list() -> Result<()> {
+    let listed = read("src/api/condition.rs")?.matches(" => \"").count();
+    assert_eq!(Reason::ALL.len(), listed, "Reason::ALL in src/api/condition.rs");
+    Ok(())
+}
+
+#[test]
+fn readme_has_a_line_for_every_reason() -> Result<()> {
+    let readme = read("README.md")?;
+    let (_, section) = readme
+        .split_once("\n## Troubleshooting\n")
+        .context("no section Troubleshooting")?;
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let documented: BTreeSet<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(documented, reasons);
+    Ok(())
+}
+
+#[test]
+fn chart_schema_knows_exactly_the_values() -> Result<()> {
+    let values: Value = serde_yaml_ng::from_str(&read("charts/oidc-operator/values.yaml")?)?;
+    let mut schema: Value = serde_json::from_str(&read("charts/oidc-operator/values.schema.json")?)?;
+    // Helm gives this to every chart that is part of another.
+    schema["properties"]
+        .as_object_mut()
+        .context("no properties")?
+        .remove("global");
+    same_keys("", &values, &schema)
+}
+
+/// Compares the keys of every object that the schema closes; others hold what users like.
+fn same_keys(at: &str, values: &Value, schema: &Value) -> Result<()> {
+    if schema["additionalProperties"] != Value::Bool(false) {
+        return Ok(());
+    }
+    let keys = |value: &Value| -> Result<BTreeSet<String>> {
+        Ok(value
+            .as_object()
+            .with_context(|| format!("values{at}: no object"))?
+            .keys()
+            .cloned()
+            .collect())
+    };
+    assert_eq!(keys(values)?, keys(&schema["properties"])?, "values{at}");
+    for key in keys(values)? {
+        ensure!(
+            schema["properties"][&key]["description"].is_string(),
+            "values{at}.{key}: no description in the schema"
+        );
+        same_keys(&format!("{at}.{key}"), &values[&key], &schema["properties"][&key])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn chart_uses_every_value() -> Result<()> {
+    let mut templates = String::new();
+    for entry in std::fs::read_dir(path("charts/oidc-operator/templates"))? {
+        templates += &std::fs::read_to_string(entry?.path())?;
+    }
+    let schema: Value = serde_json::from_str(&read("charts/oidc-operator/values.schema.json")?)?;
+    let properties = schema["properties"].as_object().context("no properties")?;
+    for (key, value) in properties.iter().filter(|(key, _)| *key != "global") {
+        match value["properties"].as_object() {
+            None => ensure!(templates.contains(&format!(".Values.{key}")), "no template uses {key}"),
+            Some(inner) => {
+                for name in inner.keys() {
+                    ensure!(
+                        templates.contains(&format!(".Values.{key}.{name}")),
+                        "no template uses {key}.{name}"
+                    );
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn versions_agree() -> Result<()> {
+    let chart: Value = serde_yaml_ng::from_str(&read("charts/oidc-operator/Chart.yaml")?)?;
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    Ok(())
+}

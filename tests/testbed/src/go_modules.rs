@@ -1,0 +1,138 @@
+//! The Go modules of the servers: versions, packages and flags.
+//!
+//! Each module is a `go.mod` and `go.sum` under this package, one per program because their dependencies clash. Both
+//! are embedded here.
+
+use std::env::consts::{ARCH, OS};
+
+use crate::programs::short_digest;
+
+/// A Go module and the programs built from it.
+#[derive(Clone, Copy)]
+pub(crate) struct Module {
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) go_mod: &'static str,
+    pub(crate) go_sum: &'static str,
+    pub(crate) steps: &'static [Step],
+}
+
+/// One run of `go build`.
+pub(crate) struct Step {
+    /// File name of the program; empty if there are several, each named after its package.
+    pub(crate) output: &'static str,
+    pub(crate) packages: &'static [&'static str],
+    /// Compile with a C compiler.
+    pub(crate) cgo: bool,
+    pub(crate) tags: &'static str,
+    /// Linker flags; versions have to be set here, or clients refuse to parse them.
+    pub(crate) ldflags: &'static str,
+}
+
+/// etcd, kube-apiserver, kube-controller-manager and kubectl.
+pub(crate) static CONTROL_PLANE: Module = Module {
+    name: "controlplane",
+    version: "1.36.3",
+    go_mod: include_str!("../controlplane/go.mod"),
+    go_sum: include_str!("../controlplane/go.sum"),
+    steps: &[
+        Step {
+            output: "",
+            packages: &[
+                "k8s.io/kubernetes/cmd/kube-apiserver",
+                "k8s.io/kubernetes/cmd/kube-controller-manager",
+                "k8s.io/kubernetes/cmd/kubectl",
+            ],
+            cgo: false,
+            tags: "",
+            ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
+                -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
+                -X k8s.io/component-base/version.gitTreeState=clean \
+                -X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z \
+                -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3",
+        },
+        Step {
+            output: "etcd",
+            packages: &["go.etcd.io/etcd/server/v3"],
+            cgo: false,
+            tags: "",
+            ldflags: "-s -w",
+        },
+    ],
+};
+
+/// Ory Hydra with SQLite, which is written in C.
+pub(crate) static HYDRA2: Module = Module {
+    name: "hydra2",
+    version: "2.3.0",
+    go_mod: include_str!("../hydra2/go.mod"),
+    go_sum: include_str!("../hydra2/go.sum"),
+    steps: &[Step {
+        output: "hydra",
+        packages: &["github.com/ory/hydra/v2"],
+        cgo: true,
+        tags: "sqlite,sqlite_omit_load_extension",
+        ldflags: "-s -w -X github.com/ory/hydra/v2/driver/config.Version=v2.3.0",
+    }],
+};
+
+/// Helm.
+pub(crate) static HELM: Module = Module {
+    name: "helm",
+    version: "4.3.1",
+    go_mod: include_str!("../helm/go.mod"),
+    go_sum: include_str!("../helm/go.sum"),
+    steps: &[Step {
+        output: "helm",
+        packages: &["helm.sh/helm/v4/cmd/helm"],
+        cgo: false,
+        tags: "",
+        ldflags: "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1",
+    }],
+};
+
+impl Module {
+    /// Name of the module's folder in the cache: version, and a digest of all that decides what is built.
+    pub(crate) fn cache_name(&self) -> String {
+        let mut parts = vec![self.go_mod, self.go_sum, OS, ARCH];
+        for step in self.steps {
+            let cgo = if step.cgo { "cgo" } else { "" };
+            parts.extend([step.output, step.tags, step.ldflags, cgo]);
+            parts.extend(step.packages);
+        }
+        let digest = short_digest(&parts);
+        format!("{}-{}-{digest}", self.name, self.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_in_names_and_linker_flags_are_those_of_the_go_mod() {
+        for (module, package) in [
+            (&CONTROL_PLANE, "k8s.io/kubernetes"),
+            (&HYDRA2, "github.com/ory/hydra/v2"),
+            (&HELM, "helm.sh/helm/v4"),
+        ] {
+            let required = format!("\t{package} v{}", module.version);
+            assert!(
+                module.go_mod.lines().any(|line| line.starts_with(&required)),
+                "{required}"
+            );
+            for flag in module.steps.iter().flat_map(|step| step.ldflags.split_whitespace()) {
+                if let Some((name, value)) = flag.split_once("ersion=v") {
+                    assert_eq!(value, module.version, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cache_name_changes_with_the_flags() {
+        let other = Module { steps: &[], ..HYDRA2 };
+        assert_eq!(HYDRA2.cache_name(), HYDRA2.cache_name());
+        assert_ne!(HYDRA2.cache_name(), other.cache_name());
+    }
+}

@@ -1,0 +1,249 @@
+//! Ory Hydra, version 2, with SQLite in a file.
+//!
+//! Never `DSN=memory`: under concurrency it answers 400 to requests that are in order.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{self, Child};
+use crate::programs::{self, Program};
+use crate::run_dir::RunDir;
+use crate::{go_build, http, ports, wait};
+
+/// Longest wait for Hydra to become ready, and for a migration; both take a second or two on an idle machine.
+const START_LIMIT: Duration = Duration::from_secs(90);
+/// Longest wait for Hydra to end by itself; after that it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// The database within the run folder. SQLite keeps what is not yet merged into it in two files beside it.
+const DATABASE: &str = "hydra.sqlite";
+const DATABASE_FILES: [&str; 3] = [DATABASE, "hydra.sqlite-wal", "hydra.sqlite-shm"];
+
+/// What can be chosen when Hydra is started.
+#[derive(Clone, Debug, Default)]
+pub struct HydraOptions {
+    /// Environment variables (name, value) of Hydra; they win over the testbed's own.
+    pub env: Vec<(String, String)>,
+}
+
+/// A running Hydra, or one that was stopped and can be started again. It is killed, and its data removed, when this
+/// value is dropped.
+#[derive(Debug)]
+pub struct Hydra {
+    process: Option<Child>, // before `run`: it is killed before its folder is removed
+    settings: Settings,
+    empty_database: PathBuf,
+    run: RunDir,
+}
+
+impl Hydra {
+    /// Starts Hydra on free ports of 127.0.0.1 with an empty database and returns when both APIs are ready. The program
+    /// is built first if it has to be.
+    ///
+    /// # Errors
+    /// When the program cannot be had or is not ready in time; the message quotes the end of its log.
+    pub async fn start(options: HydraOptions) -> Result<Self> {
+        crate::init();
+        let program = Program::Hydra.path().await?;
+        let empty_database = empty_database(&program).await?;
+        let run = RunDir::new()?;
+        fs::copy(&empty_database, run.path().join(DATABASE)).context("copying the empty database")?;
+        let (settings, process) = ports::with_free(async |ports| {
+            let settings = Settings {
+                program: program.clone(),
+                options: options.clone(),
+                ports,
+            };
+            let process = settings.start(run.path()).await?;
+            Ok((settings, process))
+        })
+        .await?;
+        Ok(Self {
+            process: Some(process),
+            settings,
+            empty_database,
+            run,
+        })
+    }
+
+    /// URL of the admin API, without a trailing slash. It stays the same when Hydra is started again.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        self.settings.admin_url()
+    }
+
+    /// URL of the public API, which is also the issuer, without a trailing slash. It stays the same when Hydra is
+    /// started again.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        self.settings.public_url()
+    }
+
+    /// The server's process; `None` while it is stopped.
+    #[must_use]
+    pub fn child(&self) -> Option<&Child> {
+        self.process.as_ref()
+    }
+
+    /// Stops Hydra; its ports and its database are kept. Requests under way are finished, for a few seconds at most.
+    pub async fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // One that does not want to end is killed when it is dropped, here.
+            let _ = process.terminate(STOP_LIMIT).await;
+        }
+    }
+
+    /// Kills Hydra in the midst of whatever it does; its ports and its database are kept.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts Hydra again on the same ports with the same database and returns when both APIs are ready. Nothing happens
+    /// while it runs.
+    ///
+    /// # Errors
+    /// When it is not ready in time, or somebody holds one of its ports for all that time.
+    pub async fn start_again(&mut self) -> Result<()> {
+        if self.process.as_mut().is_some_and(Child::is_alive) {
+            return Ok(());
+        }
+        let process = wait::until("Hydra's ports to be free", START_LIMIT, async || {
+            match self.settings.start(self.run.path()).await {
+                Err(error) if ports::is_address_in_use(&error) => Ok(None),
+                result => result.map(Some),
+            }
+        })
+        .await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Stops Hydra, gives it a new, empty database and starts it again on the same ports: a server that lost its data.
+    ///
+    /// # Errors
+    /// When the database cannot be replaced, or Hydra is not ready in time.
+    pub async fn reset_database(&mut self) -> Result<()> {
+        self.stop().await;
+        for name in DATABASE_FILES {
+            match fs::remove_file(self.run.path().join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error.into());
+                }
+                _ => {}
+            }
+        }
+        fs::copy(&self.empty_database, self.run.path().join(DATABASE)).context("copying the empty database")?;
+        self.start_again().await
+    }
+}
+
+/// What stays the same from one start to the next.
+#[derive(Debug)]
+struct Settings {
+    program: PathBuf,
+    options: HydraOptions,
+    /// Of the admin and of the public API.
+    ports: [u16; 2],
+}
+
+impl Settings {
+    fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[0])
+    }
+
+    fn public_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports[1])
+    }
+
+    async fn start(&self, run: &Path) -> Result<Child> {
+        let [admin_port, public_port] = self.ports;
+        let (admin_url, public_url) = (self.admin_url(), self.public_url());
+        let mut command = process::command(&self.program);
+        command
+            .args(["serve", "all", "--dev"])
+            .env("DSN", dsn(&run.join(DATABASE), "WAL"))
+            .env("SERVE_ADMIN_HOST", "127.0.0.1")
+            .env("SERVE_ADMIN_PORT", admin_port.to_string())
+            .env("SERVE_PUBLIC_HOST", "127.0.0.1")
+            .env("SERVE_PUBLIC_PORT", public_port.to_string())
+            .env("URLS_SELF_ISSUER", &public_url)
+            .env("URLS_LOGIN", format!("{public_url}/no-login-app"))
+            .env("URLS_CONSENT", format!("{public_url}/no-consent-app"));
+        common_environment(&mut command);
+        command.envs(self.options.env.iter().cloned());
+        let mut child = Child::spawn("hydra", command, &run.join("hydra.log"))?;
+        child
+            .wait_ready(START_LIMIT, async || {
+                http::answers_ok(&format!("{admin_url}/health/ready")).await
+                    && http::answers_ok(&format!("{public_url}/health/ready")).await
+            })
+            .await?;
+        Ok(child)
+    }
+}
+
+/// Returns a migrated database without content. A migration takes seconds, a copy does not: it is made once per program
+/// and kept in the cache folder.
+async fn empty_database(program: &Path) -> Result<PathBuf> {
+    let cache = programs::cache_folder()?;
+    let name = format!("hydra-database-{}", identity(program)?);
+    let finished = cache.join(format!("{name}.sqlite"));
+    if finished.is_file() {
+        return Ok(finished);
+    }
+    let lock = {
+        let (cache, name) = (cache.clone(), name.clone());
+        move || go_build::lock(&cache, &name)
+    };
+    let _lock = tokio::task::spawn_blocking(lock).await??;
+    if finished.is_file() {
+        return Ok(finished);
+    }
+    let run = RunDir::new()?; // also when it fails, nothing half-made stays in the cache
+    let database = run.path().join(DATABASE);
+    migrate(program, &database, &run.path().join("migrate.log")).await?;
+    let copy = cache.join(format!("{name}.partial"));
+    fs::copy(&database, &copy).context("keeping the empty database")?; // the run folder may be on another disk
+    fs::rename(&copy, &finished)?;
+    Ok(finished)
+}
+
+async fn migrate(program: &Path, database: &Path, log: &Path) -> Result<()> {
+    let mut command = process::command(program);
+    // Without a write-ahead log all is in one file when the migration ends.
+    command
+        .args(["migrate", "sql", "-e", "--yes"])
+        .env("DSN", dsn(database, "DELETE"));
+    common_environment(&mut command);
+    let mut child = Child::spawn("hydra migrate", command, log)?;
+    let status = child.wait(START_LIMIT).await?;
+    if !status.success() {
+        bail!("hydra migrate ended with {status}:\n{}", child.log_tail());
+    }
+    Ok(())
+}
+
+fn common_environment(command: &mut std::process::Command) {
+    command
+        .env("SQA_OPT_OUT", "true") // no telemetry
+        .env("SECRETS_SYSTEM", "a-secret-of-the-testbed")
+        .env("LOG_LEVEL", "warn");
+}
+
+fn dsn(database: &Path, journal: &str) -> String {
+    format!(
+        "sqlite://{}?_fk=true&_busy_timeout=10000&_journal_mode={journal}&mode=rwc",
+        database.display()
+    )
+}
+
+/// Tells one Hydra program from another without running it: by path, size and time of change.
+fn identity(program: &Path) -> Result<String> {
+    let file = fs::metadata(program).with_context(|| format!("looking at {}", program.display()))?;
+    let changed = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (size, changed) = (file.len().to_string(), changed.as_nanos().to_string());
+    let path = program.to_string_lossy();
+    Ok(programs::short_digest(&[&path, &size, &changed]))
+}

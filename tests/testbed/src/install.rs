@@ -1,0 +1,283 @@
+//! The operator, installed as its users do: the chart, rendered by the real Helm and applied. Only the process is ours,
+//! since nothing here runs pods.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams};
+use kube::Api;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+use crate::control_plane::ControlPlane;
+use crate::process;
+use crate::programs::Program;
+use crate::wait;
+
+/// The namespace that the operator is installed into.
+pub const NAMESPACE: &str = "oidc-system";
+/// Name of the Helm release.
+const RELEASE: &str = "oidc-operator";
+/// Field manager of what is applied here.
+const MANAGER: &str = "testbed";
+/// Longest wait for what was installed to be there.
+const LIMIT: Duration = Duration::from_secs(60);
+/// The proxies that the environment may name; the servers are on loopback.
+const PROXY_VARIABLES: [&str; 6] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+];
+
+/// An installed chart.
+#[derive(Clone, Debug)]
+pub struct Installation {
+    manifests: Vec<Value>,
+    service_account: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+}
+
+/// Renders the chart with `helm template`, with one `--set` for each of `settings`.
+///
+/// # Errors
+/// When Helm cannot be had or refuses the chart; the message quotes Helm.
+pub async fn render(settings: &[&str]) -> Result<String> {
+    let mut helm = tokio::process::Command::new(Program::Helm.path().await?);
+    helm.args(["template", RELEASE])
+        .arg(chart())
+        .args(["--namespace", NAMESPACE])
+        .kill_on_drop(true);
+    for setting in settings {
+        helm.args(["--set", setting]);
+    }
+    let output = helm.output().await.context("running helm")?;
+    ensure!(
+        output.status.success(),
+        "helm template: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    String::from_utf8(output.stdout).context("helm wrote no text")
+}
+
+/// The operator's chart in this repository.
+fn chart() -> PathBuf {
+    repository().join("charts/oidc-operator")
+}
+
+/// The folder of this repository, from which this program was built.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Renders the chart, applies all of it, and waits until its kinds are served and its ServiceAccount exists.
+///
+/// # Errors
+/// When Helm or the kube-apiserver refuses something, or the chart has no Deployment of one container.
+pub async fn install(plane: &ControlPlane, settings: &[&str]) -> Result<Installation> {
+    let rendered = render(settings).await?;
+    make_namespace(plane, NAMESPACE).await?;
+    apply(plane, &rendered).await?;
+    let installation = Installation::of(manifests(&rendered)?)?;
+    installation.wait_until_served(plane).await?;
+    Ok(installation)
+}
+
+/// Makes sure that a namespace exists.
+///
+/// # Errors
+/// When the kube-apiserver refuses it.
+pub async fn make_namespace(plane: &ControlPlane, name: &str) -> Result<()> {
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    Api::<Namespace>::all(plane.client())
+        .patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(&namespace))
+        .await
+        .with_context(|| format!("making namespace {name}"))?;
+    Ok(())
+}
+
+/// Applies manifests (YAML) with `kubectl apply --server-side`, into the operator's namespace where they name none.
+///
+/// # Errors
+/// When kubectl refuses them; the message quotes kubectl.
+pub async fn apply(plane: &ControlPlane, manifests: &str) -> Result<()> {
+    apply_into(plane, NAMESPACE, manifests).await
+}
+
+/// Applies manifests (YAML) with `kubectl apply --server-side`, into `namespace` where they name none.
+///
+/// # Errors
+/// When kubectl refuses them; the message quotes kubectl.
+pub async fn apply_into(plane: &ControlPlane, namespace: &str, manifests: &str) -> Result<()> {
+    let mut kubectl = plane.kubectl();
+    kubectl
+        .args(["apply", "--server-side", "--namespace", namespace])
+        .args(["--field-manager", MANAGER, "--filename", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut kubectl = kubectl.spawn().context("running kubectl")?;
+    let mut stdin = kubectl.stdin.take().context("stdin is piped")?;
+    // One that refuses early closes its side; its message counts, not the broken pipe.
+    let _ = stdin.write_all(manifests.as_bytes()).await;
+    drop(stdin);
+    let output = kubectl.wait_with_output().await?;
+    if !output.status.success() {
+        bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+/// Parses a stream of YAML documents; empty ones are left out.
+///
+/// # Errors
+/// When one is no YAML.
+pub fn manifests(rendered: &str) -> Result<Vec<Value>> {
+    serde_yaml_ng::Deserializer::from_str(rendered)
+        .map(|document| Value::deserialize(document).context("a manifest is no YAML"))
+        .filter(|manifest| !matches!(manifest, Ok(Value::Null)))
+        .collect()
+}
+
+impl Installation {
+    fn of(manifests: Vec<Value>) -> Result<Self> {
+        let deployment = manifests
+            .iter()
+            .find(|manifest| manifest["kind"] == "Deployment")
+            .context("the chart has no Deployment")?;
+        let pod = &deployment["spec"]["template"]["spec"];
+        let container = &pod["containers"][0];
+        let arguments = container["args"].as_array().into_iter().flatten();
+        let environment = container["env"].as_array().into_iter().flatten();
+        Ok(Self {
+            service_account: text(&pod["serviceAccountName"]).context("the Deployment has no serviceAccountName")?,
+            arguments: arguments.filter_map(text).collect(),
+            environment: environment.filter_map(variable).collect(),
+            manifests,
+        })
+    }
+
+    /// Everything that the chart renders.
+    #[must_use]
+    pub fn manifests(&self) -> &[Value] {
+        &self.manifests
+    }
+
+    /// Name of the operator's ServiceAccount.
+    #[must_use]
+    pub fn service_account(&self) -> &str {
+        &self.service_account
+    }
+
+    /// A token that logs in as the operator's ServiceAccount.
+    ///
+    /// # Errors
+    /// When the ServiceAccount is gone.
+    pub async fn token(&self, plane: &ControlPlane) -> Result<String> {
+        plane.service_account_token(NAMESPACE, &self.service_account).await
+    }
+
+    /// The command that the Deployment's container runs, with its arguments and variables. `flags` (name, value) win
+    /// over the chart's.
+    #[must_use]
+    pub fn command(&self, program: &Path, kubeconfig: &Path, flags: &[(&str, &str)]) -> Command {
+        let overridden = |argument: &str| {
+            let name = argument.trim_start_matches("--").split('=').next();
+            flags.iter().any(|(flag, _)| Some(*flag) == name)
+        };
+        let mut command = process::command(program);
+        command.args(self.arguments.iter().filter(|argument| !overridden(argument)));
+        command.args(flags.iter().map(|(name, value)| format!("--{name}={value}")));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.env("KUBECONFIG", kubeconfig);
+        for name in PROXY_VARIABLES {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    async fn wait_until_served(&self, plane: &ControlPlane) -> Result<()> {
+        let crds: Api<CustomResourceDefinition> = Api::all(plane.client());
+        let accounts: Api<ServiceAccount> = Api::namespaced(plane.client(), NAMESPACE);
+        for manifest in &self.manifests {
+            if manifest["kind"] != "CustomResourceDefinition" {
+                continue;
+            }
+            let name = text(&manifest["metadata"]["name"]).context("a CRD without a name")?;
+            wait::until(&format!("{name} to be served"), LIMIT, async || {
+                Ok(crds.get_opt(&name).await?.filter(is_established).map(|_| ()))
+            })
+            .await?;
+        }
+        wait::until("the operator's ServiceAccount", LIMIT, async || {
+            Ok(accounts.get_opt(&self.service_account).await?.map(|_| ()))
+        })
+        .await
+    }
+}
+
+fn is_established(crd: &CustomResourceDefinition) -> bool {
+    let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|condition| condition.type_ == "Established" && condition.status == "True")
+}
+
+/// A variable of a container: its value, or what the kubelet would put there. Others are the process's own affair.
+fn variable(entry: &Value) -> Option<(String, String)> {
+    let name = text(&entry["name"])?;
+    let value = match entry["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+        Some("metadata.namespace") => NAMESPACE.to_owned(),
+        Some("metadata.name") => format!("{RELEASE}-0"),
+        Some(_) => return None,
+        None => text(&entry["value"])?,
+    };
+    Some((name, value))
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installation(container: Value) -> Result<Installation> {
+        let pod = json!({ "serviceAccountName": "robot", "containers": [container] });
+        let deployment = json!({ "kind": "Deployment", "spec": { "template": { "spec": pod } } });
+        Installation::of(vec![deployment])
+    }
+
+    #[test]
+    fn the_process_runs_as_the_deployment_says_but_for_our_flags() -> Result<()> {
+        let installation = installation(json!({
+            "args": ["run", "--listen=:8080", "--log=info"],
+            "env": [
+                { "name": "WHERE", "valueFrom": { "fieldRef": { "fieldPath": "metadata.namespace" } } },
+                { "name": "LIMIT", "valueFrom": { "resourceFieldRef": { "resource": "limits.memory" } } },
+            ],
+        }))?;
+        let command = installation.command(Path::new("op"), Path::new("config"), &[("listen", "127.0.0.1:1")]);
+        let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
+        assert_eq!(arguments[arguments.len() - 4..], ["op", "run", "--log=info", "--listen=127.0.0.1:1"]);
+        let variables: Vec<_> = command.get_envs().filter_map(|(name, _)| name.to_str()).collect();
+        assert!(variables.contains(&"WHERE") && variables.contains(&"KUBECONFIG"));
+        assert!(!variables.contains(&"LIMIT"));
+        Ok(())
+    }
+
+    #[test]
+    fn empty_documents_are_left_out() -> Result<()> {
+        assert_eq!(manifests("---\n# nothing\n---\nkind: A\n---\n")?, [json!({ "kind": "A" })]);
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! Real servers on loopback, for tests and for the demo: nothing is proved against a mock that can be proved against
+//! the real thing.
+//!
+//! Every server runs on free ports with its data in a temporary folder, every wait has a deadline, and no process
+//! outlives the one that started it. The programs are built from source once, into a cache folder.
+
+pub mod control_plane;
+pub mod demo;
+mod go_build;
+mod go_modules;
+pub mod http;
+pub mod hydra;
+pub mod install;
+pub mod kubeconfig;
+pub mod pki;
+pub mod ports;
+pub mod process;
+pub mod programs;
+pub mod proxy;
+pub mod run_dir;
+pub mod servers;
+pub mod wait;
+
+pub use control_plane::ControlPlane;
+pub use hydra::{Hydra, HydraOptions};
+
+/// Installs the TLS provider that kube and reqwest share. Everything here that needs it calls this; a test that makes a
+/// client of its own first calls it too. Calling it again does nothing.
+pub fn init() {
+    // An error means that a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

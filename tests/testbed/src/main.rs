@@ -1,0 +1,135 @@
+//! `testbed`: starts the real servers for work by hand.
+
+use std::process::{ExitCode, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use testbed::process::{self, Child, Signal};
+use testbed::servers::{Part, Servers};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Time between two looks at a command that was started.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Starts a real Kubernetes control plane and more on loopback, each on free ports, in a temporary folder.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Start the servers, print where they are as shell exports, and stay until Ctrl-C or SIGTERM.
+    Up(Parts),
+    /// Start the servers, run a command that finds them in its environment, and return its exit code.
+    Run {
+        #[command(flatten)]
+        parts: Parts,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Only build the programs that are missing, and print where they are.
+    Build(Parts),
+}
+
+#[derive(clap::Args)]
+struct Parts {
+    /// What to have besides the control plane, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "PART")]
+    with: Vec<Part>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    testbed::init();
+    let result = match Cli::parse().verb {
+        Verb::Up(parts) => up(&parts.with).await,
+        Verb::Run { parts, command } => run(&parts.with, &command).await,
+        Verb::Build(parts) => build(&parts.with).await,
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("testbed: {error:#}"); // without the backtrace that returning the error could print
+        ExitCode::FAILURE
+    })
+}
+
+async fn build(parts: &[Part]) -> Result<ExitCode> {
+    for path in Servers::build(parts).await? {
+        println!("{}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn up(parts: &[Part]) -> Result<ExitCode> {
+    let mut stop = Stop::new()?;
+    let servers = tokio::select! {
+        servers = Servers::start(parts) => servers?,
+        () = stop.asked() => return Ok(ExitCode::SUCCESS),
+    };
+    for child in servers.children() {
+        let log = child.log().map(|log| log.display().to_string()).unwrap_or_default();
+        println!("# {} pid={} log={log}", child.name(), child.pid());
+    }
+    for (name, value) in servers.environment()? {
+        println!("export {name}='{}'", value.replace('\'', r"'\''"));
+    }
+    println!("# ready; Ctrl-C stops the servers and removes their data");
+    stop.asked().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run(parts: &[Part], command: &[String]) -> Result<ExitCode> {
+    let mut stop = Stop::new()?;
+    let servers = tokio::select! {
+        servers = Servers::start(parts) => servers?,
+        () = stop.asked() => return Ok(ExitCode::FAILURE),
+    };
+    let (program, arguments) = command.split_first().context("no command")?;
+    let mut invocation = process::command(program);
+    invocation.args(arguments).envs(servers.environment()?);
+    let mut child = Child::spawn_in_terminal(program, invocation)?;
+    loop {
+        if let Some(status) = child.exit_status()? {
+            return Ok(exit_code(status));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            // The command decides when to end. The terminal sends a Ctrl-C to it too, but nobody else a SIGTERM.
+            _ = stop.interrupt.recv() => {}
+            _ = stop.terminate.recv() => child.signal(Signal::TERM)?,
+        }
+    }
+}
+
+/// A command killed by a signal counts as failed; shells add the signal's number to 128.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    use std::os::unix::process::ExitStatusExt;
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// The signals that ask this program to end. While this value lives they end it no more by themselves.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Waits for the next such signal.
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

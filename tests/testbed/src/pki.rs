@@ -1,0 +1,89 @@
+//! Certificates of one control plane: a single authority signs everything, for servers and for clients.
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+
+/// A certificate authority that lives in memory.
+#[derive(Debug)]
+pub struct Pki {
+    authority: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Pki {
+    /// Makes a new authority with a fresh key.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name("testbed", None);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let authority =
+            CertifiedIssuer::self_signed(params, KeyPair::generate()?).context("making the certificate authority")?;
+        Ok(Self { authority })
+    }
+
+    /// The authority's certificate, for clients to trust.
+    #[must_use]
+    pub fn ca_pem(&self) -> String {
+        self.authority.pem()
+    }
+
+    /// A certificate and its private key (both PEM) for a TLS server that is reached as one of `names`, which are
+    /// DNS names or IP addresses.
+    ///
+    /// # Errors
+    /// When a name is not valid in a certificate.
+    pub fn issue_server(&self, names: &[&str]) -> Result<(String, String)> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        let common_name = names.first().cloned().unwrap_or_default();
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = name(&common_name, None);
+        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate and its private key (both PEM) with which the kube-apiserver takes a client for `user`, member
+    /// of `group`.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub fn issue_client(&self, user: &str, group: Option<&str>) -> Result<(String, String)> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(user, group);
+        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Result<(String, String)> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate()?;
+        let certificate = params
+            .signed_by(&key, &self.authority)
+            .context("signing a certificate")?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+}
+
+/// A signing key for ServiceAccount tokens: the private key (PKCS#8 PEM) and the public one (PEM).
+///
+/// It is ECDSA P-256, which the kube-apiserver takes as readily as RSA.
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn service_account_key() -> Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    Ok((key.serialize_pem(), key.public_key_pem()))
+}
+
+fn name(common_name: &str, organization: Option<&str>) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    if let Some(organization) = organization {
+        name.push(DnType::OrganizationName, organization);
+    }
+    name
+}

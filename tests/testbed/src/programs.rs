@@ -1,0 +1,126 @@
+//! Where the servers' programs are: the user's own, or built from source once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::go_build;
+use crate::go_modules::{self, Module};
+
+/// A program that the testbed runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// The kube-apiserver's database.
+    Etcd,
+    /// The Kubernetes API.
+    KubeApiserver,
+    /// Namespace deletion, garbage collection, ServiceAccounts.
+    KubeControllerManager,
+    /// Kubernetes' command line.
+    Kubectl,
+    /// Ory Hydra, version 2.
+    Hydra,
+    /// Helm, version 4.
+    Helm,
+}
+
+impl Program {
+    /// The program's file name.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::KubeApiserver => "kube-apiserver",
+            Self::KubeControllerManager => "kube-controller-manager",
+            Self::Kubectl => "kubectl",
+            Self::Hydra => "hydra",
+            Self::Helm => "helm",
+        }
+    }
+
+    /// The program's path; it is built if it has to be, which takes minutes and is reported on stderr.
+    ///
+    /// The user's own programs come first: `KUBEBUILDER_ASSETS` (a folder with etcd, kube-apiserver,
+    /// kube-controller-manager and kubectl), `HYDRA_BIN` and `HELM_BIN`. Without them the programs come from the cache
+    /// folder: `TESTBED_CACHE`, else `oidc-operator-testbed` in the user's cache.
+    ///
+    /// # Errors
+    /// When an override names no file, when Go or a C compiler is missing, or when the build fails.
+    pub async fn path(self) -> Result<PathBuf> {
+        tokio::task::spawn_blocking(move || self.locate()).await?
+    }
+
+    fn locate(self) -> Result<PathBuf> {
+        if let Some(path) = self.overridden()? {
+            return Ok(path);
+        }
+        Ok(go_build::ensure(self.module(), &cache_folder()?)?.join(self.file_name()))
+    }
+
+    fn module(self) -> &'static Module {
+        match self {
+            Self::Etcd | Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
+                &go_modules::CONTROL_PLANE
+            }
+            Self::Hydra => &go_modules::HYDRA2,
+            Self::Helm => &go_modules::HELM,
+        }
+    }
+
+    /// The program that the user wants instead of ours. One that is not there is an error, never a reason to build.
+    fn overridden(self) -> Result<Option<PathBuf>> {
+        let (variable, in_folder) = match self {
+            Self::Etcd | Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
+                ("KUBEBUILDER_ASSETS", true)
+            }
+            Self::Hydra => ("HYDRA_BIN", false),
+            Self::Helm => ("HELM_BIN", false),
+        };
+        let Some(value) = variable_path(variable) else {
+            return Ok(None);
+        };
+        let path = if in_folder { value.join(self.file_name()) } else { value };
+        if !path.is_file() {
+            bail!(
+                "{variable} is set, but {} is no file; unset it to use the testbed's own programs",
+                path.display()
+            );
+        }
+        std::path::absolute(&path)
+            .map(Some)
+            .context("the current folder is gone")
+    }
+}
+
+/// The folder that keeps what is slow to make: programs and a migrated database.
+///
+/// # Errors
+/// When neither `TESTBED_CACHE`, `XDG_CACHE_HOME` nor `HOME` is set.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
+    let of_ours = |folder: &Path| folder.join("oidc-operator-testbed");
+    let folder = variable_path("TESTBED_CACHE")
+        .or_else(|| variable_path("XDG_CACHE_HOME").map(|cache| of_ours(&cache)))
+        .or_else(|| variable_path("HOME").map(|home| of_ours(&home.join(".cache"))))
+        .context("no cache folder: set TESTBED_CACHE or HOME")?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    std::path::absolute(folder).context("the current folder is gone")
+}
+
+/// Eight hexadecimal digits that tell one list of texts from another, for names in the cache folder.
+pub(crate) fn short_digest(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+        digest.update([0]); // so that moving text from one part to the next makes a difference
+    }
+    let start = &digest.finalize()[..4];
+    start.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A variable's value; set but empty counts as unset.
+fn variable_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}

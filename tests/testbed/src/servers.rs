@@ -1,0 +1,117 @@
+//! A set of servers for somebody who works with them by hand, and the variables that tell where they are.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::control_plane::ControlPlane;
+use crate::hydra::{Hydra, HydraOptions};
+use crate::process::Child;
+use crate::programs::Program;
+
+/// What can be had besides the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// A running Ory Hydra, version 2.
+    Hydra2,
+    /// The program `helm` on the PATH.
+    Helm,
+}
+
+impl Part {
+    fn program(self) -> Program {
+        match self {
+            Self::Hydra2 => Program::Hydra,
+            Self::Helm => Program::Helm,
+        }
+    }
+}
+
+/// Running servers. They stop when this value is dropped.
+pub struct Servers {
+    /// Kubernetes.
+    pub control_plane: ControlPlane,
+    /// Ory Hydra, if it was asked for.
+    pub hydra: Option<Hydra>,
+    helm: Option<PathBuf>,
+}
+
+impl Servers {
+    /// Makes sure that the programs of the control plane and of `parts` are there; builds what is missing.
+    ///
+    /// # Errors
+    /// When a program cannot be had.
+    pub async fn build(parts: &[Part]) -> Result<Vec<PathBuf>> {
+        let control_plane = [
+            Program::Etcd,
+            Program::KubeApiserver,
+            Program::KubeControllerManager,
+            Program::Kubectl,
+        ];
+        let mut paths = Vec::new();
+        for program in control_plane.into_iter().chain(parts.iter().map(|part| part.program())) {
+            paths.push(program.path().await?);
+        }
+        Ok(paths)
+    }
+
+    /// Starts the control plane and `parts` and returns when all are ready.
+    ///
+    /// # Errors
+    /// When a program cannot be had, or a server is not ready in time.
+    pub async fn start(parts: &[Part]) -> Result<Self> {
+        Self::build(parts).await?; // one after the other, so that their reports do not mix
+        let hydra = async {
+            match parts.contains(&Part::Hydra2) {
+                true => Hydra::start(HydraOptions::default()).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (control_plane, hydra) = tokio::try_join!(ControlPlane::start(), hydra)?;
+        let helm = match parts.contains(&Part::Helm) {
+            true => Some(Program::Helm.path().await?),
+            false => None,
+        };
+        Ok(Self {
+            control_plane,
+            hydra,
+            helm,
+        })
+    }
+
+    /// The variables (name, value) with which programs find the servers, and `kubectl` and `helm` first on the PATH.
+    ///
+    /// # Errors
+    /// When a path cannot be a part of PATH, or is no text.
+    pub fn environment(&self) -> Result<Vec<(&'static str, String)>> {
+        let text = |path: PathBuf| {
+            path.into_os_string()
+                .into_string()
+                .ok()
+                .context("a path that is no text")
+        };
+        let mut environment = vec![("KUBECONFIG", text(self.control_plane.kubeconfig_path().to_owned())?)];
+        if let Some(hydra) = &self.hydra {
+            environment.push(("HYDRA_ADMIN_URL", hydra.admin_url()));
+            environment.push(("HYDRA_PUBLIC_URL", hydra.public_url()));
+        }
+        let programs = [Some(self.control_plane.kubectl_path()), self.helm.as_deref()];
+        let folders = programs
+            .into_iter()
+            .flatten()
+            .filter_map(|program| program.parent())
+            .map(PathBuf::from);
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)))?;
+        environment.push(("PATH", text(path.into())?));
+        Ok(environment)
+    }
+
+    /// The processes of all servers.
+    pub fn children(&self) -> impl Iterator<Item = &Child> {
+        self.control_plane
+            .children()
+            .iter()
+            .chain(self.hydra.as_ref().and_then(Hydra::child))
+    }
+}
