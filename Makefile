@@ -8,7 +8,7 @@ CARGO_DENY_VERSION := 0.20.2
 .PHONY: help demo test lint generate
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Real Kubernetes API and Ory Hydra on this machine, the operator on top; stays until Ctrl-C
 	$(CARGO) build --locked
@@ -22,7 +22,7 @@ lint: ## Format, clippy, documentation, licences, chart
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
-	command -v cargo-deny >/dev/null || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	$(CARGO) deny --locked --config .deny.toml check --hide-inclusion-graph licenses bans sources
 	helm="$$($(CARGO) run --locked -q -p testbed -- build --with helm | tail -n 1)" && \
 		"$$helm" lint --strict charts/oidc-operator

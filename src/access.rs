@@ -178,7 +178,7 @@ fn violations(
         found.extend(extra.map(|(field, uri)| ("uriHosts", field, uri.to_owned())));
     }
     if let Some(id) = &spec.client_id {
-        let fine = match limits.client_ids {
+        let fine = match limits.client_ids.unwrap_or_default() {
             ClientIds::Generated => false,
             ClientIds::Prefixed => id
                 .strip_prefix(namespace)
@@ -189,7 +189,7 @@ fn violations(
             found.push(("clientIds", "clientId", id.clone()));
         }
     }
-    if limits.skip_consent == Permission::Deny {
+    if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         let hydra = spec.hydra.clone().unwrap_or_default();
         for (field, value) in [
             ("hydra.skipConsent", hydra.skip_consent),

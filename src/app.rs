@@ -11,6 +11,7 @@ use kube::runtime::controller::{Action, Config as ControllerConfig, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::{Api, Client, Config, ResourceExt};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
@@ -37,6 +38,8 @@ const GRACE: Duration = Duration::from_secs(20);
 pub async fn run(settings: Run) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
+    let listener = TcpListener::bind(settings.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let client = connect().await?;
     let cluster = match &settings.cluster_id {
         Some(id) => id.clone(),
@@ -56,12 +59,10 @@ pub async fn run(settings: Run) -> Result<()> {
 
     let state = Arc::new(State::default());
     let web_stop = CancellationToken::new();
-    let web = tokio::spawn(server::serve(settings.listen, state.clone(), web_stop.clone()));
+    let web = tokio::spawn(server::serve(listener, state.clone(), web_stop.clone()));
     let result = lead(&settings, client, cluster, &identity, &state, &stop).await;
     web_stop.cancel();
-    web.await
-        .context("the web server")?
-        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    web.await.context("the web server")?.context("the web server")?;
     result
 }
 

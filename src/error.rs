@@ -82,6 +82,16 @@ pub enum Error {
         /// Name of the AuthorizationServer.
         server: String,
     },
+    /// `credentials.data` needs what the server has not told yet.
+    #[error(
+        "credentials.data needs $({variable}), and the discovery document of AuthorizationServer `{server}` could not be read yet."
+    )]
+    VariablePending {
+        /// Name of the variable.
+        variable: &'static str,
+        /// Name of the AuthorizationServer.
+        server: String,
+    },
     /// The server's log-in was refused.
     #[error(
         "The server answered {0}: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer."
@@ -275,7 +285,8 @@ impl Error {
             | Error::ServerGoing(_)
             | Error::ServerPending(_)
             | Error::NamespacePending(_)
-            | Error::VariableUnknown { .. } => (Class::Blocked, Reason::ServerNotReady),
+            | Error::VariableUnknown { .. }
+            | Error::VariablePending { .. } => (Class::Blocked, Reason::ServerNotReady),
             Error::ReferenceNotFound { .. } => (Class::Blocked, Reason::SecretNotFound),
             Error::ServerRefused(_) => (Class::ServerRefused, Reason::ServerRefused),
             Error::NotOwned(_) => (Class::NotOwned, Reason::NotOwned),

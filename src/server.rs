@@ -1,6 +1,5 @@
 //! Probes and metrics.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -8,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{AuthorizationServer, OAuth2Client};
@@ -28,9 +28,8 @@ pub struct State {
 /// Serves until told to stop.
 ///
 /// # Errors
-/// If the address cannot be bound.
-pub async fn serve(address: SocketAddr, state: Arc<State>, stop: CancellationToken) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+/// If connections cannot be accepted any more.
+pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> std::io::Result<()> {
     let (ready, metrics) = (state.clone(), state);
     let router = Router::new()
         .route("/livez", get(async || "ok"))

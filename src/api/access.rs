@@ -100,11 +100,13 @@ pub struct ClientLimits {
     )]
     pub uri_hosts: Option<Vec<String>>,
     /// Which client ids may be asked for. Default: Generated.
-    #[serde(default)]
-    pub client_ids: ClientIds,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ClientIds")]
+    pub client_ids: Option<ClientIds>,
     /// Whether clients may skip the consent screen (skipConsent, skipLogoutConsent). Default: Deny.
-    #[serde(default)]
-    pub skip_consent: Permission,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Permission")]
+    pub skip_consent: Option<Permission>,
     /// The deletion policies that may be chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<DeletionPolicy>", length(max = 2))]

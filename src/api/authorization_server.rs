@@ -60,8 +60,9 @@ pub struct AuthorizationServerSpec {
     #[schemars(length(max = 64))]
     pub access: Vec<AccessRule>,
     /// What becomes of remote objects when no access rule selects their namespace and kind any more. A broken limit never deletes. Default: Keep.
-    #[serde(default)]
-    pub on_revoked: OnRevoked,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnRevoked")]
+    pub on_revoked: Option<OnRevoked>,
     /// How often everything is compared with the server, as a duration such as `10m`; at least one second. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(

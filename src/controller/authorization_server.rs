@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
 use super::context::server_name;
@@ -99,10 +100,15 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
             return Err(error);
         }
     };
+    let was_open = link.hydra.http().breaker().is_open();
     let checked = check(server, &link, pass).await;
-    ctx.links
+    let back = ctx
+        .links
         .stands(server, Some(link.clone()), checked.as_ref().err().cloned());
     checked?;
+    if was_open || back {
+        wake_failing(server, ctx);
+    }
     if !is_due(&link, resync_interval(server)) {
         return Ok(());
     }
@@ -119,6 +125,20 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
     pass.status.resources = Some(found.resources);
     pass.status.orphans = Some(found.orphans);
     Ok(())
+}
+
+/// What failed while the server could not be used need not wait for its own next try.
+fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
+    for client in ctx.clients_of(&server.name_any()) {
+        if ctx
+            .memory
+            .clients
+            .is_failing(client.metadata.uid.as_deref().unwrap_or_default())
+        {
+            // The queue lives as long as the process; a closed one means that it is ending.
+            let _ = ctx.wake.clients.send(ObjectRef::from_obj(&*client));
+        }
+    }
 }
 
 /// Asks for version and issuer; a server that answers well closes the circuit breaker.

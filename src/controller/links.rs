@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::is_held;
 use crate::admin::http::Http;
 use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
@@ -43,11 +44,13 @@ impl Links {
         let name = server.name_any();
         let standing = self.lock().get(&name).cloned();
         match standing {
-            // What passes need of the status must be there too, as of this spec.
-            Some(standing) if standing.generation == server.metadata.generation && is_reported(server) => {
+            // What passes need of the status must be there too, as of this spec, and nothing is written through a server without our finalizer.
+            Some(standing)
+                if standing.generation == server.metadata.generation && is_reported(server) && is_held(server) =>
+            {
                 match (standing.link, standing.trouble) {
                     (Some(link), None) => Ok(link),
-                    (_, Some(trouble)) if trouble.is_outage() => Err(Error::Unavailable(Outage::Known)),
+                    (_, Some(Error::Unavailable(_))) => Err(Error::Unavailable(Outage::Known)),
                     _ => Err(Error::ServerNotReady(name)),
                 }
             }
@@ -60,14 +63,16 @@ impl Links {
         self.lock().get(name)?.link.clone()
     }
 
-    /// Records how a server's pass ended.
-    pub fn stands(&self, server: &AuthorizationServer, link: Option<Arc<Link>>, trouble: Option<Error>) {
+    /// Records how a server's pass ended. Returns whether the server can be used and could not before.
+    pub fn stands(&self, server: &AuthorizationServer, link: Option<Arc<Link>>, trouble: Option<Error>) -> bool {
+        let usable = trouble.is_none();
         let standing = Standing {
             generation: server.metadata.generation,
             link,
             trouble,
         };
-        self.lock().insert(server.name_any(), standing);
+        let before = self.lock().insert(server.name_any(), standing);
+        usable && before.is_none_or(|before| before.trouble.is_some())
     }
 
     /// Forgets a server that is gone.
@@ -80,6 +85,7 @@ impl Links {
     }
 }
 
-fn is_reported(server: &AuthorizationServer) -> bool {
+/// Whether the status speaks of the spec as it is.
+pub(super) fn is_reported(server: &AuthorizationServer) -> bool {
     server.status.as_ref().and_then(|status| status.observed_generation) == server.metadata.generation
 }

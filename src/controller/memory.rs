@@ -76,6 +76,16 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
+    /// The watch shows an object: a copy of our own that is not newer is not needed any more.
+    pub fn seen(&self, shown: &K) {
+        let mut records = self.lock();
+        if let Some(record) = shown.meta().uid.as_ref().and_then(|uid| records.get_mut(uid)) {
+            record
+                .written
+                .take_if(|written| !is_newer(version(&**written), version(shown)));
+        }
+    }
+
     /// Remembers what our own write returned.
     pub fn wrote(&self, object: Arc<K>) {
         if let Some(uid) = object.meta().uid.clone() {
@@ -102,8 +112,8 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().get(uid)?.children.get(name).cloned()
     }
 
-    /// The watch shows a child gone: our own last write to it says nothing any more.
-    pub fn child_gone(&self, uid: &str, name: &str) {
+    /// The watch has shown a child as it is after our own last write, or later: the cache tells.
+    pub fn child_seen(&self, uid: &str, name: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
             record.children.remove(name);
         }
@@ -140,6 +150,11 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         let record = records.entry(uid.to_owned()).or_default();
         record.failures = record.failures.saturating_add(1);
         record.failures - 1
+    }
+
+    /// Whether the last pass failed.
+    pub fn is_failing(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.failures > 0)
     }
 
     /// Ends a row of failures.

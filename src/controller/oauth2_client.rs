@@ -250,7 +250,7 @@ async fn revoked(
         return Error::NamespacePending(plan.namespace.clone());
     }
     let no_rule = matches!(denied, Denied::NoRule { .. });
-    if no_rule && plan.server.spec.on_revoked == OnRevoked::Delete && is_held(client) {
+    if no_rule && plan.server.spec.on_revoked == Some(OnRevoked::Delete) && is_held(client) {
         match is_revoked_live(client, ctx, plan).await {
             Ok(true) => {}
             Ok(false) => return Error::ServerPending(plan.server.name_any()),
@@ -286,7 +286,7 @@ async fn is_revoked_live(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> R
         labels: Some(namespace.labels()),
     };
     let verdict = access::check(&server.spec.access, namespace, &client.spec, &plan.effective);
-    Ok(server.spec.on_revoked == OnRevoked::Delete && matches!(verdict, Err(Denied::NoRule { .. })))
+    Ok(server.spec.on_revoked == Some(OnRevoked::Delete) && matches!(verdict, Err(Denied::NoRule { .. })))
 }
 
 /// The server as it is now, if it is the one that we planned with.

@@ -105,7 +105,9 @@ pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
         _ => Duration::ZERO,
     };
     let own = match error.class().0 {
-        _ if matches!(error, Error::ServerPending(_) | Error::NamespacePending(_)) => Duration::from_millis(300),
+        _ if matches!(error, Error::ServerPending(_) | Error::NamespacePending(_)) => {
+            doubling(Duration::from_millis(200), Duration::from_secs(5))
+        }
         _ if matches!(error, Error::CleanupUnconfirmed) => Duration::from_secs(2),
         Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
         Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),

@@ -129,7 +129,7 @@ fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     };
     let status = object.status.clone().unwrap_or_default();
     let ready = condition::is_true(&status.conditions, READY);
-    let endpoints = serde_json::to_string(&status.endpoints).unwrap_or_default();
+    let endpoints = serde_json::to_string(&(status.endpoints, status.subject_types)).unwrap_or_default();
     let interest = (
         is_deleting(&object),
         object.metadata.generation,
@@ -146,6 +146,7 @@ fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
         ctx.links.forget(&object.name_any());
         ctx.memory.servers.forget(&object.uid().unwrap_or_default());
     } else {
+        ctx.memory.servers.seen(&object);
         send(&ctx.wake.servers, ObjectRef::from_obj(&object));
     }
     for client in ctx.clients_of(&object.name_any()) {
@@ -156,6 +157,7 @@ fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
 fn oauth2_client(ctx: &Context, gate: &mut Gate, seen: Seen<OAuth2Client>) {
     match seen {
         Seen::Applied(client) => {
+            ctx.memory.clients.seen(&client);
             let interest = (
                 client.metadata.generation,
                 is_deleting(&client),
@@ -166,12 +168,7 @@ fn oauth2_client(ctx: &Context, gate: &mut Gate, seen: Seen<OAuth2Client>) {
                 send(&ctx.wake.clients, ObjectRef::from_obj(&client));
             }
         }
-        Seen::Relisted => ctx
-            .stores
-            .servers
-            .state()
-            .iter()
-            .for_each(|server| send(&ctx.wake.servers, ObjectRef::from_obj(&**server))),
+        Seen::Relisted => wake_servers(ctx),
         Seen::Deleted(client) => {
             gate.forget(&client);
             ctx.memory.clients.forget(&client.uid().unwrap_or_default());
@@ -218,15 +215,24 @@ fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
         secret.resource_version().unwrap_or_default(),
     );
     let owner = secret.labels().get(UID_LABEL).cloned().unwrap_or_default();
-    let is_ours = match ctx.memory.clients.child(&owner, &name) {
-        Some(Child::Written(written, at)) => !gone && written == uid && !is_newer(Some(&version), Some(&at)),
-        Some(Child::Deleted(deleted)) => gone && deleted == uid,
-        None => false,
+    let (is_ours, caught_up) = match ctx.memory.clients.child(&owner, &name) {
+        Some(Child::Written(written, at)) if !gone && written == uid => (
+            !is_newer(Some(&version), Some(&at)),
+            !is_newer(Some(&at), Some(&version)),
+        ),
+        Some(Child::Deleted(deleted)) => (gone && deleted == uid, gone || deleted != uid),
+        _ => (false, true),
     };
+    if caught_up {
+        ctx.memory.clients.child_seen(&owner, &name);
+    }
     if is_ours {
         return;
     }
-    ctx.memory.clients.child_gone(&owner, &name);
+    if namespace == ctx.settings.namespace {
+        // It may be the login of a server.
+        wake_servers(ctx);
+    }
     for reference in secret
         .owner_references()
         .iter()
@@ -244,6 +250,12 @@ fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
     };
     for client in ctx.stores.clients.state_filter(refers) {
         send(&ctx.wake.clients, ObjectRef::from_obj(&*client));
+    }
+}
+
+fn wake_servers(ctx: &Context) {
+    for server in ctx.stores.servers.state() {
+        send(&ctx.wake.servers, ObjectRef::from_obj(&*server));
     }
 }
 

@@ -18,14 +18,13 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 use testbed::install::{self, Installation};
-use testbed::proxy::{Proxy, Upstream};
+use testbed::proxy::{Identity, Proxy, Upstream};
 use testbed::run_dir::RunDir;
 use testbed::{ControlPlane, Hydra, HydraOptions};
 
 use crate::evidence::Evidence;
 
 pub use operator::{Operator, OperatorOptions};
-pub use remote::Token;
 pub use server::{Server, ServerOptions};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 
@@ -132,6 +131,11 @@ impl Bed {
         Ok(Space::new(self, name))
     }
 
+    /// The operator's own namespace, where references of an AuthorizationServer resolve. All tests of the bed share it.
+    pub fn home(&self) -> Space<'_> {
+        Space::new(self, install::NAMESPACE.to_owned())
+    }
+
     /// A Kubernetes client that may do everything; it does not pass through a proxy.
     pub fn client(&self) -> kube::Client {
         self.plane.client()
@@ -177,8 +181,15 @@ impl Bed {
         words
     }
 
-    async fn proxy_to(&self, name: &str, url: &str) -> Result<Proxy> {
-        Proxy::start(name, Upstream::http(url), None).await
+    async fn proxy_to(&self, name: &str, url: &str, https: bool) -> Result<Proxy> {
+        let identity = if https { Some(self.identity()?) } else { None };
+        Proxy::start(name, Upstream::http(url), identity).await
+    }
+
+    /// A certificate of the control plane's authority for 127.0.0.1.
+    fn identity(&self) -> Result<Identity> {
+        let (certificate_pem, key_pem) = self.plane.pki().issue_server(&["127.0.0.1"])?;
+        Ok(Identity { certificate_pem, key_pem })
     }
 }
 

@@ -26,7 +26,9 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
 
 async fn the_shortest_machine_gets_a_token(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let client = space.ready_client("machine", "grantTypes: [client_credentials]").await?;
+    let client = space
+        .ready_client("machine", "grantTypes: [client_credentials]")
+        .await?;
     let (id, secret) = space.credentials("machine").await?;
     ensure!(id == uid_of(&client) && id == client_id_of(&client)?, "{id}");
     let token = bed.token(&id, &secret, "").await?;
@@ -38,7 +40,9 @@ async fn the_shortest_machine_gets_a_token(bed: &Bed) -> Result<()> {
 
 async fn the_shortest_web_app_has_the_documented_defaults(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let client = space.ready_client("web", "redirectUris: [https://web.example.com/callback]").await?;
+    let client = space
+        .ready_client("web", "redirectUris: [https://web.example.com/callback]")
+        .await?;
     let found = bed.registered(&uid_of(&client)).await?;
     let expected = json!({
         "client_id": uid_of(&client),
@@ -53,11 +57,20 @@ async fn the_shortest_web_app_has_the_documented_defaults(bed: &Bed) -> Result<(
         ensure!(found[name] == *value, "{name}: {} instead of {value}", found[name]);
     }
     let marker = &found["metadata"]["oidc-operator.dev"];
-    ensure!(marker["uid"] == uid_of(&client).as_str() && marker["namespace"] == space.name(), "{marker}");
+    ensure!(
+        marker["uid"] == uid_of(&client).as_str() && marker["namespace"] == space.name(),
+        "{marker}"
+    );
     let data = space.secret_data("web").await?;
     ensure!(data.keys().eq(["CLIENT_ID", "CLIENT_SECRET"]), "{:?}", data.keys());
-    let effective = client.status.and_then(|status| status.effective).map(|effective| effective.scopes);
-    ensure!(effective.as_deref() == Some(&["openid".to_owned(), "offline_access".to_owned()]), "{effective:?}");
+    let effective = client
+        .status
+        .and_then(|status| status.effective)
+        .map(|effective| effective.scopes);
+    ensure!(
+        effective.as_deref() == Some(&["openid".to_owned(), "offline_access".to_owned()]),
+        "{effective:?}"
+    );
     Ok(())
 }
 
@@ -68,7 +81,11 @@ async fn a_public_client_has_no_secret(bed: &Bed) -> Result<()> {
     let found = bed.registered(&uid_of(&client)).await?;
     ensure!(found["token_endpoint_auth_method"] == "none", "{found}");
     let data = space.secret_data("spa").await?;
-    ensure!(data.keys().eq(["CLIENT_ID"]) && data["CLIENT_ID"] == uid_of(&client), "{:?}", data.keys());
+    ensure!(
+        data.keys().eq(["CLIENT_ID"]) && data["CLIENT_ID"] == uid_of(&client),
+        "{:?}",
+        data.keys()
+    );
     ensure!(space.secret(&ledger_of(&client)).await?.is_none(), "it has a ledger");
     Ok(())
 }
@@ -88,17 +105,36 @@ async fn the_secret_is_laid_out_as_asked(bed: &Bed) -> Result<()> {
     ensure!(client.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some("login"));
     ensure!(space.secret("app").await?.is_none(), "a Secret of the default name");
     let data = space.secret_data("login").await?;
-    let issuer = client.status.iter().find_map(|status| status.endpoints.as_ref()).map(|known| known.issuer.clone());
+    let issuer = client
+        .status
+        .iter()
+        .find_map(|status| status.endpoints.as_ref())
+        .map(|known| known.issuer.clone());
     let issuer = issuer.unwrap_or_default();
     let (id, secret) = (&data["id"], &data["secret"]);
     bed.token(id, secret, "").await?;
-    ensure!(!issuer.is_empty() && data["config"] == format!("issuer={issuer} id={id} secret={secret}"), "config");
-    ensure!(data["token-url"].ends_with("/oauth2/token") && data.len() == 4, "{:?}", data.keys());
+    ensure!(
+        !issuer.is_empty() && data["config"] == format!("issuer={issuer} id={id} secret={secret}"),
+        "config"
+    );
+    ensure!(
+        data["token-url"].ends_with("/oauth2/token") && data.len() == 4,
+        "{:?}",
+        data.keys()
+    );
     let Some(secret) = space.secret("login").await? else {
         anyhow::bail!("it is gone");
     };
-    ensure!(secret.labels().get("team").map(String::as_str) == Some("payments"), "{:?}", secret.labels());
-    ensure!(secret.labels().get(UID_LABEL) == Some(&uid_of(&client)), "{:?}", secret.labels());
+    ensure!(
+        secret.labels().get("team").map(String::as_str) == Some("payments"),
+        "{:?}",
+        secret.labels()
+    );
+    ensure!(
+        secret.labels().get(UID_LABEL) == Some(&uid_of(&client)),
+        "{:?}",
+        secret.labels()
+    );
     ensure!(secret.annotations().get("example.com/note").map(String::as_str) == Some("hello"));
     Ok(())
 }
@@ -116,15 +152,29 @@ async fn a_chosen_client_id_is_used(bed: &Bed) -> Result<()> {
 }
 
 async fn a_create_costs_one_request_and_four_writes(bed: &Bed) -> Result<()> {
-    let server = bed.own_server(ServerOptions { resync_interval: "1h".to_owned(), ..ServerOptions::default() }).await?;
+    let server = bed
+        .own_server(ServerOptions {
+            resync_interval: "1h".to_owned(),
+            ..ServerOptions::default()
+        })
+        .await?;
     let space = bed.space().await?;
     let mark = server.admin.journal().mark();
-    let spec = format!("{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials] }}", server.name);
+    let spec = format!(
+        "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials] }}",
+        server.name
+    );
     space.ready_client("app", &spec).await?;
     let asked = server.about_clients(mark);
-    ensure!(asked.len() == 1 && asked[0].head.is("POST", "/admin/clients"), "{asked:#?}");
+    ensure!(
+        asked.len() == 1 && asked[0].head.is("POST", "/admin/clients"),
+        "{asked:#?}"
+    );
     let written = bed.operator().writes_in(space.name());
-    let kinds: Vec<_> = written.iter().map(|request| (request.verb, request.resource.as_str())).collect();
+    let kinds: Vec<_> = written
+        .iter()
+        .map(|request| (request.verb, request.resource.as_str()))
+        .collect();
     let expected = [
         ("patch", "oauth2clients"),
         ("create", "secrets"),
@@ -138,9 +188,14 @@ async fn a_create_costs_one_request_and_four_writes(bed: &Bed) -> Result<()> {
 async fn a_refusal_names_the_field(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let refusal = space.client_refusal("app", "{}").await?;
-    ensure!(refusal.contains("spec.redirectUris") && refusal.contains("at least one is needed"), "{refusal}");
+    ensure!(
+        refusal.contains("spec.redirectUris") && refusal.contains("at least one is needed"),
+        "{refusal}"
+    );
     space.ready_client("app", "grantTypes: [client_credentials]").await?;
-    let refusal = space.client_refusal("app", "{ grantTypes: [client_credentials], clientId: other }").await?;
+    let refusal = space
+        .client_refusal("app", "{ grantTypes: [client_credentials], clientId: other }")
+        .await?;
     ensure!(refusal.contains("clientId is immutable"), "{refusal}");
     Ok(())
 }

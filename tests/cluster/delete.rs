@@ -26,7 +26,10 @@ async fn client_and_secrets_go_with_the_resource(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     space.delete_and_wait("app").await?;
-    ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "the client stayed in Hydra");
+    ensure!(
+        bed.hydra_client(&uid_of(&client)).await?.is_none(),
+        "the client stayed in Hydra"
+    );
     ensure!(space.secret("app").await?.is_none(), "the credentials Secret stayed");
     ensure!(space.secret(&ledger_of(&client)).await?.is_none(), "the ledger stayed");
     Ok(())
@@ -34,15 +37,24 @@ async fn client_and_secrets_go_with_the_resource(bed: &Bed) -> Result<()> {
 
 async fn an_orphan_keeps_working(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let client = space.ready_client("app", "{ grantTypes: [client_credentials], deletionPolicy: Orphan }").await?;
+    let client = space
+        .ready_client("app", "{ grantTypes: [client_credentials], deletionPolicy: Orphan }")
+        .await?;
     space.delete_and_wait("app").await?;
     let (id, secret) = space.credentials("app").await?;
     bed.token(&id, &secret, "").await?;
     let found = bed.registered(&id).await?;
-    ensure!(found["metadata"].get("oidc-operator.dev").is_none(), "it still carries our mark: {}", found["metadata"]);
+    ensure!(
+        found["metadata"].get("oidc-operator.dev").is_none(),
+        "it still carries our mark: {}",
+        found["metadata"]
+    );
     ensure!(space.secret(&ledger_of(&client)).await?.is_none(), "the ledger stayed");
     let left = space.secret("app").await?.context("the credentials Secret is gone")?;
-    ensure!(left.owner_references().is_empty(), "the garbage collector would take it");
+    ensure!(
+        left.owner_references().is_empty(),
+        "the garbage collector would take it"
+    );
     for label in [UID_LABEL, WATCH_LABEL] {
         ensure!(!left.labels().contains_key(label), "it still has the label {label}");
     }
@@ -58,7 +70,9 @@ async fn an_abandoned_resource_goes_though_the_server_is_down(bed: &Bed) -> Resu
     space.delete_and_wait("app").await?;
     server.admin.up();
     ensure!(space.secret("app").await?.is_none(), "the credentials Secret stayed");
-    bed.registered(&uid_of(&client)).await.context("nobody should have deleted it")?;
+    bed.registered(&uid_of(&client))
+        .await
+        .context("nobody should have deleted it")?;
     Ok(())
 }
 
@@ -74,7 +88,10 @@ async fn a_deletion_waits_for_the_server_and_says_so(bed: &Bed) -> Result<()> {
     ensure!(message.contains(&server.name) && message.contains(&advice), "{message}");
     server.admin.up();
     space.wait_gone(&client).await?;
-    ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "the client stayed in Hydra");
+    ensure!(
+        bed.hydra_client(&uid_of(&client)).await?.is_none(),
+        "the client stayed in Hydra"
+    );
     Ok(())
 }
 
@@ -101,7 +118,9 @@ async fn a_namespace_goes_with_its_clients(bed: &Bed) -> Result<()> {
 async fn ready_clients(space: &Space<'_>, count: usize) -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for number in 0..count {
-        let client = space.ready_client(&format!("app-{number}"), "grantTypes: [client_credentials]").await?;
+        let client = space
+            .ready_client(&format!("app-{number}"), "grantTypes: [client_credentials]")
+            .await?;
         ids.push(uid_of(&client));
     }
     Ok(ids)

@@ -10,6 +10,7 @@ mod closing;
 mod create;
 mod delete;
 mod evidence;
+mod login;
 mod repair;
 mod run;
 mod steady;
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TEST_THREADS);
     let run = Run::new();
-    let trials = [create::trials, delete::trials, repair::trials, steady::trials];
+    let trials = [create::trials, delete::trials, login::trials, repair::trials, steady::trials];
     let trials = trials.iter().flat_map(|list| list(&run)).collect();
     let tests = libtest_mimic::run(&arguments, trials);
 

@@ -15,7 +15,10 @@ const MANY: usize = 50;
 /// The tests of this module.
 pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
     let elected = Options {
-        operator: Some(OperatorOptions { leader_election: true, ..OperatorOptions::default() }),
+        operator: Some(OperatorOptions {
+            leader_election: true,
+            ..OperatorOptions::default()
+        }),
         ..Options::default()
     };
     vec![
@@ -36,12 +39,21 @@ async fn a_resync_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
     let asked = server.about_clients(admin);
     ensure!(asked.is_empty(), "{asked:#?}");
     let all = server.admin.journal().since(admin);
-    let sweeps = all.iter().filter(|exchange| exchange.head.path() == "/admin/clients").count();
+    let sweeps = all
+        .iter()
+        .filter(|exchange| exchange.head.path() == "/admin/clients")
+        .count();
     let versions = all.iter().filter(|exchange| exchange.head.path() == "/version").count();
     let discoveries = server.public.journal().since(public).len();
     // One of each per interval; one more may have begun at either end.
-    ensure!(versions <= sweeps + 1, "{versions} times the version in {sweeps} sweeps");
-    ensure!(discoveries <= sweeps + 1, "{discoveries} times discovery in {sweeps} sweeps");
+    ensure!(
+        versions <= sweeps + 1,
+        "{versions} times the version in {sweeps} sweeps"
+    );
+    ensure!(
+        discoveries <= sweeps + 1,
+        "{discoveries} times discovery in {sweeps} sweeps"
+    );
     let about = |request: &crate::closing::rbac::KubeRequest| {
         request.namespace.as_deref() == Some(space.name()) || request.name.as_deref() == Some(&*server.name)
     };
@@ -61,7 +73,9 @@ async fn a_restart_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
     let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
     operator.start_again().await?;
     wait::until("a pass over every client", LIMIT, async || {
-        let passes = operator.metric("oidc_operator_reconciles_total", "kind=\"OAuth2Client\"").await?;
+        let passes = operator
+            .metric("oidc_operator_reconciles_total", "kind=\"OAuth2Client\"")
+            .await?;
         Ok((passes >= MANY as f64).then_some(()))
     })
     .await?;
@@ -95,8 +109,12 @@ async fn make_clients(space: &Space<'_>, server: &str, count: usize) -> Result<(
 async fn until_counted(bed: &Bed, server: &Server, count: usize) -> Result<()> {
     let what = format!("AuthorizationServer {} to count {count} resources", server.name);
     let count = i64::try_from(count)?;
-    bed.wait_server(&what, &server.name, |now| now.status.as_ref().is_some_and(|status| status.resources == Some(count)))
-        .await?;
+    bed.wait_server(&what, &server.name, |now| {
+        now.status
+            .as_ref()
+            .is_some_and(|status| status.resources == Some(count))
+    })
+    .await?;
     Ok(())
 }
 
@@ -105,7 +123,10 @@ async fn until_swept(server: &Server, mark: u64, sweeps: usize) -> Result<()> {
     let what = format!("{sweeps} sweeps of {}", server.name);
     wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
-        let lists = since.iter().filter(|exchange| exchange.head.is("GET", "/admin/clients")).count();
+        let lists = since
+            .iter()
+            .filter(|exchange| exchange.head.is("GET", "/admin/clients"))
+            .count();
         Ok((lists > sweeps).then_some(())) // when the next has begun, those before have ended
     })
     .await

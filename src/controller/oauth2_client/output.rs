@@ -11,7 +11,8 @@ use super::ledger::{self, Ledger};
 use super::{Plan, inputs};
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
-use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::controller::links;
 use crate::controller::memory::Child;
 use crate::controller::{Context, Pass};
 use crate::error::{Error, Result};
@@ -94,13 +95,22 @@ fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<St
             });
         }
         let value = value_of(variable, plan, endpoints);
-        let unknown = || Error::VariableUnknown {
-            variable,
-            server: plan.server.name_any(),
-        };
+        let unknown = || unknown(variable, &plan.server);
         text = text.replace(&placeholder, &value.ok_or_else(unknown)?);
     }
     Ok(text)
+}
+
+/// Why a variable has no value: not to be had, not read yet, or the server itself not looked at yet.
+fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
+    let name = server.name_any();
+    if server.spec.hydra.public_url.is_none() {
+        Error::VariableUnknown { variable, server: name }
+    } else if links::is_reported(server) {
+        Error::VariablePending { variable, server: name }
+    } else {
+        Error::ServerPending(name)
+    }
 }
 
 fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Option<String> {

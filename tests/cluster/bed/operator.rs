@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use testbed::process::Child;
-use testbed::proxy::{Identity, Journal, Proxy, Upstream};
+use testbed::proxy::{Journal, Proxy, Upstream};
 use testbed::{ControlPlane, http, ports, wait};
 
 use super::{Bed, LIMIT, lock};
@@ -43,13 +43,8 @@ pub struct Operator {
 
 impl Operator {
     pub(super) async fn start(bed: &Bed, name: &str, options: OperatorOptions) -> Result<Self> {
-        let (certificate_pem, key_pem) = bed.plane.pki().issue_server(&["127.0.0.1"])?;
-        let identity = Identity {
-            certificate_pem,
-            key_pem,
-        };
         let upstream = Upstream::https(bed.plane.url(), bed.plane.ca_pem());
-        let kube = Proxy::start(&format!("kube of {name}"), upstream, Some(identity)).await?;
+        let kube = Proxy::start(&format!("kube of {name}"), upstream, Some(bed.identity()?)).await?;
         let kubeconfig = ControlPlane::token_kubeconfig(&kube.url(), &bed.plane.ca_pem(), &bed.token);
         let mut operator = Self {
             name: name.to_owned(),
@@ -112,7 +107,10 @@ impl Operator {
     /// What it has asked the kube-apiserver for after `mark`, as the authorizer sees it.
     pub fn kube_requests(&self, mark: u64) -> Vec<KubeRequest> {
         let exchanges = self.requests().since(mark);
-        exchanges.iter().filter_map(|exchange| KubeRequest::of(&exchange.head)).collect()
+        exchanges
+            .iter()
+            .filter_map(|exchange| KubeRequest::of(&exchange.head))
+            .collect()
     }
 
     /// What it has written into a namespace so far, in order, events aside.

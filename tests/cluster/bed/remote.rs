@@ -4,40 +4,15 @@
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use testbed::oauth::{self, Token};
 use testbed::{http, wait};
 
 use super::{Bed, LIMIT};
 
-/// An answer of the token endpoint.
-#[derive(Debug)]
-pub struct Token {
-    /// The granted scope.
-    pub scope: String,
-    /// How long it lives, in seconds.
-    pub expires_in: i64,
-}
-
 impl Bed {
     /// Gets a token with client credentials, the id and secret in the Authorization header.
     pub async fn token(&self, client_id: &str, client_secret: &str, scope: &str) -> Result<Token> {
-        let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let request = http::client()
-            .post(format!("{}/oauth2/token", self.hydra_urls.public))
-            .basic_auth(encode(client_id), Some(encode(client_secret)))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("grant_type=client_credentials&scope={}", encode(scope)));
-        let (status, answer) = answer_of(request).await?;
-        ensure!(
-            status.is_success(),
-            "no token for client {client_id}: {status} {} {}",
-            answer["error"],
-            answer["error_description"]
-        );
-        ensure!(answer["access_token"].is_string(), "an answer without a token");
-        Ok(Token {
-            scope: answer["scope"].as_str().unwrap_or_default().to_owned(),
-            expires_in: answer["expires_in"].as_i64().unwrap_or_default(),
-        })
+        oauth::client_credentials(&self.hydra_urls.public, client_id, client_secret, scope).await
     }
 
     /// The client of this id as Hydra has it.

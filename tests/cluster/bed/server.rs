@@ -18,6 +18,8 @@ use super::{Bed, lock};
 pub struct ServerOptions {
     /// `resyncInterval`.
     pub resync_interval: String,
+    /// Whether the admin API is on https, certified by the control plane's own authority.
+    pub https: bool,
     /// Changes of the spec, as a JSON merge patch.
     pub spec: Value,
 }
@@ -26,6 +28,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             resync_interval: "3s".to_owned(),
+            https: false,
             spec: json!({}),
         }
     }
@@ -56,10 +59,10 @@ impl Bed {
         let server = Server {
             name: name.to_owned(),
             admin: self
-                .proxy_to(&format!("admin of {name}"), &self.hydra_urls.admin)
+                .proxy_to(&format!("admin of {name}"), &self.hydra_urls.admin, options.https)
                 .await?,
             public: self
-                .proxy_to(&format!("public of {name}"), &self.hydra_urls.public)
+                .proxy_to(&format!("public of {name}"), &self.hydra_urls.public, false)
                 .await?,
         };
         let mut spec = json!({

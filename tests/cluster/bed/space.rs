@@ -200,12 +200,12 @@ impl<'a> Space<'a> {
         until_gone(self.bed, &what, namespaces, &self.name, &uid_of(&namespace)).await
     }
 
-    /// Waits for an event about an object of this name with this reason.
-    pub async fn wait_event(&self, name: &str, reason: &str) -> Result<Event> {
+    /// Waits for an event about an object of this name with this reason that is as wanted.
+    pub async fn wait_event(&self, name: &str, reason: &str, wanted: impl Fn(&Event) -> bool) -> Result<Event> {
         let events: Api<Event> = Api::namespaced(self.bed.client(), &self.name);
         let about = |event: &Event| {
             let regarding = event.regarding.as_ref().and_then(|regarding| regarding.name.as_deref());
-            regarding == Some(name) && event.reason.as_deref() == Some(reason)
+            regarding == Some(name) && event.reason.as_deref() == Some(reason) && wanted(event)
         };
         let what = format!("an event {reason} about {}/{name}", self.name);
         let mut seen = Vec::new();

@@ -12,6 +12,7 @@ pub mod http;
 pub mod hydra;
 pub mod install;
 pub mod kubeconfig;
+pub mod oauth;
 pub mod pki;
 pub mod ports;
 pub mod process;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use testbed::demo::Demo;
 use testbed::process::{self, Child, Signal};
 use testbed::servers::{Part, Servers};
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +32,8 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
+    /// Bring up a cluster and Hydra, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
+    Demo,
     /// Only build the programs that are missing, and print where they are.
     Build(Parts),
 }
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Up(parts) => up(&parts.with).await,
         Verb::Run { parts, command } => run(&parts.with, &command).await,
+        Verb::Demo => demo().await,
         Verb::Build(parts) => build(&parts.with).await,
     };
     result.unwrap_or_else(|error| {
@@ -78,6 +82,20 @@ async fn up(parts: &[Part]) -> Result<ExitCode> {
     }
     println!("# ready; Ctrl-C stops the servers and removes their data");
     stop.asked().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn demo() -> Result<ExitCode> {
+    let mut stop = Stop::new()?;
+    let mut demo = tokio::select! {
+        demo = Demo::start() => demo?,
+        () = stop.asked() => return Ok(ExitCode::SUCCESS),
+    };
+    demo.show().await?;
+    tokio::select! {
+        ended = demo.watch() => ended?,
+        () = stop.asked() => {}
+    }
     Ok(ExitCode::SUCCESS)
 }
 

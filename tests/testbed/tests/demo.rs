@@ -1,0 +1,56 @@
+//! The demo comes up, shows a token, and leaves nothing behind.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use testbed::wait;
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// The first start may build the programs.
+const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// The program under test is killed when the test fails.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_demo_gets_a_token_and_leaves_nothing_behind() -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_testbed"))
+        .arg("demo")
+        .env("TMPDIR", temporary.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map(Running)?;
+    let stdout = BufReader::new(demo.0.stdout.take().context("stdout is piped")?);
+    let shown = tokio::task::spawn_blocking(move || {
+        let lines = stdout.lines().map_while(Result::ok);
+        lines.take_while(|line| !line.starts_with("tail -f")).collect::<Vec<_>>().join("\n")
+    });
+    let shown = tokio::time::timeout(BUILD_LIMIT, shown).await??;
+    for expected in [
+        "authorizationserver.oidc-operator.dev/default",
+        "oauth2client.oidc-operator.dev/machine",
+        "CLIENT_SECRET:",
+        "introspected: active=true",
+        "export KUBECONFIG=",
+    ] {
+        ensure!(shown.contains(expected), "{expected:?} is missing in what it showed:\n{shown}");
+    }
+
+    kill_process(Pid::from_child(&demo.0), Signal::TERM)?;
+    let status = wait::until("the demo to end", LIMIT, async || Ok(demo.0.try_wait()?)).await?;
+    ensure!(status.success(), "{status}");
+    let left: Vec<_> = std::fs::read_dir(temporary.path())?.flatten().map(|entry| entry.path()).collect();
+    ensure!(left.is_empty(), "files were left behind: {left:?}");
+    Ok(())
+}
