@@ -213,14 +213,12 @@ impl Http {
         let (code, result) = self.exchange(request).await;
         self.metrics
             .admin_request(&self.server, operation, code, begun.elapsed());
-        let opens = match &result {
-            Err(Failure::Outage(Outage::Busy)) => false,
-            Err(Failure::Outage(Outage::Status(code, _))) => matches!(code, 429 | 502..=504),
-            Err(Failure::Outage(_) | Failure::Refused(_)) => true,
-            _ => false,
-        };
-        if opens {
-            self.breaker.open();
+        match &result {
+            Err(Failure::Outage(Outage::Busy | Outage::Known)) => {}
+            Err(Failure::Outage(Outage::Status(429 | 502..=504, after))) => self.breaker.open(*after),
+            Err(Failure::Outage(Outage::Status(..))) => {}
+            Err(Failure::Outage(_) | Failure::Refused(_)) => self.breaker.open(None),
+            _ => {}
         }
         result
     }

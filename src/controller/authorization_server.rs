@@ -143,6 +143,7 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
 
 /// Asks for version and issuer; a server that answers well closes the circuit breaker.
 async fn check(server: &AuthorizationServer, link: &Link, pass: &mut Pass<AuthorizationServerStatus>) -> Result<()> {
+    tokio::time::sleep(link.hydra.http().breaker().pause()).await;
     let version = link
         .hydra
         .version()

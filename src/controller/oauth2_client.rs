@@ -29,6 +29,8 @@ mod remote;
 pub(in crate::controller) use remote::error as failure;
 
 use inputs::Inputs;
+use output::Layout;
+use reference::Reference;
 use remote::Remote;
 
 /// How soon a referenced Secret without our watch label is looked at again.
@@ -66,7 +68,9 @@ impl Managed for OAuth2Client {
     }
 
     fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status) {
-        if status.updated_at == before.updated_at {
+        let instant = |time: &Option<String>| time.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        // Another instance may have written meanwhile: what the server stored last is what counts.
+        if status.updated_at == before.updated_at || instant(&live.updated_at) > instant(&status.updated_at) {
             status.updated_at = live.updated_at.clone();
         }
         if status.inputs == before.inputs {
@@ -89,74 +93,99 @@ impl Managed for OAuth2Client {
         let layout = output::layout(self, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
         let wanted = hydra::mapping::desired(&self.spec, &plan.effective, &plan.client_id, &plan.marker);
-        let mut inputs = Inputs::new(&plan, &wanted, &layout, reference.as_ref().map(|r| r.version.as_str()));
-        inputs.observe(
-            plan.own_secret(ctx, &plan.ledger_name()),
-            plan.own_secret(ctx, &layout.name),
-        );
-        let done = Done {
+        let version = reference.as_ref().map(|reference| reference.version.as_str());
+        let inputs = Inputs::observe(ctx, &plan, &wanted, &layout, version);
+        let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
+        if pass.must_read || last.as_ref() != Some(&inputs) {
+            let work = Work {
+                client: self,
+                ctx,
+                plan: &plan,
+                layout: &layout,
+                reference: reference.as_ref(),
+                last,
+            };
+            work.run(pass, wanted, inputs).await?;
+        }
+        pass.status.client_id = Some(plan.client_id.clone());
+        pass.status.secret_name = Some(layout.name.clone());
+        pass.status.endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.clone());
+        pass.status.effective = Some(plan.effective.clone());
+        Ok(Done {
             message: format!(
                 "The client is registered and its credentials are in Secret `{}`.",
                 layout.name
             ),
-            again: reference.as_ref().is_some_and(|r| !r.watched).then_some(UNWATCHED),
+            again: reference
+                .is_some_and(|reference| !reference.watched)
+                .then_some(UNWATCHED),
             ..Done::default()
+        })
+    }
+
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        cleanup::run(self, ctx, pass).await
+    }
+}
+
+/// What is to be done when the inputs are not those of the last success.
+struct Work<'a> {
+    client: &'a OAuth2Client,
+    ctx: &'a Context,
+    plan: &'a Plan,
+    layout: &'a Layout,
+    reference: Option<&'a Reference>,
+    last: Option<Inputs>,
+}
+
+impl Work<'_> {
+    /// Finalizer → ledger → server → credentials Secret. Each step is skipped if its own inputs have not changed.
+    async fn run(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: hydra::Client, mut inputs: Inputs) -> Result<()> {
+        let Work {
+            client,
+            ctx,
+            plan,
+            layout,
+            reference,
+            ref last,
+        } = *self;
+        let same_ledger = last.as_ref().is_some_and(|last| inputs.same_ledger(last));
+        let same_client = last.as_ref().is_some_and(|last| inputs.same_client(last));
+        let mut link = match pass.must_read || !same_client || !same_ledger {
+            true => Some(ctx.links.usable(&plan.server)?),
+            false => None,
         };
-        let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
-        if !pass.must_read && last.as_ref() == Some(&inputs) {
-            outputs(pass, &plan, &layout.name);
-            return Ok(done);
-        }
-        let same_client = last
-            .as_ref()
-            .is_some_and(|last| inputs.same_client(last) && inputs.same_ledger(last));
-        let mut link = None;
-        if pass.must_read || !same_client {
-            link = Some(ctx.links.usable(&plan.server)?);
-        }
-        let fresh = hold(self, ctx).await?;
-        let ledger = ledger::settle(self, ctx, &plan, pass, reference.as_ref(), fresh).await?;
+        let fresh = hold(client, ctx).await?;
+        let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh).await?;
         let rewritten = ledger.as_ref().is_some_and(|ledger| ledger.rewritten);
         if link.is_none() && rewritten {
             link = Some(ctx.links.usable(&plan.server)?);
         }
         if let Some(link) = link {
-            let drift = last.as_ref().is_some_and(|last| inputs.same_client(last)) && !rewritten;
+            let drift = same_client && !rewritten;
             let remote = Remote {
-                client: self,
+                client,
                 ctx,
-                plan: &plan,
+                plan,
                 link: &link,
                 ledger: ledger.as_ref(),
                 drift,
             };
-            remote
-                .sync(pass, wanted, fresh)
-                .await
-                .map_err(|error| outage(ctx, &plan.server.name_any(), error))?;
+            let synced = remote.sync(pass, wanted, fresh).await;
+            synced.map_err(|error| outage(ctx, &plan.server.name_any(), error))?;
         }
-        let kept = last
-            .as_ref()
-            .is_some_and(|last| inputs.same_secret(last) && inputs.same_ledger(last))
-            && !rewritten;
-        if !kept {
-            let strict = last.as_ref().is_none_or(|last| !inputs.same_secret(last));
-            output::write(self, ctx, &plan, &layout, ledger.as_ref(), fresh, strict).await?;
+        let same_secret = last.as_ref().is_some_and(|last| inputs.same_secret(last));
+        if !same_secret || !same_ledger || rewritten {
+            let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
+            let written = output::write(client, ctx, plan, layout, ledger.as_ref(), fresh, strict).await?;
+            inputs.wrote_secret(written);
         }
         if !fresh {
-            output::drop_others(ctx, &plan, pass, &layout.name, ledger.is_some()).await?;
+            output::drop_others(ctx, plan, pass, &layout.name, ledger.is_some()).await?;
         }
-        outputs(pass, &plan, &layout.name);
-        inputs.observe(
-            plan.own_secret(ctx, &plan.ledger_name()),
-            plan.own_secret(ctx, &layout.name),
-        );
+        inputs.wrote_ledger(ledger.map(|ledger| ledger.version));
         pass.status.inputs = Some(inputs.to_string());
-        Ok(done)
-    }
-
-    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
-        cleanup::run(self, ctx, pass).await
+        Ok(())
     }
 }
 
@@ -305,14 +334,6 @@ async fn may_create(ctx: &Context, plan: &Plan) -> Result<()> {
         Some(live) if is_held(&live) => Ok(()),
         Some(_) | None => Err(Error::ServerNotReady(name)),
     }
-}
-
-/// The status fields that follow from the plan.
-fn outputs(pass: &mut Pass<OAuth2ClientStatus>, plan: &Plan, secret_name: &str) {
-    pass.status.client_id = Some(plan.client_id.clone());
-    pass.status.secret_name = Some(secret_name.to_owned());
-    pass.status.endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.clone());
-    pass.status.effective = Some(plan.effective.clone());
 }
 
 /// An outage is the server's to report and to probe; the resource only says that it waits.

@@ -1,6 +1,7 @@
 //! A bed for tests: a control plane with the operator's chart installed, Hydra, fault proxies before both, and operators
 //! that run as the chart's ServiceAccount with exactly its rights.
 
+mod lab;
 mod operator;
 mod remote;
 mod server;
@@ -24,6 +25,7 @@ use testbed::{ControlPlane, Hydra, HydraOptions};
 
 use crate::evidence::Evidence;
 
+pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use server::{Server, ServerOptions};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
@@ -54,7 +56,7 @@ pub struct Bed {
     operators: Mutex<Vec<Arc<Operator>>>, // first: they stop before what they work with
     servers: Mutex<Vec<Arc<Server>>>,
     canaries: Mutex<BTreeSet<String>>,
-    spaces: AtomicU32,
+    named: AtomicU32,
     installation: Installation,
     token: String,
     hydra: tokio::sync::Mutex<Hydra>,
@@ -79,7 +81,7 @@ impl Bed {
             operators: Mutex::default(),
             servers: Mutex::default(),
             canaries: Mutex::new([token.clone()].into()),
-            spaces: AtomicU32::new(0),
+            named: AtomicU32::new(0),
             installation,
             token,
             hydra_urls: HydraUrls {
@@ -105,8 +107,8 @@ impl Bed {
 
     /// Starts another operator and waits until it answers that it is ready.
     pub async fn start_operator(&self, options: OperatorOptions) -> Result<Arc<Operator>> {
-        let number = lock(&self.operators).len() + 1;
-        let operator = Arc::new(Operator::start(self, &format!("operator-{number}"), options).await?);
+        let name = self.new_name("operator");
+        let operator = Arc::new(Operator::start(self, &name, options).await?);
         lock(&self.operators).push(Arc::clone(&operator));
         Ok(operator)
     }
@@ -124,7 +126,7 @@ impl Bed {
 
     /// A new namespace.
     pub async fn space(&self) -> Result<Space<'_>> {
-        let name = format!("space-{}", self.spaces.fetch_add(1, Ordering::Relaxed) + 1);
+        let name = self.new_name("space");
         let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
         let namespaces: Api<Namespace> = Api::all(self.client());
         namespaces.create(&PostParams::default(), &namespace).await?;
@@ -172,6 +174,11 @@ impl Bed {
         lock(&self.servers).clone()
     }
 
+    /// A name that nothing else on this bed has.
+    fn new_name(&self, kind: &str) -> String {
+        format!("{kind}-{}", self.named.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     /// The end of the operators' logs, for messages of failed waits.
     fn last_words(&self) -> String {
         let mut words = String::new();
@@ -189,7 +196,10 @@ impl Bed {
     /// A certificate of the control plane's authority for 127.0.0.1.
     fn identity(&self) -> Result<Identity> {
         let (certificate_pem, key_pem) = self.plane.pki().issue_server(&["127.0.0.1"])?;
-        Ok(Identity { certificate_pem, key_pem })
+        Ok(Identity {
+            certificate_pem,
+            key_pem,
+        })
     }
 }
 

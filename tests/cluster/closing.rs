@@ -1,6 +1,6 @@
 //! Trials over the whole run, after its last test.
 
-mod canary;
+pub mod canary;
 pub mod rbac;
 
 use std::sync::Arc;

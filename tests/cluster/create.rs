@@ -181,7 +181,11 @@ async fn a_create_costs_one_request_and_four_writes(bed: &Bed) -> Result<()> {
         ("create", "secrets"),
         ("patch", "oauth2clients/status"),
     ];
-    ensure!(kinds == expected, "{kinds:?}");
+    ensure!(
+        kinds == expected,
+        "{kinds:?}, of which on status:\n{}",
+        bed.operator().status_patches(space.name())
+    );
     Ok(())
 }
 

@@ -29,18 +29,38 @@ async fn a_bearer_token_goes_over_verified_https(bed: &Bed) -> Result<()> {
         "hydra": { "auth": { "bearerToken": { "secretRef": { "name": "hydra-admin", "key": "token" } } } },
         "tls": { "caRef": { "kind": "ConfigMap", "name": "corp-ca", "key": "ca.crt" } },
     });
-    let server = bed.own_server(ServerOptions { https: true, spec, ..ServerOptions::default() }).await?;
+    let server = bed
+        .own_server(ServerOptions {
+            https: true,
+            spec,
+            ..ServerOptions::default()
+        })
+        .await?;
 
     let space = bed.space().await?;
-    let spec = format!("{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials] }}", server.name);
+    let spec = format!(
+        "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials] }}",
+        server.name
+    );
     space.ready_client("app", &spec).await?;
     let (id, secret) = space.credentials("app").await?;
     bed.token(&id, &secret, "").await?;
 
     let post = server.about_clients(0).into_iter().next().context("no request")?;
-    let sent = post.head.headers.get("authorization").and_then(|value| value.to_str().ok());
-    ensure!(sent == Some(&*format!("Bearer {token}")), "the login was not sent with {:?}", post.head);
-    let leaked = server.public.journal().count(|exchange| exchange.head.headers.contains_key("authorization"));
+    let sent = post
+        .head
+        .headers
+        .get("authorization")
+        .and_then(|value| value.to_str().ok());
+    ensure!(
+        sent == Some(&*format!("Bearer {token}")),
+        "the login was not sent with {:?}",
+        post.head
+    );
+    let leaked = server
+        .public
+        .journal()
+        .count(|exchange| exchange.head.headers.contains_key("authorization"));
     ensure!(leaked == 0, "the login was sent to the public side");
     let status = bed.server_ready(&server.name).await?.status.unwrap_or_default();
     ensure!(status.login.as_deref() == Some("Bearer"), "{:?}", status.login);

@@ -10,6 +10,7 @@ mod closing;
 mod create;
 mod delete;
 mod evidence;
+mod harness;
 mod login;
 mod repair;
 mod run;
@@ -30,7 +31,14 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TEST_THREADS);
     let run = Run::new();
-    let trials = [create::trials, delete::trials, login::trials, repair::trials, steady::trials];
+    let trials = [
+        create::trials,
+        delete::trials,
+        harness::trials,
+        login::trials,
+        repair::trials,
+        steady::trials,
+    ];
     let trials = trials.iter().flat_map(|list| list(&run)).collect();
     let tests = libtest_mimic::run(&arguments, trials);
 

@@ -42,7 +42,8 @@ async fn an_edited_scope_is_put_right(bed: &Bed) -> Result<()> {
     ensure!(note.contains("scope"), "{note}");
     // Once more: the same event counts on.
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
-    bed.until_registered("its scope back", &id, |found| found["scope"] == "read").await?;
+    bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+        .await?;
     let twice = |event: &Event| event.series.as_ref().is_some_and(|series| series.count == 2);
     space.wait_event("app", "DriftCorrected", twice).await?;
     works(bed, &space).await

@@ -69,6 +69,14 @@ impl Run {
         })
     }
 
+    /// A test that needs no bed.
+    pub fn pure<F>(self: &Arc<Self>, test: F) -> Trial
+    where
+        F: FnOnce() -> Result<()> + Send + 'static,
+    {
+        Trial::test(name_of::<F>(), move || test().map_err(described))
+    }
+
     /// A trial over the evidence of all beds.
     pub fn closing<F>(self: &Arc<Self>, name: &str, judge: F) -> Trial
     where

@@ -9,7 +9,7 @@ use super::Plan;
 use super::output::Layout;
 use crate::admin::hydra::Client;
 use crate::api::GROUP;
-use crate::controller::context::OwnSecret;
+use crate::controller::Context;
 use kube::ResourceExt;
 
 const FORMAT: &str = "1";
@@ -30,24 +30,38 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// The inputs that follow from spec and server.
-    pub(super) fn new(plan: &Plan, wanted: &Client, layout: &Layout, reference: Option<&str>) -> Self {
+    /// The inputs as they are now: from spec and server, and the newest versions known of our Secrets.
+    pub(super) fn observe(
+        ctx: &Context,
+        plan: &Plan,
+        wanted: &Client,
+        layout: &Layout,
+        reference: Option<&str>,
+    ) -> Self {
         let mut members = wanted.normalized();
         without_revision(&mut members);
+        let version = |name: &str| {
+            plan.own_secret(ctx, name)
+                .map(|secret| secret.version)
+                .unwrap_or_default()
+        };
         Inputs {
             remote: digest(&json!([plan.server.uid(), plan.effective.has_secret(), members])),
             layout: layout.digest(),
-            ledger: String::new(),
-            secret: String::new(),
+            ledger: version(&plan.ledger_name()),
+            secret: version(&layout.name),
             reference: reference.unwrap_or_default().to_owned(),
         }
     }
 
-    /// Takes in the versions of our Secrets.
-    pub(super) fn observe(&mut self, ledger: Option<OwnSecret>, secret: Option<OwnSecret>) {
-        let version = |secret: Option<OwnSecret>| secret.map(|secret| secret.version).unwrap_or_default();
-        self.ledger = version(ledger);
-        self.secret = version(secret);
+    /// The ledger was read or written in this version. A later one, which the cache may show already, was not looked at.
+    pub(super) fn wrote_ledger(&mut self, version: Option<String>) {
+        self.ledger = version.unwrap_or_default();
+    }
+
+    /// The credentials Secret was read or written in this version.
+    pub(super) fn wrote_secret(&mut self, version: String) {
+        self.secret = version;
     }
 
     /// Reads the line back. None if it is of another format: then everything is looked at once.
@@ -78,7 +92,12 @@ impl Inputs {
 
     /// Whether the credentials Secret is as it was left, and should be.
     pub(super) fn same_secret(&self, last: &Inputs) -> bool {
-        !self.secret.is_empty() && self.secret == last.secret && self.layout == last.layout
+        !self.secret.is_empty() && self.secret == last.secret && self.same_layout(last)
+    }
+
+    /// Whether the credentials Secret should be as it should have been at the last success.
+    pub(super) fn same_layout(&self, last: &Inputs) -> bool {
+        self.layout == last.layout
     }
 }
 

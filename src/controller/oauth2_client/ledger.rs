@@ -16,7 +16,7 @@ use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::controller::memory::Child;
 use crate::controller::{Context, Pass};
-use crate::error::{Error, Result};
+use crate::error::{ClusterFault, Error, Result};
 use crate::secret::{Secret, new_revision};
 
 const TYPE: &str = "oidc-operator.dev/ledger";
@@ -29,6 +29,8 @@ pub(super) struct Ledger {
     pub(super) revision: String,
     /// Whether this pass wrote it with a new revision.
     pub(super) rewritten: bool,
+    /// resourceVersion in which it was read or written.
+    pub(super) version: String,
 }
 
 /// What a ledger holds.
@@ -78,6 +80,7 @@ pub(super) async fn settle(
             secret: entry.secret.clone(),
             revision: entry.revision.clone(),
             rewritten: false,
+            version: found.resource_version().unwrap_or_default(),
         }));
     }
     let secret = match users.or_else(|| found.as_ref().and_then(usable_secret)) {
@@ -90,13 +93,14 @@ pub(super) async fn settle(
         revision: new_revision(),
     };
     match write(client, ctx, plan, found.take(), &entry).await? {
-        true => Ok(Some(Ledger {
+        Some(version) => Ok(Some(Ledger {
             secret: entry.secret,
             revision: entry.revision,
             rewritten: true,
+            version,
         })),
         // Somebody else made one between our look and our write; the next pass reads it.
-        false => Err(Error::Cluster(crate::error::ClusterFault::Conflict)),
+        None => Err(Error::Cluster(ClusterFault::Conflict)),
     }
 }
 
@@ -133,14 +137,14 @@ async fn rebuilt(
     Ok(Secret::generate())
 }
 
-/// Creates or replaces the ledger. False if the name was taken meanwhile.
+/// Creates or replaces the ledger; returns its resourceVersion. None if the name was taken meanwhile.
 async fn write(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &Plan,
     found: Option<KubeSecret>,
     entry: &Entry,
-) -> Result<bool> {
+) -> Result<Option<String>> {
     let exists = found.is_some();
     let mut secret = found.unwrap_or_default();
     secret.metadata.name = Some(name(&plan.uid));
@@ -170,11 +174,11 @@ async fn write(
     } else {
         match ctx.cluster.create_secret(&plan.namespace, &secret).await? {
             Some(created) => created,
-            None => return Ok(false),
+            None => return Ok(None),
         }
     };
     remember(ctx, plan, &written);
-    Ok(true)
+    Ok(written.resource_version())
 }
 
 /// Remembers a write to one of our Secrets, which the cache may not show yet.

@@ -131,7 +131,7 @@ fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Optio
     }
 }
 
-/// Creates the Secret, or makes it what it should be. `strict`: labels and annotations that nobody asked for go too.
+/// Creates the Secret, or makes it what it should be; returns its resourceVersion. `strict`: labels and annotations that nobody asked for go too.
 pub(super) async fn write(
     client: &OAuth2Client,
     ctx: &Context,
@@ -140,11 +140,11 @@ pub(super) async fn write(
     ledger: Option<&Ledger>,
     fresh: bool,
     strict: bool,
-) -> Result<()> {
+) -> Result<String> {
     let wanted = wanted(client, plan, layout, ledger);
     if fresh && let Some(created) = ctx.cluster.create_secret(&plan.namespace, &wanted).await? {
         ledger::remember(ctx, plan, &created);
-        return Ok(());
+        return Ok(created.resource_version().unwrap_or_default());
     }
     let written = match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
         None => match ctx.cluster.create_secret(&plan.namespace, &wanted).await? {
@@ -160,7 +160,7 @@ pub(super) async fn write(
         }
     };
     ledger::remember(ctx, plan, &written);
-    Ok(())
+    Ok(written.resource_version().unwrap_or_default())
 }
 
 fn wanted(client: &OAuth2Client, plan: &Plan, layout: &Layout, ledger: Option<&Ledger>) -> KubeSecret {

@@ -122,6 +122,18 @@ impl Operator {
         requests
     }
 
+    /// The statuses that it has sent for resources of a namespace, with the replies' codes, for messages.
+    pub fn status_patches(&self, namespace: &str) -> String {
+        let place = format!("/namespaces/{namespace}/");
+        let mut exchanges = self.requests().snapshot();
+        exchanges.retain(|exchange| exchange.head.path().contains(&place) && exchange.head.path().ends_with("/status"));
+        let shown = exchanges.iter().map(|exchange| {
+            let code = exchange.upstream_status.unwrap_or_default();
+            format!("{code} {}", String::from_utf8_lossy(&exchange.body))
+        });
+        shown.collect::<Vec<_>>().join("\n")
+    }
+
     /// All that it has logged, over all its starts.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();

@@ -67,18 +67,28 @@ impl Bed {
     }
 
     async fn hydra_request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
-        let mut url = url::Url::parse(&self.hydra_urls.admin)?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.extend(["admin", "clients"]).extend((!id.is_empty()).then_some(id));
-        }
-        let mut request = http::client().request(method, url);
-        if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_string());
-        }
-        answer_of(request).await
+        clients_request(&self.hydra_urls.admin, method, id, body).await
     }
+}
+
+/// A request about clients to an admin API: about one, or with an empty id about all.
+pub(super) async fn clients_request(
+    admin_url: &str,
+    method: Method,
+    id: &str,
+    body: Option<Value>,
+) -> Result<(StatusCode, Value)> {
+    let mut url = url::Url::parse(admin_url)?;
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.extend(["admin", "clients"]).extend((!id.is_empty()).then_some(id));
+    }
+    let mut request = http::client().request(method, url);
+    if let Some(body) = body {
+        request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
+    }
+    answer_of(request).await
 }
 
 async fn answer_of(request: reqwest::RequestBuilder) -> Result<(StatusCode, Value)> {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testbed::proxy::{Exchange, Proxy};
 
 use super::watching::{has_condition, until_object};
-use super::{Bed, lock};
+use super::{Bed, HydraUrls, lock};
 
 /// What can be chosen for an AuthorizationServer.
 #[derive(Clone, Debug)]
@@ -56,14 +56,22 @@ impl Server {
 impl Bed {
     /// Makes an AuthorizationServer that every namespace may use for everything, and does not wait for it.
     pub async fn make_server(&self, name: &str, options: ServerOptions) -> Result<Arc<Server>> {
+        self.make_server_at(&self.hydra_urls, name, options).await
+    }
+
+    /// Makes an AuthorizationServer for a Hydra that need not be the bed's own, and does not wait for it.
+    pub(super) async fn make_server_at(
+        &self,
+        urls: &HydraUrls,
+        name: &str,
+        options: ServerOptions,
+    ) -> Result<Arc<Server>> {
         let server = Server {
             name: name.to_owned(),
             admin: self
-                .proxy_to(&format!("admin of {name}"), &self.hydra_urls.admin, options.https)
+                .proxy_to(&format!("admin of {name}"), &urls.admin, options.https)
                 .await?,
-            public: self
-                .proxy_to(&format!("public of {name}"), &self.hydra_urls.public, false)
-                .await?,
+            public: self.proxy_to(&format!("public of {name}"), &urls.public, false).await?,
         };
         let mut spec = json!({
             "hydra": { "adminUrl": server.admin.url(), "publicUrl": server.public.url() },
@@ -85,7 +93,7 @@ impl Bed {
 
     /// Makes an AuthorizationServer for one test, with a name of its own, and waits until it is ready.
     pub async fn own_server(&self, options: ServerOptions) -> Result<Arc<Server>> {
-        let name = format!("server-{}", lock(&self.servers).len() + 1);
+        let name = self.new_name("server");
         let server = self.make_server(&name, options).await?;
         self.server_ready(&name).await?;
         Ok(server)

@@ -115,6 +115,15 @@ impl fmt::Display for Grant {
     }
 }
 
+/// What a request of this method and target is about.
+pub fn request_of(method: &str, target: &str) -> Option<KubeRequest> {
+    KubeRequest::of(&RequestHead {
+        method: method.parse().ok()?,
+        target: target.to_owned(),
+        headers: reqwest::header::HeaderMap::new(),
+    })
+}
+
 /// Everything that rendered manifests allow a ServiceAccount of the operator's namespace.
 pub fn grants(manifests: &[Value], service_account: &str) -> Result<BTreeSet<Grant>> {
     let mut grants = BTreeSet::new();

@@ -49,7 +49,7 @@ impl Demo {
         say("installing the operator: helm template charts/oidc-operator | kubectl apply --server-side -f -");
         let installation = install::install(&servers.control_plane, &[]).await?;
         say("starting the operator as its ServiceAccount, with exactly the rights of the chart");
-        let operator = start_operator(&servers.control_plane, &installation, &run).await?;
+        let (operator, _) = start_operator(&servers.control_plane, &installation, &run).await?;
         let demo = Self {
             operator,
             servers,
@@ -65,7 +65,8 @@ impl Demo {
     /// When kubectl fails or Hydra refuses the token.
     pub async fn show(&self) -> Result<()> {
         self.show_kubectl(&["get", "oidc", "--all-namespaces"]).await?;
-        self.show_kubectl(&["describe", "secret", MACHINE, "--namespace", NAMESPACE]).await?;
+        self.show_kubectl(&["describe", "secret", MACHINE, "--namespace", NAMESPACE])
+            .await?;
         self.show_token().await?;
         let config = self.servers.environment()?;
         say("the demo stays until Ctrl-C; to look around, in another terminal:");
@@ -121,7 +122,9 @@ impl Demo {
             String::from_utf8(value.with_context(|| format!("Secret {MACHINE} has no {key}"))?.0).context("no text")
         };
         let (id, client_secret) = (value("CLIENT_ID")?, value("CLIENT_SECRET")?);
-        say(&format!("a token with the credentials of Secret {MACHINE}, grant client_credentials, scope {SCOPE}"));
+        say(&format!(
+            "a token with the credentials of Secret {MACHINE}, grant client_credentials, scope {SCOPE}"
+        ));
         let token = oauth::client_credentials(&hydra.public_url(), &id, &client_secret, SCOPE).await?;
         println!("issued: {token:?}");
         let introspection = http::client()
@@ -131,7 +134,10 @@ impl Demo {
         let answer = introspection.send().await?.error_for_status()?.text().await?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
         ensure!(answer["active"] == true, "Hydra does not know its own token: {answer}");
-        println!("introspected: active={} client_id={} scope={}", answer["active"], answer["client_id"], answer["scope"]);
+        println!(
+            "introspected: active={} client_id={} scope={}",
+            answer["active"], answer["client_id"], answer["scope"]
+        );
         Ok(())
     }
 
@@ -173,8 +179,12 @@ kubectl get events -n demo
 kubectl delete oac machine -n demo
 ";
 
-/// Starts the program that was built along with this one.
-async fn start_operator(plane: &ControlPlane, installation: &Installation, run: &RunDir) -> Result<Child> {
+/// Starts the program that was built along with this one. Returns also where its metrics are.
+pub(crate) async fn start_operator(
+    plane: &ControlPlane,
+    installation: &Installation,
+    run: &RunDir,
+) -> Result<(Child, String)> {
     let program = operator_program()?;
     let token = installation.token(plane).await?;
     let kubeconfig = ControlPlane::token_kubeconfig(plane.url(), &plane.ca_pem(), &token);
@@ -183,10 +193,14 @@ async fn start_operator(plane: &ControlPlane, installation: &Installation, run: 
     ports::with_free(async |[port]| {
         let listen = format!("127.0.0.1:{port}");
         let flags = [("listen", listen.as_str()), ("log-format", "text")];
-        let mut child = Child::spawn("oidc-operator", installation.command(&program, &kubeconfig, &flags), &log)?;
+        let mut child = Child::spawn(
+            "oidc-operator",
+            installation.command(&program, &kubeconfig, &flags),
+            &log,
+        )?;
         let ready = format!("http://{listen}/readyz");
         child.wait_ready(LIMIT, async || http::answers_ok(&ready).await).await?;
-        Ok(child)
+        Ok((child, listen))
     })
     .await
 }
@@ -194,7 +208,11 @@ async fn start_operator(plane: &ControlPlane, installation: &Installation, run: 
 fn operator_program() -> Result<PathBuf> {
     let own = std::env::current_exe().context("where this program is")?;
     let program = own.with_file_name("oidc-operator");
-    ensure!(program.is_file(), "{} is missing: run `cargo build` first", program.display());
+    ensure!(
+        program.is_file(),
+        "{} is missing: run `cargo build` first",
+        program.display()
+    );
     Ok(program)
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams};
 use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -268,7 +268,10 @@ mod tests {
         }))?;
         let command = installation.command(Path::new("op"), Path::new("config"), &[("listen", "127.0.0.1:1")]);
         let arguments: Vec<_> = command.get_args().filter_map(|argument| argument.to_str()).collect();
-        assert_eq!(arguments[arguments.len() - 4..], ["op", "run", "--log=info", "--listen=127.0.0.1:1"]);
+        assert_eq!(
+            arguments[arguments.len() - 4..],
+            ["op", "run", "--log=info", "--listen=127.0.0.1:1"]
+        );
         let variables: Vec<_> = command.get_envs().filter_map(|(name, _)| name.to_str()).collect();
         assert!(variables.contains(&"WHERE") && variables.contains(&"KUBECONFIG"));
         assert!(!variables.contains(&"LIMIT"));
@@ -277,7 +280,10 @@ mod tests {
 
     #[test]
     fn empty_documents_are_left_out() -> Result<()> {
-        assert_eq!(manifests("---\n# nothing\n---\nkind: A\n---\n")?, [json!({ "kind": "A" })]);
+        assert_eq!(
+            manifests("---\n# nothing\n---\nkind: A\n---\n")?,
+            [json!({ "kind": "A" })]
+        );
         Ok(())
     }
 }

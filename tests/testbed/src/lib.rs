@@ -4,6 +4,7 @@
 //! Every server runs on free ports with its data in a temporary folder, every wait has a deadline, and no process
 //! outlives the one that started it. The programs are built from source once, into a cache folder.
 
+pub mod bench;
 pub mod control_plane;
 pub mod demo;
 mod go_build;

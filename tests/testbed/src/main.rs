@@ -34,6 +34,12 @@ enum Verb {
     },
     /// Bring up a cluster and Hydra, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
     Demo,
+    /// Create, restart and delete many clients, and print what it takes.
+    Bench {
+        /// How many.
+        #[arg(long, default_value_t = 1000)]
+        clients: usize,
+    },
     /// Only build the programs that are missing, and print where they are.
     Build(Parts),
 }
@@ -52,6 +58,7 @@ async fn main() -> ExitCode {
         Verb::Up(parts) => up(&parts.with).await,
         Verb::Run { parts, command } => run(&parts.with, &command).await,
         Verb::Demo => demo().await,
+        Verb::Bench { clients } => testbed::bench::run(clients).await.map(|()| ExitCode::SUCCESS),
         Verb::Build(parts) => build(&parts.with).await,
     };
     result.unwrap_or_else(|error| {

@@ -17,7 +17,11 @@ pub struct Token {
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "a token for scope {:?} that expires in {} s", self.scope, self.expires_in)
+        write!(
+            f,
+            "a token for scope {:?} that expires in {} s",
+            self.scope, self.expires_in
+        )
     }
 }
 

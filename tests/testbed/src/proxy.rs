@@ -155,12 +155,7 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, core: Arc<
         match accepted {
             Ok((stream, _)) => {
                 let severed = lock(&core.connections).clone();
-                tokio::spawn(connection(
-                    stream,
-                    acceptor.clone(),
-                    Arc::clone(&core),
-                    severed,
-                ));
+                tokio::spawn(connection(stream, acceptor.clone(), Arc::clone(&core), severed));
             }
             Err(error) => {
                 tracing::warn!(proxy = core.name, %error, "no connection accepted");
@@ -171,12 +166,7 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, core: Arc<
 }
 
 /// Serves one connection until it ends or is severed.
-async fn connection(
-    stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
-    core: Arc<Core>,
-    severed: CancellationToken,
-) {
+async fn connection(stream: TcpStream, acceptor: Option<TlsAcceptor>, core: Arc<Core>, severed: CancellationToken) {
     let name = core.name.clone();
     let serving = async {
         stream.set_nodelay(true)?;

@@ -34,7 +34,10 @@ async fn the_demo_gets_a_token_and_leaves_nothing_behind() -> Result<()> {
     let stdout = BufReader::new(demo.0.stdout.take().context("stdout is piped")?);
     let shown = tokio::task::spawn_blocking(move || {
         let lines = stdout.lines().map_while(Result::ok);
-        lines.take_while(|line| !line.starts_with("tail -f")).collect::<Vec<_>>().join("\n")
+        lines
+            .take_while(|line| !line.starts_with("tail -f"))
+            .collect::<Vec<_>>()
+            .join("\n")
     });
     let shown = tokio::time::timeout(BUILD_LIMIT, shown).await??;
     for expected in [
@@ -44,13 +47,19 @@ async fn the_demo_gets_a_token_and_leaves_nothing_behind() -> Result<()> {
         "introspected: active=true",
         "export KUBECONFIG=",
     ] {
-        ensure!(shown.contains(expected), "{expected:?} is missing in what it showed:\n{shown}");
+        ensure!(
+            shown.contains(expected),
+            "{expected:?} is missing in what it showed:\n{shown}"
+        );
     }
 
     kill_process(Pid::from_child(&demo.0), Signal::TERM)?;
     let status = wait::until("the demo to end", LIMIT, async || Ok(demo.0.try_wait()?)).await?;
     ensure!(status.success(), "{status}");
-    let left: Vec<_> = std::fs::read_dir(temporary.path())?.flatten().map(|entry| entry.path()).collect();
+    let left: Vec<_> = std::fs::read_dir(temporary.path())?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
     ensure!(left.is_empty(), "files were left behind: {left:?}");
     Ok(())
 }

@@ -57,10 +57,7 @@ async fn passes_and_records(bed: Bed) {
     assert_eq!((get.upstream_status, get.status), (Some(404), Some(404)));
     let shown = format!("{exchanges:?} {:?}", bed.proxy.journal());
     assert!(shown.contains("/things") && shown.contains("tester/1"));
-    assert!(
-        !shown.contains("hush") && !shown.contains("secret"),
-        "{shown}"
-    );
+    assert!(!shown.contains("hush") && !shown.contains("secret"), "{shown}");
 }
 
 async fn streams_a_watch(bed: Bed) {
@@ -115,10 +112,7 @@ async fn passes_replies_without_a_body() {
     assert_eq!(head.headers()["content-length"], "7");
     assert_eq!(bed.get("/bytes/0").await.unwrap(), "");
     let journal = bed.proxy.journal();
-    assert_eq!(
-        journal.count(|exchange| exchange.outcome == Outcome::Complete),
-        2
-    );
+    assert_eq!(journal.count(|exchange| exchange.outcome == Outcome::Complete), 2);
 }
 
 #[tokio::test]
@@ -149,10 +143,7 @@ async fn the_fault_injected_first_strikes() {
     let second = bed.proxy.inject(Fault::new(every, answer));
     bed.get("/a").await.unwrap_err();
     bed.get("/a").await.unwrap();
-    assert_eq!(
-        (first.struck(), second.struck(), second.matched()),
-        (1, 1, 2)
-    );
+    assert_eq!((first.struck(), second.struck(), second.matched()), (1, 1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,9 +179,7 @@ async fn marks_and_waits_in_the_journal() {
 #[tokio::test]
 async fn goes_down_and_up() {
     let bed = Bed::http().await;
-    let counting = bed
-        .proxy
-        .inject(Fault::new(every, Action::Refuse).from_nth(100));
+    let counting = bed.proxy.inject(Fault::new(every, Action::Refuse).from_nth(100));
     let feed = bed.server.watch();
     let mut watch = bed.client.get(bed.url("/watch")).send().await.unwrap();
     feed.send("event".into()).await.unwrap();
@@ -229,34 +218,21 @@ async fn follows_the_server_to_another_port() -> Result<()> {
     let bed = Bed::http().await;
     // A port that nobody listens on any more.
     let gone = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
-    bed.proxy
-        .set_upstream(Upstream::http(format!("http://{gone}")))?;
+    bed.proxy.set_upstream(Upstream::http(format!("http://{gone}")))?;
     let error = bed.get("/a").await.unwrap_err();
     assert_eq!(error.status(), None);
     let other = Server::http().await;
     bed.proxy.set_upstream(other.upstream())?;
     bed.get("/a").await?;
     assert_eq!((bed.server.hits("/a"), other.hits("/a")), (0, 1));
-    assert!(
-        bed.proxy
-            .set_upstream(Upstream::http("https://localhost"))
-            .is_err()
-    );
-    assert!(
-        bed.proxy
-            .set_upstream(Upstream::http("http://localhost/base"))
-            .is_err()
-    );
+    assert!(bed.proxy.set_upstream(Upstream::http("https://localhost")).is_err());
+    assert!(bed.proxy.set_upstream(Upstream::http("http://localhost/base")).is_err());
     Ok(())
 }
 
 #[tokio::test]
 async fn stops_when_dropped() {
-    let Bed {
-        proxy,
-        client,
-        server,
-    } = Bed::http().await;
+    let Bed { proxy, client, server } = Bed::http().await;
     let feed = server.watch();
     let url = proxy.url();
     let mut watch = client.get(format!("{url}/watch")).send().await.unwrap();

@@ -29,10 +29,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault that strikes every matching request.
-    pub fn new(
-        matching: impl Fn(&RequestHead) -> bool + Send + Sync + 'static,
-        action: Action,
-    ) -> Self {
+    pub fn new(matching: impl Fn(&RequestHead) -> bool + Send + Sync + 'static, action: Action) -> Self {
         Self {
             matching: Arc::new(matching),
             first: 1,
@@ -297,11 +294,7 @@ impl Gate {
 
     /// Records an arrival and picks the fault that strikes it: every fault counts the request,
     /// and of those whose turn it is, the one injected first strikes.
-    pub(super) fn admit(
-        &self,
-        head: RequestHead,
-        journal: &Arc<Journal>,
-    ) -> (Recorder, Option<Strike>) {
+    pub(super) fn admit(&self, head: RequestHead, journal: &Arc<Journal>) -> (Recorder, Option<Strike>) {
         let state = lock(&self.state);
         if state.down {
             let refused = Strike {

@@ -31,10 +31,7 @@ pub struct RequestHead {
 
 impl RequestHead {
     pub(super) fn of(parts: &Parts) -> Self {
-        let target = parts
-            .uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str());
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         Self {
             method: parts.method.clone(),
             target: target.to_owned(),
@@ -149,19 +146,14 @@ impl Journal {
     /// The exchanges that arrived after the mark.
     pub fn since(&self, mark: u64) -> Vec<Exchange> {
         let log = lock(&self.log);
-        let start = log
-            .exchanges
-            .partition_point(|exchange| exchange.seq <= mark);
+        let start = log.exchanges.partition_point(|exchange| exchange.seq <= mark);
         log.exchanges[start..].to_vec()
     }
 
     /// How many of the recorded exchanges match.
     pub fn count(&self, matching: impl Fn(&Exchange) -> bool) -> usize {
         let log = lock(&self.log);
-        log.exchanges
-            .iter()
-            .filter(|exchange| matching(exchange))
-            .count()
+        log.exchanges.iter().filter(|exchange| matching(exchange)).count()
     }
 
     /// Forgets all exchanges; the numbering goes on.
@@ -171,11 +163,7 @@ impl Journal {
 
     /// Waits until an exchange matches, those already recorded included, and returns the first
     /// that does.
-    pub async fn wait_for(
-        &self,
-        matching: impl Fn(&Exchange) -> bool,
-        limit: Duration,
-    ) -> Result<Exchange> {
+    pub async fn wait_for(&self, matching: impl Fn(&Exchange) -> bool, limit: Duration) -> Result<Exchange> {
         // Subscribed before the first look, so that no change between look and wait is lost.
         let mut changed = self.changed.subscribe();
         let found = tokio::time::timeout(limit, async {
@@ -200,18 +188,11 @@ impl Journal {
 
     fn first(&self, matching: impl Fn(&Exchange) -> bool) -> Option<Exchange> {
         let log = lock(&self.log);
-        log.exchanges
-            .iter()
-            .find(|exchange| matching(exchange))
-            .cloned()
+        log.exchanges.iter().find(|exchange| matching(exchange)).cloned()
     }
 
     /// Records an arrival.
-    pub(super) fn open(
-        self: &Arc<Self>,
-        head: RequestHead,
-        fault: Option<&'static str>,
-    ) -> Recorder {
+    pub(super) fn open(self: &Arc<Self>, head: RequestHead, fault: Option<&'static str>) -> Recorder {
         let mut log = lock(&self.log);
         log.last_seq += 1;
         let seq = log.last_seq;
@@ -236,10 +217,7 @@ impl Journal {
     /// Changes a recorded exchange, unless it was cleared away meanwhile.
     fn update(&self, seq: u64, change: impl FnOnce(&mut Exchange)) {
         let mut log = lock(&self.log);
-        if let Ok(index) = log
-            .exchanges
-            .binary_search_by_key(&seq, |exchange| exchange.seq)
-        {
+        if let Ok(index) = log.exchanges.binary_search_by_key(&seq, |exchange| exchange.seq) {
             change(&mut log.exchanges[index]);
             drop(log);
             self.changed.send_replace(());

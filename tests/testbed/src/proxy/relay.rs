@@ -33,10 +33,7 @@ const PER_CONNECTION: [HeaderName; 8] = [
 ];
 
 /// Serves a request. An error closes the connection to the client without a reply.
-pub(super) async fn handle(
-    core: Arc<Core>,
-    request: Request<Incoming>,
-) -> Result<Response<ReplyBody>> {
+pub(super) async fn handle(core: Arc<Core>, request: Request<Incoming>) -> Result<Response<ReplyBody>> {
     let (parts, body) = request.into_parts();
     let (recorder, strike) = core.gate.admit(RequestHead::of(&parts), &core.journal);
     let body = Limited::new(body, MAX_REQUEST_BODY)

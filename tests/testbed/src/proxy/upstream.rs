@@ -59,8 +59,8 @@ pub struct Identity {
 impl Identity {
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor> {
         let chain = certificates(&self.certificate_pem)?;
-        let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())
-            .context("the proxy's private key is no PEM")?;
+        let key =
+            PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).context("the proxy's private key is no PEM")?;
         let mut config = ServerConfig::builder_with_provider(ring())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
@@ -90,9 +90,7 @@ impl Target {
         if uri.path() != "/" || uri.query().is_some() {
             bail!("upstream {url}: a path is not supported");
         }
-        let host = uri
-            .host()
-            .with_context(|| format!("upstream {url}: no host"))?;
+        let host = uri.host().with_context(|| format!("upstream {url}: no host"))?;
         let host = host.trim_matches(['[', ']']).to_owned();
         let (port, tls) = match uri.scheme_str() {
             Some("http") => (80, None),
@@ -115,10 +113,7 @@ impl Target {
     ///
     /// Connections are not reused: a server may close an idle one just when the next request
     /// is written to it, and that failure would be the proxy's, not the server's.
-    pub(super) async fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(Response<Incoming>, Connection)> {
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<(Response<Incoming>, Connection)> {
         let stream = TcpStream::connect((self.host.as_str(), self.port))
             .await
             .context("no connection to the upstream")?;
@@ -148,10 +143,7 @@ impl Drop for Connection {
     }
 }
 
-async fn converse<S>(
-    stream: S,
-    request: Request<Full<Bytes>>,
-) -> Result<(Response<Incoming>, Connection)>
+async fn converse<S>(stream: S, request: Request<Full<Bytes>>) -> Result<(Response<Incoming>, Connection)>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {

@@ -49,12 +49,8 @@ async fn answers_instead_of_the_server_or_after_it() {
     let bed = Bed::http().await;
     let answer = Answer::json(503, &json!({"error": "busy"})).header("retry-after", "7");
     let mine = |path: &'static str| move |head: &RequestHead| head.path() == path;
-    let _instead = bed
-        .proxy
-        .inject(Fault::new(mine("/a"), Action::Answer(answer.clone())));
-    let _after = bed
-        .proxy
-        .inject(Fault::new(mine("/b"), Action::AnswerAfter(answer)));
+    let _instead = bed.proxy.inject(Fault::new(mine("/a"), Action::Answer(answer.clone())));
+    let _after = bed.proxy.inject(Fault::new(mine("/b"), Action::AnswerAfter(answer)));
     for (path, acted) in [("/a", 0), ("/b", 1)] {
         let reply = bed.client.get(bed.url(path)).send().await.unwrap();
         assert_eq!(reply.status(), 503);
@@ -63,10 +59,7 @@ async fn answers_instead_of_the_server_or_after_it() {
         assert_eq!(bed.server.hits(path), acted);
     }
     let after = bed.recorded("answer-after").await;
-    assert_eq!(
-        (after.upstream_status, after.status),
-        (Some(200), Some(503))
-    );
+    assert_eq!((after.upstream_status, after.status), (Some(200), Some(503)));
     assert_eq!(after.outcome, Outcome::Complete);
 }
 
@@ -130,9 +123,7 @@ async fn hangs_after_the_server_acted() {
 #[tokio::test]
 async fn truncates_a_reply() {
     for bed in [Bed::http().await, Bed::https().await] {
-        let fault = bed
-            .proxy
-            .inject(Fault::new(every, Action::Truncate { bytes: 10 }));
+        let fault = bed.proxy.inject(Fault::new(every, Action::Truncate { bytes: 10 }));
         let mut reply = bed.client.get(bed.url("/bytes/100")).send().await.unwrap();
         assert_eq!(reply.content_length(), Some(100));
         let mut received = 0;
@@ -154,9 +145,7 @@ async fn truncates_a_reply() {
 #[tokio::test]
 async fn truncates_to_the_head_alone() {
     let bed = Bed::http().await;
-    let _fault = bed
-        .proxy
-        .inject(Fault::new(every, Action::Truncate { bytes: 0 }));
+    let _fault = bed.proxy.inject(Fault::new(every, Action::Truncate { bytes: 0 }));
     let reply = bed.client.get(bed.url("/bytes/100")).send().await.unwrap();
     assert_eq!(reply.status(), 200);
     reply.bytes().await.unwrap_err();
@@ -185,18 +174,14 @@ async fn trickles_a_reply_until_cleared() {
 async fn calls_a_hook_before_or_after_the_server_acts() {
     let bed = Bed::http().await;
     let (calls, hook) = counter();
-    let before = bed
-        .proxy
-        .inject(Fault::new(every, Action::call_before(hook)));
+    let before = bed.proxy.inject(Fault::new(every, Action::call_before(hook)));
     bed.get("/a").await.unwrap_err();
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(bed.server.hits("/a"), 0);
     drop(before);
 
     let (calls, hook) = counter();
-    let _after = bed
-        .proxy
-        .inject(Fault::new(every, Action::call_after(hook)));
+    let _after = bed.proxy.inject(Fault::new(every, Action::call_after(hook)));
     bed.get("/a").await.unwrap_err();
     assert_eq!(calls.load(Ordering::SeqCst), 1);
     assert_eq!(bed.server.hits("/a"), 1);

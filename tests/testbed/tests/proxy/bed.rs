@@ -42,11 +42,7 @@ impl Bed {
             .user_agent("tester/1")
             .build()
             .unwrap();
-        Self {
-            server,
-            proxy,
-            client,
-        }
+        Self { server, proxy, client }
     }
 
     pub(crate) fn url(&self, target: &str) -> String {
@@ -60,10 +56,7 @@ impl Bed {
     }
 
     /// Starts a request that is not expected to end before something else happens.
-    pub(crate) fn spawn_get(
-        &self,
-        target: &str,
-    ) -> tokio::task::JoinHandle<reqwest::Result<String>> {
+    pub(crate) fn spawn_get(&self, target: &str) -> tokio::task::JoinHandle<reqwest::Result<String>> {
         let request = self.client.get(self.url(target));
         tokio::spawn(async { request.send().await?.text().await })
     }

@@ -64,11 +64,10 @@ impl Server {
         let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let state = Arc::<State>::default();
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(accept(
-            listener,
-            tls,
-            Arc::clone(&state),
-        )));
+        tokio::spawn(
+            stop.clone()
+                .run_until_cancelled_owned(accept(listener, tls, Arc::clone(&state))),
+        );
         Self {
             url,
             ca_pem,
@@ -132,9 +131,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> hyper::Result<
     let path = parts.uri.path();
     if path == "/watch" {
         let events = state.watch.lock().unwrap().take().unwrap();
-        let frames = stream::unfold(events, async |mut events| {
-            Some((events.recv().await?, events))
-        });
+        let frames = stream::unfold(events, async |mut events| Some((events.recv().await?, events)));
         let frames = frames.map(|data| Ok(Frame::data(data)));
         return Ok(Response::new(StreamBody::new(frames).boxed_unsync()));
     }

@@ -1,0 +1,61 @@
+//! A Hydra of a test's own, for one that wants other settings or wants to be alone with its clients: all operators of a
+//! bed mark their clients with the same cluster, and whoever leaves an orphan on the common Hydra shows it to everybody.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use testbed::{Hydra, HydraOptions};
+
+use super::remote::clients_request;
+use super::{Bed, HydraUrls, Server, ServerOptions};
+
+/// A Hydra of a test's own and the AuthorizationServer that stands for it.
+pub struct Lab {
+    /// The AuthorizationServer.
+    pub server: Arc<Server>,
+    hydra: Hydra,
+}
+
+impl Bed {
+    /// Starts another Hydra with these variables, makes an AuthorizationServer for it and waits until it is ready.
+    pub async fn lab(&self, env: &[(&str, String)], options: ServerOptions) -> Result<Lab> {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let hydra = Hydra::start(HydraOptions { env: env.collect() }).await?;
+        let urls = HydraUrls {
+            admin: hydra.admin_url(),
+            public: hydra.public_url(),
+        };
+        let server = self.make_server_at(&urls, &self.new_name("server"), options).await?;
+        self.server_ready(&server.name).await?;
+        Ok(Lab { server, hydra })
+    }
+}
+
+impl Lab {
+    /// The client of this id, which must be there.
+    pub async fn registered(&self, id: &str) -> Result<Value> {
+        let (status, client) = self.request(Method::GET, id, None).await?;
+        ensure!(status.is_success(), "GET of client {id}: {status} {client}");
+        Ok(client)
+    }
+
+    /// All clients, on one page.
+    pub async fn all(&self) -> Result<Vec<Value>> {
+        let (status, clients) = self.request(Method::GET, "", None).await?;
+        ensure!(status.is_success(), "GET of all clients: {status} {clients}");
+        Ok(serde_json::from_value(clients)?)
+    }
+
+    /// Registers a client as somebody else would.
+    pub async fn register(&self, client: Value) -> Result<Value> {
+        let (status, answer) = self.request(Method::POST, "", Some(client)).await?;
+        ensure!(status.is_success(), "POST of a client: {status} {answer}");
+        Ok(answer)
+    }
+
+    async fn request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
+        clients_request(&self.hydra.admin_url(), method, id, body).await
+    }
+}

@@ -1,0 +1,43 @@
+//! What needs no server: decisions and mappings, as tables.
+
+mod access;
+mod effective;
+mod hydra_client;
+mod mapping;
+mod memory;
+mod sync;
+mod verdict;
+
+use oidc_operator::admin::hydra::client::Marker;
+use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
+use serde_json::{Value, json};
+
+/// A spec as it stands in a manifest.
+fn spec(value: Value) -> OAuth2ClientSpec {
+    serde_json::from_value(value).expect("a spec")
+}
+
+/// The shortest useful spec.
+fn web() -> Value {
+    json!({ "redirectUris": ["https://app.example.com/cb"] })
+}
+
+/// A marker of the resource with this UID.
+fn marker(uid: &str, revision: &str) -> Marker {
+    Marker {
+        cluster: "cluster-1".to_owned(),
+        namespace: "team-a".to_owned(),
+        name: "shop".to_owned(),
+        uid: uid.to_owned(),
+        revision: revision.to_owned(),
+    }
+}
+
+/// A JSON object with the members of another one added.
+fn with(mut value: Value, more: Value) -> Value {
+    let (Some(members), Value::Object(more)) = (value.as_object_mut(), more) else {
+        return value;
+    };
+    members.extend(more);
+    value
+}

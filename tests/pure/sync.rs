@@ -1,0 +1,291 @@
+//! Read → compare → write, decided.
+
+use oidc_operator::admin::hydra::Client;
+use oidc_operator::admin::sync::{Known, Step, decide, same_instant};
+use oidc_operator::api::GROUP;
+use serde_json::json;
+
+use crate::marker;
+
+const UID: &str = "uid-1";
+const NOW: &str = "2026-01-01T00:00:00.5Z";
+
+/// What we want: marked with the revision of the ledger.
+fn wanted(id: &str) -> Client {
+    let mut client = Client {
+        client_id: id.to_owned(),
+        client_name: "Shop".to_owned(),
+        token_endpoint_auth_method: "client_secret_basic".to_owned(),
+        ..Client::default()
+    };
+    client.mark(&marker(UID, "r-1"));
+    client
+}
+
+/// The same on the server, with what was changed there.
+fn observed(id: &str, change: impl FnOnce(&mut Client)) -> Client {
+    let mut client = wanted(id);
+    client.updated_at = Some(NOW.to_owned());
+    change(&mut client);
+    client
+}
+
+fn known(updated_at: Option<&str>, must_read: bool) -> Known<'_> {
+    Known { updated_at, must_read }
+}
+
+fn update(fields: &[&str], with_secret: bool, foreign: bool) -> Step {
+    Step::Update {
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+        with_secret,
+        foreign,
+    }
+}
+
+type Case = (&'static str, Option<Client>, Known<'static>, Step);
+
+fn check(id: &str, cases: Vec<Case>) {
+    for (what, observed, known, expected) in cases {
+        assert_eq!(decide(&wanted(id), observed.as_ref(), known), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_is_absent_is_created_whatever_is_known() {
+    for known in [
+        known(None, false),
+        known(None, true),
+        known(Some(NOW), false),
+        known(Some(NOW), true),
+    ] {
+        assert_eq!(decide(&wanted("shop"), None, known), Step::Create, "{known:?}");
+    }
+}
+
+#[test]
+fn what_is_not_ours_is_never_written() {
+    let bare = |client: &mut Client| client.unmark();
+    let foreign = |client: &mut Client| client.mark(&marker("uid-2", "r-1"));
+    let spoilt = |client: &mut Client| {
+        client.metadata.insert(GROUP.to_owned(), json!("text"));
+    };
+    for (what, id, observed) in [
+        ("no mark", "shop", observed("shop", bare)),
+        ("another UID", "shop", observed("shop", foreign)),
+        ("another UID on our id", UID, observed(UID, foreign)),
+        ("a mark that cannot be read", "shop", observed("shop", spoilt)),
+        ("a mark that cannot be read on our id", UID, observed(UID, spoilt)),
+    ] {
+        for known in [known(None, false), known(Some(NOW), true)] {
+            assert_eq!(decide(&wanted(id), Some(&observed), known), Step::NotOwned, "{what} {known:?}");
+        }
+    }
+}
+
+#[test]
+fn the_uid_alone_decides_whose_it_is() {
+    let moved = |client: &mut Client| {
+        let mut mark = marker(UID, "r-1");
+        mark.name = "before".to_owned();
+        mark.namespace = "elsewhere".to_owned();
+        mark.cluster = "cluster-0".to_owned();
+        client.mark(&mark);
+    };
+    let step = decide(&wanted("shop"), Some(&observed("shop", moved)), known(Some(NOW), false));
+    assert_eq!(step, update(&["metadata", "owner"], false, false));
+}
+
+#[test]
+fn without_a_mark_of_our_own_nothing_is_written() {
+    let mut unmarked = wanted("shop");
+    unmarked.unmark();
+    let step = decide(&unmarked, Some(&observed("shop", |_| {})), known(Some(NOW), false));
+    assert_eq!(step, Step::NotOwned);
+}
+
+#[test]
+fn a_client_whose_id_is_our_uid_and_that_carries_nobody_elses_mark_gets_mark_and_secret_again() {
+    check(
+        UID,
+        vec![
+            (
+                "mark lost, and not written since as far as we know",
+                Some(observed(UID, Client::unmark)),
+                known(Some(NOW), false),
+                update(&["metadata", "owner"], true, false),
+            ),
+            (
+                "mark lost by a foreign write",
+                Some(observed(UID, Client::unmark)),
+                known(Some("2026-01-01T00:00:00.1Z"), false),
+                update(&["metadata", "owner"], true, true),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_as_it_should_be_is_left_alone() {
+    check(
+        "shop",
+        vec![
+            ("confirmed", Some(observed("shop", |_| {})), known(Some(NOW), false), Step::Nothing),
+            ("confirmed and read", Some(observed("shop", |_| {})), known(Some(NOW), true), Step::Nothing),
+            (
+                "our request arrived, its reply did not",
+                Some(observed("shop", |_| {})),
+                known(None, false),
+                Step::Nothing,
+            ),
+            (
+                "the server tells no time",
+                Some(observed("shop", |client| client.updated_at = None)),
+                known(Some(NOW), false),
+                Step::Nothing,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn drift_is_put_right_without_the_secret() {
+    check(
+        "shop",
+        vec![
+            (
+                "another name",
+                Some(observed("shop", |client| client.client_name = "Drifted".to_owned())),
+                known(Some(NOW), false),
+                update(&["client_name"], false, false),
+            ),
+            (
+                "more than one member",
+                Some(observed("shop", |client| {
+                    client.client_name.clear();
+                    client.skip_consent = true;
+                })),
+                known(Some(NOW), true),
+                update(&["client_name", "skip_consent"], false, false),
+            ),
+            (
+                "a member that we do not know",
+                Some(observed("shop", |client| {
+                    client.other.insert("new".to_owned(), json!(1));
+                })),
+                known(Some(NOW), false),
+                Step::Nothing,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_secret_goes_along_when_it_may_not_be_ours() {
+    let revision = |client: &mut Client| client.mark(&marker(UID, "r-0"));
+    check(
+        "shop",
+        vec![
+            (
+                "another revision",
+                Some(observed("shop", revision)),
+                known(Some(NOW), false),
+                update(&["metadata"], true, false),
+            ),
+            (
+                "no revision",
+                Some(observed("shop", |client| client.mark(&marker(UID, "")))),
+                known(Some(NOW), false),
+                update(&["metadata"], true, false),
+            ),
+            (
+                "somebody wrote since",
+                Some(observed("shop", |_| {})),
+                known(Some("2026-01-01T00:00:00.4Z"), false),
+                update(&[], true, true),
+            ),
+            (
+                "a clock that went back is a foreign write too",
+                Some(observed("shop", |_| {})),
+                known(Some("2026-01-01T00:00:09.5Z"), false),
+                update(&[], true, true),
+            ),
+            (
+                "somebody wrote and changed something",
+                Some(observed("shop", |client| client.client_name.clear())),
+                known(Some("2026-01-01T00:00:00.4Z"), false),
+                update(&["client_name"], true, true),
+            ),
+            (
+                "never confirmed, and asked to look",
+                Some(observed("shop", |_| {})),
+                known(None, true),
+                update(&[], true, false),
+            ),
+            (
+                "it becomes confidential",
+                Some(observed("shop", |client| client.token_endpoint_auth_method = "none".to_owned())),
+                known(Some(NOW), false),
+                update(&["token_endpoint_auth_method"], true, false),
+            ),
+            (
+                "from one method with a secret to another",
+                Some(observed("shop", |client| {
+                    client.token_endpoint_auth_method = "client_secret_post".to_owned();
+                })),
+                known(Some(NOW), false),
+                update(&["token_endpoint_auth_method"], false, false),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_write_counts_as_foreign_only_against_a_confirmed_one() {
+    for must_read in [false, true] {
+        let step = decide(
+            &wanted("shop"),
+            Some(&observed("shop", |client| client.mark(&marker(UID, "r-0")))),
+            known(None, must_read),
+        );
+        assert_eq!(step, update(&["metadata"], true, false), "{must_read}");
+    }
+}
+
+#[test]
+fn a_public_client_stays_public_without_a_secret() {
+    let public = |client: &mut Client| {
+        client.token_endpoint_auth_method = "none".to_owned();
+        client.mark(&marker(UID, ""));
+    };
+    let mut wanted = wanted("shop");
+    public(&mut wanted);
+    let there = observed("shop", public);
+    assert_eq!(decide(&wanted, Some(&there), known(Some(NOW), false)), Step::Nothing);
+}
+
+#[test]
+fn times_are_compared_as_instants() {
+    let cases = [
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.5Z", true),
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.500Z", true),
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T01:00:00.5+01:00", true), // the server's own zone
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T01:00:00.5Z", false),
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.500001Z", false),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.1Z", false), // a fraction is exact
+        // A database that keeps whole seconds rounds or cuts off.
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00Z", true),
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:01Z", true),
+        ("2026-01-01T00:00:00.999Z", "2026-01-01T00:00:00Z", true),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", true),
+        ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:02Z", false),
+        ("2026-01-01T00:00:02Z", "2026-01-01T00:00:00Z", false),
+        ("2026-01-01T00:00:01.5Z", "2026-01-01T00:00:00Z", false),
+        // What is not a time is the same only as itself.
+        ("yesterday", "yesterday", true),
+        ("yesterday", "2026-01-01T00:00:00Z", false),
+        ("", "2026-01-01T00:00:00Z", false),
+    ];
+    for (ours, listed, expected) in cases {
+        assert_eq!(same_instant(ours, listed), expected, "{ours} {listed}");
+    }
+}

@@ -1,0 +1,177 @@
+//! The benchmark: many clients at once, a restart, and their deletion, with what each costs. Figures, not assertions.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams};
+use serde_json::json;
+
+use crate::demo::start_operator;
+use crate::install;
+use crate::process::Child;
+use crate::run_dir::RunDir;
+use crate::servers::{Part, Servers};
+use crate::{http, wait};
+
+const NAMESPACE: &str = "bench";
+/// Requests of the benchmark itself to the kube-apiserver at the same time.
+const AT_ONCE: usize = 16;
+/// Longest wait for any step.
+const LIMIT: Duration = Duration::from_secs(900);
+/// Ticks of the process clock in a second, on every Linux that Rust runs on.
+const TICKS: f64 = 100.0;
+
+/// A running operator with what it has used so far.
+struct Operator {
+    child: Child,
+    metrics: String,
+}
+
+/// Creates `count` clients, restarts the operator, deletes the clients, and prints what each step took.
+///
+/// # Errors
+/// When something does not start, or a step does not end in time.
+pub async fn run(count: usize) -> Result<()> {
+    let servers = Servers::start(&[Part::Hydra2, Part::Helm]).await?;
+    let run = RunDir::new()?;
+    let plane = &servers.control_plane;
+    let hydra = servers.hydra.as_ref().context("Hydra was not started")?;
+    let installation = install::install(plane, &[]).await?;
+    let start = async || {
+        let (child, listen) = start_operator(plane, &installation, &run).await?;
+        anyhow::Ok(Operator { child, metrics: format!("http://{listen}/metrics") })
+    };
+    install::make_namespace(plane, NAMESPACE).await?;
+    let server = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "AuthorizationServer", "metadata": { "name": "default" },
+        "spec": {
+            "hydra": { "adminUrl": hydra.admin_url(), "publicUrl": hydra.public_url() },
+            "access": [{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] }],
+        },
+    });
+    install::apply(plane, &server.to_string()).await?;
+    let operator = start().await?;
+    println!("# {count} clients, Hydra 2.3.0 on SQLite, all on this machine");
+    println!("idle: {}", operator.resources()?);
+
+    let clients = clients(plane.client());
+    let begun = Instant::now();
+    each(count, async |number| {
+        let client = client(number)?;
+        clients.create(&PostParams::default(), &client).await.map(|_| ()).map_err(Into::into)
+    })
+    .await?;
+    let made = begun.elapsed();
+    operator.until_ready(count).await?;
+    let ready = begun.elapsed();
+    println!("create: objects made in {made:.1?}, all Ready after {ready:.1?}, {:.0} a second", rate(count, ready));
+    println!("        {}", operator.resources()?);
+    println!("        requests to Hydra: {}", operator.requests().await?);
+
+    drop(operator);
+    let begun = Instant::now();
+    let operator = start().await?;
+    operator.until_swept().await?;
+    println!("restart: looked after everything {:.1?} after the start", begun.elapsed());
+    println!("        {}", operator.resources()?);
+    println!("        requests to Hydra: {}", operator.requests().await?);
+
+    let begun = Instant::now();
+    each(count, async |number| {
+        clients.delete(&name(number), &DeleteParams::default()).await.map(|_| ()).map_err(Into::into)
+    })
+    .await?;
+    wait::until("all clients to be gone", LIMIT, async || {
+        Ok(clients.list(&ListParams::default().limit(1)).await?.items.is_empty().then_some(()))
+    })
+    .await?;
+    let gone = begun.elapsed();
+    println!("delete: all gone after {gone:.1?}, {:.0} a second", rate(count, gone));
+    println!("        {}", operator.resources()?);
+    let left = http::client().get(format!("{}/admin/clients?page_size=500", hydra.admin_url())).send().await?;
+    let left: Vec<serde_json::Value> = serde_json::from_str(&left.text().await?)?;
+    println!("        left behind in Hydra: {}", left.len());
+    Ok(())
+}
+
+impl Operator {
+    /// Memory and processor time, from /proc.
+    fn resources(&self) -> Result<String> {
+        let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.child.pid()));
+        let status = proc("status")?;
+        let kib = |key: &str| {
+            let line = status.lines().find(|line| line.starts_with(key));
+            line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or_default()
+        };
+        let stat = proc("stat")?;
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or_default();
+        let seconds = (ticks(11) + ticks(12)) / TICKS; // utime and stime, counted after the name
+        let (now, most) = (kib("VmRSS") / 1024.0, kib("VmHWM") / 1024.0);
+        Ok(format!("operator: {now:.0} MiB resident, {most:.0} MiB at most, {seconds:.2} s of processor time"))
+    }
+
+    /// Requests to Hydra by operation.
+    async fn requests(&self) -> Result<String> {
+        let text = self.text().await?;
+        let lines = text.lines().filter_map(|line| line.strip_prefix("oidc_operator_admin_requests_total{"));
+        let counts: Vec<String> = lines
+            .filter_map(|line| {
+                let operation = line.split("operation=\"").nth(1)?.split('"').next()?;
+                Some(format!("{operation} {}", line.rsplit(' ').next()?))
+            })
+            .collect();
+        Ok(counts.join(", "))
+    }
+
+    async fn until_ready(&self, count: usize) -> Result<()> {
+        let ready = format!(r#"type="Ready",status="True",reason="Available"}} {count}"#);
+        self.until(&format!("{count} clients to be ready"), |text| {
+            text.lines().any(|line| line.contains(r#"kind="OAuth2Client""#) && line.ends_with(&ready))
+        })
+        .await
+    }
+
+    async fn until_swept(&self) -> Result<()> {
+        self.until("the first sweep", |text| text.contains("oidc_operator_orphaned_objects{")).await
+    }
+
+    async fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
+        wait::until(what, LIMIT, async || Ok(wanted(&self.text().await?).then_some(()))).await
+    }
+
+    async fn text(&self) -> Result<String> {
+        Ok(http::client().get(&self.metrics).send().await?.text().await?)
+    }
+}
+
+/// Does something for each number, several at once.
+async fn each(count: usize, work: impl AsyncFn(usize) -> Result<()>) -> Result<()> {
+    stream::iter(0..count).map(|number| work(number)).buffer_unordered(AT_ONCE).try_collect::<()>().await
+}
+
+fn clients(client: kube::Client) -> Api<DynamicObject> {
+    let kind = GroupVersionKind::gvk("oidc-operator.dev", "v1alpha1", "OAuth2Client");
+    Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind))
+}
+
+fn client(number: usize) -> Result<DynamicObject> {
+    let object = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OAuth2Client", "metadata": { "name": name(number) },
+        "spec": { "redirectUris": [format!("https://app-{number}.example.com/callback")], "clientName": format!("App {number}") },
+    });
+    Ok(serde_json::from_value(object)?)
+}
+
+fn name(number: usize) -> String {
+    format!("app-{number:05}")
+}
+
+fn rate(count: usize, time: Duration) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // a count of clients is far below 2^52
+    let count = count as f64;
+    count / time.as_secs_f64()
+}
