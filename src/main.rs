@@ -9,10 +9,8 @@ fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Crds => {
             for crd in api::crds() {
-                print!(
-                    "---\n{}",
-                    serde_yaml_ng::to_string(&crd).context("a CRD cannot be written as YAML")?
-                );
+                let text = api::to_yaml(&crd).context("a CRD cannot be written as YAML")?;
+                print!("---\n{text}");
             }
             Ok(())
         }

@@ -21,7 +21,7 @@ fn read(relative: &str) -> Result<String> {
 }
 
 fn text(crd: &CustomResourceDefinition) -> Result<String> {
-    Ok(serde_yaml_ng::to_string(crd)?)
+    Ok(oidc_operator::api::to_yaml(crd)?)
 }
 
 /// File name and text of every CRD.

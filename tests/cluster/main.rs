@@ -5,13 +5,21 @@
 //! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
 //! its subject, which lists it in `trials`; `run.shared` gives it the common bed, `run.alone` one of its own.
 
+mod access;
 mod bed;
+mod change;
 mod closing;
+mod conditions;
+mod crash;
 mod create;
 mod delete;
+mod details;
+mod election;
 mod evidence;
+mod fields;
 mod harness;
 mod login;
+mod refusals;
 mod repair;
 mod run;
 mod steady;
@@ -32,10 +40,17 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(TEST_THREADS);
     let run = Run::new();
     let trials = [
+        access::trials,
+        change::trials,
+        crash::trials,
         create::trials,
         delete::trials,
+        details::trials,
+        election::trials,
+        fields::trials,
         harness::trials,
         login::trials,
+        refusals::trials,
         repair::trials,
         steady::trials,
     ];
@@ -51,7 +66,9 @@ fn main() -> ExitCode {
         eprintln!("{error:#}");
     }
     let closing = libtest_mimic::run(&arguments, closing::trials(&run, whole));
-    Arc::into_inner(run).map(Run::stop);
+    if let Some(run) = Arc::into_inner(run) {
+        run.stop();
+    }
     if collected.is_err() || tests.has_failed() || closing.has_failed() {
         return ExitCode::from(101); // as Rust's own test programs do
     }

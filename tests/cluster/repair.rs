@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 
-use crate::bed::{Bed, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::bed::{Bed, Options, Server, ServerOptions, Space, ledger_of, uid_of};
 use crate::run::Run;
 
 /// A client that can show whether its credentials are good.
@@ -27,6 +27,7 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
         run.shared(a_deleted_ledger_is_rebuilt_from_the_credentials_secret),
         run.shared(an_edited_ledger_is_pushed),
         run.shared(with_both_lost_there_is_a_new_secret_under_the_same_id),
+        run.alone(Options::default(), a_lost_database_is_filled_again),
     ]
 }
 
@@ -181,6 +182,26 @@ async fn with_both_lost_there_is_a_new_secret_under_the_same_id(bed: &Bed) -> Re
     );
     space.wait_event("app", "SecretReplaced", |_| true).await?;
     works(bed, &space).await
+}
+
+async fn a_lost_database_is_filled_again(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let names = ["one", "two", "three"];
+    let mut before = Vec::new();
+    for name in names {
+        space.ready_client(name, MACHINE).await?;
+        before.push(space.credentials(name).await?);
+    }
+    bed.hydra().lock().await.reset_database().await?;
+    for (name, (id, secret)) in names.iter().zip(&before) {
+        bed.until_registered("come back", id, |_| true).await?;
+        bed.token(id, secret, "read").await?;
+        ensure!(
+            space.secret_data(name).await?["CLIENT_SECRET"] == *secret,
+            "the Secret {name} has changed"
+        );
+    }
+    Ok(())
 }
 
 /// A ready client `app` on a server of its own that is compared so rarely that nothing but the test wakes anybody.

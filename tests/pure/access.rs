@@ -51,10 +51,7 @@ fn violation(rules: &[AccessRule], value: Value) -> String {
 fn nothing_listed_is_nobody() {
     for (what, listed) in [
         ("no rules", json!([])),
-        (
-            "a rule without kinds",
-            json!([{ "namespaces": all(), "kinds": [] }]),
-        ),
+        ("a rule without kinds", json!([{ "namespaces": all(), "kinds": [] }])),
         (
             "an empty list of names",
             json!([{ "namespaces": { "from": "Names", "names": [] }, "kinds": ["OAuth2Client"] }]),
@@ -88,11 +85,17 @@ fn namespaces_are_chosen_by_all_names_or_labels() {
     let cases = [
         (all(), true),
         (json!({ "from": "Names", "names": ["other", "team-a"] }), true),
-        (json!({ "from": "Names", "names": ["team", "team-ab", "TEAM-A"] }), false),
+        (
+            json!({ "from": "Names", "names": ["team", "team-ab", "TEAM-A"] }),
+            false,
+        ),
         (selector(json!({})), true),
         (selector(json!({ "matchLabels": { "oidc": "true" } })), true),
         (selector(json!({ "matchLabels": { "oidc": "false" } })), false),
-        (selector(json!({ "matchLabels": { "oidc": "true", "stage": "prod" } })), false),
+        (
+            selector(json!({ "matchLabels": { "oidc": "true", "stage": "prod" } })),
+            false,
+        ),
         (expression("team", "In", json!(["b", "a"])), true),
         (expression("team", "In", json!(["b"])), false),
         (expression("team", "In", json!([])), false),
@@ -122,7 +125,10 @@ fn namespaces_are_chosen_by_all_names_or_labels() {
 
 #[test]
 fn an_unknown_namespace_matches_no_selector_not_even_an_empty_one() {
-    for selector in [json!({}), json!({ "matchExpressions": [{ "key": "x", "operator": "DoesNotExist" }] })] {
+    for selector in [
+        json!({}),
+        json!({ "matchExpressions": [{ "key": "x", "operator": "DoesNotExist" }] }),
+    ] {
         let selection = json!({ "from": "Selector", "selector": selector });
         let listed = rules(json!([{ "namespaces": selection, "kinds": ["OAuth2Client"] }]));
         assert!(check_labelled(&listed, None, web()).is_err(), "{selection}");
@@ -206,7 +212,12 @@ fn each_limit_names_the_field_that_breaks_it() {
             String::new(),
         ),
     ];
-    let list = ["redirectUris", "postLogoutRedirectUris", "requestUris", "allowedCorsOrigins"];
+    let list = [
+        "redirectUris",
+        "postLogoutRedirectUris",
+        "requestUris",
+        "allowedCorsOrigins",
+    ];
     let single = [
         "clientUri",
         "logoUri",
@@ -221,7 +232,11 @@ fn each_limit_names_the_field_that_breaks_it() {
     let singles = single.map(|field| (hosts(), json!({ field: evil }), format!("uriHosts: {field}: {evil}")));
     for (limits, more, expected) in cases.into_iter().chain(lists).chain(singles) {
         let spec = with(machine.clone(), more);
-        assert_eq!(violation(&limited(limits.clone()), spec.clone()), expected, "{limits} {spec}");
+        assert_eq!(
+            violation(&limited(limits.clone()), spec.clone()),
+            expected,
+            "{limits} {spec}"
+        );
     }
 }
 
@@ -245,7 +260,10 @@ fn every_uri_field_of_the_spec_is_limited() {
         let uri = json!("https://app.example.com");
         let value = if schema["type"] == "array" { json!([uri]) } else { uri };
         let spec = json!({ "grantTypes": ["client_credentials"], field: value });
-        assert_eq!(violation(&limits, spec), format!("uriHosts: {field}: https://app.example.com"));
+        assert_eq!(
+            violation(&limits, spec),
+            format!("uriHosts: {field}: https://app.example.com")
+        );
         checked += 1;
     }
     assert_eq!(checked, 12, "fields with URIs");
@@ -310,7 +328,10 @@ fn tricks_with_user_info_slashes_and_encodings_lead_to_the_real_host() {
         assert!(!host_is_allowed("*.example.com", uri), "{uri}");
     }
     // What follows the @ is the host; who is named before it does not matter.
-    assert!(host_is_allowed("app.example.com", "https://evil.org@app.example.com/cb"));
+    assert!(host_is_allowed(
+        "app.example.com",
+        "https://evil.org@app.example.com/cb"
+    ));
 }
 
 #[test]
@@ -329,14 +350,21 @@ fn a_uri_without_a_host_is_refused_under_a_limit_on_hosts() {
         assert!(!host_is_allowed("app.example.com", uri), "{uri:?}");
     }
     let anything = limited(json!({}));
-    assert_eq!(violation(&anything, json!({ "redirectUris": ["com.example.app:/callback"] })), "");
+    assert_eq!(
+        violation(&anything, json!({ "redirectUris": ["com.example.app:/callback"] })),
+        ""
+    );
 }
 
 /// A custom scheme goes to whatever program has registered it on the device: the host in such a URI is only text.
 #[test]
 #[ignore = "the scheme is not looked at yet"]
 fn a_custom_scheme_is_refused_under_a_limit_on_hosts_even_with_an_allowed_host() {
-    for uri in ["com.evil.app://app.example.com/cb", "evil://app.example.com", "ftp://app.example.com/"] {
+    for uri in [
+        "com.evil.app://app.example.com/cb",
+        "evil://app.example.com",
+        "ftp://app.example.com/",
+    ] {
         assert!(!host_is_allowed("app.example.com", uri), "{uri}");
     }
 }
@@ -395,7 +423,10 @@ fn rules_do_not_add_up() {
     let machine = |more| with(json!({ "grantTypes": ["client_credentials"] }), more);
     assert_eq!(violation(&two, machine(json!({ "scopes": ["email"] }))), "");
     assert_eq!(violation(&two, machine(json!({ "audience": ["api"] }))), "");
-    assert_ne!(violation(&two, machine(json!({ "scopes": ["email"], "audience": ["api"] }))), "");
+    assert_ne!(
+        violation(&two, machine(json!({ "scopes": ["email"], "audience": ["api"] }))),
+        ""
+    );
 }
 
 #[test]
@@ -410,13 +441,14 @@ fn one_rule_that_allows_all_is_enough_whatever_others_say() {
 
 #[test]
 fn the_message_names_the_rule_with_the_fewest_violations() {
-    let rule = |name: &str, clients: Value| {
-        json!({ "namespaces": { "from": "Names", "names": [name] }, "kinds": ["OAuth2Client"], "clients": clients })
-    };
+    let rule = |name: &str, clients: Value| json!({ "namespaces": { "from": "Names", "names": [name] }, "kinds": ["OAuth2Client"], "clients": clients });
     let listed = rules(json!([
         rule("other", json!({ "audiences": [] })), // not ours, and the fewest
         rule("team-a", json!({ "scopes": [], "audiences": [] })),
-        rule("team-a", json!({ "scopes": ["openid", "offline_access"], "grantTypes": ["authorization_code"] })),
+        rule(
+            "team-a",
+            json!({ "scopes": ["openid", "offline_access"], "grantTypes": ["authorization_code"] })
+        ),
         rule("team-a", json!({ "audiences": [] })), // as few as the one before
     ]));
     let spec = with(web(), json!({ "audience": ["api"] }));
@@ -431,7 +463,10 @@ fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
     let cases = [
         (json!([]), false),
         (json!([{ "namespaces": all(), "kinds": ["OAuth2Client"] }]), true),
-        (json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": {} }]), true),
+        (
+            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": {} }]),
+            true,
+        ),
         (
             json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } }]),
             false,
@@ -466,6 +501,10 @@ fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
         labels: Some(&none),
     };
     for (listed, expected) in cases {
-        assert_eq!(access::may_orphan(&rules(listed.clone()), namespace), expected, "{listed}");
+        assert_eq!(
+            access::may_orphan(&rules(listed.clone()), namespace),
+            expected,
+            "{listed}"
+        );
     }
 }

@@ -44,7 +44,10 @@ fn a_short_spec_has_useful_defaults() {
         ),
         (
             "login and machine in one",
-            with(web(), json!({ "grantTypes": ["client_credentials", "authorization_code"] })),
+            with(
+                web(),
+                json!({ "grantTypes": ["client_credentials", "authorization_code"] }),
+            ),
             like_web(json!({ "grantTypes": ["client_credentials", "authorization_code"], "scopes": ["openid"] })),
         ),
         (
@@ -77,7 +80,11 @@ fn what_the_spec_says_wins_even_where_it_is_empty() {
         json!({ "deletionPolicy": "Orphan" }),
     ];
     for said in cases {
-        assert_eq!(effective(with(web(), said.clone()), &[]), like_web(said.clone()), "{said}");
+        assert_eq!(
+            effective(with(web(), said.clone()), &[]),
+            like_web(said.clone()),
+            "{said}"
+        );
     }
 }
 

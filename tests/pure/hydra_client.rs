@@ -88,7 +88,10 @@ fn changes() -> Vec<(&'static str, Value)> {
         ("client_id", json!("ID")),
         ("client_name", json!("Name")),
         ("owner", json!("other")),
-        ("redirect_uris", json!(["https://app.example.com/cb", "https://app.example.com/cb2"])),
+        (
+            "redirect_uris",
+            json!(["https://app.example.com/cb", "https://app.example.com/cb2"]),
+        ),
         ("post_logout_redirect_uris", json!(["https://app.example.com/Bye"])),
         ("grant_types", json!(["authorization_code", "implicit"])),
         ("response_types", json!(["code token"])),
@@ -99,7 +102,10 @@ fn changes() -> Vec<(&'static str, Value)> {
         ("logo_uri", json!("https://app.example.com/Logo")),
         ("policy_uri", json!("https://app.example.com/p")),
         ("tos_uri", json!("https://app.example.com/t")),
-        ("jwks", json!({ "keys": [{ "kty": "RSA", "kid": "k1", "n": "Ag", "e": "AQAB" }] })),
+        (
+            "jwks",
+            json!({ "keys": [{ "kty": "RSA", "kid": "k1", "n": "Ag", "e": "AQAB" }] }),
+        ),
         ("jwks_uri", json!("https://app.example.com/keys")),
         ("subject_type", json!("pairwise")),
         ("sector_identifier_uri", json!("https://app.example.com/s")),
@@ -162,8 +168,16 @@ fn a_member_that_is_gone_is_a_difference_in_both_directions() {
 fn same(name: &str, one: Value, other: Value) {
     let client = |value: Value| parse(with(json!({ "client_id": "id" }), json!({ name: value })));
     let (one, other) = (client(one), client(other));
-    assert_eq!(one.differences(&other), Vec::<String>::new(), "{name}: {one:?} {other:?}");
-    assert_eq!(other.differences(&one), Vec::<String>::new(), "{name}: {other:?} {one:?}");
+    assert_eq!(
+        one.differences(&other),
+        Vec::<String>::new(),
+        "{name}: {one:?} {other:?}"
+    );
+    assert_eq!(
+        other.differences(&one),
+        Vec::<String>::new(),
+        "{name}: {other:?} {one:?}"
+    );
 }
 
 #[test]
@@ -222,9 +236,21 @@ fn what_the_server_spells_otherwise_is_the_same() {
         }
     }
     let cors = "allowed_cors_origins";
-    same(cors, json!(["https://app.example.com/"]), json!(["https://app.example.com"]));
-    same(cors, json!(["HTTPS://app.example.com"]), json!(["https://app.example.com"]));
-    same(cors, json!(["https://a.example.com/", "https://a.example.com"]), json!(["https://a.example.com"]));
+    same(
+        cors,
+        json!(["https://app.example.com/"]),
+        json!(["https://app.example.com"]),
+    );
+    same(
+        cors,
+        json!(["HTTPS://app.example.com"]),
+        json!(["https://app.example.com"]),
+    );
+    same(
+        cors,
+        json!(["https://a.example.com/", "https://a.example.com"]),
+        json!(["https://a.example.com"]),
+    );
     same("scope", json!("openid email"), json!("email openid"));
     same("scope", json!("  openid   email "), json!("openid email"));
     same("scope", json!("openid openid"), json!("openid"));
@@ -232,7 +258,11 @@ fn what_the_server_spells_otherwise_is_the_same() {
     same("response_types", json!(["id_token code"]), json!(["code id_token"]));
     same("access_token_strategy", json!("JWT"), json!("jwt"));
     same("userinfo_signed_response_alg", json!("none"), json!(""));
-    same("metadata", json!({ "a": 1, "b": [{ "c": null }] }), json!({ "b": [{ "c": null }], "a": 1 }));
+    same(
+        "metadata",
+        json!({ "a": 1, "b": [{ "c": null }] }),
+        json!({ "b": [{ "c": null }], "a": 1 }),
+    );
 }
 
 #[test]
@@ -265,8 +295,16 @@ fn what_the_server_tells_apart_differs() {
         ("skip_logout_consent", json!(true), json!(false)),
         ("response_types", json!(["code", "token"]), json!(["code token"])),
         ("scope", json!("openid"), json!("OpenID")),
-        ("redirect_uris", json!(["https://app.example.com/"]), json!(["https://app.example.com"])),
-        ("allowed_cors_origins", json!(["https://app.example.com"]), json!(["http://app.example.com"])),
+        (
+            "redirect_uris",
+            json!(["https://app.example.com/"]),
+            json!(["https://app.example.com"]),
+        ),
+        (
+            "allowed_cors_origins",
+            json!(["https://app.example.com"]),
+            json!(["http://app.example.com"]),
+        ),
         ("implicit_grant_id_token_lifespan", Value::Null, json!("0s")),
         ("implicit_grant_id_token_lifespan", json!("1s"), json!("1ms")),
         ("implicit_grant_id_token_lifespan", json!("1m"), json!("1h")),
@@ -300,7 +338,10 @@ fn a_duration_beyond_all_measure_is_compared_like_any_other() {
         client
     };
     let endless = client("99999999999999999999999999999h");
-    assert_eq!(endless.differences(&client("99999999999999999999999999999h")), Vec::<String>::new());
+    assert_eq!(
+        endless.differences(&client("99999999999999999999999999999h")),
+        Vec::<String>::new()
+    );
     assert_eq!(endless.differences(&client("1h")), ["implicit_grant_id_token_lifespan"]);
 }
 
@@ -316,7 +357,10 @@ fn what_is_not_ours_is_neither_kept_nor_compared_nor_sent() {
         "updated_at": "2026-01-02T00:00:00Z",
     });
     let client = parse(reply);
-    assert_eq!(client.differences(&parse(json!({ "client_id": "id" }))), Vec::<String>::new());
+    assert_eq!(
+        client.differences(&parse(json!({ "client_id": "id" }))),
+        Vec::<String>::new()
+    );
     assert_eq!(client.updated_at.as_deref(), Some("2026-01-02T00:00:00Z"));
     let sent: Value = serde_json::from_slice(&client.body(None)).expect("JSON");
     assert_eq!(sent, json!({ "client_id": "id", "scope": "" }));
@@ -376,7 +420,10 @@ fn a_body_has_a_secret_only_when_one_is_given() {
     let secret = Secret::new("geheim".to_owned());
     let sent = |secret: Option<&Secret>| -> Value { serde_json::from_slice(&full().body(secret)).expect("JSON") };
     assert_eq!(sent(None), Value::Object(full_json()));
-    assert_eq!(sent(Some(&secret)), with(Value::Object(full_json()), json!({ "client_secret": "geheim" })));
+    assert_eq!(
+        sent(Some(&secret)),
+        with(Value::Object(full_json()), json!({ "client_secret": "geheim" }))
+    );
 }
 
 #[test]
@@ -420,7 +467,14 @@ fn a_second_mark_replaces_the_first() {
 
 #[test]
 fn a_mark_that_cannot_be_read_is_none() {
-    for spoilt in [json!("text"), json!(7), json!([]), json!({}), json!({ "uid": "uid-1" }), json!(null)] {
+    for spoilt in [
+        json!("text"),
+        json!(7),
+        json!([]),
+        json!({}),
+        json!({ "uid": "uid-1" }),
+        json!(null),
+    ] {
         let client = parse(json!({ "client_id": "id", "metadata": { GROUP: spoilt } }));
         assert_eq!(client.marker(), None, "{spoilt}");
     }

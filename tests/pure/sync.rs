@@ -77,7 +77,11 @@ fn what_is_not_ours_is_never_written() {
         ("a mark that cannot be read on our id", UID, observed(UID, spoilt)),
     ] {
         for known in [known(None, false), known(Some(NOW), true)] {
-            assert_eq!(decide(&wanted(id), Some(&observed), known), Step::NotOwned, "{what} {known:?}");
+            assert_eq!(
+                decide(&wanted(id), Some(&observed), known),
+                Step::NotOwned,
+                "{what} {known:?}"
+            );
         }
     }
 }
@@ -129,8 +133,18 @@ fn what_is_as_it_should_be_is_left_alone() {
     check(
         "shop",
         vec![
-            ("confirmed", Some(observed("shop", |_| {})), known(Some(NOW), false), Step::Nothing),
-            ("confirmed and read", Some(observed("shop", |_| {})), known(Some(NOW), true), Step::Nothing),
+            (
+                "confirmed",
+                Some(observed("shop", |_| {})),
+                known(Some(NOW), false),
+                Step::Nothing,
+            ),
+            (
+                "confirmed and read",
+                Some(observed("shop", |_| {})),
+                known(Some(NOW), true),
+                Step::Nothing,
+            ),
             (
                 "our request arrived, its reply did not",
                 Some(observed("shop", |_| {})),
@@ -223,7 +237,9 @@ fn the_secret_goes_along_when_it_may_not_be_ours() {
             ),
             (
                 "it becomes confidential",
-                Some(observed("shop", |client| client.token_endpoint_auth_method = "none".to_owned())),
+                Some(observed("shop", |client| {
+                    client.token_endpoint_auth_method = "none".to_owned()
+                })),
                 known(Some(NOW), false),
                 update(&["token_endpoint_auth_method"], true, false),
             ),

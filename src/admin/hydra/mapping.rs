@@ -127,9 +127,15 @@ pub fn fields_named_in(description: &str) -> Vec<&'static str> {
         ("access_token_strategy", "hydra.accessTokenStrategy"),
         ("client_secret", "clientSecretRef"),
     ];
-    let words: Vec<&str> = description
+    // Some descriptions write the name as words: `Subject type … is not supported by server`.
+    const WORDS: [(&str, &str); 2] = [
+        ("Subject type", "subject_type"),
+        ("access token strategy", "access_token_strategy"),
+    ];
+    let mut words: Vec<&str> = description
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .collect();
+    words.extend(WORDS.iter().filter(|(spoken, _)| description.contains(spoken)).map(|(_, wire)| *wire));
     let named = |wire: &str| {
         words
             .iter()

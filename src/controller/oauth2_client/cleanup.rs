@@ -140,9 +140,13 @@ fn waits(client: &OAuth2Client) -> Error {
 async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
-    if let Ok((_, link)) = connection(client, ctx)
-        && let Err(failure) = unmark(client, ctx, &link).await
-    {
+    let unmarked = match connection(client, ctx) {
+        Ok((_, link)) => unmark(client, ctx, &link).await,
+        // The server's first pass in this process is worth waiting for: nobody comes back for the mark.
+        Err(error) if error.is_silent() => return Err(error),
+        Err(error) => Err(error),
+    };
+    if let Err(failure) = unmarked {
         tracing::info!(namespace, name = client.name_any(), %failure, "the mark stays on the orphaned client");
     }
     for name in secret_names(client, ctx)

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::reference::{self, Reference};
 use super::{Plan, output};
 use crate::api::OAuth2Client;
-use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::memory::Child;
 use crate::controller::{Context, Pass};
 use crate::error::{ClusterFault, Error, Result};
@@ -130,7 +130,8 @@ async fn rebuilt(
             }
         }
     }
-    if pass.status.updated_at.is_some() {
+    let had_one = pass.status.effective.as_ref().is_some_and(Effective::has_secret);
+    if had_one && pass.status.updated_at.is_some() {
         let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart what still uses the old one.";
         pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
     }

@@ -25,6 +25,8 @@ pub(super) struct Layout {
     pub(super) name: String,
     id_key: String,
     secret_key: String,
+    /// Whether the client has a secret at all.
+    has_secret: bool,
     /// Texts with every variable but the secret put in.
     entries: BTreeMap<String, String>,
     labels: BTreeMap<String, String>,
@@ -38,6 +40,7 @@ impl Layout {
             self.name,
             self.id_key,
             self.secret_key,
+            self.has_secret,
             self.entries,
             self.labels,
             self.annotations
@@ -70,6 +73,7 @@ pub(super) fn layout(client: &OAuth2Client, plan: &Plan) -> Result<Layout> {
         name: credentials.secret_name.unwrap_or_else(|| plan.name.clone()),
         id_key: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
         secret_key: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+        has_secret: plan.effective.has_secret(),
         entries,
         labels: credentials.labels,
         annotations: credentials.annotations,

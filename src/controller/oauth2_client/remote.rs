@@ -122,7 +122,7 @@ impl Remote<'_> {
             .hydra
             .create_client(wanted, secret)
             .await
-            .map_err(|f| error("create_o_auth2_client", f))?;
+            .map_err(|f| self.refusal(error("create_o_auth2_client", f)))?;
         self.confirm(pass, reply, "create_o_auth2_client")
     }
 
@@ -135,8 +135,20 @@ impl Remote<'_> {
             .hydra
             .update_client(wanted, secret)
             .await
-            .map_err(|f| error("update_o_auth2_client", f))?;
+            .map_err(|f| self.refusal(error("update_o_auth2_client", f)))?;
         self.confirm(pass, reply, "update_o_auth2_client")
+    }
+
+    /// What the server fetches, it refuses without a name.
+    fn refusal(&self, error: Error) -> Error {
+        match error {
+            Error::MetadataRefused(fields)
+                if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() =>
+            {
+                Error::MetadataRefused(vec!["sectorIdentifierUri"])
+            }
+            other => other,
+        }
     }
 
     /// Takes `updated_at` from the reply to our own write, never from a later read.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use testbed::oauth::{self, Token};
 use testbed::{Hydra, HydraOptions};
 
 use super::remote::clients_request;
@@ -53,6 +54,11 @@ impl Lab {
         let (status, answer) = self.request(Method::POST, "", Some(client)).await?;
         ensure!(status.is_success(), "POST of a client: {status} {answer}");
         Ok(answer)
+    }
+
+    /// Gets a token with client credentials, as [`Bed::token`] does.
+    pub async fn token(&self, client_id: &str, client_secret: &str, scope: &str) -> Result<Token> {
+        oauth::client_credentials(&self.hydra.public_url(), client_id, client_secret, scope).await
     }
 
     async fn request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {

@@ -5,10 +5,10 @@ use std::process::ExitStatus;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use testbed::process::Child;
+use anyhow::{Context, Result};
+use testbed::process::{Child, Signal};
 use testbed::proxy::{Journal, Proxy, Upstream};
-use testbed::{ControlPlane, http, ports, wait};
+use testbed::{ControlPlane, http, ports};
 
 use super::{Bed, LIMIT, lock};
 use crate::closing::rbac::KubeRequest;
@@ -84,6 +84,20 @@ impl Operator {
         child.terminate(STOP_LIMIT).await
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let mut child = lock(&self.child);
+        let child = child.as_mut().with_context(|| format!("{} does not run", self.name))?;
+        child.signal(signal)
+    }
+
+    /// Waits until it has ended, for no longer than `limit`; then it is killed.
+    pub async fn ended(&self, limit: Duration) -> Result<ExitStatus> {
+        let child = lock(&self.child).take();
+        let mut child = child.with_context(|| format!("{} does not run", self.name))?;
+        child.wait(limit).await
+    }
+
     /// Whether the process runs.
     pub fn is_alive(&self) -> bool {
         lock(&self.child).as_mut().is_some_and(Child::is_alive)
@@ -145,20 +159,6 @@ impl Operator {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
-    }
-
-    /// Waits until it answers that it is ready.
-    pub async fn ready(&self) -> Result<()> {
-        let url = self.url("/readyz");
-        let what = format!("{} to be ready", self.name);
-        let waited = wait::until(&what, LIMIT, async || {
-            ensure!(self.is_alive(), "it has ended");
-            let answer = http::client().get(&url).send().await;
-            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
-        });
-        waited
-            .await
-            .with_context(|| format!("its log ends:\n{}", self.log_tail()))
     }
 
     /// The text of its metrics.

@@ -30,13 +30,26 @@ impl Bed {
         client.with_context(|| format!("client {id} is not registered"))
     }
 
+    /// All clients that Hydra has; no more than one page of them.
+    pub async fn hydra_clients(&self) -> Result<Vec<Value>> {
+        let url = format!("{}/admin/clients?page_size=500", self.hydra_urls.admin);
+        let (status, answer) = answer_of(http::client().get(url)).await?;
+        ensure!(status.is_success(), "GET of all clients: {status} {answer}");
+        Ok(serde_json::from_value(answer)?)
+    }
+
     /// Changes a client as somebody else would: GET, change, PUT. Without a `client_secret` the secret stays.
     pub async fn tamper(&self, id: &str, change: impl FnOnce(&mut Value)) -> Result<()> {
         let mut client = self.registered(id).await?;
         change(&mut client);
-        let (status, answer) = self.hydra_request(Method::PUT, id, Some(client)).await?;
-        ensure!(status.is_success(), "PUT of client {id}: {status} {answer}");
-        Ok(())
+        // With SQLite, Hydra answers 500 to a PUT that meets another write; nothing was written then.
+        wait::until(&format!("a PUT of client {id}"), LIMIT, async || {
+            let (status, answer) = self.hydra_request(Method::PUT, id, Some(client.clone())).await?;
+            let met_another = status == StatusCode::INTERNAL_SERVER_ERROR;
+            ensure!(status.is_success() || met_another, "PUT of client {id}: {status} {answer}");
+            Ok(status.is_success().then_some(()))
+        })
+        .await
     }
 
     /// Registers a client as somebody else would.
@@ -66,6 +79,7 @@ impl Bed {
         }
     }
 
+    /// A request about the client of this id, or with an empty one about all.
     async fn hydra_request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
         clients_request(&self.hydra_urls.admin, method, id, body).await
     }
@@ -81,6 +95,9 @@ pub(super) async fn clients_request(
     let mut url = url::Url::parse(admin_url)?;
     if let Ok(mut path) = url.path_segments_mut() {
         path.extend(["admin", "clients"]).extend((!id.is_empty()).then_some(id));
+    }
+    if id.is_empty() && method == Method::GET {
+        url.set_query(Some("page_size=500"));
     }
     let mut request = http::client().request(method, url);
     if let Some(body) = body {

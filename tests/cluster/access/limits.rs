@@ -1,0 +1,274 @@
+//! Which namespaces a rule selects, and what its limits refuse, word for word.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Server, ServerOptions, Space, uid_of};
+use crate::conditions::{Tone, client_ready, client_says};
+use crate::run::Run;
+
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(rules_select_by_name_by_label_or_everybody),
+        run.shared(every_limit_says_word_for_word_what_it_refuses),
+        run.shared(rules_do_not_add_up),
+        run.shared(an_empty_list_of_rules_lets_nobody_in),
+    ]
+}
+
+const NOBODY: &str = "no access rule lets namespace";
+
+/// Labels a namespace, or takes a label off with null.
+pub(super) async fn label(bed: &Bed, space: &Space<'_>, labels: Value) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(bed.client());
+    let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
+    namespaces.patch(space.name(), &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// The message to a namespace that no rule selects.
+pub(super) fn nobody(server: &Server, space: &Space<'_>) -> String {
+    let (server, space) = (&server.name, space.name());
+    format!("AuthorizationServer `{server}`: {NOBODY} `{space}` have an OAuth2Client; ask its admin for one.")
+}
+
+/// A spec on this server.
+pub(super) fn on(server: &Server, spec: Value) -> String {
+    let mut spec = spec;
+    spec["serverRef"] = json!({ "name": server.name });
+    spec.to_string()
+}
+
+/// A machine on this server.
+pub(super) fn machine(server: &Server) -> String {
+    on(server, json!({ "grantTypes": ["client_credentials"] }))
+}
+
+async fn rules_select_by_name_by_label_or_everybody(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let (named, labelled, other) = (bed.space().await?, bed.space().await?, bed.space().await?);
+    let selector = json!({
+        "matchLabels": { "oidc": "true" },
+        "matchExpressions": [
+            { "key": "stage", "operator": "In", "values": ["dev", "prod"] },
+            { "key": "blocked", "operator": "DoesNotExist" },
+        ],
+    });
+    let rule = |namespaces: Value| json!({ "namespaces": namespaces, "kinds": ["OAuth2Client"] });
+    let rules = json!([
+        rule(json!({ "from": "Names", "names": [named.name()] })),
+        rule(json!({ "from": "Selector", "selector": selector })),
+    ]);
+    bed.change_server(&server.name, json!({ "access": rules })).await?;
+    for space in [&named, &labelled, &other] {
+        space.apply_client("app", &machine(&server)).await?;
+    }
+    client_ready(&named, "app").await?;
+    for space in [&labelled, &other] {
+        let refused = client_says(space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, space)).await?;
+        ensure!(refused.metadata.finalizers.is_none(), "it could not be deleted");
+        ensure!(bed.hydra_client(&uid_of(&refused)).await?.is_none(), "it is registered");
+        let secrets = space.secrets().list(&kube::api::ListParams::default()).await?;
+        ensure!(secrets.items.is_empty(), "{} Secrets were made", secrets.items.len());
+    }
+    // Half of what is asked for is not enough, and a label is noticed at once.
+    label(bed, &labelled, json!({ "oidc": "true" })).await?;
+    label(bed, &other, json!({ "oidc": "true", "stage": "dev", "blocked": "yes" })).await?;
+    client_says(&other, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &other)).await?;
+    label(bed, &labelled, json!({ "stage": "prod" })).await?;
+    client_ready(&labelled, "app").await?;
+    client_says(&other, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &other)).await?;
+    bed.change_server(&server.name, json!({ "access": [rule(json!({ "from": "All" }))] })).await?;
+    for space in [&named, &labelled, &other] {
+        client_ready(space, "app").await?;
+    }
+    Ok(())
+}
+
+/// A limit, a spec that breaks it, what is said, and a change of the spec that keeps within it.
+fn cases() -> Vec<(Value, Value, &'static str, Value)> {
+    let web = |more: Value| {
+        let mut spec = json!({ "redirectUris": ["https://app.example.com/cb"] });
+        let members = spec.as_object_mut().into_iter();
+        members.for_each(|members| members.extend(more.as_object().cloned().unwrap_or_default()));
+        spec
+    };
+    let machine = |more: Value| {
+        let mut spec = json!({ "grantTypes": ["client_credentials"] });
+        let members = spec.as_object_mut().into_iter();
+        members.for_each(|members| members.extend(more.as_object().cloned().unwrap_or_default()));
+        spec
+    };
+    let hosts = || json!({ "uriHosts": ["*.example.com", "localhost"] });
+    vec![
+        (
+            json!({ "grantTypes": ["authorization_code"] }),
+            web(json!({})), // the default has refresh_token too
+            "grantTypes does not allow `refresh_token` in grantTypes",
+            json!({ "grantTypes": ["authorization_code"] }),
+        ),
+        (
+            json!({ "scopes": ["openid"] }),
+            web(json!({})), // the default has offline_access too
+            "scopes does not allow `offline_access` in scopes",
+            json!({ "scopes": ["openid"] }),
+        ),
+        (
+            json!({ "scopes": [] }),
+            machine(json!({ "scopes": ["read"] })),
+            "scopes does not allow `read` in scopes",
+            json!({ "scopes": null }),
+        ),
+        (
+            json!({ "audiences": ["api"] }),
+            machine(json!({ "audience": ["api", "billing"] })),
+            "audiences does not allow `billing` in audience",
+            json!({ "audience": ["api"] }),
+        ),
+        (
+            hosts(),
+            web(json!({ "redirectUris": ["https://app.example.com/cb", "https://example.com/cb"] })),
+            "uriHosts does not allow `https://example.com/cb` in redirectUris",
+            json!({ "redirectUris": ["https://app.example.com/cb", "http://localhost:8080/cb"] }),
+        ),
+        (
+            hosts(),
+            web(json!({ "redirectUris": ["com.example.app:/callback"] })),
+            "uriHosts does not allow `com.example.app:/callback` in redirectUris",
+            json!({ "redirectUris": ["https://APP.example.com/cb"] }),
+        ),
+        (
+            hosts(),
+            machine(json!({ "jwksUri": "https://evil-example.com/jwks", "tokenEndpointAuthMethod": "private_key_jwt" })),
+            "uriHosts does not allow `https://evil-example.com/jwks` in jwksUri",
+            json!({ "jwksUri": "https://keys.example.com/jwks" }),
+        ),
+        (
+            hosts(),
+            machine(json!({ "backchannelLogoutUri": "http://169.254.169.254/latest" })),
+            "uriHosts does not allow `http://169.254.169.254/latest` in backchannelLogoutUri",
+            json!({ "backchannelLogoutUri": null }),
+        ),
+        (
+            hosts(),
+            web(json!({ "redirectUris": ["https://app.example.com@evil.org/cb"] })),
+            "uriHosts does not allow `https://app.example.com@evil.org/cb` in redirectUris",
+            json!({ "redirectUris": ["https://app.example.com/cb"] }),
+        ),
+        (
+            json!({ "clientIds": "Any" }),
+            machine(json!({ "hydra": { "skipConsent": true } })),
+            "skipConsent does not allow `true` in hydra.skipConsent",
+            json!({ "hydra": { "skipConsent": false } }),
+        ),
+        (
+            json!({}),
+            machine(json!({ "hydra": { "skipLogoutConsent": true } })),
+            "skipConsent does not allow `true` in hydra.skipLogoutConsent",
+            json!({ "hydra": null }),
+        ),
+        (
+            json!({ "deletionPolicies": ["Delete"] }),
+            machine(json!({ "deletionPolicy": "Orphan" })),
+            "deletionPolicies does not allow `Orphan` in deletionPolicy",
+            json!({ "deletionPolicy": null }),
+        ),
+    ]
+}
+
+async fn every_limit_says_word_for_word_what_it_refuses(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let cases = cases();
+    let mut spaces = Vec::new();
+    for _ in 0..cases.len() + 2 {
+        spaces.push(bed.space().await?);
+    }
+    // One rule for each, so that each message names another.
+    let [generated, prefixed] = &spaces[cases.len()..] else {
+        anyhow::bail!("two more");
+    };
+    let limits = cases.iter().map(|(limits, ..)| limits.clone());
+    let limits = limits.chain([json!({ "clientIds": "Generated" }), json!({ "clientIds": "Prefixed" })]);
+    let rules: Vec<Value> = spaces
+        .iter()
+        .zip(limits)
+        .map(|(space, limits)| {
+            let namespaces = json!({ "from": "Names", "names": [space.name()] });
+            json!({ "namespaces": namespaces, "kinds": ["OAuth2Client"], "clients": limits })
+        })
+        .collect();
+    bed.change_server(&server.name, json!({ "access": rules })).await?;
+
+    let says = |rule: usize, what: &str| {
+        format!(
+            "AuthorizationServer `{}`: access[{rule}].clients.{what}; change it or ask its admin.",
+            server.name
+        )
+    };
+    for (rule, (_, spec, expected, cure)) in cases.into_iter().enumerate() {
+        let space = &spaces[rule];
+        space.apply_client("app", &on(&server, spec)).await?;
+        client_says(space, "app", Tone::Reconciling, "NotAllowed", &says(rule, expected)).await?;
+        space.change("app", json!({ "spec": cure })).await?;
+        client_ready(space, "app").await?;
+    }
+    // An id cannot be changed, so its limits are tried apart.
+    let with_id = |id: &str| on(&server, json!({ "grantTypes": ["client_credentials"], "clientId": id }));
+    for (rule, space, id) in [
+        (spaces.len() - 2, generated, format!("{}.app", generated.name())),
+        (spaces.len() - 1, prefixed, format!("{}x.app", prefixed.name())),
+        (spaces.len() - 1, prefixed, format!("{}.", prefixed.name())),
+        (spaces.len() - 1, prefixed, "app".to_owned()),
+    ] {
+        space.apply_client("app", &with_id(&id)).await?;
+        let what = format!("clientIds does not allow `{id}` in clientId");
+        client_says(space, "app", Tone::Reconciling, "NotAllowed", &says(rule, &what)).await?;
+        space.delete_and_wait("app").await?;
+    }
+    space_ready(prefixed, &with_id(&format!("{}.app", prefixed.name()))).await
+}
+
+async fn space_ready(space: &Space<'_>, spec: &str) -> Result<()> {
+    space.apply_client("app", spec).await?;
+    client_ready(space, "app").await?;
+    Ok(())
+}
+
+async fn rules_do_not_add_up(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let rule = |clients: Value| json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": clients });
+    let rules = json!([
+        rule(json!({ "grantTypes": ["authorization_code"], "scopes": ["read"], "audiences": [] })),
+        rule(json!({ "grantTypes": ["client_credentials"], "scopes": [] })),
+    ]);
+    bed.change_server(&server.name, json!({ "access": rules })).await?;
+    // The first allows the scope, the second the grant; the second is closer.
+    let spec = json!({ "grantTypes": ["client_credentials"], "scopes": ["read"], "audience": ["api"] });
+    space.apply_client("app", &on(&server, spec)).await?;
+    let message = format!(
+        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `read` in scopes; change it or ask its admin.",
+        server.name
+    );
+    client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;
+    space.change("app", json!({ "spec": { "scopes": null } })).await?;
+    client_ready(&space, "app").await?;
+    Ok(())
+}
+
+async fn an_empty_list_of_rules_lets_nobody_in(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    bed.change_server(&server.name, json!({ "access": null })).await?;
+    bed.server_ready(&server.name).await?;
+    let space = bed.space().await?;
+    space.apply_client("app", &machine(&server)).await?;
+    client_says(&space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &space)).await?;
+    space.delete_and_wait("app").await?;
+    Ok(())
+}

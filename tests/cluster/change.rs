@@ -1,0 +1,88 @@
+//! What changes with a spec and with the rules of a server.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use libtest_mimic::Trial;
+use serde_json::json;
+
+use crate::bed::{Bed, ServerOptions, text_of, uid_of};
+use crate::run::Run;
+
+/// The tests of this module.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(a_changed_spec_is_sent_and_the_secret_stays),
+        run.shared(a_changed_secret_name_moves_the_secret),
+        run.shared(a_secret_of_any_characters_works),
+        run.shared(revoked_access_is_said_and_given_back),
+    ]
+}
+
+async fn a_changed_spec_is_sent_and_the_secret_stays(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let client = space
+        .ready_client("app", "{ grantTypes: [client_credentials], scopes: [read] }")
+        .await?;
+    let before = space.credentials("app").await?;
+    space
+        .change("app", json!({ "spec": { "scopes": ["read", "write"] } }))
+        .await?;
+    space.wait_ready("app").await?;
+    ensure!(
+        bed.registered(&uid_of(&client)).await?["scope"] == "read write",
+        "another scope"
+    );
+    ensure!(
+        space.credentials("app").await? == before,
+        "the credentials have changed"
+    );
+    bed.token(&before.0, &before.1, "write").await?;
+    Ok(())
+}
+
+async fn a_changed_secret_name_moves_the_secret(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready_client("app", "grantTypes: [client_credentials]").await?;
+    let old = space.secret("app").await?.context("no Secret app")?;
+    space
+        .change("app", json!({ "spec": { "credentials": { "secretName": "moved" } } }))
+        .await?;
+    space.wait_ready("app").await?;
+    let new = space.wait_secret("Secret moved", "moved", |_| true).await?;
+    ensure!(text_of(&new) == text_of(&old), "the credentials have changed");
+    space.wait_secret_gone(&old).await
+}
+
+async fn a_secret_of_any_characters_works(bed: &Bed) -> Result<()> {
+    const VALUE: &str = "ä secret/with+signs%&=:\"'";
+    bed.canary(VALUE);
+    let space = bed.space().await?;
+    let own = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "mine" },
+        "stringData": { "value": VALUE } });
+    space.apply::<Secret>(&own.to_string()).await?;
+    let spec = "{ grantTypes: [client_credentials], clientSecretRef: { name: mine, key: value } }";
+    space.ready_client("app", spec).await?;
+    let (id, secret) = space.credentials("app").await?;
+    ensure!(secret == VALUE, "another value");
+    bed.token(&id, &secret, "").await?;
+    Ok(())
+}
+
+async fn revoked_access_is_said_and_given_back(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let spec = format!(
+        "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials] }}",
+        server.name
+    );
+    let client = space.ready_client("app", &spec).await?;
+    let rules = bed.servers_api().get(&server.name).await?.spec.access;
+    bed.change_server(&server.name, json!({ "access": [] })).await?;
+    space.wait_condition("app", "Ready", "False", "NotAllowed").await?;
+    bed.registered(&uid_of(&client)).await.context("onRevoked is Keep")?;
+    bed.change_server(&server.name, json!({ "access": rules })).await?;
+    space.wait_ready("app").await?;
+    Ok(())
+}

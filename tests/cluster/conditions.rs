@@ -1,0 +1,135 @@
+//! What holds of the conditions of every resource at every time, and waiting for them to say something word for word.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use oidc_operator::api::condition::{self, READY, RECONCILING, STALLED, SYNCED};
+use oidc_operator::api::{AuthorizationServer, OAuth2Client};
+
+use crate::bed::{Bed, Space};
+
+/// What kstatus makes of a resource that is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Something else may still come: a wait goes on.
+    Reconciling,
+    /// Nothing changes until somebody changes something: a wait ends.
+    Stalled,
+}
+
+/// Waits until an OAuth2Client is not ready, with this reason and exactly this message.
+pub async fn client_says(
+    space: &Space<'_>,
+    name: &str,
+    tone: Tone,
+    reason: &str,
+    message: &str,
+) -> Result<OAuth2Client> {
+    let what = format!("OAuth2Client {}/{name} to say {reason}: {message}", space.name());
+    let client = space
+        .wait_client(&what, name, |client| {
+            says(client.metadata.generation, conditions_of(client), reason, message)
+        })
+        .await?;
+    check_client(&client)?;
+    let found = tone_of(conditions_of(&client));
+    ensure!(found == Some(tone), "{reason} is {found:?} instead of {tone:?}");
+    Ok(client)
+}
+
+/// Waits until an AuthorizationServer is not ready, with this reason and exactly this message.
+pub async fn server_says(
+    bed: &Bed,
+    name: &str,
+    tone: Tone,
+    reason: &str,
+    message: &str,
+) -> Result<AuthorizationServer> {
+    let what = format!("AuthorizationServer {name} to say {reason}: {message}");
+    let server = bed
+        .wait_server(&what, name, |server| {
+            says(server.metadata.generation, server_conditions(server), reason, message)
+        })
+        .await?;
+    let observed = server.status.as_ref().and_then(|status| status.observed_generation);
+    check(observed, server_conditions(&server))?;
+    let found = tone_of(server_conditions(&server));
+    ensure!(found == Some(tone), "{reason} is {found:?} instead of {tone:?}");
+    Ok(server)
+}
+
+/// Waits until an OAuth2Client is ready, and checks its conditions.
+pub async fn client_ready(space: &Space<'_>, name: &str) -> Result<OAuth2Client> {
+    let client = space.wait_ready(name).await?;
+    check_client(&client)?;
+    Ok(client)
+}
+
+/// Checks what holds of every OAuth2Client that was looked at.
+pub fn check_client(client: &OAuth2Client) -> Result<()> {
+    let observed = client.status.as_ref().and_then(|status| status.observed_generation);
+    check(observed, conditions_of(client)).with_context(|| format!("conditions of {}", client.name_any()))
+}
+
+/// The conditions of an OAuth2Client.
+pub fn conditions_of(client: &OAuth2Client) -> &[Condition] {
+    client.status.as_ref().map_or(&[], |status| &status.conditions)
+}
+
+/// The conditions of an AuthorizationServer.
+pub fn server_conditions(server: &AuthorizationServer) -> &[Condition] {
+    server.status.as_ref().map_or(&[], |status| &status.conditions)
+}
+
+fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, message: &str) -> bool {
+    condition::find(conditions, READY).is_some_and(|ready| {
+        ready.status == "False"
+            && ready.reason == reason
+            && ready.message == message
+            && ready.observed_generation == generation
+    })
+}
+
+fn tone_of(conditions: &[Condition]) -> Option<Tone> {
+    if condition::is_true(conditions, STALLED) {
+        Some(Tone::Stalled)
+    } else if condition::is_true(conditions, RECONCILING) {
+        Some(Tone::Reconciling)
+    } else {
+        None
+    }
+}
+
+/// Ready and Synced are there; Reconciling and Stalled exclude each other, are there only while True, and never beside
+/// Ready=True; each is about the generation that the status speaks of; messages are sentences.
+pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
+    let find = |type_: &str| condition::find(conditions, type_);
+    let (ready, synced) = (find(READY), find(SYNCED));
+    let (Some(ready), Some(_)) = (ready, synced) else {
+        anyhow::bail!("Ready or Synced is missing: {conditions:?}");
+    };
+    let waits = find(RECONCILING).is_some();
+    let stalls = find(STALLED).is_some();
+    ensure!(!(waits && stalls), "Reconciling and Stalled at once: {conditions:?}");
+    ensure!(
+        ready.status != "False" || waits || stalls,
+        "neither Reconciling nor Stalled: {conditions:?}"
+    );
+    ensure!(
+        ready.status != "True" || !(waits || stalls),
+        "ready and yet not: {conditions:?}"
+    );
+    for found in conditions {
+        let is_abnormal = found.type_ != READY && found.type_ != SYNCED;
+        ensure!(!is_abnormal || found.status == "True", "{} is {}", found.type_, found.status);
+        ensure!(
+            found.observed_generation == observed && observed.is_some(),
+            "{} is about generation {:?}, the status about {observed:?}",
+            found.type_,
+            found.observed_generation
+        );
+        let is_sentence = found.message.ends_with('.') && !found.message.contains('\n');
+        ensure!(is_sentence, "no sentence: {:?}", found.message);
+    }
+    Ok(())
+}

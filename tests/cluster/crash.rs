@@ -1,0 +1,106 @@
+//! Killed at every request, the operator always comes to the same end.
+//!
+//! A scenario is run without a fault first, to count its requests. Then it is run again for each of them and each blow:
+//! killed before it, killed after it, its reply lost. All the while every version of every credentials Secret has to be
+//! complete and accepted by Hydra.
+
+mod blow;
+mod guard;
+mod lab;
+mod scenario;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+
+use crate::bed::{Bed, Options, ServerOptions};
+use crate::run::Run;
+
+use blow::{Blow, Strike};
+use lab::Lab;
+use scenario::Scenario;
+
+/// The tests of this module: several, since two beds of their own may run at once.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    let options = Options {
+        server: Some(ServerOptions {
+            resync_interval: "1h".to_owned(), // no sweep but those after a start and those that are asked for
+            ..ServerOptions::default()
+        }),
+        ..Options::default()
+    };
+    vec![
+        run.alone(options.clone(), every_request_of_a_create),
+        run.alone(options.clone(), every_request_of_an_update),
+        run.alone(options.clone(), every_request_of_a_new_secret),
+        run.alone(options, every_request_of_a_delete),
+    ]
+}
+
+async fn every_request_of_a_create(bed: &Bed) -> Result<()> {
+    survive(bed, &[Scenario::Create, Scenario::CreatePublic]).await
+}
+
+async fn every_request_of_an_update(bed: &Bed) -> Result<()> {
+    survive(bed, &[Scenario::Update, Scenario::Rename]).await
+}
+
+async fn every_request_of_a_new_secret(bed: &Bed) -> Result<()> {
+    survive(bed, &[Scenario::NewSecret]).await
+}
+
+async fn every_request_of_a_delete(bed: &Bed) -> Result<()> {
+    survive(bed, &[Scenario::Delete, Scenario::Orphan]).await
+}
+
+async fn survive(bed: &Bed, scenarios: &[Scenario]) -> Result<()> {
+    let lab = Lab::new(bed);
+    let walks = async {
+        for scenario in scenarios {
+            walk(&lab, *scenario).await.with_context(|| format!("{scenario:?}"))?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        broken = lab.guard.watch(bed) => broken,
+        walked = walks => walked,
+    }
+}
+
+/// The requests of a scenario without a fault. Once is not enough: a conflict with nobody's fault costs some more.
+async fn counted(lab: &Lab<'_>, scenario: Scenario) -> Result<Vec<String>> {
+    let mut before = lab.run(scenario, None).await?;
+    for _ in 0..3 {
+        let requests = lab.run(scenario, None).await?;
+        if requests.len() == before.len() {
+            return Ok(requests);
+        }
+        before = requests;
+    }
+    bail!("they are others each time, the last: {before:#?}")
+}
+
+/// One scenario with every blow at every request.
+async fn walk(lab: &Lab<'_>, scenario: Scenario) -> Result<()> {
+    let begun = Instant::now();
+    let requests = counted(lab, scenario).await.context("without a fault")?;
+    let writes = requests.iter().filter(|request| !request.starts_with("GET")).count();
+    // A count that misses what it is about would let all points pass.
+    ensure!(writes >= scenario.fewest_writes(), "only {requests:#?} were counted");
+    let mut points = 0;
+    for nth in 1..=requests.len() {
+        for blow in Blow::ALL {
+            let point = lab.run(scenario, Some(Strike { nth, blow })).await;
+            point.with_context(|| format!("{blow:?} request {nth} of {}, {}", requests.len(), requests[nth - 1]))?;
+            points += 1;
+        }
+    }
+    eprintln!(
+        "crash {scenario:?}: {} requests, {points} points, {:.1} s",
+        requests.len(),
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! What hits the operator, and when: at the n-th request of a scenario, counted over all proxies.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use testbed::proxy::{Action, Fault, FaultHandle, RequestHead};
+use testbed::wait;
+
+use crate::bed::{Bed, LIMIT, Operator};
+use crate::closing::rbac::KubeRequest;
+
+/// What happens at a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blow {
+    /// The operator is killed; the server never sees the request.
+    KilledBefore,
+    /// The server acts, then the operator is killed.
+    KilledAfter,
+    /// The server acts, and the connection ends without a reply.
+    LostReplyOf,
+}
+
+impl Blow {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::KilledBefore, Self::KilledAfter, Self::LostReplyOf];
+
+    /// Whether the operator ends by it.
+    pub fn kills(self) -> bool {
+        self != Self::LostReplyOf
+    }
+
+    fn action(self, operator: Arc<Operator>) -> Action {
+        match self {
+            Self::KilledBefore => Action::call_before(move || operator.kill()),
+            Self::KilledAfter => Action::call_after(move || operator.kill()),
+            Self::LostReplyOf => Action::LoseReply,
+        }
+    }
+}
+
+/// A blow at a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Strike {
+    /// Which request, counted from 1.
+    pub nth: usize,
+    /// What happens.
+    pub blow: Blow,
+}
+
+/// Counts the requests of a scenario over all proxies, and strikes at one of them if it is told to.
+pub struct Tap {
+    seen: Arc<Mutex<Vec<String>>>,
+    faults: [FaultHandle; 2],
+}
+
+impl Tap {
+    /// Counts from now on what concerns a namespace or a client.
+    pub fn open(bed: &Bed, namespace: &str, strike: Option<Strike>) -> Self {
+        let operator = bed.operator();
+        let count = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let action = || match strike {
+            Some(strike) => strike.blow.action(Arc::clone(&operator)),
+            None => Action::Refuse, // never: no request is the one to be struck
+        };
+        let turn = || {
+            let (count, seen) = (Arc::clone(&count), Arc::clone(&seen));
+            move |head: &RequestHead| {
+                let request = format!("{} {}", head.method, head.path());
+                seen.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+                let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+                strike.is_some_and(|strike| strike.nth == number)
+            }
+        };
+        let (kube_turn, admin_turn) = (turn(), turn());
+        let namespace = namespace.to_owned();
+        let kube = Fault::new(move |head| is_about(head, &namespace) && kube_turn(head), action());
+        let admin = Fault::new(move |head| is_about_a_client(head) && admin_turn(head), action());
+        Self {
+            seen,
+            faults: [operator.kube().inject(kube), bed.servers()[0].admin.inject(admin)],
+        }
+    }
+
+    /// What was counted so far.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until it has struck.
+    pub async fn struck(&self) -> Result<()> {
+        wait::until("the request that is to be struck", LIMIT, async || {
+            let struck = self.faults.iter().any(|fault| fault.struck() > 0);
+            Ok(struck.then_some(()))
+        })
+        .await
+    }
+}
+
+/// A request to the kube-apiserver for a resource: in its namespace, or the look at its server before a create.
+pub fn is_about(head: &RequestHead, namespace: &str) -> bool {
+    KubeRequest::of(head).is_some_and(|request| match (request.verb, request.resource.as_str()) {
+        ("list" | "watch", _) | (_, "events" | "leases") => false,
+        (verb, "authorizationservers") => verb == "get",
+        _ => request.namespace.as_deref() == Some(namespace),
+    })
+}
+
+/// A request to Hydra's admin API, those of a sweep aside.
+fn is_about_a_client(head: &RequestHead) -> bool {
+    !head.is("GET", "/admin/clients") && !head.is("GET", "/version")
+}

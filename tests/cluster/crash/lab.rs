@@ -1,0 +1,244 @@
+//! One point: a scenario, a blow, a restart, and what must be so afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use oidc_operator::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL};
+use serde_json::{Value, json};
+use testbed::wait;
+
+use super::blow::{Blow, Strike, Tap, is_about};
+use super::guard::Guard;
+use super::scenario::Scenario;
+use crate::bed::{Bed, LIMIT, Operator, Space, ledger_of, uid_of};
+use crate::closing::rbac::KubeRequest;
+
+/// Passes of clients that ended well, and all of them.
+const PASSES: &str = "oidc_operator_reconciles_total";
+const SERVER: &str = "default";
+
+/// A bed on which one scenario runs at a time.
+pub struct Lab<'a> {
+    bed: &'a Bed,
+    /// Watches over all Secrets.
+    pub guard: Guard,
+    other_interval: AtomicBool,
+}
+
+impl<'a> Lab<'a> {
+    /// A lab on a bed whose server is compared so rarely that only this test asks for it.
+    pub fn new(bed: &'a Bed) -> Self {
+        Self {
+            bed,
+            guard: Guard::default(),
+            other_interval: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs a scenario, with a blow if there is one, to its end. Returns the requests up to then.
+    pub async fn run(&self, scenario: Scenario, strike: Option<Strike>) -> Result<Vec<String>> {
+        let operator = self.bed.operator();
+        let space = self.bed.space().await?;
+        self.guard.expect(space.name(), scenario.keys());
+        let others = self.clients().await?;
+        scenario.prepare(&space).await?;
+        if let Some(secret) = space.secret("app").await? {
+            self.guard.has_seen(&secret).await?;
+        }
+
+        let tap = Tap::open(self.bed, space.name(), strike);
+        let acted = scenario.act(&space).await?;
+        if let Some(Strike { blow, .. }) = strike {
+            tap.struck().await.with_context(|| format!("seen: {:#?}", tap.seen()))?;
+            if blow.kills() {
+                dead(&operator).await?;
+                operator.start_again().await?;
+            }
+        }
+        let converged = scenario.converged(&space, &acted).await;
+        converged.with_context(|| format!("seen: {:#?}", tap.seen()))?;
+        let requests = tap.seen();
+        drop(tap);
+
+        let mine = self.mine(&acted, &others).await?;
+        let orphans = match scenario {
+            Scenario::Delete => self.is_gone(&space, &acted, &mine).await?,
+            Scenario::Orphan => self.is_left(&space, &acted, &mine, strike).await?,
+            _ => self.is_healthy(&space, scenario, &mine).await?,
+        };
+        // A create whose reply was lost counts as done, and the next sweep has it confirmed by one more write.
+        let mut excused = if strike.is_some() && scenario.creates() { 2 } else { 0 };
+        while let Err(error) = self.next_pass_writes_nothing(&operator, orphans).await {
+            if excused == 0 {
+                return Err(error);
+            }
+            excused -= 1;
+            let confirmed = |client: &OAuth2Client| {
+                let status = client.status.as_ref();
+                status.is_some_and(|status| status.updated_at.is_some())
+            };
+            space.wait_client("app to be confirmed", "app", confirmed).await?;
+            let mine = self.mine(&acted, &others).await?;
+            self.is_healthy(&space, scenario, &mine).await?;
+        }
+        if scenario == Scenario::Orphan {
+            self.bed.unregister(&uid_of(&acted)).await?;
+        }
+        operator.requests().clear();
+        for server in self.bed.servers() {
+            server.admin.journal().clear();
+            server.public.journal().clear();
+        }
+        Ok(requests)
+    }
+
+    /// All clients that Hydra has, by id.
+    async fn clients(&self) -> Result<BTreeMap<String, Value>> {
+        let clients = self.bed.hydra_clients().await?.into_iter();
+        let by_id = clients.map(|client| (client["client_id"].as_str().unwrap_or_default().to_owned(), client));
+        Ok(by_id.collect())
+    }
+
+    /// The clients that Hydra has now and had not before; all others must be as they were.
+    async fn mine(&self, client: &OAuth2Client, others: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>> {
+        let mut now = self.clients().await?;
+        for (id, before) in others {
+            let after = now.remove(id);
+            ensure!(after.as_ref() == Some(before), "client {id} was {before}, is {after:?}");
+        }
+        let strangers: Vec<_> = now.keys().filter(|id| **id != uid_of(client)).collect();
+        ensure!(strangers.is_empty(), "twins: {strangers:?}");
+        Ok(now)
+    }
+
+    async fn is_healthy(&self, space: &Space<'_>, scenario: Scenario, mine: &BTreeMap<String, Value>) -> Result<i64> {
+        let client = space.client("app").await?;
+        let uid = uid_of(&client);
+        let registered = mine.get(&uid).context("the client is not in Hydra")?;
+        let marker = &registered["metadata"]["oidc-operator.dev"];
+        ensure!(marker["uid"] == uid.as_str(), "its mark is {marker}");
+        ensure!(registered["scope"] == scenario.scope(), "scope {}", registered["scope"]);
+
+        let ledger = ledger_of(&client);
+        let mut expected = BTreeSet::from([scenario.secret_name().to_owned()]);
+        expected.extend(scenario.has_secret().then(|| ledger.clone()));
+        let found = self.secrets_of(space, &uid).await?;
+        ensure!(found == expected, "Secrets {found:?} instead of {expected:?}");
+        let secret = space.secret(scenario.secret_name()).await?.context("no Secret")?;
+        self.guard.has_seen(&secret).await?;
+        if scenario.has_secret() {
+            let (id, value) = space.credentials(scenario.secret_name()).await?;
+            let ledger = space.secret_data(&ledger).await?;
+            ensure!(id == uid && ledger["client_id"] == id, "ids differ");
+            ensure!(ledger["client_secret"] == value, "ledger and Secret differ");
+            let revision = ledger["revision"].as_str();
+            ensure!(marker["revision"] == revision, "the mark has another revision");
+            let repeated = secret.annotations().get(REVISION_ANNOTATION).map(String::as_str);
+            ensure!(repeated == Some(revision), "the Secret has another revision");
+            self.bed.token(&id, &value, scenario.scope()).await?;
+        }
+        Ok(0)
+    }
+
+    async fn is_gone(&self, space: &Space<'_>, acted: &OAuth2Client, mine: &BTreeMap<String, Value>) -> Result<i64> {
+        ensure!(mine.is_empty(), "left in Hydra: {mine:?}");
+        let left = self.secrets_of(space, &uid_of(acted)).await?;
+        ensure!(left.is_empty(), "Secrets left: {left:?}");
+        ensure!(space.secret("app").await?.is_none(), "the Secret is left");
+        Ok(0)
+    }
+
+    /// An orphaned client and its Secret go on working. Returns how many of them still carry the mark.
+    async fn is_left(
+        &self,
+        space: &Space<'_>,
+        acted: &OAuth2Client,
+        mine: &BTreeMap<String, Value>,
+        strike: Option<Strike>,
+    ) -> Result<i64> {
+        let client = mine.get(&uid_of(acted)).context("the client is not in Hydra")?;
+        let marked = !client["metadata"]["oidc-operator.dev"].is_null();
+        // Best effort: who cannot reach Hydra at that moment lets the resource go all the same.
+        let excused = strike.is_some_and(|strike| strike.blow == Blow::LostReplyOf);
+        ensure!(!marked || excused, "the mark is left");
+        let left = self.secrets_of(space, &uid_of(acted)).await?;
+        ensure!(left.is_empty(), "Secrets with our label: {left:?}");
+        ensure!(space.secret(&ledger_of(acted)).await?.is_none(), "the ledger is left");
+        let secret = space.secret("app").await?.context("the Secret is gone")?;
+        ensure!(secret.owner_references().is_empty(), "the Secret still has an owner");
+        let (id, value) = space.credentials("app").await?;
+        self.bed.token(&id, &value, "read").await?;
+        Ok(i64::from(marked))
+    }
+
+    async fn secrets_of(&self, space: &Space<'_>, uid: &str) -> Result<BTreeSet<String>> {
+        let labelled = ListParams::default().labels(&format!("{UID_LABEL}={uid}"));
+        let found = space.secrets().list(&labelled).await?;
+        Ok(found.iter().map(ResourceExt::name_any).collect())
+    }
+
+    /// Has everything compared and every client looked at once more: a change of the server wakes all of them.
+    async fn next_pass_writes_nothing(&self, operator: &Operator, orphans: i64) -> Result<()> {
+        let server = &self.bed.servers()[0];
+        let clients = Api::<OAuth2Client>::all(self.bed.client());
+        let count = i64::try_from(clients.list(&ListParams::default()).await?.items.len())?;
+        let all = operator.metric(PASSES, "kind=\"OAuth2Client\"").await?;
+        let good = well_ended(operator).await?;
+        let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
+
+        let other = self.other_interval.fetch_xor(true, Ordering::Relaxed);
+        let interval = if other { "1h" } else { "2h" };
+        let changed = self
+            .bed
+            .change_server(SERVER, json!({ "resyncInterval": interval }))
+            .await?;
+        let what = format!("a sweep that finds {count} resources and {orphans} orphans");
+        self.bed
+            .wait_server(&what, SERVER, |now| {
+                now.status.as_ref().is_some_and(|status| {
+                    status.observed_generation == changed.metadata.generation
+                        && (status.resources, status.orphans) == (Some(count), Some(orphans))
+                })
+            })
+            .await?;
+        let passes = wait::until("a pass over every client", LIMIT, async || {
+            let passes = operator.metric(PASSES, "kind=\"OAuth2Client\"").await? - all;
+            Ok((passes >= count as f64).then_some(passes))
+        })
+        .await?;
+        let good = well_ended(operator).await? - good;
+        ensure!(
+            good >= passes,
+            "{passes} passes, but {good} ended well:\n{}",
+            operator.log_tail()
+        );
+
+        let asked = server.about_clients(admin);
+        ensure!(asked.is_empty(), "asked of Hydra in the next pass: {asked:#?}");
+        let mut asked = operator.requests().since(kube);
+        asked.retain(|exchange| {
+            KubeRequest::of(&exchange.head)
+                .and_then(|request| request.namespace)
+                .is_some_and(|namespace| is_about(&exchange.head, &namespace))
+        });
+        ensure!(asked.is_empty(), "asked of Kubernetes in the next pass: {asked:#?}");
+        Ok(())
+    }
+}
+
+async fn well_ended(operator: &Operator) -> Result<f64> {
+    operator
+        .metric(PASSES, "kind=\"OAuth2Client\",result=\"success\"")
+        .await
+}
+
+/// Waits until a hook has killed the operator.
+async fn dead(operator: &Operator) -> Result<()> {
+    wait::until("the operator to be killed", LIMIT, async || {
+        Ok((!operator.is_alive()).then_some(()))
+    })
+    .await
+}

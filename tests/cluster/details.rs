@@ -1,0 +1,107 @@
+//! The details that decide: a test for each rule on which safety rests and that no other module shows by the way.
+
+mod caches;
+mod cleanup;
+mod kube;
+mod ledger;
+mod server;
+mod status;
+mod sweep;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use libtest_mimic::Trial;
+use testbed::proxy::{Exchange, Outcome};
+use testbed::wait;
+
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space};
+use crate::run::Run;
+
+/// The tests of this module.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    let lists = [
+        caches::trials,
+        cleanup::trials,
+        kube::trials,
+        ledger::trials,
+        server::trials,
+        status::trials,
+        sweep::trials,
+    ];
+    lists.iter().flat_map(|list| list(run)).collect()
+}
+
+/// The spec of a client whose credentials can be tried.
+fn machine_on(server: &Server) -> String {
+    format!(
+        "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials], scopes: [read] }}",
+        server.name
+    )
+}
+
+/// A server that is compared so rarely that nothing but the test wakes anybody.
+fn quiet() -> ServerOptions {
+    ServerOptions {
+        resync_interval: "1h".to_owned(),
+        ..ServerOptions::default()
+    }
+}
+
+/// A server that is compared all the time.
+fn brisk() -> ServerOptions {
+    ServerOptions {
+        resync_interval: "1s".to_owned(),
+        ..ServerOptions::default()
+    }
+}
+
+/// Path of a client in Hydra.
+fn at(id: &str) -> String {
+    format!("/admin/clients/{id}")
+}
+
+/// Path of a Secret in the Kubernetes API.
+fn secret_at(space: &Space<'_>, name: &str) -> String {
+    format!("/api/v1/namespaces/{}/secrets/{name}", space.name())
+}
+
+/// Path of an OAuth2Client in the Kubernetes API.
+fn client_at(space: &Space<'_>, name: &str) -> String {
+    format!(
+        "/apis/oidc-operator.dev/v1alpha1/namespaces/{}/oauth2clients/{name}",
+        space.name()
+    )
+}
+
+/// Waits for so many whole sweeps after `mark`, however they end.
+async fn until_swept(server: &Server, mark: u64, sweeps: usize) -> Result<()> {
+    let what = format!("{sweeps} sweeps of {}", server.name);
+    wait::until(&what, LIMIT, async || {
+        let since = server.admin.journal().since(mark);
+        let lists = since
+            .iter()
+            .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+        Ok((lists.count() > sweeps).then_some(())) // when the next has begun, those before have ended
+    })
+    .await
+}
+
+/// Has a quiet server compared at once: a changed spec is a new connection, and a new connection is swept.
+async fn sweep_now(bed: &Bed, server: &Server) -> Result<()> {
+    let mark = server.admin.journal().mark();
+    let interval = format!("{}s", 3600 + mark % 1000); // not the one before
+    bed.change_server(&server.name, serde_json::json!({ "resyncInterval": interval }))
+        .await?;
+    let swept = |exchange: &Exchange| {
+        exchange.seq > mark && exchange.head.is("GET", "/admin/clients") && exchange.outcome == Outcome::Complete
+    };
+    server.admin.journal().wait_for(swept, LIMIT).await?;
+    bed.server_ready(&server.name).await?; // its pass has ended
+    Ok(())
+}
+
+/// What an exchange carried as JSON.
+fn body_of(exchange: &Exchange) -> Result<serde_json::Value> {
+    serde_json::from_slice(&exchange.body).with_context(|| format!("the body of {exchange:?}"))
+}

@@ -1,0 +1,204 @@
+//! What a process knows of its own writes and of what it has yet to look at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use serde_json::json;
+use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle};
+use testbed::wait;
+
+use super::{at, brisk, machine_on, quiet, sweep_now, until_swept};
+use crate::bed::{Bed, LIMIT, Operator, Options, uid_of};
+use crate::run::Run;
+
+pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.alone(Options::default(), a_cache_behind_our_own_writes_decides_nothing),
+        run.shared(a_mark_that_is_set_during_a_pass_outlives_it),
+        run.alone(Options::default(), a_restarted_operator_finds_what_was_marked),
+        run.alone(Options::default(), no_pass_begins_before_the_caches_are_filled),
+    ]
+}
+
+async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(brisk()).await?;
+    let space = bed.space().await?;
+    let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
+    let operator = bed.operator();
+
+    // Secrets first: what was created and replaced is not shown by the watch.
+    let no_secrets = freeze(&operator, "/secrets").await?;
+    let late = uid_of(&space.ready_client("late", &machine_on(&server)).await?);
+    let wrote = |mark: u64, resource: &str| {
+        let requests = operator.kube_requests(mark);
+        requests
+            .iter()
+            .filter(|request| request.is_write() && request.resource == resource)
+            .count()
+    };
+    let mark = operator.requests().mark();
+    space.change("late", json!({ "spec": { "clientName": "a" } })).await?;
+    space.wait_ready("late").await?;
+    ensure!(wrote(mark, "secrets") == 0, "{:#?}", operator.kube_requests(mark));
+    space
+        .change("late", json!({ "spec": { "credentials": { "labels": { "a": "b" } } } }))
+        .await?;
+    space.wait_ready("late").await?;
+    space.change("late", json!({ "spec": { "clientName": "b" } })).await?;
+    space.wait_ready("late").await?;
+    ensure!(wrote(mark, "secrets") == 1, "{:#?}", operator.kube_requests(mark));
+
+    // Then the resources: the status that names the last write to Hydra is not shown.
+    let no_clients = freeze(&operator, "/oauth2clients").await?;
+    let admin = server.admin.journal().mark();
+    bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
+    bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+        .await?;
+    let swept = server.admin.journal().mark();
+    until_swept(&server, swept, 3).await?;
+    ensure_requests(server.about_clients(admin), &[("GET", &id), ("PUT", &id)])?;
+    // A pass over every resource, with nothing to do.
+    let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
+    sweep_now(bed, &server).await?;
+    bed.change_server(&server.name, json!({ "resyncInterval": "1s" })).await?;
+    bed.server_ready(&server.name).await?;
+    let swept = server.admin.journal().mark();
+    until_swept(&server, swept, 1).await?;
+    ensure_requests(server.about_clients(admin), &[])?;
+    let children = wrote(kube, "secrets") + wrote(kube, "oauth2clients/status");
+    ensure!(children == 0, "{:#?}", operator.kube_requests(kube));
+
+    // The watches go on: what they now show was known.
+    drop((no_secrets, no_clients));
+    for (name, id) in [("app", &id), ("late", &late)] {
+        let admin = server.admin.journal().mark();
+        space.change(name, json!({ "spec": { "clientName": "last" } })).await?;
+        space.wait_ready(name).await?;
+        ensure_requests(server.about_clients(admin), &[("GET", id), ("PUT", id)])?;
+    }
+    ensure!(wrote(kube, "secrets") == 0, "{:#?}", operator.kube_requests(kube));
+    Ok(())
+}
+
+/// Lets a watch of a resource show next to nothing from now on, until the handle is dropped.
+async fn freeze(operator: &Operator, resource: &'static str) -> Result<FaultHandle> {
+    let held = operator.kube().inject(Fault::new(
+        move |head| head.path().ends_with(resource) && head.query().contains("watch"),
+        Action::Trickle { bytes_per_second: 1 },
+    ));
+    operator.kube().sever();
+    wait::until("the watch to begin again", LIMIT, async || {
+        Ok((held.struck() > 0).then_some(()))
+    })
+    .await?;
+    Ok(held)
+}
+
+fn ensure_requests(found: Vec<Exchange>, expected: &[(&str, &String)]) -> Result<()> {
+    let same = found.len() == expected.len()
+        && found
+            .iter()
+            .zip(expected)
+            .all(|(exchange, (method, id))| exchange.head.is(method, &at(id)));
+    ensure!(same, "{found:#?} instead of {expected:?}");
+    Ok(())
+}
+
+async fn a_mark_that_is_set_during_a_pass_outlives_it(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
+    let path = at(&id);
+    let put = path.clone();
+    let slow = server.admin.inject(
+        Fault::new(
+            move |head| head.is("PUT", &put),
+            Action::Trickle { bytes_per_second: 150 },
+        )
+        .nth(1),
+    );
+    let mark = server.admin.journal().mark();
+    bed.tamper(&id, |found| found["scope"] = json!("read first")).await?;
+    sweep_now(bed, &server).await?;
+    // Hydra has stored our PUT, and the pass still waits for the rest of the reply.
+    let stored = |exchange: &Exchange| exchange.head.is("PUT", &path) && exchange.upstream_status == Some(200);
+    server.admin.journal().wait_for(stored, LIMIT).await?;
+    bed.tamper(&id, |found| found["scope"] = json!("read second")).await?;
+    sweep_now(bed, &server).await?;
+    drop(slow);
+    bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+        .await?;
+    let since = server.admin.journal().since(mark);
+    let lists = since
+        .iter()
+        .filter(|exchange| exchange.head.is("GET", "/admin/clients"))
+        .count();
+    ensure!(lists == 2, "another sweep helped: {since:#?}");
+    Ok(())
+}
+
+async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(brisk()).await?;
+    let space = bed.space().await?;
+    let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
+    let path = at(&id);
+    let failing = server.admin.inject(Fault::new(
+        move |head| head.path() == path,
+        Action::Answer(Answer::status(500)),
+    ));
+    bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
+    wait::until("a pass that cannot look", LIMIT, async || {
+        Ok((failing.struck() > 0).then_some(()))
+    })
+    .await?;
+    bed.operator().kill();
+    drop(failing);
+    ensure!(bed.registered(&id).await?["scope"] == "read admin", "it was put right before");
+    bed.operator().start_again().await?;
+    bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+        .await?;
+    Ok(())
+}
+
+async fn no_pass_begins_before_the_caches_are_filled(bed: &Bed) -> Result<()> {
+    const PAUSE: Duration = Duration::from_secs(2);
+    let operator = bed.operator();
+    for path in [
+        "/api/v1/namespaces",
+        "/api/v1/secrets",
+        "/apis/oidc-operator.dev/v1alpha1/authorizationservers",
+        "/apis/oidc-operator.dev/v1alpha1/oauth2clients",
+    ] {
+        operator.terminate().await?;
+        let space = bed.space().await?;
+        space.apply_client("app", "grantTypes: [client_credentials]").await?;
+        let (admin, kube) = (bed.servers()[0].admin.journal().mark(), operator.requests().mark());
+        let slow = operator.kube().inject(
+            Fault::new(
+                move |head| head.is("GET", path) && !head.query().contains("watch"),
+                Action::Delay(PAUSE),
+            )
+            .nth(1),
+        );
+        operator.start_again().await?;
+        space.wait_ready("app").await?;
+        ensure!(slow.struck() == 1, "{path} was not listed");
+        let requests = operator.requests().since(kube);
+        let list = requests.iter().find(|exchange| exchange.fault.is_some());
+        let filled = list.context("no slow list")?.arrived + PAUSE;
+        let writes = requests
+            .iter()
+            .filter(|exchange| exchange.head.method != "GET" && !exchange.head.path().contains("/leases"));
+        let asked = bed.servers()[0].admin.journal().since(admin);
+        let early: Vec<_> = writes
+            .chain(&asked)
+            .filter(|exchange| exchange.arrived < filled)
+            .collect();
+        ensure!(early.is_empty(), "before {path} was listed: {early:#?}");
+        ensure!(space.client("app").await?.finalizers().len() == 1);
+    }
+    Ok(())
+}

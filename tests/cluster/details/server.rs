@@ -1,0 +1,161 @@
+//! The circuit breaker of a server, and limits of its access rules.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::json;
+use testbed::proxy::{Action, Answer, Exchange, Fault};
+use testbed::wait;
+
+use super::{at, machine_on, quiet};
+use crate::bed::{Bed, LIMIT, ServerOptions, uid_of};
+use crate::run::Run;
+
+pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(the_breaker_opens_on_what_speaks_of_the_server),
+        run.shared(a_500_speaks_of_one_request_only),
+        run.shared(what_failed_is_woken_when_the_breaker_closes),
+        run.shared(limits_count_for_effective_values),
+    ]
+}
+
+async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    for (number, action, reason) in [
+        (1, Action::Refuse, "ServerUnavailable"),
+        (2, Action::Answer(Answer::status(429)), "ServerUnavailable"),
+        (3, Action::Answer(Answer::status(502)), "ServerUnavailable"),
+        (4, Action::Answer(Answer::status(503)), "ServerUnavailable"),
+        (5, Action::Answer(Answer::status(504)), "ServerUnavailable"),
+        (6, Action::Answer(Answer::status(401)), "ServerRefused"),
+        (7, Action::Answer(Answer::status(403)), "ServerRefused"),
+    ] {
+        let (one, other) = (format!("one-{number}"), format!("other-{number}"));
+        let what = format!("{action:?} {number}");
+        let server = bed.own_server(quiet()).await?;
+        space.ready_client(&one, &machine_on(&server)).await?;
+        let id = uid_of(&space.ready_client(&other, &machine_on(&server)).await?);
+        // The version is open to everybody: that alone must not close the breaker.
+        let fault = server.admin.inject(Fault::new(
+            |head| head.path().starts_with("/admin/clients"),
+            action,
+        ));
+        space.change(&one, json!({ "spec": { "clientName": "a" } })).await?;
+        bed.server_condition(&server.name, "Ready", "False", reason)
+            .await
+            .with_context(|| what.clone())?;
+        space.change(&other, json!({ "spec": { "clientName": "a" } })).await?;
+        space
+            .wait_condition(&other, "Ready", "False", "")
+            .await
+            .with_context(|| what.clone())?;
+        let asked = server
+            .admin
+            .journal()
+            .count(|exchange| exchange.head.is("GET", &at(&id)));
+        ensure!(asked == 0, "{what}: the second client was asked for too");
+        drop(fault);
+        space.wait_ready(&one).await.with_context(|| what.clone())?;
+        space.wait_ready(&other).await.with_context(|| what.clone())?;
+    }
+    Ok(())
+}
+
+async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    let id = uid_of(&space.ready_client("one", &machine_on(&server)).await?);
+    space.ready_client("other", &machine_on(&server)).await?;
+    let path = at(&id);
+    let failing = server.admin.inject(Fault::new(
+        move |head| head.path() == path,
+        Action::Answer(Answer::status(500)),
+    ));
+    space.change("one", json!({ "spec": { "clientName": "a" } })).await?;
+    space
+        .wait_condition("one", "Ready", "False", "ServerUnavailable")
+        .await?;
+    space.change("other", json!({ "spec": { "clientName": "a" } })).await?;
+    space.wait_ready("other").await?;
+    bed.server_ready(&server.name).await?;
+    drop(failing);
+    space.wait_ready("one").await?;
+    Ok(())
+}
+
+async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
+    const CLIENTS: usize = 6;
+    const AT_ONCE: Duration = Duration::from_secs(2);
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    let names: Vec<String> = (0..CLIENTS).map(|number| format!("app-{number}")).collect();
+    for name in &names {
+        space.ready_client(name, &machine_on(&server)).await?;
+    }
+    server.admin.down();
+    for name in &names {
+        space.change(name, json!({ "spec": { "clientName": "a" } })).await?;
+        space.wait_condition(name, "Ready", "False", "").await?;
+    }
+    // By then each waits for its own next try much longer than the prober does.
+    wait::until("many probes", LIMIT, async || {
+        let probes = server
+            .admin
+            .journal()
+            .count(|exchange| exchange.fault.is_some() && exchange.head.is("GET", "/version"));
+        Ok((probes >= 8).then_some(()))
+    })
+    .await?;
+    let mark = server.admin.journal().mark();
+    server.admin.up();
+    for name in &names {
+        space.wait_ready(name).await?;
+    }
+    let since = server.admin.journal().since(mark);
+    let good = |exchange: &&Exchange| exchange.fault.is_none();
+    let probe = since.iter().find(good).context("no probe")?;
+    let writes: Vec<_> = since
+        .iter()
+        .filter(good)
+        .filter(|exchange| exchange.head.method == "PUT")
+        .collect();
+    ensure!(
+        writes.len() == CLIENTS && writes.iter().all(|put| put.arrived - probe.arrived < AT_ONCE),
+        "{since:#?}"
+    );
+    Ok(())
+}
+
+async fn limits_count_for_effective_values(bed: &Bed) -> Result<()> {
+    let rule = |scopes: serde_json::Value| json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": scopes } });
+    // The second rule comes closer: only one of the two default scopes is too much.
+    let access = json!([rule(json!(["other"])), rule(json!(["openid"]))]);
+    let server = bed
+        .own_server(ServerOptions {
+            spec: json!({ "access": access }),
+            ..quiet()
+        })
+        .await?;
+    let space = bed.space().await?;
+    let spec =
+        json!({ "serverRef": { "name": server.name }, "redirectUris": ["https://app.example.com/callback"] });
+    space.apply_client("app", &spec.to_string()).await?;
+    let denied = space.wait_condition("app", "Ready", "False", "NotAllowed").await?;
+    let said = denied.status.map(|status| status.conditions).unwrap_or_default();
+    let expected = format!(
+        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `offline_access` in scopes; change it or ask its admin.",
+        server.name
+    );
+    ensure!(
+        said.iter().any(|condition| condition.message == expected),
+        "{said:#?}"
+    );
+    space
+        .change("app", json!({ "spec": { "scopes": ["openid"] } }))
+        .await?;
+    space.wait_ready("app").await?;
+    Ok(())
+}

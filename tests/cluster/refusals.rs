@@ -1,0 +1,27 @@
+//! Bad input: what is refused at once by the schema, what only the server can judge, and what waits for something else.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::run::Run;
+
+mod claims;
+mod clients;
+mod judged;
+mod kstatus;
+mod secrets;
+mod servers;
+
+/// The tests of this module.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    let lists = [
+        claims::trials,
+        clients::trials,
+        judged::trials,
+        kstatus::trials,
+        secrets::trials,
+        servers::trials,
+    ];
+    lists.iter().flat_map(|list| list(run)).collect()
+}

@@ -1,0 +1,132 @@
+//! What only the server can judge, and servers that are not there.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::OAuth2Client;
+
+use crate::bed::{Bed, Options, ServerOptions, Space, uid_of};
+use crate::conditions::{Tone, client_ready, client_says};
+use crate::run::Run;
+
+/// Without the default server.
+fn without_server() -> Options {
+    Options {
+        server: None,
+        ..Options::default()
+    }
+}
+
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(what_hydra_refuses_leaves_the_last_good_registration),
+        run.shared(an_unreachable_sector_is_named),
+        run.shared(a_subject_type_that_the_server_has_not_is_named),
+        run.shared(what_hydra_refuses_at_once_is_not_registered),
+        run.shared(a_server_that_comes_later_wakes_its_clients),
+        run.alone(without_server(), a_default_server_that_comes_later_wakes_its_clients),
+    ]
+}
+
+async fn what_hydra_refuses_leaves_the_last_good_registration(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let good = "{ redirectUris: [https://web.example.com/cb], clientName: good }";
+    let client = client_ready_with(&space, good).await?;
+    let before = bed.registered(&uid_of(&client)).await?;
+    let secret = space.secret("app").await?;
+
+    let bad = "{ redirectUris: [https://web.example.com/cb], clientName: bad, postLogoutRedirectUris: [https://elsewhere.example.org/] }";
+    space.apply_client("app", bad).await?;
+    let message =
+        "The server does not accept postLogoutRedirectUris; what was registered before stays. Correct the spec.";
+    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    ensure!(bed.registered(&uid_of(&client)).await? == before, "the registration changed");
+    ensure!(space.secret("app").await? == secret, "the credentials changed");
+    let event = space.wait_event("app", "InvalidSpec", |_| true).await?;
+    ensure!(event.note.as_deref() == Some(message), "{:?}", event.note);
+
+    let corrected = "{ redirectUris: [https://web.example.com/cb], clientName: corrected, postLogoutRedirectUris: [https://web.example.com/out] }";
+    space.apply_client("app", corrected).await?;
+    client_ready(&space, "app").await?;
+    let after = bed.registered(&uid_of(&client)).await?;
+    ensure!(after["client_name"] == "corrected", "{after}");
+    Ok(())
+}
+
+async fn client_ready_with(space: &Space<'_>, spec: &str) -> Result<OAuth2Client> {
+    space.apply_client("app", spec).await?;
+    client_ready(space, "app").await
+}
+
+async fn an_unreachable_sector_is_named(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let good = "{ redirectUris: [https://web.example.com/cb] }";
+    let client = client_ready_with(&space, good).await?;
+    let before = bed.registered(&uid_of(&client)).await?;
+    let bad = "{ redirectUris: [https://web.example.com/cb], sectorIdentifierUri: 'https://127.0.0.1:1/sector' }";
+    space.apply_client("app", bad).await?;
+    let message = "The server does not accept sectorIdentifierUri; what was registered before stays. Correct the spec.";
+    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    ensure!(bed.registered(&uid_of(&client)).await? == before, "the registration changed");
+    client_ready_with(&space, good).await?;
+    Ok(())
+}
+
+async fn a_subject_type_that_the_server_has_not_is_named(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space
+        .apply_client("app", "{ redirectUris: [https://web.example.com/cb], subjectType: pairwise }")
+        .await?;
+    let message = "The server does not accept subjectType; what was registered before stays. Correct the spec.";
+    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    client_ready_with(&space, "redirectUris: [https://web.example.com/cb]").await?;
+    Ok(())
+}
+
+async fn what_hydra_refuses_at_once_is_not_registered(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let bad = "{ redirectUris: [https://web.example.com/cb], backchannelLogoutUri: 'https://elsewhere.example.org/out', postLogoutRedirectUris: [https://elsewhere.example.org/] }";
+    let client = space.apply_client("app", bad).await?;
+    let message =
+        "The server does not accept postLogoutRedirectUris; what was registered before stays. Correct the spec.";
+    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");
+    ensure!(space.secret("app").await?.is_none(), "there is a half-made Secret");
+    // What was never registered can go, and takes its ledger along.
+    space.delete_and_wait("app").await?;
+    let left = space.secrets().list(&kube::api::ListParams::default()).await?;
+    ensure!(left.items.is_empty(), "{} Secrets stayed", left.items.len());
+    Ok(())
+}
+
+async fn a_server_that_comes_later_wakes_its_clients(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let name = format!("{}-later", space.name());
+    space
+        .apply_client(
+            "app",
+            &format!("{{ grantTypes: [client_credentials], serverRef: {{ name: {name} }} }}"),
+        )
+        .await?;
+    let message = format!("AuthorizationServer `{name}` does not exist; create it or correct serverRef.");
+    let client = client_says(&space, "app", Tone::Reconciling, "ServerNotFound", &message).await?;
+    ensure!(client.metadata.finalizers.is_none(), "it could not be deleted");
+    bed.make_server(&name, ServerOptions::default()).await?;
+    client_ready(&space, "app").await?;
+    let (id, secret) = space.credentials("app").await?;
+    bed.token(&id, &secret, "").await?;
+    Ok(())
+}
+
+async fn a_default_server_that_comes_later_wakes_its_clients(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.apply_client("app", "grantTypes: [client_credentials]").await?;
+    let message = "There is no AuthorizationServer `default`; create it or set serverRef.";
+    client_says(&space, "app", Tone::Reconciling, "ServerNotFound", message).await?;
+    bed.make_server("default", ServerOptions::default()).await?;
+    client_ready(&space, "app").await?;
+    let (id, secret) = space.credentials("app").await?;
+    bed.token(&id, &secret, "").await?;
+    Ok(())
+}

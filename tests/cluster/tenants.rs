@@ -1,0 +1,352 @@
+//! Two tenants: nothing that one can write in its namespace reads, changes, deletes or obtains the other's client.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use libtest_mimic::Trial;
+use oidc_operator::api::{ABANDON_ANNOTATION, FINALIZER, OAuth2Client, UID_LABEL, WATCH_LABEL};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::conditions::{Tone, client_ready, client_says};
+use crate::run::Run;
+
+/// The tests of this module.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(the_id_of_another_cannot_be_taken_over),
+        run.shared(a_forged_finalizer_deletes_nothing_of_another),
+        run.shared(a_forged_status_reaches_nothing_of_another),
+        run.shared(forged_labels_and_owners_reach_nothing_of_another),
+        run.shared(a_forged_ledger_reaches_nothing_of_another),
+        run.shared(forged_metadata_reaches_nothing_of_another),
+        run.shared(names_reach_no_other_namespace),
+    ]
+}
+
+/// The tenant whose client is not to be touched, and the server that both use.
+struct Victim<'a> {
+    bed: &'a Bed,
+    server: Arc<Server>,
+    space: Space<'a>,
+    client: OAuth2Client,
+    id: String,
+    secret: String,
+    before: Traces,
+}
+
+/// All that there is of a client.
+#[derive(PartialEq, Debug)]
+struct Traces {
+    row: Value,
+    secrets: Vec<Secret>,
+    status: Value,
+}
+
+impl<'a> Victim<'a> {
+    /// A client with an id of its own choice, or with the UID as its id.
+    async fn new(bed: &'a Bed, chosen: bool) -> Result<Self> {
+        let server = bed
+            .own_server(ServerOptions {
+                resync_interval: "1s".to_owned(),
+                ..ServerOptions::default()
+            })
+            .await?;
+        let space = bed.space().await?;
+        let mut spec = json!({ "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"] });
+        if chosen {
+            spec["clientId"] = json!(format!("{}.app", space.name()));
+        }
+        space.apply_client("app", &spec.to_string()).await?;
+        let client = client_ready(&space, "app").await?;
+        let (id, secret) = space.credentials("app").await?;
+        let before = traces(bed, &space, &id).await?;
+        Ok(Self {
+            bed,
+            server,
+            space,
+            client,
+            id,
+            secret,
+            before,
+        })
+    }
+
+    /// Waits until everything was looked at twice more, and then nothing may have changed, nor be known to the other.
+    async fn ensure_untouched_by(&self, other: &Space<'_>) -> Result<()> {
+        let mut mark = self.server.admin.journal().mark();
+        for _ in 0..2 {
+            let journal = self.server.admin.journal();
+            let list = journal.wait_for(|found| found.seq > mark && found.head.is("GET", "/admin/clients"), LIMIT);
+            mark = list.await?.seq;
+        }
+        let now = traces(self.bed, &self.space, &self.id).await?;
+        ensure!(now.row == self.before.row, "the client was changed: {}", now.row);
+        ensure!(now.secrets == self.before.secrets, "its Secrets were changed");
+        ensure!(now.status == self.before.status, "its status was changed: {}", now.status);
+        for secret in other.secrets().list(&ListParams::default()).await? {
+            let known = secret.data.iter().flatten().any(|(_, value)| contains(&value.0, self.secret.as_bytes()));
+            ensure!(!known, "Secret {} of the other holds the secret", secret.name_any());
+        }
+        self.bed.token(&self.id, &self.secret, "").await?;
+        Ok(())
+    }
+
+    /// A manifest of the other on the same server.
+    fn on_server(&self, more: Value) -> String {
+        let mut spec = json!({ "serverRef": { "name": self.server.name }, "grantTypes": ["client_credentials"] });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        spec.to_string()
+    }
+
+    /// What is said to whoever asks for the victim's id.
+    fn not_owned(&self) -> String {
+        format!(
+            "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+            self.id
+        )
+    }
+}
+
+async fn traces(bed: &Bed, space: &Space<'_>, id: &str) -> Result<Traces> {
+    Ok(Traces {
+        row: bed.registered(id).await?,
+        secrets: space.secrets().list(&ListParams::default()).await?.items,
+        status: serde_json::to_value(space.client("app").await?.status)?,
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, true).await?;
+    let attacker = bed.space().await?;
+    let mark = victim.server.admin.journal().mark();
+    let policies = ["Delete", "Orphan"];
+    for policy in policies {
+        let spec = victim.on_server(json!({ "clientId": victim.id, "deletionPolicy": policy, "scopes": ["admin"] }));
+        attacker.apply_client("app", &spec).await?;
+        client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
+        ensure!(attacker.secret("app").await?.is_none(), "the attacker got credentials");
+        if policy == "Orphan" {
+            attacker.annotate("app", ABANDON_ANNOTATION, "true").await?;
+        }
+        attacker.delete_and_wait("app").await?;
+    }
+    // With a secret of the attacker's own, which must not be pushed.
+    let own = "{ apiVersion: v1, kind: Secret, metadata: { name: own }, stringData: { password: chosen-by-attacker } }";
+    attacker.apply::<Secret>(own).await?;
+    let reference = json!({ "name": "own", "key": "password" });
+    let spec = victim.on_server(json!({ "clientId": victim.id, "clientSecretRef": reference }));
+    attacker.apply_client("app", &spec).await?;
+    client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
+    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    let written = victim.server.about_clients(mark);
+    let written: Vec<_> = written.iter().filter(|found| ["PUT", "DELETE"].contains(&found.head.method.as_str())).collect();
+    ensure!(written.is_empty(), "{written:?}");
+    victim.ensure_untouched_by(&attacker).await
+}
+
+async fn a_forged_finalizer_deletes_nothing_of_another(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, true).await?;
+    let attacker = bed.space().await?;
+    for policy in ["Delete", "Orphan"] {
+        // Deleted before anything was ever registered, with our finalizer and a status that claims the client.
+        let client: OAuth2Client = serde_json::from_value(json!({
+            "metadata": { "name": "app", "finalizers": [FINALIZER] },
+            "spec": {
+                "serverRef": { "name": victim.server.name }, "grantTypes": ["client_credentials"],
+                "clientId": victim.id, "deletionPolicy": policy, "suspend": true,
+            },
+        }))?;
+        attacker.clients().create(&PostParams::default(), &client).await?;
+        forge_status(&attacker, json!({ "clientId": victim.id, "secretName": "app", "updatedAt": "2020-01-01T00:00:00Z" })).await?;
+        attacker.delete_and_wait("app").await?;
+    }
+    // The finalizer taken off by hand: the client stays without its resource, and nobody else's goes.
+    attacker.apply_client("app", &victim.on_server(json!({ "clientId": victim.id }))).await?;
+    client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
+    attacker.change("app", json!({ "metadata": { "finalizers": null } })).await?;
+    attacker.delete("app").await?;
+    victim.ensure_untouched_by(&attacker).await
+}
+
+async fn forge_status(space: &Space<'_>, status: Value) -> Result<()> {
+    let patch = Patch::Merge(json!({ "status": status }));
+    space.clients().patch_status("app", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+async fn a_forged_status_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, false).await?;
+    let attacker = bed.space().await?;
+    attacker.apply_client("app", &victim.on_server(json!({}))).await?;
+    let own = client_ready(&attacker, "app").await?;
+    let theirs = victim.before.status.clone();
+    let claimed = json!({
+        "clientId": victim.id,
+        "secretName": victim.client.name_any(),
+        "inputs": theirs["inputs"],
+        "updatedAt": theirs["updatedAt"],
+        "effective": { "deletionPolicy": "Orphan" },
+    });
+    forge_status(&attacker, claimed).await?;
+    attacker.change("app", json!({ "spec": { "clientName": "another pass" } })).await?;
+    client_ready(&attacker, "app").await?;
+    let (id, _) = attacker.credentials("app").await?;
+    ensure!(id == uid_of(&own), "it is taken for {id}");
+    victim.ensure_untouched_by(&attacker).await?;
+    forge_status(&attacker, json!({ "clientId": victim.id, "updatedAt": null, "inputs": "1:::::" })).await?;
+    attacker.delete_and_wait("app").await?;
+    ensure!(bed.hydra_client(&uid_of(&own)).await?.is_none(), "its own client stayed");
+    victim.ensure_untouched_by(&attacker).await
+}
+
+async fn forged_labels_and_owners_reach_nothing_of_another(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, false).await?;
+    let attacker = bed.space().await?;
+    let owner = |uid: &str| {
+        json!({ "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OAuth2Client", "name": "app",
+            "uid": uid, "controller": true, "blockOwnerDeletion": true })
+    };
+    let theirs = uid_of(&victim.client);
+    let names = [ledger_of(&victim.client), "app".to_owned(), "decoy".to_owned()];
+    for name in &names {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "labels": { UID_LABEL: theirs, WATCH_LABEL: "true" },
+                "ownerReferences": [owner(&theirs)],
+            },
+            "stringData": { "client_id": victim.id, "client_secret": "chosen-by-attacker", "CLIENT_SECRET": "chosen-by-attacker" },
+        });
+        attacker.apply::<Secret>(&secret.to_string()).await?;
+    }
+    victim.ensure_untouched_by(&attacker).await?;
+    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    // A namesake of the victim's resource, whose Secret is in its way: it waits until the decoy is gone, and gets its own.
+    attacker.apply_client("app", &victim.on_server(json!({}))).await?;
+    let mine = client_ready_without(&attacker, "app").await?;
+    ensure!(mine.uid() != victim.client.uid(), "it is the victim's");
+    victim.ensure_untouched_by(&attacker).await?;
+    // The victim's deletion still works, and takes nothing of the other along.
+    victim.space.delete_and_wait("app").await?;
+    ensure!(bed.hydra_client(&victim.id).await?.is_none(), "the victim's client stayed");
+    let (id, secret) = attacker.credentials("app").await?;
+    bed.token(&id, &secret, "").await?;
+    Ok(())
+}
+
+/// Ready after the decoys have gone, by the garbage collector or by hand.
+async fn client_ready_without(space: &Space<'_>, decoy: &str) -> Result<OAuth2Client> {
+    let client = space.client("app").await?;
+    if let Some(secret) = space.secret(decoy).await?
+        && secret.labels().get(UID_LABEL) != client.uid().as_ref()
+    {
+        let now = kube::api::DeleteParams::default();
+        match space.secrets().delete(decoy, &now).await {
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            result => drop(result?),
+        }
+        space.change("app", json!({ "spec": { "clientName": "again" } })).await?;
+    }
+    client_ready(space, "app").await
+}
+
+async fn a_forged_ledger_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, true).await?;
+    let attacker = bed.space().await?;
+    attacker.apply_client("app", &victim.on_server(json!({}))).await?;
+    let own = client_ready(&attacker, "app").await?;
+    let ledger = ledger_of(&own);
+    attacker
+        .edit_secret(&ledger, json!({ "client_id": victim.id, "client_secret": "chosen-by-attacker" }))
+        .await?;
+    attacker
+        .wait_secret("the forged id to be gone", &ledger, |secret| value(secret, "client_id") == uid_of(&own).as_bytes())
+        .await?;
+    client_ready(&attacker, "app").await?;
+    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    victim.ensure_untouched_by(&attacker).await?;
+
+    // The same with the victim's id asked for: it is not registered, so its ledger is pushed to nobody.
+    attacker.delete_and_wait("app").await?;
+    attacker.apply_client("app", &victim.on_server(json!({ "clientId": victim.id }))).await?;
+    let claim = client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
+    let theirs = victim.space.secret(&ledger_of(&victim.client)).await?.context("the victim's ledger")?;
+    let ledger = ledger_of(&claim);
+    let revision = String::from_utf8_lossy(value(&theirs, "revision")).into_owned();
+    let forged = json!({ "client_secret": "chosen-by-attacker", "revision": revision });
+    attacker.edit_secret(&ledger, forged).await?;
+    attacker.change("app", json!({ "spec": { "clientName": "again" } })).await?;
+    client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
+    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    victim.ensure_untouched_by(&attacker).await
+}
+
+fn value<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
+    let found: Option<&BTreeMap<String, ByteString>> = secret.data.as_ref();
+    found.and_then(|data| data.get(key)).map_or(&[], |value| &value.0)
+}
+
+async fn forged_metadata_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, true).await?;
+    let attacker = bed.space().await?;
+    let mark = &victim.before.row["metadata"]["oidc-operator.dev"];
+    ensure!(mark["uid"] == uid_of(&victim.client).as_str(), "{mark}");
+    let spec = victim.on_server(json!({ "metadata": { "oidc-operator.dev": mark } }));
+    let refusal = attacker.client_refusal("app", &spec).await?;
+    ensure!(refusal.contains("the key oidc-operator.dev is kept for the operator"), "{refusal}");
+    // Beside it everything is allowed, and means nothing to us.
+    let metadata = json!({ "owner": victim.before.row["owner"], "Oidc-Operator.dev": mark, "nested": { "oidc-operator.dev": mark } });
+    attacker.apply_client("app", &victim.on_server(json!({ "metadata": metadata }))).await?;
+    let own = client_ready(&attacker, "app").await?;
+    let row = bed.registered(&uid_of(&own)).await?;
+    ensure!(row["metadata"]["oidc-operator.dev"]["uid"] == uid_of(&own).as_str(), "{row}");
+    attacker.delete_and_wait("app").await?;
+    victim.ensure_untouched_by(&attacker).await
+}
+
+async fn names_reach_no_other_namespace(bed: &Bed) -> Result<()> {
+    let victim = Victim::new(bed, false).await?;
+    let attacker = bed.space().await?;
+    let theirs = victim.space.name();
+    let mark = bed.operator().requests().mark();
+    for name in [
+        format!("../../{theirs}/secrets/app"),
+        format!("../../../namespaces/{theirs}/secrets/app"),
+        format!("..%2F..%2F{theirs}%2Fsecrets%2Fapp"),
+        format!("{theirs}/app"),
+        "?limit=500".to_owned(),
+        "app#".to_owned(),
+    ] {
+        let spec = victim.on_server(json!({ "clientSecretRef": { "name": name, "key": "CLIENT_SECRET" } }));
+        let refusal = attacker.client_refusal("app", &spec).await?;
+        ensure!(refusal.contains("spec.clientSecretRef.name"), "{refusal}");
+        let spec = victim.on_server(json!({ "credentials": { "secretName": name } }));
+        let refusal = attacker.client_refusal("app", &spec).await?;
+        ensure!(refusal.contains("spec.credentials.secretName"), "{refusal}");
+    }
+    // The name of the victim's Secret means the attacker's own namespace.
+    let spec = victim.on_server(json!({ "clientSecretRef": { "name": ledger_of(&victim.client), "key": "client_secret" } }));
+    attacker.apply_client("other", &spec).await?;
+    let message = format!("Secret `{}` does not exist; create it.", ledger_of(&victim.client));
+    client_says(&attacker, "other", Tone::Reconciling, "SecretNotFound", &message).await?;
+    let strange: Vec<_> = bed.operator().requests().since(mark);
+    let strange: Vec<_> = strange
+        .iter()
+        .filter(|found| found.head.target.contains("..") || found.head.target.contains("%2F.."))
+        .collect();
+    ensure!(strange.is_empty(), "{strange:?}");
+    victim.ensure_untouched_by(&attacker).await
+}

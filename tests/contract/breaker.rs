@@ -1,0 +1,179 @@
+//! The circuit breaker: what opens it, and what it lets through then.
+
+use std::time::Duration;
+
+use oidc_operator::admin::http::Failure;
+use oidc_operator::error::Outage;
+use serde_json::json;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::{always, client, error_reply, html, hydra, json_reply, received};
+
+const KNOWN: Failure = Failure::Outage(Outage::Known);
+
+#[tokio::test]
+async fn what_speaks_of_the_server_opens_it_and_what_speaks_of_one_request_does_not() {
+    let opens = [401, 403, 429, 502, 503, 504].map(|code| (html(code), true));
+    let busy = "Unable to serialize access due to a concurrent update in another session";
+    let stays = [
+        (error_reply(500, "error"), false),
+        (html(501), false),
+        (error_reply(400, busy), false),
+        (error_reply(400, "invalid_client_metadata"), false),
+        (error_reply(404, "Not Found"), false),
+        (html(404), false),
+        (html(405), false),
+        (error_reply(409, "taken"), false),
+        (html(307), false),
+        (html(200), false),
+        (json_reply(200, &json!({ "client_id": "shop" })), false),
+    ];
+    for (reply, expected) in opens.into_iter().chain(stays) {
+        let (_server, hydra) = always(reply.clone()).await;
+        assert!(!hydra.http().breaker().is_open());
+        let _ = hydra.get_client("shop").await;
+        assert_eq!(hydra.http().breaker().is_open(), expected, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_one_sends_nothing_but_probes() {
+    let (server, hydra) = always(html(503)).await;
+    let first = hydra.get_client("shop").await;
+    assert_eq!(first, Err(Failure::Outage(Outage::Status(503, None))));
+    assert_eq!(received(&server).await, 1);
+    assert_eq!(hydra.get_client("shop").await, Err(KNOWN));
+    assert_eq!(hydra.create_client(&client("shop"), None).await, Err(KNOWN));
+    assert_eq!(hydra.update_client(&client("shop"), None).await, Err(KNOWN));
+    assert_eq!(hydra.delete_client("shop").await, Err(KNOWN));
+    let page = hydra.list_clients("owner", &mut Default::default()).await;
+    assert_eq!(page, Err(KNOWN));
+    assert_eq!(received(&server).await, 1, "nothing was sent");
+    assert_eq!(hydra.version().await, Err(Failure::Outage(Outage::Status(503, None))));
+    assert_eq!(
+        hydra.probe_clients().await,
+        Err(Failure::Outage(Outage::Status(503, None)))
+    );
+    assert_eq!(received(&server).await, 3, "probes pass");
+}
+
+#[tokio::test]
+async fn a_closed_one_lets_all_pass_again() {
+    let (server, hydra) = always(html(503)).await;
+    let _ = hydra.get_client("shop").await;
+    server.reset().await;
+    Mock::given(path("/version"))
+        .respond_with(json_reply(200, &json!({ "version": "v2.3.0" })))
+        .mount(&server)
+        .await;
+    Mock::given(path("/admin/clients/shop"))
+        .respond_with(json_reply(200, &json!({ "client_id": "shop", "scope": "openid" })))
+        .mount(&server)
+        .await;
+    assert_eq!(hydra.version().await, Ok("v2.3.0".to_owned()));
+    // The probe's success alone does not close it: the prober decides.
+    assert_eq!(hydra.get_client("shop").await, Err(KNOWN));
+    hydra.http().breaker().close();
+    assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
+}
+
+/// However many resources wait, those that queue behind the first failures do not try for themselves.
+#[tokio::test]
+async fn a_crowd_finds_out_with_a_few_requests() {
+    let (server, hydra) = always(html(503).set_delay(Duration::from_millis(100))).await;
+    let results = futures::future::join_all((0..200).map(|_| hydra.get_client("shop"))).await;
+    assert!(results.iter().all(Result::is_err));
+    let sent = received(&server).await;
+    assert!(sent <= 16, "{sent} requests at the same time");
+}
+
+#[tokio::test]
+async fn a_pause_that_the_server_asks_for_is_told_and_kept_within_bounds() {
+    let cases = [
+        (vec![("Retry-After", "7")], Some(7)),
+        (vec![("Retry-After", "0")], Some(0)),
+        (vec![("x-ratelimit-reset", "9")], Some(9)),
+        (vec![("X-RateLimit-Reset", "9")], Some(9)),
+        (vec![("Retry-After", "7"), ("x-ratelimit-reset", "9")], Some(7)),
+        (vec![("Retry-After", "99999999")], Some(300)),
+        (vec![("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")], None),
+        (
+            vec![
+                ("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"),
+                ("x-ratelimit-reset", "9"),
+            ],
+            Some(9),
+        ),
+        (vec![("Retry-After", "-1")], None),
+        (vec![("Retry-After", "1.5")], None),
+        (vec![("Retry-After", "soon")], None),
+        (vec![], None),
+    ];
+    for (headers, seconds) in cases {
+        for code in [429, 503] {
+            let reply = headers
+                .iter()
+                .fold(html(code), |reply, (name, value)| reply.insert_header(*name, *value));
+            let (_server, hydra) = always(reply).await;
+            let expected = Outage::Status(code, seconds.map(Duration::from_secs));
+            assert_eq!(
+                hydra.get_client("shop").await,
+                Err(Failure::Outage(expected)),
+                "{headers:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_prober_waits_as_long_as_the_server_asks() {
+    let (_server, hydra) = always(html(429).insert_header("Retry-After", "20")).await;
+    assert_eq!(hydra.http().breaker().pause(), Duration::ZERO);
+    let _ = hydra.get_client("shop").await;
+    let pause = hydra.http().breaker().pause();
+    assert!(
+        pause > Duration::from_secs(15) && pause <= Duration::from_secs(20),
+        "{pause:?}"
+    );
+    hydra.http().breaker().close();
+    assert_eq!(hydra.http().breaker().pause(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn no_connection_opens_it() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let refused = hydra(&format!("http://{address}"));
+    assert_eq!(
+        refused.get_client("shop").await,
+        Err(Failure::Outage(Outage::Unreachable))
+    );
+    assert!(refused.http().breaker().is_open());
+    let nowhere = hydra("http://nowhere.invalid");
+    assert_eq!(
+        nowhere.get_client("shop").await,
+        Err(Failure::Outage(Outage::Unreachable))
+    );
+    assert!(nowhere.http().breaker().is_open());
+}
+
+/// A write that failed with the server opens it as well as a read.
+#[tokio::test]
+async fn writes_open_it_too() {
+    for verb in ["POST", "PUT", "DELETE"] {
+        let server = MockServer::start().await;
+        Mock::given(method(verb))
+            .respond_with(ResponseTemplate::new(502))
+            .mount(&server)
+            .await;
+        let hydra = hydra(&server.uri());
+        let _ = match verb {
+            "POST" => hydra.create_client(&client("shop"), None).await.err(),
+            "PUT" => hydra.update_client(&client("shop"), None).await.err(),
+            _ => hydra.delete_client("shop").await.err(),
+        };
+        assert!(hydra.http().breaker().is_open(), "{verb}");
+    }
+}

@@ -1,0 +1,177 @@
+//! Listings: page after page, and an end in any case.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::hydra::{Cursor, Hydra, PAGE_SIZE};
+use serde_json::{Value, json};
+use wiremock::matchers::{any, query_param, query_param_is_missing};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::{always, hydra, json_reply, received};
+
+fn page(from: usize, count: usize) -> Value {
+    (from..from + count)
+        .map(|n| json!({ "client_id": format!("c{n}") }))
+        .collect()
+}
+
+fn next(token: &str) -> String {
+    format!(
+        r#"</admin/clients?page_size=500&page_token=first>; rel="first",</admin/clients?page_size=500&page_token={token}>; rel="next""#
+    )
+}
+
+/// Ids of all pages, one list for each.
+async fn all(hydra: &Hydra) -> Result<Vec<Vec<String>>, Failure> {
+    let mut cursor = Cursor::default();
+    let mut pages = Vec::new();
+    while let Some(page) = hydra.list_clients("oidc-operator.dev/cluster-1", &mut cursor).await? {
+        pages.push(page.into_iter().map(|client| client.client_id).collect());
+    }
+    assert_eq!(
+        hydra.list_clients("x", &mut cursor).await,
+        Ok(None),
+        "an end stays the end"
+    );
+    Ok(pages)
+}
+
+#[tokio::test]
+async fn pages_follow_the_next_link_and_a_short_one_is_the_last() {
+    let server = MockServer::start().await;
+    let replies = [
+        (
+            None,
+            json_reply(200, &page(0, PAGE_SIZE)).insert_header("Link", next("a%2Bb%3D").as_str()),
+        ),
+        (
+            Some("a+b="),
+            json_reply(200, &page(500, PAGE_SIZE)).insert_header("Link", next("c").as_str()),
+        ),
+        // Up to 2.3 a filtered listing goes on advertising pages.
+        (
+            Some("c"),
+            json_reply(200, &page(1000, 3)).insert_header("Link", next("d").as_str()),
+        ),
+    ];
+    for (token, reply) in replies {
+        let mock =
+            Mock::given(query_param("page_size", "500")).and(query_param("owner", "oidc-operator.dev/cluster-1"));
+        let mock = match token {
+            None => mock.and(query_param_is_missing("page_token")),
+            Some(token) => mock.and(query_param("page_token", token)),
+        };
+        mock.respond_with(reply).mount(&server).await;
+    }
+    let pages = all(&hydra(&server.uri())).await.expect("three pages");
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500, 3]);
+    assert_eq!(pages[2], ["c1000", "c1001", "c1002"]);
+    assert_eq!(received(&server).await, 3);
+}
+
+#[tokio::test]
+async fn a_full_page_without_a_next_link_is_the_last() {
+    let first = r#"</admin/clients?page_token=x>; rel="first",</admin/clients?page_token=y>; rel="last""#;
+    for link in [
+        None,
+        Some(first),
+        Some(""),
+        Some("nonsense"),
+        Some(r#"</admin/clients>; rel="next""#),
+    ] {
+        let reply = json_reply(200, &page(0, PAGE_SIZE));
+        let reply = link
+            .iter()
+            .fold(reply, |reply, link| reply.insert_header("Link", *link));
+        let (server, hydra) = always(reply).await;
+        let pages = all(&hydra).await.expect("a page");
+        assert_eq!(pages.len(), 1, "{link:?}");
+        assert_eq!(received(&server).await, 1, "{link:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_database_that_advertises_a_next_page_is_empty() {
+    let (server, hydra) = always(json_reply(200, &json!([])).insert_header("Link", next("again").as_str())).await;
+    assert_eq!(all(&hydra).await, Ok(vec![vec![]]));
+    assert_eq!(received(&server).await, 1);
+}
+
+/// Reads a million clients.
+#[tokio::test]
+#[cfg_attr(debug_assertions, ignore = "takes a minute without --release")]
+async fn a_listing_that_does_not_end_is_cut_off() {
+    let served = Arc::new(AtomicUsize::new(0));
+    let server = MockServer::start().await;
+    let count = served.clone();
+    let body = serde_json::to_vec(&page(0, PAGE_SIZE)).expect("JSON");
+    Mock::given(any())
+        .respond_with(move |_: &wiremock::Request| {
+            let n = count.fetch_add(1, Ordering::Relaxed);
+            let reply = ResponseTemplate::new(200).set_body_raw(body.clone(), "application/json");
+            reply.insert_header("Link", next(&n.to_string()).as_str())
+        })
+        .mount(&server)
+        .await;
+    let found = all(&hydra(&server.uri())).await;
+    assert_eq!(found.err(), Some(Failure::Reply("does not come to an end")));
+    assert_eq!(served.load(Ordering::Relaxed), 2_000);
+}
+
+#[tokio::test]
+async fn the_host_of_a_next_link_is_not_asked() {
+    let elsewhere = MockServer::start().await;
+    let server = MockServer::start().await;
+    let link = format!(r#"<{}/admin/clients?page_token=2>; rel="next""#, elsewhere.uri());
+    Mock::given(query_param_is_missing("page_token"))
+        .respond_with(json_reply(200, &page(0, PAGE_SIZE)).insert_header("Link", link.as_str()))
+        .mount(&server)
+        .await;
+    Mock::given(query_param("page_token", "2"))
+        .respond_with(json_reply(200, &page(500, 1)))
+        .mount(&server)
+        .await;
+    let pages = all(&hydra(&server.uri())).await.expect("two pages");
+    assert_eq!(pages.len(), 2);
+    assert_eq!(received(&elsewhere).await, 0);
+}
+
+#[tokio::test]
+async fn a_page_that_is_no_list_of_clients_fails_the_listing() {
+    let no_list = Failure::Reply("is not a list");
+    let no_clients = Failure::Reply("is not a list of clients");
+    let cases = [
+        (json!({}), no_list.clone()),
+        (json!({ "clients": [] }), no_list.clone()),
+        (json!("x"), no_list.clone()),
+        (json!(null), no_list),
+        (json!([1]), no_clients.clone()),
+        (json!([null]), no_clients.clone()),
+        (json!([{}]), no_clients.clone()),
+        (
+            json!([{ "client_id": "a" }, { "client_id": "b", "grant_types": "x" }]),
+            no_clients,
+        ),
+    ];
+    for (body, expected) in cases {
+        let (_server, hydra) = always(json_reply(200, &body)).await;
+        assert_eq!(all(&hydra).await, Err(expected), "{body}");
+    }
+}
+
+/// What was seen up to then must not pass for the whole.
+#[tokio::test]
+async fn a_second_page_that_fails_fails_the_listing() {
+    let server = MockServer::start().await;
+    Mock::given(query_param_is_missing("page_token"))
+        .respond_with(json_reply(200, &page(0, PAGE_SIZE)).insert_header("Link", next("2").as_str()))
+        .mount(&server)
+        .await;
+    Mock::given(query_param("page_token", "2"))
+        .respond_with(ResponseTemplate::new(500))
+        .mount(&server)
+        .await;
+    assert!(all(&hydra(&server.uri())).await.is_err());
+}

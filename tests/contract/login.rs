@@ -1,0 +1,310 @@
+//! What goes along with every request, where it never goes, and that it is nowhere to be seen.
+
+use std::fmt::Debug;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oidc_operator::admin::discovery;
+use oidc_operator::admin::http::{BadSettings, Http, Request, Settings};
+use oidc_operator::admin::hydra::{Cursor, Hydra};
+use oidc_operator::leader::Fence;
+use oidc_operator::metrics::Metrics;
+use oidc_operator::secret::Secret;
+use serde_json::json;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer};
+
+use crate::{always, client, html, http, json_reply, received};
+
+fn secret(value: &str) -> Secret {
+    Secret::new(value.to_owned())
+}
+
+fn bearer() -> Settings {
+    Settings {
+        headers: vec![
+            ("X-Forwarded-Proto".to_owned(), secret("https")),
+            ("Authorization".to_owned(), secret("Bearer geheim-token")),
+            ("X-Api-Key".to_owned(), secret("geheim-key")),
+        ],
+        ..Settings::default()
+    }
+}
+
+fn basic() -> Settings {
+    Settings {
+        basic: Some((secret("geheim-user"), secret("geheim:password"))),
+        ..Settings::default()
+    }
+}
+
+/// One of each operation.
+async fn everything(hydra: &Hydra) {
+    let shop = client("shop");
+    let _ = hydra.version().await;
+    let _ = hydra.probe_clients().await;
+    let _ = hydra.list_clients("owner", &mut Cursor::default()).await;
+    let _ = hydra.get_client("shop").await;
+    let _ = hydra.create_client(&shop, Some(&secret("geheim-client"))).await;
+    let _ = hydra.update_client(&shop, Some(&secret("geheim-client"))).await;
+    let _ = hydra.delete_client("shop").await;
+}
+
+/// Values of a header in the order of the requests.
+async fn sent(server: &MockServer, name: &str) -> Vec<Option<String>> {
+    let requests = server.received_requests().await.unwrap_or_default();
+    let values = requests.iter().map(|request| request.headers.get(name));
+    values
+        .map(|value| value.and_then(|v| v.to_str().ok()).map(str::to_owned))
+        .collect()
+}
+
+#[tokio::test]
+async fn every_request_carries_login_and_headers() {
+    let accept = ("Accept", "application/json");
+    for (settings, expected) in [
+        (
+            bearer(),
+            vec![
+                ("Authorization", "Bearer geheim-token"),
+                ("X-Forwarded-Proto", "https"),
+                ("X-Api-Key", "geheim-key"),
+                accept,
+            ],
+        ),
+        // geheim-user:geheim:password
+        (
+            basic(),
+            vec![("Authorization", "Basic Z2VoZWltLXVzZXI6Z2VoZWltOnBhc3N3b3Jk"), accept],
+        ),
+    ] {
+        let (server, _) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
+        everything(&Hydra::new(http(&server.uri(), &settings))).await;
+        for (name, value) in expected {
+            assert_eq!(sent(&server, name).await, vec![Some(value.to_owned()); 7], "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_settings_no_login_is_sent() {
+    let (server, hydra) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
+    everything(&hydra).await;
+    assert_eq!(sent(&server, "Authorization").await, vec![None; 7]);
+    assert_eq!(sent(&server, "X-Forwarded-Proto").await, vec![None; 7]);
+}
+
+#[tokio::test]
+async fn bodies_are_json_and_carry_the_secret_only_where_one_is_given() {
+    let (server, hydra) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
+    let shop = client("shop");
+    let _ = hydra.create_client(&shop, Some(&secret("geheim"))).await;
+    let _ = hydra.update_client(&shop, Some(&secret("geheim"))).await;
+    let _ = hydra.update_client(&shop, None).await;
+    let requests = server.received_requests().await.unwrap_or_default();
+    let bodies: Vec<serde_json::Value> = requests.iter().map(|r| r.body_json().expect("JSON")).collect();
+    let with = json!({ "client_id": "shop", "scope": "openid", "client_secret": "geheim" });
+    let without = json!({ "client_id": "shop", "scope": "openid" });
+    assert_eq!(bodies, [with.clone(), with, without]);
+    assert_eq!(
+        sent(&server, "Content-Type").await,
+        vec![Some("application/json".to_owned()); 3]
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_nothing_is_sent_there() {
+    for (code, settings) in [
+        (301, bearer()),
+        (302, basic()),
+        (303, bearer()),
+        (307, bearer()),
+        (307, basic()),
+        (308, basic()),
+    ] {
+        let elsewhere = MockServer::start().await;
+        Mock::given(any())
+            .respond_with(json_reply(200, &json!({ "client_id": "shop" })))
+            .mount(&elsewhere)
+            .await;
+        let location = format!("{}/admin/clients/shop", elsewhere.uri());
+        let (server, _) = always(html(code).insert_header("Location", location.as_str())).await;
+        everything(&Hydra::new(http(&server.uri(), &settings))).await;
+        assert_eq!(received(&server).await, 7, "{code}");
+        assert_eq!(received(&elsewhere).await, 0, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn discovery_is_fetched_below_the_public_url() {
+    let document = json!({
+        "issuer": "https://id.example.com/",
+        "token_endpoint": "https://id.example.com/oauth2/token",
+        "subject_types_supported": ["unheard-of", "pairwise"],
+    });
+    let (server, _) = always(json_reply(200, &document)).await;
+    let url = format!("{}/base/", server.uri());
+    let found = discovery::fetch(&http(&url, &Settings::default()), &url)
+        .await
+        .expect("a document");
+    assert_eq!(found.endpoints.issuer, "https://id.example.com/");
+    assert_eq!(
+        found.endpoints.token_endpoint.as_deref(),
+        Some("https://id.example.com/oauth2/token")
+    );
+    assert_eq!(found.endpoints.jwks_uri, None);
+    assert_eq!(
+        found.endpoints.discovery_url,
+        format!("{}/base/.well-known/openid-configuration", server.uri())
+    );
+    assert_eq!(found.subject_types.len(), 1, "types that we do not know are left out");
+    let requests = server.received_requests().await.unwrap_or_default();
+    assert_eq!(requests[0].url.path(), "/base/.well-known/openid-configuration");
+    for body in [json!({}), json!({ "issuer": 1 }), json!([]), json!(null)] {
+        let (server, _) = always(json_reply(200, &body)).await;
+        let found = discovery::fetch(&http(&server.uri(), &Settings::default()), &server.uri()).await;
+        assert!(found.is_err(), "{body}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_named() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let header = |name: &str, value: &str| Settings {
+        headers: vec![(name.to_owned(), secret(value))],
+        ..Settings::default()
+    };
+    let ca = |pem: &str| Settings {
+        ca_pem: Some(pem.as_bytes().to_vec()),
+        ..Settings::default()
+    };
+    let identity = Settings {
+        identity_pem: Some(secret("no certificate")),
+        ..Settings::default()
+    };
+    let base = "https://hydra.example.com";
+    let cases = [
+        ("not a URL", Settings::default(), BadSettings::Url),
+        (base, header("X-Api-Key", "two\nlines"), BadSettings::Header),
+        (base, header("X Api Key", "x"), BadSettings::Header),
+        (base, header("", "x"), BadSettings::Header),
+        (base, ca(""), BadSettings::Ca),
+        (base, ca("no certificate"), BadSettings::Ca),
+        (
+            base,
+            ca("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+            BadSettings::Ca,
+        ),
+        (base, identity, BadSettings::Identity),
+    ];
+    for (base, settings, expected) in cases {
+        let made = Http::new("default", base, &settings, Fence::open(), Arc::new(Metrics::default()));
+        assert_eq!(made.err(), Some(expected), "{base}");
+    }
+}
+
+/// What is written to the log, at its most talkative.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_at_any_level_shows_a_secret() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    for status in [200, 400, 500] {
+        for settings in [bearer(), basic()] {
+            let body = json!({ "client_id": "shop", "client_secret": "geheim-reply", "error": "geheim-error" });
+            let (server, _) = always(json_reply(status, &body)).await;
+            everything(&Hydra::new(http(&server.uri(), &settings))).await;
+        }
+    }
+    tracing::info!("the log is read");
+    let text = String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    assert!(text.contains("the log is read"));
+    for shown in ["geheim", "Z2VoZWlt"] {
+        let line = text.lines().find(|line| line.contains(shown));
+        assert_eq!(line, None);
+    }
+}
+
+#[tokio::test]
+async fn no_metric_shows_a_secret_or_an_id() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (server, _) = always(json_reply(200, &json!({ "client_id": "geheim-id" }))).await;
+    let metrics = Arc::new(Metrics::default());
+    let http = Http::new("default", &server.uri(), &bearer(), Fence::open(), metrics.clone()).expect("an endpoint");
+    let hydra = Hydra::new(http);
+    let _ = hydra.get_client("geheim-id").await;
+    let text = metrics.render(std::iter::empty());
+    assert!(text.contains(r#"operation="get_o_auth2_client""#), "{text}");
+    assert!(!text.contains("geheim"), "{text}");
+}
+
+/// Does not compile if one of these types can be printed: two implementations would fit.
+#[test]
+fn types_that_hold_secrets_have_no_debug() {
+    struct Printable;
+    trait Hidden<A> {
+        fn hidden() {}
+    }
+    impl<T: ?Sized> Hidden<()> for T {}
+    impl<T: ?Sized + Debug> Hidden<Printable> for T {}
+    <Secret as Hidden<_>>::hidden();
+    <Settings as Hidden<_>>::hidden();
+    <Http as Hidden<_>>::hidden();
+    <Hydra as Hidden<_>>::hidden();
+    <Request<'static> as Hidden<_>>::hidden();
+}
+
+#[tokio::test]
+async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
+    use oidc_operator::admin::http::Failure;
+    use oidc_operator::leader::Election;
+
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (server, _) = always(json_reply(200, &json!({ "client_id": "shop", "scope": "openid" }))).await;
+    // A candidate that has not been elected.
+    let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
+    let candidate = Election::new(kube::Client::try_from(config).expect("a client"), "ns", "lease", "me");
+    let metrics = Arc::new(Metrics::default());
+    let http = Http::new(
+        "default",
+        &server.uri(),
+        &Settings::default(),
+        candidate.fence(),
+        metrics,
+    )
+    .ok();
+    let hydra = Hydra::new(http.expect("an endpoint"));
+    assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
+    assert_eq!(
+        hydra.create_client(&client("shop"), None).await,
+        Err(Failure::NotLeader)
+    );
+    assert_eq!(
+        hydra.update_client(&client("shop"), None).await,
+        Err(Failure::NotLeader)
+    );
+    assert_eq!(hydra.delete_client("shop").await, Err(Failure::NotLeader));
+    assert_eq!(received(&server).await, 1);
+    assert!(!hydra.http().breaker().is_open(), "the server has done nothing wrong");
+}

@@ -1,0 +1,64 @@
+//! The HTTP contract: replies that no real server gives on demand, and bodies that real servers gave.
+
+mod breaker;
+mod listing;
+mod login;
+mod paths;
+mod raw;
+mod recordings;
+mod replies;
+
+use std::sync::Arc;
+
+use oidc_operator::admin::http::{Http, Settings};
+use oidc_operator::admin::hydra::{Client, Hydra};
+use oidc_operator::leader::Fence;
+use oidc_operator::metrics::Metrics;
+use serde_json::{Value, json};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// An endpoint below this URL.
+fn http(base: &str, settings: &Settings) -> Http {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Http::new("default", base, settings, Fence::open(), Arc::new(Metrics::default())).expect("an endpoint")
+}
+
+fn hydra(base: &str) -> Hydra {
+    Hydra::new(http(base, &Settings::default()))
+}
+
+/// A server that answers everything alike, and its admin API.
+async fn always(reply: ResponseTemplate) -> (MockServer, Hydra) {
+    let server = MockServer::start().await;
+    Mock::given(any()).respond_with(reply).mount(&server).await;
+    let hydra = hydra(&server.uri());
+    (server, hydra)
+}
+
+/// How many requests a server got.
+async fn received(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap_or_default().len()
+}
+
+fn json_reply(status: u16, body: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(body)
+}
+
+/// A reply of Hydra's own with a status of 4xx or 5xx.
+fn error_reply(status: u16, error: &str) -> ResponseTemplate {
+    json_reply(status, &json!({ "error": error, "error_description": "" }))
+}
+
+/// The reply of a proxy or of some other server.
+fn html(status: u16) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_raw("<html><body>Hello</body></html>", "text/html")
+}
+
+fn client(id: &str) -> Client {
+    Client {
+        client_id: id.to_owned(),
+        scope: "openid".to_owned(),
+        ..Client::default()
+    }
+}

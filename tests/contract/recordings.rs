@@ -1,0 +1,240 @@
+//! What real servers answered: it can be read, nothing secret of it is kept, and what we own survives the round trip.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use oidc_operator::admin::hydra::Client;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Story {
+    story: String,
+    exchanges: Vec<Exchange>,
+}
+
+#[derive(Deserialize)]
+struct Exchange {
+    request: Asked,
+    response: Answered,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    method: String,
+    path: String,
+    #[serde(default)]
+    body: Value,
+}
+
+#[derive(Deserialize)]
+struct Answered {
+    status: u16,
+    #[serde(default)]
+    body: Value,
+}
+
+const VERSIONS: [&str; 3] = ["1.11.10", "2.3.0", "26.2.0"];
+
+fn recorded(version: &str) -> Vec<Story> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recordings/hydra-{version}.json"));
+    let text = std::fs::read_to_string(&path).expect("a file in tests/recordings");
+    serde_json::from_str(&text).expect("a recording")
+}
+
+impl Exchange {
+    /// Path below the admin API, without query: the part after `/clients`, if it is about clients.
+    fn about_clients(&self) -> Option<&str> {
+        let path = self.request.path.trim_start_matches("{A}").trim_start_matches("/admin");
+        path.split('?').next()?.strip_prefix("/clients")
+    }
+
+    fn succeeded(&self) -> bool {
+        (200..300).contains(&self.response.status)
+    }
+
+    /// Clients in the reply: one, or those of a list.
+    fn clients(&self) -> Vec<&Value> {
+        if self.about_clients().is_none() || !self.succeeded() {
+            return Vec::new();
+        }
+        match &self.response.body {
+            Value::Array(list) => list.iter().collect(),
+            Value::Object(_) => vec![&self.response.body],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The client that was sent and the one that came back for it.
+    fn echo(&self) -> Option<(Client, Client)> {
+        if !matches!(self.request.method.as_str(), "POST" | "PUT") {
+            return None;
+        }
+        let client = |value: &Value| Client::parse(value.clone());
+        let echo = client(self.clients().first()?)?;
+        let mut sent = client(&self.request.body)?;
+        // The path decides, and without an id the server chooses one.
+        sent.client_id.clone_from(&echo.client_id);
+        Some((sent, echo))
+    }
+}
+
+fn exchanges(version: &str) -> Vec<(String, Exchange)> {
+    let stories = recorded(version).into_iter();
+    stories
+        .flat_map(|story| {
+            story
+                .exchanges
+                .into_iter()
+                .map(move |exchange| (story.story.clone(), exchange))
+        })
+        .collect()
+}
+
+#[test]
+fn every_recorded_client_can_be_read() {
+    for (version, least) in VERSIONS.into_iter().zip([20, 20, 20]) {
+        let mut count = 0;
+        for (story, exchange) in exchanges(version) {
+            for body in exchange.clients() {
+                let client = Client::parse(body.clone());
+                let client = client.unwrap_or_else(|| panic!("{version}, {story}: {body}"));
+                assert_eq!(client.client_id, body["client_id"], "{version}, {story}");
+                assert_eq!(
+                    client.updated_at.as_deref(),
+                    body["updated_at"].as_str(),
+                    "{version}, {story}"
+                );
+                count += 1;
+            }
+        }
+        assert!(count >= least, "{version}: {count} clients");
+    }
+}
+
+#[test]
+fn nothing_secret_stays_of_a_recorded_client() {
+    let secret = ["client_secret", "registration_access_token", "registration_client_uri"];
+    for version in VERSIONS {
+        let mut seen = 0;
+        for (story, exchange) in exchanges(version) {
+            for body in exchange.clients() {
+                let client = Client::parse(body.clone()).expect("a client");
+                let kept = format!("{client:?}");
+                let sent = String::from_utf8(client.body(None)).expect("UTF-8");
+                for name in secret {
+                    assert!(!sent.contains(&format!("\"{name}\":")), "{version}, {story}: {name}");
+                    if let Some(value) = body[name].as_str() {
+                        assert!(
+                            !kept.contains(value) && !sent.contains(value),
+                            "{version}, {story}: {name}"
+                        );
+                        seen += 1;
+                    }
+                }
+            }
+        }
+        assert!(seen > 0, "{version}: no secrets in the recording");
+    }
+}
+
+/// What the server puts in for a member that was not sent. We always send these.
+const FILLED_IN: [&str; 3] = ["scope", "subject_type", "token_endpoint_auth_method"];
+
+#[test]
+fn what_was_sent_does_not_differ_from_its_echo() {
+    for version in VERSIONS {
+        let mut count = 0;
+        for (story, exchange) in exchanges(version) {
+            let Some((sent, echo)) = exchange.echo() else { continue };
+            let asked = &exchange.request.body;
+            let mut differences = sent.differences(&echo);
+            differences.retain(|name| !FILLED_IN.contains(&name.as_str()) || asked.get(name).is_some());
+            // What v1 does not know it does not keep.
+            let lost: &[&str] = match version {
+                "1.11.10" if asked["skip_consent"] == true => {
+                    &["access_token_strategy", "skip_consent", "skip_logout_consent"]
+                }
+                _ => &[],
+            };
+            assert_eq!(differences, lost, "{version}, {story}: {asked}");
+            count += 1;
+        }
+        assert!(count >= 8, "{version}: {count} echoes");
+    }
+}
+
+#[test]
+fn what_was_sent_does_not_differ_from_the_next_read_of_it() {
+    for version in VERSIONS {
+        let mut count = 0;
+        let all = exchanges(version);
+        for pair in all.windows(2) {
+            let [(story, write), (_, read)] = pair else { continue };
+            let Some((sent, echo)) = write.echo() else { continue };
+            if read.request.method != "GET" || read.about_clients() != Some(&format!("/{}", sent.client_id)) {
+                continue;
+            }
+            let stored = Client::parse(read.response.body.clone()).expect("a client");
+            assert_eq!(echo.differences(&stored), Vec::<String>::new(), "{version}, {story}");
+            let mut differences = sent.differences(&stored);
+            differences.retain(|name| !FILLED_IN.contains(&name.as_str()));
+            if version != "1.11.10" {
+                assert_eq!(differences, Vec::<String>::new(), "{version}, {story}");
+            }
+            count += 1;
+        }
+        assert!(count >= 3, "{version}: {count} reads after a write");
+    }
+}
+
+/// A PUT of what was read, with what we do not know of it, is what was there.
+#[test]
+fn what_was_read_can_be_sent_back() {
+    for version in VERSIONS {
+        for (story, exchange) in exchanges(version) {
+            for body in exchange.clients() {
+                let client = Client::parse(body.clone()).expect("a client");
+                let sent: Value = serde_json::from_slice(&client.body(None)).expect("JSON");
+                assert_eq!(
+                    Client::parse(sent).map(|again| again.differences(&client)),
+                    Some(vec![]),
+                    "{version}, {story}"
+                );
+            }
+        }
+    }
+}
+
+/// Names of the members of all recorded clients.
+fn members(version: &str) -> BTreeSet<String> {
+    let all = exchanges(version);
+    let clients = all.iter().flat_map(|(_, exchange)| exchange.clients());
+    clients
+        .filter_map(Value::as_object)
+        .flat_map(|client| client.keys().cloned())
+        .collect()
+}
+
+#[test]
+fn a_newer_server_has_only_members_more_that_we_know_of() {
+    let newer: Vec<String> = members("26.2.0").difference(&members("2.3.0")).cloned().collect();
+    let device = ["access", "id", "refresh"].map(|token| format!("device_authorization_grant_{token}_token_lifespan"));
+    assert_eq!(newer, device);
+    assert!(members("2.3.0").is_subset(&members("26.2.0")));
+}
+
+#[test]
+fn every_recorded_refusal_of_a_client_is_hydras_own() {
+    for version in VERSIONS {
+        for (story, exchange) in exchanges(version) {
+            let refused = (400..500).contains(&exchange.response.status);
+            if !exchange.request.path.starts_with("{A}/clients") || !refused {
+                continue;
+            }
+            // By this a 404 or 409 of Hydra is told from that of a proxy.
+            let error = &exchange.response.body["error"];
+            assert!(error.is_string(), "{version}, {story}: {}", exchange.response.body);
+        }
+    }
+}

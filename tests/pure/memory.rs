@@ -1,0 +1,224 @@
+//! What a process remembers: its own writes win until the watch has caught up, and a mark set meanwhile stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oidc_operator::api::OAuth2Client;
+use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
+use oidc_operator::controller::memory::{Child, Memory, is_newer};
+
+const UID: &str = "uid-1";
+
+fn object(uid: Option<&str>, version: &str) -> Arc<OAuth2Client> {
+    let mut client = OAuth2Client::new("shop", OAuth2ClientSpec::default());
+    client.metadata.uid = uid.map(str::to_owned);
+    client.metadata.resource_version = Some(version.to_owned());
+    Arc::new(client)
+}
+
+fn newest(memory: &Memory<OAuth2Client>, cached: &str) -> String {
+    let newest = memory.newest(object(Some(UID), cached));
+    newest.metadata.resource_version.clone().unwrap_or_default()
+}
+
+fn memory() -> Memory<OAuth2Client> {
+    Memory::default()
+}
+
+#[test]
+fn our_own_write_wins_until_the_watch_has_caught_up() {
+    let memory = memory();
+    assert_eq!(newest(&memory, "8"), "8", "nothing was written");
+    memory.wrote(object(Some(UID), "10"));
+    assert_eq!(newest(&memory, "8"), "10");
+    assert_eq!(newest(&memory, "9"), "10"); // numbers, not text: "9" is not newer than "10"
+    assert_eq!(newest(&memory, "10"), "10");
+    assert_eq!(newest(&memory, "12"), "12");
+    assert_eq!(newest(&memory, "11"), "11", "what was caught up with is forgotten");
+}
+
+#[test]
+fn a_later_write_of_ours_replaces_the_earlier_one() {
+    let memory = memory();
+    memory.wrote(object(Some(UID), "10"));
+    memory.wrote(object(Some(UID), "11"));
+    assert_eq!(newest(&memory, "10"), "11");
+}
+
+#[test]
+fn what_the_watch_has_shown_frees_our_own_copy() {
+    let memory = memory();
+    memory.wrote(object(Some(UID), "10"));
+    memory.seen(&object(Some(UID), "9"));
+    assert_eq!(newest(&memory, "8"), "10", "an older one changes nothing");
+    memory.seen(&object(Some(UID), "10"));
+    assert_eq!(newest(&memory, "8"), "8");
+}
+
+#[test]
+fn a_namesake_with_another_uid_is_another_resource() {
+    let memory = memory();
+    memory.wrote(object(Some("uid-0"), "10"));
+    assert_eq!(newest(&memory, "8"), "8");
+}
+
+#[test]
+fn an_object_without_uid_is_taken_as_it_is() {
+    let memory = memory();
+    memory.wrote(object(None, "10"));
+    let newest = memory.newest(object(None, "8"));
+    assert_eq!(newest.metadata.resource_version.as_deref(), Some("8"));
+}
+
+#[test]
+fn what_is_gone_is_forgotten_whole() {
+    let memory = memory();
+    memory.wrote(object(Some(UID), "10"));
+    memory.wrote_child(UID, "shop", Child::Deleted("s".to_owned()));
+    memory.mark(UID);
+    memory.failed(UID);
+    memory.corrected(UID);
+    memory.writing(UID);
+    memory.forget(UID);
+    assert_eq!(newest(&memory, "8"), "8");
+    assert_eq!(memory.child(UID, "shop"), None);
+    assert_eq!(memory.marked(UID), None);
+    assert!(!memory.is_failing(UID));
+    assert_eq!(memory.corrections(UID), 0);
+    assert!(!memory.is_unconfirmed(UID));
+}
+
+#[test]
+fn versions_are_numbers_and_anything_newer_than_nothing() {
+    let cases = [
+        (Some("2"), Some("1"), true),
+        (Some("10"), Some("9"), true),
+        (Some("1"), Some("1"), false),
+        (Some("1"), Some("2"), false),
+        (Some("1"), None, true),
+        (None, Some("1"), false),
+        (None, None, false),
+        (Some("x"), Some("1"), false),
+        (Some("1"), Some("x"), true),
+    ];
+    for (one, other, expected) in cases {
+        assert_eq!(is_newer(one, other), expected, "{one:?} {other:?}");
+    }
+}
+
+#[test]
+fn a_mark_set_during_a_pass_survives_the_end_of_the_pass() {
+    let memory = memory();
+    assert_eq!(memory.marked(UID), None);
+    memory.mark(UID);
+    let started_with = memory.marked(UID).expect("a mark");
+    memory.mark(UID);
+    memory.clear_mark(UID, started_with);
+    let second = memory.marked(UID).expect("the mark that was set meanwhile");
+    memory.clear_mark(UID, second);
+    assert_eq!(memory.marked(UID), None);
+}
+
+#[test]
+fn clearing_an_old_mark_again_brings_nothing_back_and_takes_nothing_away() {
+    let memory = memory();
+    memory.mark(UID);
+    let first = memory.marked(UID).expect("a mark");
+    memory.mark(UID);
+    let second = memory.marked(UID).expect("a mark");
+    memory.clear_mark(UID, second);
+    memory.clear_mark(UID, first);
+    assert_eq!(memory.marked(UID), None);
+    memory.mark(UID);
+    assert!(memory.marked(UID).is_some());
+}
+
+#[test]
+fn marks_of_different_resources_do_not_mix() {
+    let memory = memory();
+    memory.mark(UID);
+    memory.mark("uid-2");
+    let mark = memory.marked(UID).expect("a mark");
+    memory.clear_mark(UID, mark);
+    assert_eq!(memory.marked(UID), None);
+    assert!(memory.marked("uid-2").is_some());
+}
+
+#[test]
+fn failures_count_in_a_row() {
+    let memory = memory();
+    assert!(!memory.is_failing(UID));
+    assert_eq!([memory.failed(UID), memory.failed(UID), memory.failed(UID)], [0, 1, 2]);
+    assert!(memory.is_failing(UID));
+    memory.succeeded(UID);
+    assert!(!memory.is_failing(UID));
+    assert_eq!(memory.failed(UID), 0);
+}
+
+#[test]
+fn corrections_are_counted_for_each_resource() {
+    let memory = memory();
+    assert_eq!(memory.corrections(UID), 0);
+    for _ in 0..3 {
+        memory.corrected(UID);
+    }
+    assert_eq!(memory.corrections(UID), 3);
+    assert_eq!(memory.corrections("uid-2"), 0);
+    memory.succeeded(UID);
+    assert_eq!(
+        memory.corrections(UID),
+        3,
+        "a success does not excuse the foreign writer"
+    );
+}
+
+#[test]
+fn our_own_write_to_a_child_is_known_until_the_watch_shows_it() {
+    let memory = memory();
+    let written = Child::Written("s".to_owned(), "7".to_owned());
+    assert_eq!(memory.child(UID, "shop"), None);
+    memory.wrote_child(UID, "shop", written.clone());
+    memory.wrote_child(UID, "oac-uid-1", Child::Deleted("l".to_owned()));
+    assert_eq!(memory.child(UID, "shop"), Some(written));
+    assert_eq!(memory.child("uid-2", "shop"), None);
+    memory.child_seen(UID, "shop");
+    assert_eq!(memory.child(UID, "shop"), None);
+    assert_eq!(memory.child(UID, "oac-uid-1"), Some(Child::Deleted("l".to_owned())));
+}
+
+#[test]
+fn a_fresh_listing_of_children_ends_what_was_remembered_of_all_of_them() {
+    let memory = memory();
+    memory.wrote_child(UID, "shop", Child::Deleted("s".to_owned()));
+    memory.wrote_child("uid-2", "shop", Child::Deleted("t".to_owned()));
+    memory.mark(UID);
+    memory.children_listed();
+    assert_eq!(memory.child(UID, "shop"), None);
+    assert_eq!(memory.child("uid-2", "shop"), None);
+    assert!(memory.marked(UID).is_some(), "only what was remembered of children");
+}
+
+#[test]
+fn a_write_is_unconfirmed_until_its_reply_came() {
+    let memory = memory();
+    assert!(!memory.is_unconfirmed(UID));
+    memory.writing(UID);
+    assert!(memory.is_unconfirmed(UID));
+    assert!(!memory.is_unconfirmed("uid-2"));
+    memory.confirmed(UID);
+    assert!(!memory.is_unconfirmed(UID));
+}
+
+/// A process before us may have begun a write just before it ended.
+#[test]
+fn quiet_is_counted_from_the_last_unconfirmed_write_or_from_the_start_of_the_process() {
+    let memory = memory();
+    std::thread::sleep(Duration::from_millis(30));
+    let since_start = memory.quiet_for(UID);
+    assert!(since_start >= Duration::from_millis(30));
+    memory.writing(UID);
+    assert!(memory.quiet_for(UID) < since_start);
+    assert!(memory.quiet_for("uid-2") >= since_start);
+    memory.confirmed(UID);
+    assert!(memory.quiet_for(UID) >= since_start);
+}
