@@ -10,6 +10,7 @@ use crate::api::access::{
 };
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 use crate::api::refs::DeletionPolicy;
+use crate::error::shown;
 
 /// Why access is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,8 @@ impl fmt::Display for Denied {
             } => {
                 write!(
                     f,
-                    "access[{rule}].clients.{limit} does not allow `{value}` in {field}; change it or ask its admin."
+                    "access[{rule}].clients.{limit} does not allow `{}` in {field}; change it or ask its admin.",
+                    shown(value)
                 )
             }
         }
@@ -248,12 +250,12 @@ fn uris(spec: &OAuth2ClientSpec) -> impl Iterator<Item = (&'static str, &str)> {
         )
 }
 
-/// A URI without a host (`com.example.app:/callback`) names no allowed host, so a limit on hosts refuses it.
+/// Only http and https lead to the host that they name; a URI of another scheme (`com.example.app://…`) leads to whatever app took that scheme.
 fn host_allowed(allowed: &[String], uri: &str) -> bool {
-    let Some(host) = Url::parse(uri)
+    let url = Url::parse(uri)
         .ok()
-        .and_then(|url| url.host_str().map(str::to_ascii_lowercase))
-    else {
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(host) = url.and_then(|url| url.host_str().map(str::to_ascii_lowercase)) else {
         return false;
     };
     allowed

@@ -130,7 +130,9 @@ pub enum Error {
     },
     /// The issuer is not the one that this server had.
     #[error(
-        "The server's issuer is now `{found}` and was `{known}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to `{found}`."
+        "The server's issuer is now `{}` and was `{}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one.",
+        shown(.found),
+        shown(.known)
     )]
     IssuerChanged {
         /// Issuer in status or spec.
@@ -273,9 +275,13 @@ impl Error {
     /// Class and reason.
     pub fn class(&self) -> (Class, Reason) {
         match self {
-            Error::UnusableSecret { .. } | Error::InvalidField { .. } | Error::MetadataRefused(_) => {
-                (Class::Invalid, Reason::InvalidSpec)
-            }
+            // A Secret may still be corrected; nothing in the spec need change.
+            Error::UnusableSecret { .. } => (Class::Blocked, Reason::InvalidSpec),
+            Error::InvalidField {
+                field: "tls.caRef" | "tls.clientCertificateRef" | "hydra.auth",
+                ..
+            } => (Class::Blocked, Reason::InvalidSpec),
+            Error::InvalidField { .. } | Error::MetadataRefused(_) => (Class::Invalid, Reason::InvalidSpec),
             Error::UnsupportedVersion(_) => (Class::Unsupported, Reason::UnsupportedByServer),
             Error::NotAllowed { .. } => (Class::NotAllowed, Reason::NotAllowed),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
@@ -322,6 +328,20 @@ impl Error {
             _ => false,
         }
     }
+}
+
+/// A foreign value as it may stand in a message: bounded, on one line.
+pub fn shown(value: &str) -> String {
+    const LONGEST: usize = 200;
+    let mut text: String = value
+        .chars()
+        .take(LONGEST)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.len() < value.len() {
+        text.push('…');
+    }
+    text
 }
 
 fn named(names: &[&'static str]) -> String {

@@ -12,6 +12,7 @@
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
+//! - [`duration`]: durations in Go's form.
 //! - [`error`]: everything that can go wrong, classed; the class decides condition, event and retry.
 //! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process.
 
@@ -22,6 +23,7 @@ pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod duration;
 pub mod error;
 pub mod leader;
 pub mod metrics;

@@ -36,7 +36,7 @@ fn parse(document: &Value, discovery_url: String) -> Option<Discovery> {
     let subject_types = document.get("subject_types_supported").and_then(Value::as_array);
     Some(Discovery {
         endpoints: Endpoints {
-            issuer: text("issuer")?,
+            issuer: text("issuer").filter(|issuer| is_url(issuer))?,
             discovery_url,
             authorization_endpoint: text("authorization_endpoint"),
             token_endpoint: text("token_endpoint"),
@@ -51,4 +51,8 @@ fn parse(document: &Value, discovery_url: String) -> Option<Discovery> {
             .filter_map(|t| serde_json::from_value(t.clone()).ok())
             .collect(),
     })
+}
+
+fn is_url(text: &str) -> bool {
+    text.len() <= 1024 && url::Url::parse(text).is_ok() && !text.contains(char::is_whitespace)
 }

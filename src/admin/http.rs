@@ -208,6 +208,9 @@ impl Http {
         if request.method != Method::GET && !self.fence.allows_write() {
             return Err(Failure::NotLeader);
         }
+        if !request.path.iter().all(|segment| is_addressable(segment)) {
+            return Err(Failure::Reply("cannot be asked for: the id does not fit into a URL"));
+        }
         let operation = request.operation;
         let begun = Instant::now();
         let (code, result) = self.exchange(request).await;
@@ -276,6 +279,11 @@ impl Http {
     }
 }
 
+/// Whether a URL can hold a segment as it is: dots alone mean folders, and line breaks and tabs vanish.
+fn is_addressable(segment: &str) -> bool {
+    !matches!(segment, "" | "." | "..") && !segment.contains(['\t', '\r', '\n'])
+}
+
 /// Resolves every name to the addresses of one other name: the certificate's name is not the host to connect to.
 struct Elsewhere(String);
 
@@ -341,7 +349,7 @@ fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Resu
         {
             Err(Failure::Outage(Outage::Busy))
         }
-        code @ (429 | 500..=599) => Err(Failure::Outage(Outage::Status(code, retry_after))),
+        code @ (408 | 429 | 500..=599) => Err(Failure::Outage(Outage::Status(code, retry_after))),
         300..=399 => Err(Failure::Reply("is a redirect")),
         code => Err(Failure::Status {
             code,
@@ -364,18 +372,16 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn outage(error: &reqwest::Error) -> Outage {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if cause.downcast_ref::<rustls::Error>().is_some() {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<rustls::Error>() {
             return Outage::Tls;
         }
-        // An I/O error hides its cause from `source`.
-        if let Some(inner) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref)
-            && inner.is::<rustls::Error>()
-        {
-            return Outage::Tls;
-        }
-        source = cause.source();
+        // An I/O error shows what it wraps only when asked for it.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = wrapped
+            .map(|inner| inner as &(dyn std::error::Error + 'static))
+            .or_else(|| error.source());
     }
     if error.is_connect() {
         Outage::Unreachable

@@ -96,7 +96,10 @@ pub struct ClientLimits {
     #[schemars(
         with = "Vec<String>",
         length(max = 256),
-        inner(length(min = 1, max = 253), regex(pattern = r"^(\*\.)?[a-zA-Z0-9_.:\[\]-]+$"))
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^((\*\.)?[a-zA-Z0-9_.-]+|\[[0-9a-fA-F:.]+\])$")
+        )
     )]
     pub uri_hosts: Option<Vec<String>>,
     /// Which client ids may be asked for. Default: Generated.

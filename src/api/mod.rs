@@ -58,9 +58,7 @@ fn quoted(line: &str) -> String {
     let start = line.len() - line.trim_start_matches([' ', '-']).len();
     let (indent, rest) = line.split_at(start);
     match rest.split_once(':') {
-        Some((key, value))
-            if ["y", "n", "yes", "no", "on", "off"].contains(&key.to_ascii_lowercase().as_str()) =>
-        {
+        Some((key, value)) if ["y", "n", "yes", "no", "on", "off"].contains(&key.to_ascii_lowercase().as_str()) => {
             format!("{indent}\"{key}\":{value}")
         }
         _ => line.to_owned(),

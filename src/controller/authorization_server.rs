@@ -226,7 +226,7 @@ fn resync_interval(server: &AuthorizationServer) -> Duration {
         .spec
         .resync_interval
         .as_ref()
-        .and_then(|text| text.parse::<kube::core::Duration>().ok());
+        .and_then(|text| crate::duration::parse(text));
     parsed.map_or(RESYNC, Duration::from).max(Duration::from_secs(1))
 }
 

@@ -173,6 +173,13 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
             .push(Instant::now());
     }
 
+    /// Forgets the corrections: the resource itself has changed.
+    pub fn forgive(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.corrections.clear();
+        }
+    }
+
     /// Corrections of foreign writes within the last hour.
     pub fn corrections(&self, uid: &str) -> usize {
         let mut records = self.lock();

@@ -121,7 +121,12 @@ pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
     );
     for found in conditions {
         let is_abnormal = found.type_ != READY && found.type_ != SYNCED;
-        ensure!(!is_abnormal || found.status == "True", "{} is {}", found.type_, found.status);
+        ensure!(
+            !is_abnormal || found.status == "True",
+            "{} is {}",
+            found.type_,
+            found.status
+        );
         ensure!(
             found.observed_generation == observed && observed.is_some(),
             "{} is about generation {:?}, the status about {observed:?}",

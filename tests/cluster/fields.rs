@@ -58,7 +58,10 @@ impl Workshop {
         ));
         let env = [
             ("OIDC_SUBJECT_IDENTIFIERS_SUPPORTED_TYPES", "public,pairwise".to_owned()),
-            ("OIDC_SUBJECT_IDENTIFIERS_PAIRWISE_SALT", "salt-of-the-testbed".to_owned()),
+            (
+                "OIDC_SUBJECT_IDENTIFIERS_PAIRWISE_SALT",
+                "salt-of-the-testbed".to_owned(),
+            ),
             ("SSL_CERT_FILE", authority.display().to_string()),
         ];
         let options = ServerOptions {
@@ -291,8 +294,9 @@ fn ensure_has(found: &Value, expected: &Value) -> Result<()> {
 
 /// `a.b` and `v`: `{ "a": { "b": v } }`.
 fn nested(path: &str, value: Value) -> Value {
-    path.rsplit('.')
-        .fold(value, |inner, name| Value::Object([(name.to_owned(), inner)].into_iter().collect()))
+    path.rsplit('.').fold(value, |inner, name| {
+        Value::Object([(name.to_owned(), inner)].into_iter().collect())
+    })
 }
 
 /// Objects are merged, everything else is replaced.
@@ -305,4 +309,3 @@ fn merge(target: &mut Value, change: &Value) {
         merge(members.entry(name).or_insert(Value::Null), change);
     }
 }
-

@@ -18,11 +18,13 @@ mod election;
 mod evidence;
 mod fields;
 mod harness;
+mod helm;
 mod login;
 mod refusals;
 mod repair;
 mod run;
 mod steady;
+mod tenants;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,10 +51,12 @@ fn main() -> ExitCode {
         election::trials,
         fields::trials,
         harness::trials,
+        helm::trials,
         login::trials,
         refusals::trials,
         repair::trials,
         steady::trials,
+        tenants::trials,
     ];
     let trials = trials.iter().flat_map(|list| list(&run)).collect();
     let tests = libtest_mimic::run(&arguments, trials);

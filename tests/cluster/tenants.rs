@@ -82,15 +82,26 @@ impl<'a> Victim<'a> {
         let mut mark = self.server.admin.journal().mark();
         for _ in 0..2 {
             let journal = self.server.admin.journal();
-            let list = journal.wait_for(|found| found.seq > mark && found.head.is("GET", "/admin/clients"), LIMIT);
+            let list = journal.wait_for(
+                |found| found.seq > mark && found.head.is("GET", "/admin/clients"),
+                LIMIT,
+            );
             mark = list.await?.seq;
         }
         let now = traces(self.bed, &self.space, &self.id).await?;
         ensure!(now.row == self.before.row, "the client was changed: {}", now.row);
         ensure!(now.secrets == self.before.secrets, "its Secrets were changed");
-        ensure!(now.status == self.before.status, "its status was changed: {}", now.status);
+        ensure!(
+            now.status == self.before.status,
+            "its status was changed: {}",
+            now.status
+        );
         for secret in other.secrets().list(&ListParams::default()).await? {
-            let known = secret.data.iter().flatten().any(|(_, value)| contains(&value.0, self.secret.as_bytes()));
+            let known = secret
+                .data
+                .iter()
+                .flatten()
+                .any(|(_, value)| contains(&value.0, self.secret.as_bytes()));
             ensure!(!known, "Secret {} of the other holds the secret", secret.name_any());
         }
         self.bed.token(&self.id, &self.secret, "").await?;
@@ -149,9 +160,15 @@ async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
     let spec = victim.on_server(json!({ "clientId": victim.id, "clientSecretRef": reference }));
     attacker.apply_client("app", &spec).await?;
     client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
-    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    ensure!(
+        bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
+        "it was pushed"
+    );
     let written = victim.server.about_clients(mark);
-    let written: Vec<_> = written.iter().filter(|found| ["PUT", "DELETE"].contains(&found.head.method.as_str())).collect();
+    let written: Vec<_> = written
+        .iter()
+        .filter(|found| ["PUT", "DELETE"].contains(&found.head.method.as_str()))
+        .collect();
     ensure!(written.is_empty(), "{written:?}");
     victim.ensure_untouched_by(&attacker).await
 }
@@ -169,20 +186,31 @@ async fn a_forged_finalizer_deletes_nothing_of_another(bed: &Bed) -> Result<()> 
             },
         }))?;
         attacker.clients().create(&PostParams::default(), &client).await?;
-        forge_status(&attacker, json!({ "clientId": victim.id, "secretName": "app", "updatedAt": "2020-01-01T00:00:00Z" })).await?;
+        forge_status(
+            &attacker,
+            json!({ "clientId": victim.id, "secretName": "app", "updatedAt": "2020-01-01T00:00:00Z" }),
+        )
+        .await?;
         attacker.delete_and_wait("app").await?;
     }
     // The finalizer taken off by hand: the client stays without its resource, and nobody else's goes.
-    attacker.apply_client("app", &victim.on_server(json!({ "clientId": victim.id }))).await?;
+    attacker
+        .apply_client("app", &victim.on_server(json!({ "clientId": victim.id })))
+        .await?;
     client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
-    attacker.change("app", json!({ "metadata": { "finalizers": null } })).await?;
+    attacker
+        .change("app", json!({ "metadata": { "finalizers": null } }))
+        .await?;
     attacker.delete("app").await?;
     victim.ensure_untouched_by(&attacker).await
 }
 
 async fn forge_status(space: &Space<'_>, status: Value) -> Result<()> {
     let patch = Patch::Merge(json!({ "status": status }));
-    space.clients().patch_status("app", &PatchParams::default(), &patch).await?;
+    space
+        .clients()
+        .patch_status("app", &PatchParams::default(), &patch)
+        .await?;
     Ok(())
 }
 
@@ -200,14 +228,23 @@ async fn a_forged_status_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
         "effective": { "deletionPolicy": "Orphan" },
     });
     forge_status(&attacker, claimed).await?;
-    attacker.change("app", json!({ "spec": { "clientName": "another pass" } })).await?;
+    attacker
+        .change("app", json!({ "spec": { "clientName": "another pass" } }))
+        .await?;
     client_ready(&attacker, "app").await?;
     let (id, _) = attacker.credentials("app").await?;
     ensure!(id == uid_of(&own), "it is taken for {id}");
     victim.ensure_untouched_by(&attacker).await?;
-    forge_status(&attacker, json!({ "clientId": victim.id, "updatedAt": null, "inputs": "1:::::" })).await?;
+    forge_status(
+        &attacker,
+        json!({ "clientId": victim.id, "updatedAt": null, "inputs": "1:::::" }),
+    )
+    .await?;
     attacker.delete_and_wait("app").await?;
-    ensure!(bed.hydra_client(&uid_of(&own)).await?.is_none(), "its own client stayed");
+    ensure!(
+        bed.hydra_client(&uid_of(&own)).await?.is_none(),
+        "its own client stayed"
+    );
     victim.ensure_untouched_by(&attacker).await
 }
 
@@ -233,7 +270,10 @@ async fn forged_labels_and_owners_reach_nothing_of_another(bed: &Bed) -> Result<
         attacker.apply::<Secret>(&secret.to_string()).await?;
     }
     victim.ensure_untouched_by(&attacker).await?;
-    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    ensure!(
+        bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
+        "it was pushed"
+    );
     // A namesake of the victim's resource, whose Secret is in its way: it waits until the decoy is gone, and gets its own.
     attacker.apply_client("app", &victim.on_server(json!({}))).await?;
     let mine = client_ready_without(&attacker, "app").await?;
@@ -241,7 +281,10 @@ async fn forged_labels_and_owners_reach_nothing_of_another(bed: &Bed) -> Result<
     victim.ensure_untouched_by(&attacker).await?;
     // The victim's deletion still works, and takes nothing of the other along.
     victim.space.delete_and_wait("app").await?;
-    ensure!(bed.hydra_client(&victim.id).await?.is_none(), "the victim's client stayed");
+    ensure!(
+        bed.hydra_client(&victim.id).await?.is_none(),
+        "the victim's client stayed"
+    );
     let (id, secret) = attacker.credentials("app").await?;
     bed.token(&id, &secret, "").await?;
     Ok(())
@@ -258,7 +301,9 @@ async fn client_ready_without(space: &Space<'_>, decoy: &str) -> Result<OAuth2Cl
             Err(kube::Error::Api(status)) if status.is_not_found() => {}
             result => drop(result?),
         }
-        space.change("app", json!({ "spec": { "clientName": "again" } })).await?;
+        space
+            .change("app", json!({ "spec": { "clientName": "again" } }))
+            .await?;
     }
     client_ready(space, "app").await
 }
@@ -270,27 +315,46 @@ async fn a_forged_ledger_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
     let own = client_ready(&attacker, "app").await?;
     let ledger = ledger_of(&own);
     attacker
-        .edit_secret(&ledger, json!({ "client_id": victim.id, "client_secret": "chosen-by-attacker" }))
+        .edit_secret(
+            &ledger,
+            json!({ "client_id": victim.id, "client_secret": "chosen-by-attacker" }),
+        )
         .await?;
     attacker
-        .wait_secret("the forged id to be gone", &ledger, |secret| value(secret, "client_id") == uid_of(&own).as_bytes())
+        .wait_secret("the forged id to be gone", &ledger, |secret| {
+            value(secret, "client_id") == uid_of(&own).as_bytes()
+        })
         .await?;
     client_ready(&attacker, "app").await?;
-    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    ensure!(
+        bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
+        "it was pushed"
+    );
     victim.ensure_untouched_by(&attacker).await?;
 
     // The same with the victim's id asked for: it is not registered, so its ledger is pushed to nobody.
     attacker.delete_and_wait("app").await?;
-    attacker.apply_client("app", &victim.on_server(json!({ "clientId": victim.id }))).await?;
+    attacker
+        .apply_client("app", &victim.on_server(json!({ "clientId": victim.id })))
+        .await?;
     let claim = client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
-    let theirs = victim.space.secret(&ledger_of(&victim.client)).await?.context("the victim's ledger")?;
+    let theirs = victim
+        .space
+        .secret(&ledger_of(&victim.client))
+        .await?
+        .context("the victim's ledger")?;
     let ledger = ledger_of(&claim);
     let revision = String::from_utf8_lossy(value(&theirs, "revision")).into_owned();
     let forged = json!({ "client_secret": "chosen-by-attacker", "revision": revision });
     attacker.edit_secret(&ledger, forged).await?;
-    attacker.change("app", json!({ "spec": { "clientName": "again" } })).await?;
+    attacker
+        .change("app", json!({ "spec": { "clientName": "again" } }))
+        .await?;
     client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
-    ensure!(bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(), "it was pushed");
+    ensure!(
+        bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
+        "it was pushed"
+    );
     victim.ensure_untouched_by(&attacker).await
 }
 
@@ -306,13 +370,21 @@ async fn forged_metadata_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
     ensure!(mark["uid"] == uid_of(&victim.client).as_str(), "{mark}");
     let spec = victim.on_server(json!({ "metadata": { "oidc-operator.dev": mark } }));
     let refusal = attacker.client_refusal("app", &spec).await?;
-    ensure!(refusal.contains("the key oidc-operator.dev is kept for the operator"), "{refusal}");
+    ensure!(
+        refusal.contains("the key oidc-operator.dev is kept for the operator"),
+        "{refusal}"
+    );
     // Beside it everything is allowed, and means nothing to us.
     let metadata = json!({ "owner": victim.before.row["owner"], "Oidc-Operator.dev": mark, "nested": { "oidc-operator.dev": mark } });
-    attacker.apply_client("app", &victim.on_server(json!({ "metadata": metadata }))).await?;
+    attacker
+        .apply_client("app", &victim.on_server(json!({ "metadata": metadata })))
+        .await?;
     let own = client_ready(&attacker, "app").await?;
     let row = bed.registered(&uid_of(&own)).await?;
-    ensure!(row["metadata"]["oidc-operator.dev"]["uid"] == uid_of(&own).as_str(), "{row}");
+    ensure!(
+        row["metadata"]["oidc-operator.dev"]["uid"] == uid_of(&own).as_str(),
+        "{row}"
+    );
     attacker.delete_and_wait("app").await?;
     victim.ensure_untouched_by(&attacker).await
 }
@@ -338,7 +410,8 @@ async fn names_reach_no_other_namespace(bed: &Bed) -> Result<()> {
         ensure!(refusal.contains("spec.credentials.secretName"), "{refusal}");
     }
     // The name of the victim's Secret means the attacker's own namespace.
-    let spec = victim.on_server(json!({ "clientSecretRef": { "name": ledger_of(&victim.client), "key": "client_secret" } }));
+    let spec =
+        victim.on_server(json!({ "clientSecretRef": { "name": ledger_of(&victim.client), "key": "client_secret" } }));
     attacker.apply_client("other", &spec).await?;
     let message = format!("Secret `{}` does not exist; create it.", ledger_of(&victim.client));
     client_says(&attacker, "other", Tone::Reconciling, "SecretNotFound", &message).await?;

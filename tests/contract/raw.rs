@@ -106,7 +106,6 @@ async fn a_connection_that_breaks_is_an_outage_wherever_it_breaks() {
 
 /// https where the server speaks plain http, or nothing that we know.
 #[tokio::test]
-#[ignore = "the cause of a failed handshake is not found yet"]
 async fn a_failed_handshake_is_told_from_a_missing_connection() {
     for head in [
         "HTTP/1.1 400 Bad Request\r\n\r\nClient sent a TLS request",

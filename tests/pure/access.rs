@@ -358,7 +358,6 @@ fn a_uri_without_a_host_is_refused_under_a_limit_on_hosts() {
 
 /// A custom scheme goes to whatever program has registered it on the device: the host in such a URI is only text.
 #[test]
-#[ignore = "the scheme is not looked at yet"]
 fn a_custom_scheme_is_refused_under_a_limit_on_hosts_even_with_an_allowed_host() {
     for uri in [
         "com.evil.app://app.example.com/cb",

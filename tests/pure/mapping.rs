@@ -333,7 +333,6 @@ fn fields_are_found_in_what_hydra_says() {
 
 /// Real messages in which Hydra writes the name of the field in words.
 #[test]
-#[ignore = "names in words are not known yet"]
 fn fields_are_found_in_words_too() {
     let cases = [
         (

@@ -187,7 +187,6 @@ fn a_failure_is_reconciling_or_stalled_and_never_both() {
 
 /// The value in the referenced Secret is wrong: that Secret is another object, which may come in the same commit.
 #[test]
-#[ignore = "an unusable value counts as a fault of the spec yet"]
 fn an_unusable_value_in_a_secret_is_not_stalled_and_looked_at_again_within_a_minute() {
     let error = Error::UnusableSecret {
         secret: s("mine"),
@@ -487,7 +486,6 @@ fn messages_with_the_longest_names_fit_into_an_event() {
 
 /// Values of the spec may have 2048 characters and, as an audience, line breaks; an issuer comes from a reply and may be anything.
 #[test]
-#[ignore = "values are put into messages whole yet"]
 fn messages_with_the_longest_values_fit_into_an_event() {
     let denied = |value: String| Error::NotAllowed {
         server: s("default"),

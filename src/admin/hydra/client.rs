@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::GROUP;
+use crate::duration;
 use crate::secret::Secret;
 
 /// Members of replies that are credentials, or the server's own business: never kept, compared or sent back.
@@ -145,6 +146,13 @@ impl Client {
     pub fn parse(reply: Value) -> Option<Self> {
         let Value::Object(mut members) = reply else { return None };
         let updated_at = members.get("updated_at").and_then(Value::as_str).map(str::to_owned);
+        // Hydra takes any JSON for metadata; what is not an object differs from everything that we want.
+        if let Some(odd) = members
+            .get_mut("metadata")
+            .filter(|metadata| !metadata.is_object() && !metadata.is_null())
+        {
+            *odd = serde_json::json!({ "": odd.take() });
+        }
         members.retain(|name, value| !value.is_null() && !NOT_OURS.contains(&name.as_str()));
         let mut client: Client = serde_json::from_value(Value::Object(members)).ok()?;
         client.updated_at = updated_at;
@@ -234,11 +242,8 @@ impl Client {
             return Map::new();
         };
         for (_, value) in members.iter_mut().filter(|(name, _)| name.ends_with("_lifespan")) {
-            let parsed = value
-                .as_str()
-                .and_then(|text| text.parse::<kube::core::Duration>().ok());
-            if let Some(duration) = parsed {
-                *value = Value::String(format!("{}ns", std::time::Duration::from(duration).as_nanos()));
+            if let Some(duration) = value.as_str().and_then(duration::parse) {
+                *value = Value::String(format!("{}ns", duration.as_nanos()));
             }
         }
         members

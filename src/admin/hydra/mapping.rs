@@ -135,7 +135,12 @@ pub fn fields_named_in(description: &str) -> Vec<&'static str> {
     let mut words: Vec<&str> = description
         .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
         .collect();
-    words.extend(WORDS.iter().filter(|(spoken, _)| description.contains(spoken)).map(|(_, wire)| *wire));
+    words.extend(
+        WORDS
+            .iter()
+            .filter(|(spoken, _)| description.contains(spoken))
+            .map(|(_, wire)| *wire),
+    );
     let named = |wire: &str| {
         words
             .iter()

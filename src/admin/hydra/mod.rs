@@ -1,5 +1,7 @@
 //! Ory Hydra's admin API (v2): typed calls, wire types, and pure mappings from specs.
 
+use std::collections::HashSet;
+
 use reqwest::Method;
 use serde_json::Value;
 
@@ -22,9 +24,11 @@ pub struct Hydra {
 }
 
 /// A page of a listing of clients.
-pub struct Page {
-    /// The clients.
-    pub clients: Vec<Client>,
+struct Page {
+    /// The clients that could be read.
+    clients: Vec<Client>,
+    /// How many there were.
+    size: usize,
     /// Token of the next page.
     next: Option<String>,
 }
@@ -33,7 +37,8 @@ pub struct Page {
 #[derive(Default)]
 pub struct Cursor {
     token: Option<String>,
-    pages: usize,
+    /// Tokens that were followed: a server that repeats one goes in circles.
+    followed: HashSet<String>,
     ended: bool,
 }
 
@@ -64,7 +69,7 @@ impl Hydra {
             .body
             .get("version")
             .and_then(Value::as_str)
-            .filter(|v| !v.is_empty() && v.len() <= 64);
+            .filter(|v| !v.is_empty() && v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
         version.map(str::to_owned).ok_or(Failure::Reply("holds no version"))
     }
 
@@ -76,20 +81,22 @@ impl Hydra {
         if cursor.ended {
             return Ok(None);
         }
-        if cursor.pages == MAX_PAGES {
-            return Err(Failure::Reply("does not come to an end"));
-        }
         let size = PAGE_SIZE.to_string();
         let mut query = vec![("owner", owner), ("page_size", size.as_str())];
         let token = cursor.token.take();
+        let repeated = token
+            .as_ref()
+            .is_some_and(|token| !cursor.followed.insert(token.clone()));
+        if repeated || cursor.followed.len() == MAX_PAGES {
+            return Err(Failure::Reply("does not come to an end"));
+        }
         query.extend(token.as_deref().map(|token| ("page_token", token)));
         let request = Request {
             query: &query,
             ..Request::new("list_o_auth2_clients", Method::GET, &["admin", "clients"])
         };
         let page = page(self.http.send(request).await?)?;
-        cursor.pages += 1;
-        cursor.ended = page.next.is_none() || page.clients.len() < PAGE_SIZE;
+        cursor.ended = page.next.is_none() || page.size < PAGE_SIZE;
         cursor.token = page.next;
         Ok(Some(page.clients))
     }
@@ -223,11 +230,13 @@ fn page(reply: Reply) -> Result<Page, Failure> {
     let Value::Array(items) = reply.body else {
         return Err(Failure::Reply("is not a list"));
     };
-    let clients: Option<Vec<Client>> = items.into_iter().map(Client::parse).collect();
-    Ok(Page {
-        clients: clients.ok_or(Failure::Reply("is not a list of clients"))?,
-        next,
-    })
+    if !items.iter().all(Value::is_object) {
+        return Err(Failure::Reply("is not a list of clients"));
+    }
+    let size = items.len();
+    // One that cannot be read must not hide all others; whoever it belongs to will miss it and look.
+    let clients = items.into_iter().filter_map(Client::parse).collect();
+    Ok(Page { clients, size, next })
 }
 
 /// The `page_token` of the link with `rel="next"` (RFC 8288). Its host and path are the server's own idea of itself and are not used.

@@ -29,25 +29,41 @@ pub struct JsonWebKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 32))]
     pub alg: Option<String>,
-    /// RSA modulus, base64url.
+    /// RSA modulus, base64url, without leading zero bytes (RFC 7518, section 6.3.1.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(
+        with = "String",
+        length(max = 2048),
+        regex(pattern = r"^([B-Za-z0-9_-]|A[Q-Za-z0-9_-])[A-Za-z0-9_-]*$")
+    )]
     pub n: Option<String>,
-    /// RSA exponent, base64url.
+    /// RSA exponent, base64url, without leading zero bytes: usually AQAB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 16), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(
+        with = "String",
+        length(max = 16),
+        regex(pattern = r"^([B-Za-z0-9_-]|A[Q-Za-z0-9_-])[A-Za-z0-9_-]*$")
+    )]
     pub e: Option<String>,
     /// Curve, for example P-256 or Ed25519.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 32))]
     pub crv: Option<String>,
-    /// X coordinate, base64url.
+    /// X coordinate, base64url, of the full length of the curve (RFC 7518, section 6.2.1.2), or the public key of an Edwards curve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 256), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(
+        with = "String",
+        length(max = 88),
+        regex(pattern = r"^([A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{64}|[A-Za-z0-9_-]{88})$")
+    )]
     pub x: Option<String>,
-    /// Y coordinate, base64url.
+    /// Y coordinate, base64url, of the full length of the curve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 256), regex(pattern = r"^[A-Za-z0-9_-]+$"))]
+    #[schemars(
+        with = "String",
+        length(max = 88),
+        regex(pattern = r"^([A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{64}|[A-Za-z0-9_-]{88})$")
+    )]
     pub y: Option<String>,
     /// Certificate chain, each DER in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

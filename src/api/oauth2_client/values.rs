@@ -155,6 +155,10 @@ pub(super) fn durations(schema: &mut Schema) {
         property.insert("type".into(), "string".into());
         property.insert("maxLength".into(), 32.into());
         property.insert("pattern".into(), r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$".into());
+        property.insert(
+            "x-kubernetes-validations".into(),
+            serde_json::json!([{ "rule": "duration(self) >= duration('0s')", "message": "longer than any duration can be" }]),
+        );
         property.remove("nullable");
     }
 }

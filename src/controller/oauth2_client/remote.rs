@@ -83,6 +83,9 @@ impl Remote<'_> {
                 } => {
                     let memory = OAuth2Client::memory(self.ctx);
                     let foreign = foreign && !memory.is_unconfirmed(&self.plan.uid);
+                    if !self.drift {
+                        memory.forgive(&self.plan.uid); // the user's word: the count begins anew
+                    }
                     if foreign && memory.corrections(&self.plan.uid) >= MOST_CORRECTIONS {
                         return Err(Error::Conflict);
                     }
@@ -142,9 +145,7 @@ impl Remote<'_> {
     /// What the server fetches, it refuses without a name.
     fn refusal(&self, error: Error) -> Error {
         match error {
-            Error::MetadataRefused(fields)
-                if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() =>
-            {
+            Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
                 Error::MetadataRefused(vec!["sectorIdentifierUri"])
             }
             other => other,

@@ -84,7 +84,8 @@ async fn rules_select_by_name_by_label_or_everybody(bed: &Bed) -> Result<()> {
     label(bed, &labelled, json!({ "stage": "prod" })).await?;
     client_ready(&labelled, "app").await?;
     client_says(&other, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &other)).await?;
-    bed.change_server(&server.name, json!({ "access": [rule(json!({ "from": "All" }))] })).await?;
+    bed.change_server(&server.name, json!({ "access": [rule(json!({ "from": "All" }))] }))
+        .await?;
     for space in [&named, &labelled, &other] {
         client_ready(space, "app").await?;
     }
@@ -145,7 +146,9 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
         ),
         (
             hosts(),
-            machine(json!({ "jwksUri": "https://evil-example.com/jwks", "tokenEndpointAuthMethod": "private_key_jwt" })),
+            machine(
+                json!({ "jwksUri": "https://evil-example.com/jwks", "tokenEndpointAuthMethod": "private_key_jwt" }),
+            ),
             "uriHosts does not allow `https://evil-example.com/jwks` in jwksUri",
             json!({ "jwksUri": "https://keys.example.com/jwks" }),
         ),
@@ -243,7 +246,8 @@ async fn space_ready(space: &Space<'_>, spec: &str) -> Result<()> {
 async fn rules_do_not_add_up(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let rule = |clients: Value| json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": clients });
+    let rule =
+        |clients: Value| json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": clients });
     let rules = json!([
         rule(json!({ "grantTypes": ["authorization_code"], "scopes": ["read"], "audiences": [] })),
         rule(json!({ "grantTypes": ["client_credentials"], "scopes": [] })),

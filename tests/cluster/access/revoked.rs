@@ -60,7 +60,10 @@ async fn swept(server: &Server) -> Result<()> {
         let list = server
             .admin
             .journal()
-            .wait_for(|found| found.seq > mark && found.head.is("GET", "/admin/clients"), LIMIT)
+            .wait_for(
+                |found| found.seq > mark && found.head.is("GET", "/admin/clients"),
+                LIMIT,
+            )
             .await?;
         mark = list.seq;
     }
@@ -76,13 +79,20 @@ async fn kept_when_revoked_and_not_written_any_more(bed: &Bed) -> Result<()> {
 
     label(bed, &space, json!({ "oidc": null })).await?;
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &space)).await?;
-    bed.token(&id, &secret, "").await.context("a client that is kept must work")?;
+    bed.token(&id, &secret, "")
+        .await
+        .context("a client that is kept must work")?;
     let mark = server.admin.journal().mark();
-    bed.tamper(&id, |found| found["client_name"] = json!("changed by its admin")).await?;
+    bed.tamper(&id, |found| found["client_name"] = json!("changed by its admin"))
+        .await?;
     space.change("app", json!({ "spec": { "scopes": ["read"] } })).await?;
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &space)).await?;
     swept(&server).await?;
-    ensure!(server.about_clients(mark).is_empty(), "{:?}", server.about_clients(mark));
+    ensure!(
+        server.about_clients(mark).is_empty(),
+        "{:?}",
+        server.about_clients(mark)
+    );
     let kept = bed.registered(&id).await?;
     ensure!(kept["client_name"] == "changed by its admin", "{kept}");
     ensure!(space.secret("app").await?.is_some(), "the credentials Secret is gone");
@@ -162,7 +172,8 @@ async fn a_broken_limit_never_deletes(bed: &Bed) -> Result<()> {
     let before = bed.registered(&uid_of(&client)).await?;
     let (id, secret) = space.credentials("app").await?;
 
-    let rule = json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": ["write"] } }]);
+    let rule =
+        json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": ["write"] } }]);
     bed.change_server(&server.name, json!({ "access": rule })).await?;
     let message = format!(
         "AuthorizationServer `{}`: access[0].clients.scopes does not allow `read` in scopes; change it or ask its admin.",
@@ -180,7 +191,9 @@ async fn a_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Keep", json!({ "deletionPolicies": ["Delete"] })).await?;
     let space = labelled_space(bed).await?;
     let client = ready_machine(&space, &server).await?;
-    space.change("app", json!({ "spec": { "deletionPolicy": "Orphan" } })).await?;
+    space
+        .change("app", json!({ "spec": { "deletionPolicy": "Orphan" } }))
+        .await?;
     let message = format!(
         "AuthorizationServer `{}`: access[0].clients.deletionPolicies does not allow `Orphan` in deletionPolicy; change it or ask its admin.",
         server.name
@@ -192,7 +205,9 @@ async fn a_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
 
     // And at once: switched and deleted before anybody has looked.
     let client = ready_machine(&space, &server).await?;
-    space.change("app", json!({ "spec": { "deletionPolicy": "Orphan" } })).await?;
+    space
+        .change("app", json!({ "spec": { "deletionPolicy": "Orphan" } }))
+        .await?;
     space.delete_and_wait("app").await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "the client stayed");
     Ok(())

@@ -46,7 +46,10 @@ impl Bed {
         wait::until(&format!("a PUT of client {id}"), LIMIT, async || {
             let (status, answer) = self.hydra_request(Method::PUT, id, Some(client.clone())).await?;
             let met_another = status == StatusCode::INTERNAL_SERVER_ERROR;
-            ensure!(status.is_success() || met_another, "PUT of client {id}: {status} {answer}");
+            ensure!(
+                status.is_success() || met_another,
+                "PUT of client {id}: {status} {answer}"
+            );
             Ok(status.is_success().then_some(()))
         })
         .await

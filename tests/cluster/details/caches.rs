@@ -63,7 +63,8 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
     // A pass over every resource, with nothing to do.
     let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
     sweep_now(bed, &server).await?;
-    bed.change_server(&server.name, json!({ "resyncInterval": "1s" })).await?;
+    bed.change_server(&server.name, json!({ "resyncInterval": "1s" }))
+        .await?;
     bed.server_ready(&server.name).await?;
     let swept = server.admin.journal().mark();
     until_swept(&server, swept, 1).await?;
@@ -86,7 +87,7 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
 /// Lets a watch of a resource show next to nothing from now on, until the handle is dropped.
 async fn freeze(operator: &Operator, resource: &'static str) -> Result<FaultHandle> {
     let held = operator.kube().inject(Fault::new(
-        move |head| head.path().ends_with(resource) && head.query().contains("watch"),
+        move |head| head.path().ends_with(resource) && head.query().contains("watch=true"),
         Action::Trickle { bytes_per_second: 1 },
     ));
     operator.kube().sever();
@@ -156,7 +157,10 @@ async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
     .await?;
     bed.operator().kill();
     drop(failing);
-    ensure!(bed.registered(&id).await?["scope"] == "read admin", "it was put right before");
+    ensure!(
+        bed.registered(&id).await?["scope"] == "read admin",
+        "it was put right before"
+    );
     bed.operator().start_again().await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
         .await?;
@@ -178,7 +182,7 @@ async fn no_pass_begins_before_the_caches_are_filled(bed: &Bed) -> Result<()> {
         let (admin, kube) = (bed.servers()[0].admin.journal().mark(), operator.requests().mark());
         let slow = operator.kube().inject(
             Fault::new(
-                move |head| head.is("GET", path) && !head.query().contains("watch"),
+                move |head| head.is("GET", path) && !head.query().contains("watch=true"),
                 Action::Delay(PAUSE),
             )
             .nth(1),

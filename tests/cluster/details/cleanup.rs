@@ -226,11 +226,14 @@ async fn abandon_needs_consent_unless_the_server_is_gone(bed: &Bed) -> Result<()
     })
     .await?;
     space.delete("left").await?;
-    let waiting = space
-        .wait_condition("left", "Ready", "False", "ServerNotFound")
-        .await?;
-    let message = waiting.status.and_then(|status| Some(status.conditions.first()?.message.clone()));
-    let advice = format!("kubectl annotate oac left -n {} {ABANDON_ANNOTATION}=true", space.name());
+    let waiting = space.wait_condition("left", "Ready", "False", "ServerNotFound").await?;
+    let message = waiting
+        .status
+        .and_then(|status| Some(status.conditions.first()?.message.clone()));
+    let advice = format!(
+        "kubectl annotate oac left -n {} {ABANDON_ANNOTATION}=true",
+        space.name()
+    );
     ensure!(
         message.as_ref().is_some_and(|message| message.contains(&advice)),
         "{message:?}"
@@ -239,6 +242,8 @@ async fn abandon_needs_consent_unless_the_server_is_gone(bed: &Bed) -> Result<()
     space.wait_gone(&left).await?;
     ensure!(space.secret("left").await?.is_none(), "the Secret stayed");
     ensure!(space.secret(&ledger_of(&left)).await?.is_none(), "the ledger stayed");
-    lab.registered(&uid_of(&left)).await.context("nobody should have deleted it")?;
+    lab.registered(&uid_of(&left))
+        .await
+        .context("nobody should have deleted it")?;
     Ok(())
 }

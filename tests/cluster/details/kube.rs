@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
 use ::kube::ResourceExt;
 use ::kube::api::DeleteParams;
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Exchange, Fault};
@@ -149,12 +149,20 @@ async fn a_status_conflict_is_retried_on_the_live_object(bed: &Bed) -> Result<()
         .map(|exchange| (exchange.head.method.as_str(), exchange.upstream_status))
         .collect();
     ensure!(
-        walk == [("PATCH", Some(409)), ("GET", Some(200)), ("PATCH", Some(200)), ("PATCH", Some(200))],
+        walk == [
+            ("PATCH", Some(409)),
+            ("GET", Some(200)),
+            ("PATCH", Some(200)),
+            ("PATCH", Some(200))
+        ],
         "{asked:#?}"
     );
     let generation = |exchange: &Exchange| body_of(exchange).map(|body| body["status"]["observedGeneration"].clone());
     let said = [generation(&asked[0])?, generation(&asked[2])?, generation(&asked[3])?];
-    ensure!(said == [first + 1, first + 1, first + 2].map(|number| json!(number)), "{said:?}");
+    ensure!(
+        said == [first + 1, first + 1, first + 2].map(|number| json!(number)),
+        "{said:?}"
+    );
     Ok(())
 }
 
@@ -190,8 +198,10 @@ async fn a_servers_cleanup_lists_its_users_live(bed: &Bed) -> Result<()> {
     let released = bed.operator().requests().wait_for(released, LIMIT).await?;
     let requests = bed.operator().requests().since(mark);
     let list = requests.iter().find(|exchange| {
-        exchange.head.is("GET", "/apis/oidc-operator.dev/v1alpha1/oauth2clients")
-            && !exchange.head.query().contains("watch")
+        exchange
+            .head
+            .is("GET", "/apis/oidc-operator.dev/v1alpha1/oauth2clients")
+            && !exchange.head.query().contains("watch=true")
     });
     let list = list.context("the users were not listed")?;
     ensure!(list.seq < released.seq, "{list:?} came after {released:?}");

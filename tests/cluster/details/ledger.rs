@@ -69,9 +69,7 @@ async fn a_credentials_secret_counts_as_lost_only_after_a_404(bed: &Bed) -> Resu
         "a ledger was made without knowing what the Secret says"
     );
     drop(failing);
-    space
-        .wait_secret("its ledger", &ledger_of(&client), |_| true)
-        .await?;
+    space.wait_secret("its ledger", &ledger_of(&client), |_| true).await?;
     space.wait_ready("app").await?;
     ensure!(space.credentials("app").await? == credentials, "they have changed");
     let ledger = space.secret_data(&ledger_of(&client)).await?;
@@ -101,7 +99,10 @@ async fn an_edited_ledger_has_a_new_revision_before_anything_is_sent(bed: &Bed) 
     let client = space.ready_client("app", &machine_on(&server)).await?;
     let (id, name) = (uid_of(&client), ledger_of(&client));
     let before = space.secret_data(&name).await?["revision"].clone();
-    ensure!(revision_of(&space).await? == before, "the Secret names another revision");
+    ensure!(
+        revision_of(&space).await? == before,
+        "the Secret names another revision"
+    );
     let (admin, kube) = (server.admin.journal().mark(), bed.operator().requests().mark());
     bed.canary("a-value-of-the-editors-choice");
     space
@@ -174,7 +175,10 @@ async fn the_derivable_id_wins_over_the_ledgers(bed: &Bed) -> Result<()> {
         space.secret_data(&name).await?["revision"] != ledger["revision"],
         "the revision is the old one"
     );
-    ensure!(bed.registered(&victim).await? == untouched, "the other client was touched");
+    ensure!(
+        bed.registered(&victim).await? == untouched,
+        "the other client was touched"
+    );
     let asked = server
         .admin
         .journal()
@@ -216,7 +220,10 @@ async fn the_secret_is_sent_for_a_reason_only(bed: &Bed) -> Result<()> {
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
     let mark = server.admin.journal().mark();
     space
-        .change("app", json!({ "spec": { "clientName": "changed", "scopes": ["read", "write"] } }))
+        .change(
+            "app",
+            json!({ "spec": { "clientName": "changed", "scopes": ["read", "write"] } }),
+        )
         .await?;
     space.wait_ready("app").await?;
     sweep_now(bed, &server).await?;

@@ -39,10 +39,9 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
         space.ready_client(&one, &machine_on(&server)).await?;
         let id = uid_of(&space.ready_client(&other, &machine_on(&server)).await?);
         // The version is open to everybody: that alone must not close the breaker.
-        let fault = server.admin.inject(Fault::new(
-            |head| head.path().starts_with("/admin/clients"),
-            action,
-        ));
+        let fault = server
+            .admin
+            .inject(Fault::new(|head| head.path().starts_with("/admin/clients"), action));
         space.change(&one, json!({ "spec": { "clientName": "a" } })).await?;
         bed.server_condition(&server.name, "Ready", "False", reason)
             .await
@@ -140,8 +139,7 @@ async fn limits_count_for_effective_values(bed: &Bed) -> Result<()> {
         })
         .await?;
     let space = bed.space().await?;
-    let spec =
-        json!({ "serverRef": { "name": server.name }, "redirectUris": ["https://app.example.com/callback"] });
+    let spec = json!({ "serverRef": { "name": server.name }, "redirectUris": ["https://app.example.com/callback"] });
     space.apply_client("app", &spec.to_string()).await?;
     let denied = space.wait_condition("app", "Ready", "False", "NotAllowed").await?;
     let said = denied.status.map(|status| status.conditions).unwrap_or_default();
@@ -149,13 +147,8 @@ async fn limits_count_for_effective_values(bed: &Bed) -> Result<()> {
         "AuthorizationServer `{}`: access[1].clients.scopes does not allow `offline_access` in scopes; change it or ask its admin.",
         server.name
     );
-    ensure!(
-        said.iter().any(|condition| condition.message == expected),
-        "{said:#?}"
-    );
-    space
-        .change("app", json!({ "spec": { "scopes": ["openid"] } }))
-        .await?;
+    ensure!(said.iter().any(|condition| condition.message == expected), "{said:#?}");
+    space.change("app", json!({ "spec": { "scopes": ["openid"] } })).await?;
     space.wait_ready("app").await?;
     Ok(())
 }

@@ -44,7 +44,10 @@ async fn a_status_is_not_written_again_at_every_try(bed: &Bed) -> Result<()> {
     let versions = async || -> Result<_> {
         let server = bed.servers_api().get(&server.name).await?;
         let clients = [space.client("taken").await?, space.client("app").await?];
-        Ok((server.resource_version(), clients.map(|client| client.resource_version())))
+        Ok((
+            server.resource_version(),
+            clients.map(|client| client.resource_version()),
+        ))
     };
     let before = versions().await?;
     let (mark, tries) = (server.admin.journal().mark(), server.about_clients(0).len());
@@ -56,7 +59,11 @@ async fn a_status_is_not_written_again_at_every_try(bed: &Bed) -> Result<()> {
     .await?;
     let mark = server.admin.journal().mark();
     until_swept(&server, mark, 1).await?;
-    ensure!(versions().await? == before, "{:?} instead of {before:?}", versions().await?);
+    ensure!(
+        versions().await? == before,
+        "{:?} instead of {before:?}",
+        versions().await?
+    );
     Ok(())
 }
 
@@ -87,9 +94,8 @@ async fn events_are_for_edges(bed: &Bed) -> Result<()> {
     until_swept(&server, mark, 1).await?;
     let mut seen = events(bed, &space).await?;
     seen.sort();
-    let expected = [("InvalidSpec", "Warning"), ("Available", "Normal")].map(|(reason, type_)| {
-        (reason.to_owned(), type_.to_owned(), 1)
-    });
+    let expected = [("InvalidSpec", "Warning"), ("Available", "Normal")]
+        .map(|(reason, type_)| (reason.to_owned(), type_.to_owned(), 1));
     let mut expected = expected.to_vec();
     expected.sort();
     ensure!(seen == expected, "{seen:?}");
@@ -120,10 +126,15 @@ async fn a_suspended_resource_is_left_alone_until_it_goes_on(bed: &Bed) -> Resul
     let ready = conditions.iter().find(|condition| condition.type_ == READY);
     ensure!(ready.is_some_and(|ready| ready.status == "True"), "{conditions:?}");
 
-    let (admin, before) = (server.admin.journal().mark(), bed.operator().writes_in(space.name()).len());
+    let (admin, before) = (
+        server.admin.journal().mark(),
+        bed.operator().writes_in(space.name()).len(),
+    );
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
     space.delete_secret("app").await?;
-    space.change("app", json!({ "spec": { "clientName": "changed" } })).await?;
+    space
+        .change("app", json!({ "spec": { "clientName": "changed" } }))
+        .await?;
     space.wait_condition("app", "Suspended", "True", "Suspended").await?;
     until_swept(&server, admin, 3).await?;
     let asked = server.about_clients(admin);
@@ -154,12 +165,21 @@ async fn a_suspended_resource_is_left_alone_until_it_goes_on(bed: &Bed) -> Resul
 
 async fn kubectl_explains_every_field(bed: &Bed) -> Result<()> {
     for (path, expected) in [
-        ("oauth2clients.spec", "Where the server may send users back to after login"),
+        (
+            "oauth2clients.spec",
+            "Where the server may send users back to after login",
+        ),
         ("oauth2clients.spec.credentials", "Keys of the client id and secret"),
-        ("oac.spec.hydra.tokenLifespans", "Access token from the authorization code grant"),
+        (
+            "oac.spec.hydra.tokenLifespans",
+            "Access token from the authorization code grant",
+        ),
         ("oac.spec.jwks.keys", "Y coordinate, base64url"),
         ("authserver.spec.hydra", "Base URL of the admin API, without `/admin`"),
-        ("authserver.spec.access.clients", "Hosts that the client's URIs may name"),
+        (
+            "authserver.spec.access.clients",
+            "Hosts that the client's URIs may name",
+        ),
     ] {
         let text = kubectl(bed, &["explain", path]).await?;
         let words: Vec<&str> = text.split_whitespace().collect();
@@ -181,14 +201,37 @@ async fn kubectl_shows_all_kinds_at_once(bed: &Bed) -> Result<()> {
         let mut rows = rows.filter(|row| row.starts_with(start));
         rows.next().with_context(|| format!("no row {start:?} in\n{text}"))
     };
-    row(&["NAMESPACE", "NAME", "READY", "REASON", "VERSION", "LOGIN", "RESOURCES", "AGE"])?;
+    row(&[
+        "NAMESPACE",
+        "NAME",
+        "READY",
+        "REASON",
+        "VERSION",
+        "LOGIN",
+        "RESOURCES",
+        "AGE",
+    ])?;
     row(&["NAMESPACE", "NAME", "READY", "REASON", "SECRET", "CLIENT", "ID", "AGE"])?;
     let id = uid_of(&client);
-    row(&[space.name(), "oauth2client.oidc-operator.dev/app", "True", "Available", "app", &id])?;
+    row(&[
+        space.name(),
+        "oauth2client.oidc-operator.dev/app",
+        "True",
+        "Available",
+        "app",
+        &id,
+    ])?;
     let server = row(&["authorizationserver.oidc-operator.dev/default", "True", "Available"])?;
-    ensure!(server.get(3).is_some_and(|version| version.starts_with("v2.")), "{server:?}");
+    ensure!(
+        server.get(3).is_some_and(|version| version.starts_with("v2.")),
+        "{server:?}"
+    );
     ensure!(server.get(4) == Some(&"None"), "{server:?}");
-    let wide = kubectl(bed, &["get", "oac", "app", "--namespace", space.name(), "--output", "wide"]).await?;
+    let wide = kubectl(
+        bed,
+        &["get", "oac", "app", "--namespace", space.name(), "--output", "wide"],
+    )
+    .await?;
     ensure!(
         wide.contains("The client is registered and its credentials are in Secret `app`."),
         "{wide}"

@@ -44,9 +44,7 @@ async fn a_time_in_whole_seconds_is_the_same_within_a_second(bed: &Bed) -> Resul
         drop(page);
         let asked = server.about_clients(mark);
         ensure!(asked.is_empty() == same, "{whole} for {time}: {asked:#?}");
-        let writes = asked
-            .iter()
-            .filter(|exchange| exchange.head.method != "GET");
+        let writes = asked.iter().filter(|exchange| exchange.head.method != "GET");
         ensure!(writes.count() == 0, "what was read live is as it was left: {asked:#?}");
     }
     Ok(())
@@ -180,10 +178,8 @@ async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
     let strangers: Vec<Value> = (0..500)
         .map(|number| orphan_like(&marked, &format!("00000000-0000-4000-8000-{number:012}")))
         .collect();
-    let first = Answer::json(200, &json!(strangers)).header(
-        "link",
-        "</admin/clients?page_token=more&page_size=500>; rel=\"next\"",
-    );
+    let first = Answer::json(200, &json!(strangers))
+        .header("link", "</admin/clients?page_token=more&page_size=500>; rel=\"next\"");
     let mark = server.admin.journal().mark();
     let second = server.admin.inject(Fault::new(
         |head| head.is("GET", "/admin/clients") && head.query().contains("page_token"),
@@ -197,12 +193,7 @@ async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
         Ok((first.struck() >= 3 && second.struck() >= 3).then_some(()))
     })
     .await?;
-    let status = bed
-        .servers_api()
-        .get(&server.name)
-        .await?
-        .status
-        .context("no status")?;
+    let status = bed.servers_api().get(&server.name).await?.status.context("no status")?;
     ensure!(
         status.orphans == Some(0) && status.resources == Some(1),
         "{:?} {:?}",

@@ -62,7 +62,10 @@ async fn a_client_becomes_public_and_confidential_again(bed: &Bed) -> Result<()>
         bed.registered(&id).await?["token_endpoint_auth_method"] == "none",
         "not public"
     );
-    ensure!(sent_secrets(&server, mark).is_empty(), "a public client was given a secret");
+    ensure!(
+        sent_secrets(&server, mark).is_empty(),
+        "a public client was given a secret"
+    );
 
     let mark = server.admin.journal().mark();
     // With a grant that can be tried.
@@ -175,7 +178,11 @@ async fn a_changed_layout_is_followed_and_hydra_hears_nothing(bed: &Bed) -> Resu
         space.secret(&ledger_of(&client)).await?.is_some(),
         "the ledger went with it"
     );
-    ensure!(server.about_clients(mark).is_empty(), "{:?}", server.about_clients(mark));
+    ensure!(
+        server.about_clients(mark).is_empty(),
+        "{:?}",
+        server.about_clients(mark)
+    );
     bed.token(&id, &value, "").await?;
     Ok(())
 }
@@ -190,7 +197,10 @@ async fn a_users_secret_passes_through_the_ledger(bed: &Bed) -> Result<()> {
     });
     let client = space.ready_client("app", &spec.to_string()).await?;
     let id = uid_of(&client);
-    ensure!(space.credentials("app").await? == (id.clone(), own.clone()), "another value");
+    ensure!(
+        space.credentials("app").await? == (id.clone(), own.clone()),
+        "another value"
+    );
     ensure!(
         space.secret_data(&ledger_of(&client)).await?["client_secret"] == own,
         "the ledger has another value"

@@ -153,12 +153,7 @@ fn plain(sector: &str) -> Vec<Field> {
             "userinfo_signed_response_alg",
         ),
         hydra("web", "requestUris", requests, "request_uris"),
-        hydra(
-            "web",
-            "frontchannelLogoutUri",
-            url("front"),
-            "frontchannel_logout_uri",
-        ),
+        hydra("web", "frontchannelLogoutUri", url("front"), "frontchannel_logout_uri"),
         hydra(
             "web",
             "frontchannelLogoutSessionRequired",
@@ -177,7 +172,12 @@ fn plain(sector: &str) -> Vec<Field> {
         hydra("web", "hydra.skipConsent", json!(true), "skip_consent"),
         hydra("web", "hydra.skipLogoutConsent", json!(true), "skip_logout_consent"),
         hydra("ttl", "hydra.skipLogoutConsent", json!(false), "skip_logout_consent"),
-        hydra("ttl", "hydra.accessTokenStrategy", json!("jwt"), "access_token_strategy"),
+        hydra(
+            "ttl",
+            "hydra.accessTokenStrategy",
+            json!("jwt"),
+            "access_token_strategy",
+        ),
         Field {
             changes_secret: true,
             ..field(
@@ -211,19 +211,48 @@ fn lifetimes() -> Vec<Field> {
     let mut fields = vec![
         wire("ttl", "accessTokenTtl", json!("90m"), all(&access, "access", "1h30m0s")),
         wire("ttl", "idTokenTtl", json!("1.5h"), all(&id, "id", "1h30m0s")),
-        wire("ttl", "refreshTokenTtl", json!("720h"), all(&refresh, "refresh", "720h0m0s")),
+        wire(
+            "ttl",
+            "refreshTokenTtl",
+            json!("720h"),
+            all(&refresh, "refresh", "720h0m0s"),
+        ),
     ];
     let by_grant = [
-        ("hydra.tokenLifespans.authorizationCodeGrantAccessToken", "authorization_code", "access"),
-        ("hydra.tokenLifespans.authorizationCodeGrantIdToken", "authorization_code", "id"),
-        ("hydra.tokenLifespans.authorizationCodeGrantRefreshToken", "authorization_code", "refresh"),
-        ("hydra.tokenLifespans.clientCredentialsGrantAccessToken", "client_credentials", "access"),
+        (
+            "hydra.tokenLifespans.authorizationCodeGrantAccessToken",
+            "authorization_code",
+            "access",
+        ),
+        (
+            "hydra.tokenLifespans.authorizationCodeGrantIdToken",
+            "authorization_code",
+            "id",
+        ),
+        (
+            "hydra.tokenLifespans.authorizationCodeGrantRefreshToken",
+            "authorization_code",
+            "refresh",
+        ),
+        (
+            "hydra.tokenLifespans.clientCredentialsGrantAccessToken",
+            "client_credentials",
+            "access",
+        ),
         ("hydra.tokenLifespans.implicitGrantAccessToken", "implicit", "access"),
         ("hydra.tokenLifespans.implicitGrantIdToken", "implicit", "id"),
         ("hydra.tokenLifespans.jwtBearerGrantAccessToken", "jwt_bearer", "access"),
-        ("hydra.tokenLifespans.refreshTokenGrantAccessToken", "refresh_token", "access"),
+        (
+            "hydra.tokenLifespans.refreshTokenGrantAccessToken",
+            "refresh_token",
+            "access",
+        ),
         ("hydra.tokenLifespans.refreshTokenGrantIdToken", "refresh_token", "id"),
-        ("hydra.tokenLifespans.refreshTokenGrantRefreshToken", "refresh_token", "refresh"),
+        (
+            "hydra.tokenLifespans.refreshTokenGrantRefreshToken",
+            "refresh_token",
+            "refresh",
+        ),
     ];
     fields.extend(by_grant.into_iter().enumerate().map(|(number, (path, grant, token))| {
         let minutes = number + 61; // each its own, so that none can be taken for another

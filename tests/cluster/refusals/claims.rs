@@ -29,7 +29,9 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
     let chosen = format!("{}.shared", space.name());
     let spec = |name: &str| {
         let server = &server.name;
-        format!("{{ serverRef: {{ name: {server} }}, grantTypes: [client_credentials], clientId: {chosen}, clientName: {name} }}")
+        format!(
+            "{{ serverRef: {{ name: {server} }}, grantTypes: [client_credentials], clientId: {chosen}, clientName: {name} }}"
+        )
     };
     space.apply_client("first", &spec("first")).await?;
     client_ready(&space, "first").await?;
@@ -42,7 +44,10 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
         "The client `{chosen}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
     );
     client_says(&space, "second", Tone::Stalled, "NotOwned", &message).await?;
-    ensure!(bed.registered(&chosen).await? == before, "the first one's client was changed");
+    ensure!(
+        bed.registered(&chosen).await? == before,
+        "the first one's client was changed"
+    );
     let written: Vec<_> = server
         .about_clients(mark)
         .into_iter()
@@ -55,7 +60,10 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
 
     // The second goes: the client stays. It comes again, and gets the id when the first has gone.
     space.delete_and_wait("second").await?;
-    ensure!(bed.registered(&chosen).await? == before, "the first one's client was changed");
+    ensure!(
+        bed.registered(&chosen).await? == before,
+        "the first one's client was changed"
+    );
     space.apply_client("second", &spec("second")).await?;
     client_says(&space, "second", Tone::Stalled, "NotOwned", &message).await?;
     space.delete_and_wait("first").await?;
@@ -70,7 +78,8 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
 async fn a_client_that_was_there_before_is_left_alone(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let chosen = format!("{}.legacy", space.name());
-    let legacy = json!({ "client_id": chosen, "client_secret": "legacy-secret-1", "grant_types": ["client_credentials"] });
+    let legacy =
+        json!({ "client_id": chosen, "client_secret": "legacy-secret-1", "grant_types": ["client_credentials"] });
     bed.register(legacy).await?;
     let before = bed.registered(&chosen).await?;
     let spec = format!("{{ grantTypes: [client_credentials], clientId: {chosen} }}");
@@ -87,7 +96,8 @@ async fn a_client_that_was_there_before_is_left_alone(bed: &Bed) -> Result<()> {
 
 async fn a_foreign_secret_is_left_alone(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let manifest = "{ apiVersion: v1, kind: Secret, metadata: { name: app }, stringData: { CLIENT_ID: mine, other: value } }";
+    let manifest =
+        "{ apiVersion: v1, kind: Secret, metadata: { name: app }, stringData: { CLIENT_ID: mine, other: value } }";
     let mine: k8s_openapi::api::core::v1::Secret = space.apply(manifest).await?;
     space.apply_client("app", "grantTypes: [client_credentials]").await?;
     let message = "Secret `app` exists and does not belong to this resource; nothing was changed. Delete it or set credentials.secretName.";
@@ -95,7 +105,9 @@ async fn a_foreign_secret_is_left_alone(bed: &Bed) -> Result<()> {
     let found = space.secret("app").await?.context("it is gone")?;
     ensure!(found == mine, "it was changed");
     space.delete_secret("app").await?;
-    space.change("app", json!({ "spec": { "clientName": "again" } })).await?;
+    space
+        .change("app", json!({ "spec": { "clientName": "again" } }))
+        .await?;
     client_ready(&space, "app").await?;
     let (id, secret) = space.credentials("app").await?;
     bed.token(&id, &secret, "").await?;
@@ -123,7 +135,9 @@ async fn a_foreign_ledger_is_left_alone(bed: &Bed) -> Result<()> {
     ensure!(space.secret(&ledger).await? == Some(mine), "it was changed");
     space.delete_secret(&ledger).await?;
     // Nobody watches the Secrets of others; a change of the resource is looked at at once.
-    space.change("app", json!({ "spec": { "clientName": "again" } })).await?;
+    space
+        .change("app", json!({ "spec": { "clientName": "again" } }))
+        .await?;
     client_ready(&space, "app").await?;
     let (id, secret) = space.credentials("app").await?;
     ensure!(secret != "known-to-its-maker", "the planted secret is used");
@@ -155,7 +169,10 @@ async fn a_namesake_is_a_new_client(bed: &Bed) -> Result<()> {
         ensure!(id == uid_of(&created) && id != old_id && secret != old_secret, "{id}");
         bed.token(&id, &secret, "").await?;
         ensure!(bed.hydra_client(&old_id).await?.is_none(), "the old client stayed");
-        ensure!(space.secret(&ledger_of(&last)).await?.is_none(), "the old ledger stayed");
+        ensure!(
+            space.secret(&ledger_of(&last)).await?.is_none(),
+            "the old ledger stayed"
+        );
         last = created;
     }
     Ok(())

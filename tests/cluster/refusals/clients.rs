@@ -20,65 +20,230 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
 
 /// A spec, and what is said to it.
 const SPECS: &[(&str, &str)] = &[
-    ("{}", "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]"),
-    ("redirectUris: [not-a-uri]", r#"spec.redirectUris[0]: Invalid value: "not-a-uri": spec.redirectUris[0] in body should match '^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$'"#),
-    ("redirectUris: ['https://app.example.com/cb#top']", "spec.redirectUris: Invalid value: redirectUris: a redirect URI must not have a fragment (#…)"),
-    ("redirectUris: ['JavaScript:alert(1)']", "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects"),
-    ("redirectUris: ['data:text/html,x']", "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects"),
-    ("{ redirectUris: [], grantTypes: [authorization_code] }", "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]"),
-    ("grantTypes: [client_credentials, implicit]", "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]"),
-    ("grantTypes: [password]", r#"spec.grantTypes[0]: Unsupported value: "password": supported values: "authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer""#),
-    ("grantTypes: []", "spec.grantTypes: Invalid value: 0: spec.grantTypes in body should have at least 1 items"),
-    ("{ grantTypes: [client_credentials], responseTypes: [id] }", r#"spec.responseTypes[0]: Unsupported value: "id": supported values: "code", "token", "id_token", "code id_token", "code token", "id_token token", "code id_token token""#),
-    ("{ grantTypes: [client_credentials], tokenEndpointAuthMethod: client_secret_jwt }", r#"spec.tokenEndpointAuthMethod: Unsupported value: "client_secret_jwt": supported values: "client_secret_basic", "client_secret_post", "private_key_jwt", "none""#),
-    ("{ grantTypes: [client_credentials], redirectUri: https://x.example.com }", "failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.redirectUri: field not declared in schema"),
-    ("{ grantTypes: [client_credentials], credentials: { name: x } }", "failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.credentials.name: field not declared in schema"),
-    ("{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB }] }, jwksUri: https://app.example.com/jwks }", "spec.jwks: Invalid value: jwks: set jwks or jwksUri, not both"),
-    ("{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB, d: AQ }] } }", r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.jwks.keys[kid="a"].d: field not declared in schema"#),
-    ("{ grantTypes: [client_credentials], jwks: { keys: [{ kty: oct, kid: a, k: AQ }] } }", r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.jwks.keys[kid="a"].k: field not declared in schema"#),
-    ("{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt }", "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: private_key_jwt needs jwks or jwksUri"),
-    ("{ grantTypes: [client_credentials], tokenEndpointAuthMethod: none }", "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else"),
-    ("{ clientType: Public, redirectUris: [https://spa.example.com/], tokenEndpointAuthMethod: client_secret_post }", "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else"),
-    ("{ clientType: Public, redirectUris: [https://spa.example.com/], clientSecretRef: { name: own, key: password } }", "spec.clientSecretRef: Invalid value: clientSecretRef: a public client has no secret; leave it out or set clientType: Confidential"),
-    ("{ clientType: Public, grantTypes: [client_credentials] }", "spec.grantTypes: Invalid value: grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with"),
-    ("{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, jwksUri: https://app.example.com/jwks, clientSecretRef: { name: own, key: password } }", "spec.clientSecretRef: Invalid value: clientSecretRef: a client with private_key_jwt has no secret; leave it out"),
-    ("{ grantTypes: [client_credentials], clientSecretRef: { name: app, key: password } }", "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one"),
-    ("{ grantTypes: [client_credentials], credentials: { secretName: login }, clientSecretRef: { name: login, key: password } }", "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one"),
-    ("{ grantTypes: [client_credentials], clientSecretRef: { name: ../../kube-system/secrets/token, key: token } }", r#"spec.clientSecretRef.name: Invalid value: "../../kube-system/secrets/token": spec.clientSecretRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#),
-    ("{ grantTypes: [client_credentials], clientSecretRef: { name: 'own?watch=true', key: token } }", r#"spec.clientSecretRef.name: Invalid value: "own?watch=true": spec.clientSecretRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#),
-    ("{ grantTypes: [client_credentials], serverRef: { name: a/b } }", r#"spec.serverRef.name: Invalid value: "a/b": spec.serverRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#),
-    ("{ grantTypes: [client_credentials], clientId: 0A1b2C3d-0000-4000-8000-00000000abcd }", "spec.clientId: Invalid value: clientId: must not look like a UUID, since those are the ids of clients that name none"),
-    ("{ grantTypes: [client_credentials], clientId: team..app }", "spec.clientId: Invalid value: clientId: must not contain two dots in a row"),
-    ("{ grantTypes: [client_credentials], clientId: team/app }", r#"spec.clientId: Invalid value: "team/app": spec.clientId in body should match '^[A-Za-z0-9][A-Za-z0-9._~-]*$'"#),
-    ("{ grantTypes: [client_credentials], metadata: { oidc-operator.dev: { uid: forged } } }", "spec.metadata: Invalid value: metadata: the key oidc-operator.dev is kept for the operator"),
-    ("{ grantTypes: [client_credentials], scopes: ['read write'] }", r#"spec.scopes[0]: Invalid value: "read write": spec.scopes[0] in body should match '^[\x21\x23-\x5B\x5D-\x7E]+$'"#),
-    ("{ grantTypes: [client_credentials], scopes: [read, read] }", r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.scopes: duplicate entries for key [="read"]"#),
-    ("{ grantTypes: [client_credentials], accessTokenTtl: 1d }", r#"spec.accessTokenTtl: Invalid value: "1d": spec.accessTokenTtl in body should match '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$'"#),
-    ("{ grantTypes: [client_credentials], allowedCorsOrigins: ['https://app.example.com/path'] }", r#"spec.allowedCorsOrigins[0]: Invalid value: "https://app.example.com/path": spec.allowedCorsOrigins[0] in body should match '^https?://[^/?#@\s]+/?$'"#),
-    ("{ grantTypes: [client_credentials], sectorIdentifierUri: http://app.example.com/sector }", r#"spec.sectorIdentifierUri: Invalid value: "http://app.example.com/sector": spec.sectorIdentifierUri in body should match '^https://[^\s]+$'"#),
-    ("{ grantTypes: [client_credentials], clientUri: ftp://app.example.com }", r#"spec.clientUri: Invalid value: "ftp://app.example.com": spec.clientUri in body should match '^https?://[^\s]+$'"#),
-    ("{ grantTypes: [client_credentials], hydra: { tokenLifespans: { clientCredentialsGrantAccessToken: soon } } }", r#"spec.hydra.tokenLifespans.clientCredentialsGrantAccessToken: Invalid value: "soon": spec.hydra.tokenLifespans.clientCredentialsGrantAccessToken in body should match '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$'"#),
-    ("{ grantTypes: [client_credentials], deletionPolicy: Keep }", r#"spec.deletionPolicy: Unsupported value: "Keep": supported values: "Delete", "Orphan""#),
-    ("{ grantTypes: [client_credentials], suspend: 'yes' }", "failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.suspend: expected boolean, got &{yes}"),
+    (
+        "{}",
+        "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]",
+    ),
+    (
+        "redirectUris: [not-a-uri]",
+        r#"spec.redirectUris[0]: Invalid value: "not-a-uri": spec.redirectUris[0] in body should match '^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$'"#,
+    ),
+    (
+        "redirectUris: ['https://app.example.com/cb#top']",
+        "spec.redirectUris: Invalid value: redirectUris: a redirect URI must not have a fragment (#…)",
+    ),
+    (
+        "redirectUris: ['JavaScript:alert(1)']",
+        "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects",
+    ),
+    (
+        "redirectUris: ['data:text/html,x']",
+        "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects",
+    ),
+    (
+        "{ redirectUris: [], grantTypes: [authorization_code] }",
+        "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]",
+    ),
+    (
+        "grantTypes: [client_credentials, implicit]",
+        "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]",
+    ),
+    (
+        "grantTypes: [password]",
+        r#"spec.grantTypes[0]: Unsupported value: "password": supported values: "authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer""#,
+    ),
+    (
+        "grantTypes: []",
+        "spec.grantTypes: Invalid value: 0: spec.grantTypes in body should have at least 1 items",
+    ),
+    (
+        "{ grantTypes: [client_credentials], responseTypes: [id] }",
+        r#"spec.responseTypes[0]: Unsupported value: "id": supported values: "code", "token", "id_token", "code id_token", "code token", "id_token token", "code id_token token""#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: client_secret_jwt }",
+        r#"spec.tokenEndpointAuthMethod: Unsupported value: "client_secret_jwt": supported values: "client_secret_basic", "client_secret_post", "private_key_jwt", "none""#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], redirectUri: https://x.example.com }",
+        "failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.redirectUri: field not declared in schema",
+    ),
+    (
+        "{ grantTypes: [client_credentials], credentials: { name: x } }",
+        "failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.credentials.name: field not declared in schema",
+    ),
+    (
+        "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB }] }, jwksUri: https://app.example.com/jwks }",
+        "spec.jwks: Invalid value: jwks: set jwks or jwksUri, not both",
+    ),
+    (
+        "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB, d: AQ }] } }",
+        r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.jwks.keys[kid="a"].d: field not declared in schema"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: oct, kid: a, k: AQ }] } }",
+        r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.jwks.keys[kid="a"].k: field not declared in schema"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt }",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: private_key_jwt needs jwks or jwksUri",
+    ),
+    (
+        "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: none }",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else",
+    ),
+    (
+        "{ clientType: Public, redirectUris: [https://spa.example.com/], tokenEndpointAuthMethod: client_secret_post }",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else",
+    ),
+    (
+        "{ clientType: Public, redirectUris: [https://spa.example.com/], clientSecretRef: { name: own, key: password } }",
+        "spec.clientSecretRef: Invalid value: clientSecretRef: a public client has no secret; leave it out or set clientType: Confidential",
+    ),
+    (
+        "{ clientType: Public, grantTypes: [client_credentials] }",
+        "spec.grantTypes: Invalid value: grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with",
+    ),
+    (
+        "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, jwksUri: https://app.example.com/jwks, clientSecretRef: { name: own, key: password } }",
+        "spec.clientSecretRef: Invalid value: clientSecretRef: a client with private_key_jwt has no secret; leave it out",
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientSecretRef: { name: app, key: password } }",
+        "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one",
+    ),
+    (
+        "{ grantTypes: [client_credentials], credentials: { secretName: login }, clientSecretRef: { name: login, key: password } }",
+        "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one",
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientSecretRef: { name: ../../kube-system/secrets/token, key: token } }",
+        r#"spec.clientSecretRef.name: Invalid value: "../../kube-system/secrets/token": spec.clientSecretRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientSecretRef: { name: 'own?watch=true', key: token } }",
+        r#"spec.clientSecretRef.name: Invalid value: "own?watch=true": spec.clientSecretRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], serverRef: { name: a/b } }",
+        r#"spec.serverRef.name: Invalid value: "a/b": spec.serverRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientId: 0A1b2C3d-0000-4000-8000-00000000abcd }",
+        "spec.clientId: Invalid value: clientId: must not look like a UUID, since those are the ids of clients that name none",
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientId: team..app }",
+        "spec.clientId: Invalid value: clientId: must not contain two dots in a row",
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientId: team/app }",
+        r#"spec.clientId: Invalid value: "team/app": spec.clientId in body should match '^[A-Za-z0-9][A-Za-z0-9._~-]*$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], metadata: { oidc-operator.dev: { uid: forged } } }",
+        "spec.metadata: Invalid value: metadata: the key oidc-operator.dev is kept for the operator",
+    ),
+    (
+        "{ grantTypes: [client_credentials], scopes: ['read write'] }",
+        r#"spec.scopes[0]: Invalid value: "read write": spec.scopes[0] in body should match '^[\x21\x23-\x5B\x5D-\x7E]+$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], scopes: [read, read] }",
+        r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.scopes: duplicate entries for key [="read"]"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], accessTokenTtl: 1d }",
+        r#"spec.accessTokenTtl: Invalid value: "1d": spec.accessTokenTtl in body should match '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], allowedCorsOrigins: ['https://app.example.com/path'] }",
+        r#"spec.allowedCorsOrigins[0]: Invalid value: "https://app.example.com/path": spec.allowedCorsOrigins[0] in body should match '^https?://[^/?#@\s]+/?$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], sectorIdentifierUri: http://app.example.com/sector }",
+        r#"spec.sectorIdentifierUri: Invalid value: "http://app.example.com/sector": spec.sectorIdentifierUri in body should match '^https://[^\s]+$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], clientUri: ftp://app.example.com }",
+        r#"spec.clientUri: Invalid value: "ftp://app.example.com": spec.clientUri in body should match '^https?://[^\s]+$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], hydra: { tokenLifespans: { clientCredentialsGrantAccessToken: soon } } }",
+        r#"spec.hydra.tokenLifespans.clientCredentialsGrantAccessToken: Invalid value: "soon": spec.hydra.tokenLifespans.clientCredentialsGrantAccessToken in body should match '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$'"#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], deletionPolicy: Keep }",
+        r#"spec.deletionPolicy: Unsupported value: "Keep": supported values: "Delete", "Orphan""#,
+    ),
+    (
+        "{ grantTypes: [client_credentials], suspend: 'yes' }",
+        "failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.suspend: expected boolean, got &{yes}",
+    ),
 ];
 
 /// A layout under `credentials`, and what is said to it.
 const LAYOUTS: &[(&str, &str)] = &[
-    ("{ secretName: oac-01234567-89ab }", "spec.credentials.secretName: Invalid value: credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers"),
-    ("{ secretName: Login }", r#"spec.credentials.secretName: Invalid value: "Login": spec.credentials.secretName in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#),
-    ("{ secretName: ../login }", r#"spec.credentials.secretName: Invalid value: "../login": spec.credentials.secretName in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#),
-    ("{ keys: { clientId: ID, clientSecret: ID } }", "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret need different keys"),
-    ("{ keys: { clientId: CLIENT_SECRET } }", "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret need different keys"),
-    ("{ keys: { clientId: a/b } }", r#"spec.credentials.keys.clientId: Invalid value: "a/b": spec.credentials.keys.clientId in body should match '^[-._a-zA-Z0-9]+$'"#),
-    ("{ data: { CLIENT_ID: x } }", "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret"),
-    ("{ keys: { clientSecret: secret }, data: { secret: x } }", "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret"),
-    ("{ data: { 'a b': x } }", "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret"),
-    ("{ data: { config: 'url=$(tokenUrl)' } }", "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)"),
-    ("{ data: { config: '$(' } }", "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)"),
-    ("{ labels: { oidc-operator.dev/uid: x } }", "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"),
-    ("{ labels: { kubernetes.io/metadata.name: x } }", "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"),
-    ("{ annotations: { oidc-operator.dev/revision: x } }", "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"),
-    ("{ annotations: { app.kubernetes.io/name: x } }", "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"),
+    (
+        "{ secretName: oac-01234567-89ab }",
+        "spec.credentials.secretName: Invalid value: credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers",
+    ),
+    (
+        "{ secretName: Login }",
+        r#"spec.credentials.secretName: Invalid value: "Login": spec.credentials.secretName in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#,
+    ),
+    (
+        "{ secretName: ../login }",
+        r#"spec.credentials.secretName: Invalid value: "../login": spec.credentials.secretName in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#,
+    ),
+    (
+        "{ keys: { clientId: ID, clientSecret: ID } }",
+        "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret need different keys",
+    ),
+    (
+        "{ keys: { clientId: CLIENT_SECRET } }",
+        "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret need different keys",
+    ),
+    (
+        "{ keys: { clientId: a/b } }",
+        r#"spec.credentials.keys.clientId: Invalid value: "a/b": spec.credentials.keys.clientId in body should match '^[-._a-zA-Z0-9]+$'"#,
+    ),
+    (
+        "{ data: { CLIENT_ID: x } }",
+        "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret",
+    ),
+    (
+        "{ keys: { clientSecret: secret }, data: { secret: x } }",
+        "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret",
+    ),
+    (
+        "{ data: { 'a b': x } }",
+        "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret",
+    ),
+    (
+        "{ data: { config: 'url=$(tokenUrl)' } }",
+        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+    ),
+    (
+        "{ data: { config: '$(' } }",
+        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+    ),
+    (
+        "{ labels: { oidc-operator.dev/uid: x } }",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+    ),
+    (
+        "{ labels: { kubernetes.io/metadata.name: x } }",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+    ),
+    (
+        "{ annotations: { oidc-operator.dev/revision: x } }",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+    ),
+    (
+        "{ annotations: { app.kubernetes.io/name: x } }",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+    ),
 ];
 
 async fn the_schema_of_clients_refuses_word_for_word(bed: &Bed) -> Result<()> {
@@ -108,7 +273,9 @@ async fn the_layout_of_the_secret_is_refused_word_for_word(bed: &Bed) -> Result<
 async fn too_long_lists_are_refused(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let uris = |path: &str, count: usize| -> String {
-        let uris: Vec<String> = (0..count).map(|n| format!("https://app.example.com/{path}{n}")).collect();
+        let uris: Vec<String> = (0..count)
+            .map(|n| format!("https://app.example.com/{path}{n}"))
+            .collect();
         uris.join(",")
     };
     let words = |count: usize| (0..count).map(|n| format!("w{n}")).collect::<Vec<_>>().join(",");
@@ -144,7 +311,9 @@ async fn what_cannot_change_is_refused_with_the_way_out(bed: &Bed) -> Result<()>
     let server = |name: &str| format!("{{ grantTypes: [client_credentials], serverRef: {{ name: {name} }} }}");
     let id = |id: &str| format!("{{ grantTypes: [client_credentials], clientId: {id} }}");
     let way_out = |field: &str, wanted: &str| {
-        format!("spec.{field}: Invalid value: {field} is immutable: {wanted}, and set deletionPolicy: Orphan on this one if its client should stay")
+        format!(
+            "spec.{field}: Invalid value: {field} is immutable: {wanted}, and set deletionPolicy: Orphan on this one if its client should stay"
+        )
     };
     let of_server = way_out("serverRef", "create a new OAuth2Client for the other server");
     let of_id = way_out("clientId", "create a new OAuth2Client with the other id");
@@ -161,7 +330,10 @@ async fn what_cannot_change_is_refused_with_the_way_out(bed: &Bed) -> Result<()>
         let said = space.client_refusal(name, &after).await?;
         // The value in between is the whole object, which kubectl shows too.
         let said = without_value(&said);
-        ensure!(said.ends_with(expected.as_str()), "{name}: {said}\ninstead of\n{expected}");
+        ensure!(
+            said.ends_with(expected.as_str()),
+            "{name}: {said}\ninstead of\n{expected}"
+        );
         space.wait_ready(name).await?;
     }
     Ok(())
@@ -173,7 +345,9 @@ async fn a_name_like_a_ledgers_is_refused(bed: &Bed) -> Result<()> {
     let said = space.client_refusal(name, "grantTypes: [client_credentials]").await?;
     let expected = "metadata.name: names that start like oac-01234567- are kept for the operator's ledgers";
     ensure!(said.ends_with(expected), "{said}");
-    space.ready_client("oac-app", "grantTypes: [client_credentials]").await?;
+    space
+        .ready_client("oac-app", "grantTypes: [client_credentials]")
+        .await?;
     Ok(())
 }
 
@@ -187,7 +361,9 @@ fn compare(wrong: &mut Vec<String>, given: &str, said: &str, expected: &str) {
 /// A refusal without the name of the object, and without the remark that further rules could not be checked yet.
 pub(super) fn bare(said: &str) -> &str {
     let said = said.split_once("\" is invalid: ").map_or(said, |(_, said)| said);
-    let first = said.strip_prefix('[').and_then(|said| said.split_once(", <nil>: Invalid value: null: some validation rules"));
+    let first = said
+        .strip_prefix('[')
+        .and_then(|said| said.split_once(", <nil>: Invalid value: null: some validation rules"));
     first.map_or(said, |(first, _)| first)
 }
 

@@ -41,7 +41,10 @@ async fn what_hydra_refuses_leaves_the_last_good_registration(bed: &Bed) -> Resu
     let message =
         "The server does not accept postLogoutRedirectUris; what was registered before stays. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
-    ensure!(bed.registered(&uid_of(&client)).await? == before, "the registration changed");
+    ensure!(
+        bed.registered(&uid_of(&client)).await? == before,
+        "the registration changed"
+    );
     ensure!(space.secret("app").await? == secret, "the credentials changed");
     let event = space.wait_event("app", "InvalidSpec", |_| true).await?;
     ensure!(event.note.as_deref() == Some(message), "{:?}", event.note);
@@ -68,7 +71,10 @@ async fn an_unreachable_sector_is_named(bed: &Bed) -> Result<()> {
     space.apply_client("app", bad).await?;
     let message = "The server does not accept sectorIdentifierUri; what was registered before stays. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
-    ensure!(bed.registered(&uid_of(&client)).await? == before, "the registration changed");
+    ensure!(
+        bed.registered(&uid_of(&client)).await? == before,
+        "the registration changed"
+    );
     client_ready_with(&space, good).await?;
     Ok(())
 }
@@ -76,7 +82,10 @@ async fn an_unreachable_sector_is_named(bed: &Bed) -> Result<()> {
 async fn a_subject_type_that_the_server_has_not_is_named(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space
-        .apply_client("app", "{ redirectUris: [https://web.example.com/cb], subjectType: pairwise }")
+        .apply_client(
+            "app",
+            "{ redirectUris: [https://web.example.com/cb], subjectType: pairwise }",
+        )
         .await?;
     let message = "The server does not accept subjectType; what was registered before stays. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;

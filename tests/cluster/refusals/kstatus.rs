@@ -32,17 +32,48 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
 async fn kubectl_waits_for_conditions(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("good", "grantTypes: [client_credentials]").await?;
-    let said = kubectl(bed, &space, &["wait", "--for=condition=Ready", "oac/good", "--timeout=60s"], "").await?;
-    ensure!(said == Ok("oauth2client.oidc-operator.dev/good condition met\n".to_owned()), "{said:?}");
-    let spec = "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
+    let said = kubectl(
+        bed,
+        &space,
+        &["wait", "--for=condition=Ready", "oac/good", "--timeout=60s"],
+        "",
+    )
+    .await?;
+    ensure!(
+        said == Ok("oauth2client.oidc-operator.dev/good condition met\n".to_owned()),
+        "{said:?}"
+    );
+    let spec =
+        "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("bad", spec).await?;
-    let said = kubectl(bed, &space, &["wait", "--for=condition=Stalled", "oac/bad", "--timeout=60s"], "").await?;
+    let said = kubectl(
+        bed,
+        &space,
+        &["wait", "--for=condition=Stalled", "oac/bad", "--timeout=60s"],
+        "",
+    )
+    .await?;
     ensure!(said.is_ok(), "{said:?}");
-    let said = kubectl(bed, &space, &["wait", "--for=condition=Ready=False", "oac/bad", "--timeout=60s"], "").await?;
+    let said = kubectl(
+        bed,
+        &space,
+        &["wait", "--for=condition=Ready=False", "oac/bad", "--timeout=60s"],
+        "",
+    )
+    .await?;
     ensure!(said.is_ok(), "{said:?}");
-    let waits = format!("{{ serverRef: {{ name: {}-never }}, grantTypes: [client_credentials] }}", space.name());
+    let waits = format!(
+        "{{ serverRef: {{ name: {}-never }}, grantTypes: [client_credentials] }}",
+        space.name()
+    );
     space.apply_client("waits", &waits).await?;
-    let said = kubectl(bed, &space, &["wait", "--for=condition=Reconciling", "oac/waits", "--timeout=60s"], "").await?;
+    let said = kubectl(
+        bed,
+        &space,
+        &["wait", "--for=condition=Reconciling", "oac/waits", "--timeout=60s"],
+        "",
+    )
+    .await?;
     ensure!(said.is_ok(), "{said:?}");
     Ok(())
 }
@@ -70,7 +101,10 @@ async fn a_dry_run_judges_and_leaves_nothing(bed: &Bed) -> Result<()> {
         "{said}"
     );
     let unknown = manifest(json!({ "grantTypes": ["client_credentials"], "redirectUri": "https://x.example.com" }));
-    let said = kubectl(bed, &space, &arguments, &unknown).await?.err().unwrap_or_default();
+    let said = kubectl(bed, &space, &arguments, &unknown)
+        .await?
+        .err()
+        .unwrap_or_default();
     ensure!(said.contains("unknown field \"spec.redirectUri\""), "{said}");
     ensure!(space.clients().get_opt("app").await?.is_none(), "it was stored");
     Ok(())
@@ -82,7 +116,11 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     let seen: Arc<Mutex<Vec<OAuth2Client>>> = Arc::default();
     let (writer, api) = (Arc::clone(&seen), space.clients());
     let watching = tokio::spawn(async move {
-        let mut events = std::pin::pin!(watcher(api, watcher::Config::default()).default_backoff().applied_objects());
+        let mut events = std::pin::pin!(
+            watcher(api, watcher::Config::default())
+                .default_backoff()
+                .applied_objects()
+        );
         while let Ok(Some(client)) = events.try_next().await {
             writer.lock().unwrap_or_else(PoisonError::into_inner).push(client);
         }
@@ -90,7 +128,8 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     let good = "{ redirectUris: [https://web.example.com/cb] }";
     space.apply_client("app", good).await?;
     client_ready(&space, "app").await?;
-    let bad = "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
+    let bad =
+        "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("app", bad).await?;
     let refused =
         "The server does not accept postLogoutRedirectUris; what was registered before stays. Correct the spec.";
@@ -99,7 +138,9 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     space.apply_client("app", waits).await?;
     let missing = "Secret `own` does not exist; create it.";
     client_says(&space, "app", Tone::Reconciling, "SecretNotFound", missing).await?;
-    space.apply_client("app", "{ redirectUris: [https://web.example.com/cb], suspend: true }").await?;
+    space
+        .apply_client("app", "{ redirectUris: [https://web.example.com/cb], suspend: true }")
+        .await?;
     let suspended = space.wait_condition("app", "Suspended", "True", "Suspended").await?;
     check_client(&suspended)?;
     space.apply_client("app", good).await?;
@@ -113,7 +154,10 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     for client in seen.iter() {
         let status = client.status.as_ref();
         let observed = status.and_then(|status| status.observed_generation);
-        ensure!(observed >= Some(last), "observedGeneration went from {last} to {observed:?}");
+        ensure!(
+            observed >= Some(last),
+            "observedGeneration went from {last} to {observed:?}"
+        );
         ensure!(observed <= client.metadata.generation, "{observed:?} is not yet");
         last = observed.unwrap_or(-1);
         if last >= 0 {
@@ -137,7 +181,10 @@ async fn a_status_is_there_before_anybody_has_looked(bed: &Bed) -> Result<()> {
 async fn kubectl(bed: &Bed, space: &Space<'_>, arguments: &[&str], input: &str) -> Result<Result<String, String>> {
     let mut kubectl = bed.plane().kubectl();
     kubectl.args(arguments).args(["--namespace", space.name()]);
-    kubectl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    kubectl
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut kubectl = kubectl.spawn()?;
     if let Some(mut stdin) = kubectl.stdin.take() {
         stdin.write_all(input.as_bytes()).await?;

@@ -49,7 +49,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
         bed.canary(text.clone());
         put(&space, true, value).await?;
         let message = format!("Secret `own`, key `password`: the value {problem}; put a usable one there.");
-        let client = client_says(&space, "app", Tone::Stalled, "InvalidSpec", &message).await?;
+        let client = client_says(&space, "app", Tone::Reconciling, "InvalidSpec", &message).await?;
         let shown = serde_json::to_string(&client.status)?;
         ensure!(!shown.contains(&text), "the value is shown");
         ensure!(space.secret("app").await?.is_none(), "there is a half-made Secret");
@@ -64,7 +64,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
     // A client that works is not torn down by a bad value.
     put(&space, true, b"short").await?;
     let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; put a usable one there.";
-    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
     bed.token(&id, &secret, "").await?;
     ensure!(space.credentials("app").await?.1 == secret, "the credentials changed");
     ensure!(space.secret(&ledger_of(&client)).await?.is_some(), "the ledger is gone");
@@ -79,7 +79,7 @@ async fn an_unusable_secret_without_label_is_looked_at_again(bed: &Bed) -> Resul
     put(&space, false, b"short").await?;
     space.apply_client("app", SPEC).await?;
     let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; put a usable one there.";
-    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
     put(&space, false, b"long-enough-now").await?;
     client_ready(&space, "app").await?;
     Ok(())
@@ -149,7 +149,10 @@ async fn changes(bed: &Bed, labelled: bool) -> Result<()> {
         })
         .await?;
     bed.token(&id, "the-second-value", "").await?;
-    ensure!(bed.token(&id, "the-first-value", "").await.is_err(), "the old one still works");
+    ensure!(
+        bed.token(&id, "the-first-value", "").await.is_err(),
+        "the old one still works"
+    );
     client_ready(&space, "app").await?;
     Ok(())
 }

@@ -63,8 +63,18 @@ impl Proxy {
     ///
     /// `name` marks its log lines. With an `identity` it serves TLS, without one plain HTTP.
     pub async fn start(name: &str, upstream: Upstream, identity: Option<Identity>) -> Result<Self> {
+        let acceptor = identity.as_ref().map(|identity| identity.acceptor(None)).transpose()?;
+        Self::launch(name, upstream, acceptor).await
+    }
+
+    /// Starts a proxy that serves TLS and lets in only who shows a certificate of the authority `clients_ca_pem`.
+    pub async fn start_mutual(name: &str, upstream: Upstream, identity: &Identity, clients_ca_pem: &str) -> Result<Self> {
+        let acceptor = identity.acceptor(Some(clients_ca_pem))?;
+        Self::launch(name, upstream, Some(acceptor)).await
+    }
+
+    async fn launch(name: &str, upstream: Upstream, acceptor: Option<TlsAcceptor>) -> Result<Self> {
         let target = Target::resolve(&upstream)?;
-        let acceptor = identity.as_ref().map(Identity::acceptor).transpose()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .await
             .context("no free loopback port for the proxy")?;

@@ -11,6 +11,7 @@ use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -57,14 +58,20 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub(super) fn acceptor(&self) -> Result<TlsAcceptor> {
+    /// With `clients_ca_pem`, only clients with a certificate of that authority are let in.
+    pub(super) fn acceptor(&self, clients_ca_pem: Option<&str>) -> Result<TlsAcceptor> {
         let chain = certificates(&self.certificate_pem)?;
         let key =
             PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes()).context("the proxy's private key is no PEM")?;
-        let mut config = ServerConfig::builder_with_provider(ring())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)?;
+        let builder = ServerConfig::builder_with_provider(ring()).with_safe_default_protocol_versions()?;
+        let builder = match clients_ca_pem {
+            Some(ca_pem) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca_pem)?), ring());
+                builder.with_client_cert_verifier(verifier.build()?)
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(chain, key)?;
         config.alpn_protocols = vec![HTTP_1_1.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -161,16 +168,20 @@ where
 }
 
 fn connector(ca_pem: &str) -> Result<TlsConnector> {
+    let mut config = ClientConfig::builder_with_provider(ring())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(ca_pem)?)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn roots(ca_pem: &str) -> Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(ca_pem)? {
         roots.add(certificate)?;
     }
-    let mut config = ClientConfig::builder_with_provider(ring())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![HTTP_1_1.to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(roots)
 }
 
 fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>> {

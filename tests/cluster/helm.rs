@@ -1,0 +1,246 @@
+//! Helm, the real one: a chart of a user's waits for what the operator does, and the operator's own chart installs.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::ListParams;
+use kube::{Api, CustomResourceExt};
+use libtest_mimic::Trial;
+use oidc_operator::api::{AuthorizationServer, OAuth2Client};
+use serde_json::{Value, json};
+use testbed::install;
+use testbed::programs::Program;
+use testbed::run_dir::RunDir;
+use testbed::wait;
+
+use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
+use crate::run::Run;
+
+/// Longest wait of Helm for what it has installed; far more than the failing release may take.
+const PATIENCE: &str = "120s";
+/// A wait that ends by itself ends long before [`PATIENCE`].
+const FAST: Duration = Duration::from_secs(60);
+
+/// The tests of this module.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    let bare = Options {
+        operator: None,
+        server: None,
+    };
+    vec![
+        run.shared(a_release_is_deployed_when_its_clients_are_ready),
+        run.shared(a_release_with_a_refused_client_fails_at_once),
+        run.alone(bare, our_chart_installs_and_keeps_its_kinds),
+    ]
+}
+
+async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let chart = user_chart(bed, &space, "https://web.example.com/bye").await?;
+    helm(bed, &space, &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE]).await?;
+    // Helm has waited: nothing here waits.
+    let mut ids = Vec::new();
+    for name in ["web", "machine"] {
+        let client = space.client(name).await?;
+        let ready = client.status.iter().flat_map(|status| &status.conditions);
+        ensure!(
+            ready.into_iter().any(|known| known.type_ == "Ready" && known.status == "True"),
+            "{name} is not ready: {:?}",
+            client.status
+        );
+        bed.registered(&uid_of(&client)).await?;
+        ids.push(uid_of(&client));
+    }
+    let (id, secret) = space.credentials("machine").await?;
+    bed.token(&id, &secret, "read").await?;
+    ensure!(status(bed, &space).await? == "deployed");
+
+    // An upgrade is waited for too, in the generation that it makes.
+    let set = ["--set", "scope=write"];
+    let upgrade = ["upgrade", "shop", &chart.path, "--wait", "--timeout", PATIENCE];
+    helm(bed, &space, &[&upgrade[..], &set].concat()).await?;
+    bed.token(&id, &secret, "write").await?;
+
+    helm(bed, &space, &["uninstall", "shop", "--wait", "--timeout", PATIENCE]).await?;
+    for id in ids {
+        ensure!(bed.hydra_client(&id).await?.is_none(), "client {id} stayed in Hydra");
+    }
+    ensure!(
+        bed.servers_api().get_opt(&chart.server).await?.is_none(),
+        "the AuthorizationServer stayed"
+    );
+    ensure!(space.secret("machine").await?.is_none(), "a Secret stayed");
+    Ok(())
+}
+
+async fn a_release_with_a_refused_client_fails_at_once(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    // Only Hydra can judge it: after a logout users must come back to a host of a redirect URI.
+    let chart = user_chart(bed, &space, "https://elsewhere.example.com/bye").await?;
+    let begun = Instant::now();
+    let installed = helm(bed, &space, &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE]).await;
+    let took = begun.elapsed();
+    let Err(failure) = installed else { bail!("the release is deployed") };
+    ensure!(took < FAST, "it took {took:?}: {failure:#}");
+    let failure = format!("{failure:#}");
+    ensure!(
+        failure.contains("OAuth2Client") && failure.contains("web") && failure.contains("Failed"),
+        "{failure}"
+    );
+    ensure!(status(bed, &space).await? == "failed");
+    let web = space.wait_condition("web", "Stalled", "True", "InvalidSpec").await?;
+    ensure!(bed.hydra_client(&uid_of(&web)).await?.is_none(), "it was registered");
+    helm(bed, &space, &["uninstall", "shop", "--wait", "--timeout", PATIENCE]).await?;
+    let left = space.clients().list(&ListParams::default()).await?.items;
+    ensure!(left.is_empty(), "{left:#?}");
+    Ok(())
+}
+
+async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
+    // The bed has applied the chart by other means; Helm takes over nothing that is not its own.
+    let crds: Api<CustomResourceDefinition> = Api::all(bed.client());
+    remove_all(bed).await?;
+    let home = bed.home();
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator");
+    let chart = chart.to_str().context("a path that is no text")?.to_owned();
+    // Nothing here runs a Deployment, so that waiting for it would be in vain.
+    helm(bed, &home, &["install", "shop", &chart, "--set", "leaderElection.enabled=false"]).await?;
+    ensure!(status(bed, &home).await? == "deployed");
+    let deployments: Api<Deployment> = Api::namespaced(bed.client(), install::NAMESPACE);
+    let found = deployments.list(&ListParams::default()).await?.items;
+    ensure!(found.len() == 1, "{found:#?}");
+    let names = [AuthorizationServer::crd_name(), OAuth2Client::crd_name()];
+    let mut uids = Vec::new();
+    for name in names {
+        let what = format!("{name} to be served");
+        let crd = wait::until(&what, LIMIT, async || {
+            let found = crds.get_opt(name).await?;
+            Ok(found.filter(|crd| serde_json::to_string(&crd.status).is_ok_and(|text| text.contains("Established"))))
+        });
+        uids.push(uid_of(&crd.await?));
+    }
+    let space = bed.space().await?;
+    space.apply_client("app", "grantTypes: [client_credentials]").await?;
+
+    helm(bed, &home, &["uninstall", "shop"]).await?;
+    wait::until("the Deployment to be gone", LIMIT, async || {
+        Ok(deployments.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+    })
+    .await?;
+    for (name, uid) in names.into_iter().zip(&uids) {
+        let crd = crds.get(name).await.context("crds.keep keeps it")?;
+        ensure!(uid_of(&crd) == *uid && crd.metadata.deletion_timestamp.is_none(), "{name}");
+    }
+    space.client("app").await.context("a resource went with the release")?;
+
+    // The next release takes them over again, and without keep they go with it.
+    helm(bed, &home, &["install", "shop", &chart, "--set", "crds.keep=false"]).await?;
+    helm(bed, &home, &["uninstall", "shop"]).await?;
+    wait::until("the kinds to be gone", LIMIT, async || {
+        let left = crds.list(&ListParams::default()).await?.items;
+        Ok(left.is_empty().then_some(()))
+    })
+    .await?;
+    install::install(bed.plane(), &[]).await?; // as the bed was
+    Ok(())
+}
+
+/// Removes everything that the bed has installed.
+async fn remove_all(bed: &Bed) -> Result<()> {
+    let manifests: Vec<String> = bed.installation().manifests().iter().map(Value::to_string).collect();
+    let folder = RunDir::new()?;
+    let file = folder.write("all.yaml", &manifests.join("\n---\n"))?;
+    let mut kubectl = bed.plane().kubectl();
+    kubectl
+        .args(["delete", "--wait", "--namespace", install::NAMESPACE, "--filename"])
+        .arg(file);
+    run("kubectl delete", kubectl).await?;
+    Ok(())
+}
+
+/// A chart in a folder of its own.
+struct Chart {
+    path: String,
+    server: String,
+    _folder: RunDir,
+}
+
+/// A user's chart: an AuthorizationServer and two OAuth2Clients.
+async fn user_chart(bed: &Bed, space: &Space<'_>, logout: &str) -> Result<Chart> {
+    let folder = RunDir::new()?;
+    let server = format!("of-{}", space.name());
+    let (admin, public) = {
+        let hydra = bed.hydra().lock().await;
+        (hydra.admin_url(), hydra.public_url())
+    };
+    let manifest = |kind: &str, name: &str, spec: Value| {
+        let object = json!({ "apiVersion": "oidc-operator.dev/v1alpha1", "kind": kind,
+            "metadata": { "name": name }, "spec": spec });
+        object.to_string()
+    };
+    let server_spec = json!({
+        "hydra": { "adminUrl": admin, "publicUrl": public },
+        "access": [{ "namespaces": { "from": "Names", "names": [space.name()] }, "kinds": ["OAuth2Client"] }],
+    });
+    let web = json!({
+        "serverRef": { "name": server },
+        "redirectUris": ["https://web.example.com/callback"],
+        "postLogoutRedirectUris": [logout],
+    });
+    let machine = json!({
+        "serverRef": { "name": server },
+        "grantTypes": ["client_credentials"],
+        "scopes": ["{{ .Values.scope }}"],
+    });
+    let all = [
+        manifest("OAuth2Client", "web", web),
+        manifest("OAuth2Client", "machine", machine),
+        manifest("AuthorizationServer", &server, server_spec),
+    ];
+    std::fs::create_dir(folder.path().join("templates"))?;
+    folder.write("Chart.yaml", "apiVersion: v2\nname: shop\nversion: 0.1.0\n")?;
+    folder.write("values.yaml", "scope: read\n")?;
+    folder.write("templates/all.yaml", &all.join("\n---\n"))?;
+    Ok(Chart {
+        path: folder.path().to_str().context("a path that is no text")?.to_owned(),
+        server,
+        _folder: folder,
+    })
+}
+
+/// What Helm says of the release.
+async fn status(bed: &Bed, space: &Space<'_>) -> Result<String> {
+    let text = helm(bed, space, &["status", "shop", "--output", "json"]).await?;
+    let status: Value = serde_json::from_str(&text)?;
+    let known = status["info"]["status"].as_str();
+    Ok(known.with_context(|| format!("no status in {status}"))?.to_owned())
+}
+
+async fn helm(bed: &Bed, space: &Space<'_>, arguments: &[&str]) -> Result<String> {
+    let mut command = tokio::process::Command::new(Program::Helm.path().await?);
+    let home = RunDir::new()?; // Helm's own files
+    command
+        .args(arguments)
+        .args(["--namespace", space.name()])
+        .env("KUBECONFIG", bed.plane().kubeconfig_path())
+        .env("HELM_CACHE_HOME", home.path())
+        .env("HELM_CONFIG_HOME", home.path())
+        .env("HELM_DATA_HOME", home.path())
+        .kill_on_drop(true);
+    run(&format!("helm {}", arguments[0]), command).await
+}
+
+async fn run(what: &str, mut command: tokio::process::Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().await?;
+    ensure!(
+        output.status.success(),
+        "{what}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8(output.stdout)?)
+}

@@ -1,0 +1,38 @@
+//! AuthorizationServers: how the operator logs in, whom it believes to be the server, what it does while there is none,
+//! and what it makes of a server that answers nonsense.
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+
+use crate::run::Run;
+
+mod hostile;
+mod identity;
+mod leaving;
+mod login;
+mod outage;
+mod tls;
+
+/// The tests of this module.
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    let lists = [
+        hostile::trials,
+        identity::trials,
+        leaving::trials,
+        login::trials,
+        outage::trials,
+        tls::trials,
+    ];
+    lists.iter().flat_map(|list| list(run)).collect()
+}
+
+/// A machine on this server.
+fn machine_on(server: &str) -> String {
+    format!("{{ serverRef: {{ name: {server} }}, grantTypes: [client_credentials] }}")
+}
+
+/// What resources say of a server that cannot be used.
+fn not_ready(server: &str) -> String {
+    format!("AuthorizationServer `{server}` is not ready; `kubectl describe authserver {server}` says why.")
+}

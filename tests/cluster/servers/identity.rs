@@ -1,0 +1,211 @@
+//! Whether it is the server that was meant: version, issuer, and URLs that lead elsewhere.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::condition::{self, READY};
+use serde_json::json;
+use testbed::proxy::{Action, Answer, Fault, RequestHead};
+
+use super::{machine_on, not_ready};
+use crate::bed::{Bed, LIMIT, ServerOptions, uid_of};
+use crate::conditions::{Tone, client_ready, client_says, server_conditions, server_says};
+use crate::run::Run;
+
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(a_version_that_is_too_old_is_named),
+        run.shared(a_build_from_source_is_taken),
+        run.shared(another_issuer_stops_every_write_until_it_is_confirmed),
+        run.shared(a_wrong_issuer_in_the_spec_is_said),
+        run.shared(discovery_that_cannot_be_read_blocks_nothing),
+        run.shared(what_needs_discovery_waits_for_it),
+        run.shared(a_url_that_leads_elsewhere_is_not_recognized),
+    ]
+}
+
+fn version(head: &RequestHead) -> bool {
+    head.is("GET", "/version")
+}
+
+fn discovery(head: &RequestHead) -> bool {
+    head.is("GET", "/.well-known/openid-configuration")
+}
+
+async fn a_version_that_is_too_old_is_named(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    for (old, proto) in [("v1.11.10", "http"), ("v2.1.0", "https"), ("v0.9", "http")] {
+        let answer = Answer::json(200, &json!({ "version": old }));
+        let fault = server.admin.inject(Fault::new(version, Action::Answer(answer)));
+        let message = format!(
+            "The server reports version `{old}`, which this operator does not support; it supports Ory Hydra from v2.2.0."
+        );
+        let said = server_says(bed, &server.name, Tone::Stalled, "UnsupportedByServer", &message).await?;
+        let status = said.status.unwrap_or_default();
+        ensure!(status.version.as_deref() == Some(old), "{:?}", status.version);
+        let mark = server.admin.journal().mark();
+        space.apply_client("app", &machine_on(&server.name)).await?;
+        let waits = client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+        ensure!(server.about_clients(mark).is_empty(), "{:?}", server.about_clients(mark));
+        ensure!(waits.metadata.finalizers.is_none(), "it could not be deleted");
+        space.delete_and_wait("app").await?;
+        drop(fault);
+        // Nobody tells of an upgrade; a change of the spec is looked at at once.
+        bed.change_server(&server.name, json!({ "hydra": { "forwardedProto": proto } })).await?;
+        bed.server_ready(&server.name).await?;
+    }
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    client_ready(&space, "app").await?;
+    Ok(())
+}
+
+async fn a_build_from_source_is_taken(bed: &Bed) -> Result<()> {
+    for new in ["master", "v26.2.0", "v2.2.0"] {
+        let server = bed.own_server(ServerOptions::default()).await?;
+        let answer = Answer::json(200, &json!({ "version": new }));
+        let _fault = server.admin.inject(Fault::new(version, Action::Answer(answer)));
+        let what = format!("version {new}");
+        bed.wait_server(&what, &server.name, |server| {
+            let status = server.status.as_ref();
+            status.and_then(|status| status.version.as_deref()) == Some(new)
+                && condition::is_true(server_conditions(server), READY)
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+const OTHER: &str = "https://elsewhere.example.org";
+
+fn other_issuer() -> Fault {
+    let document = json!({ "issuer": OTHER, "subject_types_supported": ["public"] });
+    Fault::new(discovery, Action::Answer(Answer::json(200, &document)))
+}
+
+async fn another_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    let client = client_ready(&space, "app").await?;
+    let before = bed.registered(&uid_of(&client)).await?;
+    let known = before_issuer(bed, &server.name).await?;
+
+    let fault = server.public.inject(other_issuer());
+    let message = format!(
+        "The server's issuer is now `{OTHER}` and was `{known}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
+    );
+    server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
+    let mark = server.admin.journal().mark();
+    space.change("app", json!({ "spec": { "clientName": "changed" } })).await?;
+    space.apply_client("new", &machine_on(&server.name)).await?;
+    for name in ["app", "new"] {
+        client_says(&space, name, Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+    }
+    space.delete("app").await?;
+    space.wait_condition("app", "Ready", "False", "Deleting").await?;
+    ensure!(server.about_clients(mark).is_empty(), "{:?}", server.about_clients(mark));
+    ensure!(bed.registered(&uid_of(&client)).await? == before, "it was changed");
+
+    bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } })).await?;
+    bed.server_ready(&server.name).await?;
+    space.wait_gone(&client).await?;
+    let new = client_ready(&space, "new").await?;
+    let issuer = new.status.and_then(|status| status.endpoints).map(|endpoints| endpoints.issuer);
+    ensure!(issuer.as_deref() == Some(OTHER), "{issuer:?}");
+    // And back again it is another one again.
+    drop(fault);
+    let message = format!(
+        "The server's issuer is now `{known}` and was `{OTHER}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
+    );
+    server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
+    Ok(())
+}
+
+async fn before_issuer(bed: &Bed, name: &str) -> Result<String> {
+    let status = bed.server_ready(name).await?.status.unwrap_or_default();
+    Ok(status.endpoints.map(|endpoints| endpoints.issuer).unwrap_or_default())
+}
+
+async fn a_wrong_issuer_in_the_spec_is_said(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let known = before_issuer(bed, &server.name).await?;
+    bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } })).await?;
+    let message = format!(
+        "The server's issuer is now `{known}` and was `{OTHER}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
+    );
+    server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
+    bed.change_server(&server.name, json!({ "hydra": { "issuer": known } })).await?;
+    bed.server_ready(&server.name).await?;
+    Ok(())
+}
+
+async fn discovery_that_cannot_be_read_blocks_nothing(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let known = before_issuer(bed, &server.name).await?;
+    server.public.down();
+    let mark = server.public.journal().mark();
+    let space = bed.space().await?;
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    client_ready(&space, "app").await?;
+    let journal = server.public.journal();
+    journal.wait_for(|found| found.seq > mark && discovery(&found.head), LIMIT).await?;
+    ensure!(before_issuer(bed, &server.name).await? == known, "the issuer is forgotten");
+    Ok(())
+}
+
+async fn what_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let name = format!("{}-quiet", space.name());
+    let server = bed.make_server(&name, ServerOptions { spec: json!({ "hydra": { "publicUrl": null } }), ..ServerOptions::default() }).await?;
+    bed.server_ready(&name).await?;
+    let spec = json!({
+        "serverRef": { "name": name }, "grantTypes": ["client_credentials"],
+        "credentials": { "data": { "issuer": "$(issuer)" } },
+    });
+    space.apply_client("app", &spec.to_string()).await?;
+    let message = format!("credentials.data needs $(issuer), which AuthorizationServer `{name}` does not tell: set hydra.publicUrl there.");
+    client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
+    server.public.down();
+    bed.change_server(&name, json!({ "hydra": { "publicUrl": server.public.url() } })).await?;
+    let message = format!("credentials.data needs $(issuer), and the discovery document of AuthorizationServer `{name}` could not be read yet.");
+    client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
+    server.public.up();
+    client_ready(&space, "app").await?;
+    ensure!(!space.secret_data("app").await?["issuer"].is_empty(), "no issuer");
+    Ok(())
+}
+
+async fn a_url_that_leads_elsewhere_is_not_recognized(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let missing = "The admin API is not found where it should be; check hydra.adminUrl of the AuthorizationServer.";
+    let html = || Answer::status(404).header("content-type", "text/html").body("<html>nothing here</html>");
+    let page = server.admin.inject(Fault::new(|_| true, Action::Answer(html())));
+    server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", missing).await?;
+    drop(page);
+    bed.server_ready(&server.name).await?;
+    let redirect = Answer::status(302).header("location", &server.public.url());
+    let redirect = server.admin.inject(Fault::new(|_| true, Action::Answer(redirect)));
+    let message = "The admin API redirects elsewhere; check hydra.adminUrl of the AuthorizationServer.";
+    let mark = server.public.journal().mark();
+    server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", message).await?;
+    let followed = server.public.journal().since(mark);
+    ensure!(followed.iter().all(|found| discovery(&found.head)), "the redirect was followed: {followed:?}");
+    drop(redirect);
+    bed.server_ready(&server.name).await?;
+
+    // The public side instead of the admin API, and a path that does not exist.
+    let admin = server.admin.url();
+    for url in [server.public.url(), format!("{admin}/hydra")] {
+        bed.change_server(&server.name, json!({ "hydra": { "adminUrl": url } })).await?;
+        server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", missing).await?;
+        space.apply_client("app", &machine_on(&server.name)).await?;
+        client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+        bed.change_server(&server.name, json!({ "hydra": { "adminUrl": admin } })).await?;
+        client_ready(&space, "app").await?;
+        space.delete_and_wait("app").await?;
+    }
+    Ok(())
+}

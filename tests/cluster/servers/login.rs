@@ -1,0 +1,159 @@
+//! Logins: each demanded by the proxy, missing at first, then wrong, then right.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use testbed::proxy::{Action, Answer, Fault, RequestHead};
+
+use super::{machine_on, not_ready};
+use crate::bed::{Bed, ServerOptions};
+use crate::conditions::{Tone, client_ready, client_says, server_says};
+use crate::run::Run;
+
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(a_bearer_token_is_demanded),
+        run.shared(basic_is_demanded),
+        run.shared(headers_are_demanded),
+        run.shared(a_login_that_only_the_clients_need_is_noticed),
+        run.shared(the_forwarded_proto_arrives),
+    ]
+}
+
+/// A login: how it is declared with a Secret of this name, how status names it, and what its Secret holds.
+struct Login {
+    auth: fn(&str) -> Value,
+    name: &'static str,
+    wrong: Value,
+    right: Value,
+    /// The headers that the server wants to see.
+    demanded: Vec<(&'static str, String)>,
+}
+
+async fn a_bearer_token_is_demanded(bed: &Bed) -> Result<()> {
+    let login = Login {
+        auth: |secret| json!({ "bearerToken": { "secretRef": { "name": secret, "key": "token" } } }),
+        name: "Bearer",
+        wrong: json!({ "token": "wrong-bearer-token" }),
+        right: json!({ "token": "right-bearer-token\n" }), // as files end
+        demanded: vec![("authorization", "Bearer right-bearer-token".to_owned())],
+    };
+    is_demanded(bed, login).await
+}
+
+async fn basic_is_demanded(bed: &Bed) -> Result<()> {
+    let credentials = serde_json::to_value(ByteString(b"operator:right-p\xc3\xa4ssword".to_vec()))?;
+    let login = Login {
+        auth: |secret| json!({ "basic": { "secretRef": { "name": secret } } }),
+        name: "Basic",
+        wrong: json!({ "username": "operator", "password": "wrong-password" }),
+        right: json!({ "username": "operator", "password": "right-pässword" }),
+        demanded: vec![("authorization", format!("Basic {}", credentials.as_str().unwrap_or_default()))],
+    };
+    is_demanded(bed, login).await
+}
+
+async fn headers_are_demanded(bed: &Bed) -> Result<()> {
+    let login = Login {
+        auth: |secret| {
+            json!({ "headers": [
+                { "name": "X-Api-Key", "secretRef": { "name": secret, "key": "key" } },
+                { "name": "X-Tenant", "secretRef": { "name": secret, "key": "tenant" } },
+            ] })
+        },
+        name: "Headers",
+        wrong: json!({ "key": "wrong-api-key", "tenant": "tenant-one" }),
+        right: json!({ "key": "right-api-key", "tenant": "tenant-one" }),
+        demanded: vec![("x-api-key", "right-api-key".to_owned()), ("x-tenant", "tenant-one".to_owned())],
+    };
+    is_demanded(bed, login).await
+}
+
+fn has(head: &RequestHead, demanded: &[(&str, String)]) -> bool {
+    let value = |name: &str| head.headers.get(name).map(|value| value.as_bytes().to_vec());
+    demanded.iter().all(|(name, wanted)| value(name).as_deref() == Some(wanted.as_bytes()))
+}
+
+const REFUSED: &str =
+    "The server answered 401: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
+
+async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
+    let space = bed.space().await?;
+    let secret = format!("{}-login", space.name()); // a name of its own in the namespace that all share
+    let server = bed.make_server(&secret, ServerOptions::default()).await?;
+    let demanded = login.demanded.clone();
+    let _check = server.admin.inject(Fault::new(
+        move |head| !has(head, &demanded),
+        Action::Answer(Answer::status(401)),
+    ));
+    let mark = server.admin.journal().mark();
+    bed.change_server(&server.name, json!({ "hydra": { "auth": (login.auth)(&secret) } })).await?;
+    let message = format!("Secret `{secret}` in namespace `oidc-system` does not exist; create it.");
+    server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+
+    for value in [&login.wrong, &login.right].into_iter().flat_map(|data| data.as_object()).flatten() {
+        let text = value.1.as_str().unwrap_or_default().trim_end();
+        bed.canary(if text.contains("wrong") || text.contains("right") { text } else { "" });
+    }
+    let manifest = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": secret }, "stringData": login.wrong });
+    bed.home().apply::<Secret>(&manifest.to_string()).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", REFUSED).await?;
+    bed.home().edit_secret(&secret, login.right).await?;
+    let ready = bed.server_ready(&server.name).await?.status.unwrap_or_default();
+    ensure!(ready.login.as_deref() == Some(login.name), "{:?}", ready.login);
+    client_ready(&space, "app").await?;
+    let about = server.about_clients(mark);
+    ensure!(!about.is_empty() && about.iter().all(|found| has(&found.head, &login.demanded)), "{about:?}");
+    let public = server.public.journal().snapshot();
+    ensure!(!public.is_empty(), "discovery was not asked for");
+    let leaked = public.iter().find(|found| login.demanded.iter().any(|(name, _)| found.head.headers.contains_key(*name)));
+    ensure!(leaked.is_none(), "the login was sent to the public side");
+
+    // Taken away later, and given back: what is settled stays as it is.
+    let settled = space.client("app").await?;
+    bed.home().edit_secret(&secret, login.wrong).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", REFUSED).await?;
+    ensure!(space.client("app").await?.metadata.resource_version == settled.metadata.resource_version);
+    Ok(())
+}
+
+async fn a_login_that_only_the_clients_need_is_noticed(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let refuses = server.admin.inject(Fault::new(
+        |head| head.path().starts_with("/admin/"),
+        Action::Answer(Answer::status(403)),
+    ));
+    let message =
+        "The server answered 403: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
+    server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", message).await?;
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+    drop(refuses);
+    bed.server_ready(&server.name).await?;
+    client_ready(&space, "app").await?;
+    Ok(())
+}
+
+async fn the_forwarded_proto_arrives(bed: &Bed) -> Result<()> {
+    let spec = json!({ "hydra": { "forwardedProto": "https" } });
+    let server = bed
+        .own_server(ServerOptions {
+            spec,
+            ..ServerOptions::default()
+        })
+        .await?;
+    let space = bed.space().await?;
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    client_ready(&space, "app").await?;
+    let exchanges = server.admin.journal().snapshot();
+    let demanded = [("x-forwarded-proto", "https".to_owned())];
+    ensure!(exchanges.iter().all(|found| has(&found.head, &demanded)), "{exchanges:?}");
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! https: whom the operator believes to be the server, and how it proves itself.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use libtest_mimic::Trial;
+use oidc_operator::api::condition::{self, INSECURE};
+use serde_json::{Value, json};
+use testbed::pki::Pki;
+use testbed::proxy::{Identity, Proxy, Upstream};
+
+use super::machine_on;
+use crate::bed::{Bed, Server, ServerOptions};
+use crate::conditions::{Tone, client_ready, server_conditions, server_says};
+use crate::run::Run;
+
+pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+    vec![
+        run.shared(https_is_verified_and_http_is_called_insecure),
+        run.shared(a_missing_or_broken_authority_is_named),
+        run.shared(the_certificate_may_carry_another_name),
+        run.shared(a_client_certificate_is_shown),
+    ]
+}
+
+const NOT_VERIFIED: &str = "The server cannot be used now: its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName?). The operator keeps trying.";
+
+fn identity(pki: &Pki, name: &str) -> Result<Identity> {
+    let (certificate_pem, key_pem) = pki.issue_server(&[name])?;
+    Ok(Identity {
+        certificate_pem,
+        key_pem,
+    })
+}
+
+async fn put(bed: &Bed, kind: &str, name: &str, data: Value) -> Result<()> {
+    let field = if kind == "Secret" { "stringData" } else { "data" };
+    let manifest = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name }, field: data }).to_string();
+    match kind {
+        "Secret" => drop(bed.home().apply::<Secret>(&manifest).await?),
+        _ => drop(bed.home().apply::<ConfigMap>(&manifest).await?),
+    }
+    Ok(())
+}
+
+async fn works(bed: &Bed, server: &Server) -> Result<()> {
+    bed.server_ready(&server.name).await?;
+    let space = bed.space().await?;
+    space.apply_client("app", &machine_on(&server.name)).await?;
+    client_ready(&space, "app").await?;
+    let (id, secret) = space.credentials("app").await?;
+    bed.token(&id, &secret, "").await?;
+    Ok(())
+}
+
+fn ca_ref(kind: &str, name: &str) -> Value {
+    json!({ "kind": kind, "name": name, "key": "ca.crt" })
+}
+
+async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let insecure = bed.server_condition(&server.name, INSECURE, "True", "PlainHttp").await?;
+    let said = condition::find(server_conditions(&insecure), INSECURE).map(|found| found.message.clone());
+    ensure!(
+        said.as_deref() == Some("The admin API is reached over plain http: whoever can listen on the way sees client secrets; use https or a network policy."),
+        "{said:?}"
+    );
+    let (ours, theirs) = (Pki::new()?, Pki::new()?);
+    let proxy = Proxy::start("tls", Upstream::http(server.admin.url()), Some(identity(&ours, "127.0.0.1")?)).await?;
+    // Without an authority the system's are believed, which have not signed it.
+    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() } })).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    let wrong = format!("{}-wrong-ca", server.name);
+    put(bed, "ConfigMap", &wrong, json!({ "ca.crt": theirs.ca_pem() })).await?;
+    bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("ConfigMap", &wrong) } })).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    ensure!(proxy.journal().snapshot().is_empty(), "something was said before the certificate was verified");
+    // The right one put into the same ConfigMap: no change of the spec is needed. A bundle of several is fine.
+    put(bed, "ConfigMap", &wrong, json!({ "ca.crt": format!("{}\n{}", theirs.ca_pem(), ours.ca_pem()) })).await?;
+    let secure = bed.server_ready(&server.name).await?;
+    ensure!(condition::find(server_conditions(&secure), INSECURE).is_none(), "https is called insecure");
+    works(bed, &server).await?;
+    let right = format!("{}-right-ca", server.name);
+    put(bed, "Secret", &right, json!({ "ca.crt": ours.ca_pem() })).await?;
+    bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("Secret", &right) } })).await?;
+    works(bed, &server).await?;
+    ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was passed by");
+    Ok(())
+}
+
+async fn a_missing_or_broken_authority_is_named(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let pki = Pki::new()?;
+    let proxy = Proxy::start("tls", Upstream::http(server.admin.url()), Some(identity(&pki, "127.0.0.1")?)).await?;
+    for kind in ["ConfigMap", "Secret"] {
+        let name = format!("{}-{}", server.name, kind.to_lowercase());
+        let spec = json!({ "hydra": { "adminUrl": proxy.url() }, "tls": { "caRef": ca_ref(kind, &name) } });
+        bed.change_server(&server.name, spec).await?;
+        let message = format!("{kind} `{name}` in namespace `oidc-system` does not exist; create it.");
+        server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
+        put(bed, kind, &name, json!({ "other.crt": pki.ca_pem() })).await?;
+        let message = format!("{kind} `{name}`, key `ca.crt`, in namespace `oidc-system` does not exist; create it.");
+        server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
+        put(bed, kind, &name, json!({ "ca.crt": "no certificate" })).await?;
+        let message = "tls.caRef: it holds no certificates in PEM form; put the CA's certificate there.";
+        server_says(bed, &server.name, Tone::Reconciling, "InvalidSpec", message).await?;
+        put(bed, kind, &name, json!({ "ca.crt": pki.ca_pem() })).await?;
+        bed.server_ready(&server.name).await?;
+    }
+    works(bed, &server).await
+}
+
+async fn the_certificate_may_carry_another_name(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let pki = Pki::new()?;
+    let own = identity(&pki, "hydra-admin.internal")?;
+    let proxy = Proxy::start("tls", Upstream::http(server.admin.url()), Some(own)).await?;
+    let name = format!("{}-ca", server.name);
+    put(bed, "ConfigMap", &name, json!({ "ca.crt": pki.ca_pem() })).await?;
+    let tls = json!({ "caRef": ca_ref("ConfigMap", &name) });
+    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls })).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    bed.change_server(&server.name, json!({ "tls": { "serverName": "hydra-admin.internal" } })).await?;
+    works(bed, &server).await?;
+    let hosts = proxy.journal().snapshot();
+    let authority = proxy.url().replace("https://", "");
+    let host = |found: &testbed::proxy::Exchange| found.head.headers.get("host").map(|host| host.as_bytes().to_vec());
+    ensure!(
+        hosts.iter().all(|found| host(found).as_deref() == Some(authority.as_bytes())),
+        "the Host header is not that of the URL"
+    );
+    Ok(())
+}
+
+async fn a_client_certificate_is_shown(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let (pki, clients) = (Pki::new()?, Pki::new()?);
+    let own = identity(&pki, "127.0.0.1")?;
+    let proxy = Proxy::start_mutual("mtls", Upstream::http(server.admin.url()), &own, &clients.ca_pem()).await?;
+    let (ca, certificate) = (format!("{}-ca", server.name), format!("{}-client", server.name));
+    put(bed, "ConfigMap", &ca, json!({ "ca.crt": pki.ca_pem() })).await?;
+    let tls = json!({ "caRef": ca_ref("ConfigMap", &ca) });
+    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls })).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+
+    bed.change_server(&server.name, json!({ "tls": { "clientCertificateRef": { "name": certificate } } })).await?;
+    let message = format!("Secret `{certificate}` in namespace `oidc-system` does not exist; create it.");
+    server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
+    put(bed, "Secret", &certificate, json!({ "tls.crt": "none", "tls.key": "none" })).await?;
+    let message =
+        "tls.clientCertificateRef: tls.crt and tls.key are not a certificate and its key in PEM form.";
+    server_says(bed, &server.name, Tone::Reconciling, "InvalidSpec", message).await?;
+    // Of an authority that the server does not know.
+    let (cert, key) = pki.issue_client("stranger", None)?;
+    put(bed, "Secret", &certificate, json!({ "tls.crt": cert, "tls.key": key })).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    let (cert, key) = clients.issue_client("oidc-operator", None)?;
+    put(bed, "Secret", &certificate, json!({ "tls.crt": cert, "tls.key": key })).await?;
+    works(bed, &server).await?;
+    ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was passed by");
+    Ok(())
+}
