@@ -34,7 +34,8 @@ pub enum Error {
     MetadataRefused(Vec<&'static str>),
     /// The server's version is not one that the operator knows.
     #[error(
-        "The server reports version `{0}`, which this operator does not support; it supports Ory Hydra from v2.2.0."
+        "The server reports version `{}`, which this operator does not support; it supports Ory Hydra from v2.2.0.",
+        shown(.0)
     )]
     UnsupportedVersion(String),
     /// The access rules say no.

@@ -28,6 +28,8 @@ const CONCURRENCY: usize = 16;
 const OBJECT_BYTES: usize = 1 << 20;
 /// Most bytes of a page of a listing.
 const PAGE_BYTES: usize = 32 << 20;
+/// Most values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth of it.
+const VALUES: usize = 500_000;
 
 /// Why a request did not give a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -325,6 +327,11 @@ async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, 
 
 /// What a status and a body mean, the same for every operation.
 fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<Value, Failure> {
+    // Every value but the outermost follows one of these; some of them stand in strings, which does not matter.
+    let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    if values > VALUES {
+        return Err(Failure::Reply("is larger than any real one"));
+    }
     let json: Option<Value> = serde_json::from_slice(body).ok();
     if status.is_success() {
         return match json {

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 
 use super::context::server_name;
@@ -40,6 +40,10 @@ impl Managed for AuthorizationServer {
 
     fn memory(ctx: &Context) -> &Memory<Self> {
         &ctx.memory.servers
+    }
+
+    fn store(ctx: &Context) -> &Store<Self> {
+        &ctx.stores.servers
     }
 
     fn status(&self) -> Option<&Self::Status> {

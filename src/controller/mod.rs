@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use rand::RngExt;
 use serde::Serialize;
@@ -51,6 +52,8 @@ pub trait Managed:
     fn api(&self, client: Client) -> Api<Self>;
     /// The process's memory of this kind.
     fn memory(ctx: &Context) -> &Memory<Self>;
+    /// The cache of this kind.
+    fn store(ctx: &Context) -> &Store<Self>;
     /// The status as it stands.
     fn status(&self) -> Option<&Self::Status>;
     /// The parts of a status that every kind has.
@@ -168,7 +171,7 @@ pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     let api = object.api(ctx.cluster.client());
-    let latest = K::memory(ctx).newest(Arc::new(object.clone()));
+    let latest = latest(object, ctx);
     let without = |object: &K| {
         object
             .finalizers()
@@ -234,10 +237,25 @@ async fn store<K: Managed>(
     Ok(())
 }
 
+/// The newest version known of the object of a pass: its own, the cache's, or what our own last write returned. A copy of our own is dropped as soon as
+/// the watch has caught up, so what this pass has written may be in the cache alone.
+fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
+    let cached = K::store(ctx).get(&ObjectRef::from_obj(object));
+    let newer = |cached: &Arc<K>| {
+        let versions = (
+            cached.meta().resource_version.as_deref(),
+            object.meta().resource_version.as_deref(),
+        );
+        cached.meta().uid == object.meta().uid && memory::is_newer(versions.0, versions.1)
+    };
+    K::memory(ctx).newest(cached.filter(newer).unwrap_or_else(|| Arc::new(object.clone())))
+}
+
 /// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
 async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut status: K::Status) -> Result<()> {
     let api = object.api(ctx.cluster.client());
-    let mut target = K::memory(ctx).newest(Arc::new(object.clone()));
+    let mut target = latest(object, ctx);
+    rebase(&*target, before, &mut status);
     for _ in 0..3 {
         match ctx.cluster.apply_status(&api, &*target, &status).await {
             Ok(written) => {
@@ -256,12 +274,20 @@ async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut st
         {
             None => return Ok(()),
             Some(live) => {
-                K::rebase(&mut status, before, &live.status().cloned().unwrap_or_default());
+                rebase(&live, before, &mut status);
                 target = Arc::new(live);
             }
         }
     }
     Err(Error::Cluster(ClusterFault::Conflict))
+}
+
+/// Somebody else may have written the status since the pass began: what the pass did not change is theirs.
+fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status) {
+    let live = live.status().cloned().unwrap_or_default();
+    if live != *before {
+        K::rebase(status, before, &live);
+    }
 }
 
 /// Events are a courtesy: a failure to publish one fails nothing.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 
 use super::context::{OwnSecret, server_name};
@@ -57,6 +57,10 @@ impl Managed for OAuth2Client {
 
     fn memory(ctx: &Context) -> &Memory<Self> {
         &ctx.memory.clients
+    }
+
+    fn store(ctx: &Context) -> &Store<Self> {
+        &ctx.stores.clients
     }
 
     fn status(&self) -> Option<&Self::Status> {

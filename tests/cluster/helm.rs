@@ -42,14 +42,21 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
 async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let chart = user_chart(bed, &space, "https://web.example.com/bye").await?;
-    helm(bed, &space, &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE]).await?;
+    helm(
+        bed,
+        &space,
+        &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE],
+    )
+    .await?;
     // Helm has waited: nothing here waits.
     let mut ids = Vec::new();
     for name in ["web", "machine"] {
         let client = space.client(name).await?;
         let ready = client.status.iter().flat_map(|status| &status.conditions);
         ensure!(
-            ready.into_iter().any(|known| known.type_ == "Ready" && known.status == "True"),
+            ready
+                .into_iter()
+                .any(|known| known.type_ == "Ready" && known.status == "True"),
             "{name} is not ready: {:?}",
             client.status
         );
@@ -83,9 +90,16 @@ async fn a_release_with_a_refused_client_fails_at_once(bed: &Bed) -> Result<()> 
     // Only Hydra can judge it: after a logout users must come back to a host of a redirect URI.
     let chart = user_chart(bed, &space, "https://elsewhere.example.com/bye").await?;
     let begun = Instant::now();
-    let installed = helm(bed, &space, &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE]).await;
+    let installed = helm(
+        bed,
+        &space,
+        &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE],
+    )
+    .await;
     let took = begun.elapsed();
-    let Err(failure) = installed else { bail!("the release is deployed") };
+    let Err(failure) = installed else {
+        bail!("the release is deployed")
+    };
     ensure!(took < FAST, "it took {took:?}: {failure:#}");
     let failure = format!("{failure:#}");
     ensure!(
@@ -109,7 +123,12 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator");
     let chart = chart.to_str().context("a path that is no text")?.to_owned();
     // Nothing here runs a Deployment, so that waiting for it would be in vain.
-    helm(bed, &home, &["install", "shop", &chart, "--set", "leaderElection.enabled=false"]).await?;
+    helm(
+        bed,
+        &home,
+        &["install", "shop", &chart, "--set", "leaderElection.enabled=false"],
+    )
+    .await?;
     ensure!(status(bed, &home).await? == "deployed");
     let deployments: Api<Deployment> = Api::namespaced(bed.client(), install::NAMESPACE);
     let found = deployments.list(&ListParams::default()).await?.items;
@@ -129,12 +148,20 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
 
     helm(bed, &home, &["uninstall", "shop"]).await?;
     wait::until("the Deployment to be gone", LIMIT, async || {
-        Ok(deployments.list(&ListParams::default()).await?.items.is_empty().then_some(()))
+        Ok(deployments
+            .list(&ListParams::default())
+            .await?
+            .items
+            .is_empty()
+            .then_some(()))
     })
     .await?;
     for (name, uid) in names.into_iter().zip(&uids) {
         let crd = crds.get(name).await.context("crds.keep keeps it")?;
-        ensure!(uid_of(&crd) == *uid && crd.metadata.deletion_timestamp.is_none(), "{name}");
+        ensure!(
+            uid_of(&crd) == *uid && crd.metadata.deletion_timestamp.is_none(),
+            "{name}"
+        );
     }
     space.client("app").await.context("a resource went with the release")?;
 

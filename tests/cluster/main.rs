@@ -23,6 +23,7 @@ mod login;
 mod refusals;
 mod repair;
 mod run;
+mod servers;
 mod steady;
 mod tenants;
 
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         login::trials,
         refusals::trials,
         repair::trials,
+        servers::trials,
         steady::trials,
         tenants::trials,
     ];

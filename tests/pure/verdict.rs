@@ -505,7 +505,7 @@ fn messages_with_the_longest_values_fit_into_an_event() {
         },
         Error::IssuerChanged {
             known: s("https://a.example.com/"),
-            found: s("https://b.example.com/\nAll is well. Nothing. To. See."),
+            found: s("https://b.example.com/\nnext"),
         },
         Error::UnsupportedVersion(s("v1\nv2")),
     ];

@@ -125,7 +125,7 @@ impl Remote<'_> {
             .hydra
             .create_client(wanted, secret)
             .await
-            .map_err(|f| self.refusal(error("create_o_auth2_client", f)))?;
+            .map_err(|f| self.failed("create_o_auth2_client", f))?;
         self.confirm(pass, reply, "create_o_auth2_client")
     }
 
@@ -138,13 +138,23 @@ impl Remote<'_> {
             .hydra
             .update_client(wanted, secret)
             .await
-            .map_err(|f| self.refusal(error("update_o_auth2_client", f)))?;
+            .map_err(|f| self.failed("update_o_auth2_client", f))?;
         self.confirm(pass, reply, "update_o_auth2_client")
     }
 
-    /// What the server fetches, it refuses without a name.
-    fn refusal(&self, error: Error) -> Error {
-        match error {
+    /// A write that failed.
+    fn failed(&self, operation: &'static str, failure: Failure) -> Error {
+        let refused_for_sure = matches!(
+            failure,
+            Failure::Status { .. }
+                | Failure::Refused(_)
+                | Failure::Outage(Outage::Busy | Outage::Known | Outage::Status(500, _))
+        );
+        if refused_for_sure {
+            OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
+        }
+        match error(operation, failure) {
+            // What the server fetches, it refuses without a name.
             Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
                 Error::MetadataRefused(vec!["sectorIdentifierUri"])
             }

@@ -103,6 +103,11 @@ impl Operator {
         lock(&self.child).as_mut().is_some_and(Child::is_alive)
     }
 
+    /// Its process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        lock(&self.child).as_ref().map(Child::pid)
+    }
+
     /// Its name in messages, which is also its identity in an election.
     pub fn name(&self) -> &str {
         &self.name

@@ -88,11 +88,15 @@ impl Tap {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether it has struck.
+    pub fn has_struck(&self) -> bool {
+        self.faults.iter().any(|fault| fault.struck() > 0)
+    }
+
     /// Waits until it has struck.
     pub async fn struck(&self) -> Result<()> {
         wait::until("the request that is to be struck", LIMIT, async || {
-            let struck = self.faults.iter().any(|fault| fault.struck() > 0);
-            Ok(struck.then_some(()))
+            Ok(self.has_struck().then_some(()))
         })
         .await
     }

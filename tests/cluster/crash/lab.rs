@@ -28,6 +28,14 @@ pub struct Lab<'a> {
     other_interval: AtomicBool,
 }
 
+/// One run of a scenario.
+pub struct Run {
+    /// Its requests, in order.
+    pub requests: Vec<String>,
+    /// Whether the blow fell: not if there were fewer requests this time.
+    pub struck: bool,
+}
+
 impl<'a> Lab<'a> {
     /// A lab on a bed whose server is compared so rarely that only this test asks for it.
     pub fn new(bed: &'a Bed) -> Self {
@@ -38,8 +46,8 @@ impl<'a> Lab<'a> {
         }
     }
 
-    /// Runs a scenario, with a blow if there is one, to its end. Returns the requests up to then.
-    pub async fn run(&self, scenario: Scenario, strike: Option<Strike>) -> Result<Vec<String>> {
+    /// Runs a scenario, with a blow if there is one, to its end.
+    pub async fn run(&self, scenario: Scenario, strike: Option<Strike>) -> Result<Run> {
         let operator = self.bed.operator();
         let space = self.bed.space().await?;
         self.guard.expect(space.name(), scenario.keys());
@@ -51,16 +59,22 @@ impl<'a> Lab<'a> {
 
         let tap = Tap::open(self.bed, space.name(), strike);
         let acted = scenario.act(&space).await?;
-        if let Some(Strike { blow, .. }) = strike {
-            tap.struck().await.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-            if blow.kills() {
+        if let Some(Strike { nth, blow }) = strike {
+            let first = tokio::select! {
+                struck = tap.struck() => struck,
+                ended = scenario.converged(&space, &acted) => ended,
+            };
+            first.with_context(|| format!("seen: {:#?}", tap.seen()))?;
+            let seen = tap.seen().len();
+            ensure!(tap.has_struck() || seen < nth, "request {nth} of {seen} was not struck");
+            if tap.has_struck() && blow.kills() {
                 dead(&operator).await?;
                 operator.start_again().await?;
             }
         }
         let converged = scenario.converged(&space, &acted).await;
         converged.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-        let requests = tap.seen();
+        let (requests, struck) = (tap.seen(), tap.has_struck());
         drop(tap);
 
         let mine = self.mine(&acted, &others).await?;
@@ -92,7 +106,7 @@ impl<'a> Lab<'a> {
             server.admin.journal().clear();
             server.public.journal().clear();
         }
-        Ok(requests)
+        Ok(Run { requests, struck })
     }
 
     /// All clients that Hydra has, by id.

@@ -20,6 +20,7 @@ pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
         run.shared(a_finalizer_is_set_on_exactly_the_version_that_was_judged),
         run.shared(a_failed_request_is_not_repeated_by_itself),
         run.shared(a_status_conflict_is_retried_on_the_live_object),
+        run.shared(a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict),
         run.shared(the_first_write_asks_for_its_server_after_the_finalizer),
         run.shared(a_servers_cleanup_lists_its_users_live),
     ]
@@ -162,6 +163,25 @@ async fn a_status_conflict_is_retried_on_the_live_object(bed: &Bed) -> Result<()
     ensure!(
         said == [first + 1, first + 1, first + 2].map(|number| json!(number)),
         "{said:?}"
+    );
+    Ok(())
+}
+
+async fn a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    // Time enough for the watch to show the finalizer before the status is written.
+    let slow = server.admin.inject(Fault::new(
+        |head| head.is("POST", "/admin/clients"),
+        Action::Delay(Duration::from_secs(2)),
+    ));
+    space.ready_client("app", &machine_on(&server)).await?;
+    ensure!(slow.struck() == 1, "{slow:?}");
+    let status = format!("{}/status", client_at(&space, "app"));
+    let written = about(bed, &space, 0, |exchange| exchange.head.is("PATCH", &status));
+    ensure!(
+        written.len() == 1 && written[0].upstream_status == Some(200),
+        "{written:#?}"
     );
     Ok(())
 }

@@ -108,7 +108,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All }, kinds: [OAuth2Client], clients: { uriHosts: ['https://x'] } }] }",
-        r#"spec.access[0].clients.uriHosts[0]: Invalid value: "https://x": spec.access[0].clients.uriHosts[0] in body should match '^(\*\.)?[a-zA-Z0-9_.:\[\]-]+$'"#,
+        r#"spec.access[0].clients.uriHosts[0]: Invalid value: "https://x": spec.access[0].clients.uriHosts[0] in body should match '^((\*\.)?[a-zA-Z0-9_.-]+|\[[0-9a-fA-F:.]+\])$'"#,
     ),
 ];
 

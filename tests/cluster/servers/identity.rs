@@ -47,13 +47,25 @@ async fn a_version_that_is_too_old_is_named(bed: &Bed) -> Result<()> {
         ensure!(status.version.as_deref() == Some(old), "{:?}", status.version);
         let mark = server.admin.journal().mark();
         space.apply_client("app", &machine_on(&server.name)).await?;
-        let waits = client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
-        ensure!(server.about_clients(mark).is_empty(), "{:?}", server.about_clients(mark));
+        let waits = client_says(
+            &space,
+            "app",
+            Tone::Reconciling,
+            "ServerNotReady",
+            &not_ready(&server.name),
+        )
+        .await?;
+        ensure!(
+            server.about_clients(mark).is_empty(),
+            "{:?}",
+            server.about_clients(mark)
+        );
         ensure!(waits.metadata.finalizers.is_none(), "it could not be deleted");
         space.delete_and_wait("app").await?;
         drop(fault);
         // Nobody tells of an upgrade; a change of the spec is looked at at once.
-        bed.change_server(&server.name, json!({ "hydra": { "forwardedProto": proto } })).await?;
+        bed.change_server(&server.name, json!({ "hydra": { "forwardedProto": proto } }))
+            .await?;
         bed.server_ready(&server.name).await?;
     }
     space.apply_client("app", &machine_on(&server.name)).await?;
@@ -98,21 +110,38 @@ async fn another_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Re
     );
     server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
     let mark = server.admin.journal().mark();
-    space.change("app", json!({ "spec": { "clientName": "changed" } })).await?;
+    space
+        .change("app", json!({ "spec": { "clientName": "changed" } }))
+        .await?;
     space.apply_client("new", &machine_on(&server.name)).await?;
     for name in ["app", "new"] {
-        client_says(&space, name, Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+        client_says(
+            &space,
+            name,
+            Tone::Reconciling,
+            "ServerNotReady",
+            &not_ready(&server.name),
+        )
+        .await?;
     }
     space.delete("app").await?;
     space.wait_condition("app", "Ready", "False", "Deleting").await?;
-    ensure!(server.about_clients(mark).is_empty(), "{:?}", server.about_clients(mark));
+    ensure!(
+        server.about_clients(mark).is_empty(),
+        "{:?}",
+        server.about_clients(mark)
+    );
     ensure!(bed.registered(&uid_of(&client)).await? == before, "it was changed");
 
-    bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } })).await?;
+    bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } }))
+        .await?;
     bed.server_ready(&server.name).await?;
     space.wait_gone(&client).await?;
     let new = client_ready(&space, "new").await?;
-    let issuer = new.status.and_then(|status| status.endpoints).map(|endpoints| endpoints.issuer);
+    let issuer = new
+        .status
+        .and_then(|status| status.endpoints)
+        .map(|endpoints| endpoints.issuer);
     ensure!(issuer.as_deref() == Some(OTHER), "{issuer:?}");
     // And back again it is another one again.
     drop(fault);
@@ -131,12 +160,14 @@ async fn before_issuer(bed: &Bed, name: &str) -> Result<String> {
 async fn a_wrong_issuer_in_the_spec_is_said(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let known = before_issuer(bed, &server.name).await?;
-    bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } })).await?;
+    bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } }))
+        .await?;
     let message = format!(
         "The server's issuer is now `{known}` and was `{OTHER}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
     );
     server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
-    bed.change_server(&server.name, json!({ "hydra": { "issuer": known } })).await?;
+    bed.change_server(&server.name, json!({ "hydra": { "issuer": known } }))
+        .await?;
     bed.server_ready(&server.name).await?;
     Ok(())
 }
@@ -150,26 +181,44 @@ async fn discovery_that_cannot_be_read_blocks_nothing(bed: &Bed) -> Result<()> {
     space.apply_client("app", &machine_on(&server.name)).await?;
     client_ready(&space, "app").await?;
     let journal = server.public.journal();
-    journal.wait_for(|found| found.seq > mark && discovery(&found.head), LIMIT).await?;
-    ensure!(before_issuer(bed, &server.name).await? == known, "the issuer is forgotten");
+    journal
+        .wait_for(|found| found.seq > mark && discovery(&found.head), LIMIT)
+        .await?;
+    ensure!(
+        before_issuer(bed, &server.name).await? == known,
+        "the issuer is forgotten"
+    );
     Ok(())
 }
 
 async fn what_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let name = format!("{}-quiet", space.name());
-    let server = bed.make_server(&name, ServerOptions { spec: json!({ "hydra": { "publicUrl": null } }), ..ServerOptions::default() }).await?;
+    let server = bed
+        .make_server(
+            &name,
+            ServerOptions {
+                spec: json!({ "hydra": { "publicUrl": null } }),
+                ..ServerOptions::default()
+            },
+        )
+        .await?;
     bed.server_ready(&name).await?;
     let spec = json!({
         "serverRef": { "name": name }, "grantTypes": ["client_credentials"],
         "credentials": { "data": { "issuer": "$(issuer)" } },
     });
     space.apply_client("app", &spec.to_string()).await?;
-    let message = format!("credentials.data needs $(issuer), which AuthorizationServer `{name}` does not tell: set hydra.publicUrl there.");
+    let message = format!(
+        "credentials.data needs $(issuer), which AuthorizationServer `{name}` does not tell: set hydra.publicUrl there."
+    );
     client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
     server.public.down();
-    bed.change_server(&name, json!({ "hydra": { "publicUrl": server.public.url() } })).await?;
-    let message = format!("credentials.data needs $(issuer), and the discovery document of AuthorizationServer `{name}` could not be read yet.");
+    bed.change_server(&name, json!({ "hydra": { "publicUrl": server.public.url() } }))
+        .await?;
+    let message = format!(
+        "credentials.data needs $(issuer), and the discovery document of AuthorizationServer `{name}` could not be read yet."
+    );
     client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
     server.public.up();
     client_ready(&space, "app").await?;
@@ -181,7 +230,11 @@ async fn a_url_that_leads_elsewhere_is_not_recognized(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let missing = "The admin API is not found where it should be; check hydra.adminUrl of the AuthorizationServer.";
-    let html = || Answer::status(404).header("content-type", "text/html").body("<html>nothing here</html>");
+    let html = || {
+        Answer::status(404)
+            .header("content-type", "text/html")
+            .body("<html>nothing here</html>")
+    };
     let page = server.admin.inject(Fault::new(|_| true, Action::Answer(html())));
     server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", missing).await?;
     drop(page);
@@ -192,18 +245,30 @@ async fn a_url_that_leads_elsewhere_is_not_recognized(bed: &Bed) -> Result<()> {
     let mark = server.public.journal().mark();
     server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", message).await?;
     let followed = server.public.journal().since(mark);
-    ensure!(followed.iter().all(|found| discovery(&found.head)), "the redirect was followed: {followed:?}");
+    ensure!(
+        followed.iter().all(|found| discovery(&found.head)),
+        "the redirect was followed: {followed:?}"
+    );
     drop(redirect);
     bed.server_ready(&server.name).await?;
 
     // The public side instead of the admin API, and a path that does not exist.
     let admin = server.admin.url();
     for url in [server.public.url(), format!("{admin}/hydra")] {
-        bed.change_server(&server.name, json!({ "hydra": { "adminUrl": url } })).await?;
+        bed.change_server(&server.name, json!({ "hydra": { "adminUrl": url } }))
+            .await?;
         server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", missing).await?;
         space.apply_client("app", &machine_on(&server.name)).await?;
-        client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
-        bed.change_server(&server.name, json!({ "hydra": { "adminUrl": admin } })).await?;
+        client_says(
+            &space,
+            "app",
+            Tone::Reconciling,
+            "ServerNotReady",
+            &not_ready(&server.name),
+        )
+        .await?;
+        bed.change_server(&server.name, json!({ "hydra": { "adminUrl": admin } }))
+            .await?;
         client_ready(&space, "app").await?;
         space.delete_and_wait("app").await?;
     }

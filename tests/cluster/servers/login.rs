@@ -52,7 +52,10 @@ async fn basic_is_demanded(bed: &Bed) -> Result<()> {
         name: "Basic",
         wrong: json!({ "username": "operator", "password": "wrong-password" }),
         right: json!({ "username": "operator", "password": "right-pässword" }),
-        demanded: vec![("authorization", format!("Basic {}", credentials.as_str().unwrap_or_default()))],
+        demanded: vec![(
+            "authorization",
+            format!("Basic {}", credentials.as_str().unwrap_or_default()),
+        )],
     };
     is_demanded(bed, login).await
 }
@@ -68,14 +71,19 @@ async fn headers_are_demanded(bed: &Bed) -> Result<()> {
         name: "Headers",
         wrong: json!({ "key": "wrong-api-key", "tenant": "tenant-one" }),
         right: json!({ "key": "right-api-key", "tenant": "tenant-one" }),
-        demanded: vec![("x-api-key", "right-api-key".to_owned()), ("x-tenant", "tenant-one".to_owned())],
+        demanded: vec![
+            ("x-api-key", "right-api-key".to_owned()),
+            ("x-tenant", "tenant-one".to_owned()),
+        ],
     };
     is_demanded(bed, login).await
 }
 
 fn has(head: &RequestHead, demanded: &[(&str, String)]) -> bool {
     let value = |name: &str| head.headers.get(name).map(|value| value.as_bytes().to_vec());
-    demanded.iter().all(|(name, wanted)| value(name).as_deref() == Some(wanted.as_bytes()))
+    demanded
+        .iter()
+        .all(|(name, wanted)| value(name).as_deref() == Some(wanted.as_bytes()))
 }
 
 const REFUSED: &str =
@@ -91,17 +99,32 @@ async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
         Action::Answer(Answer::status(401)),
     ));
     let mark = server.admin.journal().mark();
-    bed.change_server(&server.name, json!({ "hydra": { "auth": (login.auth)(&secret) } })).await?;
-    let message = format!("Secret `{secret}` in namespace `oidc-system` does not exist; create it.");
+    bed.change_server(&server.name, json!({ "hydra": { "auth": (login.auth)(&secret) } }))
+        .await?;
+    let message = format!("Secret `{secret}` does not exist in namespace `oidc-system`; create it.");
     server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
-    client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+    client_says(
+        &space,
+        "app",
+        Tone::Reconciling,
+        "ServerNotReady",
+        &not_ready(&server.name),
+    )
+    .await?;
 
-    for value in [&login.wrong, &login.right].into_iter().flat_map(|data| data.as_object()).flatten() {
-        let text = value.1.as_str().unwrap_or_default().trim_end();
-        bed.canary(if text.contains("wrong") || text.contains("right") { text } else { "" });
+    for value in [&login.wrong, &login.right]
+        .into_iter()
+        .filter_map(Value::as_object)
+        .flat_map(|data| data.values())
+    {
+        let text = value.as_str().unwrap_or_default().trim_end();
+        if text.starts_with("wrong-") || text.starts_with("right-") {
+            bed.canary(text);
+        }
     }
-    let manifest = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": secret }, "stringData": login.wrong });
+    let manifest =
+        json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": secret }, "stringData": login.wrong });
     bed.home().apply::<Secret>(&manifest.to_string()).await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", REFUSED).await?;
     bed.home().edit_secret(&secret, login.right).await?;
@@ -109,10 +132,18 @@ async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
     ensure!(ready.login.as_deref() == Some(login.name), "{:?}", ready.login);
     client_ready(&space, "app").await?;
     let about = server.about_clients(mark);
-    ensure!(!about.is_empty() && about.iter().all(|found| has(&found.head, &login.demanded)), "{about:?}");
+    ensure!(
+        !about.is_empty() && about.iter().all(|found| has(&found.head, &login.demanded)),
+        "{about:?}"
+    );
     let public = server.public.journal().snapshot();
     ensure!(!public.is_empty(), "discovery was not asked for");
-    let leaked = public.iter().find(|found| login.demanded.iter().any(|(name, _)| found.head.headers.contains_key(*name)));
+    let leaked = public.iter().find(|found| {
+        login
+            .demanded
+            .iter()
+            .any(|(name, _)| found.head.headers.contains_key(*name))
+    });
     ensure!(leaked.is_none(), "the login was sent to the public side");
 
     // Taken away later, and given back: what is settled stays as it is.
@@ -130,11 +161,17 @@ async fn a_login_that_only_the_clients_need_is_noticed(bed: &Bed) -> Result<()> 
         |head| head.path().starts_with("/admin/"),
         Action::Answer(Answer::status(403)),
     ));
-    let message =
-        "The server answered 403: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
+    let message = "The server answered 403: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
     server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", message).await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
-    client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &not_ready(&server.name)).await?;
+    client_says(
+        &space,
+        "app",
+        Tone::Reconciling,
+        "ServerNotReady",
+        &not_ready(&server.name),
+    )
+    .await?;
     drop(refuses);
     bed.server_ready(&server.name).await?;
     client_ready(&space, "app").await?;
@@ -154,6 +191,9 @@ async fn the_forwarded_proto_arrives(bed: &Bed) -> Result<()> {
     client_ready(&space, "app").await?;
     let exchanges = server.admin.journal().snapshot();
     let demanded = [("x-forwarded-proto", "https".to_owned())];
-    ensure!(exchanges.iter().all(|found| has(&found.head, &demanded)), "{exchanges:?}");
+    ensure!(
+        exchanges.iter().all(|found| has(&found.head, &demanded)),
+        "{exchanges:?}"
+    );
     Ok(())
 }

@@ -60,30 +60,55 @@ fn ca_ref(kind: &str, name: &str) -> Value {
 
 async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
-    let insecure = bed.server_condition(&server.name, INSECURE, "True", "PlainHttp").await?;
+    let insecure = bed
+        .server_condition(&server.name, INSECURE, "True", "PlainHttp")
+        .await?;
     let said = condition::find(server_conditions(&insecure), INSECURE).map(|found| found.message.clone());
     ensure!(
-        said.as_deref() == Some("The admin API is reached over plain http: whoever can listen on the way sees client secrets; use https or a network policy."),
+        said.as_deref()
+            == Some(
+                "The admin API is reached over plain http: whoever can listen on the way sees client secrets; use https or a network policy."
+            ),
         "{said:?}"
     );
     let (ours, theirs) = (Pki::new()?, Pki::new()?);
-    let proxy = Proxy::start("tls", Upstream::http(server.admin.url()), Some(identity(&ours, "127.0.0.1")?)).await?;
+    let proxy = Proxy::start(
+        "tls",
+        Upstream::http(server.admin.url()),
+        Some(identity(&ours, "127.0.0.1")?),
+    )
+    .await?;
     // Without an authority the system's are believed, which have not signed it.
-    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() } })).await?;
+    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() } }))
+        .await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
     let wrong = format!("{}-wrong-ca", server.name);
     put(bed, "ConfigMap", &wrong, json!({ "ca.crt": theirs.ca_pem() })).await?;
-    bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("ConfigMap", &wrong) } })).await?;
+    bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("ConfigMap", &wrong) } }))
+        .await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
-    ensure!(proxy.journal().snapshot().is_empty(), "something was said before the certificate was verified");
+    ensure!(
+        proxy.journal().snapshot().is_empty(),
+        "something was said before the certificate was verified"
+    );
     // The right one put into the same ConfigMap: no change of the spec is needed. A bundle of several is fine.
-    put(bed, "ConfigMap", &wrong, json!({ "ca.crt": format!("{}\n{}", theirs.ca_pem(), ours.ca_pem()) })).await?;
+    put(
+        bed,
+        "ConfigMap",
+        &wrong,
+        json!({ "ca.crt": format!("{}\n{}", theirs.ca_pem(), ours.ca_pem()) }),
+    )
+    .await?;
     let secure = bed.server_ready(&server.name).await?;
-    ensure!(condition::find(server_conditions(&secure), INSECURE).is_none(), "https is called insecure");
+    ensure!(
+        condition::find(server_conditions(&secure), INSECURE).is_none(),
+        "https is called insecure"
+    );
     works(bed, &server).await?;
     let right = format!("{}-right-ca", server.name);
     put(bed, "Secret", &right, json!({ "ca.crt": ours.ca_pem() })).await?;
-    bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("Secret", &right) } })).await?;
+    bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("Secret", &right) } }))
+        .await?;
     works(bed, &server).await?;
     ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was passed by");
     Ok(())
@@ -92,15 +117,20 @@ async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> 
 async fn a_missing_or_broken_authority_is_named(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let pki = Pki::new()?;
-    let proxy = Proxy::start("tls", Upstream::http(server.admin.url()), Some(identity(&pki, "127.0.0.1")?)).await?;
+    let proxy = Proxy::start(
+        "tls",
+        Upstream::http(server.admin.url()),
+        Some(identity(&pki, "127.0.0.1")?),
+    )
+    .await?;
     for kind in ["ConfigMap", "Secret"] {
         let name = format!("{}-{}", server.name, kind.to_lowercase());
         let spec = json!({ "hydra": { "adminUrl": proxy.url() }, "tls": { "caRef": ca_ref(kind, &name) } });
         bed.change_server(&server.name, spec).await?;
-        let message = format!("{kind} `{name}` in namespace `oidc-system` does not exist; create it.");
+        let message = format!("{kind} `{name}` does not exist in namespace `oidc-system`; create it.");
         server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
         put(bed, kind, &name, json!({ "other.crt": pki.ca_pem() })).await?;
-        let message = format!("{kind} `{name}`, key `ca.crt`, in namespace `oidc-system` does not exist; create it.");
+        let message = format!("{kind} `{name}`, key `ca.crt`, does not exist in namespace `oidc-system`; create it.");
         server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
         put(bed, kind, &name, json!({ "ca.crt": "no certificate" })).await?;
         let message = "tls.caRef: it holds no certificates in PEM form; put the CA's certificate there.";
@@ -119,15 +149,22 @@ async fn the_certificate_may_carry_another_name(bed: &Bed) -> Result<()> {
     let name = format!("{}-ca", server.name);
     put(bed, "ConfigMap", &name, json!({ "ca.crt": pki.ca_pem() })).await?;
     let tls = json!({ "caRef": ca_ref("ConfigMap", &name) });
-    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls })).await?;
+    bed.change_server(
+        &server.name,
+        json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls }),
+    )
+    .await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
-    bed.change_server(&server.name, json!({ "tls": { "serverName": "hydra-admin.internal" } })).await?;
+    bed.change_server(&server.name, json!({ "tls": { "serverName": "hydra-admin.internal" } }))
+        .await?;
     works(bed, &server).await?;
     let hosts = proxy.journal().snapshot();
     let authority = proxy.url().replace("https://", "");
     let host = |found: &testbed::proxy::Exchange| found.head.headers.get("host").map(|host| host.as_bytes().to_vec());
     ensure!(
-        hosts.iter().all(|found| host(found).as_deref() == Some(authority.as_bytes())),
+        hosts
+            .iter()
+            .all(|found| host(found).as_deref() == Some(authority.as_bytes())),
         "the Host header is not that of the URL"
     );
     Ok(())
@@ -141,15 +178,28 @@ async fn a_client_certificate_is_shown(bed: &Bed) -> Result<()> {
     let (ca, certificate) = (format!("{}-ca", server.name), format!("{}-client", server.name));
     put(bed, "ConfigMap", &ca, json!({ "ca.crt": pki.ca_pem() })).await?;
     let tls = json!({ "caRef": ca_ref("ConfigMap", &ca) });
-    bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls })).await?;
+    bed.change_server(
+        &server.name,
+        json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls }),
+    )
+    .await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
 
-    bed.change_server(&server.name, json!({ "tls": { "clientCertificateRef": { "name": certificate } } })).await?;
-    let message = format!("Secret `{certificate}` in namespace `oidc-system` does not exist; create it.");
+    bed.change_server(
+        &server.name,
+        json!({ "tls": { "clientCertificateRef": { "name": certificate } } }),
+    )
+    .await?;
+    let message = format!("Secret `{certificate}` does not exist in namespace `oidc-system`; create it.");
     server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
-    put(bed, "Secret", &certificate, json!({ "tls.crt": "none", "tls.key": "none" })).await?;
-    let message =
-        "tls.clientCertificateRef: tls.crt and tls.key are not a certificate and its key in PEM form.";
+    put(
+        bed,
+        "Secret",
+        &certificate,
+        json!({ "tls.crt": "none", "tls.key": "none" }),
+    )
+    .await?;
+    let message = "tls.clientCertificateRef: tls.crt and tls.key are not a certificate and its key in PEM form.";
     server_says(bed, &server.name, Tone::Reconciling, "InvalidSpec", message).await?;
     // Of an authority that the server does not know.
     let (cert, key) = pki.issue_client("stranger", None)?;
