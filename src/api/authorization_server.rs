@@ -70,7 +70,7 @@ pub struct AuthorizationServerSpec {
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("resyncInterval: at least 1s"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("resyncInterval: at least 1s"))]
     pub resync_interval: Option<String>,
 }
 

@@ -240,7 +240,7 @@ pub struct OAuth2ClientSpec {
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('0s')").message("accessTokenTtl: longer than any duration can be"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("accessTokenTtl: longer than any duration can be"))]
     pub access_token_ttl: Option<String>,
     /// How long ID tokens live, for every grant type, as a duration such as `1h`. Default: the server's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -249,7 +249,7 @@ pub struct OAuth2ClientSpec {
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('0s')").message("idTokenTtl: longer than any duration can be"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("idTokenTtl: longer than any duration can be"))]
     pub id_token_ttl: Option<String>,
     /// How long refresh tokens live, for every grant type, as a duration such as `720h`. Default: the server's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -258,7 +258,7 @@ pub struct OAuth2ClientSpec {
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('0s')").message("refreshTokenTtl: longer than any duration can be"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("refreshTokenTtl: longer than any duration can be"))]
     pub refresh_token_ttl: Option<String>,
     /// Any JSON object, kept with the client; the login and consent app sees it. The key `oidc-operator.dev` is the operator's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

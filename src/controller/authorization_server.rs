@@ -100,15 +100,16 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
     let link = match login::link(server, ctx).await {
         Ok(link) => link,
         Err(error) => {
-            ctx.links.stands(server, None, Some(error.clone()));
+            ctx.links.stands(server, None, Some(error.clone()), None);
             return Err(error);
         }
     };
     let was_open = link.hydra.http().breaker().is_open();
     let checked = check(server, &link, pass).await;
+    let endpoints = || pass.status.endpoints.clone();
     let back = ctx
         .links
-        .stands(server, Some(link.clone()), checked.as_ref().err().cloned());
+        .stands(server, Some(link.clone()), checked.as_ref().err().cloned(), endpoints());
     checked?;
     if was_open || back {
         wake_failing(server, ctx);
@@ -121,7 +122,8 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
         .map_err(|failed| failure("list_o_auth2_clients", failed));
     let found = found.inspect_err(|error| {
         if error.is_outage() {
-            ctx.links.stands(server, Some(link.clone()), Some(error.clone()));
+            ctx.links
+                .stands(server, Some(link.clone()), Some(error.clone()), endpoints());
         }
     })?;
     *link.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());

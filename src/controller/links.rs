@@ -8,6 +8,7 @@ use super::is_held;
 use crate::admin::http::Http;
 use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
+use crate::api::authorization_server::Endpoints;
 use crate::error::{Error, Outage, Result};
 use kube::ResourceExt;
 
@@ -29,6 +30,7 @@ struct Standing {
     generation: Option<i64>,
     link: Option<Arc<Link>>,
     trouble: Option<Error>,
+    endpoints: Option<Endpoints>,
 }
 
 /// Connections by name of the server.
@@ -46,7 +48,10 @@ impl Links {
         match standing {
             // What passes need of the status must be there too, as of this spec, and nothing is written through a server without our finalizer.
             Some(standing)
-                if standing.generation == server.metadata.generation && is_reported(server) && is_held(server) =>
+                if standing.generation == server.metadata.generation
+                    && is_reported(server)
+                    && is_held(server)
+                    && knows(server, standing.endpoints.as_ref()) =>
             {
                 match (standing.link, standing.trouble) {
                     (Some(link), None) => Ok(link),
@@ -63,13 +68,21 @@ impl Links {
         self.lock().get(name)?.link.clone()
     }
 
-    /// Records how a server's pass ended. Returns whether the server can be used and could not before.
-    pub fn stands(&self, server: &AuthorizationServer, link: Option<Arc<Link>>, trouble: Option<Error>) -> bool {
+    /// Records how a server's pass ended, and the endpoints that its status is going to name. Returns whether the server can be used and could not
+    /// before.
+    pub fn stands(
+        &self,
+        server: &AuthorizationServer,
+        link: Option<Arc<Link>>,
+        trouble: Option<Error>,
+        endpoints: Option<Endpoints>,
+    ) -> bool {
         let usable = trouble.is_none();
         let standing = Standing {
             generation: server.metadata.generation,
             link,
             trouble,
+            endpoints,
         };
         let before = self.lock().insert(server.name_any(), standing);
         usable && before.is_none_or(|before| before.trouble.is_some())
@@ -88,4 +101,10 @@ impl Links {
 /// Whether the status speaks of the spec as it is.
 pub(super) fn is_reported(server: &AuthorizationServer) -> bool {
     server.status.as_ref().and_then(|status| status.observed_generation) == server.metadata.generation
+}
+
+/// Whether the status names the endpoints that were found. Defaults and Secrets are made from the status, so they would be wrong before.
+fn knows(server: &AuthorizationServer, endpoints: Option<&Endpoints>) -> bool {
+    let reported = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
+    endpoints.is_none_or(|found| reported == Some(found))
 }

@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use crate::evidence::Evidence;
 use crate::run::Run;
 
-/// The closing trials. Only a `whole` run can tell that a right was never used.
+/// The closing trials. Only a `whole` run can tell that something never happened.
 pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
     let mut trials = vec![
         run.closing("nothing_was_forbidden", rbac::nothing_was_forbidden),
@@ -20,6 +20,7 @@ pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
     ];
     if whole {
         trials.push(run.closing("every_right_was_used", rbac::every_right_was_used));
+        trials.push(run.closing("secrets_were_collected", canary::secrets_were_collected));
     }
     trials
 }

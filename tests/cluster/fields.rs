@@ -111,9 +111,9 @@ async fn every_field_arrives_and_stays(bed: &Bed) -> Result<()> {
         applied.with_context(|| format!("{group}: {spec}"))?;
     }
     for (group, _, expected) in &groups {
-        let client = space.wait_ready(group).await.with_context(|| format!("{group}"))?;
+        let client = space.wait_ready(group).await.with_context(|| (*group).to_owned())?;
         let found = workshop.lab.registered(&uid_of(&client)).await?;
-        ensure_has(&found, expected).with_context(|| format!("{group}"))?;
+        ensure_has(&found, expected).with_context(|| (*group).to_owned())?;
     }
     stays_quiet(&workshop.lab.server, 2).await
 }

@@ -157,7 +157,7 @@ pub(super) fn durations(schema: &mut Schema) {
         property.insert("pattern".into(), r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$".into());
         property.insert(
             "x-kubernetes-validations".into(),
-            serde_json::json!([{ "rule": "duration(self) >= duration('0s')", "message": "longer than any duration can be" }]),
+            serde_json::json!([{ "rule": "!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')", "message": "longer than any duration can be" }]),
         );
         property.remove("nullable");
     }

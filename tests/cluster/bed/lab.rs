@@ -42,13 +42,6 @@ impl Lab {
         Ok(client)
     }
 
-    /// All clients, on one page.
-    pub async fn all(&self) -> Result<Vec<Value>> {
-        let (status, clients) = self.request(Method::GET, "", None).await?;
-        ensure!(status.is_success(), "GET of all clients: {status} {clients}");
-        Ok(serde_json::from_value(clients)?)
-    }
-
     /// Registers a client as somebody else would.
     pub async fn register(&self, client: Value) -> Result<Value> {
         let (status, answer) = self.request(Method::POST, "", Some(client)).await?;

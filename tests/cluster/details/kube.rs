@@ -8,7 +8,8 @@ use ::kube::api::DeleteParams;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
-use testbed::proxy::{Action, Answer, Exchange, Fault};
+use testbed::proxy::{Action, Answer, Exchange, Fault, Outcome};
+use testbed::wait;
 
 use super::{body_of, client_at, machine_on, quiet};
 use crate::bed::{Bed, LIMIT, ServerOptions, Space};
@@ -65,7 +66,7 @@ async fn a_finalizer_is_set_on_exactly_the_version_that_was_judged(bed: &Bed) ->
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     let path = client_at(&space, "app");
-    let patches = about(bed, &space, 0, |exchange| exchange.head.is("PATCH", &path));
+    let patches = about(bed, &space, 0, |exchange| exchange.head.is("PATCH", &path)).await?;
     let patch = body_of(patches.first().context("no finalizer was set")?)?;
     ensure!(
         patch[0] == json!({ "op": "test", "path": "/metadata/uid", "value": client.uid() }),
@@ -105,7 +106,8 @@ async fn a_failed_request_is_not_repeated_by_itself(bed: &Bed) -> Result<()> {
     let status = format!("{}/status", client_at(&space, "app"));
     let writes = about(bed, &space, 0, |exchange| {
         exchange.head.is("POST", &secrets) || exchange.head.is("PATCH", &status)
-    });
+    })
+    .await?;
     let kinds: Vec<_> = writes.iter().map(|exchange| exchange.head.method.as_str()).collect();
     ensure!(kinds == ["POST", "PATCH", "POST", "POST", "PATCH"], "{writes:#?}");
     let said = body_of(&writes[1])?;
@@ -144,7 +146,8 @@ async fn a_status_conflict_is_retried_on_the_live_object(bed: &Bed) -> Result<()
     let path = client_at(&space, "app");
     let asked = about(bed, &space, mark, |exchange| {
         exchange.head.is("PATCH", &status) || exchange.head.is("GET", &path)
-    });
+    })
+    .await?;
     let walk: Vec<_> = asked
         .iter()
         .map(|exchange| (exchange.head.method.as_str(), exchange.upstream_status))
@@ -178,7 +181,7 @@ async fn a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict(bed: &Bed
     space.ready_client("app", &machine_on(&server)).await?;
     ensure!(slow.struck() == 1, "{slow:?}");
     let status = format!("{}/status", client_at(&space, "app"));
-    let written = about(bed, &space, 0, |exchange| exchange.head.is("PATCH", &status));
+    let written = about(bed, &space, 0, |exchange| exchange.head.is("PATCH", &status)).await?;
     ensure!(
         written.len() == 1 && written[0].upstream_status == Some(200),
         "{written:#?}"
@@ -228,10 +231,15 @@ async fn a_servers_cleanup_lists_its_users_live(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Requests of the operator about a namespace after `mark`.
-fn about(bed: &Bed, space: &Space<'_>, mark: u64, wanted: impl Fn(&Exchange) -> bool) -> Vec<Exchange> {
+/// Requests of the operator about a namespace after `mark`, each with its reply: a test may see what a request did before
+/// the operator does.
+async fn about(bed: &Bed, space: &Space<'_>, mark: u64, wanted: impl Fn(&Exchange) -> bool) -> Result<Vec<Exchange>> {
     let namespace = format!("/namespaces/{}/", space.name());
-    let mut exchanges = bed.operator().requests().since(mark);
-    exchanges.retain(|exchange| exchange.head.path().contains(&namespace) && wanted(exchange));
-    exchanges
+    wait::until("replies", LIMIT, async || {
+        let mut exchanges = bed.operator().requests().since(mark);
+        exchanges.retain(|exchange| exchange.head.path().contains(&namespace) && wanted(exchange));
+        let replied = exchanges.iter().all(|exchange| exchange.outcome != Outcome::Open);
+        Ok(replied.then_some(exchanges))
+    })
+    .await
 }

@@ -69,6 +69,7 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
     let id = uid_of(&space.ready_client("one", &machine_on(&server)).await?);
     space.ready_client("other", &machine_on(&server)).await?;
     let path = at(&id);
+    let mark = server.admin.journal().mark();
     let failing = server.admin.inject(Fault::new(
         move |head| head.path() == path,
         Action::Answer(Answer::status(500)),
@@ -80,6 +81,12 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
     space.change("other", json!({ "spec": { "clientName": "a" } })).await?;
     space.wait_ready("other").await?;
     bed.server_ready(&server.name).await?;
+    // An open breaker would have been closed again by a probe.
+    let probes: Vec<_> = server.admin.journal().since(mark);
+    let probes = probes
+        .iter()
+        .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+    ensure!(failing.struck() > 0 && probes.count() == 0, "the breaker was open");
     drop(failing);
     space.wait_ready("one").await?;
     Ok(())

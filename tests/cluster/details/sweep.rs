@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
 use testbed::wait;
 
-use super::{at, brisk, machine_on, quiet, sweep_now, until_swept};
+use super::{at, brisk, machine_on, quiet, until_swept};
 use crate::bed::{Bed, LIMIT, Lab, uid_of};
 use crate::run::Run;
 

@@ -150,7 +150,13 @@ async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
     let settled = space.client("app").await?;
     bed.home().edit_secret(&secret, login.wrong).await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", REFUSED).await?;
-    ensure!(space.client("app").await?.metadata.resource_version == settled.metadata.resource_version);
+    let now = space.client("app").await?;
+    ensure!(
+        now.metadata.resource_version == settled.metadata.resource_version,
+        "it was written: {:?}, and was {:?}",
+        now.status,
+        settled.status
+    );
     Ok(())
 }
 

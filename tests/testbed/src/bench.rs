@@ -42,7 +42,10 @@ pub async fn run(count: usize) -> Result<()> {
     let installation = install::install(plane, &[]).await?;
     let start = async || {
         let (child, listen) = start_operator(plane, &installation, &run).await?;
-        anyhow::Ok(Operator { child, metrics: format!("http://{listen}/metrics") })
+        anyhow::Ok(Operator {
+            child,
+            metrics: format!("http://{listen}/metrics"),
+        })
     };
     install::make_namespace(plane, NAMESPACE).await?;
     let server = json!({
@@ -61,13 +64,20 @@ pub async fn run(count: usize) -> Result<()> {
     let begun = Instant::now();
     each(count, async |number| {
         let client = client(number)?;
-        clients.create(&PostParams::default(), &client).await.map(|_| ()).map_err(Into::into)
+        clients
+            .create(&PostParams::default(), &client)
+            .await
+            .map(|_| ())
+            .map_err(Into::into)
     })
     .await?;
     let made = begun.elapsed();
     operator.until_ready(count).await?;
     let ready = begun.elapsed();
-    println!("create: objects made in {made:.1?}, all Ready after {ready:.1?}, {:.0} a second", rate(count, ready));
+    println!(
+        "create: objects made in {made:.1?}, all Ready after {ready:.1?}, {:.0} a second",
+        rate(count, ready)
+    );
     println!("        {}", operator.resources()?);
     println!("        requests to Hydra: {}", operator.requests().await?);
 
@@ -75,23 +85,38 @@ pub async fn run(count: usize) -> Result<()> {
     let begun = Instant::now();
     let operator = start().await?;
     operator.until_swept().await?;
-    println!("restart: looked after everything {:.1?} after the start", begun.elapsed());
+    println!(
+        "restart: looked after everything {:.1?} after the start",
+        begun.elapsed()
+    );
     println!("        {}", operator.resources()?);
     println!("        requests to Hydra: {}", operator.requests().await?);
 
     let begun = Instant::now();
     each(count, async |number| {
-        clients.delete(&name(number), &DeleteParams::default()).await.map(|_| ()).map_err(Into::into)
+        clients
+            .delete(&name(number), &DeleteParams::default())
+            .await
+            .map(|_| ())
+            .map_err(Into::into)
     })
     .await?;
     wait::until("all clients to be gone", LIMIT, async || {
-        Ok(clients.list(&ListParams::default().limit(1)).await?.items.is_empty().then_some(()))
+        Ok(clients
+            .list(&ListParams::default().limit(1))
+            .await?
+            .items
+            .is_empty()
+            .then_some(()))
     })
     .await?;
     let gone = begun.elapsed();
     println!("delete: all gone after {gone:.1?}, {:.0} a second", rate(count, gone));
     println!("        {}", operator.resources()?);
-    let left = http::client().get(format!("{}/admin/clients?page_size=500", hydra.admin_url())).send().await?;
+    let left = http::client()
+        .get(format!("{}/admin/clients?page_size=500", hydra.admin_url()))
+        .send()
+        .await?;
     let left: Vec<serde_json::Value> = serde_json::from_str(&left.text().await?)?;
     println!("        left behind in Hydra: {}", left.len());
     Ok(())
@@ -104,20 +129,30 @@ impl Operator {
         let status = proc("status")?;
         let kib = |key: &str| {
             let line = status.lines().find(|line| line.starts_with(key));
-            line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok()).unwrap_or_default()
+            line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok())
+                .unwrap_or_default()
         };
         let stat = proc("stat")?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|f| f.parse::<f64>().ok()).unwrap_or_default();
+        let ticks = |index: usize| {
+            fields
+                .get(index)
+                .and_then(|f| f.parse::<f64>().ok())
+                .unwrap_or_default()
+        };
         let seconds = (ticks(11) + ticks(12)) / TICKS; // utime and stime, counted after the name
         let (now, most) = (kib("VmRSS") / 1024.0, kib("VmHWM") / 1024.0);
-        Ok(format!("operator: {now:.0} MiB resident, {most:.0} MiB at most, {seconds:.2} s of processor time"))
+        Ok(format!(
+            "operator: {now:.0} MiB resident, {most:.0} MiB at most, {seconds:.2} s of processor time"
+        ))
     }
 
     /// Requests to Hydra by operation.
     async fn requests(&self) -> Result<String> {
         let text = self.text().await?;
-        let lines = text.lines().filter_map(|line| line.strip_prefix("oidc_operator_admin_requests_total{"));
+        let lines = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("oidc_operator_admin_requests_total{"));
         let counts: Vec<String> = lines
             .filter_map(|line| {
                 let operation = line.split("operation=\"").nth(1)?.split('"').next()?;
@@ -130,13 +165,17 @@ impl Operator {
     async fn until_ready(&self, count: usize) -> Result<()> {
         let ready = format!(r#"type="Ready",status="True",reason="Available"}} {count}"#);
         self.until(&format!("{count} clients to be ready"), |text| {
-            text.lines().any(|line| line.contains(r#"kind="OAuth2Client""#) && line.ends_with(&ready))
+            text.lines()
+                .any(|line| line.contains(r#"kind="OAuth2Client""#) && line.ends_with(&ready))
         })
         .await
     }
 
     async fn until_swept(&self) -> Result<()> {
-        self.until("the first sweep", |text| text.contains("oidc_operator_orphaned_objects{")).await
+        self.until("the first sweep", |text| {
+            text.contains("oidc_operator_orphaned_objects{")
+        })
+        .await
     }
 
     async fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
@@ -150,7 +189,11 @@ impl Operator {
 
 /// Does something for each number, several at once.
 async fn each(count: usize, work: impl AsyncFn(usize) -> Result<()>) -> Result<()> {
-    stream::iter(0..count).map(|number| work(number)).buffer_unordered(AT_ONCE).try_collect::<()>().await
+    stream::iter(0..count)
+        .map(|number| work(number))
+        .buffer_unordered(AT_ONCE)
+        .try_collect::<()>()
+        .await
 }
 
 fn clients(client: kube::Client) -> Api<DynamicObject> {

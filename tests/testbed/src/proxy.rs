@@ -68,7 +68,12 @@ impl Proxy {
     }
 
     /// Starts a proxy that serves TLS and lets in only who shows a certificate of the authority `clients_ca_pem`.
-    pub async fn start_mutual(name: &str, upstream: Upstream, identity: &Identity, clients_ca_pem: &str) -> Result<Self> {
+    pub async fn start_mutual(
+        name: &str,
+        upstream: Upstream,
+        identity: &Identity,
+        clients_ca_pem: &str,
+    ) -> Result<Self> {
         let acceptor = identity.acceptor(Some(clients_ca_pem))?;
         Self::launch(name, upstream, Some(acceptor)).await
     }

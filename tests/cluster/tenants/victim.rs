@@ -1,0 +1,122 @@
+//! The tenant whose client nobody else may touch.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::ListParams;
+use oidc_operator::api::OAuth2Client;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space};
+use crate::conditions::client_ready;
+
+/// The tenant whose client is not to be touched, and the server that both use.
+pub struct Victim<'a> {
+    bed: &'a Bed,
+    pub server: Arc<Server>,
+    pub space: Space<'a>,
+    pub client: OAuth2Client,
+    pub id: String,
+    pub secret: String,
+    pub before: Traces,
+}
+
+/// All that there is of a client.
+#[derive(PartialEq, Debug)]
+pub struct Traces {
+    pub row: Value,
+    pub secrets: Vec<Secret>,
+    pub status: Value,
+}
+
+impl<'a> Victim<'a> {
+    /// A client with an id of its own choice, or with the UID as its id.
+    pub async fn new(bed: &'a Bed, chosen: bool) -> Result<Self> {
+        let server = bed
+            .own_server(ServerOptions {
+                resync_interval: "1s".to_owned(),
+                ..ServerOptions::default()
+            })
+            .await?;
+        let space = bed.space().await?;
+        let mut spec = json!({ "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"] });
+        if chosen {
+            spec["clientId"] = json!(format!("{}.app", space.name()));
+        }
+        space.apply_client("app", &spec.to_string()).await?;
+        let client = client_ready(&space, "app").await?;
+        let (id, secret) = space.credentials("app").await?;
+        let before = traces(bed, &space, &id).await?;
+        Ok(Self {
+            bed,
+            server,
+            space,
+            client,
+            id,
+            secret,
+            before,
+        })
+    }
+
+    /// Waits until everything was looked at twice more, and then nothing may have changed, nor be known to the other.
+    pub async fn ensure_untouched_by(&self, other: &Space<'_>) -> Result<()> {
+        let mut mark = self.server.admin.journal().mark();
+        for _ in 0..2 {
+            let journal = self.server.admin.journal();
+            let list = journal.wait_for(
+                |found| found.seq > mark && found.head.is("GET", "/admin/clients"),
+                LIMIT,
+            );
+            mark = list.await?.seq;
+        }
+        let now = traces(self.bed, &self.space, &self.id).await?;
+        ensure!(now.row == self.before.row, "the client was changed: {}", now.row);
+        ensure!(now.secrets == self.before.secrets, "its Secrets were changed");
+        ensure!(
+            now.status == self.before.status,
+            "its status was changed: {}",
+            now.status
+        );
+        for secret in other.secrets().list(&ListParams::default()).await? {
+            let known = secret
+                .data
+                .iter()
+                .flatten()
+                .any(|(_, value)| contains(&value.0, self.secret.as_bytes()));
+            ensure!(!known, "Secret {} of the other holds the secret", secret.name_any());
+        }
+        self.bed.token(&self.id, &self.secret, "").await?;
+        Ok(())
+    }
+
+    /// A manifest of the other on the same server.
+    pub fn on_server(&self, more: Value) -> String {
+        let mut spec = json!({ "serverRef": { "name": self.server.name }, "grantTypes": ["client_credentials"] });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
+        }
+        spec.to_string()
+    }
+
+    /// What is said to whoever asks for the victim's id.
+    pub fn not_owned(&self) -> String {
+        format!(
+            "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+            self.id
+        )
+    }
+}
+
+async fn traces(bed: &Bed, space: &Space<'_>, id: &str) -> Result<Traces> {
+    Ok(Traces {
+        row: bed.registered(id).await?,
+        secrets: space.secrets().list(&ListParams::default()).await?.items,
+        status: serde_json::to_value(space.client("app").await?.status)?,
+    })
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
