@@ -5,7 +5,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint generate
+.PHONY: help demo test lint generate bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,3 +29,7 @@ lint: ## Format, clippy, documentation, licences, chart
 
 generate: ## Write crds/ and the chart's copies anew from the Rust types
 	UPDATE=1 $(CARGO) test --locked --test generated
+
+bench: ## What 1,000 clients cost: creation, restart, deletion
+	$(CARGO) build --release --workspace --locked
+	$(CARGO) run --release --locked -p testbed -- bench

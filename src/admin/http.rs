@@ -2,14 +2,13 @@
 //!
 //! Nothing here logs or returns a body: failures are closed enums.
 
-use std::error::Error as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Certificate, Client, Identity, Method, StatusCode, redirect};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, Identity, Method, redirect};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -20,6 +19,8 @@ use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
+mod reply;
+
 /// Longest time for one request, reply included.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Requests to one server at the same time.
@@ -28,8 +29,6 @@ const CONCURRENCY: usize = 16;
 const OBJECT_BYTES: usize = 1 << 20;
 /// Most bytes of a page of a listing.
 const PAGE_BYTES: usize = 32 << 20;
-/// Most values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth of it.
-const VALUES: usize = 500_000;
 
 /// Why a request did not give a result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,7 +251,7 @@ impl Http {
         }
         let response = match builder.send().await {
             Ok(response) => response,
-            Err(error) => return (0, Err(Failure::Outage(outage(&error)))),
+            Err(error) => return (0, Err(Failure::Outage(reply::outage(&error)))),
         };
         let status = response.status();
         let link = response
@@ -260,14 +259,14 @@ impl Http {
             .get(reqwest::header::LINK)
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
-        let retry_after = retry_after(response.headers());
-        let body = match read(response, limit).await {
+        let retry_after = reply::retry_after(response.headers());
+        let body = match reply::read(response, limit).await {
             Ok(body) => body,
             Err(failure) => return (status.as_u16(), Err(failure)),
         };
         (
             status.as_u16(),
-            judge(status, retry_after, &body).map(|body| Reply { body, link }),
+            reply::judge(status, retry_after, &body).map(|body| Reply { body, link }),
         )
     }
 
@@ -308,139 +307,4 @@ fn headers(settings: &Settings) -> Result<HeaderMap, BadSettings> {
         headers.append(name, value);
     }
     Ok(headers)
-}
-
-async fn read(mut response: reqwest::Response, limit: usize) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                return Err(Failure::Reply("is larger than any real one"));
-            }
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Err(error) if error.is_timeout() => return Err(Failure::Outage(Outage::Silent)),
-            Err(_) => return Err(Failure::Outage(Outage::Broken)),
-        }
-    }
-}
-
-/// What a status and a body mean, the same for every operation.
-fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<Value, Failure> {
-    // Every value but the outermost follows one of these; some of them stand in strings, which does not matter.
-    let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
-    if values > VALUES {
-        return Err(Failure::Reply("is larger than any real one"));
-    }
-    let json: Option<Value> = serde_json::from_slice(body).ok();
-    if status.is_success() {
-        return match json {
-            Some(json) => Ok(json),
-            None if body.is_empty() => Ok(Value::Null),
-            None => Err(Failure::Reply("is not JSON")),
-        };
-    }
-    let text = |key: &str| {
-        json.as_ref()
-            .and_then(|j| j.get(key))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
-    let (error, description) = (text("error"), text("error_description").unwrap_or_default());
-    match status.as_u16() {
-        code @ (401 | 403) => Err(Failure::Refused(code)),
-        // A lost race for a row, which Hydra reports as the caller's fault.
-        400 if error
-            .as_deref()
-            .is_some_and(|e| e.starts_with("Unable to serialize access")) =>
-        {
-            Err(Failure::Outage(Outage::Busy))
-        }
-        code @ (408 | 429 | 500..=599) => Err(Failure::Outage(Outage::Status(code, retry_after))),
-        300..=399 => Err(Failure::Reply("is a redirect")),
-        code => Err(Failure::Status {
-            code,
-            error,
-            description,
-        }),
-    }
-}
-
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.parse::<u64>().ok())
-    };
-    seconds(RETRY_AFTER.as_str())
-        .or_else(|| seconds("x-ratelimit-reset"))
-        .map(|s| Duration::from_secs(s.min(300)))
-}
-
-fn outage(error: &reqwest::Error) -> Outage {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<rustls::Error>() {
-            return Outage::Tls;
-        }
-        // An I/O error shows what it wraps only when asked for it.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause = wrapped
-            .map(|inner| inner as &(dyn std::error::Error + 'static))
-            .or_else(|| error.source());
-    }
-    if error.is_connect() {
-        Outage::Unreachable
-    } else if error.is_timeout() {
-        Outage::Silent
-    } else {
-        Outage::Broken
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_and_body_have_one_meaning() {
-        let busy = br#"{"error":"Unable to serialize access due to a concurrent update in another session","error_description":""}"#;
-        let cases: [(u16, &[u8], Result<Value, Failure>); 8] = [
-            (200, b"{}", Ok(serde_json::json!({}))),
-            (204, b"", Ok(Value::Null)),
-            (200, b"<html>", Err(Failure::Reply("is not JSON"))),
-            (400, busy, Err(Failure::Outage(Outage::Busy))),
-            (401, b"", Err(Failure::Refused(401))),
-            (307, b"", Err(Failure::Reply("is a redirect"))),
-            (503, b"oops", Err(Failure::Outage(Outage::Status(503, None)))),
-            (
-                404,
-                b"404 page not found",
-                Err(Failure::Status {
-                    code: 404,
-                    error: None,
-                    description: String::new(),
-                }),
-            ),
-        ];
-        for (code, body, expected) in cases {
-            let status = StatusCode::from_u16(code).expect("a status");
-            assert_eq!(
-                judge(status, None, body),
-                expected,
-                "{code} {}",
-                String::from_utf8_lossy(body)
-            );
-        }
-    }
-
-    #[test]
-    fn depth_is_bounded() {
-        let deep = "[".repeat(100_000);
-        assert_eq!(
-            judge(StatusCode::OK, None, deep.as_bytes()),
-            Err(Failure::Reply("is not JSON"))
-        );
-    }
 }
