@@ -216,7 +216,7 @@ impl std::fmt::Display for Outage {
         match self {
             Outage::Unreachable => f.write_str("no connection (name, port and network policy?)"),
             Outage::Tls => f.write_str(
-                "its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName?)",
+                "its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName, tls.clientCertificateRef?)",
             ),
             Outage::Silent => f.write_str("no answer within the deadline"),
             Outage::Broken => f.write_str("the connection broke in the middle of an answer"),

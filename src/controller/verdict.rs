@@ -111,9 +111,11 @@ pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
         _ if matches!(error, Error::CleanupUnconfirmed) => Duration::from_secs(2),
         Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
         Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),
-        Class::NotOwned => doubling(Duration::from_secs(5), 5 * MINUTE),
+        // Nobody tells when what is in the way goes.
+        Class::NotOwned => doubling(Duration::from_secs(5), MINUTE),
         Class::Bug => doubling(Duration::from_secs(5), 10 * MINUTE),
-        Class::Invalid | Class::NotAllowed | Class::Unsupported => 10 * MINUTE,
+        Class::Unsupported => MINUTE,
+        Class::Invalid | Class::NotAllowed => 10 * MINUTE,
     };
     own.max(asked)
 }

@@ -368,7 +368,7 @@ fn what_passes_by_itself_is_tried_with_growing_pauses_up_to_the_patience() {
 fn every_class_has_its_own_longest_pause() {
     let cases = [
         (Error::NoDefaultServer, Class::Blocked, 30),
-        (Error::NotOwned(s("x")), Class::NotOwned, 300),
+        (Error::NotOwned(s("x")), Class::NotOwned, 60),
         (
             Error::Reply {
                 operation: "x",
@@ -378,7 +378,7 @@ fn every_class_has_its_own_longest_pause() {
             600,
         ),
         (Error::MetadataRefused(vec![]), Class::Invalid, 600),
-        (Error::UnsupportedVersion(s("v1")), Class::Unsupported, 600),
+        (Error::UnsupportedVersion(s("v1")), Class::Unsupported, 60),
         (Error::TooLong, Class::Transient, 300),
         (Error::ServerPending(s("x")), Class::Blocked, 5),
         (Error::NamespacePending(s("x")), Class::Blocked, 5),

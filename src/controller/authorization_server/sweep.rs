@@ -104,6 +104,10 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context, server: &Au
 fn rouse(ctx: &Context, client: &OAuth2Client) {
     if let Some(uid) = client.uid() {
         ctx.memory.clients.mark(&uid);
+        // One that has just failed is tried again in its own time.
+        if ctx.memory.clients.is_failing(&uid) {
+            return;
+        }
         // The queue lives as long as the process; a closed one means that it is ending.
         let _ = ctx.wake.clients.send(ObjectRef::from_obj(client));
     }

@@ -24,7 +24,7 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
     ]
 }
 
-const NOT_VERIFIED: &str = "The server cannot be used now: its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName?). The operator keeps trying.";
+const NOT_VERIFIED: &str = "The server cannot be used now: its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName, tls.clientCertificateRef?). The operator keeps trying.";
 
 fn identity(pki: &Pki, name: &str) -> Result<Identity> {
     let (certificate_pem, key_pem) = pki.issue_server(&[name])?;
