@@ -166,7 +166,7 @@ impl Work<'_> {
             link = Some(ctx.links.usable(&plan.server)?);
         }
         if let Some(link) = link {
-            let drift = same_client && !rewritten;
+            let drift = same_client && same_ledger && !rewritten;
             let remote = Remote {
                 client,
                 ctx,

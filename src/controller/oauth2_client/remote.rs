@@ -82,7 +82,8 @@ impl Remote<'_> {
                     foreign,
                 } => {
                     let memory = OAuth2Client::memory(self.ctx);
-                    let foreign = foreign && !memory.is_unconfirmed(&self.plan.uid);
+                    // A write of ours whose reply was lost is not somebody else's.
+                    let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
                     if !self.drift {
                         memory.forgive(&self.plan.uid); // the user's word: the count begins anew
                     }
