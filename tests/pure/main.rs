@@ -2,6 +2,9 @@
 
 mod access;
 mod effective;
+mod errors;
+mod hosts;
+mod hydra_body;
 mod hydra_client;
 mod mapping;
 mod memory;

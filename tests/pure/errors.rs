@@ -1,0 +1,244 @@
+//! What errors say and how they are classed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use oidc_operator::access::Denied;
+use oidc_operator::api::access::ManagedKind;
+use oidc_operator::api::condition::Reason;
+use oidc_operator::error::{ClusterFault, Error, Outage};
+
+/// Lists the variants of [`Error`], each with examples, and does not compile when one is missing.
+macro_rules! variants {
+    ($($variant:ident => [$($example:expr),+ $(,)?]),+ $(,)?) => {
+        fn variant(error: &Error) -> &'static str {
+            match error {
+                $(Error::$variant { .. } => stringify!($variant),)+
+            }
+        }
+
+        /// At least one of each variant.
+        pub fn examples() -> Vec<Error> {
+            let listed = vec![$((stringify!($variant), vec![$($example),+])),+];
+            listed
+                .into_iter()
+                .flat_map(|(name, errors)| {
+                    assert!(errors.iter().all(|error| variant(error) == name), "examples of {name}");
+                    errors
+                })
+                .collect()
+        }
+    };
+}
+
+pub fn s(value: &str) -> String {
+    value.to_owned()
+}
+
+variants! {
+    UnusableSecret => [Error::UnusableSecret { secret: s("mine"), key: s("secret"), problem: "is not text" }],
+    InvalidField => [Error::InvalidField { field: "credentials.data", problem: s("take it out") }],
+    MetadataRefused => [Error::MetadataRefused(vec![]), Error::MetadataRefused(vec!["jwks", "jwksUri"])],
+    UnsupportedVersion => [Error::UnsupportedVersion(s("v2.0.1"))],
+    NotAllowed => [
+        Error::NotAllowed {
+            server: s("default"),
+            denied: Denied::NoRule { namespace: s("team-a"), kind: ManagedKind::OAuth2Client },
+        },
+        Error::NotAllowed {
+            server: s("default"),
+            denied: Denied::Limit { rule: 63, limit: "scopes", field: "scopes", value: s("email") },
+        },
+    ],
+    ServerNotFound => [Error::ServerNotFound(s("main"))],
+    NoDefaultServer => [Error::NoDefaultServer],
+    ServerNotReady => [Error::ServerNotReady(s("main"))],
+    ServerGoing => [Error::ServerGoing(s("main"))],
+    ServerPending => [Error::ServerPending(s("main"))],
+    ReferenceNotFound => [
+        Error::ReferenceNotFound { kind: "Secret", name: s("mine"), key: None, namespace: None },
+        Error::ReferenceNotFound {
+            kind: "ConfigMap",
+            name: s("ca"),
+            key: Some(s("ca.crt")),
+            namespace: Some(s("operator")),
+        },
+    ],
+    VariableUnknown => [Error::VariableUnknown { variable: "issuer", server: s("default") }],
+    VariablePending => [Error::VariablePending { variable: "issuer", server: s("default") }],
+    ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
+    NotOwned => [Error::NotOwned(s("team-a.shop"))],
+    SecretConflict => [Error::SecretConflict(s("shop"))],
+    SecretGoing => [Error::SecretGoing(s("shop"))],
+    Conflict => [Error::Conflict],
+    Unavailable => [
+        Error::Unavailable(Outage::Unreachable),
+        Error::Unavailable(Outage::Tls),
+        Error::Unavailable(Outage::Silent),
+        Error::Unavailable(Outage::Broken),
+        Error::Unavailable(Outage::Status(503, None)),
+        Error::Unavailable(Outage::Status(429, Some(Duration::from_secs(7)))),
+        Error::Unavailable(Outage::Busy),
+        Error::Unavailable(Outage::Known),
+    ],
+    NotRecognized => [Error::NotRecognized {
+        what: "The admin API",
+        problem: "is not found where it should be",
+        field: "hydra.adminUrl",
+    }],
+    IssuerChanged => [Error::IssuerChanged { known: s("https://a.example.com/"), found: s("https://b.example.com/") }],
+    InUse => [Error::InUse(s("team-a/shop"))],
+    CleanupWithoutServer => [Error::CleanupWithoutServer(s("main"), "oac", s("shop"), s("team-a"))],
+    CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a") }],
+    CleanupUnconfirmed => [Error::CleanupUnconfirmed],
+    Cluster => [
+        Error::Cluster(ClusterFault::Forbidden),
+        Error::Cluster(ClusterFault::Conflict),
+        Error::Cluster(ClusterFault::Status(500)),
+        Error::Cluster(ClusterFault::Silent),
+    ],
+    NotLeader => [Error::NotLeader],
+    Reply => [Error::Reply { operation: "get_version", problem: "holds no version" }],
+    NamespacePending => [Error::NamespacePending(s("team-a"))],
+    TooLong => [Error::TooLong],
+}
+
+/// `None`: what is said of it. A full sentence or two, on one line, that ends with a full stop.
+fn fault_of(message: &str) -> Option<String> {
+    let characters: Vec<char> = message.chars().collect();
+    let ends = characters
+        .windows(3)
+        .filter(|w| matches!(w, ['.', ' ', next] if next.is_uppercase()));
+    let sentences = 1 + ends.count();
+    if !message.ends_with('.') || message.ends_with("..") {
+        Some("does not end with one full stop".to_owned())
+    } else if message.contains(['\n', '\r']) {
+        Some("has a line break".to_owned())
+    } else if message.contains("  ") {
+        Some("has two spaces in a row".to_owned())
+    } else if message.len() > 1000 {
+        Some(format!("has {} bytes", message.len())) // an event takes no more than 1024
+    } else if sentences > 2 {
+        Some(format!("has {sentences} sentences"))
+    } else {
+        None
+    }
+}
+
+#[test]
+fn every_message_is_one_sentence_or_two() {
+    for error in examples() {
+        assert_eq!(fault_of(&error.to_string()), None, "{error}");
+    }
+}
+
+#[test]
+fn every_reason_of_an_error_is_in_the_list() {
+    for error in examples() {
+        let reason = error.class().1;
+        assert!(Reason::ALL.contains(&reason), "{error:?}: {reason:?}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_word_of_its_own() {
+    let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(words.len(), Reason::ALL.len());
+    for (reason, word) in Reason::ALL.iter().map(|reason| (reason, reason.as_str())) {
+        assert_eq!(word, format!("{reason:?}"));
+    }
+}
+
+/// Names, keys and namespaces at the length that Kubernetes allows.
+#[test]
+fn messages_with_the_longest_names_fit_into_an_event() {
+    let name = "n".repeat(253);
+    let namespace = "s".repeat(63);
+    let errors = [
+        Error::CleanupWithoutServer(name.clone(), "oac", name.clone(), namespace.clone()),
+        Error::CleanupWaits {
+            server: name.clone(),
+            kind: "oac",
+            name: name.clone(),
+            namespace: namespace.clone(),
+        },
+        Error::ReferenceNotFound {
+            kind: "ConfigMap",
+            name: name.clone(),
+            key: Some(name.clone()),
+            namespace: Some(namespace.clone()),
+        },
+        Error::ServerNotReady(name.clone()),
+        Error::InUse(format!("{namespace}/{name}")),
+        Error::NotOwned("i".repeat(128)),
+        Error::UnusableSecret {
+            secret: name.clone(),
+            key: name.clone(),
+            problem: "begins or ends with white space, often a line break that got in by accident",
+        },
+        Error::NotAllowed {
+            server: name,
+            denied: Denied::NoRule {
+                namespace,
+                kind: ManagedKind::OAuth2Client,
+            },
+        },
+    ];
+    for error in errors {
+        assert_eq!(fault_of(&error.to_string()), None, "{error}");
+    }
+}
+
+/// Values of the spec may have 2048 characters and, as an audience, line breaks; an issuer comes from a reply and may be anything.
+#[test]
+fn messages_with_the_longest_values_fit_into_an_event() {
+    let denied = |value: String| Error::NotAllowed {
+        server: s("default"),
+        denied: Denied::Limit {
+            rule: 0,
+            limit: "audiences",
+            field: "audience",
+            value,
+        },
+    };
+    let errors = [
+        denied("a".repeat(2048)),
+        denied(s("one\ntwo")),
+        Error::IssuerChanged {
+            known: s("https://a.example.com/"),
+            found: "x".repeat(4096),
+        },
+        Error::IssuerChanged {
+            known: s("https://a.example.com/"),
+            found: s("https://b.example.com/\nnext"),
+        },
+        Error::UnsupportedVersion(s("v1\nv2")),
+    ];
+    for error in errors {
+        assert_eq!(fault_of(&error.to_string()), None, "{error}");
+    }
+}
+
+#[test]
+fn what_the_next_pass_says_better_is_not_reported() {
+    for error in examples() {
+        let expected = match &error {
+            Error::ServerPending(_) | Error::NamespacePending(_) | Error::NotLeader => true,
+            Error::Cluster(fault) => matches!(fault, ClusterFault::Conflict | ClusterFault::Silent),
+            _ => false,
+        };
+        assert_eq!(error.is_silent(), expected, "{error:?}");
+    }
+}
+
+#[test]
+fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
+    for error in examples() {
+        let expected = match &error {
+            Error::Unavailable(outage) => *outage != Outage::Known,
+            Error::ServerRefused(_) => true,
+            _ => false,
+        };
+        assert_eq!(error.is_outage(), expected, "{error:?}");
+    }
+}
