@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 use oidc_operator::api::REVISION_ANNOTATION;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle};
+use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle, Outcome};
 use testbed::wait;
 
 use super::{at, body_of, brisk, machine_on, quiet, secret_at, sweep_now};
@@ -109,7 +109,9 @@ async fn an_edited_ledger_has_a_new_revision_before_anything_is_sent(bed: &Bed) 
         .edit_secret(&name, json!({ "client_secret": "a-value-of-the-editors-choice" }))
         .await?;
     let path = at(&id);
-    let put = |exchange: &Exchange| exchange.seq > admin && exchange.head.is("PUT", &path);
+    let put = |exchange: &Exchange| {
+        exchange.seq > admin && exchange.head.is("PUT", &path) && exchange.outcome == Outcome::Complete
+    };
     let put = server.admin.journal().wait_for(put, LIMIT).await?;
     space
         .wait_secret("the edited value", "app", |secret| {
