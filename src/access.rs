@@ -81,8 +81,8 @@ pub fn check(
 ) -> Result<(), Denied> {
     let mut closest: Option<(usize, Denied)> = None;
     for (index, rule) in selecting(rules, namespace, ManagedKind::OAuth2Client) {
-        let Some(limits) = &rule.clients else { return Ok(()) };
-        let mut violations = violations(limits, namespace.name, spec, effective).into_iter();
+        let limits = rule.clients.clone().unwrap_or_default();
+        let mut violations = violations(&limits, namespace.name, spec, effective).into_iter();
         let Some((limit, field, value)) = violations.next() else {
             return Ok(());
         };

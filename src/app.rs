@@ -176,10 +176,11 @@ async fn control(
     ];
     stop.cancelled().await;
     tracing::info!("stopping; passes under way are finished");
-    for controller in controllers {
-        if tokio::time::timeout(GRACE, controller).await.is_err() {
-            tracing::warn!("a pass did not end in time");
-        }
+    if tokio::time::timeout(GRACE, futures::future::join_all(controllers))
+        .await
+        .is_err()
+    {
+        tracing::warn!("a pass did not end in time");
     }
     ctx.metrics.leading(false);
     Ok(())

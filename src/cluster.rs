@@ -166,7 +166,7 @@ impl Cluster {
         }
     }
 
-    /// Applies the status of exactly this version of an object. None if the object of that UID is gone.
+    /// Applies the status of exactly this version of an object.
     ///
     /// # Errors
     /// [`Error::Cluster`]: a conflict if it has changed; [`Error::NotLeader`].

@@ -153,7 +153,8 @@ pub enum Error {
     CleanupWithoutServer(String, &'static str, String, String),
     /// Cleanup waits for the server.
     #[error(
-        "The client is deleted as soon as AuthorizationServer `{server}` can be used again. To leave it there, `kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`."
+        "The client is deleted as soon as AuthorizationServer `{server}` can be used again. To leave it there, {}`kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
+        if *.may_orphan { "" } else { "have its admin allow deletionPolicy Orphan, then " }
     )]
     CleanupWaits {
         /// Name of the AuthorizationServer.
@@ -164,6 +165,8 @@ pub enum Error {
         name: String,
         /// Its namespace.
         namespace: String,
+        /// Whether the access rules let clients be left behind.
+        may_orphan: bool,
     },
     /// An unconfirmed request may still be under way.
     #[error("A request may still be under way; the client is looked for once more.")]
@@ -256,7 +259,7 @@ impl std::fmt::Display for ClusterFault {
 pub enum Class {
     /// The spec must change.
     Invalid,
-    /// Something else must come or change; a watch wakes us.
+    /// Something else must come or change. A watch wakes us where there is one; what is not watched is looked at again soon.
     Blocked,
     /// The access rules must change.
     NotAllowed,
@@ -318,6 +321,18 @@ impl Error {
                 | Error::NamespacePending(_)
                 | Error::NotLeader
                 | Error::Cluster(ClusterFault::Conflict | ClusterFault::Silent)
+        )
+    }
+
+    /// Whether it is the server that is waited for, so that it need not be tried before the server is back.
+    pub fn waits_for_server(&self) -> bool {
+        matches!(
+            self,
+            Error::Unavailable(_)
+                | Error::ServerRefused(_)
+                | Error::ServerNotReady(_)
+                | Error::ServerPending(_)
+                | Error::CleanupWaits { .. }
         )
     }
 

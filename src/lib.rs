@@ -13,6 +13,7 @@
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`duration`]: durations in Go's form.
+//! - [`secret`]: secret values, which nothing can print.
 //! - [`error`]: everything that can go wrong, classed; the class decides condition, event and retry.
 //! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process.
 

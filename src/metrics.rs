@@ -1,5 +1,6 @@
 //! Prometheus metrics. No label is a name of a resource: their number would have no bound.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -58,6 +59,7 @@ pub struct Metrics {
     conditions: Family<ConditionLabels, Gauge>,
     orphans: Family<Server, Gauge>,
     leader: Gauge,
+    rendering: Mutex<()>,
 }
 
 impl Default for Metrics {
@@ -73,6 +75,7 @@ impl Default for Metrics {
             conditions: Family::default(),
             orphans: Family::default(),
             leader: Gauge::default(),
+            rendering: Mutex::default(),
         };
         let r = &mut metrics.registry;
         r.register(
@@ -174,6 +177,7 @@ impl Metrics {
 
     /// The text of `/metrics`. `conditions` are counted afresh, so that nothing stale stays.
     pub fn render(&self, conditions: impl Iterator<Item = ConditionLabels>) -> String {
+        let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         self.conditions.clear();
         for labels in conditions {
             self.conditions.get_or_create(&labels).inc();

@@ -19,7 +19,7 @@ use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 
-mod reply;
+pub mod reply;
 
 /// Longest time for one request, reply included.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -59,8 +59,10 @@ pub struct Settings {
     pub headers: Vec<(String, Secret)>,
     /// User and password for Basic authentication.
     pub basic: Option<(Secret, Secret)>,
-    /// Certificates (PEM) to trust instead of the system's.
+    /// Certificates (PEM) to trust.
     pub ca_pem: Option<Vec<u8>>,
+    /// Whether the system's certificates are trusted besides.
+    pub keep_system_roots: bool,
     /// Client certificate and key (PEM).
     pub identity_pem: Option<Secret>,
     /// Name that the server's certificate must carry.
@@ -157,7 +159,10 @@ impl Http {
             if roots.is_empty() {
                 return Err(BadSettings::Ca);
             }
-            builder = builder.tls_certs_only(roots);
+            builder = match settings.keep_system_roots {
+                true => builder.tls_certs_merge(roots),
+                false => builder.tls_certs_only(roots),
+            };
         }
         if let Some(pem) = &settings.identity_pem {
             builder = builder.identity(Identity::from_pem(pem.expose().as_bytes()).map_err(|_| BadSettings::Identity)?);

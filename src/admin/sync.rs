@@ -69,6 +69,12 @@ pub fn owns(ours: &Marker, client_id: &str, observed: &Client, theirs: Option<&M
     }
 }
 
+/// Whether one time of the server is later than another; any is later than none.
+pub fn is_later(one: Option<&str>, other: Option<&str>) -> bool {
+    let instant = |time: Option<&str>| time.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    instant(one) > instant(other)
+}
+
 /// Whether two times of the server are the same write. A database that keeps whole seconds rounds what its reply still had.
 pub fn same_instant(ours: &str, listed: &str) -> bool {
     if ours == listed {

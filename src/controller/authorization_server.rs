@@ -25,6 +25,8 @@ mod sweep;
 
 /// How often everything is compared, unless the spec says otherwise.
 const RESYNC: Duration = Duration::from_secs(600);
+/// How soon a sweep that failed is begun again.
+const SWEEP_AGAIN: Duration = Duration::from_secs(30);
 /// Oldest version with chosen client ids and every field that we send.
 const OLDEST: (u32, u32) = (2, 2);
 
@@ -33,6 +35,8 @@ impl Managed for AuthorizationServer {
     const KIND: &'static str = "AuthorizationServer";
     /// The prober: what waits for the server should not wait long after it is back.
     const PATIENCE: Duration = Duration::from_secs(5);
+    /// A sweep of a large server has many pages; each request has its own deadline.
+    const PASS: Duration = Duration::from_secs(3600);
 
     fn api(&self, client: Client) -> Api<Self> {
         Api::all(client)
@@ -117,16 +121,19 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
     if !is_due(&link, resync_interval(server)) {
         return Ok(());
     }
+    let swept =
+        |ended_well| *link.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ended_well));
     let found = sweep::run(server, ctx, &link)
         .await
         .map_err(|failed| failure("list_o_auth2_clients", failed));
     let found = found.inspect_err(|error| {
+        swept(false);
         if error.is_outage() {
             ctx.links
                 .stands(server, Some(link.clone()), Some(error.clone()), endpoints());
         }
     })?;
-    *link.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    swept(true);
     ctx.metrics.orphans(&server.name_any(), found.orphans);
     pass.status.resources = Some(found.resources);
     pass.status.orphans = Some(found.orphans);
@@ -190,11 +197,8 @@ async fn issuer(server: &AuthorizationServer, link: &Link) -> Result<Option<Disc
     let found = match discovery::fetch(http, url).await {
         Ok(found) => found,
         Err(failed) => {
-            tracing::warn!(
-                server = server.name_any(),
-                ?failed,
-                "the discovery document cannot be read"
-            );
+            let error = failure("discovery", failed);
+            tracing::warn!(server = server.name_any(), %error, "the discovery document cannot be read");
             return Ok(None);
         }
     };
@@ -222,9 +226,13 @@ pub(super) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) ->
 }
 
 fn is_due(link: &Link, interval: Duration) -> bool {
-    let swept = *link.swept.lock().unwrap_or_else(PoisonError::into_inner);
-    // The jitter of the queue may bring a pass a little early.
-    swept.is_none_or(|at| at.elapsed() >= interval.mul_f64(0.7))
+    let last = *link.swept.lock().unwrap_or_else(PoisonError::into_inner);
+    last.is_none_or(|(at, ended_well)| match ended_well {
+        // The jitter of the queue may bring a pass a little early.
+        true => at.elapsed() >= interval.mul_f64(0.7),
+        // A listing that failed starts from its first page: not at every probe.
+        false => at.elapsed() >= interval.min(SWEEP_AGAIN),
+    })
 }
 
 fn resync_interval(server: &AuthorizationServer) -> Duration {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::is_held;
+use super::{is_deleting, is_held};
 use crate::admin::http::Http;
 use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
@@ -20,8 +20,8 @@ pub struct Link {
     pub public: Option<(Http, String)>,
     /// What the connection was made from: generation and versions of what the spec refers to.
     pub made_from: String,
-    /// When the last sweep ended well.
-    pub swept: Mutex<Option<Instant>>,
+    /// When the last sweep ended, and whether it ended well.
+    pub swept: Mutex<Option<(Instant, bool)>>,
 }
 
 /// A server as of its last pass in this process.
@@ -44,6 +44,9 @@ impl Links {
     /// [`Error::ServerPending`] before the server's first pass, afterwards what keeps it from being used.
     pub fn usable(&self, server: &AuthorizationServer) -> Result<Arc<Link>> {
         let name = server.name_any();
+        if is_deleting(server) && !is_held(server) {
+            return Err(Error::ServerGoing(name)); // somebody else's finalizer keeps it
+        }
         let standing = self.lock().get(&name).cloned();
         match standing {
             // What passes need of the status must be there too, as of this spec, and nothing is written through a server without our finalizer.

@@ -1,6 +1,6 @@
 //! What a process remembers of each resource between passes. Never needed for safety after a restart: all of it can be found again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,10 @@ struct Record<K> {
     marked: u64,
     cleared: u64,
     failures: u32,
+    for_server: bool,
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
+    updated_at: Option<String>,
 }
 
 impl<K> Default for Record<K> {
@@ -36,8 +38,10 @@ impl<K> Default for Record<K> {
             marked: 0,
             cleared: 0,
             failures: 0,
+            for_server: false,
             corrections: Vec::new(),
             unconfirmed: None,
+            updated_at: None,
         }
     }
 }
@@ -98,6 +102,11 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().remove(uid);
     }
 
+    /// Forgets all but these.
+    pub fn retain(&self, present: &HashSet<String>) {
+        self.lock().retain(|uid, _| present.contains(uid));
+    }
+
     /// Remembers our own write to a child.
     pub fn wrote_child(&self, uid: &str, name: &str, child: Child) {
         self.lock()
@@ -144,12 +153,20 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Counts a failure; returns how many came in a row before it.
-    pub fn failed(&self, uid: &str) -> u32 {
+    /// Counts a failure; returns how many came in a row before it. `for_server`: whether the server is what is waited for.
+    pub fn failed(&self, uid: &str, for_server: bool) -> u32 {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
         record.failures = record.failures.saturating_add(1);
+        record.for_server = for_server;
         record.failures - 1
+    }
+
+    /// Whether the last pass failed for want of the server.
+    pub fn waits_for_server(&self, uid: &str) -> bool {
+        self.lock()
+            .get(uid)
+            .is_some_and(|record| record.failures > 0 && record.for_server)
     }
 
     /// Whether the last pass failed.
@@ -198,6 +215,16 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         if let Some(record) = self.lock().get_mut(uid) {
             record.unconfirmed = None;
         }
+    }
+
+    /// Remembers `updated_at` of the reply to our last write: the status that should hold it may fail to be written.
+    pub fn wrote_at(&self, uid: &str, updated_at: Option<String>) {
+        self.lock().entry(uid.to_owned()).or_default().updated_at = updated_at;
+    }
+
+    /// `updated_at` of the reply to our last write in this process.
+    pub fn written_at(&self, uid: &str) -> Option<String> {
+        self.lock().get(uid)?.updated_at.clone()
     }
 
     /// Whether our last write is without a reply.

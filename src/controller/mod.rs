@@ -34,9 +34,6 @@ pub use context::Context;
 use memory::Memory;
 pub use verdict::Done;
 
-/// Longest time for one pass.
-const PASS: Duration = Duration::from_secs(120);
-
 /// A kind that the driver can take care of.
 pub trait Managed:
     Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
@@ -47,6 +44,8 @@ pub trait Managed:
     const KIND: &'static str;
     /// Longest wait between two tries while something passing is in the way.
     const PATIENCE: Duration = Duration::from_secs(300);
+    /// Longest time for one pass.
+    const PASS: Duration = Duration::from_secs(120);
 
     /// The Api that holds this object.
     fn api(&self, client: Client) -> Api<Self>;
@@ -131,10 +130,17 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
             if let Some(mark) = mark {
                 memory.clear_mark(&uid, mark);
             }
+            if memory.marked(&uid).is_some() {
+                return Action::requeue(Duration::ZERO); // marked while this pass was under way
+            }
             done.again
                 .map_or_else(Action::await_change, |after| Action::requeue(jittered(after)))
         }
-        Err(error) => Action::requeue(jittered(verdict::retry(&error, memory.failed(&uid), K::PATIENCE))),
+        Err(error) => Action::requeue(jittered(verdict::retry(
+            &error,
+            memory.failed(&uid, error.waits_for_server()),
+            K::PATIENCE,
+        ))),
     }
 }
 
@@ -146,7 +152,7 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
             object.apply(ctx, pass).await
         }
     };
-    tokio::time::timeout(PASS, work).await.unwrap_or(Err(Error::TooLong))
+    tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong))
 }
 
 /// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.
@@ -203,7 +209,7 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
         }
         Err(error) => Action::requeue(jittered(verdict::retry(
             &error,
-            K::memory(ctx).failed(&uid),
+            K::memory(ctx).failed(&uid, error.waits_for_server()),
             K::PATIENCE,
         ))),
     }

@@ -12,8 +12,10 @@ use super::memory::Memory;
 use super::verdict::Done;
 use super::{Context, Managed, Pass, hold, is_deleting, is_held, release};
 use crate::access::{self, Denied};
+use crate::admin::http::reply::values;
 use crate::admin::hydra;
 use crate::admin::hydra::client::Marker;
+use crate::admin::sync::is_later;
 use crate::api::access::OnRevoked;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::{AuthorizationServer, DEFAULT_SERVER, OAuth2Client};
@@ -72,9 +74,9 @@ impl Managed for OAuth2Client {
     }
 
     fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status) {
-        let instant = |time: &Option<String>| time.as_ref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
         // Another instance may have written meanwhile: what the server stored last is what counts.
-        if status.updated_at == before.updated_at || instant(&live.updated_at) > instant(&status.updated_at) {
+        if status.updated_at == before.updated_at || is_later(live.updated_at.as_deref(), status.updated_at.as_deref())
+        {
             status.updated_at = live.updated_at.clone();
         }
         if status.inputs == before.inputs {
@@ -97,6 +99,7 @@ impl Managed for OAuth2Client {
         let layout = output::layout(self, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
         let wanted = hydra::mapping::desired(&self.spec, &plan.effective, &plan.client_id, &plan.marker);
+        check_size(&wanted)?;
         let version = reference.as_ref().map(|reference| reference.version.as_str());
         let inputs = Inputs::observe(ctx, &plan, &wanted, &layout, version);
         let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
@@ -271,6 +274,19 @@ fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(),
     access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
 }
 
+/// A client must fit into a page of a listing together with all others: one that does not would hide them from the sweep.
+fn check_size(wanted: &hydra::Client) -> Result<()> {
+    const BYTES: usize = 64 << 10;
+    const VALUES: usize = 900;
+    let body = wanted.body(None);
+    if body.len() <= BYTES && values(&body) <= VALUES {
+        return Ok(());
+    }
+    let problem =
+        "the client is larger than 64 KiB or has more than 900 values; shorten its lists or its metadata".to_owned();
+    Err(Error::InvalidField { field: "spec", problem })
+}
+
 /// Access is denied. Where the server's admin wants it, what was made before goes, but only after a look at the live rules and labels.
 async fn revoked(
     client: &OAuth2Client,
@@ -296,6 +312,7 @@ async fn revoked(
             conditions: pass.status.conditions.clone(),
             ..OAuth2ClientStatus::default()
         };
+        ctx.memory.clients.wrote_at(&plan.uid, None);
         if let Err(error) = release(client, ctx).await {
             return error;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::api::condition::{self, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
+use crate::api::condition::{self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
 use crate::error::{Class, Error, Outage};
 
 /// A pass that ended well.
@@ -54,7 +54,7 @@ pub fn conditions(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Wante
         Err(error) => {
             let (class, reason) = error.class();
             let message = error.to_string();
-            vec![
+            let mut all = vec![
                 wanted(READY, "False", reason, &message),
                 wanted(SYNCED, "False", reason, &message),
                 wanted(
@@ -63,7 +63,10 @@ pub fn conditions(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Wante
                     reason,
                     &message,
                 ),
-            ]
+            ];
+            // It stands whatever else goes wrong.
+            all.extend(condition::find(old, INSECURE).map(|c| wanted(INSECURE, "True", Reason::PlainHttp, &c.message)));
+            all
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Watches: they fill the caches and say who is to be woken.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use super::memory::{Child, is_newer};
 use super::{Context, is_abandoned, is_deleting};
 use crate::api::condition::{self, READY};
 use crate::api::{AuthorizationServer, OAuth2Client, UID_LABEL, WATCH_LABEL};
+
+/// Where kubectl keeps a copy of what was applied, the data of Secrets included. It has no place in our memory.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -66,7 +69,7 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
 enum Seen<K> {
     Applied(K),
     Deleted(K),
-    /// Everything was listed afresh. What was deleted meanwhile is not named.
+    /// Everything was listed afresh; all that is there is shown next. What was deleted meanwhile is not named.
     Relisted,
 }
 
@@ -83,6 +86,11 @@ impl Gate {
         interest.hash(&mut hasher);
         let hash = hasher.finish();
         self.0.insert(uid, hash) != Some(hash)
+    }
+
+    /// Lets everything pass once more.
+    fn open(&mut self) {
+        self.0.clear();
     }
 
     fn forget(&mut self, object: &impl Resource) {
@@ -102,19 +110,30 @@ fn spawn<K>(
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let stop = stop.clone().cancelled_owned();
+    let store = writer.as_reader();
     tokio::spawn(async move {
         let events = watcher(api, config)
             .default_backoff()
-            .modify(|object| object.managed_fields_mut().clear())
+            .modify(|object| {
+                object.managed_fields_mut().clear();
+                object.annotations_mut().remove(LAST_APPLIED);
+            })
             .reflect(writer)
             .take_until(stop);
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(object) | Event::InitApply(object)) => on(Seen::Applied(object)),
+                Ok(Event::Apply(object)) => on(Seen::Applied(object)),
                 Ok(Event::Delete(object)) => on(Seen::Deleted(object)),
-                Ok(Event::Init) => {}
-                Ok(Event::InitDone) => on(Seen::Relisted),
+                // The cache shows a new list only when it is complete: nobody is woken before.
+                Ok(Event::Init | Event::InitApply(_)) => {}
+                Ok(Event::InitDone) => {
+                    on(Seen::Relisted);
+                    store
+                        .state()
+                        .iter()
+                        .for_each(|object| on(Seen::Applied((**object).clone())));
+                }
                 Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch failed; it is tried again"),
             }
         }
@@ -125,7 +144,10 @@ fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     let (object, gone) = match seen {
         Seen::Applied(object) => (object, false),
         Seen::Deleted(object) => (object, true),
-        Seen::Relisted => return wake_all(ctx),
+        Seen::Relisted => {
+            gate.open();
+            return wake_all(ctx);
+        }
     };
     let status = object.status.clone().unwrap_or_default();
     let ready = condition::is_true(&status.conditions, READY);
@@ -168,7 +190,18 @@ fn oauth2_client(ctx: &Context, gate: &mut Gate, seen: Seen<OAuth2Client>) {
                 send(&ctx.wake.clients, ObjectRef::from_obj(&client));
             }
         }
-        Seen::Relisted => wake_servers(ctx),
+        Seen::Relisted => {
+            gate.open();
+            let present: HashSet<String> = ctx
+                .stores
+                .clients
+                .state()
+                .iter()
+                .filter_map(|client| client.uid())
+                .collect();
+            ctx.memory.clients.retain(&present);
+            wake_servers(ctx);
+        }
         Seen::Deleted(client) => {
             gate.forget(&client);
             ctx.memory.clients.forget(&client.uid().unwrap_or_default());
@@ -184,7 +217,7 @@ fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namesp
     let namespace = match seen {
         Seen::Applied(namespace) => namespace,
         Seen::Deleted(namespace) => return gate.forget(&namespace),
-        Seen::Relisted => return,
+        Seen::Relisted => return gate.open(),
     };
     if !gate.passes(&namespace, (namespace.labels().clone(), is_deleting(&namespace))) {
         return;
@@ -226,18 +259,12 @@ fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
     if caught_up {
         ctx.memory.clients.child_seen(&owner, &name);
     }
-    if is_ours {
-        return;
-    }
-    if namespace == ctx.settings.namespace {
+    if !is_ours && namespace == ctx.settings.namespace {
         // It may be the login of a server.
         wake_servers(ctx);
     }
-    for reference in secret
-        .owner_references()
-        .iter()
-        .filter(|reference| reference.uid == owner)
-    {
+    let owners = if is_ours { &[] } else { secret.owner_references() };
+    for reference in owners.iter().filter(|reference| reference.uid == owner) {
         send(&ctx.wake.clients, ObjectRef::new(&reference.name).within(&namespace));
     }
     let refers = |client: &OAuth2Client| {

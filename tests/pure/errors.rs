@@ -89,7 +89,7 @@ variants! {
     IssuerChanged => [Error::IssuerChanged { known: s("https://a.example.com/"), found: s("https://b.example.com/") }],
     InUse => [Error::InUse(s("team-a/shop"))],
     CleanupWithoutServer => [Error::CleanupWithoutServer(s("main"), "oac", s("shop"), s("team-a"))],
-    CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a") }],
+    CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a"), may_orphan: false }],
     CleanupUnconfirmed => [Error::CleanupUnconfirmed],
     Cluster => [
         Error::Cluster(ClusterFault::Forbidden),
@@ -161,6 +161,7 @@ fn messages_with_the_longest_names_fit_into_an_event() {
             kind: "oac",
             name: name.clone(),
             namespace: namespace.clone(),
+            may_orphan: false,
         },
         Error::ReferenceNotFound {
             kind: "ConfigMap",

@@ -76,7 +76,7 @@ fn what_is_gone_is_forgotten_whole() {
     memory.wrote(object(Some(UID), "10"));
     memory.wrote_child(UID, "shop", Child::Deleted("s".to_owned()));
     memory.mark(UID);
-    memory.failed(UID);
+    memory.failed(UID, false);
     memory.corrected(UID);
     memory.writing(UID);
     memory.forget(UID);
@@ -148,11 +148,18 @@ fn marks_of_different_resources_do_not_mix() {
 fn failures_count_in_a_row() {
     let memory = memory();
     assert!(!memory.is_failing(UID));
-    assert_eq!([memory.failed(UID), memory.failed(UID), memory.failed(UID)], [0, 1, 2]);
+    assert_eq!(
+        [
+            memory.failed(UID, false),
+            memory.failed(UID, false),
+            memory.failed(UID, false)
+        ],
+        [0, 1, 2]
+    );
     assert!(memory.is_failing(UID));
     memory.succeeded(UID);
     assert!(!memory.is_failing(UID));
-    assert_eq!(memory.failed(UID), 0);
+    assert_eq!(memory.failed(UID, false), 0);
 }
 
 #[test]

@@ -29,11 +29,24 @@ pub(super) async fn read(mut response: reqwest::Response, limit: usize) -> Resul
     }
 }
 
+/// How many values a JSON text holds, about: each but the outermost follows a comma or an opening bracket that is not within a string.
+pub fn values(text: &[u8]) -> usize {
+    let (mut count, mut in_string, mut escaped) = (0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b',' | b'[' | b'{' if !in_string => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
 /// What a status and a body mean, the same for every operation.
 pub(super) fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<Value, Failure> {
-    // Every value but the outermost follows one of these; some of them stand in strings, which does not matter.
-    let values = body.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
-    if values > VALUES {
+    if values(body) > VALUES {
         return Err(Failure::Reply("is larger than any real one"));
     }
     let json: Option<Value> = serde_json::from_slice(body).ok();

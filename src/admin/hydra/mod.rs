@@ -33,7 +33,7 @@ struct Page {
     next: Option<String>,
 }
 
-/// A cursor over a listing. `None` once it has ended.
+/// Where a listing stands.
 #[derive(Default)]
 pub struct Cursor {
     token: Option<String>,

@@ -38,17 +38,20 @@ pub(super) async fn link(server: &AuthorizationServer, ctx: &Context) -> Result<
         return Ok(last);
     }
     let hydra = &server.spec.hydra;
-    let endpoint = |url: &str, settings: &Settings| {
-        Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone()).map_err(|bad| unusable(server, bad))
+    let endpoint = |field, url: &str, settings: &Settings| {
+        Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone())
+            .map_err(|bad| unusable(server, field, bad))
     };
-    let admin = endpoint(&hydra.admin_url, &settings)?;
+    let admin = endpoint("hydra.adminUrl", &hydra.admin_url, &settings)?;
     // Neither login nor client certificate is for the public side.
     let public_settings = Settings {
         ca_pem: settings.ca_pem.clone(),
+        // The public side usually has a certificate of a public authority, even where the admin API has a private one.
+        keep_system_roots: true,
         ..Settings::default()
     };
     let public = match &hydra.public_url {
-        Some(url) => Some((endpoint(url, &public_settings)?, url.clone())),
+        Some(url) => Some((endpoint("hydra.publicUrl", url, &public_settings)?, url.clone())),
         None => None,
     };
     let made_from = references.made_from;
@@ -159,9 +162,9 @@ fn missing(kind: &'static str, name: &str, key: Option<&str>, ctx: &Context) -> 
     }
 }
 
-fn unusable(server: &AuthorizationServer, bad: BadSettings) -> Error {
+fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSettings) -> Error {
     let (field, problem) = match bad {
-        BadSettings::Url => ("hydra.adminUrl", "it cannot be used as a URL; correct it".to_owned()),
+        BadSettings::Url => (url_field, "it cannot be used as a URL; correct it".to_owned()),
         BadSettings::Header => (
             "hydra.auth",
             "a value cannot be sent as a header; look for line breaks in the Secret".to_owned(),

@@ -102,13 +102,20 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context, server: &Au
 }
 
 fn rouse(ctx: &Context, client: &OAuth2Client) {
-    if let Some(uid) = client.uid() {
+    let reference = ObjectRef::from_obj(client);
+    // It may have gone during the listing; a mark for it would never be cleared.
+    let still_there = ctx
+        .stores
+        .clients
+        .get(&reference)
+        .is_some_and(|cached| cached.uid() == client.uid());
+    if let Some(uid) = client.uid().filter(|_| still_there) {
         ctx.memory.clients.mark(&uid);
         // One that has just failed is tried again in its own time.
         if ctx.memory.clients.is_failing(&uid) {
             return;
         }
         // The queue lives as long as the process; a closed one means that it is ending.
-        let _ = ctx.wake.clients.send(ObjectRef::from_obj(client));
+        let _ = ctx.wake.clients.send(reference);
     }
 }

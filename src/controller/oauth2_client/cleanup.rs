@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
 
 use super::{client_id, ledger, marker, outage, output, remote};
 use crate::access::{self, Namespace};
@@ -28,7 +29,7 @@ enum Fate {
 }
 
 pub(super) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
-    match fate(client, ctx) {
+    match fate(client, ctx).await? {
         Fate::Delete => remove(client, ctx, pass).await,
         Fate::Abandon => drop_secrets(client, ctx).await,
         Fate::Orphan => orphan(client, ctx).await,
@@ -36,32 +37,48 @@ pub(super) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OA
 }
 
 /// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted; a server that is gone has no say.
-fn fate(client: &OAuth2Client, ctx: &Context) -> Fate {
-    let namespace = client.namespace().unwrap_or_default();
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&namespace));
-    let labels = cached.as_ref().map(|namespace| namespace.labels());
-    let allowed = ctx.server_of(client).is_none_or(|server| {
-        access::may_orphan(
-            &server.spec.access,
-            Namespace {
-                name: &namespace,
-                labels,
-            },
-        )
-    });
+/// Since a deletion cannot be taken back, a refusal of the cached rules is looked at live.
+async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     let accepted = client
         .status
         .as_ref()
         .and_then(|s| s.effective.as_ref())
         .map(|e| e.deletion_policy);
     let wants_orphan = client.spec.deletion_policy == Some(DeletionPolicy::Orphan);
-    if is_abandoned(client) && allowed {
+    if !is_abandoned(client) && !wants_orphan {
+        return Ok(Fate::Delete);
+    }
+    let allowed = may_orphan(client, ctx) || may_orphan_live(client, ctx).await?;
+    Ok(if is_abandoned(client) && allowed {
         Fate::Abandon
     } else if wants_orphan && (allowed || accepted == Some(DeletionPolicy::Orphan)) {
         Fate::Orphan
     } else {
         Fate::Delete
-    }
+    })
+}
+
+fn may_orphan(client: &OAuth2Client, ctx: &Context) -> bool {
+    let name = client.namespace().unwrap_or_default();
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&name));
+    let labels = cached.as_ref().map(|namespace| namespace.labels());
+    let server = ctx.server_of(client);
+    server.is_none_or(|server| access::may_orphan(&server.spec.access, Namespace { name: &name, labels }))
+}
+
+async fn may_orphan_live(client: &OAuth2Client, ctx: &Context) -> Result<bool> {
+    let name = client.namespace().unwrap_or_default();
+    let servers: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
+    let Some(server) = ctx.cluster.live(&servers, server_name(client)).await? else {
+        return Ok(true);
+    };
+    let namespaces: Api<KubeNamespace> = Api::all(ctx.cluster.client());
+    let namespace = ctx.cluster.live(&namespaces, &name).await?;
+    let labels = namespace.as_ref().map(|namespace| namespace.labels());
+    Ok(access::may_orphan(
+        &server.spec.access,
+        Namespace { name: &name, labels },
+    ))
 }
 
 /// Deletes the client, if it is ours, and our Secrets.
@@ -70,7 +87,9 @@ pub(super) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &Pass<OAu
     remove_client(client, ctx, pass, &link)
         .await
         .map_err(|error| match outage(ctx, &server.name_any(), error) {
-            Error::Unavailable(_) | Error::ServerRefused(_) | Error::NotRecognized { .. } => waits(client),
+            Error::Unavailable(_) | Error::ServerRefused(_) | Error::NotRecognized { .. } | Error::Reply { .. } => {
+                waits(client, ctx)
+            }
             other => other,
         })?;
     drop_secrets(client, ctx).await
@@ -123,16 +142,17 @@ fn connection(client: &OAuth2Client, ctx: &Context) -> Result<(Arc<Authorization
     match ctx.links.usable(&server) {
         Ok(link) => Ok((server, link)),
         Err(error) if error.is_silent() => Err(error),
-        Err(_) => Err(waits(client)),
+        Err(_) => Err(waits(client, ctx)),
     }
 }
 
-fn waits(client: &OAuth2Client) -> Error {
+fn waits(client: &OAuth2Client, ctx: &Context) -> Error {
     Error::CleanupWaits {
         server: server_name(client).to_owned(),
         kind: "oac",
         name: client.name_any(),
         namespace: client.namespace().unwrap_or_default(),
+        may_orphan: may_orphan(client, ctx),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION, UID_LAB
 use crate::controller::links;
 use crate::controller::memory::Child;
 use crate::controller::{Context, Pass};
-use crate::error::{Error, Result};
+use crate::error::{ClusterFault, Error, Result};
 
 const CLIENT_SECRET: &str = "clientSecret";
 
@@ -146,25 +146,49 @@ pub(super) async fn write(
     strict: bool,
 ) -> Result<String> {
     let wanted = wanted(client, plan, layout, ledger);
-    if fresh && let Some(created) = ctx.cluster.create_secret(&plan.namespace, &wanted).await? {
+    if fresh
+        && let Some(created) = ctx
+            .cluster
+            .create_secret(&plan.namespace, &wanted)
+            .await
+            .map_err(refused)?
+    {
         ledger::remember(ctx, plan, &created);
         return Ok(created.resource_version().unwrap_or_default());
     }
     let written = match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
-        None => match ctx.cluster.create_secret(&plan.namespace, &wanted).await? {
+        None => match ctx
+            .cluster
+            .create_secret(&plan.namespace, &wanted)
+            .await
+            .map_err(refused)?
+        {
             Some(created) => created,
-            None => return Err(Error::Cluster(crate::error::ClusterFault::Conflict)),
+            None => return Err(Error::Cluster(ClusterFault::Conflict)),
         },
         Some(found) if !is_owned(&found, &plan.uid) => return Err(conflict(&found, plan)),
         Some(found) if is_as_wanted(&found, &wanted, strict) => found,
-        Some(found) => {
-            ctx.cluster
-                .replace_secret(&plan.namespace, &replacement(found, wanted, strict))
-                .await?
-        }
+        Some(found) => ctx
+            .cluster
+            .replace_secret(&plan.namespace, &replacement(found, wanted, strict))
+            .await
+            .map_err(refused)?,
     };
     ledger::remember(ctx, plan, &written);
     Ok(written.resource_version().unwrap_or_default())
+}
+
+/// What the schema cannot see, the Kubernetes API refuses: label values, long annotations, a Secret that was made immutable.
+fn refused(error: Error) -> Error {
+    match error {
+        Error::Cluster(ClusterFault::Status(422)) => Error::InvalidField {
+            field: "credentials",
+            problem:
+                "the Kubernetes API does not accept the Secret as asked for; look at secretName, labels and annotations"
+                    .to_owned(),
+        },
+        other => other,
+    }
 }
 
 fn wanted(client: &OAuth2Client, plan: &Plan, layout: &Layout, ledger: Option<&Ledger>) -> KubeSecret {

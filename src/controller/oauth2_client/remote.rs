@@ -7,7 +7,7 @@ use super::ledger::Ledger;
 use super::{Plan, may_create};
 use crate::admin::http::Failure;
 use crate::admin::hydra::{Client, mapping};
-use crate::admin::sync::{Known, Step, decide};
+use crate::admin::sync::{Known, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::controller::authorization_server;
@@ -40,6 +40,10 @@ impl Remote<'_> {
         let mut marker = self.plan.marker.clone();
         marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
         wanted.mark(&marker);
+        let written_at = OAuth2Client::memory(self.ctx).written_at(&self.plan.uid);
+        if is_later(written_at.as_deref(), pass.status.updated_at.as_deref()) {
+            pass.status.updated_at = written_at;
+        }
         let confirmed = pass.status.updated_at.is_some();
         if !confirmed {
             may_create(self.ctx, self.plan).await?;
@@ -180,6 +184,7 @@ impl Remote<'_> {
                 problem: "does not repeat what was sent",
             });
         }
+        OAuth2Client::memory(self.ctx).wrote_at(&self.plan.uid, reply.updated_at.clone());
         pass.status.updated_at = reply.updated_at;
         OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
         Ok(true)
