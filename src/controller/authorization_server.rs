@@ -166,7 +166,8 @@ async fn check(server: &AuthorizationServer, link: &Link, pass: &mut Pass<Author
     if !is_supported(&version) {
         return Err(Error::UnsupportedVersion(version));
     }
-    if link.hydra.http().breaker().is_open() {
+    let was_open = link.hydra.http().breaker().is_open();
+    if was_open {
         // The version may be open to everyone where the rest needs the login.
         link.hydra
             .probe_clients()
@@ -185,7 +186,10 @@ async fn check(server: &AuthorizationServer, link: &Link, pass: &mut Pass<Author
             }
         }
     }
-    link.hydra.http().breaker().close();
+    // One that has opened since is left to the next look, which probes.
+    if was_open {
+        link.hydra.http().breaker().close();
+    }
     Ok(())
 }
 

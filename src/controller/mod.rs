@@ -83,7 +83,6 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
     let object = memory.newest(cached);
     let uid = object.uid().unwrap_or_default();
     if is_deleting(&*object) && !is_held(&*object) {
-        memory.forget(&uid);
         return Action::await_change();
     }
     let mark = memory.marked(&uid);
@@ -204,7 +203,11 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
     let uid = object.uid().unwrap_or_default();
     match release(object, ctx).await {
         Ok(()) => {
-            K::memory(ctx).forget(&uid);
+            // The memory goes with the cached object: until the watch shows the end, it keeps a late pass from beginning anew.
+            let cached = K::store(ctx).get(&ObjectRef::from_obj(object));
+            if cached.is_none_or(|cached| cached.uid() != object.uid()) {
+                K::memory(ctx).forget(&uid);
+            }
             Action::await_change()
         }
         Err(error) => Action::requeue(jittered(verdict::retry(
