@@ -25,8 +25,8 @@ mod sweep;
 
 /// How often everything is compared, unless the spec says otherwise.
 const RESYNC: Duration = Duration::from_secs(600);
-/// How soon a sweep that failed is begun again.
-const SWEEP_AGAIN: Duration = Duration::from_secs(30);
+/// How soon a sweep or a discovery that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Oldest version with chosen client ids and every field that we send.
 const OLDEST: (u32, u32) = (2, 2);
 
@@ -63,10 +63,14 @@ impl Managed for AuthorizationServer {
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
         look(self, ctx, pass).await?;
+        // What waits for the endpoints should not wait for a whole interval because the first look failed.
+        let incomplete = self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
+        let interval = resync_interval(self);
+        let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: "The admin API answers and can be used.".to_owned(),
             extra: insecure(self).into_iter().collect(),
-            again: Some(resync_interval(self)),
+            again: Some(again),
             ..Done::default()
         })
     }
@@ -235,7 +239,7 @@ fn is_due(link: &Link, interval: Duration) -> bool {
         // The jitter of the queue may bring a pass a little early.
         true => at.elapsed() >= interval.mul_f64(0.7),
         // A listing that failed starts from its first page: not at every probe.
-        false => at.elapsed() >= interval.min(SWEEP_AGAIN),
+        false => at.elapsed() >= interval.min(AGAIN),
     })
 }
 

@@ -35,7 +35,7 @@ use libtest_mimic::Arguments;
 use run::Run;
 
 /// Tests that run at the same time: they mostly wait.
-const TEST_THREADS: usize = 8;
+const TEST_THREADS: usize = 6;
 
 fn main() -> ExitCode {
     testbed::init();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
+use oidc_operator::api::AuthorizationServer;
 use oidc_operator::api::condition::{self, READY};
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
@@ -152,9 +153,18 @@ async fn another_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Re
     Ok(())
 }
 
+/// The issuer that the server has, once it is known: Hydra on SQLite may fail a first request under load.
 async fn before_issuer(bed: &Bed, name: &str) -> Result<String> {
-    let status = bed.server_ready(name).await?.status.unwrap_or_default();
-    Ok(status.endpoints.map(|endpoints| endpoints.issuer).unwrap_or_default())
+    let issuer = |server: &AuthorizationServer| {
+        let endpoints = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
+        endpoints.map(|endpoints| endpoints.issuer.clone()).unwrap_or_default()
+    };
+    bed.server_ready(name).await?;
+    let what = format!("AuthorizationServer {name} to know its issuer");
+    let server = bed
+        .wait_server(&what, name, |server| !issuer(server).is_empty())
+        .await?;
+    Ok(issuer(&server))
 }
 
 async fn a_wrong_issuer_in_the_spec_is_said(bed: &Bed) -> Result<()> {
