@@ -152,8 +152,7 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
             .clients
             .is_failing(client.metadata.uid.as_deref().unwrap_or_default())
         {
-            // The queue lives as long as the process; a closed one means that it is ending.
-            let _ = ctx.wake.clients.send(ObjectRef::from_obj(&*client));
+            ctx.wake.client(ObjectRef::from_obj(&*client));
         }
     }
 }

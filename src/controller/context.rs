@@ -46,6 +46,19 @@ pub struct Wake {
     pub servers: UnboundedSender<ObjectRef<AuthorizationServer>>,
 }
 
+// The queues live as long as the process: that nobody takes a message any more means that it is ending.
+impl Wake {
+    /// Wakes an OAuth2Client.
+    pub fn client(&self, client: ObjectRef<OAuth2Client>) {
+        let _ = self.clients.send(client);
+    }
+
+    /// Wakes an AuthorizationServer.
+    pub fn server(&self, server: ObjectRef<AuthorizationServer>) {
+        let _ = self.servers.send(server);
+    }
+}
+
 /// Memories of the kinds.
 #[derive(Default)]
 pub struct Memories {

@@ -362,8 +362,7 @@ fn outage(ctx: &Context, server: &str, error: Error) -> Error {
     if !error.is_outage() {
         return error;
     }
-    // The queue lives as long as the process; a closed one means that it is ending.
-    let _ = ctx.wake.servers.send(ObjectRef::new(server));
+    ctx.wake.server(ObjectRef::new(server));
     match error {
         Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) => error,
         _ => Error::Unavailable(Outage::Known),

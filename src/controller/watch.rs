@@ -169,10 +169,10 @@ fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
         ctx.memory.servers.forget(&object.uid().unwrap_or_default());
     } else {
         ctx.memory.servers.seen(&object);
-        send(&ctx.wake.servers, ObjectRef::from_obj(&object));
+        ctx.wake.server(ObjectRef::from_obj(&object));
     }
     for client in ctx.clients_of(&object.name_any()) {
-        send(&ctx.wake.clients, ObjectRef::from_obj(&*client));
+        ctx.wake.client(ObjectRef::from_obj(&*client));
     }
 }
 
@@ -187,7 +187,7 @@ fn oauth2_client(ctx: &Context, gate: &mut Gate, seen: Seen<OAuth2Client>) {
                 is_abandoned(&client),
             );
             if gate.passes(&client, interest) {
-                send(&ctx.wake.clients, ObjectRef::from_obj(&client));
+                ctx.wake.client(ObjectRef::from_obj(&client));
             }
         }
         Seen::Relisted => {
@@ -207,7 +207,7 @@ fn oauth2_client(ctx: &Context, gate: &mut Gate, seen: Seen<OAuth2Client>) {
             ctx.memory.clients.forget(&client.uid().unwrap_or_default());
             // A server that is being deleted may have waited for this one.
             if ctx.server_of(&client).is_some_and(|server| is_deleting(&*server)) {
-                send(&ctx.wake.servers, ObjectRef::new(server_name(&client)));
+                ctx.wake.server(ObjectRef::new(server_name(&client)));
             }
         }
     }
@@ -228,7 +228,7 @@ fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namesp
         .clients
         .state_filter(|client| client.metadata.namespace.as_deref() == Some(&name))
     {
-        send(&ctx.wake.clients, ObjectRef::from_obj(&*client));
+        ctx.wake.client(ObjectRef::from_obj(&*client));
     }
 }
 
@@ -265,7 +265,7 @@ fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
     }
     let owners = if is_ours { &[] } else { secret.owner_references() };
     for reference in owners.iter().filter(|reference| reference.uid == owner) {
-        send(&ctx.wake.clients, ObjectRef::new(&reference.name).within(&namespace));
+        ctx.wake.client(ObjectRef::new(&reference.name).within(&namespace));
     }
     let refers = |client: &OAuth2Client| {
         client.metadata.namespace.as_deref() == Some(&namespace)
@@ -276,23 +276,18 @@ fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
                 .is_some_and(|reference| reference.name == name)
     };
     for client in ctx.stores.clients.state_filter(refers) {
-        send(&ctx.wake.clients, ObjectRef::from_obj(&*client));
+        ctx.wake.client(ObjectRef::from_obj(&*client));
     }
 }
 
 fn wake_servers(ctx: &Context) {
     for server in ctx.stores.servers.state() {
-        send(&ctx.wake.servers, ObjectRef::from_obj(&*server));
+        ctx.wake.server(ObjectRef::from_obj(&*server));
     }
 }
 
 fn wake_all(ctx: &Context) {
     for client in ctx.stores.clients.state() {
-        send(&ctx.wake.clients, ObjectRef::from_obj(&*client));
+        ctx.wake.client(ObjectRef::from_obj(&*client));
     }
-}
-
-fn send<T>(queue: &tokio::sync::mpsc::UnboundedSender<T>, message: T) {
-    // The queue lives as long as the process; a closed one means that it is ending.
-    let _ = queue.send(message);
 }

@@ -115,7 +115,6 @@ fn rouse(ctx: &Context, client: &OAuth2Client) {
         if ctx.memory.clients.is_failing(&uid) {
             return;
         }
-        // The queue lives as long as the process; a closed one means that it is ending.
-        let _ = ctx.wake.clients.send(reference);
+        ctx.wake.client(reference);
     }
 }
