@@ -115,7 +115,7 @@ pub enum Error {
     #[error(
         "Somebody else changed the client on the server three times within an hour, so the operator stopped correcting it; find out who, then change this resource or wait an hour."
     )]
-    Conflict,
+    Contested,
     /// The server cannot be used at the moment.
     #[error("The server cannot be used now: {0}. The operator keeps trying.")]
     Unavailable(Outage),
@@ -302,7 +302,7 @@ impl Error {
             Error::NotOwned(_) => (Class::NotOwned, Reason::NotOwned),
             Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
             Error::SecretGoing(_) => (Class::Blocked, Reason::SecretConflict),
-            Error::Conflict => (Class::NotOwned, Reason::Conflict),
+            Error::Contested => (Class::NotOwned, Reason::Conflict),
             Error::Unavailable(_) => (Class::Transient, Reason::ServerUnavailable),
             Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
             Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),

@@ -163,11 +163,13 @@ impl Metrics {
             .set(count);
     }
 
-    /// Forgets a server that is gone.
+    /// Forgets a server that is gone. Its request counters stay, as counters do.
     pub fn forget_server(&self, server: &str) {
-        self.orphans.remove(&Server {
+        let server = Server {
             server: server.to_owned(),
-        });
+        };
+        self.orphans.remove(&server);
+        self.request_seconds.remove(&server);
     }
 
     /// Says whether this instance leads.

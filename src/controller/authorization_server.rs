@@ -60,6 +60,10 @@ impl Managed for AuthorizationServer {
 
     fn rebase(_: &mut Self::Status, _: &Self::Status, _: &Self::Status) {}
 
+    fn conditions(&self) -> Vec<Wanted> {
+        insecure(self).into_iter().collect()
+    }
+
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
         look(self, ctx, pass).await?;
@@ -69,7 +73,6 @@ impl Managed for AuthorizationServer {
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: "The admin API answers and can be used.".to_owned(),
-            extra: insecure(self).into_iter().collect(),
             again: Some(again),
             ..Done::default()
         })

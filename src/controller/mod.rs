@@ -18,7 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::http::DEADLINE;
-use crate::api::condition;
+use crate::api::condition::{self, Wanted};
 use crate::api::{ABANDON_ANNOTATION, FINALIZER};
 use crate::error::{ClusterFault, Error, Result};
 
@@ -59,6 +59,11 @@ pub trait Managed:
     fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>);
     /// Takes over from `live` what this pass did not change since `before`.
     fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status);
+
+    /// Conditions of this kind's own, which hold however a pass ends.
+    fn conditions(&self) -> Vec<Wanted> {
+        Vec::new()
+    }
 
     /// Brings the world in step with the spec. What was achieved goes into `pass.status` even if a later step fails.
     fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<Done>> + Send;
@@ -230,7 +235,12 @@ async fn store<K: Managed>(
     let old = K::common(&mut old).1.clone();
     if let Some(result) = result {
         let generation = object.meta().generation.unwrap_or_default();
-        let conditions = condition::merge(&old, verdict::conditions(result, &old), generation, Timestamp::now());
+        let conditions = condition::merge(
+            &old,
+            verdict::conditions(result, object.conditions(), &old),
+            generation,
+            Timestamp::now(),
+        );
         let common = K::common(&mut status);
         *common.0 = Some(generation);
         *common.1 = conditions;

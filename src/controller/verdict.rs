@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::api::condition::{self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
+use crate::api::condition::{self, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
 use crate::error::{Class, Error, Outage};
 
 /// A pass that ended well.
@@ -15,21 +15,19 @@ pub struct Done {
     pub message: String,
     /// Whether nothing was done because the resource is suspended.
     pub suspended: bool,
-    /// Conditions of this kind's own.
-    pub extra: Vec<Wanted>,
     /// When to look again, if not only at the next change.
     pub again: Option<Duration>,
 }
 
-/// The conditions after a pass.
-pub fn conditions(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Wanted> {
+/// The conditions after a pass. `standing`: those of the kind's own, which hold however it ended.
+pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
     let wanted = |type_, status, reason, message: &str| Wanted {
         type_,
         status,
         reason,
         message: message.to_owned(),
     };
-    match result {
+    let mut all = match result {
         Ok(done) if done.suspended => {
             let was_ready = condition::is_true(old, READY);
             let (status, reason) = if was_ready {
@@ -43,18 +41,14 @@ pub fn conditions(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Wante
                 wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
             ]
         }
-        Ok(done) => {
-            let mut all = vec![
-                wanted(READY, "True", Reason::Available, &done.message),
-                wanted(SYNCED, "True", Reason::Available, &done.message),
-            ];
-            all.extend(done.extra.iter().cloned());
-            all
-        }
+        Ok(done) => vec![
+            wanted(READY, "True", Reason::Available, &done.message),
+            wanted(SYNCED, "True", Reason::Available, &done.message),
+        ],
         Err(error) => {
             let (class, reason) = error.class();
             let message = error.to_string();
-            let mut all = vec![
+            vec![
                 wanted(READY, "False", reason, &message),
                 wanted(SYNCED, "False", reason, &message),
                 wanted(
@@ -63,12 +57,11 @@ pub fn conditions(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Wante
                     reason,
                     &message,
                 ),
-            ];
-            // It stands whatever else goes wrong.
-            all.extend(condition::find(old, INSECURE).map(|c| wanted(INSECURE, "True", Reason::PlainHttp, &c.message)));
-            all
+            ]
         }
-    }
+    };
+    all.extend(standing);
+    all
 }
 
 /// What another object could put right is never stalled.

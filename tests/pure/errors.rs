@@ -70,7 +70,7 @@ variants! {
     NotOwned => [Error::NotOwned(s("team-a.shop"))],
     SecretConflict => [Error::SecretConflict(s("shop"))],
     SecretGoing => [Error::SecretGoing(s("shop"))],
-    Conflict => [Error::Conflict],
+    Contested => [Error::Contested],
     Unavailable => [
         Error::Unavailable(Outage::Unreachable),
         Error::Unavailable(Outage::Tls),

@@ -28,7 +28,7 @@ fn at(seconds: i64) -> Timestamp {
 
 /// The conditions of a resource after a pass, as stored.
 fn stored(result: Result<&Done, &Error>, old: &[Condition]) -> Vec<Condition> {
-    merge(old, conditions(result, old), 1, at(0))
+    merge(old, conditions(result, Vec::new(), old), 1, at(0))
 }
 
 /// `type=status/reason` of each condition, in order.
@@ -40,32 +40,29 @@ fn short(conditions: &[Wanted]) -> Vec<String> {
 
 #[test]
 fn a_success_is_ready_and_synced_and_nothing_else() {
-    let found = conditions(Ok(&done("All is well.")), &[]);
+    let found = conditions(Ok(&done("All is well.")), Vec::new(), &[]);
     assert_eq!(short(&found), ["Ready=True/Available", "Synced=True/Available"]);
     assert!(found.iter().all(|c| c.message == "All is well."));
 }
 
 #[test]
-fn a_success_carries_the_kinds_own_conditions() {
-    let insecure = Wanted {
-        type_: INSECURE,
-        status: "True",
-        reason: Reason::PlainHttp,
-        message: s("Plain."),
+fn conditions_of_the_kinds_own_hold_however_a_pass_ends() {
+    let insecure = || {
+        vec![Wanted {
+            type_: INSECURE,
+            status: "True",
+            reason: Reason::PlainHttp,
+            message: s("Plain."),
+        }]
     };
-    let done = Done {
-        extra: vec![insecure],
-        ..done("Well.")
-    };
-    let found = conditions(Ok(&done), &[]);
-    assert_eq!(
-        short(&found),
-        [
-            "Ready=True/Available",
-            "Synced=True/Available",
-            "Insecure=True/PlainHttp"
-        ]
-    );
+    let well = conditions(Ok(&done("Well.")), insecure(), &[]);
+    let badly = conditions(Err(&Error::TooLong), insecure(), &[]);
+    for found in [well, badly] {
+        assert_eq!(
+            short(&found).last().map(String::as_str),
+            Some("Insecure=True/PlainHttp")
+        );
+    }
 }
 
 #[test]
@@ -77,7 +74,7 @@ fn a_failure_is_reconciling_or_stalled_and_never_both() {
             Class::Invalid | Class::NotOwned | Class::Unsupported => STALLED,
             Class::Blocked | Class::NotAllowed | Class::ServerRefused | Class::Transient | Class::Bug => RECONCILING,
         };
-        let found = conditions(Err(&error), &[]);
+        let found = conditions(Err(&error), Vec::new(), &[]);
         let reason = reason.as_str();
         let expected = [
             format!("{READY}=False/{reason}"),
@@ -97,7 +94,7 @@ fn an_unusable_value_in_a_secret_is_not_stalled_and_looked_at_again_within_a_min
         key: s("secret"),
         problem: "is not text",
     };
-    let found = conditions(Err(&error), &[]);
+    let found = conditions(Err(&error), Vec::new(), &[]);
     assert!(found.iter().all(|c| c.type_ != STALLED), "{found:?}");
     assert!(retry(&error, 20, PATIENCE) <= Duration::from_secs(60));
 }
@@ -117,7 +114,7 @@ fn a_suspended_resource_stays_ready_if_it_was_and_is_unknown_if_it_never_was() {
         ("was ready, for the second time", &still, "Ready=True/Available"),
         ("had failed", &failed, "Ready=Unknown/Suspended"),
     ] {
-        let found = conditions(Ok(&suspended), old);
+        let found = conditions(Ok(&suspended), Vec::new(), old);
         assert_eq!(
             short(&found),
             [expected, "Synced=Unknown/Suspended", "Suspended=True/Suspended"],
@@ -145,22 +142,32 @@ fn conditions_that_are_not_wanted_any_more_go() {
 
 #[test]
 fn a_transition_time_moves_only_when_the_status_does() {
-    let first = merge(&[], conditions(Err(&Error::TooLong), &[]), 3, at(100));
+    let first = merge(&[], conditions(Err(&Error::TooLong), Vec::new(), &[]), 3, at(100));
     assert!(first.iter().all(|c| c.last_transition_time.0 == at(100)));
     assert!(first.iter().all(|c| c.observed_generation == Some(3)));
     // Another reason and message, another generation, the same status.
-    let second = merge(&first, conditions(Err(&Error::NoDefaultServer), &first), 4, at(200));
+    let second = merge(
+        &first,
+        conditions(Err(&Error::NoDefaultServer), Vec::new(), &first),
+        4,
+        at(200),
+    );
     for condition in &second {
         assert_eq!(condition.last_transition_time.0, at(100), "{condition:?}");
         assert_eq!(condition.reason, "ServerNotFound");
         assert_eq!(condition.observed_generation, Some(4));
     }
-    let third = merge(&second, conditions(Ok(&done("Well.")), &second), 4, at(300));
+    let third = merge(&second, conditions(Ok(&done("Well.")), Vec::new(), &second), 4, at(300));
     assert!(third.iter().all(|c| c.last_transition_time.0 == at(300)));
-    let fourth = merge(&third, conditions(Ok(&done("Well.")), &third), 4, at(400));
+    let fourth = merge(&third, conditions(Ok(&done("Well.")), Vec::new(), &third), 4, at(400));
     assert_eq!(fourth, third, "the same again changes nothing");
     // A condition that comes back begins anew.
-    let fifth = merge(&fourth, conditions(Err(&Error::TooLong), &fourth), 4, at(500));
+    let fifth = merge(
+        &fourth,
+        conditions(Err(&Error::TooLong), Vec::new(), &fourth),
+        4,
+        at(500),
+    );
     let reconciling = condition::find(&fifth, RECONCILING).expect("Reconciling");
     assert_eq!(reconciling.last_transition_time.0, at(500));
 }

@@ -67,16 +67,7 @@ impl Remote<'_> {
                 Step::Nothing => return Ok(()),
                 Step::NotOwned => return Err(Error::NotOwned(wanted.client_id)),
                 Step::Create => {
-                    if confirmed {
-                        authorization_server::confirm_issuer(&self.plan.server, self.link).await?;
-                        may_create(self.ctx, self.plan).await?;
-                    }
-                    if self.create(pass, &wanted).await? {
-                        self.note_drift(
-                            pass,
-                            confirmed,
-                            "The client was gone from the server and is back with the same id and secret.".to_owned(),
-                        );
+                    if self.recreate(pass, &wanted, confirmed).await? {
                         return Ok(());
                     }
                 }
@@ -85,40 +76,65 @@ impl Remote<'_> {
                     with_secret,
                     foreign,
                 } => {
-                    let memory = OAuth2Client::memory(self.ctx);
-                    // A write of ours whose reply was lost is not somebody else's.
-                    let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
-                    if !self.drift {
-                        memory.forgive(&self.plan.uid); // the user's word: the count begins anew
-                    }
-                    if foreign && memory.corrections(&self.plan.uid) >= MOST_CORRECTIONS {
-                        return Err(Error::Conflict);
-                    }
-                    let other = observed.map(|observed| observed.other).unwrap_or_default();
+                    // Members that we do not know go back as they are: a PUT would drop them.
                     let body = Client {
-                        other,
+                        other: observed.map(|observed| observed.other).unwrap_or_default(),
                         ..wanted.clone()
                     };
-                    if self.update(pass, &body, with_secret).await? {
-                        if foreign {
-                            memory.corrected(&self.plan.uid);
-                        }
-                        let what = if fields.is_empty() {
-                            "secret or time of change".to_owned()
-                        } else {
-                            fields.join(", ")
-                        };
-                        self.note_drift(
-                            pass,
-                            foreign,
-                            format!("The client had been changed on the server ({what}) and was put right."),
-                        );
+                    if self.correct(pass, &body, &fields, with_secret, foreign).await? {
                         return Ok(());
                     }
                 }
             }
         }
         Err(Error::Unavailable(Outage::Busy))
+    }
+
+    /// Creates a client that is not there (any more). False if the id is taken.
+    async fn recreate(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, confirmed: bool) -> Result<bool> {
+        if confirmed {
+            authorization_server::confirm_issuer(&self.plan.server, self.link).await?;
+            may_create(self.ctx, self.plan).await?;
+        }
+        let created = self.create(pass, wanted).await?;
+        if created {
+            let note = "The client was gone from the server and is back with the same id and secret.";
+            self.note_drift(pass, confirmed, note.to_owned());
+        }
+        Ok(created)
+    }
+
+    /// Puts right what differs, unless somebody else keeps changing it. False if the client is gone.
+    async fn correct(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        body: &Client,
+        fields: &[String],
+        with_secret: bool,
+        foreign: bool,
+    ) -> Result<bool> {
+        let memory = OAuth2Client::memory(self.ctx);
+        // A write of ours whose reply was lost is not somebody else's.
+        let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
+        if !self.drift {
+            memory.forgive(&self.plan.uid); // the user's word: the count begins anew
+        }
+        if foreign && memory.corrections(&self.plan.uid) >= MOST_CORRECTIONS {
+            return Err(Error::Contested);
+        }
+        if !self.update(pass, body, with_secret).await? {
+            return Ok(false);
+        }
+        if foreign {
+            memory.corrected(&self.plan.uid);
+        }
+        let what = match fields {
+            [] => "secret or time of change".to_owned(),
+            fields => fields.join(", "),
+        };
+        let note = format!("The client had been changed on the server ({what}) and was put right.");
+        self.note_drift(pass, foreign, note);
+        Ok(true)
     }
 
     /// False if the id is taken.
