@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::access::Denied;
+use crate::admin::hydra::version::Unsupported;
 use crate::api::condition::Reason;
 
 /// Result of anything that a pass does.
@@ -32,12 +33,23 @@ pub enum Error {
     /// The server judged the metadata and refused it.
     #[error("The server does not accept {}; what was registered before stays. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),
-    /// The server's version is not one that the operator knows.
+    /// The server's version is not one that the operator can work with.
+    #[error("The server reports version `{}`, which {}.", shown(.0), unsupported(*.1))]
+    UnsupportedVersion(String, Unsupported),
+    /// The spec asks for what this version of the server does not have.
     #[error(
-        "The server reports version `{}`, which this operator does not support; it supports Ory Hydra from v2.2.0.",
-        shown(.0)
+        "AuthorizationServer `{server}` (version `{}`) cannot do what the spec asks for in {}; nothing was changed. Take it out, or upgrade the server.",
+        shown(.version),
+        .fields.join(", ")
     )]
-    UnsupportedVersion(String),
+    UnsupportedFields {
+        /// Name of the AuthorizationServer.
+        server: String,
+        /// The version that it reports.
+        version: String,
+        /// The fields.
+        fields: Vec<&'static str>,
+    },
     /// The access rules say no.
     #[error("AuthorizationServer `{server}`: {denied}")]
     NotAllowed {
@@ -286,7 +298,9 @@ impl Error {
                 ..
             } => (Class::Blocked, Reason::InvalidSpec),
             Error::InvalidField { .. } | Error::MetadataRefused(_) => (Class::Invalid, Reason::InvalidSpec),
-            Error::UnsupportedVersion(_) => (Class::Unsupported, Reason::UnsupportedByServer),
+            Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } => {
+                (Class::Unsupported, Reason::UnsupportedByServer)
+            }
             Error::NotAllowed { .. } => (Class::NotAllowed, Reason::NotAllowed),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
                 (Class::Blocked, Reason::ServerNotFound)
@@ -358,6 +372,15 @@ pub fn shown(value: &str) -> String {
         text.push('…');
     }
     text
+}
+
+fn unsupported(why: Unsupported) -> &'static str {
+    match why {
+        Unsupported::TooOld => "this operator does not know; it works with Ory Hydra 1.11, and from 2.2 on",
+        Unsupported::NoChosenIds => {
+            "does not let a client's id be chosen, so nothing can be registered safely; upgrade it to 2.2 or later"
+        }
+    }
 }
 
 fn named(names: &[&'static str]) -> String {

@@ -96,6 +96,10 @@ pub struct HydraServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub issuer: Option<String>,
+    /// Which of Hydra's admin APIs the server speaks. Default: Auto, found out from the version that the server reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HydraVersion")]
+    pub version: Option<HydraVersion>,
     /// How to log in to the admin API. Left out: no login, as a plain Hydra has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Auth")]
@@ -104,6 +108,18 @@ pub struct HydraServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ForwardedProto")]
     pub forwarded_proto: Option<ForwardedProto>,
+}
+
+/// Which of Hydra's admin APIs a server speaks.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum HydraVersion {
+    /// What the version says that the server reports.
+    #[default]
+    Auto,
+    /// That of Hydra 1.x.
+    V1,
+    /// That of Hydra from 2.0 on.
+    V2,
 }
 
 /// Value of the `X-Forwarded-Proto` header.
@@ -231,12 +247,54 @@ pub struct AuthorizationServerStatus {
     /// Subject types that the discovery document lists; only with publicUrl.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subject_types: Vec<SubjectType>,
+    /// What this version of the server can do beyond what every supported one can. What it cannot do is refused with reason `UnsupportedByServer`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
     /// Number of resources that use this server, as of the last sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
     /// Number of remote objects that carry our marker and have no resource any more, as of the last sweep. They are never deleted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<i64>,
+}
+
+/// Something that one version of a server can do and another cannot.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Capability {
+    /// Lifetimes of tokens per client.
+    TokenLifespans,
+    /// Clients that skip consent, at login or at logout.
+    SkipConsent,
+    /// The form of access tokens chosen per client.
+    AccessTokenStrategy,
+    /// Client secrets of more than 72 bytes.
+    LongSecrets,
+    /// Public keys that are published before their private halves sign.
+    KeyPrePublication,
+    /// Expired tokens flushed on request.
+    FlushTokens,
+}
+
+/// What a status says of a server that defaults, Secrets and refusals are made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Issuer and endpoints.
+    pub endpoints: Option<Endpoints>,
+    /// Subject types.
+    pub subject_types: Vec<SubjectType>,
+    /// Capabilities.
+    pub capabilities: Vec<Capability>,
+}
+
+impl Facts {
+    /// What a status says.
+    pub fn of(status: &AuthorizationServerStatus) -> Self {
+        Facts {
+            endpoints: status.endpoints.clone(),
+            subject_types: status.subject_types.clone(),
+            capabilities: status.capabilities.clone(),
+        }
+    }
 }
 
 /// Issuer and endpoints, as the discovery document names them.

@@ -8,13 +8,14 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 
 use super::context::server_name;
-use super::links::Link;
+use super::links::{Connection, Found, Link};
 use super::memory::Memory;
 use super::oauth2_client::failure;
 use super::verdict::Done;
 use super::{Context, Managed, Pass, hold, is_held};
 use crate::admin::discovery::{self, Discovery};
-use crate::api::authorization_server::{Auth, AuthorizationServerStatus};
+use crate::admin::hydra::Hydra;
+use crate::api::authorization_server::{Auth, AuthorizationServerStatus, Facts};
 use crate::api::condition::{INSECURE, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, OAuth2Client};
@@ -27,8 +28,6 @@ mod sweep;
 const RESYNC: Duration = Duration::from_secs(600);
 /// How soon a sweep or a discovery that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
-/// Oldest version with chosen client ids and every field that we send.
-const OLDEST: (u32, u32) = (2, 2);
 
 impl Managed for AuthorizationServer {
     type Status = AuthorizationServerStatus;
@@ -108,36 +107,38 @@ impl Managed for AuthorizationServer {
 async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<AuthorizationServerStatus>) -> Result<()> {
     pass.status.flavour = Some("hydra".to_owned());
     pass.status.login = Some(login_name(server.spec.hydra.auth.as_ref()).to_owned());
-    let link = match login::link(server, ctx).await {
-        Ok(link) => link,
+    let connection = match login::connect(server, ctx).await {
+        Ok(connection) => connection,
         Err(error) => {
-            ctx.links.stands(server, None, Some(error.clone()), None);
+            ctx.links.stands(server, None, Err(error.clone()));
             return Err(error);
         }
     };
-    let was_open = link.hydra.http().breaker().is_open();
-    let checked = check(server, &link, pass).await;
-    let endpoints = || pass.status.endpoints.clone();
-    let back = ctx
-        .links
-        .stands(server, Some(link.clone()), checked.as_ref().err().cloned(), endpoints());
-    checked?;
+    let was_open = connection.admin.breaker().is_open();
+    let checked = check(server, &connection, pass).await;
+    let found = checked.map(|hydra| Found {
+        hydra,
+        facts: Facts::of(&pass.status),
+    });
+    let back = ctx.links.stands(server, Some(connection.clone()), found.clone());
+    let hydra = found?.hydra;
     if was_open || back {
         wake_failing(server, ctx);
     }
-    if !is_due(&link, resync_interval(server)) {
+    if !is_due(&connection, resync_interval(server)) {
         return Ok(());
     }
-    let swept =
-        |ended_well| *link.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ended_well));
-    let found = sweep::run(server, ctx, &link)
+    let swept = |ended_well| {
+        let mut last = connection.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((Instant::now(), ended_well));
+    };
+    let found = sweep::run(server, ctx, &hydra)
         .await
         .map_err(|failed| failure("list_o_auth2_clients", failed));
     let found = found.inspect_err(|error| {
         swept(false);
         if error.is_outage() {
-            ctx.links
-                .stands(server, Some(link.clone()), Some(error.clone()), endpoints());
+            ctx.links.stands(server, Some(connection.clone()), Err(error.clone()));
         }
     })?;
     swept(true);
@@ -161,32 +162,38 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
 }
 
 /// Asks for version and issuer; a server that answers well closes the circuit breaker.
-async fn check(server: &AuthorizationServer, link: &Link, pass: &mut Pass<AuthorizationServerStatus>) -> Result<()> {
-    tokio::time::sleep(link.hydra.http().breaker().pause()).await;
-    let version = link
-        .hydra
-        .version()
+async fn check(
+    server: &AuthorizationServer,
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Hydra> {
+    let breaker = connection.admin.breaker();
+    tokio::time::sleep(breaker.pause()).await;
+    let setting = server.spec.hydra.version.unwrap_or_default();
+    let hydra = Hydra::detect(&connection.admin, setting)
         .await
         .map_err(|failed| failure("get_version", failed))?;
-    pass.status.version = Some(version.clone());
-    if !is_supported(&version) {
-        return Err(Error::UnsupportedVersion(version));
+    let version = hydra.version();
+    pass.status.version = Some(version.as_str().to_owned());
+    pass.status.capabilities = version.capabilities();
+    if let Err(why) = version.check() {
+        return Err(Error::UnsupportedVersion(version.as_str().to_owned(), why));
     }
-    let was_open = link.hydra.http().breaker().is_open();
+    let was_open = breaker.is_open();
     if was_open {
         // The version may be open to everyone where the rest needs the login.
-        link.hydra
+        hydra
             .probe_clients()
             .await
             .map_err(|failed| failure("list_o_auth2_clients", failed))?;
     }
-    match &link.public {
+    match &connection.public {
         None => {
             pass.status.endpoints = None;
             pass.status.subject_types = Vec::new();
         }
         Some(_) => {
-            if let Some(found) = issuer(server, link).await? {
+            if let Some(found) = issuer(server, connection).await? {
                 pass.status.endpoints = Some(found.endpoints);
                 pass.status.subject_types = found.subject_types;
             }
@@ -194,14 +201,14 @@ async fn check(server: &AuthorizationServer, link: &Link, pass: &mut Pass<Author
     }
     // One that has opened since is left to the next look, which probes.
     if was_open {
-        link.hydra.http().breaker().close();
+        breaker.close();
     }
-    Ok(())
+    Ok(hydra)
 }
 
 /// Reads the discovery document and compares the issuer. None if there is none to be had, which blocks nothing.
-async fn issuer(server: &AuthorizationServer, link: &Link) -> Result<Option<Discovery>> {
-    let Some((http, url)) = &link.public else {
+async fn issuer(server: &AuthorizationServer, connection: &Connection) -> Result<Option<Discovery>> {
+    let Some((http, url)) = &connection.public else {
         return Ok(None);
     };
     let found = match discovery::fetch(http, url).await {
@@ -218,7 +225,7 @@ async fn issuer(server: &AuthorizationServer, link: &Link) -> Result<Option<Disc
         .and_then(|status| status.endpoints.as_ref())
         .map(|endpoints| &endpoints.issuer);
     match server.spec.hydra.issuer.as_ref().or(last) {
-        Some(known) if *known != found.endpoints.issuer => Err(Error::IssuerChanged {
+        Some(known) if !is_same_issuer(known, &found.endpoints.issuer) => Err(Error::IssuerChanged {
             known: known.clone(),
             found: found.endpoints.issuer,
         }),
@@ -232,11 +239,16 @@ async fn issuer(server: &AuthorizationServer, link: &Link) -> Result<Option<Disc
 /// # Errors
 /// [`Error::IssuerChanged`].
 pub(super) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) -> Result<()> {
-    issuer(server, link).await.map(|_| ())
+    issuer(server, &link.connection).await.map(|_| ())
 }
 
-fn is_due(link: &Link, interval: Duration) -> bool {
-    let last = *link.swept.lock().unwrap_or_else(PoisonError::into_inner);
+/// Hydra 1.x ends every issuer with a slash and 2.x takes it as it is set: an upgrade is no other server.
+fn is_same_issuer(known: &str, found: &str) -> bool {
+    known.trim_end_matches('/') == found.trim_end_matches('/')
+}
+
+fn is_due(connection: &Connection, interval: Duration) -> bool {
+    let last = *connection.swept.lock().unwrap_or_else(PoisonError::into_inner);
     last.is_none_or(|(at, ended_well)| match ended_well {
         // The jitter of the queue may bring a pass a little early.
         true => at.elapsed() >= interval.mul_f64(0.7),
@@ -252,18 +264,6 @@ fn resync_interval(server: &AuthorizationServer) -> Duration {
         .as_ref()
         .and_then(|text| crate::duration::parse(text));
     parsed.map_or(RESYNC, Duration::from).max(Duration::from_secs(1))
-}
-
-/// Releases are numbered v2.2.0, v2.3.0, v25.4.0, …; a build from source says `master`.
-fn is_supported(version: &str) -> bool {
-    let mut numbers = version
-        .trim_start_matches('v')
-        .split('.')
-        .map(|part| part.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) >= OLDEST,
-        _ => version == "master",
-    }
 }
 
 fn login_name(auth: Option<&Auth>) -> &'static str {

@@ -8,14 +8,23 @@ use super::{is_deleting, is_held};
 use crate::admin::http::Http;
 use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
-use crate::api::authorization_server::Endpoints;
+use crate::api::authorization_server::Facts;
 use crate::error::{Error, Outage, Result};
 use kube::ResourceExt;
 
-/// A connection to a server, as its spec and the Secrets it refers to say.
+/// A server as a resource may use it: the connection, and the API that the server was found to speak.
+#[derive(Clone)]
 pub struct Link {
+    /// The connection.
+    pub connection: Arc<Connection>,
     /// The admin API.
     pub hydra: Hydra,
+}
+
+/// A connection to a server, as its spec and the Secrets it refers to say.
+pub struct Connection {
+    /// The admin API's endpoint.
+    pub admin: Arc<Http>,
     /// The public API and its URL, where the server has one.
     pub public: Option<(Http, String)>,
     /// What the connection was made from: generation and versions of what the spec refers to.
@@ -28,9 +37,18 @@ pub struct Link {
 #[derive(Clone)]
 struct Standing {
     generation: Option<i64>,
-    link: Option<Arc<Link>>,
-    trouble: Option<Error>,
-    endpoints: Option<Endpoints>,
+    connection: Option<Arc<Connection>>,
+    /// What was found, or what keeps the server from being used.
+    found: Result<Found>,
+}
+
+/// What a look at a server found.
+#[derive(Clone)]
+pub struct Found {
+    /// The admin API.
+    pub hydra: Hydra,
+    /// What the status is going to say of it.
+    pub facts: Facts,
 }
 
 /// Connections by name of the server.
@@ -42,53 +60,53 @@ impl Links {
     ///
     /// # Errors
     /// [`Error::ServerPending`] before the server's first pass, afterwards what keeps it from being used.
-    pub fn usable(&self, server: &AuthorizationServer) -> Result<Arc<Link>> {
+    pub fn usable(&self, server: &AuthorizationServer) -> Result<Link> {
         let name = server.name_any();
         if is_deleting(server) && !is_held(server) {
             return Err(Error::ServerGoing(name)); // somebody else's finalizer keeps it
         }
         let standing = self.lock().get(&name).cloned();
-        match standing {
-            // What passes need of the status must be there too, as of this spec, and nothing is written through a server without our finalizer.
-            Some(standing)
-                if standing.generation == server.metadata.generation
-                    && is_reported(server)
-                    && is_held(server)
-                    && knows(server, standing.endpoints.as_ref()) =>
-            {
-                match (standing.link, standing.trouble) {
-                    (Some(link), None) => Ok(link),
-                    (_, Some(Error::Unavailable(_))) => Err(Error::Unavailable(Outage::Known)),
-                    _ => Err(Error::ServerNotReady(name)),
-                }
+        // What is known must be of this spec, and nothing is written through a server without our finalizer.
+        let current = |standing: &Standing| {
+            standing.generation == server.metadata.generation && is_reported(server) && is_held(server)
+        };
+        let Some(standing) = standing.filter(current) else {
+            return Err(Error::ServerPending(name));
+        };
+        match (standing.connection, standing.found) {
+            // Defaults and Secrets are made from the status, so they would be wrong before it says what was found.
+            (Some(_), Ok(found)) if server.status.as_ref().map(Facts::of) != Some(found.facts.clone()) => {
+                Err(Error::ServerPending(name))
             }
-            _ => Err(Error::ServerPending(name)),
+            (Some(connection), Ok(found)) => Ok(Link {
+                connection,
+                hydra: found.hydra,
+            }),
+            (_, Err(Error::Unavailable(_))) => Err(Error::Unavailable(Outage::Known)),
+            _ => Err(Error::ServerNotReady(name)),
         }
     }
 
     /// The connection of a server's last pass, whatever its standing.
-    pub fn last(&self, name: &str) -> Option<Arc<Link>> {
-        self.lock().get(name)?.link.clone()
+    pub fn last(&self, name: &str) -> Option<Arc<Connection>> {
+        self.lock().get(name)?.connection.clone()
     }
 
-    /// Records how a server's pass ended, and the endpoints that its status is going to name. Returns whether the server can be used and could not
-    /// before.
+    /// Records how a server's pass ended. Returns whether the server can be used and could not before.
     pub fn stands(
         &self,
         server: &AuthorizationServer,
-        link: Option<Arc<Link>>,
-        trouble: Option<Error>,
-        endpoints: Option<Endpoints>,
+        connection: Option<Arc<Connection>>,
+        found: Result<Found>,
     ) -> bool {
-        let usable = trouble.is_none();
+        let usable = found.is_ok();
         let standing = Standing {
             generation: server.metadata.generation,
-            link,
-            trouble,
-            endpoints,
+            connection,
+            found,
         };
         let before = self.lock().insert(server.name_any(), standing);
-        usable && before.is_none_or(|before| before.trouble.is_some())
+        usable && before.is_none_or(|before| before.found.is_err())
     }
 
     /// Forgets a server that is gone.
@@ -104,10 +122,4 @@ impl Links {
 /// Whether the status speaks of the spec as it is.
 pub(super) fn is_reported(server: &AuthorizationServer) -> bool {
     server.status.as_ref().and_then(|status| status.observed_generation) == server.metadata.generation
-}
-
-/// Whether the status names the endpoints that were found. Defaults and Secrets are made from the status, so they would be wrong before.
-fn knows(server: &AuthorizationServer, endpoints: Option<&Endpoints>) -> bool {
-    let reported = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
-    endpoints.is_none_or(|found| reported == Some(found))
 }

@@ -96,6 +96,7 @@ impl Managed for OAuth2Client {
                 ..Done::default()
             });
         }
+        check_fields(self, &plan)?;
         let layout = output::layout(self, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
         let wanted = hydra::mapping::desired(&self.spec, &plan.effective, &plan.client_id, &plan.marker);
@@ -272,6 +273,21 @@ fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(),
         labels,
     };
     access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+}
+
+/// What the server's version cannot do is refused: it would take the field without a word and drop it.
+fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+    let status = plan.server.status.clone().unwrap_or_default();
+    let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
+    match status.version {
+        _ if fields.is_empty() => Ok(()),
+        None => Err(Error::ServerPending(plan.server.name_any())),
+        Some(version) => Err(Error::UnsupportedFields {
+            server: plan.server.name_any(),
+            version,
+            fields,
+        }),
+    }
 }
 
 /// A client must fit into a page of a listing together with all others: one that does not would hide them from the sweep.

@@ -151,13 +151,14 @@ fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     };
     let status = object.status.clone().unwrap_or_default();
     let ready = condition::is_true(&status.conditions, READY);
-    let endpoints = serde_json::to_string(&(status.endpoints, status.subject_types)).unwrap_or_default();
+    let facts =
+        serde_json::to_string(&(status.endpoints, status.subject_types, status.capabilities)).unwrap_or_default();
     let interest = (
         is_deleting(&object),
         object.metadata.generation,
         object.finalizers().to_vec(),
         ready,
-        endpoints,
+        facts,
         gone,
     );
     if !gate.passes(&object, interest) {

@@ -3,6 +3,7 @@
 
 mod lab;
 mod operator;
+mod paths;
 mod remote;
 mod server;
 mod space;
@@ -21,12 +22,13 @@ use serde_json::json;
 use testbed::install::{self, Installation};
 use testbed::proxy::{Identity, Proxy, Upstream};
 use testbed::run_dir::RunDir;
-use testbed::{ControlPlane, Hydra, HydraOptions};
+use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
 
 use crate::evidence::Evidence;
 
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
+pub use paths::{is_create, is_list, is_of_clients};
 pub use server::{Server, ServerOptions};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 
@@ -40,6 +42,8 @@ pub struct Options {
     pub operator: Option<OperatorOptions>,
     /// The AuthorizationServer `default`, or none.
     pub server: Option<ServerOptions>,
+    /// Which Hydra.
+    pub major: HydraMajor,
 }
 
 impl Default for Options {
@@ -47,6 +51,7 @@ impl Default for Options {
         Self {
             operator: Some(OperatorOptions::default()),
             server: Some(ServerOptions::default()),
+            major: HydraMajor::default(),
         }
     }
 }
@@ -61,6 +66,7 @@ pub struct Bed {
     token: String,
     hydra: tokio::sync::Mutex<Hydra>,
     hydra_urls: HydraUrls,
+    major: HydraMajor,
     plane: ControlPlane,
     run: RunDir,
 }
@@ -68,13 +74,16 @@ pub struct Bed {
 /// Where Hydra itself is, without a proxy. It stays there when it is started again.
 struct HydraUrls {
     admin: String,
+    /// Of the admin API with the prefix of its version.
+    prefixed: String,
     public: String,
 }
 
 impl Bed {
     /// Starts everything and returns when the operator and the AuthorizationServer `default` are ready.
     pub async fn start(options: Options) -> Result<Self> {
-        let (plane, hydra) = tokio::try_join!(ControlPlane::start(), Hydra::start(HydraOptions::default()))?;
+        let hydra = Hydra::start(HydraOptions::of(options.major));
+        let (plane, hydra) = tokio::try_join!(ControlPlane::start(), hydra)?;
         let installation = install::install(&plane, &[]).await.context("installing the chart")?;
         let token = installation.token(&plane).await?;
         let bed = Self {
@@ -86,8 +95,10 @@ impl Bed {
             token,
             hydra_urls: HydraUrls {
                 admin: hydra.admin_url(),
+                prefixed: hydra.prefixed_admin_url(),
                 public: hydra.public_url(),
             },
+            major: options.major,
             hydra: tokio::sync::Mutex::new(hydra),
             plane,
             run: RunDir::new()?,
@@ -136,6 +147,11 @@ impl Bed {
     /// The operator's own namespace, where references of an AuthorizationServer resolve. All tests of the bed share it.
     pub fn home(&self) -> Space<'_> {
         Space::new(self, install::NAMESPACE.to_owned())
+    }
+
+    /// Which Hydra this bed has.
+    pub fn major(&self) -> HydraMajor {
+        self.major
     }
 
     /// A Kubernetes client that may do everything; it does not pass through a proxy.

@@ -1,22 +1,20 @@
 //! What changes with a spec and with the rules of a server.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use libtest_mimic::Trial;
 use serde_json::json;
 
 use crate::bed::{Bed, ServerOptions, text_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_changed_spec_is_sent_and_the_secret_stays),
-        run.shared(a_changed_secret_name_moves_the_secret),
-        run.shared(a_secret_of_any_characters_works),
-        run.shared(revoked_access_is_said_and_given_back),
+        side.shared(a_changed_spec_is_sent_and_the_secret_stays),
+        side.shared(a_changed_secret_name_moves_the_secret),
+        side.shared(a_secret_of_any_characters_works),
+        side.shared(revoked_access_is_said_and_given_back),
     ]
 }
 

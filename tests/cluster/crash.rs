@@ -9,21 +9,20 @@ mod guard;
 mod lab;
 mod scenario;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use crate::bed::{Bed, Options, ServerOptions};
-use crate::run::Run;
+use crate::run::Side;
 
 use blow::{Blow, Strike};
 use lab::Lab;
 use scenario::Scenario;
 
 /// The tests of this module: several, since two beds of their own may run at once.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let options = Options {
         server: Some(ServerOptions {
             resync_interval: "1h".to_owned(), // no sweep but those after a start and those that are asked for
@@ -32,10 +31,10 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        run.alone(options.clone(), every_request_of_a_create),
-        run.alone(options.clone(), every_request_of_an_update),
-        run.alone(options.clone(), every_request_of_a_new_secret),
-        run.alone(options, every_request_of_a_delete),
+        side.alone(options.clone(), every_request_of_a_create),
+        side.alone(options.clone(), every_request_of_an_update),
+        side.alone(options.clone(), every_request_of_a_new_secret),
+        side.alone(options, every_request_of_a_delete),
     ]
 }
 

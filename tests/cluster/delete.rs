@@ -1,24 +1,22 @@
 //! What goes with a resource, what stays, and what keeps it from going.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::{ABANDON_ANNOTATION, UID_LABEL, WATCH_LABEL, condition};
 
 use crate::bed::{Bed, ServerOptions, Space, ledger_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(client_and_secrets_go_with_the_resource),
-        run.shared(an_orphan_keeps_working),
-        run.shared(an_abandoned_resource_goes_though_the_server_is_down),
-        run.shared(a_deletion_waits_for_the_server_and_says_so),
-        run.shared(what_was_never_registered_can_always_go),
-        run.shared(a_namespace_goes_with_its_clients),
+        side.shared(client_and_secrets_go_with_the_resource),
+        side.shared(an_orphan_keeps_working),
+        side.shared(an_abandoned_resource_goes_though_the_server_is_down),
+        side.shared(a_deletion_waits_for_the_server_and_says_so),
+        side.shared(what_was_never_registered_can_always_go),
+        side.shared(a_namespace_goes_with_its_clients),
     ]
 }
 

@@ -8,18 +8,16 @@ mod server;
 mod status;
 mod sweep;
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use libtest_mimic::Trial;
 use testbed::proxy::{Exchange, Outcome};
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space};
-use crate::run::Run;
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list};
+use crate::run::Side;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
         caches::trials,
         cleanup::trials,
@@ -29,7 +27,7 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
         status::trials,
         sweep::trials,
     ];
-    lists.iter().flat_map(|list| list(run)).collect()
+    lists.iter().flat_map(|list| list(side)).collect()
 }
 
 /// The spec of a client whose credentials can be tried.
@@ -56,11 +54,6 @@ fn brisk() -> ServerOptions {
     }
 }
 
-/// Path of a client in Hydra.
-fn at(id: &str) -> String {
-    format!("/admin/clients/{id}")
-}
-
 /// Path of a Secret in the Kubernetes API.
 fn secret_at(space: &Space<'_>, name: &str) -> String {
     format!("/api/v1/namespaces/{}/secrets/{name}", space.name())
@@ -79,9 +72,7 @@ async fn until_swept(server: &Server, mark: u64, sweeps: usize) -> Result<()> {
     let what = format!("{sweeps} sweeps of {}", server.name);
     wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
-        let lists = since
-            .iter()
-            .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+        let lists = since.iter().filter(|exchange| is_list(&exchange.head));
         Ok((lists.count() > sweeps).then_some(())) // when the next has begun, those before have ended
     })
     .await
@@ -93,9 +84,8 @@ async fn sweep_now(bed: &Bed, server: &Server) -> Result<()> {
     let interval = format!("{}s", 3600 + mark % 1000); // not the one before
     bed.change_server(&server.name, serde_json::json!({ "resyncInterval": interval }))
         .await?;
-    let swept = |exchange: &Exchange| {
-        exchange.seq > mark && exchange.head.is("GET", "/admin/clients") && exchange.outcome == Outcome::Complete
-    };
+    let swept =
+        |exchange: &Exchange| exchange.seq > mark && is_list(&exchange.head) && exchange.outcome == Outcome::Complete;
     server.admin.journal().wait_for(swept, LIMIT).await?;
     bed.server_ready(&server.name).await?; // its pass has ended
     Ok(())

@@ -14,9 +14,11 @@ use testbed::process::Signal;
 use testbed::proxy::{Action, Exchange, Fault, RequestHead};
 use testbed::{install, wait};
 
-use crate::bed::{Bed, LIMIT, Operator, OperatorOptions, Options, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::bed::{
+    Bed, LIMIT, Operator, OperatorOptions, Options, Server, ServerOptions, Space, is_create, is_list, ledger_of, uid_of,
+};
 use crate::closing::rbac::KubeRequest;
-use crate::run::Run;
+use crate::run::Side;
 
 /// Name of the Lease.
 const LEASE: &str = "oidc-operator";
@@ -34,14 +36,14 @@ const MANY: usize = 20;
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let elected = options(true);
     vec![
-        run.alone(options(false), two_without_an_election_make_no_twin_and_do_not_fight),
-        run.alone(elected.clone(), a_killed_leader_is_followed),
-        run.alone(elected.clone(), a_leader_that_is_asked_to_end_hands_over),
-        run.alone(elected.clone(), a_frozen_leader_writes_nothing_afterwards),
-        run.alone(elected, a_leader_without_kubernetes_stops_writing_and_ends),
+        side.alone(options(false), two_without_an_election_make_no_twin_and_do_not_fight),
+        side.alone(elected.clone(), a_killed_leader_is_followed),
+        side.alone(elected.clone(), a_leader_that_is_asked_to_end_hands_over),
+        side.alone(elected.clone(), a_frozen_leader_writes_nothing_afterwards),
+        side.alone(elected, a_leader_without_kubernetes_stops_writing_and_ends),
     ]
 }
 
@@ -52,6 +54,7 @@ fn options(leader_election: bool) -> Options {
             resync_interval: "2s".to_owned(),
             ..ServerOptions::default()
         }),
+        ..Options::default()
     }
 }
 
@@ -153,9 +156,7 @@ async fn writes_in_sweeps(
     let what = format!("{lists} sweeps");
     wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(admin);
-        let found = since
-            .iter()
-            .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+        let found = since.iter().filter(|exchange| is_list(&exchange.head));
         Ok((found.count() > lists).then_some(()))
     })
     .await?;
@@ -200,7 +201,7 @@ async fn a_leader_that_is_asked_to_end_hands_over(bed: &Bed) -> Result<()> {
     let (first, second) = pair(bed).await?;
     let server = Arc::clone(&bed.servers()[0]);
     let space = bed.space().await?;
-    let is_post = |head: &RequestHead| head.is("POST", "/admin/clients");
+    let is_post = |head: &RequestHead| is_create(head);
     let held = server.admin.inject(Fault::new(is_post, Action::Delay(HELD)));
     let client = space.apply_client("app", MACHINE).await?;
     let post = server
@@ -249,7 +250,7 @@ async fn a_leader_that_is_asked_to_end_hands_over(bed: &Bed) -> Result<()> {
     space.wait_ready("app").await?;
     works(bed, &space, "app").await?;
     let id = uid_of(&client);
-    let about = |exchange: &Exchange| exchange.head.path() == format!("/admin/clients/{id}");
+    let about = |exchange: &Exchange| exchange.head.path() == bed.client_path(&id);
     let more = server.admin.journal().since(post.seq);
     ensure!(!more.iter().any(about), "the client was asked for again: {more:#?}");
     let posts = server.admin.journal().count(|exchange| is_post(&exchange.head));
@@ -262,7 +263,7 @@ async fn a_frozen_leader_writes_nothing_afterwards(bed: &Bed) -> Result<()> {
     let server = Arc::clone(&bed.servers()[0]);
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
-    let path = format!("/admin/clients/{}", uid_of(&client));
+    let path = bed.client_path(&uid_of(&client));
 
     // There is something to write, and the next leader cannot: it never gets to see the ledger.
     first.signal(Signal::STOP)?;
@@ -311,7 +312,7 @@ async fn a_leader_without_kubernetes_stops_writing_and_ends(bed: &Bed) -> Result
     let spec = "{ clientType: Public, redirectUris: [https://spa.example.com/], scopes: [read] }";
     let client = space.ready_client("app", spec).await?;
     let id = uid_of(&client);
-    let path = format!("/admin/clients/{id}");
+    let path = bed.client_path(&id);
     let tampered = |found: &mut serde_json::Value| found["scope"] = json!("read admin");
     let repaired = |found: &serde_json::Value| found["scope"] == "read";
 
@@ -382,9 +383,7 @@ async fn swept(server: &Server, sweeps: usize) -> Result<()> {
     let mark = server.admin.journal().mark();
     wait::until("sweeps", LIMIT, async || {
         let since = server.admin.journal().since(mark);
-        let lists = since
-            .iter()
-            .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+        let lists = since.iter().filter(|exchange| is_list(&exchange.head));
         Ok((lists.count() > sweeps).then_some(()))
     })
     .await

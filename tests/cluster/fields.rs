@@ -3,34 +3,35 @@
 mod secret;
 mod table;
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::{OAuth2Client, REVISION_ANNOTATION};
 use serde_json::{Value, json};
+use testbed::HydraMajor;
 use testbed::proxy::{Action, Answer, Fault, FaultHandle, Identity, Proxy, Upstream};
 use testbed::run_dir::RunDir;
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Lab, Server, ServerOptions, Space, text_of, uid_of};
-use crate::run::Run;
+use crate::bed::{Bed, LIMIT, Lab, Server, ServerOptions, Space, is_list, text_of, uid_of};
+use crate::conditions::{Tone, client_says};
+use crate::run::Side;
 use table::{Effect, Field, fields, group_base};
+
+pub use table::the_table_knows_every_field;
 
 /// Clients that are worked on at the same time.
 const SIDE_BY_SIDE: usize = 6;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let mut trials = vec![
-        run.pure(table::the_table_knows_every_field),
-        run.shared(every_field_arrives_and_stays),
-        run.shared(every_field_can_be_set_and_unset),
-        run.shared(members_that_nobody_models_are_carried_over),
+        side.shared(every_field_arrives_and_stays),
+        side.shared(every_field_can_be_set_and_unset),
+        side.shared(members_that_nobody_models_are_carried_over),
     ];
-    trials.extend(secret::trials(run));
+    trials.extend(secret::trials(side));
     trials
 }
 
@@ -96,6 +97,9 @@ async fn every_field_arrives_and_stays(bed: &Bed) -> Result<()> {
         if field.group == "suspended" || matches!(field.effect, Effect::Immutable) {
             continue; // one is never written, the others have a test of their own
         }
+        if field.is_newer() && bed.major() == HydraMajor::V1 {
+            continue;
+        }
         if !groups.iter().any(|(group, ..)| *group == field.group) {
             groups.push((field.group, workshop.spec(field.group), json!({})));
         }
@@ -127,7 +131,10 @@ async fn every_field_can_be_set_and_unset(bed: &Bed) -> Result<()> {
         let (space, workshop) = (&space, &workshop);
         async move {
             let name = format!("field-{number}");
-            let walked = set_and_unset(workshop, space, &name, field).await;
+            let walked = match bed.major() {
+                HydraMajor::V1 if field.is_newer() => set_is_refused(workshop, space, &name, field).await,
+                _ => set_and_unset(workshop, space, &name, field).await,
+            };
             walked.with_context(|| format!("{} in {}", field.path, field.group))
         }
     });
@@ -193,6 +200,32 @@ async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field
     Ok(())
 }
 
+/// A field that this version does not have is refused by name, and what was registered stays.
+async fn set_is_refused(workshop: &Workshop, space: &Space<'_>, name: &str, field: &Field) -> Result<()> {
+    let client = space
+        .ready_client(name, &workshop.spec(field.group).to_string())
+        .await?;
+    let never_set = Seen::of(workshop, space, &client).await?;
+    space
+        .change(name, json!({ "spec": nested(field.path, field.value.clone()) }))
+        .await?;
+    let message = format!(
+        "AuthorizationServer `{}` (version `v1.11.10`) cannot do what the spec asks for in {}; nothing was changed. Take it out, or upgrade the server.",
+        workshop.lab.server.name, field.path
+    );
+    client_says(space, name, Tone::Stalled, "UnsupportedByServer", &message).await?;
+    ensure!(Seen::of(workshop, space, &client).await? == never_set, "it was changed");
+    space
+        .change(name, json!({ "spec": nested(field.path, Value::Null) }))
+        .await?;
+    space.wait_ready(name).await?;
+    ensure!(
+        Seen::of(workshop, space, &client).await? == never_set,
+        "it is not as before"
+    );
+    Ok(())
+}
+
 /// What a client is to others: on the server and in its Secret.
 #[derive(Debug, PartialEq)]
 struct Seen {
@@ -222,7 +255,7 @@ impl Seen {
     }
 }
 
-/// No released Hydra 2.3 has a member that we do not model: a proxy lets one be seen, and a PUT repeats it.
+/// No Hydra of the testbed has a member that we do not model: a proxy lets one be seen, and a PUT repeats it.
 async fn members_that_nobody_models_are_carried_over(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
@@ -231,7 +264,7 @@ async fn members_that_nobody_models_are_carried_over(bed: &Bed) -> Result<()> {
     let mut found = bed.registered(&id).await?;
     found["of_tomorrow"] = json!({ "a": [1, "b"] });
     found["also_of_tomorrow"] = Value::Null;
-    let path = format!("/admin/clients/{id}");
+    let path = bed.client_path(&id);
     let asked = path.clone();
     let shown = server.admin.inject(Fault::new(
         move |head| head.is("GET", &asked),
@@ -268,9 +301,7 @@ async fn stays_quiet(server: &Server, sweeps: usize) -> Result<()> {
     let what = format!("{sweeps} sweeps of {}", server.name);
     let waited = wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
-        let lists = since
-            .iter()
-            .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+        let lists = since.iter().filter(|exchange| is_list(&exchange.head));
         Ok((lists.count() > sweeps).then_some(())) // when the next has begun, those before have ended
     });
     waited.await?;

@@ -1,7 +1,5 @@
 //! The closing trials must be able to fail: what they look for is found where it is.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -9,14 +7,22 @@ use serde_json::{Value, json};
 use crate::closing::canary::no_secret_was_seen;
 use crate::closing::rbac::{every_right_was_used, grants, nothing_was_forbidden, request_of};
 use crate::evidence::Evidence;
-use crate::run::Run;
+use crate::fields::the_table_knows_every_field;
+use crate::run::pure;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials() -> Vec<Trial> {
     vec![
-        run.pure(a_canary_is_found_in_every_form),
-        run.pure(an_unused_right_is_found),
-        run.pure(requests_are_read_as_the_authorizer_reads_them),
+        pure("fields::the_table_knows_every_field", the_table_knows_every_field),
+        pure(
+            "harness::a_canary_is_found_in_every_form",
+            a_canary_is_found_in_every_form,
+        ),
+        pure("harness::an_unused_right_is_found", an_unused_right_is_found),
+        pure(
+            "harness::requests_are_read_as_the_authorizer_reads_them",
+            requests_are_read_as_the_authorizer_reads_them,
+        ),
     ]
 }
 

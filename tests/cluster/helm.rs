@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -19,7 +18,7 @@ use testbed::run_dir::RunDir;
 use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
 /// Longest wait of Helm for what it has installed; far more than the failing release may take.
 const PATIENCE: &str = "120s";
@@ -27,15 +26,16 @@ const PATIENCE: &str = "120s";
 const FAST: Duration = Duration::from_secs(60);
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let bare = Options {
         operator: None,
         server: None,
+        ..Options::default()
     };
     vec![
-        run.shared(a_release_is_deployed_when_its_clients_are_ready),
-        run.shared(a_release_with_a_refused_client_fails_at_once),
-        run.alone(bare, our_chart_installs_and_keeps_its_kinds),
+        side.shared(a_release_is_deployed_when_its_clients_are_ready),
+        side.shared(a_release_with_a_refused_client_fails_at_once),
+        side.alone(bare, our_chart_installs_and_keeps_its_kinds),
     ]
 }
 

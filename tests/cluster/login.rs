@@ -1,7 +1,5 @@
 //! How the operator gets in: certificates and credentials of an AuthorizationServer.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use libtest_mimic::Trial;
@@ -9,11 +7,11 @@ use oidc_operator::api::condition::INSECURE;
 use serde_json::json;
 
 use crate::bed::{Bed, ServerOptions};
-use crate::run::Run;
+use crate::run::Side;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
-    vec![run.shared(a_bearer_token_goes_over_verified_https)]
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![side.shared(a_bearer_token_goes_over_verified_https)]
 }
 
 async fn a_bearer_token_goes_over_verified_https(bed: &Bed) -> Result<()> {

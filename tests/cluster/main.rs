@@ -1,9 +1,10 @@
 //! Everything that needs a real cluster and a real Hydra: one test program, so that one control plane and one operator
-//! serve all its tests, side by side, each test in namespaces of its own. When the last has ended, closing trials look
+//! serve all its tests of one version of Hydra, side by side, each test in namespaces of its own. When the last has ended, closing trials look
 //! back over the whole run.
 //!
 //! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
-//! its subject, which lists it in `trials`; `run.shared` gives it the common bed, `run.alone` one of its own.
+//! its subject, which lists it in `trials`; `side.shared` gives it the common bed, `side.alone` one of its own. Every test runs against
+//! both versions: `hydra1::…` and `hydra2::…`.
 
 mod access;
 mod bed;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::Arguments;
+use testbed::HydraMajor;
 
 use run::Run;
 
@@ -51,7 +53,6 @@ fn main() -> ExitCode {
         details::trials,
         election::trials,
         fields::trials,
-        harness::trials,
         helm::trials,
         login::trials,
         refusals::trials,
@@ -60,8 +61,12 @@ fn main() -> ExitCode {
         steady::trials,
         tenants::trials,
     ];
-    let trials = trials.iter().flat_map(|list| list(&run)).collect();
-    let tests = libtest_mimic::run(&arguments, trials);
+    let mut tests = harness::trials();
+    for major in [HydraMajor::V2, HydraMajor::V1] {
+        let side = run.side(major);
+        tests.extend(trials.iter().flat_map(|list| list(&side)));
+    }
+    let tests = libtest_mimic::run(&arguments, tests);
 
     // A run of some tests only has not used everything, and is looked at all the same.
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;

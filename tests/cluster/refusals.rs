@@ -1,10 +1,8 @@
 //! Bad input: what is refused at once by the schema, what only the server can judge, and what waits for something else.
 
-use std::sync::Arc;
-
 use libtest_mimic::Trial;
 
-use crate::run::Run;
+use crate::run::Side;
 
 mod claims;
 mod clients;
@@ -14,7 +12,7 @@ mod secrets;
 mod servers;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
         claims::trials,
         clients::trials,
@@ -23,5 +21,5 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
         secrets::trials,
         servers::trials,
     ];
-    lists.iter().flat_map(|list| list(run)).collect()
+    lists.iter().flat_map(|list| list(side)).collect()
 }

@@ -10,24 +10,24 @@ use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 
 use crate::bed::{Bed, Options, Server, ServerOptions, Space, ledger_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
 /// A client that can show whether its credentials are good.
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(an_edited_scope_is_put_right),
-        run.shared(a_deleted_client_comes_back_with_the_same_secret),
-        run.shared(a_secret_changed_in_hydra_is_set_again),
-        run.shared(a_wiped_marker_comes_back_and_the_client_still_goes),
-        run.shared(a_deleted_credentials_secret_is_written_again_without_hydra),
-        run.shared(an_edited_credentials_secret_is_written_again_without_hydra),
-        run.shared(a_deleted_ledger_is_rebuilt_from_the_credentials_secret),
-        run.shared(an_edited_ledger_is_pushed),
-        run.shared(with_both_lost_there_is_a_new_secret_under_the_same_id),
-        run.alone(Options::default(), a_lost_database_is_filled_again),
+        side.shared(an_edited_scope_is_put_right),
+        side.shared(a_deleted_client_comes_back_with_the_same_secret),
+        side.shared(a_secret_changed_in_hydra_is_set_again),
+        side.shared(a_wiped_marker_comes_back_and_the_client_still_goes),
+        side.shared(a_deleted_credentials_secret_is_written_again_without_hydra),
+        side.shared(an_edited_credentials_secret_is_written_again_without_hydra),
+        side.shared(a_deleted_ledger_is_rebuilt_from_the_credentials_secret),
+        side.shared(an_edited_ledger_is_pushed),
+        side.shared(with_both_lost_there_is_a_new_secret_under_the_same_id),
+        side.alone(Options::default(), a_lost_database_is_filled_again),
     ]
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use libtest_mimic::{Failed, Trial};
+use testbed::HydraMajor;
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -21,9 +22,15 @@ const TEST_LIMIT: Duration = Duration::from_secs(300);
 /// One run of the test program.
 pub struct Run {
     runtime: Runtime,
-    shared: OnceCell<Result<Arc<Bed>, String>>,
+    shared: [OnceCell<Result<Arc<Bed>, String>>; 2],
     own_beds: Semaphore,
     evidence: Mutex<Evidence>,
+}
+
+/// The tests of a run against one of the Hydras.
+pub struct Side {
+    run: Arc<Run>,
+    major: HydraMajor,
 }
 
 impl Run {
@@ -31,50 +38,16 @@ impl Run {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             runtime: Runtime::new().expect("a runtime can be made"),
-            shared: OnceCell::new(),
+            shared: Default::default(),
             own_beds: Semaphore::new(OWN_BEDS),
             evidence: Mutex::default(),
         })
     }
 
-    /// A test on the shared bed: it must leave alone what it has not made.
-    pub fn shared<F>(self: &Arc<Self>, test: F) -> Trial
-    where
-        F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
-    {
+    /// The tests against this Hydra.
+    pub fn side(self: &Arc<Self>, major: HydraMajor) -> Side {
         let run = Arc::clone(self);
-        Trial::test(name_of::<F>(), move || {
-            run.runtime.block_on(async {
-                let bed = run.shared_bed().await?;
-                limited(test(&bed)).await
-            })
-        })
-    }
-
-    /// A test on a bed of its own: it may stop, kill and count.
-    pub fn alone<F>(self: &Arc<Self>, options: Options, test: F) -> Trial
-    where
-        F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
-    {
-        let run = Arc::clone(self);
-        Trial::test(name_of::<F>(), move || {
-            run.runtime.block_on(async {
-                let _turn = run.own_beds.acquire().await?;
-                let bed = Bed::start(options).await?;
-                let result = limited(test(&bed)).await;
-                let evidence = bed.evidence().await.map_err(described)?;
-                run.add(evidence);
-                result
-            })
-        })
-    }
-
-    /// A test that needs no bed.
-    pub fn pure<F>(self: &Arc<Self>, test: F) -> Trial
-    where
-        F: FnOnce() -> Result<()> + Send + 'static,
-    {
-        Trial::test(name_of::<F>(), move || test().map_err(described))
+        Side { run, major }
     }
 
     /// A trial over the evidence of all beds.
@@ -89,13 +62,12 @@ impl Run {
         })
     }
 
-    /// Takes the evidence of the shared bed, if there is one; before the closing trials.
+    /// Takes the evidence of the shared beds that there are; before the closing trials.
     pub fn collect(&self) -> Result<()> {
-        let Some(Ok(bed)) = self.shared.get() else {
-            return Ok(());
-        };
-        let evidence = self.runtime.block_on(bed.evidence()).context("collecting evidence")?;
-        self.add(evidence);
+        for bed in self.shared.iter().filter_map(|shared| shared.get()?.as_ref().ok()) {
+            let evidence = self.runtime.block_on(bed.evidence()).context("collecting evidence")?;
+            self.add(evidence);
+        }
         Ok(())
     }
 
@@ -105,14 +77,22 @@ impl Run {
         drop(self.shared);
     }
 
-    async fn shared_bed(&self) -> Result<Arc<Bed>, Failed> {
+    async fn shared_bed(&self, major: HydraMajor) -> Result<Arc<Bed>, Failed> {
         let start = async || {
-            Bed::start(Options::default())
+            let options = Options {
+                major,
+                ..Options::default()
+            };
+            Bed::start(options)
                 .await
                 .map(Arc::new)
                 .map_err(|error| format!("{error:#}"))
         };
-        match self.shared.get_or_init(start).await {
+        let shared = match major {
+            HydraMajor::V1 => &self.shared[0],
+            HydraMajor::V2 => &self.shared[1],
+        };
+        match shared.get_or_init(start).await {
             Ok(bed) => Ok(Arc::clone(bed)),
             Err(error) => Err(format!("the shared bed did not start: {error}").into()),
         }
@@ -126,6 +106,62 @@ impl Run {
     }
 }
 
+impl Side {
+    /// A test on the shared bed: it must leave alone what it has not made.
+    pub fn shared<F>(&self, test: F) -> Trial
+    where
+        F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
+    {
+        let (run, major) = (Arc::clone(&self.run), self.major);
+        Trial::test(self.name_of::<F>(), move || {
+            run.runtime.block_on(async {
+                let bed = run.shared_bed(major).await?;
+                limited(test(&bed)).await
+            })
+        })
+    }
+
+    /// A test on a bed of its own: it may stop, kill and count.
+    pub fn alone<F>(&self, options: Options, test: F) -> Trial
+    where
+        F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
+    {
+        let run = Arc::clone(&self.run);
+        let options = Options {
+            major: self.major,
+            ..options
+        };
+        Trial::test(self.name_of::<F>(), move || {
+            run.runtime.block_on(async {
+                let _turn = run.own_beds.acquire().await?;
+                let bed = Bed::start(options).await?;
+                let result = limited(test(&bed)).await;
+                let evidence = bed.evidence().await.map_err(described)?;
+                run.add(evidence);
+                result
+            })
+        })
+    }
+
+    /// A test is called like its function, with the Hydra and the module before it.
+    fn name_of<F>(&self) -> String {
+        let path = type_name::<F>();
+        let within = path.split_once("::").map_or(path, |(_, within)| within);
+        match self.major {
+            HydraMajor::V1 => format!("hydra1::{within}"),
+            HydraMajor::V2 => format!("hydra2::{within}"),
+        }
+    }
+}
+
+/// A test that needs no bed.
+pub fn pure<F>(name: &str, test: F) -> Trial
+where
+    F: FnOnce() -> Result<()> + Send + 'static,
+{
+    Trial::test(name, move || test().map_err(described))
+}
+
 async fn limited(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     let ended = tokio::time::timeout(TEST_LIMIT, test).await;
     let result = ended.unwrap_or_else(|_| Err(anyhow!("the test did not end within {TEST_LIMIT:?}")));
@@ -135,10 +171,4 @@ async fn limited(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
 /// With all causes and without a backtrace.
 fn described(error: anyhow::Error) -> Failed {
     format!("{error:#}").into()
-}
-
-/// A test is called like its function, with the module before it.
-fn name_of<F>() -> &'static str {
-    let path = type_name::<F>();
-    path.split_once("::").map_or(path, |(_, within)| within)
 }

@@ -1,11 +1,9 @@
 //! AuthorizationServers: how the operator logs in, whom it believes to be the server, what it does while there is none,
 //! and what it makes of a server that answers nonsense.
 
-use std::sync::Arc;
-
 use libtest_mimic::Trial;
 
-use crate::run::Run;
+use crate::run::Side;
 
 mod hostile;
 mod identity;
@@ -15,7 +13,7 @@ mod outage;
 mod tls;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
         hostile::trials,
         identity::trials,
@@ -24,7 +22,7 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
         outage::trials,
         tls::trials,
     ];
-    lists.iter().flat_map(|list| list(run)).collect()
+    lists.iter().flat_map(|list| list(side)).collect()
 }
 
 /// A machine on this server.

@@ -6,14 +6,14 @@ use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, OperatorOptions, Options, Server, ServerOptions, Space};
-use crate::run::Run;
+use crate::bed::{Bed, LIMIT, OperatorOptions, Options, Server, ServerOptions, Space, is_list};
+use crate::run::Side;
 
 /// Clients that a restarted operator finds.
 const MANY: usize = 50;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let elected = Options {
         operator: Some(OperatorOptions {
             leader_election: true,
@@ -22,8 +22,8 @@ pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        run.shared(a_resync_lists_and_writes_nothing),
-        run.alone(elected, a_restart_lists_and_writes_nothing),
+        side.shared(a_resync_lists_and_writes_nothing),
+        side.alone(elected, a_restart_lists_and_writes_nothing),
     ]
 }
 
@@ -41,10 +41,7 @@ async fn a_resync_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
     let asked = server.about_clients(admin);
     ensure!(asked.is_empty(), "{asked:#?}");
     let all = server.admin.journal().since(admin);
-    let sweeps = all
-        .iter()
-        .filter(|exchange| exchange.head.path() == "/admin/clients")
-        .count();
+    let sweeps = all.iter().filter(|exchange| is_list(&exchange.head)).count();
     let versions = all.iter().filter(|exchange| exchange.head.path() == "/version").count();
     let discoveries = server.public.journal().since(public).len();
     // One of each per interval; one more may have begun at either end.
@@ -125,10 +122,7 @@ async fn until_swept(server: &Server, mark: u64, sweeps: usize) -> Result<()> {
     let what = format!("{sweeps} sweeps of {}", server.name);
     wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
-        let lists = since
-            .iter()
-            .filter(|exchange| exchange.head.is("GET", "/admin/clients"))
-            .count();
+        let lists = since.iter().filter(|exchange| is_list(&exchange.head)).count();
         Ok((lists > sweeps).then_some(())) // when the next has begun, those before have ended
     })
     .await

@@ -1,8 +1,5 @@
 //! Two tenants: nothing that one can write in its namespace reads, changes, deletes or obtains the other's client.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -11,25 +8,26 @@ use kube::api::{Patch, PatchParams, PostParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::{ABANDON_ANNOTATION, FINALIZER, OAuth2Client, UID_LABEL, WATCH_LABEL};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 use crate::bed::{Bed, Space, ledger_of, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
 mod victim;
 
 use victim::Victim;
 
 /// The tests of this module.
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(the_id_of_another_cannot_be_taken_over),
-        run.shared(a_forged_finalizer_deletes_nothing_of_another),
-        run.shared(a_forged_status_reaches_nothing_of_another),
-        run.shared(forged_labels_and_owners_reach_nothing_of_another),
-        run.shared(a_forged_ledger_reaches_nothing_of_another),
-        run.shared(forged_metadata_reaches_nothing_of_another),
-        run.shared(names_reach_no_other_namespace),
+        side.shared(the_id_of_another_cannot_be_taken_over),
+        side.shared(a_forged_finalizer_deletes_nothing_of_another),
+        side.shared(a_forged_status_reaches_nothing_of_another),
+        side.shared(forged_labels_and_owners_reach_nothing_of_another),
+        side.shared(a_forged_ledger_reaches_nothing_of_another),
+        side.shared(forged_metadata_reaches_nothing_of_another),
+        side.shared(names_reach_no_other_namespace),
     ]
 }
 

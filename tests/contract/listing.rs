@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oidc_operator::admin::http::Failure;
-use oidc_operator::admin::hydra::{Cursor, Hydra, PAGE_SIZE};
+use oidc_operator::admin::hydra::Hydra;
+use oidc_operator::admin::hydra::clients::{Cursor, PAGE_SIZE};
 use serde_json::{Value, json};
 use wiremock::matchers::{any, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use oidc_operator::admin::discovery;
 use oidc_operator::admin::http::{BadSettings, Http, Request, Settings};
-use oidc_operator::admin::hydra::{Cursor, Hydra};
+use oidc_operator::admin::hydra::clients::Cursor;
+use oidc_operator::admin::hydra::{Hydra, get_version};
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use oidc_operator::secret::Secret;
@@ -14,7 +15,7 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer};
 
-use crate::{always, client, html, http, json_reply, received};
+use crate::{always, client, html, http, json_reply, over, received};
 
 fn secret(value: &str) -> Secret {
     Secret::new(value.to_owned())
@@ -41,7 +42,7 @@ fn basic() -> Settings {
 /// One of each operation.
 async fn everything(hydra: &Hydra) {
     let shop = client("shop");
-    let _ = hydra.version().await;
+    let _ = get_version(hydra.http()).await;
     let _ = hydra.probe_clients().await;
     let _ = hydra.list_clients("owner", &mut Cursor::default()).await;
     let _ = hydra.get_client("shop").await;
@@ -79,7 +80,7 @@ async fn every_request_carries_login_and_headers() {
         ),
     ] {
         let (server, _) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
-        everything(&Hydra::new(http(&server.uri(), &settings))).await;
+        everything(&over(http(&server.uri(), &settings), "v2.3.0")).await;
         for (name, value) in expected {
             assert_eq!(sent(&server, name).await, vec![Some(value.to_owned()); 7], "{name}");
         }
@@ -129,7 +130,7 @@ async fn a_redirect_is_not_followed_and_nothing_is_sent_there() {
             .await;
         let location = format!("{}/admin/clients/shop", elsewhere.uri());
         let (server, _) = always(html(code).insert_header("Location", location.as_str())).await;
-        everything(&Hydra::new(http(&server.uri(), &settings))).await;
+        everything(&over(http(&server.uri(), &settings), "v2.3.0")).await;
         assert_eq!(received(&server).await, 7, "{code}");
         assert_eq!(received(&elsewhere).await, 0, "{code}");
     }
@@ -234,7 +235,7 @@ async fn no_log_at_any_level_shows_a_secret() {
         for settings in [bearer(), basic()] {
             let body = json!({ "client_id": "shop", "client_secret": "geheim-reply", "error": "geheim-error" });
             let (server, _) = always(json_reply(status, &body)).await;
-            everything(&Hydra::new(http(&server.uri(), &settings))).await;
+            everything(&over(http(&server.uri(), &settings), "v2.3.0")).await;
         }
     }
     tracing::info!("the log is read");
@@ -252,7 +253,7 @@ async fn no_metric_shows_a_secret_or_an_id() {
     let (server, _) = always(json_reply(200, &json!({ "client_id": "geheim-id" }))).await;
     let metrics = Arc::new(Metrics::default());
     let http = Http::new("default", &server.uri(), &bearer(), Fence::open(), metrics.clone()).expect("an endpoint");
-    let hydra = Hydra::new(http);
+    let hydra = over(http, "v2.3.0");
     let _ = hydra.get_client("geheim-id").await;
     let text = metrics.render(std::iter::empty());
     assert!(text.contains(r#"operation="get_o_auth2_client""#), "{text}");
@@ -294,7 +295,7 @@ async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
         metrics,
     )
     .ok();
-    let hydra = Hydra::new(http.expect("an endpoint"));
+    let hydra = over(http.expect("an endpoint"), "v2.3.0");
     assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
     assert_eq!(
         hydra.create_client(&client("shop"), None).await,

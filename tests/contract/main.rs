@@ -11,7 +11,8 @@ mod replies;
 use std::sync::Arc;
 
 use oidc_operator::admin::http::{Http, Settings};
-use oidc_operator::admin::hydra::{Client, Hydra};
+use oidc_operator::admin::hydra::{Client, Hydra, Version};
+use oidc_operator::api::authorization_server::HydraVersion;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use serde_json::{Value, json};
@@ -25,7 +26,13 @@ fn http(base: &str, settings: &Settings) -> Http {
 }
 
 fn hydra(base: &str) -> Hydra {
-    Hydra::new(http(base, &Settings::default()))
+    over(http(base, &Settings::default()), "v2.3.0")
+}
+
+/// The admin API of a server that reports this version.
+fn over(http: Http, version: &str) -> Hydra {
+    let version = Version::of(version, HydraVersion::Auto).expect("a release");
+    Hydra::new(Arc::new(http), version)
 }
 
 /// A server that answers everything alike, and its admin API.

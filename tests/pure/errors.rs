@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use oidc_operator::access::Denied;
+use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{ClusterFault, Error, Outage};
@@ -39,7 +40,15 @@ variants! {
     UnusableSecret => [Error::UnusableSecret { secret: s("mine"), key: s("secret"), problem: "is not text" }],
     InvalidField => [Error::InvalidField { field: "credentials.data", problem: s("take it out") }],
     MetadataRefused => [Error::MetadataRefused(vec![]), Error::MetadataRefused(vec!["jwks", "jwksUri"])],
-    UnsupportedVersion => [Error::UnsupportedVersion(s("v2.0.1"))],
+    UnsupportedVersion => [
+        Error::UnsupportedVersion(s("v2.0.1"), Unsupported::NoChosenIds),
+        Error::UnsupportedVersion(s("v1.9.0"), Unsupported::TooOld),
+    ],
+    UnsupportedFields => [Error::UnsupportedFields {
+        server: s("default"),
+        version: s("v1.11.10"),
+        fields: vec!["accessTokenTtl", "hydra.skipConsent"],
+    }],
     NotAllowed => [
         Error::NotAllowed {
             server: s("default"),
@@ -213,7 +222,7 @@ fn messages_with_the_longest_values_fit_into_an_event() {
             known: s("https://a.example.com/"),
             found: s("https://b.example.com/\nnext"),
         },
-        Error::UnsupportedVersion(s("v1\nv2")),
+        Error::UnsupportedVersion(s("v1\nv2"), Unsupported::TooOld),
     ];
     for error in errors {
         assert_eq!(fault_of(&error.to_string()), None, "{error}");

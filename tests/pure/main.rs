@@ -10,6 +10,7 @@ mod mapping;
 mod memory;
 mod sync;
 mod verdict;
+mod version;
 
 use oidc_operator::admin::hydra::client::Marker;
 use oidc_operator::api::oauth2_client::OAuth2ClientSpec;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
+use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::condition::{
     self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted, merge,
 };
@@ -289,7 +290,11 @@ fn every_class_has_its_own_longest_pause() {
             600,
         ),
         (Error::MetadataRefused(vec![]), Class::Invalid, 600),
-        (Error::UnsupportedVersion(s("v1")), Class::Unsupported, 60),
+        (
+            Error::UnsupportedVersion(s("v1"), Unsupported::TooOld),
+            Class::Unsupported,
+            60,
+        ),
         (Error::TooLong, Class::Transient, 300),
         (Error::ServerPending(s("x")), Class::Blocked, 5),
         (Error::NamespacePending(s("x")), Class::Blocked, 5),

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::client::{Client, Lifespans, Marker};
+use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec, TokenLifespans};
 
 /// The client that Hydra should have. Every field is ours: what the spec leaves out is sent as Hydra's documented default.
@@ -89,6 +90,49 @@ fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {
         refresh_token_grant_id_token_lifespan: id(&by_grant.refresh_token_grant_id_token),
         refresh_token_grant_refresh_token_lifespan: refresh(&by_grant.refresh_token_grant_refresh_token),
     }
+}
+
+/// Fields of the spec that a server with these capabilities would drop without a word.
+pub fn unsupported(spec: &OAuth2ClientSpec, capabilities: &[Capability]) -> Vec<&'static str> {
+    let hydra = spec.hydra.clone().unwrap_or_default();
+    let table = [
+        (
+            Capability::TokenLifespans,
+            "accessTokenTtl",
+            spec.access_token_ttl.is_some(),
+        ),
+        (Capability::TokenLifespans, "idTokenTtl", spec.id_token_ttl.is_some()),
+        (
+            Capability::TokenLifespans,
+            "refreshTokenTtl",
+            spec.refresh_token_ttl.is_some(),
+        ),
+        (
+            Capability::TokenLifespans,
+            "hydra.tokenLifespans",
+            hydra.token_lifespans.is_some(),
+        ),
+        // Not to skip is what every version does.
+        (
+            Capability::SkipConsent,
+            "hydra.skipConsent",
+            hydra.skip_consent == Some(true),
+        ),
+        (
+            Capability::SkipConsent,
+            "hydra.skipLogoutConsent",
+            hydra.skip_logout_consent.is_some(),
+        ),
+        (
+            Capability::AccessTokenStrategy,
+            "hydra.accessTokenStrategy",
+            hydra.access_token_strategy.is_some(),
+        ),
+    ];
+    let missing = table
+        .into_iter()
+        .filter(|(needed, _, asked)| *asked && !capabilities.contains(needed));
+    missing.map(|(_, field, _)| field).collect()
 }
 
 /// The protocol value of an enum.

@@ -6,11 +6,10 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
 use crate::admin::http::{BadSettings, Http, Settings};
-use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::{CaKind, CaRef, ForwardedProto};
 use crate::controller::Context;
-use crate::controller::links::Link;
+use crate::controller::links::Connection;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -21,7 +20,7 @@ struct References<'a> {
 }
 
 /// The connection that the spec asks for: the last one if nothing has changed, so that its breaker and sweep stay.
-pub(super) async fn link(server: &AuthorizationServer, ctx: &Context) -> Result<Arc<Link>> {
+pub(super) async fn connect(server: &AuthorizationServer, ctx: &Context) -> Result<Arc<Connection>> {
     let name = server.name_any();
     let made_from = format!(
         "{}/{}",
@@ -55,8 +54,8 @@ pub(super) async fn link(server: &AuthorizationServer, ctx: &Context) -> Result<
         None => None,
     };
     let made_from = references.made_from;
-    Ok(Arc::new(Link {
-        hydra: Hydra::new(admin),
+    Ok(Arc::new(Connection {
+        admin: Arc::new(admin),
         public,
         made_from,
         swept: Mutex::new(None),

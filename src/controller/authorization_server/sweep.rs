@@ -10,11 +10,11 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::http::Failure;
-use crate::admin::hydra::Cursor;
+use crate::admin::hydra::Hydra;
 use crate::admin::hydra::client::{Client, owner};
+use crate::admin::hydra::clients::Cursor;
 use crate::admin::sync::same_instant;
 use crate::api::{AuthorizationServer, OAuth2Client};
-use crate::controller::links::Link;
 use crate::controller::oauth2_client::{client_id, wanted};
 use crate::controller::{Context, is_deleting};
 
@@ -28,14 +28,14 @@ pub(super) struct Found {
 
 /// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
 /// nothing counts as missing or orphaned.
-pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, link: &Link) -> Result<Found, Failure> {
+pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Found, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
     let mut expected: HashMap<String, Arc<OAuth2Client>> = settled(ctx, &name);
     let owner = owner(&ctx.settings.cluster);
     let mut cursor = Cursor::default();
     let mut strangers: HashSet<String> = HashSet::new();
-    while let Some(page) = link.hydra.list_clients(&owner, &mut cursor).await? {
+    while let Some(page) = hydra.list_clients(&owner, &mut cursor).await? {
         for listed in page {
             let uid = listed.marker().map(|marker| marker.uid);
             // One without a mark of its own is found by its id, which is the UID unless another was asked for.

@@ -128,7 +128,7 @@ async fn remove_client(
     }
 }
 
-fn connection(client: &OAuth2Client, ctx: &Context) -> Result<(Arc<AuthorizationServer>, Arc<Link>)> {
+fn connection(client: &OAuth2Client, ctx: &Context) -> Result<(Arc<AuthorizationServer>, Link)> {
     let name = server_name(client);
     let Some(server) = ctx.server_of(client) else {
         let namespace = client.namespace().unwrap_or_default();

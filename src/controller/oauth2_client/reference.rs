@@ -5,12 +5,16 @@ use kube::ResourceExt;
 
 use super::{Plan, ledger};
 use crate::api::OAuth2Client;
+use crate::api::authorization_server::Capability;
 use crate::controller::Context;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// Fewest characters of a secret that Hydra accepts.
 const SHORTEST: usize = 6;
+
+/// Most bytes of a secret that Hydra 1.x looks at: it hashes with bcrypt and ignores the rest.
+const LONGEST_OF_V1: usize = 72;
 
 /// The Secret that a client refers to.
 pub(super) struct Reference {
@@ -69,8 +73,13 @@ pub(super) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, ref
         problem,
     };
     let value = ledger::text(&secret, &named.key).ok_or_else(|| unusable("is not text"))?;
+    let status = plan.server.status.as_ref();
+    let takes_long = status.is_none_or(|status| status.capabilities.contains(&Capability::LongSecrets));
     match problem(&value) {
         Some(problem) => Err(unusable(problem)),
+        None if value.len() > LONGEST_OF_V1 && !takes_long => Err(unusable(
+            "is longer than the 72 bytes of which this version of the server takes notice",
+        )),
         None => Ok(Secret::new(value)),
     }
 }

@@ -1,7 +1,5 @@
 //! Which namespaces a rule selects, and what its limits refuse, word for word.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
@@ -11,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, Server, ServerOptions, Space, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(rules_select_by_name_by_label_or_everybody),
-        run.shared(every_limit_says_word_for_word_what_it_refuses),
-        run.shared(rules_do_not_add_up),
-        run.shared(an_empty_list_of_rules_lets_nobody_in),
+        side.shared(rules_select_by_name_by_label_or_everybody),
+        side.shared(every_limit_says_word_for_word_what_it_refuses),
+        side.shared(rules_do_not_add_up),
+        side.shared(an_empty_list_of_rules_lets_nobody_in),
     ]
 }
 

@@ -8,19 +8,19 @@ use oidc_operator::api::{ABANDON_ANNOTATION, OAuth2Client};
 use serde_json::{Value, json};
 
 use super::limits::{label, machine, nobody, on};
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list, ledger_of, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(kept_when_revoked_and_not_written_any_more),
-        run.shared(deleted_when_revoked_and_back_when_granted),
-        run.shared(suspend_does_not_stop_a_revocation),
-        run.shared(a_broken_limit_never_deletes),
-        run.shared(a_switch_to_orphan_leaves_nothing_behind),
-        run.shared(abandon_leaves_nothing_behind),
-        run.shared(a_promise_once_given_is_kept),
+        side.shared(kept_when_revoked_and_not_written_any_more),
+        side.shared(deleted_when_revoked_and_back_when_granted),
+        side.shared(suspend_does_not_stop_a_revocation),
+        side.shared(a_broken_limit_never_deletes),
+        side.shared(a_switch_to_orphan_leaves_nothing_behind),
+        side.shared(abandon_leaves_nothing_behind),
+        side.shared(a_promise_once_given_is_kept),
     ]
 }
 
@@ -60,10 +60,7 @@ async fn swept(server: &Server) -> Result<()> {
         let list = server
             .admin
             .journal()
-            .wait_for(
-                |found| found.seq > mark && found.head.is("GET", "/admin/clients"),
-                LIMIT,
-            )
+            .wait_for(|found| found.seq > mark && is_list(&found.head), LIMIT)
             .await?;
         mark = list.seq;
     }

@@ -23,9 +23,14 @@ impl Bed {
     /// Starts another Hydra with these variables, makes an AuthorizationServer for it and waits until it is ready.
     pub async fn lab(&self, env: &[(&str, String)], options: ServerOptions) -> Result<Lab> {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let hydra = Hydra::start(HydraOptions { env: env.collect() }).await?;
+        let hydra = Hydra::start(HydraOptions {
+            env: env.collect(),
+            ..HydraOptions::of(self.major())
+        })
+        .await?;
         let urls = HydraUrls {
             admin: hydra.admin_url(),
+            prefixed: hydra.prefixed_admin_url(),
             public: hydra.public_url(),
         };
         let server = self.make_server_at(&urls, &self.new_name("server"), options).await?;
@@ -55,6 +60,6 @@ impl Lab {
     }
 
     async fn request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
-        clients_request(&self.hydra.admin_url(), method, id, body).await
+        clients_request(&self.hydra.prefixed_admin_url(), method, id, body).await
     }
 }

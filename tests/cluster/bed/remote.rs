@@ -32,8 +32,7 @@ impl Bed {
 
     /// All clients that Hydra has; no more than one page of them.
     pub async fn hydra_clients(&self) -> Result<Vec<Value>> {
-        let url = format!("{}/admin/clients?page_size=500", self.hydra_urls.admin);
-        let (status, answer) = answer_of(http::client().get(url)).await?;
+        let (status, answer) = self.hydra_request(Method::GET, "", None).await?;
         ensure!(status.is_success(), "GET of all clients: {status} {answer}");
         Ok(serde_json::from_value(answer)?)
     }
@@ -84,23 +83,23 @@ impl Bed {
 
     /// A request about the client of this id, or with an empty one about all.
     async fn hydra_request(&self, method: Method, id: &str, body: Option<Value>) -> Result<(StatusCode, Value)> {
-        clients_request(&self.hydra_urls.admin, method, id, body).await
+        clients_request(&self.hydra_urls.prefixed, method, id, body).await
     }
 }
 
-/// A request about clients to an admin API: about one, or with an empty id about all.
+/// A request about clients to an admin API with its prefix: about one, or with an empty id about all.
 pub(super) async fn clients_request(
-    admin_url: &str,
+    prefixed_url: &str,
     method: Method,
     id: &str,
     body: Option<Value>,
 ) -> Result<(StatusCode, Value)> {
-    let mut url = url::Url::parse(admin_url)?;
+    let mut url = url::Url::parse(prefixed_url)?;
     if let Ok(mut path) = url.path_segments_mut() {
-        path.extend(["admin", "clients"]).extend((!id.is_empty()).then_some(id));
+        path.push("clients").extend((!id.is_empty()).then_some(id));
     }
     if id.is_empty() && method == Method::GET {
-        url.set_query(Some("page_size=500"));
+        url.set_query(Some("page_size=500&limit=500")); // as either version has it
     }
     let mut request = http::client().request(method, url);
     if let Some(body) = body {

@@ -10,6 +10,7 @@ use oidc_operator::api::AuthorizationServer;
 use serde_json::{Value, json};
 use testbed::proxy::{Exchange, Proxy};
 
+use super::paths::is_list;
 use super::watching::{has_condition, until_object};
 use super::{Bed, HydraUrls, lock};
 
@@ -48,7 +49,7 @@ impl Server {
     /// Requests to the admin API after `mark`, but for those of a sweep: the list and the version.
     pub fn about_clients(&self, mark: u64) -> Vec<Exchange> {
         let mut exchanges = self.admin.journal().since(mark);
-        exchanges.retain(|exchange| !exchange.head.is("GET", "/admin/clients") && !exchange.head.is("GET", "/version"));
+        exchanges.retain(|exchange| !is_list(&exchange.head) && !exchange.head.is("GET", "/version"));
         exchanges
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use testbed::proxy::{Action, Fault, FaultHandle, RequestHead};
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Operator};
+use crate::bed::{Bed, LIMIT, Operator, is_list};
 use crate::closing::rbac::KubeRequest;
 
 /// What happens at a request.
@@ -113,5 +113,5 @@ pub fn is_about(head: &RequestHead, namespace: &str) -> bool {
 
 /// A request to Hydra's admin API, those of a sweep aside.
 fn is_about_a_client(head: &RequestHead) -> bool {
-    !head.is("GET", "/admin/clients") && !head.is("GET", "/version")
+    !is_list(head) && !head.is("GET", "/version")
 }

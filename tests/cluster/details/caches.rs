@@ -1,6 +1,5 @@
 //! What a process knows of its own writes and of what it has yet to look at.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -10,16 +9,16 @@ use serde_json::json;
 use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle};
 use testbed::wait;
 
-use super::{at, brisk, machine_on, quiet, sweep_now, until_swept};
-use crate::bed::{Bed, LIMIT, Operator, Options, uid_of};
-use crate::run::Run;
+use super::{brisk, machine_on, quiet, sweep_now, until_swept};
+use crate::bed::{Bed, LIMIT, Operator, Options, is_list, uid_of};
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.alone(Options::default(), a_cache_behind_our_own_writes_decides_nothing),
-        run.shared(a_mark_that_is_set_during_a_pass_outlives_it),
-        run.alone(Options::default(), a_restarted_operator_finds_what_was_marked),
-        run.alone(Options::default(), no_pass_begins_before_the_caches_are_filled),
+        side.alone(Options::default(), a_cache_behind_our_own_writes_decides_nothing),
+        side.shared(a_mark_that_is_set_during_a_pass_outlives_it),
+        side.alone(Options::default(), a_restarted_operator_finds_what_was_marked),
+        side.alone(Options::default(), no_pass_begins_before_the_caches_are_filled),
     ]
 }
 
@@ -59,7 +58,7 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
         .await?;
     let swept = server.admin.journal().mark();
     until_swept(&server, swept, 3).await?;
-    ensure_requests(server.about_clients(admin), &[("GET", &id), ("PUT", &id)])?;
+    ensure_requests(bed, server.about_clients(admin), &[("GET", &id), ("PUT", &id)])?;
     // A pass over every resource, with nothing to do.
     let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
     sweep_now(bed, &server).await?;
@@ -68,7 +67,7 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
     bed.server_ready(&server.name).await?;
     let swept = server.admin.journal().mark();
     until_swept(&server, swept, 1).await?;
-    ensure_requests(server.about_clients(admin), &[])?;
+    ensure_requests(bed, server.about_clients(admin), &[])?;
     let children = wrote(kube, "secrets") + wrote(kube, "oauth2clients/status");
     ensure!(children == 0, "{:#?}", operator.kube_requests(kube));
 
@@ -78,7 +77,7 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
         let admin = server.admin.journal().mark();
         space.change(name, json!({ "spec": { "clientName": "last" } })).await?;
         space.wait_ready(name).await?;
-        ensure_requests(server.about_clients(admin), &[("GET", id), ("PUT", id)])?;
+        ensure_requests(bed, server.about_clients(admin), &[("GET", id), ("PUT", id)])?;
     }
     ensure!(wrote(kube, "secrets") == 0, "{:#?}", operator.kube_requests(kube));
     Ok(())
@@ -98,12 +97,12 @@ async fn freeze(operator: &Operator, resource: &'static str) -> Result<FaultHand
     Ok(held)
 }
 
-fn ensure_requests(found: Vec<Exchange>, expected: &[(&str, &String)]) -> Result<()> {
+fn ensure_requests(bed: &Bed, found: Vec<Exchange>, expected: &[(&str, &String)]) -> Result<()> {
     let same = found.len() == expected.len()
         && found
             .iter()
             .zip(expected)
-            .all(|(exchange, (method, id))| exchange.head.is(method, &at(id)));
+            .all(|(exchange, (method, id))| exchange.head.is(method, &bed.client_path(id)));
     ensure!(same, "{found:#?} instead of {expected:?}");
     Ok(())
 }
@@ -112,7 +111,7 @@ async fn a_mark_that_is_set_during_a_pass_outlives_it(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
-    let path = at(&id);
+    let path = bed.client_path(&id);
     let put = path.clone();
     let slow = server.admin.inject(
         Fault::new(
@@ -133,10 +132,7 @@ async fn a_mark_that_is_set_during_a_pass_outlives_it(bed: &Bed) -> Result<()> {
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
         .await?;
     let since = server.admin.journal().since(mark);
-    let lists = since
-        .iter()
-        .filter(|exchange| exchange.head.is("GET", "/admin/clients"))
-        .count();
+    let lists = since.iter().filter(|exchange| is_list(&exchange.head)).count();
     ensure!(lists == 2, "another sweep helped: {since:#?}");
     Ok(())
 }
@@ -145,7 +141,7 @@ async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
-    let path = at(&id);
+    let path = bed.client_path(&id);
     let failing = server.admin.inject(Fault::new(
         move |head| head.path() == path,
         Action::Answer(Answer::status(500)),

@@ -1,7 +1,5 @@
 //! Deletion: in which order, with whose consent, and in spite of what.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -12,22 +10,22 @@ use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault, FaultHandle};
 use testbed::wait;
 
-use super::{at, brisk, client_at, machine_on, quiet, secret_at};
+use super::{brisk, client_at, machine_on, quiet, secret_at};
 use crate::bed::{Bed, LIMIT, ServerOptions, Space, ledger_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
 /// A finalizer of somebody else's.
 const HOLD: &str = "example.com/hold";
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(our_secrets_go_after_the_client_and_before_the_finalizer),
-        run.shared(a_namesake_waits_for_the_secret_to_go),
-        run.shared(a_403_in_a_namespace_that_is_going_stops_nothing),
-        run.shared(a_403_anywhere_else_keeps_the_resource),
-        run.shared(an_orphan_is_left_though_its_server_is_down),
-        run.shared(a_changed_name_takes_every_other_secret_of_ours_away),
-        run.shared(abandon_needs_consent_unless_the_server_is_gone),
+        side.shared(our_secrets_go_after_the_client_and_before_the_finalizer),
+        side.shared(a_namesake_waits_for_the_secret_to_go),
+        side.shared(a_403_in_a_namespace_that_is_going_stops_nothing),
+        side.shared(a_403_anywhere_else_keeps_the_resource),
+        side.shared(an_orphan_is_left_though_its_server_is_down),
+        side.shared(a_changed_name_takes_every_other_secret_of_ours_away),
+        side.shared(abandon_needs_consent_unless_the_server_is_gone),
     ]
 }
 
@@ -38,7 +36,7 @@ async fn our_secrets_go_after_the_client_and_before_the_finalizer(bed: &Bed) -> 
     let (admin, kube) = (server.admin.journal().mark(), bed.operator().requests().mark());
     space.delete_and_wait("app").await?;
     let asked = server.about_clients(admin);
-    let path = at(&uid_of(&client));
+    let path = bed.client_path(&uid_of(&client));
     ensure!(
         asked.len() == 2 && asked[0].head.is("GET", &path) && asked[1].head.is("DELETE", &path),
         "{asked:#?}"

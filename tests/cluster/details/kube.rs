@@ -1,6 +1,5 @@
 //! Requests to the Kubernetes API: in which order, under which conditions, and what a failed one leads to.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ::kube::ResourceExt;
@@ -12,18 +11,18 @@ use testbed::proxy::{Action, Answer, Exchange, Fault, Outcome};
 use testbed::wait;
 
 use super::{body_of, client_at, machine_on, quiet};
-use crate::bed::{Bed, LIMIT, ServerOptions, Space};
-use crate::run::Run;
+use crate::bed::{Bed, LIMIT, ServerOptions, Space, is_create};
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_finalizer_comes_only_when_something_may_be_written),
-        run.shared(a_finalizer_is_set_on_exactly_the_version_that_was_judged),
-        run.shared(a_failed_request_is_not_repeated_by_itself),
-        run.shared(a_status_conflict_is_retried_on_the_live_object),
-        run.shared(a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict),
-        run.shared(the_first_write_asks_for_its_server_after_the_finalizer),
-        run.shared(a_servers_cleanup_lists_its_users_live),
+        side.shared(a_finalizer_comes_only_when_something_may_be_written),
+        side.shared(a_finalizer_is_set_on_exactly_the_version_that_was_judged),
+        side.shared(a_failed_request_is_not_repeated_by_itself),
+        side.shared(a_status_conflict_is_retried_on_the_live_object),
+        side.shared(a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict),
+        side.shared(the_first_write_asks_for_its_server_after_the_finalizer),
+        side.shared(a_servers_cleanup_lists_its_users_live),
     ]
 }
 
@@ -175,7 +174,7 @@ async fn a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict(bed: &Bed
     let space = bed.space().await?;
     // Time enough for the watch to show the finalizer before the status is written.
     let slow = server.admin.inject(Fault::new(
-        |head| head.is("POST", "/admin/clients"),
+        |head| is_create(head),
         Action::Delay(Duration::from_secs(2)),
     ));
     space.ready_client("app", &machine_on(&server)).await?;

@@ -1,7 +1,5 @@
 //! The ledger: when it counts, when it is lost, and what follows from a change of it.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
@@ -11,18 +9,18 @@ use sha2::{Digest, Sha256};
 use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle, Outcome};
 use testbed::wait;
 
-use super::{at, body_of, brisk, machine_on, quiet, secret_at, sweep_now};
+use super::{body_of, brisk, machine_on, quiet, secret_at, sweep_now};
 use crate::bed::{Bed, LIMIT, ServerOptions, Space, ledger_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_ledger_counts_as_lost_only_after_a_404),
-        run.shared(a_credentials_secret_counts_as_lost_only_after_a_404),
-        run.shared(an_edited_ledger_has_a_new_revision_before_anything_is_sent),
-        run.shared(the_derivable_id_wins_over_the_ledgers),
-        run.shared(a_foreign_revision_gets_the_secret_again),
-        run.shared(the_secret_is_sent_for_a_reason_only),
+        side.shared(a_ledger_counts_as_lost_only_after_a_404),
+        side.shared(a_credentials_secret_counts_as_lost_only_after_a_404),
+        side.shared(an_edited_ledger_has_a_new_revision_before_anything_is_sent),
+        side.shared(the_derivable_id_wins_over_the_ledgers),
+        side.shared(a_foreign_revision_gets_the_secret_again),
+        side.shared(the_secret_is_sent_for_a_reason_only),
     ]
 }
 
@@ -108,7 +106,7 @@ async fn an_edited_ledger_has_a_new_revision_before_anything_is_sent(bed: &Bed) 
     space
         .edit_secret(&name, json!({ "client_secret": "a-value-of-the-editors-choice" }))
         .await?;
-    let path = at(&id);
+    let path = bed.client_path(&id);
     let put = |exchange: &Exchange| {
         exchange.seq > admin && exchange.head.is("PUT", &path) && exchange.outcome == Outcome::Complete
     };
@@ -231,7 +229,9 @@ async fn the_secret_is_sent_for_a_reason_only(bed: &Bed) -> Result<()> {
     sweep_now(bed, &server).await?;
     let asked = server.about_clients(mark);
     ensure!(
-        asked.len() == 2 && asked[0].head.is("GET", &at(&id)) && asked[1].head.is("PUT", &at(&id)),
+        asked.len() == 2
+            && asked[0].head.is("GET", &bed.client_path(&id))
+            && asked[1].head.is("PUT", &bed.client_path(&id)),
         "{asked:#?}"
     );
     ensure!(

@@ -1,6 +1,5 @@
 //! The circuit breaker of a server, and limits of its access rules.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,16 +8,16 @@ use serde_json::json;
 use testbed::proxy::{Action, Answer, Exchange, Fault};
 use testbed::wait;
 
-use super::{at, machine_on, quiet};
-use crate::bed::{Bed, LIMIT, ServerOptions, uid_of};
-use crate::run::Run;
+use super::{machine_on, quiet};
+use crate::bed::{Bed, LIMIT, ServerOptions, is_list, is_of_clients, uid_of};
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(the_breaker_opens_on_what_speaks_of_the_server),
-        run.shared(a_500_speaks_of_one_request_only),
-        run.shared(what_failed_is_woken_when_the_breaker_closes),
-        run.shared(limits_count_for_effective_values),
+        side.shared(the_breaker_opens_on_what_speaks_of_the_server),
+        side.shared(a_500_speaks_of_one_request_only),
+        side.shared(what_failed_is_woken_when_the_breaker_closes),
+        side.shared(limits_count_for_effective_values),
     ]
 }
 
@@ -39,9 +38,7 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
         space.ready_client(&one, &machine_on(&server)).await?;
         let id = uid_of(&space.ready_client(&other, &machine_on(&server)).await?);
         // The version is open to everybody: that alone must not close the breaker.
-        let fault = server
-            .admin
-            .inject(Fault::new(|head| head.path().starts_with("/admin/clients"), action));
+        let fault = server.admin.inject(Fault::new(|head| is_of_clients(head), action));
         space.change(&one, json!({ "spec": { "clientName": "a" } })).await?;
         bed.server_condition(&server.name, "Ready", "False", reason)
             .await
@@ -54,7 +51,7 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
         let asked = server
             .admin
             .journal()
-            .count(|exchange| exchange.head.is("GET", &at(&id)));
+            .count(|exchange| exchange.head.is("GET", &bed.client_path(&id)));
         ensure!(asked == 0, "{what}: the second client was asked for too");
         drop(fault);
         space.wait_ready(&one).await.with_context(|| what.clone())?;
@@ -68,7 +65,7 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("one", &machine_on(&server)).await?);
     space.ready_client("other", &machine_on(&server)).await?;
-    let path = at(&id);
+    let path = bed.client_path(&id);
     let mark = server.admin.journal().mark();
     let failing = server.admin.inject(Fault::new(
         move |head| head.path() == path,
@@ -83,9 +80,7 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
     bed.server_ready(&server.name).await?;
     // An open breaker would have been closed again by a probe.
     let probes: Vec<_> = server.admin.journal().since(mark);
-    let probes = probes
-        .iter()
-        .filter(|exchange| exchange.head.is("GET", "/admin/clients"));
+    let probes = probes.iter().filter(|exchange| is_list(&exchange.head));
     ensure!(failing.struck() > 0 && probes.count() == 0, "the breaker was open");
     drop(failing);
     space.wait_ready("one").await?;

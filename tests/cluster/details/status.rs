@@ -1,8 +1,5 @@
 //! What a user sees: status only when it changes, events only when something happens, and kubectl's own words.
 
-use std::process::Stdio;
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
@@ -10,19 +7,20 @@ use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use oidc_operator::api::condition::READY;
 use serde_json::json;
+use std::process::Stdio;
 use testbed::wait;
 
 use super::{brisk, machine_on, until_swept};
 use crate::bed::{Bed, LIMIT, Space, ledger_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_status_is_not_written_again_at_every_try),
-        run.shared(events_are_for_edges),
-        run.shared(a_suspended_resource_is_left_alone_until_it_goes_on),
-        run.shared(kubectl_explains_every_field),
-        run.shared(kubectl_shows_all_kinds_at_once),
+        side.shared(a_status_is_not_written_again_at_every_try),
+        side.shared(events_are_for_edges),
+        side.shared(a_suspended_resource_is_left_alone_until_it_goes_on),
+        side.shared(kubectl_explains_every_field),
+        side.shared(kubectl_shows_all_kinds_at_once),
     ]
 }
 

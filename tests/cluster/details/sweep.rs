@@ -1,24 +1,22 @@
 //! The sweep: whose writes it sees, what it counts, and what it never does.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
 use testbed::wait;
 
-use super::{at, brisk, machine_on, quiet, until_swept};
-use crate::bed::{Bed, LIMIT, Lab, uid_of};
-use crate::run::Run;
+use super::{brisk, machine_on, quiet, until_swept};
+use crate::bed::{Bed, LIMIT, Lab, is_list, uid_of};
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_time_in_whole_seconds_is_the_same_within_a_second),
-        run.shared(the_reply_to_our_write_says_when_it_was),
-        run.shared(after_three_corrections_the_operator_gives_in_until_the_spec_changes),
-        run.shared(an_orphan_is_counted_and_left_alone),
-        run.shared(a_page_that_fails_counts_for_nothing),
+        side.shared(a_time_in_whole_seconds_is_the_same_within_a_second),
+        side.shared(the_reply_to_our_write_says_when_it_was),
+        side.shared(after_three_corrections_the_operator_gives_in_until_the_spec_changes),
+        side.shared(an_orphan_is_counted_and_left_alone),
+        side.shared(a_page_that_fails_counts_for_nothing),
     ]
 }
 
@@ -37,7 +35,7 @@ async fn a_time_in_whole_seconds_is_the_same_within_a_second(bed: &Bed) -> Resul
         listed["updated_at"] = json!(whole.to_string());
         let mark = server.admin.journal().mark();
         let page = server.admin.inject(Fault::new(
-            |head| head.is("GET", "/admin/clients"),
+            |head| is_list(head),
             Action::Answer(Answer::json(200, &json!([listed]))),
         ));
         until_swept(server, mark, 3).await?;
@@ -54,7 +52,7 @@ async fn the_reply_to_our_write_says_when_it_was(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server)).await?;
-    let path = at(&uid_of(&client));
+    let path = bed.client_path(&uid_of(&client));
     let mut reply = bed.registered(&uid_of(&client)).await?;
     let told = "2031-02-03T04:05:06.789Z";
     reply["updated_at"] = json!(told);
@@ -182,11 +180,11 @@ async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
         .header("link", "</admin/clients?page_token=more&page_size=500>; rel=\"next\"");
     let mark = server.admin.journal().mark();
     let second = server.admin.inject(Fault::new(
-        |head| head.is("GET", "/admin/clients") && head.query().contains("page_token"),
+        |head| is_list(head) && head.query().contains("page_token"),
         Action::Answer(Answer::status(500)),
     ));
     let first = server.admin.inject(Fault::new(
-        |head| head.is("GET", "/admin/clients") && !head.query().contains("page_token"),
+        |head| is_list(head) && !head.query().contains("page_token"),
         Action::Answer(first),
     ));
     wait::until("pages that fail", LIMIT, async || {
@@ -208,11 +206,11 @@ async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
     drop((first, second));
     // The same page as a whole counts: the test can fail.
     let whole = server.admin.inject(Fault::new(
-        |head| head.is("GET", "/admin/clients"),
+        |head| is_list(head),
         Action::Answer(Answer::json(200, &json!(strangers))),
     ));
     until_counted(bed, &lab, 1, 500).await?;
-    let looked = |exchange: &testbed::proxy::Exchange| exchange.head.is("GET", &at(&id));
+    let looked = |exchange: &testbed::proxy::Exchange| exchange.head.is("GET", &bed.client_path(&id));
     server.admin.journal().wait_for(looked, LIMIT).await?;
     drop(whole);
     Ok(())

@@ -1,7 +1,5 @@
 //! Fields that decide over secrets: whether there is one, whose it is, and where it stands.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -11,14 +9,14 @@ use serde_json::{Value, json};
 
 use super::table::{CALLBACK, OWN_SECRET, jwks};
 use crate::bed::{Bed, ServerOptions, Space, client_id_of, ledger_of, text_of, uid_of};
-use crate::run::Run;
+use crate::run::Side;
 
-pub(super) fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_client_becomes_public_and_confidential_again),
-        run.shared(a_client_with_private_key_jwt_has_no_secret),
-        run.shared(a_changed_layout_is_followed_and_hydra_hears_nothing),
-        run.shared(a_users_secret_passes_through_the_ledger),
+        side.shared(a_client_becomes_public_and_confidential_again),
+        side.shared(a_client_with_private_key_jwt_has_no_secret),
+        side.shared(a_changed_layout_is_followed_and_hydra_hears_nothing),
+        side.shared(a_users_secret_passes_through_the_ledger),
     ]
 }
 

@@ -1,7 +1,5 @@
 //! What is somebody else's: a client id, a Secret, a name whose last bearer is just going.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use kube::api::PostParams;
@@ -11,15 +9,15 @@ use serde_json::json;
 
 use crate::bed::{Bed, LIMIT, ServerOptions, ledger_of, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(an_id_is_claimed_once),
-        run.shared(a_client_that_was_there_before_is_left_alone),
-        run.shared(a_foreign_secret_is_left_alone),
-        run.shared(a_foreign_ledger_is_left_alone),
-        run.shared(a_namesake_is_a_new_client),
+        side.shared(an_id_is_claimed_once),
+        side.shared(a_client_that_was_there_before_is_left_alone),
+        side.shared(a_foreign_secret_is_left_alone),
+        side.shared(a_foreign_ledger_is_left_alone),
+        side.shared(a_namesake_is_a_new_client),
     ]
 }
 

@@ -1,20 +1,18 @@
 //! What the schema of OAuth2Client refuses, word for word.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
 use crate::bed::Bed;
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(the_schema_of_clients_refuses_word_for_word),
-        run.shared(the_layout_of_the_secret_is_refused_word_for_word),
-        run.shared(too_long_lists_are_refused),
-        run.shared(what_cannot_change_is_refused_with_the_way_out),
-        run.shared(a_name_like_a_ledgers_is_refused),
+        side.shared(the_schema_of_clients_refuses_word_for_word),
+        side.shared(the_layout_of_the_secret_is_refused_word_for_word),
+        side.shared(too_long_lists_are_refused),
+        side.shared(what_cannot_change_is_refused_with_the_way_out),
+        side.shared(a_name_like_a_ledgers_is_refused),
     ]
 }
 

@@ -1,14 +1,12 @@
 //! What only the server can judge, and servers that are not there.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use oidc_operator::api::OAuth2Client;
 
 use crate::bed::{Bed, Options, ServerOptions, Space, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
 /// Without the default server.
 fn without_server() -> Options {
@@ -18,14 +16,14 @@ fn without_server() -> Options {
     }
 }
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(what_hydra_refuses_leaves_the_last_good_registration),
-        run.shared(an_unreachable_sector_is_named),
-        run.shared(a_subject_type_that_the_server_has_not_is_named),
-        run.shared(what_hydra_refuses_at_once_is_not_registered),
-        run.shared(a_server_that_comes_later_wakes_its_clients),
-        run.alone(without_server(), a_default_server_that_comes_later_wakes_its_clients),
+        side.shared(what_hydra_refuses_leaves_the_last_good_registration),
+        side.shared(an_unreachable_sector_is_named),
+        side.shared(a_subject_type_that_the_server_has_not_is_named),
+        side.shared(what_hydra_refuses_at_once_is_not_registered),
+        side.shared(a_server_that_comes_later_wakes_its_clients),
+        side.alone(without_server(), a_default_server_that_comes_later_wakes_its_clients),
     ]
 }
 

@@ -14,18 +14,19 @@ use tokio::io::AsyncWriteExt;
 
 use crate::bed::{Bed, Options, Space};
 use crate::conditions::{Tone, check_client, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     let idle = Options {
         operator: None,
         server: None,
+        ..Options::default()
     };
     vec![
-        run.shared(kubectl_waits_for_conditions),
-        run.shared(a_dry_run_judges_and_leaves_nothing),
-        run.shared(conditions_never_contradict_each_other),
-        run.alone(idle, a_status_is_there_before_anybody_has_looked),
+        side.shared(kubectl_waits_for_conditions),
+        side.shared(a_dry_run_judges_and_leaves_nothing),
+        side.shared(conditions_never_contradict_each_other),
+        side.alone(idle, a_status_is_there_before_anybody_has_looked),
     ]
 }
 

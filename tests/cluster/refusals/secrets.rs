@@ -1,7 +1,5 @@
 //! A secret of the user's own: what cannot be one, what is not there yet, and what changes.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,19 +11,19 @@ use serde_json::json;
 
 use crate::bed::{Bed, Space, ledger_of};
 use crate::conditions::{Tone, client_ready, client_says};
-use crate::run::Run;
+use crate::run::Side;
 
 const SPEC: &str = "{ grantTypes: [client_credentials], clientSecretRef: { name: own, key: password } }";
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(an_unusable_secret_is_named_and_not_shown),
-        run.shared(an_unusable_secret_without_label_is_looked_at_again),
-        run.shared(a_missing_secret_wakes_when_it_appears),
-        run.shared(a_missing_secret_without_label_is_found_within_a_minute),
-        run.shared(a_missing_key_wakes_when_it_appears),
-        run.shared(a_changed_secret_is_pushed),
-        run.shared(a_changed_secret_without_label_is_pushed_within_a_minute),
+        side.shared(an_unusable_secret_is_named_and_not_shown),
+        side.shared(an_unusable_secret_without_label_is_looked_at_again),
+        side.shared(a_missing_secret_wakes_when_it_appears),
+        side.shared(a_missing_secret_without_label_is_found_within_a_minute),
+        side.shared(a_missing_key_wakes_when_it_appears),
+        side.shared(a_changed_secret_is_pushed),
+        side.shared(a_changed_secret_without_label_is_pushed_within_a_minute),
     ]
 }
 

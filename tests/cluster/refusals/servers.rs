@@ -1,17 +1,15 @@
 //! What the schema of AuthorizationServer refuses, word for word.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::clients::bare;
 use crate::bed::Bed;
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
-    vec![run.shared(the_schema_of_servers_refuses_word_for_word)]
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![side.shared(the_schema_of_servers_refuses_word_for_word)]
 }
 
 /// A spec, and what is said to it.

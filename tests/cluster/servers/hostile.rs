@@ -9,16 +9,16 @@ use serde_json::json;
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
 
 use super::machine_on;
-use crate::bed::{Bed, LIMIT, Options, Server, ServerOptions, Space, uid_of};
+use crate::bed::{Bed, LIMIT, Options, Server, ServerOptions, Space, is_list, uid_of};
 use crate::conditions::{Tone, client_ready, client_says, server_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(strange_replies_to_a_write_are_called_what_they_are),
-        run.shared(a_server_that_hangs_is_an_outage),
-        run.shared(strange_versions_and_lists_are_said_on_the_server),
-        run.alone(Options::default(), huge_replies_cost_no_memory),
+        side.shared(strange_replies_to_a_write_are_called_what_they_are),
+        side.shared(a_server_that_hangs_is_an_outage),
+        side.shared(strange_versions_and_lists_are_said_on_the_server),
+        side.alone(Options::default(), huge_replies_cost_no_memory),
     ]
 }
 
@@ -171,7 +171,7 @@ async fn a_server_that_hangs_is_an_outage(bed: &Bed) -> Result<()> {
 
 async fn strange_versions_and_lists_are_said_on_the_server(bed: &Bed) -> Result<()> {
     let version = |head: &RequestHead| head.is("GET", "/version");
-    let list = |head: &RequestHead| head.is("GET", "/admin/clients");
+    let list = |head: &RequestHead| is_list(head);
     let of_version = |problem: &str| reply("get_version", problem);
     let of_list = |problem: &str| reply("list_o_auth2_clients", problem);
     type Matching = fn(&RequestHead) -> bool;
@@ -266,7 +266,7 @@ async fn huge_replies_cost_no_memory(bed: &Bed) -> Result<()> {
     let (server, space, _) = on_own_server(bed).await?;
     let before = peak(bed)?;
     let whole = |body: Vec<u8>| Action::Answer(Answer::status(200).body(body));
-    let list = |head: &RequestHead| head.is("GET", "/admin/clients");
+    let list = |head: &RequestHead| is_list(head);
     let version = |head: &RequestHead| head.is("GET", "/version");
     let many = |item: &str, bytes: usize| [b"[", item.repeat(bytes / item.len()).as_bytes(), b"0]"].concat();
     type Matching = fn(&RequestHead) -> bool;

@@ -1,7 +1,5 @@
 //! Whether it is the server that was meant: version, issuer, and URLs that lead elsewhere.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 use oidc_operator::api::AuthorizationServer;
@@ -12,17 +10,17 @@ use testbed::proxy::{Action, Answer, Fault, RequestHead};
 use super::{machine_on, not_ready};
 use crate::bed::{Bed, LIMIT, ServerOptions, uid_of};
 use crate::conditions::{Tone, client_ready, client_says, server_conditions, server_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_version_that_is_too_old_is_named),
-        run.shared(a_build_from_source_is_taken),
-        run.shared(another_issuer_stops_every_write_until_it_is_confirmed),
-        run.shared(a_wrong_issuer_in_the_spec_is_said),
-        run.shared(discovery_that_cannot_be_read_blocks_nothing),
-        run.shared(what_needs_discovery_waits_for_it),
-        run.shared(a_url_that_leads_elsewhere_is_not_recognized),
+        side.shared(a_version_that_is_too_old_is_named),
+        side.shared(a_build_from_source_is_taken),
+        side.shared(another_issuer_stops_every_write_until_it_is_confirmed),
+        side.shared(a_wrong_issuer_in_the_spec_is_said),
+        side.shared(discovery_that_cannot_be_read_blocks_nothing),
+        side.shared(what_needs_discovery_waits_for_it),
+        side.shared(a_url_that_leads_elsewhere_is_not_recognized),
     ]
 }
 

@@ -1,7 +1,5 @@
 //! A server that is deleted while it is used.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
@@ -12,13 +10,13 @@ use serde_json::json;
 use super::machine_on;
 use crate::bed::{Bed, LIMIT, ServerOptions, uid_of};
 use crate::conditions::{Tone, client_ready, client_says, server_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_server_in_use_waits_for_its_last_user),
-        run.shared(orphans_hold_no_server),
-        run.shared(a_server_that_is_not_used_goes_at_once),
+        side.shared(a_server_in_use_waits_for_its_last_user),
+        side.shared(orphans_hold_no_server),
+        side.shared(a_server_that_is_not_used_goes_at_once),
     ]
 }
 

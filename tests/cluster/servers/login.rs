@@ -1,7 +1,5 @@
 //! Logins: each demanded by the proxy, missing at first, then wrong, then right.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -10,17 +8,17 @@ use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
 
 use super::{machine_on, not_ready};
-use crate::bed::{Bed, ServerOptions};
+use crate::bed::{Bed, ServerOptions, is_of_clients};
 use crate::conditions::{Tone, client_ready, client_says, server_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(a_bearer_token_is_demanded),
-        run.shared(basic_is_demanded),
-        run.shared(headers_are_demanded),
-        run.shared(a_login_that_only_the_clients_need_is_noticed),
-        run.shared(the_forwarded_proto_arrives),
+        side.shared(a_bearer_token_is_demanded),
+        side.shared(basic_is_demanded),
+        side.shared(headers_are_demanded),
+        side.shared(a_login_that_only_the_clients_need_is_noticed),
+        side.shared(the_forwarded_proto_arrives),
     ]
 }
 
@@ -163,10 +161,9 @@ async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
 async fn a_login_that_only_the_clients_need_is_noticed(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let refuses = server.admin.inject(Fault::new(
-        |head| head.path().starts_with("/admin/"),
-        Action::Answer(Answer::status(403)),
-    ));
+    let refuses = server
+        .admin
+        .inject(Fault::new(is_of_clients, Action::Answer(Answer::status(403))));
     let message = "The server answered 403: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
     server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", message).await?;
     space.apply_client("app", &machine_on(&server.name)).await?;

@@ -1,6 +1,5 @@
 //! A server that is away: said once, asked for seldom, and everything recovers soon after it is back.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -12,10 +11,10 @@ use serde_json::json;
 use super::machine_on;
 use crate::bed::{Bed, Options, ServerOptions, uid_of};
 use crate::conditions::{Tone, client_ready, server_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
-    vec![run.alone(Options::default(), an_outage_is_said_once_costs_little_and_ends_soon)]
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![side.alone(Options::default(), an_outage_is_said_once_costs_little_and_ends_soon)]
 }
 
 /// Clients that have something to write while the server is away.

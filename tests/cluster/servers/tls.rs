@@ -1,7 +1,5 @@
 //! https: whom the operator believes to be the server, and how it proves itself.
 
-use std::sync::Arc;
-
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use libtest_mimic::Trial;
@@ -13,14 +11,14 @@ use testbed::proxy::{Identity, Proxy, Upstream};
 use super::machine_on;
 use crate::bed::{Bed, Server, ServerOptions};
 use crate::conditions::{Tone, client_ready, server_conditions, server_says};
-use crate::run::Run;
+use crate::run::Side;
 
-pub fn trials(run: &Arc<Run>) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        run.shared(https_is_verified_and_http_is_called_insecure),
-        run.shared(a_missing_or_broken_authority_is_named),
-        run.shared(the_certificate_may_carry_another_name),
-        run.shared(a_client_certificate_is_shown),
+        side.shared(https_is_verified_and_http_is_called_insecure),
+        side.shared(a_missing_or_broken_authority_is_named),
+        side.shared(the_certificate_may_carry_another_name),
+        side.shared(a_client_certificate_is_shown),
     ]
 }
 

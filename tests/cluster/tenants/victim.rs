@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use oidc_operator::api::OAuth2Client;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space};
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list};
 use crate::conditions::client_ready;
 
 /// The tenant whose client is not to be touched, and the server that both use.
@@ -65,10 +65,7 @@ impl<'a> Victim<'a> {
         let mut mark = self.server.admin.journal().mark();
         for _ in 0..2 {
             let journal = self.server.admin.journal();
-            let list = journal.wait_for(
-                |found| found.seq > mark && found.head.is("GET", "/admin/clients"),
-                LIMIT,
-            );
+            let list = journal.wait_for(|found| found.seq > mark && is_list(&found.head), LIMIT);
             mark = list.await?.seq;
         }
         let now = traces(self.bed, &self.space, &self.id).await?;

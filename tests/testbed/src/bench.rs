@@ -38,7 +38,7 @@ pub async fn run(count: usize) -> Result<()> {
     let servers = Servers::start(&[Part::Hydra2, Part::Helm]).await?;
     let run = RunDir::new()?;
     let plane = &servers.control_plane;
-    let hydra = servers.hydra.as_ref().context("Hydra was not started")?;
+    let hydra = servers.hydra2.as_ref().context("Hydra was not started")?;
     let installation = install::install(plane, &[]).await?;
     let start = async || {
         let (child, listen) = start_operator(plane, &installation, &run).await?;

@@ -160,7 +160,7 @@ impl Demo {
     }
 
     fn hydra(&self) -> Result<&Hydra> {
-        self.servers.hydra.as_ref().context("Hydra was not started")
+        self.servers.hydra2.as_ref().context("Hydra was not started")
     }
 }
 

@@ -76,6 +76,21 @@ pub(crate) static HYDRA2: Module = Module {
     }],
 };
 
+/// Ory Hydra 1, with SQLite too.
+pub(crate) static HYDRA1: Module = Module {
+    name: "hydra1",
+    version: "1.11.10",
+    go_mod: include_str!("../hydra1/go.mod"),
+    go_sum: include_str!("../hydra1/go.sum"),
+    steps: &[Step {
+        output: "hydra",
+        packages: &["github.com/ory/hydra"],
+        cgo: true,
+        tags: "sqlite",
+        ldflags: "-s -w -X github.com/ory/hydra/driver/config.Version=v1.11.10",
+    }],
+};
+
 /// Helm.
 pub(crate) static HELM: Module = Module {
     name: "helm",
@@ -114,6 +129,7 @@ mod tests {
         for (module, package) in [
             (&CONTROL_PLANE, "k8s.io/kubernetes"),
             (&HYDRA2, "github.com/ory/hydra/v2"),
+            (&HYDRA1, "github.com/ory/hydra"),
             (&HELM, "helm.sh/helm/v4"),
         ] {
             let required = format!("\t{package} v{}", module.version);

@@ -1,6 +1,7 @@
-//! Ory Hydra, version 2, with SQLite in a file.
+//! Ory Hydra, version 1 or 2, with SQLite in a file.
 //!
-//! Never `DSN=memory`: under concurrency it answers 400 to requests that are in order.
+//! Never `DSN=memory`: version 2 then answers 400 to requests that are in order, and version 1 loses everything with its
+//! last connection.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,11 +22,43 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 const DATABASE: &str = "hydra.sqlite";
 const DATABASE_FILES: [&str; 3] = [DATABASE, "hydra.sqlite-wal", "hydra.sqlite-shm"];
 
+/// Which Hydra.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HydraMajor {
+    /// Version 1: no prefix before the paths of the admin API.
+    V1,
+    /// Version 2: the prefix `/admin`.
+    #[default]
+    V2,
+}
+
+impl HydraMajor {
+    fn program(self) -> Program {
+        match self {
+            Self::V1 => Program::Hydra1,
+            Self::V2 => Program::Hydra2,
+        }
+    }
+}
+
 /// What can be chosen when Hydra is started.
 #[derive(Clone, Debug, Default)]
 pub struct HydraOptions {
+    /// Which Hydra.
+    pub major: HydraMajor,
     /// Environment variables (name, value) of Hydra; they win over the testbed's own.
     pub env: Vec<(String, String)>,
+}
+
+impl HydraOptions {
+    /// This Hydra, and nothing else chosen.
+    #[must_use]
+    pub fn of(major: HydraMajor) -> Self {
+        Self {
+            major,
+            ..Self::default()
+        }
+    }
 }
 
 /// A running Hydra, or one that was stopped and can be started again. It is killed, and its data removed, when this
@@ -46,8 +79,8 @@ impl Hydra {
     /// When the program cannot be had or is not ready in time; the message quotes the end of its log.
     pub async fn start(options: HydraOptions) -> Result<Self> {
         crate::init();
-        let program = Program::Hydra.path().await?;
-        let empty_database = empty_database(&program).await?;
+        let program = options.major.program().path().await?;
+        let empty_database = empty_database(&program, options.major).await?;
         let run = RunDir::new()?;
         fs::copy(&empty_database, run.path().join(DATABASE)).context("copying the empty database")?;
         let (settings, process) = ports::with_free(async |ports| {
@@ -66,6 +99,22 @@ impl Hydra {
             empty_database,
             run,
         })
+    }
+
+    /// Which Hydra it is.
+    #[must_use]
+    pub fn major(&self) -> HydraMajor {
+        self.settings.options.major
+    }
+
+    /// URL of the admin API as clients are addressed below it: with the prefix `/admin` for version 2. Without a trailing
+    /// slash.
+    #[must_use]
+    pub fn prefixed_admin_url(&self) -> String {
+        match self.major() {
+            HydraMajor::V1 => self.admin_url(),
+            HydraMajor::V2 => self.admin_url() + "/admin",
+        }
     }
 
     /// URL of the admin API, without a trailing slash. It stays the same when Hydra is started again.
@@ -120,6 +169,22 @@ impl Hydra {
         Ok(())
     }
 
+    /// Stops Hydra 1, migrates its database to version 2, and starts Hydra 2 on the same ports: an upgrade in place. The
+    /// issuer loses the slash that version 1 puts at its end.
+    ///
+    /// # Errors
+    /// When the program cannot be had, the migration fails, or Hydra is not ready in time.
+    pub async fn upgrade(&mut self) -> Result<()> {
+        let program = HydraMajor::V2.program().path().await?;
+        self.stop().await;
+        let database = self.run.path().join(DATABASE);
+        migrate(&program, &database, &self.run.path().join("migrate.log")).await?;
+        self.empty_database = empty_database(&program, HydraMajor::V2).await?;
+        self.settings.program = program;
+        self.settings.options.major = HydraMajor::V2;
+        self.start_again().await
+    }
+
     /// Stops Hydra, gives it a new, empty database and starts it again on the same ports: a server that lost its data.
     ///
     /// # Errors
@@ -162,7 +227,10 @@ impl Settings {
         let (admin_url, public_url) = (self.admin_url(), self.public_url());
         let mut command = process::command(&self.program);
         command
-            .args(["serve", "all", "--dev"])
+            .args(match self.options.major {
+                HydraMajor::V1 => ["serve", "all", "--dangerous-force-http"],
+                HydraMajor::V2 => ["serve", "all", "--dev"],
+            })
             .env("DSN", dsn(&run.join(DATABASE), "WAL"))
             .env("SERVE_ADMIN_HOST", "127.0.0.1")
             .env("SERVE_ADMIN_PORT", admin_port.to_string())
@@ -186,9 +254,9 @@ impl Settings {
 
 /// Returns a migrated database without content. A migration takes seconds, a copy does not: it is made once per program
 /// and kept in the cache folder.
-async fn empty_database(program: &Path) -> Result<PathBuf> {
+async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     let cache = programs::cache_folder()?;
-    let name = format!("hydra-database-{}", identity(program)?);
+    let name = format!("hydra-database-{major:?}-{}", identity(program)?).to_lowercase();
     let finished = cache.join(format!("{name}.sqlite"));
     if finished.is_file() {
         return Ok(finished);
@@ -229,6 +297,7 @@ fn common_environment(command: &mut std::process::Command) {
     command
         .env("SQA_OPT_OUT", "true") // no telemetry
         .env("SECRETS_SYSTEM", "a-secret-of-the-testbed")
+        .env("OAUTH2_HASHERS_BCRYPT_COST", "4") // of version 1; its default takes 50 ms of every write of a secret
         .env("LOG_LEVEL", "warn");
 }
 

@@ -24,7 +24,7 @@ pub mod servers;
 pub mod wait;
 
 pub use control_plane::ControlPlane;
-pub use hydra::{Hydra, HydraOptions};
+pub use hydra::{Hydra, HydraMajor, HydraOptions};
 
 /// Installs the TLS provider that kube and reqwest share. Everything here that needs it calls this; a test that makes a
 /// client of its own first calls it too. Calling it again does nothing.

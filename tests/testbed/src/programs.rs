@@ -19,8 +19,10 @@ pub enum Program {
     KubeControllerManager,
     /// Kubernetes' command line.
     Kubectl,
+    /// Ory Hydra, version 1.
+    Hydra1,
     /// Ory Hydra, version 2.
-    Hydra,
+    Hydra2,
     /// Helm, version 4.
     Helm,
 }
@@ -34,7 +36,7 @@ impl Program {
             Self::KubeApiserver => "kube-apiserver",
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
-            Self::Hydra => "hydra",
+            Self::Hydra1 | Self::Hydra2 => "hydra",
             Self::Helm => "helm",
         }
     }
@@ -42,7 +44,7 @@ impl Program {
     /// The program's path; it is built if it has to be, which takes minutes and is reported on stderr.
     ///
     /// The user's own programs come first: `KUBEBUILDER_ASSETS` (a folder with etcd, kube-apiserver,
-    /// kube-controller-manager and kubectl), `HYDRA_BIN` and `HELM_BIN`. Without them the programs come from the cache
+    /// kube-controller-manager and kubectl), `HYDRA1_BIN`, `HYDRA_BIN` (version 2) and `HELM_BIN`. Without them the programs come from the cache
     /// folder: `TESTBED_CACHE`, else `oidc-operator-testbed` in the user's cache.
     ///
     /// # Errors
@@ -63,7 +65,8 @@ impl Program {
             Self::Etcd | Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
                 &go_modules::CONTROL_PLANE
             }
-            Self::Hydra => &go_modules::HYDRA2,
+            Self::Hydra1 => &go_modules::HYDRA1,
+            Self::Hydra2 => &go_modules::HYDRA2,
             Self::Helm => &go_modules::HELM,
         }
     }
@@ -74,7 +77,8 @@ impl Program {
             Self::Etcd | Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
                 ("KUBEBUILDER_ASSETS", true)
             }
-            Self::Hydra => ("HYDRA_BIN", false),
+            Self::Hydra1 => ("HYDRA1_BIN", false),
+            Self::Hydra2 => ("HYDRA_BIN", false),
             Self::Helm => ("HELM_BIN", false),
         };
         let Some(value) = variable_path(variable) else {

@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::control_plane::ControlPlane;
-use crate::hydra::{Hydra, HydraOptions};
+use crate::hydra::{Hydra, HydraMajor, HydraOptions};
 use crate::process::Child;
 use crate::programs::Program;
 
 /// What can be had besides the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
+    /// A running Ory Hydra, version 1.
+    Hydra1,
     /// A running Ory Hydra, version 2.
     Hydra2,
     /// The program `helm` on the PATH.
@@ -21,7 +23,8 @@ pub enum Part {
 impl Part {
     fn program(self) -> Program {
         match self {
-            Self::Hydra2 => Program::Hydra,
+            Self::Hydra1 => Program::Hydra1,
+            Self::Hydra2 => Program::Hydra2,
             Self::Helm => Program::Helm,
         }
     }
@@ -31,8 +34,10 @@ impl Part {
 pub struct Servers {
     /// Kubernetes.
     pub control_plane: ControlPlane,
-    /// Ory Hydra, if it was asked for.
-    pub hydra: Option<Hydra>,
+    /// Ory Hydra 1, if it was asked for.
+    pub hydra1: Option<Hydra>,
+    /// Ory Hydra 2, if it was asked for.
+    pub hydra2: Option<Hydra>,
     helm: Option<PathBuf>,
 }
 
@@ -61,20 +66,23 @@ impl Servers {
     /// When a program cannot be had, or a server is not ready in time.
     pub async fn start(parts: &[Part]) -> Result<Self> {
         Self::build(parts).await?; // one after the other, so that their reports do not mix
-        let hydra = async {
-            match parts.contains(&Part::Hydra2) {
-                true => Hydra::start(HydraOptions::default()).await.map(Some),
-                false => Ok(None),
-            }
+        let hydra = async |part: Part, major: HydraMajor| match parts.contains(&part) {
+            true => Hydra::start(HydraOptions::of(major)).await.map(Some),
+            false => Ok(None),
         };
-        let (control_plane, hydra) = tokio::try_join!(ControlPlane::start(), hydra)?;
+        let (control_plane, hydra1, hydra2) = tokio::try_join!(
+            ControlPlane::start(),
+            hydra(Part::Hydra1, HydraMajor::V1),
+            hydra(Part::Hydra2, HydraMajor::V2)
+        )?;
         let helm = match parts.contains(&Part::Helm) {
             true => Some(Program::Helm.path().await?),
             false => None,
         };
         Ok(Self {
             control_plane,
-            hydra,
+            hydra1,
+            hydra2,
             helm,
         })
     }
@@ -91,9 +99,13 @@ impl Servers {
                 .context("a path that is no text")
         };
         let mut environment = vec![("KUBECONFIG", text(self.control_plane.kubeconfig_path().to_owned())?)];
-        if let Some(hydra) = &self.hydra {
-            environment.push(("HYDRA_ADMIN_URL", hydra.admin_url()));
-            environment.push(("HYDRA_PUBLIC_URL", hydra.public_url()));
+        for (hydra, admin, public) in [
+            (&self.hydra1, "HYDRA1_ADMIN_URL", "HYDRA1_PUBLIC_URL"),
+            (&self.hydra2, "HYDRA_ADMIN_URL", "HYDRA_PUBLIC_URL"),
+        ] {
+            if let Some(hydra) = hydra {
+                environment.extend([(admin, hydra.admin_url()), (public, hydra.public_url())]);
+            }
         }
         let programs = [Some(self.control_plane.kubectl_path()), self.helm.as_deref()];
         let folders = programs
@@ -109,9 +121,10 @@ impl Servers {
 
     /// The processes of all servers.
     pub fn children(&self) -> impl Iterator<Item = &Child> {
+        let hydras = [&self.hydra1, &self.hydra2].into_iter().flatten();
         self.control_plane
             .children()
             .iter()
-            .chain(self.hydra.as_ref().and_then(Hydra::child))
+            .chain(hydras.filter_map(Hydra::child))
     }
 }

@@ -1,0 +1,107 @@
+//! Versions of Hydra: which API they speak and what they can do.
+
+use oidc_operator::admin::hydra::mapping::unsupported;
+use oidc_operator::admin::hydra::version::{Dialect, Unsupported, Version};
+use oidc_operator::api::authorization_server::{Capability, HydraVersion};
+use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
+use serde_json::{Value, json};
+
+#[test]
+fn the_version_tells_which_api_is_spoken_and_whether_it_can_be_used() {
+    use Dialect::{V1, V2};
+    use HydraVersion::Auto;
+    let old = Err(Unsupported::TooOld);
+    let no_ids = Err(Unsupported::NoChosenIds);
+    let table = [
+        ("v1.11.10", Auto, Some((V1, Ok(())))),
+        ("v1.11.0", Auto, Some((V1, Ok(())))),
+        ("1.11.8+build", Auto, Some((V1, Ok(())))),
+        ("v1.10.7", Auto, Some((V1, old))),
+        ("v0.9", Auto, Some((V1, old))),
+        ("v2.0.0", Auto, Some((V2, no_ids))),
+        ("v2.1.0-rc.1", Auto, Some((V2, no_ids))),
+        ("v2.2.0", Auto, Some((V2, Ok(())))),
+        ("v2.3.0", Auto, Some((V2, Ok(())))),
+        ("v26.2.0", Auto, Some((V2, Ok(())))),
+        ("master", Auto, None),
+        ("v", Auto, None),
+        ("v2.x", Auto, None),
+        ("master", HydraVersion::V1, Some((V1, Ok(())))),
+        ("master", HydraVersion::V2, Some((V2, Ok(())))),
+        // The setting wins: a proxy may answer for another server.
+        ("v2.0.0", HydraVersion::V1, Some((V1, Ok(())))),
+        ("v1.9.0", HydraVersion::V2, Some((V2, Ok(())))),
+    ];
+    for (text, setting, expected) in table {
+        let found = Version::of(text, setting);
+        assert!(found.iter().all(|version| version.as_str() == text));
+        let found = found.map(|version| (version.dialect(), version.check()));
+        assert_eq!(found, expected, "{text} {setting:?}");
+    }
+}
+
+#[test]
+fn each_version_can_do_what_the_table_says() {
+    use Capability::{AccessTokenStrategy, FlushTokens, KeyPrePublication, LongSecrets, SkipConsent, TokenLifespans};
+    let newer = vec![
+        TokenLifespans,
+        SkipConsent,
+        AccessTokenStrategy,
+        LongSecrets,
+        KeyPrePublication,
+    ];
+    let table = [
+        ("v1.11.8", vec![FlushTokens]),
+        ("v1.11.9", vec![TokenLifespans, FlushTokens]),
+        ("v1.11.10", vec![TokenLifespans, FlushTokens]),
+        ("v2.2.0", newer.clone()),
+        ("v26.2.0", newer),
+    ];
+    for (text, expected) in table {
+        let version = Version::of(text, HydraVersion::Auto).expect("a release");
+        assert_eq!(version.capabilities(), expected, "{text}");
+    }
+    let source = Version::built_from_source("master", Dialect::V1);
+    assert_eq!(source.capabilities(), [TokenLifespans, FlushTokens]);
+}
+
+#[test]
+fn fields_that_a_version_would_drop_are_named() {
+    let table: [(Value, &[&str], &[&str]); 8] = [
+        (json!({}), &[], &[]),
+        (json!({ "accessTokenTtl": "1h" }), &["accessTokenTtl"], &[]),
+        (
+            json!({ "idTokenTtl": "1h", "refreshTokenTtl": "2h" }),
+            &["idTokenTtl", "refreshTokenTtl"],
+            &[],
+        ),
+        (
+            json!({ "hydra": { "tokenLifespans": { "implicitGrantIdToken": "1h" } } }),
+            &["hydra.tokenLifespans"],
+            &[],
+        ),
+        (json!({ "hydra": { "skipConsent": false } }), &[], &[]),
+        (
+            json!({ "hydra": { "skipConsent": true } }),
+            &["hydra.skipConsent"],
+            &["hydra.skipConsent"],
+        ),
+        (
+            json!({ "hydra": { "skipLogoutConsent": false } }),
+            &["hydra.skipLogoutConsent"],
+            &["hydra.skipLogoutConsent"],
+        ),
+        (
+            json!({ "hydra": { "accessTokenStrategy": "jwt" } }),
+            &["hydra.accessTokenStrategy"],
+            &["hydra.accessTokenStrategy"],
+        ),
+    ];
+    for (spec, by_none, by_v1) in table {
+        let parsed: OAuth2ClientSpec = serde_json::from_value(spec.clone()).expect("a spec");
+        assert_eq!(unsupported(&parsed, &[]), by_none, "{spec}");
+        assert_eq!(unsupported(&parsed, &[Capability::TokenLifespans]), by_v1, "{spec}");
+        let all = Version::of("v2.3.0", HydraVersion::Auto).expect("a release");
+        assert!(unsupported(&parsed, &all.capabilities()).is_empty(), "{spec}");
+    }
+}
