@@ -30,6 +30,11 @@ impl<'a> Space<'a> {
         Self { bed, name }
     }
 
+    /// The bed that it is on.
+    pub(super) fn bed(&self) -> &'a Bed {
+        self.bed
+    }
+
     /// The namespace's name.
     pub fn name(&self) -> &str {
         &self.name
