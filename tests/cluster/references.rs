@@ -227,7 +227,8 @@ async fn a_scope_that_is_refused_changes_no_client(bed: &Bed) -> Result<()> {
         client_says(&space, "app", Reconciling, "ReferenceNotReady", &message).await?;
         ensure!(bed.registered(&id).await? == before, "it was changed");
     }
-    space.make::<Scope>("orders", ORDERS).await?;
+    let good: Value = serde_yaml_ng::from_str(ORDERS)?;
+    space.respecify::<Scope>("orders", good).await?;
     client_ready(&space, "app").await?;
     ensure!(bed.registered(&id).await? == before, "it was changed");
     Ok(())
@@ -300,7 +301,11 @@ async fn bad_scopes_and_assignments_are_refused_word_for_word(bed: &Bed) -> Resu
             "name",
             "name is immutable: create a new Scope of the other name",
         ),
-        ("{}", "name", "name is immutable: create a new Scope of the other name"),
+        (
+            "{ description: x }",
+            "name",
+            "name is immutable: create a new Scope of the other name",
+        ),
         (
             "{ name: 'a:b', serverRef: { name: x } }",
             "serverRef",

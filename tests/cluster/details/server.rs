@@ -39,7 +39,7 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
         let id = uid_of(&space.ready_client(&other, &machine_on(&server)).await?);
         let mark = server.admin.journal().mark();
         // The version is open to everybody: that alone must not close the breaker.
-        let fault = server.admin.inject(Fault::new(|head| is_of_clients(head), action));
+        let fault = server.admin.inject(Fault::new(is_of_clients, action));
         space.change(&one, json!({ "spec": { "clientName": "a" } })).await?;
         bed.server_condition(&server.name, "Ready", "False", reason)
             .await

@@ -34,10 +34,9 @@ async fn a_time_in_whole_seconds_is_the_same_within_a_second(bed: &Bed) -> Resul
         let mut listed = listed.clone();
         listed["updated_at"] = json!(whole.to_string());
         let mark = server.admin.journal().mark();
-        let page = server.admin.inject(Fault::new(
-            |head| is_list(head),
-            Action::Answer(Answer::json(200, &json!([listed]))),
-        ));
+        let page = server
+            .admin
+            .inject(Fault::new(is_list, Action::Answer(Answer::json(200, &json!([listed])))));
         until_swept(server, mark, 3).await?;
         drop(page);
         let asked = server.about_clients(mark);
@@ -211,7 +210,7 @@ async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
     drop((first, second));
     // The same page as a whole counts: the test can fail.
     let whole = server.admin.inject(Fault::new(
-        |head| is_list(head),
+        is_list,
         Action::Answer(Answer::json(200, &json!(strangers))),
     ));
     until_counted(bed, &lab, 1, 500).await?;
