@@ -3,6 +3,7 @@
 mod breaker;
 mod listing;
 mod login;
+mod operations;
 mod paths;
 mod raw;
 mod recordings;

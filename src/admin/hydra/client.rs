@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::keys::{JsonWebKeySet, PublicKey};
+use super::key::{JsonWebKeySet, PublicKey};
 use crate::api::GROUP;
 use crate::duration;
 use crate::secret::Secret;

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::listing::Cursor;
-use super::requests::{ConsentRequest, ConsentSession as Session};
+use super::request::{ConsentRequest, ConsentSession};
 use super::{Hydra, wire};
 use crate::admin::http::{Failure, Request};
 
@@ -20,7 +20,7 @@ pub struct GivenConsent {
     pub grant_access_token_audience: Vec<String>,
     /// What goes into the tokens.
     #[serde(default, deserialize_with = "wire::object")]
-    pub session: Session,
+    pub session: ConsentSession,
     /// Whether it holds for later requests too.
     #[serde(default)]
     pub remember: bool,

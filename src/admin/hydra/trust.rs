@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
 use super::Hydra;
-use super::keys::PublicKey;
+use super::key::PublicKey;
 use super::listing::Cursor;
 use super::wire::{self, is_absent, is_conflict};
 use crate::admin::http::{Failure, Request};
