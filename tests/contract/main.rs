@@ -7,6 +7,7 @@ mod operations;
 mod paths;
 mod raw;
 mod recordings;
+mod replay;
 mod replies;
 
 use std::sync::Arc;
