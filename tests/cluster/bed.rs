@@ -1,6 +1,7 @@
 //! A bed for tests: a control plane with the operator's chart installed, Hydra, fault proxies before both, and operators
 //! that run as the chart's ServiceAccount with exactly its rights.
 
+mod admin;
 mod lab;
 mod operator;
 mod paths;
@@ -26,6 +27,7 @@ use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
 
 use crate::evidence::Evidence;
 
+pub use admin::{admin_of, settled};
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};

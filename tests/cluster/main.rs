@@ -21,6 +21,7 @@ mod fields;
 mod harness;
 mod helm;
 mod login;
+mod operations;
 mod refusals;
 mod repair;
 mod run;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         fields::trials,
         helm::trials,
         login::trials,
+        operations::trials,
         refusals::trials,
         repair::trials,
         servers::trials,
