@@ -1,5 +1,8 @@
 //! Requests that wait for a user: to log in, to consent, to log out. Hydra sends the user's browser to an app with a challenge in the URL; the app
 //! looks the request up by it, answers it, and sends the browser where Hydra says.
+//!
+//! Every version knows which logout was answered before, and version 1 also which login or consent. From 2.2 on the challenge of these holds all that
+//! is known of the request: it can be answered again, and the browser uses one of the answers.
 
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -109,13 +112,14 @@ impl Hydra {
         reply.await?.map(redirect_to).transpose()
     }
 
-    /// `reject_logout_request`: says that the user does not want it; where the browser goes is the app's choice. False if there is none of that challenge.
+    /// `reject_logout_request`: says that the user does not want it; where the browser goes is the app's choice. Fine if there is none of that
+    /// challenge: version 1 does not tell.
     ///
     /// # Errors
-    /// As [`Hydra::get_login_request`].
-    pub async fn reject_logout_request(&self, challenge: &Secret) -> Result<bool, Failure> {
+    /// [`Failure`].
+    pub async fn reject_logout_request(&self, challenge: &Secret) -> Result<(), Failure> {
         let reply = self.answer("reject_logout_request", ["logout", "reject"], challenge, None);
-        Ok(reply.await?.is_some())
+        reply.await.map(|_| ())
     }
 
     async fn look_up<T: DeserializeOwned>(

@@ -131,7 +131,7 @@ async fn what_the_server_does_to_a_key_is_no_difference(bed: &Bed) -> Result<()>
             "kty": "RSA", "kid": "r", "use": "sig", "alg": "RS256", "e": "AAEAAQ", "key_ops": ["verify"], "x5c": [], "team": "shop",
             "n": "AAvX7oYdgkzIlq0ZHo_KTGU4lpjD1BZwRcT2fEyQ4zQgNxsVIyrfzwCnmRVxaKMVyJgWjVJqQWUpUkEnTRQBlGXAn7PEpuPwTXZTS1XEk2UANSZTcPzUr1Os4pOkJJiY_lMqJxYPGu5s8fTPmUfB5Yr6RWq2tCyCxyJ5DgmJXJ7B",
         }),
-        json!({ "kty": "oct", "kid": "s", "use": "sig", "alg": "HS256", "k": "AAECAwQ=" }),
+        json!({ "kty": "oct", "kid": "s", "use": "sig", "alg": "HS256", "k": "AAECAwQ" }),
     ];
     let wanted = JsonWebKeySet {
         keys: keys.map(key).into(),
