@@ -9,6 +9,7 @@ mod raw;
 mod recordings;
 mod replay;
 mod replies;
+mod requests;
 
 use std::sync::Arc;
 
