@@ -170,16 +170,17 @@ fn check_outcome(exchange: &Exchange, Played(operation, outcome): &Played, conte
     let row = TABLE
         .iter()
         .find(|(name, code, _)| name == operation && *code == status);
-    let (_, _, expected) = row.unwrap_or_else(|| panic!("{context}: no row for {operation}, {status}"));
+    assert!(row.is_some(), "{context}: no row for {operation}, {status}");
+    let expected = row.map_or(Expected::Done, |row| row.2);
     let found = match outcome {
-        Outcome::Value(_) => Expected::Value,
-        Outcome::Done => Expected::Done,
-        Outcome::None => Expected::None,
-        Outcome::Failed(Failure::Status { code, .. }) if *code == status => Expected::Refused,
-        Outcome::Failed(Failure::Outage(Outage::Status(code, _))) if *code == status => Expected::Outage,
-        Outcome::Failed(failure) => panic!("{context}: {failure:?}"),
+        Outcome::Value(_) => Ok(Expected::Value),
+        Outcome::Done => Ok(Expected::Done),
+        Outcome::None => Ok(Expected::None),
+        Outcome::Failed(Failure::Status { code, .. }) if *code == status => Ok(Expected::Refused),
+        Outcome::Failed(Failure::Outage(Outage::Status(code, _))) if *code == status => Ok(Expected::Outage),
+        Outcome::Failed(failure) => Err(failure),
     };
-    assert_eq!(found, *expected, "{context}: {operation}");
+    assert_eq!(found, Ok(expected), "{context}: {operation}");
     if let Outcome::Value(value) = outcome {
         assert_eq!(
             essence(value),

@@ -137,8 +137,9 @@ impl JsonWebKey {
         }
         key.hidden.retain(|name, _| PRIVATE.contains(&name.as_str()));
         for value in key.hidden.values_mut() {
-            let text: String = serde_json::from_str(value.expose()).unwrap_or_default();
-            *value = Secret::new(minimal(&text, is_number));
+            if let Ok(text) = serde_json::from_str::<String>(value.expose()) {
+                *value = Secret::new(minimal(&text, is_number));
+            }
         }
         key
     }
