@@ -3,10 +3,13 @@
 mod breaker;
 mod listing;
 mod login;
+mod operations;
 mod paths;
 mod raw;
 mod recordings;
+mod replay;
 mod replies;
+mod requests;
 
 use std::sync::Arc;
 
