@@ -41,7 +41,11 @@ impl fmt::Display for Denied {
             Denied::NoRule { namespace, kind } => {
                 write!(
                     f,
-                    "no access rule lets namespace `{namespace}` have an {kind:?}; ask its admin for one."
+                    "no access rule lets namespace `{namespace}` have {} {kind:?}; ask its admin for one.",
+                    match kind {
+                        ManagedKind::OAuth2Client | ManagedKind::Assignment => "an",
+                        ManagedKind::Scope => "a",
+                    }
                 )
             }
             Denied::Limit {
@@ -103,6 +107,20 @@ pub fn check(
         namespace: namespace.name.to_owned(),
         kind: ManagedKind::OAuth2Client,
     }))
+}
+
+/// Whether one of the rules is for this namespace and kind. For kinds without limits of their own.
+///
+/// # Errors
+/// [`Denied::NoRule`].
+pub fn admits(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> Result<(), Denied> {
+    match selecting(rules, namespace, kind).next() {
+        Some(_) => Ok(()),
+        None => Err(Denied::NoRule {
+            namespace: namespace.name.to_owned(),
+            kind,
+        }),
+    }
 }
 
 /// Whether a rule lets clients of this namespace be left behind on the server.

@@ -9,20 +9,20 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::controller::{Action, Config as ControllerConfig, applier};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
 use crate::cluster::Cluster;
-use crate::controller::context::{Memories, Settings, Stores, Wake};
+use crate::controller::context::{Settings, Stores};
 use crate::controller::links::Links;
 use crate::controller::watch::{self, Writers};
-use crate::controller::{self, Context, Managed};
+use crate::controller::{self, Context, Kind, Managed};
 use crate::leader::{Election, Fence};
 use crate::server::{self, State};
 
@@ -116,12 +116,12 @@ async fn control(
     state: &State,
     stop: &CancellationToken,
 ) -> Result<()> {
-    let (servers, server_writer) = reflector::store();
-    let (clients, client_writer) = reflector::store();
+    let (servers, server_feed) = Kind::new();
+    let (clients, client_feed) = Kind::new();
+    let (scopes, scope_feed) = Kind::new();
+    let (assignments, assignment_feed) = Kind::new();
     let (namespaces, namespace_writer) = reflector::store();
     let (secrets, secret_writer) = reflector::store();
-    let (wake_clients, client_queue) = mpsc::unbounded_channel();
-    let (wake_servers, server_queue) = mpsc::unbounded_channel();
     let reporter = Reporter {
         controller: "oidc-operator".to_owned(),
         instance: Some(identity.to_owned()),
@@ -132,17 +132,11 @@ async fn control(
             namespace: settings.namespace.clone(),
             cluster,
         },
-        stores: Stores {
-            servers,
-            clients,
-            namespaces,
-            secrets,
-        },
-        wake: Wake {
-            clients: wake_clients,
-            servers: wake_servers,
-        },
-        memory: Memories::default(),
+        servers,
+        clients,
+        scopes,
+        assignments,
+        stores: Stores { namespaces, secrets },
         links: Links::default(),
         recorder: Recorder::new(client, reporter),
         metrics: state.metrics.clone(),
@@ -150,8 +144,10 @@ async fn control(
     });
     let _ = state.context.set(ctx.clone()); // set once: a process leads at most once
     let writers = Writers {
-        servers: server_writer,
-        clients: client_writer,
+        servers: server_feed.writer,
+        clients: client_feed.writer,
+        scopes: scope_feed.writer,
+        assignments: assignment_feed.writer,
         namespaces: namespace_writer,
         secrets: secret_writer,
     };
@@ -164,15 +160,17 @@ async fn control(
         filled = filled(&ctx) => filled?,
     }
     tracing::info!(
-        servers = ctx.stores.servers.len(),
-        clients = ctx.stores.clients.len(),
+        servers = ctx.servers.store.len(),
+        clients = ctx.clients.store.len(),
         "the caches are filled"
     );
     let _ = state.ready.set(());
     ctx.metrics.leading(true);
     let controllers = [
-        queue(ctx.clone(), ctx.stores.servers.clone(), server_queue, stop),
-        queue(ctx.clone(), ctx.stores.clients.clone(), client_queue, stop),
+        queue(ctx.clone(), server_feed.woken, stop),
+        queue(ctx.clone(), client_feed.woken, stop),
+        queue(ctx.clone(), scope_feed.woken, stop),
+        queue(ctx.clone(), assignment_feed.woken, stop),
     ];
     stop.cancelled().await;
     tracing::info!("stopping; passes under way are finished");
@@ -191,17 +189,19 @@ async fn filled(ctx: &Context) -> Result<()> {
     let gone = |_| anyhow!("a watch ended before its cache was filled");
     ctx.stores.namespaces.wait_until_ready().await.map_err(gone)?;
     ctx.stores.secrets.wait_until_ready().await.map_err(gone)?;
-    ctx.stores.servers.wait_until_ready().await.map_err(gone)?;
-    ctx.stores.clients.wait_until_ready().await.map_err(gone)
+    ctx.servers.store.wait_until_ready().await.map_err(gone)?;
+    ctx.clients.store.wait_until_ready().await.map_err(gone)?;
+    ctx.scopes.store.wait_until_ready().await.map_err(gone)?;
+    ctx.assignments.store.wait_until_ready().await.map_err(gone)
 }
 
 /// Runs the controller of a kind: one pass at a time for each resource, a bounded number in all.
 fn queue<K: Managed>(
     ctx: Arc<Context>,
-    store: Store<K>,
     mut wakes: UnboundedReceiver<ObjectRef<K>>,
     stop: &CancellationToken,
 ) -> JoinHandle<()> {
+    let store = K::kind_of(&ctx).store.clone();
     let wakes = futures::stream::poll_fn(move |cx| wakes.poll_recv(cx)).map(Ok::<_, Infallible>);
     let pass = |object: Arc<K>, ctx: Arc<Context>| {
         let name = object.name_any();

@@ -85,6 +85,32 @@ pub enum Error {
         /// Namespace, where it is not the resource's own.
         namespace: Option<String>,
     },
+    /// A resource that the spec refers to is there, but not as it can be used.
+    #[error("{kind} `{name}` is not ready; `kubectl describe {} {name} -n {namespace}` says why.", kind.to_lowercase())]
+    ReferenceNotReady {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// A resource that the spec refers to lives on another server.
+    #[error(
+        "{field}: {kind} `{name}` is on AuthorizationServer `{there}` and this resource on `{here}`; refer to one on the same server."
+    )]
+    ReferenceElsewhere {
+        /// Field that refers to it.
+        field: &'static str,
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Its server.
+        there: String,
+        /// The server of the resource that refers to it.
+        here: String,
+    },
     /// `credentials.data` needs what the server does not tell.
     #[error(
         "credentials.data needs $({variable}), which AuthorizationServer `{server}` does not tell: set hydra.publicUrl there."
@@ -158,6 +184,18 @@ pub enum Error {
         "Resources with deletionPolicy Delete still use this server, for example {0}; delete them, or set their deletionPolicy to Orphan."
     )]
     InUse(String),
+    /// A client refers to the resource.
+    #[error(
+        "OAuth2Client `{client}` still refers to this {kind}; take it out of its {field}, or delete the client first."
+    )]
+    InUseByClient {
+        /// Kind of the resource.
+        kind: &'static str,
+        /// Field of the client.
+        field: &'static str,
+        /// Name of the client.
+        client: String,
+    },
     /// The server object went before its resource.
     #[error(
         "AuthorizationServer `{0}` is gone, so the client cannot be deleted on it. Bring it back, or let go with `kubectl annotate {1} {2} -n {3} oidc-operator.dev/abandon=true`."
@@ -311,7 +349,14 @@ impl Error {
             | Error::NamespacePending(_)
             | Error::VariableUnknown { .. }
             | Error::VariablePending { .. } => (Class::Blocked, Reason::ServerNotReady),
-            Error::ReferenceNotFound { .. } => (Class::Blocked, Reason::SecretNotFound),
+            Error::ReferenceNotFound {
+                kind: "Secret" | "ConfigMap",
+                ..
+            } => (Class::Blocked, Reason::SecretNotFound),
+            Error::ReferenceNotFound { .. } => (Class::Blocked, Reason::ReferenceNotFound),
+            Error::ReferenceNotReady { .. } => (Class::Blocked, Reason::ReferenceNotReady),
+            // It may be made anew on the right server.
+            Error::ReferenceElsewhere { .. } => (Class::Blocked, Reason::InvalidSpec),
             Error::ServerRefused(_) => (Class::ServerRefused, Reason::ServerRefused),
             Error::NotOwned(_) => (Class::NotOwned, Reason::NotOwned),
             Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
@@ -320,7 +365,7 @@ impl Error {
             Error::Unavailable(_) => (Class::Transient, Reason::ServerUnavailable),
             Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
             Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
-            Error::InUse(_) => (Class::Blocked, Reason::InUse),
+            Error::InUse(_) | Error::InUseByClient { .. } => (Class::Blocked, Reason::InUse),
             Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
             Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),
             Error::Reply { .. } => (Class::Bug, Reason::InternalError),

@@ -6,12 +6,10 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{AuthorizationServer, OAuth2Client};
-use crate::controller::{Context, Managed};
+use crate::controller::{Context, Kind, Managed};
 use crate::metrics::{ConditionLabels, Metrics};
 
 /// What the endpoints answer from.
@@ -55,27 +53,23 @@ fn readiness(state: &State) -> (StatusCode, &'static str) {
 fn render(state: &State) -> String {
     let mut labels = Vec::new();
     if let Some(ctx) = state.context.get() {
-        for client in ctx.stores.clients.state() {
-            let conditions = client.status.as_ref().map(|status| status.conditions.as_slice());
-            labels.extend(condition_labels(OAuth2Client::KIND, conditions.unwrap_or_default()));
-        }
-        for server in ctx.stores.servers.state() {
-            let conditions = server.status.as_ref().map(|status| status.conditions.as_slice());
-            labels.extend(condition_labels(
-                AuthorizationServer::KIND,
-                conditions.unwrap_or_default(),
-            ));
-        }
+        count(&ctx.servers, &mut labels);
+        count(&ctx.clients, &mut labels);
+        count(&ctx.scopes, &mut labels);
+        count(&ctx.assignments, &mut labels);
     }
     state.metrics.render(labels.into_iter())
 }
 
-fn condition_labels(kind: &'static str, conditions: &[Condition]) -> Vec<ConditionLabels> {
-    let labels = |c: &Condition| ConditionLabels {
-        kind,
-        r#type: c.type_.clone(),
-        status: c.status.clone(),
-        reason: c.reason.clone(),
-    };
-    conditions.iter().map(labels).collect()
+fn count<K: Managed>(kind: &Kind<K>, labels: &mut Vec<ConditionLabels>) {
+    for resource in kind.store.state() {
+        let mut status = resource.status().cloned().unwrap_or_default();
+        let conditions = K::common(&mut status).1.drain(..);
+        labels.extend(conditions.map(|condition| ConditionLabels {
+            kind: K::KIND,
+            r#type: condition.type_,
+            status: condition.status,
+            reason: condition.reason,
+        }));
+    }
 }

@@ -10,7 +10,6 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Method, redirect};
 use serde_json::Value;
-use tokio::sync::Semaphore;
 use url::Url;
 
 use super::breaker::Breaker;
@@ -18,13 +17,13 @@ use crate::error::Outage;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
+use pace::Pace;
 
+mod pace;
 pub mod reply;
 
 /// Longest time for one request, reply included.
 pub const DEADLINE: Duration = Duration::from_secs(10);
-/// Requests to one server at the same time.
-const CONCURRENCY: usize = 16;
 /// Most bytes of a reply that holds one object.
 const OBJECT_BYTES: usize = 1 << 20;
 /// Most bytes of a page of a listing, or of a text.
@@ -117,7 +116,7 @@ pub struct Http {
     host: Option<HeaderValue>,
     basic: Option<(Secret, Secret)>,
     server: String,
-    permits: Semaphore,
+    pace: Pace,
     breaker: Arc<Breaker>,
     fence: Fence,
     metrics: Arc<Metrics>,
@@ -242,7 +241,7 @@ impl Http {
             host,
             basic: settings.basic.clone(),
             server: server.to_owned(),
-            permits: Semaphore::new(CONCURRENCY),
+            pace: Pace::default(),
             breaker: Arc::default(),
             fence,
             metrics,
@@ -262,12 +261,8 @@ impl Http {
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
         }
-        let _permit = self
-            .permits
-            .acquire()
-            .await
-            .map_err(|_| Failure::Outage(Outage::Known))?;
-        // Whoever waited for a permit while the first ones failed need not find out again.
+        let _turn = self.pace.turn().await;
+        // Whoever waited for a turn while the first ones failed need not find out again.
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
         }
@@ -283,11 +278,11 @@ impl Http {
         self.metrics
             .admin_request(&self.server, operation, code, begun.elapsed());
         match &result {
-            Err(Failure::Outage(Outage::Busy | Outage::Known)) => {}
+            Err(Failure::Outage(Outage::Known)) => {}
             Err(Failure::Outage(Outage::Status(429 | 502..=504, after))) => self.breaker.open(*after),
-            Err(Failure::Outage(Outage::Status(..))) => {}
+            Err(Failure::Outage(Outage::Busy | Outage::Status(..))) => self.pace.slower(),
             Err(Failure::Outage(_) | Failure::Refused(_)) => self.breaker.open(None),
-            _ => {}
+            _ => self.pace.went_well(),
         }
         result
     }

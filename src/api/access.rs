@@ -29,6 +29,10 @@ pub struct AccessRule {
 pub enum ManagedKind {
     /// An application's registration.
     OAuth2Client,
+    /// A named scope.
+    Scope,
+    /// Who may use a client.
+    Assignment,
 }
 
 /// A choice of namespaces.

@@ -39,6 +39,10 @@ pub enum Reason {
     Conflict,
     /// A referenced Secret, ConfigMap or key does not exist (yet).
     SecretNotFound,
+    /// A resource of ours that the spec refers to does not exist (yet).
+    ReferenceNotFound,
+    /// A resource of ours that the spec refers to is there, but not ready.
+    ReferenceNotReady,
     /// The AuthorizationServer does not exist (yet).
     ServerNotFound,
     /// The AuthorizationServer exists and cannot be used now; its own status says why.
@@ -63,7 +67,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; 22] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -74,6 +78,8 @@ impl Reason {
         Reason::SecretConflict,
         Reason::Conflict,
         Reason::SecretNotFound,
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotReady,
         Reason::ServerNotFound,
         Reason::ServerNotReady,
         Reason::ServerRefused,
@@ -99,6 +105,8 @@ impl Reason {
             Reason::SecretConflict => "SecretConflict",
             Reason::Conflict => "Conflict",
             Reason::SecretNotFound => "SecretNotFound",
+            Reason::ReferenceNotFound => "ReferenceNotFound",
+            Reason::ReferenceNotReady => "ReferenceNotReady",
             Reason::ServerNotFound => "ServerNotFound",
             Reason::ServerNotReady => "ServerNotReady",
             Reason::ServerRefused => "ServerRefused",

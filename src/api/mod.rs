@@ -6,13 +6,17 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub mod access;
+pub mod assignment;
 pub mod authorization_server;
 pub mod condition;
 pub mod oauth2_client;
 pub mod refs;
+pub mod scope;
 
+pub use assignment::Assignment;
 pub use authorization_server::AuthorizationServer;
 pub use oauth2_client::OAuth2Client;
+pub use scope::Scope;
 
 /// API group of every kind.
 pub const GROUP: &str = "oidc-operator.dev";
@@ -40,7 +44,12 @@ pub const DEFAULT_SERVER: &str = "default";
 
 /// Every CustomResourceDefinition of the operator, in the order in which to install them.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![AuthorizationServer::crd(), OAuth2Client::crd()]
+    vec![
+        AuthorizationServer::crd(),
+        OAuth2Client::crd(),
+        Scope::crd(),
+        Assignment::crd(),
+    ]
 }
 
 /// A CustomResourceDefinition as YAML for kubectl and Helm. They read YAML 1.1, in which a bare `y` or `n` (coordinates and moduli of keys) is a

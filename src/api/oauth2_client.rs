@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::refs::{DeletionPolicy, SecretKeyRef, ServerRef};
+use super::refs::{DeletionPolicy, LocalRef, SecretKeyRef, ServerRef};
 
 mod credentials;
 mod keys;
@@ -111,7 +111,7 @@ pub struct OAuth2ClientSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
         length(max = 64),
-        inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$"))
+        inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$"))
     )]
     pub redirect_uris: Vec<String>,
     /// Where the server may send users back to after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port must be those of a redirect URI.
@@ -119,7 +119,7 @@ pub struct OAuth2ClientSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
         length(max = 64),
-        inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$"))
+        inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$"))
     )]
     pub post_logout_redirect_uris: Vec<String>,
     /// Grant types that the client may use (RFC 7591 grant_types). Default: authorization_code and refresh_token.
@@ -142,31 +142,43 @@ pub struct OAuth2ClientSpec {
         inner(length(min = 1, max = 256), regex(pattern = r"^[\x21\x23-\x5B\x5D-\x7E]+$"))
     )]
     pub scopes: Option<Vec<String>>,
+    /// Scope resources of this namespace and server. Each adds its scope to what the client may ask for, and its description and claims template to the
+    /// client's metadata under `oidc-operator.dev`, for the login and consent app.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 64))]
+    pub scope_refs: Vec<LocalRef>,
+    /// Assignment resources of this namespace and server: who may log in to the client is who is named in one of them. On Ory Hydra they go to the
+    /// client's metadata under `oidc-operator.dev`, and the login and consent app has to enforce them. Default: everybody.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 64))]
+    pub assignment_refs: Vec<LocalRef>,
     /// Audiences that the client may ask for: the `aud` of its access tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 2048)))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 2048), regex(pattern = r"[^\\]$")))]
     pub audience: Vec<String>,
     /// People responsible for the client, usually e-mail addresses (RFC 7591 contacts).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[schemars(length(max = 32), inner(length(min = 1, max = 320)))]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 320), regex(pattern = r"[^\\]$")))]
     pub contacts: Vec<String>,
     /// Home page of the application (RFC 7591 client_uri).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub client_uri: Option<String>,
     /// Logo of the application (RFC 7591 logo_uri).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub logo_uri: Option<String>,
     /// Privacy policy of the application (RFC 7591 policy_uri).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub policy_uri: Option<String>,
     /// Terms of service of the application (RFC 7591 tos_uri).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub tos_uri: Option<String>,
     /// Public keys of the client (RFC 7591 jwks), for private_key_jwt and signed request objects. Excludes jwksUri.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,7 +186,7 @@ pub struct OAuth2ClientSpec {
     pub jwks: Option<JsonWebKeys>,
     /// Where the server finds the client's public keys (RFC 7591 jwks_uri). Excludes jwks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub jwks_uri: Option<String>,
     /// Whether users have one subject for all clients or one per sector (OpenID Connect Core 1.0, section 8). Default: what the server's discovery document
     /// lists, public if it may.
@@ -206,12 +218,12 @@ pub struct OAuth2ClientSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
         length(max = 64),
-        inner(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s]+$"))
+        inner(length(min = 1, max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))
     )]
     pub request_uris: Vec<String>,
     /// URI that the browser loads at logout (OpenID Connect Front-Channel Logout 1.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub frontchannel_logout_uri: Option<String>,
     /// Whether front-channel logout carries issuer and session id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +231,7 @@ pub struct OAuth2ClientSpec {
     pub frontchannel_logout_session_required: Option<bool>,
     /// URI that the server calls at logout (OpenID Connect Back-Channel Logout 1.0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s]+$"))]
+    #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub backchannel_logout_uri: Option<String>,
     /// Whether the logout token of back-channel logout carries the session id.
     #[serde(default, skip_serializing_if = "Option::is_none")]

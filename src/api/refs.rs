@@ -49,3 +49,11 @@ impl DeletionPolicy {
         }
     }
 }
+
+/// A resource of the same namespace, by name.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct LocalRef {
+    /// Name of the resource.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+}

@@ -4,15 +4,14 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
-use super::context::server_name;
 use super::links::{Connection, Found, Link};
-use super::memory::Memory;
 use super::oauth2_client::failure;
+use super::on_server::OnServer;
 use super::verdict::Done;
-use super::{Context, Managed, Pass, hold, is_held};
+use super::{Context, Kind, Managed, Pass, hold, is_held};
 use crate::admin::discovery::{self, Discovery};
 use crate::admin::hydra::Hydra;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, Facts};
@@ -41,12 +40,8 @@ impl Managed for AuthorizationServer {
         Api::all(client)
     }
 
-    fn memory(ctx: &Context) -> &Memory<Self> {
-        &ctx.memory.servers
-    }
-
-    fn store(ctx: &Context) -> &Store<Self> {
-        &ctx.stores.servers
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.servers
     }
 
     fn status(&self) -> Option<&Self::Status> {
@@ -84,7 +79,7 @@ impl Managed for AuthorizationServer {
         let users = ctx.cluster.list(&api).await?;
         let user = users.iter().find(|client| {
             let deletes = client.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Delete;
-            server_name(client) == name && is_held(*client) && deletes
+            client.server_name() == name && is_held(*client) && deletes
         });
         if let Some(user) = user {
             // Its own trouble shows in the resources that wait for it.
@@ -150,13 +145,13 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
 
 /// What failed while the server could not be used need not wait for its own next try.
 fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
-    for client in ctx.clients_of(&server.name_any()) {
+    for client in ctx.clients.on(&server.name_any()) {
         if ctx
-            .memory
             .clients
+            .memory
             .is_failing(client.metadata.uid.as_deref().unwrap_or_default())
         {
-            ctx.wake.client(ObjectRef::from_obj(&*client));
+            ctx.clients.wake(ObjectRef::from_obj(&*client));
         }
     }
 }

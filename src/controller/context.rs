@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::mpsc::UnboundedSender;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::links::Links;
 use super::memory::{Child, Memory, is_newer};
-use crate::api::{AuthorizationServer, DEFAULT_SERVER, OAuth2Client, UID_LABEL};
+use super::on_server::OnServer;
+use crate::api::{Assignment, AuthorizationServer, OAuth2Client, Scope, UID_LABEL};
 use crate::cluster::Cluster;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -25,47 +27,62 @@ pub struct Settings {
     pub cluster: String,
 }
 
-/// Caches kept by watches. Filled before the first pass.
+/// What the process keeps of one kind: its cache, its queue, and what it remembers. The cache is filled before the first pass.
+pub struct Kind<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// The cache, kept by a watch.
+    pub store: Store<K>,
+    /// What is remembered of resources.
+    pub memory: Memory<K>,
+    queue: UnboundedSender<ObjectRef<K>>,
+}
+
+/// The other ends of a [`Kind`]: what fills its cache, and what takes from its queue.
+pub struct Feed<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// Fills the cache.
+    pub writer: Writer<K>,
+    /// Resources that were woken.
+    pub woken: UnboundedReceiver<ObjectRef<K>>,
+}
+
+impl<K> Kind<K>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    /// A kind of which nothing is known yet.
+    pub fn new() -> (Self, Feed<K>) {
+        let (store, writer) = reflector::store();
+        let (queue, woken) = mpsc::unbounded_channel();
+        let memory = Memory::default();
+        (Kind { store, memory, queue }, Feed { writer, woken })
+    }
+
+    /// The resources on a server, from the cache.
+    pub fn on(&self, server: &str) -> Vec<Arc<K>>
+    where
+        K: OnServer,
+    {
+        self.store.state_filter(|resource| resource.server_name() == server)
+    }
+
+    /// Wakes a resource: it gets a pass soon.
+    pub fn wake(&self, resource: ObjectRef<K>) {
+        // The queue lives as long as the process: that nobody takes from it any more means that it is ending.
+        let _ = self.queue.send(resource);
+    }
+}
+
+/// Caches of what is not ours. Filled before the first pass.
 pub struct Stores {
-    /// All AuthorizationServers.
-    pub servers: Store<AuthorizationServer>,
-    /// All OAuth2Clients.
-    pub clients: Store<OAuth2Client>,
     /// All namespaces, metadata only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
     /// Secrets with our watch label, metadata only.
     pub secrets: Store<PartialObjectMeta<Secret>>,
-}
-
-/// Wakes resources.
-#[derive(Clone)]
-pub struct Wake {
-    /// Queue of OAuth2Clients.
-    pub clients: UnboundedSender<ObjectRef<OAuth2Client>>,
-    /// Queue of AuthorizationServers.
-    pub servers: UnboundedSender<ObjectRef<AuthorizationServer>>,
-}
-
-// The queues live as long as the process: that nobody takes a message any more means that it is ending.
-impl Wake {
-    /// Wakes an OAuth2Client.
-    pub fn client(&self, client: ObjectRef<OAuth2Client>) {
-        let _ = self.clients.send(client);
-    }
-
-    /// Wakes an AuthorizationServer.
-    pub fn server(&self, server: ObjectRef<AuthorizationServer>) {
-        let _ = self.servers.send(server);
-    }
-}
-
-/// Memories of the kinds.
-#[derive(Default)]
-pub struct Memories {
-    /// Of AuthorizationServers.
-    pub servers: Memory<AuthorizationServer>,
-    /// Of OAuth2Clients.
-    pub clients: Memory<OAuth2Client>,
 }
 
 /// What every pass shares.
@@ -74,12 +91,16 @@ pub struct Context {
     pub cluster: Cluster,
     /// Settings of the process.
     pub settings: Settings,
-    /// Caches.
+    /// AuthorizationServers.
+    pub servers: Kind<AuthorizationServer>,
+    /// OAuth2Clients.
+    pub clients: Kind<OAuth2Client>,
+    /// Scopes.
+    pub scopes: Kind<Scope>,
+    /// Assignments.
+    pub assignments: Kind<Assignment>,
+    /// Caches of what is not ours.
     pub stores: Stores,
-    /// Wakes resources.
-    pub wake: Wake,
-    /// What is remembered of resources.
-    pub memory: Memories,
     /// Connections to servers.
     pub links: Links,
     /// Publishes events.
@@ -112,15 +133,10 @@ impl OwnSecret {
 }
 
 impl Context {
-    /// The server that a client names, from the cache.
-    pub fn server_of(&self, client: &OAuth2Client) -> Option<Arc<AuthorizationServer>> {
-        let cached = self.stores.servers.get(&ObjectRef::new(server_name(client)))?;
-        Some(self.memory.servers.newest(cached))
-    }
-
-    /// The clients that name a server, from the cache.
-    pub fn clients_of(&self, server: &str) -> Vec<Arc<OAuth2Client>> {
-        self.stores.clients.state_filter(|client| server_name(client) == server)
+    /// A server, from the cache.
+    pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
+        let cached = self.servers.store.get(&ObjectRef::new(name))?;
+        Some(self.servers.memory.newest(cached))
     }
 
     /// One of a resource's Secrets, from the cache or from our own last write, whichever is newer.
@@ -129,7 +145,7 @@ impl Context {
         let cached = cached
             .filter(|secret| is_own(secret, namespace, uid))
             .and_then(|secret| OwnSecret::of(&secret));
-        let written = self.memory.clients.child(uid, name);
+        let written = self.clients.memory.child(uid, name);
         match (cached, written) {
             (Some(cached), Some(Child::Deleted(gone))) if gone == cached.uid => None,
             (Some(cached), Some(Child::Written(uid, version))) if is_newer(Some(&version), Some(&cached.version)) => {
@@ -164,15 +180,6 @@ impl Context {
             .get(&ObjectRef::new(name).within(namespace))?
             .resource_version()
     }
-}
-
-/// Name of the server that a client lives on.
-pub fn server_name(client: &OAuth2Client) -> &str {
-    client
-        .spec
-        .server_ref
-        .as_ref()
-        .map_or(DEFAULT_SERVER, |server| server.name.as_str())
 }
 
 fn is_own(secret: &PartialObjectMeta<Secret>, namespace: &str, uid: &str) -> bool {

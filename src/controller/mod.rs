@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use rand::RngExt;
 use serde::Serialize;
@@ -22,16 +22,19 @@ use crate::api::condition::{self, Wanted};
 use crate::api::{ABANDON_ANNOTATION, FINALIZER};
 use crate::error::{ClusterFault, Error, Result};
 
+pub mod assignment;
 pub mod authorization_server;
 pub mod context;
 pub mod links;
 pub mod memory;
 pub mod oauth2_client;
+pub mod on_server;
+pub mod referable;
+pub mod scope;
 pub mod verdict;
 pub mod watch;
 
-pub use context::Context;
-use memory::Memory;
+pub use context::{Context, Kind};
 pub use verdict::Done;
 
 /// A kind that the driver can take care of.
@@ -49,10 +52,8 @@ pub trait Managed:
 
     /// The Api that holds this object.
     fn api(&self, client: Client) -> Api<Self>;
-    /// The process's memory of this kind.
-    fn memory(ctx: &Context) -> &Memory<Self>;
-    /// The cache of this kind.
-    fn store(ctx: &Context) -> &Store<Self>;
+    /// What the process keeps of this kind.
+    fn kind_of(ctx: &Context) -> &Kind<Self>;
     /// The status as it stands.
     fn status(&self) -> Option<&Self::Status>;
     /// The parts of a status that every kind has.
@@ -84,7 +85,7 @@ pub struct Pass<S> {
 /// One pass over a resource, as the queue asks for it.
 pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action {
     let begun = Instant::now();
-    let memory = K::memory(&ctx);
+    let memory = &K::kind_of(&ctx).memory;
     let object = memory.newest(cached);
     let uid = object.uid().unwrap_or_default();
     if is_deleting(&*object) && !is_held(&*object) {
@@ -171,7 +172,7 @@ pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
     finalizers.push(FINALIZER.to_owned());
     let api = object.api(ctx.cluster.client());
     let held = ctx.cluster.set_finalizers(&api, object, &finalizers).await?;
-    K::memory(ctx).wrote(Arc::new(held));
+    K::kind_of(ctx).memory.wrote(Arc::new(held));
     Ok(true)
 }
 
@@ -200,7 +201,7 @@ pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
         }
         other => other?,
     };
-    K::memory(ctx).wrote(Arc::new(released));
+    K::kind_of(ctx).memory.wrote(Arc::new(released));
     Ok(())
 }
 
@@ -209,15 +210,15 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
     match release(object, ctx).await {
         Ok(()) => {
             // The memory goes with the cached object: until the watch shows the end, it keeps a late pass from beginning anew.
-            let cached = K::store(ctx).get(&ObjectRef::from_obj(object));
+            let cached = K::kind_of(ctx).store.get(&ObjectRef::from_obj(object));
             if cached.is_none_or(|cached| cached.uid() != object.uid()) {
-                K::memory(ctx).forget(&uid);
+                K::kind_of(ctx).memory.forget(&uid);
             }
             Action::await_change()
         }
         Err(error) => Action::requeue(jittered(verdict::retry(
             &error,
-            K::memory(ctx).failed(&uid, error.waits_for_server()),
+            K::kind_of(ctx).memory.failed(&uid, error.waits_for_server()),
             K::PATIENCE,
         ))),
     }
@@ -259,7 +260,7 @@ async fn store<K: Managed>(
 /// The newest version known of the object of a pass: its own, the cache's, or what our own last write returned. A copy of our own is dropped as soon as
 /// the watch has caught up, so what this pass has written may be in the cache alone.
 fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
-    let cached = K::store(ctx).get(&ObjectRef::from_obj(object));
+    let cached = K::kind_of(ctx).store.get(&ObjectRef::from_obj(object));
     let newer = |cached: &Arc<K>| {
         let versions = (
             cached.meta().resource_version.as_deref(),
@@ -267,7 +268,9 @@ fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
         );
         cached.meta().uid == object.meta().uid && memory::is_newer(versions.0, versions.1)
     };
-    K::memory(ctx).newest(cached.filter(newer).unwrap_or_else(|| Arc::new(object.clone())))
+    K::kind_of(ctx)
+        .memory
+        .newest(cached.filter(newer).unwrap_or_else(|| Arc::new(object.clone())))
 }
 
 /// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
@@ -278,7 +281,7 @@ async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut st
     for _ in 0..3 {
         match ctx.cluster.apply_status(&api, &*target, &status).await {
             Ok(written) => {
-                K::memory(ctx).wrote(Arc::new(written));
+                K::kind_of(ctx).memory.wrote(Arc::new(written));
                 return Ok(());
             }
             Err(Error::Cluster(ClusterFault::Conflict)) => {}

@@ -4,23 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
-use super::context::{OwnSecret, server_name};
-use super::memory::Memory;
+use super::context::OwnSecret;
+use super::on_server::{OnServer, server_of};
 use super::verdict::Done;
-use super::{Context, Managed, Pass, hold, is_deleting, is_held, release};
+use super::{Context, Kind, Managed, Pass, hold, is_deleting, is_held, release};
 use crate::access::{self, Denied};
 use crate::admin::http::reply::values;
 use crate::admin::hydra;
-use crate::admin::hydra::client::Marker;
+use crate::admin::hydra::client::{Catalogue, Marker};
 use crate::admin::sync::is_later;
+use crate::api::access::ManagedKind;
 use crate::api::access::OnRevoked;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
-use crate::api::{AuthorizationServer, DEFAULT_SERVER, OAuth2Client};
+use crate::api::refs::ServerRef;
+use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::error::{Error, Outage, Result};
 
+mod catalogue;
 mod cleanup;
 mod inputs;
 mod ledger;
@@ -42,6 +45,9 @@ const UNWATCHED: Duration = Duration::from_secs(45);
 pub(super) struct Plan {
     server: Arc<AuthorizationServer>,
     effective: Effective,
+    catalogue: Catalogue,
+    /// What the spec refers to and is not there (yet).
+    missing: Option<Error>,
     client_id: String,
     marker: Marker,
     namespace: String,
@@ -57,12 +63,8 @@ impl Managed for OAuth2Client {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }
 
-    fn memory(ctx: &Context) -> &Memory<Self> {
-        &ctx.memory.clients
-    }
-
-    fn store(ctx: &Context) -> &Store<Self> {
-        &ctx.stores.clients
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.clients
     }
 
     fn status(&self) -> Option<&Self::Status> {
@@ -85,7 +87,7 @@ impl Managed for OAuth2Client {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        let plan = plan(self, ctx)?;
+        let mut plan = plan(self, ctx)?;
         if let Err(denied) = check_access(self, ctx, &plan) {
             return Err(revoked(self, ctx, &plan, pass, denied).await);
         }
@@ -96,10 +98,13 @@ impl Managed for OAuth2Client {
                 ..Done::default()
             });
         }
+        if let Some(missing) = plan.missing.take() {
+            return Err(missing);
+        }
         check_fields(self, &plan)?;
         let layout = output::layout(self, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
-        let wanted = hydra::mapping::desired(&self.spec, &plan.effective, &plan.client_id, &plan.marker);
+        let wanted = plan.desired(self);
         check_size(&wanted)?;
         let version = reference.as_ref().map(|reference| reference.version.as_str());
         let inputs = Inputs::observe(ctx, &plan, &wanted, &layout, version);
@@ -133,6 +138,14 @@ impl Managed for OAuth2Client {
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         cleanup::run(self, ctx, pass).await
+    }
+}
+
+impl OnServer for OAuth2Client {
+    const ACCESS: ManagedKind = ManagedKind::OAuth2Client;
+
+    fn server_ref(&self) -> Option<&ServerRef> {
+        self.spec.server_ref.as_ref()
     }
 }
 
@@ -202,6 +215,17 @@ impl Plan {
         ctx.own_secret(&self.namespace, &self.uid, name)
     }
 
+    /// The client that the server should have, its revision aside.
+    fn desired(&self, client: &OAuth2Client) -> hydra::Client {
+        hydra::mapping::desired(
+            &client.spec,
+            &self.effective,
+            &self.catalogue,
+            &self.client_id,
+            &self.marker,
+        )
+    }
+
     fn ledger_name(&self) -> String {
         ledger::name(&self.uid)
     }
@@ -228,34 +252,24 @@ pub(super) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
     }
 }
 
-/// The client that a server should have for this resource, its revision aside.
-pub(in crate::controller) fn wanted(
-    client: &OAuth2Client,
-    ctx: &Context,
-    server: &AuthorizationServer,
-) -> hydra::Client {
-    let subject_types = server
-        .status
-        .as_ref()
-        .map(|status| status.subject_types.as_slice())
-        .unwrap_or_default();
-    let effective = Effective::of(&client.spec, subject_types);
-    hydra::mapping::desired(&client.spec, &effective, &client_id(client), &marker(client, ctx))
+/// The client that a server should have for this resource, its revision aside. None while something that it refers to is missing.
+pub(in crate::controller) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<hydra::Client> {
+    let plan = plan(client, ctx).ok()?;
+    plan.missing.is_none().then(|| plan.desired(client))
 }
 
 fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
-    let name = server_name(client);
-    let server = ctx.server_of(client).ok_or_else(|| match name {
-        DEFAULT_SERVER if client.spec.server_ref.is_none() => Error::NoDefaultServer,
-        named => Error::ServerNotFound(named.to_owned()),
-    })?;
+    let server = server_of(client, ctx)?;
+    let referred = catalogue::resolve(client, ctx);
     let subject_types = server
         .status
         .as_ref()
         .map(|status| status.subject_types.as_slice())
         .unwrap_or_default();
     Ok(Plan {
-        effective: Effective::of(&client.spec, subject_types),
+        effective: Effective::of(&client.spec, subject_types, &referred.scopes),
+        catalogue: referred.catalogue,
+        missing: referred.missing,
         server,
         client_id: client_id(client),
         marker: marker(client, ctx),
@@ -328,7 +342,7 @@ async fn revoked(
             conditions: pass.status.conditions.clone(),
             ..OAuth2ClientStatus::default()
         };
-        ctx.memory.clients.wrote_at(&plan.uid, None);
+        ctx.clients.memory.wrote_at(&plan.uid, None);
         if let Err(error) = release(client, ctx).await {
             return error;
         }
@@ -378,7 +392,7 @@ fn outage(ctx: &Context, server: &str, error: Error) -> Error {
     if !error.is_outage() {
         return error;
     }
-    ctx.wake.server(ObjectRef::new(server));
+    ctx.servers.wake(ObjectRef::new(server));
     match error {
         Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) => error,
         _ => Error::Unavailable(Outage::Known),

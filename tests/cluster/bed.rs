@@ -2,6 +2,7 @@
 //! that run as the chart's ServiceAccount with exactly its rights.
 
 mod admin;
+mod kinds;
 mod lab;
 mod operator;
 mod paths;
@@ -28,6 +29,7 @@ use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
 use crate::evidence::Evidence;
 
 pub use admin::{admin_of, settled};
+pub use kinds::Namespaced;
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};

@@ -81,7 +81,8 @@ pub fn server_conditions(server: &AuthorizationServer) -> &[Condition] {
     server.status.as_ref().map_or(&[], |status| &status.conditions)
 }
 
-fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, message: &str) -> bool {
+/// Whether the conditions say this of the generation.
+pub fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, message: &str) -> bool {
     condition::find(conditions, READY).is_some_and(|ready| {
         ready.status == "False"
             && ready.reason == reason
@@ -90,7 +91,8 @@ fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, message
     })
 }
 
-fn tone_of(conditions: &[Condition]) -> Option<Tone> {
+/// What kstatus makes of the conditions.
+pub fn tone_of(conditions: &[Condition]) -> Option<Tone> {
     if condition::is_true(conditions, STALLED) {
         Some(Tone::Stalled)
     } else if condition::is_true(conditions, RECONCILING) {

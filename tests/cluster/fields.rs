@@ -92,6 +92,7 @@ async fn every_field_arrives_and_stays(bed: &Bed) -> Result<()> {
     let workshop = Workshop::open(bed).await?;
     let space = bed.space().await?;
     secret::make_own_secret(bed, &space).await?;
+    secret::make_referred(&space, &workshop.lab.server.name).await?;
     let mut groups: Vec<(&str, Value, Value)> = Vec::new();
     for field in workshop.fields() {
         if field.group == "suspended" || matches!(field.effect, Effect::Immutable) {
@@ -126,6 +127,7 @@ async fn every_field_can_be_set_and_unset(bed: &Bed) -> Result<()> {
     let workshop = Workshop::open(bed).await?;
     let space = bed.space().await?;
     secret::make_own_secret(bed, &space).await?;
+    secret::make_referred(&space, &workshop.lab.server.name).await?;
     let fields = workshop.fields();
     let walks = fields.iter().enumerate().map(|(number, field)| {
         let (space, workshop) = (&space, &workshop);

@@ -22,6 +22,7 @@ mod harness;
 mod helm;
 mod login;
 mod operations;
+mod references;
 mod refusals;
 mod repair;
 mod run;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         helm::trials,
         login::trials,
         operations::trials,
+        references::trials,
         refusals::trials,
         repair::trials,
         servers::trials,

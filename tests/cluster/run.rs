@@ -107,6 +107,11 @@ impl Run {
 }
 
 impl Side {
+    /// Which Hydra.
+    pub fn major(&self) -> HydraMajor {
+        self.major
+    }
+
     /// A test on the shared bed: it must leave alone what it has not made.
     pub fn shared<F>(&self, test: F) -> Trial
     where

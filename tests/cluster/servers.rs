@@ -11,6 +11,7 @@ mod leaving;
 mod login;
 mod outage;
 mod tls;
+mod upgrade;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -21,6 +22,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         login::trials,
         outage::trials,
         tls::trials,
+        upgrade::trials,
     ];
     lists.iter().flat_map(|list| list(side)).collect()
 }

@@ -29,7 +29,7 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn check_labelled(rules: &[AccessRule], labels: Option<&BTreeMap<String, String>>, value: Value) -> Result<(), Denied> {
     let spec = spec(value);
     let namespace = Namespace { name: "team-a", labels };
-    access::check(rules, namespace, &spec, &Effective::of(&spec, &[]))
+    access::check(rules, namespace, &spec, &Effective::of(&spec, &[], &[]))
 }
 
 pub fn check(rules: &[AccessRule], value: Value) -> Result<(), Denied> {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{spec, web, with};
 
 fn effective(value: Value, subject_types: &[SubjectType]) -> Value {
-    serde_json::to_value(Effective::of(&spec(value), subject_types)).expect("JSON")
+    serde_json::to_value(Effective::of(&spec(value), subject_types, &[])).expect("JSON")
 }
 
 /// A confidential web application, with what differs from it.
@@ -114,6 +114,6 @@ fn a_secret_is_kept_only_for_methods_that_use_one() {
         ("none", false),
     ] {
         let spec = spec(with(web(), json!({ "tokenEndpointAuthMethod": method })));
-        assert_eq!(Effective::of(&spec, &[]).has_secret(), expected, "{method}");
+        assert_eq!(Effective::of(&spec, &[], &[]).has_secret(), expected, "{method}");
     }
 }

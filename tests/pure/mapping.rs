@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use oidc_operator::admin::hydra::Client;
+use oidc_operator::admin::hydra::client::Catalogue;
 use oidc_operator::admin::hydra::mapping::{desired, fields_named_in};
 use oidc_operator::api::oauth2_client::Effective;
 use serde_json::{Map, Value, json};
@@ -11,9 +12,9 @@ use crate::{marker, spec, web, with};
 
 fn wire(value: Value) -> Value {
     let spec = spec(value);
-    let effective = Effective::of(&spec, &[]);
+    let effective = Effective::of(&spec, &[], &[]);
     let id = spec.client_id.clone().unwrap_or_else(|| "uid-1".to_owned());
-    let client = desired(&spec, &effective, &id, &marker("uid-1", "r-1"));
+    let client = desired(&spec, &effective, &Catalogue::default(), &id, &marker("uid-1", "r-1"));
     serde_json::from_slice(&client.body(None)).expect("JSON")
 }
 
@@ -48,6 +49,8 @@ fn full() -> Value {
             "code", "token", "id_token", "code id_token", "code token", "id_token token", "code id_token token"
         ],
         "scopes": ["openid", "profile", "api:read"],
+        "scopeRefs": [{ "name": "orders" }],
+        "assignmentRefs": [{ "name": "staff" }],
         "audience": ["https://api.example.com", "other"],
         "contacts": ["a@example.com"],
         "clientUri": "https://app.example.com",
@@ -267,7 +270,8 @@ fn a_desired_client_does_not_differ_from_what_the_server_makes_of_it() {
     let minimal = spec(web());
     let wanted = desired(
         &minimal,
-        &Effective::of(&minimal, &[]),
+        &Effective::of(&minimal, &[], &[]),
+        &Catalogue::default(),
         "uid-1",
         &marker("uid-1", "r-1"),
     );
@@ -347,4 +351,37 @@ fn fields_are_found_in_words_too() {
     for (text, expected) in cases {
         assert_eq!(fields_named_in(&format!("{PREFIX}{text}")), [expected], "{text}");
     }
+}
+
+#[test]
+fn what_a_client_refers_to_stands_in_its_metadata_beside_the_mark() {
+    let spec = spec(with(web(), json!({ "metadata": { "team": "a" } })));
+    let effective = Effective::of(&spec, &[], &["orders:read".to_owned(), "openid".to_owned()]);
+    let catalogue: Catalogue = serde_json::from_value(json!({
+        "scopes": { "orders:read": { "description": "See your orders", "template": "{}" } },
+        "assignments": { "subjects": ["bob", "alice"], "groups": [] },
+    }))
+    .expect("a catalogue");
+    let wanted = desired(&spec, &effective, &catalogue, "uid-1", &marker("uid-1", "r-1"));
+    assert_eq!(wanted.scope, "openid offline_access orders:read");
+    let mut ours = serde_json::to_value(marker("uid-1", "r-1")).expect("JSON");
+    let carried = serde_json::to_value(&catalogue).expect("JSON");
+    ours = with(ours, carried);
+    assert_eq!(
+        Value::Object(wanted.metadata.clone()),
+        json!({ "team": "a", "oidc-operator.dev": ours })
+    );
+    assert_eq!(wanted.marker(), Some(marker("uid-1", "r-1")));
+
+    // A new mark takes nothing away, and the old revision goes with the old mark.
+    let mut marked = wanted.clone();
+    marked.mark(&marker("uid-1", ""));
+    assert_eq!(marked.marker(), Some(marker("uid-1", "")));
+    assert_eq!(marked.differences(&wanted), ["metadata"]);
+    marked.mark(&marker("uid-1", "r-1"));
+    assert!(marked.differences(&wanted).is_empty());
+    marked.unmark();
+    assert_eq!(marked.marker(), None);
+    let kept = json!({ "scopes": catalogue.scopes, "assignments": catalogue.assignments });
+    assert_eq!(marked.metadata["oidc-operator.dev"], kept);
 }

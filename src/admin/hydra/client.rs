@@ -1,5 +1,7 @@
 //! Hydra's OAuth2Client on the wire, and when two of them are the same.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -126,6 +128,43 @@ pub struct Lifespans {
     pub refresh_token_grant_refresh_token_lifespan: String,
 }
 
+/// What the login and consent app finds in a client's metadata, under the key [`GROUP`].
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Catalogue {
+    /// Scopes by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scopes: BTreeMap<String, ScopeEntry>,
+    /// Who may log in. None: everybody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignments: Option<Assigned>,
+}
+
+/// Names of the members of a [`Catalogue`].
+const SCOPES: &str = "scopes";
+const ASSIGNMENTS: &str = "assignments";
+
+/// A scope, for people and for tokens.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub struct ScopeEntry {
+    /// What it lets a client do, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Template of the claims that it adds to tokens: a JSON object in which `{{…}}` stands for a value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+}
+
+/// Who may log in to a client: everybody named here, one way or the other.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Assigned {
+    /// Subjects (`sub`).
+    #[serde(default)]
+    pub subjects: BTreeSet<String>,
+    /// Names of groups.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+}
+
 /// Who a remote object belongs to.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Marker {
@@ -181,19 +220,41 @@ impl Client {
         serde_json::from_value(self.metadata.get(GROUP)?.clone()).ok()
     }
 
-    /// Marks the client.
+    /// Marks the client. What else stands under our key stays.
     pub fn mark(&mut self, marker: &Marker) {
         self.owner = owner(&marker.cluster);
-        self.metadata.insert(
-            GROUP.to_owned(),
-            serde_json::to_value(marker).expect("strings serialise"),
-        );
+        let members = serde_json::to_value(marker).expect("strings serialise");
+        let ours = self.metadata.entry(GROUP).or_insert_with(|| Value::Object(Map::new()));
+        match (ours.as_object_mut(), members) {
+            (Some(ours), Value::Object(members)) => {
+                if marker.revision.is_empty() {
+                    ours.remove("revision");
+                }
+                ours.extend(members);
+            }
+            (_, members) => *ours = members,
+        }
     }
 
-    /// Takes the mark off.
+    /// Takes the mark off. What the login and consent app finds under our key stays.
     pub fn unmark(&mut self) {
         self.owner.clear();
-        self.metadata.remove(GROUP);
+        let Some(ours) = self.metadata.get_mut(GROUP).and_then(Value::as_object_mut) else {
+            return;
+        };
+        ours.retain(|name, _| [SCOPES, ASSIGNMENTS].contains(&name.as_str()));
+        if ours.is_empty() {
+            self.metadata.remove(GROUP);
+        }
+    }
+
+    /// Puts in what the login and consent app finds under our key.
+    pub fn catalogue(&mut self, catalogue: &Catalogue) {
+        let ours = self.metadata.entry(GROUP).or_insert_with(|| Value::Object(Map::new()));
+        let members = serde_json::to_value(catalogue).expect("strings serialise");
+        if let (Some(ours), Value::Object(members)) = (ours.as_object_mut(), members) {
+            ours.extend(members);
+        }
     }
 
     /// Names of the members that differ between what we want and what is there, after bringing both into one form.

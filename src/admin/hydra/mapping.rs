@@ -3,12 +3,18 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::client::{Client, Lifespans, Marker};
+use super::client::{Catalogue, Client, Lifespans, Marker};
 use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec, TokenLifespans};
 
 /// The client that Hydra should have. Every field is ours: what the spec leaves out is sent as Hydra's documented default.
-pub fn desired(spec: &OAuth2ClientSpec, effective: &Effective, client_id: &str, marker: &Marker) -> Client {
+pub fn desired(
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+    catalogue: &Catalogue,
+    client_id: &str,
+    marker: &Marker,
+) -> Client {
     let hydra = spec.hydra.clone().unwrap_or_default();
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let mut client = Client {
@@ -63,6 +69,7 @@ pub fn desired(spec: &OAuth2ClientSpec, effective: &Effective, client_id: &str, 
         ..Client::default()
     };
     client.mark(marker);
+    client.catalogue(catalogue);
     client
 }
 

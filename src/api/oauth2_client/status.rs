@@ -65,8 +65,8 @@ pub struct Effective {
 
 impl Effective {
     /// The values in force for a spec: what it says, and the documented defaults for the rest. `subject_types` is what the server's discovery
-    /// document lists, empty if unknown.
-    pub fn of(spec: &OAuth2ClientSpec, subject_types: &[SubjectType]) -> Self {
+    /// document lists, empty if unknown; `referred` the scopes that the spec refers to.
+    pub fn of(spec: &OAuth2ClientSpec, subject_types: &[SubjectType], referred: &[String]) -> Self {
         let client_type = spec.client_type.unwrap_or_default();
         let grant_types = spec
             .grant_types
@@ -83,6 +83,12 @@ impl Effective {
             }
             scopes
         };
+        let mut scopes = spec.scopes.clone().unwrap_or_else(default_scopes);
+        for scope in referred {
+            if !scopes.contains(scope) {
+                scopes.push(scope.clone());
+            }
+        }
         let default_subject_type = match subject_types {
             [] => SubjectType::Public,
             listed if listed.contains(&SubjectType::Public) => SubjectType::Public,
@@ -93,7 +99,7 @@ impl Effective {
                 .response_types
                 .clone()
                 .unwrap_or_else(|| with_code.then_some(ResponseType::Code).into_iter().collect()),
-            scopes: spec.scopes.clone().unwrap_or_else(default_scopes),
+            scopes,
             token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(match client_type {
                 ClientType::Confidential => TokenEndpointAuthMethod::ClientSecretBasic,
                 ClientType::Public => TokenEndpointAuthMethod::None,

@@ -41,7 +41,7 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             // One without a mark of its own is found by its id, which is the UID unless another was asked for.
             let uid = uid.unwrap_or_else(|| listed.client_id.clone());
             match expected.remove(&uid) {
-                Some(client) if is_as_left(&client, &listed, ctx, server) => {}
+                Some(client) if is_as_left(&client, &listed, ctx) => {}
                 Some(client) => rouse(ctx, &client),
                 None if !before.contains(&uid) => {
                     strangers.insert(uid);
@@ -55,7 +55,7 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     }
     let after = known_uids(ctx);
     let orphans = strangers.iter().filter(|uid| !after.contains(*uid)).count();
-    let resources = ctx.clients_of(&name).len();
+    let resources = ctx.clients.on(&name).len() + ctx.scopes.on(&name).len() + ctx.assignments.on(&name).len();
     Ok(Found {
         resources: i64::try_from(resources).unwrap_or(i64::MAX),
         orphans: i64::try_from(orphans).unwrap_or(i64::MAX),
@@ -64,8 +64,8 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
 
 /// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
 fn known_uids(ctx: &Context) -> HashSet<String> {
-    ctx.stores
-        .clients
+    ctx.clients
+        .store
         .state()
         .iter()
         .filter_map(|client| client.uid())
@@ -75,9 +75,10 @@ fn known_uids(ctx: &Context) -> HashSet<String> {
 /// Resources whose client was confirmed on the server and should be there.
 fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
     let clients = ctx
-        .clients_of(server)
+        .clients
+        .on(server)
         .into_iter()
-        .map(|client| ctx.memory.clients.newest(client));
+        .map(|client| ctx.clients.memory.newest(client));
     let settled = clients.filter(|client| {
         let inputs = client.status.as_ref().and_then(|status| status.inputs.as_ref());
         inputs.is_some() && client.spec.suspend != Some(true) && !is_deleting(&**client)
@@ -85,8 +86,11 @@ fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
     settled.filter_map(|client| Some((client.uid()?, client))).collect()
 }
 
-fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context, server: &AuthorizationServer) -> bool {
-    let mut wanted = wanted(client, ctx, server);
+fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
+    // One that waits for something that it refers to is left as it is.
+    let Some(mut wanted) = wanted(client, ctx) else {
+        return true;
+    };
     // The revision belongs to the ledger, which is not read here; a foreign one shows in updated_at.
     if let (Some(mut marker), Some(theirs)) = (wanted.marker(), listed.marker()) {
         marker.revision = theirs.revision;
@@ -105,16 +109,16 @@ fn rouse(ctx: &Context, client: &OAuth2Client) {
     let reference = ObjectRef::from_obj(client);
     // It may have gone during the listing; a mark for it would never be cleared.
     let still_there = ctx
-        .stores
         .clients
+        .store
         .get(&reference)
         .is_some_and(|cached| cached.uid() == client.uid());
     if let Some(uid) = client.uid().filter(|_| still_there) {
-        ctx.memory.clients.mark(&uid);
+        ctx.clients.memory.mark(&uid);
         // One that has just failed is tried again in its own time.
-        if ctx.memory.clients.is_failing(&uid) {
+        if ctx.clients.memory.is_failing(&uid) {
             return;
         }
-        ctx.wake.client(reference);
+        ctx.clients.wake(reference);
     }
 }

@@ -14,9 +14,9 @@ use crate::admin::sync::owns;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
-use crate::controller::context::server_name;
 use crate::controller::links::Link;
-use crate::controller::{Context, Managed, Pass, is_abandoned};
+use crate::controller::on_server::OnServer;
+use crate::controller::{Context, Pass, is_abandoned};
 use crate::error::{ClusterFault, Error, Result};
 
 /// What becomes of the client on the server.
@@ -62,14 +62,14 @@ fn may_orphan(client: &OAuth2Client, ctx: &Context) -> bool {
     let name = client.namespace().unwrap_or_default();
     let cached = ctx.stores.namespaces.get(&ObjectRef::new(&name));
     let labels = cached.as_ref().map(|namespace| namespace.labels());
-    let server = ctx.server_of(client);
+    let server = ctx.server(client.server_name());
     server.is_none_or(|server| access::may_orphan(&server.spec.access, Namespace { name: &name, labels }))
 }
 
 async fn may_orphan_live(client: &OAuth2Client, ctx: &Context) -> Result<bool> {
     let name = client.namespace().unwrap_or_default();
     let servers: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
-    let Some(server) = ctx.cluster.live(&servers, server_name(client)).await? else {
+    let Some(server) = ctx.cluster.live(&servers, client.server_name()).await? else {
         return Ok(true);
     };
     let namespaces: Api<KubeNamespace> = Api::all(ctx.cluster.client());
@@ -117,7 +117,7 @@ async fn remove_client(
         Some(_) => Ok(()),
         // A POST whose reply never came may still commit: absence counts once no request can be under way any more.
         None => {
-            let memory = OAuth2Client::memory(ctx);
+            let memory = &ctx.clients.memory;
             let unconfirmed = pass.status.updated_at.is_none() || memory.is_unconfirmed(&uid);
             if unconfirmed && memory.quiet_for(&uid) < DEADLINE {
                 Err(Error::CleanupUnconfirmed)
@@ -129,8 +129,8 @@ async fn remove_client(
 }
 
 fn connection(client: &OAuth2Client, ctx: &Context) -> Result<(Arc<AuthorizationServer>, Link)> {
-    let name = server_name(client);
-    let Some(server) = ctx.server_of(client) else {
+    let name = client.server_name();
+    let Some(server) = ctx.server(client.server_name()) else {
         let namespace = client.namespace().unwrap_or_default();
         return Err(Error::CleanupWithoutServer(
             name.to_owned(),
@@ -148,7 +148,7 @@ fn connection(client: &OAuth2Client, ctx: &Context) -> Result<(Arc<Authorization
 
 fn waits(client: &OAuth2Client, ctx: &Context) -> Error {
     Error::CleanupWaits {
-        server: server_name(client).to_owned(),
+        server: client.server_name().to_owned(),
         kind: "oac",
         name: client.name_any(),
         namespace: client.namespace().unwrap_or_default(),

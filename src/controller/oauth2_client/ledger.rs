@@ -185,8 +185,8 @@ async fn write(
 /// Remembers a write to one of our Secrets, which the cache may not show yet.
 pub(super) fn remember(ctx: &Context, plan: &Plan, secret: &KubeSecret) {
     if let (Some(uid), Some(version)) = (secret.uid(), secret.resource_version()) {
-        ctx.memory
-            .clients
+        ctx.clients
+            .memory
             .wrote_child(&plan.uid, &secret.name_any(), Child::Written(uid, version));
     }
 }

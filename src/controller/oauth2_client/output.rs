@@ -285,7 +285,7 @@ pub(super) async fn drop_others(
 /// Deletes one of the Secrets of the resource with UID `owner`.
 pub(super) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
     ctx.cluster.delete_secret(namespace, name, &uid).await?;
-    ctx.memory.clients.wrote_child(owner, name, Child::Deleted(uid));
+    ctx.clients.memory.wrote_child(owner, name, Child::Deleted(uid));
     Ok(())
 }
 

@@ -40,7 +40,7 @@ impl Remote<'_> {
         let mut marker = self.plan.marker.clone();
         marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
         wanted.mark(&marker);
-        let written_at = OAuth2Client::memory(self.ctx).written_at(&self.plan.uid);
+        let written_at = self.ctx.clients.memory.written_at(&self.plan.uid);
         if is_later(written_at.as_deref(), pass.status.updated_at.as_deref()) {
             pass.status.updated_at = written_at;
         }
@@ -113,7 +113,7 @@ impl Remote<'_> {
         with_secret: bool,
         foreign: bool,
     ) -> Result<bool> {
-        let memory = OAuth2Client::memory(self.ctx);
+        let memory = &self.ctx.clients.memory;
         // A write of ours whose reply was lost is not somebody else's.
         let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
         if !self.drift {
@@ -139,7 +139,7 @@ impl Remote<'_> {
 
     /// False if the id is taken.
     async fn create(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client) -> Result<bool> {
-        OAuth2Client::memory(self.ctx).writing(&self.plan.uid);
+        self.ctx.clients.memory.writing(&self.plan.uid);
         let secret = self.ledger.map(|ledger| &ledger.secret);
         let reply = self
             .link
@@ -152,7 +152,7 @@ impl Remote<'_> {
 
     /// False if there is none of that id any more.
     async fn update(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, with_secret: bool) -> Result<bool> {
-        OAuth2Client::memory(self.ctx).writing(&self.plan.uid);
+        self.ctx.clients.memory.writing(&self.plan.uid);
         let secret = self.ledger.filter(|_| with_secret).map(|ledger| &ledger.secret);
         let reply = self
             .link
@@ -172,7 +172,7 @@ impl Remote<'_> {
                 | Failure::Outage(Outage::Busy | Outage::Known | Outage::Status(500, _))
         );
         if refused_for_sure {
-            OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
+            self.ctx.clients.memory.confirmed(&self.plan.uid);
         }
         match error(operation, failure) {
             // What the server fetches, it refuses without a name.
@@ -191,7 +191,7 @@ impl Remote<'_> {
         operation: &'static str,
     ) -> Result<bool> {
         let Some(reply) = reply else {
-            OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
+            self.ctx.clients.memory.confirmed(&self.plan.uid);
             return Ok(false);
         };
         if reply.marker().is_none_or(|marker| marker.uid != self.plan.uid) {
@@ -200,9 +200,12 @@ impl Remote<'_> {
                 problem: "does not repeat what was sent",
             });
         }
-        OAuth2Client::memory(self.ctx).wrote_at(&self.plan.uid, reply.updated_at.clone());
+        self.ctx
+            .clients
+            .memory
+            .wrote_at(&self.plan.uid, reply.updated_at.clone());
         pass.status.updated_at = reply.updated_at;
-        OAuth2Client::memory(self.ctx).confirmed(&self.plan.uid);
+        self.ctx.clients.memory.confirmed(&self.plan.uid);
         Ok(true)
     }
 

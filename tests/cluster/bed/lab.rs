@@ -40,6 +40,11 @@ impl Bed {
 }
 
 impl Lab {
+    /// Upgrades this Hydra from version 1 to version 2, in its place.
+    pub async fn upgrade(&mut self) -> Result<()> {
+        self.hydra.upgrade().await
+    }
+
     /// The client of this id, which must be there.
     pub async fn registered(&self, id: &str) -> Result<Value> {
         let (status, client) = self.request(Method::GET, id, None).await?;

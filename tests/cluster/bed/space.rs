@@ -8,7 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy};
 use kube::core::params::ValidationDirective;
 use kube::{Api, ResourceExt};
-use oidc_operator::api::{AuthorizationServer, OAuth2Client};
+use oidc_operator::api::{Assignment, AuthorizationServer, OAuth2Client, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -28,6 +28,11 @@ pub struct Space<'a> {
 impl<'a> Space<'a> {
     pub(super) fn new(bed: &'a Bed, name: String) -> Self {
         Self { bed, name }
+    }
+
+    /// The bed that it is on.
+    pub(super) fn bed(&self) -> &'a Bed {
+        self.bed
     }
 
     /// The namespace's name.
@@ -238,6 +243,8 @@ impl<'a> Space<'a> {
         let client = self.bed.client();
         let api: Api<DynamicObject> = match kind {
             "OAuth2Client" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<OAuth2Client>(&())),
+            "Scope" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Scope>(&())),
+            "Assignment" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Assignment>(&())),
             "Secret" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Secret>(&())),
             "ConfigMap" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<ConfigMap>(&())),
             "AuthorizationServer" => Api::all_with(client, &ApiResource::erase::<AuthorizationServer>(&())),

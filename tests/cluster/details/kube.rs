@@ -173,10 +173,9 @@ async fn a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict(bed: &Bed
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     // Time enough for the watch to show the finalizer before the status is written.
-    let slow = server.admin.inject(Fault::new(
-        |head| is_create(head),
-        Action::Delay(Duration::from_secs(2)),
-    ));
+    let slow = server
+        .admin
+        .inject(Fault::new(is_create, Action::Delay(Duration::from_secs(2))));
     space.ready_client("app", &machine_on(&server)).await?;
     ensure!(slow.struck() == 1, "{slow:?}");
     let status = format!("{}/status", client_at(&space, "app"));

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
-use oidc_operator::api::{REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use oidc_operator::api::{Assignment, REVISION_ANNOTATION, Scope, UID_LABEL, WATCH_LABEL};
 use serde_json::{Value, json};
 
-use super::table::{CALLBACK, OWN_SECRET, jwks};
+use super::table::{ASSIGNMENT, CALLBACK, OWN_SECRET, SCOPE, jwks};
 use crate::bed::{Bed, ServerOptions, Space, client_id_of, ledger_of, text_of, uid_of};
 use crate::run::Side;
 
@@ -28,6 +28,18 @@ pub(super) async fn make_own_secret(bed: &Bed, space: &Space<'_>) -> Result<()> 
         "metadata": { "name": OWN_SECRET, "labels": { WATCH_LABEL: "true" } },
         "stringData": { "secret": value } });
     space.apply::<Secret>(&secret.to_string()).await?;
+    Ok(())
+}
+
+/// Makes what fields refer to by name, on this server.
+pub(super) async fn make_referred(space: &Space<'_>, server: &str) -> Result<()> {
+    let on = json!({ "name": server });
+    let scope = json!({
+        "serverRef": on, "name": "orders:read", "description": "See your orders", "template": "{\"tier\": 1}",
+    });
+    space.ready::<Scope>(SCOPE, &scope.to_string()).await?;
+    let assignment = json!({ "serverRef": on, "subjects": ["alice"], "groups": [{ "name": "ops" }] });
+    space.ready::<Assignment>(ASSIGNMENT, &assignment.to_string()).await?;
     Ok(())
 }
 

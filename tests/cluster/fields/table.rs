@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 pub(super) const CALLBACK: &str = "https://app.example.com/callback";
 /// Name of a Secret of the user's.
 pub(super) const OWN_SECRET: &str = "of-the-user";
+/// Names of a Scope and an Assignment.
+pub(super) const SCOPE: &str = "orders";
+pub(super) const ASSIGNMENT: &str = "staff";
 /// Objects whose members are fields of the table themselves.
 const GROUPS: [&str; 4] = ["hydra", "hydra.tokenLifespans", "credentials", "credentials.keys"];
 
@@ -121,6 +124,23 @@ fn plain(sector: &str) -> Vec<Field> {
             json!({ "scope": "profile openid" }),
         ),
         wire("ttl", "scopes", json!([]), json!({ "scope": " " })),
+        wire(
+            "web",
+            "scopeRefs",
+            json!([{ "name": SCOPE }]),
+            json!({
+                "scope": "openid offline_access orders:read",
+                "metadata": { "oidc-operator.dev": { "scopes": {
+                    "orders:read": { "description": "See your orders", "template": "{\"tier\": 1}" },
+                } } },
+            }),
+        ),
+        wire(
+            "web",
+            "assignmentRefs",
+            json!([{ "name": ASSIGNMENT }]),
+            json!({ "metadata": { "oidc-operator.dev": { "assignments": { "subjects": ["alice"], "groups": ["ops"] } } } }),
+        ),
         hydra("web", "audience", json!(["https://api.example.com", "b"]), "audience"),
         hydra("web", "contacts", json!(["ops@example.com"]), "contacts"),
         hydra("web", "clientUri", url("home"), "client_uri"),

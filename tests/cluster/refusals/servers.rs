@@ -41,8 +41,8 @@ const SPECS: &[(&str, &str)] = &[
         "spec.hydra.issuer: Invalid value: issuer: goes with publicUrl, where the issuer is looked up",
     ),
     (
-        "hydra: { adminUrl: 'http://hydra-admin:4445', version: V1 }",
-        "failed to create typed patch object (/refused; oidc-operator.dev/v1alpha1, Kind=AuthorizationServer): .spec.hydra.version: field not declared in schema",
+        "hydra: { adminUrl: 'http://hydra-admin:4445', version: V3 }",
+        r#"spec.hydra.version: Unsupported value: "V3": supported values: "Auto", "V1", "V2""#,
     ),
     (
         "hydra: { adminUrl: 'http://hydra-admin:4445', forwardedProto: HTTPS }",

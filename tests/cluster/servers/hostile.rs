@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use libtest_mimic::Trial;
+use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
 
@@ -100,7 +101,10 @@ async fn on_own_server(bed: &Bed) -> Result<(Arc<Server>, Space<'_>, String)> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
-    let id = uid_of(&client_ready(&space, "app").await?);
+    client_ready(&space, "app").await?;
+    // A create whose answer was lost has it confirmed by one more write.
+    let confirmed = |client: &OAuth2Client| client.status.as_ref().is_some_and(|status| status.updated_at.is_some());
+    let id = uid_of(&space.wait_client("app to be confirmed", "app", confirmed).await?);
     Ok((server, space, id))
 }
 

@@ -5,6 +5,7 @@ use libtest_mimic::Trial;
 use oidc_operator::api::AuthorizationServer;
 use oidc_operator::api::condition::{self, READY};
 use serde_json::json;
+use testbed::HydraMajor;
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
 
 use super::{machine_on, not_ready};
@@ -14,7 +15,7 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_version_that_is_too_old_is_named),
+        side.shared(a_version_that_cannot_be_used_is_named),
         side.shared(a_build_from_source_is_taken),
         side.shared(another_issuer_stops_every_write_until_it_is_confirmed),
         side.shared(a_wrong_issuer_in_the_spec_is_said),
@@ -32,15 +33,21 @@ fn discovery(head: &RequestHead) -> bool {
     head.is("GET", "/.well-known/openid-configuration")
 }
 
-async fn a_version_that_is_too_old_is_named(bed: &Bed) -> Result<()> {
+async fn a_version_that_cannot_be_used_is_named(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    for (old, proto) in [("v1.11.10", "http"), ("v2.1.0", "https"), ("v0.9", "http")] {
+    let too_old = "this operator does not know; it works with Ory Hydra 1.11, and from 2.2 on";
+    let no_ids =
+        "does not let a client's id be chosen, so nothing can be registered safely; upgrade it to 2.2 or later";
+    for (old, why, proto) in [
+        ("v1.10.7", too_old, "http"),
+        ("v2.1.0", no_ids, "https"),
+        ("v2.0.3", no_ids, "http"),
+        ("v0.9", too_old, "https"),
+    ] {
         let answer = Answer::json(200, &json!({ "version": old }));
         let fault = server.admin.inject(Fault::new(version, Action::Answer(answer)));
-        let message = format!(
-            "The server reports version `{old}`, which this operator does not support; it supports Ory Hydra from v2.2.0."
-        );
+        let message = format!("The server reports version `{old}`, which {why}.");
         let said = server_says(bed, &server.name, Tone::Stalled, "UnsupportedByServer", &message).await?;
         let status = said.status.unwrap_or_default();
         ensure!(status.version.as_deref() == Some(old), "{:?}", status.version);
@@ -73,7 +80,11 @@ async fn a_version_that_is_too_old_is_named(bed: &Bed) -> Result<()> {
 }
 
 async fn a_build_from_source_is_taken(bed: &Bed) -> Result<()> {
-    for new in ["master", "v26.2.0", "v2.2.0"] {
+    let releases = match bed.major() {
+        HydraMajor::V1 => ["master", "v1.11.0", "v1.11.9"],
+        HydraMajor::V2 => ["master", "v26.2.0", "v2.2.0"],
+    };
+    for new in releases {
         let server = bed.own_server(ServerOptions::default()).await?;
         let answer = Answer::json(200, &json!({ "version": new }));
         let _fault = server.admin.inject(Fault::new(version, Action::Answer(answer)));

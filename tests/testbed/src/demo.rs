@@ -104,7 +104,10 @@ impl Demo {
             .replace(SAMPLE_PUBLIC_URL, &hydra.public_url());
         install::apply_into(plane, NAMESPACE, &samples).await?;
         let ready = ["wait", "--for=condition=Ready", "--all", "--timeout", READY_LIMIT];
-        for kinds in [&["authserver"][..], &["oac", "--namespace", NAMESPACE]] {
+        for kinds in [
+            &["authserver"][..],
+            &["oac,oidcscope,oidcassign", "--namespace", NAMESPACE],
+        ] {
             if let Err(error) = self.kubectl(&[&ready, kinds].concat()).await {
                 let all = self.kubectl(&["get", "oidc", "--all-namespaces", "-o", "wide"]).await?;
                 bail!("{error:#}\n{all}\nthe operator wrote:\n{}", self.operator.log_tail());

@@ -178,6 +178,7 @@ impl Hydra {
         let program = HydraMajor::V2.program().path().await?;
         self.stop().await;
         let database = self.run.path().join(DATABASE);
+        prepare_upgrade(&database)?;
         migrate(&program, &database, &self.run.path().join("migrate.log")).await?;
         self.empty_database = empty_database(&program, HydraMajor::V2).await?;
         self.settings.program = program;
@@ -276,6 +277,17 @@ async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     fs::copy(&database, &copy).context("keeping the empty database")?; // the run folder may be on another disk
     fs::rename(&copy, &finished)?;
     Ok(finished)
+}
+
+/// On SQLite, version 2 loses a column that version 1 has already added, and then misses it (seen from 1.11.10 to 2.3.0). Taken back, it is added
+/// again in its turn. It belongs to dynamic registration and is empty here.
+fn prepare_upgrade(database: &Path) -> Result<()> {
+    let database = rusqlite::Connection::open(database).context("opening Hydra's database")?;
+    database.execute_batch(
+        "ALTER TABLE hydra_client DROP COLUMN registration_access_token_signature;
+         DELETE FROM schema_migration WHERE version LIKE '20211226156%';",
+    )?;
+    Ok(())
 }
 
 async fn migrate(program: &Path, database: &Path, log: &Path) -> Result<()> {

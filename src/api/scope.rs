@@ -1,0 +1,142 @@
+//! `Scope`: a named scope with what it means to people and to tokens.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema, ResourceExt};
+use serde::{Deserialize, Serialize};
+
+use super::refs::ServerRef;
+
+/// A scope (RFC 6749, section 3.3) with a description and a template of claims. On Ory Hydra it is an entry of a catalogue: an OAuth2Client that refers
+/// to it may request the scope, and carries description and template in its metadata, where the login and consent app, which is yours, finds them.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "oidc-operator.dev",
+    version = "v1alpha1",
+    kind = "Scope",
+    namespaced,
+    status = "ScopeStatus",
+    shortname = "oidcscope",
+    category = "oidc",
+    selectable = ".spec.serverRef.name",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Scope", type_ = "string", json_path = ".status.name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+    .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
+#[x_kube(validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)")
+    .message("name is immutable: create a new Scope of the other name").field_path(".name"))]
+#[x_kube(validation = Rule::new(r"!has(self.name) || self.name.matches('^[!#-\\[\\]-~]+$')")
+    .message("name: a scope has visible ASCII characters only, without quotation mark and backslash (RFC 6749, section 3.3)").field_path(".name"))]
+pub struct ScopeSpec {
+    /// The AuthorizationServer. Left out: the one named `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ServerRef")]
+    pub server_ref: Option<ServerRef>,
+    /// The scope as clients request it, for example `orders:read`. Default: the name of this resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 256))]
+    pub name: Option<String>,
+    /// What the scope lets a client do, in words for people who are asked for consent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 1024))]
+    pub description: Option<String>,
+    /// Claims that the scope adds to tokens: a JSON object in which `{{…}}`, without quotation marks around it, stands for a value that is filled in at
+    /// login, for example `{"email": {{identity.entity.metadata.email}}}`. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 8192))]
+    pub template: Option<String>,
+}
+
+/// What the operator knows of the scope.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
+#[serde(rename_all = "camelCase")]
+pub struct ScopeStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready and Synced always; Reconciling and Stalled while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+    /// The scope as clients request it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl Scope {
+    /// The scope as clients request it.
+    pub fn scope_name(&self) -> String {
+        self.spec.name.clone().unwrap_or_else(|| self.name_any())
+    }
+}
+
+/// Whether a template is a JSON object once its directives are filled in.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence that begins with the field.
+pub fn check_template(template: &str) -> Result<(), &'static str> {
+    let mut filled = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (directive, after) = after.split_once("}}").ok_or("a `{{` is not closed by `}}`")?;
+        if directive.trim().is_empty() {
+            return Err("a `{{…}}` is empty");
+        }
+        if before.trim_end().ends_with('"') && after.trim_start().starts_with('"') {
+            return Err("a `{{…}}` must not stand in quotation marks, since the value that is filled in has its own");
+        }
+        filled.push_str(before);
+        filled.push_str("null");
+        rest = after;
+    }
+    filled.push_str(rest);
+    match serde_json::from_str::<serde_json::Value>(&filled) {
+        Ok(value) if value.is_object() => Ok(()),
+        _ => Err("it is not a JSON object"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_template;
+
+    #[test]
+    fn a_template_is_a_json_object_with_directives_for_values() {
+        let cases = [
+            ("{}", true),
+            (r#"{"a": 1, "b": {"c": [true]}}"#, true),
+            (r#"{"groups": {{identity.entity.groups.names}}}"#, true),
+            (r#"{"a":{{x}},"b":{{y}}}"#, true),
+            (r#"{"a": "{{x}}"}"#, false),
+            (r#"{"a": {{x}}"#, false),
+            (r#"{"a": {{x}"#, false),
+            (r#"{"a": {{}}}"#, false),
+            ("[]", false),
+            ("{{x}}", false),
+            ("not JSON", false),
+            ("", false),
+        ];
+        for (template, good) in cases {
+            assert_eq!(check_template(template).is_ok(), good, "{template}");
+        }
+    }
+}

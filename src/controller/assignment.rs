@@ -1,0 +1,71 @@
+//! `Assignment`: on Ory Hydra carried by the clients that refer to it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Client, ResourceExt};
+
+use super::on_server::{OnServer, admitted};
+use super::referable::{Referable, let_go};
+use super::verdict::Done;
+use super::{Context, Kind, Managed, Pass, hold};
+use crate::api::access::ManagedKind;
+use crate::api::assignment::AssignmentStatus;
+use crate::api::refs::ServerRef;
+use crate::api::{Assignment, OAuth2Client};
+use crate::error::Result;
+
+impl Managed for Assignment {
+    type Status = AssignmentStatus;
+    const KIND: &'static str = "Assignment";
+
+    fn api(&self, client: Client) -> Api<Self> {
+        Api::namespaced(client, &self.namespace().unwrap_or_default())
+    }
+
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.assignments
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    fn rebase(_: &mut Self::Status, _: &Self::Status, _: &Self::Status) {}
+
+    async fn apply(&self, ctx: &Context, _: &mut Pass<Self::Status>) -> Result<Done> {
+        admitted(self, ctx)?;
+        hold(self, ctx).await?;
+        Ok(Done {
+            message: "OAuth2Clients can refer to the assignment; they carry it in their metadata, and the login and consent app has to enforce it."
+                .to_owned(),
+            ..Done::default()
+        })
+    }
+
+    async fn cleanup(&self, ctx: &Context, _: &mut Pass<Self::Status>) -> Result<()> {
+        let_go(self, ctx)
+    }
+}
+
+impl OnServer for Assignment {
+    const ACCESS: ManagedKind = ManagedKind::Assignment;
+
+    fn server_ref(&self) -> Option<&ServerRef> {
+        self.spec.server_ref.as_ref()
+    }
+}
+
+impl Referable for Assignment {
+    const FIELD: &'static str = "assignmentRefs";
+
+    fn named_by(client: &OAuth2Client) -> impl Iterator<Item = &str> {
+        client
+            .spec
+            .assignment_refs
+            .iter()
+            .map(|reference| reference.name.as_str())
+    }
+}

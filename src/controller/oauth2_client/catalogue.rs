@@ -1,0 +1,52 @@
+//! What a client's references to Scopes and Assignments come to.
+
+use crate::admin::hydra::client::{Assigned, Catalogue, ScopeEntry};
+use crate::api::{Assignment, OAuth2Client, Scope};
+use crate::controller::Context;
+use crate::controller::referable::{Referable, lookup};
+use crate::error::Error;
+
+/// Everything that a client refers to, as far as it is there.
+pub(in crate::controller) struct Referred {
+    /// Scopes that it may request besides those of its own.
+    pub(in crate::controller) scopes: Vec<String>,
+    /// What it carries for the login and consent app.
+    pub(in crate::controller) catalogue: Catalogue,
+    /// What is not there, or not yet: then nothing is written, rather than half of it.
+    pub(in crate::controller) missing: Option<Error>,
+}
+
+/// Looks up what a client refers to, in the caches.
+pub(in crate::controller) fn resolve(client: &OAuth2Client, ctx: &Context) -> Referred {
+    let mut referred = Referred {
+        scopes: Vec::new(),
+        catalogue: Catalogue::default(),
+        missing: None,
+    };
+    for name in Scope::named_by(client) {
+        match lookup::<Scope>(client, ctx, name) {
+            Err(error) => referred.missing = referred.missing.or(Some(error)),
+            Ok(scope) => {
+                let entry = ScopeEntry {
+                    description: scope.spec.description.clone(),
+                    template: scope.spec.template.clone(),
+                };
+                referred.scopes.push(scope.scope_name());
+                referred.catalogue.scopes.insert(scope.scope_name(), entry);
+            }
+        }
+    }
+    for name in Assignment::named_by(client) {
+        let assigned = referred.catalogue.assignments.get_or_insert_with(Assigned::default);
+        match lookup::<Assignment>(client, ctx, name) {
+            Err(error) => referred.missing = referred.missing.or(Some(error)),
+            Ok(found) => {
+                assigned.subjects.extend(found.spec.subjects.iter().cloned());
+                assigned
+                    .groups
+                    .extend(found.spec.groups.iter().map(|group| group.name.clone()));
+            }
+        }
+    }
+    referred
+}

@@ -1,0 +1,210 @@
+//! Who is woken by what a watch shows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+
+use super::{Gate, Gates, Seen};
+use crate::api::condition::{self, READY};
+use crate::api::{AuthorizationServer, OAuth2Client, UID_LABEL};
+use crate::controller::memory::{Child, is_newer};
+use crate::controller::on_server::OnServer;
+use crate::controller::referable::Referable;
+use crate::controller::{Context, Kind, is_abandoned, is_deleting};
+
+pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
+    let (object, gone) = match seen {
+        Seen::Applied(object) => (object, false),
+        Seen::Deleted(object) => (object, true),
+        Seen::Relisted => {
+            gate.open();
+            return all(&ctx.clients);
+        }
+    };
+    let status = object.status.clone().unwrap_or_default();
+    let ready = condition::is_true(&status.conditions, READY);
+    let facts =
+        serde_json::to_string(&(status.endpoints, status.subject_types, status.capabilities)).unwrap_or_default();
+    let interest = (
+        is_deleting(&object),
+        object.metadata.generation,
+        object.finalizers().to_vec(),
+        ready,
+        facts,
+        gone,
+    );
+    if !gate.passes(&object, interest) {
+        return;
+    }
+    if gone {
+        gate.forget(&object);
+        ctx.links.forget(&object.name_any());
+        ctx.servers.memory.forget(&object.uid().unwrap_or_default());
+    } else {
+        ctx.servers.memory.seen(&object);
+        ctx.servers.wake(ObjectRef::from_obj(&object));
+    }
+    let name = object.name_any();
+    wake(&ctx.clients, ctx.clients.on(&name));
+    wake(&ctx.scopes, ctx.scopes.on(&name));
+    wake(&ctx.assignments, ctx.assignments.on(&name));
+}
+
+/// A resource of ours was seen. `standing`: whether it can be relied on, which concerns those whom `tell` wakes, as its spec does.
+pub(super) fn resource<K: OnServer>(
+    ctx: &Context,
+    gates: &mut Gates,
+    seen: Seen<K>,
+    standing: fn(&K) -> bool,
+    tell: fn(&Context, &K),
+) {
+    let kind = K::kind_of(ctx);
+    match seen {
+        Seen::Applied(resource) => {
+            kind.memory.seen(&resource);
+            let generation = resource.meta().generation;
+            let deleting = is_deleting(&resource);
+            let interest = (
+                generation,
+                deleting,
+                resource.finalizers().to_vec(),
+                is_abandoned(&resource),
+            );
+            if gates.own.passes(&resource, interest) {
+                kind.wake(ObjectRef::from_obj(&resource));
+            }
+            if gates
+                .others
+                .passes(&resource, (generation, deleting, standing(&resource)))
+            {
+                tell(ctx, &resource);
+            }
+        }
+        Seen::Relisted => {
+            gates.own.open();
+            gates.others.open();
+            let present: HashSet<String> = kind
+                .store
+                .state()
+                .iter()
+                .filter_map(|resource| resource.uid())
+                .collect();
+            kind.memory.retain(&present);
+            all(&ctx.servers);
+        }
+        Seen::Deleted(resource) => {
+            gates.own.forget(&resource);
+            gates.others.forget(&resource);
+            kind.memory.forget(&resource.uid().unwrap_or_default());
+            tell(ctx, &resource);
+            // A server that is being deleted may have waited for this one.
+            let server = ctx.server(resource.server_name());
+            if server.is_some_and(|server| is_deleting(&*server)) {
+                ctx.servers.wake(ObjectRef::new(resource.server_name()));
+            }
+        }
+    }
+}
+
+/// What is being deleted may wait for the last client that refers to it.
+pub(super) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
+    fn leaving<K: OnServer>(kind: &Kind<K>, namespace: Option<&String>) {
+        let leaving = |resource: &K| is_deleting(resource) && resource.meta().namespace.as_ref() == namespace;
+        wake(kind, kind.store.state_filter(leaving));
+    }
+    leaving(&ctx.scopes, client.metadata.namespace.as_ref());
+    leaving(&ctx.assignments, client.metadata.namespace.as_ref());
+}
+
+/// The clients that refer to a resource carry what it says.
+pub(super) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
+    wake(
+        &ctx.clients,
+        ctx.clients.store.state_filter(|client| resource.is_named_by(client)),
+    );
+}
+
+pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namespace>>) {
+    let namespace = match seen {
+        Seen::Applied(namespace) => namespace,
+        Seen::Deleted(namespace) => return gate.forget(&namespace),
+        Seen::Relisted => return gate.open(),
+    };
+    if !gate.passes(&namespace, (namespace.labels().clone(), is_deleting(&namespace))) {
+        return;
+    }
+    fn within<K: OnServer>(kind: &Kind<K>, namespace: &str) {
+        let within = |resource: &K| resource.meta().namespace.as_deref() == Some(namespace);
+        wake(kind, kind.store.state_filter(within));
+    }
+    let name = namespace.name_any();
+    within(&ctx.clients, &name);
+    within(&ctx.scopes, &name);
+    within(&ctx.assignments, &name);
+}
+
+/// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.
+pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
+    let (secret, gone) = match seen {
+        Seen::Applied(secret) => (secret, false),
+        Seen::Deleted(secret) => (secret, true),
+        Seen::Relisted => {
+            ctx.clients.memory.children_listed();
+            return all(&ctx.clients);
+        }
+    };
+    let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
+    let (uid, version) = (
+        secret.uid().unwrap_or_default(),
+        secret.resource_version().unwrap_or_default(),
+    );
+    let owner = secret.labels().get(UID_LABEL).cloned().unwrap_or_default();
+    let (is_ours, caught_up) = match ctx.clients.memory.child(&owner, &name) {
+        Some(Child::Written(written, at)) if !gone && written == uid => (
+            !is_newer(Some(&version), Some(&at)),
+            !is_newer(Some(&at), Some(&version)),
+        ),
+        Some(Child::Deleted(deleted)) => (gone && deleted == uid, gone || deleted != uid),
+        _ => (false, true),
+    };
+    if caught_up {
+        ctx.clients.memory.child_seen(&owner, &name);
+    }
+    if !is_ours && namespace == ctx.settings.namespace {
+        // It may be the login of a server.
+        all(&ctx.servers);
+    }
+    let owners = if is_ours { &[] } else { secret.owner_references() };
+    for reference in owners.iter().filter(|reference| reference.uid == owner) {
+        ctx.clients.wake(ObjectRef::new(&reference.name).within(&namespace));
+    }
+    let refers = |client: &OAuth2Client| {
+        client.metadata.namespace.as_deref() == Some(&namespace)
+            && client
+                .spec
+                .client_secret_ref
+                .as_ref()
+                .is_some_and(|reference| reference.name == name)
+    };
+    wake(&ctx.clients, ctx.clients.store.state_filter(refers));
+}
+
+fn wake<K>(kind: &Kind<K>, resources: Vec<Arc<K>>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    for resource in resources {
+        kind.wake(ObjectRef::from_obj(&*resource));
+    }
+}
+
+fn all<K>(kind: &Kind<K>)
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    wake(kind, kind.store.state());
+}

@@ -1,0 +1,105 @@
+//! Resources of any namespaced kind of ours: made, waited for, changed, deleted.
+
+use std::fmt::Debug;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Api, Resource};
+use oidc_operator::controller::Managed;
+use serde_json::{Value, json};
+
+use super::Space;
+use super::watching::{has_condition, until_gone, until_object};
+use crate::conditions::{Tone, check, says, tone_of};
+
+/// A namespaced kind of ours.
+pub trait Namespaced: Managed + Resource<Scope = NamespaceResourceScope> + Debug {}
+
+impl<K: Managed + Resource<Scope = NamespaceResourceScope> + Debug> Namespaced for K {}
+
+/// The conditions of a resource.
+pub fn conditions<K: Managed>(resource: &K) -> Vec<Condition> {
+    let mut status = resource.status().cloned().unwrap_or_default();
+    K::common(&mut status).1.clone()
+}
+
+impl Space<'_> {
+    /// The resources of a kind in this namespace.
+    pub fn all<K: Namespaced>(&self) -> Api<K> {
+        Api::namespaced(self.bed().client(), self.name())
+    }
+
+    /// Applies a resource by its name and its spec (YAML).
+    pub async fn make<K: Namespaced>(&self, name: &str, spec: &str) -> Result<K> {
+        self.apply(&manifest::<K>(name, spec)?).await
+    }
+
+    /// Applies a resource that must be refused, and returns the text that kubectl shows.
+    pub async fn refused<K: Namespaced>(&self, name: &str, spec: &str) -> Result<String> {
+        self.refusal(&manifest::<K>(name, spec)?).await
+    }
+
+    /// Applies a resource and waits until it is ready.
+    pub async fn ready<K: Namespaced>(&self, name: &str, spec: &str) -> Result<K> {
+        self.make::<K>(name, spec).await?;
+        self.until_ready(name).await
+    }
+
+    /// Waits until a resource is ready, about its present generation.
+    pub async fn until_ready<K: Namespaced>(&self, name: &str) -> Result<K> {
+        let what = format!("{} {}/{name} to be ready", K::KIND, self.name());
+        self.until(&what, name, |found: &K| {
+            has_condition(found, &conditions(found), ("Ready", "True", ""))
+        })
+        .await
+    }
+
+    /// Waits until a resource is as wanted; `what` completes the sentence "waiting for …".
+    pub async fn until<K: Namespaced>(&self, what: &str, name: &str, wanted: impl Fn(&K) -> bool) -> Result<K> {
+        until_object(self.bed(), what, self.all::<K>(), name, wanted).await
+    }
+
+    /// Waits until a resource is not ready, with this reason and exactly this message.
+    pub async fn says<K: Namespaced>(&self, name: &str, tone: Tone, reason: &str, message: &str) -> Result<K> {
+        let what = format!("{} {}/{name} to say {reason}: {message}", K::KIND, self.name());
+        let wanted = |found: &K| says(found.meta().generation, &conditions(found), reason, message);
+        let found = self.until(&what, name, wanted).await?;
+        let mut status = found.status().cloned().unwrap_or_default();
+        let (observed, conditions) = K::common(&mut status);
+        check(*observed, conditions)?;
+        let heard = tone_of(conditions);
+        ensure!(heard == Some(tone), "{reason} is {heard:?} instead of {tone:?}");
+        Ok(found)
+    }
+
+    /// Changes the spec of a resource by a JSON merge patch.
+    pub async fn respecify<K: Namespaced>(&self, name: &str, spec: Value) -> Result<K> {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        Ok(self.all::<K>().patch(name, &PatchParams::default(), &patch).await?)
+    }
+
+    /// Deletes a resource and does not wait for it. Returns it as it was.
+    pub async fn remove<K: Namespaced>(&self, name: &str) -> Result<K> {
+        let found = self.all::<K>().get(name).await?;
+        self.all::<K>().delete(name, &DeleteParams::default()).await?;
+        Ok(found)
+    }
+
+    /// Waits until this very resource is gone.
+    pub async fn until_gone<K: Namespaced>(&self, found: &K) -> Result<()> {
+        let name = found.meta().name.clone().unwrap_or_default();
+        let uid = found.meta().uid.clone().unwrap_or_default();
+        let what = format!("{} {}/{name} to be gone", K::KIND, self.name());
+        until_gone(self.bed(), &what, self.all::<K>(), &name, &uid).await
+    }
+}
+
+fn manifest<K: Namespaced>(name: &str, spec: &str) -> Result<String> {
+    let spec: Value = serde_yaml_ng::from_str(spec)?;
+    let manifest = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "spec": spec,
+    });
+    Ok(manifest.to_string())
+}

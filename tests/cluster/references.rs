@@ -1,0 +1,382 @@
+//! Scopes and Assignments on Hydra: carried by the clients that refer to them, kept in step, and not deleted under them.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::{Assignment, OAuth2Client, Scope};
+use oidc_operator::controller::is_held;
+use serde_json::{Value, json};
+use testbed::proxy::{Action, Answer, Fault};
+use testbed::wait;
+
+use crate::bed::{Bed, LIMIT, Namespaced, ServerOptions, Space, uid_of};
+use crate::conditions::Tone::{Reconciling, Stalled};
+use crate::conditions::{client_ready, client_says};
+use crate::run::Side;
+
+/// The tests of this module.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(a_client_waits_for_what_it_refers_to),
+        side.shared(a_change_reaches_exactly_the_clients_that_refer_to_it),
+        side.shared(assignments_add_up),
+        side.shared(what_is_referred_to_is_not_deleted_under_its_clients),
+        side.shared(a_reference_to_another_server_is_said),
+        side.shared(a_scope_that_is_refused_changes_no_client),
+        side.shared(a_kind_needs_an_access_rule_of_its_own),
+        side.shared(bad_scopes_and_assignments_are_refused_word_for_word),
+        side.shared(a_conflict_of_their_status_is_resolved),
+        side.shared(an_orphan_keeps_what_the_login_app_enforces),
+    ]
+}
+
+const ORDERS: &str =
+    "{ name: 'orders:read', description: See your orders, template: '{\"tier\": {{identity.entity.name}}}' }";
+const STAFF: &str = "{ subjects: [alice], groups: [{ name: ops }] }";
+const APP: &str =
+    "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }], assignmentRefs: [{ name: staff }] }";
+
+/// What stands under our key in a client's metadata.
+fn ours(client: &Value) -> &Value {
+    &client["metadata"]["oidc-operator.dev"]
+}
+
+async fn a_client_waits_for_what_it_refers_to(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.apply_client("app", APP).await?;
+    let message = "Scope `orders` does not exist; create it.";
+    let waits = client_says(&space, "app", Reconciling, "ReferenceNotFound", message).await?;
+    ensure!(!is_held(&waits), "it could not be deleted");
+    space.ready::<Scope>("orders", ORDERS).await?;
+    let message = "Assignment `staff` does not exist; create it.";
+    let waits = client_says(&space, "app", Reconciling, "ReferenceNotFound", message).await?;
+    ensure!(
+        bed.hydra_client(&uid_of(&waits)).await?.is_none(),
+        "half a client was registered"
+    );
+    space.make::<Assignment>("staff", STAFF).await?;
+    let client = client_ready(&space, "app").await?;
+    let found = bed.registered(&uid_of(&client)).await?;
+    ensure!(
+        found["scope"] == "openid offline_access orders:read",
+        "{}",
+        found["scope"]
+    );
+    let scopes = json!({ "orders:read": {
+        "description": "See your orders", "template": "{\"tier\": {{identity.entity.name}}}",
+    } });
+    ensure!(ours(&found)["scopes"] == scopes, "{found}");
+    let assigned = json!({ "subjects": ["alice"], "groups": ["ops"] });
+    ensure!(ours(&found)["assignments"] == assigned, "{found}");
+    ensure!(ours(&found)["uid"] == uid_of(&client), "{found}");
+    let effective = client
+        .status
+        .and_then(|status| status.effective)
+        .context("no effective")?;
+    ensure!(
+        effective.scopes == ["openid", "offline_access", "orders:read"],
+        "{effective:?}"
+    );
+    Ok(())
+}
+
+async fn a_change_reaches_exactly_the_clients_that_refer_to_it(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let on = json!({ "name": server.name });
+    let scope = |description: &str| json!({ "serverRef": on, "description": description }).to_string();
+    space.ready::<Scope>("orders", &scope("See")).await?;
+    space.ready::<Scope>("other", &scope("Other")).await?;
+    let machine = |scopes: &[&str]| {
+        let references: Vec<Value> = scopes.iter().map(|name| json!({ "name": name })).collect();
+        json!({ "serverRef": on, "grantTypes": ["client_credentials"], "scopeRefs": references }).to_string()
+    };
+    let mut ids = Vec::new();
+    for (name, scopes) in [
+        ("one", &["orders"][..]),
+        ("two", &["orders", "other"]),
+        ("none", &[]),
+        ("else", &["other"]),
+    ] {
+        ids.push(uid_of(&space.ready_client(name, &machine(scopes)).await?));
+    }
+    let mark = server.admin.journal().mark();
+    space.make::<Scope>("orders", &scope("See and print")).await?;
+    for id in &ids[..2] {
+        bed.until_registered("the new description", id, |found| {
+            ours(found)["scopes"]["orders"]["description"] == "See and print"
+        })
+        .await?;
+    }
+    let scopes = ours(&bed.registered(&ids[1]).await?)["scopes"].clone();
+    ensure!(scopes["other"]["description"] == "Other", "{scopes}");
+    for name in ["one", "two", "none", "else"] {
+        space.wait_ready(name).await?;
+    }
+    let asked = server.about_clients(mark);
+    let about_others = asked
+        .iter()
+        .filter(|exchange| ids[2..].iter().any(|id| exchange.head.path().ends_with(id.as_str())));
+    ensure!(about_others.count() == 0, "{asked:#?}");
+    let (id, secret) = space.credentials("two").await?;
+    bed.token(&id, &secret, "orders other").await?;
+    Ok(())
+}
+
+async fn assignments_add_up(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready::<Assignment>("staff", STAFF).await?;
+    let more = "{ subjects: [bob, alice], groups: [{ name: dev }] }";
+    space.ready::<Assignment>("guests", more).await?;
+    let both = json!({
+        "redirectUris": ["https://app.example.com/cb"], "assignmentRefs": [{ "name": "staff" }, { "name": "guests" }],
+    });
+    let id = uid_of(&space.ready_client("app", &both.to_string()).await?);
+    let expected = json!({ "subjects": ["alice", "bob"], "groups": ["dev", "ops"] });
+    let found = bed.registered(&id).await?;
+    ensure!(ours(&found)["assignments"] == expected, "{found}");
+    space
+        .respecify::<Assignment>("guests", json!({ "subjects": ["carol"] }))
+        .await?;
+    let expected = json!({ "subjects": ["alice", "carol"], "groups": ["dev", "ops"] });
+    bed.until_registered("the changed assignment", &id, |found| {
+        ours(found)["assignments"] == expected
+    })
+    .await?;
+    space
+        .change("app", json!({ "spec": { "assignmentRefs": null } }))
+        .await?;
+    bed.until_registered("no assignment", &id, |found| ours(found)["assignments"].is_null())
+        .await?;
+    Ok(())
+}
+
+async fn what_is_referred_to_is_not_deleted_under_its_clients(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready::<Scope>("orders", ORDERS).await?;
+    space.ready::<Assignment>("staff", STAFF).await?;
+    let client = space.ready_client("app", APP).await?;
+    let scope = space.remove::<Scope>("orders").await?;
+    let assignment = space.remove::<Assignment>("staff").await?;
+    let message =
+        "OAuth2Client `app` still refers to this Scope; take it out of its scopeRefs, or delete the client first.";
+    space.says::<Scope>("orders", Reconciling, "InUse", message).await?;
+    let message = "OAuth2Client `app` still refers to this Assignment; take it out of its assignmentRefs, or delete the client first.";
+    space.says::<Assignment>("staff", Reconciling, "InUse", message).await?;
+    let found = bed.registered(&uid_of(&client)).await?;
+    ensure!(!ours(&found)["scopes"]["orders:read"].is_null(), "{found}");
+    // One way out is to stop referring to it, the other to delete the client.
+    space.change("app", json!({ "spec": { "scopeRefs": null } })).await?;
+    space.until_gone(&scope).await?;
+    space.delete_and_wait("app").await?;
+    space.until_gone(&assignment).await?;
+
+    // Without users both go at once, and with the namespace everything goes.
+    space.ready::<Scope>("orders", ORDERS).await?;
+    let scope = space.remove::<Scope>("orders").await?;
+    space.until_gone(&scope).await?;
+    space.ready::<Scope>("orders", ORDERS).await?;
+    space.ready::<Assignment>("staff", STAFF).await?;
+    space.ready_client("app", APP).await?;
+    space.delete_namespace_and_wait().await
+}
+
+async fn a_reference_to_another_server_is_said(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    space
+        .ready::<Scope>("orders", &format!("{{ serverRef: {{ name: {} }} }}", server.name))
+        .await?;
+    space
+        .apply_client(
+            "app",
+            "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }] }",
+        )
+        .await?;
+    let message = format!(
+        "scopeRefs: Scope `orders` is on AuthorizationServer `{}` and this resource on `default`; refer to one on the same server.",
+        server.name
+    );
+    client_says(&space, "app", Reconciling, "InvalidSpec", &message).await?;
+    Ok(())
+}
+
+async fn a_scope_that_is_refused_changes_no_client(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready::<Scope>("orders", ORDERS).await?;
+    space.ready::<Assignment>("staff", STAFF).await?;
+    let id = uid_of(&space.ready_client("app", APP).await?);
+    let before = bed.registered(&id).await?;
+    for (template, problem) in [
+        ("not JSON", "it is not a JSON object"),
+        ("[1]", "it is not a JSON object"),
+        ("{\"a\": {{b}", "a `{{` is not closed by `}}`"),
+        (
+            "{\"a\": \"{{b}}\"}",
+            "a `{{…}}` must not stand in quotation marks, since the value that is filled in has its own",
+        ),
+    ] {
+        space
+            .respecify::<Scope>("orders", json!({ "template": template, "description": template }))
+            .await?;
+        let message = format!("template: {problem}.");
+        space.says::<Scope>("orders", Stalled, "InvalidSpec", &message).await?;
+        let message = format!(
+            "Scope `orders` is not ready; `kubectl describe scope orders -n {}` says why.",
+            space.name()
+        );
+        client_says(&space, "app", Reconciling, "ReferenceNotReady", &message).await?;
+        ensure!(bed.registered(&id).await? == before, "it was changed");
+    }
+    let good: Value = serde_yaml_ng::from_str(ORDERS)?;
+    space.respecify::<Scope>("orders", good).await?;
+    client_ready(&space, "app").await?;
+    ensure!(bed.registered(&id).await? == before, "it was changed");
+    Ok(())
+}
+
+async fn a_kind_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
+    let rules = json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] }] });
+    let server = bed
+        .own_server(ServerOptions {
+            spec: rules,
+            ..ServerOptions::default()
+        })
+        .await?;
+    let space = bed.space().await?;
+    let on = format!("serverRef: {{ name: {} }}", server.name);
+    space.make::<Scope>("orders", &format!("{{ {on} }}")).await?;
+    space
+        .make::<Assignment>("staff", &format!("{{ {on}, subjects: [a] }}"))
+        .await?;
+    let refused = |kind: &str| {
+        format!(
+            "AuthorizationServer `{}`: no access rule lets namespace `{}` have {kind}; ask its admin for one.",
+            server.name,
+            space.name()
+        )
+    };
+    let scope = space
+        .says::<Scope>("orders", Reconciling, "NotAllowed", &refused("a Scope"))
+        .await?;
+    ensure!(!is_held(&scope), "it could not be deleted");
+    space
+        .says::<Assignment>("staff", Reconciling, "NotAllowed", &refused("an Assignment"))
+        .await?;
+    let rules = json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client", "Scope", "Assignment"] }]);
+    bed.change_server(&server.name, json!({ "access": rules })).await?;
+    space.until_ready::<Scope>("orders").await?;
+    space.until_ready::<Assignment>("staff").await?;
+    Ok(())
+}
+
+async fn bad_scopes_and_assignments_are_refused_word_for_word(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let invalid =
+        "name: a scope has visible ASCII characters only, without quotation mark and backslash (RFC 6749, section 3.3)";
+    for name in ["a b", "a\"b", "a\\b", "é", "a\tb"] {
+        let refusal = space
+            .refused::<Scope>("refused", &json!({ "name": name }).to_string())
+            .await?;
+        ensure!(
+            refusal.contains(&format!("spec.name: Invalid value: {invalid}")),
+            "{name}: {refusal}"
+        );
+    }
+    let nobody = "an assignment names at least one subject or group; to let nobody in, delete the client";
+    for spec in ["{}", "{ subjects: [] }", "{ subjects: [], groups: [] }"] {
+        let refusal = space.refused::<Assignment>("refused", spec).await?;
+        ensure!(refusal.contains(nobody), "{spec}: {refusal}");
+    }
+    for spec in [
+        "{ subjects: [a, a] }",
+        "{ groups: [{ name: a }, { name: a }] }",
+        "{ subjects: [''] }",
+    ] {
+        space.refused::<Assignment>("refused", spec).await?;
+    }
+    space.make::<Scope>("orders", "{ name: 'a:b' }").await?;
+    for (spec, field, thing) in [
+        (
+            "{ name: 'b' }",
+            "name",
+            "name is immutable: create a new Scope of the other name",
+        ),
+        (
+            "{ description: x }",
+            "name",
+            "name is immutable: create a new Scope of the other name",
+        ),
+        (
+            "{ name: 'a:b', serverRef: { name: x } }",
+            "serverRef",
+            "serverRef is immutable: create a new Scope for the other server",
+        ),
+    ] {
+        let refusal = space.refused::<Scope>("orders", spec).await?;
+        ensure!(
+            refusal.contains(&format!("spec.{field}: Invalid value: {thing}")),
+            "{refusal}"
+        );
+    }
+    space.make::<Assignment>("staff", STAFF).await?;
+    let refusal = space
+        .refused::<Assignment>("staff", "{ subjects: [a], serverRef: { name: x } }")
+        .await?;
+    ensure!(
+        refusal.contains("serverRef is immutable: create a new Assignment for the other server"),
+        "{refusal}"
+    );
+    Ok(())
+}
+
+/// The first write of a status answers that somebody else wrote meanwhile: it is written onto what is there now.
+async fn a_conflict_of_their_status_is_resolved(bed: &Bed) -> Result<()> {
+    async fn resolved<K: Namespaced>(bed: &Bed, space: &Space<'_>, name: &str, spec: &str, plural: &str) -> Result<()> {
+        let path = format!(
+            "/apis/oidc-operator.dev/v1alpha1/namespaces/{}/{plural}/{name}/status",
+            space.name()
+        );
+        let conflict = json!({
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Conflict", "code": 409, "message": "",
+        });
+        let fault = bed.operator().kube().inject(
+            Fault::new(
+                move |head| head.is("PATCH", &path),
+                Action::Answer(Answer::json(409, &conflict)),
+            )
+            .nth(1),
+        );
+        space.ready::<K>(name, spec).await?;
+        ensure!(fault.struck() == 1, "{} was not struck", K::KIND);
+        Ok(())
+    }
+    let space = bed.space().await?;
+    resolved::<Scope>(bed, &space, "orders", ORDERS, "scopes").await?;
+    resolved::<Assignment>(bed, &space, "staff", STAFF, "assignments").await
+}
+
+async fn an_orphan_keeps_what_the_login_app_enforces(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready::<Scope>("orders", ORDERS).await?;
+    space.ready::<Assignment>("staff", STAFF).await?;
+    let mut spec: Value = serde_yaml_ng::from_str(APP)?;
+    spec["deletionPolicy"] = json!("Orphan");
+    let client: OAuth2Client = space.ready_client("app", &spec.to_string()).await?;
+    space.delete_and_wait("app").await?;
+    let id = uid_of(&client);
+    wait::until("the mark to be gone", LIMIT, async || {
+        let found = bed.registered(&id).await?;
+        Ok(ours(&found)["uid"].is_null().then_some(()))
+    })
+    .await?;
+    let found = bed.registered(&id).await?;
+    let kept: Vec<&String> = ours(&found)
+        .as_object()
+        .into_iter()
+        .flat_map(|ours| ours.keys())
+        .collect();
+    ensure!(kept == ["assignments", "scopes"], "{found}");
+    ensure!(found["owner"] == "", "{found}");
+    bed.unregister(&id).await?;
+    Ok(())
+}
