@@ -120,6 +120,14 @@ async fn a_listing_that_goes_in_circles_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_listing_by_offset_that_shows_one_page_again_is_cut_off() {
+    let (server, _) = always(json_reply(200, &page(0, PAGE_SIZE))).await;
+    let found = all(&over(http(&server.uri(), &Settings::default()), "v1.11.10")).await;
+    assert_eq!(found.err(), Some(Failure::Reply("does not come to an end")));
+    assert_eq!(received(&server).await, 2);
+}
+
+#[tokio::test]
 async fn the_host_of_a_next_link_is_not_asked() {
     let elsewhere = MockServer::start().await;
     let server = MockServer::start().await;
@@ -237,8 +245,10 @@ async fn everything_is_listed_alike() {
         for (version, second) in [("v1.11.10", ("offset", "500")), ("v2.3.0", ("page_token", "2"))] {
             let server = MockServer::start().await;
             let full: Value = vec![entry.clone(); PAGE_SIZE].into();
+            let mut last = entry.clone();
+            last["id"] = json!("the last");
             Mock::given(query_param(second.0, second.1))
-                .respond_with(json_reply(200, &json!([entry])))
+                .respond_with(json_reply(200, &json!([last])))
                 .mount(&server)
                 .await;
             Mock::given(any())

@@ -18,12 +18,21 @@ const MAX_PAGES: usize = 2_000;
 pub struct Cursor {
     /// v2: the token of the next page.
     token: Option<String>,
-    /// Tokens that were followed: a server that repeats one goes in circles.
+    /// Tokens that were followed, or how pages began: a server that repeats one goes in circles.
     followed: HashSet<String>,
     /// Pages that were read.
     pages: usize,
     ended: bool,
 }
+
+impl Cursor {
+    /// Whether a mark of a page is new.
+    fn follows(&mut self, mark: &str) -> bool {
+        self.followed.insert(mark.to_owned())
+    }
+}
+
+const ENDLESS: Failure = Failure::Reply("does not come to an end");
 
 impl Hydra {
     /// The entries of the next page, or None after the last. `limit` and `offset` on v1, `page_size` and `page_token` on v2.
@@ -38,11 +47,8 @@ impl Hydra {
             return Ok(None);
         }
         let token = cursor.token.take();
-        let repeated = token
-            .as_ref()
-            .is_some_and(|token| !cursor.followed.insert(token.clone()));
-        if repeated || cursor.pages == MAX_PAGES {
-            return Err(Failure::Reply("does not come to an end"));
+        if cursor.pages == MAX_PAGES || token.as_ref().is_some_and(|token| !cursor.follows(token)) {
+            return Err(ENDLESS);
         }
         let (size, offset) = (PAGE_SIZE.to_string(), (cursor.pages * PAGE_SIZE).to_string());
         let mut query = filter.to_vec();
@@ -63,6 +69,11 @@ impl Hydra {
         let Value::Array(entries) = reply.body else {
             return Err(Failure::Reply("is not a list"));
         };
+        // v1 has no tokens: a server, or a cache before it, that does not heed the offset shows the first page again.
+        let first = entries.first().map(Value::to_string).unwrap_or_default();
+        if self.version.dialect() == Dialect::V1 && !cursor.follows(&first) {
+            return Err(ENDLESS);
+        }
         cursor.pages += 1;
         // Up to 2.3 a short page may name a next one that is empty; v1 names none that could be followed.
         let last = next.is_none() && self.version.dialect() == Dialect::V2;
