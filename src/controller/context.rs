@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use super::links::Links;
 use super::memory::{Child, Memory, is_newer};
 use super::on_server::OnServer;
-use crate::api::{Assignment, AuthorizationServer, OAuth2Client, Scope, UID_LABEL};
+use crate::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope, UID_LABEL};
 use crate::cluster::Cluster;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -99,6 +99,8 @@ pub struct Context {
     pub scopes: Kind<Scope>,
     /// Assignments.
     pub assignments: Kind<Assignment>,
+    /// OidcProviders.
+    pub providers: Kind<OidcProvider>,
     /// Caches of what is not ours.
     pub stores: Stores,
     /// Connections to servers.

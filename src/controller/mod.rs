@@ -28,6 +28,7 @@ pub mod context;
 pub mod links;
 pub mod memory;
 pub mod oauth2_client;
+pub mod oidc_provider;
 pub mod on_server;
 pub mod referable;
 pub mod scope;
