@@ -27,7 +27,7 @@ use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
 
 use crate::evidence::Evidence;
 
-pub use kinds::Namespaced;
+pub use kinds::{Namespaced, conditions};
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};

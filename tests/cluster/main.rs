@@ -21,6 +21,7 @@ mod fields;
 mod harness;
 mod helm;
 mod login;
+mod provider;
 mod references;
 mod refusals;
 mod repair;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         fields::trials,
         helm::trials,
         login::trials,
+        provider::trials,
         references::trials,
         refusals::trials,
         repair::trials,
