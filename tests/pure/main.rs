@@ -8,6 +8,7 @@ mod hydra_body;
 mod hydra_client;
 mod mapping;
 mod memory;
+mod provider;
 mod sync;
 mod verdict;
 mod version;
