@@ -1,10 +1,10 @@
 //! `OidcProvider`: access → server → discovery document → keys → finalizer → ConfigMap → status.
 //!
-//! Hydra has no object for its issuer, so nothing is written there. A look is two GETs on the public API; each provider gets one per `resyncInterval` of its
+//! Hydra has no object for its issuer, so nothing is written there. A look is two GETs on the public API (the first one on a server three); each provider gets one per `resyncInterval` of its
 //! server, and one whenever it or its server changes. No client is asked for.
 //!
-//! One look that fails for a passing cause is no news: while the provider is ready, it is repeated once after [`SECOND_LOOK`], and only a second failure
-//! is reported. Whatever is wrong, the ConfigMap stays as the last good look left it: applications go on with what was right.
+//! One look that fails for a passing cause is no news: while the provider is ready, it is repeated once a few seconds later, and only a second failure is
+//! reported. Whatever is wrong, the ConfigMap stays as the last good look left it: applications go on with what was right.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::referable::is_accepted;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold};
 use crate::admin::discovery::{self, Discovery, Keys};
-use crate::admin::http::Failure;
+use crate::admin::http::{Failure, Http};
 use crate::api::access::ManagedKind;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::ServerRef;
@@ -135,10 +135,17 @@ async fn look(
     let found = discovery::fetch(http, url).await;
     let found = found.map_err(|failed| failure("The discovery document", failed))?;
     judge::document(&name, expected, &found)?;
-    let keys = discovery::fetch_keys(http).await;
+    let keys = keys(connection, http).await;
     let keys = keys.map_err(|failed| failure("The JSON Web Key Set", failed))?;
     judge::keys(&name, &keys)?;
     Ok((found, keys))
+}
+
+/// Reads the key set. Hydra 2 generates one that is missing, once for each request that comes meanwhile: so the first is waited for.
+async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
+    let first = async || discovery::fetch_keys(http).await.map(drop);
+    connection.keys_made.get_or_try_init(first).await?;
+    discovery::fetch_keys(http).await
 }
 
 /// What a failed request to the public API means. No login is sent there, so a refusal is not about one.

@@ -11,12 +11,13 @@ use testbed::wait;
 
 use super::{config_maps, looks, own_server};
 use crate::bed::{Bed, LIMIT, Space};
-use crate::conditions::Tone::Stalled;
+use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_foreign_config_map_is_not_touched),
+        side.shared(a_config_map_of_a_namesake_is_waited_for),
         side.shared(a_config_map_that_was_renamed_is_gone),
         side.shared(a_config_map_is_put_right_at_the_next_look),
         side.shared(labels_follow_the_spec_and_foreign_ones_stay),
@@ -50,7 +51,7 @@ async fn until(
 }
 
 async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
-    let (server, spec) = own_server(bed).await?;
+    let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     let foreign = json!({ "metadata": { "name": "login" }, "data": { "OIDC_ISSUER": "mine" } });
     let foreign: ConfigMap = serde_json::from_value(foreign)?;
@@ -70,7 +71,32 @@ async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
     space.until_gone(&provider).await?;
     let after = config_maps(bed, &space).get("login").await?;
     ensure!(after == foreign, "it was touched: {after:?}");
-    ensure!(server.public.journal().mark() > 0, "nothing was looked at");
+    Ok(())
+}
+
+/// It goes with its owner, of which there is only the name left.
+async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
+    let (_server, spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    let owner = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OidcProvider", "name": "login",
+        "uid": "01234567-89ab-cdef-0123-456789abcdef", "controller": true,
+    });
+    // A finalizer keeps it until it was seen.
+    let earlier = json!({ "metadata": {
+        "name": "login", "ownerReferences": [owner], "finalizers": ["example.org/kept"],
+    } });
+    let earlier: ConfigMap = serde_json::from_value(earlier)?;
+    config_maps(bed, &space)
+        .create(&PostParams::default(), &earlier)
+        .await?;
+    space.make::<OidcProvider>("login", &spec.to_string()).await?;
+    let message = "ConfigMap `login` belongs to an earlier resource of this name and is about to go.";
+    space
+        .says::<OidcProvider>("login", Reconciling, "ConfigMapConflict", message)
+        .await?;
+    tamper(bed, &space, "login", json!({ "metadata": { "finalizers": null } })).await?;
+    space.until_ready::<OidcProvider>("login").await?;
     Ok(())
 }
 

@@ -4,11 +4,12 @@ use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::OidcProvider;
+use oidc_operator::api::condition::{self, READY};
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
 
 use super::{config_maps, document, is_for_keys, looks, own_server};
-use crate::bed::Bed;
+use crate::bed::{Bed, Space, conditions};
 use crate::conditions::Tone::Reconciling;
 use crate::run::Side;
 
@@ -20,6 +21,17 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
         side.shared(an_outage_of_the_admin_api_is_not_the_issuers),
         side.shared(keys_that_cannot_be_trusted_are_said_word_for_word),
     ]
+}
+
+/// Waits until a provider is not ready. An empty reason is any.
+async fn until_not_ready(space: &Space<'_>, name: &str, reason: &str) -> Result<OidcProvider> {
+    let wanted = |found: &OidcProvider| {
+        let conditions = conditions(found);
+        condition::find(&conditions, READY)
+            .is_some_and(|ready| ready.status == "False" && (reason.is_empty() || ready.reason == reason))
+    };
+    let what = format!("OidcProvider {}/{name} not to be ready: {reason}", space.name());
+    space.until(&what, name, wanted).await
 }
 
 async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Result<()> {
@@ -35,14 +47,7 @@ async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Res
         Action::Answer(Answer::json(200, &lie)),
     ));
     // Whether its own look or that of the server comes first, it is not ready.
-    space
-        .until::<OidcProvider>("the provider not to be ready", "login", |found| {
-            let conditions = crate::bed::conditions(found);
-            conditions
-                .iter()
-                .any(|condition| condition.type_ == "Ready" && condition.status == "False")
-        })
-        .await?;
+    until_not_ready(&space, "login", "").await?;
     let meanwhile = config_maps(bed, &space).get("login").await?;
     ensure!(
         meanwhile.resource_version() == before.resource_version(),
@@ -74,11 +79,7 @@ async fn an_outage_is_said_and_ends(bed: &Bed) -> Result<()> {
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
     let before = config_maps(bed, &space).get("login").await?;
     server.public.down();
-    let message =
-        "The server cannot be used now: no connection (name, port and network policy?). The operator keeps trying.";
-    space
-        .says::<OidcProvider>("login", Reconciling, "ServerUnavailable", message)
-        .await?;
+    until_not_ready(&space, "login", "ServerUnavailable").await?;
     let meanwhile = config_maps(bed, &space).get("login").await?;
     ensure!(
         meanwhile.resource_version() == before.resource_version(),
