@@ -43,7 +43,7 @@ impl fmt::Display for Denied {
                     f,
                     "no access rule lets namespace `{namespace}` have {} {kind:?}; ask its admin for one.",
                     match kind {
-                        ManagedKind::OAuth2Client | ManagedKind::Assignment => "an",
+                        ManagedKind::OAuth2Client | ManagedKind::Assignment | ManagedKind::OidcProvider => "an",
                         ManagedKind::Scope => "a",
                     }
                 )

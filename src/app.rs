@@ -121,6 +121,7 @@ async fn control(
     let (clients, client_feed) = Kind::new();
     let (scopes, scope_feed) = Kind::new();
     let (assignments, assignment_feed) = Kind::new();
+    let (providers, provider_feed) = Kind::new();
     let (namespaces, namespace_writer) = reflector::store();
     let (secrets, secret_writer) = reflector::store();
     let reporter = Reporter {
@@ -137,6 +138,7 @@ async fn control(
         clients,
         scopes,
         assignments,
+        providers,
         stores: Stores { namespaces, secrets },
         children: Children::default(),
         links: Links::default(),
@@ -150,6 +152,7 @@ async fn control(
         clients: client_feed.writer,
         scopes: scope_feed.writer,
         assignments: assignment_feed.writer,
+        providers: provider_feed.writer,
         namespaces: namespace_writer,
         secrets: secret_writer,
     };
@@ -173,6 +176,7 @@ async fn control(
         queue(ctx.clone(), client_feed.woken, stop),
         queue(ctx.clone(), scope_feed.woken, stop),
         queue(ctx.clone(), assignment_feed.woken, stop),
+        queue(ctx.clone(), provider_feed.woken, stop),
     ];
     stop.cancelled().await;
     tracing::info!("stopping; passes under way are finished");
@@ -194,7 +198,8 @@ async fn filled(ctx: &Context) -> Result<()> {
     ctx.servers.store.wait_until_ready().await.map_err(gone)?;
     ctx.clients.store.wait_until_ready().await.map_err(gone)?;
     ctx.scopes.store.wait_until_ready().await.map_err(gone)?;
-    ctx.assignments.store.wait_until_ready().await.map_err(gone)
+    ctx.assignments.store.wait_until_ready().await.map_err(gone)?;
+    ctx.providers.store.wait_until_ready().await.map_err(gone)
 }
 
 /// Runs the controller of a kind: one pass at a time for each resource, a bounded number in all.

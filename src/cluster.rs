@@ -1,9 +1,11 @@
 //! Requests to the Kubernetes API, each with a deadline, each write fenced, each error classed.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::NamespaceResourceScope;
 use kube::core::params::ValidationDirective;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -17,6 +19,15 @@ use crate::leader::Fence;
 const DEADLINE: Duration = crate::admin::http::DEADLINE;
 /// Objects on a page of a live list.
 const PAGE: u32 = 500;
+
+/// What the operator makes beside a resource and writes as a whole: Secrets and ConfigMaps.
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+
+impl Child for Secret {}
+impl Child for ConfigMap {}
 
 /// The Kubernetes API as the controllers use it.
 #[derive(Clone)]
@@ -41,7 +52,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>> {
-        bounded(self.secrets(namespace).get_opt(name)).await
+        bounded(self.children(namespace).get_opt(name)).await
     }
 
     /// A ConfigMap, live.
@@ -49,44 +60,44 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>> {
-        bounded(Api::<ConfigMap>::namespaced(self.client(), namespace).get_opt(name)).await
+        bounded(self.children(namespace).get_opt(name)).await
     }
 
-    /// Creates a Secret. None if the name is taken.
+    /// Creates a child. None if the name is taken.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
-    pub async fn create_secret(&self, namespace: &str, secret: &Secret) -> Result<Option<Secret>> {
+    pub async fn create<K: Child>(&self, namespace: &str, child: &K) -> Result<Option<K>> {
         self.may_write()?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        match deadline(self.secrets(namespace).create(&parameters, secret)).await? {
+        match deadline(self.children(namespace).create(&parameters, child)).await? {
             Ok(created) => Ok(Some(created)),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
             Err(error) => Err(fault(&error)),
         }
     }
 
-    /// Replaces a Secret; it must carry UID and resourceVersion, so that nothing else is hit.
+    /// Replaces a child; it must carry UID and resourceVersion, so that nothing else is hit.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
-    pub async fn replace_secret(&self, namespace: &str, secret: &Secret) -> Result<Secret> {
+    pub async fn replace<K: Child>(&self, namespace: &str, child: &K) -> Result<K> {
         self.may_write()?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        bounded(self.secrets(namespace).replace(&secret.name_any(), &parameters, secret)).await
+        bounded(self.children(namespace).replace(&child.name_any(), &parameters, child)).await
     }
 
-    /// Deletes a Secret if it still has this UID. Fine if it is gone or another one.
+    /// Deletes a child if it still has this UID. Fine if it is gone or another one.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
-    pub async fn delete_secret(&self, namespace: &str, name: &str, uid: &str) -> Result<()> {
+    pub async fn delete<K: Child>(&self, namespace: &str, name: &str, uid: &str) -> Result<()> {
         self.may_write()?;
         let preconditions = Some(Preconditions {
             uid: Some(uid.to_owned()),
@@ -96,7 +107,7 @@ impl Cluster {
             preconditions,
             ..DeleteParams::default()
         };
-        match deadline(self.secrets(namespace).delete(name, &parameters)).await? {
+        match deadline(self.children::<K>(namespace).delete(name, &parameters)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
             Err(error) => Err(fault(&error)),
@@ -109,7 +120,7 @@ impl Cluster {
     /// [`Error::Cluster`].
     pub async fn live<K>(&self, api: &Api<K>, name: &str) -> Result<Option<K>>
     where
-        K: Clone + std::fmt::Debug + DeserializeOwned,
+        K: Clone + Debug + DeserializeOwned,
     {
         bounded(api.get_opt(name)).await
     }
@@ -120,7 +131,7 @@ impl Cluster {
     /// [`Error::Cluster`].
     pub async fn list<K>(&self, api: &Api<K>) -> Result<Vec<K>>
     where
-        K: Clone + std::fmt::Debug + DeserializeOwned,
+        K: Clone + Debug + DeserializeOwned,
     {
         let mut parameters = ListParams::default().limit(PAGE);
         let mut all = Vec::new();
@@ -140,7 +151,7 @@ impl Cluster {
     /// [`Error::Cluster`]: a conflict if it has changed or gone; [`Error::NotLeader`].
     pub async fn set_finalizers<K>(&self, api: &Api<K>, object: &K, finalizers: &[String]) -> Result<K>
     where
-        K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
+        K: Resource + Clone + Debug + DeserializeOwned,
     {
         self.may_write()?;
         let patch = serde_json::from_value(json!([
@@ -172,7 +183,7 @@ impl Cluster {
     /// [`Error::Cluster`]: a conflict if it has changed; [`Error::NotLeader`].
     pub async fn apply_status<K, S>(&self, api: &Api<K>, object: &K, status: &S) -> Result<K>
     where
-        K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
         S: Serialize,
     {
         self.may_write()?;
@@ -193,7 +204,7 @@ impl Cluster {
         bounded(api.patch_status(&object.name_any(), &parameters, &Patch::Apply(body))).await
     }
 
-    fn secrets(&self, namespace: &str) -> Api<Secret> {
+    fn children<K: Child>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client(), namespace)
     }
 

@@ -146,6 +146,14 @@ pub enum Error {
         "Secret `{0}` exists and does not belong to this resource; nothing was changed. Delete it or set credentials.secretName."
     )]
     SecretConflict(String),
+    /// A ConfigMap of that name exists and is somebody else's.
+    #[error(
+        "ConfigMap `{0}` exists and does not belong to this resource; nothing was changed. Delete it or set publish.configMapName."
+    )]
+    ConfigMapConflict(String),
+    /// A ConfigMap of that name belongs to a namesake that is just going.
+    #[error("ConfigMap `{0}` belongs to an earlier resource of this name and is about to go.")]
+    ConfigMapGoing(String),
     /// A Secret of that name belongs to a namesake that is just going.
     #[error("Secret `{0}` belongs to an earlier resource of this name and is about to go.")]
     SecretGoing(String),
@@ -179,6 +187,35 @@ pub enum Error {
         /// Issuer in the discovery document.
         found: String,
     },
+    /// The issuer is not the one that tokens of this provider must carry.
+    #[error(
+        "The discovery document of AuthorizationServer `{server}` names the issuer `{}` where `{}` is expected; what is published stays. Set issuer to the first if it is right, else correct the server.",
+        shown(.found),
+        shown(.expected)
+    )]
+    IssuerMismatch {
+        /// Name of the AuthorizationServer.
+        server: String,
+        /// The issuer that the spec asks for, or the public URL.
+        expected: String,
+        /// Issuer in the discovery document.
+        found: String,
+    },
+    /// The public API is not known.
+    #[error(
+        "AuthorizationServer `{0}` has no hydra.publicUrl, so the discovery document cannot be read; set it there."
+    )]
+    PublicUrlMissing(String),
+    /// The key set has nothing to verify tokens with.
+    #[error(
+        "AuthorizationServer `{0}` publishes no public key that a token could be verified with; look at its key set /.well-known/jwks.json."
+    )]
+    NoSigningKey(String),
+    /// The key set shows private keys.
+    #[error(
+        "AuthorizationServer `{0}` shows a private key to everybody in /.well-known/jwks.json, so anybody can forge tokens; replace its keys and publish the public halves only."
+    )]
+    PrivateKeysPublished(String),
     /// Resources still use the server.
     #[error(
         "Resources with deletionPolicy Delete still use this server, for example {0}; delete them, or set their deletionPolicy to Orphan."
@@ -347,6 +384,7 @@ impl Error {
             | Error::ServerGoing(_)
             | Error::ServerPending(_)
             | Error::NamespacePending(_)
+            | Error::PublicUrlMissing(_)
             | Error::VariableUnknown { .. }
             | Error::VariablePending { .. } => (Class::Blocked, Reason::ServerNotReady),
             Error::ReferenceNotFound {
@@ -361,10 +399,14 @@ impl Error {
             Error::NotOwned(_) => (Class::NotOwned, Reason::NotOwned),
             Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
             Error::SecretGoing(_) => (Class::Blocked, Reason::SecretConflict),
+            Error::ConfigMapConflict(_) => (Class::NotOwned, Reason::ConfigMapConflict),
+            Error::ConfigMapGoing(_) => (Class::Blocked, Reason::ConfigMapConflict),
             Error::Contested => (Class::NotOwned, Reason::Conflict),
             Error::Unavailable(_) => (Class::Transient, Reason::ServerUnavailable),
             Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
             Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
+            Error::IssuerMismatch { .. } => (Class::Blocked, Reason::IssuerMismatch),
+            Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => (Class::Blocked, Reason::InvalidKeys),
             Error::InUse(_) | Error::InUseByClient { .. } => (Class::Blocked, Reason::InUse),
             Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
             Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),

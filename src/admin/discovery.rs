@@ -1,18 +1,45 @@
-//! OpenID Connect Discovery 1.0: issuer and endpoints of a server.
+//! OpenID Connect Discovery 1.0: issuer, endpoints and public keys of a server.
+//!
+//! Everything is asked for below the public URL, which an admin has set: a URL that stands in a document is never followed.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::http::{Failure, Http, Request};
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::SubjectType;
+use crate::error::shown;
+
+/// Most entries kept of a list of scopes.
+const SCOPES: usize = 256;
+/// Most entries kept of a list of algorithms or keys.
+const ENTRIES: usize = 32;
+/// Members of a key that are for its owner alone (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1; RFC 8037, section 2).
+const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// What a discovery document says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Discovery {
-    /// Issuer and endpoints.
+    /// Issuer and endpoints. What is no http or https URL is left out.
     pub endpoints: Endpoints,
     /// `subject_types_supported`, those that we know.
     pub subject_types: Vec<SubjectType>,
+    /// `scopes_supported`, at most 256.
+    pub scopes: Vec<String>,
+    /// `id_token_signing_alg_values_supported`, at most 32.
+    pub id_token_signing_algs: Vec<String>,
+}
+
+/// What a server's key set (RFC 7517) shows to everybody. It holds no key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Number of public keys that a signature can be verified with.
+    pub signing: usize,
+    /// Their ids, sorted since servers vary the order; at most 32.
+    pub ids: Vec<String>,
+    /// Whether a private or symmetric key is among them.
+    pub shows_private: bool,
 }
 
 /// Fetches `{publicUrl}/.well-known/openid-configuration`. No login is sent there.
@@ -20,39 +47,98 @@ pub struct Discovery {
 /// # Errors
 /// [`Failure`]; a document without issuer is a failure too.
 pub async fn fetch(http: &Http, public_url: &str) -> Result<Discovery, Failure> {
-    let path = [".well-known", "openid-configuration"];
-    let reply = http
-        .send(Request {
-            probe: true,
-            ..Request::new("discovery", reqwest::Method::GET, &path)
-        })
-        .await?;
+    let document = get(http, "discovery", &[".well-known", "openid-configuration"]).await?;
     let url = format!("{}/.well-known/openid-configuration", public_url.trim_end_matches('/'));
-    parse(&reply.body, url).ok_or(Failure::Reply("is not a discovery document"))
+    parse(&document, url).ok_or(Failure::Reply("names no issuer"))
+}
+
+/// Fetches `{publicUrl}/.well-known/jwks.json`, where Hydra has its key set whatever `jwks_uri` says. No login is sent there.
+///
+/// # Errors
+/// [`Failure`]; a document that is no key set is a failure too.
+pub async fn fetch_keys(http: &Http) -> Result<Keys, Failure> {
+    let document = get(http, "jwks", &[".well-known", "jwks.json"]).await?;
+    parse_keys(&document).ok_or(Failure::Reply("is no JSON Web Key Set"))
+}
+
+async fn get(http: &Http, operation: &'static str, path: &[&str]) -> Result<Value, Failure> {
+    let request = Request {
+        probe: true,
+        ..Request::new(operation, reqwest::Method::GET, path)
+    };
+    http.send(request).await.map(|reply| reply.body)
 }
 
 fn parse(document: &Value, discovery_url: String) -> Option<Discovery> {
-    let text = |key: &str| document.get(key).and_then(Value::as_str).map(str::to_owned);
+    let url = |key: &str| {
+        let text = document.get(key).and_then(Value::as_str);
+        text.filter(|text| is_url(text)).map(str::to_owned)
+    };
     let subject_types = document.get("subject_types_supported").and_then(Value::as_array);
     Some(Discovery {
         endpoints: Endpoints {
-            issuer: text("issuer").filter(|issuer| is_url(issuer))?,
+            issuer: url("issuer")?,
             discovery_url,
-            authorization_endpoint: text("authorization_endpoint"),
-            token_endpoint: text("token_endpoint"),
-            userinfo_endpoint: text("userinfo_endpoint"),
-            jwks_uri: text("jwks_uri"),
-            revocation_endpoint: text("revocation_endpoint"),
-            end_session_endpoint: text("end_session_endpoint"),
+            authorization_endpoint: url("authorization_endpoint"),
+            token_endpoint: url("token_endpoint"),
+            userinfo_endpoint: url("userinfo_endpoint"),
+            jwks_uri: url("jwks_uri"),
+            revocation_endpoint: url("revocation_endpoint"),
+            end_session_endpoint: url("end_session_endpoint"),
         },
         subject_types: subject_types
             .into_iter()
             .flatten()
             .filter_map(|t| serde_json::from_value(t.clone()).ok())
             .collect(),
+        scopes: words(document, "scopes_supported", SCOPES),
+        id_token_signing_algs: words(document, "id_token_signing_alg_values_supported", ENTRIES),
     })
 }
 
+/// A list of words, bounded: what is no word is left out.
+fn words(document: &Value, key: &str, most: usize) -> Vec<String> {
+    let listed = document.get(key).and_then(Value::as_array).into_iter().flatten();
+    let words = listed.filter_map(Value::as_str).filter(|word| is_word(word));
+    words.take(most).map(str::to_owned).collect()
+}
+
+fn parse_keys(document: &Value) -> Option<Keys> {
+    let listed = document.get("keys")?.as_array()?;
+    let mut ids = BTreeSet::new();
+    let mut keys = Keys::default();
+    for key in listed {
+        let members = key.as_object()?;
+        keys.shows_private |= PRIVATE.iter().any(|member| members.contains_key(*member));
+        if verifies(key) {
+            keys.signing += 1;
+            ids.extend(key.get("kid").and_then(Value::as_str).map(shown));
+        }
+    }
+    keys.ids = ids.into_iter().take(ENTRIES).collect();
+    Some(keys)
+}
+
+/// Whether a key is a whole public one and not meant for encryption.
+fn verifies(key: &Value) -> bool {
+    let text = |member: &str| key.get(member).and_then(Value::as_str);
+    let members: &[&str] = match text("kty") {
+        Some("RSA") => &["n", "e"],
+        Some("EC") => &["crv", "x", "y"],
+        Some("OKP") => &["crv", "x"],
+        _ => return false,
+    };
+    let is_whole = members
+        .iter()
+        .all(|member| text(member).is_some_and(|value| !value.is_empty()));
+    is_whole && key.get("use").is_none_or(|purpose| purpose == "sig")
+}
+
 fn is_url(text: &str) -> bool {
-    text.len() <= 1024 && url::Url::parse(text).is_ok() && !text.contains(char::is_whitespace)
+    let is_web = url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    text.len() <= 1024 && is_web && !text.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=256).contains(&text.len()) && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }

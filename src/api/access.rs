@@ -33,6 +33,8 @@ pub enum ManagedKind {
     Scope,
     /// Who may use a client.
     Assignment,
+    /// An issuer, verified and published.
+    OidcProvider,
 }
 
 /// A choice of namespaces.

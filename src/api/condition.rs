@@ -35,6 +35,8 @@ pub enum Reason {
     NotOwned,
     /// A Secret of that name exists and belongs to somebody else.
     SecretConflict,
+    /// A ConfigMap of that name exists and belongs to somebody else.
+    ConfigMapConflict,
     /// Somebody else keeps changing the remote object.
     Conflict,
     /// A referenced Secret, ConfigMap or key does not exist (yet).
@@ -55,6 +57,10 @@ pub enum Reason {
     ServerNotRecognized,
     /// The issuer is another than the one this server had.
     IssuerChanged,
+    /// The issuer is another than the one that tokens must carry.
+    IssuerMismatch,
+    /// The server publishes no key to verify tokens with, or a private one.
+    InvalidKeys,
     /// The AuthorizationServer is still used and cannot go.
     InUse,
     /// The admin API is reached over plain http.
@@ -67,7 +73,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 22] = [
+    pub const ALL: [Reason; 25] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -76,6 +82,7 @@ impl Reason {
         Reason::NotAllowed,
         Reason::NotOwned,
         Reason::SecretConflict,
+        Reason::ConfigMapConflict,
         Reason::Conflict,
         Reason::SecretNotFound,
         Reason::ReferenceNotFound,
@@ -86,6 +93,8 @@ impl Reason {
         Reason::ServerUnavailable,
         Reason::ServerNotRecognized,
         Reason::IssuerChanged,
+        Reason::IssuerMismatch,
+        Reason::InvalidKeys,
         Reason::InUse,
         Reason::PlainHttp,
         Reason::ClusterUnavailable,
@@ -103,6 +112,7 @@ impl Reason {
             Reason::NotAllowed => "NotAllowed",
             Reason::NotOwned => "NotOwned",
             Reason::SecretConflict => "SecretConflict",
+            Reason::ConfigMapConflict => "ConfigMapConflict",
             Reason::Conflict => "Conflict",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::ReferenceNotFound => "ReferenceNotFound",
@@ -113,6 +123,8 @@ impl Reason {
             Reason::ServerUnavailable => "ServerUnavailable",
             Reason::ServerNotRecognized => "ServerNotRecognized",
             Reason::IssuerChanged => "IssuerChanged",
+            Reason::IssuerMismatch => "IssuerMismatch",
+            Reason::InvalidKeys => "InvalidKeys",
             Reason::InUse => "InUse",
             Reason::PlainHttp => "PlainHttp",
             Reason::ClusterUnavailable => "ClusterUnavailable",

@@ -10,12 +10,14 @@ pub mod assignment;
 pub mod authorization_server;
 pub mod condition;
 pub mod oauth2_client;
+pub mod oidc_provider;
 pub mod refs;
 pub mod scope;
 
 pub use assignment::Assignment;
 pub use authorization_server::AuthorizationServer;
 pub use oauth2_client::OAuth2Client;
+pub use oidc_provider::OidcProvider;
 pub use scope::Scope;
 
 /// API group of every kind.
@@ -49,6 +51,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         OAuth2Client::crd(),
         Scope::crd(),
         Assignment::crd(),
+        OidcProvider::crd(),
     ]
 }
 

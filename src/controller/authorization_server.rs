@@ -248,7 +248,8 @@ fn is_due(connection: &Connection, interval: Duration) -> bool {
     })
 }
 
-fn resync_interval(server: &AuthorizationServer) -> Duration {
+/// How often everything on a server is looked at.
+pub(super) fn resync_interval(server: &AuthorizationServer) -> Duration {
     let parsed = server
         .spec
         .resync_interval

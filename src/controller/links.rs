@@ -11,6 +11,7 @@ use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Facts;
 use crate::error::{Error, Outage, Result};
 use kube::ResourceExt;
+use tokio::sync::OnceCell;
 
 /// A server as a resource may use it: the connection, and the API that the server was found to speak.
 #[derive(Clone)]
@@ -29,6 +30,8 @@ pub struct Connection {
     pub public: Option<(Http, String)>,
     /// What the connection was made from: generation and versions of what the spec refers to.
     pub made_from: String,
+    /// Set once the key set was read.
+    pub keys_made: OnceCell<()>,
     /// When the last sweep ended, and whether it ended well.
     pub swept: Mutex<Option<(Instant, bool)>>,
 }

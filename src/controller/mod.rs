@@ -29,6 +29,7 @@ pub mod context;
 pub mod links;
 pub mod memory;
 pub mod oauth2_client;
+pub mod oidc_provider;
 pub mod on_server;
 pub mod own_secret;
 pub mod referable;

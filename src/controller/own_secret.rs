@@ -73,7 +73,7 @@ pub fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
-    ctx.cluster.delete_secret(namespace, name, &uid).await?;
+    ctx.cluster.delete::<KubeSecret>(namespace, name, &uid).await?;
     ctx.children.wrote(owner, name, Child::Deleted(uid));
     Ok(())
 }

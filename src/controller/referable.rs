@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::on_server::OnServer;
-use super::{Context, is_abandoned, is_deleting};
+use super::{Context, Managed, is_abandoned, is_deleting};
 use crate::api::OAuth2Client;
 use crate::api::condition::{self, READY};
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) ->
 }
 
 /// Whether the spec as it is was looked at and found good.
-pub fn is_accepted<K: Referable>(found: &K) -> bool {
+pub fn is_accepted<K: Managed>(found: &K) -> bool {
     let mut status = found.status().cloned().unwrap_or_default();
     let (observed, conditions) = K::common(&mut status);
     *observed == found.meta().generation && condition::is_true(conditions, READY)

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::referable::is_accepted;
-use crate::api::{Assignment, AuthorizationServer, OAuth2Client, Scope, WATCH_LABEL};
+use crate::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
 
 mod wake;
 
@@ -35,6 +35,8 @@ pub struct Writers {
     pub scopes: Writer<Scope>,
     /// Of Assignments.
     pub assignments: Writer<Assignment>,
+    /// Of OidcProviders.
+    pub providers: Writer<OidcProvider>,
     /// Of namespaces.
     pub namespaces: Writer<PartialObjectMeta<Namespace>>,
     /// Of Secrets with our watch label.
@@ -65,6 +67,10 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
         stop,
         move |seen| wake::resource(&c, &mut gates, seen, is_accepted, wake::clients_that_name),
     );
+    let (c, mut gates) = (ctx.clone(), Gates::default());
+    spawn(Api::all(client.clone()), all(), writers.providers, stop, move |seen| {
+        wake::resource(&c, &mut gates, seen, |_| false, |_, _| {})
+    });
     let (c, mut gate) = (ctx.clone(), Gate::default());
     spawn(Api::all(client.clone()), all(), writers.namespaces, stop, move |seen| {
         wake::namespace(&c, &mut gate, seen)

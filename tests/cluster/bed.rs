@@ -29,7 +29,7 @@ use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
 use crate::evidence::Evidence;
 
 pub use admin::{admin_of, settled};
-pub use kinds::Namespaced;
+pub use kinds::{Namespaced, conditions};
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};

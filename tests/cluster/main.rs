@@ -22,6 +22,7 @@ mod harness;
 mod helm;
 mod login;
 mod operations;
+mod provider;
 mod references;
 mod refusals;
 mod repair;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         helm::trials,
         login::trials,
         operations::trials,
+        provider::trials,
         references::trials,
         refusals::trials,
         repair::trials,

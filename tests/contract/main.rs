@@ -1,6 +1,7 @@
 //! The HTTP contract: replies that no real server gives on demand, and bodies that real servers gave.
 
 mod breaker;
+mod discovery;
 mod listing;
 mod login;
 mod operations;

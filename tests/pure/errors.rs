@@ -87,6 +87,8 @@ variants! {
     ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
     NotOwned => [Error::NotOwned(s("team-a.shop"))],
     SecretConflict => [Error::SecretConflict(s("shop"))],
+    ConfigMapConflict => [Error::ConfigMapConflict(s("issuer"))],
+    ConfigMapGoing => [Error::ConfigMapGoing(s("issuer"))],
     SecretGoing => [Error::SecretGoing(s("shop"))],
     Contested => [Error::Contested],
     Unavailable => [
@@ -105,6 +107,14 @@ variants! {
         field: "hydra.adminUrl",
     }],
     IssuerChanged => [Error::IssuerChanged { known: s("https://a.example.com/"), found: s("https://b.example.com/") }],
+    IssuerMismatch => [Error::IssuerMismatch {
+        server: s("default"),
+        expected: s("https://a.example.com/"),
+        found: s("https://b.example.com/"),
+    }],
+    PublicUrlMissing => [Error::PublicUrlMissing(s("default"))],
+    NoSigningKey => [Error::NoSigningKey(s("default"))],
+    PrivateKeysPublished => [Error::PrivateKeysPublished(s("default"))],
     InUse => [Error::InUse(s("team-a/shop"))],
     CleanupWithoutServer => [Error::CleanupWithoutServer(s("main"), "oac", s("shop"), s("team-a"))],
     CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a"), may_orphan: false }],
@@ -188,6 +198,8 @@ fn messages_with_the_longest_names_fit_into_an_event() {
             namespace: Some(namespace.clone()),
         },
         Error::ServerNotReady(name.clone()),
+        Error::ConfigMapConflict(name.clone()),
+        Error::PrivateKeysPublished(name.clone()),
         Error::InUse(format!("{namespace}/{name}")),
         Error::NotOwned("i".repeat(128)),
         Error::UnusableSecret {
@@ -230,6 +242,11 @@ fn messages_with_the_longest_values_fit_into_an_event() {
         Error::IssuerChanged {
             known: s("https://a.example.com/"),
             found: s("https://b.example.com/\nnext"),
+        },
+        Error::IssuerMismatch {
+            server: "n".repeat(253),
+            expected: "y".repeat(1024),
+            found: format!("{}\n", "x".repeat(1023)),
         },
         Error::UnsupportedVersion(s("v1\nv2"), Unsupported::TooOld),
     ];

@@ -9,6 +9,7 @@ mod hydra_client;
 mod keys;
 mod mapping;
 mod memory;
+mod provider;
 mod sync;
 mod verdict;
 mod version;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
+use tokio::sync::OnceCell;
 
 use crate::admin::http::{BadSettings, Http, Settings};
 use crate::api::AuthorizationServer;
@@ -58,6 +59,7 @@ pub(super) async fn connect(server: &AuthorizationServer, ctx: &Context) -> Resu
         admin: Arc::new(admin),
         public,
         made_from,
+        keys_made: OnceCell::new(),
         swept: Mutex::new(None),
     }))
 }

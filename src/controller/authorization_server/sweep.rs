@@ -55,9 +55,14 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     }
     let after = known_uids(ctx);
     let orphans = strangers.iter().filter(|uid| !after.contains(*uid)).count();
-    let resources = ctx.clients.on(&name).len() + ctx.scopes.on(&name).len() + ctx.assignments.on(&name).len();
+    let resources = [
+        ctx.clients.on(&name).len(),
+        ctx.scopes.on(&name).len(),
+        ctx.assignments.on(&name).len(),
+        ctx.providers.on(&name).len(),
+    ];
     Ok(Found {
-        resources: i64::try_from(resources).unwrap_or(i64::MAX),
+        resources: i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX),
         orphans: i64::try_from(orphans).unwrap_or(i64::MAX),
     })
 }

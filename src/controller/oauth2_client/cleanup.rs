@@ -189,7 +189,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
             .annotations
             .get_or_insert_default()
             .remove(REVISION_ANNOTATION);
-        ctx.cluster.replace_secret(&namespace, &secret).await?;
+        ctx.cluster.replace(&namespace, &secret).await?;
     }
     let ledger = ledger::name(&uid);
     if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {

@@ -166,9 +166,9 @@ async fn write(
         .collect();
     secret.data = Some(data);
     let written = if exists {
-        ctx.cluster.replace_secret(&plan.namespace, &secret).await?
+        ctx.cluster.replace(&plan.namespace, &secret).await?
     } else {
-        match ctx.cluster.create_secret(&plan.namespace, &secret).await? {
+        match ctx.cluster.create(&plan.namespace, &secret).await? {
             Some(created) => created,
             None => return Ok(None),
         }

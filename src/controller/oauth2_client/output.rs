@@ -146,23 +146,12 @@ pub(super) async fn write(
     strict: bool,
 ) -> Result<String> {
     let wanted = wanted(client, plan, layout, ledger);
-    if fresh
-        && let Some(created) = ctx
-            .cluster
-            .create_secret(&plan.namespace, &wanted)
-            .await
-            .map_err(refused)?
-    {
+    if fresh && let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
         remember(ctx, &plan.uid, &created);
         return Ok(created.resource_version().unwrap_or_default());
     }
     let written = match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
-        None => match ctx
-            .cluster
-            .create_secret(&plan.namespace, &wanted)
-            .await
-            .map_err(refused)?
-        {
+        None => match ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
             Some(created) => created,
             None => return Err(Error::Cluster(ClusterFault::Conflict)),
         },
@@ -170,7 +159,7 @@ pub(super) async fn write(
         Some(found) if is_as_wanted(&found, &wanted, strict) => found,
         Some(found) => ctx
             .cluster
-            .replace_secret(&plan.namespace, &replacement(found, wanted, strict))
+            .replace(&plan.namespace, &replacement(found, wanted, strict))
             .await
             .map_err(refused)?,
     };

@@ -53,6 +53,7 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     wake(&ctx.clients, ctx.clients.on(&name));
     wake(&ctx.scopes, ctx.scopes.on(&name));
     wake(&ctx.assignments, ctx.assignments.on(&name));
+    wake(&ctx.providers, ctx.providers.on(&name));
 }
 
 /// A resource of ours was seen. `standing`: whether it can be relied on, which concerns those whom `tell` wakes, as its spec does.
@@ -147,6 +148,7 @@ pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
     within(&ctx.clients, &name);
     within(&ctx.scopes, &name);
     within(&ctx.assignments, &name);
+    within(&ctx.providers, &name);
 }
 
 /// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.

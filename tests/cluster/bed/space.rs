@@ -8,7 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy};
 use kube::core::params::ValidationDirective;
 use kube::{Api, ResourceExt};
-use oidc_operator::api::{Assignment, AuthorizationServer, OAuth2Client, Scope};
+use oidc_operator::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -254,6 +254,7 @@ impl<'a> Space<'a> {
             "OAuth2Client" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<OAuth2Client>(&())),
             "Scope" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Scope>(&())),
             "Assignment" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Assignment>(&())),
+            "OidcProvider" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<OidcProvider>(&())),
             "Secret" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Secret>(&())),
             "ConfigMap" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<ConfigMap>(&())),
             "AuthorizationServer" => Api::all_with(client, &ApiResource::erase::<AuthorizationServer>(&())),

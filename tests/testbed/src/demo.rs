@@ -106,7 +106,7 @@ impl Demo {
         let ready = ["wait", "--for=condition=Ready", "--all", "--timeout", READY_LIMIT];
         for kinds in [
             &["authserver"][..],
-            &["oac,oidcscope,oidcassign", "--namespace", NAMESPACE],
+            &["oac,oidcscope,oidcassign,oidcp", "--namespace", NAMESPACE],
         ] {
             if let Err(error) = self.kubectl(&[&ready, kinds].concat()).await {
                 let all = self.kubectl(&["get", "oidc", "--all-namespaces", "-o", "wide"]).await?;

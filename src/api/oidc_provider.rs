@@ -1,0 +1,137 @@
+//! `OidcProvider`: an issuer, verified and published to the applications that trust it.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema, ResourceExt};
+use serde::{Deserialize, Serialize};
+
+use super::authorization_server::Endpoints;
+use super::refs::ServerRef;
+
+/// An issuer of tokens (OpenID Connect Core 1.0). The operator verifies its discovery document and its public keys, and publishes issuer and endpoints in
+/// a ConfigMap beside this resource. Ory Hydra has one issuer for a whole installation and no object for it, so nothing is written there.
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "oidc-operator.dev",
+    version = "v1alpha1",
+    kind = "OidcProvider",
+    namespaced,
+    status = "OidcProviderStatus",
+    shortname = "oidcp",
+    category = "oidc",
+    selectable = ".spec.serverRef.name",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
+    ),
+    printcolumn(name = "Issuer", type_ = "string", json_path = ".status.issuer"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
+        priority = 1
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+    .message("serverRef is immutable: create a new OidcProvider for the other server").field_path(".serverRef"))]
+#[x_kube(validation = Rule::new(r"!has(self.issuer) || self.issuer.matches('^https?://[^/?#@\\s]+(/[^?#\\s]*)?$')")
+    .message("issuer: an issuer is an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)").field_path(".issuer"))]
+pub struct OidcProviderSpec {
+    /// The AuthorizationServer. Left out: the one named `default`. It needs `hydra.publicUrl`. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ServerRef")]
+    pub server_ref: Option<ServerRef>,
+    /// The issuer that tokens must carry as `iss`, compared character by character. Default: `hydra.publicUrl` of the AuthorizationServer, with or without
+    /// a slash at the end, since an issuer is the URL that its discovery document is found under.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 1024))]
+    pub issuer: Option<String>,
+    /// The ConfigMap that issuer and endpoints are published in. Default: one with the name of this resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Publish")]
+    pub publish: Option<Publish>,
+}
+
+/// The ConfigMap that applications take issuer and endpoints from, for example with `envFrom`. Its keys are OIDC_ISSUER, OIDC_DISCOVERY_URL,
+/// OIDC_AUTHORIZATION_ENDPOINT, OIDC_TOKEN_ENDPOINT, OIDC_USERINFO_ENDPOINT, OIDC_JWKS_URI, OIDC_REVOCATION_ENDPOINT and OIDC_END_SESSION_ENDPOINT; an
+/// endpoint that the server does not have is left out. What somebody else changes in its data is put right at the next look, within `resyncInterval` of
+/// the AuthorizationServer.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")
+    .message("publish: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"))]
+pub struct Publish {
+    /// Name of the ConfigMap. Default: the name of this resource. When it changes, the ConfigMap of the old name goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub config_map_name: Option<String>,
+    /// Labels of the ConfigMap.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations of the ConfigMap.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// What the operator knows of the provider. While it is not ready, everything but the conditions is as of the last good look.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
+#[serde(rename_all = "camelCase")]
+pub struct OidcProviderStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready and Synced always; Reconciling and Stalled while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+    /// The issuer: the `iss` of every token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Issuer and endpoints from the discovery document (OpenID Connect Discovery 1.0, section 3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+    /// `scopes_supported` of the discovery document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub scopes_supported: Vec<String>,
+    /// `id_token_signing_alg_values_supported` of the discovery document (RFC 7518, section 3.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub id_token_signing_algs: Vec<String>,
+    /// Ids (`kid`) of the public keys that signatures can be verified with, the first 32 in alphabetical order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub signing_key_ids: Vec<String>,
+    /// Name of the ConfigMap that issuer and endpoints are published in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_name: Option<String>,
+}
+
+impl OidcProvider {
+    /// Name of the ConfigMap that the spec asks for.
+    pub fn config_map_name(&self) -> String {
+        let asked = self
+            .spec
+            .publish
+            .as_ref()
+            .and_then(|publish| publish.config_map_name.clone());
+        asked.unwrap_or_else(|| self.name_any())
+    }
+}

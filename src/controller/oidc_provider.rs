@@ -1,0 +1,164 @@
+//! `OidcProvider`: access → server → discovery document → keys → finalizer → ConfigMap → status.
+//!
+//! Hydra has no object for its issuer, so nothing is written there. A look is two GETs on the public API (the first one on a server three); each provider gets one per `resyncInterval` of its
+//! server, and one whenever it or its server changes. No client is asked for.
+//!
+//! One look that fails for a passing cause is no news: while the provider is ready, it is repeated once a few seconds later, and only a second failure is
+//! reported. Whatever is wrong, the ConfigMap stays as the last good look left it: applications go on with what was right.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Client, ResourceExt};
+
+use super::authorization_server::resync_interval;
+use super::links::Connection;
+use super::on_server::{OnServer, admitted};
+use super::referable::is_accepted;
+use super::verdict::Done;
+use super::{Context, Kind, Managed, Pass, hold};
+use crate::admin::discovery::{self, Discovery, Keys};
+use crate::admin::http::{Failure, Http};
+use crate::api::access::ManagedKind;
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::refs::ServerRef;
+use crate::api::{AuthorizationServer, OidcProvider};
+use crate::error::{Class, Error, Result};
+use judge::Expected;
+
+mod config_map;
+pub mod judge;
+
+/// How long after a failed look a provider that is ready is looked at again.
+const SECOND_LOOK: Duration = Duration::from_secs(3);
+
+impl Managed for OidcProvider {
+    type Status = OidcProviderStatus;
+    const KIND: &'static str = "OidcProvider";
+    /// Nothing tells when the public API is back.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn api(&self, client: Client) -> Api<Self> {
+        Api::namespaced(client, &self.namespace().unwrap_or_default())
+    }
+
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.providers
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        let server = admitted(self, ctx)?;
+        let was_ready = is_accepted(self);
+        let connection = connection(&server, ctx, was_ready)?;
+        let (found, keys) = match look(self, &server, &connection).await {
+            Err(error) if was_ready && error.class().0 == Class::Transient => {
+                tracing::debug!(name = self.name_any(), %error, "a look failed; it is repeated");
+                tokio::time::sleep(SECOND_LOOK).await;
+                look(self, &server, &connection).await?
+            }
+            other => other?,
+        };
+        hold(self, ctx).await?;
+        let name = config_map::write(self, ctx, &found.endpoints, !was_ready).await?;
+        if let Some(former) = pass.status.config_map_name.replace(name.clone())
+            && former != name
+        {
+            // Named until it is gone: a failure is made up for by the next pass.
+            pass.status.config_map_name = Some(former.clone());
+            config_map::remove(self, ctx, &former).await?;
+            pass.status.config_map_name = Some(name.clone());
+        }
+        pass.status.issuer = Some(found.endpoints.issuer.clone());
+        pass.status.endpoints = Some(found.endpoints);
+        pass.status.scopes_supported = found.scopes;
+        pass.status.id_token_signing_algs = found.id_token_signing_algs;
+        pass.status.signing_key_ids = keys.ids;
+        Ok(Done {
+            message: format!("The issuer can be trusted as it is; issuer and endpoints are in ConfigMap `{name}`."),
+            again: Some(resync_interval(&server)),
+            ..Done::default()
+        })
+    }
+
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let former = pass.status.config_map_name.clone();
+        let name = self.config_map_name();
+        if let Some(former) = former.filter(|former| *former != name) {
+            config_map::remove(self, ctx, &former).await?;
+        }
+        config_map::remove(self, ctx, &name).await
+    }
+}
+
+impl OnServer for OidcProvider {
+    const ACCESS: ManagedKind = ManagedKind::OidcProvider;
+
+    fn server_ref(&self) -> Option<&ServerRef> {
+        self.spec.server_ref.as_ref()
+    }
+}
+
+/// The connection to look through. An outage of the admin API says nothing about the issuer: a provider that is ready is then judged by the public API.
+fn connection(server: &AuthorizationServer, ctx: &Context, was_ready: bool) -> Result<Arc<Connection>> {
+    match ctx.links.usable(server) {
+        Ok(link) => Ok(link.connection),
+        Err(error @ Error::Unavailable(_)) if was_ready => ctx.links.last(&server.name_any()).ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the discovery document and the keys, and judges both.
+async fn look(
+    provider: &OidcProvider,
+    server: &AuthorizationServer,
+    connection: &Connection,
+) -> Result<(Discovery, Keys)> {
+    let name = server.name_any();
+    let Some((http, url)) = &connection.public else {
+        return Err(Error::PublicUrlMissing(name));
+    };
+    let expected = match &provider.spec.issuer {
+        Some(issuer) => Expected::Exactly(issuer),
+        None => Expected::At(url),
+    };
+    let found = discovery::fetch(http, url).await;
+    let found = found.map_err(|failed| failure("The discovery document", failed))?;
+    judge::document(&name, expected, &found)?;
+    let keys = keys(connection, http).await;
+    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", failed))?;
+    judge::keys(&name, &keys)?;
+    Ok((found, keys))
+}
+
+/// Reads the key set. Hydra 2 generates one that is missing, once for each request that comes meanwhile: so the first is waited for.
+async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
+    let first = async || discovery::fetch_keys(http).await.map(drop);
+    connection.keys_made.get_or_try_init(first).await?;
+    discovery::fetch_keys(http).await
+}
+
+/// What a failed request to the public API means. No login is sent there, so a refusal is not about one.
+fn failure(what: &'static str, failure: Failure) -> Error {
+    let problem = match failure {
+        Failure::Outage(outage) => return Error::Unavailable(outage),
+        Failure::NotLeader => return Error::NotLeader,
+        Failure::Refused(_) | Failure::Expired => "is not open to everybody",
+        Failure::Status { .. } | Failure::Handled(_) | Failure::NotInThisVersion => "is not found where it should be",
+        Failure::Reply("is a redirect") => "is somewhere else, since the server redirects",
+        Failure::Reply(problem) => problem,
+    };
+    Error::NotRecognized {
+        what,
+        problem,
+        field: "hydra.publicUrl",
+    }
+}

@@ -1,0 +1,71 @@
+//! Whether an issuer is as it should be. Pure.
+
+use crate::admin::discovery::{Discovery, Keys};
+use crate::error::{Error, Result};
+
+/// The issuer that tokens must carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected<'a> {
+    /// This one, character by character.
+    Exactly(&'a str),
+    /// The URL that the discovery document is found under (OpenID Connect Discovery 1.0, section 4.3). A slash at the end makes no difference, since Hydra
+    /// 1.x adds one to every issuer.
+    At(&'a str),
+}
+
+impl Expected<'_> {
+    fn is_met_by(self, issuer: &str) -> bool {
+        match self {
+            Expected::Exactly(expected) => expected == issuer,
+            Expected::At(url) => url.trim_end_matches('/') == issuer.trim_end_matches('/'),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Expected::Exactly(expected) | Expected::At(expected) => expected,
+        }
+    }
+}
+
+/// Judges the discovery document of `server`: the issuer, and the endpoints without which nobody can log in.
+///
+/// # Errors
+/// [`Error::IssuerMismatch`]; [`Error::NotRecognized`] names an endpoint that is missing.
+pub fn document(server: &str, expected: Expected<'_>, found: &Discovery) -> Result<()> {
+    let endpoints = &found.endpoints;
+    if !expected.is_met_by(&endpoints.issuer) {
+        return Err(Error::IssuerMismatch {
+            server: server.to_owned(),
+            expected: expected.as_str().to_owned(),
+            found: endpoints.issuer.clone(),
+        });
+    }
+    let required = [
+        (&endpoints.authorization_endpoint, "names no authorization_endpoint"),
+        (&endpoints.token_endpoint, "names no token_endpoint"),
+        (&endpoints.jwks_uri, "names no jwks_uri"),
+    ];
+    match required.into_iter().find(|(endpoint, _)| endpoint.is_none()) {
+        None => Ok(()),
+        Some((_, problem)) => Err(Error::NotRecognized {
+            what: "The discovery document",
+            problem,
+            field: "hydra.publicUrl",
+        }),
+    }
+}
+
+/// Judges the key set of `server`: there is something to verify tokens with, and nothing to forge them with.
+///
+/// # Errors
+/// [`Error::PrivateKeysPublished`], [`Error::NoSigningKey`].
+pub fn keys(server: &str, found: &Keys) -> Result<()> {
+    if found.shows_private {
+        Err(Error::PrivateKeysPublished(server.to_owned()))
+    } else if found.signing == 0 {
+        Err(Error::NoSigningKey(server.to_owned()))
+    } else {
+        Ok(())
+    }
+}

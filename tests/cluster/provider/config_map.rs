@@ -1,0 +1,204 @@
+//! The ConfigMap of a provider: ours or not at all, and kept as it should be.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use libtest_mimic::Trial;
+use oidc_operator::api::OidcProvider;
+use serde_json::{Value, json};
+use testbed::wait;
+
+use super::{config_maps, looks, own_server};
+use crate::bed::{Bed, LIMIT, Space};
+use crate::conditions::Tone::{Reconciling, Stalled};
+use crate::run::Side;
+
+pub(super) fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(a_foreign_config_map_is_not_touched),
+        side.shared(a_config_map_of_a_namesake_is_waited_for),
+        side.shared(a_config_map_that_was_renamed_is_gone),
+        side.shared(a_config_map_is_put_right_at_the_next_look),
+        side.shared(labels_follow_the_spec_and_foreign_ones_stay),
+        side.shared(a_deletion_leaves_nothing_and_needs_no_server),
+    ]
+}
+
+/// Changes a ConfigMap by a JSON merge patch, as somebody else would.
+async fn tamper(bed: &Bed, space: &Space<'_>, name: &str, patch: Value) -> Result<ConfigMap> {
+    let patch = Patch::Merge(patch);
+    Ok(config_maps(bed, space)
+        .patch(name, &PatchParams::default(), &patch)
+        .await?)
+}
+
+/// Waits until a ConfigMap is there and as wanted.
+async fn until(
+    bed: &Bed,
+    space: &Space<'_>,
+    what: &str,
+    name: &str,
+    wanted: impl Fn(&ConfigMap) -> bool,
+) -> Result<ConfigMap> {
+    wait::until(what, LIMIT, async || {
+        Ok(config_maps(bed, space)
+            .get_opt(name)
+            .await?
+            .filter(|found| wanted(found)))
+    })
+    .await
+}
+
+async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
+    let (_server, spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    let foreign = json!({ "metadata": { "name": "login" }, "data": { "OIDC_ISSUER": "mine" } });
+    let foreign: ConfigMap = serde_json::from_value(foreign)?;
+    let foreign = config_maps(bed, &space)
+        .create(&PostParams::default(), &foreign)
+        .await?;
+    space.make::<OidcProvider>("login", &spec.to_string()).await?;
+    let message = "ConfigMap `login` exists and does not belong to this resource; nothing was changed. Delete it or set publish.configMapName.";
+    space
+        .says::<OidcProvider>("login", Stalled, "ConfigMapConflict", message)
+        .await?;
+    space
+        .respecify::<OidcProvider>("login", json!({ "publish": { "configMapName": "login-oidc" } }))
+        .await?;
+    space.until_ready::<OidcProvider>("login").await?;
+    let provider = space.remove::<OidcProvider>("login").await?;
+    space.until_gone(&provider).await?;
+    let after = config_maps(bed, &space).get("login").await?;
+    ensure!(after == foreign, "it was touched: {after:?}");
+    Ok(())
+}
+
+/// It goes with its owner, of which there is only the name left.
+async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
+    let (_server, spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    let owner = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OidcProvider", "name": "login",
+        "uid": "01234567-89ab-cdef-0123-456789abcdef", "controller": true,
+    });
+    // A finalizer keeps it until it was seen.
+    let earlier = json!({ "metadata": {
+        "name": "login", "ownerReferences": [owner], "finalizers": ["example.org/kept"],
+    } });
+    let earlier: ConfigMap = serde_json::from_value(earlier)?;
+    config_maps(bed, &space)
+        .create(&PostParams::default(), &earlier)
+        .await?;
+    space.make::<OidcProvider>("login", &spec.to_string()).await?;
+    let message = "ConfigMap `login` belongs to an earlier resource of this name and is about to go.";
+    space
+        .says::<OidcProvider>("login", Reconciling, "ConfigMapConflict", message)
+        .await?;
+    tamper(bed, &space, "login", json!({ "metadata": { "finalizers": null } })).await?;
+    space.until_ready::<OidcProvider>("login").await?;
+    Ok(())
+}
+
+async fn a_config_map_that_was_renamed_is_gone(bed: &Bed) -> Result<()> {
+    let (_server, spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    space.ready::<OidcProvider>("login", &spec.to_string()).await?;
+    let before = config_maps(bed, &space).get("login").await?;
+    space
+        .respecify::<OidcProvider>("login", json!({ "publish": { "configMapName": "other" } }))
+        .await?;
+    let renamed = space.until_ready::<OidcProvider>("login").await?;
+    let name = renamed.status.and_then(|status| status.config_map_name);
+    ensure!(name.as_deref() == Some("other"), "{name:?}");
+    let after = config_maps(bed, &space).get("other").await?;
+    ensure!(after.data == before.data, "{after:?}");
+    ensure!(
+        config_maps(bed, &space).get_opt("login").await?.is_none(),
+        "the old one is still there"
+    );
+    Ok(())
+}
+
+async fn a_config_map_is_put_right_at_the_next_look(bed: &Bed) -> Result<()> {
+    let (_server, spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    space.ready::<OidcProvider>("login", &spec.to_string()).await?;
+    let before = config_maps(bed, &space).get("login").await?;
+    let edit = json!({ "data": { "OIDC_ISSUER": "https://evil.example.org", "MORE": "x" } });
+    tamper(bed, &space, "login", edit).await?;
+    until(bed, &space, "the data to be put right", "login", |found| {
+        found.data == before.data
+    })
+    .await?;
+    config_maps(bed, &space)
+        .delete("login", &DeleteParams::default())
+        .await?;
+    let again = until(bed, &space, "the ConfigMap to be back", "login", |found| {
+        found.data == before.data
+    })
+    .await?;
+    ensure!(again.uid() != before.uid(), "it was not deleted");
+    Ok(())
+}
+
+async fn labels_follow_the_spec_and_foreign_ones_stay(bed: &Bed) -> Result<()> {
+    let (server, mut spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    spec["publish"] = json!({ "labels": { "team": "a" }, "annotations": { "note": "b" } });
+    space.ready::<OidcProvider>("login", &spec.to_string()).await?;
+    let made = config_maps(bed, &space).get("login").await?;
+    ensure!(
+        made.labels().get("team").map(String::as_str) == Some("a"),
+        "{:?}",
+        made.labels()
+    );
+    let more = json!({ "metadata": { "labels": { "foreign": "c", "team": "z" } } });
+    tamper(bed, &space, "login", more).await?;
+    let label = |found: &ConfigMap, key: &str| found.labels().get(key).cloned().unwrap_or_default();
+    let kept = until(bed, &space, "the label to be put right", "login", |found| {
+        label(found, "team") == "a"
+    })
+    .await?;
+    ensure!(label(&kept, "foreign") == "c", "{:?}", kept.labels());
+    let mark = server.public.journal().mark();
+    looks(&server, mark, 2).await?;
+    let still = config_maps(bed, &space).get("login").await?;
+    ensure!(still.resource_version() == kept.resource_version(), "{still:?}");
+    space
+        .respecify::<OidcProvider>("login", json!({ "publish": null }))
+        .await?;
+    space.until_ready::<OidcProvider>("login").await?;
+    let bare = config_maps(bed, &space).get("login").await?;
+    ensure!(label(&bare, "team").is_empty(), "{:?}", bare.labels());
+    ensure!(bare.annotations().is_empty(), "{:?}", bare.annotations());
+    Ok(())
+}
+
+async fn a_deletion_leaves_nothing_and_needs_no_server(bed: &Bed) -> Result<()> {
+    let (server, spec) = own_server(bed).await?;
+    let space = bed.space().await?;
+    space.ready::<OidcProvider>("login", &spec.to_string()).await?;
+    server.public.down();
+    server.admin.down();
+    let provider = space.remove::<OidcProvider>("login").await?;
+    space.until_gone(&provider).await?;
+    let left = config_maps(bed, &space).get_opt("login").await?;
+    ensure!(left.is_none(), "{left:?}");
+    server.public.up();
+    server.admin.up();
+
+    // With its server gone, too, and with its namespace.
+    let provider = space.ready::<OidcProvider>("login", &spec.to_string()).await?;
+    let name = spec["serverRef"]["name"].as_str().context("no server")?;
+    bed.servers_api().delete(name, &DeleteParams::default()).await?;
+    wait::until("the server to be gone", LIMIT, async || {
+        Ok(bed.servers_api().get_opt(name).await?.is_none().then_some(()))
+    })
+    .await?;
+    space.remove::<OidcProvider>("login").await?;
+    space.until_gone(&provider).await?;
+    let spec = json!({ "issuer": spec["issuer"] }).to_string();
+    space.ready::<OidcProvider>("login", &spec).await?;
+    space.delete_namespace_and_wait().await
+}
