@@ -21,6 +21,7 @@ use crate::cli::Run;
 use crate::cluster::Cluster;
 use crate::controller::context::{Settings, Stores};
 use crate::controller::links::Links;
+use crate::controller::own_secret::Children;
 use crate::controller::watch::{self, Writers};
 use crate::controller::{self, Context, Kind, Managed};
 use crate::leader::{Election, Fence};
@@ -139,6 +140,7 @@ async fn control(
         assignments,
         providers,
         stores: Stores { namespaces, secrets },
+        children: Children::default(),
         links: Links::default(),
         recorder: Recorder::new(client, reporter),
         metrics: state.metrics.clone(),

@@ -1,13 +1,15 @@
 //! A secret value: no Debug, no Display, no Serialize, wiped when dropped.
 
 use rand::distr::{Alphanumeric, SampleString};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 /// Characters of a generated secret: 62^43 is just over 2^256, and all of them survive every encoding on the way (form, header, shell).
 const GENERATED_LENGTH: usize = 43;
 
 /// A client secret or another value that must not be seen.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Deserialize, PartialEq, Eq)]
+#[serde(from = "String")]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -24,6 +26,12 @@ impl Secret {
     /// The value. Only for the place that writes it where it belongs: a request body, a header, a Secret.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(value: String) -> Self {
+        Secret::new(value)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, Identity, Method, redirect};
 use serde_json::Value;
 use url::Url;
@@ -26,7 +26,7 @@ pub mod reply;
 pub const DEADLINE: Duration = Duration::from_secs(10);
 /// Most bytes of a reply that holds one object.
 const OBJECT_BYTES: usize = 1 << 20;
-/// Most bytes of a page of a listing.
+/// Most bytes of a page of a listing, or of a text.
 const PAGE_BYTES: usize = 32 << 20;
 
 /// Why a request did not give a result.
@@ -49,6 +49,34 @@ pub enum Failure {
     Reply(&'static str),
     /// A write was not begun, since leadership may lapse before it ends.
     NotLeader,
+    /// The user's request was answered before: 410 with where its browser goes instead, or 409.
+    Handled(Option<RedirectTo>),
+    /// The user's request is too old to be answered; the user has to begin anew.
+    Expired,
+    /// The server's version has no such operation; nothing was sent.
+    NotInThisVersion,
+}
+
+/// Where a user's browser is to be sent: holds a verifier, which stands for the user's login or consent. Debug says nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedirectTo(Secret);
+
+impl RedirectTo {
+    /// Takes a URL into custody.
+    pub fn new(url: String) -> Self {
+        RedirectTo(Secret::new(url))
+    }
+
+    /// The URL. Only for the `Location` header of the answer to that browser.
+    pub fn expose(&self) -> &str {
+        self.0.expose()
+    }
+}
+
+impl std::fmt::Debug for RedirectTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedirectTo")
+    }
 }
 
 /// How to reach a server.
@@ -105,9 +133,39 @@ pub struct Request<'a> {
     /// Query parameters.
     pub query: &'a [(&'a str, &'a str)],
     /// Body, if any. May hold a secret.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Body>,
+    /// What a good reply is.
+    pub expects: Expects,
     /// Whether the circuit breaker lets it pass even when open.
     pub probe: bool,
+    /// Whether it changes nothing although it is no GET, so that the fence lets it pass.
+    pub reads: bool,
+}
+
+/// The body of a request.
+pub enum Body {
+    /// `application/json`.
+    Json(Vec<u8>),
+    /// `application/x-www-form-urlencoded`.
+    Form(Vec<u8>),
+}
+
+/// What the body of a good reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// JSON, or nothing.
+    Json,
+    /// Text, which is not looked into.
+    Text,
+}
+
+impl Expects {
+    fn media_type(self) -> &'static str {
+        match self {
+            Expects::Json => "application/json",
+            Expects::Text => "text/plain",
+        }
+    }
 }
 
 impl<'a> Request<'a> {
@@ -115,18 +173,20 @@ impl<'a> Request<'a> {
     pub fn new(operation: &'static str, method: Method, path: &'a [&'a str]) -> Self {
         Request {
             operation,
-            method,
             path,
             query: &[],
             body: None,
+            expects: Expects::Json,
             probe: false,
+            reads: method == Method::GET,
+            method,
         }
     }
 }
 
 /// A reply with a status of 2xx.
 pub struct Reply {
-    /// The body as JSON; null if there is none.
+    /// The body as JSON; null if there is none. A text is a string.
     pub body: Value,
     /// Value of the `Link` header.
     pub link: Option<String>,
@@ -206,7 +266,7 @@ impl Http {
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
         }
-        if request.method != Method::GET && !self.fence.allows_write() {
+        if !request.reads && !self.fence.allows_write() {
             return Err(Failure::NotLeader);
         }
         if !request.path.iter().all(|segment| is_addressable(segment)) {
@@ -228,7 +288,8 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request<'_>) -> (u16, Result<Reply, Failure>) {
-        let limit = if request.query.is_empty() {
+        let expects = request.expects;
+        let limit = if request.query.is_empty() && expects == Expects::Json {
             OBJECT_BYTES
         } else {
             PAGE_BYTES
@@ -237,17 +298,20 @@ impl Http {
             .client
             .request(request.method, self.url(request.path))
             .query(request.query)
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, expects.media_type());
         if let Some(host) = &self.host {
             builder = builder.header(reqwest::header::HOST, host.clone());
         }
         if let Some((user, password)) = &self.basic {
             builder = builder.basic_auth(user.expose(), Some(password.expose()));
         }
-        if let Some(body) = request.body {
-            builder = builder
-                .header(reqwest::header::CONTENT_TYPE, "application/json")
-                .body(body);
+        let body = match request.body {
+            None => None,
+            Some(Body::Json(bytes)) => Some(("application/json", bytes)),
+            Some(Body::Form(bytes)) => Some(("application/x-www-form-urlencoded", bytes)),
+        };
+        if let Some((media_type, bytes)) = body {
+            builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
         }
         let response = match builder.send().await {
             Ok(response) => response,
@@ -266,7 +330,7 @@ impl Http {
         };
         (
             status.as_u16(),
-            reply::judge(status, retry_after, &body).map(|body| Reply { body, link }),
+            reply::judge(status, retry_after, &body, expects).map(|body| Reply { body, link }),
         )
     }
 

@@ -146,11 +146,9 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
 /// What failed while the server could not be used need not wait for its own next try.
 fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
     for client in ctx.clients.on(&server.name_any()) {
-        if ctx
-            .clients
-            .memory
-            .is_failing(client.metadata.uid.as_deref().unwrap_or_default())
-        {
+        let uid = client.metadata.uid.as_deref().unwrap_or_default();
+        if ctx.clients.memory.is_failing(uid) {
+            ctx.clients.memory.start_anew(uid);
             ctx.clients.wake(ObjectRef::from_obj(&*client));
         }
     }

@@ -11,8 +11,9 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::links::Links;
-use super::memory::{Child, Memory, is_newer};
+use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
+use super::own_secret::{Child, Children};
 use crate::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope, UID_LABEL};
 use crate::cluster::Cluster;
 use crate::leader::Fence;
@@ -103,6 +104,8 @@ pub struct Context {
     pub providers: Kind<OidcProvider>,
     /// Caches of what is not ours.
     pub stores: Stores,
+    /// Our own last writes to Secrets.
+    pub children: Children,
     /// Connections to servers.
     pub links: Links,
     /// Publishes events.
@@ -147,7 +150,7 @@ impl Context {
         let cached = cached
             .filter(|secret| is_own(secret, namespace, uid))
             .and_then(|secret| OwnSecret::of(&secret));
-        let written = self.clients.memory.child(uid, name);
+        let written = self.children.get(uid, name);
         match (cached, written) {
             (Some(cached), Some(Child::Deleted(gone))) if gone == cached.uid => None,
             (Some(cached), Some(Child::Written(uid, version))) if is_newer(Some(&version), Some(&cached.version)) => {

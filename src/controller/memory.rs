@@ -1,6 +1,6 @@
 //! What a process remembers of each resource between passes. Never needed for safety after a restart: all of it can be found again.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,8 @@ use kube::Resource;
 /// Window in which corrections of foreign writes are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
-/// A child Secret as of our own last write to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Child {
-    /// It was written: UID and resourceVersion.
-    Written(String, String),
-    /// The one of this UID was deleted.
-    Deleted(String),
-}
-
 struct Record<K> {
     written: Option<Arc<K>>,
-    children: BTreeMap<String, Child>,
     marked: u64,
     cleared: u64,
     failures: u32,
@@ -34,7 +24,6 @@ impl<K> Default for Record<K> {
     fn default() -> Self {
         Record {
             written: None,
-            children: BTreeMap::new(),
             marked: 0,
             cleared: 0,
             failures: 0,
@@ -107,32 +96,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().retain(|uid, _| present.contains(uid));
     }
 
-    /// Remembers our own write to a child.
-    pub fn wrote_child(&self, uid: &str, name: &str, child: Child) {
-        self.lock()
-            .entry(uid.to_owned())
-            .or_default()
-            .children
-            .insert(name.to_owned(), child);
-    }
-
-    /// Our own last write to a child.
-    pub fn child(&self, uid: &str, name: &str) -> Option<Child> {
-        self.lock().get(uid)?.children.get(name).cloned()
-    }
-
-    /// The watch has shown a child as it is after our own last write, or later: the cache tells.
-    pub fn child_seen(&self, uid: &str, name: &str) {
-        if let Some(record) = self.lock().get_mut(uid) {
-            record.children.remove(name);
-        }
-    }
-
-    /// The watch has listed all children afresh: our own last writes say nothing any more.
-    pub fn children_listed(&self) {
-        self.lock().values_mut().for_each(|record| record.children.clear());
-    }
-
     /// Marks a resource: its next pass must read the remote object.
     pub fn mark(&self, uid: &str) {
         self.lock().entry(uid.to_owned()).or_default().marked += 1;
@@ -172,6 +135,13 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     /// Whether the last pass failed.
     pub fn is_failing(&self, uid: &str) -> bool {
         self.lock().get(uid).is_some_and(|record| record.failures > 0)
+    }
+
+    /// What was in the way is gone: the next failure counts as the first.
+    pub fn start_anew(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.failures = record.failures.min(1);
+        }
     }
 
     /// Ends a row of failures.

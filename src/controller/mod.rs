@@ -30,6 +30,7 @@ pub mod memory;
 pub mod oauth2_client;
 pub mod oidc_provider;
 pub mod on_server;
+pub mod own_secret;
 pub mod referable;
 pub mod scope;
 pub mod verdict;
@@ -214,6 +215,7 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
             let cached = K::kind_of(ctx).store.get(&ObjectRef::from_obj(object));
             if cached.is_none_or(|cached| cached.uid() != object.uid()) {
                 K::kind_of(ctx).memory.forget(&uid);
+                ctx.children.forget(&uid);
             }
             Action::await_change()
         }

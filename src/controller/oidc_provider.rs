@@ -154,7 +154,9 @@ fn failure(what: &'static str, failure: Failure) -> Error {
         Failure::Outage(outage) => return Error::Unavailable(outage),
         Failure::NotLeader => return Error::NotLeader,
         Failure::Refused(_) => "is not open to everybody",
-        Failure::Status { .. } => "is not found where it should be",
+        Failure::Status { .. } | Failure::Handled(_) | Failure::Expired | Failure::NotInThisVersion => {
+            "is not found where it should be"
+        }
         Failure::Reply("is a redirect") => "is somewhere else, since the server redirects",
         Failure::Reply(problem) => problem,
     };

@@ -105,6 +105,10 @@ pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
             doubling(Duration::from_millis(200), Duration::from_secs(5))
         }
         _ if matches!(error, Error::CleanupUnconfirmed) => Duration::from_secs(2),
+        // The server works, and this request met another: it passes soon.
+        _ if matches!(error, Error::Unavailable(Outage::Busy)) => {
+            doubling(Duration::from_millis(500), patience.min(MINUTE / 2))
+        }
         Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
         Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),
         // Nobody tells when what is in the way goes.

@@ -1,6 +1,7 @@
 //! A bed for tests: a control plane with the operator's chart installed, Hydra, fault proxies before both, and operators
 //! that run as the chart's ServiceAccount with exactly its rights.
 
+mod admin;
 mod kinds;
 mod lab;
 mod operator;
@@ -27,6 +28,7 @@ use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
 
 use crate::evidence::Evidence;
 
+pub use admin::{admin_of, settled};
 pub use kinds::{Namespaced, conditions};
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};

@@ -21,6 +21,7 @@ mod fields;
 mod harness;
 mod helm;
 mod login;
+mod operations;
 mod provider;
 mod references;
 mod refusals;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         fields::trials,
         helm::trials,
         login::trials,
+        operations::trials,
         provider::trials,
         references::trials,
         refusals::trials,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::http::{Failure, Settings};
 use oidc_operator::admin::hydra::Hydra;
 use oidc_operator::admin::hydra::clients::{Cursor, PAGE_SIZE};
 use serde_json::{Value, json};
-use wiremock::matchers::{any, query_param, query_param_is_missing};
+use wiremock::matchers::{any, path, query_param, query_param_is_missing};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::{always, hydra, json_reply, received};
+use crate::{always, http, hydra, json_reply, over, received};
 
 fn page(from: usize, count: usize) -> Value {
     (from..from + count)
@@ -120,6 +120,14 @@ async fn a_listing_that_goes_in_circles_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_listing_by_offset_that_shows_one_page_again_is_cut_off() {
+    let (server, _) = always(json_reply(200, &page(0, PAGE_SIZE))).await;
+    let found = all(&over(http(&server.uri(), &Settings::default()), "v1.11.10")).await;
+    assert_eq!(found.err(), Some(Failure::Reply("does not come to an end")));
+    assert_eq!(received(&server).await, 2);
+}
+
+#[tokio::test]
 async fn the_host_of_a_next_link_is_not_asked() {
     let elsewhere = MockServer::start().await;
     let server = MockServer::start().await;
@@ -177,4 +185,111 @@ async fn a_second_page_that_fails_fails_the_listing() {
         .mount(&server)
         .await;
     assert!(all(&hydra(&server.uri())).await.is_err());
+}
+
+fn hydra1(base: &str) -> Hydra {
+    over(http(base, &Settings::default()), "v1.11.10")
+}
+
+/// Version 1 goes by offsets, and its links are not looked at.
+#[tokio::test]
+async fn version_1_is_asked_by_offset_until_a_short_page() {
+    let server = MockServer::start().await;
+    for (offset, count) in [(0, PAGE_SIZE), (500, PAGE_SIZE), (1000, 3)] {
+        let link = r#"</clients?limit=500&offset=7>; rel="next""#;
+        Mock::given(query_param("limit", "500"))
+            .and(query_param("offset", offset.to_string()))
+            .and(query_param("owner", "oidc-operator.dev/cluster-1"))
+            .and(query_param_is_missing("page_size"))
+            .and(path("/clients"))
+            .respond_with(json_reply(200, &page(offset, count)).insert_header("Link", link))
+            .mount(&server)
+            .await;
+    }
+    let pages = all(&hydra1(&server.uri())).await.expect("three pages");
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [500, 500, 3]);
+    assert_eq!(pages[2], ["c1000", "c1001", "c1002"]);
+    assert_eq!(received(&server).await, 3);
+}
+
+/// As many clients as fill a page or two: only the empty page after them is the end.
+#[tokio::test]
+async fn version_1_ends_with_an_empty_page_after_full_ones() {
+    let server = MockServer::start().await;
+    for (offset, count) in [(0, PAGE_SIZE), (500, 0)] {
+        Mock::given(query_param("offset", offset.to_string()))
+            .respond_with(json_reply(200, &page(offset, count)))
+            .mount(&server)
+            .await;
+    }
+    let pages = all(&hydra1(&server.uri())).await.expect("two pages");
+    assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [500, 0]);
+}
+
+#[tokio::test]
+async fn version_1_with_nothing_is_asked_once() {
+    let (server, _) = always(json_reply(200, &json!([]))).await;
+    assert_eq!(all(&hydra1(&server.uri())).await, Ok(vec![vec![]]));
+    assert_eq!(received(&server).await, 1);
+}
+
+/// Consents and trusted issuers are listed as clients are.
+#[tokio::test]
+async fn everything_is_listed_alike() {
+    let consent = json!({ "grant_scope": null, "session": null, "consent_request": { "challenge": "c" } });
+    let issuer = json!({
+        "id": "1", "issuer": "i", "scope": null, "public_key": { "set": "i", "kid": "k" },
+        "created_at": "2026-01-01T00:00:00Z", "expires_at": "2040-01-01T00:00:00Z",
+    });
+    for (entry, is_issuer) in [(consent, false), (issuer, true)] {
+        for (version, second) in [("v1.11.10", ("offset", "500")), ("v2.3.0", ("page_token", "2"))] {
+            let server = MockServer::start().await;
+            let full: Value = vec![entry.clone(); PAGE_SIZE].into();
+            let mut last = entry.clone();
+            last["id"] = json!("the last");
+            Mock::given(query_param(second.0, second.1))
+                .respond_with(json_reply(200, &json!([last])))
+                .mount(&server)
+                .await;
+            Mock::given(any())
+                .respond_with(json_reply(200, &full).insert_header("Link", next("2").as_str()))
+                .with_priority(9)
+                .mount(&server)
+                .await;
+            let hydra = over(http(&server.uri(), &Settings::default()), version);
+            let mut cursor = Cursor::default();
+            let mut sizes = Vec::new();
+            loop {
+                let size = match is_issuer {
+                    true => hydra
+                        .list_trusted_issuers(Some("i"), &mut cursor)
+                        .await
+                        .map(|page| page.map(|p| p.len())),
+                    false => hydra
+                        .list_consent_sessions("alice", &mut cursor)
+                        .await
+                        .map(|page| page.map(|p| p.len())),
+                };
+                match size.expect("a page") {
+                    Some(size) => sizes.push(size),
+                    None => break,
+                }
+            }
+            assert_eq!(sizes, [500, 1], "{version}: {entry}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_page_of_version_1_that_fails_fails_the_listing() {
+    let server = MockServer::start().await;
+    Mock::given(query_param("offset", "0"))
+        .respond_with(json_reply(200, &page(0, PAGE_SIZE)))
+        .mount(&server)
+        .await;
+    Mock::given(query_param("offset", "500"))
+        .respond_with(ResponseTemplate::new(500))
+        .mount(&server)
+        .await;
+    assert!(all(&hydra1(&server.uri())).await.is_err());
 }

@@ -5,9 +5,12 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oidc_operator::admin::discovery;
-use oidc_operator::admin::http::{BadSettings, Http, Request, Settings};
-use oidc_operator::admin::hydra::clients::Cursor;
-use oidc_operator::admin::hydra::{Hydra, get_version};
+use oidc_operator::admin::http::{BadSettings, Body, Failure, Http, RedirectTo, Reply, Request, Settings};
+use oidc_operator::admin::hydra::Hydra;
+use oidc_operator::admin::hydra::clients::JsonPatchOperation;
+use oidc_operator::admin::hydra::key::{JsonWebKey, JsonWebKeySet};
+use oidc_operator::admin::hydra::request::{ConsentRequest, LoginRequest, LogoutRequest};
+use oidc_operator::admin::hydra::sessions::GivenConsent;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use oidc_operator::secret::Secret;
@@ -15,7 +18,7 @@ use serde_json::json;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer};
 
-use crate::{always, client, html, http, json_reply, over, received};
+use crate::{always, client, html, http, json_reply, operations, over, received};
 
 fn secret(value: &str) -> Secret {
     Secret::new(value.to_owned())
@@ -41,14 +44,14 @@ fn basic() -> Settings {
 
 /// One of each operation.
 async fn everything(hydra: &Hydra) {
-    let shop = client("shop");
-    let _ = get_version(hydra.http()).await;
-    let _ = hydra.probe_clients().await;
-    let _ = hydra.list_clients("owner", &mut Cursor::default()).await;
-    let _ = hydra.get_client("shop").await;
-    let _ = hydra.create_client(&shop, Some(&secret("geheim-client"))).await;
-    let _ = hydra.update_client(&shop, Some(&secret("geheim-client"))).await;
-    let _ = hydra.delete_client("shop").await;
+    for operation in operations::all() {
+        let _ = (operation.call)(hydra).await;
+    }
+}
+
+/// How many requests that is, on version 1.
+fn requests() -> usize {
+    operations::all().len()
 }
 
 /// Values of a header in the order of the requests.
@@ -62,7 +65,6 @@ async fn sent(server: &MockServer, name: &str) -> Vec<Option<String>> {
 
 #[tokio::test]
 async fn every_request_carries_login_and_headers() {
-    let accept = ("Accept", "application/json");
     for (settings, expected) in [
         (
             bearer(),
@@ -70,29 +72,33 @@ async fn every_request_carries_login_and_headers() {
                 ("Authorization", "Bearer geheim-token"),
                 ("X-Forwarded-Proto", "https"),
                 ("X-Api-Key", "geheim-key"),
-                accept,
             ],
         ),
         // geheim-user:geheim:password
         (
             basic(),
-            vec![("Authorization", "Basic Z2VoZWltLXVzZXI6Z2VoZWltOnBhc3N3b3Jk"), accept],
+            vec![("Authorization", "Basic Z2VoZWltLXVzZXI6Z2VoZWltOnBhc3N3b3Jk")],
         ),
     ] {
         let (server, _) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
-        everything(&over(http(&server.uri(), &settings), "v2.3.0")).await;
+        everything(&over(http(&server.uri(), &settings), "v1.11.10")).await;
         for (name, value) in expected {
-            assert_eq!(sent(&server, name).await, vec![Some(value.to_owned()); 7], "{name}");
+            let every = vec![Some(value.to_owned()); requests()];
+            assert_eq!(sent(&server, name).await, every, "{name}");
         }
+        let mut accepted = sent(&server, "Accept").await;
+        assert_eq!(accepted.pop(), Some(Some("text/plain".to_owned())), "metrics come last");
+        let json = Some("application/json".to_owned());
+        assert!(accepted.iter().all(|value| *value == json), "{accepted:?}");
     }
 }
 
 #[tokio::test]
 async fn without_settings_no_login_is_sent() {
-    let (server, hydra) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
-    everything(&hydra).await;
-    assert_eq!(sent(&server, "Authorization").await, vec![None; 7]);
-    assert_eq!(sent(&server, "X-Forwarded-Proto").await, vec![None; 7]);
+    let (server, _) = always(json_reply(200, &json!({ "client_id": "shop" }))).await;
+    everything(&over(http(&server.uri(), &Settings::default()), "v1.11.10")).await;
+    assert_eq!(sent(&server, "Authorization").await, vec![None; requests()]);
+    assert_eq!(sent(&server, "X-Forwarded-Proto").await, vec![None; requests()]);
 }
 
 #[tokio::test]
@@ -130,8 +136,8 @@ async fn a_redirect_is_not_followed_and_nothing_is_sent_there() {
             .await;
         let location = format!("{}/admin/clients/shop", elsewhere.uri());
         let (server, _) = always(html(code).insert_header("Location", location.as_str())).await;
-        everything(&over(http(&server.uri(), &settings), "v2.3.0")).await;
-        assert_eq!(received(&server).await, 7, "{code}");
+        everything(&over(http(&server.uri(), &settings), "v1.11.10")).await;
+        assert_eq!(received(&server).await, requests(), "{code}");
         assert_eq!(received(&elsewhere).await, 0, "{code}");
     }
 }
@@ -233,9 +239,16 @@ async fn no_log_at_any_level_shows_a_secret() {
     let _guard = tracing::subscriber::set_default(subscriber);
     for status in [200, 400, 500] {
         for settings in [bearer(), basic()] {
-            let body = json!({ "client_id": "shop", "client_secret": "geheim-reply", "error": "geheim-error" });
+            let body = json!({
+                "client_id": "shop",
+                "client_secret": "geheim-reply",
+                "error": "geheim-error",
+                "challenge": "geheim-challenge",
+                "redirect_to": "https://id.example.com/?login_verifier=geheim",
+                "keys": [{ "kty": "oct", "kid": "k", "k": "geheim-key" }],
+            });
             let (server, _) = always(json_reply(status, &body)).await;
-            everything(&over(http(&server.uri(), &settings), "v2.3.0")).await;
+            everything(&over(http(&server.uri(), &settings), "v1.11.10")).await;
         }
     }
     tracing::info!("the log is read");
@@ -260,6 +273,21 @@ async fn no_metric_shows_a_secret_or_an_id() {
     assert!(!text.contains("geheim"), "{text}");
 }
 
+/// Does not compile if one of these types can be printed, or written as JSON by accident: two implementations would fit.
+#[test]
+fn types_that_hold_private_keys_have_no_serialize() {
+    struct Writable;
+    trait Kept<A> {
+        fn kept() {}
+    }
+    impl<T: ?Sized> Kept<()> for T {}
+    impl<T: ?Sized + serde::Serialize> Kept<Writable> for T {}
+    <Secret as Kept<_>>::kept();
+    <JsonWebKey as Kept<_>>::kept();
+    <JsonWebKeySet as Kept<_>>::kept();
+    <LoginRequest as Kept<_>>::kept();
+}
+
 /// Does not compile if one of these types can be printed: two implementations would fit.
 #[test]
 fn types_that_hold_secrets_have_no_debug() {
@@ -274,11 +302,26 @@ fn types_that_hold_secrets_have_no_debug() {
     <Http as Hidden<_>>::hidden();
     <Hydra as Hidden<_>>::hidden();
     <Request<'static> as Hidden<_>>::hidden();
+    <Body as Hidden<_>>::hidden();
+    <Reply as Hidden<_>>::hidden();
+    <JsonWebKey as Hidden<_>>::hidden();
+    <JsonWebKeySet as Hidden<_>>::hidden();
+    <JsonPatchOperation as Hidden<_>>::hidden();
+    <LoginRequest as Hidden<_>>::hidden();
+    <ConsentRequest as Hidden<_>>::hidden();
+    <LogoutRequest as Hidden<_>>::hidden();
+    <GivenConsent as Hidden<_>>::hidden();
+}
+
+/// A failure may be printed, and the URL in one stays out of it.
+#[test]
+fn where_a_browser_goes_on_is_not_printed() {
+    let failure = Failure::Handled(Some(RedirectTo::new("https://id/?login_verifier=geheim".to_owned())));
+    assert_eq!(format!("{failure:?}"), "Handled(Some(RedirectTo))");
 }
 
 #[tokio::test]
 async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
-    use oidc_operator::admin::http::Failure;
     use oidc_operator::leader::Election;
 
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -295,17 +338,20 @@ async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
         metrics,
     )
     .ok();
-    let hydra = over(http.expect("an endpoint"), "v2.3.0");
-    assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
-    assert_eq!(
-        hydra.create_client(&client("shop"), None).await,
-        Err(Failure::NotLeader)
-    );
-    assert_eq!(
-        hydra.update_client(&client("shop"), None).await,
-        Err(Failure::NotLeader)
-    );
-    assert_eq!(hydra.delete_client("shop").await, Err(Failure::NotLeader));
-    assert_eq!(received(&server).await, 1);
+    let hydra = over(http.expect("an endpoint"), "v1.11.10");
+    let mut passed = 0;
+    for operation in operations::all() {
+        let failure = (operation.call)(&hydra).await;
+        let reads = ["get_", "list_", "is_", "introspect_", "prometheus"];
+        let reads = reads.iter().any(|prefix| operation.name.starts_with(prefix));
+        assert_eq!(
+            failure != Some(Failure::NotLeader),
+            reads,
+            "{}: {failure:?}",
+            operation.name
+        );
+        passed += usize::from(reads);
+    }
+    assert_eq!(received(&server).await, passed);
     assert!(!hydra.http().breaker().is_open(), "the server has done nothing wrong");
 }

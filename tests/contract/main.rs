@@ -4,10 +4,13 @@ mod breaker;
 mod discovery;
 mod listing;
 mod login;
+mod operations;
 mod paths;
 mod raw;
 mod recordings;
+mod replay;
 mod replies;
+mod requests;
 
 use std::sync::Arc;
 

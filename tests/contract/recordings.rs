@@ -13,28 +13,32 @@ struct Story {
     exchanges: Vec<Exchange>,
 }
 
+/// A request and what a real server answered.
 #[derive(Deserialize)]
-struct Exchange {
-    request: Asked,
-    response: Answered,
+pub struct Exchange {
+    pub request: Asked,
+    pub response: Answered,
 }
 
+/// A request. `{A}` in its path is the prefix of the version.
 #[derive(Deserialize)]
-struct Asked {
-    method: String,
-    path: String,
+pub struct Asked {
+    pub method: String,
+    pub path: String,
     #[serde(default)]
-    body: Value,
+    pub body: Value,
 }
 
+/// An answer.
 #[derive(Deserialize)]
-struct Answered {
-    status: u16,
+pub struct Answered {
+    pub status: u16,
     #[serde(default)]
-    body: Value,
+    pub body: Value,
 }
 
-const VERSIONS: [&str; 3] = ["1.11.10", "2.3.0", "26.2.0"];
+/// The versions that were recorded.
+pub const VERSIONS: [&str; 3] = ["1.11.10", "2.3.0", "26.2.0"];
 
 fn recorded(version: &str) -> Vec<Story> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recordings/hydra-{version}.json"));
@@ -79,7 +83,8 @@ impl Exchange {
     }
 }
 
-fn exchanges(version: &str) -> Vec<(String, Exchange)> {
+/// All exchanges with a version, each with the title of its story.
+pub fn exchanges(version: &str) -> Vec<(String, Exchange)> {
     let stories = recorded(version).into_iter();
     stories
         .flat_map(|story| {

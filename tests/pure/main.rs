@@ -6,6 +6,7 @@ mod errors;
 mod hosts;
 mod hydra_body;
 mod hydra_client;
+mod keys;
 mod mapping;
 mod memory;
 mod provider;

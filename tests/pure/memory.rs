@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use oidc_operator::api::OAuth2Client;
 use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
-use oidc_operator::controller::memory::{Child, Memory, is_newer};
+use oidc_operator::controller::memory::{Memory, is_newer};
+use oidc_operator::controller::own_secret::{Child, Children};
 
 const UID: &str = "uid-1";
 
@@ -74,14 +75,12 @@ fn an_object_without_uid_is_taken_as_it_is() {
 fn what_is_gone_is_forgotten_whole() {
     let memory = memory();
     memory.wrote(object(Some(UID), "10"));
-    memory.wrote_child(UID, "shop", Child::Deleted("s".to_owned()));
     memory.mark(UID);
     memory.failed(UID, false);
     memory.corrected(UID);
     memory.writing(UID);
     memory.forget(UID);
     assert_eq!(newest(&memory, "8"), "8");
-    assert_eq!(memory.child(UID, "shop"), None);
     assert_eq!(memory.marked(UID), None);
     assert!(!memory.is_failing(UID));
     assert_eq!(memory.corrections(UID), 0);
@@ -181,28 +180,28 @@ fn corrections_are_counted_for_each_resource() {
 
 #[test]
 fn our_own_write_to_a_child_is_known_until_the_watch_shows_it() {
-    let memory = memory();
+    let children = Children::default();
     let written = Child::Written("s".to_owned(), "7".to_owned());
-    assert_eq!(memory.child(UID, "shop"), None);
-    memory.wrote_child(UID, "shop", written.clone());
-    memory.wrote_child(UID, "oac-uid-1", Child::Deleted("l".to_owned()));
-    assert_eq!(memory.child(UID, "shop"), Some(written));
-    assert_eq!(memory.child("uid-2", "shop"), None);
-    memory.child_seen(UID, "shop");
-    assert_eq!(memory.child(UID, "shop"), None);
-    assert_eq!(memory.child(UID, "oac-uid-1"), Some(Child::Deleted("l".to_owned())));
+    assert_eq!(children.get(UID, "shop"), None);
+    children.wrote(UID, "shop", written.clone());
+    children.wrote(UID, "oac-uid-1", Child::Deleted("l".to_owned()));
+    assert_eq!(children.get(UID, "shop"), Some(written));
+    assert_eq!(children.get("uid-2", "shop"), None);
+    children.seen(UID, "shop");
+    assert_eq!(children.get(UID, "shop"), None);
+    assert_eq!(children.get(UID, "oac-uid-1"), Some(Child::Deleted("l".to_owned())));
+    children.forget(UID);
+    assert_eq!(children.get(UID, "oac-uid-1"), None);
 }
 
 #[test]
 fn a_fresh_listing_of_children_ends_what_was_remembered_of_all_of_them() {
-    let memory = memory();
-    memory.wrote_child(UID, "shop", Child::Deleted("s".to_owned()));
-    memory.wrote_child("uid-2", "shop", Child::Deleted("t".to_owned()));
-    memory.mark(UID);
-    memory.children_listed();
-    assert_eq!(memory.child(UID, "shop"), None);
-    assert_eq!(memory.child("uid-2", "shop"), None);
-    assert!(memory.marked(UID).is_some(), "only what was remembered of children");
+    let children = Children::default();
+    children.wrote(UID, "shop", Child::Deleted("s".to_owned()));
+    children.wrote("uid-2", "shop", Child::Deleted("t".to_owned()));
+    children.listed();
+    assert_eq!(children.get(UID, "shop"), None);
+    assert_eq!(children.get("uid-2", "shop"), None);
 }
 
 #[test]

@@ -296,6 +296,7 @@ fn every_class_has_its_own_longest_pause() {
             60,
         ),
         (Error::TooLong, Class::Transient, 300),
+        (Error::Unavailable(Outage::Busy), Class::Transient, 30),
         (Error::ServerPending(s("x")), Class::Blocked, 5),
         (Error::NamespacePending(s("x")), Class::Blocked, 5),
     ];

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
-use super::Failure;
+use super::{Expects, Failure, RedirectTo};
 use crate::error::Outage;
 
 /// Most values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth of it.
@@ -45,7 +45,16 @@ pub fn values(text: &[u8]) -> usize {
 }
 
 /// What a status and a body mean, the same for every operation.
-pub(super) fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> Result<Value, Failure> {
+pub(super) fn judge(
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    body: &[u8],
+    expects: Expects,
+) -> Result<Value, Failure> {
+    if status.is_success() && expects == Expects::Text {
+        let text = std::str::from_utf8(body).map_err(|_| Failure::Reply("is not text"))?;
+        return Ok(Value::String(text.to_owned()));
+    }
     if values(body) > VALUES {
         return Err(Failure::Reply("is larger than any real one"));
     }
@@ -65,6 +74,9 @@ pub(super) fn judge(status: StatusCode, retry_after: Option<Duration>, body: &[u
     };
     let (error, description) = (text("error"), text("error_description").unwrap_or_default());
     match status.as_u16() {
+        // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
+        401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
+        410 if text("redirect_to").is_some() => Err(Failure::Handled(text("redirect_to").map(RedirectTo::new))),
         code @ (401 | 403) => Err(Failure::Refused(code)),
         // A lost race for a row, which Hydra reports as the caller's fault.
         400 if error
@@ -125,12 +137,18 @@ mod tests {
     #[test]
     fn a_status_and_body_have_one_meaning() {
         let busy = br#"{"error":"Unable to serialize access due to a concurrent update in another session","error_description":""}"#;
-        let cases: [(u16, &[u8], Result<Value, Failure>); 8] = [
+        let cases: [(u16, &[u8], Result<Value, Failure>); 10] = [
             (200, b"{}", Ok(serde_json::json!({}))),
             (204, b"", Ok(Value::Null)),
             (200, b"<html>", Err(Failure::Reply("is not JSON"))),
             (400, busy, Err(Failure::Outage(Outage::Busy))),
             (401, b"", Err(Failure::Refused(401))),
+            (401, br#"{"error":"request_unauthorized"}"#, Err(Failure::Expired)),
+            (
+                410,
+                br#"{"redirect_to":"https://id/x"}"#,
+                Err(Failure::Handled(Some(RedirectTo::new("https://id/x".to_owned())))),
+            ),
             (307, b"", Err(Failure::Reply("is a redirect"))),
             (503, b"oops", Err(Failure::Outage(Outage::Status(503, None)))),
             (
@@ -146,7 +164,7 @@ mod tests {
         for (code, body, expected) in cases {
             let status = StatusCode::from_u16(code).expect("a status");
             assert_eq!(
-                judge(status, None, body),
+                judge(status, None, body, Expects::Json),
                 expected,
                 "{code} {}",
                 String::from_utf8_lossy(body)
@@ -158,7 +176,7 @@ mod tests {
     fn depth_is_bounded() {
         let deep = "[".repeat(100_000);
         assert_eq!(
-            judge(StatusCode::OK, None, deep.as_bytes()),
+            judge(StatusCode::OK, None, deep.as_bytes(), Expects::Json),
             Err(Failure::Reply("is not JSON"))
         );
     }

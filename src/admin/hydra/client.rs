@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::key::{JsonWebKeySet, PublicKey};
 use crate::api::GROUP;
 use crate::duration;
 use crate::secret::Secret;
@@ -328,22 +329,14 @@ fn words(text: &str) -> String {
     words.join(" ")
 }
 
-/// Keys sorted by kid, without what the server drops or leaves empty. No keys at all is the same as no set.
+/// The public part of a set of keys, in one form. No keys at all is the same as no set, and what is no set differs from every one.
 fn normalized_jwks(jwks: &Map<String, Value>) -> Map<String, Value> {
-    const KEPT: [&str; 12] = [
-        "kty", "kid", "use", "alg", "n", "e", "crv", "x", "y", "x5c", "x5t", "x5t#S256",
-    ];
-    let mut keys: Vec<Value> = jwks.get("keys").and_then(Value::as_array).cloned().unwrap_or_default();
-    for key in keys.iter_mut().filter_map(Value::as_object_mut) {
-        key.retain(|name, value| {
-            let empty = value.as_str().is_some_and(str::is_empty) || value.as_array().is_some_and(Vec::is_empty);
-            KEPT.contains(&name.as_str()) && !value.is_null() && !empty
-        });
+    let Some(set) = JsonWebKeySet::parse(Value::Object(jwks.clone())) else {
+        return jwks.clone();
+    };
+    let keys: Vec<PublicKey> = set.normalized().keys.into_iter().map(|key| key.public).collect();
+    match serde_json::to_value(keys) {
+        Ok(Value::Array(keys)) if !keys.is_empty() => Map::from_iter([("keys".to_owned(), Value::Array(keys))]),
+        _ => Map::new(),
     }
-    keys.sort_by_key(|key| key.get("kid").and_then(Value::as_str).unwrap_or_default().to_owned());
-    let mut set = Map::new();
-    if !keys.is_empty() {
-        set.insert("keys".to_owned(), Value::Array(keys));
-    }
-    set
 }

@@ -1,19 +1,69 @@
 //! Ory Hydra's admin API, v1 and v2: typed calls, wire types, and pure mappings from specs.
+//!
+//! Every operation of Hydra's API reference, under the name that it has there, with method and path on either version. The name is also the
+//! `operation` of the metrics.
+//!
+//! | operation | v1 | v2 |
+//! |---|---|---|
+//! | `list_o_auth2_clients` | `GET /clients` | `GET /admin/clients` |
+//! | `create_o_auth2_client` | `POST /clients` | `POST /admin/clients` |
+//! | `get_o_auth2_client` | `GET /clients/{id}` | `GET /admin/clients/{id}` |
+//! | `update_o_auth2_client` | `PUT /clients/{id}` | `PUT /admin/clients/{id}` |
+//! | `patch_o_auth2_client` | `PATCH /clients/{id}` | `PATCH /admin/clients/{id}` |
+//! | `delete_o_auth2_client` | `DELETE /clients/{id}` | `DELETE /admin/clients/{id}` |
+//! | `create_json_web_key_set` | `POST /keys/{set}` | `POST /admin/keys/{set}` |
+//! | `get_json_web_key_set` | `GET /keys/{set}` | `GET /admin/keys/{set}` |
+//! | `update_json_web_key_set` | `PUT /keys/{set}` | `PUT /admin/keys/{set}` |
+//! | `delete_json_web_key_set` | `DELETE /keys/{set}` | `DELETE /admin/keys/{set}` |
+//! | `get_json_web_key` | `GET /keys/{set}/{kid}` | `GET /admin/keys/{set}/{kid}` |
+//! | `update_json_web_key` | `PUT /keys/{set}/{kid}` | `PUT /admin/keys/{set}/{kid}` |
+//! | `delete_json_web_key` | `DELETE /keys/{set}/{kid}` | `DELETE /admin/keys/{set}/{kid}` |
+//! | `introspect_o_auth2_token` | `POST /oauth2/introspect` | `POST /admin/oauth2/introspect` |
+//! | `delete_o_auth2_token` | `DELETE /oauth2/tokens` | `DELETE /admin/oauth2/tokens` |
+//! | `flush_inactive_o_auth2_tokens` | `POST /oauth2/flush` | – |
+//! | `list_subject_consent_sessions` | `GET /oauth2/auth/sessions/consent` | `GET /admin/oauth2/auth/sessions/consent` |
+//! | `revoke_consent_sessions` | `DELETE /oauth2/auth/sessions/consent` | `DELETE /admin/oauth2/auth/sessions/consent` |
+//! | `revoke_authentication_session` | `DELETE /oauth2/auth/sessions/login` | `DELETE /admin/oauth2/auth/sessions/login` |
+//! | `get_login_request` | `GET /oauth2/auth/requests/login` | `GET /admin/oauth2/auth/requests/login` |
+//! | `accept_login_request` | `PUT /oauth2/auth/requests/login/accept` | `PUT /admin/oauth2/auth/requests/login/accept` |
+//! | `reject_login_request` | `PUT /oauth2/auth/requests/login/reject` | `PUT /admin/oauth2/auth/requests/login/reject` |
+//! | `get_consent_request` | `GET /oauth2/auth/requests/consent` | `GET /admin/oauth2/auth/requests/consent` |
+//! | `accept_consent_request` | `PUT /oauth2/auth/requests/consent/accept` | `PUT /admin/oauth2/auth/requests/consent/accept` |
+//! | `reject_consent_request` | `PUT /oauth2/auth/requests/consent/reject` | `PUT /admin/oauth2/auth/requests/consent/reject` |
+//! | `get_logout_request` | `GET /oauth2/auth/requests/logout` | `GET /admin/oauth2/auth/requests/logout` |
+//! | `accept_logout_request` | `PUT /oauth2/auth/requests/logout/accept` | `PUT /admin/oauth2/auth/requests/logout/accept` |
+//! | `reject_logout_request` | `PUT /oauth2/auth/requests/logout/reject` | `PUT /admin/oauth2/auth/requests/logout/reject` |
+//! | `list_trusted_o_auth2_jwt_grant_issuers` | `GET /trust/grants/jwt-bearer/issuers` | `GET /admin/trust/grants/jwt-bearer/issuers` |
+//! | `trust_o_auth2_jwt_grant_issuer` | `POST /trust/grants/jwt-bearer/issuers` | `POST /admin/trust/grants/jwt-bearer/issuers` |
+//! | `get_trusted_o_auth2_jwt_grant_issuer` | `GET /trust/grants/jwt-bearer/issuers/{id}` | `GET /admin/trust/grants/jwt-bearer/issuers/{id}` |
+//! | `delete_trusted_o_auth2_jwt_grant_issuer` | `DELETE /trust/grants/jwt-bearer/issuers/{id}` | `DELETE /admin/trust/grants/jwt-bearer/issuers/{id}` |
+//! | `is_instance_alive` | `GET /health/alive` | `GET /health/alive` |
+//! | `is_instance_ready` | `GET /health/ready` | `GET /health/ready` |
+//! | `get_version` | `GET /version` | `GET /version` |
+//! | `prometheus` | `GET /metrics/prometheus` | `GET /admin/metrics/prometheus` |
 
 use std::sync::Arc;
-
-use reqwest::Method;
-use serde_json::Value;
 
 use super::http::{Failure, Http, Request};
 use crate::api::authorization_server::HydraVersion;
 
 pub mod client;
 pub mod clients;
+pub mod health;
+pub mod key;
+pub mod keys;
+pub mod listing;
 pub mod mapping;
+pub mod request;
+pub mod requests;
+pub mod sessions;
+pub mod tokens;
+pub mod trust;
 pub mod version;
+mod wire;
 
 pub use client::Client;
+pub use health::get_version;
 pub use version::{Dialect, Version};
 
 /// The admin API of one Hydra server of a known version.
@@ -68,35 +118,12 @@ impl Hydra {
             Dialect::V2 => ["admin"].iter().chain(v1).copied().collect(),
         }
     }
-}
 
-/// `get_version`: the version that the server reports. Also the probe of the circuit breaker. It needs no prefix on any version.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn get_version(http: &Http) -> Result<String, Failure> {
-    let reply = http
-        .send(Request {
-            probe: true,
-            ..Request::new("get_version", Method::GET, &["version"])
-        })
-        .await?;
-    let version = reply
-        .body
-        .get("version")
-        .and_then(Value::as_str)
-        .filter(|v| !v.is_empty() && v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
-    version.map(str::to_owned).ok_or(Failure::Reply("holds no version"))
-}
-
-/// Only Hydra's own 404 says that a client is absent; a 404 of a proxy or of a wrong path looks different, and creating clients for it would be wrong.
-fn is_absent(failure: &Failure) -> bool {
-    matches!(
-        failure,
-        Failure::Status {
-            code: 404,
-            error: Some(_),
-            ..
+    /// Sends a DELETE. Fine if there is nothing to delete.
+    async fn deleted(&self, request: Request<'_>) -> Result<(), Failure> {
+        match self.http.send(request).await {
+            Err(failure) if !wire::is_absent(&failure) => Err(failure),
+            _ => Ok(()),
         }
-    )
+    }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use super::{client_id, ledger, marker, outage, output, remote};
+use super::{client_id, ledger, marker, outage, remote};
 use crate::access::{self, Namespace};
 use crate::admin::http::DEADLINE;
 use crate::admin::sync::owns;
@@ -16,6 +16,7 @@ use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::links::Link;
 use crate::controller::on_server::OnServer;
+use crate::controller::own_secret::{drop_one, is_owned};
 use crate::controller::{Context, Pass, is_abandoned};
 use crate::error::{ClusterFault, Error, Result};
 
@@ -176,7 +177,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         let Some(mut secret) = ctx.cluster.secret(&namespace, name).await? else {
             continue;
         };
-        if !output::is_owned(&secret, &uid) {
+        if !is_owned(&secret, &uid) {
             continue;
         }
         secret.metadata.owner_references = None;
@@ -192,7 +193,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     }
     let ledger = ledger::name(&uid);
     if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
-        output::drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
+        drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
     }
     Ok(())
 }
@@ -241,7 +242,7 @@ async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         let Some(secret) = ctx.own_secret(&namespace, &uid, &name) else {
             continue;
         };
-        match output::drop_one(ctx, &namespace, &uid, &name, secret.uid).await {
+        match drop_one(ctx, &namespace, &uid, &name, secret.uid).await {
             Err(Error::Cluster(ClusterFault::Forbidden)) if is_going(ctx, &namespace) => {} // they go with it
             result => result?,
         }

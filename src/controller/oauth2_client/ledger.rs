@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
@@ -14,7 +13,7 @@ use super::reference::{self, Reference};
 use super::{Plan, output};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
-use crate::controller::memory::Child;
+use crate::controller::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
 use crate::controller::{Context, Pass};
 use crate::error::{ClusterFault, Error, Result};
 use crate::secret::{Secret, new_revision};
@@ -68,13 +67,13 @@ pub(super) async fn settle(
     } else {
         ctx.cluster.secret(&plan.namespace, &name).await?
     };
-    if found.as_ref().is_some_and(|found| !output::is_owned(found, &plan.uid)) {
+    if found.as_ref().is_some_and(|found| !is_owned(found, &plan.uid)) {
         return Err(Error::SecretConflict(name));
     }
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
-        && output::has_labels(found, &plan.uid)
+        && has_labels(found, &plan.uid)
     {
         return Ok(Some(Ledger {
             secret: entry.secret.clone(),
@@ -123,7 +122,7 @@ async fn rebuilt(
         for name in names {
             let found = ctx.cluster.secret(&plan.namespace, name).await?;
             let value = found
-                .filter(|found| output::is_owned(found, &plan.uid))
+                .filter(|found| is_owned(found, &plan.uid))
                 .and_then(|found| text(&found, layout.secret_key()));
             if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
                 return Ok(Secret::new(secret));
@@ -150,11 +149,7 @@ async fn write(
     let mut secret = found.unwrap_or_default();
     secret.metadata.name = Some(name(&plan.uid));
     secret.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
-    secret
-        .metadata
-        .labels
-        .get_or_insert_default()
-        .extend(output::labels(&plan.uid));
+    secret.metadata.labels.get_or_insert_default().extend(labels(&plan.uid));
     if !exists {
         secret.type_ = Some(TYPE.to_owned());
     }
@@ -167,7 +162,7 @@ async fn write(
     ];
     let data: BTreeMap<_, _> = values
         .into_iter()
-        .map(|(key, value)| (key.to_owned(), ByteString(value.as_bytes().to_vec())))
+        .map(|(key, value)| (key.to_owned(), bytes(value)))
         .collect();
     secret.data = Some(data);
     let written = if exists {
@@ -178,17 +173,8 @@ async fn write(
             None => return Ok(None),
         }
     };
-    remember(ctx, plan, &written);
+    remember(ctx, &plan.uid, &written);
     Ok(written.resource_version())
-}
-
-/// Remembers a write to one of our Secrets, which the cache may not show yet.
-pub(super) fn remember(ctx: &Context, plan: &Plan, secret: &KubeSecret) {
-    if let (Some(uid), Some(version)) = (secret.uid(), secret.resource_version()) {
-        ctx.clients
-            .memory
-            .wrote_child(&plan.uid, &secret.name_any(), Child::Written(uid, version));
-    }
 }
 
 /// What an intact ledger holds. The derivable id wins: a ledger that says another is not intact.
@@ -207,10 +193,6 @@ fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
     text(secret, "client_secret")
         .filter(|value| reference::problem(value).is_none())
         .map(Secret::new)
-}
-
-pub(super) fn text(secret: &KubeSecret, key: &str) -> Option<String> {
-    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
 }
 
 /// SHA-256 over the parts with their lengths. It is kept beside the secret itself and nowhere else.

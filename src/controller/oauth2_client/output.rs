@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
-use super::ledger::{self, Ledger};
+use super::ledger::Ledger;
 use super::{Plan, inputs};
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
-use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::links;
-use crate::controller::memory::Child;
+use crate::controller::own_secret::{bytes, conflict, drop_one, is_owned, labels, remember};
 use crate::controller::{Context, Pass};
 use crate::error::{ClusterFault, Error, Result};
 
@@ -147,7 +147,7 @@ pub(super) async fn write(
 ) -> Result<String> {
     let wanted = wanted(client, plan, layout, ledger);
     if fresh && let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
-        ledger::remember(ctx, plan, &created);
+        remember(ctx, &plan.uid, &created);
         return Ok(created.resource_version().unwrap_or_default());
     }
     let written = match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
@@ -155,7 +155,7 @@ pub(super) async fn write(
             Some(created) => created,
             None => return Err(Error::Cluster(ClusterFault::Conflict)),
         },
-        Some(found) if !is_owned(&found, &plan.uid) => return Err(conflict(&found, plan)),
+        Some(found) if !is_owned(&found, &plan.uid) => return Err(conflict(&found, client)),
         Some(found) if is_as_wanted(&found, &wanted, strict) => found,
         Some(found) => ctx
             .cluster
@@ -163,7 +163,7 @@ pub(super) async fn write(
             .await
             .map_err(refused)?,
     };
-    ledger::remember(ctx, plan, &written);
+    remember(ctx, &plan.uid, &written);
     Ok(written.resource_version().unwrap_or_default())
 }
 
@@ -183,7 +183,6 @@ fn refused(error: Error) -> Error {
 fn wanted(client: &OAuth2Client, plan: &Plan, layout: &Layout, ledger: Option<&Ledger>) -> KubeSecret {
     let secret = ledger.map(|ledger| ledger.secret.expose()).unwrap_or_default();
     let placeholder = format!("$({CLIENT_SECRET})");
-    let bytes = |text: &str| ByteString(text.as_bytes().to_vec());
     let mut data: BTreeMap<String, ByteString> = layout
         .entries
         .iter()
@@ -269,49 +268,4 @@ pub(super) async fn drop_others(
         }
     }
     Ok(())
-}
-
-/// Deletes one of the Secrets of the resource with UID `owner`.
-pub(super) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
-    ctx.cluster.delete::<KubeSecret>(namespace, name, &uid).await?;
-    ctx.clients.memory.wrote_child(owner, name, Child::Deleted(uid));
-    Ok(())
-}
-
-/// A Secret in our way: a namesake's that is about to go with it, or somebody's.
-fn conflict(found: &KubeSecret, plan: &Plan) -> Error {
-    let namesakes = found.owner_references().iter().any(|owner| {
-        owner.kind == "OAuth2Client"
-            && owner.name == plan.name
-            && owner.controller == Some(true)
-            && owner.uid != plan.uid
-    });
-    if namesakes {
-        Error::SecretGoing(found.name_any())
-    } else {
-        Error::SecretConflict(found.name_any())
-    }
-}
-
-/// Whether a Secret belongs to the resource with this UID.
-pub(super) fn is_owned(secret: &KubeSecret, uid: &str) -> bool {
-    secret
-        .owner_references()
-        .iter()
-        .any(|owner| owner.uid == uid && owner.controller == Some(true))
-}
-
-/// Whether a Secret carries the labels by which we watch it.
-pub(super) fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
-    labels(uid)
-        .iter()
-        .all(|(key, value)| secret.labels().get(key) == Some(value))
-}
-
-/// Labels of all our Secrets.
-pub(super) fn labels(uid: &str) -> [(String, String); 2] {
-    [
-        (WATCH_LABEL.to_owned(), "true".to_owned()),
-        (UID_LABEL.to_owned(), uid.to_owned()),
-    ]
 }

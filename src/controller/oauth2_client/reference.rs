@@ -3,10 +3,11 @@
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
-use super::{Plan, ledger};
+use super::Plan;
 use crate::api::OAuth2Client;
 use crate::api::authorization_server::Capability;
 use crate::controller::Context;
+use crate::controller::own_secret::text;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -72,7 +73,7 @@ pub(super) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, ref
         key: named.key.clone(),
         problem,
     };
-    let value = ledger::text(&secret, &named.key).ok_or_else(|| unusable("is not text"))?;
+    let value = text(&secret, &named.key).ok_or_else(|| unusable("is not text"))?;
     let status = plan.server.status.as_ref();
     let takes_long = status.is_none_or(|status| status.capabilities.contains(&Capability::LongSecrets));
     match problem(&value) {

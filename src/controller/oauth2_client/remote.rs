@@ -248,6 +248,12 @@ pub(in crate::controller) fn error(operation: &'static str, failure: Failure) ->
             operation,
             problem: "has a status that it never should",
         },
+        // Only of a user's request does this speak of that request.
+        Failure::Expired => Error::ServerRefused(401),
+        Failure::Handled(_) | Failure::NotInThisVersion => Error::Reply {
+            operation,
+            problem: "has a status that it never should",
+        },
         Failure::Reply(problem) => Error::Reply { operation, problem },
     }
 }

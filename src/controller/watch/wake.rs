@@ -11,8 +11,9 @@ use kube::{Resource, ResourceExt};
 use super::{Gate, Gates, Seen};
 use crate::api::condition::{self, READY};
 use crate::api::{AuthorizationServer, OAuth2Client, UID_LABEL};
-use crate::controller::memory::{Child, is_newer};
+use crate::controller::memory::is_newer;
 use crate::controller::on_server::OnServer;
+use crate::controller::own_secret::Child;
 use crate::controller::referable::Referable;
 use crate::controller::{Context, Kind, is_abandoned, is_deleting};
 
@@ -101,6 +102,7 @@ pub(super) fn resource<K: OnServer>(
             gates.own.forget(&resource);
             gates.others.forget(&resource);
             kind.memory.forget(&resource.uid().unwrap_or_default());
+            ctx.children.forget(&resource.uid().unwrap_or_default());
             tell(ctx, &resource);
             // A server that is being deleted may have waited for this one.
             let server = ctx.server(resource.server_name());
@@ -155,7 +157,7 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
         Seen::Applied(secret) => (secret, false),
         Seen::Deleted(secret) => (secret, true),
         Seen::Relisted => {
-            ctx.clients.memory.children_listed();
+            ctx.children.listed();
             return all(&ctx.clients);
         }
     };
@@ -165,7 +167,7 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
         secret.resource_version().unwrap_or_default(),
     );
     let owner = secret.labels().get(UID_LABEL).cloned().unwrap_or_default();
-    let (is_ours, caught_up) = match ctx.clients.memory.child(&owner, &name) {
+    let (is_ours, caught_up) = match ctx.children.get(&owner, &name) {
         Some(Child::Written(written, at)) if !gone && written == uid => (
             !is_newer(Some(&version), Some(&at)),
             !is_newer(Some(&at), Some(&version)),
@@ -174,7 +176,7 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
         _ => (false, true),
     };
     if caught_up {
-        ctx.clients.memory.child_seen(&owner, &name);
+        ctx.children.seen(&owner, &name);
     }
     if !is_ours && namespace == ctx.settings.namespace {
         // It may be the login of a server.

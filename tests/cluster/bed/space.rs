@@ -116,6 +116,15 @@ impl<'a> Space<'a> {
         until_object(self.bed, what, self.clients(), name, wanted).await
     }
 
+    /// Waits until the last write of an OAuth2Client is confirmed: a create whose answer failed has it confirmed by one more
+    /// write, after the next sweep.
+    pub async fn wait_confirmed(&self, name: &str) -> Result<OAuth2Client> {
+        let confirmed =
+            |client: &OAuth2Client| client.status.as_ref().is_some_and(|status| status.updated_at.is_some());
+        self.wait_client(&format!("OAuth2Client {name} to be confirmed"), name, confirmed)
+            .await
+    }
+
     /// Waits until a Secret is as wanted; `what` completes the sentence "waiting for …".
     pub async fn wait_secret(&self, what: &str, name: &str, wanted: impl Fn(&Secret) -> bool) -> Result<Secret> {
         until_object(self.bed, what, self.secrets(), name, wanted).await

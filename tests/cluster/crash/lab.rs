@@ -90,11 +90,7 @@ impl<'a> Lab<'a> {
                 return Err(error);
             }
             excused -= 1;
-            let confirmed = |client: &OAuth2Client| {
-                let status = client.status.as_ref();
-                status.is_some_and(|status| status.updated_at.is_some())
-            };
-            space.wait_client("app to be confirmed", "app", confirmed).await?;
+            space.wait_confirmed("app").await?;
             let mine = self.mine(&acted, &others).await?;
             self.is_healthy(&space, scenario, &mine).await?;
         }

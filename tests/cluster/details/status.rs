@@ -199,8 +199,9 @@ async fn kubectl_shows_all_kinds_at_once(bed: &Bed) -> Result<()> {
         let mut rows = rows.filter(|row| row.starts_with(start));
         rows.next().with_context(|| format!("no row {start:?} in\n{text}"))
     };
-    // kubectl itself leaves the column of namespaces out where a kind has none.
-    row(&["NAME", "READY", "REASON", "VERSION", "LOGIN", "RESOURCES", "AGE"])?;
+    // Whether a kind without namespaces has the column depends on the others that are listed with it.
+    let server_header = ["NAME", "READY", "REASON", "VERSION", "LOGIN", "RESOURCES", "AGE"];
+    row(&server_header).or_else(|_| row(&[&["NAMESPACE"], &server_header[..]].concat()))?;
     row(&["NAMESPACE", "NAME", "READY", "REASON", "SECRET", "CLIENT", "ID", "AGE"])?;
     let id = uid_of(&client);
     row(&[

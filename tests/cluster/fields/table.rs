@@ -125,7 +125,7 @@ fn plain(sector: &str) -> Vec<Field> {
         ),
         wire("ttl", "scopes", json!([]), json!({ "scope": " " })),
         wire(
-            "web",
+            "referring",
             "scopeRefs",
             json!([{ "name": SCOPE }]),
             json!({
@@ -136,7 +136,7 @@ fn plain(sector: &str) -> Vec<Field> {
             }),
         ),
         wire(
-            "web",
+            "referring",
             "assignmentRefs",
             json!([{ "name": ASSIGNMENT }]),
             json!({ "metadata": { "oidc-operator.dev": { "assignments": { "subjects": ["alice"], "groups": ["ops"] } } } }),

@@ -24,7 +24,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "redirectUris: [not-a-uri]",
-        r#"spec.redirectUris[0]: Invalid value: "not-a-uri": spec.redirectUris[0] in body should match '^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s]+$'"#,
+        r#"spec.redirectUris[0]: Invalid value: "not-a-uri": spec.redirectUris[0] in body should match '^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$'"#,
     ),
     (
         "redirectUris: ['https://app.example.com/cb#top']",
@@ -164,7 +164,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], clientUri: ftp://app.example.com }",
-        r#"spec.clientUri: Invalid value: "ftp://app.example.com": spec.clientUri in body should match '^https?://[^\s]+$'"#,
+        r#"spec.clientUri: Invalid value: "ftp://app.example.com": spec.clientUri in body should match '^https?://[^\s\\]+$'"#,
     ),
     (
         "{ grantTypes: [client_credentials], hydra: { tokenLifespans: { clientCredentialsGrantAccessToken: soon } } }",

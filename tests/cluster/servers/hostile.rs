@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use libtest_mimic::Trial;
-use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
 
@@ -102,9 +101,7 @@ async fn on_own_server(bed: &Bed) -> Result<(Arc<Server>, Space<'_>, String)> {
     let space = bed.space().await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
     client_ready(&space, "app").await?;
-    // A create whose answer was lost has it confirmed by one more write.
-    let confirmed = |client: &OAuth2Client| client.status.as_ref().is_some_and(|status| status.updated_at.is_some());
-    let id = uid_of(&space.wait_client("app to be confirmed", "app", confirmed).await?);
+    let id = uid_of(&space.wait_confirmed("app").await?);
     Ok((server, space, id))
 }
 
@@ -237,7 +234,9 @@ async fn strange_versions_and_lists_are_said_on_the_server(bed: &Bed) -> Result<
                 let now = space.client("app").await?;
                 ensure!(
                     now.metadata.resource_version == before.metadata.resource_version,
-                    "its status was written"
+                    "its status was written: {:?}, and was {:?}",
+                    now.status,
+                    before.status
                 );
                 drop(fault);
                 bed.server_ready(&server.name).await?;

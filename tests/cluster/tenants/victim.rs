@@ -46,7 +46,8 @@ impl<'a> Victim<'a> {
             spec["clientId"] = json!(format!("{}.app", space.name()));
         }
         space.apply_client("app", &spec.to_string()).await?;
-        let client = client_ready(&space, "app").await?;
+        client_ready(&space, "app").await?;
+        let client = space.wait_confirmed("app").await?;
         let (id, secret) = space.credentials("app").await?;
         let before = traces(bed, &space, &id).await?;
         Ok(Self {
@@ -73,8 +74,9 @@ impl<'a> Victim<'a> {
         ensure!(now.secrets == self.before.secrets, "its Secrets were changed");
         ensure!(
             now.status == self.before.status,
-            "its status was changed: {}",
-            now.status
+            "its status was changed: {}, and was {}",
+            now.status,
+            self.before.status
         );
         for secret in other.secrets().list(&ListParams::default()).await? {
             let known = secret

@@ -1,0 +1,73 @@
+//! Health, version and metrics of a server. Only the metrics have the prefix of v2.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::Hydra;
+use crate::admin::http::{Expects, Failure, Http, Request};
+
+/// `get_version`: the version that the server reports. Also the probe of the circuit breaker. It needs no prefix on any version.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn get_version(http: &Http) -> Result<String, Failure> {
+    let reply = http
+        .send(Request {
+            probe: true,
+            ..Request::new("get_version", Method::GET, &["version"])
+        })
+        .await?;
+    let version = reply
+        .body
+        .get("version")
+        .and_then(Value::as_str)
+        .filter(|v| !v.is_empty() && v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
+    version.map(str::to_owned).ok_or(Failure::Reply("holds no version"))
+}
+
+impl Hydra {
+    /// `is_instance_alive`: whether the process serves HTTP; it says nothing of the database. Passes an open circuit breaker.
+    ///
+    /// # Errors
+    /// [`Failure`]; also a reply that does not say `ok`.
+    pub async fn is_alive(&self) -> Result<(), Failure> {
+        self.health("is_instance_alive", "alive").await
+    }
+
+    /// `is_instance_ready`: whether the database answers and its schema is that of the server. Passes an open circuit breaker.
+    ///
+    /// # Errors
+    /// [`Failure`]; 503 if it is not ready.
+    pub async fn is_ready(&self) -> Result<(), Failure> {
+        self.health("is_instance_ready", "ready").await
+    }
+
+    async fn health(&self, operation: &'static str, which: &str) -> Result<(), Failure> {
+        let path = ["health", which];
+        let request = Request {
+            probe: true,
+            ..Request::new(operation, Method::GET, &path)
+        };
+        let reply = self.http.send(request).await?;
+        match reply.body.get("status").and_then(Value::as_str) {
+            Some("ok") => Ok(()),
+            _ => Err(Failure::Reply("does not say that all is well")),
+        }
+    }
+
+    /// `prometheus`: the server's own metrics, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn metrics(&self) -> Result<String, Failure> {
+        let path = self.path(&["metrics", "prometheus"]);
+        let request = Request {
+            expects: Expects::Text,
+            ..Request::new("prometheus", Method::GET, &path)
+        };
+        match self.http.send(request).await?.body {
+            Value::String(text) => Ok(text),
+            _ => Err(Failure::Reply("is not text")),
+        }
+    }
+}

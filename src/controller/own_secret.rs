@@ -1,0 +1,131 @@
+//! Secrets of ours: which they are, and what our own last writes made of them, since the cache may lag behind.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+
+use super::{Context, Managed};
+use crate::api::{UID_LABEL, WATCH_LABEL};
+use crate::error::{Error, Result};
+
+/// A child Secret as of our own last write to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Child {
+    /// It was written: UID and resourceVersion.
+    Written(String, String),
+    /// The one of this UID was deleted.
+    Deleted(String),
+}
+
+/// Our own last writes to Secrets, by UID of the resource that they belong to and by name.
+#[derive(Default)]
+pub struct Children(Mutex<HashMap<String, BTreeMap<String, Child>>>);
+
+impl Children {
+    /// Remembers our own write to a child.
+    pub fn wrote(&self, uid: &str, name: &str, child: Child) {
+        self.lock()
+            .entry(uid.to_owned())
+            .or_default()
+            .insert(name.to_owned(), child);
+    }
+
+    /// Our own last write to a child.
+    pub fn get(&self, uid: &str, name: &str) -> Option<Child> {
+        self.lock().get(uid)?.get(name).cloned()
+    }
+
+    /// The watch has shown a child as it is after our own last write, or later: the cache tells.
+    pub fn seen(&self, uid: &str, name: &str) {
+        if let Some(children) = self.lock().get_mut(uid) {
+            children.remove(name);
+        }
+    }
+
+    /// The watch has listed all children afresh: our own last writes say nothing any more.
+    pub fn listed(&self) {
+        self.lock().clear();
+    }
+
+    /// Forgets the children of a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, BTreeMap<String, Child>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Remembers a write to one of the Secrets of the resource with UID `owner`, which the cache may not show yet.
+pub fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
+    if let (Some(uid), Some(version)) = (secret.uid(), secret.resource_version()) {
+        ctx.children
+            .wrote(owner, &secret.name_any(), Child::Written(uid, version));
+    }
+}
+
+/// Deletes one of the Secrets of the resource with UID `owner`.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+    ctx.cluster.delete::<KubeSecret>(namespace, name, &uid).await?;
+    ctx.children.wrote(owner, name, Child::Deleted(uid));
+    Ok(())
+}
+
+/// A Secret in our way: a namesake's that is about to go with it, or somebody's.
+pub fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
+    if is_namesakes(found, owner) {
+        Error::SecretGoing(found.name_any())
+    } else {
+        Error::SecretConflict(found.name_any())
+    }
+}
+
+/// Whether an object belongs to an earlier resource of the owner's name.
+pub fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
+    found.owner_references().iter().any(|reference| {
+        reference.kind == K::KIND
+            && Some(&reference.name) == owner.meta().name.as_ref()
+            && reference.controller == Some(true)
+            && Some(&reference.uid) != owner.meta().uid.as_ref()
+    })
+}
+
+/// Whether an object belongs to the resource with this UID.
+pub fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
+    found
+        .owner_references()
+        .iter()
+        .any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
+/// Whether a Secret carries the labels by which we watch it.
+pub fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
+    labels(uid)
+        .iter()
+        .all(|(key, value)| secret.labels().get(key) == Some(value))
+}
+
+/// Labels of all our Secrets.
+pub fn labels(uid: &str) -> [(String, String); 2] {
+    [
+        (WATCH_LABEL.to_owned(), "true".to_owned()),
+        (UID_LABEL.to_owned(), uid.to_owned()),
+    ]
+}
+
+/// A value of a Secret, if it is text.
+pub fn text(secret: &KubeSecret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
+/// Text as a value of a Secret.
+pub fn bytes(text: &str) -> ByteString {
+    ByteString(text.as_bytes().to_vec())
+}

@@ -1,0 +1,45 @@
+//! The typed client of the admin API, past all proxies: a test calls Hydra with it as the operator would.
+
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow, bail};
+use oidc_operator::admin::http::{Failure, Http, Settings};
+use oidc_operator::admin::hydra::Hydra;
+use oidc_operator::api::authorization_server::HydraVersion;
+use oidc_operator::error::Outage;
+use oidc_operator::leader::Fence;
+use oidc_operator::metrics::Metrics;
+use testbed::wait;
+
+use super::{Bed, LIMIT};
+
+impl Bed {
+    /// Hydra's admin API.
+    pub async fn admin(&self) -> Result<Hydra> {
+        admin_of(&self.hydra_urls.admin).await
+    }
+
+    /// URL of Hydra's public API, without a trailing slash.
+    pub fn public_url(&self) -> &str {
+        &self.hydra_urls.public
+    }
+}
+
+/// The admin API of a Hydra that need not be that of a bed.
+pub async fn admin_of(url: &str) -> Result<Hydra> {
+    let metrics = Arc::new(Metrics::default());
+    let http = Http::new("test", url, &Settings::default(), Fence::open(), metrics)
+        .map_err(|bad| anyhow!("{url}: {bad:?}"))?;
+    let found = Hydra::detect(&Arc::new(http), HydraVersion::Auto).await;
+    found.map_err(|failure| anyhow!("{url}: {failure:?}"))
+}
+
+/// Calls until Hydra does not meet another write: with SQLite it answers 400 or 500 then, and nothing was written.
+pub async fn settled<T>(what: &str, call: impl AsyncFn() -> Result<T, Failure>) -> Result<T> {
+    wait::until(what, LIMIT, async || match call().await {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => Ok(None),
+        Err(failure) => bail!("{what}: {failure:?}"),
+    })
+    .await
+}
