@@ -33,8 +33,6 @@ impl Managed for Assignment {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
-    fn rebase(_: &mut Self::Status, _: &Self::Status, _: &Self::Status) {}
-
     async fn apply(&self, ctx: &Context, _: &mut Pass<Self::Status>) -> Result<Done> {
         admitted(self, ctx)?;
         hold(self, ctx).await?;

@@ -52,8 +52,6 @@ impl Managed for AuthorizationServer {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
-    fn rebase(_: &mut Self::Status, _: &Self::Status, _: &Self::Status) {}
-
     fn conditions(&self) -> Vec<Wanted> {
         insecure(self).into_iter().collect()
     }

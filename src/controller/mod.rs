@@ -3,6 +3,7 @@
 //! Data flows one way: watch → queue → driver → kind → admin → outputs → status. A kind tells its story in `apply` and `cleanup`;
 //! only the driver writes status and events.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ pub trait Managed:
     Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
     /// Its status.
-    type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
+    type Status: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync;
     /// Name of the kind in metrics and logs.
     const KIND: &'static str;
     /// Longest wait between two tries while something passing is in the way.
@@ -60,8 +61,8 @@ pub trait Managed:
     fn status(&self) -> Option<&Self::Status>;
     /// The parts of a status that every kind has.
     fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>);
-    /// Takes over from `live` what this pass did not change since `before`.
-    fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status);
+    /// Settles between this pass and somebody else's, who wrote `live` meanwhile. What the pass did not change since `before` is taken over already.
+    fn rebase(_status: &mut Self::Status, _before: &Self::Status, _live: &Self::Status) {}
 
     /// Conditions of this kind's own, which hold however a pass ends.
     fn conditions(&self) -> Vec<Wanted> {
@@ -253,7 +254,7 @@ async fn store<K: Managed>(
         return Ok(());
     }
     let new = K::common(&mut status).1.clone();
-    write(object, ctx, before, status).await?;
+    write(object, ctx, before, status, result.is_some()).await?;
     if let Some(event) = verdict::event(&old, &new) {
         publish(ctx, object, &event).await;
     }
@@ -277,10 +278,16 @@ fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
 }
 
 /// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
-async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut status: K::Status) -> Result<()> {
+async fn write<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    before: &K::Status,
+    mut status: K::Status,
+    judged: bool,
+) -> Result<()> {
     let api = object.api(ctx.cluster.client());
     let mut target = latest(object, ctx);
-    rebase(&*target, before, &mut status);
+    rebase(&*target, before, &mut status, judged);
     for _ in 0..3 {
         match ctx.cluster.apply_status(&api, &*target, &status).await {
             Ok(written) => {
@@ -299,7 +306,7 @@ async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut st
         {
             None => return Ok(()),
             Some(live) => {
-                rebase(&live, before, &mut status);
+                rebase(&live, before, &mut status, judged);
                 target = Arc::new(live);
             }
         }
@@ -307,12 +314,39 @@ async fn write<K: Managed>(object: &K, ctx: &Context, before: &K::Status, mut st
     Err(Error::Cluster(ClusterFault::Conflict))
 }
 
-/// Somebody else may have written the status since the pass began: what the pass did not change is theirs.
-fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status) {
+/// Somebody else may have written the status since the pass began: what the pass did not change is theirs. `judged`: whether the pass has come to a
+/// result, so that the conditions are its own.
+fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judged: bool) {
     let live = live.status().cloned().unwrap_or_default();
-    if live != *before {
-        K::rebase(status, before, &live);
+    if live == *before {
+        return;
     }
+    let mut merged = merged(before, status, &live).unwrap_or_else(|| status.clone());
+    if judged {
+        let (generation, conditions) = K::common(status);
+        let (generation, conditions) = (*generation, std::mem::take(conditions));
+        let common = K::common(&mut merged);
+        (*common.0, *common.1) = (generation, conditions);
+    }
+    K::rebase(&mut merged, before, &live);
+    *status = merged;
+}
+
+/// `live` with those members that differ between `before` and `status`.
+fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> Option<S> {
+    let members = |status: &S| match serde_json::to_value(status) {
+        Ok(serde_json::Value::Object(members)) => Some(members),
+        _ => None,
+    };
+    let (before, ours, mut theirs) = (members(before)?, members(status)?, members(live)?);
+    let names: BTreeSet<&String> = before.keys().chain(ours.keys()).collect();
+    for name in names.into_iter().filter(|name| before.get(*name) != ours.get(*name)) {
+        match ours.get(name) {
+            Some(value) => theirs.insert(name.clone(), value.clone()),
+            None => theirs.remove(name),
+        };
+    }
+    serde_json::from_value(serde_json::Value::Object(theirs)).ok()
 }
 
 /// Events are a courtesy: a failure to publish one fails nothing.
@@ -353,4 +387,44 @@ pub fn is_abandoned<K: Resource>(object: &K) -> bool {
 /// Spreads a delay over ± 20 %, so that what failed together does not come back together.
 fn jittered(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(0.8..1.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::merged;
+
+    #[test]
+    fn what_a_pass_did_not_change_is_the_others() {
+        let table: [(Value, Value, Value, Value); 5] = [
+            (json!({}), json!({}), json!({ "a": 1 }), json!({ "a": 1 })),
+            (
+                json!({}),
+                json!({ "b": 2 }),
+                json!({ "a": 1 }),
+                json!({ "a": 1, "b": 2 }),
+            ),
+            (
+                json!({ "a": 1 }),
+                json!({ "a": 2 }),
+                json!({ "a": 3 }),
+                json!({ "a": 2 }),
+            ),
+            (
+                json!({ "a": 1 }),
+                json!({}),
+                json!({ "a": 1, "b": 2 }),
+                json!({ "b": 2 }),
+            ),
+            (json!({ "a": 1 }), json!({ "a": 1 }), json!({}), json!({})),
+        ];
+        for (before, status, live, expected) in table {
+            assert_eq!(
+                merged(&before, &status, &live),
+                Some(expected),
+                "{before} {status} {live}"
+            );
+        }
+    }
 }

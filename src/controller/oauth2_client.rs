@@ -81,9 +81,6 @@ impl Managed for OAuth2Client {
         {
             status.updated_at = live.updated_at.clone();
         }
-        if status.inputs == before.inputs {
-            status.inputs = live.inputs.clone();
-        }
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

@@ -55,8 +55,6 @@ impl Managed for OidcProvider {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
-    fn rebase(_: &mut Self::Status, _: &Self::Status, _: &Self::Status) {}
-
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         let server = admitted(self, ctx)?;
         let was_ready = is_accepted(self);

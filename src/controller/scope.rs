@@ -33,8 +33,6 @@ impl Managed for Scope {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
-    fn rebase(_: &mut Self::Status, _: &Self::Status, _: &Self::Status) {}
-
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         admitted(self, ctx)?;
         if let Some(template) = &self.spec.template {

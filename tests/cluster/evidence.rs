@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use oidc_operator::api::{AuthorizationServer, OAuth2Client, OidcProvider};
+use oidc_operator::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -118,6 +118,8 @@ impl Evidence {
     async fn take_objects(&mut self, bed: &Bed) -> Result<()> {
         self.take_all::<OAuth2Client>(bed).await?;
         self.take_all::<AuthorizationServer>(bed).await?;
+        self.take_all::<Scope>(bed).await?;
+        self.take_all::<Assignment>(bed).await?;
         self.take_all::<OidcProvider>(bed).await?;
         self.take_all::<Event>(bed).await?;
         self.take_all::<Lease>(bed).await?;

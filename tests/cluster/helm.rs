@@ -10,7 +10,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::ListParams;
 use kube::{Api, CustomResourceExt};
 use libtest_mimic::Trial;
-use oidc_operator::api::{AuthorizationServer, OAuth2Client};
+use oidc_operator::api::{AuthorizationServer, OAuth2Client, Scope};
 use serde_json::{Value, json};
 use testbed::install;
 use testbed::programs::Program;
@@ -174,7 +174,14 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
     })
     .await?;
     install::install(bed.plane(), &[]).await?; // as the bed was
-    Ok(())
+    wait::until("the kinds to be served again", LIMIT, async || {
+        let clients = Api::<OAuth2Client>::all(bed.client())
+            .list(&ListParams::default())
+            .await;
+        let scopes = Api::<Scope>::all(bed.client()).list(&ListParams::default()).await;
+        Ok((clients.is_ok() && scopes.is_ok()).then_some(()))
+    })
+    .await
 }
 
 /// Removes everything that the bed has installed.
