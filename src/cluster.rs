@@ -21,13 +21,13 @@ const DEADLINE: Duration = crate::admin::http::DEADLINE;
 const PAGE: u32 = 500;
 
 /// What the operator makes beside a resource and writes as a whole: Secrets and ConfigMaps.
-pub trait Child:
+pub trait Output:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
 {
 }
 
-impl Child for Secret {}
-impl Child for ConfigMap {}
+impl Output for Secret {}
+impl Output for ConfigMap {}
 
 /// The Kubernetes API as the controllers use it.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>> {
-        bounded(self.children(namespace).get_opt(name)).await
+        bounded(self.outputs(namespace).get_opt(name)).await
     }
 
     /// A ConfigMap, live.
@@ -60,44 +60,44 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>> {
-        bounded(self.children(namespace).get_opt(name)).await
+        bounded(self.outputs(namespace).get_opt(name)).await
     }
 
-    /// Creates a child. None if the name is taken.
+    /// Creates an output. None if the name is taken.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
-    pub async fn create<K: Child>(&self, namespace: &str, child: &K) -> Result<Option<K>> {
+    pub async fn create<K: Output>(&self, namespace: &str, output: &K) -> Result<Option<K>> {
         self.may_write()?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        match deadline(self.children(namespace).create(&parameters, child)).await? {
+        match deadline(self.outputs(namespace).create(&parameters, output)).await? {
             Ok(created) => Ok(Some(created)),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
             Err(error) => Err(fault(&error)),
         }
     }
 
-    /// Replaces a child; it must carry UID and resourceVersion, so that nothing else is hit.
+    /// Replaces an output; it must carry UID and resourceVersion, so that nothing else is hit.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
-    pub async fn replace<K: Child>(&self, namespace: &str, child: &K) -> Result<K> {
+    pub async fn replace<K: Output>(&self, namespace: &str, output: &K) -> Result<K> {
         self.may_write()?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        bounded(self.children(namespace).replace(&child.name_any(), &parameters, child)).await
+        bounded(self.outputs(namespace).replace(&output.name_any(), &parameters, output)).await
     }
 
-    /// Deletes a child if it still has this UID. Fine if it is gone or another one.
+    /// Deletes an output if it still has this UID. Fine if it is gone or another one.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
-    pub async fn delete<K: Child>(&self, namespace: &str, name: &str, uid: &str) -> Result<()> {
+    pub async fn delete<K: Output>(&self, namespace: &str, name: &str, uid: &str) -> Result<()> {
         self.may_write()?;
         let preconditions = Some(Preconditions {
             uid: Some(uid.to_owned()),
@@ -107,7 +107,7 @@ impl Cluster {
             preconditions,
             ..DeleteParams::default()
         };
-        match deadline(self.children::<K>(namespace).delete(name, &parameters)).await? {
+        match deadline(self.outputs::<K>(namespace).delete(name, &parameters)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
             Err(error) => Err(fault(&error)),
@@ -204,7 +204,7 @@ impl Cluster {
         bounded(api.patch_status(&object.name_any(), &parameters, &Patch::Apply(body))).await
     }
 
-    fn children<K: Child>(&self, namespace: &str) -> Api<K> {
+    fn outputs<K: Output>(&self, namespace: &str) -> Api<K> {
         Api::namespaced(self.client(), namespace)
     }
 

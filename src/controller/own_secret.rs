@@ -80,22 +80,26 @@ pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, u
 
 /// A Secret in our way: a namesake's that is about to go with it, or somebody's.
 pub fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
-    let namesakes = found.owner_references().iter().any(|reference| {
-        reference.kind == K::KIND
-            && Some(&reference.name) == owner.meta().name.as_ref()
-            && reference.controller == Some(true)
-            && Some(&reference.uid) != owner.meta().uid.as_ref()
-    });
-    if namesakes {
+    if is_namesakes(found, owner) {
         Error::SecretGoing(found.name_any())
     } else {
         Error::SecretConflict(found.name_any())
     }
 }
 
-/// Whether a Secret belongs to the resource with this UID.
-pub fn is_owned(secret: &KubeSecret, uid: &str) -> bool {
-    secret
+/// Whether an object belongs to an earlier resource of the owner's name.
+pub fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
+    found.owner_references().iter().any(|reference| {
+        reference.kind == K::KIND
+            && Some(&reference.name) == owner.meta().name.as_ref()
+            && reference.controller == Some(true)
+            && Some(&reference.uid) != owner.meta().uid.as_ref()
+    })
+}
+
+/// Whether an object belongs to the resource with this UID.
+pub fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
+    found
         .owner_references()
         .iter()
         .any(|owner| owner.uid == uid && owner.controller == Some(true))

@@ -7,7 +7,8 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::authorization_server::Endpoints;
 use crate::api::{OidcProvider, UID_LABEL};
-use crate::controller::{Context, Managed};
+use crate::controller::Context;
+use crate::controller::own_secret::{is_namesakes, is_owned};
 use crate::error::{ClusterFault, Error, Result};
 
 /// Brings the ConfigMap in step and returns its name. `strict`: labels and annotations that the spec does not have go too, since they may be those of an
@@ -19,13 +20,14 @@ pub(super) async fn write(
     strict: bool,
 ) -> Result<String> {
     let (namespace, name) = (provider.namespace().unwrap_or_default(), provider.config_map_name());
+    let uid = provider.uid().unwrap_or_default();
     let wanted = wanted(provider, endpoints);
     match ctx.cluster.config_map(&namespace, &name).await? {
         None => match ctx.cluster.create(&namespace, &wanted).await.map_err(refused)? {
             Some(_) => {}
             None => return Err(Error::Cluster(ClusterFault::Conflict)),
         },
-        Some(found) if !is_owned(&found, provider) => return Err(conflict(&found, provider)),
+        Some(found) if !is_owned(&found, &uid) => return Err(conflict(&found, provider)),
         Some(found) if is_as_wanted(&found, &wanted, strict) => {}
         Some(found) => {
             let replacement = replacement(found, wanted, strict);
@@ -38,9 +40,10 @@ pub(super) async fn write(
 /// Deletes a ConfigMap if it is the provider's.
 pub(super) async fn remove(provider: &OidcProvider, ctx: &Context, name: &str) -> Result<()> {
     let namespace = provider.namespace().unwrap_or_default();
+    let uid = provider.uid().unwrap_or_default();
     let found = ctx.cluster.config_map(&namespace, name).await?;
     match found
-        .filter(|found| is_owned(found, provider))
+        .filter(|found| is_owned(found, &uid))
         .and_then(|found| found.uid())
     {
         Some(uid) => ctx.cluster.delete::<ConfigMap>(&namespace, name, &uid).await,
@@ -118,19 +121,8 @@ fn refused(error: Error) -> Error {
 
 /// A ConfigMap in our way: a namesake's that is about to go with it, or somebody's.
 fn conflict(found: &ConfigMap, provider: &OidcProvider) -> Error {
-    let namesakes = found.owner_references().iter().any(|owner| {
-        owner.kind == OidcProvider::KIND
-            && owner.name == provider.name_any()
-            && owner.controller == Some(true)
-            && Some(&owner.uid) != provider.meta().uid.as_ref()
-    });
-    match namesakes {
+    match is_namesakes(found, provider) {
         true => Error::ConfigMapGoing(found.name_any()),
         false => Error::ConfigMapConflict(found.name_any()),
     }
-}
-
-fn is_owned(found: &ConfigMap, provider: &OidcProvider) -> bool {
-    let mut owners = found.owner_references().iter();
-    owners.any(|owner| Some(&owner.uid) == provider.meta().uid.as_ref() && owner.controller == Some(true))
 }

@@ -74,7 +74,7 @@ async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// It goes with its owner, of which there is only the name left.
+/// The garbage collector takes it away in its own time, since its owner is gone; the test does not wait for that.
 async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
     let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
@@ -94,6 +94,9 @@ async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
     let message = "ConfigMap `login` belongs to an earlier resource of this name and is about to go.";
     space
         .says::<OidcProvider>("login", Reconciling, "ConfigMapConflict", message)
+        .await?;
+    config_maps(bed, &space)
+        .delete("login", &DeleteParams::default())
         .await?;
     tamper(bed, &space, "login", json!({ "metadata": { "finalizers": null } })).await?;
     space.until_ready::<OidcProvider>("login").await?;
