@@ -59,8 +59,12 @@ impl Managed for AuthorizationServer {
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
         look(self, ctx, pass).await?;
-        // What waits for the endpoints should not wait for a whole interval because the first look failed.
-        let incomplete = self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
+        // What waits for the endpoints, or for a sweep, should not wait for a whole interval because the last look failed.
+        let swept_well = ctx.links.last(&self.name_any()).is_some_and(|connection| {
+            let last = *connection.swept.lock().unwrap_or_else(PoisonError::into_inner);
+            last.is_some_and(|(_, ended_well)| ended_well)
+        });
+        let incomplete = !swept_well || self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
         let interval = resync_interval(self);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {

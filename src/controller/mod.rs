@@ -3,13 +3,11 @@
 //! Data flows one way: watch → queue → driver → kind → admin → outputs → status. A kind tells its story in `apply` and `cleanup`;
 //! only the driver writes status and events.
 
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::runtime::reflector::ObjectRef;
@@ -19,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::admin::http::DEADLINE;
-use crate::api::condition::{self, Wanted};
+use crate::api::condition::Wanted;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER};
 use crate::error::{ClusterFault, Error, Result};
 
@@ -33,11 +31,13 @@ pub mod oidc_provider;
 pub mod on_server;
 pub mod own_secret;
 pub mod referable;
+mod report;
 pub mod scope;
 pub mod verdict;
 pub mod watch;
 
 pub use context::{Context, Kind};
+use report::{latest, store};
 pub use verdict::Done;
 
 /// A kind that the driver can take care of.
@@ -228,127 +228,6 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
     }
 }
 
-/// Writes the status if it has changed, and publishes the event that goes with it. Without a result only the fields change.
-async fn store<K: Managed>(
-    object: &K,
-    ctx: &Context,
-    before: &K::Status,
-    mut status: K::Status,
-    result: Option<Result<&Done, &Error>>,
-) -> Result<()> {
-    let mut old = before.clone();
-    let old = K::common(&mut old).1.clone();
-    if let Some(result) = result {
-        let generation = object.meta().generation.unwrap_or_default();
-        let conditions = condition::merge(
-            &old,
-            verdict::conditions(result, object.conditions(), &old),
-            generation,
-            Timestamp::now(),
-        );
-        let common = K::common(&mut status);
-        *common.0 = Some(generation);
-        *common.1 = conditions;
-    }
-    if status == *before {
-        return Ok(());
-    }
-    let new = K::common(&mut status).1.clone();
-    write(object, ctx, before, status, result.is_some()).await?;
-    if let Some(event) = verdict::event(&old, &new) {
-        publish(ctx, object, &event).await;
-    }
-    Ok(())
-}
-
-/// The newest version known of the object of a pass: its own, the cache's, or what our own last write returned. A copy of our own is dropped as soon as
-/// the watch has caught up, so what this pass has written may be in the cache alone.
-fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
-    let cached = K::kind_of(ctx).store.get(&ObjectRef::from_obj(object));
-    let newer = |cached: &Arc<K>| {
-        let versions = (
-            cached.meta().resource_version.as_deref(),
-            object.meta().resource_version.as_deref(),
-        );
-        cached.meta().uid == object.meta().uid && memory::is_newer(versions.0, versions.1)
-    };
-    K::kind_of(ctx)
-        .memory
-        .newest(cached.filter(newer).unwrap_or_else(|| Arc::new(object.clone())))
-}
-
-/// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
-async fn write<K: Managed>(
-    object: &K,
-    ctx: &Context,
-    before: &K::Status,
-    mut status: K::Status,
-    judged: bool,
-) -> Result<()> {
-    let api = object.api(ctx.cluster.client());
-    let mut target = latest(object, ctx);
-    rebase(&*target, before, &mut status, judged);
-    for _ in 0..3 {
-        match ctx.cluster.apply_status(&api, &*target, &status).await {
-            Ok(written) => {
-                K::kind_of(ctx).memory.wrote(Arc::new(written));
-                return Ok(());
-            }
-            Err(Error::Cluster(ClusterFault::Conflict)) => {}
-            Err(Error::Cluster(ClusterFault::Status(404))) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        match ctx
-            .cluster
-            .live(&api, &object.name_any())
-            .await?
-            .filter(|live| live.uid() == object.uid())
-        {
-            None => return Ok(()),
-            Some(live) => {
-                rebase(&live, before, &mut status, judged);
-                target = Arc::new(live);
-            }
-        }
-    }
-    Err(Error::Cluster(ClusterFault::Conflict))
-}
-
-/// Somebody else may have written the status since the pass began: what the pass did not change is theirs. `judged`: whether the pass has come to a
-/// result, so that the conditions are its own.
-fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judged: bool) {
-    let live = live.status().cloned().unwrap_or_default();
-    if live == *before {
-        return;
-    }
-    let mut merged = merged(before, status, &live).unwrap_or_else(|| status.clone());
-    if judged {
-        let (generation, conditions) = K::common(status);
-        let (generation, conditions) = (*generation, std::mem::take(conditions));
-        let common = K::common(&mut merged);
-        (*common.0, *common.1) = (generation, conditions);
-    }
-    K::rebase(&mut merged, before, &live);
-    *status = merged;
-}
-
-/// `live` with those members that differ between `before` and `status`.
-fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> Option<S> {
-    let members = |status: &S| match serde_json::to_value(status) {
-        Ok(serde_json::Value::Object(members)) => Some(members),
-        _ => None,
-    };
-    let (before, ours, mut theirs) = (members(before)?, members(status)?, members(live)?);
-    let names: BTreeSet<&String> = before.keys().chain(ours.keys()).collect();
-    for name in names.into_iter().filter(|name| before.get(*name) != ours.get(*name)) {
-        match ours.get(name) {
-            Some(value) => theirs.insert(name.clone(), value.clone()),
-            None => theirs.remove(name),
-        };
-    }
-    serde_json::from_value(serde_json::Value::Object(theirs)).ok()
-}
-
 /// Events are a courtesy: a failure to publish one fails nothing.
 async fn publish<K: Managed>(ctx: &Context, object: &K, event: &Event) {
     if !ctx.fence.allows_write() {
@@ -387,44 +266,4 @@ pub fn is_abandoned<K: Resource>(object: &K) -> bool {
 /// Spreads a delay over ± 20 %, so that what failed together does not come back together.
 fn jittered(delay: Duration) -> Duration {
     delay.mul_f64(rand::rng().random_range(0.8..1.2))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::{Value, json};
-
-    use super::merged;
-
-    #[test]
-    fn what_a_pass_did_not_change_is_the_others() {
-        let table: [(Value, Value, Value, Value); 5] = [
-            (json!({}), json!({}), json!({ "a": 1 }), json!({ "a": 1 })),
-            (
-                json!({}),
-                json!({ "b": 2 }),
-                json!({ "a": 1 }),
-                json!({ "a": 1, "b": 2 }),
-            ),
-            (
-                json!({ "a": 1 }),
-                json!({ "a": 2 }),
-                json!({ "a": 3 }),
-                json!({ "a": 2 }),
-            ),
-            (
-                json!({ "a": 1 }),
-                json!({}),
-                json!({ "a": 1, "b": 2 }),
-                json!({ "b": 2 }),
-            ),
-            (json!({ "a": 1 }), json!({ "a": 1 }), json!({}), json!({})),
-        ];
-        for (before, status, live, expected) in table {
-            assert_eq!(
-                merged(&before, &status, &live),
-                Some(expected),
-                "{before} {status} {live}"
-            );
-        }
-    }
 }

@@ -13,7 +13,7 @@ use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
 use crate::admin::hydra::client::{Client, owner};
 use crate::admin::hydra::clients::Cursor;
-use crate::admin::sync::same_instant;
+use crate::admin::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::oauth2_client::{client_id, wanted};
 use crate::controller::{Context, is_deleting};
@@ -112,12 +112,11 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
 
 fn rouse(ctx: &Context, client: &OAuth2Client) {
     let reference = ObjectRef::from_obj(client);
+    let cached = ctx.clients.store.get(&reference);
     // It may have gone during the listing; a mark for it would never be cleared.
-    let still_there = ctx
-        .clients
-        .store
-        .get(&reference)
-        .is_some_and(|cached| cached.uid() == client.uid());
+    let still_there = cached
+        .filter(|cached| cached.uid() == client.uid())
+        .is_some_and(|cached| !was_written_since(client, &cached, ctx));
     if let Some(uid) = client.uid().filter(|_| still_there) {
         ctx.clients.memory.mark(&uid);
         // One that has just failed is tried again in its own time.
@@ -126,4 +125,15 @@ fn rouse(ctx: &Context, client: &OAuth2Client) {
         }
         ctx.clients.wake(reference);
     }
+}
+
+/// Whether we wrote the client while the listing went on: then both sides of the comparison are of another time, and the next sweep tells.
+fn was_written_since(compared: &OAuth2Client, cached: &Arc<OAuth2Client>, ctx: &Context) -> bool {
+    let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
+    let (before, now) = (
+        updated_at(compared),
+        updated_at(&ctx.clients.memory.newest(cached.clone())),
+    );
+    let written = ctx.clients.memory.written_at(&compared.uid().unwrap_or_default());
+    is_later(now.as_deref(), before.as_deref()) || is_later(written.as_deref(), before.as_deref())
 }
