@@ -425,18 +425,6 @@ impl Error {
         )
     }
 
-    /// Whether it is the server that is waited for, so that it need not be tried before the server is back.
-    pub fn waits_for_server(&self) -> bool {
-        matches!(
-            self,
-            Error::Unavailable(_)
-                | Error::ServerRefused(_)
-                | Error::ServerNotReady(_)
-                | Error::ServerPending(_)
-                | Error::CleanupWaits { .. }
-        )
-    }
-
     /// Whether the server itself is in trouble, so that its own controller should look.
     pub fn is_outage(&self) -> bool {
         match self {

@@ -1,7 +1,6 @@
 //! `AuthorizationServer`: login → version → issuer → sweep → status.
 
-use std::sync::PoisonError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::ObjectRef;
@@ -60,10 +59,11 @@ impl Managed for AuthorizationServer {
         hold(self, ctx).await?;
         look(self, ctx, pass).await?;
         // What waits for the endpoints, or for a sweep, should not wait for a whole interval because the last look failed.
-        let swept_well = ctx.links.last(&self.name_any()).is_some_and(|connection| {
-            let last = *connection.swept.lock().unwrap_or_else(PoisonError::into_inner);
-            last.is_some_and(|(_, ended_well)| ended_well)
-        });
+        let last = ctx
+            .links
+            .last(&self.name_any())
+            .and_then(|connection| connection.last_sweep());
+        let swept_well = last.is_some_and(|(_, ended_well)| ended_well);
         let incomplete = !swept_well || self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
         let interval = resync_interval(self);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
@@ -125,20 +125,16 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
     if !is_due(&connection, resync_interval(server)) {
         return Ok(());
     }
-    let swept = |ended_well| {
-        let mut last = connection.swept.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some((Instant::now(), ended_well));
-    };
     let found = sweep::run(server, ctx, &hydra)
         .await
         .map_err(|failed| failure("list_o_auth2_clients", failed));
     let found = found.inspect_err(|error| {
-        swept(false);
+        connection.swept(false);
         if error.is_outage() {
             ctx.links.stands(server, Some(connection.clone()), Err(error.clone()));
         }
     })?;
-    swept(true);
+    connection.swept(true);
     ctx.metrics.orphans(&server.name_any(), found.orphans);
     pass.status.resources = Some(found.resources);
     pass.status.orphans = Some(found.orphans);
@@ -243,8 +239,7 @@ fn is_same_issuer(known: &str, found: &str) -> bool {
 }
 
 fn is_due(connection: &Connection, interval: Duration) -> bool {
-    let last = *connection.swept.lock().unwrap_or_else(PoisonError::into_inner);
-    last.is_none_or(|(at, ended_well)| match ended_well {
+    connection.last_sweep().is_none_or(|(at, ended_well)| match ended_well {
         // The jitter of the queue may bring a pass a little early.
         true => at.elapsed() >= interval.mul_f64(0.7),
         // A listing that failed starts from its first page: not at every probe.

@@ -36,6 +36,18 @@ pub struct Connection {
     pub swept: Mutex<Option<(Instant, bool)>>,
 }
 
+impl Connection {
+    /// When the last sweep ended, and whether it ended well.
+    pub fn last_sweep(&self) -> Option<(Instant, bool)> {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sweep has ended.
+    pub fn swept(&self, ended_well: bool) {
+        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ended_well));
+    }
+}
+
 /// A server as of its last pass in this process.
 #[derive(Clone)]
 struct Standing {

@@ -14,7 +14,6 @@ struct Record<K> {
     marked: u64,
     cleared: u64,
     failures: u32,
-    for_server: bool,
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
@@ -27,7 +26,6 @@ impl<K> Default for Record<K> {
             marked: 0,
             cleared: 0,
             failures: 0,
-            for_server: false,
             corrections: Vec::new(),
             unconfirmed: None,
             updated_at: None,
@@ -116,20 +114,12 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Counts a failure; returns how many came in a row before it. `for_server`: whether the server is what is waited for.
-    pub fn failed(&self, uid: &str, for_server: bool) -> u32 {
+    /// Counts a failure; returns how many came in a row before it.
+    pub fn failed(&self, uid: &str) -> u32 {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
         record.failures = record.failures.saturating_add(1);
-        record.for_server = for_server;
         record.failures - 1
-    }
-
-    /// Whether the last pass failed for want of the server.
-    pub fn waits_for_server(&self, uid: &str) -> bool {
-        self.lock()
-            .get(uid)
-            .is_some_and(|record| record.failures > 0 && record.for_server)
     }
 
     /// Whether the last pass failed.

@@ -144,11 +144,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
             done.again
                 .map_or_else(Action::await_change, |after| Action::requeue(jittered(after)))
         }
-        Err(error) => Action::requeue(jittered(verdict::retry(
-            &error,
-            memory.failed(&uid, error.waits_for_server()),
-            K::PATIENCE,
-        ))),
+        Err(error) => Action::requeue(jittered(verdict::retry(&error, memory.failed(&uid), K::PATIENCE))),
     }
 }
 
@@ -222,7 +218,7 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
         }
         Err(error) => Action::requeue(jittered(verdict::retry(
             &error,
-            K::kind_of(ctx).memory.failed(&uid, error.waits_for_server()),
+            K::kind_of(ctx).memory.failed(&uid),
             K::PATIENCE,
         ))),
     }

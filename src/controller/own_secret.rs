@@ -1,10 +1,11 @@
-//! Secrets of ours: which they are, and what our own last writes made of them, since the cache may lag behind.
+//! Secrets of ours, and ConfigMaps: which they are and what they carry; and what our own last writes made of the Secrets, since the cache may lag behind.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use super::{Context, Managed};
@@ -103,6 +104,30 @@ pub fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
         .owner_references()
         .iter()
         .any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
+/// Whether an object carries the labels and annotations that it should; `strict`: and no others.
+pub fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: bool) -> bool {
+    let none = BTreeMap::new();
+    let same = |found: &Option<BTreeMap<String, String>>, wanted: &Option<BTreeMap<String, String>>| {
+        let (found, wanted) = (found.as_ref().unwrap_or(&none), wanted.as_ref().unwrap_or(&none));
+        match strict {
+            true => found == wanted,
+            false => wanted.iter().all(|(key, value)| found.get(key) == Some(value)),
+        }
+    };
+    same(&found.labels, &wanted.labels) && same(&found.annotations, &wanted.annotations)
+}
+
+/// Gives an object the owner, labels and annotations that it should have; others stay unless it is `strict`.
+pub fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bool) {
+    let merge = |found: &mut Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
+        let kept = found.take().filter(|_| !strict);
+        *found = Some(kept.into_iter().flatten().chain(wanted.into_iter().flatten()).collect());
+    };
+    merge(&mut found.labels, wanted.labels);
+    merge(&mut found.annotations, wanted.annotations);
+    found.owner_references = wanted.owner_references;
 }
 
 /// Whether a Secret carries the labels by which we watch it.

@@ -25,16 +25,7 @@ pub async fn client_says(
     reason: &str,
     message: &str,
 ) -> Result<OAuth2Client> {
-    let what = format!("OAuth2Client {}/{name} to say {reason}: {message}", space.name());
-    let client = space
-        .wait_client(&what, name, |client| {
-            says(client.metadata.generation, conditions_of(client), reason, message)
-        })
-        .await?;
-    check_client(&client)?;
-    let found = tone_of(conditions_of(&client));
-    ensure!(found == Some(tone), "{reason} is {found:?} instead of {tone:?}");
-    Ok(client)
+    space.says(name, tone, reason, message).await
 }
 
 /// Waits until an AuthorizationServer is not ready, with this reason and exactly this message.

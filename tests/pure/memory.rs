@@ -76,7 +76,7 @@ fn what_is_gone_is_forgotten_whole() {
     let memory = memory();
     memory.wrote(object(Some(UID), "10"));
     memory.mark(UID);
-    memory.failed(UID, false);
+    memory.failed(UID);
     memory.corrected(UID);
     memory.writing(UID);
     memory.forget(UID);
@@ -147,18 +147,11 @@ fn marks_of_different_resources_do_not_mix() {
 fn failures_count_in_a_row() {
     let memory = memory();
     assert!(!memory.is_failing(UID));
-    assert_eq!(
-        [
-            memory.failed(UID, false),
-            memory.failed(UID, false),
-            memory.failed(UID, false)
-        ],
-        [0, 1, 2]
-    );
+    assert_eq!([memory.failed(UID), memory.failed(UID), memory.failed(UID)], [0, 1, 2]);
     assert!(memory.is_failing(UID));
     memory.succeeded(UID);
     assert!(!memory.is_failing(UID));
-    assert_eq!(memory.failed(UID, false), 0);
+    assert_eq!(memory.failed(UID), 0);
 }
 
 #[test]

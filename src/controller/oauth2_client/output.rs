@@ -13,7 +13,9 @@ use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
 use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::links;
-use crate::controller::own_secret::{bytes, conflict, drop_one, is_owned, labels, remember};
+use crate::controller::own_secret::{
+    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember,
+};
 use crate::controller::{Context, Pass};
 use crate::error::{ClusterFault, Error, Result};
 
@@ -206,28 +208,14 @@ fn wanted(client: &OAuth2Client, plan: &Plan, layout: &Layout, ledger: Option<&L
 }
 
 fn is_as_wanted(found: &KubeSecret, wanted: &KubeSecret, strict: bool) -> bool {
-    let same = |found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| {
-        if strict {
-            found == wanted
-        } else {
-            wanted.iter().all(|(key, value)| found.get(key) == Some(value))
-        }
-    };
     found.data.clone().unwrap_or_default() == wanted.data.clone().unwrap_or_default()
-        && same(found.labels(), wanted.labels())
-        && same(found.annotations(), wanted.annotations())
+        && is_described_as(&found.metadata, &wanted.metadata, strict)
 }
 
 /// The found Secret with our content: it keeps UID, resourceVersion and type, and foreign labels unless they are to go.
 fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeSecret {
     found.data = wanted.data;
-    let merged = |found: Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
-        let kept = if strict { None } else { found };
-        Some(kept.into_iter().flatten().chain(wanted.into_iter().flatten()).collect())
-    };
-    found.metadata.labels = merged(found.metadata.labels, wanted.metadata.labels);
-    found.metadata.annotations = merged(found.metadata.annotations, wanted.metadata.annotations);
-    found.metadata.owner_references = wanted.metadata.owner_references;
+    describe_as(&mut found.metadata, wanted.metadata, strict);
     found
 }
 

@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt};
 use crate::api::authorization_server::Endpoints;
 use crate::api::{OidcProvider, UID_LABEL};
 use crate::controller::Context;
-use crate::controller::own_secret::{is_namesakes, is_owned};
+use crate::controller::own_secret::{describe_as, is_described_as, is_namesakes, is_owned};
 use crate::error::{ClusterFault, Error, Result};
 
 /// Brings the ConfigMap in step and returns its name. `strict`: labels and annotations that the spec does not have go too, since they may be those of an
@@ -83,27 +83,16 @@ fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> ConfigMap {
 }
 
 fn is_as_wanted(found: &ConfigMap, wanted: &ConfigMap, strict: bool) -> bool {
-    let same = |found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>| match strict {
-        true => found == wanted,
-        false => wanted.iter().all(|(key, value)| found.get(key) == Some(value)),
-    };
     found.data.clone().unwrap_or_default() == wanted.data.clone().unwrap_or_default()
         && found.binary_data.clone().unwrap_or_default().is_empty()
-        && same(found.labels(), wanted.labels())
-        && same(found.annotations(), wanted.annotations())
+        && is_described_as(&found.metadata, &wanted.metadata, strict)
 }
 
 /// The found ConfigMap with our content: it keeps UID and resourceVersion, and foreign labels unless they are to go.
 fn replacement(mut found: ConfigMap, wanted: ConfigMap, strict: bool) -> ConfigMap {
-    let merged = |found: Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
-        let kept = if strict { None } else { found };
-        Some(kept.into_iter().flatten().chain(wanted.into_iter().flatten()).collect())
-    };
     found.data = wanted.data;
     found.binary_data = None;
-    found.metadata.labels = merged(found.metadata.labels, wanted.metadata.labels);
-    found.metadata.annotations = merged(found.metadata.annotations, wanted.metadata.annotations);
-    found.metadata.owner_references = wanted.metadata.owner_references;
+    describe_as(&mut found.metadata, wanted.metadata, strict);
     found
 }
 

@@ -58,12 +58,12 @@ impl<'a> Space<'a> {
 
     /// Applies an OAuth2Client by its name and its spec (YAML).
     pub async fn apply_client(&self, name: &str, spec: &str) -> Result<OAuth2Client> {
-        self.apply(&client_manifest(name, spec)?).await
+        self.make(name, spec).await
     }
 
     /// Applies an OAuth2Client that must be refused, and returns the text that kubectl shows.
     pub async fn client_refusal(&self, name: &str, spec: &str) -> Result<String> {
-        self.refusal(&client_manifest(name, spec)?).await
+        self.refused::<OAuth2Client>(name, spec).await
     }
 
     /// Applies an OAuth2Client and waits until it is ready.
@@ -113,7 +113,7 @@ impl<'a> Space<'a> {
         name: &str,
         wanted: impl Fn(&OAuth2Client) -> bool,
     ) -> Result<OAuth2Client> {
-        until_object(self.bed, what, self.clients(), name, wanted).await
+        self.until(what, name, wanted).await
     }
 
     /// Waits until the last write of an OAuth2Client is confirmed: a create whose answer failed has it confirmed by one more
@@ -155,9 +155,7 @@ impl<'a> Space<'a> {
 
     /// Deletes an OAuth2Client and does not wait for it. Returns it as it was.
     pub async fn delete(&self, name: &str) -> Result<OAuth2Client> {
-        let client = self.client(name).await?;
-        self.clients().delete(name, &DeleteParams::default()).await?;
-        Ok(client)
+        self.remove(name).await
     }
 
     /// Deletes an OAuth2Client and waits until it is gone. Returns it as it was.
@@ -169,9 +167,7 @@ impl<'a> Space<'a> {
 
     /// Waits until this very OAuth2Client is gone.
     pub async fn wait_gone(&self, client: &OAuth2Client) -> Result<()> {
-        let name = client.name_any();
-        let what = format!("OAuth2Client {}/{name} to be gone", self.name);
-        until_gone(self.bed, &what, self.clients(), &name, &uid_of(client)).await
+        self.until_gone(client).await
     }
 
     /// Waits until this very Secret is gone.
@@ -270,17 +266,6 @@ impl<'a> Space<'a> {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn client_manifest(name: &str, spec: &str) -> Result<String> {
-    let spec: Value = serde_yaml_ng::from_str(spec).context("a spec is no YAML")?;
-    let manifest = json!({
-        "apiVersion": "oidc-operator.dev/v1alpha1",
-        "kind": "OAuth2Client",
-        "metadata": { "name": name },
-        "spec": spec,
-    });
-    Ok(manifest.to_string()) // JSON is YAML
 }
 
 /// The data of a Secret as text.
