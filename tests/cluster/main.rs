@@ -1,10 +1,10 @@
 //! Everything that needs a real cluster and a real Hydra: one test program, so that one control plane and one operator
-//! serve all its tests of one version of Hydra, side by side, each test in namespaces of its own. When the last has ended, closing trials look
-//! back over the whole run.
+//! serve all its tests of one version of Hydra, side by side, each test in namespaces of its own; then come those of the
+//! other version. When the last has ended, closing trials look back over the whole run.
 //!
 //! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
-//! its subject, which lists it in `trials`; `side.shared` gives it the common bed, `side.alone` one of its own. Every test runs against
-//! both versions: `hydra1::…` and `hydra2::…`.
+//! its subject, which lists it in `trials`; `side.shared` gives it the common bed, `side.alone` one of its own. Every
+//! test runs against both versions: `hydra1::…` and `hydra2::…`.
 
 mod access;
 mod bed;
@@ -32,7 +32,6 @@ mod steady;
 mod tenants;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use libtest_mimic::Arguments;
 use testbed::HydraMajor;
@@ -67,26 +66,23 @@ fn main() -> ExitCode {
         steady::trials,
         tenants::trials,
     ];
-    let mut tests = harness::trials();
+    let mut failed = libtest_mimic::run(&arguments, harness::trials()).has_failed();
     for major in [HydraMajor::V2, HydraMajor::V1] {
         let side = run.side(major);
-        tests.extend(trials.iter().flat_map(|list| list(&side)));
+        let tests = trials.iter().flat_map(|list| list(&side)).collect();
+        failed |= libtest_mimic::run(&arguments, tests).has_failed();
+        if let Err(error) = side.end() {
+            eprintln!("{error:#}");
+            failed = true;
+        }
     }
-    let tests = libtest_mimic::run(&arguments, tests);
 
     // A run of some tests only has not used everything, and is looked at all the same.
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
     arguments.filter = None;
     arguments.skip.clear();
-    let collected = if arguments.list { Ok(()) } else { run.collect() };
-    if let Err(error) = &collected {
-        eprintln!("{error:#}");
-    }
-    let closing = libtest_mimic::run(&arguments, closing::trials(&run, whole));
-    if let Some(run) = Arc::into_inner(run) {
-        run.stop();
-    }
-    if collected.is_err() || tests.has_failed() || closing.has_failed() {
+    failed |= libtest_mimic::run(&arguments, closing::trials(&run, whole)).has_failed();
+    if failed {
         return ExitCode::from(101); // as Rust's own test programs do
     }
     ExitCode::SUCCESS

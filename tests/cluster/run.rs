@@ -1,5 +1,5 @@
-//! One run of the test program: the runtime, the shared bed, the pool of beds of tests that need one of their own, and
-//! the evidence for the closing trials.
+//! One run of the test program: the runtime, the shared bed of each version of Hydra, the pool of beds of tests that
+//! need one of their own, and the evidence for the closing trials.
 
 use std::any::type_name;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,6 @@ const TEST_LIMIT: Duration = Duration::from_secs(300);
 /// One run of the test program.
 pub struct Run {
     runtime: Runtime,
-    shared: [OnceCell<Result<Arc<Bed>, String>>; 2],
     own_beds: Semaphore,
     evidence: Mutex<Evidence>,
 }
@@ -31,14 +30,17 @@ pub struct Run {
 pub struct Side {
     run: Arc<Run>,
     major: HydraMajor,
+    bed: Arc<SharedBed>,
 }
+
+/// A bed that is started by the first test that needs it, or why it did not start.
+type SharedBed = OnceCell<Result<Arc<Bed>, String>>;
 
 impl Run {
     /// A run that has started nothing yet.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             runtime: Runtime::new().expect("a runtime can be made"),
-            shared: Default::default(),
             own_beds: Semaphore::new(OWN_BEDS),
             evidence: Mutex::default(),
         })
@@ -46,8 +48,11 @@ impl Run {
 
     /// The tests against this Hydra.
     pub fn side(self: &Arc<Self>, major: HydraMajor) -> Side {
-        let run = Arc::clone(self);
-        Side { run, major }
+        Side {
+            run: Arc::clone(self),
+            major,
+            bed: Arc::default(),
+        }
     }
 
     /// A trial over the evidence of all beds.
@@ -60,42 +65,6 @@ impl Run {
             let evidence = run.evidence.lock().unwrap_or_else(PoisonError::into_inner);
             judge(&evidence).map_err(described)
         })
-    }
-
-    /// Takes the evidence of the shared beds that there are; before the closing trials.
-    pub fn collect(&self) -> Result<()> {
-        for bed in self.shared.iter().filter_map(|shared| shared.get()?.as_ref().ok()) {
-            let evidence = self.runtime.block_on(bed.evidence()).context("collecting evidence")?;
-            self.add(evidence);
-        }
-        Ok(())
-    }
-
-    /// Stops all servers and removes their files.
-    pub fn stop(self) {
-        let _runtime = self.runtime.enter();
-        drop(self.shared);
-    }
-
-    async fn shared_bed(&self, major: HydraMajor) -> Result<Arc<Bed>, Failed> {
-        let start = async || {
-            let options = Options {
-                major,
-                ..Options::default()
-            };
-            Bed::start(options)
-                .await
-                .map(Arc::new)
-                .map_err(|error| format!("{error:#}"))
-        };
-        let shared = match major {
-            HydraMajor::V1 => &self.shared[0],
-            HydraMajor::V2 => &self.shared[1],
-        };
-        match shared.get_or_init(start).await {
-            Ok(bed) => Ok(Arc::clone(bed)),
-            Err(error) => Err(format!("the shared bed did not start: {error}").into()),
-        }
     }
 
     fn add(&self, evidence: Evidence) {
@@ -117,10 +86,10 @@ impl Side {
     where
         F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
     {
-        let (run, major) = (Arc::clone(&self.run), self.major);
+        let (run, bed, major) = (Arc::clone(&self.run), Arc::clone(&self.bed), self.major);
         Trial::test(self.name_of::<F>(), move || {
             run.runtime.block_on(async {
-                let bed = run.shared_bed(major).await?;
+                let bed = started(&bed, major).await?;
                 limited(test(&bed)).await
             })
         })
@@ -148,6 +117,19 @@ impl Side {
         })
     }
 
+    /// Takes the evidence of the shared bed, if there is one, and stops its servers: what they do without tests would
+    /// only slow the tests of the next side.
+    pub fn end(self) -> Result<()> {
+        let Some(Ok(bed)) = self.bed.get() else {
+            return Ok(());
+        };
+        let evidence = self.run.runtime.block_on(bed.evidence()).context("collecting evidence")?;
+        self.run.add(evidence);
+        let _runtime = self.run.runtime.enter();
+        drop(self.bed);
+        Ok(())
+    }
+
     /// A test is called like its function, with the Hydra and the module before it.
     fn name_of<F>(&self) -> String {
         let path = type_name::<F>();
@@ -156,6 +138,23 @@ impl Side {
             HydraMajor::V1 => format!("hydra1::{within}"),
             HydraMajor::V2 => format!("hydra2::{within}"),
         }
+    }
+}
+
+async fn started(shared: &SharedBed, major: HydraMajor) -> Result<Arc<Bed>, Failed> {
+    let start = async || {
+        let options = Options {
+            major,
+            ..Options::default()
+        };
+        Bed::start(options)
+            .await
+            .map(Arc::new)
+            .map_err(|error| format!("{error:#}"))
+    };
+    match shared.get_or_init(start).await {
+        Ok(bed) => Ok(Arc::clone(bed)),
+        Err(error) => Err(format!("the shared bed did not start: {error}").into()),
     }
 }
 
