@@ -111,15 +111,15 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
             return Err(error);
         }
     };
-    let was_open = connection.admin.breaker().is_open();
     let checked = check(server, &connection, pass).await;
-    let found = checked.map(|hydra| Found {
-        hydra,
+    let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
+    let found = checked.map(|checked| Found {
+        hydra: checked.hydra,
         facts: Facts::of(&pass.status),
     });
     let back = ctx.links.stands(server, Some(connection.clone()), found.clone());
     let hydra = found?.hydra;
-    if was_open || back {
+    if closed || back {
         wake_failing(server, ctx);
     }
     if !is_due(&connection, resync_interval(server)) {
@@ -152,12 +152,19 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
     }
 }
 
+/// A server that answers well.
+struct Checked {
+    hydra: Hydra,
+    /// Whether that closed the circuit breaker.
+    closed: bool,
+}
+
 /// Asks for version and issuer; a server that answers well closes the circuit breaker.
 async fn check(
     server: &AuthorizationServer,
     connection: &Connection,
     pass: &mut Pass<AuthorizationServerStatus>,
-) -> Result<Hydra> {
+) -> Result<Checked> {
     let breaker = connection.admin.breaker();
     tokio::time::sleep(breaker.pause()).await;
     let setting = server.spec.hydra.version.unwrap_or_default();
@@ -194,7 +201,10 @@ async fn check(
     if was_open {
         breaker.close();
     }
-    Ok(hydra)
+    Ok(Checked {
+        hydra,
+        closed: was_open,
+    })
 }
 
 /// Reads the discovery document and compares the issuer. None if there is none to be had, which blocks nothing.

@@ -123,7 +123,11 @@ impl Side {
         let Some(Ok(bed)) = self.bed.get() else {
             return Ok(());
         };
-        let evidence = self.run.runtime.block_on(bed.evidence()).context("collecting evidence")?;
+        let evidence = self
+            .run
+            .runtime
+            .block_on(bed.evidence())
+            .context("collecting evidence")?;
         self.run.add(evidence);
         let _runtime = self.run.runtime.enter();
         drop(self.bed);
