@@ -199,11 +199,11 @@ impl Bed {
         format!("{kind}-{}", self.named.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// The end of the operators' logs, for messages of failed waits.
-    fn last_words(&self) -> String {
+    /// The end of what the operators have logged about any of these (of everything, if there are none), for messages of failed waits.
+    fn last_words(&self, about: &[&str]) -> String {
         let mut words = String::new();
         for operator in self.operators() {
-            words += &format!("{} wrote:\n{}\n", operator.name(), operator.log_tail());
+            words += &format!("{} wrote:\n{}\n", operator.name(), operator.log_tail(about));
         }
         words
     }

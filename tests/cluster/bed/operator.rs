@@ -159,11 +159,14 @@ impl Operator {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last lines that it has logged.
-    pub fn log_tail(&self) -> String {
+    /// The last lines that it has logged about any of these; of all, if there are none.
+    pub fn log_tail(&self, about: &[&str]) -> String {
+        const LINES: usize = 40;
         let log = self.log();
-        let lines: Vec<&str> = log.lines().collect();
-        lines[lines.len().saturating_sub(20)..].join("\n")
+        let quoted: Vec<String> = about.iter().map(|name| format!("\"{name}\"")).collect();
+        let tells = |line: &&str| quoted.is_empty() || quoted.iter().any(|name| line.contains(name.as_str()));
+        let lines: Vec<&str> = log.lines().filter(tells).collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
     /// The text of its metrics.

@@ -76,7 +76,7 @@ impl Bed {
             Ok(client) => Ok(client),
             Err(error) => {
                 let client = self.hydra_client(id).await?;
-                bail!("{error:#}; it is now: {client:?}\n{}", self.last_words())
+                bail!("{error:#}; it is now: {client:?}\n{}", self.last_words(&[]))
             }
         }
     }

@@ -8,6 +8,7 @@ use kube::runtime::wait::await_condition;
 use kube::{Api, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::{Bed, LIMIT};
 
@@ -65,16 +66,20 @@ where
 {
     let object = match api.get_opt(name).await {
         Ok(Some(object)) => without_data(serde_json::to_value(object)?),
-        Ok(None) => "it does not exist".to_owned(),
-        Err(error) => error.to_string(),
+        Ok(None) => json!("it does not exist"),
+        Err(error) => json!(error.to_string()),
     };
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    let namespace = text("/metadata/namespace").unwrap_or(name);
+    let about: Vec<&str> = [namespace].into_iter().chain(text("/spec/serverRef/name")).collect();
     bail!(
-        "gave up after {LIMIT:?} waiting for {what}; it is now:\n{object}\n{}",
-        bed.last_words()
+        "gave up after {LIMIT:?} waiting for {what}; it is now:\n{}\n{}",
+        serde_yaml_ng::to_string(&object).unwrap_or_default(),
+        bed.last_words(&about)
     )
 }
 
-fn without_data(mut object: serde_json::Value) -> String {
+fn without_data(mut object: Value) -> Value {
     if let Some(members) = object.as_object_mut() {
         members.remove("data"); // of a Secret
         if let Some(metadata) = members
@@ -84,5 +89,5 @@ fn without_data(mut object: serde_json::Value) -> String {
             metadata.remove("managedFields");
         }
     }
-    serde_yaml_ng::to_string(&object).unwrap_or_default()
+    object
 }

@@ -223,7 +223,7 @@ impl<'a> Lab<'a> {
         ensure!(
             good >= passes,
             "{passes} passes, but {good} ended well:\n{}",
-            operator.log_tail()
+            operator.log_tail(&[])
         );
 
         let asked = server.about_clients(admin);
