@@ -12,12 +12,13 @@ use super::on_server::OnServer;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, is_held};
 use crate::admin::discovery::{self, Discovery};
+use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, Facts};
 use crate::api::condition::{INSECURE, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, OAuth2Client};
-use crate::error::{Error, Result};
+use crate::error::{Error, Outage, Result};
 
 mod login;
 mod sweep;
@@ -63,7 +64,7 @@ impl Managed for AuthorizationServer {
             .links
             .last(&self.name_any())
             .and_then(|connection| connection.last_sweep());
-        let swept_well = last.is_some_and(|(_, ended_well)| ended_well);
+        let swept_well = last.is_some_and(|last| last.failed.is_none());
         let incomplete = !swept_well || self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
         let interval = resync_interval(self);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
@@ -123,18 +124,18 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
         wake_failing(server, ctx);
     }
     if !is_due(&connection, resync_interval(server)) {
-        return Ok(());
+        // A listing that fails stops nobody, but nobody sees what drifts meanwhile.
+        return connection.last_sweep().and_then(|last| last.failed).map_or(Ok(()), Err);
     }
     let found = sweep::run(server, ctx, &hydra)
         .await
         .map_err(|failed| failure("list_o_auth2_clients", failed));
+    connection.swept(found.as_ref().err().cloned());
     let found = found.inspect_err(|error| {
-        connection.swept(false);
-        if error.is_outage() {
+        if connection.admin.breaker().is_open() {
             ctx.links.stands(server, Some(connection.clone()), Err(error.clone()));
         }
     })?;
-    connection.swept(true);
     ctx.metrics.orphans(&server.name_any(), found.orphans);
     pass.status.resources = Some(found.resources);
     pass.status.orphans = Some(found.orphans);
@@ -180,10 +181,11 @@ async fn check(
     let was_open = breaker.is_open();
     if was_open {
         // The version may be open to everyone where the rest needs the login.
-        hydra
-            .probe_clients()
-            .await
-            .map_err(|failed| failure("list_o_auth2_clients", failed))?;
+        match hydra.probe_clients().await {
+            // It opens no breaker either: one client that the server cannot read fails every listing, and no other request.
+            Ok(()) | Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => {}
+            Err(failed) => return Err(failure("list_o_auth2_clients", failed)),
+        }
     }
     match &connection.public {
         None => {
@@ -249,11 +251,14 @@ fn is_same_issuer(known: &str, found: &str) -> bool {
 }
 
 fn is_due(connection: &Connection, interval: Duration) -> bool {
-    connection.last_sweep().is_none_or(|(at, ended_well)| match ended_well {
+    connection.last_sweep().is_none_or(|last| match last.failures {
         // The jitter of the queue may bring a pass a little early.
-        true => at.elapsed() >= interval.mul_f64(0.7),
+        0 => last.at.elapsed() >= interval.mul_f64(0.7),
         // A listing that failed starts from its first page: not at every probe.
-        false => at.elapsed() >= interval.min(AGAIN),
+        failures => {
+            let pause = Duration::from_secs(1) * 2u32.saturating_pow(failures.min(8) - 1);
+            last.at.elapsed() >= interval.min(AGAIN).min(pause)
+        }
     })
 }
 

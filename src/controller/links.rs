@@ -32,19 +32,36 @@ pub struct Connection {
     pub made_from: String,
     /// Set once the key set was read.
     pub keys_made: OnceCell<()>,
-    /// When the last sweep ended, and whether it ended well.
-    pub swept: Mutex<Option<(Instant, bool)>>,
+    /// The last sweep.
+    pub swept: Mutex<Option<Swept>>,
+}
+
+/// How a sweep ended.
+#[derive(Clone)]
+pub struct Swept {
+    /// When.
+    pub at: Instant,
+    /// Why it failed, if it did.
+    pub failed: Option<Error>,
+    /// How many failed in a row, with this one.
+    pub failures: u32,
 }
 
 impl Connection {
-    /// When the last sweep ended, and whether it ended well.
-    pub fn last_sweep(&self) -> Option<(Instant, bool)> {
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The last sweep, if there was one.
+    pub fn last_sweep(&self) -> Option<Swept> {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A sweep has ended.
-    pub fn swept(&self, ended_well: bool) {
-        *self.swept.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), ended_well));
+    pub fn swept(&self, failed: Option<Error>) {
+        let mut last = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = last.as_ref().map_or(0, |last| last.failures);
+        *last = Some(Swept {
+            at: Instant::now(),
+            failures: if failed.is_some() { before.saturating_add(1) } else { 0 },
+            failed,
+        });
     }
 }
 

@@ -91,7 +91,10 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
     let memory = &K::kind_of(&ctx).memory;
     let object = memory.newest(cached);
     let uid = object.uid().unwrap_or_default();
-    if is_deleting(&*object) && !is_held(&*object) {
+    // It may have gone between the queue and here, and what is remembered of it with it: asked for in this order, one of both tells.
+    let in_cache = K::kind_of(&ctx).store.get(&ObjectRef::from_obj(&*object));
+    let is_gone = in_cache.is_none_or(|cached| cached.uid() != object.uid());
+    if is_gone || is_deleting(&*object) && !is_held(&*object) {
         return Action::await_change();
     }
     let mark = memory.marked(&uid);

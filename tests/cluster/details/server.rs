@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use oidc_operator::api::AuthorizationServer;
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Exchange, Fault};
 use testbed::wait;
@@ -19,6 +20,7 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_500_speaks_of_one_request_only),
         side.shared(what_failed_is_woken_when_the_breaker_closes),
         side.shared(a_breaker_that_opens_during_a_look_wakes_when_it_closes),
+        side.shared(a_listing_that_fails_stops_nobody),
         side.shared(limits_count_for_effective_values),
     ]
 }
@@ -92,7 +94,7 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
 
 async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
     const CLIENTS: usize = 6;
-    const AT_ONCE: Duration = Duration::from_secs(2);
+    const AT_ONCE: Duration = Duration::from_secs(5);
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let names: Vec<String> = (0..CLIENTS).map(|number| format!("app-{number}")).collect();
@@ -134,7 +136,7 @@ async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
 }
 
 async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> Result<()> {
-    const AT_ONCE: Duration = Duration::from_secs(2);
+    const AT_ONCE: Duration = Duration::from_secs(5);
     let options = ServerOptions {
         resync_interval: "1s".to_owned(),
         ..ServerOptions::default()
@@ -172,6 +174,46 @@ async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> R
         .find(|exchange| exchange.head.method == "PUT")
         .context("no PUT")?;
     ensure!(put.arrived - probe.arrived < AT_ONCE, "{since:#?}");
+    Ok(())
+}
+
+async fn a_listing_that_fails_stops_nobody(bed: &Bed) -> Result<()> {
+    let options = ServerOptions {
+        resync_interval: "1s".to_owned(),
+        ..ServerOptions::default()
+    };
+    let server = bed.own_server(options).await?;
+    let space = bed.space().await?;
+    space.ready_client("app", &machine_on(&server)).await?;
+    let listing = server
+        .admin
+        .inject(Fault::new(is_list, Action::Answer(Answer::status(500))));
+    let said = bed
+        .server_condition(&server.name, "Ready", "False", "ServerUnavailable")
+        .await?;
+    // After an outage too, when the prober asks for a list.
+    server.admin.down();
+    space.change("app", json!({ "spec": { "clientName": "a" } })).await?;
+    space
+        .wait_condition("app", "Ready", "False", "ServerUnavailable")
+        .await?;
+    server.admin.up();
+    space.wait_ready("app").await?;
+    space.ready_client("new", &machine_on(&server)).await?;
+    let listings = listing.struck();
+    let more = async || Ok((listing.struck() > listings + 2).then_some(()));
+    wait::until("more listings", LIMIT, more).await?;
+    let still = bed.servers_api().get(&server.name).await?;
+    let since = |server: &AuthorizationServer| {
+        let conditions = server.status.iter().flat_map(|status| &status.conditions);
+        conditions
+            .filter(|condition| condition.type_ == "Ready")
+            .map(|ready| ready.last_transition_time.clone())
+            .next()
+    };
+    ensure!(since(&still) == since(&said), "the trouble was said again and again");
+    drop(listing);
+    bed.server_ready(&server.name).await?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ async fn an_upgrade_touches_no_client(bed: &Bed) -> Result<()> {
     let mut lab = bed.lab(&[], options).await?;
     let (server, space) = (lab.server.clone(), bed.space().await?);
     let web = json!({
-        "serverRef": { "name": server.name }, "redirectUris": ["https://app.example.com/cb"], "audience": ["a|b"],
+        "serverRef": { "name": server.name }, "redirectUris": ["https://app.example.com/cb"], "audience": ["a", "b"],
         "scopes": [], "accessTokenTtl": "90m", "metadata": { "a": { "b": [1, "<>"] } },
         "credentials": { "data": { "issuer": "$(issuer)" } },
     });
@@ -63,6 +63,7 @@ async fn an_upgrade_touches_no_client(bed: &Bed) -> Result<()> {
     for name in ["web", "public", "machine"] {
         space.wait_ready(name).await?;
     }
+    bed.server_ready(&server.name).await?;
     lab.token(&id, &secret, "").await?;
     let path = format!("/admin/clients/{}", uid_of(&newer));
     let mut written = server.about_clients(mark);
