@@ -165,6 +165,9 @@ pub enum Error {
     /// The server cannot be used at the moment.
     #[error("The server cannot be used now: {0}. The operator keeps trying.")]
     Unavailable(Outage),
+    /// What was well when it was last seen could not be looked at; nothing to report.
+    #[error("The client could not be looked at: {0}.")]
+    Unverified(Outage),
     /// The URL leads elsewhere.
     #[error("{what} {problem}; check {field} of the AuthorizationServer.")]
     NotRecognized {
@@ -402,7 +405,7 @@ impl Error {
             Error::ConfigMapConflict(_) => (Class::NotOwned, Reason::ConfigMapConflict),
             Error::ConfigMapGoing(_) => (Class::Blocked, Reason::ConfigMapConflict),
             Error::Contested => (Class::NotOwned, Reason::Conflict),
-            Error::Unavailable(_) => (Class::Transient, Reason::ServerUnavailable),
+            Error::Unavailable(_) | Error::Unverified(_) => (Class::Transient, Reason::ServerUnavailable),
             Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
             Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
             Error::IssuerMismatch { .. } => (Class::Blocked, Reason::IssuerMismatch),
@@ -421,6 +424,7 @@ impl Error {
             Error::ServerPending(_)
                 | Error::NamespacePending(_)
                 | Error::NotLeader
+                | Error::Unverified(_)
                 | Error::Cluster(ClusterFault::Conflict | ClusterFault::Silent)
         )
     }
@@ -428,7 +432,7 @@ impl Error {
     /// Whether the server itself is in trouble, so that its own controller should look.
     pub fn is_outage(&self) -> bool {
         match self {
-            Error::Unavailable(outage) => *outage != Outage::Known,
+            Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
             Error::ServerRefused(_) => true,
             _ => false,
         }

@@ -169,9 +169,12 @@ impl Work<'_> {
         } = *self;
         let same_ledger = last.as_ref().is_some_and(|last| inputs.same_ledger(last));
         let same_client = last.as_ref().is_some_and(|last| inputs.same_client(last));
-        let mut link = match pass.must_read || !same_client || !same_ledger {
-            true => Some(ctx.links.usable(&plan.server)?),
-            false => None,
+        let settled = same_client && same_ledger;
+        let mut link = match ctx.links.usable(&plan.server) {
+            _ if settled && !pass.must_read => None,
+            Ok(link) => Some(link),
+            Err(Error::Unavailable(outage)) if settled => return Err(Error::Unverified(outage)),
+            Err(error) => return Err(error),
         };
         let fresh = hold(client, ctx).await?;
         let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh).await?;
@@ -180,7 +183,7 @@ impl Work<'_> {
             link = Some(ctx.links.usable(&plan.server)?);
         }
         if let Some(link) = link {
-            let drift = same_client && same_ledger && !rewritten;
+            let drift = settled && !rewritten;
             let remote = Remote {
                 client,
                 ctx,
@@ -391,7 +394,9 @@ fn outage(ctx: &Context, server: &str, error: Error) -> Error {
     }
     ctx.servers.wake(ObjectRef::new(server));
     match error {
-        Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) => error,
+        Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) | Error::Unverified(_) => {
+            error
+        }
         _ => Error::Unavailable(Outage::Known),
     }
 }

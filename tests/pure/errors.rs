@@ -126,6 +126,7 @@ variants! {
         Error::Cluster(ClusterFault::Silent),
     ],
     NotLeader => [Error::NotLeader],
+    Unverified => [Error::Unverified(Outage::Known), Error::Unverified(Outage::Busy)],
     Reply => [Error::Reply { operation: "get_version", problem: "holds no version" }],
     NamespacePending => [Error::NamespacePending(s("team-a"))],
     TooLong => [Error::TooLong],
@@ -259,7 +260,7 @@ fn messages_with_the_longest_values_fit_into_an_event() {
 fn what_the_next_pass_says_better_is_not_reported() {
     for error in examples() {
         let expected = match &error {
-            Error::ServerPending(_) | Error::NamespacePending(_) | Error::NotLeader => true,
+            Error::ServerPending(_) | Error::NamespacePending(_) | Error::NotLeader | Error::Unverified(_) => true,
             Error::Cluster(fault) => matches!(fault, ClusterFault::Conflict | ClusterFault::Silent),
             _ => false,
         };
@@ -271,7 +272,7 @@ fn what_the_next_pass_says_better_is_not_reported() {
 fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
     for error in examples() {
         let expected = match &error {
-            Error::Unavailable(outage) => *outage != Outage::Known,
+            Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
             Error::ServerRefused(_) => true,
             _ => false,
         };

@@ -15,6 +15,7 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_time_in_whole_seconds_is_the_same_within_a_second),
         side.shared(the_reply_to_our_write_says_when_it_was),
         side.shared(after_three_corrections_the_operator_gives_in_until_the_spec_changes),
+        side.shared(what_cannot_be_looked_at_is_no_news),
         side.shared(an_orphan_is_counted_and_left_alone),
         side.shared(a_page_that_fails_counts_for_nothing),
     ]
@@ -167,6 +168,39 @@ async fn until_counted(bed: &Bed, lab: &Lab, resources: i64, orphans: i64) -> Re
 /// The second page, as either version asks for it.
 fn is_second(head: &RequestHead) -> bool {
     head.query().contains("page_token") || head.query().contains("offset=500")
+}
+
+async fn what_cannot_be_looked_at_is_no_news(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(brisk()).await?;
+    let space = bed.space().await?;
+    let client = space.ready_client("app", &machine_on(&server)).await?;
+    let before = space.wait_confirmed("app").await?;
+    let path = bed.client_path(&uid_of(&client));
+    for status in [500, 503] {
+        let path = path.clone();
+        let fault = server.admin.inject(Fault::new(
+            move |head| head.is("GET", &path),
+            Action::Answer(Answer::status(status)),
+        ));
+        let change = |row: &mut Value| row["client_name"] = json!(format!("changed {status}"));
+        bed.tamper(&uid_of(&client), change).await?;
+        wait::until("looks that fail", LIMIT, async || {
+            Ok((fault.struck() >= 2).then_some(()))
+        })
+        .await?;
+        let now = space.client("app").await?;
+        ensure!(
+            now.status.as_ref().map(|s| &s.conditions) == before.status.as_ref().map(|s| &s.conditions),
+            "{status}: {:#?}",
+            now.status
+        );
+        drop(fault);
+        bed.until_registered("its own name again", &uid_of(&client), |row| {
+            row["client_name"] != format!("changed {status}")
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
