@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::ListParams;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, CustomResourceExt};
 use libtest_mimic::Trial;
-use oidc_operator::api::{AuthorizationServer, OAuth2Client, Scope};
+use oidc_operator::api::{AuthorizationServer, OAuth2Client};
 use serde_json::{Value, json};
 use testbed::install;
 use testbed::programs::Program;
@@ -118,6 +118,7 @@ async fn a_release_with_a_refused_client_fails_at_once(bed: &Bed) -> Result<()> 
 async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
     // The bed has applied the chart by other means; Helm takes over nothing that is not its own.
     let crds: Api<CustomResourceDefinition> = Api::all(bed.client());
+    until_served(bed).await?;
     remove_all(bed).await?;
     let home = bed.home();
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator");
@@ -167,6 +168,7 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
 
     // The next release takes them over again, and without keep they go with it.
     helm(bed, &home, &["install", "shop", &chart, "--set", "crds.keep=false"]).await?;
+    until_served(bed).await?;
     helm(bed, &home, &["uninstall", "shop"]).await?;
     wait::until("the kinds to be gone", LIMIT, async || {
         let left = crds.list(&ListParams::default()).await?.items;
@@ -174,12 +176,22 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
     })
     .await?;
     install::install(bed.plane(), &[]).await?; // as the bed was
-    wait::until("the kinds to be served again", LIMIT, async || {
-        let clients = Api::<OAuth2Client>::all(bed.client())
-            .list(&ListParams::default())
-            .await;
-        let scopes = Api::<Scope>::all(bed.client()).list(&ListParams::default()).await;
-        Ok((clients.is_ok() && scopes.is_ok()).then_some(()))
+    until_served(bed).await
+}
+
+/// Waits until all our kinds are served. One that is deleted before may stay for a minute and more, since the kube-apiserver cannot look for what is left of it.
+async fn until_served(bed: &Bed) -> Result<()> {
+    wait::until("the kinds to be served", LIMIT, async || {
+        for kind in oidc_operator::api::crds() {
+            let names = &kind.spec.names;
+            let resource = GroupVersionKind::gvk(&kind.spec.group, "v1alpha1", &names.kind);
+            let resource = ApiResource::from_gvk_with_plural(&resource, &names.plural);
+            let api = Api::<DynamicObject>::all_with(bed.client(), &resource);
+            if api.list(&ListParams::default()).await.is_err() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
     })
     .await
 }

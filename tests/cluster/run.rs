@@ -110,8 +110,11 @@ impl Side {
                 let _turn = run.own_beds.acquire().await?;
                 let bed = Bed::start(options).await?;
                 let result = limited(test(&bed)).await;
-                let evidence = bed.evidence().await.map_err(described)?;
-                run.add(evidence);
+                match bed.evidence().await {
+                    Ok(evidence) => run.add(evidence),
+                    Err(error) if result.is_ok() => return Err(described(error)),
+                    Err(_) => {} // the test's own failure says more
+                }
                 result
             })
         })
@@ -151,10 +154,10 @@ async fn started(shared: &SharedBed, major: HydraMajor) -> Result<Arc<Bed>, Fail
             major,
             ..Options::default()
         };
-        Bed::start(options)
-            .await
-            .map(Arc::new)
-            .map_err(|error| format!("{error:#}"))
+        let bed = Bed::start(options).await.map_err(|error| format!("{error:#}"))?;
+        let signs = bed.signing_keys().await;
+        signs.map_err(|error| format!("{error:#}"))?;
+        Ok(Arc::new(bed))
     };
     match shared.get_or_init(start).await {
         Ok(bed) => Ok(Arc::clone(bed)),

@@ -9,7 +9,7 @@ use oidc_operator::api::authorization_server::HydraVersion;
 use oidc_operator::error::Outage;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
-use testbed::wait;
+use testbed::{http, wait};
 
 use super::{Bed, LIMIT};
 
@@ -17,6 +17,16 @@ impl Bed {
     /// Hydra's admin API.
     pub async fn admin(&self) -> Result<Hydra> {
         admin_of(&self.hydra_urls.admin).await
+    }
+
+    /// Has Hydra 2 make the keys that it signs with: it does so at the first request for them, once for each that comes meanwhile, and takes seconds.
+    pub async fn signing_keys(&self) -> Result<()> {
+        let url = format!("{}/.well-known/jwks.json", self.public_url());
+        wait::until("Hydra's own keys", LIMIT, async || {
+            let answer = http::client().get(&url).send().await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+        .await
     }
 
     /// URL of Hydra's public API, without a trailing slash.

@@ -9,11 +9,15 @@ use oidc_operator::admin::hydra::request::{AcceptLogin, Reject};
 use oidc_operator::admin::hydra::sessions::{Consents, GivenConsent};
 use oidc_operator::secret::Secret;
 use testbed::{HydraMajor, HydraOptions, wait};
+use tokio::sync::Mutex;
 
 use super::browser::{Browser, parameter};
 use super::register;
 use crate::bed::{Bed, LIMIT, admin_of, settled};
 use crate::run::Side;
+
+/// One user at a time: on SQLite, logins that meet wait for each other until they give up.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -37,6 +41,7 @@ fn reject() -> Reject {
 }
 
 async fn a_login_and_a_consent_give_tokens(bed: &Bed) -> Result<()> {
+    let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let id = "operations-tokens";
     register(bed, id).await?;
@@ -101,6 +106,7 @@ async fn a_login_and_a_consent_give_tokens(bed: &Bed) -> Result<()> {
 }
 
 async fn a_login_and_a_consent_can_be_denied(bed: &Bed) -> Result<()> {
+    let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let id = "operations-denied";
     register(bed, id).await?;
@@ -144,6 +150,7 @@ async fn a_login_and_a_consent_can_be_denied(bed: &Bed) -> Result<()> {
 }
 
 async fn a_logout_is_confirmed_or_not(bed: &Bed) -> Result<()> {
+    let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let id = "operations-logout";
     register(bed, id).await?;
@@ -179,6 +186,7 @@ async fn consents(hydra: &Hydra, subject: &str) -> Result<Vec<GivenConsent>> {
 }
 
 async fn what_a_user_gave_can_be_taken_back(bed: &Bed) -> Result<()> {
+    let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let (one, other) = ("operations-given-1", "operations-given-2");
     let mut browser = Browser::new(bed.public_url());
@@ -230,6 +238,7 @@ async fn what_a_user_gave_can_be_taken_back(bed: &Bed) -> Result<()> {
 }
 
 async fn a_request_that_nobody_made_is_absent(bed: &Bed) -> Result<()> {
+    let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let nobody = Secret::new("nobodys-challenge".to_owned());
     let login = AcceptLogin {
@@ -269,6 +278,7 @@ async fn a_request_that_nobody_made_is_absent(bed: &Bed) -> Result<()> {
 }
 
 async fn a_request_that_is_too_old_says_so(bed: &Bed) -> Result<()> {
+    let _turn = TURN.lock().await;
     if bed.major() == HydraMajor::V1 {
         return Ok(()); // it says so to the browser alone
     }
