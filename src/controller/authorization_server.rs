@@ -59,13 +59,8 @@ impl Managed for AuthorizationServer {
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
         look(self, ctx, pass).await?;
-        // What waits for the endpoints, or for a sweep, should not wait for a whole interval because the last look failed.
-        let last = ctx
-            .links
-            .last(&self.name_any())
-            .and_then(|connection| connection.last_sweep());
-        let swept_well = last.is_some_and(|last| last.failed.is_none());
-        let incomplete = !swept_well || self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
+        // What waits for the endpoints should not wait for a whole interval because the last look did not find them.
+        let incomplete = self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
         let interval = resync_interval(self);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {

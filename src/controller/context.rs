@@ -71,6 +71,12 @@ where
         self.store.state_filter(|resource| resource.server_name() == server)
     }
 
+    /// Whether the cache shows this very resource, and not only one of its name.
+    pub fn shows(&self, resource: &K) -> bool {
+        let cached = self.store.get(&ObjectRef::from_obj(resource));
+        cached.is_some_and(|cached| cached.meta().uid == resource.meta().uid)
+    }
+
     /// Wakes a resource: it gets a pass soon.
     pub fn wake(&self, resource: ObjectRef<K>) {
         // The queue lives as long as the process: that nobody takes from it any more means that it is ending.

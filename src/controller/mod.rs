@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use rand::RngExt;
 use serde::Serialize;
@@ -88,13 +87,12 @@ pub struct Pass<S> {
 /// One pass over a resource, as the queue asks for it.
 pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action {
     let begun = Instant::now();
-    let memory = &K::kind_of(&ctx).memory;
+    let kind = K::kind_of(&ctx);
+    let memory = &kind.memory;
     let object = memory.newest(cached);
     let uid = object.uid().unwrap_or_default();
     // It may have gone between the queue and here, and what is remembered of it with it: asked for in this order, one of both tells.
-    let in_cache = K::kind_of(&ctx).store.get(&ObjectRef::from_obj(&*object));
-    let is_gone = in_cache.is_none_or(|cached| cached.uid() != object.uid());
-    if is_gone || is_deleting(&*object) && !is_held(&*object) {
+    if !kind.shows(&object) || is_deleting(&*object) && !is_held(&*object) {
         return Action::await_change();
     }
     let mark = memory.marked(&uid);
@@ -212,8 +210,7 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
     match release(object, ctx).await {
         Ok(()) => {
             // The memory goes with the cached object: until the watch shows the end, it keeps a late pass from beginning anew.
-            let cached = K::kind_of(ctx).store.get(&ObjectRef::from_obj(object));
-            if cached.is_none_or(|cached| cached.uid() != object.uid()) {
+            if !K::kind_of(ctx).shows(object) {
                 K::kind_of(ctx).memory.forget(&uid);
                 ctx.children.forget(&uid);
             }

@@ -36,7 +36,7 @@ pub(in crate::controller) use remote::error as failure;
 use inputs::Inputs;
 use output::Layout;
 use reference::Reference;
-use remote::Remote;
+use remote::{Remote, unread};
 
 /// How soon a referenced Secret without our watch label is looked at again.
 const UNWATCHED: Duration = Duration::from_secs(45);
@@ -170,11 +170,9 @@ impl Work<'_> {
         let same_ledger = last.as_ref().is_some_and(|last| inputs.same_ledger(last));
         let same_client = last.as_ref().is_some_and(|last| inputs.same_client(last));
         let settled = same_client && same_ledger;
-        let mut link = match ctx.links.usable(&plan.server) {
-            _ if settled && !pass.must_read => None,
-            Ok(link) => Some(link),
-            Err(Error::Unavailable(outage)) if settled => return Err(Error::Unverified(outage)),
-            Err(error) => return Err(error),
+        let mut link = match pass.must_read || !settled {
+            true => Some(ctx.links.usable(&plan.server).map_err(|error| unread(error, settled))?),
+            false => None,
         };
         let fresh = hold(client, ctx).await?;
         let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh).await?;

@@ -58,7 +58,7 @@ impl Remote<'_> {
                 .hydra
                 .get_client(&wanted.client_id)
                 .await
-                .map_err(|f| self.unread(error("get_o_auth2_client", f)))?;
+                .map_err(|f| unread(error("get_o_auth2_client", f), self.drift))?;
             let known = Known {
                 updated_at: pass.status.updated_at.as_deref(),
                 must_read: pass.must_read,
@@ -88,14 +88,6 @@ impl Remote<'_> {
             }
         }
         Err(Error::Unavailable(Outage::Busy))
-    }
-
-    /// A read that failed. What has nothing to write need not say that the server is away.
-    fn unread(&self, error: Error) -> Error {
-        match error {
-            Error::Unavailable(outage) if self.drift => Error::Unverified(outage),
-            other => other,
-        }
     }
 
     /// Creates a client that is not there (any more). False if the id is taken.
@@ -228,6 +220,14 @@ impl Remote<'_> {
             );
             pass.notes.push((EventType::Normal, "DriftCorrected", note));
         }
+    }
+}
+
+/// A look that failed. What is settled has nothing to write, and need not say that the server is away.
+pub(super) fn unread(error: Error, settled: bool) -> Error {
+    match error {
+        Error::Unavailable(outage) if settled => Error::Unverified(outage),
+        other => other,
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use testbed::proxy::{Action, Answer, Exchange, Fault};
 use testbed::wait;
 
-use super::{machine_on, quiet};
+use super::{brisk, machine_on, quiet};
 use crate::bed::{Bed, LIMIT, ServerOptions, is_list, is_of_clients, uid_of};
 use crate::run::Side;
 
@@ -139,11 +139,7 @@ async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
 
 async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> Result<()> {
     const AT_ONCE: Duration = Duration::from_secs(5);
-    let options = ServerOptions {
-        resync_interval: "1s".to_owned(),
-        ..ServerOptions::default()
-    };
-    let server = bed.own_server(options).await?;
+    let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     space.ready_client("app", &machine_on(&server)).await?;
     let look = server.admin.inject(Fault::new(
@@ -180,11 +176,7 @@ async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> R
 }
 
 async fn a_listing_that_fails_stops_nobody(bed: &Bed) -> Result<()> {
-    let options = ServerOptions {
-        resync_interval: "1s".to_owned(),
-        ..ServerOptions::default()
-    };
-    let server = bed.own_server(options).await?;
+    let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     space.ready_client("app", &machine_on(&server)).await?;
     let listing = server
@@ -207,11 +199,9 @@ async fn a_listing_that_fails_stops_nobody(bed: &Bed) -> Result<()> {
     wait::until("more listings", LIMIT, more).await?;
     let still = bed.servers_api().get(&server.name).await?;
     let since = |server: &AuthorizationServer| {
-        let conditions = server.status.iter().flat_map(|status| &status.conditions);
-        conditions
-            .filter(|condition| condition.type_ == "Ready")
-            .map(|ready| ready.last_transition_time.clone())
-            .next()
+        let mut conditions = server.status.iter().flat_map(|status| &status.conditions);
+        let ready = conditions.find(|condition| condition.type_ == "Ready");
+        ready.map(|ready| ready.last_transition_time.clone())
     };
     ensure!(since(&still) == since(&said), "the trouble was said again and again");
     drop(listing);
