@@ -33,6 +33,13 @@ pub enum Denied {
         /// The first value that is too much.
         value: String,
     },
+    /// A rule selects them, but does not let them have the server's own key sets.
+    Reserved {
+        /// Index of the first such rule.
+        rule: usize,
+        /// Name of the key set.
+        set_name: String,
+    },
 }
 
 impl fmt::Display for Denied {
@@ -44,8 +51,15 @@ impl fmt::Display for Denied {
                     "no access rule lets namespace `{namespace}` have {} {kind:?}; ask its admin for one.",
                     match kind {
                         ManagedKind::OAuth2Client | ManagedKind::Assignment | ManagedKind::OidcProvider => "an",
-                        ManagedKind::Scope => "a",
+                        ManagedKind::Scope | ManagedKind::JsonWebKeySet => "a",
                     }
+                )
+            }
+            Denied::Reserved { rule, set_name } => {
+                write!(
+                    f,
+                    "access[{rule}].reservedKeySets does not allow setName `{}`, which is the server's own; choose another or ask its admin.",
+                    shown(set_name)
                 )
             }
             Denied::Limit {
@@ -123,9 +137,25 @@ pub fn admits(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind)
     }
 }
 
-/// Whether a rule lets clients of this namespace be left behind on the server.
-pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>) -> bool {
-    selecting(rules, namespace, ManagedKind::OAuth2Client).any(|(_, rule)| {
+/// Whether a rule lets key sets of this namespace be those of the server itself.
+///
+/// # Errors
+/// [`Denied`].
+pub fn may_reserve(rules: &[AccessRule], namespace: Namespace<'_>, set_name: &str) -> Result<(), Denied> {
+    let mut rules = selecting(rules, namespace, ManagedKind::JsonWebKeySet).peekable();
+    let first = rules.peek().map(|(index, _)| *index).unwrap_or_default();
+    match rules.any(|(_, rule)| rule.reserved_key_sets == Some(Permission::Allow)) {
+        true => Ok(()),
+        false => Err(Denied::Reserved {
+            rule: first,
+            set_name: set_name.to_owned(),
+        }),
+    }
+}
+
+/// Whether a rule lets what resources of this namespace and kind made be left behind on the server.
+pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> bool {
+    selecting(rules, namespace, kind).any(|(_, rule)| {
         let policies = rule
             .clients
             .as_ref()

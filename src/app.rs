@@ -121,6 +121,7 @@ async fn control(
     let (clients, client_feed) = Kind::new();
     let (scopes, scope_feed) = Kind::new();
     let (assignments, assignment_feed) = Kind::new();
+    let (key_sets, key_set_feed) = Kind::new();
     let (providers, provider_feed) = Kind::new();
     let (namespaces, namespace_writer) = reflector::store();
     let (secrets, secret_writer) = reflector::store();
@@ -138,6 +139,7 @@ async fn control(
         clients,
         scopes,
         assignments,
+        key_sets,
         providers,
         stores: Stores { namespaces, secrets },
         children: Children::default(),
@@ -152,6 +154,7 @@ async fn control(
         clients: client_feed.writer,
         scopes: scope_feed.writer,
         assignments: assignment_feed.writer,
+        key_sets: key_set_feed.writer,
         providers: provider_feed.writer,
         namespaces: namespace_writer,
         secrets: secret_writer,
@@ -176,6 +179,7 @@ async fn control(
         queue(ctx.clone(), client_feed.woken, stop),
         queue(ctx.clone(), scope_feed.woken, stop),
         queue(ctx.clone(), assignment_feed.woken, stop),
+        queue(ctx.clone(), key_set_feed.woken, stop),
         queue(ctx.clone(), provider_feed.woken, stop),
     ];
     stop.cancelled().await;
@@ -199,6 +203,7 @@ async fn filled(ctx: &Context) -> Result<()> {
     ctx.clients.store.wait_until_ready().await.map_err(gone)?;
     ctx.scopes.store.wait_until_ready().await.map_err(gone)?;
     ctx.assignments.store.wait_until_ready().await.map_err(gone)?;
+    ctx.key_sets.store.wait_until_ready().await.map_err(gone)?;
     ctx.providers.store.wait_until_ready().await.map_err(gone)
 }
 

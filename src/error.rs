@@ -131,6 +131,11 @@ pub enum Error {
         /// Name of the AuthorizationServer.
         server: String,
     },
+    /// A secret is to be replaced where the old one ends with the new one's beginning.
+    #[error(
+        "AuthorizationServer `{0}` keeps one secret per client, so logins fail between its change and the application's next look at the Secret; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef."
+    )]
+    RotationWithoutOverlap(String),
     /// The server's log-in was refused.
     #[error(
         "The server answered {0}: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer."
@@ -141,14 +146,19 @@ pub enum Error {
         "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
     )]
     NotOwned(String),
+    /// The key set exists and holds somebody else's keys.
+    #[error(
+        "The key set `{0}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+    )]
+    KeySetNotOwned(String),
     /// A Secret of that name exists and is somebody else's.
     #[error(
-        "Secret `{0}` exists and does not belong to this resource; nothing was changed. Delete it or set credentials.secretName."
+        "Secret `{0}` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName."
     )]
     SecretConflict(String),
     /// A ConfigMap of that name exists and is somebody else's.
     #[error(
-        "ConfigMap `{0}` exists and does not belong to this resource; nothing was changed. Delete it or set publish.configMapName."
+        "ConfigMap `{0}` exists and does not belong to this resource; nothing was changed. Delete it or choose another configMapName."
     )]
     ConfigMapConflict(String),
     /// A ConfigMap of that name belongs to a namesake that is just going.
@@ -238,12 +248,12 @@ pub enum Error {
     },
     /// The server object went before its resource.
     #[error(
-        "AuthorizationServer `{0}` is gone, so the client cannot be deleted on it. Bring it back, or let go with `kubectl annotate {1} {2} -n {3} oidc-operator.dev/abandon=true`."
+        "AuthorizationServer `{0}` is gone, so nothing can be deleted on it. Bring it back, or let go with `kubectl annotate {1} {2} -n {3} oidc-operator.dev/abandon=true`."
     )]
     CleanupWithoutServer(String, &'static str, String, String),
     /// Cleanup waits for the server.
     #[error(
-        "The client is deleted as soon as AuthorizationServer `{server}` can be used again. To leave it there, {}`kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
+        "It is deleted as soon as AuthorizationServer `{server}` can be used again. To leave it there, {}`kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
         if *.may_orphan { "" } else { "have its admin allow deletionPolicy Orphan, then " }
     )]
     CleanupWaits {
@@ -259,7 +269,7 @@ pub enum Error {
         may_orphan: bool,
     },
     /// An unconfirmed request may still be under way.
-    #[error("A request may still be under way; the client is looked for once more.")]
+    #[error("A request may still be under way; the server is asked once more.")]
     CleanupUnconfirmed,
     /// A request to the Kubernetes API failed.
     #[error("The Kubernetes API {0}. The operator keeps trying.")]
@@ -376,7 +386,7 @@ impl Error {
                 ..
             } => (Class::Blocked, Reason::InvalidSpec),
             Error::InvalidField { .. } | Error::MetadataRefused(_) => (Class::Invalid, Reason::InvalidSpec),
-            Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } => {
+            Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
                 (Class::Unsupported, Reason::UnsupportedByServer)
             }
             Error::NotAllowed { .. } => (Class::NotAllowed, Reason::NotAllowed),
@@ -399,7 +409,7 @@ impl Error {
             // It may be made anew on the right server.
             Error::ReferenceElsewhere { .. } => (Class::Blocked, Reason::InvalidSpec),
             Error::ServerRefused(_) => (Class::ServerRefused, Reason::ServerRefused),
-            Error::NotOwned(_) => (Class::NotOwned, Reason::NotOwned),
+            Error::NotOwned(_) | Error::KeySetNotOwned(_) => (Class::NotOwned, Reason::NotOwned),
             Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
             Error::SecretGoing(_) => (Class::Blocked, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => (Class::NotOwned, Reason::ConfigMapConflict),

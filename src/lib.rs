@@ -13,6 +13,7 @@
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`duration`]: durations in Go's form.
+//! - [`key_material`]: private keys, made, read and written.
 //! - [`secret`]: secret values, which nothing can print.
 //! - [`error`]: everything that can go wrong, classed; the class decides condition, event and retry.
 //! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process.
@@ -26,6 +27,7 @@ pub mod cluster;
 pub mod controller;
 pub mod duration;
 pub mod error;
+pub mod key_material;
 pub mod leader;
 pub mod metrics;
 pub mod secret;

@@ -57,6 +57,7 @@ fn render(state: &State) -> String {
         count(&ctx.clients, &mut labels);
         count(&ctx.scopes, &mut labels);
         count(&ctx.assignments, &mut labels);
+        count(&ctx.key_sets, &mut labels);
         count(&ctx.providers, &mut labels);
     }
     state.metrics.render(labels.into_iter())

@@ -57,6 +57,17 @@ pub enum Failure {
     NotInThisVersion,
 }
 
+impl Failure {
+    /// Whether a write that failed so has surely not been done, now or later.
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Failure::Status { .. } | Failure::Refused(_) | Failure::NotLeader | Failure::NotInThisVersion => true,
+            Failure::Outage(outage) => matches!(outage, Outage::Busy | Outage::Known | Outage::Status(500, _)),
+            Failure::Reply(_) | Failure::Handled(_) | Failure::Expired => false,
+        }
+    }
+}
+
 /// Where a user's browser is to be sent: holds a verifier, which stands for the user's login or consent. Debug says nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedirectTo(Secret);

@@ -12,6 +12,7 @@ use super::refs::DeletionPolicy;
 
 /// Lets some namespaces use the server for some kinds, within limits. One rule must allow the whole of a resource; rules do not add up.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct AccessRule {
     /// The namespaces that this rule is for.
     pub namespaces: NamespaceSelection,
@@ -22,6 +23,11 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientLimits")]
     pub clients: Option<ClientLimits>,
+    /// Whether JsonWebKeySets may name the sets of the server itself (`hydra.openid.id-token` and the like): whoever writes those can sign in the name of
+    /// the server. Default: Deny.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Permission")]
+    pub reserved_key_sets: Option<Permission>,
 }
 
 /// A kind that an access rule can name.
@@ -33,6 +39,8 @@ pub enum ManagedKind {
     Scope,
     /// Who may use a client.
     Assignment,
+    /// Keys.
+    JsonWebKeySet,
     /// An issuer, verified and published.
     OidcProvider,
 }

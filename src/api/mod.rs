@@ -9,6 +9,7 @@ pub mod access;
 pub mod assignment;
 pub mod authorization_server;
 pub mod condition;
+pub mod json_web_key_set;
 pub mod oauth2_client;
 pub mod oidc_provider;
 pub mod refs;
@@ -16,6 +17,7 @@ pub mod scope;
 
 pub use assignment::Assignment;
 pub use authorization_server::AuthorizationServer;
+pub use json_web_key_set::JsonWebKeySet;
 pub use oauth2_client::OAuth2Client;
 pub use oidc_provider::OidcProvider;
 pub use scope::Scope;
@@ -41,6 +43,9 @@ pub const REVISION_ANNOTATION: &str = "oidc-operator.dev/revision";
 /// Annotation by which a user lets a resource go without its remote object being deleted.
 pub const ABANDON_ANNOTATION: &str = "oidc-operator.dev/abandon";
 
+/// Annotation by which a user has keys replaced at a time (RFC 3339), or at once if it has passed.
+pub const ROTATE_AT_ANNOTATION: &str = "oidc-operator.dev/rotate-at";
+
 /// Name of the `AuthorizationServer` used by resources that name none.
 pub const DEFAULT_SERVER: &str = "default";
 
@@ -51,6 +56,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         OAuth2Client::crd(),
         Scope::crd(),
         Assignment::crd(),
+        JsonWebKeySet::crd(),
         OidcProvider::crd(),
     ]
 }

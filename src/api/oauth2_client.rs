@@ -10,11 +10,13 @@ use super::refs::{DeletionPolicy, LocalRef, SecretKeyRef, ServerRef};
 
 mod credentials;
 mod keys;
+mod rotation;
 mod status;
 mod values;
 
 pub use credentials::{Credentials, SecretKeys, VARIABLES};
 pub use keys::{JsonWebKey, JsonWebKeys};
+pub use rotation::{SecretRotation, WithoutOverlap};
 pub use status::{Effective, OAuth2ClientStatus};
 pub use values::{
     AccessTokenStrategy, ClientType, GrantType, RequestObjectSigningAlg, ResponseType, SigningAlg, SubjectType,
@@ -74,14 +76,18 @@ pub use values::{
     .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects").field_path(".redirectUris"))]
 #[x_kube(validation = Rule::new("!(has(self.jwks) && has(self.jwksUri))")
     .message("jwks: set jwks or jwksUri, not both").field_path(".jwks"))]
+#[x_kube(validation = Rule::new("!(has(self.keySetRef) && (has(self.jwks) || has(self.jwksUri)))")
+    .message("keySetRef: set keySetRef or one of jwks and jwksUri, not both").field_path(".keySetRef"))]
 #[x_kube(validation = Rule::new("(has(self.clientType) && self.clientType == 'Public') ? (!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod == 'none') : (!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'none')")
     .message("tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else").field_path(".tokenEndpointAuthMethod"))]
 #[x_kube(validation = Rule::new("!(has(self.clientSecretRef) && has(self.clientType) && self.clientType == 'Public')")
     .message("clientSecretRef: a public client has no secret; leave it out or set clientType: Confidential").field_path(".clientSecretRef"))]
 #[x_kube(validation = Rule::new("!(has(self.clientSecretRef) && has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'private_key_jwt')")
     .message("clientSecretRef: a client with private_key_jwt has no secret; leave it out").field_path(".clientSecretRef"))]
-#[x_kube(validation = Rule::new("!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri)")
-    .message("tokenEndpointAuthMethod: private_key_jwt needs jwks or jwksUri").field_path(".tokenEndpointAuthMethod"))]
+#[x_kube(validation = Rule::new("!has(self.rotation) || !(has(self.clientSecretRef) || has(self.clientType) && self.clientType == 'Public' || has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'private_key_jwt')")
+    .message("rotation: goes with a secret that the operator makes; to replace your own, change the Secret that clientSecretRef names").field_path(".rotation"))]
+#[x_kube(validation = Rule::new("!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri) || has(self.keySetRef)")
+    .message("tokenEndpointAuthMethod: private_key_jwt needs jwks, jwksUri or keySetRef").field_path(".tokenEndpointAuthMethod"))]
 #[x_kube(validation = Rule::new("!has(self.grantTypes) || !self.grantTypes.exists(g, g == 'client_credentials') || !has(self.clientType) || self.clientType != 'Public'")
     .message("grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with").field_path(".grantTypes"))]
 #[serde(rename_all = "camelCase")]
@@ -184,6 +190,11 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JsonWebKeys")]
     pub jwks: Option<JsonWebKeys>,
+    /// A JsonWebKeySet of this namespace and server: its public keys are the client's, before, while and after a key is replaced. Excludes jwks and
+    /// jwksUri.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LocalRef")]
+    pub key_set_ref: Option<LocalRef>,
     /// Where the server finds the client's public keys (RFC 7591 jwks_uri). Excludes jwks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
@@ -289,6 +300,10 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeyRef")]
     pub client_secret_ref: Option<SecretKeyRef>,
+    /// When the client secret is replaced. Left out: never. For clients without an interruption use keySetRef with `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretRotation")]
+    pub rotation: Option<SecretRotation>,
     /// What becomes of the client and its Secret when this resource is deleted. Default: Delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]

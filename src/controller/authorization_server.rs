@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
+use super::failure::failure;
 use super::links::{Connection, Found, Link};
-use super::oauth2_client::failure;
 use super::on_server::OnServer;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, is_held};
@@ -17,7 +17,7 @@ use crate::admin::hydra::Hydra;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, Facts};
 use crate::api::condition::{INSECURE, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
-use crate::api::{AuthorizationServer, OAuth2Client};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::error::{Error, Outage, Result};
 
 mod login;
@@ -73,27 +73,34 @@ impl Managed for AuthorizationServer {
     /// The server stays while something on it would be left behind. It stays usable too: its resources are cleaned up through it.
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let name = self.name_any();
-        let api: Api<OAuth2Client> = Api::all(ctx.cluster.client());
-        let users = ctx.cluster.list(&api).await?;
-        let user = users.iter().find(|client| {
-            let deletes = client.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Delete;
-            client.server_name() == name && is_held(*client) && deletes
-        });
+        let client = ctx.cluster.client();
+        let clients = ctx.cluster.list(&Api::<OAuth2Client>::all(client.clone())).await?;
+        let deletes = |client: &OAuth2Client| client.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Delete;
+        let user = clients.iter().find(|client| uses(*client, &name) && deletes(client));
+        let key_sets = ctx.cluster.list(&Api::<JsonWebKeySet>::all(client)).await?;
+        let user = user
+            .map(described)
+            .or_else(|| key_sets.iter().find(|set| uses(*set, &name)).map(described));
         if let Some(user) = user {
             // Its own trouble shows in the resources that wait for it.
             if let Err(error) = look(self, ctx, pass).await {
                 tracing::debug!(name, %error, "a server that is being deleted cannot be used");
             }
-            return Err(Error::InUse(format!(
-                "{}/{}",
-                user.namespace().unwrap_or_default(),
-                user.name_any()
-            )));
+            return Err(Error::InUse(user));
         }
         ctx.links.forget(&name);
         ctx.metrics.forget_server(&name);
         Ok(())
     }
+}
+
+/// Whether a resource may have something on a server.
+fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
+    resource.server_name() == server && is_held(resource)
+}
+
+fn described<K: OnServer>(resource: &K) -> String {
+    format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
 }
 
 /// Connects, looks, sweeps if it is time, and records whether the server can be used.
@@ -139,13 +146,17 @@ async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<Autho
 
 /// What failed while the server could not be used need not wait for its own next try.
 fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
-    for client in ctx.clients.on(&server.name_any()) {
-        let uid = client.metadata.uid.as_deref().unwrap_or_default();
-        if ctx.clients.memory.is_failing(uid) {
-            ctx.clients.memory.start_anew(uid);
-            ctx.clients.wake(ObjectRef::from_obj(&*client));
+    fn of<K: OnServer>(kind: &Kind<K>, server: &str) {
+        for resource in kind.on(server) {
+            let uid = resource.uid().unwrap_or_default();
+            if kind.memory.is_failing(&uid) {
+                kind.memory.start_anew(&uid);
+                kind.wake(ObjectRef::from_obj(&*resource));
+            }
         }
     }
+    of(&ctx.clients, &server.name_any());
+    of(&ctx.key_sets, &server.name_any());
 }
 
 /// A server that answers well.

@@ -14,7 +14,7 @@ use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
 use super::own_secret::{Child, Children};
-use crate::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope, UID_LABEL};
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, UID_LABEL};
 use crate::cluster::Cluster;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -106,6 +106,8 @@ pub struct Context {
     pub scopes: Kind<Scope>,
     /// Assignments.
     pub assignments: Kind<Assignment>,
+    /// JsonWebKeySets.
+    pub key_sets: Kind<JsonWebKeySet>,
     /// OidcProviders.
     pub providers: Kind<OidcProvider>,
     /// Caches of what is not ours.

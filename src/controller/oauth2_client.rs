@@ -4,24 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
+use serde_json::{Map, Value, json};
 
 use super::context::OwnSecret;
-use super::on_server::{OnServer, server_of};
+use super::failure::{outage, unread};
+use super::on_server::{OnServer, is_revoked, server_of};
+use super::schedule::{Schedule, wait_until};
 use super::verdict::Done;
-use super::{Context, Kind, Managed, Pass, hold, is_deleting, is_held, release};
+use super::{Context, Kind, Managed, Pass, hold, release};
 use crate::access::{self, Denied};
 use crate::admin::http::reply::values;
 use crate::admin::hydra;
 use crate::admin::hydra::client::{Catalogue, Marker};
 use crate::admin::sync::is_later;
 use crate::api::access::ManagedKind;
-use crate::api::access::OnRevoked;
-use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus, WithoutOverlap};
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, OAuth2Client};
-use crate::error::{Error, Outage, Result};
+use crate::error::{Error, Result};
 
 mod catalogue;
 mod cleanup;
@@ -31,12 +34,10 @@ mod output;
 mod reference;
 mod remote;
 
-pub(in crate::controller) use remote::error as failure;
-
 use inputs::Inputs;
 use output::Layout;
 use reference::Reference;
-use remote::{Remote, unread};
+use remote::Remote;
 
 /// How soon a referenced Secret without our watch label is looked at again.
 const UNWATCHED: Duration = Duration::from_secs(45);
@@ -46,6 +47,10 @@ pub(super) struct Plan {
     server: Arc<AuthorizationServer>,
     effective: Effective,
     catalogue: Catalogue,
+    /// The public keys of the JsonWebKeySet that the spec refers to.
+    keys: Vec<Map<String, Value>>,
+    /// When the secret is replaced.
+    schedule: Schedule,
     /// What the spec refers to and is not there (yet).
     missing: Option<Error>,
     client_id: String,
@@ -86,7 +91,7 @@ impl Managed for OAuth2Client {
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         let mut plan = plan(self, ctx)?;
         if let Err(denied) = check_access(self, ctx, &plan) {
-            return Err(revoked(self, ctx, &plan, pass, denied).await);
+            return revoked(self, ctx, &plan, pass, denied).await;
         }
         if self.spec.suspend == Some(true) {
             return Ok(Done {
@@ -99,6 +104,7 @@ impl Managed for OAuth2Client {
             return Err(missing);
         }
         check_fields(self, &plan)?;
+        let rotation = rotation(self, &plan, &pass.status)?;
         let layout = output::layout(self, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
         let wanted = plan.desired(self);
@@ -106,7 +112,8 @@ impl Managed for OAuth2Client {
         let version = reference.as_ref().map(|reference| reference.version.as_str());
         let inputs = Inputs::observe(ctx, &plan, &wanted, &layout, version);
         let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
-        if pass.must_read || last.as_ref() != Some(&inputs) {
+        let is_due = rotation.is_some_and(|at| at <= Timestamp::now());
+        if pass.must_read || is_due || last.as_ref() != Some(&inputs) {
             let work = Work {
                 client: self,
                 ctx,
@@ -121,14 +128,19 @@ impl Managed for OAuth2Client {
         pass.status.secret_name = Some(layout.name.clone());
         pass.status.endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.clone());
         pass.status.effective = Some(plan.effective.clone());
+        let ids = plan.keys.iter().filter_map(|key| key.get("kid")?.as_str());
+        pass.status.key_ids = ids.map(str::to_owned).collect();
         Ok(Done {
             message: format!(
                 "The client is registered and its credentials are in Secret `{}`.",
                 layout.name
             ),
             again: reference
-                .is_some_and(|reference| !reference.watched)
-                .then_some(UNWATCHED),
+                .filter(|reference| !reference.watched)
+                .map(|_| UNWATCHED)
+                .into_iter()
+                .chain(self::rotation(self, &plan, &pass.status)?.map(wait_until))
+                .min(),
             ..Done::default()
         })
     }
@@ -202,6 +214,8 @@ impl Work<'_> {
         if !fresh {
             output::drop_others(ctx, plan, pass, &layout.name, ledger.is_some()).await?;
         }
+        let made = ledger.as_ref().filter(|_| reference.is_none());
+        pass.status.rotated_at = made.and_then(|ledger| ledger.since).map(|since| since.to_string());
         inputs.wrote_ledger(ledger.map(|ledger| ledger.version));
         pass.status.inputs = Some(inputs.to_string());
         Ok(())
@@ -215,17 +229,43 @@ impl Plan {
 
     /// The client that the server should have, its revision aside.
     fn desired(&self, client: &OAuth2Client) -> hydra::Client {
-        hydra::mapping::desired(
+        let mut wanted = hydra::mapping::desired(
             &client.spec,
             &self.effective,
             &self.catalogue,
             &self.client_id,
             &self.marker,
-        )
+        );
+        if client.spec.key_set_ref.is_some() {
+            wanted.jwks = Map::from_iter([("keys".to_owned(), json!(self.keys))]);
+        }
+        wanted
     }
 
     fn ledger_name(&self) -> String {
         ledger::name(&self.uid)
+    }
+}
+
+/// When the secret is to be replaced, if it is.
+///
+/// # Errors
+/// [`Error::RotationWithoutOverlap`] unless the spec consents to what Hydra does.
+fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2ClientStatus) -> Result<Option<Timestamp>> {
+    if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
+        return Ok(None);
+    }
+    let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
+    let since = rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0));
+    let next = since.and_then(|since| plan.schedule.next(since, Duration::ZERO));
+    let consent = client
+        .spec
+        .rotation
+        .as_ref()
+        .and_then(|rotation| rotation.without_overlap);
+    match next {
+        Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
+        next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
 }
 
@@ -264,9 +304,13 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
         .as_ref()
         .map(|status| status.subject_types.as_slice())
         .unwrap_or_default();
+    let rotation = client.spec.rotation.as_ref();
+    let period = rotation.and_then(|rotation| rotation.period.as_deref());
     Ok(Plan {
         effective: Effective::of(&client.spec, subject_types, &referred.scopes),
         catalogue: referred.catalogue,
+        keys: referred.keys,
+        schedule: Schedule::of(client, period)?,
         missing: referred.missing,
         server,
         client_id: client_id(client),
@@ -315,86 +359,25 @@ fn check_size(wanted: &hydra::Client) -> Result<()> {
     Err(Error::InvalidField { field: "spec", problem })
 }
 
-/// Access is denied. Where the server's admin wants it, what was made before goes, but only after a look at the live rules and labels.
+/// Access is denied. Where the server's admin wants it, what was made before goes.
 async fn revoked(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &Plan,
     pass: &mut Pass<OAuth2ClientStatus>,
     denied: Denied,
-) -> Error {
-    if ctx.stores.namespaces.get(&ObjectRef::new(&plan.namespace)).is_none() {
-        return Error::NamespacePending(plan.namespace.clone());
-    }
-    let no_rule = matches!(denied, Denied::NoRule { .. });
-    if no_rule && plan.server.spec.on_revoked == Some(OnRevoked::Delete) && is_held(client) {
-        match is_revoked_live(client, ctx, plan).await {
-            Ok(true) => {}
-            Ok(false) => return Error::ServerPending(plan.server.name_any()),
-            Err(error) => return error,
-        }
-        if let Err(error) = cleanup::remove(client, ctx, pass).await {
-            return error;
-        }
+) -> Result<Done> {
+    if is_revoked(client, ctx, &plan.server, &denied).await? {
+        cleanup::remove(client, ctx, pass).await?;
         pass.status = OAuth2ClientStatus {
             conditions: pass.status.conditions.clone(),
             ..OAuth2ClientStatus::default()
         };
         ctx.clients.memory.wrote_at(&plan.uid, None);
-        if let Err(error) = release(client, ctx).await {
-            return error;
-        }
+        release(client, ctx).await?;
     }
-    Error::NotAllowed {
+    Err(Error::NotAllowed {
         server: plan.server.name_any(),
         denied,
-    }
-}
-
-async fn is_revoked_live(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<bool> {
-    let Some(server) = live_server(ctx, plan).await? else {
-        return Ok(false);
-    };
-    let api: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(ctx.cluster.client());
-    let Some(namespace) = ctx.cluster.live(&api, &plan.namespace).await? else {
-        return Ok(false);
-    };
-    let namespace = access::Namespace {
-        name: &plan.namespace,
-        labels: Some(namespace.labels()),
-    };
-    let verdict = access::check(&server.spec.access, namespace, &client.spec, &plan.effective);
-    Ok(server.spec.on_revoked == Some(OnRevoked::Delete) && matches!(verdict, Err(Denied::NoRule { .. })))
-}
-
-/// The server as it is now, if it is the one that we planned with.
-async fn live_server(ctx: &Context, plan: &Plan) -> Result<Option<AuthorizationServer>> {
-    let api: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
-    let live = ctx.cluster.live(&api, &plan.server.name_any()).await?;
-    Ok(live.filter(|live| live.uid() == plan.server.uid()))
-}
-
-/// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going.
-/// Asked live, after our own finalizer is stored: the server's cleanup lists its users live, so neither can miss the other.
-async fn may_create(ctx: &Context, plan: &Plan) -> Result<()> {
-    let name = plan.server.name_any();
-    match live_server(ctx, plan).await? {
-        Some(live) if is_deleting(&live) => Err(Error::ServerGoing(name)),
-        Some(live) if is_held(&live) => Ok(()),
-        Some(_) | None => Err(Error::ServerNotReady(name)),
-    }
-}
-
-/// An outage is the server's to report and to probe; the resource only says that it waits.
-fn outage(ctx: &Context, server: &str, error: Error) -> Error {
-    if !error.is_outage() {
-        return error;
-    }
-    ctx.servers.wake(ObjectRef::new(server));
-    match error {
-        Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) | Error::Unverified(_) => {
-            error
-        }
-        _ => Error::Unavailable(Outage::Known),
-    }
+    })
 }

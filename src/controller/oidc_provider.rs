@@ -17,17 +17,17 @@ use super::links::Connection;
 use super::on_server::{OnServer, admitted};
 use super::referable::is_accepted;
 use super::verdict::Done;
-use super::{Context, Kind, Managed, Pass, hold};
+use super::{Context, Kind, Managed, Pass, hold, own_config_map};
 use crate::admin::discovery::{self, Discovery, Keys};
 use crate::admin::http::{Failure, Http};
 use crate::api::access::ManagedKind;
+use crate::api::authorization_server::Endpoints;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::error::{Class, Error, Result};
 use judge::Expected;
 
-mod config_map;
 pub mod judge;
 
 /// How long after a failed look a provider that is ready is looked at again.
@@ -68,15 +68,9 @@ impl Managed for OidcProvider {
             other => other?,
         };
         hold(self, ctx).await?;
-        let name = config_map::write(self, ctx, &found.endpoints, !was_ready).await?;
-        if let Some(former) = pass.status.config_map_name.replace(name.clone())
-            && former != name
-        {
-            // Named until it is gone: a failure is made up for by the next pass.
-            pass.status.config_map_name = Some(former.clone());
-            config_map::remove(self, ctx, &former).await?;
-            pass.status.config_map_name = Some(name.clone());
-        }
+        let name = self.config_map_name();
+        own_config_map::write(self, ctx, wanted(self, &found.endpoints), !was_ready).await?;
+        own_config_map::rename(self, ctx, &mut pass.status.config_map_name, Some(name.clone())).await?;
         pass.status.issuer = Some(found.endpoints.issuer.clone());
         pass.status.endpoints = Some(found.endpoints);
         pass.status.scopes_supported = found.scopes;
@@ -90,12 +84,8 @@ impl Managed for OidcProvider {
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
-        let former = pass.status.config_map_name.clone();
-        let name = self.config_map_name();
-        if let Some(former) = former.filter(|former| *former != name) {
-            config_map::remove(self, ctx, &former).await?;
-        }
-        config_map::remove(self, ctx, &name).await
+        own_config_map::rename(self, ctx, &mut pass.status.config_map_name, None).await?;
+        own_config_map::remove(self, ctx, &self.config_map_name()).await
     }
 }
 
@@ -104,6 +94,28 @@ impl OnServer for OidcProvider {
 
     fn server_ref(&self) -> Option<&ServerRef> {
         self.spec.server_ref.as_ref()
+    }
+}
+
+/// The ConfigMap: variables for `envFrom`, of what the server has.
+fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> own_config_map::Wanted {
+    let entries = [
+        ("OIDC_ISSUER", Some(&endpoints.issuer)),
+        ("OIDC_DISCOVERY_URL", Some(&endpoints.discovery_url)),
+        ("OIDC_AUTHORIZATION_ENDPOINT", endpoints.authorization_endpoint.as_ref()),
+        ("OIDC_TOKEN_ENDPOINT", endpoints.token_endpoint.as_ref()),
+        ("OIDC_USERINFO_ENDPOINT", endpoints.userinfo_endpoint.as_ref()),
+        ("OIDC_JWKS_URI", endpoints.jwks_uri.as_ref()),
+        ("OIDC_REVOCATION_ENDPOINT", endpoints.revocation_endpoint.as_ref()),
+        ("OIDC_END_SESSION_ENDPOINT", endpoints.end_session_endpoint.as_ref()),
+    ];
+    let present = entries.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let publish = provider.spec.publish.clone().unwrap_or_default();
+    own_config_map::Wanted {
+        name: provider.config_map_name(),
+        data: present.map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+        labels: publish.labels,
+        annotations: publish.annotations,
     }
 }
 

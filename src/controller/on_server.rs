@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
 
-use super::{Context, Managed};
-use crate::access::{self, Namespace};
-use crate::api::access::ManagedKind;
+use super::{Context, Managed, is_deleting, is_held};
+use crate::access::{self, Denied, Namespace};
+use crate::api::access::{ManagedKind, OnRevoked};
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, DEFAULT_SERVER};
 use crate::error::{Error, Result};
@@ -59,5 +60,56 @@ pub fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<Authoriz
             server: server.name_any(),
             denied,
         }),
+    }
+}
+
+/// Whether what was made for a resource goes, since no rule admits it any more and the server's admin wants it so. Looked at live: a deletion cannot be
+/// taken back.
+///
+/// # Errors
+/// [`Error::NamespacePending`], [`Error::Cluster`]; [`Error::ServerPending`] while the caches lag behind.
+pub async fn is_revoked<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    denied: &Denied,
+) -> Result<bool> {
+    let name = resource.namespace().unwrap_or_default();
+    if ctx.stores.namespaces.get(&ObjectRef::new(&name)).is_none() {
+        return Err(Error::NamespacePending(name));
+    }
+    let wants_deletion = |server: &AuthorizationServer| server.spec.on_revoked == Some(OnRevoked::Delete);
+    if !matches!(denied, Denied::NoRule { .. }) || !wants_deletion(server) || !is_held(resource) {
+        return Ok(false);
+    }
+    let pending = || Error::ServerPending(server.name_any());
+    let live = live_server(ctx, server).await?.ok_or_else(pending)?;
+    let namespaces: Api<KubeNamespace> = Api::all(ctx.cluster.client());
+    let namespace = ctx.cluster.live(&namespaces, &name).await?.ok_or_else(pending)?;
+    let seen = Namespace {
+        name: &name,
+        labels: Some(namespace.labels()),
+    };
+    match wants_deletion(&live) && access::admits(&live.spec.access, seen, K::ACCESS).is_err() {
+        true => Ok(true),
+        false => Err(pending()),
+    }
+}
+
+/// The server as it is now, if it is the one that we planned with.
+async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Option<AuthorizationServer>> {
+    let api: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
+    let live = ctx.cluster.live(&api, &server.name_any()).await?;
+    Ok(live.filter(|live| live.uid() == server.uid()))
+}
+
+/// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going.
+/// Asked live, after our own finalizer is stored: the server's cleanup lists its users live, so neither can miss the other.
+pub async fn may_create(ctx: &Context, server: &AuthorizationServer) -> Result<()> {
+    let name = server.name_any();
+    match live_server(ctx, server).await? {
+        Some(live) if is_deleting(&live) => Err(Error::ServerGoing(name)),
+        Some(live) if is_held(&live) => Ok(()),
+        Some(_) | None => Err(Error::ServerNotReady(name)),
     }
 }

@@ -7,10 +7,11 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use super::{Context, Managed};
 use crate::api::{UID_LABEL, WATCH_LABEL};
-use crate::error::{Error, Result};
+use crate::error::{ClusterFault, Error, Result};
 
 /// A child Secret as of our own last write to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,19 @@ pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, u
     ctx.cluster.delete::<KubeSecret>(namespace, name, &uid).await?;
     ctx.children.wrote(owner, name, Child::Deleted(uid));
     Ok(())
+}
+
+/// As [`drop_one`], when the resource itself is going: in a namespace that goes away, its Secrets go with it, and nobody may delete them any more.
+///
+/// # Errors
+/// As [`drop_one`].
+pub async fn drop_at_cleanup(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
+    let is_going = cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());
+    match drop_one(ctx, namespace, owner, name, uid).await {
+        Err(Error::Cluster(ClusterFault::Forbidden)) if is_going => Ok(()),
+        result => result,
+    }
 }
 
 /// A Secret in our way: a namesake's that is about to go with it, or somebody's.

@@ -19,6 +19,16 @@ pub trait Referable: OnServer {
     /// Names of the resources of this kind that a client refers to.
     fn named_by(client: &OAuth2Client) -> impl Iterator<Item = &str>;
 
+    /// Whether a client may carry what it says.
+    fn is_reliable(&self) -> bool {
+        is_accepted(self)
+    }
+
+    /// What of it concerns the clients that refer to it, besides its spec.
+    fn standing(&self) -> String {
+        self.is_reliable().to_string()
+    }
+
     /// Whether a client refers to this resource.
     fn is_named_by(&self, client: &OAuth2Client) -> bool {
         client.metadata.namespace == self.meta().namespace
@@ -51,7 +61,7 @@ pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) ->
             here: client.server_name().to_owned(),
         });
     }
-    if !is_accepted(&*found) {
+    if !found.is_reliable() {
         return Err(Error::ReferenceNotReady {
             kind: K::KIND,
             name: name.to_owned(),

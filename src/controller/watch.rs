@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
-use super::referable::is_accepted;
-use crate::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
+use super::referable::Referable;
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
 
 mod wake;
 
@@ -35,6 +35,8 @@ pub struct Writers {
     pub scopes: Writer<Scope>,
     /// Of Assignments.
     pub assignments: Writer<Assignment>,
+    /// Of JsonWebKeySets.
+    pub key_sets: Writer<JsonWebKeySet>,
     /// Of OidcProviders.
     pub providers: Writer<OidcProvider>,
     /// Of namespaces.
@@ -53,11 +55,11 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(Api::all(client.clone()), all(), writers.clients, stop, move |seen| {
-        wake::resource(&c, &mut gates, seen, |_| false, wake::what_waits_for_client)
+        wake::resource(&c, &mut gates, seen, wake::known_keys, wake::what_waits_for_client)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(Api::all(client.clone()), all(), writers.scopes, stop, move |seen| {
-        wake::resource(&c, &mut gates, seen, is_accepted, wake::clients_that_name)
+        wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(
@@ -65,11 +67,15 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
         all(),
         writers.assignments,
         stop,
-        move |seen| wake::resource(&c, &mut gates, seen, is_accepted, wake::clients_that_name),
+        move |seen| wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name),
     );
     let (c, mut gates) = (ctx.clone(), Gates::default());
+    spawn(Api::all(client.clone()), all(), writers.key_sets, stop, move |seen| {
+        wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
+    });
+    let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(Api::all(client.clone()), all(), writers.providers, stop, move |seen| {
-        wake::resource(&c, &mut gates, seen, |_| false, |_, _| {})
+        wake::resource(&c, &mut gates, seen, |_| String::new(), |_, _| {})
     });
     let (c, mut gate) = (ctx.clone(), Gate::default());
     spawn(Api::all(client.clone()), all(), writers.namespaces, stop, move |seen| {

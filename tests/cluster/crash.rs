@@ -6,6 +6,7 @@
 
 mod blow;
 mod guard;
+mod key_sets;
 mod lab;
 mod scenario;
 
@@ -18,7 +19,7 @@ use crate::bed::{Bed, Options, ServerOptions};
 use crate::run::Side;
 
 use blow::{Blow, Strike};
-use lab::Lab;
+use lab::{Lab, Run};
 use scenario::Scenario;
 
 /// The tests of this module: several, since two beds of their own may run at once.
@@ -34,7 +35,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.alone(options.clone(), every_request_of_a_create),
         side.alone(options.clone(), every_request_of_an_update),
         side.alone(options.clone(), every_request_of_a_new_secret),
-        side.alone(options, every_request_of_a_delete),
+        side.alone(options.clone(), every_request_of_a_delete),
+        side.alone(options.clone(), key_sets::every_request_of_a_new_key_set),
+        side.alone(options, key_sets::every_request_of_a_key_set),
     ]
 }
 
@@ -47,7 +50,7 @@ async fn every_request_of_an_update(bed: &Bed) -> Result<()> {
 }
 
 async fn every_request_of_a_new_secret(bed: &Bed) -> Result<()> {
-    survive(bed, &[Scenario::NewSecret]).await
+    survive(bed, &[Scenario::NewSecret, Scenario::Rotate]).await
 }
 
 async fn every_request_of_a_delete(bed: &Bed) -> Result<()> {
@@ -58,7 +61,8 @@ async fn survive(bed: &Bed, scenarios: &[Scenario]) -> Result<()> {
     let lab = Lab::new(bed);
     let walks = async {
         for scenario in scenarios {
-            walk(&lab, *scenario).await.with_context(|| format!("{scenario:?}"))?;
+            let run = async |strike| lab.run(*scenario, strike).await;
+            walk(&format!("{scenario:?}"), scenario.fewest_writes(), run).await?;
         }
         Ok(())
     };
@@ -69,27 +73,28 @@ async fn survive(bed: &Bed, scenarios: &[Scenario]) -> Result<()> {
 }
 
 /// One scenario with every blow at every request.
-async fn walk(lab: &Lab<'_>, scenario: Scenario) -> Result<()> {
+async fn walk(scenario: &str, fewest_writes: usize, run: impl AsyncFn(Option<Strike>) -> Result<Run>) -> Result<()> {
     let begun = Instant::now();
-    let run = lab.run(scenario, None).await.context("without a fault")?;
-    let requests = run.requests;
+    let first = run(None).await.with_context(|| format!("{scenario} without a fault"))?;
+    let requests = first.requests;
     let writes = requests.iter().filter(|request| !request.starts_with("GET")).count();
     // A count that misses what it is about would let all points pass.
-    ensure!(writes >= scenario.fewest_writes(), "only {requests:#?} were counted");
+    ensure!(writes >= fewest_writes, "{scenario}: only {requests:#?} were counted");
     let mut points = 0;
     for nth in 1..=requests.len() {
         for blow in Blow::ALL {
-            let point = lab.run(scenario, Some(Strike { nth, blow })).await;
-            let point = point
-                .with_context(|| format!("{blow:?} request {nth} of {}, {}", requests.len(), requests[nth - 1]))?;
+            let point = run(Some(Strike { nth, blow })).await.with_context(|| {
+                let request = &requests[nth - 1];
+                format!("{scenario}: {blow:?} request {nth} of {}, {request}", requests.len())
+            })?;
             // A conflict costs some requests more, once in a while: those of the first run may not come again.
             points += usize::from(point.struck);
         }
     }
-    let fewest = scenario.fewest_writes() * Blow::ALL.len();
-    ensure!(points >= fewest, "only {points} points");
+    let fewest = fewest_writes * Blow::ALL.len();
+    ensure!(points >= fewest, "{scenario}: only {points} points");
     eprintln!(
-        "crash {scenario:?}: {} requests, {points} points, {:.1} s",
+        "crash {scenario}: {} requests, {points} points, {:.1} s",
         requests.len(),
         begun.elapsed().as_secs_f64()
     );

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use oidc_operator::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope};
+use oidc_operator::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -119,6 +119,7 @@ impl Evidence {
         self.take_all::<OAuth2Client>(bed).await?;
         self.take_all::<AuthorizationServer>(bed).await?;
         self.take_all::<Scope>(bed).await?;
+        self.take_all::<JsonWebKeySet>(bed).await?;
         self.take_all::<Assignment>(bed).await?;
         self.take_all::<OidcProvider>(bed).await?;
         self.take_all::<Event>(bed).await?;

@@ -20,12 +20,14 @@ mod evidence;
 mod fields;
 mod harness;
 mod helm;
+mod key_sets;
 mod login;
 mod operations;
 mod provider;
 mod references;
 mod refusals;
 mod repair;
+mod rotation;
 mod run;
 mod servers;
 mod steady;
@@ -56,12 +58,14 @@ fn main() -> ExitCode {
         election::trials,
         fields::trials,
         helm::trials,
+        key_sets::trials,
         login::trials,
         operations::trials,
         provider::trials,
         references::trials,
         refusals::trials,
         repair::trials,
+        rotation::trials,
         servers::trials,
         steady::trials,
         tenants::trials,

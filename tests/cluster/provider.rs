@@ -6,8 +6,7 @@ mod trouble;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::{AuthorizationServer, OidcProvider, UID_LABEL};
 use oidc_operator::controller::is_held;
@@ -16,7 +15,7 @@ use testbed::proxy::{Action, Answer, Fault, RequestHead};
 use testbed::{http, wait};
 use tokio::sync::Mutex;
 
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, uid_of};
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, uid_of};
 use crate::conditions::Tone::Reconciling;
 use crate::run::Side;
 
@@ -75,11 +74,6 @@ async fn own_server(bed: &Bed) -> Result<(Arc<Server>, Value)> {
     Ok((server, spec))
 }
 
-/// The ConfigMaps of a namespace.
-fn config_maps(bed: &Bed, space: &Space<'_>) -> Api<ConfigMap> {
-    Api::namespaced(bed.client(), space.name())
-}
-
 /// A document below Hydra's own public URL, past all proxies. Hydra on SQLite may fail a first request under load.
 async fn document(issuer: &str, path: &str) -> Result<Value> {
     let url = format!("{}/.well-known/{path}", issuer.trim_end_matches('/'));
@@ -126,7 +120,7 @@ async fn the_shortest_manifest_publishes_what_a_deployment_needs(bed: &Bed) -> R
     let provider = space.ready::<OidcProvider>("login", &spec).await?;
 
     let found = document(&issuer, "openid-configuration").await?;
-    let published = config_maps(bed, &space).get("login").await?;
+    let published = space.config_maps().get("login").await?;
     let data = published.data.clone().unwrap_or_default();
     for (key, member) in ENTRIES {
         ensure!(
@@ -179,7 +173,7 @@ async fn another_issuer_than_expected_is_said_word_for_word(bed: &Bed) -> Result
     let issuer = spec["issuer"].as_str().context("no issuer")?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
-    let before = config_maps(bed, &space).get("login").await?;
+    let before = space.config_maps().get("login").await?;
     let says = |expected: &str| {
         format!(
             "The discovery document of AuthorizationServer `{}` names the issuer `{issuer}` where `{expected}` is expected; what is published stays. Set issuer to the first if it is right, else correct the server.",
@@ -208,7 +202,7 @@ async fn another_issuer_than_expected_is_said_word_for_word(bed: &Bed) -> Result
     space
         .says::<OidcProvider>("login", Reconciling, "IssuerMismatch", &says(&url))
         .await?;
-    let after = config_maps(bed, &space).get("login").await?;
+    let after = space.config_maps().get("login").await?;
     ensure!(
         after.resource_version() == before.resource_version(),
         "it was changed: {after:?}"
@@ -261,7 +255,7 @@ async fn a_provider_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
         .says::<OidcProvider>("login", Reconciling, "NotAllowed", &message)
         .await?;
     ensure!(!is_held(&refused), "it could not be deleted");
-    ensure!(config_maps(bed, &space).get_opt("login").await?.is_none(), "published");
+    ensure!(space.config_maps().get_opt("login").await?.is_none(), "published");
     bed.change_server(&server.name, rules(&["OAuth2Client", "OidcProvider"]))
         .await?;
     space.until_ready::<OidcProvider>("login").await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use oidc_operator::access::{self, Denied, Namespace};
-use oidc_operator::api::access::AccessRule;
+use oidc_operator::api::access::{AccessRule, ManagedKind};
 use oidc_operator::api::oauth2_client::Effective;
 use serde_json::{Value, json};
 
@@ -41,6 +41,7 @@ pub fn violation(rules: &[AccessRule], value: Value) -> String {
     match check(rules, value) {
         Ok(()) => String::new(),
         Err(Denied::NoRule { .. }) => "no rule".to_owned(),
+        Err(Denied::Reserved { set_name, .. }) => format!("reservedKeySets: setName: {set_name}"),
         Err(Denied::Limit {
             limit, field, value, ..
         }) => format!("{limit}: {field}: {value}"),
@@ -373,7 +374,7 @@ fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
     };
     for (listed, expected) in cases {
         assert_eq!(
-            access::may_orphan(&rules(listed.clone()), namespace),
+            access::may_orphan(&rules(listed.clone()), namespace, ManagedKind::OAuth2Client),
             expected,
             "{listed}"
         );

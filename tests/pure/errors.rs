@@ -44,6 +44,7 @@ variants! {
         Error::UnsupportedVersion(s("v2.0.1"), Unsupported::NoChosenIds),
         Error::UnsupportedVersion(s("v1.9.0"), Unsupported::TooOld),
     ],
+    RotationWithoutOverlap => [Error::RotationWithoutOverlap(s("main"))],
     UnsupportedFields => [Error::UnsupportedFields {
         server: s("default"),
         version: s("v1.11.10"),
@@ -86,6 +87,7 @@ variants! {
     VariablePending => [Error::VariablePending { variable: "issuer", server: s("default") }],
     ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
     NotOwned => [Error::NotOwned(s("team-a.shop"))],
+    KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     SecretConflict => [Error::SecretConflict(s("shop"))],
     ConfigMapConflict => [Error::ConfigMapConflict(s("issuer"))],
     ConfigMapGoing => [Error::ConfigMapGoing(s("issuer"))],

@@ -1,11 +1,14 @@
 //! What needs no server: decisions and mappings, as tables.
 
+#![recursion_limit = "256"] // the spec with every field is one `json!`
+
 mod access;
 mod effective;
 mod errors;
 mod hosts;
 mod hydra_body;
 mod hydra_client;
+mod key_material;
 mod keys;
 mod mapping;
 mod memory;

@@ -51,6 +51,7 @@ fn full() -> Value {
         "scopes": ["openid", "profile", "api:read"],
         "scopeRefs": [{ "name": "orders" }],
         "assignmentRefs": [{ "name": "staff" }],
+        "keySetRef": { "name": "keys" },
         "audience": ["https://api.example.com", "other"],
         "contacts": ["a@example.com"],
         "clientUri": "https://app.example.com",
@@ -86,6 +87,7 @@ fn full() -> Value {
         },
         "credentials": { "secretName": "shop" },
         "clientSecretRef": { "name": "mine", "key": "secret" },
+        "rotation": { "period": "720h", "withoutOverlap": "Allow" },
         "deletionPolicy": "Orphan",
         "suspend": true,
     })

@@ -35,6 +35,13 @@ pub struct OAuth2ClientStatus {
     /// The values in force, defaults included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<Effective>,
+    /// Ids of the keys that the client was registered with, if it refers to a JsonWebKeySet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub key_ids: Vec<String>,
+    /// Since when the client secret in force has been, if the operator made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotated_at: Option<String>,
     /// When the server last stored what the operator sent, by the server's own clock. Another value there means that somebody else wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,

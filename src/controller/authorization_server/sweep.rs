@@ -16,7 +16,7 @@ use crate::admin::hydra::clients::Cursor;
 use crate::admin::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::oauth2_client::{client_id, wanted};
-use crate::controller::{Context, is_deleting};
+use crate::controller::{Context, Kind, Managed, is_deleting, is_held};
 
 /// What a sweep counted.
 pub(super) struct Found {
@@ -41,8 +41,8 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             // One without a mark of its own is found by its id, which is the UID unless another was asked for.
             let uid = uid.unwrap_or_else(|| listed.client_id.clone());
             match expected.remove(&uid) {
-                Some(client) if is_as_left(&client, &listed, ctx) => {}
-                Some(client) => rouse(ctx, &client),
+                Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
+                Some(client) => rouse(&ctx.clients, &client),
                 None if !before.contains(&uid) => {
                     strangers.insert(uid);
                 }
@@ -50,8 +50,12 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             }
         }
     }
-    for missing in expected.values() {
-        rouse(ctx, missing);
+    for missing in expected.values().filter(|client| !was_written_since(client, ctx)) {
+        rouse(&ctx.clients, missing);
+    }
+    // The server cannot list key sets: each is read.
+    for set in ctx.key_sets.on(&name).iter().filter(|set| is_held(&***set)) {
+        rouse(&ctx.key_sets, set);
     }
     let after = known_uids(ctx);
     let orphans = strangers.iter().filter(|uid| !after.contains(*uid)).count();
@@ -59,6 +63,7 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
         ctx.clients.on(&name).len(),
         ctx.scopes.on(&name).len(),
         ctx.assignments.on(&name).len(),
+        ctx.key_sets.on(&name).len(),
         ctx.providers.on(&name).len(),
     ];
     Ok(Found {
@@ -110,30 +115,29 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
     listed.client_id == client_id(client) && untouched && wanted.differences(listed).is_empty()
 }
 
-fn rouse(ctx: &Context, client: &OAuth2Client) {
-    let reference = ObjectRef::from_obj(client);
-    let cached = ctx.clients.store.get(&reference);
+fn rouse<K: Managed>(kind: &Kind<K>, resource: &K) {
+    let reference = ObjectRef::from_obj(resource);
     // It may have gone during the listing; a mark for it would never be cleared.
-    let still_there = cached
-        .filter(|cached| cached.uid() == client.uid())
-        .is_some_and(|cached| !was_written_since(client, &cached, ctx));
-    if let Some(uid) = client.uid().filter(|_| still_there) {
-        ctx.clients.memory.mark(&uid);
+    let still_there = kind
+        .store
+        .get(&reference)
+        .is_some_and(|cached| cached.uid() == resource.uid());
+    if let Some(uid) = resource.uid().filter(|_| still_there) {
+        kind.memory.mark(&uid);
         // One that has just failed is tried again in its own time.
-        if ctx.clients.memory.is_failing(&uid) {
+        if kind.memory.is_failing(&uid) {
             return;
         }
-        ctx.clients.wake(reference);
+        kind.wake(reference);
     }
 }
 
 /// Whether we wrote the client while the listing went on: then both sides of the comparison are of another time, and the next sweep tells.
-fn was_written_since(compared: &OAuth2Client, cached: &Arc<OAuth2Client>, ctx: &Context) -> bool {
+fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
     let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
-    let (before, now) = (
-        updated_at(compared),
-        updated_at(&ctx.clients.memory.newest(cached.clone())),
-    );
+    let before = updated_at(compared);
+    let cached = ctx.clients.store.get(&ObjectRef::from_obj(&**compared));
+    let now = cached.and_then(|cached| updated_at(&ctx.clients.memory.newest(cached)));
     let written = ctx.clients.memory.written_at(&compared.uid().unwrap_or_default());
     is_later(now.as_deref(), before.as_deref()) || is_later(written.as_deref(), before.as_deref())
 }

@@ -1,24 +1,20 @@
 //! Deletion: the client on the server, then our Secrets, then (by the driver) the finalizer. Access is not evaluated: what was made may always go.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 
-use super::{client_id, ledger, marker, outage, remote};
-use crate::access::{self, Namespace};
-use crate::admin::http::DEADLINE;
+use super::{client_id, ledger, marker};
 use crate::admin::sync::owns;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
-use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::failure::failure;
 use crate::controller::links::Link;
-use crate::controller::on_server::OnServer;
-use crate::controller::own_secret::{drop_one, is_owned};
+use crate::controller::own_secret::{drop_at_cleanup, drop_one, is_owned};
 use crate::controller::{Context, Pass, is_abandoned};
-use crate::error::{ClusterFault, Error, Result};
+use crate::error::{Error, Result};
 
 /// What becomes of the client on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +33,7 @@ pub(super) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OA
     }
 }
 
-/// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted; a server that is gone has no say.
-/// Since a deletion cannot be taken back, a refusal of the cached rules is looked at live.
+/// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted.
 async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     let accepted = client
         .status
@@ -49,7 +44,7 @@ async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     if !is_abandoned(client) && !wants_orphan {
         return Ok(Fate::Delete);
     }
-    let allowed = may_orphan(client, ctx) || may_orphan_live(client, ctx).await?;
+    let allowed = may_leave_behind(client, ctx).await?;
     Ok(if is_abandoned(client) && allowed {
         Fate::Abandon
     } else if wants_orphan && (allowed || accepted == Some(DeletionPolicy::Orphan)) {
@@ -59,40 +54,11 @@ async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     })
 }
 
-fn may_orphan(client: &OAuth2Client, ctx: &Context) -> bool {
-    let name = client.namespace().unwrap_or_default();
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&name));
-    let labels = cached.as_ref().map(|namespace| namespace.labels());
-    let server = ctx.server(client.server_name());
-    server.is_none_or(|server| access::may_orphan(&server.spec.access, Namespace { name: &name, labels }))
-}
-
-async fn may_orphan_live(client: &OAuth2Client, ctx: &Context) -> Result<bool> {
-    let name = client.namespace().unwrap_or_default();
-    let servers: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
-    let Some(server) = ctx.cluster.live(&servers, client.server_name()).await? else {
-        return Ok(true);
-    };
-    let namespaces: Api<KubeNamespace> = Api::all(ctx.cluster.client());
-    let namespace = ctx.cluster.live(&namespaces, &name).await?;
-    let labels = namespace.as_ref().map(|namespace| namespace.labels());
-    Ok(access::may_orphan(
-        &server.spec.access,
-        Namespace { name: &name, labels },
-    ))
-}
-
 /// Deletes the client, if it is ours, and our Secrets.
 pub(super) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &Pass<OAuth2ClientStatus>) -> Result<()> {
-    let (server, link) = connection(client, ctx)?;
-    remove_client(client, ctx, pass, &link)
-        .await
-        .map_err(|error| match outage(ctx, &server.name_any(), error) {
-            Error::Unavailable(_) | Error::ServerRefused(_) | Error::NotRecognized { .. } | Error::Reply { .. } => {
-                waits(client, ctx)
-            }
-            other => other,
-        })?;
+    let (_, link) = connection(client, ctx)?;
+    let removed = remove_client(client, ctx, pass, &link).await;
+    removed.map_err(|error| hindered(client, ctx, error))?;
     drop_secrets(client, ctx).await
 }
 
@@ -103,57 +69,21 @@ async fn remove_client(
     link: &Link,
 ) -> Result<()> {
     let id = client_id(client);
-    let uid = client.uid().unwrap_or_default();
+    let is_settled = is_settled(client, ctx, pass.status.updated_at.is_some());
     let found = link
         .hydra
         .get_client(&id)
         .await
-        .map_err(|f| remote::error("get_o_auth2_client", f))?;
+        .map_err(|f| failure("get_o_auth2_client", f))?;
     match found {
         Some(found) if owns(&marker(client, ctx), &id, &found, found.marker().as_ref()) => link
             .hydra
             .delete_client(&id)
             .await
-            .map_err(|f| remote::error("delete_o_auth2_client", f)),
+            .map_err(|f| failure("delete_o_auth2_client", f)),
         Some(_) => Ok(()),
-        // A POST whose reply never came may still commit: absence counts once no request can be under way any more.
-        None => {
-            let memory = &ctx.clients.memory;
-            let unconfirmed = pass.status.updated_at.is_none() || memory.is_unconfirmed(&uid);
-            if unconfirmed && memory.quiet_for(&uid) < DEADLINE {
-                Err(Error::CleanupUnconfirmed)
-            } else {
-                Ok(())
-            }
-        }
-    }
-}
-
-fn connection(client: &OAuth2Client, ctx: &Context) -> Result<(Arc<AuthorizationServer>, Link)> {
-    let name = client.server_name();
-    let Some(server) = ctx.server(client.server_name()) else {
-        let namespace = client.namespace().unwrap_or_default();
-        return Err(Error::CleanupWithoutServer(
-            name.to_owned(),
-            "oac",
-            client.name_any(),
-            namespace,
-        ));
-    };
-    match ctx.links.usable(&server) {
-        Ok(link) => Ok((server, link)),
-        Err(error) if error.is_silent() => Err(error),
-        Err(_) => Err(waits(client, ctx)),
-    }
-}
-
-fn waits(client: &OAuth2Client, ctx: &Context) -> Error {
-    Error::CleanupWaits {
-        server: client.server_name().to_owned(),
-        kind: "oac",
-        name: client.name_any(),
-        namespace: client.namespace().unwrap_or_default(),
-        may_orphan: may_orphan(client, ctx),
+        None if is_settled => Ok(()),
+        None => Err(Error::CleanupUnconfirmed),
     }
 }
 
@@ -222,7 +152,7 @@ async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()>
         .hydra
         .get_client(&id)
         .await
-        .map_err(|f| remote::error("get_o_auth2_client", f))?;
+        .map_err(|f| failure("get_o_auth2_client", f))?;
     let Some(mut found) = found.filter(|found| owns(&marker(client, ctx), &id, found, found.marker().as_ref())) else {
         return Ok(());
     };
@@ -230,7 +160,7 @@ async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()>
     link.hydra
         .update_client(&found, None)
         .await
-        .map_err(|f| remote::error("update_o_auth2_client", f))?;
+        .map_err(|f| failure("update_o_auth2_client", f))?;
     Ok(())
 }
 
@@ -242,15 +172,7 @@ async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         let Some(secret) = ctx.own_secret(&namespace, &uid, &name) else {
             continue;
         };
-        match drop_one(ctx, &namespace, &uid, &name, secret.uid).await {
-            Err(Error::Cluster(ClusterFault::Forbidden)) if is_going(ctx, &namespace) => {} // they go with it
-            result => result?,
-        }
+        drop_at_cleanup(ctx, &namespace, &uid, &name, secret.uid).await?;
     }
     Ok(())
-}
-
-fn is_going(ctx: &Context, namespace: &str) -> bool {
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
-    cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }

@@ -3,8 +3,10 @@
 //! A Secret of its own, so that the one that applications mount never exists half-made. One direction: ledger → server → credentials Secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
@@ -30,6 +32,8 @@ pub(super) struct Ledger {
     pub(super) rewritten: bool,
     /// resourceVersion in which it was read or written.
     pub(super) version: String,
+    /// Since when the secret is in force.
+    pub(super) since: Option<Timestamp>,
 }
 
 /// What a ledger holds.
@@ -38,6 +42,8 @@ struct Entry {
     client_id: String,
     secret: Secret,
     revision: String,
+    /// Not part of the checksum: an edited one makes a rotation come early or late, and no more.
+    since: Option<Timestamp>,
 }
 
 /// Name of the ledger of the client with this UID.
@@ -45,7 +51,8 @@ pub(super) fn name(uid: &str) -> String {
     format!("oac-{uid}")
 }
 
-/// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret. None for a client without secret.
+/// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
+/// a client without secret.
 pub(super) async fn settle(
     client: &OAuth2Client,
     ctx: &Context,
@@ -71,25 +78,39 @@ pub(super) async fn settle(
         return Err(Error::SecretConflict(name));
     }
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
+    let now = Timestamp::now();
+    let since = entry
+        .as_ref()
+        .and_then(|entry| entry.since)
+        .or_else(|| created_at(found.as_ref()?));
+    let is_due = users.is_none() && since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, now));
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
         && has_labels(found, &plan.uid)
+        && !is_due
     {
         return Ok(Some(Ledger {
             secret: entry.secret.clone(),
             revision: entry.revision.clone(),
             rewritten: false,
             version: found.resource_version().unwrap_or_default(),
+            since,
         }));
     }
-    let secret = match users.or_else(|| found.as_ref().and_then(usable_secret)) {
+    let kept = || found.as_ref().and_then(usable_secret);
+    let secret = match users {
         Some(secret) => secret,
-        None => rebuilt(client, ctx, plan, pass, fresh).await?,
+        None if is_due && entry.is_some() => replaced(pass),
+        None => match kept() {
+            Some(secret) => secret,
+            None => rebuilt(client, ctx, plan, pass, fresh).await?,
+        },
     };
     let entry = Entry {
         client_id: plan.client_id.clone(),
         secret,
         revision: new_revision(),
+        since: Some(now),
     };
     match write(client, ctx, plan, found.take(), &entry).await? {
         Some(version) => Ok(Some(Ledger {
@@ -97,10 +118,22 @@ pub(super) async fn settle(
             revision: entry.revision,
             rewritten: true,
             version,
+            since: entry.since,
         })),
         // Somebody else made one between our look and our write; the next pass reads it.
         None => Err(Error::Cluster(ClusterFault::Conflict)),
     }
+}
+
+/// A new secret in the place of one whose time has come.
+fn replaced(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
+    let note = "The client has a new secret, since its time had come; restart what reads the Secret only once.";
+    pass.notes.push((EventType::Normal, "SecretRotated", note.to_owned()));
+    Secret::generate()
+}
+
+fn created_at(ledger: &KubeSecret) -> Option<Timestamp> {
+    ledger.creation_timestamp().map(|at| at.0)
 }
 
 /// The secret of a lost ledger: what the credentials Secret repeats, or else a new one, which is said aloud.
@@ -154,7 +187,9 @@ async fn write(
         secret.type_ = Some(TYPE.to_owned());
     }
     let checksum = checksum(entry);
+    let since = entry.since.map(|since| since.to_string()).unwrap_or_default();
     let values = [
+        ("since", since.as_str()),
         ("client_id", entry.client_id.as_str()),
         ("client_secret", entry.secret.expose()),
         ("revision", &entry.revision),
@@ -183,6 +218,7 @@ fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
         client_id: text(secret, "client_id")?,
         secret: Secret::new(text(secret, "client_secret")?),
         revision: text(secret, "revision")?,
+        since: text(secret, "since").and_then(|since| since.parse().ok()),
     };
     let intact = text(secret, "checksum")? == checksum(&entry) && entry.client_id == client_id;
     intact.then_some(entry)

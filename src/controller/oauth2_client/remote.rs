@@ -3,15 +3,17 @@
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
+use super::Plan;
 use super::ledger::Ledger;
-use super::{Plan, may_create};
 use crate::admin::http::Failure;
-use crate::admin::hydra::{Client, mapping};
+use crate::admin::hydra::Client;
 use crate::admin::sync::{Known, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::controller::authorization_server;
+use crate::controller::failure::{failure, unread};
 use crate::controller::links::Link;
+use crate::controller::on_server::may_create;
 use crate::controller::{Context, Managed, Pass};
 use crate::error::{Error, Outage, Result};
 
@@ -46,7 +48,7 @@ impl Remote<'_> {
         }
         let confirmed = pass.status.updated_at.is_some();
         if !confirmed {
-            may_create(self.ctx, self.plan).await?;
+            may_create(self.ctx, &self.plan.server).await?;
         }
         if fresh && self.create(pass, &wanted).await? {
             return Ok(());
@@ -58,7 +60,7 @@ impl Remote<'_> {
                 .hydra
                 .get_client(&wanted.client_id)
                 .await
-                .map_err(|f| unread(error("get_o_auth2_client", f), self.drift))?;
+                .map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
             let known = Known {
                 updated_at: pass.status.updated_at.as_deref(),
                 must_read: pass.must_read,
@@ -94,7 +96,7 @@ impl Remote<'_> {
     async fn recreate(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, confirmed: bool) -> Result<bool> {
         if confirmed {
             authorization_server::confirm_issuer(&self.plan.server, self.link).await?;
-            may_create(self.ctx, self.plan).await?;
+            may_create(self.ctx, &self.plan.server).await?;
         }
         let created = self.create(pass, wanted).await?;
         if created {
@@ -164,17 +166,11 @@ impl Remote<'_> {
     }
 
     /// A write that failed.
-    fn failed(&self, operation: &'static str, failure: Failure) -> Error {
-        let refused_for_sure = matches!(
-            failure,
-            Failure::Status { .. }
-                | Failure::Refused(_)
-                | Failure::Outage(Outage::Busy | Outage::Known | Outage::Status(500, _))
-        );
-        if refused_for_sure {
+    fn failed(&self, operation: &'static str, failed: Failure) -> Error {
+        if failed.is_certain() {
             self.ctx.clients.memory.confirmed(&self.plan.uid);
         }
-        match error(operation, failure) {
+        match failure(operation, failed) {
             // What the server fetches, it refuses without a name.
             Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
                 Error::MetadataRefused(vec!["sectorIdentifierUri"])
@@ -220,48 +216,5 @@ impl Remote<'_> {
             );
             pass.notes.push((EventType::Normal, "DriftCorrected", note));
         }
-    }
-}
-
-/// A look that failed. What is settled has nothing to write, and need not say that the server is away.
-pub(super) fn unread(error: Error, settled: bool) -> Error {
-    match error {
-        Error::Unavailable(outage) if settled => Error::Unverified(outage),
-        other => other,
-    }
-}
-
-/// What a failed request means for a resource.
-pub(in crate::controller) fn error(operation: &'static str, failure: Failure) -> Error {
-    match failure {
-        Failure::Outage(outage) => Error::Unavailable(outage),
-        Failure::Refused(code) => Error::ServerRefused(code),
-        Failure::NotLeader => Error::NotLeader,
-        Failure::Status {
-            code: 400,
-            error: Some(code),
-            description,
-        } if code.starts_with("invalid_") => Error::MetadataRefused(mapping::fields_named_in(&description)),
-        Failure::Status { code: 404 | 405, .. } => Error::NotRecognized {
-            what: "The admin API",
-            problem: "is not found where it should be",
-            field: "hydra.adminUrl",
-        },
-        Failure::Reply("is a redirect") => Error::NotRecognized {
-            what: "The admin API",
-            problem: "redirects elsewhere",
-            field: "hydra.adminUrl",
-        },
-        Failure::Status { .. } => Error::Reply {
-            operation,
-            problem: "has a status that it never should",
-        },
-        // Only of a user's request does this speak of that request.
-        Failure::Expired => Error::ServerRefused(401),
-        Failure::Handled(_) | Failure::NotInThisVersion => Error::Reply {
-            operation,
-            problem: "has a status that it never should",
-        },
-        Failure::Reply(problem) => Error::Reply { operation, problem },
     }
 }

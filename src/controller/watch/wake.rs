@@ -10,12 +10,12 @@ use kube::{Resource, ResourceExt};
 
 use super::{Gate, Gates, Seen};
 use crate::api::condition::{self, READY};
-use crate::api::{AuthorizationServer, OAuth2Client, UID_LABEL};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, ROTATE_AT_ANNOTATION, UID_LABEL};
 use crate::controller::memory::is_newer;
 use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::Child;
 use crate::controller::referable::Referable;
-use crate::controller::{Context, Kind, is_abandoned, is_deleting};
+use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting};
 
 pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     let (object, gone) = match seen {
@@ -23,6 +23,7 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         Seen::Deleted(object) => (object, true),
         Seen::Relisted => {
             gate.open();
+            all(&ctx.key_sets);
             return all(&ctx.clients);
         }
     };
@@ -53,15 +54,16 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     wake(&ctx.clients, ctx.clients.on(&name));
     wake(&ctx.scopes, ctx.scopes.on(&name));
     wake(&ctx.assignments, ctx.assignments.on(&name));
+    wake(&ctx.key_sets, ctx.key_sets.on(&name));
     wake(&ctx.providers, ctx.providers.on(&name));
 }
 
-/// A resource of ours was seen. `standing`: whether it can be relied on, which concerns those whom `tell` wakes, as its spec does.
+/// A resource of ours was seen. `standing`: what of its status concerns those whom `tell` wakes, as its spec does.
 pub(super) fn resource<K: OnServer>(
     ctx: &Context,
     gates: &mut Gates,
     seen: Seen<K>,
-    standing: fn(&K) -> bool,
+    standing: fn(&K) -> String,
     tell: fn(&Context, &K),
 ) {
     let kind = K::kind_of(ctx);
@@ -75,6 +77,7 @@ pub(super) fn resource<K: OnServer>(
                 deleting,
                 resource.finalizers().to_vec(),
                 is_abandoned(&resource),
+                resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
             );
             if gates.own.passes(&resource, interest) {
                 kind.wake(ObjectRef::from_obj(&resource));
@@ -113,6 +116,15 @@ pub(super) fn resource<K: OnServer>(
     }
 }
 
+/// The keys that a client is registered with.
+pub(super) fn known_keys(client: &OAuth2Client) -> String {
+    client
+        .status
+        .as_ref()
+        .map(|status| status.key_ids.join(" "))
+        .unwrap_or_default()
+}
+
 /// What is being deleted may wait for the last client that refers to it.
 pub(super) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
     fn leaving<K: OnServer>(kind: &Kind<K>, namespace: Option<&String>) {
@@ -121,6 +133,9 @@ pub(super) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
     }
     leaving(&ctx.scopes, client.metadata.namespace.as_ref());
     leaving(&ctx.assignments, client.metadata.namespace.as_ref());
+    // A key signs when all clients that refer to its set know it, and one of them may have turned to another set.
+    let beside = |set: &JsonWebKeySet| set.metadata.namespace == client.metadata.namespace;
+    wake(&ctx.key_sets, ctx.key_sets.store.state_filter(beside));
 }
 
 /// The clients that refer to a resource carry what it says.
@@ -148,6 +163,7 @@ pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
     within(&ctx.clients, &name);
     within(&ctx.scopes, &name);
     within(&ctx.assignments, &name);
+    within(&ctx.key_sets, &name);
     within(&ctx.providers, &name);
 }
 
@@ -158,6 +174,7 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
         Seen::Deleted(secret) => (secret, true),
         Seen::Relisted => {
             ctx.children.listed();
+            all(&ctx.key_sets);
             return all(&ctx.clients);
         }
     };
@@ -184,7 +201,10 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
     }
     let owners = if is_ours { &[] } else { secret.owner_references() };
     for reference in owners.iter().filter(|reference| reference.uid == owner) {
-        ctx.clients.wake(ObjectRef::new(&reference.name).within(&namespace));
+        match reference.kind.as_str() {
+            JsonWebKeySet::KIND => ctx.key_sets.wake(ObjectRef::new(&reference.name).within(&namespace)),
+            _ => ctx.clients.wake(ObjectRef::new(&reference.name).within(&namespace)),
+        }
     }
     let refers = |client: &OAuth2Client| {
         client.metadata.namespace.as_deref() == Some(&namespace)
@@ -195,6 +215,12 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
                 .is_some_and(|reference| reference.name == name)
     };
     wake(&ctx.clients, ctx.clients.store.state_filter(refers));
+    let imports = |set: &JsonWebKeySet| {
+        let import = set.spec.import.as_ref();
+        set.metadata.namespace.as_deref() == Some(&namespace)
+            && import.is_some_and(|import| import.secret_ref.name == name)
+    };
+    wake(&ctx.key_sets, ctx.key_sets.store.state_filter(imports));
 }
 
 fn wake<K>(kind: &Kind<K>, resources: Vec<Arc<K>>)

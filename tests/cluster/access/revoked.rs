@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use oidc_operator::api::{ABANDON_ANNOTATION, OAuth2Client};
+use oidc_operator::api::{ABANDON_ANNOTATION, JsonWebKeySet, OAuth2Client};
 use serde_json::{Value, json};
 
 use super::limits::{label, machine, nobody, on};
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list, ledger_of, uid_of};
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list, ledger_of, settled, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
 use crate::run::Side;
 
@@ -16,6 +16,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(kept_when_revoked_and_not_written_any_more),
         side.shared(deleted_when_revoked_and_back_when_granted),
+        side.shared(key_sets_too_are_deleted_when_revoked_and_back_when_granted),
         side.shared(suspend_does_not_stop_a_revocation),
         side.shared(a_broken_limit_never_deletes),
         side.shared(a_switch_to_orphan_leaves_nothing_behind),
@@ -30,7 +31,7 @@ async fn labelled_server(bed: &Bed, on_revoked: &str, limits: Value) -> Result<A
         "onRevoked": on_revoked,
         "access": [{
             "namespaces": { "from": "Selector", "selector": { "matchLabels": { "oidc": "true" } } },
-            "kinds": ["OAuth2Client"],
+            "kinds": ["OAuth2Client", "JsonWebKeySet"],
             "clients": limits,
         }],
     });
@@ -146,6 +147,52 @@ async fn deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &space)).await?;
     ensure_removed(bed, &space, &client).await?;
     space.delete_and_wait("app").await?;
+    Ok(())
+}
+
+async fn key_sets_too_are_deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
+    let server = labelled_server(bed, "Delete", json!({})).await?;
+    let space = labelled_space(bed).await?;
+    let spec = format!(
+        "{{ serverRef: {{ name: {} }}, generate: {{ algorithm: ES256 }}, privateKey: {{}}, publish: {{ configMapName: public }} }}",
+        server.name
+    );
+    let set: JsonWebKeySet = space.ready("keys", &spec).await?;
+    let name = uid_of(&set);
+    let admin = bed.admin().await?;
+
+    label(bed, &space, json!({ "oidc": null })).await?;
+    let what = "a key set without finalizer";
+    let let_go = |set: &JsonWebKeySet| set.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
+    space.until::<JsonWebKeySet>(what, "keys", let_go).await?;
+    let message = format!(
+        "AuthorizationServer `{}`: no access rule lets namespace `{}` have a JsonWebKeySet; ask its admin for one.",
+        server.name,
+        space.name()
+    );
+    let said: JsonWebKeySet = space.says("keys", Tone::Reconciling, "NotAllowed", &message).await?;
+    let status = said.status.unwrap_or_default();
+    ensure!(status.keys.is_empty() && status.current_key_id.is_none(), "{status:?}");
+    let left = settled("the key set", async || admin.get_key_set(&name).await).await?;
+    ensure!(
+        left.is_none_or(|left| left.keys.is_empty()),
+        "keys stayed on the server"
+    );
+    for secret in ["keys", &format!("jwks-{name}")] {
+        ensure!(space.secret(secret).await?.is_none(), "Secret {secret} stayed");
+    }
+    ensure!(
+        space.config_maps().get_opt("public").await?.is_none(),
+        "the ConfigMap stayed"
+    );
+
+    label(bed, &space, json!({ "oidc": "true" })).await?;
+    let back: JsonWebKeySet = space.until_ready("keys").await?;
+    let (old, new) = (set.status.unwrap_or_default(), back.status.unwrap_or_default());
+    ensure!(
+        new.current_key_id.is_some() && new.current_key_id != old.current_key_id,
+        "{new:?}"
+    );
     Ok(())
 }
 

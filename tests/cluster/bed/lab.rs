@@ -7,10 +7,10 @@ use anyhow::{Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use testbed::oauth::{self, Token};
-use testbed::{Hydra, HydraOptions};
+use testbed::{Hydra, HydraOptions, http, wait};
 
 use super::remote::clients_request;
-use super::{Bed, HydraUrls, Server, ServerOptions};
+use super::{Bed, HydraUrls, LIMIT, Server, ServerOptions};
 
 /// A Hydra of a test's own and the AuthorizationServer that stands for it.
 pub struct Lab {
@@ -40,6 +40,17 @@ impl Bed {
 }
 
 impl Lab {
+    /// The keys that this Hydra publishes.
+    pub async fn jwks(&self) -> Result<Value> {
+        let url = format!("{}/.well-known/jwks.json", self.hydra.public_url());
+        // The first time, it makes keys of 4096 bits while it is waited for.
+        let answer = wait::until("the server's own keys", LIMIT, async || {
+            let answer = http::client().get(&url).send().await;
+            Ok(answer.ok().filter(|answer| answer.status().is_success()))
+        });
+        Ok(serde_json::from_str(&answer.await?.text().await?)?)
+    }
+
     /// Upgrades this Hydra from version 1 to version 2, in its place.
     pub async fn upgrade(&mut self) -> Result<()> {
         self.hydra.upgrade().await

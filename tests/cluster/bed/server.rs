@@ -78,7 +78,7 @@ impl Bed {
             "hydra": { "adminUrl": server.admin.url(), "publicUrl": server.public.url() },
             "access": [{
                 "namespaces": { "from": "All" },
-                "kinds": ["OAuth2Client", "Scope", "Assignment", "OidcProvider"],
+                "kinds": ["OAuth2Client", "Scope", "Assignment", "JsonWebKeySet", "OidcProvider"],
                 "clients": { "clientIds": "Any", "skipConsent": "Allow" },
             }],
             "resyncInterval": options.resync_interval,

@@ -8,7 +8,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy};
 use kube::core::params::ValidationDirective;
 use kube::{Api, ResourceExt};
-use oidc_operator::api::{Assignment, AuthorizationServer, OAuth2Client, OidcProvider, Scope};
+use oidc_operator::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -31,8 +31,13 @@ impl<'a> Space<'a> {
     }
 
     /// The bed that it is on.
-    pub(super) fn bed(&self) -> &'a Bed {
+    pub fn bed(&self) -> &'a Bed {
         self.bed
+    }
+
+    /// Registers a secret value: if the operator lets it be seen anywhere, the run fails.
+    pub fn canary(&self, value: &str) {
+        self.bed.canary(value);
     }
 
     /// The namespace's name.
@@ -236,6 +241,11 @@ impl<'a> Space<'a> {
         Api::namespaced(self.bed.client(), &self.name)
     }
 
+    /// The ConfigMaps of this namespace.
+    pub fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.bed.client(), &self.name)
+    }
+
     /// The Secrets of this namespace.
     pub fn secrets(&self) -> Api<Secret> {
         Api::namespaced(self.bed.client(), &self.name)
@@ -249,6 +259,7 @@ impl<'a> Space<'a> {
         let api: Api<DynamicObject> = match kind {
             "OAuth2Client" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<OAuth2Client>(&())),
             "Scope" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Scope>(&())),
+            "JsonWebKeySet" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<JsonWebKeySet>(&())),
             "Assignment" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Assignment>(&())),
             "OidcProvider" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<OidcProvider>(&())),
             "Secret" => Api::namespaced_with(client, &self.name, &ApiResource::erase::<Secret>(&())),

@@ -16,7 +16,7 @@ use crate::bed::{Bed, LIMIT, text_of};
 /// Type of a ledger.
 const LEDGER: &str = "oidc-operator.dev/ledger";
 /// Keys of a ledger.
-const LEDGER_KEYS: [&str; 4] = ["checksum", "client_id", "client_secret", "revision"];
+const LEDGER_KEYS: [&str; 5] = ["checksum", "client_id", "client_secret", "revision", "since"];
 
 /// A watcher over every version of every Secret of ours.
 #[derive(Default)]

@@ -246,7 +246,7 @@ async fn well_ended(operator: &Operator) -> Result<f64> {
 }
 
 /// Waits until a hook has killed the operator.
-async fn dead(operator: &Operator) -> Result<()> {
+pub async fn dead(operator: &Operator) -> Result<()> {
     wait::until("the operator to be killed", LIMIT, async || {
         Ok((!operator.is_alive()).then_some(()))
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use oidc_operator::api::OAuth2Client;
+use oidc_operator::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
 use serde_json::json;
 
 use crate::bed::{Space, client_id_of, text_of};
@@ -43,6 +43,8 @@ pub enum Scenario {
     Update,
     /// The Secret that `clientSecretRef` names is edited.
     NewSecret,
+    /// The annotation asks for a new secret.
+    Rotate,
     /// `credentials.secretName` is changed.
     Rename,
     /// The resource is deleted.
@@ -59,6 +61,7 @@ impl Scenario {
             Self::CreatePublic => 4, // the same without a ledger
             Self::Update => 2,       // client, status
             Self::NewSecret => 4,    // ledger, client, Secret, status
+            Self::Rotate => 4,       // the same
             Self::Rename => 3,       // new Secret, old Secret, status
             Self::Delete => 4,       // client, ledger, Secret, finalizer
             Self::Orphan => 4,       // mark, ledger, Secret, finalizer
@@ -109,6 +112,11 @@ impl Scenario {
                     .ready_client("app", &format!("{MACHINE}\n    deletionPolicy: Orphan"))
                     .await?;
             }
+            Self::Rotate => {
+                space
+                    .ready_client("app", &format!("{MACHINE}\n    rotation: {{ withoutOverlap: Allow }}"))
+                    .await?;
+            }
             Self::Update | Self::Rename | Self::Delete => {
                 space.ready_client("app", MACHINE).await?;
             }
@@ -129,6 +137,10 @@ impl Scenario {
                 let client = space.client("app").await?;
                 space.edit_secret("own", json!({ "value": OWN[1] })).await?;
                 Ok(client)
+            }
+            Self::Rotate => {
+                let now = jiff::Timestamp::now().to_string();
+                space.annotate("app", ROTATE_AT_ANNOTATION, &now).await
             }
             Self::Rename => {
                 let change = json!({ "spec": { "credentials": { "secretName": "renamed" } } });
@@ -154,6 +166,11 @@ impl Scenario {
             let inputs = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.inputs.clone());
             let again = |now: &OAuth2Client| inputs(now).is_some() && inputs(now) != inputs(acted);
             space.wait_client("another success of app", "app", again).await?;
+        }
+        if self == Self::Rotate {
+            let since = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.rotated_at.clone());
+            let again = |now: &OAuth2Client| since(now).is_some() && since(now) != since(acted);
+            space.wait_client("another secret of app", "app", again).await?;
         }
         let client = space.wait_ready("app").await?;
         client_id_of(&client).map(|_| ()).context("a ready client")

@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use libtest_mimic::Trial;
-use oidc_operator::api::{Assignment, REVISION_ANNOTATION, Scope, UID_LABEL, WATCH_LABEL};
+use oidc_operator::api::{Assignment, JsonWebKeySet, REVISION_ANNOTATION, Scope, UID_LABEL, WATCH_LABEL};
 use serde_json::{Value, json};
 
-use super::table::{ASSIGNMENT, CALLBACK, OWN_SECRET, SCOPE, jwks};
+use super::table::{ASSIGNMENT, CALLBACK, KEY_SET, OWN_SECRET, SCOPE, jwks};
 use crate::bed::{Bed, ServerOptions, Space, client_id_of, ledger_of, text_of, uid_of};
 use crate::run::Side;
 
@@ -40,6 +40,14 @@ pub(super) async fn make_referred(space: &Space<'_>, server: &str) -> Result<()>
     space.ready::<Scope>(SCOPE, &scope.to_string()).await?;
     let assignment = json!({ "serverRef": on, "subjects": ["alice"], "groups": [{ "name": "ops" }] });
     space.ready::<Assignment>(ASSIGNMENT, &assignment.to_string()).await?;
+    // The key whose public half is in the table (RFC 7517, appendix A.2).
+    let mut key = jwks()["keys"][0].clone();
+    key["d"] = json!("870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE");
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": KEY_SET },
+        "stringData": { "key": key.to_string() } });
+    space.apply::<Secret>(&secret.to_string()).await?;
+    let keys = json!({ "serverRef": on, "import": { "secretRef": { "name": KEY_SET, "key": "key" } } });
+    space.ready::<JsonWebKeySet>(KEY_SET, &keys.to_string()).await?;
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub(super) const OWN_SECRET: &str = "of-the-user";
 /// Names of a Scope and an Assignment.
 pub(super) const SCOPE: &str = "orders";
 pub(super) const ASSIGNMENT: &str = "staff";
+/// Name of a JsonWebKeySet with one key.
+pub(super) const KEY_SET: &str = "signing";
 /// Objects whose members are fields of the table themselves.
 const GROUPS: [&str; 4] = ["hydra", "hydra.tokenLifespans", "credentials", "credentials.keys"];
 
@@ -148,6 +150,12 @@ fn plain(sector: &str) -> Vec<Field> {
         hydra("web", "policyUri", url("policy"), "policy_uri"),
         hydra("web", "tosUri", url("terms"), "tos_uri"),
         hydra("web", "jwks", jwks(), "jwks"),
+        wire(
+            "key-set",
+            "keySetRef",
+            json!({ "name": KEY_SET }),
+            json!({ "jwks": { "keys": [jwks()["keys"][0]] } }),
+        ),
         hydra("keys", "jwksUri", url("keys.json"), "jwks_uri"),
         hydra("web", "subjectType", json!("pairwise"), "subject_type"),
         hydra("web", "sectorIdentifierUri", json!(sector), "sector_identifier_uri"),
@@ -221,6 +229,12 @@ fn plain(sector: &str) -> Vec<Field> {
         },
         field("ttl", "deletionPolicy", json!("Orphan"), Effect::None),
         field("suspended", "suspend", json!(true), Effect::None),
+        field(
+            "web",
+            "rotation",
+            json!({ "period": "1000h", "withoutOverlap": "Allow" }),
+            Effect::None,
+        ),
     ]
 }
 

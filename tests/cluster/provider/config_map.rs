@@ -9,7 +9,7 @@ use oidc_operator::api::OidcProvider;
 use serde_json::{Value, json};
 use testbed::wait;
 
-use super::{config_maps, looks, own_server};
+use super::{looks, own_server};
 use crate::bed::{Bed, LIMIT, Space};
 use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
@@ -26,26 +26,20 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// Changes a ConfigMap by a JSON merge patch, as somebody else would.
-async fn tamper(bed: &Bed, space: &Space<'_>, name: &str, patch: Value) -> Result<ConfigMap> {
+async fn tamper(space: &Space<'_>, name: &str, patch: Value) -> Result<ConfigMap> {
     let patch = Patch::Merge(patch);
-    Ok(config_maps(bed, space)
-        .patch(name, &PatchParams::default(), &patch)
-        .await?)
+    Ok(space.config_maps().patch(name, &PatchParams::default(), &patch).await?)
 }
 
 /// Waits until a ConfigMap is there and as wanted.
 async fn until(
-    bed: &Bed,
     space: &Space<'_>,
     what: &str,
     name: &str,
     wanted: impl Fn(&ConfigMap) -> bool,
 ) -> Result<ConfigMap> {
     wait::until(what, LIMIT, async || {
-        Ok(config_maps(bed, space)
-            .get_opt(name)
-            .await?
-            .filter(|found| wanted(found)))
+        Ok(space.config_maps().get_opt(name).await?.filter(|found| wanted(found)))
     })
     .await
 }
@@ -55,11 +49,9 @@ async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let foreign = json!({ "metadata": { "name": "login" }, "data": { "OIDC_ISSUER": "mine" } });
     let foreign: ConfigMap = serde_json::from_value(foreign)?;
-    let foreign = config_maps(bed, &space)
-        .create(&PostParams::default(), &foreign)
-        .await?;
+    let foreign = space.config_maps().create(&PostParams::default(), &foreign).await?;
     space.make::<OidcProvider>("login", &spec.to_string()).await?;
-    let message = "ConfigMap `login` exists and does not belong to this resource; nothing was changed. Delete it or set publish.configMapName.";
+    let message = "ConfigMap `login` exists and does not belong to this resource; nothing was changed. Delete it or choose another configMapName.";
     space
         .says::<OidcProvider>("login", Stalled, "ConfigMapConflict", message)
         .await?;
@@ -69,7 +61,7 @@ async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
     space.until_ready::<OidcProvider>("login").await?;
     let provider = space.remove::<OidcProvider>("login").await?;
     space.until_gone(&provider).await?;
-    let after = config_maps(bed, &space).get("login").await?;
+    let after = space.config_maps().get("login").await?;
     ensure!(after == foreign, "it was touched: {after:?}");
     Ok(())
 }
@@ -87,18 +79,14 @@ async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
         "name": "login", "ownerReferences": [owner], "finalizers": ["example.org/kept"],
     } });
     let earlier: ConfigMap = serde_json::from_value(earlier)?;
-    config_maps(bed, &space)
-        .create(&PostParams::default(), &earlier)
-        .await?;
+    space.config_maps().create(&PostParams::default(), &earlier).await?;
     space.make::<OidcProvider>("login", &spec.to_string()).await?;
     let message = "ConfigMap `login` belongs to an earlier resource of this name and is about to go.";
     space
         .says::<OidcProvider>("login", Reconciling, "ConfigMapConflict", message)
         .await?;
-    config_maps(bed, &space)
-        .delete("login", &DeleteParams::default())
-        .await?;
-    tamper(bed, &space, "login", json!({ "metadata": { "finalizers": null } })).await?;
+    space.config_maps().delete("login", &DeleteParams::default()).await?;
+    tamper(&space, "login", json!({ "metadata": { "finalizers": null } })).await?;
     space.until_ready::<OidcProvider>("login").await?;
     Ok(())
 }
@@ -107,17 +95,17 @@ async fn a_config_map_that_was_renamed_is_gone(bed: &Bed) -> Result<()> {
     let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
-    let before = config_maps(bed, &space).get("login").await?;
+    let before = space.config_maps().get("login").await?;
     space
         .respecify::<OidcProvider>("login", json!({ "publish": { "configMapName": "other" } }))
         .await?;
     let renamed = space.until_ready::<OidcProvider>("login").await?;
     let name = renamed.status.and_then(|status| status.config_map_name);
     ensure!(name.as_deref() == Some("other"), "{name:?}");
-    let after = config_maps(bed, &space).get("other").await?;
+    let after = space.config_maps().get("other").await?;
     ensure!(after.data == before.data, "{after:?}");
     ensure!(
-        config_maps(bed, &space).get_opt("login").await?.is_none(),
+        space.config_maps().get_opt("login").await?.is_none(),
         "the old one is still there"
     );
     Ok(())
@@ -127,17 +115,15 @@ async fn a_config_map_is_put_right_at_the_next_look(bed: &Bed) -> Result<()> {
     let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
-    let before = config_maps(bed, &space).get("login").await?;
+    let before = space.config_maps().get("login").await?;
     let edit = json!({ "data": { "OIDC_ISSUER": "https://evil.example.org", "MORE": "x" } });
-    tamper(bed, &space, "login", edit).await?;
-    until(bed, &space, "the data to be put right", "login", |found| {
+    tamper(&space, "login", edit).await?;
+    until(&space, "the data to be put right", "login", |found| {
         found.data == before.data
     })
     .await?;
-    config_maps(bed, &space)
-        .delete("login", &DeleteParams::default())
-        .await?;
-    let again = until(bed, &space, "the ConfigMap to be back", "login", |found| {
+    space.config_maps().delete("login", &DeleteParams::default()).await?;
+    let again = until(&space, "the ConfigMap to be back", "login", |found| {
         found.data == before.data
     })
     .await?;
@@ -150,29 +136,29 @@ async fn labels_follow_the_spec_and_foreign_ones_stay(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     spec["publish"] = json!({ "labels": { "team": "a" }, "annotations": { "note": "b" } });
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
-    let made = config_maps(bed, &space).get("login").await?;
+    let made = space.config_maps().get("login").await?;
     ensure!(
         made.labels().get("team").map(String::as_str) == Some("a"),
         "{:?}",
         made.labels()
     );
     let more = json!({ "metadata": { "labels": { "foreign": "c", "team": "z" } } });
-    tamper(bed, &space, "login", more).await?;
+    tamper(&space, "login", more).await?;
     let label = |found: &ConfigMap, key: &str| found.labels().get(key).cloned().unwrap_or_default();
-    let kept = until(bed, &space, "the label to be put right", "login", |found| {
+    let kept = until(&space, "the label to be put right", "login", |found| {
         label(found, "team") == "a"
     })
     .await?;
     ensure!(label(&kept, "foreign") == "c", "{:?}", kept.labels());
     let mark = server.public.journal().mark();
     looks(&server, mark, 2).await?;
-    let still = config_maps(bed, &space).get("login").await?;
+    let still = space.config_maps().get("login").await?;
     ensure!(still.resource_version() == kept.resource_version(), "{still:?}");
     space
         .respecify::<OidcProvider>("login", json!({ "publish": null }))
         .await?;
     space.until_ready::<OidcProvider>("login").await?;
-    let bare = config_maps(bed, &space).get("login").await?;
+    let bare = space.config_maps().get("login").await?;
     ensure!(label(&bare, "team").is_empty(), "{:?}", bare.labels());
     ensure!(bare.annotations().is_empty(), "{:?}", bare.annotations());
     Ok(())
@@ -186,7 +172,7 @@ async fn a_deletion_leaves_nothing_and_needs_no_server(bed: &Bed) -> Result<()> 
     server.admin.down();
     let provider = space.remove::<OidcProvider>("login").await?;
     space.until_gone(&provider).await?;
-    let left = config_maps(bed, &space).get_opt("login").await?;
+    let left = space.config_maps().get_opt("login").await?;
     ensure!(left.is_none(), "{left:?}");
     server.public.up();
     server.admin.up();

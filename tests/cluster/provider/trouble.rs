@@ -8,7 +8,7 @@ use oidc_operator::api::condition::{self, READY};
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
 
-use super::{config_maps, document, is_for_keys, looks, own_server};
+use super::{document, is_for_keys, looks, own_server};
 use crate::bed::{Bed, Space, conditions};
 use crate::conditions::Tone::Reconciling;
 use crate::run::Side;
@@ -38,7 +38,7 @@ async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Res
     let (server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
-    let before = config_maps(bed, &space).get("login").await?;
+    let before = space.config_maps().get("login").await?;
     let issuer = spec["issuer"].as_str().context("no issuer")?;
     let mut lie = document(issuer, "openid-configuration").await?;
     lie["issuer"] = json!("https://elsewhere.example.org");
@@ -48,7 +48,7 @@ async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Res
     ));
     // Whether its own look or that of the server comes first, it is not ready.
     until_not_ready(&space, "login", "").await?;
-    let meanwhile = config_maps(bed, &space).get("login").await?;
+    let meanwhile = space.config_maps().get("login").await?;
     ensure!(
         meanwhile.resource_version() == before.resource_version(),
         "it was changed: {meanwhile:?}"
@@ -77,10 +77,10 @@ async fn an_outage_is_said_and_ends(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
-    let before = config_maps(bed, &space).get("login").await?;
+    let before = space.config_maps().get("login").await?;
     server.public.down();
     until_not_ready(&space, "login", "ServerUnavailable").await?;
-    let meanwhile = config_maps(bed, &space).get("login").await?;
+    let meanwhile = space.config_maps().get("login").await?;
     ensure!(
         meanwhile.resource_version() == before.resource_version(),
         "it was changed: {meanwhile:?}"

@@ -84,7 +84,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt }",
-        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: private_key_jwt needs jwks or jwksUri",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: private_key_jwt needs jwks, jwksUri or keySetRef",
     ),
     (
         "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: none }",

@@ -98,7 +98,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All }, kinds: [OAuth2Clients] }] }",
-        r#"spec.access[0].kinds[0]: Unsupported value: "OAuth2Clients": supported values: "OAuth2Client", "Scope", "Assignment", "OidcProvider""#,
+        r#"spec.access[0].kinds[0]: Unsupported value: "OAuth2Clients": supported values: "OAuth2Client", "Scope", "Assignment", "JsonWebKeySet", "OidcProvider""#,
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All }, kinds: [] }] }",

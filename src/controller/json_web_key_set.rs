@@ -1,0 +1,213 @@
+//! `JsonWebKeySet`: access → finalizer → ledger → server → Secret → status, and on with the rotation when its time has come.
+//!
+//! The server cannot list key sets: each is read once per interval of its server.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::failure::{outage, unread};
+use super::on_server::{OnServer, is_revoked, server_of};
+use super::referable::{Referable, let_go};
+use super::schedule::wait_until;
+use super::verdict::Done;
+use super::{Context, Kind, Managed, Pass, hold, release};
+use crate::access::Denied;
+use crate::api::access::ManagedKind;
+use crate::api::json_web_key_set::JsonWebKeySetStatus;
+use crate::api::refs::ServerRef;
+use crate::api::{JsonWebKeySet, OAuth2Client};
+use crate::error::{Error, Result};
+
+mod cleanup;
+mod keys;
+mod ledger;
+mod output;
+mod plan;
+mod remote;
+mod rotation;
+
+use keys::{Carried, Seen};
+use ledger::Ledger;
+use plan::{Plan, Target};
+use remote::Remote;
+use rotation::Stage;
+
+/// How soon an imported key's Secret without our watch label is looked at again.
+const UNWATCHED: Duration = Duration::from_secs(45);
+
+impl Managed for JsonWebKeySet {
+    type Status = JsonWebKeySetStatus;
+    const KIND: &'static str = "JsonWebKeySet";
+
+    fn api(&self, client: Client) -> Api<Self> {
+        Api::namespaced(client, &self.namespace().unwrap_or_default())
+    }
+
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.key_sets
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        let plan = match Plan::of(self, ctx) {
+            Err(Error::NotAllowed { denied, .. }) => return revoked(self, ctx, pass, denied).await,
+            plan => plan?,
+        };
+        let import = keys::look(self, ctx, &plan).await?;
+        let carried = Carried::look(self, ctx);
+        let seen = Seen {
+            import: import.as_ref(),
+            carried: &carried,
+        };
+        let is_due = due_at(&pass.status).is_some_and(|at| at <= Timestamp::now());
+        let is_settled = pass.status.inputs.as_ref() == Some(&inputs(self, ctx, &plan, &pass.status, seen));
+        if pass.must_read || is_due || !is_settled {
+            work(self, ctx, &plan, pass, seen, is_settled).await?;
+            pass.status.inputs = Some(inputs(self, ctx, &plan, &pass.status, seen));
+        }
+        let step = due_at(&pass.status).map(wait_until);
+        let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
+        Ok(Done {
+            message: keys::said(self, ctx, &pass.status),
+            again: step.into_iter().chain(look).min(),
+            ..Done::default()
+        })
+    }
+
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let_go(self, ctx)?;
+        cleanup::run(self, ctx, pass).await
+    }
+}
+
+impl OnServer for JsonWebKeySet {
+    const ACCESS: ManagedKind = ManagedKind::JsonWebKeySet;
+
+    fn server_ref(&self) -> Option<&ServerRef> {
+        self.spec.server_ref.as_ref()
+    }
+}
+
+impl Referable for JsonWebKeySet {
+    const FIELD: &'static str = "keySetRef";
+
+    fn named_by(client: &OAuth2Client) -> impl Iterator<Item = &str> {
+        client.spec.key_set_ref.iter().map(|reference| reference.name.as_str())
+    }
+
+    /// Keys that are published can be relied on, whatever comes next.
+    fn is_reliable(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| !status.keys.is_empty())
+    }
+
+    fn standing(&self) -> String {
+        let ids = self.status.as_ref().map(|status| status.key_ids().join(" "));
+        ids.unwrap_or_default()
+    }
+}
+
+/// Access is denied. Where the server's admin wants it, what was made before goes.
+async fn revoked(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    pass: &mut Pass<JsonWebKeySetStatus>,
+    denied: Denied,
+) -> Result<Done> {
+    let server = server_of(set, ctx)?;
+    if is_revoked(set, ctx, &server, &denied).await? {
+        cleanup::remove(set, ctx, pass).await?;
+        pass.status = JsonWebKeySetStatus {
+            conditions: pass.status.conditions.clone(),
+            ..JsonWebKeySetStatus::default()
+        };
+        release(set, ctx).await?;
+    }
+    let server = server.name_any();
+    Err(Error::NotAllowed { server, denied })
+}
+
+/// Ledger → steps that are due → server → Secret → status.
+async fn work(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<JsonWebKeySetStatus>,
+    seen: Seen<'_>,
+    drift: bool,
+) -> Result<()> {
+    let server = &plan.target.server;
+    let link = ctx.links.usable(server).map_err(|error| unread(error, drift))?;
+    hold(set, ctx).await?;
+    let mut ledger = Ledger::read(set, ctx).await?;
+    let remote = Remote {
+        ctx,
+        target: &plan.target,
+        link: &link,
+    };
+    let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger).await?;
+    let changed = keys::settle(set, ctx, plan, pass, &mut ledger, seen).await?;
+    if rebuilt || changed || !ledger.is_intact(&plan.target.uid) {
+        ledger.write(set, ctx).await?;
+    }
+    let synced = async {
+        if remote.fetch(&pass.status, &mut ledger).await? {
+            ledger.write(set, ctx).await?;
+        }
+        remote.sync(pass, &ledger, drift && !changed).await
+    };
+    synced.await.map_err(|error| outage(ctx, &server.name_any(), error))?;
+    pass.status.set_name = Some(plan.target.set_name.clone());
+    let current = ledger.at(Stage::Current);
+    // Verifiers hear of a key before it signs: the status, from which clients take their keys, is no later than the Secret.
+    pass.status.keys = keys::public(&ledger);
+    output::write(set, ctx, plan, pass, current).await?;
+    pass.status.secret_name = plan.secret_name.clone();
+    pass.status.current_key_id = current.map(|entry| entry.key.public.kid.clone());
+    pass.status.rotated_at = current.map(|entry| entry.since.to_string());
+    let now = Timestamp::now();
+    let held = ledger.held();
+    let progress = keys::progress(&pass.status, &ledger, seen.carried);
+    let next = match set.spec.generate.is_some() && rotation::due(&held, &plan.terms, progress, now).is_some() {
+        true => Some(now), // what this pass brought about was in the way
+        false => rotation::next_at(&held, &plan.terms, now),
+    };
+    pass.status.next_step_at = next.filter(|at| *at < Timestamp::MAX).map(|at| at.to_string());
+    Ok(())
+}
+
+/// When time alone brings the next step.
+fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+    status.next_step_at.as_ref()?.parse().ok()
+}
+
+/// What a success was made from, in one line: equal inputs need no work.
+fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySetStatus, seen: Seen<'_>) -> String {
+    let Target {
+        server, namespace, uid, ..
+    } = &plan.target;
+    let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);
+    let parts = json!([
+        server.uid(),
+        set.spec,
+        plan.terms.schedule.asked_at.map(|at| at.to_string()),
+        version(&ledger::name(uid)),
+        plan.secret_name.as_ref().map(|name| version(name)),
+        plan.public_secret_name.as_ref().map(|name| version(name)),
+        seen.import.map(|import| &import.version),
+        seen.carried.of(status),
+    ]);
+    let hash = Sha256::digest(parts.to_string());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

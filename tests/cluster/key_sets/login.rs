@@ -1,0 +1,145 @@
+//! `private_key_jwt` with keys of a JsonWebKeySet: a probe logs in all the time while they are rotated.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use kube::api::{Patch, PatchParams};
+use oidc_operator::api::{JsonWebKeySet, ROTATE_AT_ANNOTATION};
+use p256::ecdsa::signature::Signer;
+use p256::ecdsa::{Signature, SigningKey};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Space, uid_of};
+
+/// Rotations that the probe has to survive.
+const ROTATIONS: usize = 20;
+/// Longest time for all of them.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+pub(super) async fn a_client_logs_in_through_every_rotation(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let keys = json!({
+        "generate": { "algorithm": "ES256" }, "privateKey": {},
+        "rotation": { "period": "2s", "prePublish": "0s", "overlap": "20s" },
+    });
+    space.ready::<JsonWebKeySet>("keys", &keys.to_string()).await?;
+    let spec = "{ grantTypes: [client_credentials], scopes: [read], tokenEndpointAuthMethod: private_key_jwt, tokenEndpointAuthSigningAlg: ES256, keySetRef: { name: keys } }";
+    let client = space.ready_client("app", spec).await?;
+    let endpoints = client.status.as_ref().and_then(|status| status.endpoints.as_ref());
+    let audience = endpoints
+        .and_then(|endpoints| endpoints.token_endpoint.clone())
+        .context("no token endpoint")?;
+    let begun = Instant::now();
+    let (mut seen, mut logins, mut repeated) = (BTreeSet::new(), 0, 0);
+    while seen.len() <= ROTATIONS {
+        ensure!(begun.elapsed() < PATIENCE, "{} rotations in {PATIENCE:?}", seen.len());
+        let login = log_in(&space, &uid_of(&client), &audience).await;
+        let (kid, again) = login.with_context(|| format!("login {logins}, after {} keys", seen.len()))?;
+        seen.insert(kid);
+        logins += 1;
+        repeated += again;
+    }
+    eprintln!(
+        "key sets: {logins} logins through {ROTATIONS} rotations in {:.0} s, none refused, {repeated} repeated since the server was busy",
+        begun.elapsed().as_secs_f64()
+    );
+    Ok(())
+}
+
+pub(super) async fn the_next_key_waits_for_every_client(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let keys = json!({
+        "generate": { "algorithm": "ES256" }, "privateKey": {},
+        "rotation": { "period": "1000h", "prePublish": "0s", "overlap": "1s" },
+    });
+    let set: JsonWebKeySet = space.ready("keys", &keys.to_string()).await?;
+    let first = set.status.and_then(|status| status.current_key_id).context("no key")?;
+    let spec = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, tokenEndpointAuthSigningAlg: ES256, keySetRef: { name: keys } }";
+    space.ready_client("app", spec).await?;
+    space.change("app", json!({ "spec": { "suspend": true } })).await?;
+    space.wait_condition("app", "Suspended", "True", "Suspended").await?;
+    rotate_now(&space, "keys").await?;
+    let waits = space
+        .until("the next key", "keys", |set: &JsonWebKeySet| {
+            set.status.as_ref().is_some_and(|status| status.keys.len() == 2)
+        })
+        .await?;
+    let status = waits.status.context("no status")?;
+    let message = "The next key signs as soon as OAuth2Client `app` is registered with it.";
+    ensure!(
+        status.current_key_id.as_ref() == Some(&first),
+        "a key signs that the client does not know"
+    );
+    ensure!(
+        status.conditions.iter().any(|condition| condition.message == message),
+        "{:#?}",
+        status.conditions
+    );
+    ensure!(
+        space.secret_data("keys").await?["kid"] == first,
+        "a key is handed out that the client does not know"
+    );
+    space.change("app", json!({ "spec": { "suspend": false } })).await?;
+    let next = |set: &JsonWebKeySet| {
+        let status = set.status.as_ref();
+        status.is_some_and(|status| status.current_key_id.as_ref() != Some(&first) && status.keys.len() == 1)
+    };
+    space.until("the next key alone", "keys", next).await?;
+    Ok(())
+}
+
+/// Asks for a rotation by annotation.
+pub(crate) async fn rotate_now(space: &Space<'_>, name: &str) -> Result<()> {
+    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    let patch = Patch::Merge(json!({ "metadata": { "annotations": { ROTATE_AT_ANNOTATION: now } } }));
+    space
+        .all::<JsonWebKeySet>()
+        .patch(name, &PatchParams::default(), &patch)
+        .await?;
+    Ok(())
+}
+
+/// What an application does that has the Secret: it signs with the key that is there now (RFC 7523, section 2.2).
+async fn assertion(space: &Space<'_>, client_id: &str, audience: &str) -> Result<(String, String)> {
+    let secret = space.secret_data("keys").await?;
+    let jwk: Value = serde_json::from_str(&secret["jwk.json"])?;
+    let private = URL_SAFE_NO_PAD.decode(jwk["d"].as_str().context("no private half")?)?;
+    let key = SigningKey::from_slice(&private)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let header = json!({ "alg": "ES256", "kid": secret["kid"], "typ": "JWT" });
+    let claims = json!({
+        "iss": client_id, "sub": client_id, "aud": audience, "iat": now, "exp": now + 60,
+        "jti": format!("{now}-{}", uuid_like()),
+    });
+    let signed = format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    );
+    let signature: Signature = key.sign(signed.as_bytes());
+    let assertion = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()));
+    Ok((secret["kid"].clone(), assertion))
+}
+
+/// Gets a token; returns the key that did it, and how often it was tried again. A server on SQLite may fail a request that meets another: only a refusal
+/// counts.
+async fn log_in(space: &Space<'_>, client_id: &str, audience: &str) -> Result<(String, usize)> {
+    let mut last = None;
+    for again in 0..20 {
+        let (kid, assertion) = assertion(space, client_id, audience).await?;
+        match space.bed().token_by_assertion(&assertion, "read").await {
+            Ok((status, _)) if status < 400 => return Ok((kid, again)),
+            Ok((status, answer)) if status < 500 => bail!("key {kid}: {status} {answer}"),
+            failed => last = Some(failed),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("the server fails all the time: {last:?}")
+}
+
+fn uuid_like() -> String {
+    oidc_operator::secret::new_revision()
+}

@@ -1,0 +1,224 @@
+//! Sets of somebody else's, and the server's own.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use oidc_operator::api::JsonWebKeySet;
+use oidc_operator::api::json_web_key_set::KeyAlgorithm;
+use oidc_operator::controller::is_held;
+use oidc_operator::key_material;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use testbed::HydraMajor;
+
+use super::import::import;
+use super::{on_server, status_of};
+use crate::bed::{Bed, ServerOptions, settled, uid_of};
+use crate::conditions::Tone::{Reconciling, Stalled};
+
+pub(super) async fn a_set_of_somebody_else_is_not_touched(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let name = format!("{}-keys", space.name());
+    let admin = bed.admin().await?;
+    let foreign = key_material::generate(KeyAlgorithm::ES256, "theirs").map_err(anyhow::Error::msg)?;
+    settled("a foreign key", async || admin.update_key(&name, &foreign).await).await?;
+    let before = on_server(bed, &name).await?.context("no set")?;
+    let spec = json!({ "setName": name, "generate": { "algorithm": "ES256" } });
+    space.make::<JsonWebKeySet>("keys", &spec.to_string()).await?;
+    let message = format!(
+        "The key set `{name}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+    );
+    space
+        .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
+        .await?;
+    ensure!(
+        on_server(bed, &name).await?.is_some_and(|found| found.same_as(&before)),
+        "it was changed"
+    );
+    let set = space.remove::<JsonWebKeySet>("keys").await?;
+    space.until_gone(&set).await?;
+    ensure!(
+        on_server(bed, &name).await?.is_some_and(|found| found.same_as(&before)),
+        "it was changed"
+    );
+
+    // Of two resources the older has the name.
+    let name = format!("{}-shared", space.name());
+    let spec = json!({ "setName": name, "generate": { "algorithm": "ES256" } }).to_string();
+    space.ready::<JsonWebKeySet>("older", &spec).await?;
+    let before = on_server(bed, &name).await?.context("no set")?;
+    space.make::<JsonWebKeySet>("younger", &spec).await?;
+    let message = format!(
+        "The key set `{name}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+    );
+    space
+        .says::<JsonWebKeySet>("younger", Stalled, "NotOwned", &message)
+        .await?;
+    ensure!(
+        on_server(bed, &name).await?.is_some_and(|found| found.same_as(&before)),
+        "it was changed"
+    );
+    Ok(())
+}
+
+/// Neither an id that anybody can choose nor a ledger that anybody can write makes a foreign key ours.
+pub(super) async fn an_id_makes_nobody_an_owner(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let name = format!("{}-billing", space.name());
+    let admin = bed.admin().await?;
+    let foreign = key_material::generate(KeyAlgorithm::ES256, "k1").map_err(anyhow::Error::msg)?;
+    settled("a foreign key", async || admin.update_key(&name, &foreign).await).await?;
+    let before = on_server(bed, &name).await?.context("no set")?;
+    let untouched = async |when: &str| {
+        let now = on_server(bed, &name).await?;
+        ensure!(
+            now.is_some_and(|now| now.same_as(&before)),
+            "the foreign set was changed {when}"
+        );
+        ensure!(
+            space.secret("out").await?.is_none(),
+            "a foreign key was handed out {when}"
+        );
+        Ok(())
+    };
+    let message = format!(
+        "The key set `{name}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+    );
+
+    let own = key_material::generate(KeyAlgorithm::ES256, "k1").map_err(anyhow::Error::msg)?;
+    import(&space, "mine", &String::from_utf8(own.body())?).await?;
+    let output = json!({ "secretName": "out" });
+    let importing = json!({
+        "setName": name, "import": { "secretRef": { "name": "mine", "key": "key" } }, "privateKey": output,
+    });
+    space.make::<JsonWebKeySet>("keys", &importing.to_string()).await?;
+    let set = space
+        .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
+        .await?;
+    untouched("by an import of its id").await?;
+    let set = space.remove::<JsonWebKeySet>(&set.name_any()).await?;
+    space.until_gone(&set).await?;
+    untouched("by a deletion").await?;
+
+    let generating =
+        json!({ "setName": name, "generate": { "algorithm": "ES256", "by": "Server" }, "privateKey": output });
+    space.make::<JsonWebKeySet>("keys", &generating.to_string()).await?;
+    let set = space
+        .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
+        .await?;
+    let keys = json!([{ "jwk": { "kid": "k1", "alg": "ES256" }, "stage": "Current", "since": jiff::Timestamp::now().to_string() }]);
+    let digest = Sha256::digest(keys.to_string());
+    let checksum: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let ledger = format!("jwks-{}", uid_of(&set));
+    let forged = space
+        .edit_secret(&ledger, json!({ "keys": keys.to_string(), "checksum": checksum }))
+        .await?;
+    space
+        .wait_secret("the ledger without the forged key", &ledger, |now: &Secret| {
+            now.metadata.resource_version != forged.metadata.resource_version
+        })
+        .await?;
+    space
+        .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
+        .await?;
+    untouched("by a forged ledger").await
+}
+
+const ID_TOKEN: &str = "hydra.openid.id-token";
+
+pub(super) async fn the_servers_own_sets_need_a_grant(bed: &Bed) -> Result<()> {
+    let lab = bed.lab(&[], ServerOptions::default()).await?;
+    let (server, space) = (&lab.server, bed.space().await?);
+    let spec = |algorithm: &str| {
+        json!({
+            "serverRef": { "name": server.name }, "setName": ID_TOKEN, "generate": { "algorithm": algorithm },
+            "rotation": { "period": "1000h", "prePublish": "2s" },
+        })
+        .to_string()
+    };
+    space.make::<JsonWebKeySet>("keys", &spec("ES256")).await?;
+    let message = format!(
+        "AuthorizationServer `{}`: access[0].reservedKeySets does not allow setName `{ID_TOKEN}`, which is the server's own; choose another or ask its admin.",
+        server.name
+    );
+    let refused = space
+        .says::<JsonWebKeySet>("keys", Reconciling, "NotAllowed", &message)
+        .await?;
+    ensure!(!is_held(&refused), "it could not be deleted");
+    // Some databases compare names without regard to case.
+    let other = json!({
+        "serverRef": { "name": server.name }, "setName": "Hydra.OpenID.id-token", "generate": { "algorithm": "ES256" },
+    });
+    space.make::<JsonWebKeySet>("other", &other.to_string()).await?;
+    let message = message.replace(ID_TOKEN, "Hydra.OpenID.id-token");
+    space
+        .says::<JsonWebKeySet>("other", Reconciling, "NotAllowed", &message)
+        .await?;
+    let other = space.remove::<JsonWebKeySet>("other").await?;
+    space.until_gone(&other).await?;
+    let rules = json!([{ "namespaces": { "from": "All" }, "kinds": ["JsonWebKeySet"], "reservedKeySets": "Allow" }]);
+    bed.change_server(&server.name, json!({ "access": rules })).await?;
+    match bed.major() {
+        HydraMajor::V1 => {
+            let message = format!(
+                "AuthorizationServer `{}` (version `v1.11.10`) cannot do what the spec asks for in setName; nothing was changed. Take it out, or upgrade the server.",
+                server.name
+            );
+            space
+                .says::<JsonWebKeySet>("keys", Stalled, "UnsupportedByServer", &message)
+                .await?;
+        }
+        HydraMajor::V2 => {
+            // What the server signs with is known before it does.
+            let first = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| !status.keys.is_empty());
+            let set = space.until("a published key", "keys", first).await?;
+            ensure!(
+                status_of(&set).get("currentKeyId").is_none(),
+                "it signs at once: {}",
+                status_of(&set)
+            );
+            let signs = |set: &JsonWebKeySet| {
+                set.status
+                    .as_ref()
+                    .is_some_and(|status| status.current_key_id.is_some())
+            };
+            let set = space.until("a key to sign", "keys", signs).await?;
+            let kid = status_of(&set)["currentKeyId"].as_str().unwrap_or_default().to_owned();
+            let import = json!({
+                "serverRef": { "name": server.name }, "setName": "hydra.jwt.access-token",
+                "import": { "secretRef": { "name": "mine", "key": "key" } },
+            });
+            space.make::<JsonWebKeySet>("mine", &import.to_string()).await?;
+            let message = "import: the server would sign with your key before anybody knows it; let the operator make the keys of the server's own sets.";
+            space
+                .says::<JsonWebKeySet>("mine", Stalled, "InvalidSpec", message)
+                .await?;
+            let published = lab.jwks().await?;
+            let ids: Vec<_> = published["keys"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|key| key["kid"].clone())
+                .collect();
+            ensure!(ids.contains(&json!(kid)) && ids.len() > 1, "{ids:?}");
+            space
+                .respecify::<JsonWebKeySet>("keys", json!({ "generate": { "algorithm": "EdDSA" } }))
+                .await?;
+            let message = "generate.algorithm: the server signs with EdDSA but cannot verify it; choose another algorithm for its own sets.";
+            space
+                .says::<JsonWebKeySet>("keys", Stalled, "InvalidSpec", message)
+                .await?;
+            let set = space.remove::<JsonWebKeySet>("keys").await?;
+            space.until_gone(&set).await?;
+            let published = lab.jwks().await?;
+            let left: Vec<_> = published["keys"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|key| key["kid"].clone())
+                .collect();
+            ensure!(!left.contains(&json!(kid)) && !left.is_empty(), "{left:?}");
+        }
+    }
+    Ok(())
+}

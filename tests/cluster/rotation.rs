@@ -1,0 +1,152 @@
+//! Client secrets that are replaced in time, or when it is asked for.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use libtest_mimic::Trial;
+use oidc_operator::api::ROTATE_AT_ANNOTATION;
+use serde_json::json;
+use testbed::wait;
+
+use crate::bed::{Bed, LIMIT, Space, ledger_of, text_of};
+use crate::conditions::{Tone, client_says};
+use crate::run::Side;
+
+/// The tests of this module.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(a_secret_is_replaced_once_when_it_is_asked_for),
+        side.shared(a_secret_is_replaced_when_its_time_has_come),
+        side.shared(without_consent_nothing_is_replaced),
+        side.shared(what_is_no_time_is_said),
+    ]
+}
+
+const CONSENT: &str = "{ grantTypes: [client_credentials], rotation: { withoutOverlap: Allow } }";
+
+async fn rotate_at(space: &Space<'_>, at: &str) -> Result<()> {
+    space.annotate("app", ROTATE_AT_ANNOTATION, at).await.map(drop)
+}
+
+/// Waits until the Secret holds another client secret, and returns it.
+async fn another(space: &Space<'_>, before: &str) -> Result<String> {
+    let new = |secret: &Secret| {
+        text_of(secret)
+            .get("CLIENT_SECRET")
+            .is_some_and(|value| value != before)
+    };
+    let secret = space.wait_secret("another client secret", "app", new).await?;
+    Ok(text_of(&secret)["CLIENT_SECRET"].clone())
+}
+
+async fn a_secret_is_replaced_once_when_it_is_asked_for(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let client = space.ready_client("app", CONSENT).await?;
+    let (id, first) = space.credentials("app").await?;
+    rotate_at(&space, &jiff::Timestamp::now().to_string()).await?;
+    let second = another(&space, &first).await?;
+    bed.token(&id, &second, "").await?;
+    ensure!(bed.token(&id, &first, "").await.is_err(), "the old secret still works");
+    let ledger = space.secret_data(&ledger_of(&client)).await?;
+    ensure!(ledger["client_secret"] == second, "the ledger holds another");
+    space.wait_event("app", "SecretRotated", |_| true).await?;
+
+    // The same annotation asks for nothing more, whatever else happens.
+    space.change("app", json!({ "spec": { "clientName": "a" } })).await?;
+    space.wait_ready("app").await?;
+    space.delete_secret("app").await?;
+    let back = another(&space, "").await?;
+    ensure!(back == second, "it was replaced again");
+
+    // One that lies ahead is waited for.
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    rotate_at(&space, &soon.to_string()).await?;
+    let third = another(&space, &second).await?;
+    ensure!(jiff::Timestamp::now() >= soon, "it was replaced too early");
+    bed.token(&id, &third, "").await?;
+    Ok(())
+}
+
+/// An application that reads the Secret at every login. What it misses is the time between Hydra's new secret and the Secret's: Hydra keeps one secret only.
+async fn a_secret_is_replaced_when_its_time_has_come(bed: &Bed) -> Result<()> {
+    const ROTATIONS: usize = 5;
+    let space = bed.space().await?;
+    let spec = "{ grantTypes: [client_credentials], rotation: { period: 4s, withoutOverlap: Allow } }";
+    space.ready_client("app", spec).await?;
+    let (mut seen, mut gaps, mut failing) = (BTreeSet::new(), Vec::new(), None);
+    let begun = Instant::now();
+    while seen.len() <= ROTATIONS {
+        ensure!(begun.elapsed() < LIMIT * 2, "{} rotations", seen.len());
+        let (id, secret) = space.credentials("app").await?;
+        match bed.token(&id, &secret, "").await {
+            Ok(_) => {
+                gaps.extend(failing.take().map(|since: Instant| since.elapsed()));
+                seen.insert(secret);
+            }
+            Err(_) => drop(failing.get_or_insert_with(Instant::now)),
+        }
+    }
+    let longest = gaps.iter().max().copied().unwrap_or(Duration::ZERO);
+    eprintln!(
+        "rotation: {ROTATIONS} client secrets replaced, logins failed {} times, for {longest:?} at most",
+        gaps.len()
+    );
+    Ok(())
+}
+
+async fn without_consent_nothing_is_replaced(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space
+        .ready_client("app", "{ grantTypes: [client_credentials] }")
+        .await?;
+    let before = space.credentials("app").await?;
+    let message = "AuthorizationServer `default` keeps one secret per client, so logins fail between its change and the application's next look at the Secret; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef.";
+    rotate_at(&space, &jiff::Timestamp::now().to_string()).await?;
+    client_says(&space, "app", Tone::Stalled, "UnsupportedByServer", message).await?;
+    space
+        .change("app", json!({ "spec": { "rotation": { "period": "1s" } } }))
+        .await?;
+    client_says(&space, "app", Tone::Stalled, "UnsupportedByServer", message).await?;
+    ensure!(space.credentials("app").await? == before, "it was replaced");
+    space
+        .change(
+            "app",
+            json!({ "spec": { "rotation": { "period": "1000h", "withoutOverlap": "Allow" } } }),
+        )
+        .await?;
+    another(&space, &before.1).await?;
+    space.wait_ready("app").await?;
+
+    let refusals = [
+        "{ clientType: Public, redirectUris: [https://spa.example.com/], rotation: { period: 1h } }",
+        "{ grantTypes: [client_credentials], clientSecretRef: { name: own, key: password }, rotation: { period: 1h } }",
+        "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, keySetRef: { name: a }, rotation: {} }",
+    ];
+    for spec in refusals {
+        let refusal = space.client_refusal("refused", spec).await?;
+        let said = "spec.rotation: Invalid value: rotation: goes with a secret that the operator makes; to replace your own, change the Secret that clientSecretRef names";
+        ensure!(refusal.contains(said), "{refusal}");
+    }
+    let spec = "{ grantTypes: [client_credentials], rotation: { period: 1ms } }";
+    let refusal = space.client_refusal("refused", spec).await?;
+    ensure!(refusal.contains("rotation.period: at least 1s"), "{refusal}");
+    Ok(())
+}
+
+async fn what_is_no_time_is_said(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready_client("app", CONSENT).await?;
+    let before = space.credentials("app").await?;
+    rotate_at(&space, "tomorrow").await?;
+    let message = "metadata.annotations: oidc-operator.dev/rotate-at is no RFC 3339 time such as 2026-01-31T12:00:00Z.";
+    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    space.delete_and_wait("app").await?;
+    wait::until("the Secret to go", LIMIT, async || {
+        Ok(space.secret("app").await?.is_none().then_some(()))
+    })
+    .await?;
+    ensure!(bed.token(&before.0, &before.1, "").await.is_err(), "the client is left");
+    Ok(())
+}
