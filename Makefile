@@ -12,7 +12,7 @@ help: ## Show this list
 
 demo: ## Real Kubernetes API and Ory Hydra on this machine, the operator on top; stays until Ctrl-C
 	$(CARGO) build --locked
-	$(CARGO) run --locked -p testbed -- demo
+	$(CARGO) run --locked --bin testbed -- demo
 
 test: ## All tests, those against the real servers included
 	$(CARGO) build --locked
@@ -24,12 +24,12 @@ lint: ## Format, clippy, documentation, licences, chart
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	$(CARGO) deny --locked --config .deny.toml check --hide-inclusion-graph licenses bans sources
-	helm="$$($(CARGO) run --locked -q -p testbed -- build --with helm | tail -n 1)" && \
+	helm="$$($(CARGO) run --locked -q --bin testbed -- build --with helm | tail -n 1)" && \
 		"$$helm" lint --strict charts/oidc-operator
 
 generate: ## Write crds/ and the chart's copies anew from the Rust types
 	UPDATE=1 $(CARGO) test --locked --test generated
 
 bench: ## What 1,000 clients cost: creation, restart, deletion
-	$(CARGO) build --release --workspace --locked
-	$(CARGO) run --release --locked -p testbed -- bench
+	$(CARGO) build --release --locked
+	$(CARGO) run --release --locked --bin testbed -- bench

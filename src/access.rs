@@ -5,11 +5,9 @@ use std::fmt;
 
 use url::Url;
 
-use crate::api::access::{
-    AccessRule, ClientIds, ClientLimits, ManagedKind, NamespaceFrom, NamespaceSelection, Permission,
-};
+use crate::api::access::{AccessRule, ClientIds, ManagedKind, NamespaceFrom, NamespaceSelection, Permission};
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
-use crate::api::refs::DeletionPolicy;
+use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::error::shown;
 
 /// Why access is refused.
@@ -26,7 +24,7 @@ pub enum Denied {
     Limit {
         /// Index of the rule with the fewest violations.
         rule: usize,
-        /// Limit of the rule, for example `scopes`.
+        /// Limit of the rule, for example `clients.scopes`.
         limit: &'static str,
         /// Field of the resource's spec.
         field: &'static str,
@@ -70,7 +68,7 @@ impl fmt::Display for Denied {
             } => {
                 write!(
                     f,
-                    "access[{rule}].clients.{limit} does not allow `{}` in {field}; change it or ask its admin.",
+                    "access[{rule}].{limit} does not allow `{}` in {field}; change it or ask its admin.",
                     shown(value)
                 )
             }
@@ -99,8 +97,7 @@ pub fn check(
 ) -> Result<(), Denied> {
     let mut closest: Option<(usize, Denied)> = None;
     for (index, rule) in selecting(rules, namespace, ManagedKind::OAuth2Client) {
-        let limits = rule.clients.clone().unwrap_or_default();
-        let mut violations = violations(&limits, namespace.name, spec, effective).into_iter();
+        let mut violations = violations(rule, namespace.name, spec, effective).into_iter();
         let Some((limit, field, value)) = violations.next() else {
             return Ok(());
         };
@@ -204,30 +201,35 @@ fn selects(selection: &NamespaceSelection, namespace: Namespace<'_>) -> bool {
 
 type Violation = (&'static str, &'static str, String);
 
-fn violations(
-    limits: &ClientLimits,
-    namespace: &str,
-    spec: &OAuth2ClientSpec,
-    effective: &Effective,
-) -> Vec<Violation> {
+fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective: &Effective) -> Vec<Violation> {
+    let limits = rule.clients.clone().unwrap_or_default();
     let mut found: Vec<Violation> = Vec::new();
     if let Some(allowed) = &limits.grant_types {
         let extra = effective.grant_types.iter().filter(|g| !allowed.contains(g));
-        found.extend(extra.map(|g| ("grantTypes", "grantTypes", protocol_name(g))));
+        found.extend(extra.map(|g| ("clients.grantTypes", "grantTypes", protocol_name(g))));
     }
     if let Some(allowed) = &limits.scopes {
         let extra = effective.scopes.iter().filter(|s| !allowed.contains(s));
-        found.extend(extra.map(|s| ("scopes", "scopes", s.clone())));
+        found.extend(extra.map(|s| ("clients.scopes", "scopes", s.clone())));
     }
     if let Some(allowed) = &limits.audiences {
         let extra = spec.audience.iter().filter(|a| !allowed.contains(a));
-        found.extend(extra.map(|a| ("audiences", "audience", a.clone())));
+        found.extend(extra.map(|a| ("clients.audiences", "audience", a.clone())));
     }
     if let Some(allowed) = &limits.uri_hosts {
         let extra = uris(spec).filter(|(_, uri)| !host_allowed(allowed, uri));
-        found.extend(extra.map(|(field, uri)| ("uriHosts", field, uri.to_owned())));
+        found.extend(extra.map(|(field, uri)| ("clients.uriHosts", field, uri.to_owned())));
     }
-    if let Some(id) = &spec.client_id {
+    let adoptable = rule
+        .adopt
+        .as_ref()
+        .map(|adopt| adopt.client_ids.as_slice())
+        .unwrap_or_default();
+    let adopts = spec.adoption == Some(Adoption::Allow);
+    if let Some(id) = spec.client_id.as_ref().filter(|id| adopts && !adoptable.contains(id)) {
+        found.push(("adopt.clientIds", "clientId", id.clone()));
+    }
+    if let Some(id) = spec.client_id.as_ref().filter(|_| !adopts) {
         let fine = match limits.client_ids.unwrap_or_default() {
             ClientIds::Generated => false,
             ClientIds::Prefixed => id
@@ -236,7 +238,7 @@ fn violations(
             ClientIds::Any => true,
         };
         if !fine {
-            found.push(("clientIds", "clientId", id.clone()));
+            found.push(("clients.clientIds", "clientId", id.clone()));
         }
     }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
@@ -246,15 +248,18 @@ fn violations(
             ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
         ] {
             if value == Some(true) {
-                found.push(("skipConsent", field, "true".to_owned()));
+                found.push(("clients.skipConsent", field, "true".to_owned()));
             }
         }
     }
+    // The default for what was taken over.
+    let leaves_what_it_found = spec.deletion_policy.is_none() && effective.deletion_policy == DeletionPolicy::Orphan;
     if let Some(allowed) = &limits.deletion_policies
         && !allowed.contains(&effective.deletion_policy)
+        && !leaves_what_it_found
     {
         found.push((
-            "deletionPolicies",
+            "clients.deletionPolicies",
             "deletionPolicy",
             effective.deletion_policy.as_str().to_owned(),
         ));

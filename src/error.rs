@@ -1,10 +1,13 @@
 //! Everything that can go wrong in a pass. The class alone decides condition, event and retry.
 
-use std::time::Duration;
-
 use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
-use crate::api::condition::Reason;
+
+mod class;
+mod outage;
+
+pub use class::Class;
+pub use outage::{ClusterFault, Outage};
 
 /// Result of anything that a pass does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -141,11 +144,26 @@ pub enum Error {
         "The server answered {0}: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer."
     )]
     ServerRefused(u16),
+    /// The key set hands out no private key.
+    #[error(
+        "JsonWebKeySet `{0}` hands out no private key, which credentials.data asks for; set privateKey there, or take the variable out."
+    )]
+    NoPrivateKey(String),
+    /// The client was taken over, and its secret is known to others only.
+    #[error(
+        "The client was on the server before and its secret is not known here; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
+    )]
+    SecretUnknown,
     /// The client exists and is somebody else's.
     #[error(
         "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
     )]
     NotOwned(String),
+    /// The client exists and is nobody's.
+    #[error(
+        "The client `{0}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId."
+    )]
+    NotAdopted(String),
     /// The key set exists and holds somebody else's keys.
     #[error(
         "The key set `{0}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
@@ -293,160 +311,6 @@ pub enum Error {
     /// The pass took too long.
     #[error("The pass did not end in time. The operator keeps trying.")]
     TooLong,
-}
-
-/// Why a server cannot be used at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outage {
-    /// No connection.
-    Unreachable,
-    /// The certificate or the handshake.
-    Tls,
-    /// No reply within the deadline.
-    Silent,
-    /// The connection broke in the middle of the reply.
-    Broken,
-    /// A 5xx status, or 429.
-    Status(u16, Option<Duration>),
-    /// Another session changed the same rows.
-    Busy,
-    /// The circuit breaker is open: others have just failed.
-    Known,
-}
-
-impl std::fmt::Display for Outage {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Outage::Unreachable => f.write_str("no connection (name, port and network policy?)"),
-            Outage::Tls => f.write_str(
-                "its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName, tls.clientCertificateRef?)",
-            ),
-            Outage::Silent => f.write_str("no answer within the deadline"),
-            Outage::Broken => f.write_str("the connection broke in the middle of an answer"),
-            Outage::Status(code, _) => write!(f, "it answers {code}"),
-            Outage::Busy => f.write_str("it is busy with a concurrent change"),
-            Outage::Known => f.write_str("it has just failed; see the AuthorizationServer"),
-        }
-    }
-}
-
-/// What a request to the Kubernetes API came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClusterFault {
-    /// Refused by RBAC or admission.
-    Forbidden,
-    /// The object changed meanwhile.
-    Conflict,
-    /// Any other status.
-    Status(u16),
-    /// No reply.
-    Silent,
-}
-
-impl std::fmt::Display for ClusterFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            ClusterFault::Forbidden => f.write_str("refused a request of the operator (RBAC, quota or admission)"),
-            ClusterFault::Conflict => f.write_str("reports a concurrent change"),
-            ClusterFault::Status(code) => write!(f, "answered {code}"),
-            ClusterFault::Silent => f.write_str("did not answer"),
-        }
-    }
-}
-
-/// How an error is treated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// The spec must change.
-    Invalid,
-    /// Something else must come or change. A watch wakes us where there is one; what is not watched is looked at again soon.
-    Blocked,
-    /// The access rules must change.
-    NotAllowed,
-    /// The operator's login must change.
-    ServerRefused,
-    /// Somebody else's object is in the way.
-    NotOwned,
-    /// Another server or version is needed.
-    Unsupported,
-    /// It passes.
-    Transient,
-    /// A fault of the operator or of the server.
-    Bug,
-}
-
-impl Error {
-    /// Class and reason.
-    pub fn class(&self) -> (Class, Reason) {
-        match self {
-            // A Secret may still be corrected; nothing in the spec need change.
-            Error::UnusableSecret { .. } => (Class::Blocked, Reason::InvalidSpec),
-            Error::InvalidField {
-                field: "tls.caRef" | "tls.clientCertificateRef" | "hydra.auth",
-                ..
-            } => (Class::Blocked, Reason::InvalidSpec),
-            Error::InvalidField { .. } | Error::MetadataRefused(_) => (Class::Invalid, Reason::InvalidSpec),
-            Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
-                (Class::Unsupported, Reason::UnsupportedByServer)
-            }
-            Error::NotAllowed { .. } => (Class::NotAllowed, Reason::NotAllowed),
-            Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
-                (Class::Blocked, Reason::ServerNotFound)
-            }
-            Error::ServerNotReady(_)
-            | Error::ServerGoing(_)
-            | Error::ServerPending(_)
-            | Error::NamespacePending(_)
-            | Error::PublicUrlMissing(_)
-            | Error::VariableUnknown { .. }
-            | Error::VariablePending { .. } => (Class::Blocked, Reason::ServerNotReady),
-            Error::ReferenceNotFound {
-                kind: "Secret" | "ConfigMap",
-                ..
-            } => (Class::Blocked, Reason::SecretNotFound),
-            Error::ReferenceNotFound { .. } => (Class::Blocked, Reason::ReferenceNotFound),
-            Error::ReferenceNotReady { .. } => (Class::Blocked, Reason::ReferenceNotReady),
-            // It may be made anew on the right server.
-            Error::ReferenceElsewhere { .. } => (Class::Blocked, Reason::InvalidSpec),
-            Error::ServerRefused(_) => (Class::ServerRefused, Reason::ServerRefused),
-            Error::NotOwned(_) | Error::KeySetNotOwned(_) => (Class::NotOwned, Reason::NotOwned),
-            Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
-            Error::SecretGoing(_) => (Class::Blocked, Reason::SecretConflict),
-            Error::ConfigMapConflict(_) => (Class::NotOwned, Reason::ConfigMapConflict),
-            Error::ConfigMapGoing(_) => (Class::Blocked, Reason::ConfigMapConflict),
-            Error::Contested => (Class::NotOwned, Reason::Conflict),
-            Error::Unavailable(_) | Error::Unverified(_) => (Class::Transient, Reason::ServerUnavailable),
-            Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
-            Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
-            Error::IssuerMismatch { .. } => (Class::Blocked, Reason::IssuerMismatch),
-            Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => (Class::Blocked, Reason::InvalidKeys),
-            Error::InUse(_) | Error::InUseByClient { .. } => (Class::Blocked, Reason::InUse),
-            Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
-            Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),
-            Error::Reply { .. } => (Class::Bug, Reason::InternalError),
-        }
-    }
-
-    /// Whether nothing should be written to status for it: the next pass, here or elsewhere, says more.
-    pub fn is_silent(&self) -> bool {
-        matches!(
-            self,
-            Error::ServerPending(_)
-                | Error::NamespacePending(_)
-                | Error::NotLeader
-                | Error::Unverified(_)
-                | Error::Cluster(ClusterFault::Conflict | ClusterFault::Silent)
-        )
-    }
-
-    /// Whether the server itself is in trouble, so that its own controller should look.
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
-            Error::ServerRefused(_) => true,
-            _ => false,
-        }
-    }
 }
 
 /// A foreign value as it may stand in a message: bounded, on one line.

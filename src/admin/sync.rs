@@ -9,6 +9,8 @@ pub struct Known<'a> {
     pub updated_at: Option<&'a str>,
     /// Whether somebody may have written since: the sweep said so, or drift was looked for.
     pub must_read: bool,
+    /// Whether what is somebody else's may become ours.
+    pub may_take_over: bool,
 }
 
 /// What is to be done.
@@ -37,7 +39,7 @@ pub fn decide(wanted: &Client, observed: Option<&Client>, known: Known<'_>) -> S
     let (Some(ours), theirs) = (wanted.marker(), observed.marker()) else {
         return Step::NotOwned;
     };
-    if !owns(&ours, &wanted.client_id, observed, theirs.as_ref()) {
+    if !known.may_take_over && !owns(&ours, &wanted.client_id, observed, theirs.as_ref()) {
         return Step::NotOwned;
     }
     let fields = wanted.differences(observed);

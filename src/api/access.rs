@@ -23,11 +23,25 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientLimits")]
     pub clients: Option<ClientLimits>,
+    /// Clients made by others that OAuth2Clients with `adoption: Allow` may take over. Left out: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Adoptable")]
+    pub adopt: Option<Adoptable>,
     /// Whether JsonWebKeySets may name the sets of the server itself (`hydra.openid.id-token` and the like): whoever writes those can sign in the name of
     /// the server. Default: Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub reserved_key_sets: Option<Permission>,
+}
+
+/// Remote objects that may be taken over, by name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Adoptable {
+    /// Ids of clients, word for word. They may be asked for whatever `clients.clientIds` says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 128)))]
+    pub client_ids: Vec<String>,
 }
 
 /// A kind that an access rule can name.
@@ -158,6 +172,6 @@ pub enum OnRevoked {
     /// They stay as they are; nothing is changed any more.
     #[default]
     Keep,
-    /// They and their credentials Secrets are deleted.
+    /// They and their credentials Secrets are deleted, but for clients that were taken over and do not have `deletionPolicy: Delete`.
     Delete,
 }

@@ -41,6 +41,8 @@ pub enum Reason {
     Conflict,
     /// A referenced Secret, ConfigMap or key does not exist (yet).
     SecretNotFound,
+    /// A client was taken over, and its secret is known to others only.
+    SecretUnknown,
     /// A resource of ours that the spec refers to does not exist (yet).
     ReferenceNotFound,
     /// A resource of ours that the spec refers to is there, but not ready.
@@ -73,7 +75,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 25] = [
+    pub const ALL: [Reason; 26] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -85,6 +87,7 @@ impl Reason {
         Reason::ConfigMapConflict,
         Reason::Conflict,
         Reason::SecretNotFound,
+        Reason::SecretUnknown,
         Reason::ReferenceNotFound,
         Reason::ReferenceNotReady,
         Reason::ServerNotFound,
@@ -115,6 +118,7 @@ impl Reason {
             Reason::ConfigMapConflict => "ConfigMapConflict",
             Reason::Conflict => "Conflict",
             Reason::SecretNotFound => "SecretNotFound",
+            Reason::SecretUnknown => "SecretUnknown",
             Reason::ReferenceNotFound => "ReferenceNotFound",
             Reason::ReferenceNotReady => "ReferenceNotReady",
             Reason::ServerNotFound => "ServerNotFound",

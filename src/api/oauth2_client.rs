@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::refs::{DeletionPolicy, LocalRef, SecretKeyRef, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, LocalRef, SecretKeyRef, ServerRef};
 
 mod credentials;
 mod keys;
@@ -64,8 +64,10 @@ pub use values::{
     .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.clientId) == has(oldSelf.clientId) && (!has(self.clientId) || self.clientId == oldSelf.clientId)")
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
-#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')")
-    .message("clientId: must not look like a UUID, since those are the ids of clients that name none").field_path(".clientId"))]
+#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') || has(self.adoption) && self.adoption == 'Allow'")
+    .message("clientId: must not look like a UUID, since those are the ids of clients that name none; only one to be taken over may (adoption: Allow)").field_path(".clientId"))]
+#[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId)")
+    .message("adoption: needs clientId, the id of the client to take over").field_path(".adoption"))]
 #[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.contains('..')")
     .message("clientId: must not contain two dots in a row").field_path(".clientId"))]
 #[x_kube(validation = Rule::new("(has(self.redirectUris) && self.redirectUris.size() > 0) || (has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit'))")
@@ -304,10 +306,16 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretRotation")]
     pub rotation: Option<SecretRotation>,
-    /// What becomes of the client and its Secret when this resource is deleted. Default: Delete.
+    /// What becomes of the client and its Secret when this resource is deleted. Default: Delete, or Orphan for one that was taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Whether a client of this clientId that is on the server already is taken over. Needs `adopt` in the server's access rules. It becomes what this spec
+    /// says, but for its secret, which is known only from clientSecretRef or once the operator replaces it (see rotation); what it was registered with for
+    /// managing itself ends. A client that another resource keeps is never taken over. Default: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Adoption")]
+    pub adoption: Option<Adoption>,
     /// While true, nothing is written for this resource; a revoked access and a deletion still count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]

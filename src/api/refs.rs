@@ -50,6 +50,16 @@ impl DeletionPolicy {
     }
 }
 
+/// Whether a remote object that exists already may become the resource's.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Adoption {
+    /// It stays untouched, and the resource says so.
+    #[default]
+    Never,
+    /// It is taken over, if the server's access rules allow it by name.
+    Allow,
+}
+
 /// A resource of the same namespace, by name.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct LocalRef {

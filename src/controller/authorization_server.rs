@@ -8,6 +8,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::failure::failure;
 use super::links::{Connection, Found, Link};
+use super::oauth2_client::deletion_policy;
 use super::on_server::OnServer;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, is_held};
@@ -75,7 +76,10 @@ impl Managed for AuthorizationServer {
         let name = self.name_any();
         let client = ctx.cluster.client();
         let clients = ctx.cluster.list(&Api::<OAuth2Client>::all(client.clone())).await?;
-        let deletes = |client: &OAuth2Client| client.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Delete;
+        let deletes = |client: &OAuth2Client| {
+            let status = client.status.clone().unwrap_or_default();
+            deletion_policy(client, &status) == DeletionPolicy::Delete
+        };
         let user = clients.iter().find(|client| uses(*client, &name) && deletes(client));
         let key_sets = ctx.cluster.list(&Api::<JsonWebKeySet>::all(client)).await?;
         let user = user

@@ -71,6 +71,18 @@ where
         self.store.state_filter(|resource| resource.server_name() == server)
     }
 
+    /// The newest version known of an object: the one at hand, what our own last write returned, or the cache's. Asked for in this order: the watch fills
+    /// the cache before the memory lets go.
+    pub fn newest(&self, known: Arc<K>) -> Arc<K> {
+        let known = self.memory.newest(known);
+        let cached = self.store.get(&ObjectRef::from_obj(&*known));
+        let version = |object: &K| object.meta().resource_version.clone();
+        let newer = cached.filter(|cached| {
+            cached.meta().uid == known.meta().uid && is_newer(version(cached).as_deref(), version(&known).as_deref())
+        });
+        newer.unwrap_or(known)
+    }
+
     /// Whether the cache shows this very resource, and not only one of its name.
     pub fn shows(&self, resource: &K) -> bool {
         let cached = self.store.get(&ObjectRef::from_obj(resource));
@@ -149,16 +161,17 @@ impl Context {
     /// A server, from the cache.
     pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
         let cached = self.servers.store.get(&ObjectRef::new(name))?;
-        Some(self.servers.memory.newest(cached))
+        Some(self.servers.newest(cached))
     }
 
-    /// One of a resource's Secrets, from the cache or from our own last write, whichever is newer.
+    /// One of a resource's Secrets, from the cache or from our own last write, whichever is newer. The write is asked for first: the watch fills the cache
+    /// before the write is forgotten.
     pub fn own_secret(&self, namespace: &str, uid: &str, name: &str) -> Option<OwnSecret> {
+        let written = self.children.get(uid, name);
         let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace));
         let cached = cached
             .filter(|secret| is_own(secret, namespace, uid))
             .and_then(|secret| OwnSecret::of(&secret));
-        let written = self.children.get(uid, name);
         match (cached, written) {
             (Some(cached), Some(Child::Deleted(gone))) if gone == cached.uid => None,
             (Some(cached), Some(Child::Written(uid, version))) if is_newer(Some(&version), Some(&cached.version)) => {

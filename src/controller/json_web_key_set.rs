@@ -31,6 +31,8 @@ mod plan;
 mod remote;
 mod rotation;
 
+pub(in crate::controller) use output::{JWK, KID, PEM};
+
 use keys::{Carried, Seen};
 use ledger::Ledger;
 use plan::{Plan, Target};
@@ -113,8 +115,11 @@ impl Referable for JsonWebKeySet {
     }
 
     fn standing(&self) -> String {
-        let ids = self.status.as_ref().map(|status| status.key_ids().join(" "));
-        ids.unwrap_or_default()
+        let of = |status: &JsonWebKeySetStatus| json!([status.key_ids(), status.current_key_id, status.secret_name]);
+        self.status
+            .as_ref()
+            .map(|status| of(status).to_string())
+            .unwrap_or_default()
     }
 }
 
@@ -156,7 +161,10 @@ async fn work(
         target: &plan.target,
         link: &link,
     };
-    let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger).await?;
+    let failed = |error| outage(ctx, &server.name_any(), error);
+    let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger)
+        .await
+        .map_err(failed)?;
     let changed = keys::settle(set, ctx, plan, pass, &mut ledger, seen).await?;
     if rebuilt || changed || !ledger.is_intact(&plan.target.uid) {
         ledger.write(set, ctx).await?;
@@ -167,7 +175,7 @@ async fn work(
         }
         remote.sync(pass, &ledger, drift && !changed).await
     };
-    synced.await.map_err(|error| outage(ctx, &server.name_any(), error))?;
+    synced.await.map_err(failed)?;
     pass.status.set_name = Some(plan.target.set_name.clone());
     let current = ledger.at(Stage::Current);
     // Verifiers hear of a key before it signs: the status, from which clients take their keys, is no later than the Secret.

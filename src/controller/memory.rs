@@ -11,6 +11,7 @@ const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
 struct Record<K> {
     written: Option<Arc<K>>,
+    released: Option<String>,
     marked: u64,
     cleared: u64,
     failures: u32,
@@ -23,6 +24,7 @@ impl<K> Default for Record<K> {
     fn default() -> Self {
         Record {
             written: None,
+            released: None,
             marked: 0,
             cleared: 0,
             failures: 0,
@@ -82,6 +84,21 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         if let Some(uid) = object.meta().uid.clone() {
             self.lock().entry(uid).or_default().written = Some(object);
         }
+    }
+
+    /// Remembers what taking our finalizer off returned. If that was the last one, the object is gone, and its version is the one it had before.
+    pub fn released(&self, object: &K) {
+        if let Some(uid) = object.meta().uid.clone() {
+            self.lock().entry(uid).or_default().released = version(object).map(str::to_owned);
+        }
+    }
+
+    /// Whether our finalizer was taken off an object as it is shown here: nothing is left to be done.
+    pub fn is_released(&self, shown: &K) -> bool {
+        let records = self.lock();
+        let record = shown.meta().uid.as_ref().and_then(|uid| records.get(uid));
+        let released = record.and_then(|record| record.released.as_deref());
+        released.is_some_and(|released| !is_newer(version(shown), Some(released)))
     }
 
     /// Forgets a resource that is gone.

@@ -94,10 +94,10 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
     let begun = Instant::now();
     let kind = K::kind_of(&ctx);
     let memory = &kind.memory;
-    let object = memory.newest(cached);
+    let object = kind.newest(cached);
     let uid = object.uid().unwrap_or_default();
     // It may have gone between the queue and here, and what is remembered of it with it: asked for in this order, one of both tells.
-    if !kind.shows(&object) || is_deleting(&*object) && !is_held(&*object) {
+    if !kind.shows(&object) || is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object)) {
         return Action::await_change();
     }
     let mark = memory.marked(&uid);
@@ -206,7 +206,9 @@ pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
         }
         other => other?,
     };
-    K::kind_of(ctx).memory.wrote(Arc::new(released));
+    let memory = &K::kind_of(ctx).memory;
+    memory.released(&released);
+    memory.wrote(Arc::new(released));
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Map, Value, json};
 
@@ -15,18 +14,19 @@ use super::on_server::{OnServer, is_revoked, server_of};
 use super::schedule::{Schedule, wait_until};
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, release};
-use crate::access::{self, Denied};
-use crate::admin::http::reply::values;
+use crate::access::Denied;
 use crate::admin::hydra;
 use crate::admin::hydra::client::{Catalogue, Marker};
 use crate::admin::sync::is_later;
 use crate::api::access::ManagedKind;
-use crate::api::oauth2_client::{Effective, OAuth2ClientStatus, WithoutOverlap};
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::ServerRef;
-use crate::api::{AuthorizationServer, OAuth2Client};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::error::{Error, Result};
 
+mod adoption;
 mod catalogue;
+mod checks;
 mod cleanup;
 mod inputs;
 mod ledger;
@@ -34,7 +34,11 @@ mod output;
 mod reference;
 mod remote;
 
+pub(in crate::controller) use adoption::deletion_policy;
+
+use checks::{check_access, check_fields, check_size, rotation};
 use inputs::Inputs;
+use ledger::Secrecy;
 use output::Layout;
 use reference::Reference;
 use remote::Remote;
@@ -47,8 +51,8 @@ pub(super) struct Plan {
     server: Arc<AuthorizationServer>,
     effective: Effective,
     catalogue: Catalogue,
-    /// The public keys of the JsonWebKeySet that the spec refers to.
-    keys: Vec<Map<String, Value>>,
+    /// The JsonWebKeySet that the spec refers to.
+    key_set: Option<Arc<JsonWebKeySet>>,
     /// When the secret is replaced.
     schedule: Schedule,
     /// What the spec refers to and is not there (yet).
@@ -104,15 +108,15 @@ impl Managed for OAuth2Client {
             return Err(missing);
         }
         check_fields(self, &plan)?;
-        let rotation = rotation(self, &plan, &pass.status)?;
-        let layout = output::layout(self, &plan)?;
+        let due_at = rotation(self, &plan, &pass.status)?;
+        let layout = output::layout(self, ctx, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
         let wanted = plan.desired(self);
         check_size(&wanted)?;
         let version = reference.as_ref().map(|reference| reference.version.as_str());
         let inputs = Inputs::observe(ctx, &plan, &wanted, &layout, version);
         let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
-        let is_due = rotation.is_some_and(|at| at <= Timestamp::now());
+        let is_due = due_at.is_some_and(|at| at <= Timestamp::now());
         if pass.must_read || is_due || last.as_ref() != Some(&inputs) {
             let work = Work {
                 client: self,
@@ -121,26 +125,31 @@ impl Managed for OAuth2Client {
                 layout: &layout,
                 reference: reference.as_ref(),
                 last,
+                is_due,
             };
             work.run(pass, wanted, inputs).await?;
         }
         pass.status.client_id = Some(plan.client_id.clone());
-        pass.status.secret_name = Some(layout.name.clone());
         pass.status.endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.clone());
-        pass.status.effective = Some(plan.effective.clone());
-        let ids = plan.keys.iter().filter_map(|key| key.get("kid")?.as_str());
+        pass.status.effective = Some(Effective {
+            deletion_policy: deletion_policy(self, &pass.status),
+            ..plan.effective.clone()
+        });
+        let ids = plan.keys().iter().filter_map(|key| key.get("kid")?.as_str());
         pass.status.key_ids = ids.map(str::to_owned).collect();
+        let inputs = pass.status.inputs.as_deref().and_then(Inputs::parse);
+        let is_unknown = plan.effective.has_secret() && inputs.is_some_and(|inputs| !inputs.had_ledger());
+        pass.status.secret_name = Some(layout.name).filter(|_| !is_unknown);
+        let message = match &pass.status.secret_name {
+            Some(name) => format!("The client is registered and its credentials are in Secret `{name}`."),
+            None => "The client is registered as it should be.".to_owned(),
+        };
+        let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);
+        let next = rotation(self, &plan, &pass.status)?.map(wait_until);
         Ok(Done {
-            message: format!(
-                "The client is registered and its credentials are in Secret `{}`.",
-                layout.name
-            ),
-            again: reference
-                .filter(|reference| !reference.watched)
-                .map(|_| UNWATCHED)
-                .into_iter()
-                .chain(self::rotation(self, &plan, &pass.status)?.map(wait_until))
-                .min(),
+            message,
+            lacks: is_unknown.then_some(Error::SecretUnknown),
+            again: look.into_iter().chain(next).min(),
             ..Done::default()
         })
     }
@@ -166,6 +175,8 @@ struct Work<'a> {
     layout: &'a Layout,
     reference: Option<&'a Reference>,
     last: Option<Inputs>,
+    /// Whether the time of the secret in force is over.
+    is_due: bool,
 }
 
 impl Work<'_> {
@@ -178,16 +189,19 @@ impl Work<'_> {
             layout,
             reference,
             ref last,
+            ..
         } = *self;
         let same_ledger = last.as_ref().is_some_and(|last| inputs.same_ledger(last));
         let same_client = last.as_ref().is_some_and(|last| inputs.same_client(last));
         let settled = same_client && same_ledger;
-        let mut link = match pass.must_read || !settled {
+        let mut link = match pass.must_read || !settled || self.must_look(&pass.status, settled) {
             true => Some(ctx.links.usable(&plan.server).map_err(|error| unread(error, settled))?),
             false => None,
         };
         let fresh = hold(client, ctx).await?;
-        let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh).await?;
+        let failed = |error| outage(ctx, &plan.server.name_any(), unread(error, settled));
+        let secrecy = self.secrecy(&pass.status, link.as_ref()).await.map_err(failed)?;
+        let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh, secrecy).await?;
         let rewritten = ledger.as_ref().is_some_and(|ledger| ledger.rewritten);
         if link.is_none() && rewritten {
             link = Some(ctx.links.usable(&plan.server)?);
@@ -200,13 +214,15 @@ impl Work<'_> {
                 plan,
                 link: &link,
                 ledger: ledger.as_ref(),
+                may_tell: reference.is_some() || secrecy == Secrecy::Replaced,
                 drift,
             };
             let synced = remote.sync(pass, wanted, fresh).await;
             synced.map_err(|error| outage(ctx, &plan.server.name_any(), error))?;
         }
         let same_secret = last.as_ref().is_some_and(|last| inputs.same_secret(last));
-        if !same_secret || !same_ledger || rewritten {
+        let is_complete = ledger.is_some() || !plan.effective.has_secret();
+        if is_complete && (!same_secret || !same_ledger || rewritten) {
             let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
             let written = output::write(client, ctx, plan, layout, ledger.as_ref(), fresh, strict).await?;
             inputs.wrote_secret(written);
@@ -227,6 +243,12 @@ impl Plan {
         ctx.own_secret(&self.namespace, &self.uid, name)
     }
 
+    /// The public keys that the client proves itself with.
+    fn keys(&self) -> &[Map<String, Value>] {
+        let status = self.key_set.as_ref().and_then(|set| set.status.as_ref());
+        status.map(|status| status.keys.as_slice()).unwrap_or_default()
+    }
+
     /// The client that the server should have, its revision aside.
     fn desired(&self, client: &OAuth2Client) -> hydra::Client {
         let mut wanted = hydra::mapping::desired(
@@ -237,35 +259,13 @@ impl Plan {
             &self.marker,
         );
         if client.spec.key_set_ref.is_some() {
-            wanted.jwks = Map::from_iter([("keys".to_owned(), json!(self.keys))]);
+            wanted.jwks = Map::from_iter([("keys".to_owned(), json!(self.keys()))]);
         }
         wanted
     }
 
     fn ledger_name(&self) -> String {
         ledger::name(&self.uid)
-    }
-}
-
-/// When the secret is to be replaced, if it is.
-///
-/// # Errors
-/// [`Error::RotationWithoutOverlap`] unless the spec consents to what Hydra does.
-fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2ClientStatus) -> Result<Option<Timestamp>> {
-    if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
-        return Ok(None);
-    }
-    let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
-    let since = rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0));
-    let next = since.and_then(|since| plan.schedule.next(since, Duration::ZERO));
-    let consent = client
-        .spec
-        .rotation
-        .as_ref()
-        .and_then(|rotation| rotation.without_overlap);
-    match next {
-        Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
-        next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
 }
 
@@ -287,6 +287,7 @@ pub(super) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
         name: client.name_any(),
         uid: client.uid().unwrap_or_default(),
         revision: String::new(),
+        adopted: false,
     }
 }
 
@@ -306,10 +307,15 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
         .unwrap_or_default();
     let rotation = client.spec.rotation.as_ref();
     let period = rotation.and_then(|rotation| rotation.period.as_deref());
+    let effective = Effective::of(&client.spec, subject_types, &referred.scopes);
+    let status = client.status.clone().unwrap_or_default();
     Ok(Plan {
-        effective: Effective::of(&client.spec, subject_types, &referred.scopes),
+        effective: Effective {
+            deletion_policy: deletion_policy(client, &status),
+            ..effective
+        },
         catalogue: referred.catalogue,
-        keys: referred.keys,
+        key_set: referred.key_set,
         schedule: Schedule::of(client, period)?,
         missing: referred.missing,
         server,
@@ -319,44 +325,6 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
         name: client.name_any(),
         uid: client.uid().unwrap_or_default(),
     })
-}
-
-fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(), Denied> {
-    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&plan.namespace));
-    let labels = namespace.as_ref().map(|namespace| namespace.labels());
-    let namespace = access::Namespace {
-        name: &plan.namespace,
-        labels,
-    };
-    access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
-}
-
-/// What the server's version cannot do is refused: it would take the field without a word and drop it.
-fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
-    let status = plan.server.status.clone().unwrap_or_default();
-    let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
-    match status.version {
-        _ if fields.is_empty() => Ok(()),
-        None => Err(Error::ServerPending(plan.server.name_any())),
-        Some(version) => Err(Error::UnsupportedFields {
-            server: plan.server.name_any(),
-            version,
-            fields,
-        }),
-    }
-}
-
-/// A client must fit into a page of a listing together with all others: one that does not would hide them from the sweep.
-fn check_size(wanted: &hydra::Client) -> Result<()> {
-    const BYTES: usize = 64 << 10;
-    const VALUES: usize = 900;
-    let body = wanted.body(None);
-    if body.len() <= BYTES && values(&body) <= VALUES {
-        return Ok(());
-    }
-    let problem =
-        "the client is larger than 64 KiB or has more than 900 values; shorten its lists or its metadata".to_owned();
-    Err(Error::InvalidField { field: "spec", problem })
 }
 
 /// Access is denied. Where the server's admin wants it, what was made before goes.

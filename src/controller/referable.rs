@@ -1,4 +1,4 @@
-//! Kinds that clients refer to by name: Scope and Assignment. On a server without objects for them they live in their clients alone.
+//! Kinds that clients refer to by name: Scope, Assignment and JsonWebKeySet. The first two live in their clients alone on a server without objects for them.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) ->
     let namespace = client.namespace().unwrap_or_default();
     let kind = K::kind_of(ctx);
     let cached = kind.store.get(&ObjectRef::new(name).within(&namespace));
-    let Some(found) = cached.map(|cached| kind.memory.newest(cached)) else {
+    let Some(found) = cached.map(|cached| kind.newest(cached)) else {
         return Err(Error::ReferenceNotFound {
             kind: K::KIND,
             name: name.to_owned(),

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::verdict::{self, Done};
-use super::{Context, Managed, memory, publish};
+use super::{Context, Managed, publish};
 use crate::api::condition;
 use crate::error::{ClusterFault, Error, Result};
 
@@ -47,20 +46,9 @@ pub(super) async fn store<K: Managed>(
     Ok(())
 }
 
-/// The newest version known of the object of a pass: its own, the cache's, or what our own last write returned. A copy of our own is dropped as soon as
-/// the watch has caught up, so what this pass has written may be in the cache alone.
+/// The newest version known of the object of a pass, which may have written it itself.
 pub(super) fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
-    let cached = K::kind_of(ctx).store.get(&ObjectRef::from_obj(object));
-    let newer = |cached: &Arc<K>| {
-        let versions = (
-            cached.meta().resource_version.as_deref(),
-            object.meta().resource_version.as_deref(),
-        );
-        cached.meta().uid == object.meta().uid && memory::is_newer(versions.0, versions.1)
-    };
-    K::kind_of(ctx)
-        .memory
-        .newest(cached.filter(newer).unwrap_or_else(|| Arc::new(object.clone())))
+    K::kind_of(ctx).newest(Arc::new(object.clone()))
 }
 
 /// Applies a status; a conflict is tried again on the live object, as long as it is the same one.

@@ -15,18 +15,14 @@ pub struct Done {
     pub message: String,
     /// Whether nothing was done because the resource is suspended.
     pub suspended: bool,
+    /// What keeps the resource from being ready although all was done that could be.
+    pub lacks: Option<Error>,
     /// When to look again, if not only at the next change.
     pub again: Option<Duration>,
 }
 
 /// The conditions after a pass. `standing`: those of the kind's own, which hold however it ended.
 pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
-    let wanted = |type_, status, reason, message: &str| Wanted {
-        type_,
-        status,
-        reason,
-        message: message.to_owned(),
-    };
     let mut all = match result {
         Ok(done) if done.suspended => {
             let was_ready = condition::is_true(old, READY);
@@ -41,27 +37,45 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
                 wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
             ]
         }
+        Ok(Done {
+            message,
+            lacks: Some(error),
+            ..
+        }) => {
+            let mut all = failing(error);
+            all.retain(|condition| condition.type_ != SYNCED);
+            all.push(wanted(SYNCED, "True", Reason::Available, message));
+            all
+        }
         Ok(done) => vec![
             wanted(READY, "True", Reason::Available, &done.message),
             wanted(SYNCED, "True", Reason::Available, &done.message),
         ],
-        Err(error) => {
-            let (class, reason) = error.class();
-            let message = error.to_string();
-            vec![
-                wanted(READY, "False", reason, &message),
-                wanted(SYNCED, "False", reason, &message),
-                wanted(
-                    if stalls(class) { STALLED } else { RECONCILING },
-                    "True",
-                    reason,
-                    &message,
-                ),
-            ]
-        }
+        Err(error) => failing(error),
     };
     all.extend(standing);
     all
+}
+
+/// The conditions that an error makes.
+fn failing(error: &Error) -> Vec<Wanted> {
+    let (class, reason) = error.class();
+    let message = error.to_string();
+    let standstill = if stalls(class) { STALLED } else { RECONCILING };
+    vec![
+        wanted(READY, "False", reason, &message),
+        wanted(SYNCED, "False", reason, &message),
+        wanted(standstill, "True", reason, &message),
+    ]
+}
+
+fn wanted(type_: &'static str, status: &'static str, reason: Reason, message: &str) -> Wanted {
+    Wanted {
+        type_,
+        status,
+        reason,
+        message: message.to_owned(),
+    }
 }
 
 /// What another object could put right is never stalled.

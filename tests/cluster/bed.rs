@@ -33,6 +33,7 @@ pub use kinds::{Namespaced, conditions};
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};
+pub use remote::token_by_assertion;
 pub use server::{Server, ServerOptions};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 

@@ -4,6 +4,7 @@
 //! killed before it, killed after it, its reply lost. All the while every version of every credentials Secret has to be
 //! complete and accepted by Hydra.
 
+mod adoption;
 mod blow;
 mod guard;
 mod key_sets;
@@ -38,6 +39,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.alone(options.clone(), every_request_of_a_delete),
         side.alone(options.clone(), key_sets::every_request_of_a_new_key_set),
         side.alone(options, key_sets::every_request_of_a_key_set),
+        side.alone(adoption::options(), adoption::every_request_of_an_adoption),
     ]
 }
 

@@ -34,6 +34,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(what_somebody_changes_is_put_right),
         side.shared(a_lost_ledger_is_rebuilt_from_the_server),
         side.shared(outputs::public_keys_are_published),
+        side.shared(outputs::a_clients_own_secret_follows_the_key_that_signs),
         side.shared(outputs::what_is_not_ours_is_left_alone),
         side.shared(import::a_key_in_pem_form_comes_out_as_it_went_in),
         side.shared(import::what_is_no_private_key_is_said),

@@ -7,6 +7,7 @@
 //! test runs against both versions: `hydra1::…` and `hydra2::…`.
 
 mod access;
+mod adoption;
 mod bed;
 mod change;
 mod closing;
@@ -30,6 +31,7 @@ mod repair;
 mod rotation;
 mod run;
 mod servers;
+mod sign_in;
 mod steady;
 mod tenants;
 
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     let run = Run::new();
     let trials = [
         access::trials,
+        adoption::trials,
         change::trials,
         crash::trials,
         create::trials,
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         repair::trials,
         rotation::trials,
         servers::trials,
+        sign_in::trials,
         steady::trials,
         tenants::trials,
     ];

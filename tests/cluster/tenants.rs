@@ -57,6 +57,21 @@ async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
         bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
         "it was pushed"
     );
+    // Nor by adoption, though a careless admin grants it.
+    let careless = json!([{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
+        "adopt": { "clientIds": [victim.id] },
+    }]);
+    bed.change_server(&victim.server.name, json!({ "access": careless }))
+        .await?;
+    attacker
+        .change("app", json!({ "spec": { "adoption": "Allow" } }))
+        .await?;
+    client_says(&attacker, "app", Tone::Stalled, "NotOwned", &victim.not_owned()).await?;
+    ensure!(
+        bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
+        "it was pushed"
+    );
     let written = victim.server.about_clients(mark);
     let written: Vec<_> = written
         .iter()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use oidc_operator::access::{self, Denied, Namespace};
 use oidc_operator::api::access::{AccessRule, ManagedKind};
 use oidc_operator::api::oauth2_client::Effective;
+use oidc_operator::api::refs::DeletionPolicy;
 use serde_json::{Value, json};
 
 use crate::{spec, web, with};
@@ -44,7 +45,7 @@ pub fn violation(rules: &[AccessRule], value: Value) -> String {
         Err(Denied::Reserved { set_name, .. }) => format!("reservedKeySets: setName: {set_name}"),
         Err(Denied::Limit {
             limit, field, value, ..
-        }) => format!("{limit}: {field}: {value}"),
+        }) => format!("{}: {field}: {value}", limit.trim_start_matches("clients.")),
     }
 }
 
@@ -271,6 +272,66 @@ fn client_ids_are_generated_prefixed_or_any() {
         };
         assert_eq!(found, wanted, "{limit:?} {id:?}");
     }
+}
+
+#[test]
+fn what_may_be_taken_over_is_listed_word_for_word() {
+    let granted = |ids: Value| {
+        let adopt = json!({ "clientIds": ids });
+        rules(json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "adopt": adopt }]))
+    };
+    let adopting = |id: &str| with(web(), json!({ "clientId": id, "adoption": "Allow" }));
+    let cases = [
+        (granted(json!(["shop"])), adopting("shop"), ""),
+        (
+            granted(json!(["Shop", "sho", "shop.x"])),
+            adopting("shop"),
+            "adopt.clientIds: clientId: shop",
+        ),
+        (granted(json!([])), adopting("shop"), "adopt.clientIds: clientId: shop"),
+        // To ask for an id is not to take it over, and the other way round.
+        (
+            limited(json!({ "clientIds": "Any" })),
+            adopting("shop"),
+            "adopt.clientIds: clientId: shop",
+        ),
+        (
+            granted(json!(["shop"])),
+            with(web(), json!({ "clientId": "shop" })),
+            "clientIds: clientId: shop",
+        ),
+        (
+            granted(json!(["shop"])),
+            with(web(), json!({ "clientId": "shop", "adoption": "Never" })),
+            "clientIds: clientId: shop",
+        ),
+    ];
+    for (rules, value, expected) in cases {
+        assert_eq!(violation(&rules, value.clone()), expected, "{value}");
+    }
+    let denied = check(&granted(json!([])), adopting("shop")).expect_err("denied");
+    assert_eq!(
+        denied.to_string(),
+        "access[0].adopt.clientIds does not allow `shop` in clientId; change it or ask its admin."
+    );
+}
+
+#[test]
+fn what_was_taken_over_may_be_left_as_it_was_found() {
+    let only_delete = limited(json!({ "deletionPolicies": ["Delete"], "clientIds": "Any" }));
+    let denied = |value: Value| {
+        let spec = spec(value);
+        let mut effective = Effective::of(&spec, &[], &[]);
+        effective.deletion_policy = DeletionPolicy::Orphan;
+        let labels = BTreeMap::new();
+        let namespace = Namespace {
+            name: "team-a",
+            labels: Some(&labels),
+        };
+        access::check(&only_delete, namespace, &spec, &effective).is_err()
+    };
+    assert!(!denied(web()), "the default for what was taken over");
+    assert!(denied(with(web(), json!({ "deletionPolicy": "Orphan" }))), "a wish");
 }
 
 #[test]

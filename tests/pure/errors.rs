@@ -44,6 +44,9 @@ variants! {
         Error::UnsupportedVersion(s("v2.0.1"), Unsupported::NoChosenIds),
         Error::UnsupportedVersion(s("v1.9.0"), Unsupported::TooOld),
     ],
+    NoPrivateKey => [Error::NoPrivateKey(s("billing-keys"))],
+    SecretUnknown => [Error::SecretUnknown],
+    NotAdopted => [Error::NotAdopted(s("shop-web"))],
     RotationWithoutOverlap => [Error::RotationWithoutOverlap(s("main"))],
     UnsupportedFields => [Error::UnsupportedFields {
         server: s("default"),
@@ -57,7 +60,7 @@ variants! {
         },
         Error::NotAllowed {
             server: s("default"),
-            denied: Denied::Limit { rule: 63, limit: "scopes", field: "scopes", value: s("email") },
+            denied: Denied::Limit { rule: 63, limit: "clients.scopes", field: "scopes", value: s("email") },
         },
     ],
     ServerNotFound => [Error::ServerNotFound(s("main"))],
@@ -230,7 +233,7 @@ fn messages_with_the_longest_values_fit_into_an_event() {
         server: s("default"),
         denied: Denied::Limit {
             rule: 0,
-            limit: "audiences",
+            limit: "clients.audiences",
             field: "audience",
             value,
         },

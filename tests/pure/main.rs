@@ -39,6 +39,7 @@ fn marker(uid: &str, revision: &str) -> Marker {
         name: "shop".to_owned(),
         uid: uid.to_owned(),
         revision: revision.to_owned(),
+        adopted: false,
     }
 }
 

@@ -89,6 +89,7 @@ fn full() -> Value {
         "clientSecretRef": { "name": "mine", "key": "secret" },
         "rotation": { "period": "720h", "withoutOverlap": "Allow" },
         "deletionPolicy": "Orphan",
+        "adoption": "Allow",
         "suspend": true,
     })
 }

@@ -27,6 +27,19 @@ fn memory() -> Memory<OAuth2Client> {
 }
 
 #[test]
+fn what_was_released_is_done_with_until_it_is_another_version() {
+    let memory = memory();
+    assert!(!memory.is_released(&object(Some(UID), "8")), "nothing was released");
+    memory.released(&object(Some(UID), "10"));
+    for (version, expected) in [("9", true), ("10", true), ("11", false)] {
+        assert_eq!(memory.is_released(&object(Some(UID), version)), expected, "{version}");
+    }
+    assert!(!memory.is_released(&object(Some("uid-2"), "8")), "a namesake");
+    memory.forget(UID);
+    assert!(!memory.is_released(&object(Some(UID), "8")), "it is forgotten");
+}
+
+#[test]
 fn our_own_write_wins_until_the_watch_has_caught_up() {
     let memory = memory();
     assert_eq!(newest(&memory, "8"), "8", "nothing was written");

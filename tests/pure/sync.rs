@@ -3,7 +3,7 @@
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::sync::{Known, Step, decide, same_instant};
 use oidc_operator::api::GROUP;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::marker;
 
@@ -31,7 +31,11 @@ fn observed(id: &str, change: impl FnOnce(&mut Client)) -> Client {
 }
 
 fn known(updated_at: Option<&str>, must_read: bool) -> Known<'_> {
-    Known { updated_at, must_read }
+    Known {
+        updated_at,
+        must_read,
+        may_take_over: false,
+    }
 }
 
 fn update(fields: &[&str], with_secret: bool, foreign: bool) -> Step {
@@ -83,6 +87,35 @@ fn what_is_not_ours_is_never_written() {
                 "{what} {known:?}"
             );
         }
+    }
+}
+
+#[test]
+fn what_may_be_taken_over_is_marked_and_given_what_secret_there_is() {
+    let known = Known {
+        may_take_over: true,
+        ..known(None, false)
+    };
+    let bare = observed("shop", |client| client.unmark());
+    let step = decide(&wanted("shop"), Some(&bare), known);
+    assert_eq!(step, update(&["metadata", "owner"], true, false));
+    assert_eq!(decide(&wanted("shop"), None, known), Step::Create);
+}
+
+#[test]
+fn only_what_nobody_has_marked_is_unmarked() {
+    let under_our_key = |value: Value| {
+        observed("shop", |client| {
+            client.metadata.insert(GROUP.to_owned(), value);
+        })
+    };
+    for (what, client, expected) in [
+        ("no mark", observed("shop", Client::unmark), true),
+        ("our mark", observed("shop", |_| {}), false),
+        ("what an orphan keeps", under_our_key(json!({ "scopes": {} })), true),
+        ("a mark that cannot be read", under_our_key(json!("text")), false),
+    ] {
+        assert_eq!(client.is_unmarked(), expected, "{what}");
     }
 }
 

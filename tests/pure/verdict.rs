@@ -87,6 +87,21 @@ fn a_failure_is_reconciling_or_stalled_and_never_both() {
     }
 }
 
+#[test]
+fn what_is_in_step_and_lacks_something_is_not_ready() {
+    let done = Done {
+        lacks: Some(Error::SecretUnknown),
+        ..done("All was done.")
+    };
+    let found = conditions(Ok(&done), Vec::new(), &[]);
+    let expected = [
+        format!("{READY}=False/SecretUnknown"),
+        format!("{STALLED}=True/SecretUnknown"),
+        format!("{SYNCED}=True/Available"),
+    ];
+    assert_eq!(short(&found), expected);
+}
+
 /// The value in the referenced Secret is wrong: that Secret is another object, which may come in the same commit.
 #[test]
 fn an_unusable_value_in_a_secret_is_not_stalled_and_looked_at_again_within_a_minute() {

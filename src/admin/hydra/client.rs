@@ -179,6 +179,9 @@ pub struct Marker {
     /// Which secret the object was last given; empty for a client without one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub revision: String,
+    /// Whether the object was there before the resource, and was taken over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
 }
 
 impl Client {
@@ -220,6 +223,12 @@ impl Client {
         serde_json::from_value(self.metadata.get(GROUP)?.clone()).ok()
     }
 
+    /// Whether nobody has marked the client. A mark that cannot be read is one.
+    pub fn is_unmarked(&self) -> bool {
+        let is_mark = |ours: &Value| ours.as_object().is_none_or(|ours| ours.contains_key("uid"));
+        !self.metadata.get(GROUP).is_some_and(is_mark)
+    }
+
     /// Marks the client. What else stands under our key stays.
     pub fn mark(&mut self, marker: &Marker) {
         self.owner = owner(&marker.cluster);
@@ -227,9 +236,8 @@ impl Client {
         let ours = self.metadata.entry(GROUP).or_insert_with(|| Value::Object(Map::new()));
         match (ours.as_object_mut(), members) {
             (Some(ours), Value::Object(members)) => {
-                if marker.revision.is_empty() {
-                    ours.remove("revision");
-                }
+                // What is left out when it is empty.
+                ours.retain(|name, _| !["revision", "adopted"].contains(&name.as_str()));
                 ours.extend(members);
             }
             (_, members) => *ours = members,

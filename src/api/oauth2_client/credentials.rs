@@ -6,9 +6,13 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 /// Variables that `credentials.data` may use, as `$(name)`.
-pub const VARIABLES: [&str; 10] = [
+pub const VARIABLES: [&str; 14] = [
     "clientId",
     "clientSecret",
+    "scope",
+    "keyId",
+    "privateKey",
+    "privateKeyJwk",
     "issuer",
     "discoveryUrl",
     "authorizationEndpoint",
@@ -28,8 +32,8 @@ pub const VARIABLES: [&str; 10] = [
     .message("credentials.keys: clientId and clientSecret need different keys").field_path(".keys"))]
 #[x_kube(validation = Rule::new("!has(self.data) || self.data.all(k, k.matches('^[-._a-zA-Z0-9]+$') && k != (has(self.keys) && has(self.keys.clientId) ? self.keys.clientId : 'CLIENT_ID') && k != (has(self.keys) && has(self.keys.clientSecret) ? self.keys.clientSecret : 'CLIENT_SECRET'))")
     .message("credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret").field_path(".data"))]
-#[x_kube(validation = Rule::new(r"!has(self.data) || self.data.all(k, self.data[k].matches('^([^$]|[$]([^(]|$)|[$][(](clientId|clientSecret|issuer|discoveryUrl|authorizationEndpoint|tokenEndpoint|userinfoEndpoint|jwksUri|revocationEndpoint|endSessionEndpoint)[)])*$'))")
-    .message("credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)").field_path(".data"))]
+#[x_kube(validation = Rule::new(r"!has(self.data) || self.data.all(k, self.data[k].matches('^([^$]|[$]([^(]|$)|[$][(](clientId|clientSecret|scope|keyId|privateKey|privateKeyJwk|issuer|discoveryUrl|authorizationEndpoint|tokenEndpoint|userinfoEndpoint|jwksUri|revocationEndpoint|endSessionEndpoint)[)])*$'))")
+    .message("credentials.data: the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)").field_path(".data"))]
 #[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")
     .message("credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"))]
 pub struct Credentials {
@@ -45,7 +49,8 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeys")]
     pub keys: Option<SecretKeys>,
-    /// Further entries: any text with variables such as `$(issuer)` in it.
+    /// Further entries: any text with variables such as `$(issuer)` in it. `$(scope)` is all that the client may ask for; `$(keyId)`, `$(privateKey)` (PEM,
+    /// PKCS #8) and `$(privateKeyJwk)` are of the key with which the JsonWebKeySet of keySetRef signs now, and need its `privateKey`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "data_schema")]
     pub data: BTreeMap<String, String>,

@@ -42,6 +42,9 @@ pub struct OAuth2ClientStatus {
     /// Since when the client secret in force has been, if the operator made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<String>,
+    /// Whether the client was on the server before this resource, and was taken over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
     /// When the server last stored what the operator sent, by the server's own clock. Another value there means that somebody else wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,

@@ -88,7 +88,7 @@ fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
         .clients
         .on(server)
         .into_iter()
-        .map(|client| ctx.clients.memory.newest(client));
+        .map(|client| ctx.clients.newest(client));
     let settled = clients.filter(|client| {
         let inputs = client.status.as_ref().and_then(|status| status.inputs.as_ref());
         inputs.is_some() && client.spec.suspend != Some(true) && !is_deleting(&**client)
@@ -101,9 +101,9 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
     let Some(mut wanted) = wanted(client, ctx) else {
         return true;
     };
-    // The revision belongs to the ledger, which is not read here; a foreign one shows in updated_at.
+    // The revision belongs to the ledger, which is not read here; a foreign one shows in updated_at. So does the origin, which the mark alone knows.
     if let (Some(mut marker), Some(theirs)) = (wanted.marker(), listed.marker()) {
-        marker.revision = theirs.revision;
+        (marker.revision, marker.adopted) = (theirs.revision, theirs.adopted);
         wanted.mark(&marker);
     }
     let updated_at = client.status.as_ref().and_then(|status| status.updated_at.as_deref());
@@ -137,7 +137,7 @@ fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
     let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
     let before = updated_at(compared);
     let cached = ctx.clients.store.get(&ObjectRef::from_obj(&**compared));
-    let now = cached.and_then(|cached| updated_at(&ctx.clients.memory.newest(cached)));
+    let now = cached.and_then(|cached| updated_at(&ctx.clients.newest(cached)));
     let written = ctx.clients.memory.written_at(&compared.uid().unwrap_or_default());
     is_later(now.as_deref(), before.as_deref()) || is_later(written.as_deref(), before.as_deref())
 }

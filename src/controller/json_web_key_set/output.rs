@@ -16,6 +16,12 @@ use crate::controller::{Context, Pass, own_config_map};
 use crate::error::{ClusterFault, Error, Result};
 use crate::key_material;
 
+/// Key of the private key's id in its Secret.
+pub(in crate::controller) const KID: &str = "kid";
+/// Key of the private key as a JWK.
+pub(in crate::controller) const JWK: &str = "jwk.json";
+/// Key of the private key as PEM.
+pub(in crate::controller) const PEM: &str = "key.pem";
 /// Key of the public keys in ConfigMap and Secret.
 const JWKS: &str = "jwks.json";
 
@@ -116,8 +122,8 @@ fn private(current: &Entry) -> Result<BTreeMap<String, ByteString>> {
     let members: Value = serde_json::from_str(&jwk).map_err(|_| unreadable())?;
     let pem = members.as_object().and_then(key_material::pem).ok_or_else(unreadable)?;
     Ok(BTreeMap::from([
-        ("kid".to_owned(), bytes(&current.key.public.kid)),
-        ("jwk.json".to_owned(), bytes(&jwk)),
-        ("key.pem".to_owned(), bytes(pem.expose())),
+        (KID.to_owned(), bytes(&current.key.public.kid)),
+        (JWK.to_owned(), bytes(&jwk)),
+        (PEM.to_owned(), bytes(pem.expose())),
     ]))
 }

@@ -1,11 +1,12 @@
-//! What a client's references to Scopes and Assignments come to.
+//! What a client's references to Scopes, Assignments and a JsonWebKeySet come to.
+
+use std::sync::Arc;
 
 use crate::admin::hydra::client::{Assigned, Catalogue, ScopeEntry};
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, Scope};
 use crate::controller::Context;
 use crate::controller::referable::{Referable, lookup};
 use crate::error::Error;
-use serde_json::{Map, Value};
 
 /// Everything that a client refers to, as far as it is there.
 pub(in crate::controller) struct Referred {
@@ -13,8 +14,8 @@ pub(in crate::controller) struct Referred {
     pub(in crate::controller) scopes: Vec<String>,
     /// What it carries for the login and consent app.
     pub(in crate::controller) catalogue: Catalogue,
-    /// The public keys that it proves itself with, if it refers to a set of them.
-    pub(in crate::controller) keys: Vec<Map<String, Value>>,
+    /// The set of keys that it proves itself with, if it refers to one.
+    pub(in crate::controller) key_set: Option<Arc<JsonWebKeySet>>,
     /// What is not there, or not yet: then nothing is written, rather than half of it.
     pub(in crate::controller) missing: Option<Error>,
 }
@@ -24,7 +25,7 @@ pub(in crate::controller) fn resolve(client: &OAuth2Client, ctx: &Context) -> Re
     let mut referred = Referred {
         scopes: Vec::new(),
         catalogue: Catalogue::default(),
-        keys: Vec::new(),
+        key_set: None,
         missing: None,
     };
     for name in Scope::named_by(client) {
@@ -55,13 +56,7 @@ pub(in crate::controller) fn resolve(client: &OAuth2Client, ctx: &Context) -> Re
     for name in JsonWebKeySet::named_by(client) {
         match lookup::<JsonWebKeySet>(client, ctx, name) {
             Err(error) => referred.missing = referred.missing.or(Some(error)),
-            Ok(set) => {
-                referred.keys = set
-                    .status
-                    .as_ref()
-                    .map(|status| status.keys.clone())
-                    .unwrap_or_default()
-            }
+            Ok(set) => referred.key_set = Some(set),
         }
     }
     referred

@@ -4,17 +4,19 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
+use super::adoption::deletion_policy;
 use super::{client_id, ledger, marker};
 use crate::admin::sync::owns;
 use crate::api::oauth2_client::OAuth2ClientStatus;
-use crate::api::refs::DeletionPolicy;
+use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
-use crate::controller::failure::failure;
+use crate::controller::failure::{failure, outage};
 use crate::controller::links::Link;
+use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::{drop_at_cleanup, drop_one, is_owned};
 use crate::controller::{Context, Pass, is_abandoned};
-use crate::error::{Error, Result};
+use crate::error::{Error, Outage, Result};
 
 /// What becomes of the client on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,31 +37,32 @@ pub(super) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OA
 
 /// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted.
 async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
-    let accepted = client
-        .status
-        .as_ref()
-        .and_then(|s| s.effective.as_ref())
-        .map(|e| e.deletion_policy);
-    let wants_orphan = client.spec.deletion_policy == Some(DeletionPolicy::Orphan);
+    let status = client.status.clone().unwrap_or_default();
+    let wants_orphan = deletion_policy(client, &status) == DeletionPolicy::Orphan;
     if !is_abandoned(client) && !wants_orphan {
         return Ok(Fate::Delete);
     }
+    let is_default = client.spec.deletion_policy.is_none();
+    let accepted = status.effective.as_ref().map(|effective| effective.deletion_policy);
     let allowed = may_leave_behind(client, ctx).await?;
     Ok(if is_abandoned(client) && allowed {
         Fate::Abandon
-    } else if wants_orphan && (allowed || accepted == Some(DeletionPolicy::Orphan)) {
+    } else if wants_orphan && (is_default || allowed || accepted == Some(DeletionPolicy::Orphan)) {
         Fate::Orphan
     } else {
         Fate::Delete
     })
 }
 
-/// Deletes the client, if it is ours, and our Secrets.
+/// Deletes the client, if it is ours, and our Secrets. One that others had made stays, unless the spec says otherwise: the mark knows, whatever became of
+/// the status.
 pub(super) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &Pass<OAuth2ClientStatus>) -> Result<()> {
     let (_, link) = connection(client, ctx)?;
     let removed = remove_client(client, ctx, pass, &link).await;
-    removed.map_err(|error| hindered(client, ctx, error))?;
-    drop_secrets(client, ctx).await
+    match removed.map_err(|error| hindered(client, ctx, error))? {
+        Fate::Orphan => orphan(client, ctx).await,
+        Fate::Delete | Fate::Abandon => drop_secrets(client, ctx).await,
+    }
 }
 
 async fn remove_client(
@@ -67,23 +70,27 @@ async fn remove_client(
     ctx: &Context,
     pass: &Pass<OAuth2ClientStatus>,
     link: &Link,
-) -> Result<()> {
+) -> Result<Fate> {
     let id = client_id(client);
     let is_settled = is_settled(client, ctx, pass.status.updated_at.is_some());
-    let found = link
-        .hydra
-        .get_client(&id)
-        .await
-        .map_err(|f| failure("get_o_auth2_client", f))?;
+    let found = link.hydra.get_client(&id).await;
+    let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+    let mark = found.as_ref().and_then(|found| found.marker());
+    let is_kept =
+        mark.as_ref().is_some_and(|mark| mark.adopted) && client.spec.deletion_policy != Some(DeletionPolicy::Delete);
     match found {
-        Some(found) if owns(&marker(client, ctx), &id, &found, found.marker().as_ref()) => link
-            .hydra
-            .delete_client(&id)
-            .await
-            .map_err(|f| failure("delete_o_auth2_client", f)),
-        Some(_) => Ok(()),
-        None if is_settled => Ok(()),
-        None => Err(Error::CleanupUnconfirmed),
+        Some(found) if owns(&marker(client, ctx), &id, &found, mark.as_ref()) => match is_kept {
+            true => Ok(Fate::Orphan),
+            false => {
+                let deleted = link.hydra.delete_client(&id).await;
+                deleted.map_err(|failed| failure("delete_o_auth2_client", failed))?;
+                Ok(Fate::Delete)
+            }
+        },
+        // A write that takes it over may still be under way.
+        Some(_) if !is_settled && client.spec.adoption == Some(Adoption::Allow) => Err(Error::CleanupUnconfirmed),
+        None if !is_settled => Err(Error::CleanupUnconfirmed),
+        Some(_) | None => Ok(Fate::Delete),
     }
 }
 
@@ -97,8 +104,13 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         Err(error) if error.is_silent() => return Err(error),
         Err(error) => Err(error),
     };
-    if let Err(failure) = unmarked {
-        tracing::info!(namespace, name = client.name_any(), %failure, "the mark stays on the orphaned client");
+    match unmarked.map_err(|error| outage(ctx, client.server_name(), error)) {
+        Ok(()) => {}
+        // The server works, and this request met another: it passes.
+        Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) => return Err(error),
+        Err(failure) => {
+            tracing::info!(namespace, name = client.name_any(), %failure, "the mark stays on the orphaned client");
+        }
     }
     for name in secret_names(client, ctx)
         .iter()

@@ -25,7 +25,7 @@ pub(super) struct Inputs {
     ledger: String,
     /// resourceVersion of the credentials Secret; empty if there is none.
     secret: String,
-    /// resourceVersion of the Secret that clientSecretRef names; empty if there is none.
+    /// resourceVersions of the Secrets that clientSecretRef names and that the private key is in; empty if there are none.
     reference: String,
 }
 
@@ -50,7 +50,11 @@ impl Inputs {
             layout: layout.digest(),
             ledger: version(&plan.ledger_name()),
             secret: version(&layout.name),
-            reference: reference.unwrap_or_default().to_owned(),
+            reference: reference
+                .into_iter()
+                .chain(layout.key_version())
+                .collect::<Vec<_>>()
+                .join("+"),
         }
     }
 
@@ -90,9 +94,17 @@ impl Inputs {
         self.ledger == last.ledger
     }
 
+    /// Whether there was a ledger at the last success.
+    pub(super) fn had_ledger(&self) -> bool {
+        !self.ledger.is_empty()
+    }
+
     /// Whether the credentials Secret is as it was left, and should be.
     pub(super) fn same_secret(&self, last: &Inputs) -> bool {
-        !self.secret.is_empty() && self.secret == last.secret && self.same_layout(last)
+        !self.secret.is_empty()
+            && self.secret == last.secret
+            && self.reference == last.reference
+            && self.same_layout(last)
     }
 
     /// Whether the credentials Secret should be as it should have been at the last success.

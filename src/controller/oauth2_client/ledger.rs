@@ -46,13 +46,24 @@ struct Entry {
     since: Option<Timestamp>,
 }
 
+/// Whose a client's secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secrecy {
+    /// Ours: kept, rebuilt or made.
+    Ours,
+    /// It was others', and its time has come: a new one is made.
+    Replaced,
+    /// Others': it stays, and nothing is written down.
+    Others,
+}
+
 /// Name of the ledger of the client with this UID.
 pub(super) fn name(uid: &str) -> String {
     format!("oac-{uid}")
 }
 
 /// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
-/// a client without secret.
+/// a client without secret, or with one that only others know.
 pub(super) async fn settle(
     client: &OAuth2Client,
     ctx: &Context,
@@ -60,8 +71,9 @@ pub(super) async fn settle(
     pass: &mut Pass<OAuth2ClientStatus>,
     reference: Option<&Reference>,
     fresh: bool,
+    secrecy: Secrecy,
 ) -> Result<Option<Ledger>> {
-    if !plan.effective.has_secret() {
+    if !plan.effective.has_secret() || secrecy == Secrecy::Others {
         return Ok(None);
     }
     let users = match reference {
@@ -88,6 +100,7 @@ pub(super) async fn settle(
         && users.as_ref().is_none_or(|users| *users == entry.secret)
         && has_labels(found, &plan.uid)
         && !is_due
+        && secrecy == Secrecy::Ours
     {
         return Ok(Some(Ledger {
             secret: entry.secret.clone(),
@@ -100,10 +113,13 @@ pub(super) async fn settle(
     let kept = || found.as_ref().and_then(usable_secret);
     let secret = match users {
         Some(secret) => secret,
-        None if is_due && entry.is_some() => replaced(pass),
+        None if is_due && entry.is_some() || secrecy == Secrecy::Replaced => replaced(pass),
         None => match kept() {
             Some(secret) => secret,
-            None => rebuilt(client, ctx, plan, pass, fresh).await?,
+            None => match repeated(client, ctx, plan, pass, fresh).await? {
+                Some(secret) => secret,
+                None => anew(pass),
+            },
         },
     };
     let entry = Entry {
@@ -136,38 +152,40 @@ fn created_at(ledger: &KubeSecret) -> Option<Timestamp> {
     ledger.creation_timestamp().map(|at| at.0)
 }
 
-/// The secret of a lost ledger: what the credentials Secret repeats, or else a new one, which is said aloud.
-async fn rebuilt(
+/// The secret of a lost ledger, if the credentials Secret repeats it.
+async fn repeated(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &Plan,
-    pass: &mut Pass<OAuth2ClientStatus>,
+    pass: &Pass<OAuth2ClientStatus>,
     fresh: bool,
-) -> Result<Secret> {
-    if !fresh {
-        let layout = output::layout(client, plan)?;
-        let names = pass
-            .status
-            .secret_name
-            .iter()
-            .map(String::as_str)
-            .chain([layout.name.as_str()]);
-        for name in names {
-            let found = ctx.cluster.secret(&plan.namespace, name).await?;
-            let value = found
-                .filter(|found| is_owned(found, &plan.uid))
-                .and_then(|found| text(&found, layout.secret_key()));
-            if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
-                return Ok(Secret::new(secret));
-            }
+) -> Result<Option<Secret>> {
+    if fresh {
+        return Ok(None);
+    }
+    let layout = output::layout(client, ctx, plan)?;
+    let former = pass.status.secret_name.iter().map(String::as_str);
+    for name in former.chain([layout.name.as_str()]) {
+        let found = ctx.cluster.secret(&plan.namespace, name).await?;
+        let value = found
+            .filter(|found| is_owned(found, &plan.uid))
+            .and_then(|found| text(&found, layout.secret_key()));
+        if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
+            return Ok(Some(Secret::new(secret)));
         }
     }
-    let had_one = pass.status.effective.as_ref().is_some_and(Effective::has_secret);
-    if had_one && pass.status.updated_at.is_some() {
+    Ok(None)
+}
+
+/// A new secret; that one was lost is said aloud.
+fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
+    let status = &pass.status;
+    let had_one = status.effective.as_ref().is_some_and(Effective::has_secret) && status.secret_name.is_some();
+    if had_one && status.updated_at.is_some() {
         let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart what still uses the old one.";
         pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
     }
-    Ok(Secret::generate())
+    Secret::generate()
 }
 
 /// Creates or replaces the ledger; returns its resourceVersion. None if the name was taken meanwhile.

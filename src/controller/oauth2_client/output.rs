@@ -11,15 +11,19 @@ use super::ledger::Ledger;
 use super::{Plan, inputs};
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
-use crate::api::{AuthorizationServer, OAuth2Client, REVISION_ANNOTATION};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
+use crate::controller::json_web_key_set::{JWK, KID, PEM};
 use crate::controller::links;
 use crate::controller::own_secret::{
-    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember,
+    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember, text,
 };
-use crate::controller::{Context, Pass};
+use crate::controller::{Context, Managed, Pass};
 use crate::error::{ClusterFault, Error, Result};
+use crate::secret::Secret;
 
 const CLIENT_SECRET: &str = "clientSecret";
+/// Variables of the key that signs, and where the Secret of the key set has them.
+const OF_KEY: [(&str, &str); 3] = [("keyId", KID), ("privateKey", PEM), ("privateKeyJwk", JWK)];
 
 /// What the Secret should be, its secret value aside.
 pub(super) struct Layout {
@@ -29,10 +33,20 @@ pub(super) struct Layout {
     secret_key: String,
     /// Whether the client has a secret at all.
     has_secret: bool,
-    /// Texts with every variable but the secret put in.
+    /// Texts with every variable but the secret and the private key put in.
     entries: BTreeMap<String, String>,
+    /// Where the private key is, if a text has it.
+    key: Option<KeySource>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+}
+
+/// The Secret of a key set.
+struct KeySource {
+    name: String,
+    owner: String,
+    /// The version of which the cache knows.
+    version: Option<String>,
 }
 
 impl Layout {
@@ -45,8 +59,14 @@ impl Layout {
             self.has_secret,
             self.entries,
             self.labels,
-            self.annotations
+            self.annotations,
+            self.key.as_ref().map(|key| &key.name),
         ]))
+    }
+
+    /// The version of the private key's Secret, if a text has the key.
+    pub(super) fn key_version(&self) -> Option<&str> {
+        self.key.as_ref()?.version.as_deref()
     }
 
     /// Key of the client secret.
@@ -58,8 +78,8 @@ impl Layout {
 /// The layout that the spec asks for.
 ///
 /// # Errors
-/// [`Error::VariableUnknown`], [`Error::InvalidField`].
-pub(super) fn layout(client: &OAuth2Client, plan: &Plan) -> Result<Layout> {
+/// [`Error::VariableUnknown`], [`Error::InvalidField`], [`Error::NoPrivateKey`].
+pub(super) fn layout(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Layout> {
     let credentials = client.spec.credentials.clone().unwrap_or_default();
     let keys = credentials.keys.unwrap_or_default();
     let endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.as_ref());
@@ -67,6 +87,11 @@ pub(super) fn layout(client: &OAuth2Client, plan: &Plan) -> Result<Layout> {
     for (key, template) in &credentials.data {
         entries.insert(key.clone(), fill(template, plan, endpoints)?);
     }
+    let has_key = |text: &String| OF_KEY.iter().any(|(name, _)| text.contains(&format!("$({name})")));
+    let key = match entries.values().any(has_key) {
+        true => Some(key_source(ctx, plan)?),
+        false => None,
+    };
     entries.insert(
         keys.client_id.clone().unwrap_or_else(|| "CLIENT_ID".to_owned()),
         plan.client_id.clone(),
@@ -77,17 +102,40 @@ pub(super) fn layout(client: &OAuth2Client, plan: &Plan) -> Result<Layout> {
         secret_key: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
         has_secret: plan.effective.has_secret(),
         entries,
+        key,
         labels: credentials.labels,
         annotations: credentials.annotations,
     })
 }
 
-/// Puts variables into a text. The secret stays a variable until the Secret is written.
+/// Where the private key is that the texts ask for.
+fn key_source(ctx: &Context, plan: &Plan) -> Result<KeySource> {
+    let Some(set) = &plan.key_set else {
+        let problem =
+            "$(keyId), $(privateKey) and $(privateKeyJwk) are of a JsonWebKeySet; set keySetRef, or take them out";
+        return Err(Error::InvalidField {
+            field: "credentials.data",
+            problem: problem.to_owned(),
+        });
+    };
+    let name = set.status.as_ref().and_then(|status| status.secret_name.clone());
+    let name = name.ok_or_else(|| Error::NoPrivateKey(set.name_any()))?;
+    let owner = set.uid().unwrap_or_default();
+    let version = ctx
+        .own_secret(&plan.namespace, &owner, &name)
+        .map(|secret| secret.version);
+    Ok(KeySource { name, owner, version })
+}
+
+/// Puts variables into a text. Secret and private key stay variables until the Secret is written.
 fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<String> {
     let mut text = template.to_owned();
     for variable in VARIABLES {
         let placeholder = format!("$({variable})");
         if !text.contains(&placeholder) {
+            continue;
+        }
+        if OF_KEY.iter().any(|(name, _)| *name == variable) {
             continue;
         }
         if variable == CLIENT_SECRET {
@@ -120,8 +168,10 @@ fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
 }
 
 fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Option<String> {
-    if variable == "clientId" {
-        return Some(plan.client_id.clone());
+    match variable {
+        "clientId" => return Some(plan.client_id.clone()),
+        "scope" => return Some(plan.effective.scopes.join(" ")),
+        _ => {}
     }
     let endpoints = endpoints?;
     match variable {
@@ -147,7 +197,11 @@ pub(super) async fn write(
     fresh: bool,
     strict: bool,
 ) -> Result<String> {
-    let wanted = wanted(client, plan, layout, ledger);
+    let key = match &layout.key {
+        Some(source) => private_key(ctx, plan, source).await?,
+        None => Vec::new(),
+    };
+    let wanted = wanted(client, plan, layout, ledger, &key);
     if fresh && let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
         remember(ctx, &plan.uid, &created);
         return Ok(created.resource_version().unwrap_or_default());
@@ -169,6 +223,19 @@ pub(super) async fn write(
     Ok(written.resource_version().unwrap_or_default())
 }
 
+/// The variables of the key that signs, with their values. The key set writes its Secret before it says so.
+async fn private_key(ctx: &Context, plan: &Plan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
+    let found = ctx.cluster.secret(&plan.namespace, &source.name).await?;
+    let found = found.filter(|found| is_owned(found, &source.owner));
+    let value = |(variable, key): &(&'static str, &str)| Some((*variable, Secret::new(text(found.as_ref()?, key)?)));
+    let values: Option<Vec<_>> = OF_KEY.iter().map(value).collect();
+    values.ok_or_else(|| Error::ReferenceNotReady {
+        kind: JsonWebKeySet::KIND,
+        name: plan.key_set.as_ref().map(|set| set.name_any()).unwrap_or_default(),
+        namespace: plan.namespace.clone(),
+    })
+}
+
 /// What the schema cannot see, the Kubernetes API refuses: label values, long annotations, a Secret that was made immutable.
 fn refused(error: Error) -> Error {
     match error {
@@ -182,14 +249,21 @@ fn refused(error: Error) -> Error {
     }
 }
 
-fn wanted(client: &OAuth2Client, plan: &Plan, layout: &Layout, ledger: Option<&Ledger>) -> KubeSecret {
-    let secret = ledger.map(|ledger| ledger.secret.expose()).unwrap_or_default();
-    let placeholder = format!("$({CLIENT_SECRET})");
-    let mut data: BTreeMap<String, ByteString> = layout
-        .entries
-        .iter()
-        .map(|(key, text)| (key.clone(), bytes(&text.replace(&placeholder, secret))))
-        .collect();
+fn wanted(
+    client: &OAuth2Client,
+    plan: &Plan,
+    layout: &Layout,
+    ledger: Option<&Ledger>,
+    key: &[(&str, Secret)],
+) -> KubeSecret {
+    let secret = ledger.map(|ledger| (CLIENT_SECRET, &ledger.secret));
+    let secrets = || key.iter().map(|(name, value)| (*name, value)).chain(secret);
+    let filled = |text: &String| {
+        let put_in = |text: String, (name, value): (&str, &Secret)| text.replace(&format!("$({name})"), value.expose());
+        bytes(&secrets().fold(text.clone(), put_in))
+    };
+    let entries = layout.entries.iter();
+    let mut data: BTreeMap<String, ByteString> = entries.map(|(key, text)| (key.clone(), filled(text))).collect();
     let mut annotations = layout.annotations.clone();
     if let Some(ledger) = ledger {
         data.insert(layout.secret_key.clone(), bytes(ledger.secret.expose()));

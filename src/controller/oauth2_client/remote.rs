@@ -4,12 +4,14 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use super::Plan;
+use super::adoption::{is_secret_of_others, may_take_over, not_owned, own_mark};
 use super::ledger::Ledger;
 use crate::admin::http::Failure;
 use crate::admin::hydra::Client;
 use crate::admin::sync::{Known, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::refs::Adoption;
 use crate::controller::authorization_server;
 use crate::controller::failure::{failure, unread};
 use crate::controller::links::Link;
@@ -27,6 +29,8 @@ pub(super) struct Remote<'a> {
     pub(super) plan: &'a Plan,
     pub(super) link: &'a Link,
     pub(super) ledger: Option<&'a Ledger>,
+    /// Whether the secret may be given to a client that has one from others.
+    pub(super) may_tell: bool,
     /// Whether nothing but a foreign write can be the cause of a difference.
     pub(super) drift: bool,
 }
@@ -41,7 +45,6 @@ impl Remote<'_> {
     ) -> Result<()> {
         let mut marker = self.plan.marker.clone();
         marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
-        wanted.mark(&marker);
         let written_at = self.ctx.clients.memory.written_at(&self.plan.uid);
         if is_later(written_at.as_deref(), pass.status.updated_at.as_deref()) {
             pass.status.updated_at = written_at;
@@ -50,7 +53,8 @@ impl Remote<'_> {
         if !confirmed {
             may_create(self.ctx, &self.plan.server).await?;
         }
-        if fresh && self.create(pass, &wanted).await? {
+        wanted.mark(&marker);
+        if fresh && self.client.spec.adoption != Some(Adoption::Allow) && self.create(pass, &wanted).await? {
             return Ok(());
         }
         // Twice: what is found may be gone when it is written, and the other way round.
@@ -61,15 +65,36 @@ impl Remote<'_> {
                 .get_client(&wanted.client_id)
                 .await
                 .map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
+            let found = observed.as_ref();
+            let mark = found.and_then(|found| own_mark(self.client, found));
+            let may_take_over =
+                mark.is_none() && found.is_some_and(|found| may_take_over(self.client, self.ctx, &pass.status, found));
+            marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
+            if marker.adopted && is_secret_of_others(mark.as_ref()) && self.ledger.is_some() && !self.may_tell {
+                // It was not known when the ledger was written. The next pass looks first.
+                pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
+                return Err(Error::Unavailable(Outage::Busy));
+            }
+            wanted.mark(&marker);
             let known = Known {
                 updated_at: pass.status.updated_at.as_deref(),
                 must_read: pass.must_read,
+                may_take_over,
             };
-            match decide(&wanted, observed.as_ref(), known) {
-                Step::Nothing => return Ok(()),
-                Step::NotOwned => return Err(Error::NotOwned(wanted.client_id)),
+            match decide(&wanted, found, known) {
+                Step::Nothing => {
+                    pass.status.adopted = marker.adopted.then_some(true);
+                    return Ok(());
+                }
+                Step::NotOwned => {
+                    let id = || Error::NotOwned(wanted.client_id.clone());
+                    return Err(found.map_or_else(id, |found| not_owned(self.client, found)));
+                }
+                // It has just gone, and so has the secret that others knew.
+                Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => break,
                 Step::Create => {
                     if self.recreate(pass, &wanted, confirmed).await? {
+                        pass.status.adopted = None;
                         return Ok(());
                     }
                 }
@@ -84,6 +109,7 @@ impl Remote<'_> {
                         ..wanted.clone()
                     };
                     if self.correct(pass, &body, &fields, with_secret, foreign).await? {
+                        self.note_adoption(pass, marker.adopted);
                         return Ok(());
                     }
                 }
@@ -203,6 +229,14 @@ impl Remote<'_> {
         pass.status.updated_at = reply.updated_at;
         self.ctx.clients.memory.confirmed(&self.plan.uid);
         Ok(true)
+    }
+
+    fn note_adoption(&self, pass: &mut Pass<OAuth2ClientStatus>, adopted: bool) {
+        if adopted && pass.status.adopted != Some(true) {
+            let note = "The client was on the server before and is this resource's now.";
+            pass.notes.push((EventType::Normal, "Adopted", note.to_owned()));
+        }
+        pass.status.adopted = adopted.then_some(true);
     }
 
     fn note_drift(&self, pass: &mut Pass<OAuth2ClientStatus>, certain: bool, note: String) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testbed::oauth::{self, Token};
 use testbed::{Hydra, HydraOptions, http, wait};
 
@@ -34,7 +34,7 @@ impl Bed {
             public: hydra.public_url(),
         };
         let server = self.make_server_at(&urls, &self.new_name("server"), options).await?;
-        self.server_ready(&server.name).await?;
+        self.server_known(&server.name).await?;
         Ok(Lab { server, hydra })
     }
 }
@@ -54,6 +54,16 @@ impl Lab {
     /// Upgrades this Hydra from version 1 to version 2, in its place.
     pub async fn upgrade(&mut self) -> Result<()> {
         self.hydra.upgrade().await
+    }
+
+    /// Its own name for a manifest: what stands in `serverRef`.
+    pub fn server_ref(&self) -> Value {
+        json!({ "name": self.server.name })
+    }
+
+    /// URL of its admin API, past all proxies.
+    pub fn admin_url(&self) -> String {
+        self.hydra.admin_url()
     }
 
     /// The client of this id, which must be there.

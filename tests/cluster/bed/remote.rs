@@ -9,32 +9,32 @@ use testbed::{http, wait};
 
 use super::{Bed, LIMIT};
 
+/// Asks for a token with client credentials, proved by a signed assertion (RFC 7523). Returns status and answer.
+pub async fn token_by_assertion(endpoint: &str, assertion: &str, scope: &str) -> Result<(u16, Value)> {
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", scope),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("client_assertion", assertion),
+    ];
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    let request = http::client()
+        .post(endpoint)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form);
+    let (status, answer) = answer_of(request).await?;
+    Ok((status.as_u16(), answer))
+}
+
 impl Bed {
     /// Gets a token with client credentials, the id and secret in the Authorization header.
     pub async fn token(&self, client_id: &str, client_secret: &str, scope: &str) -> Result<Token> {
         oauth::client_credentials(&self.hydra_urls.public, client_id, client_secret, scope).await
-    }
-
-    /// Asks for a token with client credentials, proved by a signed assertion (RFC 7523). Returns status and answer.
-    pub async fn token_by_assertion(&self, assertion: &str, scope: &str) -> Result<(u16, Value)> {
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("scope", scope),
-            (
-                "client_assertion_type",
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            ),
-            ("client_assertion", assertion),
-        ];
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
-        let request = http::client()
-            .post(format!("{}/oauth2/token", self.hydra_urls.public))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
-        let (status, answer) = answer_of(request).await?;
-        Ok((status.as_u16(), answer))
     }
 
     /// The client of this id as Hydra has it.

@@ -96,8 +96,18 @@ impl Bed {
     pub async fn own_server(&self, options: ServerOptions) -> Result<Arc<Server>> {
         let name = self.new_name("server");
         let server = self.make_server(&name, options).await?;
-        self.server_ready(&name).await?;
+        self.server_known(&name).await?;
         Ok(server)
+    }
+
+    /// Waits until an AuthorizationServer is ready and its discovery document was read, so that nothing that is made of it changes any more.
+    pub(super) async fn server_known(&self, name: &str) -> Result<()> {
+        self.server_ready(name).await?;
+        let is_known = |server: &AuthorizationServer| {
+            let endpoints = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
+            server.spec.hydra.public_url.is_none() || endpoints.is_some()
+        };
+        self.wait_server("its endpoints", name, is_known).await.map(drop)
     }
 
     /// Waits until an AuthorizationServer is ready.

@@ -7,8 +7,8 @@ use oidc_operator::api::JsonWebKeySet;
 use serde_json::{Value, json};
 use testbed::wait;
 
-use super::blow::{Strike, Tap};
-use super::lab::{Run, dead};
+use super::blow::Strike;
+use super::lab::{Run, clear, interrupted};
 use super::walk;
 use crate::bed::{Bed, LIMIT, Space, text_of, uid_of};
 use crate::key_sets::{ids_on_server, login};
@@ -56,28 +56,11 @@ async fn survive(bed: &Bed, stories: &[Story]) -> Result<()> {
 }
 
 async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
-    let operator = bed.operator();
     let space = bed.space().await?;
     let first = prepare(&space, story).await?;
-    let tap = Tap::open(bed, space.name(), strike);
-    let acted = act(&space, story).await?;
-    if let Some(Strike { nth, blow }) = strike {
-        let first = tokio::select! {
-            struck = tap.struck() => struck,
-            ended = converged(&space, story, &acted, first.as_deref()) => ended,
-        };
-        first.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-        let seen = tap.seen().len();
-        ensure!(tap.has_struck() || seen < nth, "request {nth} of {seen} was not struck");
-        if tap.has_struck() && blow.kills() {
-            dead(&operator).await?;
-            operator.start_again().await?;
-        }
-    }
-    let ended = converged(&space, story, &acted, first.as_deref()).await;
-    ended.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-    let (requests, struck) = (tap.seen(), tap.has_struck());
-    drop(tap);
+    let act = async || act(&space, story).await;
+    let converged = async |acted: &JsonWebKeySet| converged(&space, story, acted, first.as_deref()).await;
+    let (acted, run) = interrupted(bed, &space, strike, act, converged).await?;
     match story {
         Story::Delete => is_gone(bed, &space, &acted).await?,
         Story::Rotate => is_healthy(bed, &space, 2).await?,
@@ -87,12 +70,8 @@ async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
         next_look_writes_nothing(bed, &space, &acted).await?;
     }
     clean(&space, story).await?;
-    operator.requests().clear();
-    for server in bed.servers() {
-        server.admin.journal().clear();
-        server.public.journal().clear();
-    }
-    Ok(Run { requests, struck })
+    clear(bed);
+    Ok(run)
 }
 
 /// Makes what has to be there before; returns the key that signs.

@@ -57,25 +57,9 @@ impl<'a> Lab<'a> {
             self.guard.has_seen(&secret).await?;
         }
 
-        let tap = Tap::open(self.bed, space.name(), strike);
-        let acted = scenario.act(&space).await?;
-        if let Some(Strike { nth, blow }) = strike {
-            let first = tokio::select! {
-                struck = tap.struck() => struck,
-                ended = scenario.converged(&space, &acted) => ended,
-            };
-            first.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-            let seen = tap.seen().len();
-            ensure!(tap.has_struck() || seen < nth, "request {nth} of {seen} was not struck");
-            if tap.has_struck() && blow.kills() {
-                dead(&operator).await?;
-                operator.start_again().await?;
-            }
-        }
-        let converged = scenario.converged(&space, &acted).await;
-        converged.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-        let (requests, struck) = (tap.seen(), tap.has_struck());
-        drop(tap);
+        let act = async || scenario.act(&space).await;
+        let converged = async |acted: &OAuth2Client| scenario.converged(&space, acted).await;
+        let (acted, run) = interrupted(self.bed, &space, strike, act, converged).await?;
 
         let mine = self.mine(&acted, &others).await?;
         let orphans = match scenario {
@@ -97,12 +81,8 @@ impl<'a> Lab<'a> {
         if scenario == Scenario::Orphan {
             self.bed.unregister(&uid_of(&acted)).await?;
         }
-        operator.requests().clear();
-        for server in self.bed.servers() {
-            server.admin.journal().clear();
-            server.public.journal().clear();
-        }
-        Ok(Run { requests, struck })
+        clear(self.bed);
+        Ok(run)
     }
 
     /// All clients that Hydra has, by id.
@@ -245,8 +225,50 @@ async fn well_ended(operator: &Operator) -> Result<f64> {
         .await
 }
 
+/// What a user does, with a blow if there is one, to its end.
+pub async fn interrupted<A>(
+    bed: &Bed,
+    space: &Space<'_>,
+    strike: Option<Strike>,
+    act: impl AsyncFnOnce() -> Result<A>,
+    converged: impl AsyncFn(&A) -> Result<()>,
+) -> Result<(A, Run)> {
+    let operator = bed.operator();
+    let tap = Tap::open(bed, space.name(), strike);
+    let acted = act().await?;
+    if let Some(Strike { nth, blow }) = strike {
+        let first = tokio::select! {
+            struck = tap.struck() => struck,
+            ended = converged(&acted) => ended,
+        };
+        first.with_context(|| format!("seen: {:#?}", tap.seen()))?;
+        let seen = tap.seen().len();
+        ensure!(tap.has_struck() || seen < nth, "request {nth} of {seen} was not struck");
+        if tap.has_struck() && blow.kills() {
+            dead(&operator).await?;
+            operator.start_again().await?;
+        }
+    }
+    let ended = converged(&acted).await;
+    ended.with_context(|| format!("seen: {:#?}", tap.seen()))?;
+    let run = Run {
+        requests: tap.seen(),
+        struck: tap.has_struck(),
+    };
+    Ok((acted, run))
+}
+
+/// Forgets what the proxies saw: a long walk would fill the memory.
+pub fn clear(bed: &Bed) {
+    bed.operator().requests().clear();
+    for server in bed.servers() {
+        server.admin.journal().clear();
+        server.public.journal().clear();
+    }
+}
+
 /// Waits until a hook has killed the operator.
-pub async fn dead(operator: &Operator) -> Result<()> {
+async fn dead(operator: &Operator) -> Result<()> {
     wait::until("the operator to be killed", LIMIT, async || {
         Ok((!operator.is_alive()).then_some(()))
     })

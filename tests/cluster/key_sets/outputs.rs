@@ -2,13 +2,13 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use oidc_operator::api::JsonWebKeySet;
+use oidc_operator::api::{JsonWebKeySet, OAuth2Client};
 use serde_json::{Value, json};
 use testbed::wait;
 
 use super::status_of;
 use crate::bed::{Bed, LIMIT, ServerOptions, text_of};
-use crate::conditions::Tone::Stalled;
+use crate::conditions::Tone::{Reconciling, Stalled};
 
 fn keys_in(text: Option<&String>) -> Result<Value> {
     let set: Value = serde_json::from_str(text.context("no jwks.json")?)?;
@@ -125,5 +125,50 @@ pub(super) async fn what_is_not_ours_is_left_alone(bed: &Bed) -> Result<()> {
         space.secret_data("own").await?["kid"] == "theirs",
         "the Secret was changed"
     );
+    Ok(())
+}
+
+pub(super) async fn a_clients_own_secret_follows_the_key_that_signs(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let keys = "{ generate: { algorithm: ES256 }, rotation: { period: 1000h, prePublish: 0s } }";
+    space.ready::<JsonWebKeySet>("keys", keys).await?;
+    let data = json!({ "KID": "$(keyId)", "PEM": "$(privateKey)", "JWK": "$(privateKeyJwk)", "SCOPE": "$(scope)" });
+    let spec = json!({
+        "grantTypes": ["client_credentials"], "scopes": ["read", "write"], "tokenEndpointAuthMethod": "private_key_jwt",
+        "tokenEndpointAuthSigningAlg": "ES256", "keySetRef": { "name": "keys" }, "credentials": { "data": data },
+    });
+    space.apply_client("app", &spec.to_string()).await?;
+    let message = "JsonWebKeySet `keys` hands out no private key, which credentials.data asks for; set privateKey there, or take the variable out.";
+    space
+        .says::<OAuth2Client>("app", Reconciling, "ReferenceNotReady", message)
+        .await?;
+    ensure!(
+        space.secret("app").await?.is_none(),
+        "a Secret without the key was made"
+    );
+
+    space
+        .respecify::<JsonWebKeySet>("keys", json!({ "privateKey": {} }))
+        .await?;
+    space.wait_ready("app").await?;
+    let same = async || {
+        let (mine, theirs) = (space.secret_data("app").await?, space.secret_data("keys").await?);
+        let same =
+            mine["KID"] == theirs["kid"] && mine["PEM"] == theirs["key.pem"] && mine["JWK"] == theirs["jwk.json"];
+        Ok(same.then_some(mine))
+    };
+    let before = wait::until("the key in the client's own Secret", LIMIT, same).await?;
+    ensure!(before["SCOPE"] == "read write", "{}", before["SCOPE"]);
+
+    super::login::rotate_now(&space, "keys").await?;
+    let next = async || Ok(same().await?.filter(|now| now["KID"] != before["KID"]));
+    wait::until("the next key in the client's own Secret", LIMIT, next).await?;
+
+    let without = json!({ "tokenEndpointAuthMethod": null, "tokenEndpointAuthSigningAlg": null, "keySetRef": null });
+    space.change("app", json!({ "spec": without })).await?;
+    let message = "credentials.data: $(keyId), $(privateKey) and $(privateKeyJwk) are of a JsonWebKeySet; set keySetRef, or take them out.";
+    space
+        .says::<OAuth2Client>("app", Stalled, "InvalidSpec", message)
+        .await?;
     Ok(())
 }

@@ -32,12 +32,7 @@ async fn tamper(space: &Space<'_>, name: &str, patch: Value) -> Result<ConfigMap
 }
 
 /// Waits until a ConfigMap is there and as wanted.
-async fn until(
-    space: &Space<'_>,
-    what: &str,
-    name: &str,
-    wanted: impl Fn(&ConfigMap) -> bool,
-) -> Result<ConfigMap> {
+async fn until(space: &Space<'_>, what: &str, name: &str, wanted: impl Fn(&ConfigMap) -> bool) -> Result<ConfigMap> {
     wait::until(what, LIMIT, async || {
         Ok(space.config_maps().get_opt(name).await?.filter(|found| wanted(found)))
     })

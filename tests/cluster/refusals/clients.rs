@@ -128,7 +128,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], clientId: 0A1b2C3d-0000-4000-8000-00000000abcd }",
-        "spec.clientId: Invalid value: clientId: must not look like a UUID, since those are the ids of clients that name none",
+        "spec.clientId: Invalid value: clientId: must not look like a UUID, since those are the ids of clients that name none; only one to be taken over may (adoption: Allow)",
     ),
     (
         "{ grantTypes: [client_credentials], clientId: team..app }",
@@ -220,11 +220,11 @@ const LAYOUTS: &[(&str, &str)] = &[
     ),
     (
         "{ data: { config: 'url=$(tokenUrl)' } }",
-        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
     ),
     (
         "{ data: { config: '$(' } }",
-        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
     ),
     (
         "{ labels: { oidc-operator.dev/uid: x } }",

@@ -13,6 +13,7 @@ pub mod http;
 pub mod hydra;
 pub mod install;
 pub mod kubeconfig;
+pub mod login_app;
 pub mod oauth;
 pub mod pki;
 pub mod ports;

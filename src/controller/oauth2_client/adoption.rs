@@ -1,0 +1,131 @@
+//! Adoption: a client that was on the server before its resource is taken over where the access rules let it. Its secret is nobody's to reset.
+//!
+//! The mark on the server tells whose the secret is: one that was taken over and has no revision was never given a secret by us.
+
+use kube::ResourceExt;
+
+use super::ledger::Secrecy;
+use super::{Work, client_id};
+use crate::admin::hydra::client::{Client, Marker, owner};
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::refs::{Adoption, DeletionPolicy};
+use crate::api::{GROUP, OAuth2Client};
+use crate::controller::failure::failure;
+use crate::controller::links::Link;
+use crate::controller::on_server::OnServer;
+use crate::controller::{Context, is_held};
+use crate::error::{Error, Result};
+
+/// Whether a client that is not ours may become ours: asked for, marked by nobody who is still there, and claimed by no other resource. Who had a client of
+/// its own under this id does not take another's in its place.
+pub(super) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> bool {
+    let is_there = |uid: &String| {
+        ctx.clients
+            .store
+            .find(|other| other.uid().as_ref() == Some(uid))
+            .is_some()
+    };
+    let is_free = match found.marker() {
+        Some(marker) => marker.cluster == ctx.settings.cluster && !is_there(&marker.uid),
+        None => found.is_unmarked() && !is_of_another_cluster(found, ctx),
+    };
+    client.spec.adoption == Some(Adoption::Allow)
+        && (status.updated_at.is_none() || status.adopted == Some(true))
+        && is_free
+        && !is_claimed(client, ctx)
+}
+
+/// Who drops members that they do not know may have left the owner, where the mark is repeated in short.
+fn is_of_another_cluster(found: &Client, ctx: &Context) -> bool {
+    found.owner.starts_with(GROUP) && found.owner != owner(&ctx.settings.cluster)
+}
+
+/// Whether another resource has the client of this id, or asked for it first.
+fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
+    let id = client_id(client);
+    let age = |client: &OAuth2Client| (client.creation_timestamp(), client.uid());
+    let claims = |other: &OAuth2Client| {
+        let has_it = other.status.as_ref().is_some_and(|status| status.updated_at.is_some());
+        let is_first = other.spec.adoption == Some(Adoption::Allow) && age(other) < age(client);
+        other.uid() != client.uid()
+            && client_id(other) == id
+            && other.server_name() == client.server_name()
+            && is_held(other)
+            && (has_it || is_first)
+    };
+    ctx.clients.store.find(claims).is_some()
+}
+
+/// Our mark on a client, if it is this resource's.
+pub(super) fn own_mark(client: &OAuth2Client, found: &Client) -> Option<Marker> {
+    found
+        .marker()
+        .filter(|marker| Some(&marker.uid) == client.uid().as_ref())
+}
+
+/// Whether the secret of a client with this mark was given to it by others. One that is being taken over has none yet.
+pub(super) fn is_secret_of_others(mark: Option<&Marker>) -> bool {
+    mark.is_none_or(|mark| mark.adopted && mark.revision.is_empty())
+}
+
+/// Why a client that is not ours stays as it is.
+pub(super) fn not_owned(client: &OAuth2Client, found: &Client) -> Error {
+    let id = found.client_id.clone();
+    match found.is_unmarked() && client.spec.adoption != Some(Adoption::Allow) {
+        true => Error::NotAdopted(id),
+        false => Error::NotOwned(id),
+    }
+}
+
+impl Work<'_> {
+    /// Whether only a look at the server tells whose the client's secret is.
+    pub(super) fn must_look(&self, status: &OAuth2ClientStatus, settled: bool) -> bool {
+        self.may_be_of_others(status) && (!settled || self.is_due && !self.had_ledger())
+    }
+
+    /// Whose the client's secret is. Nothing is written down before that is known.
+    ///
+    /// # Errors
+    /// [`Error::NotOwned`], and what keeps the server from being asked.
+    pub(super) async fn secrecy(&self, status: &OAuth2ClientStatus, link: Option<&Link>) -> Result<Secrecy> {
+        if !self.may_be_of_others(status) {
+            return Ok(Secrecy::Ours);
+        }
+        let is_of_others = match link {
+            None => !self.had_ledger(), // as at the last success
+            Some(link) => {
+                let found = link.hydra.get_client(&self.plan.client_id).await;
+                let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+                let Some(found) = found else { return Ok(Secrecy::Ours) };
+                let mark = own_mark(self.client, &found);
+                if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
+                    return Err(not_owned(self.client, &found));
+                }
+                is_secret_of_others(mark.as_ref())
+            }
+        };
+        Ok(match (is_of_others, self.is_due) {
+            (false, _) => Secrecy::Ours,
+            (true, true) => Secrecy::Replaced,
+            (true, false) => Secrecy::Others,
+        })
+    }
+
+    fn may_be_of_others(&self, status: &OAuth2ClientStatus) -> bool {
+        let may_be_adopted = self.client.spec.adoption == Some(Adoption::Allow) || status.adopted == Some(true);
+        may_be_adopted && self.plan.effective.has_secret() && self.reference.is_none()
+    }
+
+    fn had_ledger(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.had_ledger())
+    }
+}
+
+/// What becomes of the client in the end: what others had made stays, unless the spec says otherwise.
+pub(in crate::controller) fn deletion_policy(client: &OAuth2Client, status: &OAuth2ClientStatus) -> DeletionPolicy {
+    let default = match status.adopted {
+        Some(true) => DeletionPolicy::Orphan,
+        _ => DeletionPolicy::Delete,
+    };
+    client.spec.deletion_policy.unwrap_or(default)
+}

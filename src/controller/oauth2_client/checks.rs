@@ -1,0 +1,76 @@
+//! What of a plan is refused, before anything is read or written.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::Plan;
+use crate::access::{self, Denied};
+use crate::admin::http::reply::values;
+use crate::admin::hydra;
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
+use crate::controller::Context;
+use crate::error::{Error, Result};
+
+pub(super) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(), Denied> {
+    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&plan.namespace));
+    let labels = namespace.as_ref().map(|namespace| namespace.labels());
+    let namespace = access::Namespace {
+        name: &plan.namespace,
+        labels,
+    };
+    access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+}
+
+/// What the server's version cannot do is refused: it would take the field without a word and drop it.
+pub(super) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+    let status = plan.server.status.clone().unwrap_or_default();
+    let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
+    match status.version {
+        _ if fields.is_empty() => Ok(()),
+        None => Err(Error::ServerPending(plan.server.name_any())),
+        Some(version) => Err(Error::UnsupportedFields {
+            server: plan.server.name_any(),
+            version,
+            fields,
+        }),
+    }
+}
+
+/// A client must fit into a page of a listing together with all others: one that does not would hide them from the sweep.
+pub(super) fn check_size(wanted: &hydra::Client) -> Result<()> {
+    const BYTES: usize = 64 << 10;
+    const VALUES: usize = 900;
+    let body = wanted.body(None);
+    if body.len() <= BYTES && values(&body) <= VALUES {
+        return Ok(());
+    }
+    let problem =
+        "the client is larger than 64 KiB or has more than 900 values; shorten its lists or its metadata".to_owned();
+    Err(Error::InvalidField { field: "spec", problem })
+}
+
+/// When the secret is to be replaced, if it is.
+///
+/// # Errors
+/// [`Error::RotationWithoutOverlap`] unless the spec consents to what Hydra does.
+pub(super) fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2ClientStatus) -> Result<Option<Timestamp>> {
+    if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
+        return Ok(None);
+    }
+    let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
+    let since = rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0));
+    let next = since.and_then(|since| plan.schedule.next(since, Duration::ZERO));
+    let consent = client
+        .spec
+        .rotation
+        .as_ref()
+        .and_then(|rotation| rotation.without_overlap);
+    match next {
+        Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
+        next => Ok(next.filter(|at| *at < Timestamp::MAX)),
+    }
+}

@@ -1,0 +1,465 @@
+//! Clients that others made, taken over: by grant, marked, and with the secret that they had.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{Patch, PatchParams};
+use libtest_mimic::Trial;
+use oidc_operator::api::oauth2_client::OAuth2ClientStatus;
+use oidc_operator::api::{ABANDON_ANNOTATION, GROUP, OAuth2Client, ROTATE_AT_ANNOTATION};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list, ledger_of, uid_of};
+use crate::conditions::Tone::{Reconciling, Stalled};
+use crate::run::Side;
+
+/// The tests of this module.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(a_client_of_others_keeps_its_secret),
+        side.shared(a_secret_can_be_told_from_the_start),
+        side.shared(a_secret_is_replaced_only_if_it_is_asked_for),
+        side.shared(a_public_client_has_nothing_to_tell),
+        side.shared(what_is_not_there_is_made_as_ever),
+        side.shared(only_what_is_granted_is_taken_over),
+        side.shared(what_another_resource_keeps_is_not_taken_over),
+        side.shared(what_another_lets_go_is_taken_over_with_its_secret),
+        side.shared(the_mark_knows_what_the_status_has_lost),
+        side.shared(what_was_left_behind_can_be_taken_over),
+        side.shared(what_was_taken_over_stays_when_its_resource_goes),
+        side.shared(what_was_taken_over_stays_when_the_right_goes),
+    ]
+}
+
+/// The secret that somebody else gave to a client.
+pub const SECRET: &str = "known-to-others-1";
+/// What is said as long as it is not known.
+pub const UNKNOWN: &str = "The client was on the server before and its secret is not known here; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at.";
+
+/// A machine that somebody registered, and a server on which it may be taken over.
+struct Legacy<'a> {
+    bed: &'a Bed,
+    space: Space<'a>,
+    server: Arc<Server>,
+    id: String,
+}
+
+impl<'a> Legacy<'a> {
+    async fn new(bed: &'a Bed, more: Value) -> Result<Self> {
+        let space = bed.space().await?;
+        let id = format!("legacy-{}", space.name());
+        let mut members = json!({
+            "client_id": id, "client_name": "Legacy", "grant_types": ["client_credentials"],
+            "token_endpoint_auth_method": "client_secret_basic", "metadata": { "team": "old" },
+        });
+        let more = more.as_object().cloned().unwrap_or_default();
+        members.as_object_mut().context("no object")?.extend(more);
+        if members["token_endpoint_auth_method"] != "none" {
+            space.canary(SECRET);
+            members["client_secret"] = json!(SECRET);
+        }
+        bed.register(members).await?;
+        let access = json!([{
+            "namespaces": { "from": "Names", "names": [space.name()] },
+            "kinds": ["OAuth2Client"],
+            "clients": { "deletionPolicies": ["Delete"] },
+            "adopt": { "clientIds": [id] },
+        }]);
+        let options = ServerOptions {
+            resync_interval: "1s".to_owned(),
+            spec: json!({ "access": access }),
+            ..ServerOptions::default()
+        };
+        let server = bed.own_server(options).await?;
+        Ok(Self { bed, space, server, id })
+    }
+
+    fn spec(&self, more: Value) -> String {
+        let mut spec = json!({
+            "serverRef": { "name": self.server.name }, "clientId": self.id, "adoption": "Allow",
+            "grantTypes": ["client_credentials"], "scopes": ["read"],
+        });
+        let more = more.as_object().cloned().unwrap_or_default();
+        spec.as_object_mut()
+            .into_iter()
+            .for_each(|spec| spec.extend(more.clone()));
+        spec.to_string()
+    }
+
+    /// The client as it is on the server, with its mark.
+    async fn on_server(&self) -> Result<(Value, Value)> {
+        let client = self.bed.registered(&self.id).await?;
+        let mark = client["metadata"][GROUP].clone();
+        Ok((client, mark))
+    }
+
+    /// Waits until two listings began and ended.
+    async fn swept(&self) -> Result<()> {
+        let journal = self.server.admin.journal();
+        let mut mark = journal.mark();
+        for _ in 0..2 {
+            let listing = journal.wait_for(|found| found.seq > mark && is_list(&found.head), LIMIT);
+            mark = listing.await?.seq;
+        }
+        Ok(())
+    }
+
+    async fn works_with(&self, secret: &str) -> Result<()> {
+        self.bed.token(&self.id, secret, "").await.map(drop)
+    }
+}
+
+fn status_of(client: &OAuth2Client) -> OAuth2ClientStatus {
+    client.status.clone().unwrap_or_default()
+}
+
+async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    space.apply_client("app", &legacy.spec(json!({}))).await?;
+    let client: OAuth2Client = space.says("app", Stalled, "SecretUnknown", UNKNOWN).await?;
+    let (found, mark) = legacy.on_server().await?;
+    ensure!(
+        mark["uid"] == uid_of(&client).as_str() && mark["adopted"] == true,
+        "{mark}"
+    );
+    ensure!(found["scope"] == "read" && found["client_name"] == "", "{found}");
+    let status = status_of(&client);
+    ensure!(
+        status.adopted == Some(true) && status.secret_name.is_none(),
+        "{status:?}"
+    );
+    legacy.works_with(SECRET).await?;
+    for secret in ["app", &ledger_of(&client)] {
+        ensure!(
+            space.secret(secret).await?.is_none(),
+            "Secret {secret} was made of nothing"
+        );
+    }
+    space.wait_event("app", "Adopted", |_| true).await?;
+
+    // Nothing more is written, and what somebody changes is put right without a word on the secret.
+    let mark = legacy.server.admin.journal().mark();
+    legacy.swept().await?;
+    let asked = legacy.server.about_clients(mark);
+    ensure!(asked.is_empty(), "{asked:?}");
+    bed.tamper(&legacy.id, |found| found["scope"] = json!("read write"))
+        .await?;
+    let put_right = async || Ok((legacy.on_server().await?.0["scope"] == "read").then_some(()));
+    testbed::wait::until("the scope to be put right", LIMIT, put_right).await?;
+    legacy.works_with(SECRET).await?;
+
+    // Nor by a change that does not concern the server.
+    space
+        .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
+        .await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    legacy.works_with(SECRET).await?;
+    space.change("app", json!({ "spec": { "credentials": null } })).await?;
+
+    // Whoever knows the secret tells it.
+    let told =
+        format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: told }}, stringData: {{ secret: {SECRET} }} }}");
+    let _: k8s_openapi::api::core::v1::Secret = space.apply(&told).await?;
+    let reference = json!({ "clientSecretRef": { "name": "told", "key": "secret" } });
+    space.change("app", json!({ "spec": reference })).await?;
+    let ready = space.wait_ready("app").await?;
+    ensure!(
+        space.credentials("app").await? == (legacy.id.clone(), SECRET.to_owned()),
+        "other credentials"
+    );
+    ensure!(status_of(&ready).adopted == Some(true), "it is not said any more");
+    legacy.works_with(SECRET).await
+}
+
+async fn a_secret_can_be_told_from_the_start(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let told =
+        format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: told }}, stringData: {{ secret: {SECRET} }} }}");
+    let _: k8s_openapi::api::core::v1::Secret = legacy.space.apply(&told).await?;
+    let spec = legacy.spec(json!({ "clientSecretRef": { "name": "told", "key": "secret" } }));
+    let client = legacy.space.ready_client("app", &spec).await?;
+    ensure!(status_of(&client).adopted == Some(true), "{:?}", client.status);
+    ensure!(legacy.on_server().await?.1["adopted"] == true, "it is not marked");
+    legacy.works_with(SECRET).await
+}
+
+async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    space
+        .apply_client(
+            "app",
+            &legacy.spec(json!({ "rotation": { "withoutOverlap": "Allow" } })),
+        )
+        .await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    legacy.works_with(SECRET).await?;
+
+    space
+        .annotate("app", ROTATE_AT_ANNOTATION, &jiff::Timestamp::now().to_string())
+        .await?;
+    let ready = space.wait_ready("app").await?;
+    let (_, secret) = space.credentials("app").await?;
+    ensure!(secret != SECRET, "it was not replaced");
+    legacy.works_with(&secret).await?;
+    ensure!(legacy.works_with(SECRET).await.is_err(), "the old secret still works");
+    ensure!(status_of(&ready).rotated_at.is_some(), "{:?}", ready.status);
+    space.wait_event("app", "SecretRotated", |_| true).await?;
+
+    // From now on it is a secret of ours: written down, and put back where it is lost.
+    space.delete_secret("app").await?;
+    let back = space.wait_secret("the credentials", "app", |_| true).await?;
+    ensure!(
+        crate::bed::text_of(&back)["CLIENT_SECRET"] == secret,
+        "it was replaced again"
+    );
+    Ok(())
+}
+
+async fn a_public_client_has_nothing_to_tell(bed: &Bed) -> Result<()> {
+    let redirects = json!(["https://app.example.com/cb"]);
+    let more = json!({
+        "token_endpoint_auth_method": "none", "grant_types": ["authorization_code"], "redirect_uris": redirects,
+    });
+    let legacy = Legacy::new(bed, more).await?;
+    let spec = json!({ "clientType": "Public", "grantTypes": ["authorization_code"], "redirectUris": redirects });
+    let client = legacy.space.ready_client("app", &legacy.spec(spec)).await?;
+    ensure!(status_of(&client).adopted == Some(true), "{:?}", client.status);
+    let data = legacy.space.secret_data("app").await?;
+    ensure!(data.len() == 1 && data["CLIENT_ID"] == legacy.id, "{data:?}");
+    Ok(())
+}
+
+async fn what_is_not_there_is_made_as_ever(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    bed.unregister(&legacy.id).await?;
+    let client = legacy.space.ready_client("app", &legacy.spec(json!({}))).await?;
+    let (id, secret) = legacy.space.credentials("app").await?;
+    ensure!(id == legacy.id, "{id}");
+    legacy.works_with(&secret).await?;
+    ensure!(status_of(&client).adopted.is_none(), "{:?}", client.status);
+    ensure!(
+        legacy.on_server().await?.1.get("adopted").is_none(),
+        "it is marked as others'"
+    );
+    legacy.space.delete_and_wait("app").await?;
+    ensure!(bed.hydra_client(&legacy.id).await?.is_none(), "the client stayed");
+    Ok(())
+}
+
+async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let (space, server) = (&legacy.space, &legacy.server.name);
+    let before = bed.registered(&legacy.id).await?;
+    bed.change_server(
+        server,
+        json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" } }] }),
+    )
+    .await?;
+    space.apply_client("app", &legacy.spec(json!({}))).await?;
+    let message = format!(
+        "AuthorizationServer `{server}`: access[0].adopt.clientIds does not allow `{}` in clientId; change it or ask its admin.",
+        legacy.id
+    );
+    space
+        .says::<OAuth2Client>("app", Reconciling, "NotAllowed", &message)
+        .await?;
+    space.change("app", json!({ "spec": { "adoption": "Never" } })).await?;
+    let message = format!(
+        "The client `{}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId.",
+        legacy.id
+    );
+    space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;
+    ensure!(bed.registered(&legacy.id).await? == before, "it was changed");
+
+    // What was written down in vain is not pushed once it is granted.
+    let access = json!([{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
+        "adopt": { "clientIds": [legacy.id] },
+    }]);
+    bed.change_server(server, json!({ "access": access })).await?;
+    space.change("app", json!({ "spec": { "adoption": "Allow" } })).await?;
+    let client: OAuth2Client = space.says("app", Stalled, "SecretUnknown", UNKNOWN).await?;
+    legacy.works_with(SECRET).await?;
+    ensure!(
+        space.secret(&ledger_of(&client)).await?.is_none(),
+        "a secret that nobody has is kept"
+    );
+
+    let said = space
+        .client_refusal("other", "{ grantTypes: [client_credentials], adoption: Allow }")
+        .await?;
+    let rule = "spec.adoption: Invalid value: adoption: needs clientId, the id of the client to take over";
+    ensure!(said.contains(rule), "{said}");
+    Ok(())
+}
+
+async fn what_another_resource_keeps_is_not_taken_over(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    bed.unregister(&legacy.id).await?;
+    let space = &legacy.space;
+    space.ready_client("first", &legacy.spec(json!({}))).await?;
+    let (_, secret) = space.credentials("first").await?;
+    let before = bed.registered(&legacy.id).await?;
+    space.apply_client("second", &legacy.spec(json!({}))).await?;
+    let message = format!(
+        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+        legacy.id
+    );
+    space
+        .says::<OAuth2Client>("second", Stalled, "NotOwned", &message)
+        .await?;
+    space.delete_and_wait("second").await?;
+    ensure!(bed.registered(&legacy.id).await? == before, "it was changed");
+    legacy.works_with(&secret).await
+}
+
+async fn what_another_lets_go_is_taken_over_with_its_secret(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    space.apply_client("first", &legacy.spec(json!({}))).await?;
+    space
+        .says::<OAuth2Client>("first", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    space.apply_client("second", &legacy.spec(json!({}))).await?;
+    let message = format!(
+        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+        legacy.id
+    );
+    let second: OAuth2Client = space.says("second", Stalled, "NotOwned", &message).await?;
+    ensure!(
+        space.secret(&ledger_of(&second)).await?.is_none(),
+        "a secret was made of nothing"
+    );
+    space.delete_and_wait("first").await?;
+    space
+        .respecify::<OAuth2Client>("second", json!({ "clientName": "Second" }))
+        .await?;
+    space
+        .says::<OAuth2Client>("second", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    ensure!(
+        legacy.on_server().await?.0["client_name"] == "Second",
+        "it is not the second one's"
+    );
+    legacy.works_with(SECRET).await
+}
+
+async fn the_mark_knows_what_the_status_has_lost(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let (space, server) = (&legacy.space, &legacy.server.name);
+    let access = json!([{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
+        "adopt": { "clientIds": [legacy.id] },
+    }]);
+    bed.change_server(server, json!({ "access": access })).await?;
+    space.apply_client("app", &legacy.spec(json!({}))).await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    let lost = json!({ "status": { "adopted": null, "updatedAt": null, "inputs": null, "effective": null } });
+    let patch = Patch::Merge(&lost);
+    space
+        .clients()
+        .patch_status("app", &PatchParams::default(), &patch)
+        .await?;
+    space
+        .change("app", json!({ "spec": { "adoption": "Never", "clientName": "Still" } }))
+        .await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    ensure!(
+        legacy.on_server().await?.0["client_name"] == "Still",
+        "it was not written"
+    );
+    legacy.works_with(SECRET).await?;
+    space
+        .clients()
+        .patch_status("app", &PatchParams::default(), &patch)
+        .await?;
+    space.delete_and_wait("app").await?;
+    ensure!(legacy.on_server().await?.1.is_null(), "the mark stayed");
+    legacy.works_with(SECRET).await
+}
+
+/// Its resource was let go without it: the mark names one that is no more.
+async fn what_was_left_behind_can_be_taken_over(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    bed.unregister(&legacy.id).await?;
+    let space = &legacy.space;
+    bed.change_server(
+        &legacy.server.name,
+        json!({ "access": [{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "adopt": { "clientIds": [legacy.id] },
+    }] }),
+    )
+    .await?;
+    space.ready_client("first", &legacy.spec(json!({}))).await?;
+    let (_, secret) = space.credentials("first").await?;
+    space.annotate("first", ABANDON_ANNOTATION, "true").await?;
+    space.delete_and_wait("first").await?;
+    space.apply_client("second", &legacy.spec(json!({}))).await?;
+    space
+        .says::<OAuth2Client>("second", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    legacy.works_with(&secret).await
+}
+
+async fn what_was_taken_over_stays_when_its_resource_goes(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    space.apply_client("app", &legacy.spec(json!({}))).await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    space.delete_and_wait("app").await?;
+    let (found, mark) = legacy.on_server().await?;
+    ensure!(mark.is_null() && found["owner"] == "", "the mark stayed: {found}");
+    legacy.works_with(SECRET).await?;
+
+    // It goes if it is asked to.
+    space
+        .apply_client("app", &legacy.spec(json!({ "deletionPolicy": "Delete" })))
+        .await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    space.delete_and_wait("app").await?;
+    ensure!(bed.hydra_client(&legacy.id).await?.is_none(), "the client stayed");
+    Ok(())
+}
+
+async fn what_was_taken_over_stays_when_the_right_goes(bed: &Bed) -> Result<()> {
+    for policy in [json!({}), json!({ "deletionPolicy": "Orphan" })] {
+        let legacy = Legacy::new(bed, json!({})).await?;
+        let (space, server) = (&legacy.space, &legacy.server.name);
+        let unlimited = json!([{
+            "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "adopt": { "clientIds": [legacy.id] },
+        }]);
+        bed.change_server(server, json!({ "access": unlimited })).await?;
+        space.apply_client("app", &legacy.spec(policy)).await?;
+        space
+            .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+            .await?;
+        bed.change_server(server, json!({ "onRevoked": "Delete", "access": [] }))
+            .await?;
+        let message = format!(
+            "AuthorizationServer `{server}`: no access rule lets namespace `{}` have an OAuth2Client; ask its admin for one.",
+            space.name()
+        );
+        space
+            .says::<OAuth2Client>("app", Reconciling, "NotAllowed", &message)
+            .await?;
+        let let_go = |client: &OAuth2Client| client.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
+        space.wait_client("the finalizer to be gone", "app", let_go).await?;
+        ensure!(legacy.on_server().await?.1.is_null(), "the mark stayed");
+        legacy.works_with(SECRET).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Adoption: killed at every request, the operator takes a client over, lets it go again, and its secret works all the while.
+
+use anyhow::{Result, ensure};
+use kube::api::ListParams;
+use oidc_operator::api::{GROUP, OAuth2Client, UID_LABEL};
+use serde_json::json;
+
+use super::blow::{Blow, Strike};
+use super::lab::{Run, clear, interrupted};
+use super::walk;
+use crate::adoption::{SECRET, UNKNOWN};
+use crate::bed::{Bed, Options, ServerOptions, Space, uid_of};
+use crate::conditions::Tone::Stalled;
+
+/// Id of the client that others made.
+const ID: &str = "legacy";
+const SPEC: &str = "{ clientId: legacy, adoption: Allow, grantTypes: [client_credentials], scopes: [read] }";
+
+/// A story about the OAuth2Client `app`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    /// The client is taken over.
+    Adopt,
+    /// Its resource is deleted, and the client stays.
+    LetGo,
+}
+
+/// A bed whose server lets the client be taken over.
+pub(super) fn options() -> Options {
+    let access = json!([{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "adopt": { "clientIds": [ID] },
+    }]);
+    Options {
+        server: Some(ServerOptions {
+            resync_interval: "1h".to_owned(), // no sweep but those after a start
+            spec: json!({ "access": access }),
+            ..ServerOptions::default()
+        }),
+        ..Options::default()
+    }
+}
+
+pub(super) async fn every_request_of_an_adoption(bed: &Bed) -> Result<()> {
+    for (story, fewest_writes) in [
+        (Story::Adopt, 3), // finalizer, client, status
+        (Story::LetGo, 2), // mark, finalizer
+    ] {
+        let run = async |strike| run(bed, story, strike).await;
+        walk(&format!("{story:?}"), fewest_writes, run).await?;
+    }
+    Ok(())
+}
+
+async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
+    let space = bed.space().await?;
+    space.canary(SECRET);
+    let legacy = json!({ "client_id": ID, "client_secret": SECRET, "grant_types": ["client_credentials"] });
+    bed.register(legacy).await?;
+    if story == Story::LetGo {
+        space.apply_client("app", SPEC).await?;
+        taken_over(&space).await?;
+    }
+    let act = async || match story {
+        Story::Adopt => space.apply_client("app", SPEC).await,
+        Story::LetGo => space.delete("app").await,
+    };
+    let converged = async |acted: &OAuth2Client| match story {
+        Story::Adopt => taken_over(&space).await,
+        Story::LetGo => space.wait_gone(acted).await,
+    };
+    let (acted, run) = interrupted(bed, &space, strike, act, converged).await?;
+
+    bed.token(ID, SECRET, "").await?;
+    let mark = bed.registered(ID).await?["metadata"][GROUP].clone();
+    let is_marked = mark["uid"] == uid_of(&acted).as_str() && mark["adopted"] == true;
+    // Best effort: who cannot reach Hydra at that moment lets the resource go all the same.
+    let excused = strike.is_some_and(|strike| strike.blow == Blow::LostReplyOf);
+    match story {
+        Story::Adopt => ensure!(is_marked, "the mark is {mark}"),
+        Story::LetGo => ensure!(mark.is_null() || excused, "the mark is left: {mark}"),
+    }
+    let ours = ListParams::default().labels(&format!("{UID_LABEL}={}", uid_of(&acted)));
+    let secrets = space.secrets().list(&ours).await?.items;
+    ensure!(
+        secrets.is_empty() && space.secret("app").await?.is_none(),
+        "Secrets were made of nothing"
+    );
+    if story == Story::Adopt {
+        space.delete_and_wait("app").await?;
+    }
+    bed.unregister(ID).await?;
+    clear(bed);
+    Ok(run)
+}
+
+async fn taken_over(space: &Space<'_>) -> Result<()> {
+    let said: OAuth2Client = space.says("app", Stalled, "SecretUnknown", UNKNOWN).await?;
+    let status = said.status.unwrap_or_default();
+    ensure!(status.adopted == Some(true), "{status:?}");
+    Ok(())
+}
