@@ -201,6 +201,10 @@ impl Work<'_> {
         let fresh = hold(client, ctx).await?;
         let failed = |error| outage(ctx, &plan.server.name_any(), unread(error, settled));
         let secrecy = self.secrecy(&pass.status, link.as_ref()).await.map_err(failed)?;
+        if secrecy != Secrecy::Ours {
+            // Before a secret that works is replaced, it is known that the new one can be handed out.
+            output::check_free(client, ctx, plan, layout).await?;
+        }
         let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh, secrecy).await?;
         let rewritten = ledger.as_ref().is_some_and(|ledger| ledger.rewritten);
         if link.is_none() && rewritten {
@@ -215,6 +219,7 @@ impl Work<'_> {
                 link: &link,
                 ledger: ledger.as_ref(),
                 may_tell: reference.is_some() || secrecy == Secrecy::Replaced,
+                had_ledger: self.had_ledger(),
                 drift,
             };
             let synced = remote.sync(pass, wanted, fresh).await;
@@ -231,7 +236,14 @@ impl Work<'_> {
             output::drop_others(ctx, plan, pass, &layout.name, ledger.is_some()).await?;
         }
         let made = ledger.as_ref().filter(|_| reference.is_none());
-        pass.status.rotated_at = made.and_then(|ledger| ledger.since).map(|since| since.to_string());
+        pass.status.rotated_at = match secrecy {
+            Secrecy::Others => pass
+                .status
+                .rotated_at
+                .take()
+                .or_else(|| Some(Timestamp::now().to_string())),
+            Secrecy::Ours | Secrecy::Replaced => made.and_then(|ledger| ledger.since).map(|since| since.to_string()),
+        };
         inputs.wrote_ledger(ledger.map(|ledger| ledger.version));
         pass.status.inputs = Some(inputs.to_string());
         Ok(())

@@ -19,6 +19,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_client_of_others_keeps_its_secret),
         side.shared(a_secret_can_be_told_from_the_start),
         side.shared(a_secret_is_replaced_only_if_it_is_asked_for),
+        side.shared(a_foreign_secret_is_found_before_anything_is_replaced),
         side.shared(a_public_client_has_nothing_to_tell),
         side.shared(what_is_not_there_is_made_as_ever),
         side.shared(only_what_is_granted_is_taken_over),
@@ -211,6 +212,13 @@ async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
     ensure!(status_of(&ready).rotated_at.is_some(), "{:?}", ready.status);
     space.wait_event("app", "SecretRotated", |_| true).await?;
 
+    // A tool that drops the mark does not make it others' again.
+    bed.tamper(&legacy.id, |found| found["metadata"] = json!({})).await?;
+    let marked = async || Ok((legacy.on_server().await?.1["adopted"] == true).then_some(()));
+    testbed::wait::until("the mark to be back", LIMIT, marked).await?;
+    space.wait_ready("app").await?;
+    legacy.works_with(&secret).await?;
+
     // From now on it is a secret of ours: written down, and put back where it is lost.
     space.delete_secret("app").await?;
     let back = space.wait_secret("the credentials", "app", |_| true).await?;
@@ -219,6 +227,28 @@ async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
         "it was replaced again"
     );
     Ok(())
+}
+
+/// Who adopts a client often has its secret in a Secret of the resource's name already.
+async fn a_foreign_secret_is_found_before_anything_is_replaced(bed: &Bed) -> Result<()> {
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    let own =
+        format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: app }}, stringData: {{ secret: {SECRET} }} }}");
+    let _: k8s_openapi::api::core::v1::Secret = space.apply(&own).await?;
+    space.apply_client("app", &legacy.spec(json!({}))).await?;
+    let message = "Secret `app` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName.";
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
+        .await?;
+    ensure!(legacy.on_server().await?.1.is_null(), "it was taken over");
+    space
+        .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
+        .await?;
+    space
+        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
+        .await?;
+    legacy.works_with(SECRET).await
 }
 
 async fn a_public_client_has_nothing_to_tell(bed: &Bed) -> Result<()> {

@@ -39,7 +39,7 @@ pub struct OAuth2ClientStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub key_ids: Vec<String>,
-    /// Since when the client secret in force has been, if the operator made it.
+    /// Since when the client secret in force has been, if the operator made it; of one that only others know, since when the client was taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<String>,
     /// Whether the client was on the server before this resource, and was taken over.

@@ -3,11 +3,13 @@
 //! The mark on the server tells whose the secret is: one that was taken over and has no revision was never given a secret by us.
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use super::ledger::Secrecy;
 use super::{Work, client_id};
+use crate::access::{self, Namespace};
 use crate::admin::hydra::client::{Client, Marker, owner};
-use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::failure::failure;
@@ -40,20 +42,31 @@ fn is_of_another_cluster(found: &Client, ctx: &Context) -> bool {
     found.owner.starts_with(GROUP) && found.owner != owner(&ctx.settings.cluster)
 }
 
-/// Whether another resource has the client of this id, or asked for it first.
+/// Whether another resource has the client of this id, or may have it and asked for it first.
 fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
     let id = client_id(client);
     let age = |client: &OAuth2Client| (client.creation_timestamp(), client.uid());
     let claims = |other: &OAuth2Client| {
         let has_it = other.status.as_ref().is_some_and(|status| status.updated_at.is_some());
-        let is_first = other.spec.adoption == Some(Adoption::Allow) && age(other) < age(client);
+        let is_first =
+            || other.spec.adoption == Some(Adoption::Allow) && age(other) < age(client) && is_admitted(other, ctx);
         other.uid() != client.uid()
             && client_id(other) == id
             && other.server_name() == client.server_name()
             && is_held(other)
-            && (has_it || is_first)
+            && (has_it || is_first())
     };
     ctx.clients.store.find(claims).is_some()
+}
+
+fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
+    let name = client.namespace().unwrap_or_default();
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&name));
+    let labels = cached.as_ref().map(|namespace| namespace.labels());
+    let namespace = Namespace { name: &name, labels };
+    let effective = Effective::of(&client.spec, &[], &[]);
+    ctx.server(client.server_name())
+        .is_some_and(|server| access::check(&server.spec.access, namespace, &client.spec, &effective).is_ok())
 }
 
 /// Our mark on a client, if it is this resource's.
@@ -63,9 +76,13 @@ pub(super) fn own_mark(client: &OAuth2Client, found: &Client) -> Option<Marker> 
         .filter(|marker| Some(&marker.uid) == client.uid().as_ref())
 }
 
-/// Whether the secret of a client with this mark was given to it by others. One that is being taken over has none yet.
-pub(super) fn is_secret_of_others(mark: Option<&Marker>) -> bool {
-    mark.is_none_or(|mark| mark.adopted && mark.revision.is_empty())
+/// Whether the secret of a client with this mark, or without one, was given to it by others. Other tools drop marks: one that had a secret of ours has it
+/// still.
+pub(super) fn is_secret_of_others(mark: Option<&Marker>, status: &OAuth2ClientStatus, had_ledger: bool) -> bool {
+    match mark {
+        Some(mark) => mark.adopted && mark.revision.is_empty(),
+        None => !(status.adopted == Some(true) && status.updated_at.is_some() && had_ledger),
+    }
 }
 
 /// Why a client that is not ours stays as it is.
@@ -91,6 +108,7 @@ impl Work<'_> {
         if !self.may_be_of_others(status) {
             return Ok(Secrecy::Ours);
         }
+        let mut is_marked = true;
         let is_of_others = match link {
             None => !self.had_ledger(), // as at the last success
             Some(link) => {
@@ -101,10 +119,13 @@ impl Work<'_> {
                 if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
                     return Err(not_owned(self.client, &found));
                 }
-                is_secret_of_others(mark.as_ref())
+                is_marked = mark.is_some();
+                is_secret_of_others(mark.as_ref(), status, self.had_ledger())
             }
         };
-        Ok(match (is_of_others, self.is_due) {
+        // What was asked for before the client was taken over was not asked of it.
+        let is_due = self.is_due && is_marked && status.rotated_at.is_some();
+        Ok(match (is_of_others, is_due) {
             (false, _) => Secrecy::Ours,
             (true, true) => Secrecy::Replaced,
             (true, false) => Secrecy::Others,
@@ -116,7 +137,7 @@ impl Work<'_> {
         may_be_adopted && self.plan.effective.has_secret() && self.reference.is_none()
     }
 
-    fn had_ledger(&self) -> bool {
+    pub(super) fn had_ledger(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.had_ledger())
     }
 }

@@ -76,8 +76,8 @@ async fn remove_client(
     let found = link.hydra.get_client(&id).await;
     let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
     let mark = found.as_ref().and_then(|found| found.marker());
-    let is_kept =
-        mark.as_ref().is_some_and(|mark| mark.adopted) && client.spec.deletion_policy != Some(DeletionPolicy::Delete);
+    let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
+    let is_kept = is_left && mark.as_ref().is_some_and(|mark| mark.adopted);
     match found {
         Some(found) if owns(&marker(client, ctx), &id, &found, mark.as_ref()) => match is_kept {
             true => Ok(Fate::Orphan),
@@ -87,6 +87,8 @@ async fn remove_client(
                 Ok(Fate::Delete)
             }
         },
+        // The mark has gone before: by another tool, or by us.
+        Some(found) if pass.status.adopted == Some(true) && found.is_unmarked() && is_left => Ok(Fate::Orphan),
         // A write that takes it over may still be under way.
         Some(_) if !is_settled && client.spec.adoption == Some(Adoption::Allow) => Err(Error::CleanupUnconfirmed),
         None if !is_settled => Err(Error::CleanupUnconfirmed),
@@ -98,20 +100,6 @@ async fn remove_client(
 async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
-    let unmarked = match connection(client, ctx) {
-        Ok((_, link)) => unmark(client, ctx, &link).await,
-        // The server's first pass in this process is worth waiting for: nobody comes back for the mark.
-        Err(error) if error.is_silent() => return Err(error),
-        Err(error) => Err(error),
-    };
-    match unmarked.map_err(|error| outage(ctx, client.server_name(), error)) {
-        Ok(()) => {}
-        // The server works, and this request met another: it passes.
-        Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) => return Err(error),
-        Err(failure) => {
-            tracing::info!(namespace, name = client.name_any(), %failure, "the mark stays on the orphaned client");
-        }
-    }
     for name in secret_names(client, ctx)
         .iter()
         .filter(|name| **name != ledger::name(&uid))
@@ -136,6 +124,23 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let ledger = ledger::name(&uid);
     if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
         drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
+    }
+    // Last, since the mark tells what is left to be done.
+    let unmarked = match connection(client, ctx) {
+        Ok((_, link)) => unmark(client, ctx, &link).await,
+        // The server's first pass in this process is worth waiting for: nobody comes back for the mark.
+        Err(error) if error.is_silent() => return Err(error),
+        Err(error) => Err(error),
+    };
+    match unmarked.map_err(|error| outage(ctx, client.server_name(), error)) {
+        Ok(()) => {}
+        // The server works, and this request met another: it passes.
+        Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) if !is_abandoned(client) => {
+            return Err(hindered(client, ctx, error));
+        }
+        Err(failure) => {
+            tracing::info!(namespace, name = client.name_any(), %failure, "the mark stays on the orphaned client");
+        }
     }
     Ok(())
 }

@@ -223,6 +223,17 @@ pub(super) async fn write(
     Ok(written.resource_version().unwrap_or_default())
 }
 
+/// Whether nobody else has a Secret of the name.
+///
+/// # Errors
+/// [`Error::SecretConflict`], [`Error::SecretGoing`], [`Error::Cluster`].
+pub(super) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &Plan, layout: &Layout) -> Result<()> {
+    match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
+        Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
+        _ => Ok(()),
+    }
+}
+
 /// The variables of the key that signs, with their values. The key set writes its Secret before it says so.
 async fn private_key(ctx: &Context, plan: &Plan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
     let found = ctx.cluster.secret(&plan.namespace, &source.name).await?;

@@ -31,6 +31,8 @@ pub(super) struct Remote<'a> {
     pub(super) ledger: Option<&'a Ledger>,
     /// Whether the secret may be given to a client that has one from others.
     pub(super) may_tell: bool,
+    /// Whether there was a ledger at the last success.
+    pub(super) had_ledger: bool,
     /// Whether nothing but a foreign write can be the cause of a difference.
     pub(super) drift: bool,
 }
@@ -70,7 +72,8 @@ impl Remote<'_> {
             let may_take_over =
                 mark.is_none() && found.is_some_and(|found| may_take_over(self.client, self.ctx, &pass.status, found));
             marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
-            if marker.adopted && is_secret_of_others(mark.as_ref()) && self.ledger.is_some() && !self.may_tell {
+            let is_of_others = marker.adopted && is_secret_of_others(mark.as_ref(), &pass.status, self.had_ledger);
+            if is_of_others && self.ledger.is_some() && !self.may_tell {
                 // It was not known when the ledger was written. The next pass looks first.
                 pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
                 return Err(Error::Unavailable(Outage::Busy));
