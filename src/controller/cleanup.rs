@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::core::CustomResourceExt;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use super::Context;
@@ -81,12 +80,12 @@ pub async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -> Resul
 }
 
 fn may_orphan<K: OnServer>(resource: &K, ctx: &Context) -> bool {
-    let name = resource.namespace().unwrap_or_default();
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&name));
-    let labels = cached.as_ref().map(|namespace| namespace.labels());
-    let seen = Namespace { name: &name, labels };
-    let server = ctx.server(resource.server_name());
-    server.is_none_or(|server| access::may_orphan(&server.spec.access, seen, K::ACCESS))
+    let Some(server) = ctx.server(resource.server_name()) else {
+        return true;
+    };
+    ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
+        access::may_orphan(&server.spec.access, namespace, K::ACCESS)
+    })
 }
 
 fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context) -> Error {

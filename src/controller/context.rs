@@ -14,6 +14,7 @@ use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
 use super::own_secret::{Child, Children};
+use crate::access;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, UID_LABEL};
 use crate::cluster::Cluster;
 use crate::leader::Fence;
@@ -162,6 +163,13 @@ impl Context {
     pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
         let cached = self.servers.store.get(&ObjectRef::new(name))?;
         Some(self.servers.newest(cached))
+    }
+
+    /// Asks the access rules something about a namespace as the cache shows it.
+    pub fn with_namespace<T>(&self, name: &str, ask: impl FnOnce(access::Namespace<'_>) -> T) -> T {
+        let cached = self.stores.namespaces.get(&ObjectRef::new(name));
+        let labels = cached.as_ref().map(|namespace| namespace.labels());
+        ask(access::Namespace { name, labels })
     }
 
     /// One of a resource's Secrets, from the cache or from our own last write, whichever is newer. The write is asked for first: the watch fills the cache

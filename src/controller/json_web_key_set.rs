@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
+use super::digest::digest;
 use super::failure::{outage, unread};
 use super::on_server::{OnServer, is_revoked, server_of};
 use super::referable::{Referable, let_go};
@@ -206,7 +206,7 @@ fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySe
         server, namespace, uid, ..
     } = &plan.target;
     let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);
-    let parts = json!([
+    digest(&json!([
         server.uid(),
         set.spec,
         plan.terms.schedule.asked_at.map(|at| at.to_string()),
@@ -215,7 +215,5 @@ fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySe
         plan.public_secret_name.as_ref().map(|name| version(name)),
         seen.import.map(|import| &import.version),
         seen.carried.of(status),
-    ]);
-    let hash = Sha256::digest(parts.to_string());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    ]))
 }

@@ -24,6 +24,7 @@ pub mod assignment;
 pub mod authorization_server;
 pub mod cleanup;
 pub mod context;
+pub mod digest;
 pub mod failure;
 pub mod json_web_key_set;
 pub mod links;

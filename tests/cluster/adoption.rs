@@ -105,6 +105,11 @@ impl<'a> Legacy<'a> {
         Ok(())
     }
 
+    /// Waits until a resource says that it does not know its client's secret.
+    async fn is_unknown(&self, name: &str) -> Result<OAuth2Client> {
+        self.space.says(name, Stalled, "SecretUnknown", UNKNOWN).await
+    }
+
     async fn works_with(&self, secret: &str) -> Result<()> {
         self.bed.token(&self.id, secret, "").await.map(drop)
     }
@@ -118,7 +123,7 @@ async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let client: OAuth2Client = space.says("app", Stalled, "SecretUnknown", UNKNOWN).await?;
+    let client = legacy.is_unknown("app").await?;
     let (found, mark) = legacy.on_server().await?;
     ensure!(
         mark["uid"] == uid_of(&client).as_str() && mark["adopted"] == true,
@@ -154,9 +159,7 @@ async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
     space
         .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
         .await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     legacy.works_with(SECRET).await?;
     space.change("app", json!({ "spec": { "credentials": null } })).await?;
 
@@ -196,9 +199,7 @@ async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
             &legacy.spec(json!({ "rotation": { "withoutOverlap": "Allow" } })),
         )
         .await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     legacy.works_with(SECRET).await?;
 
     space
@@ -245,9 +246,7 @@ async fn a_foreign_secret_is_found_before_anything_is_replaced(bed: &Bed) -> Res
     space
         .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
         .await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     legacy.works_with(SECRET).await
 }
 
@@ -314,7 +313,7 @@ async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
     }]);
     bed.change_server(server, json!({ "access": access })).await?;
     space.change("app", json!({ "spec": { "adoption": "Allow" } })).await?;
-    let client: OAuth2Client = space.says("app", Stalled, "SecretUnknown", UNKNOWN).await?;
+    let client = legacy.is_unknown("app").await?;
     legacy.works_with(SECRET).await?;
     ensure!(
         space.secret(&ledger_of(&client)).await?.is_none(),
@@ -353,9 +352,7 @@ async fn what_another_lets_go_is_taken_over_with_its_secret(bed: &Bed) -> Result
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space.apply_client("first", &legacy.spec(json!({}))).await?;
-    space
-        .says::<OAuth2Client>("first", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("first").await?;
     space.apply_client("second", &legacy.spec(json!({}))).await?;
     let message = format!(
         "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
@@ -370,9 +367,7 @@ async fn what_another_lets_go_is_taken_over_with_its_secret(bed: &Bed) -> Result
     space
         .respecify::<OAuth2Client>("second", json!({ "clientName": "Second" }))
         .await?;
-    space
-        .says::<OAuth2Client>("second", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("second").await?;
     ensure!(
         legacy.on_server().await?.0["client_name"] == "Second",
         "it is not the second one's"
@@ -389,9 +384,7 @@ async fn the_mark_knows_what_the_status_has_lost(bed: &Bed) -> Result<()> {
     }]);
     bed.change_server(server, json!({ "access": access })).await?;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     let lost = json!({ "status": { "adopted": null, "updatedAt": null, "inputs": null, "effective": null } });
     let patch = Patch::Merge(&lost);
     space
@@ -401,9 +394,7 @@ async fn the_mark_knows_what_the_status_has_lost(bed: &Bed) -> Result<()> {
     space
         .change("app", json!({ "spec": { "adoption": "Never", "clientName": "Still" } }))
         .await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     ensure!(
         legacy.on_server().await?.0["client_name"] == "Still",
         "it was not written"
@@ -435,9 +426,7 @@ async fn what_was_left_behind_can_be_taken_over(bed: &Bed) -> Result<()> {
     space.annotate("first", ABANDON_ANNOTATION, "true").await?;
     space.delete_and_wait("first").await?;
     space.apply_client("second", &legacy.spec(json!({}))).await?;
-    space
-        .says::<OAuth2Client>("second", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("second").await?;
     legacy.works_with(&secret).await
 }
 
@@ -445,9 +434,7 @@ async fn what_was_taken_over_stays_when_its_resource_goes(bed: &Bed) -> Result<(
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     space.delete_and_wait("app").await?;
     let (found, mark) = legacy.on_server().await?;
     ensure!(mark.is_null() && found["owner"] == "", "the mark stayed: {found}");
@@ -457,9 +444,7 @@ async fn what_was_taken_over_stays_when_its_resource_goes(bed: &Bed) -> Result<(
     space
         .apply_client("app", &legacy.spec(json!({ "deletionPolicy": "Delete" })))
         .await?;
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-        .await?;
+    legacy.is_unknown("app").await?;
     space.delete_and_wait("app").await?;
     ensure!(bed.hydra_client(&legacy.id).await?.is_none(), "the client stayed");
     Ok(())
@@ -474,9 +459,7 @@ async fn what_was_taken_over_stays_when_the_right_goes(bed: &Bed) -> Result<()> 
         }]);
         bed.change_server(server, json!({ "access": unlimited })).await?;
         space.apply_client("app", &legacy.spec(policy)).await?;
-        space
-            .says::<OAuth2Client>("app", Stalled, "SecretUnknown", UNKNOWN)
-            .await?;
+        legacy.is_unknown("app").await?;
         bed.change_server(server, json!({ "onRevoked": "Delete", "access": [] }))
             .await?;
         let message = format!(

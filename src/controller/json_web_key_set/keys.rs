@@ -16,6 +16,7 @@ use super::rotation::{self, Progress, Stage, Step};
 use crate::admin::hydra::key::{JsonWebKey, JsonWebKeySet as Keys, PublicKey};
 use crate::api::json_web_key_set::{Import, JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{JsonWebKeySet, OAuth2Client};
+use crate::controller::digest::hex;
 use crate::controller::own_secret::text;
 use crate::controller::referable::Referable;
 use crate::controller::{Context, Pass, is_deleting};
@@ -315,11 +316,7 @@ async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Result<JsonWeb
     if key.public.kid.is_empty() {
         // One without an id of its own has the same one as long as it is the same key.
         let members = serde_json::to_value(&key.public).unwrap_or_default().to_string();
-        let digest: String = Sha256::digest(members)
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = hex(&Sha256::digest(members)[..8]);
         key.public.kid = format!("{}.{digest}", plan.target.uid);
     }
     Ok(key)

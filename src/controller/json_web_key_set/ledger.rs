@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::rotation::{Held, Stage};
 use crate::admin::hydra::key::JsonWebKey;
 use crate::api::JsonWebKeySet;
+use crate::controller::digest::hex;
 use crate::controller::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
 use crate::controller::{Context, Managed};
 use crate::error::{ClusterFault, Error, Result};
@@ -165,5 +166,5 @@ fn serialized(entries: &[Entry]) -> String {
 
 /// SHA-256. It is kept beside the keys themselves and nowhere else.
 fn checksum(keys: &str) -> String {
-    Sha256::digest(keys).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(keys))
 }

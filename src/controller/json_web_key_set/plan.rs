@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use super::rotation::Terms;
-use crate::access::{self, Namespace};
+use crate::access;
 use crate::api::authorization_server::Capability;
 use crate::api::json_web_key_set::{KeyAlgorithm, KeyMaker, is_reserved};
 use crate::api::{AuthorizationServer, JsonWebKeySet};
@@ -84,12 +83,10 @@ impl Plan {
         if !is_reserved(set_name) {
             return Ok(());
         }
-        let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
-        let seen = Namespace {
-            name: namespace,
-            labels: cached.as_ref().map(|namespace| namespace.labels()),
-        };
-        access::may_reserve(&server.spec.access, seen, set_name).map_err(|denied| Error::NotAllowed {
+        let allowed = ctx.with_namespace(namespace, |namespace| {
+            access::may_reserve(&server.spec.access, namespace, set_name)
+        });
+        allowed.map_err(|denied| Error::NotAllowed {
             server: server.name_any(),
             denied,
         })?;

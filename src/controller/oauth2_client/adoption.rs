@@ -3,11 +3,10 @@
 //! The mark on the server tells whose the secret is: one that was taken over and has no revision was never given a secret by us.
 
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use super::ledger::Secrecy;
 use super::{Work, client_id};
-use crate::access::{self, Namespace};
+use crate::access;
 use crate::admin::hydra::client::{Client, Marker, owner};
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::{Adoption, DeletionPolicy};
@@ -60,13 +59,13 @@ fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
 }
 
 fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
-    let name = client.namespace().unwrap_or_default();
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&name));
-    let labels = cached.as_ref().map(|namespace| namespace.labels());
-    let namespace = Namespace { name: &name, labels };
+    let Some(server) = ctx.server(client.server_name()) else {
+        return false;
+    };
     let effective = Effective::of(&client.spec, &[], &[]);
-    ctx.server(client.server_name())
-        .is_some_and(|server| access::check(&server.spec.access, namespace, &client.spec, &effective).is_ok())
+    ctx.with_namespace(&client.namespace().unwrap_or_default(), |namespace| {
+        access::check(&server.spec.access, namespace, &client.spec, &effective).is_ok()
+    })
 }
 
 /// Our mark on a client, if it is this resource's.

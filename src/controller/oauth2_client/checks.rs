@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use super::Plan;
 use crate::access::{self, Denied};
@@ -16,13 +15,9 @@ use crate::controller::Context;
 use crate::error::{Error, Result};
 
 pub(super) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(), Denied> {
-    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&plan.namespace));
-    let labels = namespace.as_ref().map(|namespace| namespace.labels());
-    let namespace = access::Namespace {
-        name: &plan.namespace,
-        labels,
-    };
-    access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+    ctx.with_namespace(&plan.namespace, |namespace| {
+        access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+    })
 }
 
 /// What the server's version cannot do is refused: it would take the field without a word and drop it.

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::Plan;
 use super::output::Layout;
 use crate::admin::hydra::Client;
 use crate::api::GROUP;
 use crate::controller::Context;
+use crate::controller::digest::digest;
 use kube::ResourceExt;
 
 const FORMAT: &str = "1";
@@ -121,12 +121,6 @@ impl fmt::Display for Inputs {
             self.remote, self.layout, self.ledger, self.secret, self.reference
         )
     }
-}
-
-/// First 128 bits of the SHA-256 of a JSON value, hexadecimal. Members of objects are sorted, so equal values have equal digests.
-pub(super) fn digest(value: &Value) -> String {
-    let hash = Sha256::digest(value.to_string());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn without_revision(members: &mut Map<String, Value>) {

@@ -15,6 +15,7 @@ use super::reference::{self, Reference};
 use super::{Plan, output};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::controller::digest::hex;
 use crate::controller::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
 use crate::controller::{Context, Pass};
 use crate::error::{ClusterFault, Error, Result};
@@ -256,5 +257,5 @@ fn checksum(entry: &Entry) -> String {
         hash.update(part.len().to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }

@@ -7,11 +7,12 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::{Resource, ResourceExt};
 use serde_json::json;
 
+use super::Plan;
 use super::ledger::Ledger;
-use super::{Plan, inputs};
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
+use crate::controller::digest::digest;
 use crate::controller::json_web_key_set::{JWK, KID, PEM};
 use crate::controller::links;
 use crate::controller::own_secret::{
@@ -52,7 +53,7 @@ struct KeySource {
 impl Layout {
     /// Digest of everything here.
     pub(super) fn digest(&self) -> String {
-        inputs::digest(&json!([
+        digest(&json!([
             self.name,
             self.id_key,
             self.secret_key,
