@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use url::Url;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 
-use crate::api::access::{AccessRule, ClientIds, ManagedKind, NamespaceFrom, NamespaceSelection, Permission};
+use crate::api::access::{
+    AccessRule, ClientIds, LabelSelector, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames, Permission,
+};
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::error::shown;
+use uris::{host_allowed, uris};
+
+mod uris;
 
 /// Why access is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +155,66 @@ pub fn may_reserve(rules: &[AccessRule], namespace: Namespace<'_>, set_name: &st
     }
 }
 
+/// As [`admits`], for a resource that asks for the name of its object on the server. `field`: where it does.
+///
+/// # Errors
+/// [`Denied`].
+pub fn may_name(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    kind: ManagedKind,
+    field: &'static str,
+    name: &str,
+) -> Result<(), Denied> {
+    admits(rules, namespace, kind)?;
+    let mut rules = selecting(rules, namespace, kind).peekable();
+    let first = rules.peek().map(|(index, _)| *index).unwrap_or_default();
+    match rules.any(|(_, rule)| lets_name(rule, namespace.name, name)) {
+        true => Ok(()),
+        false => Err(Denied::Limit {
+            rule: first,
+            limit: "objectNames",
+            field,
+            value: name.to_owned(),
+        }),
+    }
+}
+
+fn lets_name(rule: &AccessRule, namespace: &str, name: &str) -> bool {
+    match rule.object_names.unwrap_or_default() {
+        ObjectNames::Generated => false,
+        ObjectNames::Prefixed => is_prefixed(namespace, name),
+        ObjectNames::Any => true,
+    }
+}
+
+/// Whether a name starts with the namespace's name and a dot, and goes on. No namespace has a dot in its name, so that nobody else's does.
+fn is_prefixed(namespace: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(namespace);
+    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
+}
+
+/// Whether a label selector matches these labels; None: of a namespace that is not known.
+pub fn matches(selector: &LabelSelector, labels: Option<&BTreeMap<String, String>>) -> bool {
+    let Some(labels) = labels else { return false };
+    let is_met = |r: &LabelSelectorRequirement| {
+        let value = labels.get(&r.key);
+        let listed = |v: &String| r.values.iter().flatten().any(|listed| listed == v);
+        match r.operator.as_str() {
+            "In" => value.is_some_and(listed),
+            "NotIn" => !value.is_some_and(listed),
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            _ => false, // an operator we do not know selects nothing
+        }
+    };
+    selector
+        .match_labels
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+        && selector.match_expressions.iter().all(is_met)
+}
+
 /// Whether a rule lets what resources of this namespace and kind made be left behind on the server.
 pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> bool {
     selecting(rules, namespace, kind).any(|(_, rule)| {
@@ -176,26 +241,10 @@ fn selects(selection: &NamespaceSelection, namespace: Namespace<'_>) -> bool {
     match selection.from {
         NamespaceFrom::All => true,
         NamespaceFrom::Names => selection.names.iter().flatten().any(|name| name == namespace.name),
-        NamespaceFrom::Selector => match (&selection.selector, namespace.labels) {
-            (Some(selector), Some(labels)) => {
-                selector
-                    .match_labels
-                    .iter()
-                    .all(|(key, value)| labels.get(key) == Some(value))
-                    && selector.match_expressions.iter().all(|r| {
-                        let value = labels.get(&r.key);
-                        let listed = |v: &String| r.values.iter().flatten().any(|listed| listed == v);
-                        match r.operator.as_str() {
-                            "In" => value.is_some_and(listed),
-                            "NotIn" => !value.is_some_and(listed),
-                            "Exists" => value.is_some(),
-                            "DoesNotExist" => value.is_none(),
-                            _ => false, // an operator we do not know selects nothing
-                        }
-                    })
-            }
-            _ => false,
-        },
+        NamespaceFrom::Selector => {
+            let selector = selection.selector.as_ref();
+            selector.is_some_and(|selector| matches(selector, namespace.labels))
+        }
     }
 }
 
@@ -232,14 +281,16 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
     if let Some(id) = spec.client_id.as_ref().filter(|_| !adopts) {
         let fine = match limits.client_ids.unwrap_or_default() {
             ClientIds::Generated => false,
-            ClientIds::Prefixed => id
-                .strip_prefix(namespace)
-                .is_some_and(|rest| rest.len() > 1 && rest.starts_with('.')),
+            ClientIds::Prefixed => is_prefixed(namespace, id),
             ClientIds::Any => true,
         };
         if !fine {
             found.push(("clients.clientIds", "clientId", id.clone()));
         }
+    }
+    let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
+    if let Some(name) = name.filter(|name| !lets_name(rule, namespace, name)) {
+        found.push(("objectNames", "vault.name", name.clone()));
     }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         let hydra = spec.hydra.clone().unwrap_or_default();
@@ -273,51 +324,4 @@ fn protocol_name<T: serde::Serialize>(value: &T) -> String {
         .ok()
         .and_then(|v| v.as_str().map(str::to_owned))
         .unwrap_or_default()
-}
-
-/// Every URI of the spec with the field it stands in.
-fn uris(spec: &OAuth2ClientSpec) -> impl Iterator<Item = (&'static str, &str)> {
-    let lists: [(&'static str, &[String]); 4] = [
-        ("redirectUris", &spec.redirect_uris),
-        ("postLogoutRedirectUris", &spec.post_logout_redirect_uris),
-        ("requestUris", &spec.request_uris),
-        ("allowedCorsOrigins", &spec.allowed_cors_origins),
-    ];
-    let single: [(&'static str, &Option<String>); 8] = [
-        ("clientUri", &spec.client_uri),
-        ("logoUri", &spec.logo_uri),
-        ("policyUri", &spec.policy_uri),
-        ("tosUri", &spec.tos_uri),
-        ("jwksUri", &spec.jwks_uri),
-        ("sectorIdentifierUri", &spec.sector_identifier_uri),
-        ("frontchannelLogoutUri", &spec.frontchannel_logout_uri),
-        ("backchannelLogoutUri", &spec.backchannel_logout_uri),
-    ];
-    lists
-        .into_iter()
-        .flat_map(|(field, list)| list.iter().map(move |uri| (field, uri.as_str())))
-        .chain(
-            single
-                .into_iter()
-                .filter_map(|(field, uri)| uri.as_deref().map(|uri| (field, uri))),
-        )
-}
-
-/// Only http and https lead to the host that they name; a URI of another scheme (`com.example.app://…`) leads to whatever app took that scheme.
-fn host_allowed(allowed: &[String], uri: &str) -> bool {
-    let url = Url::parse(uri)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"));
-    let Some(host) = url.and_then(|url| url.host_str().map(str::to_ascii_lowercase)) else {
-        return false;
-    };
-    allowed
-        .iter()
-        .map(|pattern| pattern.to_ascii_lowercase())
-        .any(|pattern| match pattern.strip_prefix("*.") {
-            Some(parent) => host
-                .strip_suffix(parent)
-                .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
-            None => host == pattern,
-        })
 }

@@ -190,6 +190,7 @@ async fn control(
     {
         tracing::warn!("a pass did not end in time");
     }
+    ctx.links.close().await;
     ctx.metrics.leading(false);
     Ok(())
 }

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::core::params::ValidationDirective;
@@ -15,6 +16,7 @@ use serde_json::json;
 use crate::api::FIELD_MANAGER;
 use crate::error::{ClusterFault, Error, Result};
 use crate::leader::Fence;
+use crate::secret::Secret as Token;
 
 const DEADLINE: Duration = crate::admin::http::DEADLINE;
 /// Objects on a page of a live list.
@@ -61,6 +63,32 @@ impl Cluster {
     /// [`Error::Cluster`].
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>> {
         bounded(self.outputs(namespace).get_opt(name)).await
+    }
+
+    /// A token of a ServiceAccount for these audiences, valid for ten minutes, the shortest that there is. None if there is no such ServiceAccount.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn service_account_token(
+        &self,
+        namespace: &str,
+        name: &str,
+        audiences: &[String],
+    ) -> Result<Option<Token>> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
+        let request = TokenRequest {
+            spec: TokenRequestSpec {
+                audiences: audiences.to_vec(),
+                expiration_seconds: Some(600),
+                ..TokenRequestSpec::default()
+            },
+            ..TokenRequest::default()
+        };
+        match deadline(api.create_token_request(name, &PostParams::default(), &request)).await? {
+            Ok(made) => Ok(made.status.map(|status| Token::new(status.token))),
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
+            Err(error) => Err(fault(&error)),
+        }
     }
 
     /// Creates an output. None if the name is taken.

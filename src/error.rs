@@ -5,9 +5,11 @@ use crate::admin::hydra::version::Unsupported;
 
 mod class;
 mod outage;
+mod vault;
 
 pub use class::Class;
 pub use outage::{ClusterFault, Outage};
+pub use vault::VaultFault;
 
 /// Result of anything that a pass does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -252,17 +254,17 @@ pub enum Error {
         "Resources with deletionPolicy Delete still use this server, for example {0}; delete them, or set their deletionPolicy to Orphan."
     )]
     InUse(String),
-    /// A client refers to the resource.
-    #[error(
-        "OAuth2Client `{client}` still refers to this {kind}; take it out of its {field}, or delete the client first."
-    )]
-    InUseByClient {
+    /// Another resource refers to the resource.
+    #[error("{user} `{name}` still refers to this {kind}; take it out of its {field}, or delete that one first.")]
+    InUseBy {
         /// Kind of the resource.
         kind: &'static str,
-        /// Field of the client.
+        /// Kind of the other one.
+        user: &'static str,
+        /// Name of the other one.
+        name: String,
+        /// Its field that refers to the resource.
         field: &'static str,
-        /// Name of the client.
-        client: String,
     },
     /// The server object went before its resource.
     #[error(
@@ -305,6 +307,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// What only a Vault or an OpenBao says, or is asked.
+    #[error(transparent)]
+    Vault(#[from] VaultFault),
     /// The namespace was not seen yet; nothing to report.
     #[error("Waiting for namespace `{0}`.")]
     NamespacePending(String),

@@ -61,6 +61,33 @@ pub async fn fetch_keys(http: &Http) -> Result<Keys, Failure> {
     parse_keys(&document).ok_or(Failure::Reply("is no JSON Web Key Set"))
 }
 
+/// As [`fetch`], for an issuer that is below a path of the endpoint. Its document is for everybody under the issuer that it names itself.
+///
+/// # Errors
+/// As [`fetch`].
+pub async fn fetch_below(http: &Http, path: &[String]) -> Result<Discovery, Failure> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let document = get(
+        http,
+        "discovery",
+        &[path.as_slice(), &[".well-known", "openid-configuration"]].concat(),
+    )
+    .await?;
+    let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
+    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    parse(&document, url).ok_or(Failure::Reply("names no issuer"))
+}
+
+/// As [`fetch_keys`], for an issuer that is below a path of the endpoint and has its key set beside the discovery document.
+///
+/// # Errors
+/// As [`fetch_keys`].
+pub async fn fetch_keys_below(http: &Http, path: &[String]) -> Result<Keys, Failure> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let document = get(http, "jwks", &[path.as_slice(), &[".well-known", "keys"]].concat()).await?;
+    parse_keys(&document).ok_or(Failure::Reply("is no JSON Web Key Set"))
+}
+
 async fn get(http: &Http, operation: &'static str, path: &[&str]) -> Result<Value, Failure> {
     let request = Request {
         probe: true,

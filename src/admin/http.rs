@@ -36,6 +36,10 @@ pub enum Failure {
     Outage(Outage),
     /// 401 or 403.
     Refused(u16),
+    /// 403, and the login is good: it may not do this.
+    Denied,
+    /// There is no login to be had: why, as the end of a sentence.
+    NoLogin(&'static str),
     /// Another status, with the OAuth 2.0 error code and description where the body is one (RFC 6749, section 5.2).
     Status {
         /// HTTP status.
@@ -61,7 +65,12 @@ impl Failure {
     /// Whether a write that failed so has surely not been done, now or later.
     pub fn is_certain(&self) -> bool {
         match self {
-            Failure::Status { .. } | Failure::Refused(_) | Failure::NotLeader | Failure::NotInThisVersion => true,
+            Failure::Status { .. }
+            | Failure::Refused(_)
+            | Failure::Denied
+            | Failure::NoLogin(_)
+            | Failure::NotLeader
+            | Failure::NotInThisVersion => true,
             Failure::Outage(outage) => matches!(outage, Outage::Busy | Outage::Known | Outage::Status(500, _)),
             Failure::Reply(_) | Failure::Handled(_) | Failure::Expired => false,
         }
@@ -105,6 +114,8 @@ pub struct Settings {
     pub identity_pem: Option<Secret>,
     /// Name that the server's certificate must carry.
     pub server_name: Option<String>,
+    /// Whether a 401 or 403 speaks of one request only, so that the circuit breaker stays closed.
+    pub refuses_singly: bool,
 }
 
 /// What is wrong with [`Settings`].
@@ -127,6 +138,7 @@ pub struct Http {
     host: Option<HeaderValue>,
     basic: Option<(Secret, Secret)>,
     server: String,
+    refuses_singly: bool,
     pace: Pace,
     breaker: Arc<Breaker>,
     fence: Fence,
@@ -151,6 +163,8 @@ pub struct Request<'a> {
     pub probe: bool,
     /// Whether it changes nothing although it is no GET, so that the fence lets it pass.
     pub reads: bool,
+    /// A header of this request alone: its name, and a value that is a secret.
+    pub header: Option<(&'static str, &'a Secret)>,
 }
 
 /// The body of a request.
@@ -190,6 +204,7 @@ impl<'a> Request<'a> {
             expects: Expects::Json,
             probe: false,
             reads: method == Method::GET,
+            header: None,
             method,
         }
     }
@@ -252,6 +267,7 @@ impl Http {
             host,
             basic: settings.basic.clone(),
             server: server.to_owned(),
+            refuses_singly: settings.refuses_singly,
             pace: Pace::default(),
             breaker: Arc::default(),
             fence,
@@ -292,6 +308,7 @@ impl Http {
             Err(Failure::Outage(Outage::Known)) => {}
             Err(Failure::Outage(Outage::Status(429 | 502..=504, after))) => self.breaker.open(*after),
             Err(Failure::Outage(Outage::Busy | Outage::Status(..))) => self.pace.slower(),
+            Err(Failure::Refused(_)) if self.refuses_singly => {}
             Err(Failure::Outage(_) | Failure::Refused(_)) => self.breaker.open(None),
             _ => self.pace.went_well(),
         }
@@ -312,6 +329,13 @@ impl Http {
             .header(ACCEPT, expects.media_type());
         if let Some(host) = &self.host {
             builder = builder.header(reqwest::header::HOST, host.clone());
+        }
+        if let Some((name, value)) = request.header {
+            let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
+                return (0, Err(Failure::Reply("cannot be asked for: a header has a line break")));
+            };
+            value.set_sensitive(true);
+            builder = builder.header(name, value);
         }
         if let Some((user, password)) = &self.basic {
             builder = builder.basic_auth(user.expose(), Some(password.expose()));

@@ -5,3 +5,4 @@ pub mod discovery;
 pub mod http;
 pub mod hydra;
 pub mod sync;
+pub mod vault;

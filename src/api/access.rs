@@ -27,8 +27,12 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
+    /// Which names of objects may be asked for on a Vault or an OpenBao: `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope. Default: Generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ObjectNames")]
+    pub object_names: Option<ObjectNames>,
     /// Whether JsonWebKeySets may name the sets of the server itself (`hydra.openid.id-token` and the like): whoever writes those can sign in the name of
-    /// the server. Default: Deny.
+    /// the server. The key `default` of a Vault is nobody's to have. Default: Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub reserved_key_sets: Option<Permission>,
@@ -90,7 +94,7 @@ pub enum NamespaceFrom {
 }
 
 /// A label selector, as in other Kubernetes objects. An empty one matches everything.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct LabelSelector {
     /// Labels with the values they must have.
@@ -153,6 +157,18 @@ pub enum ClientIds {
     /// Also ids that start with the namespace's name and a dot.
     Prefixed,
     /// Any id.
+    Any,
+}
+
+/// Which names of objects an access rule allows.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ObjectNames {
+    /// Only the name that the operator gives: namespace, dot, name of the resource.
+    #[default]
+    Generated,
+    /// Also names that start with the namespace's name and a dot.
+    Prefixed,
+    /// Any name but those of the server's own objects.
     Any,
 }
 

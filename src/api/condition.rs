@@ -57,6 +57,18 @@ pub enum Reason {
     ServerUnavailable,
     /// The admin URL leads to something that is not an admin API we know.
     ServerNotRecognized,
+    /// The server is sealed.
+    ServerSealed,
+    /// The server has not been set up.
+    ServerUninitialized,
+    /// The server leaves requests to another one.
+    ServerStandby,
+    /// There is no Vault namespace of that name.
+    NamespaceNotFound,
+    /// The operator cannot log in to the server.
+    LoginFailed,
+    /// The operator is logged in and may not do what has to be done.
+    PermissionDenied,
     /// The issuer is another than the one this server had.
     IssuerChanged,
     /// The issuer is another than the one that tokens must carry.
@@ -75,7 +87,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 26] = [
+    pub const ALL: [Reason; 32] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -95,6 +107,12 @@ impl Reason {
         Reason::ServerRefused,
         Reason::ServerUnavailable,
         Reason::ServerNotRecognized,
+        Reason::ServerSealed,
+        Reason::ServerUninitialized,
+        Reason::ServerStandby,
+        Reason::NamespaceNotFound,
+        Reason::LoginFailed,
+        Reason::PermissionDenied,
         Reason::IssuerChanged,
         Reason::IssuerMismatch,
         Reason::InvalidKeys,
@@ -126,6 +144,12 @@ impl Reason {
             Reason::ServerRefused => "ServerRefused",
             Reason::ServerUnavailable => "ServerUnavailable",
             Reason::ServerNotRecognized => "ServerNotRecognized",
+            Reason::ServerSealed => "ServerSealed",
+            Reason::ServerUninitialized => "ServerUninitialized",
+            Reason::ServerStandby => "ServerStandby",
+            Reason::NamespaceNotFound => "NamespaceNotFound",
+            Reason::LoginFailed => "LoginFailed",
+            Reason::PermissionDenied => "PermissionDenied",
             Reason::IssuerChanged => "IssuerChanged",
             Reason::IssuerMismatch => "IssuerMismatch",
             Reason::InvalidKeys => "InvalidKeys",

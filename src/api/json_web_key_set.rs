@@ -250,6 +250,10 @@ pub struct JsonWebKeySetStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "public_keys")]
     pub keys: Vec<Map<String, Value>>,
+    /// Ids of the clients that may have tokens signed with the key, on a server that keeps such a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10000))]
+    pub client_ids: Vec<String>,
     /// When the next step of a rotation is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step_at: Option<String>,

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::refs::{Adoption, DeletionPolicy, LocalRef, SecretKeyRef, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, LocalRef, ProviderRef, SecretKeyRef, ServerRef, VaultName};
 
 mod credentials;
+mod hydra;
 mod keys;
 mod rotation;
 mod status;
 mod values;
 
 pub use credentials::{Credentials, SecretKeys, VARIABLES};
+pub use hydra::{HydraClient, TokenLifespans};
 pub use keys::{JsonWebKey, JsonWebKeys};
 pub use rotation::{SecretRotation, WithoutOverlap};
 pub use status::{Effective, OAuth2ClientStatus};
@@ -92,6 +93,8 @@ pub use values::{
     .message("tokenEndpointAuthMethod: private_key_jwt needs jwks, jwksUri or keySetRef").field_path(".tokenEndpointAuthMethod"))]
 #[x_kube(validation = Rule::new("!has(self.grantTypes) || !self.grantTypes.exists(g, g == 'client_credentials') || !has(self.clientType) || self.clientType != 'Public'")
     .message("grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with").field_path(".grantTypes"))]
+#[x_kube(validation = Rule::new("(has(self.vault) && has(self.vault.name)) == (has(oldSelf.vault) && has(oldSelf.vault.name)) && (!has(self.vault) || !has(self.vault.name) || self.vault.name == oldSelf.vault.name)")
+    .message("vault.name is immutable: create a new OAuth2Client of the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2ClientSpec {
     /// The AuthorizationServer to register with. Left out: the one named `default`. Immutable.
@@ -162,6 +165,11 @@ pub struct OAuth2ClientSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
     pub assignment_refs: Vec<LocalRef>,
+    /// OidcProviders of this server that the client may be used with, beside those that name it in `allowedClients`. One of another namespace has to admit
+    /// this namespace (`allowedNamespaces`). Endpoints in `credentials.data` are those of the first. Not on Ory Hydra, which has one issuer for all clients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub provider_refs: Vec<ProviderRef>,
     /// Audiences that the client may ask for: the `aud` of its access tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -293,6 +301,10 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraClient")]
     pub hydra: Option<HydraClient>,
+    /// What only HashiCorp Vault and OpenBao have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "VaultName")]
+    pub vault: Option<VaultName>,
     /// The Secret that applications mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Credentials")]
@@ -320,63 +332,4 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub suspend: Option<bool>,
-}
-
-/// Settings that only Ory Hydra has.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct HydraClient {
-    /// Lifetimes by grant type; each overrides accessTokenTtl, idTokenTtl or refreshTokenTtl.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "TokenLifespans")]
-    pub token_lifespans: Option<TokenLifespans>,
-    /// Users are not asked for consent. Needs a grant in the server's access rules.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "bool")]
-    pub skip_consent: Option<bool>,
-    /// Users are not asked whether to log out. Needs a grant in the server's access rules.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "bool")]
-    pub skip_logout_consent: Option<bool>,
-    /// Form of access tokens: opaque, or signed JWT. Default: the server's setting.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "AccessTokenStrategy")]
-    pub access_token_strategy: Option<AccessTokenStrategy>,
-}
-
-/// Lifetimes of tokens by grant type, each a duration such as `1h`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
-#[serde(rename_all = "camelCase")]
-#[schemars(transform = values::durations)]
-pub struct TokenLifespans {
-    /// Access token from the authorization code grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorization_code_grant_access_token: Option<String>,
-    /// ID token from the authorization code grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorization_code_grant_id_token: Option<String>,
-    /// Refresh token from the authorization code grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorization_code_grant_refresh_token: Option<String>,
-    /// Access token from the client credentials grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_credentials_grant_access_token: Option<String>,
-    /// Access token from the implicit grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub implicit_grant_access_token: Option<String>,
-    /// ID token from the implicit grant.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub implicit_grant_id_token: Option<String>,
-    /// Access token from the JWT bearer grant (RFC 7523).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwt_bearer_grant_access_token: Option<String>,
-    /// Access token from a refresh.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refresh_token_grant_access_token: Option<String>,
-    /// ID token from a refresh.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refresh_token_grant_id_token: Option<String>,
-    /// Refresh token from a refresh.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refresh_token_grant_refresh_token: Option<String>,
 }

@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, ResourceExt};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::access::LabelSelector;
 use super::authorization_server::Endpoints;
-use super::refs::ServerRef;
+use super::refs::{LocalRef, ServerRef, VaultName};
 
 /// An issuer of tokens (OpenID Connect Core 1.0). The operator verifies its discovery document and its public keys, and publishes issuer and endpoints in
-/// a ConfigMap beside this resource. Ory Hydra has one issuer for a whole installation and no object for it, so nothing is written there.
+/// a ConfigMap beside this resource. On HashiCorp Vault and OpenBao it is an object of the server, with its clients and scopes. Ory Hydra has one issuer for
+/// a whole installation and no object for it, so nothing is written there.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -40,25 +43,95 @@ use super::refs::ServerRef;
         priority = 1
     )
 )]
+#[x_kube(validation = Rule::new("(has(self.vault) && has(self.vault.name)) == (has(oldSelf.vault) && has(oldSelf.vault.name)) && (!has(self.vault) || !has(self.vault.name) || self.vault.name == oldSelf.vault.name)")
+    .message("vault.name is immutable: create a new OidcProvider of the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
     .message("serverRef is immutable: create a new OidcProvider for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new(r"!has(self.issuer) || self.issuer.matches('^https?://[^/?#@\\s]+(/[^?#\\s]*)?$')")
     .message("issuer: an issuer is an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)").field_path(".issuer"))]
 pub struct OidcProviderSpec {
-    /// The AuthorizationServer. Left out: the one named `default`. It needs `hydra.publicUrl`. Immutable.
+    /// The AuthorizationServer. Left out: the one named `default`. An Ory Hydra needs `hydra.publicUrl`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// The issuer that tokens must carry as `iss`, compared character by character. Default: `hydra.publicUrl` of the AuthorizationServer, with or without
-    /// a slash at the end, since an issuer is the URL that its discovery document is found under.
+    /// The issuer that tokens must carry as `iss`, compared character by character. Default: on Ory Hydra `hydra.publicUrl` of the AuthorizationServer, with
+    /// or without a slash at the end, since an issuer is the URL that its discovery document is found under. On Vault and OpenBao scheme, host and port that
+    /// applications reach the server at, for example `https://vault.example.com:8200`; the provider's path is added to it. Default there: the server's own
+    /// `api_addr`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub issuer: Option<String>,
+    /// Clients that may be used with the provider, beside those that name it in their `providerRefs`. Not on Ory Hydra, where every client may be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub allowed_clients: Vec<AllowedClient>,
+    /// From which other namespaces clients may name the provider in their `providerRefs`. Default: Same, from none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "AllowedNamespaces")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+    /// Scope resources of this namespace and server that can be asked for at the provider, besides `openid`. Not on Ory Hydra.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[schemars(length(max = 64))]
+    pub scope_refs: Vec<LocalRef>,
+    /// Scopes that others made on the server and that can be asked for at the provider, besides `openid`. Not on Ory Hydra.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[schemars(length(max = 64), inner(length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$")))]
+    pub scopes: Vec<String>,
+    /// What only HashiCorp Vault and OpenBao have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "VaultName")]
+    pub vault: Option<VaultName>,
     /// The ConfigMap that issuer and endpoints are published in. Default: one with the name of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Publish")]
     pub publish: Option<Publish>,
+}
+
+/// A client that may be used with a provider: name or clientId.
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.name) != has(self.clientId)").message("allowedClients: set name or clientId"))]
+pub struct AllowedClient {
+    /// Name of an OAuth2Client of this namespace and server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub name: Option<String>,
+    /// The id of a client that others made; `*` stands for every client on the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 128), regex(pattern = r"^([A-Za-z0-9]+|\*)$"))]
+    pub client_id: Option<String>,
+}
+
+/// From which namespaces clients may name the provider.
+#[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[x_kube(validation = Rule::new("(self.from == 'Selector') == has(self.selector)")
+    .message("selector: goes with from: Selector, and from: Selector needs it").field_path(".selector"))]
+pub struct AllowedNamespaces {
+    /// The provider's own namespace, those whose labels match `selector`, or all.
+    pub from: AllowedFrom,
+    /// Labels that the namespace must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LabelSelector")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// How the namespaces are chosen whose clients may name a provider.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum AllowedFrom {
+    /// The provider's own namespace.
+    #[default]
+    Same,
+    /// Namespaces whose labels match, and the provider's own one.
+    Selector,
+    /// Every namespace.
+    All,
 }
 
 /// The ConfigMap that applications take issuer and endpoints from, for example with `envFrom`. Its keys are OIDC_ISSUER, OIDC_DISCOVERY_URL,
@@ -122,6 +195,16 @@ pub struct OidcProviderStatus {
     /// Name of the ConfigMap that issuer and endpoints are published in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_name: Option<String>,
+    /// Name of the object on the server, where providers are objects. It is kept here from before the first write on, and makes the object ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Ids of the clients that may be used with the provider, where that is the provider's to say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10000))]
+    pub client_ids: Vec<String>,
+    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
 }
 
 impl OidcProvider {

@@ -67,3 +67,29 @@ pub struct LocalRef {
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
 }
+
+/// An OidcProvider, of this namespace or of another one that admits it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct ProviderRef {
+    /// Namespace of the OidcProvider. Default: that of this resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub namespace: Option<String>,
+    /// Name of the OidcProvider.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+}
+
+/// What only a Vault or an OpenBao knows of a resource: the name of its object there.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct VaultName {
+    /// Name of the object. Default: the namespace and the name of this resource with a dot between them. Asking for one needs a grant in the server's
+    /// access rules. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$"))]
+    pub name: Option<String>,
+}

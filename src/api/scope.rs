@@ -49,7 +49,8 @@ pub struct ScopeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// The scope as clients request it, for example `orders:read`. Default: the name of this resource.
+    /// The scope as clients request it, for example `orders:read`. Default: on Ory Hydra the name of this resource; on Vault and OpenBao, where a scope is an
+    /// object for the whole server, the namespace and that name with a dot between them. Another name needs a grant there, in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
     pub name: Option<String>,
@@ -80,6 +81,9 @@ pub struct ScopeStatus {
     /// The scope as clients request it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
 }
 
 impl Scope {

@@ -1,17 +1,20 @@
-//! `Assignment`: on Ory Hydra carried by the clients that refer to it.
+//! `Assignment`: on Ory Hydra carried by the clients that refer to it, on Vault an object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
-use super::on_server::{OnServer, admitted};
+use super::on_server::{OnServer, admitted, server_of};
 use super::referable::{Referable, let_go};
+use super::vault::object;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold};
 use crate::api::access::ManagedKind;
 use crate::api::assignment::AssignmentStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{Assignment, OAuth2Client};
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+mod vault;
 
 impl Managed for Assignment {
     type Status = AssignmentStatus;
@@ -33,8 +36,23 @@ impl Managed for Assignment {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
-    async fn apply(&self, ctx: &Context, _: &mut Pass<Self::Status>) -> Result<Done> {
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        let server = server_of(self, ctx)?;
+        if server.spec.vault.is_some() {
+            return vault::apply(self, ctx, pass).await;
+        }
         admitted(self, ctx)?;
+        if self.spec.vault.is_some() {
+            return Err(Error::UnsupportedFields {
+                server: server.name_any(),
+                version: server
+                    .status
+                    .clone()
+                    .and_then(|status| status.version)
+                    .unwrap_or_default(),
+                fields: vec!["vault"],
+            });
+        }
         hold(self, ctx).await?;
         Ok(Done {
             message: "OAuth2Clients can refer to the assignment; they carry it in their metadata, and the login and consent app has to enforce it."
@@ -43,8 +61,12 @@ impl Managed for Assignment {
         })
     }
 
-    async fn cleanup(&self, ctx: &Context, _: &mut Pass<Self::Status>) -> Result<()> {
-        let_go(self, ctx)
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let_go(self, ctx)?;
+        match object::is_on_vault(self, ctx) {
+            true => object::remove(self, ctx, pass).await,
+            false => Ok(()),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `AuthorizationServer`: login → version → issuer → sweep → status.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -7,22 +8,23 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
 use super::failure::failure;
-use super::links::{Connection, Found, Link};
+use super::links::{Admin, Connection, Found};
 use super::oauth2_client::deletion_policy;
 use super::on_server::OnServer;
 use super::verdict::Done;
-use super::{Context, Kind, Managed, Pass, hold, is_held};
-use crate::admin::discovery::{self, Discovery};
-use crate::admin::http::Failure;
-use crate::admin::hydra::Hydra;
-use crate::api::authorization_server::{Auth, AuthorizationServerStatus, Facts};
+use super::{Context, Kind, Managed, Pass, hold, is_held, vault};
+use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour};
 use crate::api::condition::{INSECURE, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
-use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
-use crate::error::{Error, Outage, Result};
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::error::{Error, Result};
 
-mod login;
+mod hydra;
+pub(in crate::controller) mod login;
 mod sweep;
+
+pub(super) use hydra::confirm_issuer;
+pub(in crate::controller) use sweep::rouse;
 
 /// How often everything is compared, unless the spec says otherwise.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -59,14 +61,18 @@ impl Managed for AuthorizationServer {
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
-        look(self, ctx, pass).await?;
+        let login_ends = look(self, ctx, pass).await?;
         // What waits for the endpoints should not wait for a whole interval because the last look did not find them.
-        let incomplete = self.spec.hydra.public_url.is_some() && pass.status.endpoints.is_none();
+        let has_endpoints = match self.spec.flavour() {
+            Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
+            Some(Flavour::Vault(_)) | None => false,
+        };
         let interval = resync_interval(self);
+        let incomplete = has_endpoints && pass.status.endpoints.is_none();
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: "The admin API answers and can be used.".to_owned(),
-            again: Some(again),
+            again: login_ends.into_iter().chain([again]).min(),
             ..Done::default()
         })
     }
@@ -74,17 +80,23 @@ impl Managed for AuthorizationServer {
     /// The server stays while something on it would be left behind. It stays usable too: its resources are cleaned up through it.
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let name = self.name_any();
-        let client = ctx.cluster.client();
-        let clients = ctx.cluster.list(&Api::<OAuth2Client>::all(client.clone())).await?;
+        let clients = ctx
+            .cluster
+            .list(&Api::<OAuth2Client>::all(ctx.cluster.client()))
+            .await?;
         let deletes = |client: &OAuth2Client| {
             let status = client.status.clone().unwrap_or_default();
             deletion_policy(client, &status) == DeletionPolicy::Delete
         };
         let user = clients.iter().find(|client| uses(*client, &name) && deletes(client));
-        let key_sets = ctx.cluster.list(&Api::<JsonWebKeySet>::all(client)).await?;
-        let user = user
-            .map(described)
-            .or_else(|| key_sets.iter().find(|set| uses(*set, &name)).map(described));
+        let user = match user.map(described) {
+            None => user_of::<JsonWebKeySet>(ctx, &name).await?,
+            user => user,
+        };
+        let user = match (user, &self.spec.vault) {
+            (None, Some(_)) => object_of(ctx, &name).await?,
+            (user, _) => user,
+        };
         if let Some(user) = user {
             // Its own trouble shows in the resources that wait for it.
             if let Err(error) = look(self, ctx, pass).await {
@@ -92,7 +104,9 @@ impl Managed for AuthorizationServer {
             }
             return Err(Error::InUse(user));
         }
-        ctx.links.forget(&name);
+        if let Some(connection) = ctx.links.forget(&name) {
+            connection.close().await;
+        }
         ctx.metrics.forget_server(&name);
         Ok(())
     }
@@ -103,49 +117,108 @@ fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
     resource.server_name() == server && is_held(resource)
 }
 
+/// A resource of a kind that may have something on a server, looked for live.
+async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
+    let resources = ctx.cluster.list(&Api::<K>::all(ctx.cluster.client())).await?;
+    Ok(resources.iter().find(|resource| uses(*resource, server)).map(described))
+}
+
+/// As [`user_of`], of the kinds that have objects on a Vault alone.
+async fn object_of(ctx: &Context, server: &str) -> Result<Option<String>> {
+    if let Some(user) = user_of::<OidcProvider>(ctx, server).await? {
+        return Ok(Some(user));
+    }
+    if let Some(user) = user_of::<Assignment>(ctx, server).await? {
+        return Ok(Some(user));
+    }
+    user_of::<Scope>(ctx, server).await
+}
+
 fn described<K: OnServer>(resource: &K) -> String {
     format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
 }
 
-/// Connects, looks, sweeps if it is time, and records whether the server can be used.
-async fn look(server: &AuthorizationServer, ctx: &Context, pass: &mut Pass<AuthorizationServerStatus>) -> Result<()> {
-    pass.status.flavour = Some("hydra".to_owned());
-    pass.status.login = Some(login_name(server.spec.hydra.auth.as_ref()).to_owned());
-    let connection = match login::connect(server, ctx).await {
+/// A server that answers well.
+pub(in crate::controller) struct Checked {
+    /// The API that it speaks.
+    pub(in crate::controller) admin: Admin,
+    /// Whether that closed the circuit breaker.
+    pub(in crate::controller) closed: bool,
+}
+
+/// Connects, looks, sweeps if it is time, and records whether the server can be used. Returns when its login has to be renewed, if it has to be.
+async fn look(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Option<Duration>> {
+    let Some(flavour) = server.spec.flavour() else {
+        return Err(Error::InvalidField {
+            field: "spec",
+            problem: "it names no API that this operator knows; set hydra or vault".to_owned(),
+        });
+    };
+    let connection = match login::connect(server, flavour, ctx).await {
         Ok(connection) => connection,
         Err(error) => {
             ctx.links.stands(server, None, Err(error.clone()));
             return Err(error);
         }
     };
-    let checked = check(server, &connection, pass).await;
+    if let Some(last) = ctx
+        .links
+        .last(&server.name_any())
+        .filter(|last| !Arc::ptr_eq(last, &connection))
+    {
+        last.close().await;
+    }
+    let checked = match flavour {
+        Flavour::Hydra(spec) => {
+            pass.status.flavour = Some("hydra".to_owned());
+            pass.status.login = Some(hydra::login_name(spec.auth.as_ref()).to_owned());
+            hydra::check(server, spec, &connection, pass).await
+        }
+        Flavour::Vault(_) => {
+            pass.status.flavour = Some("vault".to_owned());
+            vault::server::check(&connection, pass).await
+        }
+    };
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
     let found = checked.map(|checked| Found {
-        hydra: checked.hydra,
+        admin: checked.admin,
         facts: Facts::of(&pass.status),
     });
     let back = ctx.links.stands(server, Some(connection.clone()), found.clone());
-    let hydra = found?.hydra;
+    let admin = found?.admin;
     if closed || back {
         wake_failing(server, ctx);
     }
+    let login_ends = vault::server::login_ends(&connection).await?;
     if !is_due(&connection, resync_interval(server)) {
         // A listing that fails stops nobody, but nobody sees what drifts meanwhile.
-        return connection.last_sweep().and_then(|last| last.failed).map_or(Ok(()), Err);
+        return connection
+            .last_sweep()
+            .and_then(|last| last.failed)
+            .map_or(Ok(login_ends), Err);
     }
-    let found = sweep::run(server, ctx, &hydra)
-        .await
-        .map_err(|failed| failure("list_o_auth2_clients", failed));
+    let found = match &admin {
+        Admin::Hydra(hydra) => sweep::run(server, ctx, hydra)
+            .await
+            .map_err(|failed| failure("list_o_auth2_clients", failed)),
+        Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
+    };
     connection.swept(found.as_ref().err().cloned());
-    let found = found.inspect_err(|error| {
+    let orphans = found.inspect_err(|error| {
         if connection.admin.breaker().is_open() {
             ctx.links.stands(server, Some(connection.clone()), Err(error.clone()));
         }
     })?;
-    ctx.metrics.orphans(&server.name_any(), found.orphans);
-    pass.status.resources = Some(found.resources);
-    pass.status.orphans = Some(found.orphans);
-    Ok(())
+    if let Some(orphans) = orphans {
+        ctx.metrics.orphans(&server.name_any(), orphans);
+    }
+    pass.status.resources = Some(sweep::resources(ctx, &server.name_any()));
+    pass.status.orphans = orphans;
+    Ok(login_ends)
 }
 
 /// What failed while the server could not be used need not wait for its own next try.
@@ -159,105 +232,12 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
             }
         }
     }
-    of(&ctx.clients, &server.name_any());
-    of(&ctx.key_sets, &server.name_any());
-}
-
-/// A server that answers well.
-struct Checked {
-    hydra: Hydra,
-    /// Whether that closed the circuit breaker.
-    closed: bool,
-}
-
-/// Asks for version and issuer; a server that answers well closes the circuit breaker.
-async fn check(
-    server: &AuthorizationServer,
-    connection: &Connection,
-    pass: &mut Pass<AuthorizationServerStatus>,
-) -> Result<Checked> {
-    let breaker = connection.admin.breaker();
-    tokio::time::sleep(breaker.pause()).await;
-    let setting = server.spec.hydra.version.unwrap_or_default();
-    let hydra = Hydra::detect(&connection.admin, setting)
-        .await
-        .map_err(|failed| failure("get_version", failed))?;
-    let version = hydra.version();
-    pass.status.version = Some(version.as_str().to_owned());
-    pass.status.capabilities = version.capabilities();
-    if let Err(why) = version.check() {
-        return Err(Error::UnsupportedVersion(version.as_str().to_owned(), why));
-    }
-    let was_open = breaker.is_open();
-    if was_open {
-        // The version may be open to everyone where the rest needs the login.
-        match hydra.probe_clients().await {
-            // It opens no breaker either: one client that the server cannot read fails every listing, and no other request.
-            Ok(()) | Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => {}
-            Err(failed) => return Err(failure("list_o_auth2_clients", failed)),
-        }
-    }
-    match &connection.public {
-        None => {
-            pass.status.endpoints = None;
-            pass.status.subject_types = Vec::new();
-        }
-        Some(_) => {
-            if let Some(found) = issuer(server, connection).await? {
-                pass.status.endpoints = Some(found.endpoints);
-                pass.status.subject_types = found.subject_types;
-            }
-        }
-    }
-    // One that has opened since is left to the next look, which probes.
-    if was_open {
-        breaker.close();
-    }
-    Ok(Checked {
-        hydra,
-        closed: was_open,
-    })
-}
-
-/// Reads the discovery document and compares the issuer. None if there is none to be had, which blocks nothing.
-async fn issuer(server: &AuthorizationServer, connection: &Connection) -> Result<Option<Discovery>> {
-    let Some((http, url)) = &connection.public else {
-        return Ok(None);
-    };
-    let found = match discovery::fetch(http, url).await {
-        Ok(found) => found,
-        Err(failed) => {
-            let error = failure("discovery", failed);
-            tracing::warn!(server = server.name_any(), %error, "the discovery document cannot be read");
-            return Ok(None);
-        }
-    };
-    let last = server
-        .status
-        .as_ref()
-        .and_then(|status| status.endpoints.as_ref())
-        .map(|endpoints| &endpoints.issuer);
-    match server.spec.hydra.issuer.as_ref().or(last) {
-        Some(known) if !is_same_issuer(known, &found.endpoints.issuer) => Err(Error::IssuerChanged {
-            known: known.clone(),
-            found: found.endpoints.issuer,
-        }),
-        _ => Ok(Some(found)),
-    }
-}
-
-/// Whether the server still is the one it was, asked before something that had been confirmed is created again: a restored copy or a slip in DNS must
-/// not be handed all clients and secrets.
-///
-/// # Errors
-/// [`Error::IssuerChanged`].
-pub(super) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) -> Result<()> {
-    issuer(server, &link.connection).await.map(|_| ())
-}
-
-/// Hydra 1.x ends every issuer with a slash and 2.x takes it as it is set: an upgrade is no other server.
-fn is_same_issuer(known: &str, found: &str) -> bool {
-    known.trim_end_matches('/') == found.trim_end_matches('/')
+    let server = server.name_any();
+    of(&ctx.clients, &server);
+    of(&ctx.key_sets, &server);
+    of(&ctx.scopes, &server);
+    of(&ctx.assignments, &server);
+    of(&ctx.providers, &server);
 }
 
 fn is_due(connection: &Connection, interval: Duration) -> bool {
@@ -282,17 +262,12 @@ pub(super) fn resync_interval(server: &AuthorizationServer) -> Duration {
     parsed.map_or(RESYNC, Duration::from).max(Duration::from_secs(1))
 }
 
-fn login_name(auth: Option<&Auth>) -> &'static str {
-    match auth {
-        Some(auth) if auth.bearer_token.is_some() => "Bearer",
-        Some(auth) if auth.basic.is_some() => "Basic",
-        Some(auth) if !auth.headers.is_empty() => "Headers",
-        _ => "None",
-    }
-}
-
 fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
-    server.spec.hydra.admin_url.starts_with("http://").then(|| Wanted {
+    let url = match server.spec.flavour()? {
+        Flavour::Hydra(hydra) => &hydra.admin_url,
+        Flavour::Vault(vault) => &vault.address,
+    };
+    url.starts_with("http://").then(|| Wanted {
         type_: INSECURE,
         status: "True",
         reason: Reason::PlainHttp,

@@ -1,6 +1,6 @@
 //! `JsonWebKeySet`: access → finalizer → ledger → server → Secret → status, and on with the rotation when its time has come.
 //!
-//! The server cannot list key sets: each is read once per interval of its server.
+//! Hydra cannot list key sets: each is read once per interval of its server. On a Vault, which makes and rotates keys itself, a set is a named key.
 
 use std::time::Duration;
 
@@ -14,10 +14,12 @@ use super::failure::{outage, unread};
 use super::on_server::{OnServer, is_revoked, server_of};
 use super::referable::{Referable, let_go};
 use super::schedule::wait_until;
+use super::vault::object;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, release};
 use crate::access::Denied;
 use crate::api::access::ManagedKind;
+use crate::api::condition::{self, READY};
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{JsonWebKeySet, OAuth2Client};
@@ -30,8 +32,10 @@ mod output;
 mod plan;
 mod remote;
 mod rotation;
+mod vault;
 
 pub(in crate::controller) use output::{JWK, KID, PEM};
+pub(in crate::controller) use vault::overlap;
 
 use keys::{Carried, Seen};
 use ledger::Ledger;
@@ -63,6 +67,9 @@ impl Managed for JsonWebKeySet {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        if server_of(self, ctx)?.spec.vault.is_some() {
+            return vault::apply(self, ctx, pass).await;
+        }
         let plan = match Plan::of(self, ctx) {
             Err(Error::NotAllowed { denied, .. }) => return revoked(self, ctx, pass, denied).await,
             plan => plan?,
@@ -90,6 +97,10 @@ impl Managed for JsonWebKeySet {
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let_go(self, ctx)?;
+        let server = ctx.server(self.server_name());
+        if server.is_some_and(|server| server.spec.vault.is_some()) {
+            return object::remove(self, ctx, pass).await;
+        }
         cleanup::run(self, ctx, pass).await
     }
 }
@@ -109,13 +120,32 @@ impl Referable for JsonWebKeySet {
         client.spec.key_set_ref.iter().map(|reference| reference.name.as_str())
     }
 
-    /// Keys that are published can be relied on, whatever comes next.
+    /// Keys that are published can be relied on, whatever comes next; so can a key that the server keeps to itself, once it is there.
     fn is_reliable(&self) -> bool {
-        self.status.as_ref().is_some_and(|status| !status.keys.is_empty())
+        let status = self.status.as_ref();
+        status.is_some_and(|status| !status.keys.is_empty() || status.inputs.is_some())
+    }
+
+    /// A client on a list of ids has nothing new to hear when others come and go.
+    fn concerns(&self, client: &OAuth2Client) -> bool {
+        let status = self.status.clone().unwrap_or_default();
+        let own = client.status.clone().unwrap_or_default();
+        status.client_ids.is_empty()
+            || status.observed_generation != self.metadata.generation
+            || !condition::is_true(&own.conditions, READY)
+            || !own.client_id.is_some_and(|id| status.client_ids.contains(&id))
     }
 
     fn standing(&self) -> String {
-        let of = |status: &JsonWebKeySetStatus| json!([status.key_ids(), status.current_key_id, status.secret_name]);
+        let of = |status: &JsonWebKeySetStatus| {
+            json!([
+                status.key_ids(),
+                status.current_key_id,
+                status.secret_name,
+                status.set_name,
+                status.client_ids
+            ])
+        };
         self.status
             .as_ref()
             .map(|status| of(status).to_string())

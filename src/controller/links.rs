@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{is_deleting, is_held};
 use crate::admin::http::Http;
 use crate::admin::hydra::Hydra;
+use crate::admin::vault::Vault;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Facts;
 use crate::error::{Error, Outage, Result};
@@ -18,8 +19,41 @@ use tokio::sync::OnceCell;
 pub struct Link {
     /// The connection.
     pub connection: Arc<Connection>,
-    /// The admin API.
-    pub hydra: Hydra,
+    admin: Admin,
+    server: String,
+}
+
+/// The API that a server was found to speak.
+#[derive(Clone)]
+pub enum Admin {
+    /// Ory Hydra's.
+    Hydra(Hydra),
+    /// That of HashiCorp Vault and OpenBao.
+    Vault(Vault),
+}
+
+impl Link {
+    /// The admin API of an Ory Hydra.
+    ///
+    /// # Errors
+    /// [`Error::ServerPending`] if there is another server now than the one that was planned with.
+    pub fn hydra(&self) -> Result<&Hydra> {
+        match &self.admin {
+            Admin::Hydra(hydra) => Ok(hydra),
+            Admin::Vault(_) => Err(Error::ServerPending(self.server.clone())),
+        }
+    }
+
+    /// The API of a Vault or an OpenBao.
+    ///
+    /// # Errors
+    /// As [`Link::hydra`].
+    pub fn vault(&self) -> Result<&Vault> {
+        match &self.admin {
+            Admin::Vault(vault) => Ok(vault),
+            Admin::Hydra(_) => Err(Error::ServerPending(self.server.clone())),
+        }
+    }
 }
 
 /// A connection to a server, as its spec and the Secrets it refers to say.
@@ -28,6 +62,8 @@ pub struct Connection {
     pub admin: Arc<Http>,
     /// The public API and its URL, where the server has one.
     pub public: Option<(Http, String)>,
+    /// The server with its login, where a login is more than a header.
+    pub vault: Option<Vault>,
     /// What the connection was made from: generation and versions of what the spec refers to.
     pub made_from: String,
     /// Set once the key set was read.
@@ -51,6 +87,13 @@ impl Connection {
     /// The last sweep, if there was one.
     pub fn last_sweep(&self) -> Option<Swept> {
         self.swept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends the login, if there is one to end.
+    pub async fn close(&self) {
+        if let Some(vault) = &self.vault {
+            vault.session().close().await;
+        }
     }
 
     /// A sweep has ended.
@@ -78,7 +121,7 @@ struct Standing {
 #[derive(Clone)]
 pub struct Found {
     /// The admin API.
-    pub hydra: Hydra,
+    pub admin: Admin,
     /// What the status is going to say of it.
     pub facts: Facts,
 }
@@ -112,7 +155,8 @@ impl Links {
             }
             (Some(connection), Ok(found)) => Ok(Link {
                 connection,
-                hydra: found.hydra,
+                admin: found.admin,
+                server: name,
             }),
             (_, Err(Error::Unavailable(_))) => Err(Error::Unavailable(Outage::Known)),
             _ => Err(Error::ServerNotReady(name)),
@@ -141,9 +185,16 @@ impl Links {
         usable && before.is_none_or(|before| before.found.is_err())
     }
 
-    /// Forgets a server that is gone.
-    pub fn forget(&self, name: &str) {
-        self.lock().remove(name);
+    /// Forgets a server that is gone. Returns its connection, whose login may have to be ended.
+    pub fn forget(&self, name: &str) -> Option<Arc<Connection>> {
+        self.lock().remove(name)?.connection
+    }
+
+    /// Ends all logins: the process stops.
+    pub async fn close(&self) {
+        let standings: Vec<Standing> = self.lock().drain().map(|(_, standing)| standing).collect();
+        let connections = standings.into_iter().filter_map(|standing| standing.connection);
+        futures::future::join_all(connections.map(async |connection| connection.close().await)).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {

@@ -38,6 +38,7 @@ pub mod referable;
 mod report;
 pub mod schedule;
 pub mod scope;
+pub mod vault;
 pub mod verdict;
 pub mod watch;
 
@@ -164,6 +165,15 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
         }
     };
     tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong))
+}
+
+/// Stores what the status says so far, since what is done next must not be forgotten.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status>) -> Result<()> {
+    let before = object.status().cloned().unwrap_or_default();
+    store(object, ctx, &before, pass.status.clone(), None).await
 }
 
 /// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.

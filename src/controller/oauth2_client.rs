@@ -19,6 +19,7 @@ use crate::admin::hydra;
 use crate::admin::hydra::client::{Catalogue, Marker};
 use crate::admin::sync::is_later;
 use crate::api::access::ManagedKind;
+use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
@@ -33,12 +34,14 @@ mod ledger;
 mod output;
 mod reference;
 mod remote;
+mod vault;
 
 pub(in crate::controller) use adoption::deletion_policy;
+pub(in crate::controller) use vault::wanted as wanted_on_vault;
 
 use checks::{check_access, check_fields, check_size, rotation};
 use inputs::Inputs;
-use ledger::Secrecy;
+use ledger::{Ledger, Secrecy};
 use output::Layout;
 use reference::Reference;
 use remote::Remote;
@@ -53,6 +56,8 @@ pub(super) struct Plan {
     catalogue: Catalogue,
     /// The JsonWebKeySet that the spec refers to.
     key_set: Option<Arc<JsonWebKeySet>>,
+    /// What applications talk to.
+    endpoints: Option<Endpoints>,
     /// When the secret is replaced.
     schedule: Schedule,
     /// What the spec refers to and is not there (yet).
@@ -93,6 +98,9 @@ impl Managed for OAuth2Client {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        if server_of(self, ctx)?.spec.vault.is_some() {
+            return vault::apply(self, ctx, pass).await;
+        }
         let mut plan = plan(self, ctx)?;
         if let Err(denied) = check_access(self, ctx, &plan) {
             return revoked(self, ctx, &plan, pass, denied).await;
@@ -114,7 +122,7 @@ impl Managed for OAuth2Client {
         let wanted = plan.desired(self);
         check_size(&wanted)?;
         let version = reference.as_ref().map(|reference| reference.version.as_str());
-        let inputs = Inputs::observe(ctx, &plan, &wanted, &layout, version);
+        let inputs = Inputs::observe(ctx, &plan, inputs::of_client(&wanted), &layout, version);
         let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
         let is_due = due_at.is_some_and(|at| at <= Timestamp::now());
         if pass.must_read || is_due || last.as_ref() != Some(&inputs) {
@@ -130,7 +138,7 @@ impl Managed for OAuth2Client {
             work.run(pass, wanted, inputs).await?;
         }
         pass.status.client_id = Some(plan.client_id.clone());
-        pass.status.endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.clone());
+        pass.status.endpoints = plan.endpoints.clone();
         pass.status.effective = Some(Effective {
             deletion_policy: deletion_policy(self, &pass.status),
             ..plan.effective.clone()
@@ -155,6 +163,10 @@ impl Managed for OAuth2Client {
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let server = ctx.server(self.server_name());
+        if server.is_some_and(|server| server.spec.vault.is_some()) {
+            return vault::cleanup(self, ctx, pass).await;
+        }
         cleanup::run(self, ctx, pass).await
     }
 }
@@ -229,7 +241,16 @@ impl Work<'_> {
         let is_complete = ledger.is_some() || !plan.effective.has_secret();
         if is_complete && (!same_secret || !same_ledger || rewritten) {
             let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
-            let written = output::write(client, ctx, plan, layout, ledger.as_ref(), fresh, strict).await?;
+            let written = output::write(
+                client,
+                ctx,
+                plan,
+                layout,
+                ledger.as_ref().map(Ledger::held),
+                fresh,
+                strict,
+            )
+            .await?;
             inputs.wrote_secret(written);
         }
         if !fresh {
@@ -330,6 +351,7 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
         key_set: referred.key_set,
         schedule: Schedule::of(client, period)?,
         missing: referred.missing,
+        endpoints: server.status.as_ref().and_then(|status| status.endpoints.clone()),
         server,
         client_id: client_id(client),
         marker: marker(client, ctx),

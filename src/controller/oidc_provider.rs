@@ -1,6 +1,6 @@
 //! `OidcProvider`: access → server → discovery document → keys → finalizer → ConfigMap → status.
 //!
-//! Hydra has no object for its issuer, so nothing is written there. A look is two GETs on the public API (the first one on a server three); each provider gets one per `resyncInterval` of its
+//! Hydra has no object for its issuer, so nothing is written there; a Vault has. A look is two GETs on the public API (the first one on a server three); each provider gets one per `resyncInterval` of its
 //! server, and one whenever it or its server changes. No client is asked for.
 //!
 //! One look that fails for a passing cause is no news: while the provider is ready, it is repeated once a few seconds later, and only a second failure is
@@ -14,8 +14,9 @@ use kube::{Api, Client, ResourceExt};
 
 use super::authorization_server::resync_interval;
 use super::links::Connection;
-use super::on_server::{OnServer, admitted};
+use super::on_server::{OnServer, admitted, server_of};
 use super::referable::is_accepted;
+use super::vault::object;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, own_config_map};
 use crate::admin::discovery::{self, Discovery, Keys};
@@ -29,6 +30,9 @@ use crate::error::{Class, Error, Result};
 use judge::Expected;
 
 pub mod judge;
+mod vault;
+
+pub(in crate::controller) use vault::{admits, is_named_by, names, wanted as wanted_on_vault};
 
 /// How long after a failed look a provider that is ready is looked at again.
 const SECOND_LOOK: Duration = Duration::from_secs(3);
@@ -56,34 +60,30 @@ impl Managed for OidcProvider {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        if server_of(self, ctx)?.spec.vault.is_some() {
+            return vault::apply(self, ctx, pass).await;
+        }
         let server = admitted(self, ctx)?;
+        check_fields(self, &server)?;
         let was_ready = is_accepted(self);
         let connection = connection(&server, ctx, was_ready)?;
-        let (found, keys) = match look(self, &server, &connection).await {
-            Err(error) if was_ready && error.class().0 == Class::Transient => {
-                tracing::debug!(name = self.name_any(), %error, "a look failed; it is repeated");
-                tokio::time::sleep(SECOND_LOOK).await;
-                look(self, &server, &connection).await?
-            }
-            other => other?,
-        };
+        let mut found = look(self, &server, &connection).await;
+        if waited(was_ready, &found).await {
+            found = look(self, &server, &connection).await;
+        }
+        let found = found?;
         hold(self, ctx).await?;
-        let name = self.config_map_name();
-        own_config_map::write(self, ctx, wanted(self, &found.endpoints), !was_ready).await?;
-        own_config_map::rename(self, ctx, &mut pass.status.config_map_name, Some(name.clone())).await?;
-        pass.status.issuer = Some(found.endpoints.issuer.clone());
-        pass.status.endpoints = Some(found.endpoints);
-        pass.status.scopes_supported = found.scopes;
-        pass.status.id_token_signing_algs = found.id_token_signing_algs;
-        pass.status.signing_key_ids = keys.ids;
         Ok(Done {
-            message: format!("The issuer can be trusted as it is; issuer and endpoints are in ConfigMap `{name}`."),
+            message: publish(self, ctx, pass, found, was_ready).await?,
             again: Some(resync_interval(&server)),
             ..Done::default()
         })
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        if object::is_on_vault(self, ctx) {
+            object::remove(self, ctx, pass).await?;
+        }
         own_config_map::rename(self, ctx, &mut pass.status.config_map_name, None).await?;
         own_config_map::remove(self, ctx, &self.config_map_name()).await
     }
@@ -94,6 +94,68 @@ impl OnServer for OidcProvider {
 
     fn server_ref(&self) -> Option<&ServerRef> {
         self.spec.server_ref.as_ref()
+    }
+}
+
+/// Waits for another look at a provider that was ready and fails to answer: one look that fails for a passing cause is no news. False if there is no need.
+async fn waited<T: Sync>(was_ready: bool, found: &Result<T>) -> bool {
+    match found {
+        Err(error) if was_ready && error.class().0 == Class::Transient => {
+            tracing::debug!(%error, "a look failed; it is repeated");
+            tokio::time::sleep(SECOND_LOOK).await;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Writes ConfigMap and status. Returns what is so now.
+async fn publish(
+    provider: &OidcProvider,
+    ctx: &Context,
+    pass: &mut Pass<OidcProviderStatus>,
+    (found, keys): (Discovery, Keys),
+    was_ready: bool,
+) -> Result<String> {
+    let name = provider.config_map_name();
+    own_config_map::write(provider, ctx, wanted(provider, &found.endpoints), !was_ready).await?;
+    own_config_map::rename(provider, ctx, &mut pass.status.config_map_name, Some(name.clone())).await?;
+    pass.status.issuer = Some(found.endpoints.issuer.clone());
+    pass.status.endpoints = Some(found.endpoints);
+    pass.status.scopes_supported = found.scopes;
+    pass.status.id_token_signing_algs = found.id_token_signing_algs;
+    pass.status.signing_key_ids = keys.ids;
+    Ok(format!(
+        "The issuer can be trusted as it is; issuer and endpoints are in ConfigMap `{name}`."
+    ))
+}
+
+/// A Hydra has one issuer, and nothing of it is an object: who may use it is not for a provider to say.
+fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
+    let spec = &provider.spec;
+    let asked = [
+        ("allowedClients", !spec.allowed_clients.is_empty()),
+        ("allowedNamespaces", spec.allowed_namespaces.is_some()),
+        ("scopeRefs", !spec.scope_refs.is_empty()),
+        ("scopes", !spec.scopes.is_empty()),
+        ("vault", spec.vault.is_some()),
+    ];
+    let fields: Vec<&'static str> = asked
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(field, _)| field)
+        .collect();
+    match fields.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UnsupportedFields {
+            server: server.name_any(),
+            version: server
+                .status
+                .clone()
+                .and_then(|status| status.version)
+                .unwrap_or_default(),
+            fields,
+        }),
     }
 }
 
@@ -143,10 +205,10 @@ async fn look(
         None => Expected::At(url),
     };
     let found = discovery::fetch(http, url).await;
-    let found = found.map_err(|failed| failure("The discovery document", failed))?;
+    let found = found.map_err(|failed| failure("The discovery document", "hydra.publicUrl", failed))?;
     judge::document(&name, expected, &found)?;
     let keys = keys(connection, http).await;
-    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", failed))?;
+    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "hydra.publicUrl", failed))?;
     judge::keys(&name, &keys)?;
     Ok((found, keys))
 }
@@ -159,18 +221,14 @@ async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
 }
 
 /// What a failed request to the public API means. No login is sent there, so a refusal is not about one.
-fn failure(what: &'static str, failure: Failure) -> Error {
+fn failure(what: &'static str, field: &'static str, failure: Failure) -> Error {
     let problem = match failure {
         Failure::Outage(outage) => return Error::Unavailable(outage),
         Failure::NotLeader => return Error::NotLeader,
-        Failure::Refused(_) | Failure::Expired => "is not open to everybody",
+        Failure::Refused(_) | Failure::Expired | Failure::Denied | Failure::NoLogin(_) => "is not open to everybody",
         Failure::Status { .. } | Failure::Handled(_) | Failure::NotInThisVersion => "is not found where it should be",
         Failure::Reply("is a redirect") => "is somewhere else, since the server redirects",
         Failure::Reply(problem) => problem,
     };
-    Error::NotRecognized {
-        what,
-        problem,
-        field: "hydra.publicUrl",
-    }
+    Error::NotRecognized { what, problem, field }
 }

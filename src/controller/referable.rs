@@ -29,6 +29,26 @@ pub trait Referable: OnServer {
         self.is_reliable().to_string()
     }
 
+    /// Whether a client that refers to this resource has to hear of its change.
+    fn concerns(&self, _: &OAuth2Client) -> bool {
+        true
+    }
+
+    /// A resource that refers to this one and stays.
+    fn user(&self, ctx: &Context) -> Option<User> {
+        self.client(ctx)
+    }
+
+    /// A client that refers to this resource and stays.
+    fn client(&self, ctx: &Context) -> Option<User> {
+        let refers = |client: &OAuth2Client| self.is_named_by(client) && !is_deleting(client);
+        ctx.clients.store.find(refers).map(|client| User {
+            kind: OAuth2Client::KIND,
+            name: client.name_any(),
+            field: Self::FIELD,
+        })
+    }
+
     /// Whether a client refers to this resource.
     fn is_named_by(&self, client: &OAuth2Client) -> bool {
         client.metadata.namespace == self.meta().namespace
@@ -36,14 +56,52 @@ pub trait Referable: OnServer {
     }
 }
 
+/// What refers to a resource.
+pub struct User {
+    /// Its kind.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The field in which it does.
+    pub field: &'static str,
+}
+
 /// A resource that a client refers to: it must be there, on the same server, and accepted.
 ///
 /// # Errors
-/// [`Error::ReferenceNotFound`], [`Error::ReferenceElsewhere`], [`Error::ReferenceNotReady`].
+/// As [`find`]; [`Error::ReferenceNotReady`].
 pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) -> Result<Arc<K>> {
     let namespace = client.namespace().unwrap_or_default();
+    let referrer = Referrer {
+        namespace: &namespace,
+        server: client.server_name(),
+        field: K::FIELD,
+    };
+    let found = find::<K>(ctx, referrer, name)?;
+    match found.is_reliable() {
+        true => Ok(found),
+        false => Err(not_ready(&*found)),
+    }
+}
+
+/// Who refers to a resource by name.
+#[derive(Clone, Copy)]
+pub struct Referrer<'a> {
+    /// Its namespace.
+    pub namespace: &'a str,
+    /// Name of its server.
+    pub server: &'a str,
+    /// The field in which it does.
+    pub field: &'static str,
+}
+
+/// A resource that is referred to: it must be there and on the same server.
+///
+/// # Errors
+/// [`Error::ReferenceNotFound`], [`Error::ReferenceElsewhere`].
+pub fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &str) -> Result<Arc<K>> {
     let kind = K::kind_of(ctx);
-    let cached = kind.store.get(&ObjectRef::new(name).within(&namespace));
+    let cached = kind.store.get(&ObjectRef::new(name).within(referrer.namespace));
     let Some(found) = cached.map(|cached| kind.newest(cached)) else {
         return Err(Error::ReferenceNotFound {
             kind: K::KIND,
@@ -52,23 +110,25 @@ pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) ->
             namespace: None,
         });
     };
-    if found.server_name() != client.server_name() {
+    if found.server_name() != referrer.server {
         return Err(Error::ReferenceElsewhere {
-            field: K::FIELD,
+            field: referrer.field,
             kind: K::KIND,
             name: name.to_owned(),
             there: found.server_name().to_owned(),
-            here: client.server_name().to_owned(),
-        });
-    }
-    if !found.is_reliable() {
-        return Err(Error::ReferenceNotReady {
-            kind: K::KIND,
-            name: name.to_owned(),
-            namespace,
+            here: referrer.server.to_owned(),
         });
     }
     Ok(found)
+}
+
+/// A resource that is referred to cannot be used yet.
+pub fn not_ready<K: Managed>(found: &K) -> Error {
+    Error::ReferenceNotReady {
+        kind: K::KIND,
+        name: found.name_any(),
+        namespace: found.namespace().unwrap_or_default(),
+    }
 }
 
 /// Whether the spec as it is was looked at and found good.
@@ -81,18 +141,18 @@ pub fn is_accepted<K: Managed>(found: &K) -> bool {
 /// Nothing that is referred to goes, unless its user says so.
 ///
 /// # Errors
-/// [`Error::InUseByClient`].
+/// [`Error::InUseBy`].
 pub fn let_go<K: Referable>(resource: &K, ctx: &Context) -> Result<()> {
     if is_abandoned(resource) {
         return Ok(());
     }
-    let refers = |client: &OAuth2Client| resource.is_named_by(client) && !is_deleting(client);
-    match ctx.clients.store.find(refers) {
+    match resource.user(ctx) {
         None => Ok(()),
-        Some(client) => Err(Error::InUseByClient {
+        Some(user) => Err(Error::InUseBy {
             kind: K::KIND,
-            field: K::FIELD,
-            client: client.name_any(),
+            user: user.kind,
+            name: user.name,
+            field: user.field,
         }),
     }
 }

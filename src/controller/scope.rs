@@ -1,17 +1,20 @@
-//! `Scope`: on Ory Hydra an entry of the catalogue that clients carry.
+//! `Scope`: on Ory Hydra an entry of the catalogue that clients carry, on Vault an object.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
-use super::on_server::{OnServer, admitted};
-use super::referable::{Referable, let_go};
+use super::on_server::{OnServer, admitted, server_of};
+use super::referable::{Referable, User, let_go};
+use super::vault::object;
 use super::verdict::Done;
-use super::{Context, Kind, Managed, Pass, hold};
+use super::{Context, Kind, Managed, Pass, hold, is_deleting};
 use crate::api::access::ManagedKind;
 use crate::api::refs::ServerRef;
 use crate::api::scope::{ScopeStatus, check_template};
-use crate::api::{OAuth2Client, Scope};
+use crate::api::{OAuth2Client, OidcProvider, Scope};
 use crate::error::{Error, Result};
+
+mod vault;
 
 impl Managed for Scope {
     type Status = ScopeStatus;
@@ -34,13 +37,16 @@ impl Managed for Scope {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        admitted(self, ctx)?;
         if let Some(template) = &self.spec.template {
             check_template(template).map_err(|problem| Error::InvalidField {
                 field: "template",
                 problem: problem.to_owned(),
             })?;
         }
+        if server_of(self, ctx)?.spec.vault.is_some() {
+            return vault::apply(self, ctx, pass).await;
+        }
+        admitted(self, ctx)?;
         hold(self, ctx).await?;
         pass.status.name = Some(self.scope_name());
         Ok(Done {
@@ -51,8 +57,12 @@ impl Managed for Scope {
         })
     }
 
-    async fn cleanup(&self, ctx: &Context, _: &mut Pass<Self::Status>) -> Result<()> {
-        let_go(self, ctx)
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let_go(self, ctx)?;
+        match object::is_on_vault(self, ctx) {
+            true => object::remove(self, ctx, pass).await,
+            false => Ok(()),
+        }
     }
 }
 
@@ -69,5 +79,22 @@ impl Referable for Scope {
 
     fn named_by(client: &OAuth2Client) -> impl Iterator<Item = &str> {
         client.spec.scope_refs.iter().map(|reference| reference.name.as_str())
+    }
+
+    fn user(&self, ctx: &Context) -> Option<User> {
+        let names = |provider: &OidcProvider| {
+            let mut named = provider.spec.scope_refs.iter();
+            provider.metadata.namespace == self.metadata.namespace
+                && named.any(|reference| self.metadata.name.as_ref() == Some(&reference.name))
+                && !is_deleting(provider)
+        };
+        let provider = || ctx.providers.store.find(names);
+        self.client(ctx).or_else(|| {
+            provider().map(|provider| User {
+                kind: OidcProvider::KIND,
+                name: provider.name_any(),
+                field: "scopeRefs",
+            })
+        })
     }
 }

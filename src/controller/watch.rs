@@ -55,11 +55,17 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(Api::all(client.clone()), all(), writers.clients, stop, move |seen| {
-        wake::resource(&c, &mut gates, seen, wake::known_keys, wake::what_waits_for_client)
+        wake::resource(
+            &c,
+            &mut gates,
+            seen,
+            wake::standing_of_client,
+            wake::what_waits_for_client,
+        )
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(Api::all(client.clone()), all(), writers.scopes, stop, move |seen| {
-        wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
+        wake::resource(&c, &mut gates, seen, Referable::standing, wake::what_names_scope)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(
@@ -75,7 +81,8 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     spawn(Api::all(client.clone()), all(), writers.providers, stop, move |seen| {
-        wake::resource(&c, &mut gates, seen, |_| String::new(), |_, _| {})
+        let standing = wake::standing_of_provider;
+        wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_provider)
     });
     let (c, mut gate) = (ctx.clone(), Gate::default());
     spawn(Api::all(client.clone()), all(), writers.namespaces, stop, move |seen| {

@@ -70,9 +70,10 @@ impl Error {
             Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
             Error::IssuerMismatch { .. } => (Class::Blocked, Reason::IssuerMismatch),
             Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => (Class::Blocked, Reason::InvalidKeys),
-            Error::InUse(_) | Error::InUseByClient { .. } => (Class::Blocked, Reason::InUse),
+            Error::InUse(_) | Error::InUseBy { .. } => (Class::Blocked, Reason::InUse),
             Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
             Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),
+            Error::Vault(fault) => fault.class(),
             Error::Reply { .. } => (Class::Bug, Reason::InternalError),
         }
     }
@@ -94,6 +95,7 @@ impl Error {
         match self {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
             Error::ServerRefused(_) => true,
+            Error::Vault(fault) => fault.speaks_of_the_server(),
             _ => false,
         }
     }

@@ -7,7 +7,7 @@ use oidc_operator::access::Denied;
 use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
-use oidc_operator::error::{ClusterFault, Error, Outage};
+use oidc_operator::error::{ClusterFault, Error, Outage, VaultFault};
 
 /// Lists the variants of [`Error`], each with examples, and does not compile when one is missing.
 macro_rules! variants {
@@ -85,7 +85,10 @@ variants! {
         there: s("one"),
         here: s("other"),
     }],
-    InUseByClient => [Error::InUseByClient { kind: "Scope", field: "scopeRefs", client: s("app") }],
+    InUseBy => [
+        Error::InUseBy { kind: "Scope", user: "OAuth2Client", name: s("app"), field: "scopeRefs" },
+        Error::InUseBy { kind: "Scope", user: "OidcProvider", name: s("main"), field: "scopeRefs" },
+    ],
     VariableUnknown => [Error::VariableUnknown { variable: "issuer", server: s("default") }],
     VariablePending => [Error::VariablePending { variable: "issuer", server: s("default") }],
     ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
@@ -132,6 +135,27 @@ variants! {
     ],
     NotLeader => [Error::NotLeader],
     Unverified => [Error::Unverified(Outage::Known), Error::Unverified(Outage::Busy)],
+    Vault => [
+        VaultFault::Sealed.into(),
+        VaultFault::Uninitialized.into(),
+        VaultFault::Standby.into(),
+        VaultFault::Secondary.into(),
+        VaultFault::NamespaceNotFound.into(),
+        VaultFault::TooOld(s("1.9.2")).into(),
+        VaultFault::LoginFailed("there is no such Vault namespace").into(),
+        VaultFault::PermissionDenied("write_client").into(),
+        VaultFault::NotOwned { type_: "client", name: s("team-a.shop") }.into(),
+        VaultFault::Claimed { type_: "key", name: s("signing") }.into(),
+        VaultFault::Reserved { field: "setName", name: s("default") }.into(),
+        VaultFault::Immutable(vec!["keySetRef", "clientType"]).into(),
+        VaultFault::InUse("assignment").into(),
+        VaultFault::TtlInUse.into(),
+        VaultFault::Missing("a key").into(),
+        VaultFault::IdentityNotFound { field: "groups", type_: "group", name: s("staff") }.into(),
+        VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),
+        VaultFault::NotAdmitted(s("team-b"), s("main")).into(),
+        VaultFault::NoClients.into(),
+    ],
     Reply => [Error::Reply { operation: "get_version", problem: "holds no version" }],
     NamespacePending => [Error::NamespacePending(s("team-a"))],
     TooLong => [Error::TooLong],

@@ -72,7 +72,10 @@ pub(super) fn judge(
             .and_then(Value::as_str)
             .map(str::to_owned)
     };
-    let (error, description) = (text("error"), text("error_description").unwrap_or_default());
+    let (error, description) = (
+        text("error"),
+        text("error_description").unwrap_or_else(|| errors(json.as_ref())),
+    );
     match status.as_u16() {
         // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
         401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
@@ -93,6 +96,13 @@ pub(super) fn judge(
             description,
         }),
     }
+}
+
+/// What servers say that have a list of errors instead of one.
+fn errors(json: Option<&Value>) -> String {
+    let listed = json.and_then(|json| json.get("errors")?.as_array());
+    let texts: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
+    texts.join("; ")
 }
 
 /// How long the server asks to be left alone: `Retry-After` in seconds, or what rate limiters send instead.

@@ -23,6 +23,9 @@ pub struct OAuth2ClientStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+    /// Name of the object on the server, where clients have one besides their id. It is kept here from before the first write on, and makes the object ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The client_id on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,

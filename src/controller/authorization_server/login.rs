@@ -8,20 +8,25 @@ use tokio::sync::OnceCell;
 
 use crate::admin::http::{BadSettings, Http, Settings};
 use crate::api::AuthorizationServer;
-use crate::api::authorization_server::{CaKind, CaRef, ForwardedProto};
-use crate::controller::Context;
+use crate::api::authorization_server::{CaKind, CaRef, Flavour, ForwardedProto, HydraServer};
+use crate::api::refs::SecretKeyRef;
 use crate::controller::links::Connection;
+use crate::controller::{Context, vault};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// Reads what the spec refers to in the operator's namespace, noting the version of each.
-struct References<'a> {
-    ctx: &'a Context,
+pub(in crate::controller) struct References<'a> {
+    pub(in crate::controller) ctx: &'a Context,
     made_from: String,
 }
 
 /// The connection that the spec asks for: the last one if nothing has changed, so that its breaker and sweep stay.
-pub(super) async fn connect(server: &AuthorizationServer, ctx: &Context) -> Result<Arc<Connection>> {
+pub(super) async fn connect(
+    server: &AuthorizationServer,
+    flavour: Flavour<'_>,
+    ctx: &Context,
+) -> Result<Arc<Connection>> {
     let name = server.name_any();
     let made_from = format!(
         "{}/{}",
@@ -29,7 +34,21 @@ pub(super) async fn connect(server: &AuthorizationServer, ctx: &Context) -> Resu
         server.metadata.generation.unwrap_or_default()
     );
     let mut references = References { ctx, made_from };
-    let settings = references.settings(server).await?;
+    let mut settings = references.tls(server).await?;
+    let login = match flavour {
+        Flavour::Hydra(hydra) => {
+            references.headers(hydra, &mut settings).await?;
+            None
+        }
+        Flavour::Vault(vault) => {
+            settings.refuses_singly = true;
+            // Agents and proxies in front of a Vault may want it, against requests that somebody else's browser is made to send.
+            settings
+                .headers
+                .push(("X-Vault-Request".to_owned(), Secret::new("true".to_owned())));
+            Some(vault::server::login(vault, &mut references).await?)
+        }
+    };
     if let Some(last) = ctx
         .links
         .last(&name)
@@ -37,12 +56,15 @@ pub(super) async fn connect(server: &AuthorizationServer, ctx: &Context) -> Resu
     {
         return Ok(last);
     }
-    let hydra = &server.spec.hydra;
     let endpoint = |field, url: &str, settings: &Settings| {
         Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone())
             .map_err(|bad| unusable(server, field, bad))
     };
-    let admin = endpoint("hydra.adminUrl", &hydra.admin_url, &settings)?;
+    let (field, url) = match flavour {
+        Flavour::Hydra(hydra) => ("hydra.adminUrl", &hydra.admin_url),
+        Flavour::Vault(vault) => ("vault.address", &vault.address),
+    };
+    let admin = Arc::new(endpoint(field, url, &settings)?);
     // Neither login nor client certificate is for the public side.
     let public_settings = Settings {
         ca_pem: settings.ca_pem.clone(),
@@ -50,24 +72,31 @@ pub(super) async fn connect(server: &AuthorizationServer, ctx: &Context) -> Resu
         keep_system_roots: true,
         ..Settings::default()
     };
-    let public = match &hydra.public_url {
+    let public_url = match flavour {
+        Flavour::Hydra(hydra) => hydra.public_url.as_ref(),
+        Flavour::Vault(_) => None, // it has one address for all
+    };
+    let public = match public_url {
         Some(url) => Some((endpoint("hydra.publicUrl", url, &public_settings)?, url.clone())),
         None => None,
     };
-    let made_from = references.made_from;
+    let vault = match (flavour, login) {
+        (Flavour::Vault(vault), Some(login)) => Some(vault::server::connection(vault, admin.clone(), login)),
+        _ => None,
+    };
     Ok(Arc::new(Connection {
-        admin: Arc::new(admin),
+        admin,
         public,
-        made_from,
+        vault,
+        made_from: references.made_from,
         keys_made: OnceCell::new(),
         swept: Mutex::new(None),
     }))
 }
 
 impl References<'_> {
-    async fn settings(&mut self, server: &AuthorizationServer) -> Result<Settings> {
-        let mut settings = Settings::default();
-        let hydra = &server.spec.hydra;
+    /// What a Hydra's admin API is sent with each request.
+    async fn headers(&mut self, hydra: &HydraServer, settings: &mut Settings) -> Result<()> {
         if let Some(proto) = hydra.forwarded_proto {
             let value = match proto {
                 ForwardedProto::Http => "http",
@@ -77,29 +106,30 @@ impl References<'_> {
                 .headers
                 .push(("X-Forwarded-Proto".to_owned(), Secret::new(value.to_owned())));
         }
-        if let Some(auth) = &hydra.auth {
-            if let Some(bearer) = &auth.bearer_token {
-                let secret = self.secret(&bearer.secret_ref.name).await?;
-                let token = text(&secret, &bearer.secret_ref.key, self.ctx)?;
-                settings.headers.push((
-                    "Authorization".to_owned(),
-                    Secret::new(format!("Bearer {}", token.expose())),
-                ));
-            }
-            if let Some(basic) = &auth.basic {
-                let secret = self.secret(&basic.secret_ref.name).await?;
-                settings.basic = Some((
-                    text(&secret, "username", self.ctx)?,
-                    text(&secret, "password", self.ctx)?,
-                ));
-            }
-            for header in &auth.headers {
-                let secret = self.secret(&header.secret_ref.name).await?;
-                settings
-                    .headers
-                    .push((header.name.clone(), text(&secret, &header.secret_ref.key, self.ctx)?));
-            }
+        let Some(auth) = &hydra.auth else { return Ok(()) };
+        if let Some(bearer) = &auth.bearer_token {
+            let token = self.value(&bearer.secret_ref).await?;
+            settings.headers.push((
+                "Authorization".to_owned(),
+                Secret::new(format!("Bearer {}", token.expose())),
+            ));
         }
+        if let Some(basic) = &auth.basic {
+            let secret = self.secret(&basic.secret_ref.name).await?;
+            settings.basic = Some((
+                text(&secret, "username", self.ctx)?,
+                text(&secret, "password", self.ctx)?,
+            ));
+        }
+        for header in &auth.headers {
+            let value = self.value(&header.secret_ref).await?;
+            settings.headers.push((header.name.clone(), value));
+        }
+        Ok(())
+    }
+
+    async fn tls(&mut self, server: &AuthorizationServer) -> Result<Settings> {
+        let mut settings = Settings::default();
         if let Some(tls) = &server.spec.tls {
             settings.server_name = tls.server_name.clone();
             if let Some(ca) = &tls.ca_ref {
@@ -112,6 +142,12 @@ impl References<'_> {
             }
         }
         Ok(settings)
+    }
+
+    /// A value of a Secret, without the line break that files often end with.
+    pub(in crate::controller) async fn value(&mut self, reference: &SecretKeyRef) -> Result<Secret> {
+        let secret = self.secret(&reference.name).await?;
+        text(&secret, &reference.key, self.ctx)
     }
 
     async fn certificates(&mut self, ca: &CaRef) -> Result<Vec<u8>> {

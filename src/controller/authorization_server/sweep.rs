@@ -18,17 +18,9 @@ use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::oauth2_client::{client_id, wanted};
 use crate::controller::{Context, Kind, Managed, is_deleting, is_held};
 
-/// What a sweep counted.
-pub(super) struct Found {
-    /// Resources that name the server.
-    pub(super) resources: i64,
-    /// Remote objects with our mark and without a resource.
-    pub(super) orphans: i64,
-}
-
 /// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
-/// nothing counts as missing or orphaned.
-pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Found, Failure> {
+/// nothing counts as missing or orphaned. Returns the number of orphans: remote objects with our mark and without a resource.
+pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Option<i64>, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
     let mut expected: HashMap<String, Arc<OAuth2Client>> = settled(ctx, &name);
@@ -59,17 +51,19 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     }
     let after = known_uids(ctx);
     let orphans = strangers.iter().filter(|uid| !after.contains(*uid)).count();
+    Ok(Some(i64::try_from(orphans).unwrap_or(i64::MAX)))
+}
+
+/// Number of resources that name a server.
+pub(super) fn resources(ctx: &Context, server: &str) -> i64 {
     let resources = [
-        ctx.clients.on(&name).len(),
-        ctx.scopes.on(&name).len(),
-        ctx.assignments.on(&name).len(),
-        ctx.key_sets.on(&name).len(),
-        ctx.providers.on(&name).len(),
+        ctx.clients.on(server).len(),
+        ctx.scopes.on(server).len(),
+        ctx.assignments.on(server).len(),
+        ctx.key_sets.on(server).len(),
+        ctx.providers.on(server).len(),
     ];
-    Ok(Found {
-        resources: i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX),
-        orphans: i64::try_from(orphans).unwrap_or(i64::MAX),
-    })
+    i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX)
 }
 
 /// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
@@ -115,7 +109,8 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
     listed.client_id == client_id(client) && untouched && wanted.differences(listed).is_empty()
 }
 
-fn rouse<K: Managed>(kind: &Kind<K>, resource: &K) {
+/// Wakes a resource that has to read its object.
+pub(in crate::controller) fn rouse<K: Managed>(kind: &Kind<K>, resource: &K) {
     let reference = ObjectRef::from_obj(resource);
     // It may have gone during the listing; a mark for it would never be cleared.
     let still_there = kind

@@ -51,7 +51,7 @@ impl Remote<'_> {
             kid: kid.to_owned(),
             usage: "sig".to_owned(),
         };
-        let made = self.link.hydra.create_key_set(&self.target.set_name, &order);
+        let made = self.link.hydra()?.create_key_set(&self.target.set_name, &order);
         let made = self.writing(made).await;
         let made = made.map_err(|failed| failure("create_json_web_key_set", failed))?;
         let made = match made {
@@ -136,7 +136,7 @@ impl Remote<'_> {
         let Target { set_name, uid, .. } = self.target;
         if set_name == uid {
             // All of it is ours, readable or not.
-            let deleted = self.link.hydra.delete_key_set(set_name).await;
+            let deleted = self.link.hydra()?.delete_key_set(set_name).await;
             return deleted.map_err(|failed| failure("delete_json_web_key_set", failed));
         }
         for key in &self.get().await?.keys {
@@ -149,19 +149,23 @@ impl Remote<'_> {
 
     /// The set as it is on the server; one that is not there has no keys.
     pub(super) async fn get(&self) -> Result<Keys> {
-        let found = self.link.hydra.get_key_set(&self.target.set_name).await;
+        let found = self.link.hydra()?.get_key_set(&self.target.set_name).await;
         let found = found.map_err(|failed| failure("get_json_web_key_set", failed))?;
         Ok(found.unwrap_or_default())
     }
 
     async fn delete(&self, key: &JsonWebKey) -> Result<()> {
-        let deleted = self.link.hydra.delete_key(&self.target.set_name, &key.public.kid).await;
+        let deleted = self
+            .link
+            .hydra()?
+            .delete_key(&self.target.set_name, &key.public.kid)
+            .await;
         deleted.map_err(|failed| failure("delete_json_web_key", failed))
     }
 
     async fn write(&self, key: &JsonWebKey) -> Result<()> {
         let written = self
-            .writing(self.link.hydra.update_key(&self.target.set_name, key))
+            .writing(self.link.hydra()?.update_key(&self.target.set_name, key))
             .await;
         let written = written.map_err(|failed| match failed {
             // What Hydra's library cannot read; our own keys it can.

@@ -111,7 +111,7 @@ impl Work<'_> {
         let is_of_others = match link {
             None => !self.had_ledger(), // as at the last success
             Some(link) => {
-                let found = link.hydra.get_client(&self.plan.client_id).await;
+                let found = link.hydra()?.get_client(&self.plan.client_id).await;
                 let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
                 let Some(found) = found else { return Ok(Secrecy::Ours) };
                 let mark = own_mark(self.client, &found);

@@ -23,7 +23,17 @@ pub(super) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) ->
 /// What the server's version cannot do is refused: it would take the field without a word and drop it.
 pub(super) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
     let status = plan.server.status.clone().unwrap_or_default();
-    let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
+    let mut fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
+    let of_others = [
+        ("providerRefs", !client.spec.provider_refs.is_empty()),
+        ("vault", client.spec.vault.is_some()),
+    ];
+    fields.extend(
+        of_others
+            .into_iter()
+            .filter(|(_, asked)| *asked)
+            .map(|(field, _)| field),
+    );
     match status.version {
         _ if fields.is_empty() => Ok(()),
         None => Err(Error::ServerPending(plan.server.name_any())),

@@ -20,7 +20,7 @@ use crate::error::{Error, Outage, Result};
 
 /// What becomes of the client on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(super) enum Fate {
     Delete,
     Orphan,
     /// Nothing is asked of the server at all.
@@ -36,7 +36,7 @@ pub(super) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OA
 }
 
 /// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted.
-async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
+pub(super) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     let status = client.status.clone().unwrap_or_default();
     let wants_orphan = deletion_policy(client, &status) == DeletionPolicy::Orphan;
     if !is_abandoned(client) && !wants_orphan {
@@ -73,7 +73,7 @@ async fn remove_client(
 ) -> Result<Fate> {
     let id = client_id(client);
     let is_settled = is_settled(client, ctx, pass.status.updated_at.is_some());
-    let found = link.hydra.get_client(&id).await;
+    let found = link.hydra()?.get_client(&id).await;
     let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
     let mark = found.as_ref().and_then(|found| found.marker());
     let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
@@ -82,7 +82,7 @@ async fn remove_client(
         Some(found) if owns(&marker(client, ctx), &id, &found, mark.as_ref()) => match is_kept {
             true => Ok(Fate::Orphan),
             false => {
-                let deleted = link.hydra.delete_client(&id).await;
+                let deleted = link.hydra()?.delete_client(&id).await;
                 deleted.map_err(|failed| failure("delete_o_auth2_client", failed))?;
                 Ok(Fate::Delete)
             }
@@ -96,8 +96,8 @@ async fn remove_client(
     }
 }
 
-/// Leaves client and credentials Secret working, without our marks; the ledger goes.
-async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+/// Leaves the credentials Secret working, without our marks; the ledger goes.
+pub(super) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
     for name in secret_names(client, ctx)
@@ -125,6 +125,12 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
         drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
     }
+    Ok(())
+}
+
+/// Leaves client and credentials Secret working, without our marks.
+async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+    leave_secret(client, ctx).await?;
     // Last, since the mark tells what is left to be done.
     let unmarked = match connection(client, ctx) {
         Ok((_, link)) => unmark(client, ctx, &link).await,
@@ -139,7 +145,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
             return Err(hindered(client, ctx, error));
         }
         Err(failure) => {
-            tracing::info!(namespace, name = client.name_any(), %failure, "the mark stays on the orphaned client");
+            tracing::info!(namespace = client.namespace(), name = client.name_any(), %failure, "the mark stays on the orphaned client");
         }
     }
     Ok(())
@@ -166,7 +172,7 @@ fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
 async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()> {
     let id = client_id(client);
     let found = link
-        .hydra
+        .hydra()?
         .get_client(&id)
         .await
         .map_err(|f| failure("get_o_auth2_client", f))?;
@@ -174,7 +180,7 @@ async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()>
         return Ok(());
     };
     found.unmark();
-    link.hydra
+    link.hydra()?
         .update_client(&found, None)
         .await
         .map_err(|f| failure("update_o_auth2_client", f))?;
@@ -182,7 +188,7 @@ async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()>
 }
 
 /// Deletes our Secrets ourselves: a namesake that comes next must not find them.
-async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+pub(super) async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
     for name in secret_names(client, ctx) {

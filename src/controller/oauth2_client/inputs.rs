@@ -30,23 +30,15 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    /// The inputs as they are now: from spec and server, and the newest versions known of our Secrets.
-    pub(super) fn observe(
-        ctx: &Context,
-        plan: &Plan,
-        wanted: &Client,
-        layout: &Layout,
-        reference: Option<&str>,
-    ) -> Self {
-        let mut members = wanted.normalized();
-        without_revision(&mut members);
+    /// The inputs as they are now: from spec and server, and the newest versions known of our Secrets. `wanted`: what the server should have.
+    pub(super) fn observe(ctx: &Context, plan: &Plan, wanted: Value, layout: &Layout, reference: Option<&str>) -> Self {
         let version = |name: &str| {
             plan.own_secret(ctx, name)
                 .map(|secret| secret.version)
                 .unwrap_or_default()
         };
         Inputs {
-            remote: digest(&json!([plan.server.uid(), plan.effective.has_secret(), members])),
+            remote: remote(plan, &wanted),
             layout: layout.digest(),
             ledger: version(&plan.ledger_name()),
             secret: version(&layout.name),
@@ -82,6 +74,11 @@ impl Inputs {
             secret: own(secret),
             reference: own(reference),
         })
+    }
+
+    /// Whether the server should have the same as at the last success.
+    pub(super) fn same_remote(&self, plan: &Plan, wanted: &Value) -> bool {
+        self.remote == remote(plan, wanted)
     }
 
     /// Whether the desired client is the same as at the last success.
@@ -121,6 +118,18 @@ impl fmt::Display for Inputs {
             self.remote, self.layout, self.ledger, self.secret, self.reference
         )
     }
+}
+
+/// Digest of what the server should have, and of which server that is.
+fn remote(plan: &Plan, wanted: &Value) -> String {
+    digest(&json!([plan.server.uid(), plan.effective.has_secret(), wanted]))
+}
+
+/// The client that a Hydra should have, without secret and revision.
+pub(super) fn of_client(wanted: &Client) -> Value {
+    let mut members = wanted.normalized();
+    without_revision(&mut members);
+    Value::Object(members)
 }
 
 fn without_revision(members: &mut Map<String, Value>) {

@@ -11,6 +11,7 @@ use kube::runtime::events::EventType;
 use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 
+use super::output::Held;
 use super::reference::{self, Reference};
 use super::{Plan, output};
 use crate::api::OAuth2Client;
@@ -35,6 +36,16 @@ pub(super) struct Ledger {
     pub(super) version: String,
     /// Since when the secret is in force.
     pub(super) since: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// The secret, for the Secret that applications mount.
+    pub(super) fn held(&self) -> Held<'_> {
+        Held {
+            secret: &self.secret,
+            revision: Some(&self.revision),
+        }
+    }
 }
 
 /// What a ledger holds.

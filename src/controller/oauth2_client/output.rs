@@ -8,7 +8,6 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use super::Plan;
-use super::ledger::Ledger;
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
@@ -83,7 +82,7 @@ impl Layout {
 pub(super) fn layout(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Layout> {
     let credentials = client.spec.credentials.clone().unwrap_or_default();
     let keys = credentials.keys.unwrap_or_default();
-    let endpoints = plan.server.status.as_ref().and_then(|status| status.endpoints.as_ref());
+    let endpoints = plan.endpoints.as_ref();
     let mut entries = BTreeMap::new();
     for (key, template) in &credentials.data {
         entries.insert(key.clone(), fill(template, plan, endpoints)?);
@@ -107,6 +106,13 @@ pub(super) fn layout(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Resul
         labels: credentials.labels,
         annotations: credentials.annotations,
     })
+}
+
+/// The client secret, and which one it is where that is kept track of.
+#[derive(Clone, Copy)]
+pub(super) struct Held<'a> {
+    pub(super) secret: &'a Secret,
+    pub(super) revision: Option<&'a str>,
 }
 
 /// Where the private key is that the texts ask for.
@@ -159,7 +165,12 @@ fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<St
 /// Why a variable has no value: not to be had, not read yet, or the server itself not looked at yet.
 fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
     let name = server.name_any();
-    if server.spec.hydra.public_url.is_none() {
+    if server
+        .spec
+        .hydra
+        .as_ref()
+        .is_some_and(|hydra| hydra.public_url.is_none())
+    {
         Error::VariableUnknown { variable, server: name }
     } else if links::is_reported(server) {
         Error::VariablePending { variable, server: name }
@@ -194,7 +205,7 @@ pub(super) async fn write(
     ctx: &Context,
     plan: &Plan,
     layout: &Layout,
-    ledger: Option<&Ledger>,
+    held: Option<Held<'_>>,
     fresh: bool,
     strict: bool,
 ) -> Result<String> {
@@ -202,7 +213,7 @@ pub(super) async fn write(
         Some(source) => private_key(ctx, plan, source).await?,
         None => Vec::new(),
     };
-    let wanted = wanted(client, plan, layout, ledger, &key);
+    let wanted = wanted(client, plan, layout, held, &key);
     if fresh && let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
         remember(ctx, &plan.uid, &created);
         return Ok(created.resource_version().unwrap_or_default());
@@ -265,10 +276,10 @@ fn wanted(
     client: &OAuth2Client,
     plan: &Plan,
     layout: &Layout,
-    ledger: Option<&Ledger>,
+    held: Option<Held<'_>>,
     key: &[(&str, Secret)],
 ) -> KubeSecret {
-    let secret = ledger.map(|ledger| (CLIENT_SECRET, &ledger.secret));
+    let secret = held.map(|held| (CLIENT_SECRET, held.secret));
     let secrets = || key.iter().map(|(name, value)| (*name, value)).chain(secret);
     let filled = |text: &String| {
         let put_in = |text: String, (name, value): (&str, &Secret)| text.replace(&format!("$({name})"), value.expose());
@@ -277,9 +288,12 @@ fn wanted(
     let entries = layout.entries.iter();
     let mut data: BTreeMap<String, ByteString> = entries.map(|(key, text)| (key.clone(), filled(text))).collect();
     let mut annotations = layout.annotations.clone();
-    if let Some(ledger) = ledger {
-        data.insert(layout.secret_key.clone(), bytes(ledger.secret.expose()));
-        annotations.insert(REVISION_ANNOTATION.to_owned(), ledger.revision.clone());
+    if let Some(held) = held {
+        data.insert(layout.secret_key.clone(), bytes(held.secret.expose()));
+        annotations.extend(
+            held.revision
+                .map(|revision| (REVISION_ANNOTATION.to_owned(), revision.to_owned())),
+        );
     }
     let mut wanted = KubeSecret {
         data: Some(data),

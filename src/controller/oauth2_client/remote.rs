@@ -63,7 +63,7 @@ impl Remote<'_> {
         for _ in 0..2 {
             let observed = self
                 .link
-                .hydra
+                .hydra()?
                 .get_client(&wanted.client_id)
                 .await
                 .map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
@@ -174,7 +174,7 @@ impl Remote<'_> {
         let secret = self.ledger.map(|ledger| &ledger.secret);
         let reply = self
             .link
-            .hydra
+            .hydra()?
             .create_client(wanted, secret)
             .await
             .map_err(|f| self.failed("create_o_auth2_client", f))?;
@@ -187,7 +187,7 @@ impl Remote<'_> {
         let secret = self.ledger.filter(|_| with_secret).map(|ledger| &ledger.secret);
         let reply = self
             .link
-            .hydra
+            .hydra()?
             .update_client(wanted, secret)
             .await
             .map_err(|f| self.failed("update_o_auth2_client", f))?;

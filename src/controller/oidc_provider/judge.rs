@@ -11,6 +11,8 @@ pub enum Expected<'a> {
     /// The URL that the discovery document is found under (OpenID Connect Discovery 1.0, section 4.3). A slash at the end makes no difference, since Hydra
     /// 1.x adds one to every issuer.
     At(&'a str),
+    /// Any that ends with this path: scheme, host and port are the server's own.
+    Below(&'a str),
 }
 
 impl Expected<'_> {
@@ -18,12 +20,15 @@ impl Expected<'_> {
         match self {
             Expected::Exactly(expected) => expected == issuer,
             Expected::At(url) => url.trim_end_matches('/') == issuer.trim_end_matches('/'),
+            Expected::Below(path) => issuer
+                .strip_suffix(path)
+                .is_some_and(|origin| origin.matches('/').count() == 2),
         }
     }
 
     fn as_str(&self) -> &str {
         match self {
-            Expected::Exactly(expected) | Expected::At(expected) => expected,
+            Expected::Exactly(expected) | Expected::At(expected) | Expected::Below(expected) => expected,
         }
     }
 }

@@ -10,8 +10,11 @@ use kube::{Resource, ResourceExt};
 
 use super::{Gate, Gates, Seen};
 use crate::api::condition::{self, READY};
-use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, ROTATE_AT_ANNOTATION, UID_LABEL};
+use crate::api::{
+    AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope, UID_LABEL,
+};
 use crate::controller::memory::is_newer;
+use crate::controller::oidc_provider::{is_named_by, names};
 use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::Child;
 use crate::controller::referable::Referable;
@@ -44,7 +47,7 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     }
     if gone {
         gate.forget(&object);
-        ctx.links.forget(&object.name_any());
+        drop(ctx.links.forget(&object.name_any())); // its cleanup ended the login
         ctx.servers.memory.forget(&object.uid().unwrap_or_default());
     } else {
         ctx.servers.memory.seen(&object);
@@ -116,13 +119,42 @@ pub(super) fn resource<K: OnServer>(
     }
 }
 
-/// The keys that a client is registered with.
-pub(super) fn known_keys(client: &OAuth2Client) -> String {
-    client
-        .status
-        .as_ref()
-        .map(|status| status.key_ids.join(" "))
-        .unwrap_or_default()
+/// What of a client concerns others: the keys that it is registered with, and the id that they list. What it was made from shows that it has changed.
+pub(super) fn standing_of_client(client: &OAuth2Client) -> String {
+    let status = client.status.clone().unwrap_or_default();
+    let made_from = status.name.and(status.inputs);
+    format!("{:?}", (status.key_ids, status.client_id, made_from))
+}
+
+/// What of a provider concerns its clients and scopes.
+pub(super) fn standing_of_provider(provider: &OidcProvider) -> String {
+    let status = provider.status.clone().unwrap_or_default();
+    format!("{:?}", (status.client_ids, status.endpoints))
+}
+
+/// Clients wait for a provider to list them and to say its endpoints; what is being deleted may wait for the last provider that refers to it.
+pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
+    let status = provider.status.clone().unwrap_or_default();
+    let concerns = |client: &OAuth2Client| {
+        let own = client.status.clone().unwrap_or_default();
+        let is_listed = own.client_id.is_some_and(|id| status.client_ids.contains(&id));
+        is_named_by(provider, client)
+            && (!condition::is_true(&own.conditions, READY) || !is_listed || own.endpoints != status.endpoints)
+    };
+    wake(&ctx.clients, ctx.clients.store.state_filter(concerns));
+    let leaving = |scope: &Scope| is_deleting(scope) && scope.metadata.namespace == provider.metadata.namespace;
+    wake(&ctx.scopes, ctx.scopes.store.state_filter(leaving));
+}
+
+/// The clients and providers that refer to a scope.
+pub(super) fn what_names_scope(ctx: &Context, scope: &Scope) {
+    clients_that_name(ctx, scope);
+    let names = |provider: &OidcProvider| {
+        let mut named = provider.spec.scope_refs.iter();
+        provider.metadata.namespace == scope.metadata.namespace
+            && named.any(|reference| scope.metadata.name.as_ref() == Some(&reference.name))
+    };
+    wake(&ctx.providers, ctx.providers.store.state_filter(names));
 }
 
 /// What is being deleted may wait for the last client that refers to it.
@@ -136,13 +168,17 @@ pub(super) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
     // A key signs when all clients that refer to its set know it, and one of them may have turned to another set.
     let beside = |set: &JsonWebKeySet| set.metadata.namespace == client.metadata.namespace;
     wake(&ctx.key_sets, ctx.key_sets.store.state_filter(beside));
+    let lists = |provider: &OidcProvider| is_named_by(provider, client) || names(provider, client);
+    wake(&ctx.providers, ctx.providers.store.state_filter(lists));
 }
 
 /// The clients that refer to a resource carry what it says.
 pub(super) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
     wake(
         &ctx.clients,
-        ctx.clients.store.state_filter(|client| resource.is_named_by(client)),
+        ctx.clients
+            .store
+            .state_filter(|client| resource.is_named_by(client) && resource.concerns(client)),
     );
 }
 

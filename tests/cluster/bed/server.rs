@@ -105,7 +105,12 @@ impl Bed {
         self.server_ready(name).await?;
         let is_known = |server: &AuthorizationServer| {
             let endpoints = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
-            server.spec.hydra.public_url.is_none() || endpoints.is_some()
+            server
+                .spec
+                .hydra
+                .as_ref()
+                .is_none_or(|hydra| hydra.public_url.is_none())
+                || endpoints.is_some()
         };
         self.wait_server("its endpoints", name, is_known).await.map(drop)
     }

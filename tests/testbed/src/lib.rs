@@ -2,8 +2,9 @@
 //! the real thing.
 //!
 //! Every server runs on free ports with its data in a temporary folder, every wait has a deadline, and no process
-//! outlives the one that started it. The programs are built from source once, into a cache folder.
+//! outlives the one that started it. The programs are built from source or fetched once, into a cache folder.
 
+pub mod bao;
 pub mod bench;
 pub mod control_plane;
 pub mod demo;
@@ -23,7 +24,9 @@ pub mod proxy;
 pub mod run_dir;
 pub mod servers;
 pub mod wait;
+mod wheel;
 
+pub use bao::Bao;
 pub use control_plane::ControlPlane;
 pub use hydra::{Hydra, HydraMajor, HydraOptions};
 

@@ -1,4 +1,4 @@
-//! Where the servers' programs are: the user's own, or built from source once.
+//! Where the servers' programs are: the user's own, or built from source or fetched once.
 
 use std::path::{Path, PathBuf};
 
@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::go_build;
 use crate::go_modules::{self, Module};
+use crate::wheel;
 
 /// A program that the testbed runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub enum Program {
     Hydra2,
     /// Helm, version 4.
     Helm,
+    /// OpenBao; or HashiCorp Vault, where the user names that.
+    Bao,
 }
 
 impl Program {
@@ -38,17 +41,20 @@ impl Program {
             Self::Kubectl => "kubectl",
             Self::Hydra1 | Self::Hydra2 => "hydra",
             Self::Helm => "helm",
+            Self::Bao => "bao",
         }
     }
 
-    /// The program's path; it is built if it has to be, which takes minutes and is reported on stderr.
+    /// The program's path; it is built if it has to be, which takes minutes and is reported on stderr. OpenBao is not
+    /// built but fetched, which takes seconds.
     ///
     /// The user's own programs come first: `KUBEBUILDER_ASSETS` (a folder with etcd, kube-apiserver,
-    /// kube-controller-manager and kubectl), `HYDRA1_BIN`, `HYDRA_BIN` (version 2) and `HELM_BIN`. Without them the programs come from the cache
-    /// folder: `TESTBED_CACHE`, else `oidc-operator-testbed` in the user's cache.
+    /// kube-controller-manager and kubectl), `HYDRA1_BIN`, `HYDRA_BIN` (version 2), `HELM_BIN` and `BAO_BIN` (OpenBao
+    /// or HashiCorp Vault). Without them the programs come from the cache folder: `TESTBED_CACHE`, else
+    /// `oidc-operator-testbed` in the user's cache.
     ///
     /// # Errors
-    /// When an override names no file, when Go or a C compiler is missing, or when the build fails.
+    /// When an override names no file, when Go, a C compiler or pip is missing, or when the build or download fails.
     pub async fn path(self) -> Result<PathBuf> {
         tokio::task::spawn_blocking(move || self.locate()).await?
     }
@@ -57,17 +63,24 @@ impl Program {
         if let Some(path) = self.overridden()? {
             return Ok(path);
         }
-        Ok(go_build::ensure(self.module(), &cache_folder()?)?.join(self.file_name()))
+        let cache = cache_folder()?;
+        let folder = match self.module() {
+            Some(module) => go_build::ensure(module, &cache)?,
+            None => wheel::ensure(&cache)?,
+        };
+        Ok(folder.join(self.file_name()))
     }
 
-    fn module(self) -> &'static Module {
+    /// The module that it is built from; OpenBao is not built.
+    fn module(self) -> Option<&'static Module> {
         match self {
             Self::Etcd | Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
-                &go_modules::CONTROL_PLANE
+                Some(&go_modules::CONTROL_PLANE)
             }
-            Self::Hydra1 => &go_modules::HYDRA1,
-            Self::Hydra2 => &go_modules::HYDRA2,
-            Self::Helm => &go_modules::HELM,
+            Self::Hydra1 => Some(&go_modules::HYDRA1),
+            Self::Hydra2 => Some(&go_modules::HYDRA2),
+            Self::Helm => Some(&go_modules::HELM),
+            Self::Bao => None,
         }
     }
 
@@ -80,6 +93,7 @@ impl Program {
             Self::Hydra1 => ("HYDRA1_BIN", false),
             Self::Hydra2 => ("HYDRA_BIN", false),
             Self::Helm => ("HELM_BIN", false),
+            Self::Bao => ("BAO_BIN", false),
         };
         let Some(value) = variable_path(variable) else {
             return Ok(None);

@@ -1,0 +1,182 @@
+//! The identity engine of HashiCorp Vault and OpenBao as an OpenID Connect provider (`identity/oidc`): typed calls, wire types, pure mappings.
+//!
+//! Every object has a name and no version, and a write is an upsert in which an omitted field keeps its value: so each write carries every field. None of
+//! these objects has a place for a mark.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::http::{Body, Expects, Failure, Http, Reply, Request};
+use crate::error::Outage;
+
+pub mod health;
+pub mod identity;
+pub mod object;
+pub mod session;
+
+pub use health::Health;
+pub use object::{Assignment, Client, Key, Object, Provider, Scope};
+pub use session::{Login, Session};
+
+/// One Vault or OpenBao, within one of its namespaces.
+#[derive(Clone)]
+pub struct Vault {
+    session: Arc<Session>,
+    /// Segments of the path of everything in the namespace.
+    root: Vec<String>,
+}
+
+/// What a list says of the objects of one type.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Listed {
+    /// Their names, each with its fields where the server lists them.
+    pub objects: BTreeMap<String, Option<Map<String, Value>>>,
+}
+
+impl Vault {
+    /// Speaks to a server about one of its namespaces; the empty text stands for the root namespace.
+    pub fn new(session: Arc<Session>, namespace: &str) -> Self {
+        Vault {
+            session,
+            root: root(namespace),
+        }
+    }
+
+    /// The endpoint.
+    pub fn http(&self) -> &Http {
+        self.session.http()
+    }
+
+    /// The login.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Path of a provider's discovery document and keys, and of its issuer below scheme, host and port.
+    pub fn provider_path(&self, name: &str) -> Vec<String> {
+        let below = ["identity", "oidc", "provider", name].map(str::to_owned);
+        self.root.iter().cloned().chain(below).collect()
+    }
+
+    /// Reads an object. None if there is none of that name.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn read<O: Object>(&self, name: &str) -> Result<Option<O>, Failure> {
+        let found = self.get(O::READ, &["identity", "oidc", O::TYPE, name]).await?;
+        let Some(data) = found else { return Ok(None) };
+        let object =
+            serde_json::from_value(data).map_err(|_| Failure::Reply("lacks a field or has one of another form"))?;
+        Ok(Some(object))
+    }
+
+    /// Creates an object, or gives it all these fields.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn write<O: Object>(&self, name: &str, object: &O) -> Result<(), Failure> {
+        let body =
+            serde_json::to_vec(object).map_err(|_| Failure::Reply("cannot be asked for: a field cannot be sent"))?;
+        self.post(O::WRITE, &["identity", "oidc", O::TYPE, name], body, false)
+            .await
+            .map(drop)
+    }
+
+    /// Deletes an object; fine if there is none.
+    ///
+    /// # Errors
+    /// [`Failure`]; a status of 400 if another object refers to it.
+    pub async fn delete<O: Object>(&self, name: &str) -> Result<(), Failure> {
+        let path = self.path(&["identity", "oidc", O::TYPE, name]);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let request = || Request::new(O::DELETE, Method::DELETE, &path);
+        self.session.send(request).await.map(drop)
+    }
+
+    /// Makes a new signing key and lets the present one verify for its time.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn rotate(&self, key: &str) -> Result<(), Failure> {
+        let path = ["identity", "oidc", Key::TYPE, key, "rotate"];
+        self.post("rotate_key", &path, b"{}".to_vec(), false).await.map(drop)
+    }
+
+    /// Lists all objects of a type, in one reply: the server has no pages.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn list<O: Object>(&self) -> Result<Listed, Failure> {
+        let path = self.path(&["identity", "oidc", O::TYPE]);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let request = || Request {
+            query: &[("list", "true")],
+            ..Request::new(O::LIST, Method::GET, &path)
+        };
+        let Some(data) = found(self.session.send(request).await)? else {
+            return Ok(Listed::default());
+        };
+        let names = data.get("keys").and_then(Value::as_array);
+        let names = names.ok_or(Failure::Reply("is no list"))?;
+        let info = |name: &str| data.get("key_info")?.get(name)?.as_object().cloned();
+        let objects = names.iter().filter_map(Value::as_str);
+        Ok(Listed {
+            objects: objects.map(|name| (name.to_owned(), info(name))).collect(),
+        })
+    }
+
+    /// The data at a path. None if there is nothing; a path that the server does not know is a failure.
+    async fn get(&self, operation: &'static str, path: &[&str]) -> Result<Option<Value>, Failure> {
+        let path = self.path(path);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        found(self.session.send(|| Request::new(operation, Method::GET, &path)).await)
+    }
+
+    async fn post(&self, operation: &'static str, path: &[&str], body: Vec<u8>, reads: bool) -> Result<Reply, Failure> {
+        let path = self.path(path);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let request = || Request {
+            body: Some(Body::Json(body.clone())),
+            expects: Expects::Json,
+            reads,
+            ..Request::new(operation, Method::POST, &path)
+        };
+        self.session.send(request).await
+    }
+
+    fn path(&self, below: &[&str]) -> Vec<String> {
+        let below = below.iter().map(|segment| (*segment).to_owned());
+        self.root.iter().cloned().chain(below).collect()
+    }
+}
+
+/// Segments of the path of everything in a namespace.
+fn root(namespace: &str) -> Vec<String> {
+    let parents = namespace.split('/').filter(|segment| !segment.is_empty());
+    ["v1"].into_iter().chain(parents).map(str::to_owned).collect()
+}
+
+/// The data of a reply. A 404 that says nothing means that there is no such object; one with errors speaks of the path.
+fn found(reply: Result<Reply, Failure>) -> Result<Option<Value>, Failure> {
+    match reply {
+        Err(Failure::Status {
+            code: 404, description, ..
+        }) if description.is_empty() => Ok(None),
+        Err(failure) => Err(settled(failure)),
+        Ok(mut reply) => match reply.body.get_mut("data").map(Value::take) {
+            Some(Value::Null) | None => Ok(None),
+            Some(data) => Ok(Some(data)),
+        },
+    }
+}
+
+/// Vault Enterprise answers 412 while a replica lags behind what the caller has seen.
+fn settled(failure: Failure) -> Failure {
+    match failure {
+        Failure::Status { code: 412, .. } => Failure::Outage(Outage::Busy),
+        other => other,
+    }
+}

@@ -1,0 +1,251 @@
+//! The objects of `identity/oidc`, as they are on the wire, and how two of them are compared.
+//!
+//! Comparison is as the server normalises: it sorts lists and drops what is twice there, lower-cases ids of entities and groups, and puts its own address
+//! and the provider's path around an issuer. What one flavour or version does not know is not there on the wire and differs from nothing.
+
+use std::collections::BTreeSet;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Name of the key that every server has.
+pub const DEFAULT: &str = "default";
+/// Name of the assignment that everybody is in.
+pub const ALLOW_ALL: &str = "allow_all";
+/// Name of the scope that every provider has.
+pub const OPENID: &str = "openid";
+
+/// An object of one type.
+pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
+    /// Name of the type in paths.
+    const TYPE: &'static str;
+    /// Name of the operation that reads one, as of the next three, in metrics.
+    const READ: &'static str;
+    /// Name of the operation that writes one.
+    const WRITE: &'static str;
+    /// Name of the operation that deletes one.
+    const DELETE: &'static str;
+    /// Name of the operation that lists all.
+    const LIST: &'static str;
+
+    /// Names of the fields that are not as wanted.
+    fn differences(&self, observed: &Self) -> Vec<&'static str>;
+
+    /// Names of the fields that differ and that no write can change.
+    fn immutable(&self, _observed: &Self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Whether an object of this name is the server's own.
+    fn is_reserved(name: &str) -> bool;
+}
+
+/// A named key: what signs, for how long, and for whom.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Key {
+    /// Signature algorithm (RFC 7518, section 3.1).
+    pub algorithm: String,
+    /// Seconds between two rotations.
+    pub rotation_period: u64,
+    /// Seconds that a public key is published after its private half signed last.
+    pub verification_ttl: u64,
+    /// Ids of the clients that may have tokens signed with it.
+    pub allowed_client_ids: BTreeSet<String>,
+}
+
+/// Who may log in to the clients that name it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Assignment {
+    /// Ids of entities.
+    pub entity_ids: BTreeSet<String>,
+    /// Ids of groups.
+    pub group_ids: BTreeSet<String>,
+}
+
+/// A scope and the claims that it stands for.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Scope {
+    /// What it is for.
+    pub description: String,
+    /// A JSON object with directives for values. Never empty: the server takes an empty one and then fails every write of a provider with the scope.
+    pub template: String,
+}
+
+/// An application.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Client {
+    /// Name of the key that signs its tokens.
+    pub key: String,
+    /// `confidential` or `public`.
+    pub client_type: String,
+    /// Where users may be sent back to.
+    pub redirect_uris: BTreeSet<String>,
+    /// Names of assignments; who is in one of them may log in.
+    pub assignments: BTreeSet<String>,
+    /// Seconds that an ID token is valid.
+    pub id_token_ttl: u64,
+    /// Seconds that an access token is valid.
+    pub access_token_ttl: u64,
+    /// Whether it may use the authorization code grant. OpenBao from 2.5 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_code: Option<bool>,
+    /// Whether it may use the client credentials grant. OpenBao from 2.5 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_credentials: Option<bool>,
+    /// The client id, which the server makes.
+    #[serde(default, skip_serializing)]
+    pub client_id: Option<String>,
+    /// The client secret, which the server makes; a public client has none, and a list shows none.
+    #[serde(default, skip_serializing)]
+    pub client_secret: Option<Secret>,
+}
+
+/// An issuer.
+#[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub struct Provider {
+    /// On a write scheme, host and port, or nothing for the server's own address; on a read the whole issuer.
+    pub issuer: String,
+    /// Ids of the clients that may be used with it.
+    pub allowed_client_ids: BTreeSet<String>,
+    /// Names of scopes, without `openid`.
+    pub scopes_supported: BTreeSet<String>,
+}
+
+impl Object for Key {
+    const TYPE: &'static str = "key";
+    const READ: &'static str = "read_key";
+    const WRITE: &'static str = "write_key";
+    const DELETE: &'static str = "delete_key";
+    const LIST: &'static str = "list_keys";
+
+    fn differences(&self, observed: &Self) -> Vec<&'static str> {
+        differing([
+            ("algorithm", self.algorithm != observed.algorithm),
+            ("rotation_period", self.rotation_period != observed.rotation_period),
+            ("verification_ttl", self.verification_ttl != observed.verification_ttl),
+            (
+                "allowed_client_ids",
+                self.allowed_client_ids != observed.allowed_client_ids,
+            ),
+        ])
+    }
+
+    fn is_reserved(name: &str) -> bool {
+        name == DEFAULT
+    }
+}
+
+impl Object for Assignment {
+    const TYPE: &'static str = "assignment";
+    const READ: &'static str = "read_assignment";
+    const WRITE: &'static str = "write_assignment";
+    const DELETE: &'static str = "delete_assignment";
+    const LIST: &'static str = "list_assignments";
+
+    fn differences(&self, observed: &Self) -> Vec<&'static str> {
+        let lower = |ids: &BTreeSet<String>| ids.iter().map(|id| id.to_lowercase()).collect::<BTreeSet<_>>();
+        differing([
+            ("entity_ids", lower(&self.entity_ids) != lower(&observed.entity_ids)),
+            ("group_ids", lower(&self.group_ids) != lower(&observed.group_ids)),
+        ])
+    }
+
+    fn is_reserved(name: &str) -> bool {
+        name == ALLOW_ALL
+    }
+}
+
+impl Object for Scope {
+    const TYPE: &'static str = "scope";
+    const READ: &'static str = "read_scope";
+    const WRITE: &'static str = "write_scope";
+    const DELETE: &'static str = "delete_scope";
+    const LIST: &'static str = "list_scopes";
+
+    fn differences(&self, observed: &Self) -> Vec<&'static str> {
+        differing([
+            ("description", self.description != observed.description),
+            ("template", self.template != observed.template),
+        ])
+    }
+
+    fn is_reserved(name: &str) -> bool {
+        name == OPENID
+    }
+}
+
+impl Object for Client {
+    const TYPE: &'static str = "client";
+    const READ: &'static str = "read_client";
+    const WRITE: &'static str = "write_client";
+    const DELETE: &'static str = "delete_client";
+    const LIST: &'static str = "list_clients";
+
+    fn differences(&self, observed: &Self) -> Vec<&'static str> {
+        // One that is older than the field has none, and may use the grant.
+        let with_code = |client: &Client| client.authorization_code.unwrap_or(true);
+        differing([
+            ("key", self.key != observed.key),
+            ("client_type", self.client_type != observed.client_type),
+            ("redirect_uris", self.redirect_uris != observed.redirect_uris),
+            ("assignments", self.assignments != observed.assignments),
+            ("id_token_ttl", self.id_token_ttl != observed.id_token_ttl),
+            ("access_token_ttl", self.access_token_ttl != observed.access_token_ttl),
+            ("authorization_code", with_code(self) != with_code(observed)),
+            (
+                "client_credentials",
+                self.client_credentials.unwrap_or_default() != observed.client_credentials.unwrap_or_default(),
+            ),
+        ])
+    }
+
+    fn immutable(&self, observed: &Self) -> Vec<&'static str> {
+        differing([
+            ("keySetRef", self.key != observed.key),
+            ("clientType", self.client_type != observed.client_type),
+        ])
+    }
+
+    fn is_reserved(_: &str) -> bool {
+        false
+    }
+}
+
+impl Object for Provider {
+    const TYPE: &'static str = "provider";
+    const READ: &'static str = "read_provider";
+    const WRITE: &'static str = "write_provider";
+    const DELETE: &'static str = "delete_provider";
+    const LIST: &'static str = "list_providers";
+
+    fn differences(&self, observed: &Self) -> Vec<&'static str> {
+        differing([
+            ("issuer", !is_issuer_of(&self.issuer, &observed.issuer)),
+            (
+                "allowed_client_ids",
+                self.allowed_client_ids != observed.allowed_client_ids,
+            ),
+            ("scopes_supported", self.scopes_supported != observed.scopes_supported),
+        ])
+    }
+
+    fn is_reserved(name: &str) -> bool {
+        name == DEFAULT
+    }
+}
+
+/// Whether the issuer of a provider, as it is read, comes from this one, as it was written. The server shows its own address where none was written, so that
+/// one which somebody set cannot be told from it.
+fn is_issuer_of(written: &str, read: &str) -> bool {
+    written.is_empty() || read.strip_prefix(written).is_some_and(|rest| rest.starts_with("/v1/"))
+}
+
+fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {
+    fields
+        .into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(name, _)| name)
+        .collect()
+}

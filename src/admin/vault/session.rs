@@ -1,0 +1,388 @@
+//! The login at a Vault: one for all requests, made when it is first needed, renewed before it ends, made anew when it is gone, revoked in the end.
+//!
+//! The token is in memory alone. Whoever needs it while a login is under way waits for that one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::root;
+use crate::admin::http::{Body, Failure, Http, Reply, Request};
+use crate::cluster::Cluster;
+use crate::error::{ClusterFault, Error, Outage};
+use crate::secret::Secret;
+
+/// The header of the token.
+const TOKEN: &str = "X-Vault-Token";
+/// Asks what a token may be used for and how long.
+const LOOK_UP: &str = "lookup-self";
+/// How long after a renewal that failed the next one is tried, while the token is good.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
+
+/// How to log in. The first text is the path of the auth method.
+pub enum Login {
+    /// The Kubernetes auth method.
+    Kubernetes(String, String, Jwt),
+    /// The JWT auth method, with a role or its default one.
+    Jwt(String, Option<String>, Jwt),
+    /// The AppRole auth method: role id and secret id.
+    AppRole(String, String, Secret),
+    /// A token that somebody else made.
+    Token(Secret),
+    /// The TLS certificate auth method, with the certificate of the connection and a role or any.
+    Certificate(String, Option<String>),
+}
+
+/// Where a JWT comes from.
+pub enum Jwt {
+    /// The Kubernetes API makes one for each login.
+    Issued {
+        /// The Kubernetes API.
+        cluster: Cluster,
+        /// Namespace of the ServiceAccount.
+        namespace: String,
+        /// Name of the ServiceAccount.
+        name: String,
+        /// For whom the token is.
+        audiences: Vec<String>,
+    },
+    /// This one.
+    Held(Secret),
+}
+
+/// The login of one server.
+pub struct Session {
+    http: Arc<Http>,
+    login: Login,
+    /// Segments of the path of the namespace to log in to.
+    root: Vec<String>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    closed: bool,
+}
+
+struct Token {
+    secret: Secret,
+    /// None of one that never ends.
+    lease: Option<Lease>,
+}
+
+struct Lease {
+    renew_at: Instant,
+    ends_at: Instant,
+    renewable: bool,
+    /// What the login gave: a renewal that gives far less says that the end is near.
+    full: Duration,
+}
+
+impl Session {
+    /// A session that has not begun. `namespace`: where the auth method is; the empty text stands for the root namespace.
+    pub fn new(http: Arc<Http>, login: Login, namespace: &str) -> Self {
+        Session {
+            http,
+            login,
+            root: root(namespace),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The endpoint.
+    pub fn http(&self) -> &Http {
+        &self.http
+    }
+
+    /// How and as whom it logs in, for people.
+    pub fn describe(&self) -> String {
+        self.login.describe()
+    }
+
+    /// Logs in if that has to be, and renews the login if it is time. Passes an open circuit breaker. Returns when to call it again, if the login ends.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn keep(&self) -> Result<Option<Duration>, Failure> {
+        self.token(true).await?;
+        let state = self.state.lock().await;
+        let lease = state.token.as_ref().and_then(|token| token.lease.as_ref());
+        Ok(lease.map(|lease| lease.renew_at.saturating_duration_since(Instant::now())))
+    }
+
+    /// Sends a request with the token. If the token turns out to be dead, logs in anew and sends it once more.
+    ///
+    /// # Errors
+    /// [`Failure`]; [`Failure::Denied`] if the login is good and may not do it, [`Failure::NoLogin`] if there is none to be had.
+    pub async fn send<'a>(&self, request: impl Fn() -> Request<'a>) -> Result<Reply, Failure> {
+        let probe = request().probe;
+        let token = self.token(probe).await?;
+        let reply = self.with(&token, request()).await;
+        if !matches!(reply, Err(Failure::Refused(_))) {
+            return reply;
+        }
+        match self.on_self("lookup_self", LOOK_UP, &token, probe).await {
+            Ok(_) => return Err(Failure::Denied),
+            Err(Failure::Refused(_)) => self.forget(&token).await,
+            Err(failure) => return Err(failure),
+        }
+        let token = self.token(probe).await?;
+        match self.with(&token, request()).await {
+            Err(Failure::Refused(_)) => Err(Failure::Denied),
+            other => other,
+        }
+    }
+
+    /// Ends the session for good: the token is revoked, unless somebody else made it. Whatever fails, it ends by itself.
+    pub async fn close(&self) {
+        let mut state = self.state.lock().await;
+        state.closed = true;
+        let Some(token) = state.token.take() else { return };
+        if matches!(self.login, Login::Token(_)) {
+            return;
+        }
+        if self
+            .on_self("revoke_self", "revoke-self", &token.secret, true)
+            .await
+            .is_err()
+        {
+            tracing::debug!("a token could not be revoked; it ends by itself");
+        }
+    }
+
+    async fn with(&self, token: &Secret, request: Request<'_>) -> Result<Reply, Failure> {
+        let request = Request {
+            header: Some((TOKEN, token)),
+            ..request
+        };
+        self.http.send(request).await
+    }
+
+    /// A request about the token itself, below `auth/token`.
+    async fn on_self(
+        &self,
+        operation: &'static str,
+        what: &str,
+        token: &Secret,
+        probe: bool,
+    ) -> Result<Reply, Failure> {
+        let path = self.path(&["auth", "token", what]);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let request = match what {
+            LOOK_UP => Request::new(operation, Method::GET, &path),
+            _ => Request {
+                body: Some(Body::Json(b"{}".to_vec())),
+                reads: true,
+                ..Request::new(operation, Method::POST, &path)
+            },
+        };
+        self.with(token, Request { probe, ..request }).await
+    }
+
+    async fn forget(&self, dead: &Secret) {
+        let mut state = self.state.lock().await;
+        state.token.take_if(|token| token.secret == *dead);
+    }
+
+    async fn token(&self, probe: bool) -> Result<Secret, Failure> {
+        let mut state = self.state.lock().await;
+        if state.closed {
+            return Err(Failure::Outage(Outage::Known));
+        }
+        let now = Instant::now();
+        match &state.token {
+            Some(Token { secret, lease: None }) => return Ok(secret.clone()),
+            Some(Token {
+                secret,
+                lease: Some(lease),
+            }) if now < lease.renew_at => return Ok(secret.clone()),
+            Some(Token {
+                secret,
+                lease: Some(lease),
+            }) if now < lease.ends_at && lease.renewable => {
+                let (secret, full) = (secret.clone(), lease.full);
+                if let Some(secret) = self.renew(&mut state, secret, full).await {
+                    return Ok(secret);
+                }
+            }
+            _ => {}
+        }
+        state.token = None;
+        let token = self.log_in(probe).await.inspect_err(|failure| {
+            // Nobody else need find out.
+            if matches!(failure, Failure::NoLogin(_)) {
+                self.http.breaker().open(None);
+            }
+        })?;
+        let secret = token.secret.clone();
+        state.token = Some(token);
+        Ok(secret)
+    }
+
+    /// None if the token has no future.
+    async fn renew(&self, state: &mut MutexGuard<'_, State>, secret: Secret, full: Duration) -> Option<Secret> {
+        match self.on_self("renew_self", "renew-self", &secret, true).await {
+            Ok(reply) => {
+                let lease = lease(reply.body.get("auth")?, "lease_duration")?;
+                if lease.full * 3 < full {
+                    return None;
+                }
+                state.token = Some(Token {
+                    secret: secret.clone(),
+                    lease: Some(Lease { full, ..lease }),
+                });
+                Some(secret)
+            }
+            Err(Failure::Refused(_) | Failure::Status { .. }) => None,
+            Err(_) => {
+                let lease = state.token.as_mut()?.lease.as_mut()?;
+                lease.renew_at = Instant::now() + RENEW_AGAIN;
+                Some(secret)
+            }
+        }
+    }
+
+    async fn log_in(&self, probe: bool) -> Result<Token, Failure> {
+        let (mount, body) = match &self.login {
+            Login::Token(secret) => return self.adopt(secret, probe).await,
+            Login::Kubernetes(path, role, jwt) => (path, json!({ "role": role, "jwt": jwt.get().await?.expose() })),
+            Login::Jwt(path, role, jwt) => (path, json!({ "role": role, "jwt": jwt.get().await?.expose() })),
+            Login::AppRole(path, role_id, secret_id) => {
+                (path, json!({ "role_id": role_id, "secret_id": secret_id.expose() }))
+            }
+            Login::Certificate(path, name) => (path, json!({ "name": name })),
+        };
+        let mut segments = vec!["auth"];
+        segments.extend(mount.split('/'));
+        segments.push("login");
+        let path = self.path(&segments);
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let request = Request {
+            body: Some(Body::Json(without_nulls(body).to_string().into_bytes())),
+            probe,
+            reads: true,
+            ..Request::new("login", Method::POST, &path)
+        };
+        let reply = self.http.send(request).await.map_err(refused)?;
+        let auth = reply.body.get("auth").ok_or(Failure::Reply("holds no token"))?;
+        let secret = auth.get("client_token").and_then(Value::as_str);
+        Ok(Token {
+            secret: Secret::new(secret.ok_or(Failure::Reply("holds no token"))?.to_owned()),
+            lease: lease(auth, "lease_duration"),
+        })
+    }
+
+    /// A token of somebody else's: how long it lives has to be asked for.
+    async fn adopt(&self, secret: &Secret, probe: bool) -> Result<Token, Failure> {
+        let reply = self.on_self("lookup_self", LOOK_UP, secret, probe).await;
+        let reply = reply.map_err(|failure| match failure {
+            Failure::Refused(_) => {
+                Failure::NoLogin("the token is refused; is it still valid, and of this Vault namespace?")
+            }
+            other => other,
+        })?;
+        Ok(Token {
+            secret: secret.clone(),
+            lease: reply.body.get("data").and_then(|data| lease(data, "ttl")),
+        })
+    }
+
+    fn path(&self, below: &[&str]) -> Vec<String> {
+        let below = below.iter().map(|segment| (*segment).to_owned());
+        self.root.iter().cloned().chain(below).collect()
+    }
+}
+
+impl Login {
+    fn describe(&self) -> String {
+        let role = |role: &Option<String>| role.as_ref().map(|role| format!(" role {role}")).unwrap_or_default();
+        match self {
+            Login::Kubernetes(_, role, _) => format!("Kubernetes role {role}"),
+            Login::Jwt(_, name, _) => format!("JWT{}", role(name)),
+            Login::AppRole(..) => "AppRole".to_owned(),
+            Login::Token(_) => "Token".to_owned(),
+            Login::Certificate(_, name) => format!("Certificate{}", role(name)),
+        }
+    }
+}
+
+impl Jwt {
+    async fn get(&self) -> Result<Secret, Failure> {
+        let (cluster, namespace, name, audiences) = match self {
+            Jwt::Held(secret) => return Ok(secret.clone()),
+            Jwt::Issued {
+                cluster,
+                namespace,
+                name,
+                audiences,
+            } => (cluster, namespace, name, audiences),
+        };
+        match cluster.service_account_token(namespace, name, audiences).await {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(Failure::NoLogin(
+                "there is no such ServiceAccount in the operator's namespace",
+            )),
+            Err(Error::Cluster(ClusterFault::Forbidden)) => Err(Failure::NoLogin(
+                "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts",
+            )),
+            Err(_) => Err(Failure::NoLogin(
+                "the Kubernetes API gives no token of the ServiceAccount now",
+            )),
+        }
+    }
+}
+
+/// What a login that failed says. Its text is not for people, but tells what to look at.
+fn refused(failure: Failure) -> Failure {
+    let (code, text) = match &failure {
+        Failure::Refused(code) => (*code, ""),
+        Failure::Status { code, description, .. } => (*code, description.as_str()),
+        _ => return failure,
+    };
+    let problem = match (code, text) {
+        (404, text) if text.contains("namespace") || text.contains("no handler for route") => {
+            "there is no such Vault namespace"
+        }
+        (403 | 404, _) => {
+            "it is refused; is the auth method mounted at that path, and does the role accept the ServiceAccount, its namespace and the audiences?"
+        }
+        (_, text) if text.contains("role") => "there is no such role, or the secret id is not valid",
+        (_, text) if text.contains("certificate") => "the client certificate is not accepted, or none was shown",
+        (_, text) if text.contains("token") || text.contains("claim") => {
+            "the token is not accepted; compare its issuer, audience and end with the role"
+        }
+        _ => "it is not accepted",
+    };
+    Failure::NoLogin(problem)
+}
+
+/// When a token is to be renewed and when it ends. None of one that never ends.
+fn lease(auth: &Value, duration: &str) -> Option<Lease> {
+    let seconds = auth
+        .get(duration)
+        .and_then(Value::as_u64)
+        .filter(|seconds| *seconds > 0)?;
+    let full = Duration::from_secs(seconds);
+    let now = Instant::now();
+    Some(Lease {
+        renew_at: now + full.mul_f64(2.0 / 3.0),
+        ends_at: now + full,
+        renewable: auth.get("renewable").and_then(Value::as_bool).unwrap_or_default(),
+        full,
+    })
+}
+
+/// A member that is null is not the same as one that is not there.
+fn without_nulls(body: Value) -> Value {
+    match body {
+        Value::Object(members) => {
+            let present: Map<String, Value> = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
+            Value::Object(present)
+        }
+        other => other,
+    }
+}

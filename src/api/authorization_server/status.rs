@@ -1,0 +1,120 @@
+//! What the operator reports of a server.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::oauth2_client::SubjectType;
+
+/// What the operator knows of the server.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[schemars(extend("default" = {"observedGeneration": -1}))]
+#[serde(rename_all = "camelCase")]
+pub struct AuthorizationServerStatus {
+    /// Generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready and Synced always; Reconciling, Stalled and Insecure while they hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[schemars(length(max = 16))]
+    pub conditions: Vec<Condition>,
+    /// Which API the server speaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flavour: Option<String>,
+    /// The version that the server reports, for example `v2.3.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// How the operator logs in: None, Bearer, Basic, Headers; on Vault and OpenBao Kubernetes, JWT, AppRole, Token or Certificate, with the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<String>,
+    /// Issuer and endpoints from the discovery document (OpenID Connect Discovery 1.0, section 3). On Ory Hydra only with publicUrl; on Vault and OpenBao
+    /// those of the provider `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+    /// Subject types that the discovery document lists; only with publicUrl.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subject_types: Vec<SubjectType>,
+    /// What this version of the server can do beyond what every supported one can. What it cannot do is refused with reason `UnsupportedByServer`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
+    /// Number of resources that use this server, as of the last sweep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<i64>,
+    /// Number of remote objects that carry our marker and have no resource any more, as of the last sweep. They are never deleted. On Vault and OpenBao,
+    /// where objects have no place for a marker, it stays empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<i64>,
+}
+
+/// Something that one version of a server can do and another cannot.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Capability {
+    /// Lifetimes of tokens per client.
+    TokenLifespans,
+    /// Clients that skip consent, at login or at logout.
+    SkipConsent,
+    /// The form of access tokens chosen per client.
+    AccessTokenStrategy,
+    /// Client secrets of more than 72 bytes.
+    LongSecrets,
+    /// Public keys that are published before their private halves sign.
+    KeyPrePublication,
+    /// Expired tokens flushed on request.
+    FlushTokens,
+    /// The client credentials grant, on a server whose clients else have the authorization code grant alone.
+    ClientCredentials,
+}
+
+/// What a status says of a server that defaults, Secrets and refusals are made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// Issuer and endpoints.
+    pub endpoints: Option<Endpoints>,
+    /// Subject types.
+    pub subject_types: Vec<SubjectType>,
+    /// Capabilities.
+    pub capabilities: Vec<Capability>,
+}
+
+impl Facts {
+    /// What a status says.
+    pub fn of(status: &AuthorizationServerStatus) -> Self {
+        Facts {
+            endpoints: status.endpoints.clone(),
+            subject_types: status.subject_types.clone(),
+            capabilities: status.capabilities.clone(),
+        }
+    }
+}
+
+/// Issuer and endpoints, as the discovery document names them.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Endpoints {
+    /// Issuer identifier: the `iss` of every token.
+    #[serde(default)]
+    pub issuer: String,
+    /// URL of the discovery document.
+    #[serde(default)]
+    pub discovery_url: String,
+    /// Authorization endpoint (RFC 6749, section 3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_endpoint: Option<String>,
+    /// Token endpoint (RFC 6749, section 3.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_endpoint: Option<String>,
+    /// UserInfo endpoint (OpenID Connect Core 1.0, section 5.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_endpoint: Option<String>,
+    /// URL of the server's JSON Web Key Set (RFC 7517).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// Revocation endpoint (RFC 7009).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revocation_endpoint: Option<String>,
+    /// Logout endpoint (OpenID Connect RP-Initiated Logout 1.0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_session_endpoint: Option<String>,
+}

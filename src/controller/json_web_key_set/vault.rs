@@ -1,0 +1,159 @@
+//! A key set as a named key of a Vault, which makes and rotates the keys itself. Which clients may have tokens signed with it is worked out as a whole from
+//! the cluster, by this one writer: the server keeps no version of that list, so that two writers would lose each other's clients.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::admin::vault;
+use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::controller::digest::digest;
+use crate::controller::on_server::OnServer;
+use crate::controller::referable::Referable;
+use crate::controller::schedule::{Schedule, wait_until};
+use crate::controller::vault::Named;
+use crate::controller::vault::failure::failure;
+use crate::controller::vault::name::Claim;
+use crate::controller::vault::object::Target;
+use crate::controller::verdict::Done;
+use crate::controller::{Context, Pass, is_deleting};
+use crate::error::{Error, Result};
+
+/// How long a key signs, and how long it verifies after that, unless the spec says otherwise: what the server has for both.
+const DAY: Duration = Duration::from_secs(86_400);
+/// How much longer than it signs a key may verify.
+const MOST_OVERLAPS: u32 = 10;
+
+impl Named for JsonWebKeySet {
+    type Object = vault::Key;
+    const NAME_FIELD: &'static str = "setName";
+
+    fn asked_name(&self) -> Option<&str> {
+        self.spec.set_name.as_deref()
+    }
+
+    fn claim(status: &mut JsonWebKeySetStatus) -> Claim<'_> {
+        Claim {
+            name: &mut status.set_name,
+            inputs: &mut status.inputs,
+        }
+    }
+}
+
+pub(super) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
+    let target = Target::of(set, ctx, pass).await?;
+    check_fields(set, &target.server)?;
+    let asked_at = Schedule::of(set, None)?.asked_at;
+    let wanted = wanted(set, ctx);
+    let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
+    let settled = pass.status.inputs.as_ref() == Some(&inputs);
+    let rotated_at = pass
+        .status
+        .rotated_at
+        .as_ref()
+        .and_then(|at| at.parse::<Timestamp>().ok());
+    let since = rotated_at.or(set.creation_timestamp().map(|at| at.0));
+    let is_due = asked_at.is_some_and(|at| at <= Timestamp::now() && since.is_none_or(|since| since < at));
+    if pass.must_read || is_due || !settled {
+        let vault = target.vault(settled).await?;
+        let clients: Vec<String> = wanted.allowed_client_ids.iter().cloned().collect();
+        target.sync(pass, &vault, &wanted, settled).await?;
+        pass.status.client_ids = clients;
+        pass.status.inputs = Some(inputs);
+        if is_due {
+            let rotated = vault.rotate(&target.name).await;
+            rotated.map_err(|failed| failure("rotate_key", "key", failed))?;
+            pass.status.rotated_at = Some(Timestamp::now().to_string());
+        }
+    }
+    Ok(Done {
+        message: "The key is on the server, which makes and rotates it; OAuth2Clients can refer to it.".to_owned(),
+        again: asked_at.filter(|at| *at > Timestamp::now()).map(wait_until),
+        ..Done::default()
+    })
+}
+
+/// The key that the server should have.
+fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
+    let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
+    let refers = |client: &OAuth2Client| {
+        client.server_name() == set.server_name() && set.is_named_by(client) && !is_deleting(client)
+    };
+    let clients = ctx.clients.store.state_filter(refers).into_iter();
+    let ids: BTreeSet<String> = clients.filter_map(|client| client_id(ctx, client)).collect();
+    vault::Key {
+        algorithm: algorithm.map(KeyAlgorithm::as_str).unwrap_or_default().to_owned(),
+        rotation_period: period(set).as_secs(),
+        verification_ttl: overlap(set).as_secs(),
+        allowed_client_ids: ids,
+    }
+}
+
+/// The id of a client, once it has one.
+fn client_id(ctx: &Context, client: std::sync::Arc<OAuth2Client>) -> Option<String> {
+    ctx.clients.newest(client).status.as_ref()?.client_id.clone()
+}
+
+fn period(set: &JsonWebKeySet) -> Duration {
+    let rotation = set.spec.rotation.as_ref();
+    rotation
+        .and_then(|rotation| crate::duration::parse(&rotation.period))
+        .unwrap_or(DAY)
+}
+
+/// How long a key verifies after it signed last, and so the longest that an ID token may be valid.
+pub(in crate::controller) fn overlap(set: &JsonWebKeySet) -> Duration {
+    let asked = set
+        .spec
+        .rotation
+        .as_ref()
+        .and_then(|rotation| rotation.overlap.as_deref());
+    asked
+        .and_then(crate::duration::parse)
+        .unwrap_or_else(|| DAY.min(period(set).saturating_mul(MOST_OVERLAPS)))
+}
+
+/// The server makes its keys itself and shows no private one.
+fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()> {
+    let spec = &set.spec;
+    let generate = spec.generate.as_ref();
+    let rotation = spec.rotation.as_ref();
+    let asked = [
+        ("import", spec.import.is_some()),
+        (
+            "generate.by",
+            generate.is_some_and(|generate| generate.by == Some(KeyMaker::Operator)),
+        ),
+        (
+            "generate.algorithm",
+            generate.is_some_and(|generate| generate.algorithm == KeyAlgorithm::PS256),
+        ),
+        ("privateKey", spec.private_key.is_some()),
+        ("publish", spec.publish.is_some()),
+        (
+            "rotation.prePublish",
+            rotation.is_some_and(|rotation| rotation.pre_publish.is_some()),
+        ),
+    ];
+    let fields: Vec<&'static str> = asked
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(name, _)| name)
+        .collect();
+    match fields.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UnsupportedFields {
+            server: server.name_any(),
+            version: server
+                .status
+                .clone()
+                .and_then(|status| status.version)
+                .unwrap_or_default(),
+            fields,
+        }),
+    }
+}

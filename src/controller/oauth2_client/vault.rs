@@ -1,0 +1,415 @@
+//! A client as an object of a Vault: refs → access → object → credentials Secret → status.
+//!
+//! The server makes id and secret and shows both to whoever may read the client. So there is no ledger: a Secret that is lost or edited is written again from
+//! the server, and nothing is changed there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
+use serde_json::json;
+
+use super::inputs::Inputs;
+use super::output::{self, Held, Layout};
+use super::{Plan, checks, cleanup, marker};
+use crate::admin::hydra::client::Catalogue;
+use crate::admin::vault;
+use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
+use crate::api::authorization_server::Capability;
+use crate::api::oauth2_client::{
+    ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
+};
+use crate::api::refs::Adoption;
+use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION};
+use crate::controller::json_web_key_set::overlap;
+use crate::controller::oidc_provider::admits;
+use crate::controller::on_server::{OnServer, is_revoked, server_of};
+use crate::controller::referable::{Referable, Referrer, find, not_ready};
+use crate::controller::schedule::Schedule;
+use crate::controller::vault::Named;
+use crate::controller::vault::name::Claim;
+use crate::controller::vault::object::{self, Target};
+use crate::controller::verdict::Done;
+use crate::controller::{Context, Managed, Pass, release};
+use crate::error::{Error, Result, VaultFault};
+
+/// How long tokens are valid unless the spec says otherwise: what the server has for both.
+const DAY: Duration = Duration::from_secs(86_400);
+
+impl Named for OAuth2Client {
+    type Object = vault::Client;
+    const NAME_FIELD: &'static str = "vault.name";
+
+    fn asked_name(&self) -> Option<&str> {
+        self.spec.vault.as_ref()?.name.as_deref()
+    }
+
+    fn claim(status: &mut OAuth2ClientStatus) -> Claim<'_> {
+        Claim {
+            name: &mut status.name,
+            inputs: &mut status.inputs,
+        }
+    }
+}
+
+pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
+    let mut plan = plan(client, ctx)?;
+    if let Err(denied) = checks::check_access(client, ctx, &plan) {
+        if is_revoked(client, ctx, &plan.server, &denied).await? {
+            object::remove(client, ctx, pass).await?;
+            cleanup::drop_secrets(client, ctx).await?;
+            object::forget::<OAuth2Client>(pass);
+            release(client, ctx).await?;
+        }
+        let server = plan.server.name_any();
+        return Err(Error::NotAllowed { server, denied });
+    }
+    if client.spec.suspend == Some(true) {
+        return Ok(Done {
+            message: "Reconciliation is suspended by spec.suspend.".to_owned(),
+            suspended: true,
+            ..Done::default()
+        });
+    }
+    check_fields(client, &plan)?;
+    if let Some(missing) = plan.missing.take() {
+        return Err(missing);
+    }
+    let target = Target::of(client, ctx, pass).await?;
+    let wanted = desired(client, ctx, &plan);
+    let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
+    let remote = json!([target.name, wanted]);
+    let observe = |plan: &Plan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);
+    let layout = output::layout(client, ctx, &plan);
+    let is_as_left = |layout: &Layout| last.is_some() && last == Some(observe(&plan, layout));
+    if pass.must_read || !layout.is_ok_and(|layout| is_as_left(&layout)) {
+        let settled = last.as_ref().is_some_and(|last| last.same_remote(&plan, &remote));
+        let vault = target.vault(settled).await?;
+        let found = target.sync(pass, &vault, &wanted, settled).await?;
+        let secret = take_over(&mut plan, pass, found)?;
+        let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, error))?;
+        let mut inputs = observe(&plan, &layout);
+        let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
+        let held = secret.as_ref().map(|secret| Held { secret, revision: None });
+        let written = output::write(client, ctx, &plan, &layout, held, false, strict).await?;
+        inputs.wrote_secret(written);
+        output::drop_others(ctx, &plan, pass, &layout.name, false).await?;
+        pass.status.secret_name = Some(layout.name);
+        pass.status.inputs = Some(inputs.to_string());
+    }
+    pass.status.endpoints = plan.endpoints.clone();
+    pass.status.effective = Some(plan.effective.clone());
+    let secret = pass.status.secret_name.clone().unwrap_or_default();
+    Ok(Done {
+        message: format!("The client is registered and its credentials are in Secret `{secret}`."),
+        lacks: unlisted(client, ctx, &plan).err(),
+        ..Done::default()
+    })
+}
+
+pub(super) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
+    match cleanup::fate(client, ctx).await? {
+        cleanup::Fate::Orphan => cleanup::leave_secret(client, ctx).await,
+        cleanup::Fate::Delete => {
+            object::remove(client, ctx, pass).await?;
+            cleanup::drop_secrets(client, ctx).await
+        }
+        cleanup::Fate::Abandon => cleanup::drop_secrets(client, ctx).await,
+    }
+}
+
+/// The client that a server should have for this resource. None while something that it refers to is missing.
+pub(in crate::controller) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<vault::Client> {
+    let plan = plan(client, ctx).ok()?;
+    plan.missing.is_none().then(|| desired(client, ctx, &plan))
+}
+
+fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
+    let server = server_of(client, ctx)?;
+    let namespace = client.namespace().unwrap_or_default();
+    let mut missing = None;
+    let key_set = client.spec.key_set_ref.as_ref().and_then(|named| {
+        let found = referred::<JsonWebKeySet>(client, ctx, &namespace, &named.name);
+        found.map_err(|error| missing = Some(error)).ok()
+    });
+    for named in &client.spec.assignment_refs {
+        if let Err(error) = referred::<Assignment>(client, ctx, &namespace, &named.name) {
+            missing = missing.or(Some(error));
+        }
+    }
+    let endpoints = match client.spec.provider_refs.is_empty() {
+        true => server.status.as_ref().and_then(|status| status.endpoints.clone()),
+        false => first_provider(client, ctx).and_then(|provider| provider.status.clone()?.endpoints),
+    };
+    Ok(Plan {
+        effective: effective(client),
+        catalogue: Catalogue::default(),
+        key_set,
+        schedule: Schedule::default(),
+        missing,
+        endpoints,
+        client_id: client
+            .status
+            .as_ref()
+            .and_then(|status| status.client_id.clone())
+            .unwrap_or_default(),
+        marker: marker(client, ctx),
+        name: client.name_any(),
+        uid: client.uid().unwrap_or_default(),
+        server,
+        namespace,
+    })
+}
+
+/// What a client refers to and what has to be on the server before it.
+fn referred<K: Named + Referable>(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -> Result<Arc<K>> {
+    let referrer = Referrer {
+        namespace,
+        server: client.server_name(),
+        field: K::FIELD,
+    };
+    let found = find::<K>(ctx, referrer, name)?;
+    match found.is_settled() {
+        true => Ok(found),
+        false => Err(not_ready(&*found)),
+    }
+}
+
+/// The values in force: the server has no refresh tokens, and scopes are its providers' business.
+fn effective(client: &OAuth2Client) -> Effective {
+    let spec = &client.spec;
+    let client_type = spec.client_type.unwrap_or_default();
+    let grant_types = spec
+        .grant_types
+        .clone()
+        .unwrap_or_else(|| vec![GrantType::AuthorizationCode]);
+    let with_code = grant_types.contains(&GrantType::AuthorizationCode);
+    let default_method = match client_type {
+        ClientType::Confidential => TokenEndpointAuthMethod::ClientSecretBasic,
+        ClientType::Public => TokenEndpointAuthMethod::None,
+    };
+    Effective {
+        client_type,
+        grant_types,
+        response_types: with_code.then_some(ResponseType::Code).into_iter().collect(),
+        scopes: Vec::new(),
+        token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(default_method),
+        subject_type: SubjectType::Public,
+        deletion_policy: spec.deletion_policy.unwrap_or_default(),
+    }
+}
+
+fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> vault::Client {
+    let spec = &client.spec;
+    let seconds = |ttl: &Option<String>| ttl.as_deref().and_then(crate::duration::parse).map(|ttl| ttl.as_secs());
+    let longest = plan.key_set.as_ref().map_or(DAY, |set| DAY.min(overlap(set)));
+    let namespace = &plan.namespace;
+    let assignments = spec.assignment_refs.iter();
+    let assignments = assignments.filter_map(|named| referred::<Assignment>(client, ctx, namespace, &named.name).ok());
+    let status = plan.server.status.as_ref();
+    let chooses_grants = status.is_some_and(|status| status.capabilities.contains(&Capability::ClientCredentials));
+    let may_use = |grant: GrantType| chooses_grants.then(|| plan.effective.grant_types.contains(&grant));
+    vault::Client {
+        key: plan
+            .key_set
+            .as_ref()
+            .map_or(DEFAULT.to_owned(), |set| set.object_name()),
+        client_type: match plan.effective.client_type {
+            ClientType::Confidential => "confidential".to_owned(),
+            ClientType::Public => "public".to_owned(),
+        },
+        redirect_uris: spec.redirect_uris.iter().cloned().collect(),
+        assignments: match spec.assignment_refs.is_empty() {
+            true => [ALLOW_ALL.to_owned()].into(),
+            false => assignments.map(|assignment| assignment.object_name()).collect(),
+        },
+        id_token_ttl: seconds(&spec.id_token_ttl).unwrap_or(longest.as_secs()),
+        access_token_ttl: seconds(&spec.access_token_ttl).unwrap_or(DAY.as_secs()),
+        authorization_code: may_use(GrantType::AuthorizationCode),
+        client_credentials: may_use(GrantType::ClientCredentials),
+        client_id: None,
+        client_secret: None,
+    }
+}
+
+/// Takes id and secret from what the server shows.
+fn take_over(
+    plan: &mut Plan,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    found: vault::Client,
+) -> Result<Option<crate::secret::Secret>> {
+    let lacks = |problem| Error::Reply {
+        operation: "read_client",
+        problem,
+    };
+    let id = found
+        .client_id
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| lacks("names no client id"))?;
+    if pass.status.client_id.as_ref().is_some_and(|known| *known != id) {
+        let note = "The client was deleted on the server and made anew, so that it has another id and secret now.";
+        pass.notes.push((EventType::Warning, "ClientReplaced", note.to_owned()));
+    }
+    let secret = match plan.effective.has_secret() {
+        true => Some(found.client_secret.ok_or_else(|| lacks("holds no client secret"))?),
+        false => None,
+    };
+    pass.status.client_id = Some(id.clone());
+    plan.client_id = id;
+    Ok(secret)
+}
+
+/// A value that a provider has not said yet is waited for there.
+fn pending(client: &OAuth2Client, ctx: &Context, error: Error) -> Error {
+    match (error, client.spec.provider_refs.is_empty()) {
+        (error @ Error::VariablePending { .. }, false) => match unready_provider(client, ctx) {
+            Some(unready) => unready,
+            None => error,
+        },
+        (error, _) => error,
+    }
+}
+
+fn unready_provider(client: &OAuth2Client, ctx: &Context) -> Option<Error> {
+    first_provider(client, ctx).map(|provider| not_ready(&*provider))
+}
+
+/// The first provider that the spec names, if it is there and wants the client.
+fn first_provider(client: &OAuth2Client, ctx: &Context) -> Option<Arc<OidcProvider>> {
+    let named = client.spec.provider_refs.first()?;
+    let own = client.namespace().unwrap_or_default();
+    provider(client, ctx, named.namespace.as_deref().unwrap_or(&own), &named.name).ok()
+}
+
+/// A provider that the spec names.
+fn provider(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -> Result<Arc<OidcProvider>> {
+    let referrer = Referrer {
+        namespace,
+        server: client.server_name(),
+        field: "providerRefs",
+    };
+    let found = find::<OidcProvider>(ctx, referrer, name)?;
+    let own = client.namespace().unwrap_or_default();
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&own));
+    let labels = cached.as_ref().map(|namespace| namespace.labels());
+    match admits(&found, &own, labels) {
+        true => Ok(found),
+        false => Err(VaultFault::NotAdmitted(namespace.to_owned(), name.to_owned()).into()),
+    }
+}
+
+/// A client can be used once the key that signs for it and the providers that it names have it on their lists. They are the only writers of those.
+fn unlisted(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<()> {
+    let waits = |kind, name: String, namespace: &str| {
+        Error::Vault(VaultFault::NotListed {
+            kind,
+            name,
+            namespace: namespace.to_owned(),
+        })
+    };
+    if let Some(set) = &plan.key_set {
+        let listed = set.status.as_ref().map(|status| status.client_ids.as_slice());
+        if !listed.unwrap_or_default().contains(&plan.client_id) {
+            return Err(waits(JsonWebKeySet::KIND, set.name_any(), &plan.namespace));
+        }
+    }
+    for named in &client.spec.provider_refs {
+        let namespace = named.namespace.as_deref().unwrap_or(&plan.namespace);
+        let provider = provider(client, ctx, namespace, &named.name)?;
+        let listed = provider.status.as_ref().map(|status| status.client_ids.as_slice());
+        if !listed.unwrap_or_default().contains(&plan.client_id) {
+            return Err(waits(OidcProvider::KIND, named.name.clone(), namespace));
+        }
+    }
+    Ok(())
+}
+
+/// What the server does not have is refused: it would take the field without a word and drop it.
+fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+    let fields = unsupported(client, plan);
+    let status = plan.server.status.clone().unwrap_or_default();
+    match status.version {
+        _ if fields.is_empty() => Ok(()),
+        None => Err(Error::ServerPending(plan.server.name_any())),
+        Some(version) => Err(Error::UnsupportedFields {
+            server: plan.server.name_any(),
+            version,
+            fields,
+        }),
+    }
+}
+
+fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<&'static str> {
+    let spec = &client.spec;
+    let status = plan.server.status.as_ref();
+    let chooses_grants = status.is_some_and(|status| status.capabilities.contains(&Capability::ClientCredentials));
+    let has_grant = |grant| plan.effective.grant_types.contains(&grant);
+    let known = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
+    let other_grants = plan.effective.grant_types.iter().any(|grant| !known.contains(grant))
+        || !chooses_grants && (has_grant(GrantType::ClientCredentials) || !has_grant(GrantType::AuthorizationCode));
+    let other_responses = |types: &Vec<ResponseType>| types.iter().any(|type_| *type_ != ResponseType::Code);
+    let asked = [
+        ("clientId", spec.client_id.is_some()),
+        ("clientName", spec.client_name.is_some()),
+        ("postLogoutRedirectUris", !spec.post_logout_redirect_uris.is_empty()),
+        ("grantTypes", other_grants),
+        (
+            "responseTypes",
+            spec.response_types.as_ref().is_some_and(other_responses),
+        ),
+        ("scopes", spec.scopes.is_some()),
+        ("scopeRefs", !spec.scope_refs.is_empty()),
+        ("audience", !spec.audience.is_empty()),
+        ("contacts", !spec.contacts.is_empty()),
+        ("clientUri", spec.client_uri.is_some()),
+        ("logoUri", spec.logo_uri.is_some()),
+        ("policyUri", spec.policy_uri.is_some()),
+        ("tosUri", spec.tos_uri.is_some()),
+        ("jwks", spec.jwks.is_some()),
+        ("jwksUri", spec.jwks_uri.is_some()),
+        (
+            "subjectType",
+            spec.subject_type.is_some_and(|type_| type_ != SubjectType::Public),
+        ),
+        ("sectorIdentifierUri", spec.sector_identifier_uri.is_some()),
+        (
+            "tokenEndpointAuthMethod",
+            spec.token_endpoint_auth_method == Some(TokenEndpointAuthMethod::PrivateKeyJwt),
+        ),
+        (
+            "tokenEndpointAuthSigningAlg",
+            spec.token_endpoint_auth_signing_alg.is_some(),
+        ),
+        ("requestObjectSigningAlg", spec.request_object_signing_alg.is_some()),
+        ("userinfoSignedResponseAlg", spec.userinfo_signed_response_alg.is_some()),
+        ("requestUris", !spec.request_uris.is_empty()),
+        ("frontchannelLogoutUri", spec.frontchannel_logout_uri.is_some()),
+        (
+            "frontchannelLogoutSessionRequired",
+            spec.frontchannel_logout_session_required.is_some(),
+        ),
+        ("backchannelLogoutUri", spec.backchannel_logout_uri.is_some()),
+        (
+            "backchannelLogoutSessionRequired",
+            spec.backchannel_logout_session_required.is_some(),
+        ),
+        ("allowedCorsOrigins", !spec.allowed_cors_origins.is_empty()),
+        ("refreshTokenTtl", spec.refresh_token_ttl.is_some()),
+        ("metadata", !spec.metadata.is_empty()),
+        ("hydra", spec.hydra.is_some()),
+        ("clientSecretRef", spec.client_secret_ref.is_some()),
+        ("rotation", spec.rotation.is_some()),
+        ("adoption", spec.adoption == Some(Adoption::Allow)),
+        (
+            "the annotation rotate-at",
+            client.annotations().contains_key(ROTATE_AT_ANNOTATION),
+        ),
+    ];
+    asked
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(field, _)| field)
+        .collect()
+}

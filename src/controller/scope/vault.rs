@@ -1,0 +1,55 @@
+//! A scope as an object of a Vault.
+
+use serde_json::json;
+
+use crate::admin::vault;
+use crate::api::Scope;
+use crate::api::scope::ScopeStatus;
+use crate::controller::digest::digest;
+use crate::controller::vault::Named;
+use crate::controller::vault::name::Claim;
+use crate::controller::vault::object::Target;
+use crate::controller::verdict::Done;
+use crate::controller::{Context, Pass};
+use crate::error::Result;
+use kube::ResourceExt;
+
+impl Named for Scope {
+    type Object = vault::Scope;
+    const NAME_FIELD: &'static str = "name";
+
+    fn asked_name(&self) -> Option<&str> {
+        self.spec.name.as_deref()
+    }
+
+    fn claim(status: &mut ScopeStatus) -> Claim<'_> {
+        Claim {
+            name: &mut status.name,
+            inputs: &mut status.inputs,
+        }
+    }
+}
+
+/// What the server should have.
+fn wanted(scope: &Scope) -> vault::Scope {
+    vault::Scope {
+        description: scope.spec.description.clone().unwrap_or_default(),
+        template: scope.spec.template.clone().unwrap_or_else(|| "{}".to_owned()),
+    }
+}
+
+pub(super) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeStatus>) -> Result<Done> {
+    let target = Target::of(scope, ctx, pass).await?;
+    let wanted = wanted(scope);
+    let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
+    let settled = pass.status.inputs.as_ref() == Some(&inputs);
+    if pass.must_read || !settled {
+        let vault = target.vault(settled).await?;
+        target.sync(pass, &vault, &wanted, settled).await?;
+        pass.status.inputs = Some(inputs);
+    }
+    Ok(Done {
+        message: "The scope is on the server, and OidcProviders can refer to it.".to_owned(),
+        ..Done::default()
+    })
+}

@@ -1,0 +1,121 @@
+//! What a failed request to a Vault means for a resource.
+
+use crate::admin::http::Failure;
+use crate::error::{Error, VaultFault};
+
+/// Known beginnings and parts of the texts with which the server refuses a write, and what each means. The first that fits counts.
+const REFUSALS: [(&str, Meaning); 13] = [
+    ("id_token_ttl greater than", Meaning::TtlInUse),
+    ("currently referenced by", Meaning::InUse),
+    (
+        "id_token_ttl cannot be greater",
+        Meaning::Field(
+            "idTokenTtl",
+            "ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet",
+        ),
+    ),
+    (
+        "verification_ttl cannot be longer",
+        Meaning::Field(
+            "rotation.overlap",
+            "it must not be longer than ten times rotation.period; shorten it",
+        ),
+    ),
+    (
+        "rotation_period must be",
+        Meaning::Field("rotation.period", "it must be at least one minute; lengthen it"),
+    ),
+    (
+        "unknown signing algorithm",
+        Meaning::Field("generate.algorithm", "the server does not know it; choose another one"),
+    ),
+    (
+        "top level key",
+        Meaning::Field(
+            "template",
+            "it sets a claim that is the server's own (iat, aud, exp, iss, sub, namespace, nonce, auth_time, at_hash or c_hash); take it out",
+        ),
+    ),
+    (
+        "no value could be found for one of the template directives",
+        Meaning::Field(
+            "template",
+            "the server does not know one of the `{{…}}`; look at the documentation of its identity templates",
+        ),
+    ),
+    (
+        "template",
+        Meaning::Field(
+            "template",
+            "the server does not accept it; it has to be a JSON object once every `{{…}}` is filled in",
+        ),
+    ),
+    (
+        "invalid issuer",
+        Meaning::Field(
+            "issuer",
+            "the server takes scheme, host and port only, such as https://vault.example.com:8200; correct it",
+        ),
+    ),
+    ("scope \"", Meaning::Missing("a scope")),
+    ("assignment \"", Meaning::Missing("an assignment")),
+    ("key \"", Meaning::Missing("a key")),
+];
+
+#[derive(Clone, Copy)]
+enum Meaning {
+    Field(&'static str, &'static str),
+    Missing(&'static str),
+    InUse,
+    TtlInUse,
+}
+
+/// What a failed request means. `object`: what it was about, for people.
+pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -> Error {
+    let known = |text: &str| {
+        REFUSALS
+            .iter()
+            .find(|(part, _)| text.contains(part))
+            .map(|(_, meaning)| *meaning)
+    };
+    match failed {
+        Failure::Outage(outage) => Error::Unavailable(outage),
+        Failure::NotLeader => Error::NotLeader,
+        Failure::NoLogin(problem) => VaultFault::LoginFailed(problem).into(),
+        Failure::Denied | Failure::Refused(_) => VaultFault::PermissionDenied(operation).into(),
+        Failure::Reply("is a redirect") => VaultFault::Standby.into(),
+        Failure::Reply(problem) => Error::Reply { operation, problem },
+        Failure::Status {
+            code: 400, description, ..
+        } => match known(&description) {
+            Some(Meaning::Field(field, problem)) => Error::InvalidField {
+                field,
+                problem: problem.to_owned(),
+            },
+            Some(Meaning::Missing(what)) => VaultFault::Missing(what).into(),
+            Some(Meaning::InUse) => VaultFault::InUse(object).into(),
+            Some(Meaning::TtlInUse) => VaultFault::TtlInUse.into(),
+            None => unexpected(operation),
+        },
+        Failure::Status {
+            code: 404, description, ..
+        } if description.contains("namespace") || description.contains("no handler for route") => {
+            VaultFault::NamespaceNotFound.into()
+        }
+        Failure::Status { code: 404 | 405, .. } => Error::NotRecognized {
+            what: "The identity engine",
+            problem: "is not found where it should be",
+            field: "vault.address",
+        },
+        Failure::Status { .. } | Failure::Expired | Failure::Handled(_) | Failure::NotInThisVersion => {
+            unexpected(operation)
+        }
+    }
+}
+
+fn unexpected(operation: &'static str) -> Error {
+    Error::Reply {
+        operation,
+        problem: "has a status that it never should",
+    }
+}

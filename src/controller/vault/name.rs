@@ -1,0 +1,105 @@
+//! Names of objects, and who has them.
+
+use kube::ResourceExt;
+
+use crate::access;
+use crate::admin::vault::Object;
+use crate::api::AuthorizationServer;
+use crate::controller::on_server::{OnServer, admitted};
+use crate::controller::{Context, is_held};
+use crate::error::{Error, Result, VaultFault};
+
+/// A kind whose resources are objects on a Vault.
+pub trait Named: OnServer {
+    /// The object.
+    type Object: Object;
+    /// The field that asks for a name.
+    const NAME_FIELD: &'static str;
+
+    /// The name that the spec asks for, if it does.
+    fn asked_name(&self) -> Option<&str>;
+
+    /// Where the status keeps what makes the object ours, and what the last success was made from.
+    fn claim(status: &mut Self::Status) -> Claim<'_>;
+
+    /// Name of the object: asked for, or namespace, dot, name. A namespace has no dot in its name, so that two resources never come to the same name.
+    fn object_name(&self) -> String {
+        let generated = || format!("{}.{}", self.namespace().unwrap_or_default(), self.name_any());
+        self.asked_name().map_or_else(generated, str::to_owned)
+    }
+
+    /// Whether the name has been claimed for this resource.
+    fn has_claim(&self) -> bool {
+        let mut status = self.status().cloned().unwrap_or_default();
+        Self::claim(&mut status).name.is_some()
+    }
+
+    /// Whether the object was as it should be once.
+    fn is_settled(&self) -> bool {
+        let mut status = self.status().cloned().unwrap_or_default();
+        Self::claim(&mut status).inputs.is_some()
+    }
+}
+
+/// What a status keeps of an object.
+pub struct Claim<'a> {
+    /// Its name.
+    pub name: &'a mut Option<String>,
+    /// What the last success was made from.
+    pub inputs: &'a mut Option<String>,
+}
+
+/// The name that a resource may have its object under.
+///
+/// # Errors
+/// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`VaultFault::Claimed`].
+pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
+    let name = resource.object_name();
+    if resource.asked_name().is_some() {
+        let namespace = resource.namespace().unwrap_or_default();
+        let may = ctx.with_namespace(&namespace, |namespace| {
+            access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, &name)
+        });
+        may.map_err(|denied| Error::NotAllowed {
+            server: server.name_any(),
+            denied,
+        })?;
+    }
+    if K::Object::is_reserved(&name) {
+        let field = K::NAME_FIELD;
+        return Err(VaultFault::Reserved { field, name }.into());
+    }
+    match resource.has_claim() || !is_claimed(resource, ctx, &name) {
+        true => Ok(name),
+        false => Err(VaultFault::Claimed {
+            type_: K::Object::TYPE,
+            name,
+        }
+        .into()),
+    }
+}
+
+/// Whether another resource has the name, or may have it and asked for it first.
+fn is_claimed<K: Named>(resource: &K, ctx: &Context, name: &str) -> bool {
+    let age = |resource: &K| (resource.creation_timestamp(), resource.uid());
+    let claims = |other: &K| {
+        other.uid() != resource.uid()
+            && other.server_name() == resource.server_name()
+            && other.object_name() == name
+            && (other.has_claim() && is_held(other) || age(other) < age(resource) && may_have(other, ctx))
+    };
+    K::kind_of(ctx).store.find(claims).is_some()
+}
+
+/// Whether the access rules let a resource have the name that it asks for: one that may not does not stand in anybody's way.
+fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
+    let Ok(server) = admitted(resource, ctx) else {
+        return false;
+    };
+    let Some(name) = resource.asked_name() else {
+        return true;
+    };
+    ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
+        access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, name).is_ok()
+    })
+}

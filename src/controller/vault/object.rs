@@ -1,0 +1,242 @@
+//! An object kept in step, and an object removed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::core::CustomResourceExt;
+use kube::runtime::events::EventType;
+
+use super::failure::failure;
+use super::name::{self, Named};
+use crate::admin::http::Failure;
+use crate::admin::vault::{Object, Vault};
+use crate::api::AuthorizationServer;
+use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::failure::{outage, unread};
+use crate::controller::on_server::{admitted, is_revoked, may_create, server_of};
+use crate::controller::{Context, Pass, hold, is_abandoned, record, release};
+use crate::error::{Error, Outage, Result, VaultFault};
+
+/// Corrections of foreign writes within an hour after which the operator stops.
+const MOST_CORRECTIONS: usize = 3;
+/// How long after an object seems gone it is looked for again: a standby may not have it yet.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// One resource's object, within one pass.
+pub struct Target<'a, K> {
+    /// The resource.
+    pub resource: &'a K,
+    /// What every pass shares.
+    pub ctx: &'a Context,
+    /// The server.
+    pub server: Arc<AuthorizationServer>,
+    /// Name of the object.
+    pub name: String,
+}
+
+impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
+    /// The object of a resource that the access rules admit. Of one that they do not admit any more, what was made goes where the server's admin wants it.
+    ///
+    /// # Errors
+    /// As [`admitted`] and [`name::allowed`].
+    pub async fn of(resource: &'a K, ctx: &'a Context, pass: &mut Pass<K::Status>) -> Result<Self> {
+        let allowed = admitted(resource, ctx).and_then(|server| Ok((name::allowed(resource, ctx, &server)?, server)));
+        match allowed {
+            Ok((name, server)) => Ok(Target {
+                resource,
+                ctx,
+                server,
+                name,
+            }),
+            Err(Error::NotAllowed { server, denied }) => {
+                let found = server_of(resource, ctx)?;
+                if is_revoked(resource, ctx, &found, &denied).await? {
+                    remove(resource, ctx, pass).await?;
+                    forget::<K>(pass);
+                    release(resource, ctx).await?;
+                }
+                Err(Error::NotAllowed { server, denied })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The server, once it may be written to for this resource. `settled`: whether nothing is to be written unless somebody else did.
+    ///
+    /// # Errors
+    /// What keeps the server from being used; [`Error::Cluster`].
+    pub async fn vault(&self, settled: bool) -> Result<Vault> {
+        let link = self.ctx.links.usable(&self.server);
+        let vault = link.map_err(|error| unread(error, settled))?.vault()?.clone();
+        hold(self.resource, self.ctx).await?;
+        Ok(vault)
+    }
+
+    /// Reads the object, and makes it what it should be if it is not. Returns it as it is then. `settled`: whether a difference is somebody else's doing.
+    ///
+    /// # Errors
+    /// [`VaultFault::NotOwned`], [`VaultFault::Immutable`], [`Error::Contested`], and what a failed request means.
+    pub async fn sync(
+        &self,
+        pass: &mut Pass<K::Status>,
+        vault: &Vault,
+        wanted: &K::Object,
+        settled: bool,
+    ) -> Result<K::Object> {
+        let synced = self.bring(pass, vault, wanted, settled).await;
+        synced.map_err(|error| outage(self.ctx, self.resource.server_name(), error))
+    }
+
+    async fn bring(
+        &self,
+        pass: &mut Pass<K::Status>,
+        vault: &Vault,
+        wanted: &K::Object,
+        settled: bool,
+    ) -> Result<K::Object> {
+        let is_ours = K::claim(&mut pass.status).name.is_some();
+        let found = self.look(vault, settled, is_ours && self.resource.is_settled()).await?;
+        let fields = found.as_ref().map(|found| wanted.differences(found));
+        match (found, fields) {
+            (Some(_), _) if !is_ours => {
+                return Err(VaultFault::NotOwned {
+                    type_: K::Object::TYPE,
+                    name: self.name.clone(),
+                }
+                .into());
+            }
+            (Some(found), Some(fields)) if fields.is_empty() => return Ok(found),
+            (Some(found), _) if !wanted.immutable(&found).is_empty() => {
+                return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
+            }
+            (Some(_), Some(fields)) => self.note_drift(pass, settled, &format!("({})", fields.join(", ")))?,
+            _ => {
+                may_create(self.ctx, &self.server).await?;
+                self.note_drift(pass, settled, "(it was gone)")?;
+                self.claim(pass).await?;
+            }
+        }
+        let memory = &K::kind_of(self.ctx).memory;
+        let uid = self.resource.uid().unwrap_or_default();
+        memory.writing(&uid);
+        let written = vault.write(&self.name, wanted).await;
+        if written.as_ref().err().is_none_or(Failure::is_certain) {
+            memory.confirmed(&uid);
+        }
+        written.map_err(|failed| self.failed(K::Object::WRITE, failed))?;
+        // The reply does not show the object, and what the server does not know it drops without a word.
+        let now = self.read(vault, false).await?;
+        // A standby may not have it yet.
+        now.filter(|now| wanted.differences(now).is_empty())
+            .ok_or(Error::Unavailable(Outage::Busy))
+    }
+
+    /// The object as it is. One that was there before is looked for twice.
+    async fn look(&self, vault: &Vault, settled: bool, was_there: bool) -> Result<Option<K::Object>> {
+        match self.read(vault, settled).await? {
+            None if was_there => {
+                tokio::time::sleep(SECOND_LOOK).await;
+                self.read(vault, settled).await
+            }
+            found => Ok(found),
+        }
+    }
+
+    async fn read(&self, vault: &Vault, settled: bool) -> Result<Option<K::Object>> {
+        let found = vault.read(&self.name).await;
+        found.map_err(|failed| unread(self.failed(K::Object::READ, failed), settled))
+    }
+
+    fn failed(&self, operation: &'static str, failed: Failure) -> Error {
+        failure(operation, K::Object::TYPE, failed)
+    }
+
+    /// Keeps in the status that the name is ours, before anything of that name is written.
+    async fn claim(&self, pass: &mut Pass<K::Status>) -> Result<()> {
+        *K::claim(&mut pass.status).name = Some(self.name.clone());
+        record(self.resource, self.ctx, pass).await?;
+        let latest = K::kind_of(self.ctx).newest(Arc::new(self.resource.clone()));
+        match latest.has_claim() {
+            true => Ok(()),
+            false => Err(Error::Unavailable(Outage::Busy)), // the resource has gone
+        }
+    }
+
+    /// Somebody else changed the object, which is put right, but not for ever.
+    fn note_drift(&self, pass: &mut Pass<K::Status>, settled: bool, what: &str) -> Result<()> {
+        let memory = &K::kind_of(self.ctx).memory;
+        let uid = self.resource.uid().unwrap_or_default();
+        if !settled {
+            memory.forgive(&uid); // the user's word: the count begins anew
+            return Ok(());
+        }
+        if memory.is_unconfirmed(&uid) {
+            return Ok(()); // a write of ours whose reply was lost
+        }
+        if memory.corrections(&uid) >= MOST_CORRECTIONS {
+            return Err(Error::Contested);
+        }
+        memory.corrected(&uid);
+        self.ctx.metrics.drift_corrected(K::KIND);
+        let type_ = K::Object::TYPE;
+        let note = format!("The {type_} had been changed on the server {what} and was put right.");
+        tracing::info!(
+            namespace = self.resource.namespace(),
+            name = self.resource.name_any(),
+            note,
+            "drift corrected"
+        );
+        pass.notes.push((EventType::Normal, "DriftCorrected", note));
+        Ok(())
+    }
+}
+
+/// Whether a resource has, or may have, an object on a Vault. A server that is gone cannot tell; a resource that was in step with one can.
+pub fn is_on_vault<K: Named>(resource: &K, ctx: &Context) -> bool {
+    match ctx.server(resource.server_name()) {
+        Some(server) => server.spec.vault.is_some(),
+        None => resource.is_settled(),
+    }
+}
+
+/// Forgets everything but the conditions.
+pub fn forget<K>(pass: &mut Pass<K::Status>)
+where
+    K: Named,
+{
+    let conditions = std::mem::take(K::common(&mut pass.status).1);
+    pass.status = K::Status::default();
+    *K::common(&mut pass.status).1 = conditions;
+}
+
+/// Deletes the object of a resource, if it has one. Access is not evaluated: what was made may always go.
+///
+/// # Errors
+/// [`VaultFault::InUse`] while another object refers to it; [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`].
+pub async fn remove<K: Named + CustomResourceExt>(
+    resource: &K,
+    ctx: &Context,
+    pass: &mut Pass<K::Status>,
+) -> Result<()> {
+    let claim = K::claim(&mut pass.status);
+    let was_confirmed = claim.inputs.is_some();
+    // Without a claim nothing was ever written.
+    let Some(name) = claim.name.clone() else { return Ok(()) };
+    if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
+        return Ok(());
+    }
+    let (_, link) = connection(resource, ctx)?;
+    let is_settled = is_settled(resource, ctx, was_confirmed);
+    let deleted = link.vault()?.delete::<K::Object>(&name).await;
+    let deleted = deleted.map_err(|failed| failure(K::Object::DELETE, K::Object::TYPE, failed));
+    deleted.map_err(|error| match error {
+        Error::Vault(VaultFault::InUse(_)) => error,
+        Error::Vault(_) => hindered(resource, ctx, Error::ServerRefused(403)),
+        other => hindered(resource, ctx, other),
+    })?;
+    match is_settled {
+        true => Ok(()),
+        false => Err(Error::CleanupUnconfirmed),
+    }
+}

@@ -1,0 +1,153 @@
+//! The AuthorizationServer of a Vault or an OpenBao: connection, login, health.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::failure;
+use crate::admin::discovery;
+use crate::admin::http::{Failure, Http};
+use crate::admin::vault::health::health;
+use crate::admin::vault::object::DEFAULT;
+use crate::admin::vault::session::Jwt;
+use crate::admin::vault::{Login, Session, Vault};
+use crate::api::authorization_server::{AuthorizationServerStatus, ServiceAccountToken, VaultServer};
+use crate::controller::Pass;
+use crate::controller::authorization_server::Checked;
+use crate::controller::authorization_server::login::References;
+use crate::controller::links::{Admin, Connection};
+use crate::error::{Error, Result, VaultFault};
+
+/// Shortest wait before the login is looked at again.
+const SOON: Duration = Duration::from_secs(1);
+
+/// The login that the spec asks for.
+///
+/// # Errors
+/// What is wrong with what it refers to.
+pub(in crate::controller) async fn login(spec: &VaultServer, references: &mut References<'_>) -> Result<Login> {
+    let auth = &spec.auth;
+    let path = |path: &Option<String>, default: &str| path.clone().unwrap_or_else(|| default.to_owned());
+    if let Some(kubernetes) = &auth.kubernetes {
+        let jwt = issued(&kubernetes.service_account, references);
+        return Ok(Login::Kubernetes(
+            path(&kubernetes.path, "kubernetes"),
+            kubernetes.role.clone(),
+            jwt,
+        ));
+    }
+    if let Some(jwt) = &auth.jwt {
+        let source = match (&jwt.service_account, &jwt.secret_ref) {
+            (Some(account), _) => Some(issued(account, references)),
+            (None, Some(held)) => Some(Jwt::Held(references.value(held).await?)),
+            (None, None) => None,
+        };
+        if let Some(source) = source {
+            return Ok(Login::Jwt(path(&jwt.path, "jwt"), jwt.role.clone(), source));
+        }
+    }
+    if let Some(role) = &auth.app_role {
+        let secret_id = references.value(&role.secret_ref).await?;
+        return Ok(Login::AppRole(
+            path(&role.path, "approle"),
+            role.role_id.clone(),
+            secret_id,
+        ));
+    }
+    if let Some(token) = &auth.token {
+        return Ok(Login::Token(references.value(&token.secret_ref).await?));
+    }
+    if let Some(certificate) = &auth.certificate {
+        return Ok(Login::Certificate(
+            path(&certificate.path, "cert"),
+            certificate.name.clone(),
+        ));
+    }
+    Err(Error::InvalidField {
+        field: "vault.auth",
+        problem: "it names no login that this operator knows".to_owned(),
+    })
+}
+
+fn issued(account: &ServiceAccountToken, references: &References<'_>) -> Jwt {
+    Jwt::Issued {
+        cluster: references.ctx.cluster.clone(),
+        namespace: references.ctx.settings.namespace.clone(),
+        name: account.name.clone(),
+        audiences: account.audiences.clone(),
+    }
+}
+
+/// The server through an endpoint, with a login of its own.
+pub(in crate::controller) fn connection(spec: &VaultServer, http: Arc<Http>, login: Login) -> Vault {
+    let namespace = spec.namespace.clone().unwrap_or_default();
+    let of_login = spec.auth.namespace.as_ref().unwrap_or(&namespace);
+    let session = Session::new(http, login, of_login);
+    Vault::new(Arc::new(session), &namespace)
+}
+
+/// Asks how the server is and logs in; a server that answers well closes the circuit breaker.
+///
+/// # Errors
+/// What keeps the server from being used.
+pub(in crate::controller) async fn check(
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Checked> {
+    let Some(vault) = connection.vault.clone() else {
+        return Err(Error::Reply {
+            operation: "login",
+            problem: "is not prepared for",
+        });
+    };
+    let breaker = connection.admin.breaker();
+    tokio::time::sleep(breaker.pause()).await;
+    pass.status.login = Some(vault.session().describe());
+    let health = health(&connection.admin).await.map_err(|failed| match failed {
+        Failure::Status { .. } | Failure::Refused(_) => Error::NotRecognized {
+            what: "A Vault",
+            problem: "does not answer there",
+            field: "vault.address",
+        },
+        other => failure("health", "server", other),
+    })?;
+    pass.status.version = Some(health.version.clone());
+    pass.status.capabilities = health.capabilities();
+    if !health.initialized {
+        return Err(VaultFault::Uninitialized.into());
+    }
+    if health.sealed {
+        return Err(VaultFault::Sealed.into());
+    }
+    if health.replication_dr_mode == "secondary" {
+        return Err(VaultFault::Secondary.into());
+    }
+    if !health.is_provider() {
+        return Err(VaultFault::TooOld(health.version).into());
+    }
+    let kept = vault.session().keep().await;
+    kept.map_err(|failed| failure("login", "server", failed))?;
+    let was_open = breaker.is_open();
+    // The default provider is for those who have none of their own; somebody may have closed it.
+    let found = discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await;
+    pass.status.endpoints = found.ok().map(|found| found.endpoints);
+    if was_open {
+        breaker.close();
+    }
+    Ok(Checked {
+        admin: Admin::Vault(vault),
+        closed: was_open,
+    })
+}
+
+/// When the login has to be renewed, if there is one that ends.
+///
+/// # Errors
+/// What keeps the operator from logging in.
+pub(in crate::controller) async fn login_ends(connection: &Connection) -> Result<Option<Duration>> {
+    let Some(vault) = &connection.vault else {
+        return Ok(None);
+    };
+    let kept = vault.session().keep().await;
+    let renewal = kept.map_err(|failed| failure("login", "server", failed))?;
+    Ok(renewal.map(|renewal| renewal.max(SOON)))
+}

@@ -1,0 +1,89 @@
+//! The sweep of a Vault: the lists of clients and providers show everything but the secret; those of keys, assignments and scopes show names alone, so that
+//! each of these objects is read once per interval, by its own pass, as many at a time as the server bears.
+//!
+//! As on other servers it detects and never acts. What nobody has claimed is not counted: nothing tells ours from others'.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use serde_json::{Map, Value};
+
+use super::failure::failure;
+use super::name::Named;
+use crate::admin::vault::{Listed, Object, Vault};
+use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
+use crate::controller::authorization_server::rouse;
+use crate::controller::{Context, Kind, is_deleting, oauth2_client, oidc_provider};
+use crate::error::Result;
+
+/// Lists what is on the server and wakes the resources whose object is not as it was left.
+///
+/// # Errors
+/// What a failed request means.
+pub(in crate::controller) async fn run(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    vault: &Vault,
+) -> Result<Option<i64>> {
+    let name = server.name_any();
+    let clients = list::<OAuth2Client>(vault).await?;
+    compare(&ctx.clients, &name, &clients, |client, listed| {
+        let id = client.status.as_ref().and_then(|status| status.client_id.clone());
+        let wanted = oauth2_client::wanted_on_vault(client, ctx);
+        // One that waits for something that it refers to is left as it is.
+        client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
+    });
+    let providers = list::<OidcProvider>(vault).await?;
+    compare(&ctx.providers, &name, &providers, |provider, listed| {
+        let wanted = oidc_provider::wanted_on_vault(provider, ctx).ok();
+        wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
+    });
+    read_each(&ctx.key_sets, &name);
+    read_each(&ctx.assignments, &name);
+    read_each(&ctx.scopes, &name);
+    Ok(None)
+}
+
+async fn list<K: Named>(vault: &Vault) -> Result<Listed> {
+    let listed = vault.list::<K::Object>().await;
+    listed.map_err(|failed| failure(K::Object::LIST, K::Object::TYPE, failed))
+}
+
+/// Wakes those that are not on the list, or not as they should be.
+fn compare<K: Named>(
+    kind: &Kind<K>,
+    server: &str,
+    listed: &Listed,
+    is_as_left: impl Fn(&K, &Map<String, Value>) -> bool,
+) {
+    for resource in settled(kind, server) {
+        let fine = match listed.objects.get(&resource.object_name()) {
+            Some(Some(fields)) => is_as_left(&resource, fields),
+            Some(None) | None => false,
+        };
+        if !fine {
+            rouse(kind, &*resource);
+        }
+    }
+}
+
+fn read_each<K: Named>(kind: &Kind<K>, server: &str) {
+    settled(kind, server)
+        .iter()
+        .for_each(|resource| rouse(kind, &**resource));
+}
+
+/// Resources whose object was confirmed on the server and should be there.
+fn settled<K: Named>(kind: &Kind<K>, server: &str) -> Vec<Arc<K>> {
+    let resources = kind.on(server).into_iter().map(|resource| kind.newest(resource));
+    resources
+        .filter(|resource| resource.is_settled() && !is_deleting(&**resource))
+        .collect()
+}
+
+/// Whether a listed object is what it should be. `id`: of a client, the id that it had.
+fn is_as_left<O: Object>(wanted: &O, listed: &Map<String, Value>, id: Option<&str>) -> bool {
+    let same_id = id.is_none_or(|id| listed.get("client_id").and_then(Value::as_str) == Some(id));
+    let listed = serde_json::from_value::<O>(Value::Object(listed.clone()));
+    same_id && listed.is_ok_and(|listed| wanted.differences(&listed).is_empty())
+}

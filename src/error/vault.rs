@@ -1,0 +1,148 @@
+//! What can go wrong on a Vault or an OpenBao only.
+
+use super::{Class, shown};
+use crate::api::condition::Reason;
+
+/// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VaultFault {
+    /// It answers nothing until somebody unseals it.
+    #[error("The server is sealed; unseal it. The operator keeps trying.")]
+    Sealed,
+    /// It was never set up.
+    #[error("The server is not initialized; initialize and unseal it. The operator keeps trying.")]
+    Uninitialized,
+    /// It sends requests elsewhere, where a token must not follow.
+    #[error(
+        "The server is a standby that sends requests on to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself."
+    )]
+    Standby,
+    /// It waits for a disaster of another cluster.
+    #[error(
+        "The server is a disaster recovery secondary, which answers nothing; set vault.address to the primary cluster."
+    )]
+    Secondary,
+    /// No such Vault namespace.
+    #[error("There is no Vault namespace of the name in vault.namespace; create it or correct the name.")]
+    NamespaceNotFound,
+    /// The version is too old.
+    #[error("The server reports version `{}`, whose identity engine is not yet an OpenID Connect provider; upgrade it to 1.10 or later.", shown(.0))]
+    TooOld(String),
+    /// No login is to be had.
+    #[error("The operator cannot log in: {0}. Look at vault.auth and at the auth method on the server.")]
+    LoginFailed(&'static str),
+    /// The policies of the login do not cover it.
+    #[error(
+        "The operator is logged in, and its policies on the server do not allow {0}; compare them with the policy that the operator comes with."
+    )]
+    PermissionDenied(&'static str),
+    /// An object of the name is there and somebody else's.
+    #[error(
+        "The {type_} `{}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there.",
+        shown(.name)
+    )]
+    NotOwned {
+        /// Its type.
+        type_: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Another resource of ours has the name.
+    #[error("Another resource has the {type_} `{}` on this server, or asked for it first; choose another name.", shown(.name))]
+    Claimed {
+        /// Its type.
+        type_: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The object is the server's own.
+    #[error("{field}: `{}` is the server's own; choose another name.", shown(.name))]
+    Reserved {
+        /// The field that names it.
+        field: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The server takes no other value once the object is there.
+    #[error(
+        "{} cannot be changed on this server once the object is there; nothing was changed. Set it back, or create a new resource.",
+        .0.join(", ")
+    )]
+    Immutable(Vec<&'static str>),
+    /// Something refers to it on the server.
+    #[error("The {0} is still referred to by another object on the server; it is deleted as soon as that is gone.")]
+    InUse(&'static str),
+    /// A client's ID tokens would outlive the keys that verify them.
+    #[error(
+        "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published; shorten its idTokenTtl, or lengthen rotation.overlap."
+    )]
+    TtlInUse,
+    /// What the object refers to is not on the server.
+    #[error("Something that the spec refers to is not on the server (any more): {0}. The operator keeps trying.")]
+    Missing(&'static str),
+    /// No such entity or group.
+    #[error("{field}: the server has no {type_} `{}`; nothing was changed. Create it, or correct the name.", shown(.name))]
+    IdentityNotFound {
+        /// The field that names it.
+        field: &'static str,
+        /// `entity`, `group` or `auth method`.
+        type_: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The client is not on the list of what it refers to.
+    #[error("Waiting for {kind} `{namespace}/{name}` to list the client.")]
+    NotListed {
+        /// Kind of what keeps the list.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// Its namespace.
+        namespace: String,
+    },
+    /// A provider of another namespace does not want clients of this one.
+    #[error(
+        "providerRefs: OidcProvider `{0}/{1}` does not admit clients of this namespace; have its allowedNamespaces admit it, or take the reference out."
+    )]
+    NotAdmitted(String, String),
+    /// A provider that nobody may use has no keys to show.
+    #[error(
+        "No client may be used with the provider yet, so that it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs."
+    )]
+    NoClients,
+}
+
+impl VaultFault {
+    /// Class and reason.
+    pub(super) fn class(&self) -> (Class, Reason) {
+        match self {
+            VaultFault::Sealed => (Class::Transient, Reason::ServerSealed),
+            VaultFault::Uninitialized => (Class::Transient, Reason::ServerUninitialized),
+            VaultFault::Standby | VaultFault::Secondary => (Class::Transient, Reason::ServerStandby),
+            VaultFault::NamespaceNotFound => (Class::Blocked, Reason::NamespaceNotFound),
+            VaultFault::TooOld(_) => (Class::Unsupported, Reason::UnsupportedByServer),
+            VaultFault::LoginFailed(_) => (Class::ServerRefused, Reason::LoginFailed),
+            VaultFault::PermissionDenied(_) => (Class::ServerRefused, Reason::PermissionDenied),
+            VaultFault::NotOwned { .. } | VaultFault::Claimed { .. } => (Class::NotOwned, Reason::NotOwned),
+            VaultFault::Reserved { .. } | VaultFault::Immutable(_) => (Class::Invalid, Reason::InvalidSpec),
+            VaultFault::InUse(_) => (Class::Blocked, Reason::InUse),
+            VaultFault::TtlInUse => (Class::Blocked, Reason::InvalidSpec),
+            VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => (Class::Blocked, Reason::ReferenceNotFound),
+            VaultFault::NotListed { .. } | VaultFault::NoClients => (Class::Blocked, Reason::ReferenceNotReady),
+            VaultFault::NotAdmitted(..) => (Class::Blocked, Reason::NotAllowed),
+        }
+    }
+
+    /// Whether it keeps every resource from the server, so that the server's own controller should look.
+    pub(super) fn speaks_of_the_server(&self) -> bool {
+        matches!(
+            self,
+            VaultFault::Sealed
+                | VaultFault::Uninitialized
+                | VaultFault::Standby
+                | VaultFault::Secondary
+                | VaultFault::NamespaceNotFound
+                | VaultFault::LoginFailed(_)
+        )
+    }
+}

