@@ -9,6 +9,7 @@ mod paths;
 mod remote;
 mod server;
 mod space;
+mod vault;
 mod watching;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ use serde_json::json;
 use testbed::install::{self, Installation};
 use testbed::proxy::{Identity, Proxy, Upstream};
 use testbed::run_dir::RunDir;
-use testbed::{ControlPlane, Hydra, HydraMajor, HydraOptions};
+use testbed::{Bao, ControlPlane, Hydra, HydraMajor, HydraOptions};
 
 use crate::evidence::Evidence;
 
@@ -70,6 +71,7 @@ pub struct Bed {
     installation: Installation,
     token: String,
     hydra: tokio::sync::Mutex<Hydra>,
+    bao: tokio::sync::OnceCell<Bao>,
     hydra_urls: HydraUrls,
     major: HydraMajor,
     plane: ControlPlane,
@@ -105,6 +107,7 @@ impl Bed {
             },
             major: options.major,
             hydra: tokio::sync::Mutex::new(hydra),
+            bao: tokio::sync::OnceCell::new(),
             plane,
             run: RunDir::new()?,
         };

@@ -107,6 +107,9 @@ impl Evidence {
             .headers
             .get("authorization")
             .and_then(|value| value.to_str().ok());
+        let token = exchange.head.headers.get("x-vault-token");
+        self.canaries
+            .extend(token.and_then(|token| token.to_str().ok()).map(str::to_owned));
         let credentials = login.and_then(|login| login.split_once(' '));
         self.canaries
             .extend(credentials.map(|(_, credentials)| credentials.to_owned()));

@@ -4,7 +4,7 @@
 //!
 //! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
 //! its subject, which lists it in `trials`; `side.shared` gives it the common bed, `side.alone` one of its own. Every
-//! test runs against both versions: `hydra1::…` and `hydra2::…`.
+//! test of Hydra runs against both versions: `hydra1::…` and `hydra2::…`; those of OpenBao are `bao::vault::…`.
 
 mod access;
 mod adoption;
@@ -34,6 +34,7 @@ mod servers;
 mod sign_in;
 mod steady;
 mod tenants;
+mod vault;
 
 use std::process::ExitCode;
 
@@ -83,6 +84,13 @@ fn main() -> ExitCode {
             eprintln!("{error:#}");
             failed = true;
         }
+    }
+
+    let side = run.side_of_vault();
+    failed |= libtest_mimic::run(&arguments, vault::trials(&side)).has_failed();
+    if let Err(error) = side.end() {
+        eprintln!("{error:#}");
+        failed = true;
     }
 
     // A run of some tests only has not used everything, and is looked at all the same.

@@ -29,6 +29,8 @@ pub struct Run {
 /// The tests of a run against one of the Hydras.
 pub struct Side {
     run: Arc<Run>,
+    /// What its tests are called by.
+    label: &'static str,
     major: HydraMajor,
     bed: Arc<SharedBed>,
 }
@@ -48,10 +50,23 @@ impl Run {
 
     /// The tests against this Hydra.
     pub fn side(self: &Arc<Self>, major: HydraMajor) -> Side {
+        let label = match major {
+            HydraMajor::V1 => "hydra1",
+            HydraMajor::V2 => "hydra2",
+        };
         Side {
             run: Arc::clone(self),
+            label,
             major,
             bed: Arc::default(),
+        }
+    }
+
+    /// The tests against OpenBao.
+    pub fn side_of_vault(self: &Arc<Self>) -> Side {
+        Side {
+            label: "bao",
+            ..self.side(HydraMajor::default())
         }
     }
 
@@ -141,10 +156,7 @@ impl Side {
     fn name_of<F>(&self) -> String {
         let path = type_name::<F>();
         let within = path.split_once("::").map_or(path, |(_, within)| within);
-        match self.major {
-            HydraMajor::V1 => format!("hydra1::{within}"),
-            HydraMajor::V2 => format!("hydra2::{within}"),
-        }
+        format!("{}::{within}", self.label)
     }
 }
 

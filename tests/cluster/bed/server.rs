@@ -84,12 +84,16 @@ impl Bed {
             "resyncInterval": options.resync_interval,
         });
         merge(&mut spec, &options.spec);
-        let object: AuthorizationServer =
-            serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
-        self.servers_api().create(&PostParams::default(), &object).await?;
+        self.create_server(name, spec).await?;
         let server = Arc::new(server);
         lock(&self.servers).push(Arc::clone(&server)); // its proxies stay up for the whole run
         Ok(server)
+    }
+
+    /// Makes an AuthorizationServer of this spec.
+    pub async fn create_server(&self, name: &str, spec: Value) -> Result<AuthorizationServer> {
+        let object = serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
+        Ok(self.servers_api().create(&PostParams::default(), &object).await?)
     }
 
     /// Makes an AuthorizationServer for one test, with a name of its own, and waits until it is ready.
@@ -159,7 +163,7 @@ impl Bed {
 }
 
 /// RFC 7396.
-fn merge(target: &mut Value, patch: &Value) {
+pub(super) fn merge(target: &mut Value, patch: &Value) {
     let (Value::Object(members), Value::Object(changes)) = (&mut *target, patch) else {
         *target = patch.clone();
         return;

@@ -18,6 +18,8 @@ use crate::{kubeconfig, ports, wait};
 
 /// Longest wait for one server to become ready; each takes a second or two on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
+/// Name of the file with the public key of ServiceAccount tokens.
+const ACCOUNT_PUBLIC: &str = "service-accounts.pem";
 /// Validity of the ServiceAccount tokens handed out, in seconds.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 /// The controllers that make a cluster without nodes behave like one.
@@ -136,6 +138,15 @@ impl ControlPlane {
             .token)
     }
 
+    /// The public key that verifies tokens of ServiceAccounts, as PEM. Their issuer is `https://kubernetes.default.svc`.
+    ///
+    /// # Errors
+    /// When the run folder is gone.
+    pub fn service_account_public_key(&self) -> Result<String> {
+        let path = self.run.path().join(ACCOUNT_PUBLIC);
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
     /// `kubectl`, logged in as a user who may do everything. It is killed when its handle is dropped.
     #[must_use]
     pub fn kubectl(&self) -> tokio::process::Command {
@@ -177,7 +188,7 @@ impl Files {
             ca: run.write("ca.pem", &pki.ca_pem())?,
             server_cert: run.write("kube-apiserver.pem", &cert)?,
             server_key: run.write("kube-apiserver.key", &key)?,
-            account_public: run.write("service-accounts.pem", &account_public)?,
+            account_public: run.write(ACCOUNT_PUBLIC, &account_public)?,
             account_private: run.write("service-accounts.key", &account_private)?,
         })
     }

@@ -1,0 +1,131 @@
+//! One of each kind, made together; a user signs in with what comes of it.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use serde_json::json;
+use testbed::bao::{NONCE, SignIn, Step, sign_in};
+
+use crate::bed::{Bed, ServerOptions};
+use crate::run::Side;
+
+const REDIRECT: &str = "https://app.example.com/callback";
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(a_client_with_one_field_gets_its_credentials),
+        side.shared(a_user_signs_in_and_another_is_refused),
+    ]
+}
+
+async fn a_client_with_one_field_gets_its_credentials(bed: &Bed) -> Result<()> {
+    let server = bed.own_vault(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let spec = format!(
+        "{{ serverRef: {{ name: {} }}, redirectUris: ['{REDIRECT}'] }}",
+        server.name
+    );
+    let client = space.ready_client("app", &spec).await?;
+    let name = format!("{}.app", space.name());
+    let object = bed.existing(&format!("client/{name}")).await?;
+    let status = client.status.context("a status")?;
+    ensure!(status.name.as_deref() == Some(name.as_str()), "{status:?}");
+    ensure!(object["client_id"] == json!(status.client_id), "{object}");
+    let (id, secret) = space.credentials("app").await?;
+    ensure!(object["client_id"] == id.as_str() && object["client_secret"] == secret.as_str());
+    let expected = json!({
+        "access_token_ttl": 86400, "assignments": ["allow_all"], "authorization_code": true, "client_credentials": false,
+        "client_id": id, "client_secret": secret, "client_type": "confidential", "id_token_ttl": 86400, "key": "default",
+        "redirect_uris": [REDIRECT],
+    });
+    ensure!(object == expected, "{object}");
+    Ok(())
+}
+
+async fn a_user_signs_in_and_another_is_refused(bed: &Bed) -> Result<()> {
+    let server = bed.own_vault(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let bao = bed.bao().await?;
+    let alice = bao.root().userpass("alice", "of-alice").await?;
+    let bob = bao.root().userpass("bob", "of-bob").await?;
+    let group = format!("{}-staff", space.name());
+    bao.root().group(&group, &[&alice.entity_id]).await?;
+
+    // In the order in which nothing can be made but the last.
+    let here = format!("serverRef: {{ name: {} }}", server.name);
+    let client = format!(
+        "{{ {here}, redirectUris: ['{REDIRECT}'], keySetRef: {{ name: signing }}, assignmentRefs: [{{ name: staff }}],
+            providerRefs: [{{ name: main }}], credentials: {{ data: {{ ISSUER: $(issuer) }} }} }}"
+    );
+    space.make::<OAuth2Client>("app", &client).await?;
+    space
+        .make::<OidcProvider>("main", &format!("{{ {here}, scopeRefs: [{{ name: groups }}] }}"))
+        .await?;
+    let template = r#"{"groups": {{identity.entity.groups.names}}}"#;
+    space
+        .make::<Scope>(
+            "groups",
+            &format!("{{ {here}, description: Groups, template: '{template}' }}"),
+        )
+        .await?;
+    space
+        .make::<Assignment>("staff", &format!("{{ {here}, groups: [{{ name: {group} }}] }}"))
+        .await?;
+    space
+        .make::<JsonWebKeySet>("signing", &format!("{{ {here}, generate: {{ algorithm: ES256 }} }}"))
+        .await?;
+    let client = space.wait_ready("app").await?;
+    let provider = space.until_ready::<OidcProvider>("main").await?;
+
+    let issuer = provider.status.context("a status")?.issuer.context("an issuer")?;
+    let data = space.secret_data("app").await?;
+    ensure!(data["ISSUER"] == issuer, "{data:?}");
+    let wanted = SignIn {
+        issuer: &issuer,
+        ca_pem: None,
+        client_id: &data["CLIENT_ID"],
+        client_secret: Some(&data["CLIENT_SECRET"]),
+        redirect_uri: REDIRECT,
+        scope: &format!("openid {}.groups", space.name()),
+        user_token: &alice.token,
+    };
+    let signed_in = sign_in(&wanted).await??;
+    let claims = verified(&signed_in.id_token, &issuer, &data["CLIENT_ID"]).await?;
+    ensure!(
+        claims["sub"] == alice.entity_id.as_str() && claims["nonce"] == NONCE,
+        "{claims}"
+    );
+    ensure!(claims["groups"] == json!([group]), "{claims}");
+    let of_bob = SignIn {
+        user_token: &bob.token,
+        ..wanted
+    };
+    let refused = sign_in(&of_bob).await?.err().context("bob was let in")?;
+    ensure!(
+        refused.step == Step::Authorize && refused.error == "access_denied",
+        "{refused}"
+    );
+    ensure!(
+        client
+            .status
+            .is_some_and(|status| status.client_id.as_deref() == Some(data["CLIENT_ID"].as_str()))
+    );
+    Ok(())
+}
+
+/// The claims of an ID token that verifies as an application would verify it.
+pub async fn verified(id_token: &str, issuer: &str, audience: &str) -> Result<serde_json::Value> {
+    let keys = testbed::http::client()
+        .get(format!("{issuer}/.well-known/keys"))
+        .send()
+        .await?;
+    let keys: jsonwebtoken::jwk::JwkSet = serde_json::from_str(&keys.text().await?)?;
+    let header = jsonwebtoken::decode_header(id_token)?;
+    let kid = header.kid.context("a key id")?;
+    let key = keys.find(&kid).with_context(|| format!("key {kid} is not published"))?;
+    let mut wanted = jsonwebtoken::Validation::new(header.alg);
+    wanted.set_issuer(&[issuer]);
+    wanted.set_audience(&[audience]);
+    let token = jsonwebtoken::decode(id_token, &jsonwebtoken::DecodingKey::from_jwk(key)?, &wanted)?;
+    Ok(token.claims)
+}
