@@ -3,6 +3,8 @@
 
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
+# Which server the demo is about.
+DEMO ?= hydra
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint generate bench
@@ -10,9 +12,10 @@ CARGO_DENY_VERSION := 0.20.2
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Real Kubernetes API and Ory Hydra on this machine, the operator on top; stays until Ctrl-C
+demo: ## Real Kubernetes API and Ory Hydra (DEMO=vault: OpenBao) on this machine, the operator on top; stays until Ctrl-C
+	$(if $(filter-out hydra vault,$(DEMO)),$(error DEMO=$(DEMO) is not known: it is hydra, the default, or vault))
 	$(CARGO) build --locked
-	$(CARGO) run --locked --bin testbed -- demo
+	$(CARGO) run --locked --bin testbed -- demo $(DEMO)
 
 test: ## All tests, those against the real servers included
 	$(CARGO) build --locked

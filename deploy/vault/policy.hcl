@@ -23,13 +23,9 @@ path "identity/oidc/provider" {
   capabilities = ["list"]
 }
 
+# This covers identity/oidc/key/NAME/rotate too, for keys that are rotated on request (annotation oidc-operator.dev/rotate-at).
 path "identity/oidc/key/*" {
   capabilities = ["create", "read", "update", "delete"]
-}
-
-# Keys that are rotated on request (annotation oidc-operator.dev/rotate-at).
-path "identity/oidc/key/+/rotate" {
-  capabilities = ["update"]
 }
 
 path "identity/oidc/scope/*" {

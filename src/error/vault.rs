@@ -139,7 +139,6 @@ impl VaultFault {
             self,
             VaultFault::Sealed
                 | VaultFault::Uninitialized
-                | VaultFault::Standby
                 | VaultFault::Secondary
                 | VaultFault::NamespaceNotFound
                 | VaultFault::LoginFailed(_)

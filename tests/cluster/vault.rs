@@ -1,6 +1,15 @@
 //! Everything against a real OpenBao.
 
 mod create;
+mod delete;
+mod drift;
+mod fields;
+mod login;
+mod policy;
+mod refusals;
+mod stage;
+mod steady;
+mod tenants;
 
 use libtest_mimic::Trial;
 
@@ -8,5 +17,16 @@ use crate::run::Side;
 
 /// The tests of all modules.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    [create::trials].iter().flat_map(|list| list(side)).collect()
+    let lists = [
+        create::trials,
+        delete::trials,
+        drift::trials,
+        fields::trials,
+        login::trials,
+        policy::trials,
+        refusals::trials,
+        steady::trials,
+        tenants::trials,
+    ];
+    lists.iter().flat_map(|list| list(side)).collect()
 }

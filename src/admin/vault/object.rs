@@ -33,6 +33,11 @@ pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// Names of the fields that are not as wanted.
     fn differences(&self, observed: &Self) -> Vec<&'static str>;
 
+    /// Whether an object that was just written is what was sent.
+    fn is_confirmed_by(&self, written: &Self) -> bool {
+        self.differences(written).is_empty()
+    }
+
     /// Names of the fields that differ and that no write can change.
     fn immutable(&self, _observed: &Self) -> Vec<&'static str> {
         Vec::new()
@@ -111,6 +116,9 @@ pub struct Provider {
     pub allowed_client_ids: BTreeSet<String>,
     /// Names of scopes, without `openid`.
     pub scopes_supported: BTreeSet<String>,
+    /// The whole issuer that came of the server's own address when that was written last. The server does not show whether an issuer was written.
+    #[serde(skip)]
+    pub of_own_address: Option<String>,
 }
 
 impl Object for Key {
@@ -222,7 +230,10 @@ impl Object for Provider {
 
     fn differences(&self, observed: &Self) -> Vec<&'static str> {
         differing([
-            ("issuer", !is_issuer_of(&self.issuer, &observed.issuer)),
+            (
+                "issuer",
+                !is_issuer_of(&self.issuer, self.of_own_address.as_deref(), &observed.issuer),
+            ),
             (
                 "allowed_client_ids",
                 self.allowed_client_ids != observed.allowed_client_ids,
@@ -231,15 +242,25 @@ impl Object for Provider {
         ])
     }
 
+    fn is_confirmed_by(&self, written: &Self) -> bool {
+        let wanted = Provider {
+            of_own_address: None, // it may have another address now
+            ..self.clone()
+        };
+        wanted.differences(written).is_empty()
+    }
+
     fn is_reserved(name: &str) -> bool {
         name == DEFAULT
     }
 }
 
-/// Whether the issuer of a provider, as it is read, comes from this one, as it was written. The server shows its own address where none was written, so that
-/// one which somebody set cannot be told from it.
-fn is_issuer_of(written: &str, read: &str) -> bool {
-    written.is_empty() || read.strip_prefix(written).is_some_and(|rest| rest.starts_with("/v1/"))
+/// Whether the issuer of a provider, as it is read, comes from this one, as it was written. The server's own address stands where none was written.
+fn is_issuer_of(written: &str, of_own_address: Option<&str>, read: &str) -> bool {
+    match written {
+        "" => of_own_address.is_none_or(|known| known == read),
+        written => read.strip_prefix(written).is_some_and(|rest| rest.starts_with("/v1/")),
+    }
 }
 
 fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {

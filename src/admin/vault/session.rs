@@ -19,6 +19,8 @@ use crate::secret::Secret;
 const TOKEN: &str = "X-Vault-Token";
 /// Asks what a token may be used for and how long.
 const LOOK_UP: &str = "lookup-self";
+/// Why there is no login in a Vault namespace that is not there.
+pub const NO_NAMESPACE: &str = "there is no such Vault namespace";
 /// How long after a renewal that failed the next one is tried, while the token is good.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
@@ -344,9 +346,7 @@ fn refused(failure: Failure) -> Failure {
         _ => return failure,
     };
     let problem = match (code, text) {
-        (404, text) if text.contains("namespace") || text.contains("no handler for route") => {
-            "there is no such Vault namespace"
-        }
+        (404, text) if text.contains("namespace") || text.contains("no handler for route") => NO_NAMESPACE,
         (403 | 404, _) => {
             "it is refused; is the auth method mounted at that path, and does the role accept the ServiceAccount, its namespace and the audiences?"
         }

@@ -58,6 +58,11 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     };
     if pass.must_read || !settled {
         let ids = wanted.allowed_client_ids.iter().cloned().collect();
+        let wanted = vault::Provider {
+            // One that was asked for before cannot be told from it: then it is written.
+            of_own_address: pass.status.issuer.clone().filter(|_| settled).or(Some(String::new())),
+            ..wanted.clone()
+        };
         target.sync(pass, &vault, &wanted, settled).await?;
         pass.status.client_ids = ids;
         pass.status.inputs = Some(inputs);
@@ -102,6 +107,7 @@ pub(in crate::controller) fn wanted(
         issuer: provider.spec.issuer.clone().unwrap_or_default(),
         allowed_client_ids: clients,
         scopes_supported: scopes,
+        of_own_address: provider.status.as_ref().and_then(|status| status.issuer.clone()),
     };
     Ok((wanted, missing))
 }

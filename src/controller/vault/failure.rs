@@ -1,6 +1,7 @@
 //! What a failed request to a Vault means for a resource.
 
 use crate::admin::http::Failure;
+use crate::admin::vault::session::NO_NAMESPACE;
 use crate::error::{Error, VaultFault};
 
 /// Known beginnings and parts of the texts with which the server refuses a write, and what each means. The first that fits counts.
@@ -81,6 +82,7 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
     match failed {
         Failure::Outage(outage) => Error::Unavailable(outage),
         Failure::NotLeader => Error::NotLeader,
+        Failure::NoLogin(NO_NAMESPACE) => VaultFault::NamespaceNotFound.into(),
         Failure::NoLogin(problem) => VaultFault::LoginFailed(problem).into(),
         Failure::Denied | Failure::Refused(_) => VaultFault::PermissionDenied(operation).into(),
         Failure::Reply("is a redirect") => VaultFault::Standby.into(),

@@ -128,7 +128,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         // The reply does not show the object, and what the server does not know it drops without a word.
         let now = self.read(vault, false).await?;
         // A standby may not have it yet.
-        now.filter(|now| wanted.differences(now).is_empty())
+        now.filter(|now| wanted.is_confirmed_by(now))
             .ok_or(Error::Unavailable(Outage::Busy))
     }
 

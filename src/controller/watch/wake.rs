@@ -201,6 +201,12 @@ pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
     within(&ctx.assignments, &name);
     within(&ctx.key_sets, &name);
     within(&ctx.providers, &name);
+    // Clients there may be admitted by its labels now, or no longer.
+    let chooses = |provider: &OidcProvider| {
+        let allowed = provider.spec.allowed_namespaces.as_ref();
+        allowed.is_some_and(|allowed| allowed.selector.is_some())
+    };
+    wake(&ctx.providers, ctx.providers.store.state_filter(chooses));
 }
 
 /// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.

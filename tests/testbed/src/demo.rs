@@ -1,7 +1,10 @@
-//! The demo: a cluster and Hydra, the operator installed as a user would, the samples applied, and what comes of them.
+//! The demo: a cluster and a server, the operator installed as a user would, the samples applied, and what comes of them.
+
+mod hydra;
+mod vault;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,31 +13,70 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
 use crate::control_plane::ControlPlane;
-use crate::hydra::Hydra;
 use crate::install::{self, Installation};
 use crate::process::Child;
 use crate::run_dir::RunDir;
 use crate::servers::{Part, Servers};
-use crate::{http, oauth, ports};
+use crate::{http, ports};
 
 /// Where the samples go.
 const NAMESPACE: &str = "demo";
-/// Where the samples say that Hydra is, and where it is here.
-const SAMPLE_ADMIN_URL: &str = "http://hydra-admin.hydra:4445";
-const SAMPLE_PUBLIC_URL: &str = "http://hydra-public.hydra:4444";
-/// The sample whose credentials are tried, and the scope that it may ask for.
-const MACHINE: &str = "machine";
-const SCOPE: &str = "read";
+/// The samples, from the folder of the repository.
+const SAMPLES: &str = "deploy/samples";
+/// Name of the file that holds what would else be shown.
+const TOKEN_FILE: &str = "root-token";
 /// Longest wait for the operator to be ready.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for the samples to be ready, as kubectl writes it.
 const READY_LIMIT: &str = "60s";
 
+/// Which server the demo is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Story {
+    /// Ory Hydra, and a machine that gets a token.
+    Hydra,
+    /// OpenBao in the part of a HashiCorp Vault, and a user who signs in.
+    Vault,
+}
+
+impl Story {
+    fn part(self) -> Part {
+        match self {
+            Self::Hydra => Part::Hydra2,
+            Self::Vault => Part::Bao,
+        }
+    }
+
+    fn server(self) -> &'static str {
+        match self {
+            Self::Hydra => "Ory Hydra",
+            Self::Vault => "OpenBao",
+        }
+    }
+
+    /// Where its samples are.
+    fn folder(self) -> PathBuf {
+        match self {
+            Self::Hydra => PathBuf::from(SAMPLES),
+            Self::Vault => Path::new(SAMPLES).join("vault"),
+        }
+    }
+
+    /// The sample whose credentials are tried.
+    fn application(self) -> &'static str {
+        match self {
+            Self::Hydra => hydra::APPLICATION,
+            Self::Vault => vault::APPLICATION,
+        }
+    }
+}
+
 /// A running demo. Everything stops, and all files but the cache are removed, when it is dropped.
 pub struct Demo {
     operator: Child, // first: it stops before what it works with
+    story: Story,
     servers: Servers,
-    _run: RunDir,
+    run: RunDir,
 }
 
 impl Demo {
@@ -42,9 +84,12 @@ impl Demo {
     ///
     /// # Errors
     /// When a program cannot be had, something does not start in time, or a sample does not become ready.
-    pub async fn start() -> Result<Self> {
-        say("starting a Kubernetes control plane and Ory Hydra (what is missing is built first; that takes minutes)");
-        let servers = Servers::start(&[Part::Hydra2, Part::Helm]).await?;
+    pub async fn start(story: Story) -> Result<Self> {
+        say(&format!(
+            "starting a Kubernetes control plane and {} (what is missing is built first; that takes minutes)",
+            story.server()
+        ));
+        let servers = Servers::start(&[story.part(), Part::Helm]).await?;
         let run = RunDir::new()?;
         say("installing the operator: helm template charts/oidc-operator | kubectl apply --server-side -f -");
         let installation = install::install(&servers.control_plane, &[]).await?;
@@ -52,31 +97,43 @@ impl Demo {
         let (operator, _) = start_operator(&servers.control_plane, &installation, &run).await?;
         let demo = Self {
             operator,
+            story,
             servers,
-            _run: run,
+            run,
         };
+        if story == Story::Vault {
+            vault::set_up(&demo, &installation).await?;
+        }
         demo.apply_samples().await?;
         Ok(demo)
     }
 
-    /// Shows what a user sees, gets a token, and says how to look around.
+    /// Shows what a user sees, does what the application would do with its credentials, and says how to look around.
     ///
     /// # Errors
-    /// When kubectl fails or Hydra refuses the token.
+    /// When kubectl fails or the server refuses what it should not.
     pub async fn show(&self) -> Result<()> {
+        let application = self.story.application();
         self.show_kubectl(&["get", "oidc", "--all-namespaces"]).await?;
-        self.show_kubectl(&["describe", "secret", MACHINE, "--namespace", NAMESPACE])
+        self.show_kubectl(&["describe", "secret", application, "--namespace", NAMESPACE])
             .await?;
-        self.show_token().await?;
+        let look_around = match self.story {
+            Story::Hydra => hydra::show_token(self).await?,
+            Story::Vault => vault::show_sign_in(self).await?,
+        };
         let config = self.servers.environment()?;
         say("the demo stays until Ctrl-C; to look around, in another terminal:");
         for (name, value) in config {
             match name {
                 "PATH" => println!("export PATH=\"{}:$PATH\"", added_folders(&value).display()),
+                "VAULT_TOKEN" => {
+                    let file = self.run.write(TOKEN_FILE, &value)?;
+                    println!("export {name}=\"$(cat {})\"", file.display());
+                }
                 _ => println!("export {name}='{value}'"),
             }
         }
-        println!("{}", LOOK_AROUND.trim());
+        println!("{}", look_around.trim());
         if let Some(log) = self.operator.log() {
             println!("tail -f {}", log.display());
         }
@@ -95,18 +152,20 @@ impl Demo {
     }
 
     async fn apply_samples(&self) -> Result<()> {
-        say(&format!("applying deploy/samples into namespace {NAMESPACE}"));
-        let hydra = self.hydra()?;
+        let folder = self.story.folder();
+        say(&format!("applying {} into namespace {NAMESPACE}", folder.display()));
         let plane = &self.servers.control_plane;
         install::make_namespace(plane, NAMESPACE).await?;
-        let samples = samples()?
-            .replace(SAMPLE_ADMIN_URL, &hydra.admin_url())
-            .replace(SAMPLE_PUBLIC_URL, &hydra.public_url());
+        let samples = samples(&folder)?;
+        let samples = match self.story {
+            Story::Hydra => hydra::with_real_addresses(self, &samples)?,
+            Story::Vault => vault::with_real_addresses(self, &samples)?,
+        };
         install::apply_into(plane, NAMESPACE, &samples).await?;
         let ready = ["wait", "--for=condition=Ready", "--all", "--timeout", READY_LIMIT];
         for kinds in [
             &["authserver"][..],
-            &["oac,oidcscope,oidcassign,oidcp", "--namespace", NAMESPACE],
+            &["oac,jwks,oidcscope,oidcassign,oidcp", "--namespace", NAMESPACE],
         ] {
             if let Err(error) = self.kubectl(&[&ready, kinds].concat()).await {
                 let all = self.kubectl(&["get", "oidc", "--all-namespaces", "-o", "wide"]).await?;
@@ -116,32 +175,20 @@ impl Demo {
         Ok(())
     }
 
-    async fn show_token(&self) -> Result<()> {
-        let hydra = self.hydra()?;
+    /// What a pod would find in the Secret of the application.
+    async fn credentials<const N: usize>(&self, keys: [&str; N]) -> Result<[String; N]> {
+        let name = self.story.application();
         let secrets: Api<Secret> = Api::namespaced(self.servers.control_plane.client(), NAMESPACE);
-        let secret = secrets.get(MACHINE).await?;
-        let value = |key: &str| {
-            let value = secret.data.as_ref().and_then(|data| data.get(key)).cloned();
-            String::from_utf8(value.with_context(|| format!("Secret {MACHINE} has no {key}"))?.0).context("no text")
-        };
-        let (id, client_secret) = (value("CLIENT_ID")?, value("CLIENT_SECRET")?);
-        say(&format!(
-            "a token with the credentials of Secret {MACHINE}, grant client_credentials, scope {SCOPE}"
-        ));
-        let token = oauth::client_credentials(&hydra.public_url(), &id, &client_secret, SCOPE).await?;
-        println!("issued: {token:?}");
-        let introspection = http::client()
-            .post(format!("{}/admin/oauth2/introspect", hydra.admin_url()))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("token={}", token.access_token));
-        let answer = introspection.send().await?.error_for_status()?.text().await?;
-        let answer: serde_json::Value = serde_json::from_str(&answer)?;
-        ensure!(answer["active"] == true, "Hydra does not know its own token: {answer}");
-        println!(
-            "introspected: active={} client_id={} scope={}",
-            answer["active"], answer["client_id"], answer["scope"]
-        );
-        Ok(())
+        let data = secrets.get(name).await?.data.unwrap_or_default();
+        let mut values = [const { String::new() }; N];
+        for (value, key) in values.iter_mut().zip(keys) {
+            let found = data
+                .get(key)
+                .with_context(|| format!("Secret {name} has no {key}"))?
+                .clone();
+            *value = String::from_utf8(found.0).context("no text")?;
+        }
+        Ok(values)
     }
 
     async fn show_kubectl(&self, arguments: &[&str]) -> Result<()> {
@@ -152,35 +199,22 @@ impl Demo {
 
     async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
         let mut kubectl = self.servers.control_plane.kubectl();
-        let output = kubectl.args(arguments).stdin(Stdio::null()).output().await?;
-        ensure!(
-            output.status.success(),
-            "kubectl {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    fn hydra(&self) -> Result<&Hydra> {
-        self.servers.hydra2.as_ref().context("Hydra was not started")
+        kubectl.args(arguments);
+        output(kubectl, "kubectl", arguments).await
     }
 }
 
-/// Commands that show something in the demo's cluster.
-const LOOK_AROUND: &str = "
-kubectl get oidc -A -o wide
-kubectl describe oac web-app -n demo
-kubectl explain oac.spec
-kubectl get secret everything-oidc -n demo -o jsonpath='{.data}'
-curl -s \"$HYDRA_ADMIN_URL/admin/clients\"
-# compare every 2 seconds, delete a client behind the operator's back, and see it come back:
-kubectl patch authserver default --type merge -p '{\"spec\":{\"resyncInterval\":\"2s\"}}'
-curl -s -X DELETE \"$HYDRA_ADMIN_URL/admin/clients/$(kubectl get oac machine -n demo -o jsonpath='{.status.clientId}')\"
-kubectl get events -n demo
-# a resource goes with its client and its Secret:
-kubectl delete oac machine -n demo
-";
+/// What a command writes; fails with its complaint if it fails.
+async fn output(mut command: tokio::process::Command, name: &str, arguments: &[&str]) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().await?;
+    ensure!(
+        output.status.success(),
+        "{name} {}: {}",
+        arguments.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
 
 /// Starts the program that was built along with this one. Returns also where its metrics are.
 pub(crate) async fn start_operator(
@@ -219,9 +253,9 @@ fn operator_program() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// All samples as one stream, in the order of their names.
-fn samples() -> Result<String> {
-    let folder = install::repository().join("deploy/samples");
+/// All samples of a folder as one stream, in the order of their names.
+fn samples(folder: &Path) -> Result<String> {
+    let folder = install::repository().join(folder);
     let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use testbed::demo::Demo;
+use testbed::demo::{Demo, Story};
 use testbed::process::{self, Child, Signal};
 use testbed::servers::{Part, Servers};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,8 +32,12 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Bring up a cluster and Hydra, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
-    Demo,
+    /// Bring up a cluster and a server, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
+    Demo {
+        /// Which server: Ory Hydra, or OpenBao in the part of a Vault.
+        #[arg(value_name = "SERVER", default_value = "hydra")]
+        story: Story,
+    },
     /// Create, restart and delete many clients, and print what it takes.
     Bench {
         /// How many.
@@ -57,7 +61,7 @@ async fn main() -> ExitCode {
     let result = match Cli::parse().verb {
         Verb::Up(parts) => up(&parts.with).await,
         Verb::Run { parts, command } => run(&parts.with, &command).await,
-        Verb::Demo => demo().await,
+        Verb::Demo { story } => demo(story).await,
         Verb::Bench { clients } => testbed::bench::run(clients).await.map(|()| ExitCode::SUCCESS),
         Verb::Build(parts) => build(&parts.with).await,
     };
@@ -92,10 +96,10 @@ async fn up(parts: &[Part]) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn demo() -> Result<ExitCode> {
+async fn demo(story: Story) -> Result<ExitCode> {
     let mut stop = Stop::new()?;
     let mut demo = tokio::select! {
-        demo = Demo::start() => demo?,
+        demo = Demo::start(story) => demo?,
         () = stop.asked() => return Ok(ExitCode::SUCCESS),
     };
     demo.show().await?;

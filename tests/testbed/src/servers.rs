@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
+use crate::bao::Bao;
 use crate::control_plane::ControlPlane;
 use crate::hydra::{Hydra, HydraMajor, HydraOptions};
 use crate::process::Child;
@@ -16,6 +17,8 @@ pub enum Part {
     Hydra1,
     /// A running Ory Hydra, version 2.
     Hydra2,
+    /// A running OpenBao, initialised and unsealed, and its program on the PATH.
+    Bao,
     /// The program `helm` on the PATH.
     Helm,
 }
@@ -25,6 +28,7 @@ impl Part {
         match self {
             Self::Hydra1 => Program::Hydra1,
             Self::Hydra2 => Program::Hydra2,
+            Self::Bao => Program::Bao,
             Self::Helm => Program::Helm,
         }
     }
@@ -38,7 +42,10 @@ pub struct Servers {
     pub hydra1: Option<Hydra>,
     /// Ory Hydra 2, if it was asked for.
     pub hydra2: Option<Hydra>,
-    helm: Option<PathBuf>,
+    /// OpenBao, if it was asked for.
+    pub bao: Option<Bao>,
+    /// Those that somebody may want to run, besides `kubectl`.
+    programs: Vec<PathBuf>,
 }
 
 impl Servers {
@@ -70,24 +77,31 @@ impl Servers {
             true => Hydra::start(HydraOptions::of(major)).await.map(Some),
             false => Ok(None),
         };
-        let (control_plane, hydra1, hydra2) = tokio::try_join!(
+        let bao = async || match parts.contains(&Part::Bao) {
+            true => Bao::start().await.map(Some),
+            false => Ok(None),
+        };
+        let (control_plane, hydra1, hydra2, bao) = tokio::try_join!(
             ControlPlane::start(),
             hydra(Part::Hydra1, HydraMajor::V1),
-            hydra(Part::Hydra2, HydraMajor::V2)
+            hydra(Part::Hydra2, HydraMajor::V2),
+            bao()
         )?;
-        let helm = match parts.contains(&Part::Helm) {
-            true => Some(Program::Helm.path().await?),
-            false => None,
-        };
+        let mut programs = Vec::new();
+        for part in [Part::Helm, Part::Bao].into_iter().filter(|part| parts.contains(part)) {
+            programs.push(part.program().path().await?);
+        }
         Ok(Self {
             control_plane,
             hydra1,
             hydra2,
-            helm,
+            bao,
+            programs,
         })
     }
 
-    /// The variables (name, value) with which programs find the servers, and `kubectl` and `helm` first on the PATH.
+    /// The variables (name, value) with which programs find the servers, and their own programs first on the PATH. Those of
+    /// OpenBao are called as for HashiCorp Vault, whose program can take its place: it reads them too.
     ///
     /// # Errors
     /// When a path cannot be a part of PATH, or is no text.
@@ -107,12 +121,15 @@ impl Servers {
                 environment.extend([(admin, hydra.admin_url()), (public, hydra.public_url())]);
             }
         }
-        let programs = [Some(self.control_plane.kubectl_path()), self.helm.as_deref()];
-        let folders = programs
-            .into_iter()
-            .flatten()
-            .filter_map(|program| program.parent())
-            .map(PathBuf::from);
+        if let Some(bao) = &self.bao {
+            environment.extend([
+                ("VAULT_ADDR", bao.address()),
+                ("VAULT_TOKEN", bao.root_token().to_owned()),
+            ]);
+        }
+        let programs = [self.control_plane.kubectl_path()].into_iter();
+        let programs = programs.chain(self.programs.iter().map(PathBuf::as_path));
+        let folders = programs.filter_map(|program| program.parent()).map(PathBuf::from);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)))?;
         environment.push(("PATH", text(path.into())?));
@@ -126,5 +143,6 @@ impl Servers {
             .children()
             .iter()
             .chain(hydras.filter_map(Hydra::child))
+            .chain(self.bao.iter().filter_map(Bao::child))
     }
 }

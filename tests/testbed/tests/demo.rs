@@ -1,4 +1,4 @@
-//! The demo comes up, shows a token, and leaves nothing behind.
+//! The demos come up, show what an application does with its credentials, and leave nothing behind.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -11,6 +11,8 @@ use testbed::wait;
 const LIMIT: Duration = Duration::from_secs(60);
 /// The first start may build the programs.
 const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
+/// Beginnings of what is nobody's business: signed tokens, and the client secrets of OpenBao.
+const SECRET: [&str; 2] = ["eyJ", "hvo_secret_"];
 
 /// The program under test is killed when the test fails.
 struct Running(std::process::Child);
@@ -24,9 +26,49 @@ impl Drop for Running {
 
 #[tokio::test]
 async fn the_demo_gets_a_token_and_leaves_nothing_behind() -> Result<()> {
+    let shown = [
+        "authorizationserver.oidc-operator.dev/default",
+        "oauth2client.oidc-operator.dev/machine",
+        "CLIENT_SECRET:",
+        "introspected: active=true",
+        "export KUBECONFIG=",
+    ];
+    demo_shows(&[], &shown).await
+}
+
+#[tokio::test]
+async fn the_demo_of_vault_signs_a_user_in_and_leaves_nothing_behind() -> Result<()> {
+    let shown = [
+        "authorizationserver.oidc-operator.dev/default",
+        "oauth2client.oidc-operator.dev/shop",
+        "oidcprovider.oidc-operator.dev/main",
+        "CLIENT_SECRET:",
+        "\"groups\": [\n    \"staff\"\n  ]",
+        "export KUBECONFIG=",
+        "export VAULT_ADDR=",
+    ];
+    demo_shows(&["vault"], &shown).await
+}
+
+#[test]
+fn a_demo_that_nobody_knows_is_refused() -> Result<()> {
+    let refused = Command::new(env!("CARGO_BIN_EXE_testbed"))
+        .args(["demo", "valut"])
+        .output()?;
+    let complaint = String::from_utf8_lossy(&refused.stderr);
+    ensure!(
+        !refused.status.success() && complaint.contains("[possible values: hydra, vault]"),
+        "{complaint}"
+    );
+    Ok(())
+}
+
+/// Runs a demo until it has shown everything, and ends it.
+async fn demo_shows(arguments: &[&str], wanted: &[&str]) -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let mut demo = Command::new(env!("CARGO_BIN_EXE_testbed"))
         .arg("demo")
+        .args(arguments)
         .env("TMPDIR", temporary.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -40,18 +82,14 @@ async fn the_demo_gets_a_token_and_leaves_nothing_behind() -> Result<()> {
             .join("\n")
     });
     let shown = tokio::time::timeout(BUILD_LIMIT, shown).await??;
-    for expected in [
-        "authorizationserver.oidc-operator.dev/default",
-        "oauth2client.oidc-operator.dev/machine",
-        "CLIENT_SECRET:",
-        "introspected: active=true",
-        "export KUBECONFIG=",
-    ] {
+    for expected in wanted {
         ensure!(
             shown.contains(expected),
             "{expected:?} is missing in what it showed:\n{shown}"
         );
     }
+    let leaked = SECRET.iter().find(|secret| shown.contains(*secret));
+    ensure!(leaked.is_none(), "{leaked:?} is in what it showed");
 
     kill_process(Pid::from_child(&demo.0), Signal::TERM)?;
     let status = wait::until("the demo to end", LIMIT, async || Ok(demo.0.try_wait()?)).await?;

@@ -1,0 +1,283 @@
+//! What somebody else changes or loses is put right; what is somebody else's is left alone.
+
+use anyhow::{Context, Result, ensure};
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use serde_json::{Value, json};
+
+use super::stage::{NOBODY, REDIRECT, Stage};
+use crate::bed::Bed;
+use crate::conditions::Tone::Stalled;
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(what_somebody_changes_is_put_right),
+        side.shared(what_somebody_deletes_comes_back),
+        side.shared(a_secret_that_is_lost_or_edited_is_written_from_the_server),
+        side.shared(a_client_made_anew_by_others_is_known_everywhere),
+        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
+        side.shared(what_is_somebody_elses_stays_untouched),
+        side.shared(the_servers_own_objects_cannot_be_had),
+    ]
+}
+
+/// Type, name, a change by somebody else, and the field that shows that it was put right.
+fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
+    [
+        (
+            "client",
+            "app",
+            json!({ "redirect_uris": ["https://evil.example.com/"] }),
+            "redirect_uris",
+        ),
+        (
+            "key",
+            "signing",
+            json!({ "allowed_client_ids": ["*"] }),
+            "allowed_client_ids",
+        ),
+        (
+            "provider",
+            "main",
+            json!({ "allowed_client_ids": [] }),
+            "allowed_client_ids",
+        ),
+        ("scope", "groups", json!({ "template": "{}" }), "template"),
+        ("assignment", "staff", json!({ "group_ids": [NOBODY] }), "group_ids"),
+    ]
+}
+
+async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.everything(NOBODY).await?;
+    for (type_, name, change, field) in changes() {
+        let before = stage.object(type_, name).await?;
+        bed.write_object(&stage.path(type_, name), change).await?;
+        let as_before = |now: &Value| *now == before;
+        bed.until_object(&format!("its {field} as before"), &stage.path(type_, name), as_before)
+            .await?;
+        let note =
+            |event: &k8s_openapi::api::events::v1::Event| event.note.as_ref().is_some_and(|note| note.contains(field));
+        stage.space.wait_event(name, "DriftCorrected", note).await?;
+    }
+    stage.all_ready().await
+}
+
+async fn what_somebody_deletes_comes_back(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.everything(NOBODY).await?;
+    // What the server lets go: the provider, then the client, then what they referred to.
+    for (type_, name) in [
+        ("provider", "main"),
+        ("client", "app"),
+        ("scope", "groups"),
+        ("assignment", "staff"),
+        ("key", "signing"),
+    ] {
+        let path = stage.path(type_, name);
+        let before = stage.object(type_, name).await?;
+        if bed.delete_object(&path).await.is_err() {
+            continue; // the operator was faster with what refers to it
+        }
+        let back = bed.until_object("anything", &path, |_| true).await?;
+        if type_ != "client" {
+            ensure!(
+                without_ids(back.clone()) == without_ids(before.clone()),
+                "{path} was {before} and is {back}"
+            );
+        }
+    }
+    stage.all_ready().await
+}
+
+fn without_ids(mut object: Value) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        members.remove("allowed_client_ids");
+    }
+    object
+}
+
+async fn a_secret_that_is_lost_or_edited_is_written_from_the_server(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.everything(NOBODY).await?;
+    let before = stage.space.secret_data("app").await?;
+    let mark = stage.server.admin.journal().mark();
+    stage.space.delete_secret("app").await?;
+    let is_back = |secret: &k8s_openapi::api::core::v1::Secret| crate::bed::text_of(secret) == before;
+    stage.space.wait_secret("its data back", "app", is_back).await?;
+    stage
+        .space
+        .edit_secret(
+            "app",
+            json!({ "CLIENT_SECRET": "not-that-one", "ISSUER": "https://evil.example.com" }),
+        )
+        .await?;
+    stage.space.wait_secret("its data as before", "app", is_back).await?;
+    ensure!(stage.writes(mark).is_empty(), "{:#?}", stage.writes(mark));
+    stage.space.wait_ready("app").await?;
+    Ok(())
+}
+
+async fn a_client_made_anew_by_others_is_known_everywhere(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.everything(NOBODY).await?;
+    let (old, _) = stage.space.credentials("app").await?;
+    let path = stage.path("client", "app");
+    bed.delete_object(&path).await?;
+    let has_another = |client: &OAuth2Client| {
+        let status = client.status.clone().unwrap_or_default();
+        status.client_id.is_some_and(|id| id != old)
+    };
+    stage.space.wait_client("another id", "app", has_another).await?;
+    let client = stage.space.wait_ready("app").await?;
+    let (id, secret) = stage.space.credentials("app").await?;
+    let object = bed.existing(&path).await?;
+    ensure!(object["client_id"] == id.as_str() && object["client_secret"] == secret.as_str() && id != old);
+    ensure!(client.status.is_some_and(|status| status.client_id == Some(id.clone())));
+    for list in [stage.path("key", "signing"), stage.path("provider", "main")] {
+        let only_new = |object: &Value| object["allowed_client_ids"] == json!([id]);
+        bed.until_object("the new id alone", &list, only_new).await?;
+    }
+    stage.space.wait_event("app", "ClientReplaced", |_| true).await?;
+    Ok(())
+}
+
+async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    let scope: Scope = stage.ready("contested", json!({ "description": "ours" })).await?;
+    let path = stage.path("scope", "contested");
+    for _ in 0..3 {
+        bed.write_object(&path, json!({ "description": "theirs" })).await?;
+        bed.until_object("our description", &path, |scope| scope["description"] == "ours")
+            .await?;
+    }
+    bed.write_object(&path, json!({ "description": "theirs" })).await?;
+    let message = oidc_operator::error::Error::Contested.to_string();
+    stage
+        .space
+        .says::<Scope>("contested", Stalled, "Conflict", &message)
+        .await?;
+    stage.swept().await?;
+    ensure!(bed.existing(&path).await?["description"] == "theirs");
+    // The user's word counts anew.
+    stage
+        .space
+        .respecify::<Scope>("contested", json!({ "description": "ours again" }))
+        .await?;
+    bed.until_object("our description", &path, |scope| scope["description"] == "ours again")
+        .await?;
+    ensure!(scope.name_any() == "contested");
+    Ok(())
+}
+
+async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    let theirs = |type_: &str| stage.path(type_, "theirs");
+    let made = [
+        ("scope", json!({ "description": "theirs" })),
+        ("assignment", json!({ "entity_ids": [NOBODY] })),
+        ("key", json!({ "algorithm": "ES512" })),
+        ("client", json!({ "redirect_uris": ["https://theirs.example.com/"] })),
+        ("provider", json!({ "issuer": "https://theirs.example.com" })),
+    ];
+    for (type_, fields) in &made {
+        bed.write_object(&theirs(type_), fields.clone()).await?;
+    }
+    let mut before = Vec::new();
+    for (type_, _) in &made {
+        before.push(bed.existing(&theirs(type_)).await?);
+    }
+    stage.make::<Scope>("theirs", json!({})).await?;
+    stage
+        .make::<Assignment>("theirs", json!({ "subjects": [NOBODY] }))
+        .await?;
+    stage
+        .make::<JsonWebKeySet>("theirs", json!({ "generate": { "algorithm": "RS256" } }))
+        .await?;
+    stage
+        .make::<OAuth2Client>("theirs", json!({ "redirectUris": [REDIRECT] }))
+        .await?;
+    stage
+        .make::<OidcProvider>("theirs", json!({ "allowedClients": [{ "clientId": "*" }] }))
+        .await?;
+    let message = |type_: &str| {
+        let name = format!("{}.theirs", stage.space.name());
+        format!(
+            "The {type_} `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
+        )
+    };
+    let space = &stage.space;
+    space
+        .says::<Scope>("theirs", Stalled, "NotOwned", &message("scope"))
+        .await?;
+    space
+        .says::<Assignment>("theirs", Stalled, "NotOwned", &message("assignment"))
+        .await?;
+    space
+        .says::<JsonWebKeySet>("theirs", Stalled, "NotOwned", &message("key"))
+        .await?;
+    space
+        .says::<OAuth2Client>("theirs", Stalled, "NotOwned", &message("client"))
+        .await?;
+    space
+        .says::<OidcProvider>("theirs", Stalled, "NotOwned", &message("provider"))
+        .await?;
+    ensure!(
+        space.secret("theirs").await?.is_none(),
+        "a Secret of somebody else's client"
+    );
+    // Nor are they deleted with the resources.
+    let gone = space.remove::<Scope>("theirs").await?;
+    space.until_gone(&gone).await?;
+    let gone = space.remove::<OAuth2Client>("theirs").await?;
+    space.until_gone(&gone).await?;
+    space.delete_namespace_and_wait().await?;
+    for ((type_, _), before) in made.iter().zip(before) {
+        let now = bed.existing(&theirs(type_)).await?;
+        ensure!(now == before, "{type_} was {before} and is {now}");
+    }
+    Ok(())
+}
+
+async fn the_servers_own_objects_cannot_be_had(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    let mut before = Vec::new();
+    for path in ["key/default", "provider/default", "assignment/allow_all"] {
+        before.push((path, bed.existing(path).await?));
+    }
+    stage
+        .make::<JsonWebKeySet>(
+            "keys",
+            json!({ "setName": "default", "generate": { "algorithm": "RS256" } }),
+        )
+        .await?;
+    stage
+        .make::<OidcProvider>("issuer", json!({ "vault": { "name": "default" } }))
+        .await?;
+    stage
+        .make::<Assignment>("all", json!({ "vault": { "name": "allow_all" }, "subjects": [NOBODY] }))
+        .await?;
+    stage.make::<Scope>("base", json!({ "name": "openid" })).await?;
+    let message = |field: &str, name: &str| format!("{field}: `{name}` is the server's own; choose another name.");
+    let space = &stage.space;
+    space
+        .says::<JsonWebKeySet>("keys", Stalled, "InvalidSpec", &message("setName", "default"))
+        .await?;
+    space
+        .says::<OidcProvider>("issuer", Stalled, "InvalidSpec", &message("vault.name", "default"))
+        .await?;
+    space
+        .says::<Assignment>("all", Stalled, "InvalidSpec", &message("vault.name", "allow_all"))
+        .await?;
+    space
+        .says::<Scope>("base", Stalled, "InvalidSpec", &message("name", "openid"))
+        .await?;
+    space.delete_namespace_and_wait().await?;
+    for (path, before) in before {
+        let now = bed.object(path).await?.with_context(|| format!("{path} is gone"))?;
+        ensure!(now == before, "{path} was {before} and is {now}");
+    }
+    Ok(())
+}

@@ -1,0 +1,293 @@
+//! Every field arrives on the server, stays there, and goes again: set and unset is as never set.
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use serde_json::{Value, json};
+
+use super::stage::{NOBODY, REDIRECT, Stage};
+use crate::bed::{Bed, Namespaced};
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(every_field_of_a_client),
+        side.shared(every_field_of_a_key),
+        side.shared(every_field_of_a_provider),
+        side.shared(every_field_of_a_scope_and_of_an_assignment),
+        side.shared(a_key_is_rotated_on_request),
+    ]
+}
+
+/// Sets fields one by one, then unsets them: each shows on the server as expected, and in the end the object is as it was.
+async fn walk<K: Namespaced>(stage: &Stage<'_>, type_: &str, base: Value, fields: &[(Value, Value)]) -> Result<()> {
+    let path = stage.path(type_, "it");
+    stage.ready::<K>("it", base).await?;
+    let before = stage.bed.existing(&path).await?;
+    for (spec, expected) in fields {
+        let unset = nulls(spec);
+        stage.space.respecify::<K>("it", spec.clone()).await?;
+        let holds = |object: &Value| holds(object, expected);
+        stage.bed.until_object(&expected.to_string(), &path, holds).await?;
+        stage.space.until_ready::<K>("it").await?;
+        stage.space.respecify::<K>("it", unset).await?;
+        let as_before = |object: &Value| *object == before;
+        stage
+            .bed
+            .until_object(&format!("{before}, without {spec}"), &path, as_before)
+            .await?;
+        stage.space.until_ready::<K>("it").await?;
+    }
+    Ok(())
+}
+
+/// Whether an object has these members among others.
+fn holds(object: &Value, expected: &Value) -> bool {
+    let expected = expected.as_object().into_iter().flatten();
+    expected.into_iter().all(|(name, value)| object[name] == *value)
+}
+
+/// The merge patch that takes fields out again.
+fn nulls(spec: &Value) -> Value {
+    let members = spec.as_object().into_iter().flatten();
+    members
+        .into_iter()
+        .map(|(name, _)| (name.clone(), Value::Null))
+        .collect()
+}
+
+async fn every_field_of_a_client(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.ready::<Assignment>("a", json!({ "subjects": [NOBODY] })).await?;
+    stage.ready::<Assignment>("b", json!({ "subjects": [NOBODY] })).await?;
+    let named = |name: &str| format!("{}.{name}", stage.space.name());
+    let fields = [
+        (
+            json!({ "assignmentRefs": [{ "name": "b" }, { "name": "a" }] }),
+            json!({ "assignments": [named("a"), named("b")] }),
+        ),
+        (json!({ "idTokenTtl": "90m" }), json!({ "id_token_ttl": 5400 })),
+        (
+            json!({ "accessTokenTtl": "1h30s" }),
+            json!({ "access_token_ttl": 3630 }),
+        ),
+        (
+            json!({ "grantTypes": ["authorization_code", "client_credentials"] }),
+            json!({ "authorization_code": true, "client_credentials": true }),
+        ),
+        (
+            json!({ "tokenEndpointAuthMethod": "client_secret_post" }),
+            json!({ "client_type": "confidential" }),
+        ),
+    ];
+    walk::<OAuth2Client>(&stage, "client", json!({ "redirectUris": [REDIRECT] }), &fields).await?;
+    let more = json!({ "redirectUris": ["https://b.example.com/", REDIRECT, "http://127.0.0.1/"] });
+    stage.space.respecify::<OAuth2Client>("it", more).await?;
+    let sorted = json!({ "redirect_uris": ["http://127.0.0.1/", REDIRECT, "https://b.example.com/"] });
+    bed.until_object(&sorted.to_string(), &stage.path("client", "it"), |object| {
+        holds(object, &sorted)
+    })
+    .await?;
+
+    let public =
+        json!({ "redirectUris": [REDIRECT], "clientType": "Public", "credentials": { "secretName": "public" } });
+    stage.ready::<OAuth2Client>("spa", public).await?;
+    let object = stage.object("client", "spa").await?;
+    ensure!(
+        object["client_type"] == "public" && object.get("client_secret").is_none(),
+        "{object}"
+    );
+    let data = stage.space.secret_data("public").await?;
+    ensure!(
+        data.keys().eq(["CLIENT_ID"]) && object["client_id"] == data["CLIENT_ID"].as_str(),
+        "{data:?}"
+    );
+    let machine = json!({ "grantTypes": ["client_credentials"] });
+    stage.ready::<OAuth2Client>("machine", machine).await?;
+    let object = stage.object("client", "machine").await?;
+    ensure!(
+        object["authorization_code"] == false && object["client_credentials"] == true,
+        "{object}"
+    );
+    stage
+        .space
+        .respecify::<OAuth2Client>("spa", json!({ "credentials": null }))
+        .await?;
+    stage.space.wait_secret("its name", "spa", |_| true).await?;
+    stage.space.wait_ready("spa").await?;
+    ensure!(
+        stage.space.secret("public").await?.is_none(),
+        "the Secret of the former name is left"
+    );
+    Ok(())
+}
+
+async fn every_field_of_a_key(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let fields = [
+        (
+            json!({ "rotation": { "period": "2h" } }),
+            json!({ "rotation_period": 7200, "verification_ttl": 72000 }),
+        ),
+        (
+            json!({ "rotation": { "period": "2h", "overlap": "90m" } }),
+            json!({ "rotation_period": 7200, "verification_ttl": 5400 }),
+        ),
+        (
+            json!({ "rotation": { "period": "720h" } }),
+            json!({ "rotation_period": 2_592_000, "verification_ttl": 86400 }),
+        ),
+    ];
+    walk::<JsonWebKeySet>(&stage, "key", json!({ "generate": { "algorithm": "RS256" } }), &fields).await?;
+    for algorithm in ["ES256", "ES384", "ES512", "EdDSA", "RS256"] {
+        stage
+            .space
+            .respecify::<JsonWebKeySet>("it", json!({ "generate": { "algorithm": algorithm } }))
+            .await?;
+        let holds = |key: &Value| key["algorithm"] == algorithm;
+        bed.until_object(algorithm, &stage.path("key", "it"), holds).await?;
+    }
+    Ok(())
+}
+
+async fn every_field_of_a_provider(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.ready::<Scope>("a", json!({})).await?;
+    let theirs = format!("{}-theirs", stage.space.name());
+    bed.write_object(&format!("scope/{theirs}"), json!({ "template": "{}" }))
+        .await?;
+    stage
+        .ready::<OAuth2Client>("app", json!({ "redirectUris": [REDIRECT] }))
+        .await?;
+    let (id, _) = stage.space.credentials("app").await?;
+    let named = format!("{}.a", stage.space.name());
+    let own = format!(
+        "{}/v1/identity/oidc/provider/{}.it",
+        bed.bao().await?.address(),
+        stage.space.name()
+    );
+    let fields = [
+        (
+            json!({ "scopeRefs": [{ "name": "a" }] }),
+            json!({ "scopes_supported": [named] }),
+        ),
+        (
+            json!({ "scopes": [theirs, "openid"] }),
+            json!({ "scopes_supported": [theirs] }),
+        ),
+        (
+            json!({ "issuer": bed.bao().await?.address().replace("127.0.0.1", "localhost") }),
+            json!({ "issuer": own.replace("127.0.0.1", "localhost") }),
+        ),
+    ];
+    let base = json!({ "allowedClients": [{ "name": "app" }] });
+    walk::<OidcProvider>(&stage, "provider", base, &fields).await?;
+    let object = stage.object("provider", "it").await?;
+    ensure!(
+        object["allowed_client_ids"] == json!([id]) && object["issuer"] == own.as_str(),
+        "{object}"
+    );
+    let all = json!({ "allowedClients": [{ "clientId": "*" }] });
+    stage.space.respecify::<OidcProvider>("it", all).await?;
+    bed.until_object("every client", &stage.path("provider", "it"), |provider| {
+        provider["allowed_client_ids"] == json!(["*"])
+    })
+    .await?;
+    let ready = stage.space.until_ready::<OidcProvider>("it").await?;
+    ensure!(
+        ready.status.is_some_and(|status| !status.signing_key_ids.is_empty()),
+        "no keys"
+    );
+    Ok(())
+}
+
+async fn every_field_of_a_scope_and_of_an_assignment(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let template = r#"{"name": {{identity.entity.name}}}"#;
+    let fields = [
+        (
+            json!({ "description": "Says who" }),
+            json!({ "description": "Says who", "template": "{}" }),
+        ),
+        (json!({ "template": template }), json!({ "template": template })),
+    ];
+    walk::<Scope>(&stage, "scope", json!({}), &fields).await?;
+
+    let root = bed.bao().await?.root();
+    let carol = root
+        .userpass(&format!("{}-carol", stage.space.name()), "of-carol")
+        .await?;
+    let group = format!("{}-Team", stage.space.name());
+    let id = root.group(&group, &[&carol.entity_id]).await?;
+    let entity = root
+        .must("GET", &format!("identity/entity/id/{}", carol.entity_id), None)
+        .await?;
+    let name = entity["data"]["name"].clone();
+    let alias = json!({ "name": format!("{}-carol", stage.space.name()), "mountPath": "userpass" });
+    let both = |entities: Value, groups: Value| json!({ "entity_ids": entities, "group_ids": groups });
+    let carols = json!([NOBODY, carol.entity_id]);
+    let fields = [
+        (
+            json!({ "groups": [{ "name": group }] }),
+            both(json!([NOBODY]), json!([id])),
+        ),
+        (
+            json!({ "vault": { "entities": [{ "name": name }] } }),
+            both(carols.clone(), json!([])),
+        ),
+        (
+            json!({ "vault": { "entities": [{ "alias": alias }] } }),
+            both(carols.clone(), json!([])),
+        ),
+        (
+            json!({ "vault": { "entities": [{ "id": carol.entity_id.to_uppercase() }] } }),
+            both(carols, json!([])),
+        ),
+        (
+            json!({ "vault": { "groups": [{ "id": id }] } }),
+            both(json!([NOBODY]), json!([id])),
+        ),
+        (
+            json!({ "vault": { "groups": [{ "name": group }] } }),
+            both(json!([NOBODY]), json!([id])),
+        ),
+    ];
+    walk::<Assignment>(&stage, "assignment", json!({ "subjects": [NOBODY] }), &fields).await
+}
+
+async fn a_key_is_rotated_on_request(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.everything(NOBODY).await?;
+    let keys = async || -> Result<usize> {
+        let issuer = stage
+            .space
+            .secret_data("app")
+            .await?
+            .remove("ISSUER")
+            .unwrap_or_default();
+        let answer = testbed::http::client()
+            .get(format!("{issuer}/.well-known/keys"))
+            .send()
+            .await?;
+        let keys: Value = serde_json::from_str(&answer.text().await?)?;
+        Ok(keys["keys"].as_array().map_or(0, Vec::len))
+    };
+    let before = keys().await?;
+    let now = k8s_openapi::jiff::Timestamp::now().to_string();
+    let annotation = json!({ "metadata": { "annotations": { "oidc-operator.dev/rotate-at": now } } });
+    let sets = stage.space.all::<JsonWebKeySet>();
+    sets.patch("signing", &Default::default(), &kube::api::Patch::Merge(annotation))
+        .await?;
+    let rotated = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| status.rotated_at.is_some());
+    stage.space.until("it to be rotated", "signing", rotated).await?;
+    let after = keys().await?;
+    ensure!(after > before, "{before} keys, then {after}");
+    let path = format!("{}/rotate", stage.path("key", "signing"));
+    let rotations = stage.server.admin.journal().since(0);
+    let rotations = rotations
+        .iter()
+        .filter(|exchange| exchange.head.path().ends_with(&path))
+        .count();
+    ensure!(rotations == 1, "{rotations} rotations");
+    Ok(())
+}

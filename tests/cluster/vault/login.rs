@@ -1,0 +1,401 @@
+//! Logins: every way in, one at a time, renewed and made anew without a human; and what is said when there is none.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use libtest_mimic::Trial;
+use oidc_operator::api::{AuthorizationServer, Scope};
+use serde_json::{Value, json};
+use testbed::bao::AccountRole;
+use testbed::proxy::{Action, Answer, Fault, Proxy};
+use testbed::wait;
+
+use super::stage::Stage;
+use crate::bed::{Bed, LIMIT, Options, ServerOptions};
+use crate::conditions::{Tone, server_says};
+use crate::run::Side;
+
+/// Issuer of the cluster's ServiceAccount tokens.
+const ISSUER: &str = "https://kubernetes.default.svc";
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    let alone = Options {
+        server: None,
+        ..Options::default()
+    };
+    vec![
+        side.shared(every_method_lets_the_operator_in),
+        side.shared(a_certificate_lets_the_operator_in),
+        side.shared(a_namespace_of_bao_holds_the_objects),
+        side.shared(a_token_revoked_behind_its_back_is_replaced),
+        side.shared(a_login_is_renewed_before_it_ends),
+        side.shared(a_changed_secret_is_logged_in_with),
+        side.shared(who_may_not_come_in_is_told_why),
+        side.shared(a_standby_is_never_followed_with_a_token),
+        side.shared(a_login_that_fails_is_asked_for_by_one_alone),
+        side.alone(alone.clone(), a_sealed_server_is_waited_for),
+        side.alone(alone, an_operator_that_ends_revokes_its_login),
+    ]
+}
+
+/// Makes an AuthorizationServer with this login, and a scope on it.
+async fn works(bed: &Bed, auth: Value, login: &str) -> Result<()> {
+    let spec = json!({ "vault": { "auth": merged(auth) } });
+    let options = ServerOptions { spec, ..quiet() };
+    let stage = Stage::new(bed, options).await?;
+    let server = bed.server_ready(&stage.server.name).await?;
+    let status = server.status.context("a status")?;
+    ensure!(status.login.as_deref() == Some(login), "{:?}", status.login);
+    ensure!(
+        status.flavour.as_deref() == Some("vault") && status.version.is_some(),
+        "{status:?}"
+    );
+    stage.ready::<Scope>("proof", json!({})).await?;
+    stage.object("scope", "proof").await.map(drop)
+}
+
+fn quiet() -> ServerOptions {
+    ServerOptions {
+        resync_interval: "1h".to_owned(),
+        ..ServerOptions::default()
+    }
+}
+
+/// In place of the login that a server of the tests has.
+fn merged(mut auth: Value) -> Value {
+    if auth.get("kubernetes").is_none() {
+        auth["kubernetes"] = Value::Null;
+    }
+    auth
+}
+
+/// A Secret beside the operator.
+async fn held(bed: &Bed, value: &str) -> Result<String> {
+    bed.canary(value);
+    let secret: Secret = serde_json::from_value(json!({
+        "metadata": { "generateName": "login-" }, "stringData": { "value": format!("{value}\n") },
+    }))?;
+    let made = bed.home().secrets().create(&PostParams::default(), &secret).await?;
+    made.metadata.name.context("a name")
+}
+
+async fn every_method_lets_the_operator_in(bed: &Bed) -> Result<()> {
+    let root = bed.bao().await?.root();
+    let account = bed.installation().service_account();
+    let service_account = json!({ "name": account, "audiences": ["vault"] });
+    let kubernetes = json!({ "kubernetes": { "role": "oidc-operator", "serviceAccount": service_account } });
+    works(bed, kubernetes, "Kubernetes role oidc-operator").await?;
+
+    root.jwt_auth(ISSUER, &bed.plane().service_account_public_key()?)
+        .await?;
+    root.jwt_role(&bed.vault_role()).await?;
+    let jwt = json!({ "jwt": { "role": "oidc-operator", "serviceAccount": service_account } });
+    works(bed, jwt, "JWT role oidc-operator").await?;
+
+    let (role_id, secret_id) = root.approle("oidc-operator", "oidc-operator").await?;
+    let secret_ref = json!({ "name": held(bed, &secret_id).await?, "key": "value" });
+    let app_role = json!({ "appRole": { "roleId": role_id, "secretRef": secret_ref } });
+    works(bed, app_role, "AppRole").await?;
+
+    let token = root.token("oidc-operator", "1h").await?;
+    let secret_ref = json!({ "name": held(bed, &token).await?, "key": "value" });
+    works(bed, json!({ "token": { "secretRef": secret_ref } }), "Token").await
+}
+
+async fn a_certificate_lets_the_operator_in(bed: &Bed) -> Result<()> {
+    let bao = bed.bao().await?;
+    let (certificate, key) = bao.pki().issue_client("oidc-operator", None)?;
+    bao.root()
+        .cert_auth("oidc-operator", &bao.ca_pem(), "oidc-operator")
+        .await?;
+    let secret = |name: &str, data: Value| json!({ "metadata": { "name": name }, "stringData": data });
+    let secrets = bed.home().secrets();
+    for (name, data) in [
+        ("bao-identity", json!({ "tls.crt": certificate, "tls.key": key })),
+        ("bao-ca", json!({ "ca.crt": bao.ca_pem() })),
+    ] {
+        let object: Secret = serde_json::from_value(secret(name, data))?;
+        secrets.create(&PostParams::default(), &object).await?;
+    }
+    // No proxy: the certificate is shown to OpenBao itself.
+    let spec = json!({
+        "vault": { "address": bao.tls_address(), "auth": { "kubernetes": null, "certificate": { "name": "oidc-operator" } } },
+        "tls": {
+            "caRef": { "kind": "Secret", "name": "bao-ca", "key": "ca.crt" },
+            "clientCertificateRef": { "name": "bao-identity" },
+        },
+    });
+    let stage = Stage::new(bed, ServerOptions { spec, ..quiet() }).await?;
+    let server = bed.server_ready(&stage.server.name).await?;
+    let login = server.status.and_then(|status| status.login);
+    ensure!(login.as_deref() == Some("Certificate role oidc-operator"), "{login:?}");
+    stage.ready::<Scope>("proof", json!({})).await.map(drop)
+}
+
+async fn a_namespace_of_bao_holds_the_objects(bed: &Bed) -> Result<()> {
+    let bao = bed.bao().await?;
+    let within = bao.root().namespace("team").await?.namespace("inner").await?;
+    within
+        .policy("oidc-operator", include_str!("../../../deploy/vault/policy.hcl"))
+        .await?;
+    let (role_id, secret_id) = within.approle("oidc-operator", "oidc-operator").await?;
+    let secret_ref = json!({ "name": held(bed, &secret_id).await?, "key": "value" });
+    let spec = json!({ "vault": { "namespace": "team/inner", "auth": {
+        "kubernetes": null, "appRole": { "roleId": role_id, "secretRef": secret_ref },
+    } } });
+    let stage = Stage::new(bed, ServerOptions { spec, ..quiet() }).await?;
+    stage.everything(super::stage::NOBODY).await?;
+    let path = format!("identity/oidc/{}", stage.path("client", "app"));
+    let object = within.must("GET", &path, None).await?;
+    let (id, secret) = stage.space.credentials("app").await?;
+    ensure!(object["data"]["client_id"] == id.as_str() && object["data"]["client_secret"] == secret.as_str());
+    ensure!(
+        bed.object(&stage.path("client", "app")).await?.is_none(),
+        "it is in the root namespace too"
+    );
+    let issuer = stage
+        .space
+        .secret_data("app")
+        .await?
+        .remove("ISSUER")
+        .unwrap_or_default();
+    ensure!(issuer.contains("/v1/team/inner/identity/oidc/provider/"), "{issuer}");
+
+    let message = "There is no Vault namespace of the name in vault.namespace; create it or correct the name.";
+    let nowhere = json!({ "vault": { "namespace": "nowhere" } });
+    let lost = bed
+        .make_vault(
+            &format!("{}-lost", stage.space.name()),
+            ServerOptions {
+                spec: nowhere,
+                ..quiet()
+            },
+        )
+        .await?;
+    server_says(bed, &lost.name, Tone::Reconciling, "NamespaceNotFound", message).await?;
+    stage.space.delete_namespace_and_wait().await
+}
+
+async fn a_token_revoked_behind_its_back_is_replaced(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.ready::<Scope>("before", json!({})).await?;
+    let token = token_of(&stage)?;
+    bed.bao()
+        .await?
+        .must("POST", "auth/token/revoke", Some(json!({ "token": token })))
+        .await?;
+    let mark = stage.server.admin.journal().mark();
+    stage.ready::<Scope>("after", json!({})).await?;
+    ensure!(logins(&stage, mark) == 1, "{} logins", logins(&stage, mark));
+    ensure!(token_of(&stage)? != token);
+    Ok(())
+}
+
+/// The token that was sent last.
+fn token_of(stage: &Stage<'_>) -> Result<String> {
+    let sent = stage.server.admin.journal().since(0);
+    let mut tokens = sent
+        .iter()
+        .filter_map(|exchange| exchange.head.headers.get("x-vault-token"));
+    let token = tokens.next_back().context("no token was sent")?;
+    Ok(token.to_str()?.to_owned())
+}
+
+fn logins(stage: &Stage<'_>, mark: u64) -> usize {
+    let since = stage.server.admin.journal().since(mark);
+    since
+        .iter()
+        .filter(|exchange| exchange.head.path().ends_with("/login"))
+        .count()
+}
+
+async fn a_login_is_renewed_before_it_ends(bed: &Bed) -> Result<()> {
+    let role = AccountRole {
+        name: "short",
+        ttl: "6s",
+        ..bed.vault_role()
+    };
+    bed.bao().await?.root().kubernetes_role(&role).await?;
+    let spec = json!({ "vault": { "auth": { "kubernetes": { "role": "short" } } } });
+    let stage = Stage::new(bed, ServerOptions { spec, ..quiet() }).await?;
+    let renewals = || {
+        let since = stage.server.admin.journal().since(0);
+        since
+            .iter()
+            .filter(|exchange| exchange.head.path().ends_with("/renew-self"))
+            .count()
+    };
+    wait::until("three renewals", LIMIT, async || Ok((renewals() >= 3).then_some(()))).await?;
+    stage.ready::<Scope>("proof", json!({})).await?;
+    ensure!(logins(&stage, 0) == 1, "{} logins", logins(&stage, 0));
+    Ok(())
+}
+
+async fn a_changed_secret_is_logged_in_with(bed: &Bed) -> Result<()> {
+    let root = bed.bao().await?.root();
+    let (role_id, secret_id) = root.approle("changing", "oidc-operator").await?;
+    let name = held(bed, "not-a-secret-id").await?;
+    let spec = json!({ "vault": { "auth": { "kubernetes": null, "appRole": {
+        "roleId": role_id, "secretRef": { "name": name, "key": "value" },
+    } } } });
+    let server = bed
+        .make_vault(&format!("vault-of-{name}"), ServerOptions { spec, ..quiet() })
+        .await?;
+    let message = "The operator cannot log in: there is no such role, or the secret id is not valid. Look at vault.auth and at the auth method on the server.";
+    server_says(bed, &server.name, Tone::Reconciling, "LoginFailed", message).await?;
+    bed.canary(&secret_id);
+    bed.home().edit_secret(&name, json!({ "value": secret_id })).await?;
+    bed.server_ready(&server.name).await?;
+    Ok(())
+}
+
+async fn who_may_not_come_in_is_told_why(bed: &Bed) -> Result<()> {
+    let account = bed.installation().service_account();
+    let kubernetes = |role: &str, name: &str, audience: &str| json!({ "kubernetes": { "role": role, "serviceAccount": { "name": name, "audiences": [audience] } } });
+    let refused = "it is refused; is the auth method mounted at that path, and does the role accept the ServiceAccount, its namespace and the audiences?";
+    let mut elsewhere = kubernetes("oidc-operator", account, "vault");
+    elsewhere["kubernetes"]["path"] = json!("nowhere");
+    let cases = [
+        (
+            kubernetes("nobody", account, "vault"),
+            "there is no such role, or the secret id is not valid",
+        ),
+        (kubernetes("oidc-operator", account, "somebody-else"), refused),
+        (elsewhere, refused),
+        (
+            kubernetes("oidc-operator", "default", "vault"),
+            "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts",
+        ),
+    ];
+    for (nth, (auth, problem)) in cases.into_iter().enumerate() {
+        let spec = json!({ "vault": { "auth": auth } });
+        let server = bed
+            .make_vault(&format!("outside-{nth}"), ServerOptions { spec, ..quiet() })
+            .await?;
+        let message =
+            format!("The operator cannot log in: {problem}. Look at vault.auth and at the auth method on the server.");
+        server_says(bed, &server.name, Tone::Reconciling, "LoginFailed", &message).await?;
+        bed.servers_api().delete(&server.name, &Default::default()).await?;
+    }
+    Ok(())
+}
+
+async fn a_standby_is_never_followed_with_a_token(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let elsewhere = Proxy::start(
+        "another address",
+        testbed::proxy::Upstream::http(bed.bao().await?.address()),
+        None,
+    )
+    .await?;
+    let answer = Answer::json(307, &json!({})).header("location", &format!("{}/v1/x", elsewhere.url()));
+    let fault = stage.server.admin.inject(Fault::new(
+        |head| head.path().contains("/identity/oidc/scope/"),
+        Action::Answer(answer),
+    ));
+    stage.make::<Scope>("proof", json!({})).await?;
+    let message = "The server is a standby that sends requests on to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself.";
+    stage
+        .space
+        .says::<Scope>("proof", Tone::Reconciling, "ServerStandby", message)
+        .await?;
+    ensure!(elsewhere.journal().since(0).is_empty(), "it was followed");
+    drop(fault);
+    stage.space.until_ready::<Scope>("proof").await?;
+    Ok(())
+}
+
+async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let spec = stage.spec(json!({}));
+    for nth in 0..20 {
+        stage.space.make::<Scope>(&format!("scope-{nth}"), &spec).await?;
+    }
+    for nth in 0..20 {
+        stage.space.until_ready::<Scope>(&format!("scope-{nth}")).await?;
+    }
+    // From here on nobody comes in.
+    let is_login = |head: &testbed::proxy::RequestHead| head.path().ends_with("/login");
+    let denied = Answer::json(403, &json!({ "errors": ["permission denied"] }));
+    let fault = stage.server.admin.inject(Fault::new(is_login, Action::Answer(denied)));
+    let token = token_of(&stage)?;
+    bed.bao()
+        .await?
+        .must("POST", "auth/token/revoke", Some(json!({ "token": token })))
+        .await?;
+    let mark = stage.server.admin.journal().mark();
+    for nth in 0..20 {
+        stage
+            .space
+            .respecify::<Scope>(&format!("scope-{nth}"), json!({ "description": "changed" }))
+            .await?;
+    }
+    bed.server_condition(&stage.server.name, "Ready", "False", "LoginFailed")
+        .await?;
+    let begun = std::time::Instant::now();
+    wait::until("some more logins", LIMIT, async || {
+        Ok((logins(&stage, mark) >= 3).then_some(()))
+    })
+    .await?;
+    // The prober alone asks, no matter how many wait.
+    let most = 6 + begun.elapsed().as_secs() as usize;
+    ensure!(logins(&stage, mark) <= most, "{} logins", logins(&stage, mark));
+    drop(fault);
+    for nth in 0..20 {
+        let changed = |scope: &Value| scope["description"] == "changed";
+        bed.until_object(
+            "its description",
+            &stage.path("scope", &format!("scope-{nth}")),
+            changed,
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn a_sealed_server_is_waited_for(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.everything(super::stage::NOBODY).await?;
+    let before = stage.space.credentials("app").await?;
+    bed.bao().await?.seal().await?;
+    let name = &stage.server.name;
+    stage
+        .space
+        .respecify::<Scope>("groups", json!({ "description": "while it was sealed" }))
+        .await?;
+    server_says(
+        bed,
+        name,
+        Tone::Reconciling,
+        "ServerSealed",
+        "The server is sealed; unseal it. The operator keeps trying.",
+    )
+    .await?;
+    bed.bao().await?.unseal().await?;
+    bed.server_ready(name).await?;
+    let changed = |scope: &Value| scope["description"] == "while it was sealed";
+    bed.until_object("its description", &stage.path("scope", "groups"), changed)
+        .await?;
+    stage.all_ready().await?;
+    ensure!(stage.space.credentials("app").await? == before);
+    let is_ready = |server: &AuthorizationServer| server.status.is_some();
+    bed.wait_server("its status", name, is_ready).await.map(drop)
+}
+
+async fn an_operator_that_ends_revokes_its_login(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.ready::<Scope>("proof", json!({})).await?;
+    let token = token_of(&stage)?;
+    let operator = bed.operator();
+    let ended = operator.terminate().await?;
+    ensure!(ended.success(), "{ended}");
+    let (status, answer) = bed
+        .bao()
+        .await?
+        .call_as(&token, "GET", "auth/token/lookup-self", None)
+        .await?;
+    ensure!(status == 403, "the token is still good: {status} {answer}");
+    operator.start_again().await?;
+    stage.ready::<Scope>("again", json!({})).await?;
+    Ok(())
+}

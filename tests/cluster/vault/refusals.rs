@@ -1,0 +1,321 @@
+//! Bad input, word for word: nothing is half-written.
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use serde_json::{Value, json};
+
+use super::stage::{NOBODY, REDIRECT, Stage};
+use crate::bed::{Bed, Namespaced};
+use crate::conditions::Tone::{self, Reconciling, Stalled};
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(what_the_server_would_refuse_is_said_in_a_sentence),
+        side.shared(what_the_server_does_not_have_is_refused_by_name),
+        side.shared(what_cannot_change_stays_and_says_so),
+        side.shared(what_is_referred_to_has_to_be_there),
+        side.shared(the_schema_refuses_what_it_can_see),
+    ]
+}
+
+async fn says<K: Namespaced>(
+    stage: &Stage<'_>,
+    type_: &str,
+    spec: Value,
+    (tone, reason, message): (Tone, &str, &str),
+) -> Result<()> {
+    let made = stage.make::<K>("bad", spec).await?;
+    stage.space.says::<K>("bad", tone, reason, message).await?;
+    let path = stage.path(type_, "bad");
+    ensure!(stage.bed.object(&path).await?.is_none(), "{path} was made");
+    stage.space.remove::<K>("bad").await?;
+    stage.space.until_gone(&made).await
+}
+
+async fn what_the_server_would_refuse_is_said_in_a_sentence(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    for (template, message) in [
+        (
+            r#"{"sub": "x"}"#,
+            "template: it sets a claim that is the server's own (iat, aud, exp, iss, sub, namespace, nonce, auth_time, at_hash or c_hash); take it out.",
+        ),
+        (
+            r#"{"name": {{identity.nothing}}}"#,
+            "template: the server does not know one of the `{{…}}`; look at the documentation of its identity templates.",
+        ),
+        (
+            r#"{"name": "{{identity.entity.name}}"}"#,
+            "template: a `{{…}}` must not stand in quotation marks, since the value that is filled in has its own.",
+        ),
+        ("[]", "template: it is not a JSON object."),
+    ] {
+        says::<Scope>(
+            &stage,
+            "scope",
+            json!({ "template": template }),
+            (Stalled, "InvalidSpec", message),
+        )
+        .await?;
+    }
+    let keys = |rotation: Value| json!({ "generate": { "algorithm": "RS256" }, "rotation": rotation });
+    let message = "rotation.period: it must be at least one minute; lengthen it.";
+    says::<JsonWebKeySet>(
+        &stage,
+        "key",
+        keys(json!({ "period": "10s" })),
+        (Stalled, "InvalidSpec", message),
+    )
+    .await?;
+    let message = "rotation.overlap: it must not be longer than ten times rotation.period; shorten it.";
+    let rotation = json!({ "period": "1h", "overlap": "11h" });
+    says::<JsonWebKeySet>(&stage, "key", keys(rotation), (Stalled, "InvalidSpec", message)).await?;
+    let message = "issuer: on this server it is scheme, host and port only, such as https://vault.example.com:8200; the provider's path is added to it.";
+    let provider = json!({ "issuer": "https://vault.example.com/path" });
+    says::<OidcProvider>(&stage, "provider", provider, (Stalled, "InvalidSpec", message)).await?;
+
+    stage
+        .ready::<JsonWebKeySet>("short", keys(json!({ "period": "1h", "overlap": "1h" })))
+        .await?;
+    let message = "idTokenTtl: ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet.";
+    let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "idTokenTtl": "2h" });
+    says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
+
+    let unknown = |field: &str, type_: &str, name: &str| {
+        format!("{field}: the server has no {type_} `{name}`; nothing was changed. Create it, or correct the name.")
+    };
+    let group = format!("{}-nobody", stage.space.name());
+    for (spec, message) in [
+        (
+            json!({ "groups": [{ "name": group }] }),
+            unknown("groups", "group", &group),
+        ),
+        (
+            json!({ "vault": { "entities": [{ "name": group }] } }),
+            unknown("vault.entities", "entity", &group),
+        ),
+        (
+            json!({ "vault": { "entities": [{ "alias": { "name": "x", "mountPath": "nowhere" } }] } }),
+            unknown("vault.entities", "auth method", "nowhere"),
+        ),
+    ] {
+        says::<Assignment>(&stage, "assignment", spec, (Reconciling, "ReferenceNotFound", &message)).await?;
+    }
+    let message = "subjects: `*` means nobody; leave assignmentRefs out of a client that everybody may use.";
+    says::<Assignment>(
+        &stage,
+        "assignment",
+        json!({ "subjects": ["*"] }),
+        (Stalled, "InvalidSpec", message),
+    )
+    .await
+}
+
+async fn what_the_server_does_not_have_is_refused_by_name(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let server = bed.server_ready(&stage.server.name).await?;
+    let version = server.status.and_then(|status| status.version).unwrap_or_default();
+    let message = |fields: &str| {
+        format!(
+            "AuthorizationServer `{}` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Take it out, or upgrade the server.",
+            stage.server.name
+        )
+    };
+    let client = json!({
+        "redirectUris": [REDIRECT], "clientId": "mine", "clientName": "Mine", "scopes": ["openid"], "audience": ["api"],
+        "grantTypes": ["authorization_code", "refresh_token"], "refreshTokenTtl": "1h", "metadata": { "a": 1 },
+        "rotation": { "period": "1h", "withoutOverlap": "Allow" },
+        "hydra": { "skipConsent": false },
+    });
+    let fields = "clientId, clientName, grantTypes, scopes, audience, refreshTokenTtl, metadata, hydra, rotation";
+    bed.change_server(
+        &stage.server.name,
+        json!({ "access": [{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client", "JsonWebKeySet"], "clients": { "clientIds": "Any" },
+    }] }),
+    )
+    .await?;
+    says::<OAuth2Client>(
+        &stage,
+        "client",
+        client,
+        (Stalled, "UnsupportedByServer", &message(fields)),
+    )
+    .await?;
+    let keys = json!({
+        "generate": { "algorithm": "PS256", "by": "Operator" }, "privateKey": {}, "publish": {},
+        "rotation": { "period": "1h", "prePublish": "1m" },
+    });
+    let fields = "generate.by, generate.algorithm, privateKey, publish, rotation.prePublish";
+    says::<JsonWebKeySet>(&stage, "key", keys, (Stalled, "UnsupportedByServer", &message(fields))).await?;
+    let import = json!({ "import": { "secretRef": { "name": "mine", "key": "key.pem" } } });
+    says::<JsonWebKeySet>(
+        &stage,
+        "key",
+        import,
+        (Stalled, "UnsupportedByServer", &message("import")),
+    )
+    .await
+}
+
+async fn what_cannot_change_stays_and_says_so(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage
+        .ready::<JsonWebKeySet>("one", json!({ "generate": { "algorithm": "RS256" } }))
+        .await?;
+    stage
+        .ready::<JsonWebKeySet>("other", json!({ "generate": { "algorithm": "RS256" } }))
+        .await?;
+    let spec = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "one" } });
+    stage.ready::<OAuth2Client>("app", spec).await?;
+    let before = stage.object("client", "app").await?;
+    let change = json!({ "keySetRef": { "name": "other" }, "clientType": "Public" });
+    stage.space.respecify::<OAuth2Client>("app", change).await?;
+    let message = "keySetRef, clientType cannot be changed on this server once the object is there; nothing was changed. Set it back, or create a new resource.";
+    stage
+        .space
+        .says::<OAuth2Client>("app", Stalled, "InvalidSpec", message)
+        .await?;
+    ensure!(stage.object("client", "app").await? == before);
+    let back = json!({ "keySetRef": { "name": "one" }, "clientType": null });
+    stage.space.respecify::<OAuth2Client>("app", back).await?;
+    stage.space.wait_ready("app").await?;
+    // A key with tokens that outlive it: the key waits for the client, not the other way round.
+    stage
+        .space
+        .respecify::<OAuth2Client>("app", json!({ "idTokenTtl": "12h" }))
+        .await?;
+    stage.space.wait_ready("app").await?;
+    stage
+        .space
+        .respecify::<JsonWebKeySet>("one", json!({ "rotation": { "period": "1h", "overlap": "1h" } }))
+        .await?;
+    let message = "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published; shorten its idTokenTtl, or lengthen rotation.overlap.";
+    stage
+        .space
+        .says::<JsonWebKeySet>("one", Reconciling, "InvalidSpec", message)
+        .await?;
+    stage
+        .space
+        .respecify::<OAuth2Client>("app", json!({ "idTokenTtl": null }))
+        .await?;
+    stage.space.until_ready::<JsonWebKeySet>("one").await?;
+    stage.space.wait_ready("app").await?;
+    ensure!(stage.object("client", "app").await?["id_token_ttl"] == 3600);
+    ensure!(stage.object("key", "one").await?["verification_ttl"] == 3600);
+    Ok(())
+}
+
+async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let missing = |kind: &str, name: &str| format!("{kind} `{name}` does not exist; create it.");
+    let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "none" } });
+    let message = missing("JsonWebKeySet", "none");
+    says::<OAuth2Client>(&stage, "client", client, (Reconciling, "ReferenceNotFound", &message)).await?;
+    let client = json!({ "redirectUris": [REDIRECT], "assignmentRefs": [{ "name": "none" }] });
+    let message = missing("Assignment", "none");
+    says::<OAuth2Client>(&stage, "client", client, (Reconciling, "ReferenceNotFound", &message)).await?;
+    let provider = json!({ "scopeRefs": [{ "name": "none" }], "allowedClients": [{ "clientId": "*" }] });
+    let message = missing("Scope", "none");
+    says::<OidcProvider>(
+        &stage,
+        "provider",
+        provider,
+        (Reconciling, "ReferenceNotFound", &message),
+    )
+    .await?;
+
+    // A client that is named and not there keeps nobody else out.
+    stage
+        .ready::<OAuth2Client>("app", json!({ "redirectUris": [REDIRECT] }))
+        .await?;
+    let provider = json!({ "allowedClients": [{ "name": "app" }, { "name": "later" }] });
+    stage.make::<OidcProvider>("main", provider).await?;
+    let message = missing("OAuth2Client", "later");
+    stage
+        .space
+        .says::<OidcProvider>("main", Reconciling, "ReferenceNotFound", &message)
+        .await?;
+    let (id, _) = stage.space.credentials("app").await?;
+    let listed = |provider: &Value| provider["allowed_client_ids"] == json!([id]);
+    bed.until_object("the client that is there", &stage.path("provider", "main"), listed)
+        .await?;
+    stage
+        .make::<OAuth2Client>("later", json!({ "redirectUris": [REDIRECT] }))
+        .await?;
+    stage.space.until_ready::<OidcProvider>("main").await?;
+    Ok(())
+}
+
+async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let space = &stage.space;
+    let cases = [
+        (
+            space
+                .refused::<OidcProvider>("bad", r#"{ "allowedClients": [{ "name": "a", "clientId": "b" }] }"#)
+                .await?,
+            "allowedClients: set name or clientId",
+        ),
+        (
+            space
+                .refused::<OidcProvider>("bad", r#"{ "allowedNamespaces": { "from": "Selector" } }"#)
+                .await?,
+            "selector: goes with from: Selector, and from: Selector needs it",
+        ),
+        (
+            space
+                .refused::<Assignment>("bad", r#"{ "vault": { "entities": [{ "id": "a", "name": "b" }] } }"#)
+                .await?,
+            "set exactly one of id, name and alias",
+        ),
+        (
+            space.refused::<Assignment>("bad", "{}").await?,
+            "an assignment names at least one subject or group",
+        ),
+        (
+            space
+                .refused::<OAuth2Client>(
+                    "bad",
+                    &format!(r#"{{ "redirectUris": ["{REDIRECT}"], "vault": {{ "name": "-a" }} }}"#),
+                )
+                .await?,
+            "spec.vault.name",
+        ),
+    ];
+    for (refusal, expected) in cases {
+        ensure!(refusal.contains(expected), "{refusal} instead of {expected}");
+    }
+    stage
+        .ready::<Assignment>("fixed", json!({ "subjects": [NOBODY] }))
+        .await?;
+    let renamed = space
+        .respecify::<Assignment>("fixed", json!({ "vault": { "name": "another" } }))
+        .await;
+    let refusal = format!("{:#}", renamed.err().unwrap_or_else(|| anyhow::anyhow!("accepted")));
+    ensure!(refusal.contains("vault.name is immutable"), "{refusal}");
+    for (change, expected) in [
+        (
+            json!({ "vault": { "namespace": "other" } }),
+            "vault.namespace is immutable",
+        ),
+        (
+            json!({ "vault": { "auth": { "token": { "secretRef": { "name": "a", "key": "b" } } } } }),
+            "auth: set exactly one of kubernetes, jwt, appRole, token and certificate",
+        ),
+        (
+            json!({ "hydra": { "adminUrl": "http://h" } }),
+            "set hydra or vault, and not both",
+        ),
+        (
+            json!({ "vault": null, "hydra": { "adminUrl": "http://h" } }),
+            "which API a server speaks cannot change",
+        ),
+    ] {
+        let changed = bed.change_server(&stage.server.name, change).await;
+        let refusal = changed.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(refusal.contains(expected), "{refusal} instead of {expected}");
+    }
+    Ok(())
+}

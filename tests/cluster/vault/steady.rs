@@ -1,0 +1,125 @@
+//! What needs nothing costs nothing: lists, one read each of what a list does not show, and not one write.
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::Scope;
+use serde_json::json;
+use testbed::wait;
+
+use super::stage::{NOBODY, Stage};
+use crate::bed::{Bed, LIMIT, OperatorOptions, Options};
+use crate::run::Side;
+
+/// Resources that share one login.
+const MANY: usize = 1000;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    let alone = Options {
+        server: None,
+        ..Options::default()
+    };
+    let elected = Options {
+        operator: Some(OperatorOptions {
+            leader_election: true,
+            ..OperatorOptions::default()
+        }),
+        ..alone.clone()
+    };
+    vec![
+        side.shared(a_resync_reads_what_lists_do_not_show_and_writes_nothing),
+        side.alone(alone, a_thousand_resources_take_one_login),
+        side.alone(elected, another_operator_takes_over_and_writes_nothing),
+    ]
+}
+
+async fn a_resync_reads_what_lists_do_not_show_and_writes_nothing(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.everything(NOBODY).await?;
+    stage.swept().await?;
+    let (mark, kube) = (stage.server.admin.journal().mark(), bed.operator().requests().mark());
+    stage.swept().await?;
+    let all = stage.server.admin.journal().since(mark);
+    let sweeps = all
+        .iter()
+        .filter(|exchange| exchange.head.is("GET", "/v1/identity/oidc/client"))
+        .count();
+    let about = stage.about(mark);
+    ensure!(stage.writes(mark).is_empty(), "{about:#?}");
+    for (type_, name, per_sweep) in [
+        ("client", "app", 0),
+        ("provider", "main", 0),
+        ("key", "signing", 1),
+        ("scope", "groups", 1),
+        ("assignment", "staff", 1),
+    ] {
+        let path = format!("/v1/identity/oidc/{}", stage.path(type_, name));
+        let reads = about.iter().filter(|exchange| exchange.head.path() == path).count();
+        // One more may have begun at either end.
+        ensure!(
+            reads <= (sweeps + 1) * per_sweep,
+            "{reads} reads of {path} in {sweeps} sweeps"
+        );
+    }
+    let writes: Vec<_> = bed
+        .operator()
+        .kube_requests(kube)
+        .into_iter()
+        .filter(|request| {
+            request.is_write()
+                && (request.namespace.as_deref() == Some(stage.space.name())
+                    || request.name.as_deref() == Some(&*stage.server.name))
+        })
+        .collect();
+    ensure!(writes.is_empty(), "{writes:#?}");
+    Ok(())
+}
+
+async fn a_thousand_resources_take_one_login(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let spec = stage.spec(json!({}));
+    for nth in 0..MANY {
+        stage.space.make::<Scope>(&format!("scope-{nth}"), &spec).await?;
+    }
+    for nth in 0..MANY {
+        stage.space.until_ready::<Scope>(&format!("scope-{nth}")).await?;
+    }
+    let requests = stage.server.admin.journal().since(0);
+    let logins = requests
+        .iter()
+        .filter(|exchange| exchange.head.path().starts_with("/v1/auth/"))
+        .count();
+    ensure!(logins == 1, "{logins} requests for logins");
+    let about = stage.about(0).len();
+    ensure!(about == 3 * MANY, "{about} requests for {MANY} scopes"); // a look, a write, a look at what became of it
+    Ok(())
+}
+
+async fn another_operator_takes_over_and_writes_nothing(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.everything(NOBODY).await?;
+    let before = stage.space.credentials("app").await?;
+    let first = bed.operator();
+    let second = bed
+        .start_operator(OperatorOptions {
+            leader_election: true,
+            ..OperatorOptions::default()
+        })
+        .await?;
+    let mark = stage.server.admin.journal().mark();
+    first.kill();
+    wait::until("the other operator to log in", LIMIT, async || {
+        let since = stage.server.admin.journal().since(mark);
+        Ok(since
+            .iter()
+            .any(|exchange| exchange.head.path().ends_with("/login"))
+            .then_some(()))
+    })
+    .await?;
+    stage.space.make::<Scope>("later", &stage.spec(json!({}))).await?;
+    stage.space.until_ready::<Scope>("later").await?;
+    let writes = stage.writes(mark);
+    ensure!(writes.len() == 1, "{writes:#?}");
+    ensure!(stage.space.credentials("app").await? == before, "other credentials");
+    ensure!(second.is_alive());
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! The demo with OpenBao in the part of a HashiCorp Vault: it is set up as the README says, and a user signs in to an
+//! application.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::ByteString;
+use serde_json::{Value, json};
+
+use super::{Demo, NAMESPACE, output, say};
+use crate::bao::{Bao, SignIn, sign_in};
+use crate::install::{self, Installation};
+use crate::programs::Program;
+
+/// The sample whose credentials are tried, and where it wants the code.
+pub(super) const APPLICATION: &str = "shop";
+const REDIRECT_URI: &str = "https://shop.example.com/callback";
+/// Where the samples say that the server is.
+const SAMPLE_ADDRESS: &str = "https://vault.vault:8200";
+/// The policy that the operator comes with.
+const POLICY: &str = "deploy/vault/policy.hcl";
+/// The ServiceAccount with which the server asks the kube-apiserver about others' tokens.
+const REVIEWER: &str = "vault-reviewer";
+/// Who signs in, and the group that the samples let in.
+const USER: &str = "alice";
+const PASSWORD: &str = "of-alice";
+const GROUP: &str = "staff";
+/// Settings of the user's own servers.
+const PREFIXES: [&str; 2] = ["BAO_", "VAULT_"];
+
+/// Commands that show something in the demo's cluster.
+const LOOK_AROUND: &str = "
+kubectl get oidc -A -o wide
+kubectl describe oac shop -n demo
+kubectl explain oidcp.spec
+kubectl get configmap main -n demo -o yaml
+bao list identity/oidc/client
+bao read identity/oidc/key/demo.signing
+bao read identity/oidc/provider/demo.main
+# compare every 2 seconds, take all clients off a provider behind the operator's back, and see them come back:
+kubectl patch authserver default --type merge -p '{\"spec\":{\"resyncInterval\":\"2s\"}}'
+bao write identity/oidc/provider/demo.main allowed_client_ids=
+sleep 5; bao read identity/oidc/provider/demo.main
+kubectl get events -n demo
+# what is still referred to waits, and says for whom:
+kubectl delete oidcscope groups -n demo --wait=false
+kubectl get oidcscope groups -n demo -o wide
+# a resource goes with its client and its Secret:
+kubectl delete oac web-app -n demo
+";
+
+/// Lets the operator in, and makes a user in a group, as an administrator would.
+pub(super) async fn set_up(demo: &Demo, installation: &Installation) -> Result<()> {
+    say("setting OpenBao up: the operator's policy, and Kubernetes auth with a role for the operator");
+    let plane = &demo.servers.control_plane;
+    let reviewer = reviewer(demo).await?;
+    let config = [
+        format!("kubernetes_host={}", plane.url()),
+        format!("kubernetes_ca_cert=@{}", file(demo, "ca.pem", &plane.ca_pem())?),
+        format!("token_reviewer_jwt=@{}", file(demo, "reviewer-token", &reviewer)?),
+    ];
+    let role = [
+        format!("bound_service_account_names={}", installation.service_account()),
+        format!("bound_service_account_namespaces={}", install::NAMESPACE),
+        "audience=vault token_policies=oidc-operator token_ttl=1h".to_owned(),
+    ];
+    for command in [
+        format!("policy write oidc-operator {POLICY}"),
+        "auth enable kubernetes".to_owned(),
+        format!("write auth/kubernetes/config {}", config.join(" ")),
+        format!("write auth/kubernetes/role/oidc-operator {}", role.join(" ")),
+    ] {
+        run(demo, &command).await?;
+    }
+    say(&format!("a user, {USER}, and a group that the user is in, {GROUP}"));
+    let root = bao(demo)?.root();
+    let user = root.userpass(USER, PASSWORD).await?;
+    root.group(GROUP, &[&user.entity_id]).await?;
+    Ok(())
+}
+
+/// A token that may ask about tokens.
+async fn reviewer(demo: &Demo) -> Result<String> {
+    let namespace = install::NAMESPACE;
+    demo.kubectl(&["create", "serviceaccount", REVIEWER, "--namespace", namespace])
+        .await?;
+    let account = format!("--serviceaccount={namespace}:{REVIEWER}");
+    let role = "--clusterrole=system:auth-delegator";
+    demo.kubectl(&["create", "clusterrolebinding", REVIEWER, role, &account])
+        .await?;
+    let plane = &demo.servers.control_plane;
+    plane.service_account_token(namespace, REVIEWER).await
+}
+
+/// Writes a file and returns its path.
+fn file(demo: &Demo, name: &str, content: &str) -> Result<String> {
+    let path = demo.run.write(name, content)?;
+    path.into_os_string()
+        .into_string()
+        .ok()
+        .context("a path that is no text")
+}
+
+/// Runs a command of the server's own program as its administrator, from the folder of the repository.
+async fn run(demo: &Demo, command: &str) -> Result<()> {
+    let program = Program::Bao.path().await?;
+    let name = name(&program);
+    println!("{name} {command}");
+    let arguments: Vec<&str> = command.split(' ').collect();
+    let mut process = tokio::process::Command::new(&program);
+    for (variable, _) in std::env::vars_os() {
+        if PREFIXES
+            .iter()
+            .any(|prefix| variable.to_string_lossy().starts_with(prefix))
+        {
+            process.env_remove(variable);
+        }
+    }
+    process
+        .args(&arguments)
+        .envs(demo.servers.environment()?)
+        .current_dir(install::repository())
+        .kill_on_drop(true);
+    output(process, &name, &arguments).await.map(drop)
+}
+
+/// What the server's program is called: `bao`, or `vault` where the user has that in its place.
+fn name(program: &Path) -> String {
+    let name = program.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// The samples with the address of the server that runs here.
+pub(super) fn with_real_addresses(demo: &Demo, samples: &str) -> Result<String> {
+    Ok(samples.replace(SAMPLE_ADDRESS, &bao(demo)?.address()))
+}
+
+/// Signs the user in and shows what the ID token says. Returns what else there is to see.
+pub(super) async fn show_sign_in(demo: &Demo) -> Result<String> {
+    let user = bao(demo)?.root().userpass(USER, PASSWORD).await?;
+    let keys = ["CLIENT_ID", "CLIENT_SECRET", "ISSUER"];
+    let [client_id, client_secret, issuer] = demo.credentials(keys).await?;
+    let scope = format!("openid {NAMESPACE}.groups");
+    say(&format!(
+        "{USER} signs in with what Secret {APPLICATION} holds, scope {scope}; the ID token says:"
+    ));
+    let wanted = SignIn {
+        issuer: &issuer,
+        ca_pem: None,
+        client_id: &client_id,
+        client_secret: Some(&client_secret),
+        redirect_uri: REDIRECT_URI,
+        scope: &scope,
+        user_token: &user.token,
+    };
+    let signed_in = sign_in(&wanted).await??;
+    let claims = claims(&signed_in.id_token)?;
+    println!("{claims:#}");
+    ensure!(claims["iss"] == issuer && claims["sub"] == user.entity_id && claims["groups"] == json!([GROUP]));
+    let program: PathBuf = Program::Bao.path().await?;
+    Ok(LOOK_AROUND.replace("bao ", &format!("{} ", name(&program))))
+}
+
+/// What a token says. It came from the token endpoint itself; an application verifies the signature too.
+fn claims(token: &str) -> Result<Value> {
+    let payload = token.split('.').nth(1).context("an ID token that is no JWT")?;
+    // Kubernetes' byte strings are base64 when they are read; here it is in the form for URLs.
+    let mut encoded = payload.replace('-', "+").replace('_', "/");
+    while encoded.len() % 4 != 0 {
+        encoded.push('=');
+    }
+    let decoded: ByteString = serde_json::from_value(encoded.into())?;
+    Ok(serde_json::from_slice(&decoded.0)?)
+}
+
+fn bao(demo: &Demo) -> Result<&Bao> {
+    demo.servers.bao.as_ref().context("OpenBao was not started")
+}
