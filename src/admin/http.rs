@@ -163,8 +163,8 @@ pub struct Request<'a> {
     pub probe: bool,
     /// Whether it changes nothing although it is no GET, so that the fence lets it pass.
     pub reads: bool,
-    /// A header of this request alone: its name, and a value that is a secret.
-    pub header: Option<(&'static str, &'a Secret)>,
+    /// Headers of this request alone, with values that may be secrets.
+    pub headers: Vec<(&'static str, &'a str)>,
 }
 
 /// The body of a request.
@@ -204,7 +204,7 @@ impl<'a> Request<'a> {
             expects: Expects::Json,
             probe: false,
             reads: method == Method::GET,
-            header: None,
+            headers: Vec::new(),
             method,
         }
     }
@@ -330,8 +330,8 @@ impl Http {
         if let Some(host) = &self.host {
             builder = builder.header(reqwest::header::HOST, host.clone());
         }
-        if let Some((name, value)) = request.header {
-            let Ok(mut value) = HeaderValue::from_str(value.expose()) else {
+        for (name, value) in request.headers {
+            let Ok(mut value) = HeaderValue::from_str(value) else {
                 return (0, Err(Failure::Reply("cannot be asked for: a header has a line break")));
             };
             value.set_sensitive(true);

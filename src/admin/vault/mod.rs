@@ -25,8 +25,8 @@ pub use session::{Login, Session};
 #[derive(Clone)]
 pub struct Vault {
     session: Arc<Session>,
-    /// Segments of the path of everything in the namespace.
-    root: Vec<String>,
+    /// The namespace that the objects are in; empty: the root namespace.
+    namespace: String,
 }
 
 /// What a list says of the objects of one type.
@@ -41,7 +41,7 @@ impl Vault {
     pub fn new(session: Arc<Session>, namespace: &str) -> Self {
         Vault {
             session,
-            root: root(namespace),
+            namespace: namespace.to_owned(),
         }
     }
 
@@ -57,8 +57,12 @@ impl Vault {
 
     /// Path of a provider's discovery document and keys, and of its issuer below scheme, host and port.
     pub fn provider_path(&self, name: &str) -> Vec<String> {
-        let below = ["identity", "oidc", "provider", name].map(str::to_owned);
-        self.root.iter().cloned().chain(below).collect()
+        let parents = self.namespace.split('/').filter(|segment| !segment.is_empty());
+        let path = [API]
+            .into_iter()
+            .chain(parents)
+            .chain(["identity", "oidc", "provider", name]);
+        path.map(str::to_owned).collect()
     }
 
     /// Reads an object. None if there is none of that name.
@@ -90,10 +94,9 @@ impl Vault {
     /// # Errors
     /// [`Failure`]; a status of 400 if another object refers to it.
     pub async fn delete<O: Object>(&self, name: &str) -> Result<(), Failure> {
-        let path = self.path(&["identity", "oidc", O::TYPE, name]);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let path = path_of(&["identity", "oidc", O::TYPE, name]);
         let request = || Request::new(O::DELETE, Method::DELETE, &path);
-        self.session.send(request).await.map(drop)
+        self.session.send(&self.namespace, request).await.map(drop)
     }
 
     /// Makes a new signing key and lets the present one verify for its time.
@@ -110,13 +113,12 @@ impl Vault {
     /// # Errors
     /// [`Failure`].
     pub async fn list<O: Object>(&self) -> Result<Listed, Failure> {
-        let path = self.path(&["identity", "oidc", O::TYPE]);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let path = path_of(&["identity", "oidc", O::TYPE]);
         let request = || Request {
             query: &[("list", "true")],
             ..Request::new(O::LIST, Method::GET, &path)
         };
-        let Some(data) = found(self.session.send(request).await)? else {
+        let Some(data) = found(self.session.send(&self.namespace, request).await)? else {
             return Ok(Listed::default());
         };
         let names = data.get("keys").and_then(Value::as_array);
@@ -130,33 +132,28 @@ impl Vault {
 
     /// The data at a path. None if there is nothing; a path that the server does not know is a failure.
     async fn get(&self, operation: &'static str, path: &[&str]) -> Result<Option<Value>, Failure> {
-        let path = self.path(path);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
-        found(self.session.send(|| Request::new(operation, Method::GET, &path)).await)
+        let path = path_of(path);
+        let request = || Request::new(operation, Method::GET, &path);
+        found(self.session.send(&self.namespace, request).await)
     }
 
     async fn post(&self, operation: &'static str, path: &[&str], body: Vec<u8>, reads: bool) -> Result<Reply, Failure> {
-        let path = self.path(path);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let path = path_of(path);
         let request = || Request {
             body: Some(Body::Json(body.clone())),
             expects: Expects::Json,
             reads,
             ..Request::new(operation, Method::POST, &path)
         };
-        self.session.send(request).await
-    }
-
-    fn path(&self, below: &[&str]) -> Vec<String> {
-        let below = below.iter().map(|segment| (*segment).to_owned());
-        self.root.iter().cloned().chain(below).collect()
+        self.session.send(&self.namespace, request).await
     }
 }
 
-/// Segments of the path of everything in a namespace.
-fn root(namespace: &str) -> Vec<String> {
-    let parents = namespace.split('/').filter(|segment| !segment.is_empty());
-    ["v1"].into_iter().chain(parents).map(str::to_owned).collect()
+/// The path of everything.
+const API: &str = "v1";
+
+fn path_of<'a>(below: &[&'a str]) -> Vec<&'a str> {
+    [&[API], below].concat()
 }
 
 /// The data of a reply. A 404 that says nothing means that there is no such object; one with errors speaks of the path.

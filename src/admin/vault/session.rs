@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::root;
+use super::{API, path_of};
 use crate::admin::http::{Body, Failure, Http, Reply, Request};
 use crate::cluster::Cluster;
 use crate::error::{ClusterFault, Error, Outage};
@@ -17,6 +17,8 @@ use crate::secret::Secret;
 
 /// The header of the token.
 const TOKEN: &str = "X-Vault-Token";
+/// The header of the namespace: as a part of the path, one that is not there would be answered as if nobody may go there.
+const NAMESPACE: &str = "X-Vault-Namespace";
 /// Asks what a token may be used for and how long.
 const LOOK_UP: &str = "lookup-self";
 /// Why there is no login in a Vault namespace that is not there.
@@ -59,8 +61,8 @@ pub enum Jwt {
 pub struct Session {
     http: Arc<Http>,
     login: Login,
-    /// Segments of the path of the namespace to log in to.
-    root: Vec<String>,
+    /// The namespace to log in to; empty: the root namespace.
+    namespace: String,
     state: Mutex<State>,
 }
 
@@ -90,7 +92,7 @@ impl Session {
         Session {
             http,
             login,
-            root: root(namespace),
+            namespace: namespace.to_owned(),
             state: Mutex::default(),
         }
     }
@@ -120,10 +122,10 @@ impl Session {
     ///
     /// # Errors
     /// [`Failure`]; [`Failure::Denied`] if the login is good and may not do it, [`Failure::NoLogin`] if there is none to be had.
-    pub async fn send<'a>(&self, request: impl Fn() -> Request<'a>) -> Result<Reply, Failure> {
+    pub async fn send<'a>(&self, namespace: &str, request: impl Fn() -> Request<'a>) -> Result<Reply, Failure> {
         let probe = request().probe;
         let token = self.token(probe).await?;
-        let reply = self.with(&token, request()).await;
+        let reply = self.with(namespace, Some(&token), request()).await;
         if !matches!(reply, Err(Failure::Refused(_))) {
             return reply;
         }
@@ -133,7 +135,7 @@ impl Session {
             Err(failure) => return Err(failure),
         }
         let token = self.token(probe).await?;
-        match self.with(&token, request()).await {
+        match self.with(namespace, Some(&token), request()).await {
             Err(Failure::Refused(_)) => Err(Failure::Denied),
             other => other,
         }
@@ -156,12 +158,11 @@ impl Session {
         }
     }
 
-    async fn with(&self, token: &Secret, request: Request<'_>) -> Result<Reply, Failure> {
-        let request = Request {
-            header: Some((TOKEN, token)),
-            ..request
-        };
-        self.http.send(request).await
+    async fn with(&self, namespace: &str, token: Option<&Secret>, request: Request<'_>) -> Result<Reply, Failure> {
+        let namespace = (!namespace.is_empty()).then_some((NAMESPACE, namespace));
+        let token = token.map(|token| (TOKEN, token.expose()));
+        let headers = namespace.into_iter().chain(token).collect();
+        self.http.send(Request { headers, ..request }).await
     }
 
     /// A request about the token itself, below `auth/token`.
@@ -172,8 +173,7 @@ impl Session {
         token: &Secret,
         probe: bool,
     ) -> Result<Reply, Failure> {
-        let path = self.path(&["auth", "token", what]);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let path = path_of(&["auth", "token", what]);
         let request = match what {
             LOOK_UP => Request::new(operation, Method::GET, &path),
             _ => Request {
@@ -182,7 +182,8 @@ impl Session {
                 ..Request::new(operation, Method::POST, &path)
             },
         };
-        self.with(token, Request { probe, ..request }).await
+        let request = Request { probe, ..request };
+        self.with(&self.namespace, Some(token), request).await
     }
 
     async fn forget(&self, dead: &Secret) {
@@ -258,18 +259,18 @@ impl Session {
             }
             Login::Certificate(path, name) => (path, json!({ "name": name })),
         };
-        let mut segments = vec!["auth"];
-        segments.extend(mount.split('/'));
-        segments.push("login");
-        let path = self.path(&segments);
-        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let path: Vec<&str> = [API, "auth"]
+            .into_iter()
+            .chain(mount.split('/'))
+            .chain(["login"])
+            .collect();
         let request = Request {
             body: Some(Body::Json(without_nulls(body).to_string().into_bytes())),
             probe,
             reads: true,
             ..Request::new("login", Method::POST, &path)
         };
-        let reply = self.http.send(request).await.map_err(refused)?;
+        let reply = self.with(&self.namespace, None, request).await.map_err(refused)?;
         let auth = reply.body.get("auth").ok_or(Failure::Reply("holds no token"))?;
         let secret = auth.get("client_token").and_then(Value::as_str);
         Ok(Token {
@@ -283,7 +284,7 @@ impl Session {
         let reply = self.on_self("lookup_self", LOOK_UP, secret, probe).await;
         let reply = reply.map_err(|failure| match failure {
             Failure::Refused(_) => {
-                Failure::NoLogin("the token is refused; is it still valid, and of this Vault namespace?")
+                Failure::NoLogin("the token is refused; it is not valid any more, or not of this Vault namespace")
             }
             other => other,
         })?;
@@ -291,11 +292,6 @@ impl Session {
             secret: secret.clone(),
             lease: reply.body.get("data").and_then(|data| lease(data, "ttl")),
         })
-    }
-
-    fn path(&self, below: &[&str]) -> Vec<String> {
-        let below = below.iter().map(|segment| (*segment).to_owned());
-        self.root.iter().cloned().chain(below).collect()
     }
 }
 
@@ -348,7 +344,7 @@ fn refused(failure: Failure) -> Failure {
     let problem = match (code, text) {
         (404, text) if text.contains("namespace") || text.contains("no handler for route") => NO_NAMESPACE,
         (403 | 404, _) => {
-            "it is refused; is the auth method mounted at that path, and does the role accept the ServiceAccount, its namespace and the audiences?"
+            "it is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences"
         }
         (_, text) if text.contains("role") => "there is no such role, or the secret id is not valid",
         (_, text) if text.contains("certificate") => "the client certificate is not accepted, or none was shown",

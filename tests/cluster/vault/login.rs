@@ -252,7 +252,7 @@ async fn a_changed_secret_is_logged_in_with(bed: &Bed) -> Result<()> {
 async fn who_may_not_come_in_is_told_why(bed: &Bed) -> Result<()> {
     let account = bed.installation().service_account();
     let kubernetes = |role: &str, name: &str, audience: &str| json!({ "kubernetes": { "role": role, "serviceAccount": { "name": name, "audiences": [audience] } } });
-    let refused = "it is refused; is the auth method mounted at that path, and does the role accept the ServiceAccount, its namespace and the audiences?";
+    let refused = "it is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences";
     let mut elsewhere = kubernetes("oidc-operator", account, "vault");
     elsewhere["kubernetes"]["path"] = json!("nowhere");
     let cases = [
