@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::refs::{SecretKeyRef, ServerRef};
 
-/// A set of signing keys (RFC 7517). The operator makes the keys or takes yours, keeps them on the server as a key set, and rotates them. An OAuth2Client
-/// refers to it by `keySetRef` and proves itself with its private key (`private_key_jwt`).
+/// A set of signing keys (RFC 7517). On Ory Hydra the operator makes the keys or takes yours, keeps them on the server as a key set, and rotates them; an
+/// OAuth2Client refers to it by `keySetRef` and proves itself with its private key (`private_key_jwt`). On HashiCorp Vault and OpenBao it is a named key, which
+/// the server makes, rotates and signs the tokens of those OAuth2Clients with that refer to it.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -64,7 +65,8 @@ pub struct JsonWebKeySetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// Name of the key set on the server. Default: the UID of this resource.
+    /// Name of the key set on the server. Default: on Ory Hydra the UID of this resource; on Vault and OpenBao the namespace and the name of this resource
+    /// with a dot between them. Another name needs a grant there, in the server's access rules. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -170,7 +172,7 @@ pub struct KeyRotation {
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("rotation.prePublish: longer than any duration can be"))]
     pub pre_publish: Option<String>,
     /// How long an old public key stays published after its private half signed last: longer than applications take to see a changed Secret, and than what
-    /// was signed is valid. Default: 1h.
+    /// was signed is valid. Default: 1h; on Vault and OpenBao, whose `verification_ttl` it is, 24h or ten times the period, whichever is shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",

@@ -102,6 +102,7 @@ pub struct OAuth2ClientSpec {
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
     /// The client_id (RFC 6749, section 2.2). Left out: the UID of this resource. Asking for one needs a grant in the server's access rules. Immutable.
+    /// Not on Vault and OpenBao, which make it themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -133,7 +134,8 @@ pub struct OAuth2ClientSpec {
         inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$"))
     )]
     pub post_logout_redirect_uris: Vec<String>,
-    /// Grant types that the client may use (RFC 7591 grant_types). Default: authorization_code and refresh_token.
+    /// Grant types that the client may use (RFC 7591 grant_types). Default: authorization_code and refresh_token; on
+    /// Vault and OpenBao, which have no refresh tokens, authorization_code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(with = "Vec<GrantType>", length(min = 1, max = 8))]
@@ -153,14 +155,15 @@ pub struct OAuth2ClientSpec {
         inner(length(min = 1, max = 256), regex(pattern = r"^[\x21\x23-\x5B\x5D-\x7E]+$"))
     )]
     pub scopes: Option<Vec<String>>,
-    /// Scope resources of this namespace and server. Each adds its scope to what the client may ask for, and its description and claims template to the
+    /// Scope resources of this namespace and server. Not on Vault and OpenBao, where scopes are those of the provider. Each adds its scope to what the client may ask for, and its description and claims template to the
     /// client's metadata under `oidc-operator.dev`, for the login and consent app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
     pub scope_refs: Vec<LocalRef>,
     /// Assignment resources of this namespace and server: who may log in to the client is who is named in one of them. On Ory Hydra they go to the
-    /// client's metadata under `oidc-operator.dev`, and the login and consent app has to enforce them. Default: everybody.
+    /// client's metadata under `oidc-operator.dev`, and the login and consent app has to enforce them; Vault and OpenBao enforce them themselves. Default:
+    /// everybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
@@ -200,7 +203,8 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JsonWebKeys")]
     pub jwks: Option<JsonWebKeys>,
-    /// A JsonWebKeySet of this namespace and server: its public keys are the client's, before, while and after a key is replaced. Excludes jwks and
+    /// A JsonWebKeySet of this namespace and server. On Ory Hydra its public keys are the client's, before, while and after a key is replaced. On Vault and
+    /// OpenBao its key signs the tokens of the client, and cannot be changed for another one; default there: the server's key `default`. Excludes jwks and
     /// jwksUri.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LocalRef")]

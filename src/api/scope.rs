@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::refs::ServerRef;
 
 /// A scope (RFC 6749, section 3.3) with a description and a template of claims. On Ory Hydra it is an entry of a catalogue: an OAuth2Client that refers
-/// to it may request the scope, and carries description and template in its metadata, where the login and consent app, which is yours, finds them.
+/// to it may request the scope, and carries description and template in its metadata, where the login and consent app, which is yours, finds them. On
+/// HashiCorp Vault and OpenBao it is an object of the server, which fills the template in; OidcProviders refer to it.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",

@@ -138,12 +138,13 @@ impl Referable for JsonWebKeySet {
 
     fn standing(&self) -> String {
         let of = |status: &JsonWebKeySetStatus| {
+            let is_there = status.inputs.is_some();
             json!([
                 status.key_ids(),
                 status.current_key_id,
                 status.secret_name,
-                status.set_name,
-                status.client_ids
+                status.client_ids,
+                is_there
             ])
         };
         self.status

@@ -110,6 +110,11 @@ pub enum VaultFault {
         "No client may be used with the provider yet, so that it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs."
     )]
     NoClients,
+    /// A provider with clients and without keys.
+    #[error(
+        "The provider publishes no public key that a token could be verified with; look at its clients and their keys on the server."
+    )]
+    NoKeys,
 }
 
 impl VaultFault {
@@ -129,6 +134,7 @@ impl VaultFault {
             VaultFault::TtlInUse => (Class::Blocked, Reason::InvalidSpec),
             VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => (Class::Blocked, Reason::ReferenceNotFound),
             VaultFault::NotListed { .. } | VaultFault::NoClients => (Class::Blocked, Reason::ReferenceNotReady),
+            VaultFault::NoKeys => (Class::Blocked, Reason::InvalidKeys),
             VaultFault::NotAdmitted(..) => (Class::Blocked, Reason::NotAllowed),
         }
     }

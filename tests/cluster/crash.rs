@@ -5,10 +5,10 @@
 //! complete and accepted by Hydra.
 
 mod adoption;
-mod blow;
+pub mod blow;
 mod guard;
 mod key_sets;
-mod lab;
+pub mod lab;
 mod scenario;
 
 use std::time::Instant;
@@ -75,7 +75,11 @@ async fn survive(bed: &Bed, scenarios: &[Scenario]) -> Result<()> {
 }
 
 /// One scenario with every blow at every request.
-async fn walk(scenario: &str, fewest_writes: usize, run: impl AsyncFn(Option<Strike>) -> Result<Run>) -> Result<()> {
+pub async fn walk(
+    scenario: &str,
+    fewest_writes: usize,
+    run: impl AsyncFn(Option<Strike>) -> Result<Run>,
+) -> Result<()> {
     let begun = Instant::now();
     let first = run(None).await.with_context(|| format!("{scenario} without a fault"))?;
     let requests = first.requests;

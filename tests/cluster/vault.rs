@@ -1,5 +1,6 @@
 //! Everything against a real OpenBao.
 
+mod crash;
 mod create;
 mod delete;
 mod drift;
@@ -18,6 +19,7 @@ use crate::run::Side;
 /// The tests of all modules.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
+        crash::trials,
         create::trials,
         delete::trials,
         drift::trials,

@@ -155,6 +155,7 @@ variants! {
         VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),
         VaultFault::NotAdmitted(s("team-b"), s("main")).into(),
         VaultFault::NoClients.into(),
+        VaultFault::NoKeys.into(),
     ],
     Reply => [Error::Reply { operation: "get_version", problem: "holds no version" }],
     NamespacePending => [Error::NamespacePending(s("team-a"))],

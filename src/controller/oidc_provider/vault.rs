@@ -222,6 +222,9 @@ async fn look(provider: &OidcProvider, server: &str, vault: &Vault, name: &str) 
     judge::document(server, expected, &found)?;
     let keys = discovery::fetch_keys_below(vault.http(), &path).await;
     let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "vault.address", failed))?;
-    judge::keys(server, &keys)?;
+    judge::keys(server, &keys).map_err(|error| match error {
+        Error::NoSigningKey(_) => VaultFault::NoKeys.into(),
+        other => other,
+    })?;
     Ok((found, keys))
 }

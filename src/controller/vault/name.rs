@@ -65,6 +65,13 @@ pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServ
             denied,
         })?;
     }
+    if !is_addressable(&name) {
+        return Err(Error::InvalidField {
+            field: K::NAME_FIELD,
+            problem: "on this server names consist of letters, digits, underscore, and within them dash and dot; choose such a one"
+                .to_owned(),
+        });
+    }
     if K::Object::is_reserved(&name) {
         let field = K::NAME_FIELD;
         return Err(VaultFault::Reserved { field, name }.into());
@@ -77,6 +84,12 @@ pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServ
         }
         .into()),
     }
+}
+
+/// Whether the server takes a name: any other is answered as if there were no such API.
+fn is_addressable(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(|c| is_word(c) || matches!(c, '-' | '.')) && name.starts_with(is_word) && name.ends_with(is_word)
 }
 
 /// Whether another resource has the name, or may have it and asked for it first.

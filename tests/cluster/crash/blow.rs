@@ -75,8 +75,13 @@ impl Tap {
         };
         let (kube_turn, admin_turn) = (turn(), turn());
         let namespace = namespace.to_owned();
-        let kube = Fault::new(move |head| is_about(head, &namespace) && kube_turn(head), action());
-        let admin = Fault::new(move |head| is_about_a_client(head) && admin_turn(head), action());
+        let kube_namespace = namespace.clone();
+        let kube = Fault::new(move |head| is_about(head, &kube_namespace) && kube_turn(head), action());
+        let within = namespace;
+        let admin = Fault::new(
+            move |head| is_about_an_object(head, &within) && admin_turn(head),
+            action(),
+        );
         Self {
             seen,
             faults: [operator.kube().inject(kube), bed.servers()[0].admin.inject(admin)],
@@ -111,7 +116,10 @@ pub fn is_about(head: &RequestHead, namespace: &str) -> bool {
     })
 }
 
-/// A request to Hydra's admin API, those of a sweep aside.
-fn is_about_a_client(head: &RequestHead) -> bool {
-    !is_list(head) && !head.is("GET", "/version")
+/// A request to an admin API, those of a sweep aside. Objects on OpenBao have the namespace in their names.
+fn is_about_an_object(head: &RequestHead, namespace: &str) -> bool {
+    match head.path().strip_prefix("/v1/") {
+        Some(path) => path.contains(&format!("/{namespace}.")) || path.starts_with("identity/group/"),
+        None => !is_list(head) && !head.is("GET", "/version"),
+    }
 }

@@ -59,6 +59,23 @@ async fn what_the_server_would_refuse_is_said_in_a_sentence(bed: &Bed) -> Result
         )
         .await?;
     }
+    let message =
+        "on this server names consist of letters, digits, underscore, and within them dash and dot; choose such a one.";
+    says::<Scope>(
+        &stage,
+        "scope",
+        json!({ "name": "orders:read" }),
+        (Stalled, "InvalidSpec", &format!("name: {message}")),
+    )
+    .await?;
+    let set = json!({ "setName": "a~b", "generate": { "algorithm": "RS256" } });
+    says::<JsonWebKeySet>(
+        &stage,
+        "key",
+        set,
+        (Stalled, "InvalidSpec", &format!("setName: {message}")),
+    )
+    .await?;
     let keys = |rotation: Value| json!({ "generate": { "algorithm": "RS256" }, "rotation": rotation });
     let message = "rotation.period: it must be at least one minute; lengthen it.";
     says::<JsonWebKeySet>(

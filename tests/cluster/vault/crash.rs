@@ -1,0 +1,226 @@
+//! Killed at every request, the operator always comes to the same end: one object, complete credentials, and nothing left behind.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use serde_json::{Value, json};
+use testbed::wait;
+
+use super::stage::{REDIRECT, Stage};
+use crate::bed::{Bed, LIMIT, Namespaced, Options, Server, ServerOptions};
+use crate::crash::blow::Strike;
+use crate::crash::lab::{Run, clear, interrupted};
+use crate::crash::walk;
+use crate::run::Side;
+
+/// Name of the resource that a story is about.
+const NAME: &str = "it";
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    let options = Options {
+        server: None, // the first server of the bed is that of OpenBao
+        ..Options::default()
+    };
+    vec![
+        side.alone(options.clone(), every_request_of_a_new_client),
+        side.alone(options.clone(), every_request_of_a_client),
+        side.alone(options.clone(), every_request_of_a_key_and_a_scope),
+        side.alone(options, every_request_of_an_assignment_and_a_provider),
+    ]
+}
+
+/// What happens to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Story {
+    /// It is made.
+    Create,
+    /// It is changed.
+    Update,
+    /// It is deleted.
+    Delete,
+}
+
+/// A kind with the type of its objects, what it is made of, and a change of it.
+struct Cast {
+    type_: &'static str,
+    spec: Value,
+    change: Value,
+    /// A field of the object, before and after the change.
+    field: (&'static str, Value, Value),
+}
+
+async fn every_request_of_a_new_client(bed: &Bed) -> Result<()> {
+    survive::<OAuth2Client>(bed, client(), &[Story::Create]).await
+}
+
+async fn every_request_of_a_client(bed: &Bed) -> Result<()> {
+    survive::<OAuth2Client>(bed, client(), &[Story::Update, Story::Delete]).await
+}
+
+async fn every_request_of_a_key_and_a_scope(bed: &Bed) -> Result<()> {
+    let key = Cast {
+        type_: "key",
+        spec: json!({ "generate": { "algorithm": "ES256" } }),
+        change: json!({ "rotation": { "period": "2h" } }),
+        field: ("rotation_period", json!(86400), json!(7200)),
+    };
+    survive::<JsonWebKeySet>(bed, key, &[Story::Create, Story::Delete]).await?;
+    let scope = Cast {
+        type_: "scope",
+        spec: json!({ "description": "one" }),
+        change: json!({ "description": "another" }),
+        field: ("description", json!("one"), json!("another")),
+    };
+    survive::<Scope>(bed, scope, &[Story::Create, Story::Update, Story::Delete]).await
+}
+
+async fn every_request_of_an_assignment_and_a_provider(bed: &Bed) -> Result<()> {
+    let group = bed.bao().await?.root().group("crew", &[]).await?;
+    let assignment = Cast {
+        type_: "assignment",
+        spec: json!({ "groups": [{ "name": "crew" }] }),
+        change: json!({ "subjects": ["somebody"] }),
+        field: ("group_ids", json!([group]), json!([group])),
+    };
+    survive::<Assignment>(bed, assignment, &[Story::Create, Story::Delete]).await?;
+    let provider = Cast {
+        type_: "provider",
+        spec: json!({ "allowedClients": [{ "clientId": "*" }] }),
+        change: json!({ "allowedClients": [{ "clientId": "abc" }] }),
+        field: ("allowed_client_ids", json!(["*"]), json!(["abc"])),
+    };
+    // So that the provider has keys to show.
+    bed.write_object("client/somebody", json!({ "redirect_uris": [REDIRECT] }))
+        .await?;
+    survive::<OidcProvider>(bed, provider, &[Story::Create, Story::Delete]).await
+}
+
+fn client() -> Cast {
+    Cast {
+        type_: "client",
+        spec: json!({ "redirectUris": [REDIRECT] }),
+        change: json!({ "redirectUris": ["https://b.example.com/"] }),
+        field: ("redirect_uris", json!([REDIRECT]), json!(["https://b.example.com/"])),
+    }
+}
+
+async fn survive<K: Namespaced>(bed: &Bed, cast: Cast, stories: &[Story]) -> Result<()> {
+    let server = match bed.servers().first() {
+        Some(server) => Arc::clone(server),
+        None => {
+            let options = ServerOptions {
+                resync_interval: "1h".to_owned(),
+                ..ServerOptions::default()
+            };
+            bed.own_vault(options).await?
+        }
+    };
+    for story in stories.iter().copied() {
+        let fewest_writes = match story {
+            Story::Create => 4,                 // finalizer, claim, object, status
+            Story::Update | Story::Delete => 2, // object, status or finalizer
+        };
+        let what = format!("{story:?} of a {}", cast.type_);
+        let run = async |strike| run::<K>(bed, &server, &cast, story, strike).await;
+        walk(&what, fewest_writes, run).await?;
+    }
+    Ok(())
+}
+
+async fn run<K: Namespaced>(
+    bed: &Bed,
+    server: &Arc<Server>,
+    cast: &Cast,
+    story: Story,
+    strike: Option<Strike>,
+) -> Result<Run> {
+    let stage = Stage {
+        bed,
+        space: bed.space().await?,
+        server: Arc::clone(server),
+    };
+    let mut before = None;
+    if story != Story::Create {
+        stage.ready::<K>(NAME, cast.spec.clone()).await?;
+        before = Some(stage.object(cast.type_, NAME).await?);
+    }
+    let act = async || match story {
+        Story::Create => stage.make::<K>(NAME, cast.spec.clone()).await,
+        Story::Update => stage.space.respecify::<K>(NAME, cast.change.clone()).await,
+        Story::Delete => stage.space.remove::<K>(NAME).await,
+    };
+    let converged = async |acted: &K| match story {
+        Story::Delete => stage.space.until_gone(acted).await,
+        Story::Create | Story::Update => stage.space.until_ready::<K>(NAME).await.map(drop),
+    };
+    let (_, run) = interrupted(bed, &stage.space, strike, act, converged).await?;
+    let path = stage.path(cast.type_, NAME);
+    if story == Story::Delete {
+        ensure!(bed.object(&path).await?.is_none(), "{path} is left");
+        ensure!(stage.space.secret(NAME).await?.is_none(), "the Secret is left");
+    } else {
+        let object = bed.existing(&path).await?;
+        let (field, made, changed) = &cast.field;
+        let expected = if story == Story::Create { made } else { changed };
+        ensure!(object[*field] == *expected, "{object}");
+        if cast.type_ == "client" {
+            let (id, secret) = stage.space.credentials(NAME).await?;
+            ensure!(
+                object["client_id"] == id.as_str() && object["client_secret"] == secret.as_str(),
+                "other credentials"
+            );
+            let same_id = before.is_none_or(|before| before["client_id"] == object["client_id"]);
+            ensure!(same_id, "the client was made anew");
+        }
+        next_look_writes_nothing(&stage, &path).await?;
+        let made = stage.space.remove::<K>(NAME).await?;
+        stage.space.until_gone(&made).await?;
+    }
+    clear(bed);
+    Ok(run)
+}
+
+/// Has everything compared, twice: the second time only when the first has ended.
+async fn next_look_writes_nothing(stage: &Stage<'_>, path: &str) -> Result<()> {
+    let (admin, kube) = (
+        stage.server.admin.journal().mark(),
+        stage.bed.operator().requests().mark(),
+    );
+    for interval in ["2h", "1h"] {
+        let mark = stage.server.admin.journal().mark();
+        stage
+            .bed
+            .change_server(&stage.server.name, json!({ "resyncInterval": interval }))
+            .await?;
+        let is_listed = path.starts_with("client/") || path.starts_with("provider/");
+        let target = match is_listed {
+            true => "/v1/identity/oidc/provider?list=true".to_owned(), // the last list of a sweep
+            false => format!("/v1/identity/oidc/{path}"),
+        };
+        wait::until("everything to be compared", LIMIT, async || {
+            let since = stage.server.admin.journal().since(mark);
+            Ok(since
+                .iter()
+                .any(|exchange| exchange.head.target == target)
+                .then_some(()))
+        })
+        .await?;
+    }
+    let writes = stage.writes(admin);
+    ensure!(writes.is_empty(), "{writes:#?}");
+    let requests = stage.bed.operator().kube_requests(kube);
+    let within = |namespace: &Option<String>| namespace.as_deref() == Some(stage.space.name());
+    let writes: Vec<_> = requests
+        .into_iter()
+        .filter(|request| request.is_write() && within(&request.namespace) && request.resource != "events")
+        .collect();
+    ensure!(writes.is_empty(), "{writes:#?}");
+    stage
+        .bed
+        .server_ready(&stage.server.name)
+        .await
+        .context("the server")
+        .map(drop)
+}
