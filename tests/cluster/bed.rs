@@ -189,6 +189,7 @@ impl Bed {
 
     /// All that the closing trials look at.
     pub async fn evidence(&self) -> Result<Evidence> {
+        self.secrets_of_bao().await?;
         let canaries = lock(&self.canaries).clone();
         Evidence::of(self, canaries).await
     }

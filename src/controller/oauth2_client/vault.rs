@@ -17,12 +17,10 @@ use super::{Plan, checks, cleanup, marker};
 use crate::admin::hydra::client::Catalogue;
 use crate::admin::vault;
 use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
-use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{
     ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
 };
-use crate::api::refs::Adoption;
-use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION};
+use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::json_web_key_set::overlap;
 use crate::controller::oidc_provider::admits;
 use crate::controller::on_server::{OnServer, is_revoked, server_of};
@@ -34,6 +32,9 @@ use crate::controller::vault::object::{self, Target};
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Managed, Pass, release};
 use crate::error::{Error, Result, VaultFault};
+use fields::{check_fields, chooses_grants};
+
+mod fields;
 
 /// How long tokens are valid unless the spec says otherwise: what the server has for both.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -208,8 +209,7 @@ fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> vault::Client {
     let namespace = &plan.namespace;
     let assignments = spec.assignment_refs.iter();
     let assignments = assignments.filter_map(|named| referred::<Assignment>(client, ctx, namespace, &named.name).ok());
-    let status = plan.server.status.as_ref();
-    let chooses_grants = status.is_some_and(|status| status.capabilities.contains(&Capability::ClientCredentials));
+    let chooses_grants = chooses_grants(plan);
     let may_use = |grant: GrantType| chooses_grants.then(|| plan.effective.grant_types.contains(&grant));
     vault::Client {
         key: plan
@@ -324,92 +324,4 @@ fn unlisted(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// What the server does not have is refused: it would take the field without a word and drop it.
-fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
-    let fields = unsupported(client, plan);
-    let status = plan.server.status.clone().unwrap_or_default();
-    match status.version {
-        _ if fields.is_empty() => Ok(()),
-        None => Err(Error::ServerPending(plan.server.name_any())),
-        Some(version) => Err(Error::UnsupportedFields {
-            server: plan.server.name_any(),
-            version,
-            fields,
-        }),
-    }
-}
-
-fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<&'static str> {
-    let spec = &client.spec;
-    let status = plan.server.status.as_ref();
-    let chooses_grants = status.is_some_and(|status| status.capabilities.contains(&Capability::ClientCredentials));
-    let has_grant = |grant| plan.effective.grant_types.contains(&grant);
-    let known = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
-    let other_grants = plan.effective.grant_types.iter().any(|grant| !known.contains(grant))
-        || !chooses_grants && (has_grant(GrantType::ClientCredentials) || !has_grant(GrantType::AuthorizationCode));
-    let other_responses = |types: &Vec<ResponseType>| types.iter().any(|type_| *type_ != ResponseType::Code);
-    let asked = [
-        ("clientId", spec.client_id.is_some()),
-        ("clientName", spec.client_name.is_some()),
-        ("postLogoutRedirectUris", !spec.post_logout_redirect_uris.is_empty()),
-        ("grantTypes", other_grants),
-        (
-            "responseTypes",
-            spec.response_types.as_ref().is_some_and(other_responses),
-        ),
-        ("scopes", spec.scopes.is_some()),
-        ("scopeRefs", !spec.scope_refs.is_empty()),
-        ("audience", !spec.audience.is_empty()),
-        ("contacts", !spec.contacts.is_empty()),
-        ("clientUri", spec.client_uri.is_some()),
-        ("logoUri", spec.logo_uri.is_some()),
-        ("policyUri", spec.policy_uri.is_some()),
-        ("tosUri", spec.tos_uri.is_some()),
-        ("jwks", spec.jwks.is_some()),
-        ("jwksUri", spec.jwks_uri.is_some()),
-        (
-            "subjectType",
-            spec.subject_type.is_some_and(|type_| type_ != SubjectType::Public),
-        ),
-        ("sectorIdentifierUri", spec.sector_identifier_uri.is_some()),
-        (
-            "tokenEndpointAuthMethod",
-            spec.token_endpoint_auth_method == Some(TokenEndpointAuthMethod::PrivateKeyJwt),
-        ),
-        (
-            "tokenEndpointAuthSigningAlg",
-            spec.token_endpoint_auth_signing_alg.is_some(),
-        ),
-        ("requestObjectSigningAlg", spec.request_object_signing_alg.is_some()),
-        ("userinfoSignedResponseAlg", spec.userinfo_signed_response_alg.is_some()),
-        ("requestUris", !spec.request_uris.is_empty()),
-        ("frontchannelLogoutUri", spec.frontchannel_logout_uri.is_some()),
-        (
-            "frontchannelLogoutSessionRequired",
-            spec.frontchannel_logout_session_required.is_some(),
-        ),
-        ("backchannelLogoutUri", spec.backchannel_logout_uri.is_some()),
-        (
-            "backchannelLogoutSessionRequired",
-            spec.backchannel_logout_session_required.is_some(),
-        ),
-        ("allowedCorsOrigins", !spec.allowed_cors_origins.is_empty()),
-        ("refreshTokenTtl", spec.refresh_token_ttl.is_some()),
-        ("metadata", !spec.metadata.is_empty()),
-        ("hydra", spec.hydra.is_some()),
-        ("clientSecretRef", spec.client_secret_ref.is_some()),
-        ("rotation", spec.rotation.is_some()),
-        ("adoption", spec.adoption == Some(Adoption::Allow)),
-        (
-            "the annotation rotate-at",
-            client.annotations().contains_key(ROTATE_AT_ANNOTATION),
-        ),
-    ];
-    asked
-        .into_iter()
-        .filter(|(_, asked)| *asked)
-        .map(|(field, _)| field)
-        .collect()
 }

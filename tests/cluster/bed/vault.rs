@@ -130,6 +130,17 @@ impl Bed {
         self.object(path).await?.with_context(|| format!("there is no {path}"))
     }
 
+    /// Registers the secret of every client that OpenBao has, if it was started.
+    pub(super) async fn secrets_of_bao(&self) -> Result<()> {
+        let Some(bao) = self.bao.get() else { return Ok(()) };
+        let (_, listed) = bao.call("LIST", "identity/oidc/client", None).await?;
+        for name in listed["data"]["keys"].as_array().into_iter().flatten() {
+            self.object(&format!("client/{}", name.as_str().unwrap_or_default()))
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Writes an object below `identity/oidc` as somebody else would.
     pub async fn write_object(&self, path: &str, fields: Value) -> Result<()> {
         let bao = self.bao().await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use oidc_operator::api::authorization_server::Capability;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::{Value, json};
 use testbed::proxy::Exchange;
@@ -48,6 +49,13 @@ impl<'a> Stage<'a> {
             ..ServerOptions::default()
         };
         Self::new(bed, options).await
+    }
+
+    /// Whether the grants of clients can be chosen on the server: on OpenBao, but not on HashiCorp Vault.
+    pub async fn chooses_grants(&self) -> Result<bool> {
+        let server = self.bed.server_ready(&self.server.name).await?;
+        let capabilities = server.status.map(|status| status.capabilities).unwrap_or_default();
+        Ok(capabilities.contains(&Capability::ClientCredentials))
     }
 
     /// A spec on this server.
