@@ -27,7 +27,8 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
-    /// Which names of objects may be asked for on a Vault or an OpenBao: `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope. Default: Generated.
+    /// Which names of objects may be asked for on a Vault or an OpenBao: `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope; and
+    /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ObjectNames")]
     pub object_names: Option<ObjectNames>,

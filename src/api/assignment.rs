@@ -140,6 +140,9 @@ pub struct AssignmentStatus {
     /// Name of the object on the server, where assignments are objects. It is kept here from before the first write on, and makes the object ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// UID of the AuthorizationServer that the name was claimed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uid: Option<String>,
     /// Ids of the entities that were found, where the server has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]

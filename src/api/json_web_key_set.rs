@@ -242,6 +242,9 @@ pub struct JsonWebKeySetStatus {
     /// Name of the key set on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_name: Option<String>,
+    /// UID of the AuthorizationServer that the name was claimed on, on a server where keys have no place for a mark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uid: Option<String>,
     /// Id of the key that signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_key_id: Option<String>,

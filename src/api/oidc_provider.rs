@@ -75,7 +75,8 @@ pub struct OidcProviderSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
     pub scope_refs: Vec<LocalRef>,
-    /// Scopes that others made on the server and that can be asked for at the provider, besides `openid`. Not on Ory Hydra.
+    /// Scopes that others made on the server and that can be asked for at the provider, besides `openid`. Needs `objectNames: Any` in the server's access
+    /// rules. Not on Ory Hydra.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(length(max = 64), inner(length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$")))]
@@ -103,7 +104,7 @@ pub struct AllowedClient {
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub name: Option<String>,
-    /// The id of a client that others made; `*` stands for every client on the server.
+    /// The id of a client that others made; `*` stands for every client on the server. Needs `objectNames: Any` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 128), regex(pattern = r"^([A-Za-z0-9]+|\*)$"))]
     pub client_id: Option<String>,
@@ -198,6 +199,9 @@ pub struct OidcProviderStatus {
     /// Name of the object on the server, where providers are objects. It is kept here from before the first write on, and makes the object ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// UID of the AuthorizationServer that the name was claimed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uid: Option<String>,
     /// Ids of the clients that may be used with the provider, where that is the provider's to say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10000))]

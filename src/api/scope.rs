@@ -82,6 +82,9 @@ pub struct ScopeStatus {
     /// The scope as clients request it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// UID of the AuthorizationServer that the name was claimed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uid: Option<String>,
     /// Digest of everything that the last success was made from. The operator's own; of no use to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

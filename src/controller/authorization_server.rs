@@ -161,7 +161,8 @@ async fn look(
     let connection = match login::connect(server, flavour, ctx).await {
         Ok(connection) => connection,
         Err(error) => {
-            ctx.links.stands(server, None, Err(error.clone()));
+            let last = ctx.links.last(&server.name_any());
+            ctx.links.stands(server, last, Err(error.clone()));
             return Err(error);
         }
     };

@@ -172,8 +172,9 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status>) -> Result<()> {
-    let before = object.status().cloned().unwrap_or_default();
-    store(object, ctx, &before, pass.status.clone(), None).await
+    let newest = latest(object, ctx);
+    let before = newest.status().cloned().unwrap_or_default();
+    store(&*newest, ctx, &before, pass.status.clone(), None).await
 }
 
 /// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.

@@ -37,16 +37,11 @@ impl Managed for Scope {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if let Some(template) = &self.spec.template {
-            check_template(template).map_err(|problem| Error::InvalidField {
-                field: "template",
-                problem: problem.to_owned(),
-            })?;
-        }
         if server_of(self, ctx)?.spec.vault.is_some() {
             return vault::apply(self, ctx, pass).await;
         }
         admitted(self, ctx)?;
+        check(self)?;
         hold(self, ctx).await?;
         pass.status.name = Some(self.scope_name());
         Ok(Done {
@@ -64,6 +59,14 @@ impl Managed for Scope {
             false => Ok(()),
         }
     }
+}
+
+fn check(scope: &Scope) -> Result<()> {
+    let checked = scope.spec.template.as_deref().map_or(Ok(()), check_template);
+    checked.map_err(|problem| Error::InvalidField {
+        field: "template",
+        problem: problem.to_owned(),
+    })
 }
 
 impl OnServer for Scope {

@@ -77,6 +77,16 @@ pub enum VaultFault {
         "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published; shorten its idTokenTtl, or lengthen rotation.overlap."
     )]
     TtlInUse,
+    /// A client's ID tokens would outlive the key as it is now.
+    #[error(
+        "idTokenTtl: ID tokens would be valid for longer than the key's public half stays published on the server; shorten it, or have the key changed. The operator keeps trying."
+    )]
+    TtlTooLong,
+    /// The server has no namespaces.
+    #[error(
+        "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Take it out, or upgrade the server."
+    )]
+    NoNamespaces,
     /// What the object refers to is not on the server.
     #[error("Something that the spec refers to is not on the server (any more): {0}. The operator keeps trying.")]
     Missing(&'static str),
@@ -131,7 +141,8 @@ impl VaultFault {
             VaultFault::NotOwned { .. } | VaultFault::Claimed { .. } => (Class::NotOwned, Reason::NotOwned),
             VaultFault::Reserved { .. } | VaultFault::Immutable(_) => (Class::Invalid, Reason::InvalidSpec),
             VaultFault::InUse(_) => (Class::Blocked, Reason::InUse),
-            VaultFault::TtlInUse => (Class::Blocked, Reason::InvalidSpec),
+            VaultFault::TtlInUse | VaultFault::TtlTooLong => (Class::Blocked, Reason::InvalidSpec),
+            VaultFault::NoNamespaces => (Class::Unsupported, Reason::UnsupportedByServer),
             VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => (Class::Blocked, Reason::ReferenceNotFound),
             VaultFault::NotListed { .. } | VaultFault::NoClients => (Class::Blocked, Reason::ReferenceNotReady),
             VaultFault::NoKeys => (Class::Blocked, Reason::InvalidKeys),

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use oidc_operator::api::{Assignment, OAuth2Client, Scope};
+use oidc_operator::api::{Assignment, OAuth2Client, OidcProvider, Scope};
 use oidc_operator::controller::is_held;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
@@ -26,6 +26,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(bad_scopes_and_assignments_are_refused_word_for_word),
         side.shared(a_conflict_of_their_status_is_resolved),
         side.shared(an_orphan_keeps_what_the_login_app_enforces),
+        side.shared(what_only_a_vault_has_is_refused),
     ]
 }
 
@@ -34,6 +35,34 @@ const ORDERS: &str =
 const STAFF: &str = "{ subjects: [alice], groups: [{ name: ops }] }";
 const APP: &str =
     "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }], assignmentRefs: [{ name: staff }] }";
+
+async fn what_only_a_vault_has_is_refused(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let server = bed.server_ready("default").await?;
+    let version = server.status.and_then(|status| status.version).unwrap_or_default();
+    let message = |fields: &str| {
+        format!(
+            "AuthorizationServer `default` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Take it out, or upgrade the server."
+        )
+    };
+    let reason = "UnsupportedByServer";
+    let client = "{ redirectUris: [https://a.example.com/], providerRefs: [{ name: main }], vault: {} }";
+    space.apply_client("app", client).await?;
+    client_says(&space, "app", Stalled, reason, &message("providerRefs, vault")).await?;
+    let provider = "{ allowedClients: [{ name: app }], allowedNamespaces: { from: All }, scopeRefs: [{ name: a }], scopes: [b], vault: {} }";
+    space.make::<OidcProvider>("main", provider).await?;
+    let fields = "allowedClients, allowedNamespaces, scopeRefs, scopes, vault";
+    space
+        .says::<OidcProvider>("main", Stalled, reason, &message(fields))
+        .await?;
+    space
+        .make::<Assignment>("staff", "{ subjects: [alice], vault: { groups: [{ name: ops }] } }")
+        .await?;
+    space
+        .says::<Assignment>("staff", Stalled, reason, &message("vault"))
+        .await?;
+    Ok(())
+}
 
 /// What stands under our key in a client's metadata.
 fn ours(client: &Value) -> &Value {
@@ -158,9 +187,9 @@ async fn what_is_referred_to_is_not_deleted_under_its_clients(bed: &Bed) -> Resu
     let scope = space.remove::<Scope>("orders").await?;
     let assignment = space.remove::<Assignment>("staff").await?;
     let message =
-        "OAuth2Client `app` still refers to this Scope; take it out of its scopeRefs, or delete the client first.";
+        "OAuth2Client `app` still refers to this Scope; take it out of its scopeRefs, or delete that one first.";
     space.says::<Scope>("orders", Reconciling, "InUse", message).await?;
-    let message = "OAuth2Client `app` still refers to this Assignment; take it out of its assignmentRefs, or delete the client first.";
+    let message = "OAuth2Client `app` still refers to this Assignment; take it out of its assignmentRefs, or delete that one first.";
     space.says::<Assignment>("staff", Reconciling, "InUse", message).await?;
     let found = bed.registered(&uid_of(&client)).await?;
     ensure!(!ours(&found)["scopes"]["orders:read"].is_null(), "{found}");

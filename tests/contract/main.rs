@@ -11,6 +11,7 @@ mod recordings;
 mod replay;
 mod replies;
 mod requests;
+mod vault;
 
 use std::sync::Arc;
 

@@ -150,6 +150,8 @@ variants! {
         VaultFault::Immutable(vec!["keySetRef", "clientType"]).into(),
         VaultFault::InUse("assignment").into(),
         VaultFault::TtlInUse.into(),
+        VaultFault::TtlTooLong.into(),
+        VaultFault::NoNamespaces.into(),
         VaultFault::Missing("a key").into(),
         VaultFault::IdentityNotFound { field: "groups", type_: "group", name: s("staff") }.into(),
         VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),
@@ -304,6 +306,14 @@ fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
         let expected = match &error {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
             Error::ServerRefused(_) => true,
+            Error::Vault(fault) => matches!(
+                fault,
+                VaultFault::Sealed
+                    | VaultFault::Uninitialized
+                    | VaultFault::Secondary
+                    | VaultFault::NamespaceNotFound
+                    | VaultFault::LoginFailed(_)
+            ),
             _ => false,
         };
         assert_eq!(error.is_outage(), expected, "{error:?}");

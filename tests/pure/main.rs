@@ -14,6 +14,7 @@ mod mapping;
 mod memory;
 mod provider;
 mod sync;
+mod vault;
 mod verdict;
 mod version;
 

@@ -73,6 +73,14 @@ impl Health {
         self.numbers() >= (1, 10)
     }
 
+    /// Whether it has namespaces: OpenBao from 2.3 on, and the Enterprise edition of Vault. Any other takes no notice of the one that it is asked for.
+    pub fn has_namespaces(&self) -> bool {
+        match self.enterprise {
+            Some(is_enterprise) => is_enterprise,
+            None => self.numbers() >= (2, 3) || self.version.contains("+ent"),
+        }
+    }
+
     /// Major and minor version.
     fn numbers(&self) -> (u32, u32) {
         let mut numbers = self

@@ -55,6 +55,11 @@ impl Vault {
         &self.session
     }
 
+    /// Whether anything is asked for in a namespace other than the root.
+    pub fn uses_namespaces(&self) -> bool {
+        !self.namespace.is_empty() || self.session.uses_namespaces()
+    }
+
     /// Path of a provider's discovery document and keys, and of its issuer below scheme, host and port.
     pub fn provider_path(&self, name: &str) -> Vec<String> {
         let parents = self.namespace.split('/').filter(|segment| !segment.is_empty());

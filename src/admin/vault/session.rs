@@ -102,6 +102,11 @@ impl Session {
         &self.http
     }
 
+    /// Whether the login is in a namespace other than the root.
+    pub fn uses_namespaces(&self) -> bool {
+        !self.namespace.is_empty()
+    }
+
     /// How and as whom it logs in, for people.
     pub fn describe(&self) -> String {
         self.login.describe()
@@ -199,10 +204,11 @@ impl Session {
         let now = Instant::now();
         match &state.token {
             Some(Token { secret, lease: None }) => return Ok(secret.clone()),
+            // Whoever keeps the login renews it; the others need not wait for that.
             Some(Token {
                 secret,
                 lease: Some(lease),
-            }) if now < lease.renew_at => return Ok(secret.clone()),
+            }) if now < lease.renew_at || now < lease.ends_at && !probe => return Ok(secret.clone()),
             Some(Token {
                 secret,
                 lease: Some(lease),
@@ -215,6 +221,9 @@ impl Session {
             _ => {}
         }
         state.token = None;
+        if !probe && self.http.breaker().is_open() {
+            return Err(Failure::Outage(Outage::Known));
+        }
         let token = self.log_in(probe).await.inspect_err(|failure| {
             // Nobody else need find out.
             if matches!(failure, Failure::NoLogin(_)) {
@@ -327,9 +336,7 @@ impl Jwt {
             Err(Error::Cluster(ClusterFault::Forbidden)) => Err(Failure::NoLogin(
                 "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts",
             )),
-            Err(_) => Err(Failure::NoLogin(
-                "the Kubernetes API gives no token of the ServiceAccount now",
-            )),
+            Err(_) => Err(Failure::Outage(Outage::Busy)), // it passes
         }
     }
 }

@@ -26,6 +26,12 @@ pub struct OAuth2ClientStatus {
     /// Name of the object on the server, where clients have one besides their id. It is kept here from before the first write on, and makes the object ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// UID of the AuthorizationServer that the name was claimed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_uid: Option<String>,
+    /// The JsonWebKeySet whose key signs the tokens of the client, on a server where that cannot change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_set_name: Option<String>,
     /// The client_id on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,

@@ -32,6 +32,7 @@ impl Named for Assignment {
     fn claim(status: &mut AssignmentStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,
+            server_uid: &mut status.server_uid,
             inputs: &mut status.inputs,
         }
     }
@@ -73,7 +74,13 @@ async fn resolve(assignment: &Assignment, vault: &Vault) -> Result<vault::Assign
     let spec = &assignment.spec;
     let own = spec.vault.clone().unwrap_or_default();
     let mut wanted = vault::Assignment {
-        entity_ids: spec.subjects.iter().cloned().collect(),
+        // The server trims them too.
+        entity_ids: spec
+            .subjects
+            .iter()
+            .map(|id| id.trim().to_owned())
+            .filter(|id| !id.is_empty())
+            .collect(),
         ..vault::Assignment::default()
     };
     for group in &spec.groups {

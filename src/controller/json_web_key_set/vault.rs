@@ -12,6 +12,7 @@ use crate::admin::vault;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::controller::digest::digest;
+use crate::controller::failure::outage;
 use crate::controller::on_server::OnServer;
 use crate::controller::referable::Referable;
 use crate::controller::schedule::{Schedule, wait_until};
@@ -39,6 +40,7 @@ impl Named for JsonWebKeySet {
     fn claim(status: &mut JsonWebKeySetStatus) -> Claim<'_> {
         Claim {
             name: &mut status.set_name,
+            server_uid: &mut status.server_uid,
             inputs: &mut status.inputs,
         }
     }
@@ -66,7 +68,8 @@ pub(super) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         pass.status.inputs = Some(inputs);
         if is_due {
             let rotated = vault.rotate(&target.name).await;
-            rotated.map_err(|failed| failure("rotate_key", "key", failed))?;
+            let rotated = rotated.map_err(|failed| failure("rotate_key", "key", failed));
+            rotated.map_err(|error| outage(ctx, &target.server.name_any(), error))?;
             pass.status.rotated_at = Some(Timestamp::now().to_string());
         }
     }
@@ -81,7 +84,7 @@ pub(super) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
 fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
     let refers = |client: &OAuth2Client| {
-        client.server_name() == set.server_name() && set.is_named_by(client) && !is_deleting(client)
+        client.server_name() == set.server_name() && signs_for(set, client) && !is_deleting(client)
     };
     let clients = ctx.clients.store.state_filter(refers).into_iter();
     let ids: BTreeSet<String> = clients.filter_map(|client| client_id(ctx, client)).collect();
@@ -90,6 +93,15 @@ fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
         rotation_period: period(set).as_secs(),
         verification_ttl: overlap(set).as_secs(),
         allowed_client_ids: ids,
+    }
+}
+
+/// Whether a client's tokens are signed with the key: a client that has one keeps it, whatever its spec says now.
+fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
+    let status = client.status.as_ref();
+    match status.and_then(|status| status.key_set_name.as_ref()) {
+        Some(name) => set.metadata.name.as_ref() == Some(name) && set.metadata.namespace == client.metadata.namespace,
+        None => set.is_named_by(client),
     }
 }
 

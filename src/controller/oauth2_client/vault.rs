@@ -30,9 +30,9 @@ use crate::controller::vault::Named;
 use crate::controller::vault::name::Claim;
 use crate::controller::vault::object::{self, Target};
 use crate::controller::verdict::Done;
-use crate::controller::{Context, Managed, Pass, release};
+use crate::controller::{Context, Managed, Pass};
 use crate::error::{Error, Result, VaultFault};
-use fields::{check_fields, chooses_grants};
+use fields::{check_combinations, check_fields, chooses_grants};
 
 mod fields;
 
@@ -50,6 +50,7 @@ impl Named for OAuth2Client {
     fn claim(status: &mut OAuth2ClientStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,
+            server_uid: &mut status.server_uid,
             inputs: &mut status.inputs,
         }
     }
@@ -61,8 +62,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         if is_revoked(client, ctx, &plan.server, &denied).await? {
             object::remove(client, ctx, pass).await?;
             cleanup::drop_secrets(client, ctx).await?;
-            object::forget::<OAuth2Client>(pass);
-            release(client, ctx).await?;
+            object::forget(client, ctx, pass).await?;
         }
         let server = plan.server.name_any();
         return Err(Error::NotAllowed { server, denied });
@@ -75,6 +75,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         });
     }
     check_fields(client, &plan)?;
+    check_combinations(client, &plan)?;
     if let Some(missing) = plan.missing.take() {
         return Err(missing);
     }
@@ -90,7 +91,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         let vault = target.vault(settled).await?;
         let found = target.sync(pass, &vault, &wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;
-        let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, error))?;
+        let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
         let mut inputs = observe(&plan, &layout);
         let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
         let held = secret.as_ref().map(|secret| Held { secret, revision: None });
@@ -98,6 +99,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         inputs.wrote_secret(written);
         output::drop_others(ctx, &plan, pass, &layout.name, false).await?;
         pass.status.secret_name = Some(layout.name);
+        pass.status.key_set_name = plan.key_set.as_ref().map(|set| set.name_any());
         pass.status.inputs = Some(inputs.to_string());
     }
     pass.status.endpoints = plan.endpoints.clone();
@@ -142,7 +144,7 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
     }
     let endpoints = match client.spec.provider_refs.is_empty() {
         true => server.status.as_ref().and_then(|status| status.endpoints.clone()),
-        false => first_provider(client, ctx).and_then(|provider| provider.status.clone()?.endpoints),
+        false => first_provider(client, ctx).and_then(|provider| provider.ok()?.status.clone()?.endpoints),
     };
     Ok(Plan {
         effective: effective(client),
@@ -261,26 +263,30 @@ fn take_over(
     Ok(secret)
 }
 
-/// A value that a provider has not said yet is waited for there.
-fn pending(client: &OAuth2Client, ctx: &Context, error: Error) -> Error {
-    match (error, client.spec.provider_refs.is_empty()) {
-        (error @ Error::VariablePending { .. }, false) => match unready_provider(client, ctx) {
-            Some(unready) => unready,
-            None => error,
-        },
-        (error, _) => error,
+/// A value that a provider has not said yet is waited for there; one that the server does not have never comes.
+fn pending(client: &OAuth2Client, ctx: &Context, plan: &Plan, error: Error) -> Error {
+    let Error::VariablePending { variable, .. } = error else {
+        return error;
+    };
+    if plan.endpoints.is_some() {
+        return Error::InvalidField {
+            field: "credentials.data",
+            problem: format!("$({variable}) is not there, since the server has no such endpoint; take it out"),
+        };
+    }
+    match first_provider(client, ctx) {
+        Some(Ok(provider)) => not_ready(&*provider),
+        Some(Err(missing)) => missing,
+        None => error,
     }
 }
 
-fn unready_provider(client: &OAuth2Client, ctx: &Context) -> Option<Error> {
-    first_provider(client, ctx).map(|provider| not_ready(&*provider))
-}
-
-/// The first provider that the spec names, if it is there and wants the client.
-fn first_provider(client: &OAuth2Client, ctx: &Context) -> Option<Arc<OidcProvider>> {
+/// The first provider that the spec names.
+fn first_provider(client: &OAuth2Client, ctx: &Context) -> Option<Result<Arc<OidcProvider>>> {
     let named = client.spec.provider_refs.first()?;
     let own = client.namespace().unwrap_or_default();
-    provider(client, ctx, named.namespace.as_deref().unwrap_or(&own), &named.name).ok()
+    let namespace = named.namespace.as_deref().unwrap_or(&own);
+    Some(provider(client, ctx, namespace, &named.name))
 }
 
 /// A provider that the spec names.
@@ -290,13 +296,14 @@ fn provider(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -
         server: client.server_name(),
         field: "providerRefs",
     };
-    let found = find::<OidcProvider>(ctx, referrer, name)?;
     let own = client.namespace().unwrap_or_default();
     let cached = ctx.stores.namespaces.get(&ObjectRef::new(&own));
     let labels = cached.as_ref().map(|namespace| namespace.labels());
-    match admits(&found, &own, labels) {
-        true => Ok(found),
-        false => Err(VaultFault::NotAdmitted(namespace.to_owned(), name.to_owned()).into()),
+    match find::<OidcProvider>(ctx, referrer, name) {
+        Ok(found) if admits(&found, &own, labels) => Ok(found),
+        Err(error) if namespace == own => Err(error),
+        // Who may not use what is there is not told whether it is.
+        _ => Err(VaultFault::NotAdmitted(namespace.to_owned(), name.to_owned()).into()),
     }
 }
 

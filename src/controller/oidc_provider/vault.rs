@@ -16,10 +16,11 @@ use crate::admin::vault::Vault;
 use crate::admin::vault::object::OPENID;
 use crate::api::oidc_provider::{AllowedFrom, OidcProviderStatus};
 use crate::api::refs::ProviderRef;
-use crate::api::{OAuth2Client, OidcProvider, Scope};
+use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use crate::controller::authorization_server::resync_interval;
 use crate::controller::digest::digest;
-use crate::controller::on_server::OnServer;
+use crate::controller::failure::outage;
+use crate::controller::on_server::{OnServer, admitted};
 use crate::controller::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::vault::Named;
 use crate::controller::vault::name::Claim;
@@ -39,6 +40,7 @@ impl Named for OidcProvider {
     fn claim(status: &mut OidcProviderStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,
+            server_uid: &mut status.server_uid,
             inputs: &mut status.inputs,
         }
     }
@@ -47,6 +49,7 @@ impl Named for OidcProvider {
 pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
     let target = Target::of(provider, ctx, pass).await?;
     check_issuer(provider)?;
+    check_grants(provider, ctx, &target.server)?;
     let was_ready = is_accepted(provider);
     let (wanted, missing) = wanted(provider, ctx)?;
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
@@ -60,7 +63,10 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         let ids = wanted.allowed_client_ids.iter().cloned().collect();
         let wanted = vault::Provider {
             // One that was asked for before cannot be told from it: then it is written.
-            of_own_address: pass.status.issuer.clone().filter(|_| settled).or(Some(String::new())),
+            of_own_address: match settled {
+                true => pass.status.issuer.clone(),
+                false => Some(String::new()),
+            },
             ..wanted.clone()
         };
         target.sync(pass, &vault, &wanted, settled).await?;
@@ -75,7 +81,8 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     if waited(was_ready, &found).await {
         found = look(provider, &server, &vault, &target.name).await;
     }
-    let message = publish(provider, ctx, pass, found?, was_ready).await?;
+    let found = found.map_err(|error| outage(ctx, &server, error))?;
+    let message = publish(provider, ctx, pass, found, was_ready).await?;
     Ok(Done {
         message,
         lacks: missing,
@@ -137,7 +144,16 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
             Err(error) => missing = missing.or(Some(error)),
         }
     }
-    let attached = |client: &OAuth2Client| is_attached(provider, client, ctx) && !is_deleting(client);
+    let listed = provider
+        .status
+        .as_ref()
+        .map(|status| status.client_ids.as_slice())
+        .unwrap_or_default();
+    // Who may not use the server any more keeps what it has, and gets no more.
+    let may_have =
+        |client: &OAuth2Client| admitted(client, ctx).is_ok() || id(client).is_some_and(|id| listed.contains(&id));
+    let attached =
+        |client: &OAuth2Client| is_attached(provider, client, ctx) && !is_deleting(client) && may_have(client);
     for client in ctx.clients.store.state_filter(attached) {
         ids.extend(id(&ctx.clients.newest(client)));
     }
@@ -191,6 +207,32 @@ pub(in crate::controller) fn admits(
                 selector.is_some_and(|selector| access::matches(selector, labels))
             }
         })
+}
+
+/// Clients and scopes that others made are named by grant only: their owners are not asked.
+fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<()> {
+    let clients = provider
+        .spec
+        .allowed_clients
+        .iter()
+        .filter_map(|allowed| allowed.client_id.as_ref());
+    let clients = clients.map(|id| ("allowedClients", id));
+    let scopes = provider
+        .spec
+        .scopes
+        .iter()
+        .filter(|scope| *scope != OPENID)
+        .map(|scope| ("scopes", scope));
+    for (field, name) in clients.chain(scopes) {
+        let may = ctx.with_namespace(&provider.namespace().unwrap_or_default(), |namespace| {
+            access::may_name(&server.spec.access, namespace, OidcProvider::ACCESS, field, name)
+        });
+        may.map_err(|denied| Error::NotAllowed {
+            server: server.name_any(),
+            denied,
+        })?;
+    }
+    Ok(())
 }
 
 /// The server takes scheme, host and port.

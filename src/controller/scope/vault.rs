@@ -25,6 +25,7 @@ impl Named for Scope {
     fn claim(status: &mut ScopeStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,
+            server_uid: &mut status.server_uid,
             inputs: &mut status.inputs,
         }
     }
@@ -40,6 +41,7 @@ fn wanted(scope: &Scope) -> vault::Scope {
 
 pub(super) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeStatus>) -> Result<Done> {
     let target = Target::of(scope, ctx, pass).await?;
+    super::check(scope)?;
     let wanted = wanted(scope);
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);

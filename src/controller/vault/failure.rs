@@ -8,13 +8,7 @@ use crate::error::{Error, VaultFault};
 const REFUSALS: [(&str, Meaning); 13] = [
     ("id_token_ttl greater than", Meaning::TtlInUse),
     ("currently referenced by", Meaning::InUse),
-    (
-        "id_token_ttl cannot be greater",
-        Meaning::Field(
-            "idTokenTtl",
-            "ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet",
-        ),
-    ),
+    ("id_token_ttl cannot be greater", Meaning::TtlTooLong),
     (
         "verification_ttl cannot be longer",
         Meaning::Field(
@@ -69,6 +63,7 @@ enum Meaning {
     Missing(&'static str),
     InUse,
     TtlInUse,
+    TtlTooLong,
 }
 
 /// What a failed request means. `object`: what it was about, for people.
@@ -97,6 +92,7 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
             Some(Meaning::Missing(what)) => VaultFault::Missing(what).into(),
             Some(Meaning::InUse) => VaultFault::InUse(object).into(),
             Some(Meaning::TtlInUse) => VaultFault::TtlInUse.into(),
+            Some(Meaning::TtlTooLong) => VaultFault::TtlTooLong.into(),
             None => unexpected(operation),
         },
         Failure::Status {

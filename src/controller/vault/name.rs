@@ -28,10 +28,10 @@ pub trait Named: OnServer {
         self.asked_name().map_or_else(generated, str::to_owned)
     }
 
-    /// Whether the name has been claimed for this resource.
-    fn has_claim(&self) -> bool {
+    /// Whether the name has been claimed for this resource on this very server.
+    fn has_claim(&self, server: &AuthorizationServer) -> bool {
         let mut status = self.status().cloned().unwrap_or_default();
-        Self::claim(&mut status).name.is_some()
+        Self::claim(&mut status).is_for(&self.object_name(), server)
     }
 
     /// Whether the object was as it should be once.
@@ -45,8 +45,17 @@ pub trait Named: OnServer {
 pub struct Claim<'a> {
     /// Its name.
     pub name: &'a mut Option<String>,
+    /// UID of the server that it is on.
+    pub server_uid: &'a mut Option<String>,
     /// What the last success was made from.
     pub inputs: &'a mut Option<String>,
+}
+
+impl Claim<'_> {
+    /// Whether it is for this name on this very server. One on a server of the same name that is gone says nothing.
+    pub fn is_for(&self, name: &str, server: &AuthorizationServer) -> bool {
+        self.name.as_deref() == Some(name) && self.server_uid.is_some() && *self.server_uid == server.uid()
+    }
 }
 
 /// The name that a resource may have its object under.
@@ -76,7 +85,7 @@ pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServ
         let field = K::NAME_FIELD;
         return Err(VaultFault::Reserved { field, name }.into());
     }
-    match resource.has_claim() || !is_claimed(resource, ctx, &name) {
+    match resource.has_claim(server) || !is_claimed(resource, ctx, server, &name) {
         true => Ok(name),
         false => Err(VaultFault::Claimed {
             type_: K::Object::TYPE,
@@ -92,16 +101,23 @@ fn is_addressable(name: &str) -> bool {
     name.chars().all(|c| is_word(c) || matches!(c, '-' | '.')) && name.starts_with(is_word) && name.ends_with(is_word)
 }
 
-/// Whether another resource has the name, or may have it and asked for it first.
-fn is_claimed<K: Named>(resource: &K, ctx: &Context, name: &str) -> bool {
+/// Whether another resource has the name, or may have it and asked for it first. Of two that have it, the later one withdraws.
+pub fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> bool {
     let age = |resource: &K| (resource.creation_timestamp(), resource.uid());
-    let claims = |other: &K| {
-        other.uid() != resource.uid()
-            && other.server_name() == resource.server_name()
-            && other.object_name() == name
-            && (other.has_claim() && is_held(other) || age(other) < age(resource) && may_have(other, ctx))
+    let kind = K::kind_of(ctx);
+    let same_name = |other: &K| {
+        other.uid() != resource.uid() && other.server_name() == resource.server_name() && other.object_name() == name
     };
-    K::kind_of(ctx).store.find(claims).is_some()
+    let is_ours = resource.has_claim(server);
+    kind.store.state_filter(same_name).into_iter().any(|other| {
+        let other = kind.newest(other);
+        let is_theirs = other.has_claim(server) && is_held(&*other);
+        let is_first = age(&other) < age(resource);
+        match is_ours {
+            true => is_theirs && is_first,
+            false => is_theirs || is_first && may_have(&*other, ctx),
+        }
+    })
 }
 
 /// Whether the access rules let a resource have the name that it asks for: one that may not does not stand in anybody's way.

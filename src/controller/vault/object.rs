@@ -9,7 +9,7 @@ use kube::runtime::events::EventType;
 
 use super::failure::failure;
 use super::name::{self, Named};
-use crate::admin::http::Failure;
+use crate::admin::http::{DEADLINE, Failure};
 use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
@@ -53,8 +53,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 let found = server_of(resource, ctx)?;
                 if is_revoked(resource, ctx, &found, &denied).await? {
                     remove(resource, ctx, pass).await?;
-                    forget::<K>(pass);
-                    release(resource, ctx).await?;
+                    forget(resource, ctx, pass).await?;
                 }
                 Err(Error::NotAllowed { server, denied })
             }
@@ -95,9 +94,12 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         wanted: &K::Object,
         settled: bool,
     ) -> Result<K::Object> {
-        let is_ours = K::claim(&mut pass.status).name.is_some();
+        let is_ours = K::claim(&mut pass.status).is_for(&self.name, &self.server);
         let found = self.look(vault, settled, is_ours && self.resource.is_settled()).await?;
+        let is_new = found.is_none() && !self.resource.is_settled();
         let fields = found.as_ref().map(|found| wanted.differences(found));
+        let memory = &K::kind_of(self.ctx).memory;
+        let uid = self.resource.uid().unwrap_or_default();
         match (found, fields) {
             (Some(_), _) if !is_ours => {
                 return Err(VaultFault::NotOwned {
@@ -111,18 +113,24 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }
             (Some(_), Some(fields)) => self.note_drift(pass, settled, &format!("({})", fields.join(", ")))?,
+            // A first write that comes while another one is still under way would make another id.
+            _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
+                return Err(Error::Unavailable(Outage::Busy));
+            }
             _ => {
                 may_create(self.ctx, &self.server).await?;
                 self.note_drift(pass, settled, "(it was gone)")?;
                 self.claim(pass).await?;
             }
         }
-        let memory = &K::kind_of(self.ctx).memory;
-        let uid = self.resource.uid().unwrap_or_default();
         memory.writing(&uid);
         let written = vault.write(&self.name, wanted).await;
-        if written.as_ref().err().is_none_or(Failure::is_certain) {
+        if written.as_ref().err().is_none_or(is_certain) {
             memory.confirmed(&uid);
+        }
+        if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
+            // Nothing was made: a claim that stays would make ours what somebody else makes of that name later.
+            self.withdraw(pass).await?;
         }
         written.map_err(|failed| self.failed(K::Object::WRITE, failed))?;
         // The reply does not show the object, and what the server does not know it drops without a word.
@@ -154,13 +162,34 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
 
     /// Keeps in the status that the name is ours, before anything of that name is written.
     async fn claim(&self, pass: &mut Pass<K::Status>) -> Result<()> {
-        *K::claim(&mut pass.status).name = Some(self.name.clone());
+        self.set_claim(pass, Some(self.name.clone()));
         record(self.resource, self.ctx, pass).await?;
         let latest = K::kind_of(self.ctx).newest(Arc::new(self.resource.clone()));
-        match latest.has_claim() {
-            true => Ok(()),
-            false => Err(Error::Unavailable(Outage::Busy)), // the resource has gone
+        if !latest.has_claim(&self.server) {
+            return Err(Error::Unavailable(Outage::Busy)); // the resource has gone
         }
+        match name::is_claimed(&*latest, self.ctx, &self.server, &self.name) {
+            false => Ok(()),
+            true => {
+                self.withdraw(pass).await?;
+                Err(VaultFault::Claimed {
+                    type_: K::Object::TYPE,
+                    name: self.name.clone(),
+                }
+                .into())
+            }
+        }
+    }
+
+    async fn withdraw(&self, pass: &mut Pass<K::Status>) -> Result<()> {
+        self.set_claim(pass, None);
+        record(self.resource, self.ctx, pass).await
+    }
+
+    fn set_claim(&self, pass: &mut Pass<K::Status>, name: Option<String>) {
+        let claim = K::claim(&mut pass.status);
+        *claim.server_uid = name.as_ref().and(self.server.uid());
+        *claim.name = name;
     }
 
     /// Somebody else changed the object, which is put right, but not for ever.
@@ -200,14 +229,22 @@ pub fn is_on_vault<K: Named>(resource: &K, ctx: &Context) -> bool {
     }
 }
 
-/// Forgets everything but the conditions.
-pub fn forget<K>(pass: &mut Pass<K::Status>)
-where
-    K: Named,
-{
+/// Forgets everything but the conditions, and lets go of the resource: what was made for it is gone.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn forget<K: Named>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
     let conditions = std::mem::take(K::common(&mut pass.status).1);
     pass.status = K::Status::default();
     *K::common(&mut pass.status).1 = conditions;
+    // First: a claim without our finalizer would outlive the resource's part in it.
+    record(resource, ctx, pass).await?;
+    release(resource, ctx).await
+}
+
+/// Whether a write that failed so has surely not been done. A server that loses its leadership in the midst of one answers 500.
+fn is_certain(failure: &Failure) -> bool {
+    failure.is_certain() && !matches!(failure, Failure::Outage(Outage::Status(..) | Outage::Busy))
 }
 
 /// Deletes the object of a resource, if it has one. Access is not evaluated: what was made may always go.
@@ -222,16 +259,27 @@ pub async fn remove<K: Named + CustomResourceExt>(
     let claim = K::claim(&mut pass.status);
     let was_confirmed = claim.inputs.is_some();
     // Without a claim nothing was ever written.
-    let Some(name) = claim.name.clone() else { return Ok(()) };
+    let Some(name) = claim.name.clone().filter(|_| claim.server_uid.is_some()) else {
+        return Ok(());
+    };
     if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
         return Ok(());
     }
-    let (_, link) = connection(resource, ctx)?;
+    let (server, link) = connection(resource, ctx)?;
+    if !K::claim(&mut pass.status).is_for(&resource.object_name(), &server) {
+        return Ok(()); // it was made on another server of that name
+    }
     let is_settled = is_settled(resource, ctx, was_confirmed);
-    let deleted = link.vault()?.delete::<K::Object>(&name).await;
+    let (memory, uid) = (&K::kind_of(ctx).memory, resource.uid().unwrap_or_default());
+    let vault = link.vault()?;
+    memory.writing(&uid);
+    let deleted = vault.delete::<K::Object>(&name).await;
+    if deleted.as_ref().err().is_none_or(is_certain) {
+        memory.confirmed(&uid);
+    }
     let deleted = deleted.map_err(|failed| failure(K::Object::DELETE, K::Object::TYPE, failed));
     deleted.map_err(|error| match error {
-        Error::Vault(VaultFault::InUse(_)) => error,
+        Error::Vault(VaultFault::InUse(_) | VaultFault::PermissionDenied(_)) => error,
         Error::Vault(_) => hindered(resource, ctx, Error::ServerRefused(403)),
         other => hindered(resource, ctx, other),
     })?;

@@ -124,12 +124,20 @@ pub(in crate::controller) async fn check(
     if !health.is_provider() {
         return Err(VaultFault::TooOld(health.version).into());
     }
+    if vault.uses_namespaces() && !health.has_namespaces() {
+        return Err(VaultFault::NoNamespaces.into());
+    }
     let kept = vault.session().keep().await;
     kept.map_err(|failed| failure("login", "server", failed))?;
     let was_open = breaker.is_open();
     // The default provider is for those who have none of their own; somebody may have closed it.
-    let found = discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await;
-    pass.status.endpoints = found.ok().map(|found| found.endpoints);
+    match discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await {
+        Ok(found) => pass.status.endpoints = Some(found.endpoints),
+        Err(Failure::Status { code: 404, .. }) => pass.status.endpoints = None,
+        // What opened the breaker just now is for the next look to find out.
+        Err(Failure::Outage(outage)) if !was_open && breaker.is_open() => return Err(Error::Unavailable(outage)),
+        Err(failed) => tracing::debug!(?failed, "the discovery document of the default provider cannot be read"),
+    }
     if was_open {
         breaker.close();
     }

@@ -103,6 +103,9 @@ pub(super) fn resource<K: OnServer>(
                 .collect();
             kind.memory.retain(&present);
             all(&ctx.servers);
+            // Clients that went meanwhile may still be on their lists.
+            all(&ctx.key_sets);
+            all(&ctx.providers);
         }
         Seen::Deleted(resource) => {
             gates.own.forget(&resource);
@@ -138,8 +141,16 @@ pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
     let concerns = |client: &OAuth2Client| {
         let own = client.status.clone().unwrap_or_default();
         let is_listed = own.client_id.is_some_and(|id| status.client_ids.contains(&id));
+        // Only the first one's endpoints are the client's.
+        let is_first = client
+            .spec
+            .provider_refs
+            .first()
+            .is_some_and(|first| Some(&first.name) == provider.metadata.name.as_ref());
         is_named_by(provider, client)
-            && (!condition::is_true(&own.conditions, READY) || !is_listed || own.endpoints != status.endpoints)
+            && (!condition::is_true(&own.conditions, READY)
+                || !is_listed
+                || is_first && own.endpoints != status.endpoints)
     };
     wake(&ctx.clients, ctx.clients.store.state_filter(concerns));
     let leaving = |scope: &Scope| is_deleting(scope) && scope.metadata.namespace == provider.metadata.namespace;

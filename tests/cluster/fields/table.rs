@@ -359,6 +359,7 @@ pub fn the_table_knows_every_field() -> Result<()> {
         .context("the CRD has no schema of spec")?;
     let mut known = BTreeSet::new();
     leaves(spec, "", &mut known)?;
+    known.retain(|path| !matches!(path.as_str(), "providerRefs" | "vault")); // a Hydra refuses them
     let table: BTreeSet<String> = fields("").iter().map(|field| field.path.to_owned()).collect();
     let missing: Vec<_> = known.difference(&table).collect();
     let gone: Vec<_> = table.difference(&known).collect();

@@ -14,7 +14,10 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 
 /// A spec, and what is said to it.
 const SPECS: &[(&str, &str)] = &[
-    ("{}", "spec.hydra: Required value"),
+    (
+        "{}",
+        "spec: Invalid value: set hydra or vault, and not both: they say which API the server speaks",
+    ),
     ("hydra: {}", "spec.hydra.adminUrl: Required value"),
     (
         "hydra: { adminUrl: 'hydra-admin:4445' }",

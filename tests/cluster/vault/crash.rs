@@ -184,10 +184,8 @@ async fn run<K: Namespaced>(
 
 /// Has everything compared, twice: the second time only when the first has ended.
 async fn next_look_writes_nothing(stage: &Stage<'_>, path: &str) -> Result<()> {
-    let (admin, kube) = (
-        stage.server.admin.journal().mark(),
-        stage.bed.operator().requests().mark(),
-    );
+    let admin = stage.server.admin.journal().mark();
+    let mut kube = 0;
     for interval in ["2h", "1h"] {
         let mark = stage.server.admin.journal().mark();
         stage
@@ -207,6 +205,9 @@ async fn next_look_writes_nothing(stage: &Stage<'_>, path: &str) -> Result<()> {
                 .then_some(()))
         })
         .await?;
+        if interval == "2h" {
+            kube = stage.bed.operator().requests().mark(); // a pass whose reply was lost may have begun anew before
+        }
     }
     let writes = stage.writes(admin);
     ensure!(writes.is_empty(), "{writes:#?}");

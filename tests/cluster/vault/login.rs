@@ -340,6 +340,21 @@ async fn a_server_that_cannot_be_used_says_why(bed: &Bed) -> Result<()> {
         drop(fault);
         bed.server_ready(&stage.server.name).await?;
     }
+    let within = ServerOptions {
+        spec: json!({ "vault": { "namespace": "team" } }),
+        ..ServerOptions::default()
+    };
+    let lonely = Stage {
+        space: bed.space().await?,
+        server: bed
+            .make_vault(&format!("{}-lonely", stage.space.name()), within)
+            .await?,
+        bed,
+    };
+    let fault = lonely.server.admin.inject(health(json!({ "enterprise": false })));
+    let message = "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Take it out, or upgrade the server.";
+    server_says(bed, &lonely.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;
+    drop(fault);
     let fault = stage.server.admin.inject(health(json!({ "version": "1.9.3" })));
     let message = "The server reports version `1.9.3`, whose identity engine is not yet an OpenID Connect provider; upgrade it to 1.10 or later.";
     server_says(bed, &stage.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;

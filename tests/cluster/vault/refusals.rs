@@ -30,6 +30,8 @@ async fn says<K: Namespaced>(
     stage.space.says::<K>("bad", tone, reason, message).await?;
     let path = stage.path(type_, "bad");
     ensure!(stage.bed.object(&path).await?.is_none(), "{path} was made");
+    let claimed = serde_json::to_value(stage.space.all::<K>().get("bad").await?)?["status"]["name"].clone();
+    ensure!(claimed.is_null(), "{claimed} is claimed for nothing");
     stage.space.remove::<K>("bad").await?;
     stage.space.until_gone(&made).await
 }
@@ -97,6 +99,10 @@ async fn what_the_server_would_refuse_is_said_in_a_sentence(bed: &Bed) -> Result
         .await?;
     let message = "idTokenTtl: ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet.";
     let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "idTokenTtl": "2h" });
+    says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
+
+    let message = "deletionPolicy: an orphaned client would fall off the lists of its JsonWebKeySet and OidcProviders and stop working; leave it out, or keySetRef and providerRefs.";
+    let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "deletionPolicy": "Orphan" });
     says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
 
     let unknown = |field: &str, type_: &str, name: &str| {
@@ -195,6 +201,10 @@ async fn what_cannot_change_stays_and_says_so(bed: &Bed) -> Result<()> {
         .says::<OAuth2Client>("app", Stalled, "InvalidSpec", message)
         .await?;
     ensure!(stage.object("client", "app").await? == before);
+    // Its key goes on signing for it.
+    stage.space.until_ready::<JsonWebKeySet>("one").await?;
+    ensure!(stage.object("key", "one").await?["allowed_client_ids"] == json!([before["client_id"]]));
+    ensure!(stage.object("key", "other").await?["allowed_client_ids"] == json!([]));
     let back = json!({ "keySetRef": { "name": "one" }, "clientType": null });
     stage.space.respecify::<OAuth2Client>("app", back).await?;
     stage.space.wait_ready("app").await?;

@@ -83,7 +83,7 @@ async fn label(space: &Space<'_>, labels: Value) -> Result<()> {
 
 async fn names_are_asked_for_by_grant(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
-    let access = |names: &str| json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["Scope", "OAuth2Client"], "objectNames": names }] });
+    let access = |names: &str| json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["Scope", "OAuth2Client", "OidcProvider"], "objectNames": names }] });
     bed.change_server(&stage.server.name, access("Generated")).await?;
     let space = stage.space.name();
     let (own, free) = (format!("{space}.orders"), format!("{space}-orders"));
@@ -108,6 +108,12 @@ async fn names_are_asked_for_by_grant(bed: &Bed) -> Result<()> {
     stage
         .space
         .says::<OAuth2Client>("free", Reconciling, "NotAllowed", &denied("vault.name", &free))
+        .await?;
+    let others = json!({ "allowedClients": [{ "clientId": "*" }], "scopes": ["theirs"] });
+    stage.make::<OidcProvider>("all", others).await?;
+    stage
+        .space
+        .says::<OidcProvider>("all", Reconciling, "NotAllowed", &denied("allowedClients", "*"))
         .await?;
     bed.change_server(&stage.server.name, access("Prefixed")).await?;
     stage.space.until_ready::<Scope>("own").await?;

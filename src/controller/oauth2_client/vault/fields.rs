@@ -4,8 +4,9 @@ use kube::ResourceExt;
 
 use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
-use crate::api::refs::Adoption;
+use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
+use crate::controller::json_web_key_set::overlap;
 use crate::controller::oauth2_client::Plan;
 use crate::error::{Error, Result};
 
@@ -21,6 +22,34 @@ pub(super) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
             version,
             fields,
         }),
+    }
+}
+
+/// What cannot be together.
+///
+/// # Errors
+/// [`Error::InvalidField`].
+pub(super) fn check_combinations(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+    let spec = &client.spec;
+    let asked = spec.id_token_ttl.as_deref().and_then(crate::duration::parse);
+    let too_long = plan
+        .key_set
+        .as_ref()
+        .is_some_and(|set| asked.is_some_and(|ttl| ttl > overlap(set)));
+    if too_long {
+        return Err(Error::InvalidField {
+            field: "idTokenTtl",
+            problem: "ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet".to_owned(),
+        });
+    }
+    let is_listed = spec.key_set_ref.is_some() || !spec.provider_refs.is_empty();
+    match spec.deletion_policy {
+        Some(DeletionPolicy::Orphan) if is_listed => Err(Error::InvalidField {
+            field: "deletionPolicy",
+            problem: "an orphaned client would fall off the lists of its JsonWebKeySet and OidcProviders and stop working; leave it out, or keySetRef and providerRefs"
+                .to_owned(),
+        }),
+        _ => Ok(()),
     }
 }
 

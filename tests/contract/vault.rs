@@ -1,0 +1,92 @@
+//! The same with HashiCorp Vault and OpenBao: what real servers answered, what is sent, what a reply means, and the login.
+
+mod calls;
+mod fake;
+mod health;
+mod login;
+mod objects;
+mod recordings;
+mod renewal;
+mod replay;
+mod replies;
+mod secrecy;
+mod sent;
+mod service_account;
+mod session;
+
+use std::sync::Arc;
+
+use oidc_operator::admin::http::{Failure, Http, Settings};
+use oidc_operator::admin::vault::{Login, Session, Vault};
+use oidc_operator::secret::Secret;
+use serde_json::json;
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::json_reply;
+
+/// A token that was given, and that the fake server takes for a good one.
+const GIVEN: &str = "geheim-given";
+
+fn secret(value: &str) -> Secret {
+    Secret::new(value.to_owned())
+}
+
+/// An endpoint as it is made for a Vault: a refusal speaks of one request.
+fn endpoint(server: &MockServer) -> Arc<Http> {
+    let settings = Settings {
+        refuses_singly: true,
+        ..Settings::default()
+    };
+    Arc::new(crate::http(&server.uri(), &settings))
+}
+
+/// The root namespace of a server, with a login of its own.
+fn vault(server: &MockServer, login: Login) -> Vault {
+    within(server, login, "", "")
+}
+
+/// A namespace of a server, with a login in another one.
+fn within(server: &MockServer, login: Login, namespace: &str, of_login: &str) -> Vault {
+    let session = Session::new(endpoint(server), login, of_login);
+    Vault::new(Arc::new(session), namespace)
+}
+
+fn given() -> Login {
+    Login::Token(secret(GIVEN))
+}
+
+fn app_role() -> Login {
+    Login::AppRole("approle".to_owned(), "operator".to_owned(), secret("geheim-id"))
+}
+
+/// A server that takes the given token and answers everything else alike, and its root namespace, where the login has been made.
+async fn always(reply: ResponseTemplate) -> (MockServer, Vault) {
+    let server = MockServer::start().await;
+    let vault = vault(&server, given());
+    let for_ever = json_reply(200, &json!({ "data": { "ttl": 0, "renewable": false } }));
+    answer(&server, for_ever).await;
+    assert_eq!(vault.session().keep().await, Ok(None));
+    answer(&server, reply).await;
+    (server, vault)
+}
+
+/// Has a server answer everything alike from now on, and forget what it was asked.
+async fn answer(server: &MockServer, reply: ResponseTemplate) {
+    server.reset().await;
+    Mock::given(any()).respond_with(reply).mount(server).await;
+}
+
+/// A reply of the server's own with a status of 4xx or 5xx.
+fn errors_reply(status: u16, errors: &[&str]) -> ResponseTemplate {
+    json_reply(status, &json!({ "errors": errors }))
+}
+
+/// What becomes of such a reply.
+fn status(code: u16, description: &str) -> Failure {
+    Failure::Status {
+        code,
+        error: None,
+        description: description.to_owned(),
+    }
+}

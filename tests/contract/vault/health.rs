@@ -1,0 +1,179 @@
+//! What a server says of itself, and what follows from its version.
+
+use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::vault::health::{self, Health};
+use oidc_operator::api::authorization_server::Capability;
+use oidc_operator::error::Outage;
+use serde_json::{Value, json};
+use wiremock::ResponseTemplate;
+
+use super::fake::header;
+use super::recordings::{OPENBAO, VAULT, exchanges};
+use super::{always, errors_reply};
+use crate::{html, json_reply};
+
+/// What a recorded server answered.
+fn recorded(server: &str) -> Value {
+    let all = exchanges(server).into_iter();
+    let mut found = all.filter(|(_, exchange)| exchange.request.path == "sys/health");
+    found.next().expect("a recorded answer").1.response.body
+}
+
+fn with(version: &str, enterprise: Option<bool>) -> Health {
+    Health {
+        initialized: true,
+        sealed: false,
+        standby: false,
+        version: version.to_owned(),
+        enterprise,
+        replication_dr_mode: "disabled".to_owned(),
+    }
+}
+
+#[test]
+fn both_flavours_can_be_read_and_are_told_apart() {
+    assert_eq!(health::parse(recorded(OPENBAO)), Ok(with("2.7.2", None)));
+    assert_eq!(health::parse(recorded(VAULT)), Ok(with("1.19.5", Some(false))));
+}
+
+#[test]
+fn the_version_and_the_flavour_decide_what_a_server_can_do() {
+    let openbao = None;
+    let (vault, enterprise) = (Some(false), Some(true));
+    let grants = &[Capability::ClientCredentials][..];
+    let cases: [(&str, Option<bool>, bool, &[Capability]); 21] = [
+        // Vault. Old ones do not say whether they are the enterprise edition.
+        ("1.9.2", None, false, &[]),
+        ("1.9.10", vault, false, &[]),
+        ("0.11.6", None, false, &[]),
+        ("1.10.0", None, true, &[]),
+        ("1.10.0-rc1", vault, true, &[]),
+        ("1.19.5", vault, true, &[]),
+        ("1.19.5+ent", enterprise, true, &[]),
+        ("1.9.3+ent.hsm", enterprise, false, &[]),
+        ("2.5.0", vault, true, &[]),
+        ("10.0.0", vault, true, &[]),
+        // OpenBao
+        ("2.0.0", openbao, true, &[]),
+        ("2.4.1", openbao, true, &[]),
+        ("2.4.10", openbao, true, &[]),
+        ("2.5.0-beta", openbao, true, grants),
+        ("2.5.0-beta20251125", openbao, true, grants),
+        ("2.5.0", openbao, true, grants),
+        ("v2.7.2", openbao, true, grants),
+        ("2.10.0", openbao, true, grants),
+        ("3.0.0", openbao, true, grants),
+        // Neither
+        ("", openbao, false, &[]),
+        ("unknown", openbao, false, &[]),
+    ];
+    for (version, enterprise, is_provider, capabilities) in cases {
+        let health = with(version, enterprise);
+        assert_eq!(health.is_provider(), is_provider, "{version}");
+        assert_eq!(health.capabilities(), capabilities, "{version} {enterprise:?}");
+    }
+}
+
+/// A server without namespaces takes no notice of the one that it is asked for.
+#[test]
+fn openbao_has_namespaces_from_2_3_on_and_vault_in_its_enterprise_edition() {
+    let cases = [
+        ("1.19.5", Some(false), false),
+        ("2.5.0", Some(false), false),
+        ("1.19.5+ent", Some(true), true),
+        ("1.12.0+ent", None, true),
+        ("1.9.3+ent.hsm", None, true),
+        ("1.12.0", None, false),
+        ("2.2.9", None, false),
+        ("2.3.0", None, true),
+        ("2.7.2", None, true),
+        ("", None, false),
+    ];
+    for (version, enterprise, expected) in cases {
+        let health = with(version, enterprise);
+        assert_eq!(health.has_namespaces(), expected, "{version} {enterprise:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_namespace_uses_namespaces() {
+    let server = wiremock::MockServer::start().await;
+    for (namespace, of_login, expected) in [("", "", false), ("team1", "", true), ("", "team1", true)] {
+        let vault = super::within(&server, super::given(), namespace, of_login);
+        assert_eq!(vault.uses_namespaces(), expected, "{namespace:?} {of_login:?}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_used_says_so() {
+    let of = |more: Value| {
+        let mut body = recorded(VAULT);
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        health::parse(body).expect("health")
+    };
+    assert!(of(json!({ "sealed": true })).sealed);
+    assert!(!of(json!({ "initialized": false })).initialized);
+    assert!(of(json!({ "standby": true })).standby);
+    let secondary = of(json!({ "replication_dr_mode": "secondary" }));
+    assert_eq!(secondary.replication_dr_mode, "secondary");
+}
+
+#[tokio::test]
+async fn health_is_asked_for_without_a_token_and_whatever_the_server_is_the_status_is_200() {
+    let (server, vault) = always(json_reply(200, &recorded(OPENBAO))).await;
+    assert_eq!(health::health(vault.http()).await, Ok(with("2.7.2", None)));
+    let requests = server.received_requests().await.unwrap_or_default();
+    assert_eq!(requests.len(), 1);
+    let request = &requests[0];
+    assert_eq!((request.method.as_str(), request.url.path()), ("GET", "/v1/sys/health"));
+    assert_eq!(header(request, "X-Vault-Token"), None);
+    assert_eq!(header(request, "X-Vault-Namespace"), None);
+    let mut query: Vec<(String, String)> = request.url.query_pairs().into_owned().collect();
+    query.sort();
+    let expected = [
+        ("drsecondarycode", "200"),
+        ("perfstandbyok", "true"),
+        ("removedcode", "200"),
+        ("sealedcode", "200"),
+        ("standbyok", "true"),
+        ("uninitcode", "200"),
+    ];
+    assert_eq!(query, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[tokio::test]
+async fn an_open_breaker_lets_the_question_pass() {
+    let (_server, vault) = always(json_reply(200, &recorded(VAULT))).await;
+    vault.http().breaker().open(None);
+    assert!(health::health(vault.http()).await.is_ok());
+    let found = vault
+        .id_by_name(oidc_operator::admin::vault::identity::IdentityType::Group, "g")
+        .await;
+    assert_eq!(found, Err(Failure::Outage(Outage::Known)));
+}
+
+#[tokio::test]
+async fn what_is_no_vault_is_not_taken_for_one() {
+    let strange = Failure::Reply("does not say how the server is");
+    let cases = [
+        (html(200), Failure::Reply("is not JSON")),
+        (json_reply(200, &json!({})), strange.clone()),
+        (json_reply(200, &json!({ "status": "ok" })), strange.clone()),
+        (json_reply(200, &json!({ "initialized": true })), strange.clone()),
+        (
+            json_reply(200, &json!({ "initialized": "true", "sealed": false })),
+            strange.clone(),
+        ),
+        (json_reply(200, &json!([])), strange.clone()),
+        (ResponseTemplate::new(204), strange),
+        (html(404), super::status(404, "")),
+        (errors_reply(403, &["permission denied"]), Failure::Refused(403)),
+        (html(502), Failure::Outage(Outage::Status(502, None))),
+    ];
+    for (reply, expected) in cases {
+        let (_server, vault) = always(reply.clone()).await;
+        assert_eq!(health::health(vault.http()).await, Err(expected), "{reply:?}");
+    }
+}

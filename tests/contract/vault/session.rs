@@ -1,0 +1,251 @@
+//! One login for all requests, made when it is first needed and anew when it is dead, and ended for good.
+
+use std::time::Duration;
+
+use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::vault::{Scope, Vault};
+use oidc_operator::error::Outage;
+use wiremock::MockServer;
+
+use super::fake::{Fake, Rules, asked, count};
+use super::{GIVEN, app_role, errors_reply, given, vault};
+
+const KNOWN: Failure = Failure::Outage(Outage::Known);
+const LOGIN: &str = "POST auth/approle/login";
+const READ_1: &str = "GET identity/oidc/scope/s as geheim-1";
+const READ_2: &str = "GET identity/oidc/scope/s as geheim-2";
+const LOOK_UP_1: &str = "GET auth/token/lookup-self as geheim-1";
+
+fn scope() -> Scope {
+    Scope {
+        description: String::new(),
+        template: "{}".to_owned(),
+    }
+}
+
+async fn read(vault: &Vault) -> Result<Option<Scope>, Failure> {
+    vault.read("s").await
+}
+
+/// A server, and one of its users who has not logged in yet.
+async fn fresh(rules: Rules) -> (MockServer, Fake, Vault) {
+    let (server, fake) = Fake::start(rules).await;
+    let vault = vault(&server, app_role());
+    (server, fake, vault)
+}
+
+#[tokio::test]
+async fn nothing_is_sent_before_the_first_request_and_one_login_lasts() {
+    let (server, _fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(asked(&server).await, Vec::<String>::new());
+    for _ in 0..3 {
+        assert_eq!(read(&vault).await, Ok(Some(scope())));
+    }
+    assert_eq!(asked(&server).await, [LOGIN, READ_1, READ_1, READ_1]);
+}
+
+#[tokio::test]
+async fn fifty_requests_at_the_same_time_log_in_once() {
+    let (server, _fake, vault) = fresh(Rules::default()).await;
+    let results = futures::future::join_all((0..50).map(|_| read(&vault))).await;
+    assert!(results.iter().all(|result| *result == Ok(Some(scope()))), "{results:?}");
+    assert_eq!(count(&server, LOGIN).await, 1);
+    assert_eq!(count(&server, READ_1).await, 50);
+    assert_eq!(asked(&server).await.len(), 51);
+}
+
+#[tokio::test]
+async fn a_dead_token_is_replaced_and_the_request_repeated() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    fake.kill();
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    assert_eq!(asked(&server).await, [LOGIN, READ_1, READ_1, LOOK_UP_1, LOGIN, READ_2]);
+    assert!(!vault.http().breaker().is_open(), "the server is well");
+}
+
+/// A write that was refused was not done, so that it may be sent again as it is.
+#[tokio::test]
+async fn a_write_with_a_dead_token_is_repeated_with_the_same_body() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    fake.kill();
+    assert_eq!(vault.write("s", &scope()).await, Ok(()));
+    let requests = server.received_requests().await.unwrap_or_default();
+    let bodies = requests
+        .iter()
+        .filter(|request| request.url.path() == "/v1/identity/oidc/scope/s" && request.method == "POST");
+    let bodies: Vec<_> = bodies.map(|request| request.body.clone()).collect();
+    assert_eq!(bodies.len(), 2);
+    assert_eq!(bodies[0], bodies[1]);
+    assert!(!bodies[0].is_empty());
+}
+
+#[tokio::test]
+async fn fifty_requests_that_find_the_token_dead_log_in_anew_once() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    fake.kill();
+    let results = futures::future::join_all((0..50).map(|_| read(&vault))).await;
+    assert!(results.iter().all(|result| *result == Ok(Some(scope()))), "{results:?}");
+    assert_eq!(count(&server, LOGIN).await, 2);
+    assert_eq!(count(&server, READ_2).await, 50);
+}
+
+#[tokio::test]
+async fn a_good_token_that_may_not_do_it_is_denied_and_stays() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    fake.rule(|rules| rules.other = errors_reply(403, &["permission denied"]));
+    assert_eq!(read(&vault).await, Err(Failure::Denied));
+    assert_eq!(vault.write("s", &scope()).await, Err(Failure::Denied));
+    assert_eq!(vault.delete::<Scope>("s").await, Err(Failure::Denied));
+    assert_eq!(vault.list::<Scope>().await, Err(Failure::Denied));
+    assert_eq!(vault.rotate("k").await, Err(Failure::Denied));
+    assert_eq!(
+        asked(&server).await,
+        [
+            LOGIN,
+            READ_1,
+            LOOK_UP_1,
+            "POST identity/oidc/scope/s as geheim-1",
+            LOOK_UP_1,
+            "DELETE identity/oidc/scope/s as geheim-1",
+            LOOK_UP_1,
+            "GET identity/oidc/scope as geheim-1",
+            LOOK_UP_1,
+            "POST identity/oidc/key/k/rotate as geheim-1",
+            LOOK_UP_1,
+        ]
+    );
+    assert!(!vault.http().breaker().is_open(), "others may do other things");
+    fake.rule(|rules| rules.other = Rules::default().other);
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    assert_eq!(count(&server, LOGIN).await, 1);
+}
+
+#[tokio::test]
+async fn a_second_refusal_after_a_new_login_is_denied_and_ends_it() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    fake.kill();
+    fake.rule(|rules| rules.other = errors_reply(403, &["permission denied"]));
+    assert_eq!(read(&vault).await, Err(Failure::Denied));
+    assert_eq!(asked(&server).await, [LOGIN, READ_1, READ_1, LOOK_UP_1, LOGIN, READ_2]);
+    assert!(!vault.http().breaker().is_open());
+}
+
+/// Whether the token is dead cannot be told: so it is kept, and what is in the way is said.
+#[tokio::test]
+async fn a_token_that_cannot_be_asked_about_is_kept() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    fake.rule(|rules| {
+        rules.other = errors_reply(403, &["permission denied"]);
+        rules.look_up = errors_reply(500, &["internal error"]);
+    });
+    assert_eq!(read(&vault).await, Err(Failure::Outage(Outage::Status(500, None))));
+    fake.rule(|rules| *rules = Rules::default());
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    assert_eq!(asked(&server).await, [LOGIN, READ_1, LOOK_UP_1, READ_1]);
+}
+
+#[tokio::test]
+async fn a_given_token_is_asked_about_once_and_used() {
+    let (server, _fake) = Fake::start(Rules::default()).await;
+    let vault = vault(&server, given());
+    assert_eq!(vault.session().keep().await, Ok(None), "it never ends");
+    for _ in 0..2 {
+        assert_eq!(read(&vault).await, Ok(Some(scope())));
+    }
+    let read = format!("GET identity/oidc/scope/s as {GIVEN}");
+    let look_up = format!("GET auth/token/lookup-self as {GIVEN}");
+    assert_eq!(asked(&server).await, [look_up, read.clone(), read]);
+}
+
+#[tokio::test]
+async fn a_given_token_that_dies_is_no_login_and_the_same_one_may_come_back() {
+    let (server, fake) = Fake::start(Rules::default()).await;
+    let vault = vault(&server, given());
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    fake.kill();
+    let failed = read(&vault).await;
+    assert!(matches!(failed, Err(Failure::NoLogin(_))), "{failed:?}");
+    assert!(vault.http().breaker().is_open());
+    let before = asked(&server).await.len();
+    assert_eq!(read(&vault).await, Err(KNOWN));
+    assert_eq!(asked(&server).await.len(), before, "nobody else has to find out");
+    fake.revive(GIVEN);
+    assert_eq!(vault.session().keep().await, Ok(None), "the prober passes");
+    vault.http().breaker().close();
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+}
+
+#[tokio::test]
+async fn the_end_revokes_the_token_and_nothing_is_sent_after_it() {
+    let (server, _fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    vault.session().close().await;
+    vault.session().close().await;
+    assert_eq!(read(&vault).await, Err(KNOWN));
+    assert_eq!(vault.write("s", &scope()).await, Err(KNOWN));
+    assert_eq!(vault.session().keep().await, Err(KNOWN));
+    assert_eq!(
+        asked(&server).await,
+        [LOGIN, READ_1, "POST auth/token/revoke-self as geheim-1"]
+    );
+}
+
+#[tokio::test]
+async fn a_given_token_is_never_revoked() {
+    let (server, _fake) = Fake::start(Rules::default()).await;
+    let vault = vault(&server, given());
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    vault.session().close().await;
+    assert_eq!(read(&vault).await, Err(KNOWN));
+    let all = asked(&server).await;
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert!(!all.iter().any(|asked| asked.contains("revoke")), "{all:?}");
+}
+
+#[tokio::test]
+async fn a_session_that_never_began_ends_without_a_word() {
+    let (server, _fake, vault) = fresh(Rules::default()).await;
+    vault.session().close().await;
+    assert_eq!(read(&vault).await, Err(KNOWN));
+    assert_eq!(asked(&server).await, Vec::<String>::new());
+}
+
+/// The server may be in trouble when the operator stops: the token is revoked if it can be, and the session has ended either way.
+#[tokio::test]
+async fn an_open_breaker_does_not_keep_the_end_back_and_neither_does_a_failure() {
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    vault.http().breaker().open(None);
+    fake.kill(); // revoke-self is answered with 403
+    vault.session().close().await;
+    assert_eq!(count(&server, "POST auth/token/revoke-self as geheim-1").await, 1);
+    vault.http().breaker().close();
+    assert_eq!(read(&vault).await, Err(KNOWN));
+    assert_eq!(asked(&server).await.len(), 3);
+}
+
+/// A request that was under way when the session ended does not begin it anew.
+#[tokio::test]
+async fn an_ended_session_does_not_log_in_anew() {
+    let refused = errors_reply(403, &["permission denied"]);
+    let (server, fake, vault) = fresh(Rules {
+        other: refused.clone().set_delay(Duration::from_millis(300)),
+        look_up: refused,
+        ..Rules::default()
+    })
+    .await;
+    let end = async {
+        fake.arrival().await;
+        vault.session().close().await;
+    };
+    let (failed, ()) = futures::join!(read(&vault), end);
+    assert_eq!(failed, Err(KNOWN));
+    assert_eq!(
+        asked(&server).await,
+        [LOGIN, READ_1, "POST auth/token/revoke-self as geheim-1", LOOK_UP_1]
+    );
+}
