@@ -1,13 +1,16 @@
 //! What a server says of itself, and what follows from its version.
 
+use oidc_operator::admin::discovery;
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::vault::health::{self, Health};
+use oidc_operator::admin::vault::identity::IdentityType;
 use oidc_operator::api::authorization_server::Capability;
 use oidc_operator::error::Outage;
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
 use super::fake::header;
+use super::objects::with as with_members;
 use super::recordings::{OPENBAO, VAULT, exchanges};
 use super::{always, errors_reply};
 use crate::{html, json_reply};
@@ -41,13 +44,14 @@ fn the_version_and_the_flavour_decide_what_a_server_can_do() {
     let openbao = None;
     let (vault, enterprise) = (Some(false), Some(true));
     let grants = &[Capability::ClientCredentials][..];
-    let cases: [(&str, Option<bool>, bool, &[Capability]); 21] = [
+    let cases: [(&str, Option<bool>, bool, &[Capability]); 23] = [
         // Vault. Old ones do not say whether they are the enterprise edition.
         ("1.9.2", None, false, &[]),
         ("1.9.10", vault, false, &[]),
         ("0.11.6", None, false, &[]),
         ("1.10.0", None, true, &[]),
         ("1.10.0-rc1", vault, true, &[]),
+        ("1.10+ent", enterprise, true, &[]),
         ("1.19.5", vault, true, &[]),
         ("1.19.5+ent", enterprise, true, &[]),
         ("1.9.3+ent.hsm", enterprise, false, &[]),
@@ -57,6 +61,7 @@ fn the_version_and_the_flavour_decide_what_a_server_can_do() {
         ("2.0.0", openbao, true, &[]),
         ("2.4.1", openbao, true, &[]),
         ("2.4.10", openbao, true, &[]),
+        ("2.5-beta", openbao, true, grants),
         ("2.5.0-beta", openbao, true, grants),
         ("2.5.0-beta20251125", openbao, true, grants),
         ("2.5.0", openbao, true, grants),
@@ -106,13 +111,7 @@ async fn whoever_asks_for_a_namespace_uses_namespaces() {
 
 #[test]
 fn a_server_that_cannot_be_used_says_so() {
-    let of = |more: Value| {
-        let mut body = recorded(VAULT);
-        for (name, value) in more.as_object().into_iter().flatten() {
-            body[name] = value.clone();
-        }
-        health::parse(body).expect("health")
-    };
+    let of = |more: Value| health::parse(with_members(recorded(VAULT), &more)).expect("health");
     assert!(of(json!({ "sealed": true })).sealed);
     assert!(!of(json!({ "initialized": false })).initialized);
     assert!(of(json!({ "standby": true })).standby);
@@ -144,13 +143,15 @@ async fn health_is_asked_for_without_a_token_and_whatever_the_server_is_the_stat
 }
 
 #[tokio::test]
-async fn an_open_breaker_lets_the_question_pass() {
-    let (_server, vault) = always(json_reply(200, &recorded(VAULT))).await;
+async fn an_open_breaker_lets_questions_pass_that_need_no_login() {
+    let document = json!({ "issuer": "https://id.example.com", "keys": [] });
+    let (_server, vault) = always(json_reply(200, &with_members(recorded(VAULT), &document))).await;
     vault.http().breaker().open(None);
     assert!(health::health(vault.http()).await.is_ok());
-    let found = vault
-        .id_by_name(oidc_operator::admin::vault::identity::IdentityType::Group, "g")
-        .await;
+    let path = vault.provider_path("default");
+    assert!(discovery::fetch_below(vault.http(), &path).await.is_ok());
+    assert!(discovery::fetch_keys_below(vault.http(), &path).await.is_ok());
+    let found = vault.id_by_name(IdentityType::Group, "g").await;
     assert_eq!(found, Err(Failure::Outage(Outage::Known)));
 }
 

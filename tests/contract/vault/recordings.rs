@@ -252,3 +252,35 @@ fn what_was_written_does_not_differ_from_the_next_read_of_it() {
         assert_eq!(compared, 23, "{server}");
     }
 }
+
+/// An object that lacks something would be written without it, and what the server kept would stay.
+#[test]
+fn an_object_that_lacks_a_field_or_has_one_of_another_form_cannot_be_read() {
+    for type_ in ["assignment", "client", "key", "provider", "scope"] {
+        let whole = defaults(type_);
+        assert!(read(type_, &whole).is_some(), "{type_}");
+        let names: Vec<String> = whole
+            .as_object()
+            .into_iter()
+            .flat_map(|members| members.keys().cloned())
+            .collect();
+        assert!(names.len() >= 2, "{type_}");
+        for name in names {
+            let mut without = whole.clone();
+            without.as_object_mut().and_then(|members| members.remove(&name));
+            assert_eq!(read(type_, &without), None, "{type_} without {name}");
+            for wrong in [
+                json!(null),
+                json!(true),
+                json!(-1),
+                json!(1.5),
+                json!([1]),
+                json!([null]),
+                json!({}),
+            ] {
+                let changed = with(whole.clone(), &json!({ name.as_str(): wrong }));
+                assert_eq!(read(type_, &changed), None, "{type_} {name} {wrong}");
+            }
+        }
+    }
+}
