@@ -19,8 +19,11 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 use pace::Pace;
 
+mod failure;
 mod pace;
 pub mod reply;
+
+pub use failure::{ErrorBody, Failure, RedirectTo};
 
 /// Longest time for one request, reply included.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -28,76 +31,6 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 const OBJECT_BYTES: usize = 1 << 20;
 /// Most bytes of a page of a listing, or of a text.
 const PAGE_BYTES: usize = 32 << 20;
-
-/// Why a request did not give a result.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// The server cannot be used now.
-    Outage(Outage),
-    /// 401 or 403.
-    Refused(u16),
-    /// 403, and the login is good: it may not do this.
-    Denied,
-    /// There is no login to be had: why, as the end of a sentence.
-    NoLogin(&'static str),
-    /// Another status, with the OAuth 2.0 error code and description where the body is one (RFC 6749, section 5.2).
-    Status {
-        /// HTTP status.
-        code: u16,
-        /// `error`, a string.
-        error: Option<String>,
-        /// `error_description`. For finding field names in; never to be shown.
-        description: String,
-    },
-    /// The reply cannot be used.
-    Reply(&'static str),
-    /// A write was not begun, since leadership may lapse before it ends.
-    NotLeader,
-    /// The user's request was answered before: 410 with where its browser goes instead, or 409.
-    Handled(Option<RedirectTo>),
-    /// The user's request is too old to be answered; the user has to begin anew.
-    Expired,
-    /// The server's version has no such operation; nothing was sent.
-    NotInThisVersion,
-}
-
-impl Failure {
-    /// Whether a write that failed so has surely not been done, now or later.
-    pub fn is_certain(&self) -> bool {
-        match self {
-            Failure::Status { .. }
-            | Failure::Refused(_)
-            | Failure::Denied
-            | Failure::NoLogin(_)
-            | Failure::NotLeader
-            | Failure::NotInThisVersion => true,
-            Failure::Outage(outage) => matches!(outage, Outage::Busy | Outage::Known | Outage::Status(500, _)),
-            Failure::Reply(_) | Failure::Handled(_) | Failure::Expired => false,
-        }
-    }
-}
-
-/// Where a user's browser is to be sent: holds a verifier, which stands for the user's login or consent. Debug says nothing of it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RedirectTo(Secret);
-
-impl RedirectTo {
-    /// Takes a URL into custody.
-    pub fn new(url: String) -> Self {
-        RedirectTo(Secret::new(url))
-    }
-
-    /// The URL. Only for the `Location` header of the answer to that browser.
-    pub fn expose(&self) -> &str {
-        self.0.expose()
-    }
-}
-
-impl std::fmt::Debug for RedirectTo {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RedirectTo")
-    }
-}
 
 /// How to reach a server.
 #[derive(Clone, Default)]
@@ -116,6 +49,8 @@ pub struct Settings {
     pub server_name: Option<String>,
     /// Whether a 401 or 403 speaks of one request only, so that the circuit breaker stays closed.
     pub refuses_singly: bool,
+    /// The form of the server's errors.
+    pub errors: ErrorBody,
 }
 
 /// What is wrong with [`Settings`].
@@ -139,6 +74,7 @@ pub struct Http {
     basic: Option<(Secret, Secret)>,
     server: String,
     refuses_singly: bool,
+    errors: ErrorBody,
     pace: Pace,
     breaker: Arc<Breaker>,
     fence: Fence,
@@ -268,6 +204,7 @@ impl Http {
             basic: settings.basic.clone(),
             server: server.to_owned(),
             refuses_singly: settings.refuses_singly,
+            errors: settings.errors,
             pace: Pace::default(),
             breaker: Arc::default(),
             fence,
@@ -365,7 +302,7 @@ impl Http {
         };
         (
             status.as_u16(),
-            reply::judge(status, retry_after, &body, expects).map(|body| Reply { body, link }),
+            reply::judge(status, retry_after, &body, expects, self.errors).map(|body| Reply { body, link }),
         )
     }
 

@@ -63,6 +63,8 @@ pub enum Reason {
     ServerUninitialized,
     /// The server leaves requests to another one.
     ServerStandby,
+    /// Another server than before answers at its address.
+    ServerChanged,
     /// There is no Vault namespace of that name.
     NamespaceNotFound,
     /// The operator cannot log in to the server.
@@ -87,7 +89,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 32] = [
+    pub const ALL: [Reason; 33] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -110,6 +112,7 @@ impl Reason {
         Reason::ServerSealed,
         Reason::ServerUninitialized,
         Reason::ServerStandby,
+        Reason::ServerChanged,
         Reason::NamespaceNotFound,
         Reason::LoginFailed,
         Reason::PermissionDenied,
@@ -147,6 +150,7 @@ impl Reason {
             Reason::ServerSealed => "ServerSealed",
             Reason::ServerUninitialized => "ServerUninitialized",
             Reason::ServerStandby => "ServerStandby",
+            Reason::ServerChanged => "ServerChanged",
             Reason::NamespaceNotFound => "NamespaceNotFound",
             Reason::LoginFailed => "LoginFailed",
             Reason::PermissionDenied => "PermissionDenied",

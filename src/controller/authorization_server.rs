@@ -179,9 +179,9 @@ async fn look(
             pass.status.login = Some(hydra::login_name(spec.auth.as_ref()).to_owned());
             hydra::check(server, spec, &connection, pass).await
         }
-        Flavour::Vault(_) => {
+        Flavour::Vault(spec) => {
             pass.status.flavour = Some("vault".to_owned());
-            vault::server::check(&connection, pass).await
+            vault::server::check(spec, &connection, pass).await
         }
     };
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);

@@ -22,6 +22,18 @@ pub enum VaultFault {
         "The server is a disaster recovery secondary, which answers nothing; set vault.address to the primary cluster."
     )]
     Secondary,
+    /// It is another server.
+    #[error(
+        "The server at vault.address belongs to cluster `{}` and belonged to `{}`, so nothing is written. If that is right, confirm it by setting vault.clusterId to the new one.",
+        shown(.found),
+        shown(.known)
+    )]
+    ClusterChanged {
+        /// Id in status or spec.
+        known: String,
+        /// Id that the server tells.
+        found: String,
+    },
     /// No such Vault namespace.
     #[error("There is no Vault namespace of the name in vault.namespace; create it or correct the name.")]
     NamespaceNotFound,
@@ -134,6 +146,7 @@ impl VaultFault {
             VaultFault::Sealed => (Class::Transient, Reason::ServerSealed),
             VaultFault::Uninitialized => (Class::Transient, Reason::ServerUninitialized),
             VaultFault::Standby | VaultFault::Secondary => (Class::Transient, Reason::ServerStandby),
+            VaultFault::ClusterChanged { .. } => (Class::Blocked, Reason::ServerChanged),
             VaultFault::NamespaceNotFound => (Class::Blocked, Reason::NamespaceNotFound),
             VaultFault::TooOld(_) => (Class::Unsupported, Reason::UnsupportedByServer),
             VaultFault::LoginFailed(_) => (Class::ServerRefused, Reason::LoginFailed),

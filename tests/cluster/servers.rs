@@ -33,6 +33,6 @@ fn machine_on(server: &str) -> String {
 }
 
 /// What resources say of a server that cannot be used.
-fn not_ready(server: &str) -> String {
+pub fn not_ready(server: &str) -> String {
     format!("AuthorizationServer `{server}` is not ready; `kubectl describe authserver {server}` says why.")
 }

@@ -8,6 +8,7 @@ mod fields;
 mod login;
 mod policy;
 mod refusals;
+mod server;
 mod stage;
 mod steady;
 mod tenants;
@@ -27,6 +28,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         login::trials,
         policy::trials,
         refusals::trials,
+        server::trials,
         steady::trials,
         tenants::trials,
     ];

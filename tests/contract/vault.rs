@@ -16,7 +16,7 @@ mod session;
 
 use std::sync::Arc;
 
-use oidc_operator::admin::http::{Failure, Http, Settings};
+use oidc_operator::admin::http::{ErrorBody, Failure, Http, Settings};
 use oidc_operator::admin::vault::{Login, Session, Vault};
 use oidc_operator::secret::Secret;
 use serde_json::json;
@@ -36,6 +36,7 @@ fn secret(value: &str) -> Secret {
 fn endpoint(server: &MockServer) -> Arc<Http> {
     let settings = Settings {
         refuses_singly: true,
+        errors: ErrorBody::Listed,
         ..Settings::default()
     };
     Arc::new(crate::http(&server.uri(), &settings))
@@ -82,11 +83,20 @@ fn errors_reply(status: u16, errors: &[&str]) -> ResponseTemplate {
     json_reply(status, &json!({ "errors": errors }))
 }
 
+/// What becomes of a reply with such a status that is not the server's own.
+fn proxied(code: u16) -> Failure {
+    Failure::Status {
+        code,
+        error: None,
+        description: String::new(),
+    }
+}
+
 /// What becomes of such a reply.
 fn status(code: u16, description: &str) -> Failure {
     Failure::Status {
         code,
-        error: None,
+        error: Some(String::new()),
         description: description.to_owned(),
     }
 }

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use oidc_operator::access::{self, Denied, Namespace};
-use oidc_operator::api::access::{AccessRule, ManagedKind};
+use oidc_operator::api::access::AccessRule;
 use oidc_operator::api::oauth2_client::Effective;
-use oidc_operator::api::refs::DeletionPolicy;
 use serde_json::{Value, json};
 
 use crate::{spec, web, with};
 
-fn rules(value: Value) -> Vec<AccessRule> {
+pub fn rules(value: Value) -> Vec<AccessRule> {
     serde_json::from_value(value).expect("rules")
 }
 
-fn all() -> Value {
+pub fn all() -> Value {
     json!({ "from": "All" })
 }
 
@@ -317,24 +316,6 @@ fn what_may_be_taken_over_is_listed_word_for_word() {
 }
 
 #[test]
-fn what_was_taken_over_may_be_left_as_it_was_found() {
-    let only_delete = limited(json!({ "deletionPolicies": ["Delete"], "clientIds": "Any" }));
-    let denied = |value: Value| {
-        let spec = spec(value);
-        let mut effective = Effective::of(&spec, &[], &[]);
-        effective.deletion_policy = DeletionPolicy::Orphan;
-        let labels = BTreeMap::new();
-        let namespace = Namespace {
-            name: "team-a",
-            labels: Some(&labels),
-        };
-        access::check(&only_delete, namespace, &spec, &effective).is_err()
-    };
-    assert!(!denied(web()), "the default for what was taken over");
-    assert!(denied(with(web(), json!({ "deletionPolicy": "Orphan" }))), "a wish");
-}
-
-#[test]
 fn limits_are_checked_on_effective_values() {
     // Neither grant types nor scopes stand in the spec; both have defaults.
     assert_eq!(
@@ -389,55 +370,4 @@ fn the_message_names_the_rule_with_the_fewest_violations() {
         check(&listed, spec).expect_err("denied").to_string(),
         "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes; change it or ask its admin."
     );
-}
-
-#[test]
-fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
-    let cases = [
-        (json!([]), false),
-        (json!([{ "namespaces": all(), "kinds": ["OAuth2Client"] }]), true),
-        (
-            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": {} }]),
-            true,
-        ),
-        (
-            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } }]),
-            false,
-        ),
-        (
-            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": [] } }]),
-            false,
-        ),
-        (
-            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Orphan"] } }]),
-            true,
-        ),
-        (
-            // The rule that allows it is for others.
-            json!([
-                { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } },
-                { "namespaces": { "from": "Names", "names": ["other"] }, "kinds": ["OAuth2Client"] },
-            ]),
-            false,
-        ),
-        (
-            json!([
-                { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } },
-                { "namespaces": { "from": "Names", "names": ["team-a"] }, "kinds": ["OAuth2Client"] },
-            ]),
-            true,
-        ),
-    ];
-    let none = BTreeMap::new();
-    let namespace = Namespace {
-        name: "team-a",
-        labels: Some(&none),
-    };
-    for (listed, expected) in cases {
-        assert_eq!(
-            access::may_orphan(&rules(listed.clone()), namespace, ManagedKind::OAuth2Client),
-            expected,
-            "{listed}"
-        );
-    }
 }

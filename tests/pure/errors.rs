@@ -140,6 +140,7 @@ variants! {
         VaultFault::Uninitialized.into(),
         VaultFault::Standby.into(),
         VaultFault::Secondary.into(),
+        VaultFault::ClusterChanged { known: s("0f2a"), found: s("1b3c") }.into(),
         VaultFault::NamespaceNotFound.into(),
         VaultFault::TooOld(s("1.9.2")).into(),
         VaultFault::LoginFailed("there is no such Vault namespace").into(),

@@ -3,6 +3,7 @@
 #![recursion_limit = "256"] // the spec with every field is one `json!`
 
 mod access;
+mod access_leaving;
 mod effective;
 mod errors;
 mod hosts;
@@ -15,6 +16,7 @@ mod memory;
 mod provider;
 mod sync;
 mod vault;
+mod vault_failures;
 mod verdict;
 mod version;
 

@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 
-use super::{Expects, Failure, RedirectTo};
+use super::{ErrorBody, Expects, Failure, RedirectTo};
 use crate::error::Outage;
 
 /// Most values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth of it.
@@ -50,6 +50,7 @@ pub(super) fn judge(
     retry_after: Option<Duration>,
     body: &[u8],
     expects: Expects,
+    errors: ErrorBody,
 ) -> Result<Value, Failure> {
     if status.is_success() && expects == Expects::Text {
         let text = std::str::from_utf8(body).map_err(|_| Failure::Reply("is not text"))?;
@@ -72,11 +73,17 @@ pub(super) fn judge(
             .and_then(Value::as_str)
             .map(str::to_owned)
     };
-    let (error, description) = (
-        text("error"),
-        text("error_description").unwrap_or_else(|| errors(json.as_ref())),
-    );
+    let (error, description) = match errors {
+        ErrorBody::OAuth => (text("error"), text("error_description")),
+        ErrorBody::Listed => (
+            json.as_ref().and_then(listed).map(|_| String::new()),
+            json.as_ref().and_then(listed),
+        ),
+        ErrorBody::Coded => (text("code"), text("message")),
+    };
     match status.as_u16() {
+        // Before the login is accepted it is text.
+        code @ 400 if errors == ErrorBody::Coded && error.is_none() => Err(Failure::Refused(code)),
         // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
         401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
         410 if text("redirect_to").is_some() => Err(Failure::Handled(text("redirect_to").map(RedirectTo::new))),
@@ -93,16 +100,20 @@ pub(super) fn judge(
         code => Err(Failure::Status {
             code,
             error,
-            description,
+            description: description.unwrap_or_default(),
         }),
     }
 }
 
-/// What servers say that have a list of errors instead of one.
-fn errors(json: Option<&Value>) -> String {
-    let listed = json.and_then(|json| json.get("errors")?.as_array());
-    let texts: Vec<&str> = listed.into_iter().flatten().filter_map(Value::as_str).collect();
-    texts.join("; ")
+/// What a list of errors says.
+fn listed(json: &Value) -> Option<String> {
+    let texts: Vec<&str> = json
+        .get("errors")?
+        .as_array()?
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    Some(texts.join("; "))
 }
 
 /// How long the server asks to be left alone: `Retry-After` in seconds, or what rate limiters send instead.
@@ -174,7 +185,7 @@ mod tests {
         for (code, body, expected) in cases {
             let status = StatusCode::from_u16(code).expect("a status");
             assert_eq!(
-                judge(status, None, body, Expects::Json),
+                judge(status, None, body, Expects::Json, ErrorBody::OAuth),
                 expected,
                 "{code} {}",
                 String::from_utf8_lossy(body)
@@ -186,7 +197,7 @@ mod tests {
     fn depth_is_bounded() {
         let deep = "[".repeat(100_000);
         assert_eq!(
-            judge(StatusCode::OK, None, deep.as_bytes(), Expects::Json),
+            judge(StatusCode::OK, None, deep.as_bytes(), Expects::Json, ErrorBody::OAuth),
             Err(Failure::Reply("is not JSON"))
         );
     }

@@ -27,6 +27,9 @@ pub struct Health {
     /// Whether another one of its cluster is the active one.
     #[serde(default)]
     pub standby: bool,
+    /// Id of its cluster, which all its nodes share and which moves with its storage. Empty while it is sealed.
+    #[serde(default)]
+    pub cluster_id: String,
     /// Its version, for example `1.19.5` of Vault or `2.7.2` of OpenBao.
     #[serde(default)]
     pub version: String,
@@ -79,6 +82,11 @@ impl Health {
             Some(is_enterprise) => is_enterprise,
             None => self.numbers() >= (2, 3) || self.version.contains("+ent"),
         }
+    }
+
+    /// Whether it belongs to another cluster than the one of this id. One that does not say belongs to any.
+    pub fn is_of_another_cluster(&self, known: &str) -> bool {
+        !self.cluster_id.is_empty() && self.cluster_id != known
     }
 
     /// Major and minor version.

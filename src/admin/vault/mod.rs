@@ -161,11 +161,13 @@ fn path_of<'a>(below: &[&'a str]) -> Vec<&'a str> {
     [&[API], below].concat()
 }
 
-/// The data of a reply. A 404 that says nothing means that there is no such object; one with errors speaks of the path.
+/// The data of a reply. A 404 of the server's own that says nothing means that there is no such object; one with errors speaks of the path.
 fn found(reply: Result<Reply, Failure>) -> Result<Option<Value>, Failure> {
     match reply {
         Err(Failure::Status {
-            code: 404, description, ..
+            code: 404,
+            error: Some(_),
+            description,
         }) if description.is_empty() => Ok(None),
         Err(failure) => Err(settled(failure)),
         Ok(mut reply) => match reply.body.get_mut("data").map(Value::take) {

@@ -2,14 +2,14 @@
 //!
 //! The token is in memory alone. Whoever needs it while a login is under way waits for that one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::{API, path_of};
+use super::{API, health, path_of};
 use crate::admin::http::{Body, Failure, Http, Reply, Request};
 use crate::cluster::Cluster;
 use crate::error::{ClusterFault, Error, Outage};
@@ -23,6 +23,8 @@ const NAMESPACE: &str = "X-Vault-Namespace";
 const LOOK_UP: &str = "lookup-self";
 /// Why there is no login in a Vault namespace that is not there.
 pub const NO_NAMESPACE: &str = "there is no such Vault namespace";
+/// Why there is no login at another cluster.
+pub const OTHER_CLUSTER: &str = "another cluster than before answers at vault.address";
 /// How long after a renewal that failed the next one is tried, while the token is good.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
@@ -63,6 +65,8 @@ pub struct Session {
     login: Login,
     /// The namespace to log in to; empty: the root namespace.
     namespace: String,
+    /// Id of the cluster that it is for, once that is known.
+    cluster: OnceLock<String>,
     state: Mutex<State>,
 }
 
@@ -93,8 +97,14 @@ impl Session {
             http,
             login,
             namespace: namespace.to_owned(),
+            cluster: OnceLock::new(),
             state: Mutex::default(),
         }
+    }
+
+    /// From now on there is no login at another cluster than this one. The first word counts.
+    pub fn is_for_cluster(&self, id: &str) {
+        self.cluster.get_or_init(|| id.to_owned());
     }
 
     /// The endpoint.
@@ -259,6 +269,13 @@ impl Session {
     }
 
     async fn log_in(&self, probe: bool) -> Result<Token, Failure> {
+        // Names that lead elsewhere show when the token is not known there: nothing of ours may follow it.
+        if let Some(known) = self.cluster.get() {
+            let found = health::health(&self.http).await?;
+            if found.is_of_another_cluster(known) {
+                return Err(Failure::NoLogin(OTHER_CLUSTER));
+            }
+        }
         let (mount, body) = match &self.login {
             Login::Token(secret) => return self.adopt(secret, probe).await,
             Login::Kubernetes(path, role, jwt) => (path, json!({ "role": role, "jwt": jwt.get().await?.expose() })),

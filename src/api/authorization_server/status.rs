@@ -39,6 +39,9 @@ pub struct AuthorizationServerStatus {
     /// What this version of the server can do beyond what every supported one can. What it cannot do is refused with reason `UnsupportedByServer`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
+    /// Id of the cluster that a Vault or an OpenBao belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
     /// Number of resources that use this server, as of the last sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,

@@ -23,6 +23,11 @@ pub struct VaultServer {
         regex(pattern = r"^[^/\s?#%]+(/[^/\s?#%]+)*$")
     )]
     pub namespace: Option<String>,
+    /// Id of the cluster that the server must belong to, as `vault status` tells it. Needed only to confirm that the cluster has changed on purpose (reason
+    /// `ServerChanged`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 256))]
+    pub cluster_id: Option<String>,
     /// How to log in.
     pub auth: VaultAuth,
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
-use crate::admin::http::{BadSettings, Http, Settings};
+use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::{CaKind, CaRef, Flavour, ForwardedProto, HydraServer};
 use crate::api::refs::SecretKeyRef;
@@ -42,6 +42,7 @@ pub(super) async fn connect(
         }
         Flavour::Vault(vault) => {
             settings.refuses_singly = true;
+            settings.errors = ErrorBody::Listed;
             // Agents and proxies in front of a Vault may want it, against requests that somebody else's browser is made to send.
             settings
                 .headers

@@ -108,7 +108,10 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 }
                 .into());
             }
-            (Some(found), Some(fields)) if fields.is_empty() => return Ok(found),
+            (Some(found), Some(fields)) if fields.is_empty() => {
+                memory.confirmed(&uid); // whatever became of the reply to the last write
+                return Ok(found);
+            }
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }

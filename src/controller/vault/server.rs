@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::failure::failure;
 use crate::admin::discovery;
 use crate::admin::http::{Failure, Http};
-use crate::admin::vault::health::health;
+use crate::admin::vault::health::{Health, health};
 use crate::admin::vault::object::DEFAULT;
 use crate::admin::vault::session::Jwt;
 use crate::admin::vault::{Login, Session, Vault};
@@ -90,6 +90,7 @@ pub(in crate::controller) fn connection(spec: &VaultServer, http: Arc<Http>, log
 /// # Errors
 /// What keeps the server from being used.
 pub(in crate::controller) async fn check(
+    spec: &VaultServer,
     connection: &Connection,
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<Checked> {
@@ -127,6 +128,7 @@ pub(in crate::controller) async fn check(
     if vault.uses_namespaces() && !health.has_namespaces() {
         return Err(VaultFault::NoNamespaces.into());
     }
+    check_cluster(spec, &health, &vault, pass)?;
     let kept = vault.session().keep().await;
     kept.map_err(|failed| failure("login", "server", failed))?;
     let was_open = breaker.is_open();
@@ -145,6 +147,29 @@ pub(in crate::controller) async fn check(
         admin: Admin::Vault(vault),
         closed: was_open,
     })
+}
+
+/// A slip in DNS or a wrong address must not have everything made anew on another cluster, with other ids and secrets.
+fn check_cluster(
+    spec: &VaultServer,
+    health: &Health,
+    vault: &Vault,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<()> {
+    if let Some(known) = spec.cluster_id.as_ref().or(pass.status.cluster_id.as_ref())
+        && health.is_of_another_cluster(known)
+    {
+        return Err(VaultFault::ClusterChanged {
+            known: known.clone(),
+            found: health.cluster_id.clone(),
+        }
+        .into());
+    }
+    if !health.cluster_id.is_empty() {
+        vault.session().is_for_cluster(&health.cluster_id);
+        pass.status.cluster_id = Some(health.cluster_id.clone());
+    }
+    Ok(())
 }
 
 /// When the login has to be renewed, if there is one that ends.

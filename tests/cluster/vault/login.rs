@@ -4,10 +4,10 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use libtest_mimic::Trial;
-use oidc_operator::api::{AuthorizationServer, Scope};
+use oidc_operator::api::Scope;
 use serde_json::{Value, json};
 use testbed::bao::AccountRole;
-use testbed::proxy::{Action, Answer, Fault, Proxy};
+use testbed::proxy::{Action, Answer, Fault};
 use testbed::wait;
 
 use super::stage::Stage;
@@ -31,10 +31,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_login_is_renewed_before_it_ends),
         side.shared(a_changed_secret_is_logged_in_with),
         side.shared(who_may_not_come_in_is_told_why),
-        side.shared(a_standby_is_never_followed_with_a_token),
-        side.shared(a_server_that_cannot_be_used_says_why),
         side.shared(a_login_that_fails_is_asked_for_by_one_alone),
-        side.alone(alone.clone(), a_sealed_server_is_waited_for),
         side.alone(alone, an_operator_that_ends_revokes_its_login),
     ]
 }
@@ -287,81 +284,6 @@ async fn who_may_not_come_in_is_told_why(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_standby_is_never_followed_with_a_token(bed: &Bed) -> Result<()> {
-    let stage = Stage::quiet(bed).await?;
-    let elsewhere = Proxy::start(
-        "another address",
-        testbed::proxy::Upstream::http(bed.bao().await?.address()),
-        None,
-    )
-    .await?;
-    let answer = Answer::json(307, &json!({})).header("location", &format!("{}/v1/x", elsewhere.url()));
-    let fault = stage.server.admin.inject(Fault::new(
-        |head| head.path().contains("/identity/oidc/scope/"),
-        Action::Answer(answer),
-    ));
-    stage.make::<Scope>("proof", json!({})).await?;
-    let message = "The server is a standby that sends requests on to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself.";
-    stage
-        .space
-        .says::<Scope>("proof", Tone::Reconciling, "ServerStandby", message)
-        .await?;
-    ensure!(elsewhere.journal().since(0).is_empty(), "it was followed");
-    drop(fault);
-    stage.space.until_ready::<Scope>("proof").await?;
-    Ok(())
-}
-
-async fn a_server_that_cannot_be_used_says_why(bed: &Bed) -> Result<()> {
-    let stage = Stage::eager(bed).await?;
-    let health = |change: Value| {
-        let mut health = json!({ "initialized": true, "sealed": false, "standby": false, "version": "1.19.5" });
-        health
-            .as_object_mut()
-            .into_iter()
-            .for_each(|members| members.extend(change.as_object().cloned().unwrap_or_default()));
-        let is_health = |head: &testbed::proxy::RequestHead| head.path() == "/v1/sys/health";
-        Fault::new(is_health, Action::Answer(Answer::json(200, &health)))
-    };
-    for (change, reason, message) in [
-        (
-            json!({ "initialized": false, "sealed": true }),
-            "ServerUninitialized",
-            "The server is not initialized; initialize and unseal it. The operator keeps trying.",
-        ),
-        (
-            json!({ "replication_dr_mode": "secondary" }),
-            "ServerStandby",
-            "The server is a disaster recovery secondary, which answers nothing; set vault.address to the primary cluster.",
-        ),
-    ] {
-        let fault = stage.server.admin.inject(health(change));
-        server_says(bed, &stage.server.name, Tone::Reconciling, reason, message).await?;
-        drop(fault);
-        bed.server_ready(&stage.server.name).await?;
-    }
-    let within = ServerOptions {
-        spec: json!({ "vault": { "namespace": "team" } }),
-        ..ServerOptions::default()
-    };
-    let lonely = Stage {
-        space: bed.space().await?,
-        server: bed
-            .make_vault(&format!("{}-lonely", stage.space.name()), within)
-            .await?,
-        bed,
-    };
-    let fault = lonely.server.admin.inject(health(json!({ "enterprise": false })));
-    let message = "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Take it out, or upgrade the server.";
-    server_says(bed, &lonely.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;
-    drop(fault);
-    let fault = stage.server.admin.inject(health(json!({ "version": "1.9.3" })));
-    let message = "The server reports version `1.9.3`, whose identity engine is not yet an OpenID Connect provider; upgrade it to 1.10 or later.";
-    server_says(bed, &stage.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;
-    drop(fault);
-    Ok(())
-}
-
 async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let spec = stage.spec(json!({}));
@@ -408,35 +330,6 @@ async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
         .await?;
     }
     Ok(())
-}
-
-async fn a_sealed_server_is_waited_for(bed: &Bed) -> Result<()> {
-    let stage = Stage::quiet(bed).await?;
-    stage.everything(super::stage::NOBODY).await?;
-    let before = stage.space.credentials("app").await?;
-    bed.bao().await?.seal().await?;
-    let name = &stage.server.name;
-    stage
-        .space
-        .respecify::<Scope>("groups", json!({ "description": "while it was sealed" }))
-        .await?;
-    server_says(
-        bed,
-        name,
-        Tone::Reconciling,
-        "ServerSealed",
-        "The server is sealed; unseal it. The operator keeps trying.",
-    )
-    .await?;
-    bed.bao().await?.unseal().await?;
-    bed.server_ready(name).await?;
-    let changed = |scope: &Value| scope["description"] == "while it was sealed";
-    bed.until_object("its description", &stage.path("scope", "groups"), changed)
-        .await?;
-    stage.all_ready().await?;
-    ensure!(stage.space.credentials("app").await? == before);
-    let is_ready = |server: &AuthorizationServer| server.status.is_some();
-    bed.wait_server("its status", name, is_ready).await.map(drop)
 }
 
 async fn an_operator_that_ends_revokes_its_login(bed: &Bed) -> Result<()> {

@@ -23,6 +23,8 @@ pub struct Rules {
     pub renewal: ResponseTemplate,
     /// What a token says of itself.
     pub look_up: ResponseTemplate,
+    /// What the server says of itself.
+    pub health: ResponseTemplate,
     /// The answer to everything else.
     pub other: ResponseTemplate,
 }
@@ -34,6 +36,7 @@ impl Default for Rules {
             login: None,
             renewal: json_reply(200, &json!({ "auth": lease(3600, true) })),
             look_up: json_reply(200, &json!({ "data": { "ttl": 0, "renewable": false } })),
+            health: json_reply(200, &json!({ "initialized": true, "sealed": false })),
             other: json_reply(200, &json!({ "data": { "description": "", "template": "{}" } })),
         }
     }
@@ -105,6 +108,9 @@ impl Respond for Fake {
         let path = request.url.path();
         if path.ends_with("/login") {
             return state.log_in();
+        }
+        if path == "/v1/sys/health" {
+            return state.rules.health.clone();
         }
         let Some(token) = header(request, "X-Vault-Token").filter(|token| state.good.contains(token)) else {
             return errors_reply(403, &["permission denied"]);

@@ -27,6 +27,7 @@ fn with(version: &str, enterprise: Option<bool>) -> Health {
         initialized: true,
         sealed: false,
         standby: false,
+        cluster_id: "<uuid:1>".to_owned(),
         version: version.to_owned(),
         enterprise,
         replication_dr_mode: "disabled".to_owned(),
@@ -119,6 +120,14 @@ fn a_server_that_cannot_be_used_says_so() {
     assert_eq!(secondary.replication_dr_mode, "secondary");
 }
 
+#[test]
+fn another_cluster_is_one_that_says_so() {
+    for (found, another) in [("a", false), ("", false), ("b", true), ("A", true)] {
+        let health = health::parse(with_members(recorded(VAULT), &json!({ "cluster_id": found }))).expect("health");
+        assert_eq!(health.is_of_another_cluster("a"), another, "{found:?}");
+    }
+}
+
 #[tokio::test]
 async fn health_is_asked_for_without_a_token_and_whatever_the_server_is_the_status_is_200() {
     let (server, vault) = always(json_reply(200, &recorded(OPENBAO))).await;
@@ -169,7 +178,7 @@ async fn what_is_no_vault_is_not_taken_for_one() {
         ),
         (json_reply(200, &json!([])), strange.clone()),
         (ResponseTemplate::new(204), strange),
-        (html(404), super::status(404, "")),
+        (html(404), super::proxied(404)),
         (errors_reply(403, &["permission denied"]), Failure::Refused(403)),
         (html(502), Failure::Outage(Outage::Status(502, None))),
     ];

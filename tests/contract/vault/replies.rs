@@ -11,7 +11,7 @@ use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::fake::{Fake, Rules};
-use super::{always, app_role, errors_reply, status, vault};
+use super::{always, app_role, errors_reply, proxied, status, vault};
 use crate::{html, json_reply, received};
 
 fn scope() -> Scope {
@@ -58,6 +58,19 @@ async fn a_404_that_says_nothing_is_absence() {
     assert_eq!(lookups(&vault).await, vec![Ok(false); 11]);
     // There is nothing that could be absent where something is made.
     assert_eq!(writes(&vault).await, vec![Some(status(404, "")); 3]);
+}
+
+/// Were it taken for absence, everything would be made anew for a slip in an ingress.
+#[tokio::test]
+async fn a_404_of_somebody_else_is_never_absence() {
+    for reply in [
+        html(404),
+        ResponseTemplate::new(404),
+        json_reply(404, &json!({ "error": "not_found" })),
+    ] {
+        let (_server, vault) = always(reply.clone()).await;
+        assert_eq!(lookups(&vault).await, vec![Err(proxied(404)); 11], "{reply:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::vault::session::OTHER_CLUSTER;
 use oidc_operator::admin::vault::{Scope, Vault};
 use oidc_operator::error::Outage;
+use serde_json::json;
 use wiremock::MockServer;
 
 use super::fake::{Fake, Rules, asked, count};
 use super::{GIVEN, app_role, errors_reply, given, vault};
+use crate::json_reply;
 
 const KNOWN: Failure = Failure::Outage(Outage::Known);
+const HEALTH: &str = "GET sys/health";
 const LOGIN: &str = "POST auth/approle/login";
 const READ_1: &str = "GET identity/oidc/scope/s as geheim-1";
 const READ_2: &str = "GET identity/oidc/scope/s as geheim-2";
@@ -248,4 +252,20 @@ async fn an_ended_session_does_not_log_in_anew() {
         asked(&server).await,
         [LOGIN, READ_1, "POST auth/token/revoke-self as geheim-1", LOOK_UP_1]
     );
+}
+
+/// Names that lead elsewhere: the token is not known there, and neither a login nor anything else follows.
+#[tokio::test]
+async fn there_is_no_login_at_another_cluster() {
+    let health = |id: &str| json_reply(200, &json!({ "initialized": true, "sealed": false, "cluster_id": id }));
+    let (server, fake, vault) = fresh(Rules::default()).await;
+    vault.session().is_for_cluster("here");
+    vault.session().is_for_cluster("elsewhere"); // too late
+    fake.rule(|rules| rules.health = health("here"));
+    assert_eq!(read(&vault).await, Ok(Some(scope())));
+    fake.kill();
+    fake.rule(|rules| rules.health = health("elsewhere"));
+    assert_eq!(read(&vault).await, Err(Failure::NoLogin(OTHER_CLUSTER)));
+    assert_eq!(asked(&server).await, [HEALTH, LOGIN, READ_1, READ_1, LOOK_UP_1, HEALTH]);
+    assert!(vault.http().breaker().is_open(), "the others need not find out");
 }

@@ -1,0 +1,81 @@
+//! What may be left behind on a server.
+
+use std::collections::BTreeMap;
+
+use oidc_operator::access::{self, Namespace};
+use oidc_operator::api::access::ManagedKind;
+use oidc_operator::api::oauth2_client::Effective;
+use oidc_operator::api::refs::DeletionPolicy;
+use serde_json::{Value, json};
+
+use crate::access::{all, limited, rules};
+use crate::{spec, web, with};
+
+#[test]
+fn what_was_taken_over_may_be_left_as_it_was_found() {
+    let only_delete = limited(json!({ "deletionPolicies": ["Delete"], "clientIds": "Any" }));
+    let denied = |value: Value| {
+        let spec = spec(value);
+        let mut effective = Effective::of(&spec, &[], &[]);
+        effective.deletion_policy = DeletionPolicy::Orphan;
+        let labels = BTreeMap::new();
+        let namespace = Namespace {
+            name: "team-a",
+            labels: Some(&labels),
+        };
+        access::check(&only_delete, namespace, &spec, &effective).is_err()
+    };
+    assert!(!denied(web()), "the default for what was taken over");
+    assert!(denied(with(web(), json!({ "deletionPolicy": "Orphan" }))), "a wish");
+}
+
+#[test]
+fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
+    let cases = [
+        (json!([]), false),
+        (json!([{ "namespaces": all(), "kinds": ["OAuth2Client"] }]), true),
+        (
+            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": {} }]),
+            true,
+        ),
+        (
+            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } }]),
+            false,
+        ),
+        (
+            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": [] } }]),
+            false,
+        ),
+        (
+            json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Orphan"] } }]),
+            true,
+        ),
+        (
+            // The rule that allows it is for others.
+            json!([
+                { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } },
+                { "namespaces": { "from": "Names", "names": ["other"] }, "kinds": ["OAuth2Client"] },
+            ]),
+            false,
+        ),
+        (
+            json!([
+                { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } },
+                { "namespaces": { "from": "Names", "names": ["team-a"] }, "kinds": ["OAuth2Client"] },
+            ]),
+            true,
+        ),
+    ];
+    let none = BTreeMap::new();
+    let namespace = Namespace {
+        name: "team-a",
+        labels: Some(&none),
+    };
+    for (listed, expected) in cases {
+        assert_eq!(
+            access::may_orphan(&rules(listed.clone()), namespace, ManagedKind::OAuth2Client),
+            expected,
+            "{listed}"
+        );
+    }
+}
