@@ -155,7 +155,8 @@ pub fn may_reserve(rules: &[AccessRule], namespace: Namespace<'_>, set_name: &st
     }
 }
 
-/// As [`admits`], for a resource that asks for the name of its object on the server. `field`: where it does.
+/// As [`admits`], for a resource that asks for the name of its object on the server. `field`: where it does. `is_own`: whether nobody else's object is
+/// called so unless it was asked for.
 ///
 /// # Errors
 /// [`Denied`].
@@ -165,11 +166,12 @@ pub fn may_name(
     kind: ManagedKind,
     field: &'static str,
     name: &str,
+    is_own: bool,
 ) -> Result<(), Denied> {
     admits(rules, namespace, kind)?;
     let mut rules = selecting(rules, namespace, kind).peekable();
     let first = rules.peek().map(|(index, _)| *index).unwrap_or_default();
-    match rules.any(|(_, rule)| lets_name(rule, namespace.name, name)) {
+    match rules.any(|(_, rule)| lets_name(rule, is_own)) {
         true => Ok(()),
         false => Err(Denied::Limit {
             rule: first,
@@ -180,16 +182,16 @@ pub fn may_name(
     }
 }
 
-fn lets_name(rule: &AccessRule, namespace: &str, name: &str) -> bool {
+fn lets_name(rule: &AccessRule, is_own: bool) -> bool {
     match rule.object_names.unwrap_or_default() {
         ObjectNames::Generated => false,
-        ObjectNames::Prefixed => is_prefixed(namespace, name),
+        ObjectNames::Prefixed => is_own,
         ObjectNames::Any => true,
     }
 }
 
 /// Whether a name starts with the namespace's name and a dot, and goes on. No namespace has a dot in its name, so that nobody else's does.
-fn is_prefixed(namespace: &str, name: &str) -> bool {
+pub fn is_prefixed(namespace: &str, name: &str) -> bool {
     let rest = name.strip_prefix(namespace);
     rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
 }
@@ -289,7 +291,7 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
         }
     }
     let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
-    if let Some(name) = name.filter(|name| !lets_name(rule, namespace, name)) {
+    if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
         found.push(("objectNames", "vault.name", name.clone()));
     }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {

@@ -4,10 +4,12 @@ use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
 mod class;
+mod foulkon;
 mod outage;
 mod vault;
 
 pub use class::Class;
+pub use foulkon::FoulkonFault;
 pub use outage::{ClusterFault, Outage};
 pub use vault::VaultFault;
 
@@ -54,6 +56,16 @@ pub enum Error {
         version: String,
         /// The fields.
         fields: Vec<&'static str>,
+    },
+    /// The server knows nothing of the kind.
+    #[error(
+        "AuthorizationServer `{server}` is a Foulkon, which has OidcProviders only; create a new {kind} for another server."
+    )]
+    UnsupportedKind {
+        /// Name of the AuthorizationServer.
+        server: String,
+        /// The kind.
+        kind: &'static str,
     },
     /// The access rules say no.
     #[error("AuthorizationServer `{server}`: {denied}")]
@@ -166,6 +178,25 @@ pub enum Error {
         "The client `{0}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId."
     )]
     NotAdopted(String),
+    /// An object of the name is there and somebody else's.
+    #[error(
+        "The {type_} `{}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there.",
+        shown(.name)
+    )]
+    ObjectNotOwned {
+        /// Its type.
+        type_: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Another resource of ours has the name.
+    #[error("Another resource has the {type_} `{}` on this server, or asked for it first; choose another name.", shown(.name))]
+    NameClaimed {
+        /// Its type.
+        type_: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The key set exists and holds somebody else's keys.
     #[error(
         "The key set `{0}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
@@ -310,6 +341,9 @@ pub enum Error {
     /// What only a Vault or an OpenBao says, or is asked.
     #[error(transparent)]
     Vault(#[from] VaultFault),
+    /// What only a Foulkon says, or is asked.
+    #[error(transparent)]
+    Foulkon(#[from] FoulkonFault),
     /// The namespace was not seen yet; nothing to report.
     #[error("Waiting for namespace `{0}`.")]
     NamespacePending(String),

@@ -2,6 +2,7 @@
 
 pub mod breaker;
 pub mod discovery;
+pub mod foulkon;
 pub mod http;
 pub mod hydra;
 pub mod sync;

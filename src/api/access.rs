@@ -28,7 +28,8 @@ pub struct AccessRule {
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
     /// Which names of objects may be asked for on a Vault or an OpenBao: `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope; and
-    /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. Default: Generated.
+    /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. On Foulkon name and path of an OidcProvider,
+    /// and with Any also ids in `allowedClients` and any `issuer`: who chooses that decides whom the server believes. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ObjectNames")]
     pub object_names: Option<ObjectNames>,
@@ -164,10 +165,10 @@ pub enum ClientIds {
 /// Which names of objects an access rule allows.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum ObjectNames {
-    /// Only the name that the operator gives: namespace, dot, name of the resource.
+    /// Only the name that the operator gives: namespace, dot, name of the resource; on Foulkon namespace, two dashes, name.
     #[default]
     Generated,
-    /// Also names that start with the namespace's name and a dot.
+    /// Also names that start with the namespace's name and a dot, or two dashes; and on Foulkon paths below the default one.
     Prefixed,
     /// Any name but those of the server's own objects.
     Any,

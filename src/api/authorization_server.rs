@@ -7,15 +7,17 @@ use serde::{Deserialize, Serialize};
 use super::access::{AccessRule, OnRevoked};
 use super::refs::SecretRef;
 
+mod foulkon;
 mod hydra;
 mod status;
 mod vault;
 
+pub use foulkon::{FoulkonAuth, FoulkonServer};
 pub use hydra::{Auth, Basic, BearerToken, ForwardedProto, Header, HydraServer, HydraVersion};
 pub use status::{AuthorizationServerStatus, Capability, Endpoints, Facts};
 pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Token, VaultAuth, VaultServer};
 
-/// An authorization server and its admin API. Cluster-scoped: only a platform admin can point the operator at a URL or hand it credentials.
+/// An authorization server and its admin API, or a server that trusts others' tokens. Cluster-scoped: only a platform admin can point the operator at a URL or hand it credentials.
 /// Secrets and ConfigMaps that it refers to are read in the operator's own namespace.
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize, KubeSchema)]
 #[kube(
@@ -54,10 +56,10 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.hydra) != has(self.vault)")
-    .message("set hydra or vault, and not both: they say which API the server speaks"))]
-#[x_kube(validation = Rule::new("has(self.hydra) == has(oldSelf.hydra)")
-    .message("hydra and vault: which API a server speaks cannot change; create another AuthorizationServer"))]
+#[x_kube(validation = Rule::new("[has(self.hydra), has(self.vault), has(self.foulkon)].filter(x, x).size() == 1")
+    .message("set exactly one of hydra, vault and foulkon: it says which API the server speaks"))]
+#[x_kube(validation = Rule::new("has(self.hydra) == has(oldSelf.hydra) && has(self.vault) == has(oldSelf.vault)")
+    .message("hydra, vault and foulkon: which API a server speaks cannot change; create another AuthorizationServer"))]
 pub struct AuthorizationServerSpec {
     /// An Ory Hydra server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,6 +69,10 @@ pub struct AuthorizationServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultServer")]
     pub vault: Option<VaultServer>,
+    /// A Foulkon, which accepts the tokens of the providers that it knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FoulkonServer")]
+    pub foulkon: Option<FoulkonServer>,
     /// How the server is verified, and how the operator proves itself, on https connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Tls")]
@@ -97,13 +103,16 @@ pub enum Flavour<'a> {
     Hydra(&'a HydraServer),
     /// HashiCorp Vault or OpenBao.
     Vault(&'a VaultServer),
+    /// Foulkon.
+    Foulkon(&'a FoulkonServer),
 }
 
 impl AuthorizationServerSpec {
     /// Which API the server speaks. None of a spec that only a later version of the operator knows.
     pub fn flavour(&self) -> Option<Flavour<'_>> {
         let hydra = self.hydra.as_ref().map(Flavour::Hydra);
-        hydra.or(self.vault.as_ref().map(Flavour::Vault))
+        let vault = self.vault.as_ref().map(Flavour::Vault);
+        hydra.or(vault).or(self.foulkon.as_ref().map(Flavour::Foulkon))
     }
 }
 

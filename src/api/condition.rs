@@ -15,6 +15,8 @@ pub const STALLED: &str = "Stalled";
 pub const SUSPENDED: &str = "Suspended";
 /// Present while the admin API is reached over plain http.
 pub const INSECURE: &str = "Insecure";
+/// Present while the server goes on with what it read at its start, and there is something else now.
+pub const RESTART_REQUIRED: &str = "RestartRequired";
 
 /// Why a condition is as it is, in one word. The documentation has a line for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +83,8 @@ pub enum Reason {
     InUse,
     /// The admin API is reached over plain http.
     PlainHttp,
+    /// The server reads what was changed only when it starts.
+    RestartRequired,
     /// The Kubernetes API failed or refused.
     ClusterUnavailable,
     /// A fault of the operator, or a reply that makes no sense.
@@ -89,7 +93,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 33] = [
+    pub const ALL: [Reason; 34] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -121,6 +125,7 @@ impl Reason {
         Reason::InvalidKeys,
         Reason::InUse,
         Reason::PlainHttp,
+        Reason::RestartRequired,
         Reason::ClusterUnavailable,
         Reason::InternalError,
     ];
@@ -159,6 +164,7 @@ impl Reason {
             Reason::InvalidKeys => "InvalidKeys",
             Reason::InUse => "InUse",
             Reason::PlainHttp => "PlainHttp",
+            Reason::RestartRequired => "RestartRequired",
             Reason::ClusterUnavailable => "ClusterUnavailable",
             Reason::InternalError => "InternalError",
         }

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::access::LabelSelector;
 use super::authorization_server::Endpoints;
-use super::refs::{LocalRef, ServerRef, VaultName};
+use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
 
 /// An issuer of tokens (OpenID Connect Core 1.0). The operator verifies its discovery document and its public keys, and publishes issuer and endpoints in
 /// a ConfigMap beside this resource. On HashiCorp Vault and OpenBao it is an object of the server, with its clients and scopes. Ory Hydra has one issuer for
-/// a whole installation and no object for it, so nothing is written there.
+/// a whole installation and no object for it, so nothing is written there. On Foulkon it is the trust in an issuer elsewhere: the server accepts tokens of
+/// that issuer for the clients that are named here.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -48,6 +49,8 @@ use super::refs::{LocalRef, ServerRef, VaultName};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
     .message("serverRef is immutable: create a new OidcProvider for the other server").field_path(".serverRef"))]
+#[x_kube(validation = Rule::new("!has(self.issuer) || !has(self.issuerRef)")
+    .message("set issuer or issuerRef, not both"))]
 #[x_kube(validation = Rule::new(r"!has(self.issuer) || self.issuer.matches('^https?://[^/?#@\\s]+(/[^?#\\s]*)?$')")
     .message("issuer: an issuer is an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)").field_path(".issuer"))]
 pub struct OidcProviderSpec {
@@ -58,11 +61,17 @@ pub struct OidcProviderSpec {
     /// The issuer that tokens must carry as `iss`, compared character by character. Default: on Ory Hydra `hydra.publicUrl` of the AuthorizationServer, with
     /// or without a slash at the end, since an issuer is the URL that its discovery document is found under. On Vault and OpenBao scheme, host and port that
     /// applications reach the server at, for example `https://vault.example.com:8200`; the provider's path is added to it. Default there: the server's own
-    /// `api_addr`.
+    /// `api_addr`; set it if there are several servers with an `api_addr` each. On Foulkon the issuer whose tokens are accepted, which needs
+    /// `objectNames: Any` in the server's access rules; or see issuerRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub issuer: Option<String>,
-    /// Clients that may be used with the provider, beside those that name it in their `providerRefs`. Not on Ory Hydra, where every client may be.
+    /// An OidcProvider of this namespace on another server: tokens of its issuer are accepted. Only on Foulkon, instead of issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LocalRef")]
+    pub issuer_ref: Option<LocalRef>,
+    /// Clients that may be used with the provider, beside those that name it in their `providerRefs`. On Foulkon the clients whose tokens are accepted, at
+    /// least one. Not on Ory Hydra, where every client may be.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub allowed_clients: Vec<AllowedClient>,
@@ -85,7 +94,11 @@ pub struct OidcProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultName")]
     pub vault: Option<VaultName>,
-    /// The ConfigMap that issuer and endpoints are published in. Default: one with the name of this resource.
+    /// What only Foulkon has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "FoulkonPlace")]
+    pub foulkon: Option<FoulkonPlace>,
+    /// The ConfigMap that issuer and endpoints are published in. Default: one with the name of this resource. Not on Foulkon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Publish")]
     pub publish: Option<Publish>,
@@ -96,7 +109,7 @@ pub struct OidcProviderSpec {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.name) != has(self.clientId)").message("allowedClients: set name or clientId"))]
 pub struct AllowedClient {
-    /// Name of an OAuth2Client of this namespace and server.
+    /// Name of an OAuth2Client of this namespace and server; for a provider on Foulkon of this namespace and any server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -104,9 +117,9 @@ pub struct AllowedClient {
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub name: Option<String>,
-    /// The id of a client that others made; `*` stands for every client on the server. Needs `objectNames: Any` in the server's access rules.
+    /// The id of a client that others made; on Vault and OpenBao `*` stands for every client. Needs `objectNames: Any` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String", length(max = 128), regex(pattern = r"^([A-Za-z0-9]+|\*)$"))]
+    #[schemars(with = "String", length(max = 128), regex(pattern = r"^([A-Za-z0-9_+.@=-]+|\*)$"))]
     pub client_id: Option<String>,
 }
 
@@ -170,7 +183,7 @@ pub struct OidcProviderStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced always; Reconciling and Stalled while they hold.
+    /// Ready and Synced always; Reconciling, Stalled and RestartRequired while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -199,6 +212,18 @@ pub struct OidcProviderStatus {
     /// Name of the object on the server, where providers are objects. It is kept here from before the first write on, and makes the object ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Path of the provider on a Foulkon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Id that a Foulkon gave the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What policies on a Foulkon call the provider, for example `urn:iws:auth::oidc/oidc-operator/team-a/team-a--main`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urn: Option<String>,
+    /// Whether the worker of a Foulkon has loaded the provider as it is: it does so when it starts. Empty where it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<bool>,
     /// UID of the AuthorizationServer that the name was claimed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,

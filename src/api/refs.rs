@@ -1,5 +1,6 @@
 //! References and small types that specs share.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,27 @@ pub struct ProviderRef {
     /// Name of the OidcProvider.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
+}
+
+/// What only a Foulkon knows of an OidcProvider. Both can be changed: the server then renames or moves the provider.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[x_kube(validation = Rule::new("!has(self.path) || !self.path.contains('//')")
+    .message("path: no two slashes stand beside each other").field_path(".path"))]
+pub struct FoulkonPlace {
+    /// Name of the provider. Default: the namespace and the name of this resource with two dashes between them, dots as dashes. Asking for one needs a
+    /// grant in the server's access rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 127), regex(pattern = r"^[A-Za-z0-9-]+$"))]
+    pub name: Option<String>,
+    /// Path of the provider, below `foulkon.pathPrefix` of the AuthorizationServer. Default: that prefix and the namespace, such as
+    /// `/oidc-operator/team-a/`. Asking for one needs a grant in the server's access rules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 511),
+        regex(pattern = r"^/[A-Za-z0-9_/+-]+[A-Za-z0-9_]/$")
+    )]
+    pub path: Option<String>,
 }
 
 /// What only a Vault or an OpenBao knows of a resource: the name of its object there.

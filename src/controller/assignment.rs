@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
-use super::on_server::{OnServer, admitted, server_of};
+use super::on_server::{OnServer, admitted, lives_on_vault};
 use super::referable::{Referable, let_go};
 use super::vault::object;
 use super::verdict::Done;
@@ -37,11 +37,10 @@ impl Managed for Assignment {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        let server = server_of(self, ctx)?;
-        if server.spec.vault.is_some() {
+        if lives_on_vault(self, ctx)? {
             return vault::apply(self, ctx, pass).await;
         }
-        admitted(self, ctx)?;
+        let server = admitted(self, ctx)?;
         if self.spec.vault.is_some() {
             return Err(Error::UnsupportedFields {
                 server: server.name_any(),

@@ -12,9 +12,9 @@ use super::links::{Admin, Connection, Found};
 use super::oauth2_client::deletion_policy;
 use super::on_server::OnServer;
 use super::verdict::Done;
-use super::{Context, Kind, Managed, Pass, hold, is_held, vault};
+use super::{Context, Kind, Managed, Pass, foulkon, hold, is_held, vault};
 use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour};
-use crate::api::condition::{INSECURE, Reason, Wanted};
+use crate::api::condition::{INSECURE, RESTART_REQUIRED, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::error::{Error, Result};
@@ -55,8 +55,8 @@ impl Managed for AuthorizationServer {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
-    fn conditions(&self) -> Vec<Wanted> {
-        insecure(self).into_iter().collect()
+    fn conditions(&self, status: &Self::Status) -> Vec<Wanted> {
+        insecure(self).into_iter().chain(outdated(status)).collect()
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
@@ -65,10 +65,11 @@ impl Managed for AuthorizationServer {
         // What waits for the endpoints should not wait for a whole interval because the last look did not find them.
         let has_endpoints = match self.spec.flavour() {
             Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
-            Some(Flavour::Vault(_)) | None => false,
+            Some(Flavour::Vault(_) | Flavour::Foulkon(_)) | None => false,
         };
         let interval = resync_interval(self);
-        let incomplete = has_endpoints && pass.status.endpoints.is_none();
+        // Nobody tells of a restart either.
+        let incomplete = has_endpoints && pass.status.endpoints.is_none() || pass.status.loaded == Some(false);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: "The admin API answers and can be used.".to_owned(),
@@ -93,8 +94,9 @@ impl Managed for AuthorizationServer {
             None => user_of::<JsonWebKeySet>(ctx, &name).await?,
             user => user,
         };
-        let user = match (user, &self.spec.vault) {
-            (None, Some(_)) => object_of(ctx, &name).await?,
+        let user = match (user, self.spec.flavour()) {
+            (None, Some(Flavour::Vault(_))) => object_of(ctx, &name).await?,
+            (None, Some(Flavour::Foulkon(_))) => user_of::<OidcProvider>(ctx, &name).await?,
             (user, _) => user,
         };
         if let Some(user) = user {
@@ -155,7 +157,7 @@ async fn look(
     let Some(flavour) = server.spec.flavour() else {
         return Err(Error::InvalidField {
             field: "spec",
-            problem: "it names no API that this operator knows; set hydra or vault".to_owned(),
+            problem: "it names no API that this operator knows; set hydra, vault or foulkon".to_owned(),
         });
     };
     let connection = match login::connect(server, flavour, ctx).await {
@@ -183,6 +185,10 @@ async fn look(
             pass.status.flavour = Some("vault".to_owned());
             vault::server::check(spec, &connection, pass).await
         }
+        Flavour::Foulkon(spec) => {
+            pass.status.flavour = Some("foulkon".to_owned());
+            foulkon::server::check(server, spec, ctx, &connection, pass).await
+        }
     };
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
     let found = checked.map(|checked| Found {
@@ -193,6 +199,9 @@ async fn look(
     let admin = found?.admin;
     if closed || back {
         wake_failing(server, ctx);
+    }
+    if let Admin::Foulkon(worker) = &admin {
+        foulkon::server::wake_reloaded(server, ctx, worker);
     }
     let login_ends = vault::server::login_ends(&connection).await?;
     if !is_due(&connection, resync_interval(server)) {
@@ -207,6 +216,11 @@ async fn look(
             .await
             .map_err(|failed| failure("list_o_auth2_clients", failed)),
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
+        // The list shows names alone: each provider is read once per interval, by its own pass.
+        Admin::Foulkon(_) => {
+            vault::sweep::read_each(&ctx.providers, &server.name_any());
+            Ok(pass.status.orphans)
+        }
     };
     connection.swept(found.as_ref().err().cloned());
     let orphans = found.inspect_err(|error| {
@@ -267,6 +281,7 @@ fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
     let url = match server.spec.flavour()? {
         Flavour::Hydra(hydra) => &hydra.admin_url,
         Flavour::Vault(vault) => &vault.address,
+        Flavour::Foulkon(foulkon) => &foulkon.worker_url,
     };
     url.starts_with("http://").then(|| Wanted {
         type_: INSECURE,
@@ -274,5 +289,14 @@ fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
         reason: Reason::PlainHttp,
         message: "The admin API is reached over plain http: whoever can listen on the way sees client secrets; use https or a network policy."
             .to_owned(),
+    })
+}
+
+fn outdated(status: &AuthorizationServerStatus) -> Option<Wanted> {
+    (status.loaded == Some(false)).then(|| Wanted {
+        type_: RESTART_REQUIRED,
+        status: "True",
+        reason: Reason::RestartRequired,
+        message: "The worker goes on with the OIDC providers that there were when it started; restart it.".to_owned(),
     })
 }

@@ -13,6 +13,7 @@ use super::on_server::OnServer;
 use crate::access::{self, Namespace};
 use crate::admin::http::DEADLINE;
 use crate::api::AuthorizationServer;
+use crate::api::access::ManagedKind;
 use crate::error::{Error, Result};
 
 /// The server that a resource has to be taken off, and the way to it.
@@ -24,7 +25,10 @@ pub fn connection<K: OnServer + CustomResourceExt>(
     ctx: &Context,
 ) -> Result<(Arc<AuthorizationServer>, Link)> {
     let name = resource.server_name();
-    let Some(server) = ctx.server(name) else {
+    // What was there went with a server of that name and another kind.
+    let keeps =
+        |server: &Arc<AuthorizationServer>| server.spec.foulkon.is_none() || K::ACCESS == ManagedKind::OidcProvider;
+    let Some(server) = ctx.server(name).filter(keeps) else {
         let namespace = resource.namespace().unwrap_or_default();
         return Err(Error::CleanupWithoutServer(
             name.to_owned(),

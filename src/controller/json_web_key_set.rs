@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::digest::digest;
 use super::failure::{outage, unread};
-use super::on_server::{OnServer, is_revoked, server_of};
+use super::on_server::{OnServer, is_revoked, lives_on_vault, server_of};
 use super::referable::{Referable, let_go};
 use super::schedule::wait_until;
 use super::vault::object;
@@ -67,7 +67,7 @@ impl Managed for JsonWebKeySet {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if server_of(self, ctx)?.spec.vault.is_some() {
+        if lives_on_vault(self, ctx)? {
             return vault::apply(self, ctx, pass).await;
         }
         let plan = match Plan::of(self, ctx) {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::foulkon::server::Worker;
 use super::{is_deleting, is_held};
 use crate::admin::http::Http;
 use crate::admin::hydra::Hydra;
@@ -30,6 +31,8 @@ pub enum Admin {
     Hydra(Hydra),
     /// That of HashiCorp Vault and OpenBao.
     Vault(Vault),
+    /// That of a Foulkon's worker.
+    Foulkon(Worker),
 }
 
 impl Link {
@@ -40,7 +43,7 @@ impl Link {
     pub fn hydra(&self) -> Result<&Hydra> {
         match &self.admin {
             Admin::Hydra(hydra) => Ok(hydra),
-            Admin::Vault(_) => Err(Error::ServerPending(self.server.clone())),
+            Admin::Vault(_) | Admin::Foulkon(_) => Err(Error::ServerPending(self.server.clone())),
         }
     }
 
@@ -51,7 +54,18 @@ impl Link {
     pub fn vault(&self) -> Result<&Vault> {
         match &self.admin {
             Admin::Vault(vault) => Ok(vault),
-            Admin::Hydra(_) => Err(Error::ServerPending(self.server.clone())),
+            Admin::Hydra(_) | Admin::Foulkon(_) => Err(Error::ServerPending(self.server.clone())),
+        }
+    }
+
+    /// The worker of a Foulkon.
+    ///
+    /// # Errors
+    /// As [`Link::hydra`].
+    pub fn foulkon(&self) -> Result<&Worker> {
+        match &self.admin {
+            Admin::Foulkon(worker) => Ok(worker),
+            Admin::Hydra(_) | Admin::Vault(_) => Err(Error::ServerPending(self.server.clone())),
         }
     }
 }
@@ -193,8 +207,8 @@ impl Links {
     /// Ends all logins: the process stops.
     pub async fn close(&self) {
         let standings: Vec<Standing> = self.lock().drain().map(|(_, standing)| standing).collect();
-        let connections = standings.into_iter().filter_map(|standing| standing.connection);
-        futures::future::join_all(connections.map(async |connection| connection.close().await)).await;
+        let connections = standings.iter().filter_map(|standing| standing.connection.as_ref());
+        futures::future::join_all(connections.map(|connection| connection.close())).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Standing>> {

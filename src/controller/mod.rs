@@ -26,10 +26,12 @@ pub mod cleanup;
 pub mod context;
 pub mod digest;
 pub mod failure;
+pub mod foulkon;
 pub mod json_web_key_set;
 pub mod links;
 pub mod memory;
 pub mod oauth2_client;
+pub mod object;
 pub mod oidc_provider;
 pub mod on_server;
 pub mod own_config_map;
@@ -70,8 +72,8 @@ pub trait Managed:
     /// Settles between this pass and somebody else's, who wrote `live` meanwhile. What the pass did not change since `before` is taken over already.
     fn rebase(_status: &mut Self::Status, _before: &Self::Status, _live: &Self::Status) {}
 
-    /// Conditions of this kind's own, which hold however a pass ends.
-    fn conditions(&self) -> Vec<Wanted> {
+    /// Conditions of this kind's own, which hold however a pass ends. `status`: as it is going to be.
+    fn conditions(&self, _status: &Self::Status) -> Vec<Wanted> {
         Vec::new()
     }
 
@@ -152,6 +154,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
             done.again
                 .map_or_else(Action::await_change, |after| Action::requeue(jittered(after)))
         }
+        Err(error) if error.is_final() => Action::await_change(),
         Err(error) => Action::requeue(jittered(verdict::retry(&error, memory.failed(&uid), K::PATIENCE))),
     }
 }

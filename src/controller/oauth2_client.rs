@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::context::OwnSecret;
 use super::failure::{outage, unread};
-use super::on_server::{OnServer, is_revoked, server_of};
+use super::on_server::{OnServer, is_revoked, lives_on_vault, server_of};
 use super::schedule::{Schedule, wait_until};
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, release};
@@ -98,7 +98,7 @@ impl Managed for OAuth2Client {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if server_of(self, ctx)?.spec.vault.is_some() {
+        if lives_on_vault(self, ctx)? {
             return vault::apply(self, ctx, pass).await;
         }
         let mut plan = plan(self, ctx)?;

@@ -1,6 +1,6 @@
 //! `OidcProvider`: access → server → discovery document → keys → finalizer → ConfigMap → status.
 //!
-//! Hydra has no object for its issuer, so nothing is written there; a Vault has. A look is two GETs on the public API (the first one on a server three); each provider gets one per `resyncInterval` of its
+//! Hydra has no object for its issuer, so nothing is written there; a Vault has, and a Foulkon has its trust in one. A look is two GETs on the public API (the first one on a server three); each provider gets one per `resyncInterval` of its
 //! server, and one whenever it or its server changes. No client is asked for.
 //!
 //! One look that fails for a passing cause is no news: while the provider is ready, it is repeated once a few seconds later, and only a second failure is
@@ -22,16 +22,19 @@ use super::{Context, Kind, Managed, Pass, hold, own_config_map};
 use crate::admin::discovery::{self, Discovery, Keys};
 use crate::admin::http::{Failure, Http};
 use crate::api::access::ManagedKind;
-use crate::api::authorization_server::Endpoints;
+use crate::api::authorization_server::{Endpoints, Flavour};
+use crate::api::condition::Wanted;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::error::{Class, Error, Result};
 use judge::Expected;
 
+mod foulkon;
 pub mod judge;
 mod vault;
 
+pub(in crate::controller) use foulkon::fields as fields_on_foulkon;
 pub(in crate::controller) use vault::{admits, is_named_by, names, wanted as wanted_on_vault};
 
 /// How long after a failed look a provider that is ready is looked at again.
@@ -59,9 +62,15 @@ impl Managed for OidcProvider {
         (&mut status.observed_generation, &mut status.conditions)
     }
 
+    fn conditions(&self, status: &Self::Status) -> Vec<Wanted> {
+        foulkon::outdated(status).into_iter().collect()
+    }
+
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if server_of(self, ctx)?.spec.vault.is_some() {
-            return vault::apply(self, ctx, pass).await;
+        match server_of(self, ctx)?.spec.flavour() {
+            Some(Flavour::Vault(_)) => return vault::apply(self, ctx, pass).await,
+            Some(Flavour::Foulkon(_)) => return foulkon::apply(self, ctx, pass).await,
+            Some(Flavour::Hydra(_)) | None => {}
         }
         let server = admitted(self, ctx)?;
         check_fields(self, &server)?;
@@ -81,7 +90,10 @@ impl Managed for OidcProvider {
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
-        if object::is_on_vault(self, ctx) {
+        let server = ctx.server(self.server_name());
+        if server.is_some_and(|server| server.spec.foulkon.is_some()) {
+            foulkon::remove(self, ctx, pass).await?;
+        } else if object::is_on_vault(self, ctx) {
             object::remove(self, ctx, pass).await?;
         }
         own_config_map::rename(self, ctx, &mut pass.status.config_map_name, None).await?;
@@ -139,7 +151,14 @@ fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result
         ("scopeRefs", !spec.scope_refs.is_empty()),
         ("scopes", !spec.scopes.is_empty()),
         ("vault", spec.vault.is_some()),
+        ("issuerRef", spec.issuer_ref.is_some()),
+        ("foulkon", spec.foulkon.is_some()),
     ];
+    refuse(server, asked)
+}
+
+/// Refuses those fields that are asked for.
+fn refuse<const N: usize>(server: &AuthorizationServer, asked: [(&'static str, bool); N]) -> Result<()> {
     let fields: Vec<&'static str> = asked
         .into_iter()
         .filter(|(_, asked)| *asked)

@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use super::{Context, Managed, is_deleting, is_held};
 use crate::access::{self, Denied, Namespace};
 use crate::api::access::{ManagedKind, OnRevoked};
+use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, DEFAULT_SERVER};
 use crate::error::{Error, Result};
@@ -37,6 +38,21 @@ pub fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<Authori
             None => Error::NoDefaultServer,
             Some(named) => Error::ServerNotFound(named.name.clone()),
         })
+}
+
+/// Whether a resource of a kind that a Foulkon lacks lives on a Vault; else it lives on a Hydra.
+///
+/// # Errors
+/// As [`server_of`] and [`admitted`]; [`Error::UnsupportedKind`].
+pub fn lives_on_vault<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
+    match server_of(resource, ctx)?.spec.flavour() {
+        Some(Flavour::Vault(_)) => Ok(true),
+        Some(Flavour::Hydra(_)) | None => Ok(false),
+        Some(Flavour::Foulkon(_)) => Err(Error::UnsupportedKind {
+            server: admitted(resource, ctx)?.name_any(),
+            kind: K::KIND,
+        }),
+    }
 }
 
 /// The server of a resource that has no limits to be held to: it exists, and one of its access rules names namespace and kind.

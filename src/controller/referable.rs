@@ -100,16 +100,7 @@ pub struct Referrer<'a> {
 /// # Errors
 /// [`Error::ReferenceNotFound`], [`Error::ReferenceElsewhere`].
 pub fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &str) -> Result<Arc<K>> {
-    let kind = K::kind_of(ctx);
-    let cached = kind.store.get(&ObjectRef::new(name).within(referrer.namespace));
-    let Some(found) = cached.map(|cached| kind.newest(cached)) else {
-        return Err(Error::ReferenceNotFound {
-            kind: K::KIND,
-            name: name.to_owned(),
-            key: None,
-            namespace: None,
-        });
-    };
+    let found = find_anywhere::<K>(ctx, referrer.namespace, name)?;
     if found.server_name() != referrer.server {
         return Err(Error::ReferenceElsewhere {
             field: referrer.field,
@@ -120,6 +111,23 @@ pub fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &str) -> R
         });
     }
     Ok(found)
+}
+
+/// A resource that is referred to: it must be there, on whatever server.
+///
+/// # Errors
+/// [`Error::ReferenceNotFound`].
+pub fn find_anywhere<K: Managed>(ctx: &Context, namespace: &str, name: &str) -> Result<Arc<K>> {
+    let kind = K::kind_of(ctx);
+    let cached = kind.store.get(&ObjectRef::new(name).within(namespace));
+    cached
+        .map(|cached| kind.newest(cached))
+        .ok_or_else(|| Error::ReferenceNotFound {
+            kind: K::KIND,
+            name: name.to_owned(),
+            key: None,
+            namespace: None,
+        })
 }
 
 /// A resource that is referred to cannot be used yet.

@@ -27,7 +27,7 @@ pub(super) async fn store<K: Managed>(
         let generation = object.meta().generation.unwrap_or_default();
         let conditions = condition::merge(
             &old,
-            verdict::conditions(result, object.conditions(), &old),
+            verdict::conditions(result, object.conditions(&status), &old),
             generation,
             Timestamp::now(),
         );

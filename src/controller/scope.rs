@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
-use super::on_server::{OnServer, admitted, server_of};
+use super::on_server::{OnServer, admitted, lives_on_vault};
 use super::referable::{Referable, User, let_go};
 use super::vault::object;
 use super::verdict::Done;
@@ -37,7 +37,7 @@ impl Managed for Scope {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if server_of(self, ctx)?.spec.vault.is_some() {
+        if lives_on_vault(self, ctx)? {
             return vault::apply(self, ctx, pass).await;
         }
         admitted(self, ctx)?;

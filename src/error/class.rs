@@ -31,13 +31,14 @@ impl Error {
             // A Secret may still be corrected; nothing in the spec need change.
             Error::UnusableSecret { .. } => (Class::Blocked, Reason::InvalidSpec),
             Error::InvalidField {
-                field: "tls.caRef" | "tls.clientCertificateRef" | "hydra.auth",
+                field: "tls.caRef" | "tls.clientCertificateRef" | "hydra.auth" | "foulkon.auth",
                 ..
             } => (Class::Blocked, Reason::InvalidSpec),
             Error::InvalidField { .. } | Error::MetadataRefused(_) => (Class::Invalid, Reason::InvalidSpec),
-            Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
-                (Class::Unsupported, Reason::UnsupportedByServer)
-            }
+            Error::UnsupportedVersion(..)
+            | Error::UnsupportedFields { .. }
+            | Error::UnsupportedKind { .. }
+            | Error::RotationWithoutOverlap(_) => (Class::Unsupported, Reason::UnsupportedByServer),
             Error::NotAllowed { .. } => (Class::NotAllowed, Reason::NotAllowed),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
                 (Class::Blocked, Reason::ServerNotFound)
@@ -59,7 +60,11 @@ impl Error {
             Error::ReferenceElsewhere { .. } => (Class::Blocked, Reason::InvalidSpec),
             Error::ServerRefused(_) => (Class::ServerRefused, Reason::ServerRefused),
             Error::SecretUnknown => (Class::Invalid, Reason::SecretUnknown),
-            Error::NotOwned(_) | Error::NotAdopted(_) | Error::KeySetNotOwned(_) => (Class::NotOwned, Reason::NotOwned),
+            Error::NotOwned(_)
+            | Error::NotAdopted(_)
+            | Error::KeySetNotOwned(_)
+            | Error::ObjectNotOwned { .. }
+            | Error::NameClaimed { .. } => (Class::NotOwned, Reason::NotOwned),
             Error::SecretConflict(_) => (Class::NotOwned, Reason::SecretConflict),
             Error::SecretGoing(_) => (Class::Blocked, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => (Class::NotOwned, Reason::ConfigMapConflict),
@@ -74,8 +79,14 @@ impl Error {
             Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
             Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),
             Error::Vault(fault) => fault.class(),
+            Error::Foulkon(fault) => fault.class(),
             Error::Reply { .. } => (Class::Bug, Reason::InternalError),
         }
+    }
+
+    /// Whether nothing can help but a change that a watch shows, so that there is no need to try again.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Error::UnsupportedKind { .. })
     }
 
     /// Whether nothing should be written to status for it: the next pass, here or elsewhere, says more.
@@ -96,6 +107,7 @@ impl Error {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
             Error::ServerRefused(_) => true,
             Error::Vault(fault) => fault.speaks_of_the_server(),
+            Error::Foulkon(fault) => fault.speaks_of_the_server(),
             _ => false,
         }
     }

@@ -48,25 +48,6 @@ pub enum VaultFault {
         "The operator is logged in, and its policies on the server do not allow {0}; compare them with the policy that the operator comes with."
     )]
     PermissionDenied(&'static str),
-    /// An object of the name is there and somebody else's.
-    #[error(
-        "The {type_} `{}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there.",
-        shown(.name)
-    )]
-    NotOwned {
-        /// Its type.
-        type_: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// Another resource of ours has the name.
-    #[error("Another resource has the {type_} `{}` on this server, or asked for it first; choose another name.", shown(.name))]
-    Claimed {
-        /// Its type.
-        type_: &'static str,
-        /// Its name.
-        name: String,
-    },
     /// The object is the server's own.
     #[error("{field}: `{}` is the server's own; choose another name.", shown(.name))]
     Reserved {
@@ -151,7 +132,6 @@ impl VaultFault {
             VaultFault::TooOld(_) => (Class::Unsupported, Reason::UnsupportedByServer),
             VaultFault::LoginFailed(_) => (Class::ServerRefused, Reason::LoginFailed),
             VaultFault::PermissionDenied(_) => (Class::ServerRefused, Reason::PermissionDenied),
-            VaultFault::NotOwned { .. } | VaultFault::Claimed { .. } => (Class::NotOwned, Reason::NotOwned),
             VaultFault::Reserved { .. } | VaultFault::Immutable(_) => (Class::Invalid, Reason::InvalidSpec),
             VaultFault::InUse(_) => (Class::Blocked, Reason::InUse),
             VaultFault::TtlInUse | VaultFault::TtlTooLong => (Class::Blocked, Reason::InvalidSpec),

@@ -2,6 +2,7 @@
 //! that run as the chart's ServiceAccount with exactly its rights.
 
 mod admin;
+mod foulkon;
 mod kinds;
 mod lab;
 mod operator;
@@ -30,6 +31,7 @@ use testbed::{Bao, ControlPlane, Hydra, HydraMajor, HydraOptions};
 use crate::evidence::Evidence;
 
 pub use admin::{admin_of, settled};
+pub use foulkon::PROVIDERS;
 pub use kinds::{Namespaced, conditions};
 pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};

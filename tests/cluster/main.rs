@@ -4,7 +4,8 @@
 //!
 //! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
 //! its subject, which lists it in `trials`; `side.shared` gives it the common bed, `side.alone` one of its own. Every
-//! test of Hydra runs against both versions: `hydra1::…` and `hydra2::…`; those of OpenBao are `bao::vault::…`.
+//! test of Hydra runs against both versions: `hydra1::…` and `hydra2::…`; those of OpenBao are `bao::vault::…`, those of Foulkon
+//! `foulkon::foulkon::…`.
 
 mod access;
 mod adoption;
@@ -19,6 +20,7 @@ mod details;
 mod election;
 mod evidence;
 mod fields;
+mod foulkon;
 mod harness;
 mod helm;
 mod key_sets;
@@ -38,10 +40,10 @@ mod vault;
 
 use std::process::ExitCode;
 
-use libtest_mimic::Arguments;
+use libtest_mimic::{Arguments, Trial};
 use testbed::HydraMajor;
 
-use run::Run;
+use run::{Run, Side};
 
 /// Tests that run at the same time: they mostly wait.
 const TEST_THREADS: usize = 6;
@@ -86,11 +88,16 @@ fn main() -> ExitCode {
         }
     }
 
-    let side = run.side_of_vault();
-    failed |= libtest_mimic::run(&arguments, vault::trials(&side)).has_failed();
-    if let Err(error) = side.end() {
-        eprintln!("{error:#}");
-        failed = true;
+    for (label, trials) in [
+        ("bao", vault::trials as fn(&Side) -> Vec<Trial>),
+        ("foulkon", foulkon::trials),
+    ] {
+        let side = run.side_of(label);
+        failed |= libtest_mimic::run(&arguments, trials(&side)).has_failed();
+        if let Err(error) = side.end() {
+            eprintln!("{error:#}");
+            failed = true;
+        }
     }
 
     // A run of some tests only has not used everything, and is looked at all the same.

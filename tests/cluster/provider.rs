@@ -50,7 +50,7 @@ const ENTRIES: [(&str, &str); 7] = [
 static KEYS: Mutex<()> = Mutex::const_new(());
 
 /// The issuer that Hydra has, once the server knows it and Hydra has keys.
-async fn issuer_of(bed: &Bed, server: &str) -> Result<String> {
+pub async fn issuer_of(bed: &Bed, server: &str) -> Result<String> {
     let issuer = |server: &AuthorizationServer| {
         let endpoints = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
         endpoints.map(|endpoints| endpoints.issuer.clone())

@@ -62,10 +62,10 @@ impl Run {
         }
     }
 
-    /// The tests against OpenBao.
-    pub fn side_of_vault(self: &Arc<Self>) -> Side {
+    /// The tests against another server, which are called by this label.
+    pub fn side_of(self: &Arc<Self>, label: &'static str) -> Side {
         Side {
-            label: "bao",
+            label,
             ..self.side(HydraMajor::default())
         }
     }

@@ -7,7 +7,7 @@ use oidc_operator::access::Denied;
 use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
-use oidc_operator::error::{ClusterFault, Error, Outage, VaultFault};
+use oidc_operator::error::{ClusterFault, Error, FoulkonFault, Outage, VaultFault};
 
 /// Lists the variants of [`Error`], each with examples, and does not compile when one is missing.
 macro_rules! variants {
@@ -53,6 +53,7 @@ variants! {
         version: s("v1.11.10"),
         fields: vec!["accessTokenTtl", "hydra.skipConsent"],
     }],
+    UnsupportedKind => [Error::UnsupportedKind { server: s("api"), kind: "OAuth2Client" }],
     NotAllowed => [
         Error::NotAllowed {
             server: s("default"),
@@ -94,6 +95,8 @@ variants! {
     ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
     NotOwned => [Error::NotOwned(s("team-a.shop"))],
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
+    ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
+    NameClaimed => [Error::NameClaimed { type_: "key", name: s("signing") }],
     SecretConflict => [Error::SecretConflict(s("shop"))],
     ConfigMapConflict => [Error::ConfigMapConflict(s("issuer"))],
     ConfigMapGoing => [Error::ConfigMapGoing(s("issuer"))],
@@ -145,8 +148,6 @@ variants! {
         VaultFault::TooOld(s("1.9.2")).into(),
         VaultFault::LoginFailed("there is no such Vault namespace").into(),
         VaultFault::PermissionDenied("write_client").into(),
-        VaultFault::NotOwned { type_: "client", name: s("team-a.shop") }.into(),
-        VaultFault::Claimed { type_: "key", name: s("signing") }.into(),
         VaultFault::Reserved { field: "setName", name: s("default") }.into(),
         VaultFault::Immutable(vec!["keySetRef", "clientType"]).into(),
         VaultFault::InUse("assignment").into(),
@@ -159,6 +160,14 @@ variants! {
         VaultFault::NotAdmitted(s("team-b"), s("main")).into(),
         VaultFault::NoClients.into(),
         VaultFault::NoKeys.into(),
+    ],
+    Foulkon => [
+        FoulkonFault::Refused(401).into(),
+        FoulkonFault::MovedAway(s("/elsewhere/")).into(),
+        FoulkonFault::Ambiguous(s("team_a")).into(),
+        FoulkonFault::IssuerShared.into(),
+        FoulkonFault::NoClients.into(),
+        FoulkonFault::UnfitClientId(s("shop")).into(),
     ],
     Reply => [Error::Reply { operation: "get_version", problem: "holds no version" }],
     NamespacePending => [Error::NamespacePending(s("team-a"))],
@@ -315,6 +324,7 @@ fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
                     | VaultFault::NamespaceNotFound
                     | VaultFault::LoginFailed(_)
             ),
+            Error::Foulkon(fault) => matches!(fault, FoulkonFault::Refused(_)),
             _ => false,
         };
         assert_eq!(error.is_outage(), expected, "{error:?}");

@@ -15,7 +15,7 @@ pub struct AuthorizationServerStatus {
     /// Generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced always; Reconciling, Stalled and Insecure while they hold.
+    /// Ready and Synced always; Reconciling, Stalled, Insecure and RestartRequired while they hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -42,11 +42,14 @@ pub struct AuthorizationServerStatus {
     /// Id of the cluster that a Vault or an OpenBao belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
+    /// Whether the worker of a Foulkon has loaded all providers of the operator's as they are, and none that is gone. Empty where it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<bool>,
     /// Number of resources that use this server, as of the last sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
-    /// Number of remote objects that carry our marker and have no resource any more, as of the last sweep. They are never deleted. On Vault and OpenBao,
-    /// where objects have no place for a marker, it stays empty.
+    /// Number of remote objects that carry our marker, on Foulkon of those below pathPrefix, that have no resource any more, as of the last sweep. They are
+    /// never deleted. On Vault and OpenBao, where objects have no place for a marker, it stays empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<i64>,
 }

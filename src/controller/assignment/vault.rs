@@ -13,9 +13,9 @@ use crate::api::Assignment;
 use crate::api::assignment::{AssignmentStatus, Identity};
 use crate::controller::digest::digest;
 use crate::controller::failure::{outage, unread};
+use crate::controller::object::{Claim, Claiming};
 use crate::controller::vault::Named;
 use crate::controller::vault::failure::failure;
-use crate::controller::vault::name::Claim;
 use crate::controller::vault::object::Target;
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Pass};
@@ -28,7 +28,9 @@ impl Named for Assignment {
     fn asked_name(&self) -> Option<&str> {
         self.spec.vault.as_ref()?.name.as_deref()
     }
+}
 
+impl Claiming for Assignment {
     fn claim(status: &mut AssignmentStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,

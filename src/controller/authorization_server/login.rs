@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
 use crate::api::AuthorizationServer;
-use crate::api::authorization_server::{CaKind, CaRef, Flavour, ForwardedProto, HydraServer};
+use crate::api::authorization_server::{Basic, BearerToken, CaKind, CaRef, Flavour, ForwardedProto, HydraServer};
 use crate::api::refs::SecretKeyRef;
 use crate::controller::links::Connection;
 use crate::controller::{Context, vault};
@@ -40,6 +40,19 @@ pub(super) async fn connect(
             references.headers(hydra, &mut settings).await?;
             None
         }
+        Flavour::Foulkon(foulkon) => {
+            settings.errors = ErrorBody::Coded;
+            // A user who is not the admin may do some of it.
+            settings.refuses_singly = foulkon.auth.basic.is_none();
+            references
+                .authorize(
+                    &mut settings,
+                    foulkon.auth.bearer_token.as_ref(),
+                    foulkon.auth.basic.as_ref(),
+                )
+                .await?;
+            None
+        }
         Flavour::Vault(vault) => {
             settings.refuses_singly = true;
             settings.errors = ErrorBody::Listed;
@@ -64,6 +77,7 @@ pub(super) async fn connect(
     let (field, url) = match flavour {
         Flavour::Hydra(hydra) => ("hydra.adminUrl", &hydra.admin_url),
         Flavour::Vault(vault) => ("vault.address", &vault.address),
+        Flavour::Foulkon(foulkon) => ("foulkon.workerUrl", &foulkon.worker_url),
     };
     let admin = Arc::new(endpoint(field, url, &settings)?);
     // Neither login nor client certificate is for the public side.
@@ -75,7 +89,7 @@ pub(super) async fn connect(
     };
     let public_url = match flavour {
         Flavour::Hydra(hydra) => hydra.public_url.as_ref(),
-        Flavour::Vault(_) => None, // it has one address for all
+        Flavour::Vault(_) | Flavour::Foulkon(_) => None, // it has one address for all
     };
     let public = match public_url {
         Some(url) => Some((endpoint("hydra.publicUrl", url, &public_settings)?, url.clone())),
@@ -108,23 +122,35 @@ impl References<'_> {
                 .push(("X-Forwarded-Proto".to_owned(), Secret::new(value.to_owned())));
         }
         let Some(auth) = &hydra.auth else { return Ok(()) };
-        if let Some(bearer) = &auth.bearer_token {
+        self.authorize(settings, auth.bearer_token.as_ref(), auth.basic.as_ref())
+            .await?;
+        for header in &auth.headers {
+            let value = self.value(&header.secret_ref).await?;
+            settings.headers.push((header.name.clone(), value));
+        }
+        Ok(())
+    }
+
+    /// The `Authorization` of each request.
+    async fn authorize(
+        &mut self,
+        settings: &mut Settings,
+        bearer: Option<&BearerToken>,
+        basic: Option<&Basic>,
+    ) -> Result<()> {
+        if let Some(bearer) = bearer {
             let token = self.value(&bearer.secret_ref).await?;
             settings.headers.push((
                 "Authorization".to_owned(),
                 Secret::new(format!("Bearer {}", token.expose())),
             ));
         }
-        if let Some(basic) = &auth.basic {
+        if let Some(basic) = basic {
             let secret = self.secret(&basic.secret_ref.name).await?;
             settings.basic = Some((
                 text(&secret, "username", self.ctx)?,
                 text(&secret, "password", self.ctx)?,
             ));
-        }
-        for header in &auth.headers {
-            let value = self.value(&header.secret_ref).await?;
-            settings.headers.push((header.name.clone(), value));
         }
         Ok(())
     }
@@ -204,7 +230,10 @@ fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSetti
     let (field, problem) = match bad {
         BadSettings::Url => (url_field, "it cannot be used as a URL; correct it".to_owned()),
         BadSettings::Header => (
-            "hydra.auth",
+            match server.spec.foulkon {
+                Some(_) => "foulkon.auth",
+                None => "hydra.auth",
+            },
             "a value cannot be sent as a header; look for line breaks in the Secret".to_owned(),
         ),
         BadSettings::Ca => (

@@ -13,12 +13,12 @@ use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::controller::digest::digest;
 use crate::controller::failure::outage;
+use crate::controller::object::{Claim, Claiming};
 use crate::controller::on_server::OnServer;
 use crate::controller::referable::Referable;
 use crate::controller::schedule::{Schedule, wait_until};
 use crate::controller::vault::Named;
 use crate::controller::vault::failure::failure;
-use crate::controller::vault::name::Claim;
 use crate::controller::vault::object::Target;
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Pass, is_deleting};
@@ -36,7 +36,9 @@ impl Named for JsonWebKeySet {
     fn asked_name(&self) -> Option<&str> {
         self.spec.set_name.as_deref()
     }
+}
 
+impl Claiming for JsonWebKeySet {
     fn claim(status: &mut JsonWebKeySetStatus) -> Claim<'_> {
         Claim {
             name: &mut status.set_name,

@@ -22,12 +22,12 @@ use crate::api::oauth2_client::{
 };
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::json_web_key_set::overlap;
+use crate::controller::object::{Claim, Claiming, forget};
 use crate::controller::oidc_provider::admits;
 use crate::controller::on_server::{OnServer, is_revoked, server_of};
 use crate::controller::referable::{Referable, Referrer, find, not_ready};
 use crate::controller::schedule::Schedule;
 use crate::controller::vault::Named;
-use crate::controller::vault::name::Claim;
 use crate::controller::vault::object::{self, Target};
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Managed, Pass};
@@ -46,7 +46,9 @@ impl Named for OAuth2Client {
     fn asked_name(&self) -> Option<&str> {
         self.spec.vault.as_ref()?.name.as_deref()
     }
+}
 
+impl Claiming for OAuth2Client {
     fn claim(status: &mut OAuth2ClientStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,
@@ -62,7 +64,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         if is_revoked(client, ctx, &plan.server, &denied).await? {
             object::remove(client, ctx, pass).await?;
             cleanup::drop_secrets(client, ctx).await?;
-            object::forget(client, ctx, pass).await?;
+            forget(client, ctx, pass).await?;
         }
         let server = plan.server.name_any();
         return Err(Error::NotAllowed { server, denied });

@@ -8,7 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use super::judge::{self, Expected};
-use super::{failure, publish, waited};
+use super::{failure, publish, refuse, waited};
 use crate::access;
 use crate::admin::discovery::{self, Discovery, Keys};
 use crate::admin::vault;
@@ -20,14 +20,17 @@ use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use crate::controller::authorization_server::resync_interval;
 use crate::controller::digest::digest;
 use crate::controller::failure::outage;
+use crate::controller::object::{Claim, Claiming};
 use crate::controller::on_server::{OnServer, admitted};
 use crate::controller::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::vault::Named;
-use crate::controller::vault::name::Claim;
 use crate::controller::vault::object::Target;
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Pass, is_deleting};
 use crate::error::{Error, Result, VaultFault};
+
+/// Stands for every client.
+const ANY: &str = "*";
 
 impl Named for OidcProvider {
     type Object = vault::Provider;
@@ -36,7 +39,9 @@ impl Named for OidcProvider {
     fn asked_name(&self) -> Option<&str> {
         self.spec.vault.as_ref()?.name.as_deref()
     }
+}
 
+impl Claiming for OidcProvider {
     fn claim(status: &mut OidcProviderStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,
@@ -49,6 +54,7 @@ impl Named for OidcProvider {
 pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
     let target = Target::of(provider, ctx, pass).await?;
     check_issuer(provider)?;
+    check_fields(provider, &target.server)?;
     check_grants(provider, ctx, &target.server)?;
     let was_ready = is_accepted(provider);
     let (wanted, missing) = wanted(provider, ctx)?;
@@ -225,7 +231,15 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
         .map(|scope| ("scopes", scope));
     for (field, name) in clients.chain(scopes) {
         let may = ctx.with_namespace(&provider.namespace().unwrap_or_default(), |namespace| {
-            access::may_name(&server.spec.access, namespace, OidcProvider::ACCESS, field, name)
+            let is_own = access::is_prefixed(namespace.name, name);
+            access::may_name(
+                &server.spec.access,
+                namespace,
+                OidcProvider::ACCESS,
+                field,
+                name,
+                is_own,
+            )
         });
         may.map_err(|denied| Error::NotAllowed {
             server: server.name_any(),
@@ -233,6 +247,31 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
         })?;
     }
     Ok(())
+}
+
+/// What others have.
+fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
+    let spec = &provider.spec;
+    refuse(
+        server,
+        [
+            ("issuerRef", spec.issuer_ref.is_some()),
+            ("foulkon", spec.foulkon.is_some()),
+        ],
+    )?;
+    let mut ids = spec
+        .allowed_clients
+        .iter()
+        .filter_map(|allowed| allowed.client_id.as_ref());
+    match ids.find(|id| *id != ANY && !id.chars().all(|c| c.is_ascii_alphanumeric())) {
+        None => Ok(()),
+        Some(id) => Err(Error::InvalidField {
+            field: "allowedClients",
+            problem: format!(
+                "this server gives no client the clientId `{id}`; letters and digits, or `*` for every client"
+            ),
+        }),
+    }
 }
 
 /// The server takes scheme, host and port.

@@ -6,8 +6,8 @@ use crate::admin::vault;
 use crate::api::Scope;
 use crate::api::scope::ScopeStatus;
 use crate::controller::digest::digest;
+use crate::controller::object::{Claim, Claiming};
 use crate::controller::vault::Named;
-use crate::controller::vault::name::Claim;
 use crate::controller::vault::object::Target;
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Pass};
@@ -21,7 +21,9 @@ impl Named for Scope {
     fn asked_name(&self) -> Option<&str> {
         self.spec.name.as_deref()
     }
+}
 
+impl Claiming for Scope {
     fn claim(status: &mut ScopeStatus) -> Claim<'_> {
         Claim {
             name: &mut status.name,

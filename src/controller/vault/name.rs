@@ -5,12 +5,13 @@ use kube::ResourceExt;
 use crate::access;
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
+use crate::controller::object::Claiming;
 use crate::controller::on_server::{OnServer, admitted};
 use crate::controller::{Context, is_held};
 use crate::error::{Error, Result, VaultFault};
 
 /// A kind whose resources are objects on a Vault.
-pub trait Named: OnServer {
+pub trait Named: OnServer + Claiming {
     /// The object.
     type Object: Object;
     /// The field that asks for a name.
@@ -18,9 +19,6 @@ pub trait Named: OnServer {
 
     /// The name that the spec asks for, if it does.
     fn asked_name(&self) -> Option<&str>;
-
-    /// Where the status keeps what makes the object ours, and what the last success was made from.
-    fn claim(status: &mut Self::Status) -> Claim<'_>;
 
     /// Name of the object: asked for, or namespace, dot, name. A namespace has no dot in its name, so that two resources never come to the same name.
     fn object_name(&self) -> String {
@@ -33,41 +31,19 @@ pub trait Named: OnServer {
         let mut status = self.status().cloned().unwrap_or_default();
         Self::claim(&mut status).is_for(&self.object_name(), server)
     }
-
-    /// Whether the object was as it should be once.
-    fn is_settled(&self) -> bool {
-        let mut status = self.status().cloned().unwrap_or_default();
-        Self::claim(&mut status).inputs.is_some()
-    }
-}
-
-/// What a status keeps of an object.
-pub struct Claim<'a> {
-    /// Its name.
-    pub name: &'a mut Option<String>,
-    /// UID of the server that it is on.
-    pub server_uid: &'a mut Option<String>,
-    /// What the last success was made from.
-    pub inputs: &'a mut Option<String>,
-}
-
-impl Claim<'_> {
-    /// Whether it is for this name on this very server. One on a server of the same name that is gone says nothing.
-    pub fn is_for(&self, name: &str, server: &AuthorizationServer) -> bool {
-        self.name.as_deref() == Some(name) && self.server_uid.is_some() && *self.server_uid == server.uid()
-    }
 }
 
 /// The name that a resource may have its object under.
 ///
 /// # Errors
-/// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`VaultFault::Claimed`].
+/// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`Error::NameClaimed`].
 pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     let name = resource.object_name();
     if resource.asked_name().is_some() {
         let namespace = resource.namespace().unwrap_or_default();
         let may = ctx.with_namespace(&namespace, |namespace| {
-            access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, &name)
+            let is_own = access::is_prefixed(namespace.name, &name);
+            access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, &name, is_own)
         });
         may.map_err(|denied| Error::NotAllowed {
             server: server.name_any(),
@@ -87,11 +63,10 @@ pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServ
     }
     match resource.has_claim(server) || !is_claimed(resource, ctx, server, &name) {
         true => Ok(name),
-        false => Err(VaultFault::Claimed {
+        false => Err(Error::NameClaimed {
             type_: K::Object::TYPE,
             name,
-        }
-        .into()),
+        }),
     }
 }
 
@@ -129,6 +104,7 @@ fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
         return true;
     };
     ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
-        access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, name).is_ok()
+        let is_own = access::is_prefixed(namespace.name, name);
+        access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, name, is_own).is_ok()
     })
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::CustomResourceExt;
-use kube::runtime::events::EventType;
 
 use super::failure::failure;
 use super::name::{self, Named};
@@ -14,12 +13,11 @@ use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
 use crate::controller::failure::{outage, unread};
+use crate::controller::object::{forget, is_certain, note_drift, store_claim};
 use crate::controller::on_server::{admitted, is_revoked, may_create, server_of};
-use crate::controller::{Context, Pass, hold, is_abandoned, record, release};
+use crate::controller::{Context, Pass, hold, is_abandoned, record};
 use crate::error::{Error, Outage, Result, VaultFault};
 
-/// Corrections of foreign writes within an hour after which the operator stops.
-const MOST_CORRECTIONS: usize = 3;
 /// How long after an object seems gone it is looked for again: a standby may not have it yet.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
@@ -75,7 +73,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     /// Reads the object, and makes it what it should be if it is not. Returns it as it is then. `settled`: whether a difference is somebody else's doing.
     ///
     /// # Errors
-    /// [`VaultFault::NotOwned`], [`VaultFault::Immutable`], [`Error::Contested`], and what a failed request means.
+    /// [`Error::ObjectNotOwned`], [`VaultFault::Immutable`], [`Error::Contested`], and what a failed request means.
     pub async fn sync(
         &self,
         pass: &mut Pass<K::Status>,
@@ -102,11 +100,10 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let uid = self.resource.uid().unwrap_or_default();
         match (found, fields) {
             (Some(_), _) if !is_ours => {
-                return Err(VaultFault::NotOwned {
+                return Err(Error::ObjectNotOwned {
                     type_: K::Object::TYPE,
                     name: self.name.clone(),
-                }
-                .into());
+                });
             }
             (Some(found), Some(fields)) if fields.is_empty() => {
                 memory.confirmed(&uid); // whatever became of the reply to the last write
@@ -166,20 +163,15 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     /// Keeps in the status that the name is ours, before anything of that name is written.
     async fn claim(&self, pass: &mut Pass<K::Status>) -> Result<()> {
         self.set_claim(pass, Some(self.name.clone()));
-        record(self.resource, self.ctx, pass).await?;
-        let latest = K::kind_of(self.ctx).newest(Arc::new(self.resource.clone()));
-        if !latest.has_claim(&self.server) {
-            return Err(Error::Unavailable(Outage::Busy)); // the resource has gone
-        }
+        let latest = store_claim(self.resource, self.ctx, pass, &self.server).await?;
         match name::is_claimed(&*latest, self.ctx, &self.server, &self.name) {
             false => Ok(()),
             true => {
                 self.withdraw(pass).await?;
-                Err(VaultFault::Claimed {
+                Err(Error::NameClaimed {
                     type_: K::Object::TYPE,
                     name: self.name.clone(),
-                }
-                .into())
+                })
             }
         }
     }
@@ -195,32 +187,10 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         *claim.name = name;
     }
 
-    /// Somebody else changed the object, which is put right, but not for ever.
     fn note_drift(&self, pass: &mut Pass<K::Status>, settled: bool, what: &str) -> Result<()> {
-        let memory = &K::kind_of(self.ctx).memory;
-        let uid = self.resource.uid().unwrap_or_default();
-        if !settled {
-            memory.forgive(&uid); // the user's word: the count begins anew
-            return Ok(());
-        }
-        if memory.is_unconfirmed(&uid) {
-            return Ok(()); // a write of ours whose reply was lost
-        }
-        if memory.corrections(&uid) >= MOST_CORRECTIONS {
-            return Err(Error::Contested);
-        }
-        memory.corrected(&uid);
-        self.ctx.metrics.drift_corrected(K::KIND);
         let type_ = K::Object::TYPE;
         let note = format!("The {type_} had been changed on the server {what} and was put right.");
-        tracing::info!(
-            namespace = self.resource.namespace(),
-            name = self.resource.name_any(),
-            note,
-            "drift corrected"
-        );
-        pass.notes.push((EventType::Normal, "DriftCorrected", note));
-        Ok(())
+        note_drift(self.resource, self.ctx, pass, settled, note)
     }
 }
 
@@ -230,24 +200,6 @@ pub fn is_on_vault<K: Named>(resource: &K, ctx: &Context) -> bool {
         Some(server) => server.spec.vault.is_some(),
         None => resource.is_settled(),
     }
-}
-
-/// Forgets everything but the conditions, and lets go of the resource: what was made for it is gone.
-///
-/// # Errors
-/// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn forget<K: Named>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
-    let conditions = std::mem::take(K::common(&mut pass.status).1);
-    pass.status = K::Status::default();
-    *K::common(&mut pass.status).1 = conditions;
-    // First: a claim without our finalizer would outlive the resource's part in it.
-    record(resource, ctx, pass).await?;
-    release(resource, ctx).await
-}
-
-/// Whether a write that failed so has surely not been done. A server that loses its leadership in the midst of one answers 500.
-fn is_certain(failure: &Failure) -> bool {
-    failure.is_certain() && !matches!(failure, Failure::Outage(Outage::Status(..) | Outage::Busy))
 }
 
 /// Deletes the object of a resource, if it has one. Access is not evaluated: what was made may always go.

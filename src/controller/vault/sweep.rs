@@ -67,7 +67,8 @@ fn compare<K: Named>(
     }
 }
 
-fn read_each<K: Named>(kind: &Kind<K>, server: &str) {
+/// Wakes all that were in step, to read their objects.
+pub(in crate::controller) fn read_each<K: Named>(kind: &Kind<K>, server: &str) {
     settled(kind, server)
         .iter()
         .for_each(|resource| rouse(kind, &**resource));

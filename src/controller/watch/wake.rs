@@ -10,6 +10,7 @@ use kube::{Resource, ResourceExt};
 
 use super::{Gate, Gates, Seen};
 use crate::api::condition::{self, READY};
+use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{
     AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope, UID_LABEL,
 };
@@ -132,10 +133,11 @@ pub(super) fn standing_of_client(client: &OAuth2Client) -> String {
 /// What of a provider concerns its clients and scopes.
 pub(super) fn standing_of_provider(provider: &OidcProvider) -> String {
     let status = provider.status.clone().unwrap_or_default();
-    format!("{:?}", (status.client_ids, status.endpoints))
+    format!("{:?}", (status.client_ids, status.endpoints, status.issuer, status.id))
 }
 
-/// Clients wait for a provider to list them and to say its endpoints; what is being deleted may wait for the last provider that refers to it.
+/// Clients wait for a provider to list them and to say its endpoints, providers elsewhere trust its issuer; what is being deleted may wait for the last
+/// provider that refers to it.
 pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
     let status = provider.status.clone().unwrap_or_default();
     let concerns = |client: &OAuth2Client| {
@@ -153,6 +155,21 @@ pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
                 || is_first && own.endpoints != status.endpoints)
     };
     wake(&ctx.clients, ctx.clients.store.state_filter(concerns));
+    // A Foulkon looks at one provider of an issuer only.
+    let is_shared = |other: &OidcProvider| {
+        let same_issuer = |other: &OidcProviderStatus| other.id.is_some() && other.issuer == status.issuer;
+        status.id.is_some()
+            && other.metadata.uid != provider.metadata.uid
+            && other.server_name() == provider.server_name()
+            && other.status.as_ref().is_some_and(same_issuer)
+    };
+    wake(&ctx.providers, ctx.providers.store.state_filter(is_shared));
+    let trusts = |other: &OidcProvider| {
+        let named = other.spec.issuer_ref.as_ref();
+        other.metadata.namespace == provider.metadata.namespace
+            && named.is_some_and(|named| provider.metadata.name.as_ref() == Some(&named.name))
+    };
+    wake(&ctx.providers, ctx.providers.store.state_filter(trusts));
     let leaving = |scope: &Scope| is_deleting(scope) && scope.metadata.namespace == provider.metadata.namespace;
     wake(&ctx.scopes, ctx.scopes.store.state_filter(leaving));
 }

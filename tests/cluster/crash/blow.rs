@@ -7,7 +7,7 @@ use anyhow::Result;
 use testbed::proxy::{Action, Fault, FaultHandle, RequestHead};
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Operator, is_list};
+use crate::bed::{Bed, LIMIT, Operator, PROVIDERS, is_list};
 use crate::closing::rbac::KubeRequest;
 
 /// What happens at a request.
@@ -120,6 +120,7 @@ pub fn is_about(head: &RequestHead, namespace: &str) -> bool {
 fn is_about_an_object(head: &RequestHead, namespace: &str) -> bool {
     match head.path().strip_prefix("/v1/") {
         Some(path) => path.contains(&format!("/{namespace}.")) || path.starts_with("identity/group/"),
-        None => !is_list(head) && !head.is("GET", "/version"),
+        None if head.path().starts_with(PROVIDERS) => !head.is("GET", PROVIDERS),
+        None => !is_list(head) && !head.is("GET", "/version") && !head.is("GET", "/about"),
     }
 }

@@ -16,7 +16,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 const SPECS: &[(&str, &str)] = &[
     (
         "{}",
-        "spec: Invalid value: set hydra or vault, and not both: they say which API the server speaks",
+        "spec: Invalid value: set exactly one of hydra, vault and foulkon: it says which API the server speaks",
     ),
     ("hydra: {}", "spec.hydra.adminUrl: Required value"),
     (

@@ -337,7 +337,7 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
         ),
         (
             json!({ "hydra": { "adminUrl": "http://h" } }),
-            "set hydra or vault, and not both",
+            "set exactly one of hydra, vault and foulkon",
         ),
         (
             json!({ "vault": null, "hydra": { "adminUrl": "http://h" } }),

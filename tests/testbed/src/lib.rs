@@ -8,6 +8,7 @@ pub mod bao;
 pub mod bench;
 pub mod control_plane;
 pub mod demo;
+pub mod foulkon;
 mod go_build;
 mod go_modules;
 pub mod http;
@@ -28,6 +29,7 @@ mod wheel;
 
 pub use bao::Bao;
 pub use control_plane::ControlPlane;
+pub use foulkon::Foulkon;
 pub use hydra::{Hydra, HydraMajor, HydraOptions};
 
 /// Installs the TLS provider that kube and reqwest share. Everything here that needs it calls this; a test that makes a

@@ -1,11 +1,14 @@
 //! `testbed`: starts the real servers for work by hand.
 
+use std::net::SocketAddr;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use testbed::Foulkon;
 use testbed::demo::{Demo, Story};
+use testbed::foulkon;
 use testbed::process::{self, Child, Signal};
 use testbed::servers::{Part, Servers};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +41,16 @@ enum Verb {
         #[arg(value_name = "SERVER", default_value = "hydra")]
         story: Story,
     },
+    /// Start only the stand-in for a Foulkon worker, print where it is, and stay until Ctrl-C or SIGTERM. SIGHUP restarts it:
+    /// then it loads its providers.
+    Foulkon {
+        /// Where it listens. Port 0: a free one.
+        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Name and password of its administrator.
+        #[arg(long, value_name = "USER:PASSWORD")]
+        admin: String,
+    },
     /// Create, restart and delete many clients, and print what it takes.
     Bench {
         /// How many.
@@ -62,6 +75,7 @@ async fn main() -> ExitCode {
         Verb::Up(parts) => up(&parts.with).await,
         Verb::Run { parts, command } => run(&parts.with, &command).await,
         Verb::Demo { story } => demo(story).await,
+        Verb::Foulkon { listen, admin } => foulkon(listen, &admin).await,
         Verb::Bench { clients } => testbed::bench::run(clients).await.map(|()| ExitCode::SUCCESS),
         Verb::Build(parts) => build(&parts.with).await,
     };
@@ -108,6 +122,22 @@ async fn demo(story: Story) -> Result<ExitCode> {
         () = stop.asked() => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn foulkon(listen: SocketAddr, admin: &str) -> Result<ExitCode> {
+    let mut stop = Stop::new()?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut foulkon = Foulkon::at(listen, admin).await?;
+    let quoted = admin.replace('\'', r"'\''");
+    println!("export {}='{}'", foulkon::URL_VARIABLE, foulkon.address());
+    println!("export {}='{quoted}'", foulkon::ADMIN_VARIABLE);
+    println!("# ready; SIGHUP restarts the worker, Ctrl-C stops it and removes its data");
+    loop {
+        tokio::select! {
+            () = stop.asked() => return Ok(ExitCode::SUCCESS),
+            _ = hang_up.recv() => foulkon.restart().await?,
+        }
+    }
 }
 
 async fn run(parts: &[Part], command: &[String]) -> Result<ExitCode> {

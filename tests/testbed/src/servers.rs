@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::bao::Bao;
 use crate::control_plane::ControlPlane;
+use crate::foulkon::{self, Foulkon};
 use crate::hydra::{Hydra, HydraMajor, HydraOptions};
 use crate::process::Child;
 use crate::programs::Program;
@@ -19,17 +20,21 @@ pub enum Part {
     Hydra2,
     /// A running OpenBao, initialised and unsealed, and its program on the PATH.
     Bao,
+    /// A running Foulkon worker, or its stand-in.
+    Foulkon,
     /// The program `helm` on the PATH.
     Helm,
 }
 
 impl Part {
-    fn program(self) -> Program {
+    /// What has to be built or fetched for it.
+    fn program(self) -> Option<Program> {
         match self {
-            Self::Hydra1 => Program::Hydra1,
-            Self::Hydra2 => Program::Hydra2,
-            Self::Bao => Program::Bao,
-            Self::Helm => Program::Helm,
+            Self::Hydra1 => Some(Program::Hydra1),
+            Self::Hydra2 => Some(Program::Hydra2),
+            Self::Bao => Some(Program::Bao),
+            Self::Foulkon => None,
+            Self::Helm => Some(Program::Helm),
         }
     }
 }
@@ -44,6 +49,8 @@ pub struct Servers {
     pub hydra2: Option<Hydra>,
     /// OpenBao, if it was asked for.
     pub bao: Option<Bao>,
+    /// Foulkon, if it was asked for.
+    pub foulkon: Option<Foulkon>,
     /// Those that somebody may want to run, besides `kubectl`.
     programs: Vec<PathBuf>,
 }
@@ -61,7 +68,10 @@ impl Servers {
             Program::Kubectl,
         ];
         let mut paths = Vec::new();
-        for program in control_plane.into_iter().chain(parts.iter().map(|part| part.program())) {
+        for program in control_plane
+            .into_iter()
+            .chain(parts.iter().filter_map(|part| part.program()))
+        {
             paths.push(program.path().await?);
         }
         Ok(paths)
@@ -81,21 +91,28 @@ impl Servers {
             true => Bao::start().await.map(Some),
             false => Ok(None),
         };
-        let (control_plane, hydra1, hydra2, bao) = tokio::try_join!(
+        let foulkon = async || match parts.contains(&Part::Foulkon) {
+            true => Foulkon::start().await.map(Some),
+            false => Ok(None),
+        };
+        let (control_plane, hydra1, hydra2, bao, foulkon) = tokio::try_join!(
             ControlPlane::start(),
             hydra(Part::Hydra1, HydraMajor::V1),
             hydra(Part::Hydra2, HydraMajor::V2),
-            bao()
+            bao(),
+            foulkon()
         )?;
         let mut programs = Vec::new();
-        for part in [Part::Helm, Part::Bao].into_iter().filter(|part| parts.contains(part)) {
-            programs.push(part.program().path().await?);
+        let wanted = [Part::Helm, Part::Bao].into_iter().filter(|part| parts.contains(part));
+        for program in wanted.filter_map(Part::program) {
+            programs.push(program.path().await?);
         }
         Ok(Self {
             control_plane,
             hydra1,
             hydra2,
             bao,
+            foulkon,
             programs,
         })
     }
@@ -125,6 +142,13 @@ impl Servers {
             environment.extend([
                 ("VAULT_ADDR", bao.address()),
                 ("VAULT_TOKEN", bao.root_token().to_owned()),
+            ]);
+        }
+        if let Some(foulkon) = &self.foulkon {
+            let (user, password) = foulkon.admin();
+            environment.extend([
+                (foulkon::URL_VARIABLE, foulkon.address().to_owned()),
+                (foulkon::ADMIN_VARIABLE, format!("{user}:{password}")),
             ]);
         }
         let programs = [self.control_plane.kubectl_path()].into_iter();

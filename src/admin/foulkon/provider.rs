@@ -1,0 +1,98 @@
+//! A provider on the wire, and what the worker takes for one.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// A provider as the server has it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// UUID that the server gave it, and that stays.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Path, with a slash at both ends.
+    pub path: String,
+    /// `urn:iws:auth::oidc`, path and name: what policies of the server call it.
+    pub urn: String,
+    /// The issuer whose tokens are accepted.
+    pub issuer_url: String,
+    /// When it was created, as the server writes it.
+    pub create_at: String,
+    /// When it was written last.
+    pub update_at: String,
+    /// Clients whose tokens are accepted. The server leaves the member out where there are none.
+    #[serde(default)]
+    clients: Vec<RegisteredClient>,
+}
+
+/// A client in a provider. The server leaves an empty name out.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+struct RegisteredClient {
+    #[serde(default)]
+    name: String,
+}
+
+/// What a write gives a provider; each write gives all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fields {
+    /// Name, as [`is_name`] says.
+    pub name: String,
+    /// Path, as [`is_path`] says.
+    pub path: String,
+    /// The issuer whose tokens are accepted.
+    pub issuer_url: String,
+    /// Clients whose tokens are accepted, as [`is_client_id`] says. A provider without any would break every login with a token.
+    pub clients: BTreeSet<String>,
+}
+
+impl Provider {
+    /// Ids of the clients whose tokens are accepted.
+    pub fn client_ids(&self) -> BTreeSet<String> {
+        self.clients.iter().map(|client| client.name.clone()).collect()
+    }
+}
+
+impl Fields {
+    /// Names of the fields in which a provider is not as it should be. The order of clients says nothing.
+    pub fn differences(&self, observed: &Provider) -> Vec<&'static str> {
+        let fields = [
+            ("name", self.name != observed.name),
+            ("path", self.path != observed.path),
+            ("issuerUrl", self.issuer_url != observed.issuer_url),
+            ("clients", self.clients != observed.client_ids()),
+        ];
+        fields
+            .into_iter()
+            .filter_map(|(name, differs)| differs.then_some(name))
+            .collect()
+    }
+}
+
+/// Whether the server takes a text for a name, and finds no other one by it: 1 to 127 letters, digits and dashes. It would take an underscore too, which
+/// stands for any character when names are looked up.
+pub fn is_name(text: &str) -> bool {
+    (1..=127).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}
+
+/// Whether the server takes a text for a path below `/`: slashes at both ends, none beside another, words of letters, digits, `_`, `+` and `-`, a letter,
+/// digit or `_` before the last slash, more than one character in all, and fewer than 512.
+pub fn is_path(text: &str) -> bool {
+    let inner = text.strip_prefix('/').and_then(|text| text.strip_suffix('/'));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.len() < 512
+        && inner.is_some_and(|inner| {
+            let mut words = inner.split('/');
+            inner.len() > 1
+                && inner.ends_with(is_word)
+                && words.all(|word| !word.is_empty() && word.chars().all(|c| is_word(c) || matches!(c, '+' | '-')))
+        })
+}
+
+/// Whether the server takes a text for the id of a client: 1 to 127 letters, digits, and `_+.@=-`.
+pub fn is_client_id(text: &str) -> bool {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '.' | '@' | '=' | '-');
+    (1..=127).contains(&text.len()) && text.chars().all(is_fine)
+}

@@ -1,0 +1,66 @@
+//! What a failed request to a Foulkon means.
+
+use crate::admin::foulkon::is_absent;
+use crate::admin::http::Failure;
+use crate::error::{Error, FoulkonFault, Outage};
+
+/// The parameters that the server finds fault with, as its texts name them, and the field that each comes from. The first that fits counts.
+const PARAMETERS: [(&str, &str); 4] = [
+    ("client name", "allowedClients"),
+    ("issuerUrl", "issuer"),
+    ("path", "foulkon.path"),
+    ("name", "foulkon.name"),
+];
+
+/// What a failed request means.
+pub fn failure(operation: &'static str, failed: Failure) -> Error {
+    // What was there a moment ago has gone, or got another name: a look tells.
+    if is_absent(&failed) {
+        return Error::Unavailable(Outage::Busy);
+    }
+    match failed {
+        Failure::Outage(outage) => Error::Unavailable(outage),
+        Failure::NotLeader => Error::NotLeader,
+        Failure::Refused(code) => FoulkonFault::Refused(code).into(),
+        Failure::Status { error: None, .. } => not_recognized("is not found where it should be"),
+        Failure::Status {
+            code: 400, description, ..
+        } => match parameter(&description) {
+            Some(field) => Error::InvalidField {
+                field,
+                problem: "the server does not take the value; nothing was changed, correct it".to_owned(),
+            },
+            None => unexpected(operation),
+        },
+        Failure::Reply("is a redirect") => not_recognized("redirects elsewhere"),
+        Failure::Reply(problem) => Error::Reply { operation, problem },
+        Failure::Status { .. }
+        | Failure::Denied
+        | Failure::NoLogin(_)
+        | Failure::Expired
+        | Failure::Handled(_)
+        | Failure::NotInThisVersion => unexpected(operation),
+    }
+}
+
+fn unexpected(operation: &'static str) -> Error {
+    Error::Reply {
+        operation,
+        problem: "has a status that it never should",
+    }
+}
+
+fn parameter(description: &str) -> Option<&'static str> {
+    let parameter = description.strip_prefix("Invalid parameter: ")?;
+    let parameter = parameter.strip_prefix("new ").unwrap_or(parameter);
+    let found = PARAMETERS.iter().find(|(name, _)| parameter.starts_with(name));
+    found.map(|(_, field)| *field)
+}
+
+fn not_recognized(problem: &'static str) -> Error {
+    Error::NotRecognized {
+        what: "Foulkon's admin API",
+        problem,
+        field: "foulkon.workerUrl",
+    }
+}

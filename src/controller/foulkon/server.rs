@@ -1,0 +1,142 @@
+//! The AuthorizationServer of a Foulkon: login, version, what the worker has loaded, what nobody keeps.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::failure::failure;
+use crate::admin::foulkon::{About, Column, Fields, Foulkon, Listing, Order, PAGE, Provider, is_loaded};
+use crate::admin::http::Failure;
+use crate::api::authorization_server::{AuthorizationServerStatus, FoulkonServer};
+use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::authorization_server::Checked;
+use crate::controller::links::{Admin, Connection};
+use crate::controller::oidc_provider::fields_on_foulkon;
+use crate::controller::{Context, Pass};
+use crate::error::Result;
+
+/// A worker as of the last look at it.
+#[derive(Clone)]
+pub struct Worker {
+    /// Its API.
+    pub api: Foulkon,
+    /// The providers whose tokens it accepts. None if it does not tell.
+    pub loaded: Option<Arc<Vec<Provider>>>,
+}
+
+impl Worker {
+    /// Whether it has loaded a provider. None if it does not tell.
+    pub fn has_loaded(&self, provider: &Fields) -> Option<bool> {
+        self.loaded.as_ref().map(|loaded| is_loaded(loaded, provider))
+    }
+}
+
+/// Asks the worker about itself and lists the operator's providers; a server that answers well closes the circuit breaker.
+///
+/// # Errors
+/// What keeps the server from being used.
+pub(in crate::controller) async fn check(
+    server: &AuthorizationServer,
+    spec: &FoulkonServer,
+    ctx: &Context,
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Checked> {
+    let breaker = connection.admin.breaker();
+    tokio::time::sleep(breaker.pause()).await;
+    let api = Foulkon::new(connection.admin.clone());
+    pass.status.login = Some(login_name(spec).to_owned());
+    let about = match api.about().await {
+        // Only the admin is told.
+        Err(Failure::Refused(_)) if spec.auth.basic.is_none() => About::default(),
+        about => about.map_err(|failed| failure("about", failed))?,
+    };
+    let before = known(server, ctx);
+    let names = names(&api, spec.prefix()).await;
+    let names = names.map_err(|failed| failure("list_oidc_providers", failed))?;
+    let after = known(server, ctx);
+    let orphans = names
+        .iter()
+        .filter(|name| !before.contains(*name) && !after.contains(*name));
+    pass.status.orphans = Some(i64::try_from(orphans.count()).unwrap_or(i64::MAX));
+    pass.status.version = Some(about.version).filter(|version| !version.is_empty());
+    let worker = Worker {
+        api,
+        loaded: about.loaded.map(Arc::new),
+    };
+    pass.status.loaded = is_current(server, spec, ctx, &worker, &names);
+    let was_open = breaker.is_open();
+    if was_open {
+        breaker.close();
+    }
+    Ok(Checked {
+        admin: Admin::Foulkon(worker),
+        closed: was_open,
+    })
+}
+
+fn login_name(spec: &FoulkonServer) -> &'static str {
+    match &spec.auth.basic {
+        Some(_) => "Basic",
+        None => "Bearer",
+    }
+}
+
+/// Names of all providers below the operator's prefix. Pages may shift while others write; what is missed so is found the next time.
+async fn names(api: &Foulkon, prefix: &str) -> Result<BTreeSet<String>, Failure> {
+    let mut names = BTreeSet::new();
+    let mut offset = 0;
+    loop {
+        let listing = Listing {
+            path_prefix: Some(prefix),
+            offset,
+            limit: Some(PAGE),
+            order_by: Some((Column::Name, Order::Ascending)),
+        };
+        let page = api.list(listing).await?;
+        let is_last = page.providers.is_empty();
+        names.extend(page.providers);
+        offset += PAGE;
+        if is_last || offset >= page.total {
+            return Ok(names);
+        }
+    }
+}
+
+/// Names that a resource has or is about to have.
+fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
+    let providers = ctx.providers.on(&server.name_any()).into_iter();
+    let claimed = providers.filter_map(|provider| ctx.providers.newest(provider).status.clone()?.name);
+    claimed.collect()
+}
+
+/// Whether the worker has loaded every provider of ours as it is, and none that is gone. None if it does not tell.
+fn is_current(
+    server: &AuthorizationServer,
+    spec: &FoulkonServer,
+    ctx: &Context,
+    worker: &Worker,
+    names: &BTreeSet<String>,
+) -> Option<bool> {
+    let loaded = worker.loaded.as_ref()?;
+    let providers = ctx.providers.on(&server.name_any()).into_iter();
+    let ours = providers.filter_map(|provider| fields_on_foulkon(&ctx.providers.newest(provider)));
+    let is_gone = |provider: &Provider| provider.path.starts_with(spec.prefix()) && !names.contains(&provider.name);
+    Some(ours.into_iter().all(|provider| is_loaded(loaded, &provider)) && !loaded.iter().any(is_gone))
+}
+
+/// Wakes the providers that the worker has loaded, or dropped, since they were looked at.
+pub(in crate::controller) fn wake_reloaded(server: &AuthorizationServer, ctx: &Context, worker: &Worker) {
+    let is_other = |provider: &OidcProvider| {
+        let said = provider.status.as_ref().and_then(|status| status.loaded);
+        fields_on_foulkon(provider).is_some_and(|fields| worker.has_loaded(&fields) != said)
+    };
+    for provider in ctx.providers.on(&server.name_any()) {
+        let provider = ctx.providers.newest(provider);
+        if is_other(&provider) {
+            ctx.providers.wake(ObjectRef::from_obj(&*provider));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What can go wrong on a Foulkon only.
+
+use super::{Class, shown};
+use crate::api::condition::Reason;
+
+/// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoulkonFault {
+    /// The login is refused, or may not do it.
+    #[error(
+        "The worker answered {0}: it refuses the operator's login, or does not let it manage OIDC providers; check foulkon.auth of the AuthorizationServer."
+    )]
+    Refused(u16),
+    /// Somebody gave the provider a place that is not the operator's.
+    #[error(
+        "Somebody moved the provider to the path `{}` on the server, which is not below foulkon.pathPrefix; it stays untouched. Move it back, or delete it there.",
+        shown(.0)
+    )]
+    MovedAway(String),
+    /// Somebody gave the provider a name by which others are found too.
+    #[error(
+        "Somebody renamed the provider to `{}` on the server, and an underscore stands for any character there; it stays untouched. Rename it, or delete it there.",
+        shown(.0)
+    )]
+    Ambiguous(String),
+    /// None of its clients is there.
+    #[error(
+        "None of the clients in allowedClients is there, and a provider without clients would break every login with a token, so that there is none on the server; name one that is there."
+    )]
+    NoClients,
+    /// The worker looks at one provider of an issuer only.
+    #[error(
+        "Another OidcProvider has the same issuer on this server, whose worker looks at the clients of one of them only; name all clients in one."
+    )]
+    IssuerShared,
+    /// An id that the server does not take.
+    #[error(
+        "allowedClients: the id of OAuth2Client `{0}` has characters that this server does not take, or more than 127; create a client with another id."
+    )]
+    UnfitClientId(String),
+}
+
+impl FoulkonFault {
+    /// Class and reason.
+    pub(super) fn class(&self) -> (Class, Reason) {
+        match self {
+            FoulkonFault::Refused(_) => (Class::ServerRefused, Reason::ServerRefused),
+            FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_) => (Class::NotOwned, Reason::NotOwned),
+            FoulkonFault::IssuerShared => (Class::NotOwned, Reason::Conflict),
+            FoulkonFault::NoClients => (Class::Blocked, Reason::ReferenceNotFound),
+            FoulkonFault::UnfitClientId(_) => (Class::Blocked, Reason::InvalidSpec),
+        }
+    }
+
+    /// Whether it keeps every resource from the server, so that the server's own controller should look.
+    pub(super) fn speaks_of_the_server(&self) -> bool {
+        matches!(self, FoulkonFault::Refused(_))
+    }
+}

@@ -1,0 +1,64 @@
+//! AuthorizationServers for a Foulkon, each with a proxy of its own.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+use testbed::Foulkon;
+
+use super::server::merge;
+use super::{Bed, Server, ServerOptions, lock};
+
+/// Path of all providers.
+pub const PROVIDERS: &str = "/api/v1/admin/auth/oidc/providers";
+
+impl Bed {
+    /// Makes an AuthorizationServer for a Foulkon that every namespace may use for everything, and does not wait for it.
+    pub async fn make_foulkon(&self, foulkon: &Foulkon, options: ServerOptions) -> Result<Arc<Server>> {
+        let name = self.new_name("foulkon");
+        let (user, password) = foulkon.admin();
+        let login = self
+            .beside_operator(json!({ "username": user, "password": password }))
+            .await?;
+        let server = Server {
+            name: name.clone(),
+            admin: self
+                .proxy_to(&format!("foulkon of {name}"), foulkon.address(), options.https)
+                .await?,
+            public: self
+                .proxy_to(&format!("nothing of {name}"), foulkon.address(), false)
+                .await?,
+        };
+        let mut spec = json!({
+            "foulkon": { "workerUrl": server.admin.url(), "auth": { "basic": { "secretRef": { "name": login } } } },
+            "access": [{
+                "namespaces": { "from": "All" },
+                "kinds": ["OAuth2Client", "Scope", "Assignment", "JsonWebKeySet", "OidcProvider"],
+                "objectNames": "Any",
+            }],
+            "resyncInterval": options.resync_interval,
+        });
+        merge(&mut spec, &options.spec);
+        self.create_server(&name, spec).await?;
+        let server = Arc::new(server);
+        lock(&self.servers).push(Arc::clone(&server)); // its proxies stay up for the whole run
+        Ok(server)
+    }
+
+    /// Makes a Secret beside the operator, whose values nobody may see, and returns its name.
+    pub async fn beside_operator(&self, data: Value) -> Result<String> {
+        for value in data.as_object().into_iter().flat_map(|data| data.values()) {
+            // The names of users are no secrets.
+            if let Some(value) = value.as_str().filter(|value| value.len() > 8) {
+                self.canary(value);
+            }
+        }
+        let secret: Secret = serde_json::from_value(json!({
+            "metadata": { "generateName": "login-" }, "stringData": data,
+        }))?;
+        let made = self.home().secrets().create(&PostParams::default(), &secret).await?;
+        made.metadata.name.context("a name")
+    }
+}

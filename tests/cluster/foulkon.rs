@@ -1,0 +1,32 @@
+//! Everything against a Foulkon: a stand-in of the worker, or a real one.
+
+mod crash;
+mod delete;
+mod drift;
+mod keep;
+mod login;
+mod refusals;
+mod restart;
+mod stage;
+mod tenants;
+mod trust;
+
+use libtest_mimic::Trial;
+
+use crate::run::Side;
+
+/// The tests of all modules.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    let lists = [
+        crash::trials,
+        delete::trials,
+        drift::trials,
+        keep::trials,
+        login::trials,
+        refusals::trials,
+        restart::trials,
+        tenants::trials,
+        trust::trials,
+    ];
+    lists.iter().flat_map(|list| list(side)).collect()
+}

@@ -1,0 +1,204 @@
+//! What somebody else changes or deletes is put right; what is somebody else's is left alone.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::OidcProvider;
+use serde_json::{Value, json};
+
+use super::stage::{ISSUER, Stage, clients, trusting};
+use crate::bed::Bed;
+use crate::conditions::Tone::Stalled;
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(what_somebody_changes_is_put_right),
+        side.shared(what_somebody_renames_is_found_and_named_again),
+        side.shared(what_somebody_deletes_comes_back),
+        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
+        side.shared(what_is_somebody_elses_stays_untouched),
+        side.shared(what_somebody_takes_out_of_reach_stays_untouched),
+        side.shared(what_somebody_else_made_in_its_place_stays_untouched),
+    ]
+}
+
+async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
+    for (change, field) in [
+        (json!({ "clients": [] }), "(clients)"),
+        (json!({ "clients": ["web", "evil"] }), "(clients)"),
+        (json!({ "issuerUrl": "https://evil.example.com" }), "(issuerUrl)"),
+        (json!({ "path": "/oidc-operator/elsewhere/" }), "(path)"),
+    ] {
+        let stage = Stage::eager(bed).await?;
+        stage.ready("main", trusting(&["web"])).await?;
+        let name = stage.name("main");
+        let before = stage.entry(&name).await?;
+        stage.meddle(&name, change).await?;
+        stage
+            .until("everything as before", &name, |entry| is_same(entry, &before))
+            .await?;
+        let note =
+            |event: &k8s_openapi::api::events::v1::Event| event.note.as_ref().is_some_and(|note| note.contains(field));
+        stage.space.wait_event("main", "DriftCorrected", note).await?;
+        stage.space.until_ready::<OidcProvider>("main").await?;
+    }
+    Ok(())
+}
+
+/// Whether two looks show the same, but for the time of the last write.
+fn is_same(one: &Value, other: &Value) -> bool {
+    let without_time = |entry: &Value| {
+        let mut entry = entry.clone();
+        entry["updateAt"] = Value::Null;
+        entry["clients"] = clients(&entry);
+        entry
+    };
+    without_time(one) == without_time(other)
+}
+
+async fn what_somebody_renames_is_found_and_named_again(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.ready("main", trusting(&["web"])).await?;
+    let name = stage.name("main");
+    let before = stage.entry(&name).await?;
+    stage
+        .meddle(&name, json!({ "name": format!("{}-renamed", stage.space.name()) }))
+        .await?;
+    stage
+        .until("everything as before", &name, |entry| is_same(entry, &before))
+        .await?;
+    stage.space.until_ready::<OidcProvider>("main").await?;
+    let all = stage.foulkon.providers().await?;
+    let ours = all
+        .iter()
+        .filter(|entry| entry["path"] == stage.path().as_str())
+        .count();
+    ensure!(ours == 1, "{all:#?}");
+    Ok(())
+}
+
+async fn what_somebody_deletes_comes_back(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.ready("main", trusting(&["web"])).await?;
+    let name = stage.name("main");
+    let before = stage.entry(&name).await?;
+    stage.foulkon.must("DELETE", &format!("/{name}"), None).await?;
+    let back = stage.until("an id", &name, |entry| entry["id"].is_string()).await?;
+    ensure!(clients(&back) == clients(&before) && back["issuerUrl"] == before["issuerUrl"]);
+    let id = back["id"].as_str().context("an id")?.to_owned();
+    let known =
+        |provider: &OidcProvider| provider.status.as_ref().and_then(|status| status.id.clone()) == Some(id.clone());
+    stage.space.until("to know its new id", "main", known).await?;
+    stage.space.until_ready::<OidcProvider>("main").await?;
+    Ok(())
+}
+
+async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.ready("main", trusting(&["web"])).await?;
+    let name = stage.name("main");
+    let theirs = json!({ "clients": ["theirs"] });
+    for _ in 0..3 {
+        stage.meddle(&name, theirs.clone()).await?;
+        stage
+            .until("its clients back", &name, |entry| clients(entry) == json!(["web"]))
+            .await?;
+    }
+    stage.meddle(&name, theirs).await?;
+    stage
+        .space
+        .until("a conflict", "main", |provider: &OidcProvider| {
+            let conditions = crate::bed::conditions(provider);
+            oidc_operator::api::condition::find(&conditions, "Ready").is_some_and(|ready| ready.reason == "Conflict")
+        })
+        .await?;
+    stage.read_again(&name).await?;
+    ensure!(
+        clients(&stage.entry(&name).await?) == json!(["theirs"]),
+        "it was put right once more"
+    );
+    // The user's word counts anew.
+    stage
+        .space
+        .respecify::<OidcProvider>("main", json!({ "allowedClients": [{ "clientId": "other" }] }))
+        .await?;
+    stage
+        .until("its clients", &name, |entry| clients(entry) == json!(["other"]))
+        .await?;
+    stage.space.until_ready::<OidcProvider>("main").await?;
+    Ok(())
+}
+
+async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let name = stage.name("main");
+    for path in ["/theirs/", &stage.path()] {
+        let theirs = json!({ "name": name, "path": path, "issuerUrl": "https://theirs.example.com", "clients": ["x"] });
+        stage.foulkon.must("POST", "", Some(theirs)).await?;
+        let before = stage.entry(&name).await?;
+        stage.make::<OidcProvider>("main", trusting(&["web"])).await?;
+        let message = format!(
+            "The provider `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
+        );
+        stage
+            .space
+            .says::<OidcProvider>("main", Stalled, "NotOwned", &message)
+            .await?;
+        let made = stage.space.remove::<OidcProvider>("main").await?;
+        stage.space.until_gone(&made).await?;
+        ensure!(stage.entry(&name).await? == before, "it was changed");
+        stage.foulkon.must("DELETE", &format!("/{name}"), None).await?;
+    }
+    Ok(())
+}
+
+async fn what_somebody_takes_out_of_reach_stays_untouched(bed: &Bed) -> Result<()> {
+    for (change, message) in [
+        (
+            json!({ "path": "/theirs/" }),
+            "Somebody moved the provider to the path `/theirs/` on the server, which is not below foulkon.pathPrefix; it stays untouched. Move it back, or delete it there.".to_owned(),
+        ),
+        (
+            json!({ "name": "n_w", "issuerUrl": "https://theirs.example.com" }),
+            "Somebody renamed the provider to `n_w` on the server, and an underscore stands for any character there; it stays untouched. Rename it, or delete it there.".to_owned(),
+        ),
+    ] {
+        let stage = Stage::eager(bed).await?;
+        stage.ready("main", trusting(&["web"])).await?;
+        let name = stage.name("main");
+        let moved = stage.meddle(&name, change).await?;
+        stage.space.says::<OidcProvider>("main", Stalled, "NotOwned", &message).await?;
+        let made = stage.space.remove::<OidcProvider>("main").await?;
+        stage.space.until_gone(&made).await?;
+        let left = stage.foulkon.providers().await?;
+        ensure!(left.contains(&moved), "{left:#?}");
+        let now = moved["name"].as_str().context("a name")?;
+        stage.foulkon.must("DELETE", &format!("/{now}"), None).await?;
+    }
+    Ok(())
+}
+
+/// Of the same name and at the same place, but with an id of its own.
+async fn what_somebody_else_made_in_its_place_stays_untouched(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.ready("main", trusting(&["web"])).await?;
+    let name = stage.name("main");
+    stage.foulkon.must("DELETE", &format!("/{name}"), None).await?;
+    let theirs = json!({ "name": name, "path": stage.path(), "issuerUrl": ISSUER, "clients": ["theirs"] });
+    let theirs = stage.foulkon.must("POST", "", Some(theirs)).await?;
+    stage
+        .space
+        .respecify::<OidcProvider>("main", json!({ "allowedClients": [{ "clientId": "other" }] }))
+        .await?;
+    let message = format!(
+        "The provider `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
+    );
+    stage
+        .space
+        .says::<OidcProvider>("main", Stalled, "NotOwned", &message)
+        .await?;
+    let made = stage.space.remove::<OidcProvider>("main").await?;
+    stage.space.until_gone(&made).await?;
+    ensure!(stage.entry(&name).await? == theirs, "it was changed");
+    Ok(())
+}

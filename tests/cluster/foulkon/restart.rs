@@ -1,0 +1,77 @@
+//! The worker goes on with what it read at its start: who has to restart it is told.
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::condition::{self, RESTART_REQUIRED};
+use oidc_operator::api::{AuthorizationServer, OidcProvider};
+use serde_json::json;
+use testbed::Foulkon;
+
+use super::stage::{Stage, clients, trusting};
+use crate::bed::{Bed, conditions};
+use crate::conditions::server_conditions;
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![side.shared(a_restart_is_asked_for_until_it_was_done)]
+}
+
+async fn a_restart_is_asked_for_until_it_was_done(bed: &Bed) -> Result<()> {
+    if Foulkon::is_real() {
+        return Ok(()); // it cannot be restarted
+    }
+    let mut stage = Stage::eager(bed).await?;
+    asks(&stage, None).await?;
+    let made = stage.ready("main", trusting(&["web"])).await?;
+    let found = conditions(&made);
+    let asked = condition::find(&found, RESTART_REQUIRED).context("no word of it")?;
+    ensure!(
+        asked.message == "The worker has not loaded the provider as it is now; it does so when it is restarted.",
+        "{asked:?}"
+    );
+    asks(&stage, Some(true)).await?;
+    stage.foulkon.restart().await?;
+    asks(&stage, Some(false)).await?;
+
+    // A change asks for it again, and its way back takes the question back.
+    let name = stage.name("main");
+    for (ids, expected) in [(["other"], true), (["web"], false)] {
+        stage.space.respecify::<OidcProvider>("main", trusting(&ids)).await?;
+        stage
+            .until("its clients", &name, |entry| clients(entry) == json!(ids))
+            .await?;
+        asks(&stage, Some(expected)).await?;
+    }
+
+    // What is gone is still trusted.
+    let gone = stage.space.remove::<OidcProvider>("main").await?;
+    stage.space.until_gone(&gone).await?;
+    asks(&stage, None).await?;
+    server_asks(&stage, true).await?;
+    stage.foulkon.restart().await?;
+    server_asks(&stage, false).await
+}
+
+/// Waits until the provider, if there is one, and the server ask for a restart, or do not.
+async fn asks(stage: &Stage<'_>, provider: Option<bool>) -> Result<()> {
+    let Some(expected) = provider else { return Ok(()) };
+    let what = format!("to ask for a restart: {expected}");
+    stage
+        .space
+        .until(&what, "main", |found: &OidcProvider| {
+            condition::is_true(&conditions(found), RESTART_REQUIRED) == expected
+                && condition::is_true(&conditions(found), "Ready")
+        })
+        .await?;
+    server_asks(stage, expected).await
+}
+
+async fn server_asks(stage: &Stage<'_>, expected: bool) -> Result<()> {
+    let what = format!("to ask for a restart: {expected}");
+    let asks = |server: &AuthorizationServer| condition::is_true(server_conditions(server), RESTART_REQUIRED);
+    stage
+        .bed
+        .wait_server(&what, &stage.server.name, |server| asks(server) == expected)
+        .await
+        .map(drop)
+}

@@ -1,0 +1,126 @@
+//! Tenants: what one namespace may ask for, and what it never gets.
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::api::OidcProvider;
+use serde_json::{Value, json};
+
+use super::stage::Stage;
+use crate::bed::Bed;
+use crate::conditions::Tone::{Reconciling, Stalled};
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(what_is_asked_for_needs_a_grant),
+        side.shared(the_first_to_have_a_name_has_it),
+    ]
+}
+
+fn rule(names: Value) -> Value {
+    json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["OidcProvider"], "objectNames": names }] })
+}
+
+async fn what_is_asked_for_needs_a_grant(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let own = stage.space.name().to_owned();
+    let issuer = super::trust::hydra_provider(bed, &stage.space, "hydra").await?;
+    ensure!(!issuer.is_empty());
+    let with = |change: Value| {
+        let mut spec =
+            json!({ "issuerRef": { "name": "hydra" }, "allowedClients": [{ "clientId": format!("{own}.web") }] });
+        if let (Some(members), Value::Object(change)) = (spec.as_object_mut(), change) {
+            members.extend(change);
+            members.retain(|_, value| !value.is_null());
+        }
+        spec
+    };
+    let named = |name: String| json!({ "foulkon": { "name": name } });
+    let placed = |path: String| json!({ "foulkon": { "path": path } });
+    let mine = format!("{own}--mine");
+    let theirs = format!("{own}--b--c"); // that of another namespace
+    let deep = format!("/oidc-operator/{own}/deep/");
+    let beside = format!("/oidc-operator/{own}s/");
+    for (grant, change, denied) in [
+        ("Generated", json!({}), Some(("allowedClients", format!("{own}.web")))),
+        ("Prefixed", json!({}), None),
+        (
+            "Prefixed",
+            json!({ "allowedClients": [{ "clientId": "web" }] }),
+            Some(("allowedClients", "web".to_owned())),
+        ),
+        (
+            "Prefixed",
+            json!({ "issuerRef": null, "issuer": "https://id.example.com" }),
+            Some(("issuer", "https://id.example.com".to_owned())),
+        ),
+        ("Prefixed", named(mine.clone()), None),
+        (
+            "Prefixed",
+            named(theirs.clone()),
+            Some(("foulkon.name", theirs.clone())),
+        ),
+        (
+            "Prefixed",
+            named("mine".to_owned()),
+            Some(("foulkon.name", "mine".to_owned())),
+        ),
+        ("Prefixed", placed(deep.clone()), None),
+        (
+            "Prefixed",
+            placed(beside.clone()),
+            Some(("foulkon.path", beside.clone())),
+        ),
+        ("Any", named(theirs), None),
+        ("Any", placed(beside), None),
+        (
+            "Any",
+            json!({ "issuerRef": null, "issuer": "https://id.example.com" }),
+            None,
+        ),
+    ] {
+        bed.change_server(&stage.server.name, rule(json!(grant))).await?;
+        let what = format!("{grant} {change}");
+        let made = stage.make::<OidcProvider>("main", with(change)).await?;
+        match denied {
+            None => drop(stage.space.until_ready::<OidcProvider>("main").await?),
+            Some((field, value)) => {
+                let message = format!(
+                    "AuthorizationServer `{}`: access[0].objectNames does not allow `{value}` in {field}; change it or ask its admin.",
+                    stage.server.name
+                );
+                let said = stage
+                    .space
+                    .says::<OidcProvider>("main", Reconciling, "NotAllowed", &message)
+                    .await?;
+                ensure!(said.metadata.finalizers.is_none(), "{what}");
+            }
+        }
+        stage.space.remove::<OidcProvider>("main").await?;
+        stage.space.until_gone(&made).await?;
+    }
+    Ok(())
+}
+
+async fn the_first_to_have_a_name_has_it(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let other = bed.space().await?;
+    let name = format!("{}-wanted", stage.space.name());
+    let spec = |issuer: &str| json!({ "issuer": issuer, "allowedClients": [{ "clientId": "web" }], "foulkon": { "name": name } });
+    stage.ready("main", spec("https://one.example.com")).await?;
+    other
+        .make::<OidcProvider>("main", &stage.spec(spec("https://other.example.com")))
+        .await?;
+    let message = format!(
+        "Another resource has the provider `{name}` on this server, or asked for it first; choose another name."
+    );
+    other
+        .says::<OidcProvider>("main", Stalled, "NotOwned", &message)
+        .await?;
+    ensure!(stage.entry(&name).await?["issuerUrl"] == "https://one.example.com");
+    let gone = stage.space.remove::<OidcProvider>("main").await?;
+    stage.space.until_gone(&gone).await?;
+    other.until_ready::<OidcProvider>("main").await?;
+    ensure!(stage.entry(&name).await?["issuerUrl"] == "https://other.example.com");
+    Ok(())
+}

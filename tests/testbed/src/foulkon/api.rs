@@ -1,0 +1,99 @@
+//! Calls of the worker's API.
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::{Client, Method};
+use serde_json::Value;
+
+use super::route::{ABOUT, PROVIDERS};
+use crate::http;
+
+/// The API of a worker, in the name of its administrator.
+///
+/// Every call has a connection of its own: one that was kept would be dead after a restart of the worker.
+#[derive(Clone)]
+pub struct Api {
+    address: String,
+    authorization: String,
+    client: Client,
+}
+
+impl Api {
+    /// The API of the worker at `address` (without a trailing slash), whose administrator has this name and password.
+    #[must_use]
+    pub fn new(address: &str, user: &str, password: &str) -> Self {
+        Self {
+            address: address.to_owned(),
+            authorization: format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))),
+            client: http::client(),
+        }
+    }
+
+    /// Sends a request and returns the status and the body: null when there is none, a string when it is not JSON.
+    ///
+    /// `path` is what follows `/api/v1/admin/auth/oidc/providers`: nothing, a query, or a slash and a name. Or it is a whole
+    /// path: one that begins with `/api/`, or `/about`. (A provider called `about` needs its whole path.)
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Result<(u16, Value)> {
+        self.call_as(Some(&self.authorization), method, path, body).await
+    }
+
+    /// [`Self::call`] with another `Authorization` header, or with none.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn call_as(
+        &self,
+        authorization: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(u16, Value)> {
+        let verb = Method::from_bytes(method.as_bytes()).with_context(|| format!("the method {method:?}"))?;
+        let mut request = self.client.request(verb, self.url(path)).header("connection", "close");
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_string());
+        }
+        let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
+        let status = answer.status().as_u16();
+        let body = answer.text().await.with_context(|| format!("{method} {path}"))?;
+        Ok((status, parse(&body)))
+    }
+
+    /// As [`Self::call`], and fails unless the status is one of success.
+    ///
+    /// # Errors
+    /// When there is no answer or another status; with the worker's own words.
+    pub async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
+        match self.call(method, path, body).await? {
+            (200..=299, body) => Ok(body),
+            (status, body) => {
+                let words = body["message"].as_str().or(body.as_str());
+                let words = words.map_or_else(|| body.to_string(), ToOwned::to_owned);
+                bail!("{method} {path} was answered {status}: {words}")
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        let is_whole = path.starts_with("/api/") || path.split('?').next() == Some(ABOUT);
+        let start = if is_whole { "" } else { PROVIDERS };
+        format!("{}{start}{path}", self.address)
+    }
+}
+
+/// The content of a body: null when it is empty, a string when it is not JSON.
+fn parse(body: &str) -> Value {
+    match body.trim() {
+        "" => Value::Null,
+        body => serde_json::from_str(body).unwrap_or_else(|_| body.into()),
+    }
+}
