@@ -220,7 +220,7 @@ pub enum Error {
     SecretGoing(String),
     /// Somebody else keeps changing the client.
     #[error(
-        "Somebody else changed the client on the server three times within an hour, so the operator stopped correcting it; find out who, then change this resource or wait an hour."
+        "Somebody else changed it on the server three times within an hour, so the operator stopped correcting it; find out who, then change this resource or wait an hour."
     )]
     Contested,
     /// The server cannot be used at the moment.

@@ -116,6 +116,8 @@ pub enum Body {
 pub enum Expects {
     /// JSON, or nothing.
     Json,
+    /// JSON of many objects.
+    Many,
     /// Text, which is not looked into.
     Text,
 }
@@ -123,7 +125,7 @@ pub enum Expects {
 impl Expects {
     fn media_type(self) -> &'static str {
         match self {
-            Expects::Json => "application/json",
+            Expects::Json | Expects::Many => "application/json",
             Expects::Text => "text/plain",
         }
     }

@@ -10,6 +10,7 @@ use kube::{Api, Client, ResourceExt};
 use super::failure::failure;
 use super::links::{Admin, Connection, Found};
 use super::oauth2_client::deletion_policy;
+use super::object::read_each;
 use super::on_server::OnServer;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, foulkon, hold, is_held, vault};
@@ -218,7 +219,7 @@ async fn look(
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
         // The list shows names alone: each provider is read once per interval, by its own pass.
         Admin::Foulkon(_) => {
-            vault::sweep::read_each(&ctx.providers, &server.name_any());
+            read_each(&ctx.providers, &server.name_any());
             Ok(pass.status.orphans)
         }
     };
@@ -283,12 +284,17 @@ fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
         Flavour::Vault(vault) => &vault.address,
         Flavour::Foulkon(foulkon) => &foulkon.worker_url,
     };
+    let seen = match server.spec.foulkon {
+        Some(_) => "the operator's login",
+        None => "client secrets",
+    };
     url.starts_with("http://").then(|| Wanted {
         type_: INSECURE,
         status: "True",
         reason: Reason::PlainHttp,
-        message: "The admin API is reached over plain http: whoever can listen on the way sees client secrets; use https or a network policy."
-            .to_owned(),
+        message: format!(
+            "The admin API is reached over plain http: whoever can listen on the way sees {seen}; use https or a network policy."
+        ),
     })
 }
 

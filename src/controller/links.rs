@@ -80,6 +80,8 @@ pub struct Connection {
     pub vault: Option<Vault>,
     /// What the connection was made from: generation and versions of what the spec refers to.
     pub made_from: String,
+    /// Held by whoever takes a new name where the server does not keep others from taking it at the same time.
+    pub naming: tokio::sync::Mutex<()>,
     /// Set once the key set was read.
     pub keys_made: OnceCell<()>,
     /// The last sweep.

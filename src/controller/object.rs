@@ -5,7 +5,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
-use super::{Context, Managed, Pass, record, release};
+use super::authorization_server::rouse;
+use super::on_server::OnServer;
+use super::{Context, Kind, Managed, Pass, is_deleting, record, release};
 use crate::admin::http::Failure;
 use crate::api::AuthorizationServer;
 use crate::error::{Error, Outage, Result};
@@ -47,30 +49,28 @@ pub trait Claiming: Managed {
     }
 }
 
-/// Somebody else changed an object, which is put right, but not for ever. `settled`: whether it was as it should be, and nothing else is asked for since.
+/// Whether an object that is not as it should be was changed by somebody else, who is corrected, but not for ever. `settled`: whether it was as it should be,
+/// and nothing else is asked for since.
 ///
 /// # Errors
 /// [`Error::Contested`].
-pub fn note_drift<K: Managed>(
-    resource: &K,
-    ctx: &Context,
-    pass: &mut Pass<K::Status>,
-    settled: bool,
-    note: String,
-) -> Result<()> {
+pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool) -> Result<bool> {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
     if !settled {
         memory.forgive(&uid); // the user's word: the count begins anew
-        return Ok(());
+        return Ok(false);
     }
-    if memory.is_unconfirmed(&uid) {
-        return Ok(()); // a write of ours whose reply was lost
+    match memory.corrections(&uid) >= MOST_CORRECTIONS {
+        true => Err(Error::Contested),
+        // A write of ours whose reply was lost is nobody else's.
+        false => Ok(!memory.is_unconfirmed(&uid)),
     }
-    if memory.corrections(&uid) >= MOST_CORRECTIONS {
-        return Err(Error::Contested);
-    }
-    memory.corrected(&uid);
+}
+
+/// What somebody else changed has been put right.
+pub fn note_drift<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>, note: String) {
+    K::kind_of(ctx).memory.corrected(&resource.uid().unwrap_or_default());
     ctx.metrics.drift_corrected(K::KIND);
     tracing::info!(
         namespace = resource.namespace(),
@@ -79,7 +79,21 @@ pub fn note_drift<K: Managed>(
         "drift corrected"
     );
     pass.notes.push((EventType::Normal, "DriftCorrected", note));
-    Ok(())
+}
+
+/// Resources on a server whose object was confirmed there and should be there.
+pub fn settled<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) -> Vec<Arc<K>> {
+    let resources = kind.on(server).into_iter().map(|resource| kind.newest(resource));
+    resources
+        .filter(|resource| resource.is_settled() && !is_deleting(&**resource))
+        .collect()
+}
+
+/// Wakes all that were in step, to read their objects.
+pub fn read_each<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) {
+    settled(kind, server)
+        .iter()
+        .for_each(|resource| rouse(kind, &**resource));
 }
 
 /// Whether a write that failed so has surely not been done. A server that loses its leadership, or its database, in the midst of one answers 500.

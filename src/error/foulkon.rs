@@ -6,11 +6,14 @@ use crate::api::condition::Reason;
 /// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoulkonFault {
-    /// The login is refused, or may not do it.
-    #[error(
-        "The worker answered {0}: it refuses the operator's login, or does not let it manage OIDC providers; check foulkon.auth of the AuthorizationServer."
-    )]
+    /// The login is refused.
+    #[error("The worker answered {0}: it refuses the operator's login; check foulkon.auth of the AuthorizationServer.")]
     Refused(u16),
+    /// The login is good and may not do it.
+    #[error(
+        "The operator is logged in, and the policies of its user on the server do not allow {0}; let it manage OIDC providers, or use the admin's login in foulkon.auth."
+    )]
+    PermissionDenied(&'static str),
     /// Somebody gave the provider a place that is not the operator's.
     #[error(
         "Somebody moved the provider to the path `{}` on the server, which is not below foulkon.pathPrefix; it stays untouched. Move it back, or delete it there.",
@@ -28,11 +31,6 @@ pub enum FoulkonFault {
         "None of the clients in allowedClients is there, and a provider without clients would break every login with a token, so that there is none on the server; name one that is there."
     )]
     NoClients,
-    /// The worker looks at one provider of an issuer only.
-    #[error(
-        "Another OidcProvider has the same issuer on this server, whose worker looks at the clients of one of them only; name all clients in one."
-    )]
-    IssuerShared,
     /// An id that the server does not take.
     #[error(
         "allowedClients: the id of OAuth2Client `{0}` has characters that this server does not take, or more than 127; create a client with another id."
@@ -46,7 +44,7 @@ impl FoulkonFault {
         match self {
             FoulkonFault::Refused(_) => (Class::ServerRefused, Reason::ServerRefused),
             FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_) => (Class::NotOwned, Reason::NotOwned),
-            FoulkonFault::IssuerShared => (Class::NotOwned, Reason::Conflict),
+            FoulkonFault::PermissionDenied(_) => (Class::ServerRefused, Reason::PermissionDenied),
             FoulkonFault::NoClients => (Class::Blocked, Reason::ReferenceNotFound),
             FoulkonFault::UnfitClientId(_) => (Class::Blocked, Reason::InvalidSpec),
         }

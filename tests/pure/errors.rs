@@ -165,7 +165,7 @@ variants! {
         FoulkonFault::Refused(401).into(),
         FoulkonFault::MovedAway(s("/elsewhere/")).into(),
         FoulkonFault::Ambiguous(s("team_a")).into(),
-        FoulkonFault::IssuerShared.into(),
+        FoulkonFault::PermissionDenied("create_oidc_provider").into(),
         FoulkonFault::NoClients.into(),
         FoulkonFault::UnfitClientId(s("shop")).into(),
     ],

@@ -4,13 +4,14 @@
 //! The worker looks names up with SQL's `LIKE`, so that `_` in a name stands for any character: who writes has to have read, and to have compared name and
 //! id. It reads its providers once, when it starts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::http::{Body, Failure, Http, Request};
+use super::http::{Body, Expects, Failure, Http, Request};
 
 mod provider;
 
@@ -36,7 +37,8 @@ pub struct Foulkon {
 pub struct About {
     /// Its version, for example `v0.5.0`.
     pub version: String,
-    /// The providers whose tokens it accepts: those that there were when it started. None where it accepts no tokens at all.
+    /// The providers whose tokens it accepts: those that there were when it started. None where it accepts no tokens, or says it in a way that is not
+    /// understood.
     pub loaded: Option<Vec<Provider>>,
 }
 
@@ -99,6 +101,7 @@ impl Foulkon {
     /// [`Failure`].
     pub async fn about(&self) -> Result<About, Failure> {
         let request = Request {
+            expects: Expects::Many,
             probe: true,
             ..Request::new("about", Method::GET, &["about"])
         };
@@ -118,6 +121,30 @@ impl Foulkon {
             ..Request::new("list_oidc_providers", Method::GET, &PROVIDERS)
         };
         parsed(self.http.send(request).await?.body)
+    }
+
+    /// Names of all providers whose path begins so. Pages may shift while others write: what is missed so is found the next time.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn names(&self, path_prefix: &str) -> Result<BTreeSet<String>, Failure> {
+        let mut names = BTreeSet::new();
+        let mut offset = 0;
+        loop {
+            let listing = Listing {
+                path_prefix: Some(path_prefix),
+                offset,
+                limit: Some(PAGE),
+                order_by: Some((Column::Name, Order::Ascending)),
+            };
+            let page = self.list(listing).await?;
+            let is_last = page.providers.is_empty();
+            names.extend(page.providers);
+            offset += PAGE;
+            if is_last || offset >= page.total {
+                return Ok(names);
+            }
+        }
     }
 
     /// Reads a provider. None if there is none. The name of the one that is found may be another one, since `_` stands for any character.
@@ -233,7 +260,7 @@ fn about(body: &Value) -> Result<About, Failure> {
     };
     let loaded = match (authenticator, body.pointer("/authenticator/oidcProviders")) {
         ("oidc", None | Some(Value::Null)) => Some(Vec::new()),
-        ("oidc", Some(listed)) => Some(parsed(listed.clone())?),
+        ("oidc", Some(listed)) => parsed(listed.clone()).ok(),
         _ => None,
     };
     Ok(About {

@@ -81,6 +81,6 @@ pub enum ErrorBody {
     OAuth,
     /// A list of texts in `errors`, without a code: it is empty then.
     Listed,
-    /// A code in `code` and a text in `message`. Without both, a status of 400 refuses the login.
+    /// A code in `code` and a text in `message`. Without both, a status of 400 refuses the login; with them, 403 refuses one request.
     Coded,
 }

@@ -84,6 +84,7 @@ pub(super) fn judge(
     match status.as_u16() {
         // Before the login is accepted it is text.
         code @ 400 if errors == ErrorBody::Coded && error.is_none() => Err(Failure::Refused(code)),
+        403 if errors == ErrorBody::Coded && error.is_some() => Err(Failure::Denied),
         // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
         401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
         410 if text("redirect_to").is_some() => Err(Failure::Handled(text("redirect_to").map(RedirectTo::new))),

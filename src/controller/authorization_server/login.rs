@@ -104,6 +104,7 @@ pub(super) async fn connect(
         public,
         vault,
         made_from: references.made_from,
+        naming: tokio::sync::Mutex::default(),
         keys_made: OnceCell::new(),
         swept: Mutex::new(None),
     }))

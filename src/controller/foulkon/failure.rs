@@ -22,6 +22,7 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         Failure::Outage(outage) => Error::Unavailable(outage),
         Failure::NotLeader => Error::NotLeader,
         Failure::Refused(code) => FoulkonFault::Refused(code).into(),
+        Failure::Denied => FoulkonFault::PermissionDenied(operation).into(),
         Failure::Status { error: None, .. } => not_recognized("is not found where it should be"),
         Failure::Status {
             code: 400, description, ..
@@ -35,7 +36,6 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         Failure::Reply("is a redirect") => not_recognized("redirects elsewhere"),
         Failure::Reply(problem) => Error::Reply { operation, problem },
         Failure::Status { .. }
-        | Failure::Denied
         | Failure::NoLogin(_)
         | Failure::Expired
         | Failure::Handled(_)

@@ -7,12 +7,13 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::failure::failure;
-use crate::admin::foulkon::{About, Column, Fields, Foulkon, Listing, Order, PAGE, Provider, is_loaded};
+use crate::admin::foulkon::{About, Fields, Foulkon, Provider, is_loaded};
 use crate::admin::http::Failure;
 use crate::api::authorization_server::{AuthorizationServerStatus, FoulkonServer};
 use crate::api::{AuthorizationServer, OidcProvider};
-use crate::controller::authorization_server::Checked;
+use crate::controller::authorization_server::{Checked, rouse};
 use crate::controller::links::{Admin, Connection};
+use crate::controller::object::settled;
 use crate::controller::oidc_provider::fields_on_foulkon;
 use crate::controller::{Context, Pass};
 use crate::error::Result;
@@ -50,11 +51,11 @@ pub(in crate::controller) async fn check(
     pass.status.login = Some(login_name(spec).to_owned());
     let about = match api.about().await {
         // Only the admin is told.
-        Err(Failure::Refused(_)) if spec.auth.basic.is_none() => About::default(),
+        Err(Failure::Denied | Failure::Refused(_)) if spec.auth.basic.is_none() => About::default(),
         about => about.map_err(|failed| failure("about", failed))?,
     };
     let before = known(server, ctx);
-    let names = names(&api, spec.prefix()).await;
+    let names = api.names(spec.prefix()).await;
     let names = names.map_err(|failed| failure("list_oidc_providers", failed))?;
     let after = known(server, ctx);
     let orphans = names
@@ -67,6 +68,13 @@ pub(in crate::controller) async fn check(
         loaded: about.loaded.map(Arc::new),
     };
     pass.status.loaded = is_current(server, spec, ctx, &worker, &names);
+    // One whose name is not there has gone, or has another one.
+    for provider in settled(&ctx.providers, &server.name_any()) {
+        let name = provider.status.as_ref().and_then(|status| status.name.as_ref());
+        if name.is_some_and(|name| !names.contains(name)) {
+            rouse(&ctx.providers, &*provider);
+        }
+    }
     let was_open = breaker.is_open();
     if was_open {
         breaker.close();
@@ -81,27 +89,6 @@ fn login_name(spec: &FoulkonServer) -> &'static str {
     match &spec.auth.basic {
         Some(_) => "Basic",
         None => "Bearer",
-    }
-}
-
-/// Names of all providers below the operator's prefix. Pages may shift while others write; what is missed so is found the next time.
-async fn names(api: &Foulkon, prefix: &str) -> Result<BTreeSet<String>, Failure> {
-    let mut names = BTreeSet::new();
-    let mut offset = 0;
-    loop {
-        let listing = Listing {
-            path_prefix: Some(prefix),
-            offset,
-            limit: Some(PAGE),
-            order_by: Some((Column::Name, Order::Ascending)),
-        };
-        let page = api.list(listing).await?;
-        let is_last = page.providers.is_empty();
-        names.extend(page.providers);
-        offset += PAGE;
-        if is_last || offset >= page.total {
-            return Ok(names);
-        }
     }
 }
 

@@ -20,13 +20,14 @@ use crate::controller::digest::digest;
 use crate::controller::failure::{outage, unread};
 use crate::controller::object::{Claiming, forget};
 use crate::controller::on_server::{OnServer, admitted, is_revoked, server_of};
-use crate::controller::referable::{find_anywhere, not_ready};
+use crate::controller::referable::{find_anywhere, is_accepted, not_ready};
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Pass, hold, is_deleting};
 use crate::error::{Error, FoulkonFault, Result};
 use entry::{Target, check_name};
 
 mod entry;
+mod lookup;
 
 pub(super) use entry::remove;
 
@@ -35,13 +36,12 @@ struct Plan {
     server: Arc<AuthorizationServer>,
     /// As they should be; without clients, there is to be no provider.
     fields: Fields,
-    /// A client that is named and cannot be listed.
+    /// What is named and cannot be had.
     missing: Option<Error>,
-    /// Whether a client is there that has no id yet.
-    is_pending: bool,
 }
 
 pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
+    pass.status.loaded = is_loaded(provider, ctx);
     let plan = match plan(provider, ctx) {
         Err(Error::NotAllowed { server, denied }) => {
             let found = server_of(provider, ctx)?;
@@ -57,27 +57,23 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         server,
         fields,
         missing,
-        is_pending,
     } = plan;
-    if fields.clients.is_empty() {
-        let error = missing.unwrap_or(FoulkonFault::NoClients.into());
-        if !is_pending && OidcProvider::claim(&mut pass.status).is_on(&server) {
-            remove(provider, ctx, pass).await?;
-            pass.status = OidcProviderStatus {
-                observed_generation: pass.status.observed_generation,
-                conditions: std::mem::take(&mut pass.status.conditions),
-                ..OidcProviderStatus::default()
-            };
-        }
-        return Err(error);
+    let is_without = fields.clients.is_empty();
+    if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server) {
+        return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
     }
     let inputs = digest(&json!([server.uid(), fields]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
     let link = ctx.links.usable(&server).map_err(|error| unread(error, settled))?;
     let worker = link.foulkon()?;
     hold(provider, ctx).await?;
+    let target = Target::new(provider, ctx, &server, &link)?;
+    if is_without {
+        let taken_off = target.take_off(pass).await;
+        taken_off.map_err(|error| outage(ctx, provider.server_name(), error))?;
+        return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
+    }
     if pass.must_read || !settled {
-        let target = Target::new(provider, ctx, &server, &worker.api)?;
         let synced = target.sync(pass, &fields, settled).await;
         let found = synced.map_err(|error| outage(ctx, provider.server_name(), error))?;
         pass.status.id = Some(found.id);
@@ -89,20 +85,15 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     pass.status.loaded = worker.has_loaded(&fields);
     Ok(Done {
         message: "The provider is on the server, and lists its clients.".to_owned(),
-        lacks: missing.or_else(|| shared(provider, ctx, &fields).then_some(FoulkonFault::IssuerShared.into())),
+        lacks: missing,
         ..Done::default()
     })
 }
 
-/// Whether another provider of ours on the server has the same issuer. The one that was made first is the one to have it.
-fn shared(provider: &OidcProvider, ctx: &Context, fields: &Fields) -> bool {
-    let age = |provider: &OidcProvider| (provider.creation_timestamp(), provider.uid());
-    let others = ctx.providers.on(provider.server_name()).into_iter();
-    let mut others = others.map(|other| ctx.providers.newest(other));
-    others.any(|other| {
-        let theirs = self::fields(&other);
-        age(&other) < age(provider) && theirs.is_some_and(|theirs| theirs.issuer_url == fields.issuer_url)
-    })
+/// Whether the worker has loaded the provider as it was left.
+fn is_loaded(provider: &OidcProvider, ctx: &Context) -> Option<bool> {
+    let link = ctx.links.usable(&*ctx.server(provider.server_name())?).ok()?;
+    link.foulkon().ok()?.has_loaded(&fields(provider)?)
 }
 
 /// What a settled provider was left as. None of one that is not on a Foulkon.
@@ -151,8 +142,11 @@ fn plan(provider: &OidcProvider, ctx: &Context) -> Result<Plan> {
     }
     let (name, path) = place(provider, ctx, &server, foulkon)?;
     check_name(provider, ctx, &server, &name)?;
-    let issuer_url = issuer(provider, ctx, &server)?;
-    let (clients, missing, is_pending) = clients(provider, ctx, &server)?;
+    let (issuer_url, lost) = issuer_or_last(provider, ctx, &server)?;
+    let (mut clients, missing) = clients(provider, ctx, &server)?;
+    if !clients.is_empty() {
+        clients.extend(clients_of_others(provider, ctx, &server, &issuer_url));
+    }
     Ok(Plan {
         fields: Fields {
             name,
@@ -161,9 +155,26 @@ fn plan(provider: &OidcProvider, ctx: &Context) -> Result<Plan> {
             clients,
         },
         server,
-        missing,
-        is_pending,
+        missing: lost.or(missing),
     })
+}
+
+/// Of several providers with one issuer the worker looks at the clients of one, whichever it comes upon first: so each lists the clients of all.
+fn clients_of_others(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    issuer_url: &str,
+) -> BTreeSet<String> {
+    let others = ctx.providers.on(&server.name_any()).into_iter();
+    let others = others.map(|other| ctx.providers.newest(other)).filter(|other| {
+        other.uid() != provider.uid()
+            && !is_deleting(&**other)
+            && admitted(&**other, ctx).is_ok()
+            && issuer(other, ctx, server).is_ok_and(|issuer| issuer == issuer_url)
+    });
+    let ids = others.filter_map(|other| clients(&other, ctx, server).ok());
+    ids.flat_map(|(ids, _)| ids).collect()
 }
 
 /// Name and path.
@@ -176,6 +187,7 @@ fn place(
     let namespace = provider.namespace().unwrap_or_default();
     let asked = provider.spec.foulkon.clone().unwrap_or_default();
     let own_path = format!("{}{namespace}/", foulkon.prefix());
+    let default_path = marked_path(provider, foulkon);
     if let Some(name) = &asked.name {
         may(
             provider,
@@ -205,7 +217,7 @@ fn place(
         .name
         .unwrap_or_else(|| default_name(&namespace, &provider.name_any()));
     match is_name(&name) {
-        true => Ok((name, asked.path.unwrap_or(own_path))),
+        true => Ok((name, asked.path.unwrap_or(default_path))),
         false => Err(Error::InvalidField {
             field: "foulkon.name",
             problem:
@@ -213,6 +225,16 @@ fn place(
                     .to_owned(),
         }),
     }
+}
+
+/// A path that nobody else's provider has: it ends with the UID of the resource.
+fn marked_path(provider: &OidcProvider, foulkon: &FoulkonServer) -> String {
+    let namespace = provider.namespace().unwrap_or_default();
+    format!(
+        "{}{namespace}/{}/",
+        foulkon.prefix(),
+        provider.uid().unwrap_or_default()
+    )
 }
 
 /// Namespace, two dashes, name; the server has no dots. What follows the last two dashes is never a part of the namespace, so that two namespaces never
@@ -227,7 +249,22 @@ fn is_own_name(namespace: &str, name: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('-') && !rest.contains("--"))
 }
 
-/// Whom the server believes is for its admin to say: an issuer is one of a provider of ours, or granted.
+/// The issuer; that of the last success while the provider that it is taken from is not there, so that clients are followed all the same.
+fn issuer_or_last(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+) -> Result<(String, Option<Error>)> {
+    let last = fields(provider).map(|fields| fields.issuer_url);
+    match (issuer(provider, ctx, server), last) {
+        (Err(error @ (Error::ReferenceNotFound { .. } | Error::ReferenceNotReady { .. })), Some(last)) => {
+            Ok((last, Some(error)))
+        }
+        (issuer, _) => Ok((issuer?, None)),
+    }
+}
+
+/// Whom the server believes is for admins to say: an issuer is granted, or that of a provider whose server's admin has set it.
 fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     if let Some(issuer) = &provider.spec.issuer {
         may(provider, ctx, server, ("issuer", issuer, false))?;
@@ -241,20 +278,35 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     };
     let namespace = provider.namespace().unwrap_or_default();
     let found = find_anywhere::<OidcProvider>(ctx, &namespace, &named.name)?;
+    let home = ctx.server(found.server_name());
+    if home.as_ref().is_some_and(|home| home.spec.foulkon.is_some()) {
+        return Err(Error::InvalidField {
+            field: "issuerRef",
+            problem: "it names a provider on a Foulkon, which issues no tokens; name one of another server".to_owned(),
+        });
+    }
     let endpoints = found.status.as_ref().and_then(|status| status.endpoints.as_ref());
-    endpoints
-        .map(|endpoints| endpoints.issuer.clone())
-        .ok_or_else(|| not_ready(&*found))
+    let issuer = endpoints.map(|endpoints| endpoints.issuer.clone());
+    // What it said when it was well is good enough for who has heard it before.
+    let last = fields(provider).map(|fields| fields.issuer_url);
+    let issuer = issuer.filter(|issuer| is_accepted(&*found) || last.as_ref() == Some(issuer));
+    let issuer = issuer.ok_or_else(|| not_ready(&*found))?;
+    // On a Vault its users choose what goes before the provider's path.
+    let is_chosen = found.spec.issuer.is_some() && home.is_none_or(|home| home.spec.hydra.is_none());
+    if is_chosen {
+        may(provider, ctx, server, ("issuerRef", &issuer, false))?;
+    }
+    Ok(issuer)
 }
 
-/// Ids of the clients, of whatever server they are; what is named and not there; and whether one of those is on its way.
+/// Ids of the clients, of whatever server they are; and what is named and not there.
 fn clients(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,
-) -> Result<(BTreeSet<String>, Option<Error>, bool)> {
+) -> Result<(BTreeSet<String>, Option<Error>)> {
     let namespace = provider.namespace().unwrap_or_default();
-    let (mut ids, mut missing, mut is_pending) = (BTreeSet::new(), None, false);
+    let (mut ids, mut missing) = (BTreeSet::new(), None);
     for allowed in &provider.spec.allowed_clients {
         if let Some(id) = &allowed.client_id {
             may(
@@ -274,18 +326,40 @@ fn clients(
         let Some(name) = &allowed.name else { continue };
         match find_anywhere::<OAuth2Client>(ctx, &namespace, name) {
             Ok(client) if is_deleting(&*client) => {}
-            Ok(client) => match client.status.as_ref().and_then(|status| status.client_id.clone()) {
+            Ok(client) => match id_of(provider, ctx, server, &client)? {
                 Some(id) if is_client_id(&id) => drop(ids.insert(id)),
-                Some(_) => return Err(FoulkonFault::UnfitClientId(name.clone()).into()),
-                None => {
-                    is_pending = true;
-                    missing = missing.or(Some(not_ready(&*client)));
-                }
+                Some(_) => missing = missing.or(Some(FoulkonFault::UnfitClientId(name.clone()).into())),
+                None => missing = missing.or(Some(not_ready(&*client))),
             },
             Err(error) => missing = missing.or(Some(error)),
         }
     }
-    Ok((ids, missing, is_pending))
+    Ok((ids, missing))
+}
+
+/// The id of a client. One that somebody has chosen may be another client's at the issuer, unless both are of the issuer's server.
+fn id_of(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    client: &OAuth2Client,
+) -> Result<Option<String>> {
+    let Some(id) = client.status.as_ref().and_then(|status| status.client_id.clone()) else {
+        return Ok(None);
+    };
+    let namespace = provider.namespace().unwrap_or_default();
+    let named = provider.spec.issuer_ref.as_ref();
+    let issuer = named.and_then(|named| find_anywhere::<OidcProvider>(ctx, &namespace, &named.name).ok());
+    let is_of_issuer = issuer.is_some_and(|issuer| issuer.server_name() == client.server_name());
+    if client.spec.client_id.is_some() && !is_of_issuer {
+        may(
+            provider,
+            ctx,
+            server,
+            ("allowedClients", &id, access::is_prefixed(&namespace, &id)),
+        )?;
+    }
+    Ok(Some(id))
 }
 
 /// Asks the access rules for what a field asks for: its name, its value, and whether the value is the namespace's own.

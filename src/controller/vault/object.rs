@@ -13,7 +13,7 @@ use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
 use crate::controller::failure::{outage, unread};
-use crate::controller::object::{forget, is_certain, note_drift, store_claim};
+use crate::controller::object::{forget, is_certain, is_drift, note_drift, store_claim};
 use crate::controller::on_server::{admitted, is_revoked, may_create, server_of};
 use crate::controller::{Context, Pass, hold, is_abandoned, record};
 use crate::error::{Error, Outage, Result, VaultFault};
@@ -98,7 +98,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let fields = found.as_ref().map(|found| wanted.differences(found));
         let memory = &K::kind_of(self.ctx).memory;
         let uid = self.resource.uid().unwrap_or_default();
-        match (found, fields) {
+        let (what, is_drift) = match (found, fields) {
             (Some(_), _) if !is_ours => {
                 return Err(Error::ObjectNotOwned {
                     type_: K::Object::TYPE,
@@ -112,17 +112,18 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }
-            (Some(_), Some(fields)) => self.note_drift(pass, settled, &format!("({})", fields.join(", ")))?,
+            (Some(_), Some(fields)) => (fields.join(", "), is_drift(self.resource, self.ctx, settled)?),
             // A first write that comes while another one is still under way would make another id.
             _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
                 return Err(Error::Unavailable(Outage::Busy));
             }
             _ => {
                 may_create(self.ctx, &self.server).await?;
-                self.note_drift(pass, settled, "(it was gone)")?;
+                let is_drift = is_drift(self.resource, self.ctx, settled)?;
                 self.claim(pass).await?;
+                ("it was gone".to_owned(), is_drift)
             }
-        }
+        };
         memory.writing(&uid);
         let written = vault.write(&self.name, wanted).await;
         if written.as_ref().err().is_none_or(is_certain) {
@@ -133,6 +134,11 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             self.withdraw(pass).await?;
         }
         written.map_err(|failed| self.failed(K::Object::WRITE, failed))?;
+        if is_drift {
+            let type_ = K::Object::TYPE;
+            let note = format!("The {type_} had been changed on the server ({what}) and was put right.");
+            note_drift(self.resource, self.ctx, pass, note);
+        }
         // The reply does not show the object, and what the server does not know it drops without a word.
         let now = self.read(vault, false).await?;
         // A standby may not have it yet.
@@ -185,12 +191,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let claim = K::claim(&mut pass.status);
         *claim.server_uid = name.as_ref().and(self.server.uid());
         *claim.name = name;
-    }
-
-    fn note_drift(&self, pass: &mut Pass<K::Status>, settled: bool, what: &str) -> Result<()> {
-        let type_ = K::Object::TYPE;
-        let note = format!("The {type_} had been changed on the server {what} and was put right.");
-        note_drift(self.resource, self.ctx, pass, settled, note)
+        *claim.inputs = None; // what is there next is another one
     }
 }
 

@@ -3,8 +3,6 @@
 //!
 //! As on other servers it detects and never acts. What nobody has claimed is not counted: nothing tells ours from others'.
 
-use std::sync::Arc;
-
 use kube::ResourceExt;
 use serde_json::{Map, Value};
 
@@ -13,7 +11,8 @@ use super::name::Named;
 use crate::admin::vault::{Listed, Object, Vault};
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
 use crate::controller::authorization_server::rouse;
-use crate::controller::{Context, Kind, is_deleting, oauth2_client, oidc_provider};
+use crate::controller::object::{read_each, settled};
+use crate::controller::{Context, Kind, oauth2_client, oidc_provider};
 use crate::error::Result;
 
 /// Lists what is on the server and wakes the resources whose object is not as it was left.
@@ -65,21 +64,6 @@ fn compare<K: Named>(
             rouse(kind, &*resource);
         }
     }
-}
-
-/// Wakes all that were in step, to read their objects.
-pub(in crate::controller) fn read_each<K: Named>(kind: &Kind<K>, server: &str) {
-    settled(kind, server)
-        .iter()
-        .for_each(|resource| rouse(kind, &**resource));
-}
-
-/// Resources whose object was confirmed on the server and should be there.
-fn settled<K: Named>(kind: &Kind<K>, server: &str) -> Vec<Arc<K>> {
-    let resources = kind.on(server).into_iter().map(|resource| kind.newest(resource));
-    resources
-        .filter(|resource| resource.is_settled() && !is_deleting(&**resource))
-        .collect()
 }
 
 /// Whether a listed object is what it should be. `id`: of a client, the id that it had.

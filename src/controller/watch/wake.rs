@@ -155,13 +155,16 @@ pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
                 || is_first && own.endpoints != status.endpoints)
     };
     wake(&ctx.clients, ctx.clients.store.state_filter(concerns));
-    // A Foulkon looks at one provider of an issuer only.
+    // On a Foulkon, providers of one issuer list each other's clients.
     let is_shared = |other: &OidcProvider| {
-        let same_issuer = |other: &OidcProviderStatus| other.id.is_some() && other.issuer == status.issuer;
-        status.id.is_some()
+        let lists = |other: &OidcProviderStatus| {
+            let is_listed = || other.client_ids.iter().any(|id| status.client_ids.contains(id));
+            other.id.is_some() && (other.issuer == status.issuer || is_listed())
+        };
+        status.issuer.is_some()
             && other.metadata.uid != provider.metadata.uid
             && other.server_name() == provider.server_name()
-            && other.status.as_ref().is_some_and(same_issuer)
+            && other.status.as_ref().is_some_and(lists)
     };
     wake(&ctx.providers, ctx.providers.store.state_filter(is_shared));
     let trusts = |other: &OidcProvider| {

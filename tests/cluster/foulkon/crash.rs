@@ -120,16 +120,17 @@ async fn run(stage: &Stage<'_>, story: Story, strike: Option<Strike>) -> Result<
         ensure!(ours.is_empty(), "{ours:#?}");
     } else {
         ensure!(ours.len() == 1, "{ours:#?}");
-        let (name, path) = match story {
-            Story::Rename => (new_name, new_path),
-            _ => (stage.name(NAME), stage.path()),
+        let name = match story {
+            Story::Rename => new_name,
+            _ => stage.name(NAME),
         };
+        let is_there = story != Story::Rename || ours[0]["path"] == new_path.as_str();
         let ids = match story {
             Story::Update => json!(["other", "web"]),
             _ => json!(["web"]),
         };
         ensure!(
-            ours[0]["name"] == name.as_str() && ours[0]["path"] == path.as_str() && clients(ours[0]) == ids,
+            ours[0]["name"] == name.as_str() && is_there && clients(ours[0]) == ids,
             "{ours:#?}"
         );
         ensure!(before.is_null() || ours[0]["id"] == before["id"], "it was made anew");

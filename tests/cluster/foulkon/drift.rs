@@ -19,6 +19,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(what_is_somebody_elses_stays_untouched),
         side.shared(what_somebody_takes_out_of_reach_stays_untouched),
         side.shared(what_somebody_else_made_in_its_place_stays_untouched),
+        side.shared(what_was_restored_at_its_place_is_ours),
     ]
 }
 
@@ -69,10 +70,7 @@ async fn what_somebody_renames_is_found_and_named_again(bed: &Bed) -> Result<()>
         .await?;
     stage.space.until_ready::<OidcProvider>("main").await?;
     let all = stage.foulkon.providers().await?;
-    let ours = all
-        .iter()
-        .filter(|entry| entry["path"] == stage.path().as_str())
-        .count();
+    let ours = all.iter().filter(|entry| entry["path"] == before["path"]).count();
     ensure!(ours == 1, "{all:#?}");
     Ok(())
 }
@@ -178,7 +176,28 @@ async fn what_somebody_takes_out_of_reach_stays_untouched(bed: &Bed) -> Result<(
     Ok(())
 }
 
-/// Of the same name and at the same place, but with an id of its own.
+/// The server's database was restored: the entry has its name and its place, and an id of its own.
+async fn what_was_restored_at_its_place_is_ours(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.ready("main", trusting(&["web"])).await?;
+    let name = stage.name("main");
+    let mut entry = stage.entry(&name).await?;
+    stage.foulkon.must("DELETE", &format!("/{name}"), None).await?;
+    entry["clients"] = json!(["old"]);
+    // The operator may be faster.
+    let (status, _) = stage.foulkon.call("POST", "", Some(entry)).await?;
+    ensure!(status == 201 || status == 409, "{status}");
+    stage
+        .until("its clients", &name, |entry| clients(entry) == json!(["web"]))
+        .await?;
+    let made = stage.space.until_ready::<OidcProvider>("main").await?;
+    stage.space.remove::<OidcProvider>("main").await?;
+    stage.space.until_gone(&made).await?;
+    ensure!(stage.found(&name).await?.is_none(), "it is left");
+    Ok(())
+}
+
+/// Of the same name and in the same namespace's place, but not its own.
 async fn what_somebody_else_made_in_its_place_stays_untouched(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;

@@ -6,7 +6,7 @@ use oidc_operator::api::OidcProvider;
 use serde_json::json;
 
 use super::stage::{ISSUER, Stage, clients, trusting};
-use crate::bed::Bed;
+use crate::bed::{Bed, uid_of};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -27,7 +27,7 @@ async fn a_provider_is_made_as_its_spec_says(bed: &Bed) -> Result<()> {
     let entry = stage.entry(&name).await?;
     ensure!(clients(&entry) == json!(["shop", "web"]), "{entry}");
     ensure!(
-        entry["path"] == stage.path().as_str() && entry["issuerUrl"] == ISSUER,
+        entry["path"] == format!("{}{}/", stage.path(), uid_of(&made)) && entry["issuerUrl"] == ISSUER,
         "{entry}"
     );
     let status = made.status.context("a status")?;
@@ -82,6 +82,7 @@ async fn a_change_of_the_spec_is_followed(bed: &Bed) -> Result<()> {
 async fn a_provider_is_renamed_and_moved_and_stays_the_same(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let made = stage.ready("main", trusting(&["web"])).await?;
+    let own_path = format!("{}{}/", stage.path(), uid_of(&made));
     let id = made.status.and_then(|status| status.id).context("an id")?;
     let mut last = stage.name("main");
     let own = stage.space.name();
@@ -89,7 +90,7 @@ async fn a_provider_is_renamed_and_moved_and_stays_the_same(bed: &Bed) -> Result
         (
             json!({ "name": format!("{own}-new") }),
             format!("{own}-new"),
-            stage.path(),
+            own_path.clone(),
         ),
         (
             json!({ "name": format!("{own}-new"), "path": format!("{}deep/er/", stage.path()) }),
@@ -101,7 +102,7 @@ async fn a_provider_is_renamed_and_moved_and_stays_the_same(bed: &Bed) -> Result
             format!("{own}-newer"),
             "/oidc-operator/elsewhere/".to_owned(),
         ),
-        (json!(null), stage.name("main"), stage.path()),
+        (json!(null), stage.name("main"), own_path.clone()),
     ] {
         let mark = stage.server.admin.journal().mark();
         // A merge patch would leave members of the last place.

@@ -64,7 +64,7 @@ async fn a_wrong_password_is_said_and_a_right_one_is_taken(bed: &Bed) -> Result<
         let server = bed.make_foulkon(&foulkon, options).await?;
         let code = if loaded { 400 } else { 401 };
         let message = format!(
-            "The worker answered {code}: it refuses the operator's login, or does not let it manage OIDC providers; check foulkon.auth of the AuthorizationServer."
+            "The worker answered {code}: it refuses the operator's login; check foulkon.auth of the AuthorizationServer."
         );
         server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", &message).await?;
         bed.home().edit_secret(&login, json!({ "password": password })).await?;
@@ -88,8 +88,8 @@ async fn a_user_with_a_token_is_let_in(bed: &Bed) -> Result<()> {
         "basic": null, "bearerToken": { "secretRef": { "name": secret, "key": "token" } },
     } } });
     bed.change_server(&stage.server.name, bearer).await?;
-    let message = "The worker answered 403: it refuses the operator's login, or does not let it manage OIDC providers; check foulkon.auth of the AuthorizationServer.";
-    server_says(bed, &stage.server.name, Tone::Reconciling, "ServerRefused", message).await?;
+    let message = "The operator is logged in, and the policies of its user on the server do not allow list_oidc_providers; let it manage OIDC providers, or use the admin's login in foulkon.auth.";
+    server_says(bed, &stage.server.name, Tone::Reconciling, "PermissionDenied", message).await?;
     stage.foulkon.allow(&subject.name)?;
     bed.server_ready(&stage.server.name).await?;
     let made = stage.ready("main", trusting(&["web"])).await?;

@@ -16,7 +16,6 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(what_cannot_be_is_said_in_a_sentence),
         side.shared(what_is_referred_to_has_to_be_there),
         side.shared(the_schema_refuses_what_it_can_see),
-        side.shared(one_issuer_is_one_providers),
     ]
 }
 
@@ -157,14 +156,10 @@ async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
     ] {
         says(&stage, with(change), (Reconciling, reason, message)).await?;
     }
-    // A provider on a Foulkon has no tokens of its own.
     stage.ready("other", trusting(&["web"])).await?;
-    let message = format!(
-        "OidcProvider `other` is not ready; `kubectl describe oidcprovider other -n {}` says why.",
-        stage.space.name()
-    );
+    let message = "issuerRef: it names a provider on a Foulkon, which issues no tokens; name one of another server.";
     let chained = with(json!({ "issuer": null, "issuerRef": { "name": "other" } }));
-    says(&stage, chained, (Reconciling, "ReferenceNotReady", &message)).await
+    says(&stage, chained, (Stalled, "InvalidSpec", message)).await
 }
 
 async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
@@ -222,33 +217,4 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
     let refused = moved.err().map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(refused.contains("foulkon.pathPrefix is immutable"), "{refused}");
     Ok(())
-}
-
-/// The worker looks at the clients of one provider of an issuer only: the second one's would never get in.
-async fn one_issuer_is_one_providers(bed: &Bed) -> Result<()> {
-    let stage = Stage::quiet(bed).await?;
-    let first = stage.ready("first", trusting(&["one"])).await?;
-    // Times of creation have no fractions.
-    let later = |provider: &OidcProvider| provider.metadata.creation_timestamp > first.metadata.creation_timestamp;
-    testbed::wait::until("the next second", crate::bed::LIMIT, async || {
-        let made = stage.make::<OidcProvider>("second", trusting(&["other"])).await?;
-        if later(&made) {
-            return Ok(Some(()));
-        }
-        stage.space.remove::<OidcProvider>("second").await?;
-        stage.space.until_gone(&made).await?;
-        Ok(None)
-    })
-    .await?;
-    let message = "Another OidcProvider has the same issuer on this server, whose worker looks at the clients of one of them only; name all clients in one.";
-    let said = stage
-        .space
-        .says::<OidcProvider>("second", Stalled, "Conflict", message)
-        .await?;
-    let synced = crate::bed::conditions(&said);
-    ensure!(oidc_operator::api::condition::is_true(&synced, "Synced"), "{synced:?}");
-    stage.space.until_ready::<OidcProvider>("first").await?;
-    let gone = stage.space.remove::<OidcProvider>("first").await?;
-    stage.space.until_gone(&gone).await?;
-    stage.space.until_ready::<OidcProvider>("second").await.map(drop)
 }

@@ -78,7 +78,7 @@ impl<'a> Stage<'a> {
         format!("{}--{provider}", self.space.name())
     }
 
-    /// Path of the entry of a provider that asks for none.
+    /// What the paths of entries of this namespace begin with. Those of providers that ask for none go on with the UID of the provider.
     pub fn path(&self) -> String {
         format!("/oidc-operator/{}/", self.space.name())
     }

@@ -1,18 +1,20 @@
 //! Tenants: what one namespace may ask for, and what it never gets.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use oidc_operator::api::OidcProvider;
+use oidc_operator::api::{OAuth2Client, OidcProvider};
 use serde_json::{Value, json};
 
-use super::stage::Stage;
-use crate::bed::Bed;
+use super::stage::{Stage, clients};
+use crate::bed::{Bed, ServerOptions, client_id_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(what_is_asked_for_needs_a_grant),
+        side.shared(an_issuer_that_a_user_has_chosen_needs_a_grant),
+        side.shared(an_id_that_a_user_has_chosen_needs_a_grant),
         side.shared(the_first_to_have_a_name_has_it),
     ]
 }
@@ -99,6 +101,78 @@ async fn what_is_asked_for_needs_a_grant(bed: &Bed) -> Result<()> {
         stage.space.remove::<OidcProvider>("main").await?;
         stage.space.until_gone(&made).await?;
     }
+    Ok(())
+}
+
+fn denied(stage: &Stage<'_>, field: &str, value: &str) -> String {
+    format!(
+        "AuthorizationServer `{}`: access[0].objectNames does not allow `{value}` in {field}; change it or ask its admin.",
+        stage.server.name
+    )
+}
+
+/// Users of a Vault may say under which address it is known: whoever is there could sign in as anybody.
+async fn an_issuer_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    bed.change_server(&stage.server.name, rule(json!("Generated"))).await?;
+    let vault = bed.own_vault(ServerOptions::default()).await?;
+    let chosen = json!({
+        "serverRef": { "name": vault.name }, "issuer": "https://evil.example.com", "allowedClients": [{ "name": "app" }],
+    });
+    let app = json!({ "serverRef": { "name": vault.name }, "redirectUris": ["https://app.example.com/"] });
+    stage.space.ready::<OAuth2Client>("app", &app.to_string()).await?;
+    let evil = stage.space.ready::<OidcProvider>("evil", &chosen.to_string()).await?;
+    let issuer = evil.status.and_then(|status| status.issuer).context("an issuer")?;
+    let spec = json!({ "issuerRef": { "name": "evil" }, "allowedClients": [{ "name": "app" }] });
+    stage.make::<OidcProvider>("main", spec).await?;
+    let message = denied(&stage, "issuerRef", &issuer);
+    stage
+        .space
+        .says::<OidcProvider>("main", Reconciling, "NotAllowed", &message)
+        .await?;
+    // What the server's admin has set needs none.
+    stage
+        .space
+        .respecify::<OidcProvider>("evil", json!({ "issuer": null }))
+        .await?;
+    stage.space.until_ready::<OidcProvider>("main").await?;
+    let entry = stage.entry(&stage.name("main")).await?;
+    ensure!(!entry.to_string().contains("evil.example.com"), "{entry}");
+    Ok(())
+}
+
+/// An id on one server may be somebody else's at the issuer.
+async fn an_id_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    bed.change_server(&stage.server.name, rule(json!("Generated"))).await?;
+    super::trust::hydra_provider(bed, &stage.space, "hydra").await?;
+    let elsewhere = bed.own_server(ServerOptions::default()).await?;
+    let id = format!("grafana-{}", stage.space.name());
+    let on = |mut spec: Value| {
+        spec["serverRef"] = json!({ "name": elsewhere.name });
+        spec["grantTypes"] = json!(["client_credentials"]);
+        spec.to_string()
+    };
+    let chosen = on(json!({ "clientId": id }));
+    stage.space.ready::<OAuth2Client>("chosen", &chosen).await?;
+    let spec = json!({ "issuerRef": { "name": "hydra" }, "allowedClients": [{ "name": "chosen" }] });
+    stage.make::<OidcProvider>("main", spec).await?;
+    let message = denied(&stage, "allowedClients", &id);
+    stage
+        .space
+        .says::<OidcProvider>("main", Reconciling, "NotAllowed", &message)
+        .await?;
+    // One of the issuer's own server is what it says, and an id that nobody has chosen is nobody else's.
+    let own = format!("own-{}", stage.space.name());
+    let here = json!({ "clientId": own, "grantTypes": ["client_credentials"] }).to_string();
+    stage.space.ready::<OAuth2Client>("own", &here).await?;
+    let given = stage.space.ready::<OAuth2Client>("given", &on(json!({}))).await?;
+    let names = json!({ "allowedClients": [{ "name": "own" }, { "name": "given" }] });
+    stage.space.respecify::<OidcProvider>("main", names).await?;
+    stage.space.until_ready::<OidcProvider>("main").await?;
+    let mut ids = [own, client_id_of(&given)?];
+    ids.sort_unstable();
+    ensure!(clients(&stage.entry(&stage.name("main")).await?) == json!(ids));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::Foulkon;
 use testbed::bao::{SignIn, sign_in};
 
-use super::stage::{Stage, clients};
+use super::stage::{ISSUER, Stage, clients, trusting};
 use crate::bed::{Bed, Server, ServerOptions, Space, client_id_of};
 use crate::conditions::Tone::Reconciling;
 use crate::provider::issuer_of;
@@ -23,6 +23,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(clients_of_two_servers_are_trusted_and_followed),
         side.shared(a_provider_whose_clients_are_gone_is_taken_off),
         side.shared(an_issuer_of_another_server_is_followed),
+        side.shared(providers_of_one_issuer_list_the_clients_of_all),
         side.shared(a_token_of_another_server_is_accepted),
     ]
 }
@@ -208,6 +209,39 @@ async fn an_issuer_of_another_server_is_followed(bed: &Bed) -> Result<()> {
         .await?;
     ensure!(stage.entry(&stage.name("trust")).await?["issuerUrl"] == expected.as_str());
     Ok(())
+}
+
+/// The worker looks at the clients of one of them only.
+async fn providers_of_one_issuer_list_the_clients_of_all(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let other = bed.space().await?;
+    stage.ready("main", trusting(&["a", "b"])).await?;
+    other
+        .ready::<OidcProvider>("main", &stage.spec(trusting(&["c"])))
+        .await?;
+    let theirs = format!("{}--main", other.name());
+    let listed = async |ids: Value, names: &[&String]| -> Result<()> {
+        for name in names {
+            let what = format!("the clients {ids}");
+            stage.until(&what, name, |entry| clients(entry) == ids).await?;
+        }
+        Ok(())
+    };
+    let ours = stage.name("main");
+    listed(json!(["a", "b", "c"]), &[&ours, &theirs]).await?;
+    stage.space.respecify::<OidcProvider>("main", trusting(&["b"])).await?;
+    listed(json!(["b", "c"]), &[&ours, &theirs]).await?;
+    let elsewhere = json!({ "issuer": "https://elsewhere.example.com" });
+    other.respecify::<OidcProvider>("main", elsewhere).await?;
+    listed(json!(["b"]), &[&ours]).await?;
+    listed(json!(["c"]), &[&theirs]).await?;
+    let back = json!({ "issuer": ISSUER });
+    other.respecify::<OidcProvider>("main", back).await?;
+    listed(json!(["b", "c"]), &[&ours, &theirs]).await?;
+    let gone = other.remove::<OidcProvider>("main").await?;
+    other.until_gone(&gone).await?;
+    listed(json!(["b"]), &[&ours]).await?;
+    stage.space.until_ready::<OidcProvider>("main").await.map(drop)
 }
 
 /// From the sign-in at one server to the door of another one.

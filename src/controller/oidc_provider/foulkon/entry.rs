@@ -1,38 +1,40 @@
-//! The server's entry of a provider: found again whatever became of it, written, removed.
-//!
-//! It is ours if it has the id that the status keeps; before that is known, if it has the name and the path that the status has claimed. Names are looked up
-//! with `_` for any character, so that nothing is written or deleted by a name but what was just read under exactly that name.
+//! The server's entry of a provider: claimed, written, removed.
 
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::admin::foulkon::{Column, Fields, Foulkon, Listing, Order, PAGE, Provider, is_conflict};
+use super::marked_path;
+use crate::admin::foulkon::{Fields, Foulkon, Provider, is_conflict};
 use crate::admin::http::{DEADLINE, Failure};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
 use crate::controller::failure::unread;
 use crate::controller::foulkon::failure::failure;
-use crate::controller::object::{Claiming, is_certain, note_drift, store_claim};
+use crate::controller::links::Link;
+use crate::controller::object::{Claiming, is_certain, is_drift, note_drift, store_claim};
 use crate::controller::on_server::may_create;
 use crate::controller::{Context, Pass, is_abandoned, is_held, record};
 use crate::error::{Error, FoulkonFault, Outage, Result};
 
-/// Most entries that are read one by one to find one that was renamed.
-const MOST_READ: usize = 1000;
 /// What the entry is called in messages.
-const TYPE: &str = "provider";
+pub(super) const TYPE: &str = "provider";
 
 /// One provider's entry, within one pass.
 pub(super) struct Target<'a> {
-    provider: &'a OidcProvider,
-    ctx: &'a Context,
-    server: &'a AuthorizationServer,
-    api: &'a Foulkon,
+    pub(super) provider: &'a OidcProvider,
+    pub(super) ctx: &'a Context,
+    pub(super) server: &'a AuthorizationServer,
+    pub(super) api: &'a Foulkon,
+    /// Held by whoever takes a name.
+    naming: &'a tokio::sync::Mutex<()>,
     /// What the path of every entry of ours begins with.
-    prefix: &'a str,
+    pub(super) prefix: &'a str,
+    /// A path that only this provider's entry has.
+    pub(super) marked_path: String,
 }
 
 impl<'a> Target<'a> {
@@ -44,7 +46,7 @@ impl<'a> Target<'a> {
         provider: &'a OidcProvider,
         ctx: &'a Context,
         server: &'a AuthorizationServer,
-        api: &'a Foulkon,
+        link: &'a Link,
     ) -> Result<Self> {
         let spec = server.spec.foulkon.as_ref();
         let spec = spec.ok_or_else(|| Error::ServerPending(server.name_any()))?;
@@ -52,8 +54,10 @@ impl<'a> Target<'a> {
             provider,
             ctx,
             server,
-            api,
+            api: &link.foulkon()?.api,
+            naming: &link.connection.naming,
             prefix: spec.prefix(),
+            marked_path: marked_path(provider, spec),
         })
     }
 
@@ -69,8 +73,13 @@ impl<'a> Target<'a> {
     ) -> Result<Provider> {
         let memory = &self.ctx.providers.memory;
         let uid = self.provider.uid().unwrap_or_default();
-        let found = self.find(&pass.status, Some(&wanted.name)).await;
-        let found = found.map_err(|error| unread(error, settled))?;
+        let found = match self.find(&pass.status, Some(&wanted.name)).await {
+            Err(error @ Error::ObjectNotOwned { .. }) => {
+                disown(&mut pass.status); // ours is not there any more
+                return Err(error);
+            }
+            found => found.map_err(|error| unread(error, settled))?,
+        };
         let differences = found.as_ref().map(|found| wanted.differences(found));
         let note = match (&found, &differences) {
             (Some(found), Some(differences)) if differences.is_empty() => {
@@ -91,29 +100,53 @@ impl<'a> Target<'a> {
                 "The provider was gone from the server and was made again.".to_owned()
             }
         };
-        note_drift(self.provider, self.ctx, pass, settled, note)?;
+        let is_drift = is_drift(self.provider, self.ctx, settled)?;
+        let written = self.write(pass, wanted, found.as_ref()).await?;
+        if is_drift {
+            note_drift(self.provider, self.ctx, pass, note);
+        }
+        Ok(written)
+    }
+
+    async fn write(
+        &self,
+        pass: &mut Pass<OidcProviderStatus>,
+        wanted: &Fields,
+        found: Option<&Provider>,
+    ) -> Result<Provider> {
+        let has_name = found.is_some_and(|found| found.name == wanted.name);
+        // The server looks whether a name is free, and then lets it be taken, with nothing in between to keep others out.
+        let _turn = match has_name {
+            true => None,
+            false => Some(self.naming.lock().await),
+        };
+        check_name(self.provider, self.ctx, self.server, &wanted.name)?;
+        if let Some(found) = found.filter(|_| !has_name) {
+            self.check_free(&wanted.name, found).await?;
+        }
         let before = pass.status.clone();
         self.claim(pass, wanted, found.is_none()).await?;
+        let (memory, uid) = (&self.ctx.providers.memory, self.provider.uid().unwrap_or_default());
         memory.writing(&uid);
-        let (operation, written) = match &found {
+        let (operation, written) = match found {
             Some(found) => ("update_oidc_provider", self.api.update(&found.name, wanted).await),
             None => ("create_oidc_provider", self.api.create(wanted).await),
         };
         if written.as_ref().err().is_none_or(is_certain) {
             memory.confirmed(&uid);
         }
-        // What other providers are told is the server's to find out.
-        self.ctx.servers.wake(ObjectRef::from_obj(self.server));
+        self.tell_the_server();
         match written {
+            Ok(written) if found.is_some_and(|found| found.id != written.id) => Err(self.not_owned(&written.name)),
             Ok(written) if wanted.differences(&written).is_empty() => Ok(written),
             Ok(_) => Err(Error::Reply {
                 operation,
                 problem: "is not what was asked for",
             }),
             Err(failed) => {
-                if matches!(failed, Failure::Status { .. } | Failure::Refused(_)) {
+                if matches!(failed, Failure::Status { .. } | Failure::Refused(_) | Failure::Denied) {
                     // Nothing was written: a claim that stays would make ours what somebody else makes of that name later.
-                    self.withdraw(pass, &before).await?;
+                    self.withdraw(pass, before).await?;
                 }
                 Err(match is_conflict(&failed) {
                     true => self.not_owned(&wanted.name),
@@ -123,98 +156,50 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Finds the entry: by the names that it may have, and, if it has an id, wherever it was moved to. `wanted`: a name that is free, or ours.
-    async fn find(&self, status: &OidcProviderStatus, wanted: Option<&String>) -> Result<Option<Provider>> {
-        let claimed = status.name.as_ref().filter(|_| self.has_claim(status));
-        let mut is_taken = false;
-        for name in claimed
-            .into_iter()
-            .chain(wanted.filter(|wanted| claimed != Some(wanted)))
-        {
-            match self.get(name).await?.filter(|found| found.name == *name) {
-                Some(found) if self.is_ours(status, &found) => return self.checked(found).map(Some),
-                Some(_) => is_taken |= wanted == Some(name),
-                None => {}
-            }
+    /// Deletes the entry and forgets it.
+    ///
+    /// # Errors
+    /// As [`Target::delete`].
+    pub(super) async fn take_off(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
+        let memory = &self.ctx.providers.memory;
+        let uid = self.provider.uid().unwrap_or_default();
+        if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE {
+            return Err(Error::Unavailable(Outage::Busy));
         }
-        if let Some(id) = status.id.as_ref().filter(|_| self.has_claim(status))
-            && let Some(found) = self.search(id).await?
-        {
-            return self.checked(found).map(Some);
-        }
-        match wanted {
-            Some(name) if is_taken => Err(self.not_owned(name)),
-            _ => Ok(None),
-        }
+        self.delete(pass).await?;
+        disown(&mut pass.status);
+        Ok(())
     }
 
-    /// Reads all entries that no resource is known to have, one by one: somebody renamed ours, or deleted it.
-    async fn search(&self, id: &str) -> Result<Option<Provider>> {
-        let server = self.server.name_any();
-        let known = |name: &String| {
-            let has = |other: &OidcProvider| {
-                other
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.name.as_ref() == Some(name))
-            };
-            self.ctx.providers.on(&server).iter().any(|other| has(other))
+    /// Deletes the entry, if there is one. What somebody has moved out of the operator's reach stays, which is told.
+    ///
+    /// # Errors
+    /// What a failed request means.
+    async fn delete(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
+        let found = match self.find(&pass.status, None).await {
+            Err(Error::Foulkon(fault @ (FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_)))) => {
+                pass.notes.push((EventType::Warning, "LeftBehind", fault.to_string()));
+                None
+            }
+            found => found?,
         };
-        let (mut offset, mut left) = (0, MOST_READ);
-        loop {
-            let listing = Listing {
-                path_prefix: None,
-                offset,
-                limit: Some(PAGE),
-                order_by: Some((Column::CreateAt, Order::Ascending)),
-            };
-            let page = self.api.list(listing).await;
-            let page = page.map_err(|failed| failure("list_oidc_providers", failed))?;
-            let is_last = page.providers.is_empty();
-            for name in page.providers.into_iter().filter(|name| !known(name)).take(left) {
-                left -= 1;
-                if let Some(found) = self.get(&name).await?.filter(|found| found.id == id) {
-                    return Ok(Some(found));
-                }
-            }
-            offset += PAGE;
-            if is_last || offset >= page.total || left == 0 {
-                return Ok(None);
-            }
+        let Some(found) = found else { return Ok(()) };
+        let (memory, uid) = (&self.ctx.providers.memory, self.provider.uid().unwrap_or_default());
+        memory.writing(&uid);
+        let deleted = self.api.delete(&found.name).await;
+        if deleted.as_ref().err().is_none_or(is_certain) {
+            memory.confirmed(&uid);
         }
+        deleted.map_err(|failed| failure("delete_oidc_provider", failed))?;
+        self.tell_the_server();
+        Ok(())
     }
 
-    async fn get(&self, name: &str) -> Result<Option<Provider>> {
-        let found = self.api.get(name).await;
-        found.map_err(|failed| failure("get_oidc_provider", failed))
-    }
-
-    /// Whether the status has claimed a name on this very server.
-    fn has_claim(&self, status: &OidcProviderStatus) -> bool {
-        OidcProvider::claim(&mut status.clone()).is_on(self.server)
-    }
-
-    fn is_ours(&self, status: &OidcProviderStatus, found: &Provider) -> bool {
-        self.has_claim(status)
-            && match &status.id {
-                Some(id) => *id == found.id,
-                None => status.name.as_ref() == Some(&found.name) && status.path.as_ref() == Some(&found.path),
-            }
-    }
-
-    /// Ours, if it is still where the operator may write.
-    fn checked(&self, found: Provider) -> Result<Provider> {
-        match found {
-            found if !found.path.starts_with(self.prefix) => Err(FoulkonFault::MovedAway(found.path).into()),
-            found if found.name.contains('_') => Err(FoulkonFault::Ambiguous(found.name).into()),
-            found => Ok(found),
-        }
-    }
-
-    fn not_owned(&self, name: &str) -> Error {
-        Error::ObjectNotOwned {
-            type_: TYPE,
-            name: name.to_owned(),
+    /// That a restart is called for is the server's to say. If it says so already, it has nothing new to find out.
+    fn tell_the_server(&self) {
+        let server = self.ctx.server(&self.server.name_any());
+        if server.is_some_and(|server| server.status.as_ref().is_some_and(|status| status.loaded == Some(true))) {
+            self.ctx.servers.wake(ObjectRef::from_obj(self.server));
         }
     }
 
@@ -223,17 +208,12 @@ impl<'a> Target<'a> {
         let before = pass.status.clone();
         self.set_claim(pass, wanted);
         if is_new {
-            pass.status.id = None;
+            (pass.status.id, pass.status.inputs) = (None, None);
         }
-        if pass.status == before {
-            return Ok(());
+        match pass.status == before {
+            true => Ok(()),
+            false => store_claim(self.provider, self.ctx, pass, self.server).await.map(drop),
         }
-        store_claim(self.provider, self.ctx, pass, self.server).await?;
-        let claimed = check_name(self.provider, self.ctx, self.server, &wanted.name);
-        if claimed.is_err() {
-            self.withdraw(pass, &before).await?;
-        }
-        claimed
     }
 
     fn set_claim(&self, pass: &mut Pass<OidcProviderStatus>, wanted: &Fields) {
@@ -243,12 +223,19 @@ impl<'a> Target<'a> {
     }
 
     /// The claim is as it was before.
-    async fn withdraw(&self, pass: &mut Pass<OidcProviderStatus>, before: &OidcProviderStatus) -> Result<()> {
-        let before = before.clone();
-        (pass.status.name, pass.status.path) = (before.name, before.path);
-        (pass.status.id, pass.status.server_uid) = (before.id, before.server_uid);
+    async fn withdraw(&self, pass: &mut Pass<OidcProviderStatus>, before: OidcProviderStatus) -> Result<()> {
+        pass.status = before;
         record(self.provider, self.ctx, pass).await
     }
+}
+
+/// Forgets what was on the server, and all but what every status has.
+fn disown(status: &mut OidcProviderStatus) {
+    *status = OidcProviderStatus {
+        observed_generation: status.observed_generation,
+        conditions: std::mem::take(&mut status.conditions),
+        ..OidcProviderStatus::default()
+    };
 }
 
 /// Whether a provider may have a name, or goes on having it: nobody else has claimed it. Of two that have, the later one withdraws.
@@ -282,8 +269,7 @@ pub(super) fn check_name(
     }
 }
 
-/// Deletes the entry of a provider, if it has one. Access is not evaluated: what was made may always go. What somebody has moved out of the operator's
-/// reach stays.
+/// Deletes the entry of a provider that goes. Access is not evaluated: what was made may always go.
 ///
 /// # Errors
 /// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`].
@@ -305,21 +291,8 @@ pub(in crate::controller::oidc_provider) async fn remove(
         return Ok(()); // it was made on another server of that name
     }
     let is_settled = is_settled(provider, ctx, was_confirmed);
-    let target = Target::new(provider, ctx, &server, &link.foulkon()?.api)?;
-    let found = match target.find(&pass.status, None).await {
-        Err(Error::Foulkon(FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_))) => None,
-        found => found.map_err(|error| hindered(provider, ctx, error))?,
-    };
-    if let Some(found) = found {
-        let uid = provider.uid().unwrap_or_default();
-        ctx.providers.memory.writing(&uid);
-        let deleted = target.api.delete(&found.name).await;
-        if deleted.as_ref().err().is_none_or(is_certain) {
-            ctx.providers.memory.confirmed(&uid);
-        }
-        deleted.map_err(|failed| hindered(provider, ctx, failure("delete_oidc_provider", failed)))?;
-        ctx.servers.wake(ObjectRef::from_obj(&*server));
-    }
+    let deleted = Target::new(provider, ctx, &server, &link)?.delete(pass).await;
+    deleted.map_err(|error| hindered(provider, ctx, error))?;
     match is_settled {
         true => Ok(()),
         false => Err(Error::CleanupUnconfirmed),
