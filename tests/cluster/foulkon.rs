@@ -7,6 +7,7 @@ mod keep;
 mod login;
 mod refusals;
 mod restart;
+mod samples;
 mod stage;
 mod tenants;
 mod trust;
@@ -25,6 +26,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         login::trials,
         refusals::trials,
         restart::trials,
+        samples::trials,
         tenants::trials,
         trust::trials,
     ];

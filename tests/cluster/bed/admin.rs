@@ -29,6 +29,11 @@ impl Bed {
         .await
     }
 
+    /// URL of Hydra's admin API, past all proxies.
+    pub fn admin_url(&self) -> &str {
+        &self.hydra_urls.admin
+    }
+
     /// URL of Hydra's public API, without a trailing slash.
     pub fn public_url(&self) -> &str {
         &self.hydra_urls.public

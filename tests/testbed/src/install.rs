@@ -74,7 +74,7 @@ fn chart() -> PathBuf {
 }
 
 /// The folder of this repository, from which this program was built.
-pub(crate) fn repository() -> PathBuf {
+pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
