@@ -3,7 +3,7 @@
 
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
-# Which server the demo is about.
+# Which servers the demo is about.
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
@@ -12,8 +12,8 @@ DEMO ?= hydra
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Real Kubernetes API and Ory Hydra (DEMO=vault: OpenBao) on this machine, the operator on top; stays until Ctrl-C
-	$(if $(filter-out hydra vault,$(DEMO)),$(error DEMO=$(DEMO) is not known: it is hydra, the default, or vault))
+demo: ## Real Kubernetes API and Ory Hydra (or DEMO=vault, DEMO=trust) on this machine, the operator on top; stays until Ctrl-C
+	$(if $(filter-out hydra vault trust,$(DEMO)),$(error DEMO=$(DEMO) is not known: it is hydra, the default, vault or trust))
 	$(CARGO) build --locked
 	$(CARGO) run --locked --bin testbed -- demo $(DEMO)
 

@@ -1,6 +1,7 @@
-//! The demo: a cluster and a server, the operator installed as a user would, the samples applied, and what comes of them.
+//! The demo: a cluster and its servers, the operator installed as a user would, the samples applied, and what comes of them.
 
 mod hydra;
+mod trust;
 mod vault;
 
 use std::fs;
@@ -17,14 +18,12 @@ use crate::install::{self, Installation};
 use crate::process::Child;
 use crate::run_dir::RunDir;
 use crate::servers::{Part, Servers};
-use crate::{http, ports};
+use crate::{foulkon, http, ports};
 
 /// Where the samples go.
 const NAMESPACE: &str = "demo";
 /// The samples, from the folder of the repository.
 const SAMPLES: &str = "deploy/samples";
-/// Name of the file that holds what would else be shown.
-const TOKEN_FILE: &str = "root-token";
 /// Longest wait for the operator to be ready.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Longest wait for the samples to be ready, as kubectl writes it.
@@ -37,13 +36,16 @@ pub enum Story {
     Hydra,
     /// OpenBao in the part of a HashiCorp Vault, and a user who signs in.
     Vault,
+    /// Ory Hydra, OpenBao, and a Foulkon that trusts the clients of both.
+    Trust,
 }
 
 impl Story {
-    fn part(self) -> Part {
+    fn parts(self) -> &'static [Part] {
         match self {
-            Self::Hydra => Part::Hydra2,
-            Self::Vault => Part::Bao,
+            Self::Hydra => &[Part::Hydra2, Part::Helm],
+            Self::Vault => &[Part::Bao, Part::Helm],
+            Self::Trust => &[Part::Hydra2, Part::Bao, Part::Foulkon, Part::Helm],
         }
     }
 
@@ -51,6 +53,7 @@ impl Story {
         match self {
             Self::Hydra => "Ory Hydra",
             Self::Vault => "OpenBao",
+            Self::Trust => "Ory Hydra, OpenBao and a stand-in for Foulkon",
         }
     }
 
@@ -59,6 +62,7 @@ impl Story {
         match self {
             Self::Hydra => PathBuf::from(SAMPLES),
             Self::Vault => Path::new(SAMPLES).join("vault"),
+            Self::Trust => Path::new(SAMPLES).join("trust"),
         }
     }
 
@@ -67,6 +71,7 @@ impl Story {
         match self {
             Self::Hydra => hydra::APPLICATION,
             Self::Vault => vault::APPLICATION,
+            Self::Trust => trust::APPLICATION,
         }
     }
 }
@@ -89,7 +94,7 @@ impl Demo {
             "starting a Kubernetes control plane and {} (what is missing is built first; that takes minutes)",
             story.server()
         ));
-        let servers = Servers::start(&[story.part(), Part::Helm]).await?;
+        let servers = Servers::start(story.parts()).await?;
         let run = RunDir::new()?;
         say("installing the operator: helm template charts/oidc-operator | kubectl apply --server-side -f -");
         let installation = install::install(&servers.control_plane, &[]).await?;
@@ -101,8 +106,10 @@ impl Demo {
             servers,
             run,
         };
-        if story == Story::Vault {
-            vault::set_up(&demo, &installation).await?;
+        match story {
+            Story::Hydra => {}
+            Story::Vault => vault::set_up(&demo, &installation).await?,
+            Story::Trust => trust::set_up(&demo, &installation).await?,
         }
         demo.apply_samples().await?;
         Ok(demo)
@@ -112,7 +119,7 @@ impl Demo {
     ///
     /// # Errors
     /// When kubectl fails or the server refuses what it should not.
-    pub async fn show(&self) -> Result<()> {
+    pub async fn show(&mut self) -> Result<()> {
         let application = self.story.application();
         self.show_kubectl(&["get", "oidc", "--all-namespaces"]).await?;
         self.show_kubectl(&["describe", "secret", application, "--namespace", NAMESPACE])
@@ -120,14 +127,15 @@ impl Demo {
         let look_around = match self.story {
             Story::Hydra => hydra::show_token(self).await?,
             Story::Vault => vault::show_sign_in(self).await?,
+            Story::Trust => trust::show_trust(self).await?,
         };
         let config = self.servers.environment()?;
         say("the demo stays until Ctrl-C; to look around, in another terminal:");
         for (name, value) in config {
             match name {
                 "PATH" => println!("export PATH=\"{}:$PATH\"", added_folders(&value).display()),
-                "VAULT_TOKEN" => {
-                    let file = self.run.write(TOKEN_FILE, &value)?;
+                "VAULT_TOKEN" | foulkon::ADMIN_VARIABLE => {
+                    let file = self.run.write(&name.to_lowercase(), &value)?;
                     println!("export {name}=\"$(cat {})\"", file.display());
                 }
                 _ => println!("export {name}='{value}'"),
@@ -160,6 +168,7 @@ impl Demo {
         let samples = match self.story {
             Story::Hydra => hydra::with_real_addresses(self, &samples)?,
             Story::Vault => vault::with_real_addresses(self, &samples)?,
+            Story::Trust => trust::with_real_addresses(self, &samples)?,
         };
         install::apply_into(plane, NAMESPACE, &samples).await?;
         let ready = ["wait", "--for=condition=Ready", "--all", "--timeout", READY_LIMIT];
@@ -258,7 +267,8 @@ fn samples(folder: &Path) -> Result<String> {
     let folder = install::repository().join(folder);
     let entries = fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
     let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    let is_manifest = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "yaml");
+    files.retain(|file| is_manifest(file) && !file.ends_with("kustomization.yaml"));
     files.sort();
     let texts: Vec<String> = files.iter().map(fs::read_to_string).collect::<Result<_, _>>()?;
     Ok(texts.join("\n---\n"))

@@ -35,9 +35,9 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Bring up a cluster and a server, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
+    /// Bring up a cluster and its servers, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
     Demo {
-        /// Which server: Ory Hydra, or OpenBao in the part of a Vault.
+        /// Which servers: Ory Hydra, OpenBao in the part of a Vault, or both and a Foulkon that trusts them.
         #[arg(value_name = "SERVER", default_value = "hydra")]
         story: Story,
     },

@@ -50,6 +50,20 @@ async fn the_demo_of_vault_signs_a_user_in_and_leaves_nothing_behind() -> Result
     demo_shows(&["vault"], &shown).await
 }
 
+#[tokio::test]
+async fn the_demo_of_trust_lets_a_user_in_elsewhere_and_leaves_nothing_behind() -> Result<()> {
+    let shown = [
+        "authorizationserver.oidc-operator.dev/foulkon",
+        "oauth2client.oidc-operator.dev/wiki",
+        "oidcprovider.oidc-operator.dev/trust-openbao",
+        "of Foulkon with the ID token: 401",
+        "restart it.",
+        "of Foulkon with the ID token: 200",
+        "export FOULKON_URL=",
+    ];
+    demo_shows(&["trust"], &shown).await
+}
+
 #[test]
 fn a_demo_that_nobody_knows_is_refused() -> Result<()> {
     let refused = Command::new(env!("CARGO_BIN_EXE_testbed"))
@@ -57,7 +71,7 @@ fn a_demo_that_nobody_knows_is_refused() -> Result<()> {
         .output()?;
     let complaint = String::from_utf8_lossy(&refused.stderr);
     ensure!(
-        !refused.status.success() && complaint.contains("[possible values: hydra, vault]"),
+        !refused.status.success() && complaint.contains("[possible values: hydra, vault, trust]"),
         "{complaint}"
     );
     Ok(())

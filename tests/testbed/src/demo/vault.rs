@@ -137,32 +137,38 @@ pub(super) fn with_real_addresses(demo: &Demo, samples: &str) -> Result<String> 
 
 /// Signs the user in and shows what the ID token says. Returns what else there is to see.
 pub(super) async fn show_sign_in(demo: &Demo) -> Result<String> {
-    let user = bao(demo)?.root().userpass(USER, PASSWORD).await?;
-    let keys = ["CLIENT_ID", "CLIENT_SECRET", "ISSUER"];
-    let [client_id, client_secret, issuer] = demo.credentials(keys).await?;
+    let [issuer] = demo.credentials(["ISSUER"]).await?;
     let scope = format!("openid {NAMESPACE}.groups");
-    say(&format!(
-        "{USER} signs in with what Secret {APPLICATION} holds, scope {scope}; the ID token says:"
-    ));
-    let wanted = SignIn {
-        issuer: &issuer,
-        ca_pem: None,
-        client_id: &client_id,
-        client_secret: Some(&client_secret),
-        redirect_uri: REDIRECT_URI,
-        scope: &scope,
-        user_token: &user.token,
-    };
-    let signed_in = sign_in(&wanted).await??;
-    let claims = claims(&signed_in.id_token)?;
+    let (id_token, subject) = id_token(demo, &issuer, REDIRECT_URI, &scope).await?;
+    let claims = claims(&id_token)?;
     println!("{claims:#}");
-    ensure!(claims["iss"] == issuer && claims["sub"] == user.entity_id && claims["groups"] == json!([GROUP]));
+    ensure!(claims["iss"] == issuer && claims["sub"] == subject && claims["groups"] == json!([GROUP]));
     let program: PathBuf = Program::Bao.path().await?;
     Ok(LOOK_AROUND.replace("bao ", &format!("{} ", name(&program))))
 }
 
+/// Signs the user in with what the application's Secret holds. Returns the ID token, and its subject.
+pub(super) async fn id_token(demo: &Demo, issuer: &str, redirect_uri: &str, scope: &str) -> Result<(String, String)> {
+    let application = demo.story.application();
+    say(&format!(
+        "{USER} signs in with what Secret {application} holds, scope {scope}; the ID token says:"
+    ));
+    let user = bao(demo)?.root().userpass(USER, PASSWORD).await?;
+    let [client_id, client_secret] = demo.credentials(["CLIENT_ID", "CLIENT_SECRET"]).await?;
+    let wanted = SignIn {
+        issuer,
+        ca_pem: None,
+        client_id: &client_id,
+        client_secret: Some(&client_secret),
+        redirect_uri,
+        scope,
+        user_token: &user.token,
+    };
+    Ok((sign_in(&wanted).await??.id_token, user.entity_id))
+}
+
 /// What a token says. It came from the token endpoint itself; an application verifies the signature too.
-fn claims(token: &str) -> Result<Value> {
+pub(super) fn claims(token: &str) -> Result<Value> {
     let payload = token.split('.').nth(1).context("an ID token that is no JWT")?;
     // Kubernetes' byte strings are base64 when they are read; here it is in the form for URLs.
     let mut encoded = payload.replace('-', "+").replace('_', "/");
@@ -173,6 +179,6 @@ fn claims(token: &str) -> Result<Value> {
     Ok(serde_json::from_slice(&decoded.0)?)
 }
 
-fn bao(demo: &Demo) -> Result<&Bao> {
+pub(super) fn bao(demo: &Demo) -> Result<&Bao> {
     demo.servers.bao.as_ref().context("OpenBao was not started")
 }
