@@ -47,6 +47,7 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
         priority = 1
     ),
     printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.orphans", priority = 1),
+    printcolumn(name = "Loaded", type_ = "boolean", json_path = ".status.loaded", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",

@@ -36,6 +36,7 @@ use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
     printcolumn(name = "Issuer", type_ = "string", json_path = ".status.issuer"),
+    printcolumn(name = "Loaded", type_ = "boolean", json_path = ".status.loaded", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",

@@ -14,12 +14,14 @@ use crate::error::Outage;
 
 pub mod health;
 pub mod identity;
+pub mod login;
 pub mod object;
 pub mod session;
 
 pub use health::Health;
+pub use login::{Jwt, Login};
 pub use object::{Assignment, Client, Key, Object, Provider, Scope};
-pub use session::{Login, Session};
+pub use session::Session;
 
 /// One Vault or OpenBao, within one of its namespaces.
 #[derive(Clone)]

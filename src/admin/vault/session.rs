@@ -9,10 +9,10 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::login::Login;
 use super::{API, health, path_of};
 use crate::admin::http::{Body, Failure, Http, Reply, Request};
-use crate::cluster::Cluster;
-use crate::error::{ClusterFault, Error, Outage};
+use crate::error::Outage;
 use crate::secret::Secret;
 
 /// The header of the token.
@@ -27,37 +27,6 @@ pub const NO_NAMESPACE: &str = "there is no such Vault namespace";
 pub const OTHER_CLUSTER: &str = "another cluster than before answers at vault.address";
 /// How long after a renewal that failed the next one is tried, while the token is good.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
-
-/// How to log in. The first text is the path of the auth method.
-pub enum Login {
-    /// The Kubernetes auth method.
-    Kubernetes(String, String, Jwt),
-    /// The JWT auth method, with a role or its default one.
-    Jwt(String, Option<String>, Jwt),
-    /// The AppRole auth method: role id and secret id.
-    AppRole(String, String, Secret),
-    /// A token that somebody else made.
-    Token(Secret),
-    /// The TLS certificate auth method, with the certificate of the connection and a role or any.
-    Certificate(String, Option<String>),
-}
-
-/// Where a JWT comes from.
-pub enum Jwt {
-    /// The Kubernetes API makes one for each login.
-    Issued {
-        /// The Kubernetes API.
-        cluster: Cluster,
-        /// Namespace of the ServiceAccount.
-        namespace: String,
-        /// Name of the ServiceAccount.
-        name: String,
-        /// For whom the token is.
-        audiences: Vec<String>,
-    },
-    /// This one.
-    Held(Secret),
-}
 
 /// The login of one server.
 pub struct Session {
@@ -318,43 +287,6 @@ impl Session {
             secret: secret.clone(),
             lease: reply.body.get("data").and_then(|data| lease(data, "ttl")),
         })
-    }
-}
-
-impl Login {
-    fn describe(&self) -> String {
-        let role = |role: &Option<String>| role.as_ref().map(|role| format!(" role {role}")).unwrap_or_default();
-        match self {
-            Login::Kubernetes(_, role, _) => format!("Kubernetes role {role}"),
-            Login::Jwt(_, name, _) => format!("JWT{}", role(name)),
-            Login::AppRole(..) => "AppRole".to_owned(),
-            Login::Token(_) => "Token".to_owned(),
-            Login::Certificate(_, name) => format!("Certificate{}", role(name)),
-        }
-    }
-}
-
-impl Jwt {
-    async fn get(&self) -> Result<Secret, Failure> {
-        let (cluster, namespace, name, audiences) = match self {
-            Jwt::Held(secret) => return Ok(secret.clone()),
-            Jwt::Issued {
-                cluster,
-                namespace,
-                name,
-                audiences,
-            } => (cluster, namespace, name, audiences),
-        };
-        match cluster.service_account_token(namespace, name, audiences).await {
-            Ok(Some(token)) => Ok(token),
-            Ok(None) => Err(Failure::NoLogin(
-                "there is no such ServiceAccount in the operator's namespace",
-            )),
-            Err(Error::Cluster(ClusterFault::Forbidden)) => Err(Failure::NoLogin(
-                "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts",
-            )),
-            Err(_) => Err(Failure::Outage(Outage::Busy)), // it passes
-        }
     }
 }
 

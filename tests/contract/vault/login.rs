@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use oidc_operator::admin::http::Failure;
-use oidc_operator::admin::vault::session::{Jwt, NO_NAMESPACE};
+use oidc_operator::admin::vault::login::Jwt;
+use oidc_operator::admin::vault::session::NO_NAMESPACE;
 use oidc_operator::admin::vault::{Login, Scope, Session, Vault};
 use oidc_operator::error::Outage;
 use serde_json::{Value, json};

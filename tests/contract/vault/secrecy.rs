@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oidc_operator::admin::http::{Http, Settings};
-use oidc_operator::admin::vault::session::Jwt;
+use oidc_operator::admin::vault::login::Jwt;
 use oidc_operator::admin::vault::{Client, Login, Session, Vault};
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;

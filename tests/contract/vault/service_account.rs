@@ -1,7 +1,7 @@
 //! A login with a token of a ServiceAccount, which the Kubernetes API makes.
 
 use oidc_operator::admin::http::Failure;
-use oidc_operator::admin::vault::session::Jwt;
+use oidc_operator::admin::vault::login::Jwt;
 use oidc_operator::admin::vault::{Login, Scope, Vault};
 use oidc_operator::cluster::Cluster;
 use oidc_operator::error::Outage;

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 
-use super::marked_path;
+use super::plan::marked_path;
 use crate::admin::foulkon::{Fields, Foulkon, Provider, is_conflict};
 use crate::admin::http::{DEADLINE, Failure};
 use crate::api::oidc_provider::OidcProviderStatus;
