@@ -50,9 +50,14 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
     }
 }
 
-/// An outage is the server's to report and to probe; the resource only says that it waits.
+/// An outage is the server's to report and to probe; the resource only says that it waits. Whoever noticed it first may have kept it to himself: that the
+/// server's own pass knows nothing of it yet shows in that a request was made at all.
 pub fn outage(ctx: &Context, server: &str, error: Error) -> Error {
-    if !error.is_outage() {
+    let is_open = matches!(
+        error,
+        Error::Unavailable(Outage::Known) | Error::Unverified(Outage::Known)
+    );
+    if !error.is_outage() && !is_open {
         return error;
     }
     ctx.servers.wake(ObjectRef::new(server));

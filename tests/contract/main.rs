@@ -2,6 +2,7 @@
 
 mod breaker;
 mod discovery;
+mod foulkon;
 mod listing;
 mod login;
 mod operations;

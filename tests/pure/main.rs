@@ -6,6 +6,7 @@ mod access;
 mod access_leaving;
 mod effective;
 mod errors;
+mod foulkon;
 mod hosts;
 mod hydra_body;
 mod hydra_client;

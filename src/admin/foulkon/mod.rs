@@ -138,11 +138,14 @@ impl Foulkon {
                 order_by: Some((Column::Name, Order::Ascending)),
             };
             let page = self.list(listing).await?;
-            let is_last = page.providers.is_empty();
+            let (before, is_empty) = (names.len(), page.providers.is_empty());
             names.extend(page.providers);
             offset += PAGE;
-            if is_last || offset >= page.total {
+            if is_empty || offset >= page.total {
                 return Ok(names);
+            }
+            if names.len() == before {
+                return Err(Failure::Reply("does not come to an end"));
             }
         }
     }

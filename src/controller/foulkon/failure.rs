@@ -5,9 +5,10 @@ use crate::admin::http::Failure;
 use crate::error::{Error, FoulkonFault, Outage};
 
 /// The parameters that the server finds fault with, as its texts name them, and the field that each comes from. The first that fits counts.
-const PARAMETERS: [(&str, &str); 4] = [
+const PARAMETERS: [(&str, &str); 5] = [
     ("client name", "allowedClients"),
     ("issuerUrl", "issuer"),
+    ("pathPrefix", "foulkon.pathPrefix"),
     ("path", "foulkon.path"),
     ("name", "foulkon.name"),
 ];

@@ -83,11 +83,15 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         return Err(missing.unwrap_or(VaultFault::NoClients.into()));
     }
     let server = target.server.name_any();
-    let mut found = look(provider, &server, &vault, &target.name).await;
+    let looked = async || {
+        let found = look(provider, &server, &vault, &target.name).await;
+        found.map_err(|error| outage(ctx, &server, error))
+    };
+    let mut found = looked().await;
     if waited(was_ready, &found).await {
-        found = look(provider, &server, &vault, &target.name).await;
+        found = looked().await;
     }
-    let found = found.map_err(|error| outage(ctx, &server, error))?;
+    let found = found?;
     let message = publish(provider, ctx, pass, found, was_ready).await?;
     Ok(Done {
         message,

@@ -149,7 +149,9 @@ fn page(page: Page) -> Value {
 }
 
 fn about(about: About) -> Value {
-    let loaded = about.loaded.map(|all| all.into_iter().map(provider).collect::<Vec<_>>());
+    let loaded = about
+        .loaded
+        .map(|all| all.into_iter().map(provider).collect::<Vec<_>>());
     json!({ "version": about.version, "loaded": loaded })
 }
 

@@ -55,7 +55,9 @@ pub struct Answered {
 impl Answered {
     /// Whether it is an error in plain text or HTML: the router's, or of the login.
     pub fn is_text(&self) -> bool {
-        self.content_type.as_ref().is_some_and(|type_| type_.starts_with("text/"))
+        self.content_type
+            .as_ref()
+            .is_some_and(|type_| type_.starts_with("text/"))
     }
 
     /// The same answer, for a server to give.
@@ -116,7 +118,7 @@ fn every_recorded_provider_can_be_read_and_nothing_of_it_is_lost() {
     let count = |wanted: fn(&Value) -> bool| found.iter().filter(|(_, body)| wanted(&body["clients"])).count();
     let without = count(Value::is_null);
     let nameless = count(|clients| *clients == json!([{}]));
-    assert_eq!((found.len(), without, nameless), (43, 5, 2));
+    assert_eq!((found.len(), without, nameless), (36, 5, 2));
 }
 
 #[test]
@@ -172,7 +174,7 @@ fn an_error_is_json_with_code_and_message_or_text_before_the_login_and_from_the_
     }
     let expected = [
         (301, "text", 1),
-        (400, "InvalidParameterError", 33),
+        (400, "InvalidParameterError", 32),
         (400, "text", 6),
         (401, "text", 7),
         (404, "AuthOidcProviderWithNameNotFound", 5),
