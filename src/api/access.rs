@@ -28,8 +28,8 @@ pub struct AccessRule {
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
     /// Which names of objects may be asked for on a Vault or an OpenBao: `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope; and
-    /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. On Foulkon name and path of an OidcProvider,
-    /// and with Any also ids in `allowedClients` and any `issuer`: who chooses that decides whom the server believes. Default: Generated.
+    /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. On Foulkon name and path of an OidcProvider
+    /// and ids in `allowedClients`, and with Any also its `issuer`: who chooses that decides whom the server believes. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ObjectNames")]
     pub object_names: Option<ObjectNames>,

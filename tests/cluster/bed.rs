@@ -207,7 +207,7 @@ impl Bed {
     }
 
     /// The end of what the operators have logged about any of these (of everything, if there are none), for messages of failed waits.
-    fn last_words(&self, about: &[&str]) -> String {
+    pub fn last_words(&self, about: &[&str]) -> String {
         let mut words = String::new();
         for operator in self.operators() {
             words += &format!("{} wrote:\n{}\n", operator.name(), operator.log_tail(about));

@@ -20,7 +20,7 @@ pub struct FoulkonServer {
     #[schemars(length(max = 1024), regex(pattern = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"))]
     pub worker_url: String,
     /// What the path of every provider of the operator's begins with: the operator touches nothing outside of it, and counts what nobody keeps within it.
-    /// Operators of several clusters on one Foulkon need prefixes of their own. Default: `/oidc-operator/`. Immutable.
+    /// Several clusters, or several AuthorizationServers, on one Foulkon need prefixes of their own. Default: `/oidc-operator/`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",

@@ -98,6 +98,11 @@ impl Tap {
         self.faults.iter().any(|fault| fault.struck() > 0)
     }
 
+    /// It strikes no more.
+    pub fn end(&self) {
+        self.faults.iter().for_each(FaultHandle::end);
+    }
+
     /// Waits until it has struck.
     pub async fn struck(&self) -> Result<()> {
         wait::until("the request that is to be struck", LIMIT, async || {

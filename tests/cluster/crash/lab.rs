@@ -236,7 +236,17 @@ pub async fn interrupted<A>(
     let operator = bed.operator();
     let tap = Tap::open(bed, space.name(), strike);
     let acted = act().await?;
-    if let Some(Strike { nth, blow }) = strike {
+    let mut was_dead = false;
+    let mut revive = async || {
+        let is_dead = tap.has_struck() && strike.is_some_and(|strike| strike.blow.kills());
+        if is_dead && !was_dead {
+            was_dead = true;
+            dead(&operator).await?;
+            operator.start_again().await?;
+        }
+        anyhow::Ok(())
+    };
+    if let Some(Strike { nth, .. }) = strike {
         let first = tokio::select! {
             struck = tap.struck() => struck,
             ended = converged(&acted) => ended,
@@ -244,13 +254,13 @@ pub async fn interrupted<A>(
         first.with_context(|| format!("seen: {:#?}", tap.seen()))?;
         let seen = tap.seen().len();
         ensure!(tap.has_struck() || seen < nth, "request {nth} of {seen} was not struck");
-        if tap.has_struck() && blow.kills() {
-            dead(&operator).await?;
-            operator.start_again().await?;
-        }
+        revive().await?;
     }
     let ended = converged(&acted).await;
     ended.with_context(|| format!("seen: {:#?}", tap.seen()))?;
+    // What comes after the end may be struck too, until nothing is.
+    tap.end();
+    revive().await?;
     let run = Run {
         requests: tap.seen(),
         struck: tap.has_struck(),

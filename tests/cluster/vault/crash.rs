@@ -204,7 +204,8 @@ async fn next_look_writes_nothing(stage: &Stage<'_>, path: &str) -> Result<()> {
                 .any(|exchange| exchange.head.target == target)
                 .then_some(()))
         })
-        .await?;
+        .await
+        .with_context(|| stage.bed.last_words(&[stage.space.name(), &stage.server.name]))?;
         if interval == "2h" {
             kube = stage.bed.operator().requests().mark(); // a pass whose reply was lost may have begun anew before
         }

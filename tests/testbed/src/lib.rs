@@ -1,5 +1,5 @@
 //! Real servers on loopback, for tests and for the demo: nothing is proved against a mock that can be proved against
-//! the real thing.
+//! the real thing. Foulkon alone cannot be had any more: a stand-in, held to recordings of a real worker, is in its place.
 //!
 //! Every server runs on free ports with its data in a temporary folder, every wait has a deadline, and no process
 //! outlives the one that started it. The programs are built from source or fetched once, into a cache folder.

@@ -226,14 +226,19 @@ impl FaultHandle {
     pub fn struck(&self) -> u64 {
         self.armed.struck.load(Ordering::SeqCst)
     }
-}
 
-impl Drop for FaultHandle {
-    fn drop(&mut self) {
+    /// Ends the fault: no request is struck any more.
+    pub fn end(&self) {
         lock(&self.gate.state)
             .faults
             .retain(|armed| !Arc::ptr_eq(armed, &self.armed));
         self.armed.release.cancel();
+    }
+}
+
+impl Drop for FaultHandle {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
