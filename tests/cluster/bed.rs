@@ -26,7 +26,7 @@ use serde_json::json;
 use testbed::install::{self, Installation};
 use testbed::proxy::{Identity, Proxy, Upstream};
 use testbed::run_dir::RunDir;
-use testbed::{Bao, ControlPlane, Hydra, HydraMajor, HydraOptions};
+use testbed::{Bao, ControlPlane, Foulkon, Hydra, HydraMajor, HydraOptions};
 
 use crate::evidence::Evidence;
 
@@ -201,9 +201,16 @@ impl Bed {
         lock(&self.servers).clone()
     }
 
-    /// A name that nothing else on this bed has.
+    /// A name that nothing else on this bed has, and nothing on another bed where all of them share a server.
     fn new_name(&self, kind: &str) -> String {
-        format!("{kind}-{}", self.named.fetch_add(1, Ordering::Relaxed) + 1)
+        let nth = self.named.fetch_add(1, Ordering::Relaxed) + 1;
+        match Foulkon::is_real() {
+            true => format!(
+                "{kind}-{}-{nth}",
+                self.plane.url().rsplit(':').next().unwrap_or_default()
+            ),
+            false => format!("{kind}-{nth}"),
+        }
     }
 
     /// The end of what the operators have logged about any of these (of everything, if there are none), for messages of failed waits.

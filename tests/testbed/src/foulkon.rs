@@ -190,7 +190,11 @@ impl Foulkon {
         }
         let mut providers = Vec::new();
         for name in self.names().await? {
-            providers.push(self.must("GET", &format!("/{name}"), None).await?);
+            match self.call("GET", &format!("/{name}"), None).await? {
+                (200, provider) => providers.push(provider),
+                (404, _) => {} // it has gone meanwhile
+                (status, body) => bail!("GET of {name} was answered {status}: {body}"),
+            }
         }
         Ok(providers)
     }
