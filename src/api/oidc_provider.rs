@@ -219,7 +219,7 @@ pub struct OidcProviderStatus {
     /// Id that a Foulkon gave the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// What policies on a Foulkon call the provider, for example `urn:iws:auth::oidc/oidc-operator/team-a/team-a--main`.
+    /// What policies on a Foulkon call the provider, for example `urn:iws:auth::oidc/oidc-operator/team-a/UID/team-a--main`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub urn: Option<String>,
     /// Whether the worker of a Foulkon has loaded the provider as it is: it does so when it starts. Empty where it does not tell.

@@ -95,8 +95,8 @@ pub struct FoulkonPlace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 127), regex(pattern = r"^[A-Za-z0-9-]+$"))]
     pub name: Option<String>,
-    /// Path of the provider, below `foulkon.pathPrefix` of the AuthorizationServer. Default: that prefix and the namespace, such as
-    /// `/oidc-operator/team-a/`. Asking for one needs a grant in the server's access rules.
+    /// Path of the provider, below `foulkon.pathPrefix` of the AuthorizationServer. Default: that prefix, the namespace, and the UID of
+    /// this resource, by which the operator knows the provider again. Asking for one needs a grant in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",

@@ -176,6 +176,7 @@ async fn look(
     {
         last.close().await;
     }
+    tokio::time::sleep(connection.admin.breaker().pause()).await;
     let checked = match flavour {
         Flavour::Hydra(spec) => {
             pass.status.flavour = Some("hydra".to_owned());

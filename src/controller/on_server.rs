@@ -79,6 +79,27 @@ pub fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<Authoriz
     }
 }
 
+/// Asks the access rules whether a resource may have what one of its fields asks for. `is_own`: as for [`access::may_name`].
+///
+/// # Errors
+/// [`Error::NotAllowed`].
+pub fn may_name<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    field: &'static str,
+    value: &str,
+    is_own: bool,
+) -> Result<()> {
+    let may = ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
+        access::may_name(&server.spec.access, namespace, K::ACCESS, field, value, is_own)
+    });
+    may.map_err(|denied| Error::NotAllowed {
+        server: server.name_any(),
+        denied,
+    })
+}
+
 /// Whether what was made for a resource goes, since no rule admits it any more and the server's admin wants it so. Looked at live: a deletion cannot be
 /// taken back.
 ///

@@ -24,7 +24,6 @@ pub(super) async fn check(
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<Checked> {
     let breaker = connection.admin.breaker();
-    tokio::time::sleep(breaker.pause()).await;
     let setting = spec.version.unwrap_or_default();
     let hydra = Hydra::detect(&connection.admin, setting)
         .await

@@ -46,7 +46,6 @@ pub(in crate::controller) async fn check(
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<Checked> {
     let breaker = connection.admin.breaker();
-    tokio::time::sleep(breaker.pause()).await;
     let api = Foulkon::new(connection.admin.clone());
     pass.status.login = Some(login_name(spec).to_owned());
     let about = match api.about().await {
@@ -95,7 +94,7 @@ fn login_name(spec: &FoulkonServer) -> &'static str {
 /// Names that a resource has or is about to have.
 fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
     let providers = ctx.providers.on(&server.name_any()).into_iter();
-    let claimed = providers.filter_map(|provider| ctx.providers.newest(provider).status.clone()?.name);
+    let claimed = providers.filter_map(|provider| ctx.providers.newest(provider).status.as_ref()?.name.clone());
     claimed.collect()
 }
 

@@ -21,7 +21,7 @@ use crate::controller::authorization_server::resync_interval;
 use crate::controller::digest::digest;
 use crate::controller::failure::outage;
 use crate::controller::object::{Claim, Claiming};
-use crate::controller::on_server::{OnServer, admitted};
+use crate::controller::on_server::{OnServer, admitted, may_name};
 use crate::controller::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::vault::Named;
 use crate::controller::vault::object::Target;
@@ -233,22 +233,16 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
         .iter()
         .filter(|scope| *scope != OPENID)
         .map(|scope| ("scopes", scope));
+    let namespace = provider.namespace().unwrap_or_default();
     for (field, name) in clients.chain(scopes) {
-        let may = ctx.with_namespace(&provider.namespace().unwrap_or_default(), |namespace| {
-            let is_own = access::is_prefixed(namespace.name, name);
-            access::may_name(
-                &server.spec.access,
-                namespace,
-                OidcProvider::ACCESS,
-                field,
-                name,
-                is_own,
-            )
-        });
-        may.map_err(|denied| Error::NotAllowed {
-            server: server.name_any(),
-            denied,
-        })?;
+        may_name(
+            provider,
+            ctx,
+            server,
+            field,
+            name,
+            access::is_prefixed(&namespace, name),
+        )?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::access;
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
 use crate::controller::object::Claiming;
-use crate::controller::on_server::{OnServer, admitted};
+use crate::controller::on_server::{OnServer, admitted, may_name};
 use crate::controller::{Context, is_held};
 use crate::error::{Error, Result, VaultFault};
 
@@ -40,15 +40,7 @@ pub trait Named: OnServer + Claiming {
 pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     let name = resource.object_name();
     if resource.asked_name().is_some() {
-        let namespace = resource.namespace().unwrap_or_default();
-        let may = ctx.with_namespace(&namespace, |namespace| {
-            let is_own = access::is_prefixed(namespace.name, &name);
-            access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, &name, is_own)
-        });
-        may.map_err(|denied| Error::NotAllowed {
-            server: server.name_any(),
-            denied,
-        })?;
+        may_have_name(resource, ctx, server, &name)?;
     }
     if !is_addressable(&name) {
         return Err(Error::InvalidField {
@@ -103,8 +95,10 @@ fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
     let Some(name) = resource.asked_name() else {
         return true;
     };
-    ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
-        let is_own = access::is_prefixed(namespace.name, name);
-        access::may_name(&server.spec.access, namespace, K::ACCESS, K::NAME_FIELD, name, is_own).is_ok()
-    })
+    may_have_name(resource, ctx, &server, name).is_ok()
+}
+
+fn may_have_name<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> Result<()> {
+    let is_own = access::is_prefixed(&resource.namespace().unwrap_or_default(), name);
+    may_name(resource, ctx, server, K::NAME_FIELD, name, is_own)
 }

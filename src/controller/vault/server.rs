@@ -100,7 +100,6 @@ pub(in crate::controller) async fn check(
         });
     };
     let breaker = connection.admin.breaker();
-    tokio::time::sleep(breaker.pause()).await;
     pass.status.login = Some(vault.session().describe());
     let health = health(&connection.admin).await.map_err(|failed| match failed {
         Failure::Status { .. } | Failure::Refused(_) => Error::NotRecognized {

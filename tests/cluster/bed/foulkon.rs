@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::Foulkon;
 
 use super::server::merge;
-use super::{Bed, Server, ServerOptions, lock};
+use super::{Bed, Server, ServerOptions};
 
 /// Path of all providers.
 pub const PROVIDERS: &str = "/api/v1/admin/auth/oidc/providers";
@@ -41,10 +41,7 @@ impl Bed {
             "resyncInterval": options.resync_interval,
         });
         merge(&mut spec, &options.spec);
-        self.create_server(&name, spec).await?;
-        let server = Arc::new(server);
-        lock(&self.servers).push(Arc::clone(&server)); // its proxies stay up for the whole run
-        Ok(server)
+        self.with_server(server, spec).await
     }
 
     /// Makes a Secret beside the operator, whose values nobody may see, and returns its name.

@@ -141,6 +141,16 @@ impl Operator {
         requests
     }
 
+    /// What it has written after `mark` into a namespace, or of a server, events included.
+    pub fn writes_about(&self, mark: u64, namespace: &str, server: &str) -> Vec<KubeRequest> {
+        let mut requests = self.kube_requests(mark);
+        requests.retain(|request| {
+            let is_about = request.namespace.as_deref() == Some(namespace) || request.name.as_deref() == Some(server);
+            is_about && request.is_write()
+        });
+        requests
+    }
+
     /// The statuses that it has sent for resources of a namespace, with the replies' codes, for messages.
     pub fn status_patches(&self, namespace: &str) -> String {
         let place = format!("/namespaces/{namespace}/");

@@ -84,9 +84,14 @@ impl Bed {
             "resyncInterval": options.resync_interval,
         });
         merge(&mut spec, &options.spec);
-        self.create_server(name, spec).await?;
+        self.with_server(server, spec).await
+    }
+
+    /// Makes an AuthorizationServer of this spec, and keeps its proxies up for the whole run.
+    pub(super) async fn with_server(&self, server: Server, spec: Value) -> Result<Arc<Server>> {
+        self.create_server(&server.name, spec).await?;
         let server = Arc::new(server);
-        lock(&self.servers).push(Arc::clone(&server)); // its proxies stay up for the whole run
+        lock(&self.servers).push(Arc::clone(&server));
         Ok(server)
     }
 

@@ -12,7 +12,7 @@ use testbed::bao::AccountRole;
 use testbed::{Bao, install};
 
 use super::server::merge;
-use super::{Bed, Server, ServerOptions, lock};
+use super::{Bed, Server, ServerOptions};
 
 /// The policy that the operator comes with.
 pub const VAULT_POLICY: &str = include_str!("../../../deploy/vault/policy.hcl");
@@ -95,10 +95,7 @@ impl Bed {
             "resyncInterval": options.resync_interval,
         });
         merge(&mut spec, &options.spec);
-        self.create_server(name, spec).await?;
-        let server = Arc::new(server);
-        lock(&self.servers).push(Arc::clone(&server)); // its proxies stay up for the whole run
-        Ok(server)
+        self.with_server(server, spec).await
     }
 
     /// Makes an AuthorizationServer for OpenBao for one test, with a name of its own, and waits until it is ready.

@@ -127,6 +127,12 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     Ok(())
 }
 
+fn not_owned(name: &str) -> String {
+    format!(
+        "The provider `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
+    )
+}
+
 async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let name = stage.name("main");
@@ -135,9 +141,7 @@ async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
         stage.foulkon.must("POST", "", Some(theirs)).await?;
         let before = stage.entry(&name).await?;
         stage.make::<OidcProvider>("main", trusting(&["web"])).await?;
-        let message = format!(
-            "The provider `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
-        );
+        let message = not_owned(&name);
         stage
             .space
             .says::<OidcProvider>("main", Stalled, "NotOwned", &message)
@@ -209,9 +213,7 @@ async fn what_somebody_else_made_in_its_place_stays_untouched(bed: &Bed) -> Resu
         .space
         .respecify::<OidcProvider>("main", json!({ "allowedClients": [{ "clientId": "other" }] }))
         .await?;
-    let message = format!(
-        "The provider `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
-    );
+    let message = not_owned(&name);
     stage
         .space
         .says::<OidcProvider>("main", Stalled, "NotOwned", &message)

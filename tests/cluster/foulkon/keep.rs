@@ -176,16 +176,9 @@ async fn a_resync_reads_each_provider_once_and_writes_nothing(bed: &Bed) -> Resu
     ensure!(stage.writes(mark).is_empty(), "{about:#?}");
     // One more may have begun at either end.
     ensure!(about.len() <= looks + 1, "{} reads in {looks} looks", about.len());
-    let writes: Vec<_> = bed
+    let writes = bed
         .operator()
-        .kube_requests(kube)
-        .into_iter()
-        .filter(|request| {
-            request.is_write()
-                && (request.namespace.as_deref() == Some(stage.space.name())
-                    || request.name.as_deref() == Some(&*stage.server.name))
-        })
-        .collect();
+        .writes_about(kube, stage.space.name(), &stage.server.name);
     ensure!(writes.is_empty(), "{writes:#?}");
     Ok(())
 }

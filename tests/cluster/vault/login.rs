@@ -70,11 +70,7 @@ fn merged(mut auth: Value) -> Value {
 /// A Secret beside the operator.
 async fn held(bed: &Bed, value: &str) -> Result<String> {
     bed.canary(value);
-    let secret: Secret = serde_json::from_value(json!({
-        "metadata": { "generateName": "login-" }, "stringData": { "value": format!("{value}\n") },
-    }))?;
-    let made = bed.home().secrets().create(&PostParams::default(), &secret).await?;
-    made.metadata.name.context("a name")
+    bed.beside_operator(json!({ "value": format!("{value}\n") })).await
 }
 
 async fn every_method_lets_the_operator_in(bed: &Bed) -> Result<()> {

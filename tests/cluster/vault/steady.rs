@@ -60,16 +60,9 @@ async fn a_resync_reads_what_lists_do_not_show_and_writes_nothing(bed: &Bed) -> 
             "{reads} reads of {path} in {sweeps} sweeps"
         );
     }
-    let writes: Vec<_> = bed
+    let writes = bed
         .operator()
-        .kube_requests(kube)
-        .into_iter()
-        .filter(|request| {
-            request.is_write()
-                && (request.namespace.as_deref() == Some(stage.space.name())
-                    || request.name.as_deref() == Some(&*stage.server.name))
-        })
-        .collect();
+        .writes_about(kube, stage.space.name(), &stage.server.name);
     ensure!(writes.is_empty(), "{writes:#?}");
     Ok(())
 }

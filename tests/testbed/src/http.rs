@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
+use reqwest::RequestBuilder;
+use serde_json::Value;
+
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -25,4 +29,30 @@ pub(crate) async fn answers_ok(url: &str) -> bool {
         .send()
         .await
         .is_ok_and(|answer| answer.status().is_success())
+}
+
+/// Sends a request, with a body of JSON if there is one, and returns the status and the body of the answer. `what`: the
+/// request, for messages.
+///
+/// # Errors
+/// When there is no answer.
+pub(crate) async fn exchange(request: RequestBuilder, body: Option<Value>, what: &str) -> Result<(u16, Value)> {
+    let request = match body {
+        Some(body) => request
+            .header("content-type", "application/json")
+            .body(body.to_string()),
+        None => request,
+    };
+    let answer = request.send().await.with_context(|| what.to_owned())?;
+    let status = answer.status().as_u16();
+    let body = answer.text().await.with_context(|| what.to_owned())?;
+    Ok((status, parse(&body)))
+}
+
+/// The content of a body: null when it is empty, a string when it is not JSON.
+pub(crate) fn parse(body: &str) -> Value {
+    match body.trim() {
+        "" => Value::Null,
+        body => serde_json::from_str(body).unwrap_or_else(|_| body.into()),
+    }
 }

@@ -12,7 +12,7 @@ use crate::admin::foulkon::{Fields, is_client_id, is_name, is_path};
 use crate::api::authorization_server::FoulkonServer;
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
 use crate::controller::oidc_provider::refuse;
-use crate::controller::on_server::{OnServer, admitted};
+use crate::controller::on_server::{OnServer, admitted, may_name};
 use crate::controller::referable::{find_anywhere, is_accepted, not_ready};
 use crate::controller::{Context, is_deleting};
 use crate::error::{Error, FoulkonFault, Result};
@@ -101,20 +101,17 @@ fn place(
     let own_path = format!("{}{namespace}/", foulkon.prefix());
     let default_path = marked_path(provider, foulkon);
     if let Some(name) = &asked.name {
-        may(
+        may_name(
             provider,
             ctx,
             server,
-            ("foulkon.name", name, is_own_name(&namespace, name)),
+            "foulkon.name",
+            name,
+            is_own_name(&namespace, name),
         )?;
     }
     if let Some(path) = &asked.path {
-        may(
-            provider,
-            ctx,
-            server,
-            ("foulkon.path", path, path.starts_with(&own_path)),
-        )?;
+        may_name(provider, ctx, server, "foulkon.path", path, path.starts_with(&own_path))?;
         if !path.starts_with(foulkon.prefix()) || !is_path(path) {
             return Err(Error::InvalidField {
                 field: "foulkon.path",
@@ -179,7 +176,7 @@ fn issuer_or_last(
 /// Whom the server believes is for admins to say: an issuer is granted, or that of a provider whose server's admin has set it.
 fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     if let Some(issuer) = &provider.spec.issuer {
-        may(provider, ctx, server, ("issuer", issuer, false))?;
+        may_name(provider, ctx, server, "issuer", issuer, false)?;
         return Ok(issuer.clone());
     }
     let Some(named) = &provider.spec.issuer_ref else {
@@ -206,7 +203,7 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     // On a Vault its users choose what goes before the provider's path.
     let is_chosen = found.spec.issuer.is_some() && home.is_none_or(|home| home.spec.hydra.is_none());
     if is_chosen {
-        may(provider, ctx, server, ("issuerRef", &issuer, false))?;
+        may_name(provider, ctx, server, "issuerRef", &issuer, false)?;
     }
     Ok(issuer)
 }
@@ -221,11 +218,13 @@ fn clients(
     let (mut ids, mut missing) = (BTreeSet::new(), None);
     for allowed in &provider.spec.allowed_clients {
         if let Some(id) = &allowed.client_id {
-            may(
+            may_name(
                 provider,
                 ctx,
                 server,
-                ("allowedClients", id, access::is_prefixed(&namespace, id)),
+                "allowedClients",
+                id,
+                access::is_prefixed(&namespace, id),
             )?;
             if !is_client_id(id) {
                 return Err(Error::InvalidField {
@@ -264,37 +263,16 @@ fn id_of(
     let issuer = named.and_then(|named| find_anywhere::<OidcProvider>(ctx, &namespace, &named.name).ok());
     let is_of_issuer = issuer.is_some_and(|issuer| issuer.server_name() == client.server_name());
     if client.spec.client_id.is_some() && !is_of_issuer {
-        may(
+        may_name(
             provider,
             ctx,
             server,
-            ("allowedClients", &id, access::is_prefixed(&namespace, &id)),
+            "allowedClients",
+            &id,
+            access::is_prefixed(&namespace, &id),
         )?;
     }
     Ok(Some(id))
-}
-
-/// Asks the access rules for what a field asks for: its name, its value, and whether the value is the namespace's own.
-fn may(
-    provider: &OidcProvider,
-    ctx: &Context,
-    server: &AuthorizationServer,
-    (field, value, is_own): (&'static str, &str, bool),
-) -> Result<()> {
-    let may = ctx.with_namespace(&provider.namespace().unwrap_or_default(), |namespace| {
-        access::may_name(
-            &server.spec.access,
-            namespace,
-            OidcProvider::ACCESS,
-            field,
-            value,
-            is_own,
-        )
-    });
-    may.map_err(|denied| Error::NotAllowed {
-        server: server.name_any(),
-        denied,
-    })
 }
 
 #[cfg(test)]

@@ -73,15 +73,7 @@ impl Api {
         if !self.namespace.is_empty() {
             request = request.header("x-vault-namespace", &self.namespace);
         }
-        if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_string());
-        }
-        let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
-        let status = answer.status().as_u16();
-        let body = answer.text().await.with_context(|| format!("{method} {path}"))?;
-        Ok((status, parse(&body)))
+        http::exchange(request, body, &format!("{method} {path}")).await
     }
 
     /// As [`Self::call`], and fails unless the status is one of success.
@@ -101,14 +93,6 @@ pub(super) fn text(answer: &Value, pointer: &str) -> Result<String> {
     let text = answer.pointer(pointer).and_then(Value::as_str);
     text.map(ToOwned::to_owned)
         .with_context(|| format!("an answer without {pointer}"))
-}
-
-/// The content of a body: null when it is empty, a string when it is not JSON.
-pub(super) fn parse(body: &str) -> Value {
-    match body.trim() {
-        "" => Value::Null,
-        body => serde_json::from_str(body).unwrap_or_else(|_| body.into()),
-    }
 }
 
 /// What the server says about a failure, which is in a list called `errors` as a rule.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use url::form_urlencoded;
 
-use super::api::{complaint, parse, text};
+use super::api::{complaint, text};
 use crate::http;
 
 /// The nonce of every sign-in, to be found in the ID token.
@@ -186,7 +186,7 @@ async fn answer(step: Step, request: RequestBuilder) -> Result<Value> {
     let answer = request.timeout(CALL_LIMIT).send().await;
     let answer = answer.with_context(|| format!("{step:?}"))?;
     let status = answer.status();
-    let body = parse(&answer.text().await.with_context(|| format!("{step:?}"))?);
+    let body = http::parse(&answer.text().await.with_context(|| format!("{step:?}"))?);
     if status.is_success() {
         return Ok(body);
     }

@@ -57,15 +57,7 @@ impl Api {
         if let Some(authorization) = authorization {
             request = request.header("authorization", authorization);
         }
-        if let Some(body) = body {
-            request = request
-                .header("content-type", "application/json")
-                .body(body.to_string());
-        }
-        let answer = request.send().await.with_context(|| format!("{method} {path}"))?;
-        let status = answer.status().as_u16();
-        let body = answer.text().await.with_context(|| format!("{method} {path}"))?;
-        Ok((status, parse(&body)))
+        http::exchange(request, body, &format!("{method} {path}")).await
     }
 
     /// As [`Self::call`], and fails unless the status is one of success.
@@ -87,13 +79,5 @@ impl Api {
         let is_whole = path.starts_with("/api/") || path.split('?').next() == Some(ABOUT);
         let start = if is_whole { "" } else { PROVIDERS };
         format!("{}{start}{path}", self.address)
-    }
-}
-
-/// The content of a body: null when it is empty, a string when it is not JSON.
-fn parse(body: &str) -> Value {
-    match body.trim() {
-        "" => Value::Null,
-        body => serde_json::from_str(body).unwrap_or_else(|_| body.into()),
     }
 }
