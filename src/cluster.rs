@@ -11,16 +11,17 @@ use kube::core::params::ValidationDirective;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api::FIELD_MANAGER;
+use crate::api::{FIELD_MANAGER, FINALIZER};
+use crate::decode::{self, Decode, Item};
 use crate::error::{ClusterFault, Error, Result};
 use crate::leader::Fence;
 use crate::secret::Secret as Token;
 
 const DEADLINE: Duration = crate::admin::http::DEADLINE;
 /// Objects on a page of a live list.
-const PAGE: u32 = 500;
+const PAGE: u32 = 50; // of objects that may be a megabyte each
 
 /// What the operator makes beside a resource and writes as a whole: Secrets and ConfigMaps.
 pub trait Output:
@@ -146,26 +147,20 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error::Cluster`].
-    pub async fn live<K>(&self, api: &Api<K>, name: &str) -> Result<Option<K>>
-    where
-        K: Clone + Debug + DeserializeOwned,
-    {
-        bounded(api.get_opt(name)).await
+    pub async fn live<K: Decode + Debug>(&self, api: &Api<Item<K>>, name: &str) -> Result<Option<K>> {
+        Ok(bounded(api.get_opt(name)).await?.map(|Item(found)| found))
     }
 
     /// All objects of an Api, live, page by page.
     ///
     /// # Errors
     /// [`Error::Cluster`].
-    pub async fn list<K>(&self, api: &Api<K>) -> Result<Vec<K>>
-    where
-        K: Clone + Debug + DeserializeOwned,
-    {
+    pub async fn list<K: Decode + Debug>(&self, api: &Api<Item<K>>) -> Result<Vec<K>> {
         let mut parameters = ListParams::default().limit(PAGE);
         let mut all = Vec::new();
         loop {
             let page = bounded(api.list(&parameters)).await?;
-            all.extend(page.items);
+            all.extend(page.items.into_iter().map(|Item(item)| item));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
                 None => return Ok(all),
@@ -173,21 +168,47 @@ impl Cluster {
         }
     }
 
-    /// Sets the finalizers of exactly this version of an object.
+    /// Stores our finalizer on exactly this version of an object.
     ///
     /// # Errors
     /// [`Error::Cluster`]: a conflict if it has changed or gone; [`Error::NotLeader`].
-    pub async fn set_finalizers<K>(&self, api: &Api<K>, object: &K, finalizers: &[String]) -> Result<K>
-    where
-        K: Resource + Clone + Debug + DeserializeOwned,
-    {
+    pub async fn hold<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K) -> Result<K> {
+        let change = match object.finalizers() {
+            [] => json!({ "op": "add", "path": "/metadata/finalizers", "value": [FINALIZER] }),
+            [..] => json!({ "op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER }),
+        };
+        self.patch(api, object, vec![change]).await
+    }
+
+    /// Takes our finalizer off exactly this version of an object, if it is there.
+    ///
+    /// # Errors
+    /// As [`Cluster::hold`].
+    pub async fn release<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K) -> Result<K> {
+        let live = match decode::has_all_finalizers(object) {
+            true => None,
+            false => bounded(api.get_metadata_opt(&object.name_any())).await?,
+        };
+        let finalizers = live.as_ref().map_or(object.finalizers(), |live| live.finalizers());
+        let Some(place) = finalizers.iter().position(|finalizer| finalizer == FINALIZER) else {
+            return Err(Error::Cluster(ClusterFault::Conflict));
+        };
+        let path = format!("/metadata/finalizers/{place}");
+        let changes = vec![
+            json!({ "op": "test", "path": path, "value": FINALIZER }),
+            json!({ "op": "remove", "path": path }),
+        ];
+        self.patch(api, object, changes).await
+    }
+
+    async fn patch<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K, changes: Vec<Value>) -> Result<K> {
         self.may_write()?;
-        let patch = serde_json::from_value(json!([
-            { "op": "test", "path": "/metadata/uid", "value": object.meta().uid },
-            { "op": "test", "path": "/metadata/resourceVersion", "value": object.meta().resource_version },
-            { "op": "add", "path": "/metadata/finalizers", "value": finalizers },
-        ]))
-        .map_err(|_| Error::Reply {
+        let mut all = vec![
+            json!({ "op": "test", "path": "/metadata/uid", "value": object.meta().uid }),
+            json!({ "op": "test", "path": "/metadata/resourceVersion", "value": object.meta().resource_version }),
+        ];
+        all.extend(changes);
+        let patch = serde_json::from_value(Value::Array(all)).map_err(|_| Error::Reply {
             operation: "patch",
             problem: "cannot be built",
         })?;
@@ -196,7 +217,7 @@ impl Cluster {
             ..PatchParams::default()
         };
         match deadline(api.patch(&object.name_any(), &parameters, &Patch::<()>::Json(patch))).await? {
-            Ok(patched) => Ok(patched),
+            Ok(Item(patched)) => Ok(patched),
             // A failed test answers 422; so does nothing else that this patch could do.
             Err(kube::Error::Api(status)) if status.is_invalid() || status.is_not_found() => {
                 Err(Error::Cluster(ClusterFault::Conflict))
@@ -209,9 +230,9 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error::Cluster`]: a conflict if it has changed; [`Error::NotLeader`].
-    pub async fn apply_status<K, S>(&self, api: &Api<K>, object: &K, status: &S) -> Result<K>
+    pub async fn apply_status<K, S>(&self, api: &Api<Item<K>>, object: &K, status: &S) -> Result<K>
     where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+        K: Decode + Debug,
         S: Serialize,
     {
         self.may_write()?;
@@ -229,7 +250,8 @@ impl Cluster {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        bounded(api.patch_status(&object.name_any(), &parameters, &Patch::Apply(body))).await
+        let applied = bounded(api.patch_status(&object.name_any(), &parameters, &Patch::Apply(body))).await;
+        applied.map(|Item(applied)| applied)
     }
 
     fn outputs<K: Output>(&self, namespace: &str) -> Api<K> {

@@ -37,6 +37,9 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// The resource is not of a form that can be read as a whole.
+    #[error("{0}")]
+    Unreadable(String),
     /// The server judged the metadata and refused it.
     #[error("The server does not accept {}; what was registered before stays. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),

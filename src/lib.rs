@@ -11,6 +11,7 @@
 //! - [`controller`]: the driver, which does finalizer, deadline, status, event and retry once for every kind; and each kind's story.
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
+//! - [`decode`]: objects of the Kubernetes API, each decoded by itself.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`duration`]: durations in Go's form.
 //! - [`key_material`]: private keys, made, read and written.
@@ -25,6 +26,7 @@ pub mod app;
 pub mod cli;
 pub mod cluster;
 pub mod controller;
+pub mod decode;
 pub mod duration;
 pub mod error;
 pub mod key_material;

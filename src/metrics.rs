@@ -35,6 +35,11 @@ struct Server {
     server: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Watched {
+    kind: String,
+}
+
 /// Kind, condition type, status and reason.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ConditionLabels {
@@ -58,6 +63,7 @@ pub struct Metrics {
     drift: Family<Kind, Counter>,
     conditions: Family<ConditionLabels, Gauge>,
     orphans: Family<Server, Gauge>,
+    unreadable: Family<Watched, Gauge>,
     leader: Gauge,
     rendering: Mutex<()>,
 }
@@ -74,6 +80,7 @@ impl Default for Metrics {
             drift: Family::default(),
             conditions: Family::default(),
             orphans: Family::default(),
+            unreadable: Family::default(),
             leader: Gauge::default(),
             rendering: Mutex::default(),
         };
@@ -114,6 +121,11 @@ impl Default for Metrics {
             "orphaned_objects",
             "Remote objects with our marker and without a resource",
             metrics.orphans.clone(),
+        );
+        r.register(
+            "unreadable_objects",
+            "Objects that cannot be read as they are, by kind",
+            metrics.unreadable.clone(),
         );
         r.register("leader", "1 while this instance leads", metrics.leader.clone());
         r.register(
@@ -170,6 +182,14 @@ impl Metrics {
         };
         self.orphans.remove(&server);
         self.request_seconds.remove(&server);
+    }
+
+    /// Sets the number of objects of a kind that cannot be read as they are.
+    pub fn unreadable(&self, kind: &str, count: usize) {
+        let kind = kind.to_owned();
+        self.unreadable
+            .get_or_create(&Watched { kind })
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Says whether this instance leads.

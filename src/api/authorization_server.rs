@@ -19,7 +19,7 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
 
 /// An authorization server and its admin API, or a server that trusts others' tokens. Cluster-scoped: only a platform admin can point the operator at a URL or hand it credentials.
 /// Secrets and ConfigMaps that it refers to are read in the operator's own namespace.
-#[derive(CustomResource, Clone, Debug, Deserialize, Serialize, KubeSchema)]
+#[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
     version = "v1alpha1",

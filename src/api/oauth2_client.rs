@@ -1,10 +1,9 @@
 //! `OAuth2Client`: an application's registration, and the credentials Secret it gets.
 
-use std::collections::BTreeMap;
-
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+use super::json::JsonObject;
 use super::refs::{Adoption, DeletionPolicy, LocalRef, ProviderRef, SecretKeyRef, ServerRef, VaultName};
 
 mod credentials;
@@ -298,9 +297,9 @@ pub struct OAuth2ClientSpec {
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("refreshTokenTtl: longer than any duration can be"))]
     pub refresh_token_ttl: Option<String>,
     /// Any JSON object, kept with the client; the login and consent app sees it. The key `oidc-operator.dev` is the operator's.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "JsonObject::is_absent")]
     #[schemars(schema_with = "values::metadata_schema")]
-    pub metadata: BTreeMap<String, serde_json::Value>,
+    pub metadata: JsonObject,
     /// What only Ory Hydra has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraClient")]

@@ -12,6 +12,7 @@ use crate::api::access::ManagedKind;
 use crate::api::assignment::AssignmentStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{Assignment, OAuth2Client};
+use crate::decode::Item;
 use crate::error::{Error, Result};
 
 mod vault;
@@ -20,7 +21,7 @@ impl Managed for Assignment {
     type Status = AssignmentStatus;
     const KIND: &'static str = "Assignment";
 
-    fn api(&self, client: Client) -> Api<Self> {
+    fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }
 

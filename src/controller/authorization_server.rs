@@ -18,6 +18,7 @@ use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour
 use crate::api::condition::{INSECURE, RESTART_REQUIRED, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::decode::Item;
 use crate::error::{Error, Result};
 
 mod hydra;
@@ -40,7 +41,7 @@ impl Managed for AuthorizationServer {
     /// A sweep of a large server has many pages; each request has its own deadline.
     const PASS: Duration = Duration::from_secs(3600);
 
-    fn api(&self, client: Client) -> Api<Self> {
+    fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::all(client)
     }
 
@@ -84,7 +85,7 @@ impl Managed for AuthorizationServer {
         let name = self.name_any();
         let clients = ctx
             .cluster
-            .list(&Api::<OAuth2Client>::all(ctx.cluster.client()))
+            .list(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))
             .await?;
         let deletes = |client: &OAuth2Client| {
             let status = client.status.clone().unwrap_or_default();
@@ -122,7 +123,7 @@ fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
 
 /// A resource of a kind that may have something on a server, looked for live.
 async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
-    let resources = ctx.cluster.list(&Api::<K>::all(ctx.cluster.client())).await?;
+    let resources = ctx.cluster.list(&Api::<Item<K>>::all(ctx.cluster.client())).await?;
     Ok(resources.iter().find(|resource| uses(*resource, server)).map(described))
 }
 

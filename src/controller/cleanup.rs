@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::core::CustomResourceExt;
+use kube::core::PartialObjectMeta;
 use kube::{Api, ResourceExt};
 
 use super::Context;
@@ -14,6 +15,7 @@ use crate::access::{self, Namespace};
 use crate::admin::http::DEADLINE;
 use crate::api::AuthorizationServer;
 use crate::api::access::ManagedKind;
+use crate::decode::{self, Item};
 use crate::error::{Error, Result};
 
 /// The server that a resource has to be taken off, and the way to it.
@@ -38,6 +40,7 @@ pub fn connection<K: OnServer + CustomResourceExt>(
         ));
     };
     match ctx.links.usable(&server) {
+        _ if decode::flaw(&*server).is_some() => Err(waits(resource, ctx)),
         Ok(link) => Ok((server, link)),
         Err(error) if error.is_silent() => Err(error),
         Err(_) => Err(waits(resource, ctx)),
@@ -72,11 +75,11 @@ pub async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -> Resul
         return Ok(true);
     }
     let name = resource.namespace().unwrap_or_default();
-    let servers: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
+    let servers: Api<Item<AuthorizationServer>> = Api::all(ctx.cluster.client());
     let Some(server) = ctx.cluster.live(&servers, resource.server_name()).await? else {
         return Ok(true);
     };
-    let namespaces: Api<KubeNamespace> = Api::all(ctx.cluster.client());
+    let namespaces: Api<Item<PartialObjectMeta<KubeNamespace>>> = Api::all(ctx.cluster.client());
     let namespace = ctx.cluster.live(&namespaces, &name).await?;
     let labels = namespace.as_ref().map(|namespace| namespace.labels());
     let seen = Namespace { name: &name, labels };

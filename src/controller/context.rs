@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::store::Writer;
@@ -14,8 +14,9 @@ use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
 use super::own_secret::{Child, Children};
+use super::watched_secret::WatchedSecret;
 use crate::access;
-use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, UID_LABEL};
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::cluster::Cluster;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -101,8 +102,8 @@ where
 pub struct Stores {
     /// All namespaces, metadata only.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
-    /// Secrets with our watch label, metadata only.
-    pub secrets: Store<PartialObjectMeta<Secret>>,
+    /// Secrets with our watch label.
+    pub secrets: Store<WatchedSecret>,
 }
 
 /// What every pass shares.
@@ -149,12 +150,12 @@ pub struct OwnSecret {
 }
 
 impl OwnSecret {
-    fn of(secret: &PartialObjectMeta<Secret>) -> Option<Self> {
-        Some(OwnSecret {
-            name: secret.name_any(),
-            uid: secret.uid()?,
-            version: secret.resource_version()?,
-        })
+    fn of(secret: &WatchedSecret) -> Self {
+        OwnSecret {
+            name: secret.name().to_owned(),
+            uid: secret.uid.to_string(),
+            version: secret.version.to_string(),
+        }
     }
 }
 
@@ -178,8 +179,8 @@ impl Context {
         let written = self.children.get(uid, name);
         let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace));
         let cached = cached
-            .filter(|secret| is_own(secret, namespace, uid))
-            .and_then(|secret| OwnSecret::of(&secret));
+            .filter(|secret| secret.is_of(namespace, uid))
+            .map(|secret| OwnSecret::of(&secret));
         match (cached, written) {
             (Some(cached), Some(Child::Deleted(gone))) if gone == cached.uid => None,
             (Some(cached), Some(Child::Written(uid, version))) if is_newer(Some(&version), Some(&cached.version)) => {
@@ -200,24 +201,13 @@ impl Context {
 
     /// The names of all Secrets that carry a resource's mark in the cache. Looks at every one of them.
     pub fn marked_secrets(&self, namespace: &str, uid: &str) -> Vec<String> {
-        let marked = self
-            .stores
-            .secrets
-            .state_filter(|secret| is_own(secret, namespace, uid));
-        marked.iter().map(|secret| secret.name_any()).collect()
+        let marked = self.stores.secrets.state_filter(|secret| secret.is_of(namespace, uid));
+        marked.iter().map(|secret| secret.name().to_owned()).collect()
     }
 
     /// resourceVersion of a watched Secret of any owner, from the cache.
     pub fn watched_secret(&self, namespace: &str, name: &str) -> Option<String> {
-        self.stores
-            .secrets
-            .get(&ObjectRef::new(name).within(namespace))?
-            .resource_version()
+        let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace))?;
+        Some(cached.version.to_string())
     }
-}
-
-fn is_own(secret: &PartialObjectMeta<Secret>, namespace: &str, uid: &str) -> bool {
-    secret.metadata.namespace.as_deref() == Some(namespace)
-        && secret.labels().get(UID_LABEL).is_some_and(|label| label == uid)
-        && secret.owner_references().iter().any(|owner| owner.uid == uid)
 }

@@ -23,6 +23,7 @@ use crate::api::condition::{self, READY};
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{JsonWebKeySet, OAuth2Client};
+use crate::decode::Item;
 use crate::error::{Error, Result};
 
 mod cleanup;
@@ -50,7 +51,7 @@ impl Managed for JsonWebKeySet {
     type Status = JsonWebKeySetStatus;
     const KIND: &'static str = "JsonWebKeySet";
 
-    fn api(&self, client: Client) -> Api<Self> {
+    fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }
 

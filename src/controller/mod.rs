@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::admin::http::DEADLINE;
 use crate::api::condition::Wanted;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER};
+use crate::decode::{self, Decode, Item};
 use crate::error::{ClusterFault, Error, Result};
 
 pub mod assignment;
@@ -43,15 +44,14 @@ pub mod scope;
 pub mod vault;
 pub mod verdict;
 pub mod watch;
+pub mod watched_secret;
 
 pub use context::{Context, Kind};
 use report::{latest, store};
 pub use verdict::Done;
 
 /// A kind that the driver can take care of.
-pub trait Managed:
-    Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
-{
+pub trait Managed: Decode + Debug + Send + Sync + 'static {
     /// Its status.
     type Status: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync;
     /// Name of the kind in metrics and logs.
@@ -62,7 +62,7 @@ pub trait Managed:
     const PASS: Duration = Duration::from_secs(120);
 
     /// The Api that holds this object.
-    fn api(&self, client: Client) -> Api<Self>;
+    fn api(&self, client: Client) -> Api<Item<Self>>;
     /// What the process keeps of this kind.
     fn kind_of(ctx: &Context) -> &Kind<Self>;
     /// The status as it stands.
@@ -161,10 +161,10 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
 
 async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
     let work = async {
-        if is_deleting(object) {
-            object.cleanup(ctx, pass).await.map(|()| Done::default())
-        } else {
-            object.apply(ctx, pass).await
+        match decode::flaw(object) {
+            _ if is_deleting(object) => object.cleanup(ctx, pass).await.map(|()| Done::default()),
+            Some(flaw) => Err(Error::Unreadable(flaw.to_owned())),
+            None => object.apply(ctx, pass).await,
         }
     };
     tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong))
@@ -188,10 +188,7 @@ pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
     if is_held(object) {
         return Ok(false);
     }
-    let mut finalizers = object.finalizers().to_vec();
-    finalizers.push(FINALIZER.to_owned());
-    let api = object.api(ctx.cluster.client());
-    let held = ctx.cluster.set_finalizers(&api, object, &finalizers).await?;
+    let held = ctx.cluster.hold(&object.api(ctx.cluster.client()), object).await?;
     K::kind_of(ctx).memory.wrote(Arc::new(held));
     Ok(true)
 }
@@ -203,19 +200,11 @@ pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
 pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     let api = object.api(ctx.cluster.client());
     let latest = latest(object, ctx);
-    let without = |object: &K| {
-        object
-            .finalizers()
-            .iter()
-            .filter(|f| *f != FINALIZER)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    let released = match ctx.cluster.set_finalizers(&api, &*latest, &without(&latest)).await {
+    let released = match ctx.cluster.release(&api, &*latest).await {
         Err(Error::Cluster(ClusterFault::Conflict)) => {
             let live = ctx.cluster.live(&api, &object.name_any()).await?;
             match live.filter(|live| live.uid() == object.uid()) {
-                Some(live) if is_held(&live) => ctx.cluster.set_finalizers(&api, &live, &without(&live)).await?,
+                Some(live) if is_held(&live) => ctx.cluster.release(&api, &live).await?,
                 _ => return Ok(()),
             }
         }

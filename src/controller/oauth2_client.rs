@@ -23,6 +23,7 @@ use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::decode::Item;
 use crate::error::{Error, Result};
 
 mod adoption;
@@ -73,7 +74,7 @@ impl Managed for OAuth2Client {
     type Status = OAuth2ClientStatus;
     const KIND: &'static str = "OAuth2Client";
 
-    fn api(&self, client: Client) -> Api<Self> {
+    fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }
 

@@ -27,6 +27,7 @@ use crate::api::condition::Wanted;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, OidcProvider};
+use crate::decode::Item;
 use crate::error::{Class, Error, Result};
 use judge::Expected;
 
@@ -46,7 +47,7 @@ impl Managed for OidcProvider {
     /// Nothing tells when the public API is back.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    fn api(&self, client: Client) -> Api<Self> {
+    fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }
 

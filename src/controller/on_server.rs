@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
@@ -12,6 +13,7 @@ use crate::api::access::{ManagedKind, OnRevoked};
 use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::api::{AuthorizationServer, DEFAULT_SERVER};
+use crate::decode::{self, Item};
 use crate::error::{Error, Result};
 
 /// A kind whose resources live on an AuthorizationServer.
@@ -31,13 +33,19 @@ pub trait OnServer: Managed {
 /// The server that a resource names, from the cache.
 ///
 /// # Errors
-/// [`Error::ServerNotFound`], [`Error::NoDefaultServer`].
+/// [`Error::ServerNotFound`], [`Error::NoDefaultServer`]; [`Error::ServerNotReady`] of one that cannot be read as a whole.
 pub fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
-    ctx.server(resource.server_name())
+    let server = ctx
+        .server(resource.server_name())
         .ok_or_else(|| match resource.server_ref() {
             None => Error::NoDefaultServer,
             Some(named) => Error::ServerNotFound(named.name.clone()),
-        })
+        })?;
+    // Of its access rules some may be missing, and what they say can end in a deletion.
+    match decode::flaw(&*server) {
+        None => Ok(server),
+        Some(_) => Err(Error::ServerNotReady(server.name_any())),
+    }
 }
 
 /// Whether a resource of a kind that a Foulkon lacks lives on a Vault; else it lives on a Hydra.
@@ -121,7 +129,7 @@ pub async fn is_revoked<K: OnServer>(
     }
     let pending = || Error::ServerPending(server.name_any());
     let live = live_server(ctx, server).await?.ok_or_else(pending)?;
-    let namespaces: Api<KubeNamespace> = Api::all(ctx.cluster.client());
+    let namespaces: Api<Item<PartialObjectMeta<KubeNamespace>>> = Api::all(ctx.cluster.client());
     let namespace = ctx.cluster.live(&namespaces, &name).await?.ok_or_else(pending)?;
     let seen = Namespace {
         name: &name,
@@ -133,11 +141,11 @@ pub async fn is_revoked<K: OnServer>(
     }
 }
 
-/// The server as it is now, if it is the one that we planned with.
+/// The server as it is now, if it is the one that we planned with and can be read as a whole.
 async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Option<AuthorizationServer>> {
-    let api: Api<AuthorizationServer> = Api::all(ctx.cluster.client());
+    let api: Api<Item<AuthorizationServer>> = Api::all(ctx.cluster.client());
     let live = ctx.cluster.live(&api, &server.name_any()).await?;
-    Ok(live.filter(|live| live.uid() == server.uid()))
+    Ok(live.filter(|live| live.uid() == server.uid() && decode::flaw(live).is_none()))
 }
 
 /// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going.

@@ -9,6 +9,7 @@ use super::on_server::OnServer;
 use super::{Context, Managed, is_abandoned, is_deleting};
 use crate::api::OAuth2Client;
 use crate::api::condition::{self, READY};
+use crate::decode;
 use crate::error::{Error, Result};
 
 /// A kind that OAuth2Clients refer to.
@@ -141,6 +142,9 @@ pub fn not_ready<K: Managed>(found: &K) -> Error {
 
 /// Whether the spec as it is was looked at and found good.
 pub fn is_accepted<K: Managed>(found: &K) -> bool {
+    if decode::flaw(found).is_some() {
+        return false; // an earlier version may have read it
+    }
     let mut status = found.status().cloned().unwrap_or_default();
     let (observed, conditions) = K::common(&mut status);
     *observed == found.meta().generation && condition::is_true(conditions, READY)

@@ -12,6 +12,7 @@ use crate::api::access::ManagedKind;
 use crate::api::refs::ServerRef;
 use crate::api::scope::{ScopeStatus, check_template};
 use crate::api::{OAuth2Client, OidcProvider, Scope};
+use crate::decode::Item;
 use crate::error::{Error, Result};
 
 mod vault;
@@ -20,7 +21,7 @@ impl Managed for Scope {
     type Status = ScopeStatus;
     const KIND: &'static str = "Scope";
 
-    fn api(&self, client: Client) -> Api<Self> {
+    fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }
 

@@ -1,29 +1,30 @@
 //! Watches: they fill the caches and say who is to be woken.
 
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::fmt::Debug;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::Lookup;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::referable::Referable;
+use super::watched_secret::WatchedSecret;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
+use crate::decode::{self, Decode, Item};
 
 mod wake;
 
-/// Where kubectl keeps a copy of what was applied, the data of Secrets included. It has no place in our memory.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Objects on a page, where the Kubernetes API does not send them one by one. Each may have more than a megabyte.
+const PAGE: u32 = 25;
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -42,61 +43,52 @@ pub struct Writers {
     /// Of namespaces.
     pub namespaces: Writer<PartialObjectMeta<Namespace>>,
     /// Of Secrets with our watch label.
-    pub secrets: Writer<PartialObjectMeta<Secret>>,
+    pub secrets: Writer<WatchedSecret>,
 }
 
 /// Starts all watches.
 pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
-    let client = ctx.cluster.client();
-    let all = watcher::Config::default;
+    let watch = Watch {
+        ctx: ctx.clone(),
+        stop: stop.clone(),
+    };
     let (c, mut gate) = (ctx.clone(), Gate::default());
-    spawn(Api::all(client.clone()), all(), writers.servers, stop, move |seen| {
-        wake::server(&c, &mut gate, seen)
+    watch.all(writers.servers, itself, move |seen| wake::server(&c, &mut gate, seen));
+    let (c, mut gates) = (ctx.clone(), Gates::default());
+    watch.all(writers.clients, itself, move |seen| {
+        let standing = wake::standing_of_client;
+        wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_client)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    spawn(Api::all(client.clone()), all(), writers.clients, stop, move |seen| {
-        wake::resource(
-            &c,
-            &mut gates,
-            seen,
-            wake::standing_of_client,
-            wake::what_waits_for_client,
-        )
-    });
-    let (c, mut gates) = (ctx.clone(), Gates::default());
-    spawn(Api::all(client.clone()), all(), writers.scopes, stop, move |seen| {
+    watch.all(writers.scopes, itself, move |seen| {
         wake::resource(&c, &mut gates, seen, Referable::standing, wake::what_names_scope)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    spawn(
-        Api::all(client.clone()),
-        all(),
-        writers.assignments,
-        stop,
-        move |seen| wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name),
-    );
-    let (c, mut gates) = (ctx.clone(), Gates::default());
-    spawn(Api::all(client.clone()), all(), writers.key_sets, stop, move |seen| {
+    watch.all(writers.assignments, itself, move |seen| {
         wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    spawn(Api::all(client.clone()), all(), writers.providers, stop, move |seen| {
+    watch.all(writers.key_sets, itself, move |seen| {
+        wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
+    });
+    let (c, mut gates) = (ctx.clone(), Gates::default());
+    watch.all(writers.providers, itself, move |seen| {
         let standing = wake::standing_of_provider;
         wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_provider)
     });
     let (c, mut gate) = (ctx.clone(), Gate::default());
-    spawn(Api::all(client.clone()), all(), writers.namespaces, stop, move |seen| {
+    watch.all(writers.namespaces, itself, move |seen| {
         wake::namespace(&c, &mut gate, seen)
     });
     let c = ctx.clone();
     let ours = watcher::Config::default().labels(&format!("{WATCH_LABEL}=true"));
-    spawn(
-        Api::<PartialObjectMeta<Secret>>::all(client),
-        ours,
-        writers.secrets,
-        stop,
-        move |seen| wake::secret(&c, seen),
-    );
+    let kept = |secret: PartialObjectMeta<Secret>| WatchedSecret::of(&secret);
+    watch.some(ours, writers.secrets, kept, move |seen| wake::secret(&c, seen));
+}
+
+/// What is kept of most objects.
+fn itself<K>(object: K) -> K {
+    object
 }
 
 /// An object as a watch shows it.
@@ -141,42 +133,155 @@ struct Gates {
     others: Gate,
 }
 
-fn spawn<K>(
-    api: Api<K>,
-    config: watcher::Config,
-    writer: Writer<K>,
-    stop: &CancellationToken,
-    mut on: impl FnMut(Seen<K>) + Send + 'static,
-) where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+/// What all watches share.
+struct Watch {
+    ctx: Arc<Context>,
+    stop: CancellationToken,
+}
+
+impl Watch {
+    /// Watches all objects of a kind. `kept`: what the cache keeps of each; `on`: who hears of it.
+    fn all<K, C>(&self, writer: Writer<C>, kept: fn(K) -> C, on: impl FnMut(Seen<C>) + Send + 'static)
+    where
+        K: Decode + Send + Sync + 'static,
+        C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        self.some(watcher::Config::default(), writer, kept, on);
+    }
+
+    fn some<K, C>(
+        &self,
+        config: watcher::Config,
+        writer: Writer<C>,
+        kept: fn(K) -> C,
+        on: impl FnMut(Seen<C>) + Send + 'static,
+    ) where
+        K: Decode + Send + Sync + 'static,
+        C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let api: Api<Item<K>> = Api::all(self.ctx.cluster.client());
+        let mut cache = Cache {
+            kind: K::kind(&()).into_owned(),
+            flawed: HashSet::new(),
+            ctx: self.ctx.clone(),
+            writer,
+            kept,
+            on,
+        };
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            // One by one where that is offered, so that a long list takes no memory; else in small pages.
+            let one_by_one = config.clone().streaming_lists();
+            if !cache.fill(watcher(api.clone(), one_by_one), &stop).await {
+                tracing::info!(
+                    kind = cache.kind,
+                    "the Kubernetes API does not send lists one by one; they are read in pages"
+                );
+                cache.fill(watcher(api, config.page_size(PAGE)), &stop).await;
+            }
+        });
+    }
+}
+
+/// A cache with its writing end.
+struct Cache<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
+    kind: String,
+    /// UIDs of the objects that cannot be read as they are.
+    flawed: HashSet<String>,
+    ctx: Arc<Context>,
+    writer: Writer<C>,
+    kept: fn(K) -> C,
+    on: F,
+}
+
+impl<C, K, F> Cache<C, K, F>
+where
+    C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    K: Decode + Send + Sync + 'static,
+    F: FnMut(Seen<C>),
 {
-    let stop = stop.clone().cancelled_owned();
-    let store = writer.as_reader();
-    tokio::spawn(async move {
-        let events = watcher(api, config)
-            .default_backoff()
-            .modify(|object| {
-                object.managed_fields_mut().clear();
-                object.annotations_mut().remove(LAST_APPLIED);
-            })
-            .reflect(writer)
-            .take_until(stop);
+    /// Keeps the cache until told to stop. False if the Kubernetes API does not know what it was asked for.
+    async fn fill(
+        &mut self,
+        events: impl Stream<Item = watcher::Result<Event<Item<K>>>> + Send,
+        stop: &CancellationToken,
+    ) -> bool {
+        let events = events.default_backoff().take_until(stop.cancelled());
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
             match event {
-                Ok(Event::Apply(object)) => on(Seen::Applied(object)),
-                Ok(Event::Delete(object)) => on(Seen::Deleted(object)),
-                // The cache shows a new list only when it is complete: nobody is woken before.
-                Ok(Event::Init | Event::InitApply(_)) => {}
-                Ok(Event::InitDone) => {
-                    on(Seen::Relisted);
-                    store
-                        .state()
-                        .iter()
-                        .for_each(|object| on(Seen::Applied((**object).clone())));
+                Ok(event) => self.take(event),
+                Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) if matches!(status.code, 400 | 422) => {
+                    return false;
                 }
-                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch failed; it is tried again"),
+                Err(error) => tracing::warn!(kind = self.kind, %error, "a watch failed; it is tried again"),
             }
         }
-    });
+        true
+    }
+
+    fn take(&mut self, event: Event<Item<K>>) {
+        match event {
+            // Nothing without a name is ever stored.
+            Event::Apply(Item(object)) | Event::Delete(Item(object)) | Event::InitApply(Item(object))
+                if object.meta().name.is_none() => {}
+            Event::Apply(Item(object)) => {
+                self.look(&object);
+                let object = (self.kept)(object);
+                self.writer.apply_watcher_event(&Event::Apply(object.clone()));
+                (self.on)(Seen::Applied(object));
+            }
+            Event::Delete(Item(object)) => {
+                self.forget(&object);
+                let object = (self.kept)(object);
+                self.writer.apply_watcher_event(&Event::Delete(object.clone()));
+                (self.on)(Seen::Deleted(object));
+            }
+            Event::Init => {
+                self.flawed.clear();
+                self.writer.apply_watcher_event(&Event::Init);
+            }
+            // The cache shows a new list only when it is complete: nobody is woken before.
+            Event::InitApply(Item(object)) => {
+                self.look(&object);
+                self.writer.apply_watcher_event(&Event::InitApply((self.kept)(object)));
+            }
+            Event::InitDone => {
+                self.writer.apply_watcher_event(&Event::InitDone);
+                self.count();
+                (self.on)(Seen::Relisted);
+                for object in self.writer.as_reader().state() {
+                    (self.on)(Seen::Applied((*object).clone()));
+                }
+            }
+        }
+    }
+
+    /// Looks whether an object can be read as it is.
+    fn look(&mut self, object: &K) {
+        let Some(flaw) = decode::flaw(object) else {
+            return self.forget(object);
+        };
+        if self.flawed.insert(object.meta().uid.clone().unwrap_or_default()) {
+            let (namespace, name) = (&object.meta().namespace, object.name_any());
+            tracing::warn!(
+                kind = self.kind,
+                namespace,
+                name,
+                flaw,
+                "an object cannot be read as it is"
+            );
+            self.count();
+        }
+    }
+
+    fn forget(&mut self, object: &K) {
+        if !self.flawed.is_empty() && self.flawed.remove(object.meta().uid.as_deref().unwrap_or_default()) {
+            self.count();
+        }
+    }
+
+    fn count(&self) {
+        self.ctx.metrics.unreadable(&self.kind, self.flawed.len());
+    }
 }

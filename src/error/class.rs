@@ -34,7 +34,9 @@ impl Error {
                 field: "tls.caRef" | "tls.clientCertificateRef" | "hydra.auth" | "foulkon.auth",
                 ..
             } => (Class::Blocked, Reason::InvalidSpec),
-            Error::InvalidField { .. } | Error::MetadataRefused(_) => (Class::Invalid, Reason::InvalidSpec),
+            Error::InvalidField { .. } | Error::MetadataRefused(_) | Error::Unreadable(_) => {
+                (Class::Invalid, Reason::InvalidSpec)
+            }
             Error::UnsupportedVersion(..)
             | Error::UnsupportedFields { .. }
             | Error::UnsupportedKind { .. }

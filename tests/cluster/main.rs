@@ -9,6 +9,7 @@
 
 mod access;
 mod adoption;
+mod attacks;
 mod bed;
 mod change;
 mod closing;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     let trials = [
         access::trials,
         adoption::trials,
+        attacks::trials,
         change::trials,
         crash::trials,
         create::trials,

@@ -39,6 +39,7 @@ pub fn s(value: &str) -> String {
 variants! {
     UnusableSecret => [Error::UnusableSecret { secret: s("mine"), key: s("secret"), problem: "is not text" }],
     InvalidField => [Error::InvalidField { field: "credentials.data", problem: s("take it out") }],
+    Unreadable => [Error::Unreadable(s("metadata: it is nested deeper than 64 levels; make it flatter."))],
     MetadataRefused => [Error::MetadataRefused(vec![]), Error::MetadataRefused(vec!["jwks", "jwksUri"])],
     UnsupportedVersion => [
         Error::UnsupportedVersion(s("v2.0.1"), Unsupported::NoChosenIds),

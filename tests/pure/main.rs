@@ -4,6 +4,7 @@
 
 mod access;
 mod access_leaving;
+mod decode;
 mod effective;
 mod errors;
 mod foulkon;

@@ -64,7 +64,7 @@ pub fn desired(
         skip_consent: hydra.skip_consent.unwrap_or_default(),
         skip_logout_consent: hydra.skip_logout_consent,
         access_token_strategy: hydra.access_token_strategy.as_ref().map(wire_name).unwrap_or_default(),
-        metadata: spec.metadata.clone().into_iter().collect(),
+        metadata: spec.metadata.members(),
         lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default()),
         ..Client::default()
     };

@@ -17,6 +17,7 @@ use crate::admin::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::oauth2_client::{client_id, wanted};
 use crate::controller::{Context, Kind, Managed, is_deleting, is_held};
+use crate::decode;
 
 /// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
 /// nothing counts as missing or orphaned. Returns the number of orphans: remote objects with our mark and without a resource.
@@ -85,7 +86,10 @@ fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
         .map(|client| ctx.clients.newest(client));
     let settled = clients.filter(|client| {
         let inputs = client.status.as_ref().and_then(|status| status.inputs.as_ref());
-        inputs.is_some() && client.spec.suspend != Some(true) && !is_deleting(&**client)
+        inputs.is_some()
+            && client.spec.suspend != Some(true)
+            && !is_deleting(&**client)
+            && decode::flaw(&**client).is_none()
     });
     settled.filter_map(|client| Some((client.uid()?, client))).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
@@ -11,14 +11,13 @@ use kube::{Resource, ResourceExt};
 use super::{Gate, Gates, Seen};
 use crate::api::condition::{self, READY};
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::api::{
-    AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope, UID_LABEL,
-};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
 use crate::controller::memory::is_newer;
 use crate::controller::oidc_provider::{is_named_by, names};
 use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::Child;
 use crate::controller::referable::Referable;
+use crate::controller::watched_secret::WatchedSecret;
 use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting};
 
 pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
@@ -241,7 +240,7 @@ pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
 }
 
 /// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.
-pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
+pub(super) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
     let (secret, gone) = match seen {
         Seen::Applied(secret) => (secret, false),
         Seen::Deleted(secret) => (secret, true),
@@ -251,36 +250,33 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
             return all(&ctx.clients);
         }
     };
-    let (name, namespace) = (secret.name_any(), secret.namespace().unwrap_or_default());
-    let (uid, version) = (
-        secret.uid().unwrap_or_default(),
-        secret.resource_version().unwrap_or_default(),
-    );
-    let owner = secret.labels().get(UID_LABEL).cloned().unwrap_or_default();
-    let (is_ours, caught_up) = match ctx.children.get(&owner, &name) {
-        Some(Child::Written(written, at)) if !gone && written == uid => (
-            !is_newer(Some(&version), Some(&at)),
-            !is_newer(Some(&at), Some(&version)),
+    let (name, namespace) = (secret.name(), secret.namespace());
+    let (is_ours, caught_up) = match ctx.children.get(&secret.label, name) {
+        Some(Child::Written(written, at)) if !gone && *written == *secret.uid => (
+            !is_newer(Some(&secret.version), Some(&at)),
+            !is_newer(Some(&at), Some(&secret.version)),
         ),
-        Some(Child::Deleted(deleted)) => (gone && deleted == uid, gone || deleted != uid),
+        Some(Child::Deleted(deleted)) => {
+            let is_it = *deleted == *secret.uid;
+            (gone && is_it, gone || !is_it)
+        }
         _ => (false, true),
     };
     if caught_up {
-        ctx.children.seen(&owner, &name);
+        ctx.children.seen(&secret.label, name);
     }
     if !is_ours && namespace == ctx.settings.namespace {
         // It may be the login of a server.
         all(&ctx.servers);
     }
-    let owners = if is_ours { &[] } else { secret.owner_references() };
-    for reference in owners.iter().filter(|reference| reference.uid == owner) {
-        match reference.kind.as_str() {
-            JsonWebKeySet::KIND => ctx.key_sets.wake(ObjectRef::new(&reference.name).within(&namespace)),
-            _ => ctx.clients.wake(ObjectRef::new(&reference.name).within(&namespace)),
+    if let Some((kind, owner)) = secret.owner.as_ref().filter(|_| !is_ours) {
+        match &**kind {
+            JsonWebKeySet::KIND => ctx.key_sets.wake(ObjectRef::new(owner).within(namespace)),
+            _ => ctx.clients.wake(ObjectRef::new(owner).within(namespace)),
         }
     }
     let refers = |client: &OAuth2Client| {
-        client.metadata.namespace.as_deref() == Some(&namespace)
+        client.metadata.namespace.as_deref() == Some(namespace)
             && client
                 .spec
                 .client_secret_ref
@@ -290,7 +286,7 @@ pub(super) fn secret(ctx: &Context, seen: Seen<PartialObjectMeta<Secret>>) {
     wake(&ctx.clients, ctx.clients.store.state_filter(refers));
     let imports = |set: &JsonWebKeySet| {
         let import = set.spec.import.as_ref();
-        set.metadata.namespace.as_deref() == Some(&namespace)
+        set.metadata.namespace.as_deref() == Some(namespace)
             && import.is_some_and(|import| import.secret_ref.name == name)
     };
     wake(&ctx.key_sets, ctx.key_sets.store.state_filter(imports));

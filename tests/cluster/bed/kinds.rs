@@ -8,6 +8,8 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
 use oidc_operator::controller::Managed;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::Space;
@@ -15,9 +17,15 @@ use super::watching::{has_condition, until_gone, until_object};
 use crate::conditions::{Tone, check, says, tone_of};
 
 /// A namespaced kind of ours.
-pub trait Namespaced: Managed + Resource<Scope = NamespaceResourceScope> + Debug {}
+pub trait Namespaced:
+    Managed + Resource<Scope = NamespaceResourceScope> + Debug + Serialize + DeserializeOwned
+{
+}
 
-impl<K: Managed + Resource<Scope = NamespaceResourceScope> + Debug> Namespaced for K {}
+impl<K> Namespaced for K where
+    K: Managed + Resource<Scope = NamespaceResourceScope> + Debug + Serialize + DeserializeOwned
+{
+}
 
 /// The conditions of a resource.
 pub fn conditions<K: Managed>(resource: &K) -> Vec<Condition> {

@@ -103,6 +103,18 @@ impl Operator {
         lock(&self.child).as_mut().is_some_and(Child::is_alive)
     }
 
+    /// Highest resident memory of its process so far, in MiB.
+    pub fn peak_mib(&self) -> Result<u64> {
+        let pid = self.pid().context("it does not run")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = line
+            .and_then(|line| line.split_whitespace().next())
+            .context("no VmHWM")?
+            .parse()?;
+        Ok(kib / 1024)
+    }
+
     /// Its process, if it runs.
     pub fn pid(&self) -> Option<u32> {
         lock(&self.child).as_ref().map(Child::pid)

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PropagationPolicy};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GetParams, ListParams, Patch, PatchParams, PropagationPolicy,
+};
+use kube::core::Request;
 use kube::core::params::ValidationDirective;
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use oidc_operator::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -94,6 +97,13 @@ impl<'a> Space<'a> {
     /// The OAuth2Client of this name.
     pub async fn client(&self, name: &str) -> Result<OAuth2Client> {
         Ok(self.clients().get(name).await?)
+    }
+
+    /// The OAuth2Client of this name as the Kubernetes API sends it, also where it cannot be decoded.
+    pub async fn client_text(&self, name: &str) -> Result<String> {
+        let path = OAuth2Client::url_path(&(), Some(&self.name));
+        let request = Request::new(path).get(name, &GetParams::default())?;
+        Ok(self.bed.client().request_text(request).await?)
     }
 
     /// Waits until an OAuth2Client is ready in its present generation.

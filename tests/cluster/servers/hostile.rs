@@ -250,24 +250,12 @@ async fn strange_versions_and_lists_are_said_on_the_server(bed: &Bed) -> Result<
     results.into_iter().collect()
 }
 
-/// Highest resident memory of the operator so far, in MiB.
-fn peak(bed: &Bed) -> Result<u64> {
-    let pid = bed.operator().pid().context("it does not run")?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib: u64 = line
-        .and_then(|line| line.split_whitespace().next())
-        .context("no VmHWM")?
-        .parse()?;
-    Ok(kib / 1024)
-}
-
 /// The chart gives the operator 256 MiB.
 const MOST: u64 = 200;
 
 async fn huge_replies_cost_no_memory(bed: &Bed) -> Result<()> {
     let (server, space, _) = on_own_server(bed).await?;
-    let before = peak(bed)?;
+    let before = bed.operator().peak_mib()?;
     let whole = |body: Vec<u8>| Action::Answer(Answer::status(200).body(body));
     let list = |head: &RequestHead| is_list(head);
     let version = |head: &RequestHead| head.is("GET", "/version");
@@ -288,7 +276,7 @@ async fn huge_replies_cost_no_memory(bed: &Bed) -> Result<()> {
             ready.is_some_and(|ready| ready.reason == "InternalError")
         })
         .await?;
-        let now = peak(bed)?;
+        let now = bed.operator().peak_mib()?;
         ensure!(now < MOST, "{name}: {now} MiB after {before} MiB");
         drop(fault);
         bed.server_ready(&server.name).await?;
@@ -317,7 +305,7 @@ async fn huge_replies_cost_no_memory(bed: &Bed) -> Result<()> {
     for number in 0..20 {
         client_ready(&space, &format!("many-{number}")).await?;
     }
-    let now = peak(bed)?;
+    let now = bed.operator().peak_mib()?;
     ensure!(now < MOST, "{now} MiB after {before} MiB");
     Ok(())
 }

@@ -108,7 +108,7 @@ fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<&'static str> {
         ),
         ("allowedCorsOrigins", !spec.allowed_cors_origins.is_empty()),
         ("refreshTokenTtl", spec.refresh_token_ttl.is_some()),
-        ("metadata", !spec.metadata.is_empty()),
+        ("metadata", !spec.metadata.members().is_empty()),
         ("hydra", spec.hydra.is_some()),
         ("clientSecretRef", spec.client_secret_ref.is_some()),
         ("rotation", spec.rotation.is_some()),

@@ -1,0 +1,326 @@
+//! Objects of the Kubernetes API, each decoded by itself, within limits: one object that cannot be read holds up no other.
+//!
+//! A list or a watch that is decoded as a whole fails as a whole, and whoever may write one object could stop it. So an object is cut out as text first,
+//! which works for any JSON, and its parts are decoded one by one. What cannot be is left out, and the object says so ([`flaw`]). Of the metadata only
+//! what the operator reads is kept.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::marker::PhantomData;
+
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use kube::core::PartialObjectMeta;
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::api::{ABANDON_ANNOTATION, FINALIZER, ROTATE_AT_ANNOTATION, UID_LABEL, WATCH_LABEL};
+
+mod kinds;
+
+/// Deepest nesting of arrays and objects in a field of a spec. serde_json stops at 128, and a server's listing adds levels of its own.
+const DEPTH: usize = 64;
+/// Most finalizers that are kept; ours among them whatever its place.
+const FINALIZERS: usize = 32;
+/// Longest value of an annotation that is kept.
+const ANNOTATION: usize = 256;
+/// Where an object keeps what is wrong with it. Only in memory: annotations of users are kept by name, and this is none of the names.
+const FLAW: &str = "oidc-operator.dev/flaw";
+
+/// An object as the Kubernetes API shows it, decoded by itself. Decoding an item never fails, whatever its text is.
+#[derive(Clone)]
+pub struct Item<K>(pub K);
+
+/// What an [`Item`] can hold.
+pub trait Decode: Resource<DynamicType = ()> + Clone {
+    /// The object of these parts.
+    fn decode(parts: &Parts<'_>) -> Self;
+}
+
+impl<'de, K: Decode> Deserialize<'de> for Item<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?;
+        // The items of a list bear no apiVersion, and nothing that is not an object is ever listed.
+        Ok(Item(K::decode(&serde_json::from_str(text.get()).unwrap_or_default())))
+    }
+}
+
+impl<K: Decode> Resource for Item<K> {
+    type DynamicType = ();
+    type Scope = K::Scope;
+
+    fn kind(_: &()) -> std::borrow::Cow<'_, str> {
+        K::kind(&())
+    }
+
+    fn group(_: &()) -> std::borrow::Cow<'_, str> {
+        K::group(&())
+    }
+
+    fn version(_: &()) -> std::borrow::Cow<'_, str> {
+        K::version(&())
+    }
+
+    fn plural(_: &()) -> std::borrow::Cow<'_, str> {
+        K::plural(&())
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        self.0.meta()
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        self.0.meta_mut()
+    }
+
+    fn metadata_api() -> bool {
+        K::metadata_api()
+    }
+}
+
+impl<K: Decode> Debug for Item<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.name_any())
+    }
+}
+
+/// The parts of an object, as text.
+#[derive(Default, Deserialize)]
+pub struct Parts<'a> {
+    #[serde(borrow, default)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    spec: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    status: Option<&'a RawValue>,
+}
+
+impl Parts<'_> {
+    /// Metadata, spec and status of a resource of ours. `largest`: most bytes of its spec. Spec and status have no member that must be there.
+    pub fn of_custom<Spec, Status>(&self, largest: usize) -> (ObjectMeta, Spec, Option<Status>)
+    where
+        Spec: DeserializeOwned + Default,
+        Status: DeserializeOwned + Default,
+    {
+        let mut metadata = self.metadata(&[ABANDON_ANNOTATION, ROTATE_AT_ANNOTATION], Some(&[]));
+        metadata.owner_references = None;
+        let (spec, flaw) = members(self.spec, largest);
+        // What a status of another version says beyond ours is not looked at.
+        let (status, _) = members(self.status, usize::MAX);
+        if let Some(flaw) = flaw {
+            let annotations = metadata.annotations.get_or_insert_default();
+            annotations.insert(FLAW.to_owned(), flaw);
+        }
+        (metadata, spec, self.status.map(|_| status))
+    }
+
+    /// The metadata, with these annotations and labels alone. None: with all labels.
+    fn metadata(&self, annotations: &[&str], labels: Option<&[&str]>) -> ObjectMeta {
+        let (found, _): (Metadata, _) = members(self.metadata, usize::MAX);
+        let time = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok()).map(Time);
+        let named = |all: BTreeMap<String, String>, names: &[&str]| {
+            let kept = all.into_iter().filter(|(name, _)| names.contains(&name.as_str()));
+            let kept: BTreeMap<String, String> = kept.filter(|(_, value)| value.len() <= ANNOTATION).collect();
+            Some(kept).filter(|kept| !kept.is_empty())
+        };
+        ObjectMeta {
+            annotations: named(found.annotations, annotations),
+            labels: match labels {
+                None => Some(found.labels).filter(|labels| !labels.is_empty()),
+                Some(names) => named(found.labels, names),
+            },
+            creation_timestamp: time(&found.creation_timestamp),
+            // That it is there counts, and not which time it is.
+            deletion_timestamp: found
+                .deletion_timestamp
+                .as_ref()
+                .map(|_| time(&found.deletion_timestamp).unwrap_or(Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH))),
+            finalizers: kept(found.finalizers),
+            owner_references: Some(found.owner_references).filter(|owners| !owners.is_empty()),
+            name: found.name,
+            namespace: found.namespace,
+            uid: found.uid,
+            resource_version: found.resource_version,
+            generation: found.generation,
+            ..ObjectMeta::default()
+        }
+    }
+}
+
+/// Of many finalizers the first ones and ours, which is all that anybody asks about.
+fn kept(mut finalizers: Vec<String>) -> Option<Vec<String>> {
+    if finalizers.len() > FINALIZERS {
+        let ours = finalizers[FINALIZERS..].iter().any(|finalizer| finalizer == FINALIZER);
+        finalizers.truncate(FINALIZERS);
+        finalizers.extend(ours.then(|| FINALIZER.to_owned()));
+        finalizers.shrink_to_fit();
+    }
+    Some(finalizers).filter(|finalizers| !finalizers.is_empty())
+}
+
+/// What is read of an object's metadata. The rest, the fields that each writer manages above all, is passed over.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<String>,
+    deletion_timestamp: Option<String>,
+    finalizers: Vec<String>,
+    annotations: BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
+    owner_references: Vec<OwnerReference>,
+}
+
+impl Decode for PartialObjectMeta<Namespace> {
+    fn decode(parts: &Parts<'_>) -> Self {
+        let metadata = parts.metadata(&[], None);
+        head(metadata)
+    }
+}
+
+impl Decode for PartialObjectMeta<Secret> {
+    fn decode(parts: &Parts<'_>) -> Self {
+        let metadata = parts.metadata(&[], Some(&[UID_LABEL, WATCH_LABEL]));
+        head(metadata)
+    }
+}
+
+fn head<K>(metadata: ObjectMeta) -> PartialObjectMeta<K> {
+    PartialObjectMeta {
+        types: None,
+        metadata,
+        _phantom: PhantomData,
+    }
+}
+
+/// Whether the object shows every finalizer that it has.
+pub fn has_all_finalizers(object: &impl ResourceExt) -> bool {
+    object.finalizers().len() <= FINALIZERS
+}
+
+/// What keeps an object from being read as it is: a full sentence for its owner. None if nothing does.
+pub fn flaw(object: &impl ResourceExt) -> Option<&str> {
+    object.annotations().get(FLAW).map(String::as_str)
+}
+
+/// What is wrong with a member.
+#[derive(Clone, Copy)]
+enum Problem {
+    TooLarge(usize),
+    TooDeep,
+    Unreadable,
+}
+
+impl Problem {
+    fn of(self, member: &str) -> String {
+        match self {
+            Problem::TooLarge(largest) => {
+                format!("{member}: the spec is larger than {} KiB; shorten it.", largest >> 10)
+            }
+            Problem::TooDeep => format!("{member}: it is nested deeper than {DEPTH} levels; make it flatter."),
+            Problem::Unreadable => format!(
+                "{member}: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one."
+            ),
+        }
+    }
+}
+
+/// A part of an object of which every member can be left out, and what was wrong with the first one that had to be.
+fn members<T: DeserializeOwned + Default>(part: Option<&RawValue>, largest: usize) -> (T, Option<String>) {
+    let Some(text) = part.map(RawValue::get) else {
+        return (T::default(), None);
+    };
+    let mut all: Members<'_> = serde_json::from_str(text).unwrap_or_default();
+    let mut flaw = None;
+    let mut leave_out = |all: &mut Members<'_>, name: &str, problem: Problem| {
+        all.remove(name);
+        flaw.get_or_insert_with(|| problem.of(name));
+    };
+    for name in names(&all, |_, value| depth(value) > DEPTH) {
+        leave_out(&mut all, &name, Problem::TooDeep);
+    }
+    while all.values().map(|value| value.get().len()).sum::<usize>() > largest
+        && let Some(name) = all
+            .iter()
+            .max_by_key(|(_, value)| value.get().len())
+            .map(|(name, _)| name.clone())
+    {
+        leave_out(&mut all, &name, Problem::TooLarge(largest));
+    }
+    if let Some(whole) = whole(&all) {
+        return (whole, flaw);
+    }
+    for name in names(&all, |name, value| alone::<T>(name, value).is_none()) {
+        leave_out(&mut all, &name, Problem::Unreadable);
+    }
+    // What can be read alone can be read together: no member is of a form that another one decides.
+    (whole(&all).unwrap_or_default(), flaw)
+}
+
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+fn names(all: &Members<'_>, is_meant: impl Fn(&str, &str) -> bool) -> Vec<String> {
+    let meant = all.iter().filter(|(name, value)| is_meant(name, value.get()));
+    meant.map(|(name, _)| name.clone()).collect()
+}
+
+fn whole<T: DeserializeOwned>(members: &Members<'_>) -> Option<T> {
+    serde_json::from_str(&serde_json::to_string(members).ok()?).ok()
+}
+
+fn alone<T: DeserializeOwned>(name: &str, value: &str) -> Option<T> {
+    let name = serde_json::to_string(name).ok()?;
+    serde_json::from_str(&format!("{{{name}:{value}}}")).ok()
+}
+
+/// How many arrays and objects are within each other at most. Of valid JSON.
+fn depth(json: &str) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                now += 1;
+                most = most.max(now);
+            }
+            b']' | b'}' => now = now.saturating_sub(1),
+            b'"' => {
+                // To the end of the text, past whatever is escaped.
+                while let Some(byte) = bytes.next()
+                    && byte != b'"'
+                {
+                    if byte == b'\\' {
+                        bytes.next();
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::depth;
+
+    #[test]
+    fn depth_counts_what_is_within_each_other() {
+        for (json, expected) in [
+            ("7", 0),
+            ("\"[[[\"", 0),
+            ("[]", 1),
+            ("[[], [], {\"a\": []}]", 3),
+            (r#"{"a\"[[": "\\", "b": ["]"]}"#, 2),
+        ] {
+            assert_eq!(depth(json), expected, "{json}");
+        }
+        assert_eq!(depth(&"[".repeat(100_000)), 100_000);
+    }
+}

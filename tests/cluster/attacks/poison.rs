@@ -1,0 +1,181 @@
+//! Objects that the Kubernetes API stores and that cannot be read: they hold up nobody else.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::Request;
+use kube::{Api, Resource};
+use libtest_mimic::Trial;
+use oidc_operator::api::OAuth2Client;
+use serde_json::json;
+use serde_json::value::RawValue;
+use testbed::wait;
+
+use super::victim::Victim;
+use crate::bed::{Bed, LIMIT, Options, Space, client_id_of};
+use crate::conditions::{Tone, client_ready};
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.alone(Options::default(), a_deep_object_stops_nobody),
+        side.alone(Options::default(), fat_objects_take_no_memory),
+        side.alone(Options::default(), what_another_version_wrote_stops_nobody),
+    ]
+}
+
+/// Creates an OAuth2Client whose metadata is this JSON, which may be deeper than a JSON library likes.
+async fn create(space: &Space<'_>, name: &str, metadata: &str) -> Result<()> {
+    let body = format!(
+        r#"{{"apiVersion":"oidc-operator.dev/v1alpha1","kind":"OAuth2Client","metadata":{{"name":"{name}"}},
+            "spec":{{"grantTypes":["client_credentials"],"metadata":{metadata}}}}}"#
+    );
+    let request = Request::new(clients_path(space)).create(&PostParams::default(), body.into_bytes())?;
+    space.bed().client().request_text(request).await?;
+    Ok(())
+}
+
+fn clients_path(space: &Space<'_>) -> String {
+    OAuth2Client::url_path(&(), Some(space.name()))
+}
+
+fn nested(levels: usize) -> String {
+    format!(r#"{{"a":{}0{}}}"#, "[".repeat(levels), "]".repeat(levels))
+}
+
+async fn a_deep_object_stops_nobody(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let evil = bed.space().await?;
+    let too_deep = "metadata: it is nested deeper than 64 levels; make it flatter.";
+    create(&evil, "deep-60", &nested(60)).await?;
+    client_ready(&evil, "deep-60").await?;
+    for levels in [64, 123, 124, 200, 2_000] {
+        let name = format!("deep-{levels}");
+        create(&evil, &name, &nested(levels)).await?;
+        evil.says::<OAuth2Client>(&name, Tone::Stalled, "InvalidSpec", too_deep)
+            .await?;
+    }
+    victim.is_served("during").await?;
+    let unreadable = bed
+        .operator()
+        .metric("oidc_operator_unreadable_objects", "kind=\"OAuth2Client\"")
+        .await?;
+    ensure!(unreadable == 5.0, "{unreadable} are counted");
+
+    bed.operator().terminate().await?;
+    bed.operator().start_again().await?;
+    victim.is_served("after").await?;
+    // One that was well and is made deep keeps what it had.
+    let client = client_ready(&evil, "deep-60").await?;
+    let registered = bed.registered(&client_id_of(&client)?).await?;
+    let spec = format!(r#"{{"spec":{{"clientName":"changed","metadata":{}}}}}"#, nested(500));
+    let patch = Patch::Merge(RawValue::from_string(spec)?);
+    let request = Request::new(clients_path(&evil)).patch("deep-60", &PatchParams::default(), &patch)?;
+    bed.client().request_text(request).await?;
+    evil.says::<OAuth2Client>("deep-60", Tone::Stalled, "InvalidSpec", too_deep)
+        .await?;
+    let now = bed.registered(&client_id_of(&client)?).await?;
+    ensure!(now == registered, "{now:#} was {registered:#}");
+    // It can be mended, and deleted.
+    evil.change("deep-60", json!({ "spec": { "metadata": null } })).await?;
+    client_ready(&evil, "deep-60").await?;
+    for levels in [60, 64, 123, 124, 200, 2_000] {
+        let found = evil.remove::<OAuth2Client>(&format!("deep-{levels}")).await?;
+        evil.until_gone(&found).await?;
+    }
+    victim.is_untouched().await
+}
+
+/// What the attack may add to the operator's memory, in MiB.
+const MORE: u64 = 40;
+
+async fn fat_objects_take_no_memory(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let before = bed.operator().peak_mib()?;
+    let evil = bed.space().await?;
+    let zeros = format!(r#"{{"a":[{}0]}}"#, "0,".repeat(599_999));
+    let texts = format!(r#"{{"a":[{}""]}}"#, r#""","#.repeat(299_999));
+    for number in 0..12 {
+        let metadata = if number % 2 == 0 { &zeros } else { &texts };
+        create(&evil, &format!("fat-{number}"), metadata).await?;
+    }
+    for number in 0..12 {
+        let message = "metadata: the spec is larger than 128 KiB; shorten it.";
+        evil.says::<OAuth2Client>(&format!("fat-{number}"), Tone::Stalled, "InvalidSpec", message)
+            .await?;
+    }
+    victim.is_served("during").await?;
+    let now = bed.operator().peak_mib()?;
+    ensure!(now <= before + MORE, "{now} MiB after {before} MiB");
+
+    bed.operator().terminate().await?;
+    bed.operator().start_again().await?;
+    victim.is_served("after").await?;
+    let now = bed.operator().peak_mib()?;
+    ensure!(now <= before + MORE, "{now} MiB from the start, after {before} MiB");
+    for number in 0..12 {
+        let found = evil.remove::<OAuth2Client>(&format!("fat-{number}")).await?;
+        evil.until_gone(&found).await?;
+    }
+    victim.is_untouched().await
+}
+
+async fn what_another_version_wrote_stops_nobody(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let evil = bed.space().await?;
+    let client = "{ grantTypes: [client_credentials] }";
+    evil.ready_client("status", client).await?;
+    evil.ready_client("spec", client).await?;
+    // The schema of a later version, which knows more.
+    let crds: Api<CustomResourceDefinition> = Api::all(bed.client());
+    let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
+    let version = "/spec/versions/0/schema/openAPIV3Schema/properties";
+    let patch = serde_json::from_value(json!([
+        { "op": "replace", "path": format!("{version}/status"), "value": anything },
+        { "op": "remove", "path": format!("{version}/spec/properties/deletionPolicy/enum") },
+    ]))?;
+    let name = "oauth2clients.oidc-operator.dev";
+    crds.patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))
+        .await?;
+    let odd = json!({ "status": {
+        "effective": { "grantTypes": ["grant_of_tomorrow"] },
+        "keyIds": 7,
+        "inputs": { "of": "tomorrow" },
+        "tomorrow": [[[]]],
+        "conditions": [{ "type": "Ready", "status": "Maybe", "lastTransitionTime": "yesterday" }],
+    }});
+    wait::until("the schema of tomorrow", LIMIT, async || {
+        let patched = evil
+            .clients()
+            .patch_status("status", &PatchParams::default(), &Patch::Merge(&odd))
+            .await;
+        let kept = evil.client_text("status").await?.contains("grant_of_tomorrow");
+        Ok((patched.is_ok() || kept).then_some(()))
+    })
+    .await?;
+    let text = evil.client_text("status").await?;
+    ensure!(text.contains("grant_of_tomorrow"), "{text}");
+    let archive = json!({ "spec": { "deletionPolicy": "Archive" } });
+    // The answer cannot be read by this version either.
+    let _ = evil.change("spec", archive).await;
+
+    bed.operator().terminate().await?;
+    bed.operator().start_again().await?;
+    victim.is_served("after").await?;
+    wait::until("the odd status to be mended", LIMIT, async || {
+        let text = evil.client_text("status").await?;
+        Ok((!text.contains("grant_of_tomorrow") && text.contains("client_credentials")).then_some(()))
+    })
+    .await?;
+    let unreadable = "deletionPolicy: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one.";
+    wait::until("the odd spec to be told", LIMIT, async || {
+        Ok(evil.client_text("spec").await?.contains(unreadable).then_some(()))
+    })
+    .await?;
+    let secret = evil.secrets().get("spec").await.context("the Secret is gone")?;
+    ensure!(secret.data.is_some(), "the Secret is empty");
+    evil.change("spec", json!({ "spec": { "deletionPolicy": "Delete" } }))
+        .await?;
+    client_ready(&evil, "spec").await?;
+    victim.is_untouched().await
+}
