@@ -1,20 +1,16 @@
 //! The process: client, election, watches, controllers, web server, shutdown.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use futures::{FutureExt, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::controller::{Action, Config as ControllerConfig, applier};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector;
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
@@ -22,13 +18,12 @@ use crate::cluster::Cluster;
 use crate::controller::context::{Settings, Stores};
 use crate::controller::links::Links;
 use crate::controller::own_secret::Children;
+use crate::controller::turns::{self, Which};
 use crate::controller::watch::{self, Writers};
-use crate::controller::{self, Context, Kind, Managed};
+use crate::controller::{Context, Kind};
 use crate::leader::{Election, Fence};
 use crate::server::{self, State};
 
-/// Resources of one kind that are worked on at the same time. More than a server takes at once, so that a slow one does not hold up the others.
-const CONCURRENCY: u16 = 64;
 /// How long passes may still take after the signal to stop: less than a pod's usual grace of 30 s.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -117,12 +112,13 @@ async fn control(
     state: &State,
     stop: &CancellationToken,
 ) -> Result<()> {
-    let (servers, server_feed) = Kind::new();
-    let (clients, client_feed) = Kind::new();
-    let (scopes, scope_feed) = Kind::new();
-    let (assignments, assignment_feed) = Kind::new();
-    let (key_sets, key_set_feed) = Kind::new();
-    let (providers, provider_feed) = Kind::new();
+    let (queue, woken) = mpsc::unbounded_channel();
+    let (servers, server_writer) = Kind::new(Which::AuthorizationServer, &queue);
+    let (clients, client_writer) = Kind::new(Which::OAuth2Client, &queue);
+    let (scopes, scope_writer) = Kind::new(Which::Scope, &queue);
+    let (assignments, assignment_writer) = Kind::new(Which::Assignment, &queue);
+    let (key_sets, key_set_writer) = Kind::new(Which::JsonWebKeySet, &queue);
+    let (providers, provider_writer) = Kind::new(Which::OidcProvider, &queue);
     let (namespaces, namespace_writer) = reflector::store();
     let (secrets, secret_writer) = reflector::store();
     let reporter = Reporter {
@@ -150,12 +146,12 @@ async fn control(
     });
     let _ = state.context.set(ctx.clone()); // set once: a process leads at most once
     let writers = Writers {
-        servers: server_feed.writer,
-        clients: client_feed.writer,
-        scopes: scope_feed.writer,
-        assignments: assignment_feed.writer,
-        key_sets: key_set_feed.writer,
-        providers: provider_feed.writer,
+        servers: server_writer,
+        clients: client_writer,
+        scopes: scope_writer,
+        assignments: assignment_writer,
+        key_sets: key_set_writer,
+        providers: provider_writer,
         namespaces: namespace_writer,
         secrets: secret_writer,
     };
@@ -174,20 +170,10 @@ async fn control(
     );
     let _ = state.ready.set(());
     ctx.metrics.leading(true);
-    let controllers = [
-        queue(ctx.clone(), server_feed.woken, stop),
-        queue(ctx.clone(), client_feed.woken, stop),
-        queue(ctx.clone(), scope_feed.woken, stop),
-        queue(ctx.clone(), assignment_feed.woken, stop),
-        queue(ctx.clone(), key_set_feed.woken, stop),
-        queue(ctx.clone(), provider_feed.woken, stop),
-    ];
+    let passes = tokio::spawn(turns::run(ctx.clone(), woken, stop.clone()));
     stop.cancelled().await;
     tracing::info!("stopping; passes under way are finished");
-    if tokio::time::timeout(GRACE, futures::future::join_all(controllers))
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(GRACE, passes).await.is_err() {
         tracing::warn!("a pass did not end in time");
     }
     ctx.links.close().await;
@@ -206,39 +192,6 @@ async fn filled(ctx: &Context) -> Result<()> {
     ctx.assignments.store.wait_until_ready().await.map_err(gone)?;
     ctx.key_sets.store.wait_until_ready().await.map_err(gone)?;
     ctx.providers.store.wait_until_ready().await.map_err(gone)
-}
-
-/// Runs the controller of a kind: one pass at a time for each resource, a bounded number in all.
-fn queue<K: Managed>(
-    ctx: Arc<Context>,
-    mut wakes: UnboundedReceiver<ObjectRef<K>>,
-    stop: &CancellationToken,
-) -> JoinHandle<()> {
-    let store = K::kind_of(&ctx).store.clone();
-    let wakes = futures::stream::poll_fn(move |cx| wakes.poll_recv(cx)).map(Ok::<_, Infallible>);
-    let pass = |object: Arc<K>, ctx: Arc<Context>| {
-        let name = object.name_any();
-        // A task of its own: both cores are used, and a panic stays in its pass.
-        tokio::spawn(controller::reconcile(object, ctx)).map(move |ended| match ended {
-            Ok(action) => Ok::<_, Infallible>(action),
-            Err(error) => {
-                tracing::error!(kind = K::KIND, name, %error, "a pass ended in a fault of the operator");
-                Ok(Action::requeue(Duration::from_secs(30)))
-            }
-        })
-    };
-    let config = ControllerConfig::default().concurrency(CONCURRENCY);
-    let wakes = wakes.take_until(stop.clone().cancelled_owned());
-    let passes = applier(
-        pass,
-        |_, never: &Infallible, _| match *never {},
-        ctx,
-        store,
-        Box::pin(wakes),
-        config,
-    );
-    // What ends in an error is a resource that went between its wake and its pass.
-    tokio::spawn(passes.for_each(|_| async {}))
 }
 
 async fn connect() -> Result<Client> {

@@ -229,6 +229,9 @@ pub enum Error {
     /// The server cannot be used at the moment.
     #[error("The server cannot be used now: {0}. The operator keeps trying.")]
     Unavailable(Outage),
+    /// The server did not finish a write in time, and is well. `fields`: what it may have waited for.
+    #[error("The server did not finish the request in time{}. The operator tries again, at longer and longer intervals.", waited_for(.0))]
+    Unfinished(Vec<&'static str>),
     /// What was well when it was last seen could not be looked at; nothing to report.
     #[error("The client could not be looked at: {0}.")]
     Unverified(Outage),
@@ -383,6 +386,16 @@ fn named(names: &[&'static str]) -> String {
         "the client's metadata".to_owned()
     } else {
         names.join(", ")
+    }
+}
+
+fn waited_for(fields: &[&'static str]) -> String {
+    match fields {
+        [] => String::new(),
+        _ => format!(
+            "; it fetches {} before it answers, so see that it gets an answer there",
+            fields.join(", ")
+        ),
     }
 }
 

@@ -27,6 +27,8 @@ pub use failure::{ErrorBody, Failure, RedirectTo};
 
 /// Longest time for one request, reply included.
 pub const DEADLINE: Duration = Duration::from_secs(10);
+/// After this time a request keeps no other from its turn.
+const LONG: Duration = Duration::from_secs(1);
 /// Most bytes of a reply that holds one object.
 const OBJECT_BYTES: usize = 1 << 20;
 /// Most bytes of a page of a listing, or of a text.
@@ -222,12 +224,13 @@ impl Http {
     /// Sends a request and reads the whole reply.
     ///
     /// # Errors
-    /// [`Failure`]. An outage or a refused login opens the circuit breaker.
+    /// [`Failure`]. An outage or a refused login opens the circuit breaker, but for what may be the fault of one request: a write may wait for something
+    /// that its resource names, or be refused for what it holds. Whether the server is well is then the prober's to find out.
     pub async fn send(&self, request: Request<'_>) -> Result<Reply, Failure> {
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
         }
-        let _turn = self.pace.turn().await;
+        let turn = self.pace.turn().await;
         // Whoever waited for a turn while the first ones failed need not find out again.
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
@@ -239,15 +242,24 @@ impl Http {
             return Err(Failure::Reply("cannot be asked for: the id does not fit into a URL"));
         }
         let operation = request.operation;
+        let is_of_one = !request.reads && !request.probe;
         let begun = Instant::now();
-        let (code, result) = self.exchange(request).await;
+        let mut exchange = std::pin::pin!(self.exchange(request));
+        let (code, result) = match tokio::time::timeout(LONG, &mut exchange).await {
+            Ok(done) => done,
+            Err(_) => {
+                drop(turn); // it waits for something else than its turn with the database
+                exchange.await
+            }
+        };
+        let result = if is_of_one { result.map_err(of_one) } else { result };
         self.metrics
             .admin_request(&self.server, operation, code, begun.elapsed());
         match &result {
-            Err(Failure::Outage(Outage::Known)) => {}
+            Err(Failure::Outage(Outage::Known | Outage::Unfinished)) => {}
             Err(Failure::Outage(Outage::Status(429 | 502..=504, after))) => self.breaker.open(*after),
             Err(Failure::Outage(Outage::Busy | Outage::Status(..))) => self.pace.slower(),
-            Err(Failure::Refused(_)) if self.refuses_singly => {}
+            Err(Failure::Refused(_)) if self.refuses_singly || is_of_one => {}
             Err(Failure::Outage(_) | Failure::Refused(_)) => self.breaker.open(None),
             _ => self.pace.went_well(),
         }
@@ -315,6 +327,14 @@ impl Http {
             segments.pop_if_empty().extend(path);
         }
         url
+    }
+}
+
+/// What a failed write means that may have failed for what it asks.
+fn of_one(failure: Failure) -> Failure {
+    match failure {
+        Failure::Outage(Outage::Silent | Outage::Status(502 | 504, _)) => Failure::Outage(Outage::Unfinished),
+        other => other,
     }
 }
 

@@ -57,6 +57,8 @@ pub enum Reason {
     ServerRefused,
     /// The server cannot be reached, or failed.
     ServerUnavailable,
+    /// The server did not finish a write in time, and answers others.
+    Timeout,
     /// The admin URL leads to something that is not an admin API we know.
     ServerNotRecognized,
     /// The server is sealed.
@@ -93,7 +95,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 34] = [
+    pub const ALL: [Reason; 35] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -112,6 +114,7 @@ impl Reason {
         Reason::ServerNotReady,
         Reason::ServerRefused,
         Reason::ServerUnavailable,
+        Reason::Timeout,
         Reason::ServerNotRecognized,
         Reason::ServerSealed,
         Reason::ServerUninitialized,
@@ -151,6 +154,7 @@ impl Reason {
             Reason::ServerNotReady => "ServerNotReady",
             Reason::ServerRefused => "ServerRefused",
             Reason::ServerUnavailable => "ServerUnavailable",
+            Reason::Timeout => "Timeout",
             Reason::ServerNotRecognized => "ServerNotRecognized",
             Reason::ServerSealed => "ServerSealed",
             Reason::ServerUninitialized => "ServerUninitialized",

@@ -244,8 +244,7 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
     fn of<K: OnServer>(kind: &Kind<K>, server: &str) {
         for resource in kind.on(server) {
             let uid = resource.uid().unwrap_or_default();
-            if kind.memory.is_failing(&uid) {
-                kind.memory.start_anew(&uid);
+            if kind.memory.start_anew(&uid) {
                 kind.wake(ObjectRef::from_obj(&*resource));
             }
         }

@@ -50,9 +50,11 @@ pub fn connection<K: OnServer + CustomResourceExt>(
 /// What a failed request means for a resource that is on its way out: it waits, and its user has a way to end that.
 pub fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, error: Error) -> Error {
     match outage(ctx, resource.server_name(), error) {
-        Error::Unavailable(_) | Error::ServerRefused(_) | Error::NotRecognized { .. } | Error::Reply { .. } => {
-            waits(resource, ctx)
-        }
+        Error::Unavailable(_)
+        | Error::Unfinished(_)
+        | Error::ServerRefused(_)
+        | Error::NotRecognized { .. }
+        | Error::Reply { .. } => waits(resource, ctx),
         other => other,
     }
 }

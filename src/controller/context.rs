@@ -8,12 +8,13 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::{Resource, ResourceExt};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
 use super::own_secret::{Child, Children};
+use super::turns::{Key, Which};
 use super::watched_secret::WatchedSecret;
 use crate::access;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
@@ -39,30 +40,24 @@ where
     pub store: Store<K>,
     /// What is remembered of resources.
     pub memory: Memory<K>,
-    queue: UnboundedSender<ObjectRef<K>>,
-}
-
-/// The other ends of a [`Kind`]: what fills its cache, and what takes from its queue.
-pub struct Feed<K>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    /// Fills the cache.
-    pub writer: Writer<K>,
-    /// Resources that were woken.
-    pub woken: UnboundedReceiver<ObjectRef<K>>,
+    which: Which,
+    queue: UnboundedSender<Key>,
 }
 
 impl<K> Kind<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// A kind of which nothing is known yet.
-    pub fn new() -> (Self, Feed<K>) {
+    /// A kind of which nothing is known yet, and what fills its cache. `queue`: where those are put that are woken.
+    pub fn new(which: Which, queue: &UnboundedSender<Key>) -> (Self, Writer<K>) {
         let (store, writer) = reflector::store();
-        let (queue, woken) = mpsc::unbounded_channel();
-        let memory = Memory::default();
-        (Kind { store, memory, queue }, Feed { writer, woken })
+        let kind = Kind {
+            store,
+            memory: Memory::default(),
+            which,
+            queue: queue.clone(),
+        };
+        (kind, writer)
     }
 
     /// The resources on a server, from the cache.
@@ -94,7 +89,11 @@ where
     /// Wakes a resource: it gets a pass soon.
     pub fn wake(&self, resource: ObjectRef<K>) {
         // The queue lives as long as the process: that nobody takes from it any more means that it is ending.
-        let _ = self.queue.send(resource);
+        let _ = self.queue.send(Key {
+            which: self.which,
+            namespace: resource.namespace.as_deref().unwrap_or_default().into(),
+            name: resource.name.as_str().into(),
+        });
     }
 }
 

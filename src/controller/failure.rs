@@ -18,6 +18,7 @@ pub fn unread(error: Error, settled: bool) -> Error {
 /// What a failed request means for a resource.
 pub fn failure(operation: &'static str, failed: Failure) -> Error {
     match failed {
+        Failure::Outage(Outage::Unfinished) => Error::Unfinished(Vec::new()),
         Failure::Outage(outage) => Error::Unavailable(outage),
         Failure::Refused(code) => Error::ServerRefused(code),
         Failure::NotLeader => Error::NotLeader,
@@ -62,9 +63,10 @@ pub fn outage(ctx: &Context, server: &str, error: Error) -> Error {
     }
     ctx.servers.wake(ObjectRef::new(server));
     match error {
-        Error::Unavailable(Outage::Status(500, _) | Outage::Busy) | Error::ServerRefused(_) | Error::Unverified(_) => {
-            error
-        }
+        Error::Unavailable(Outage::Status(500, _) | Outage::Busy)
+        | Error::Unfinished(_)
+        | Error::ServerRefused(_)
+        | Error::Unverified(_) => error,
         _ => Error::Unavailable(Outage::Known),
     }
 }

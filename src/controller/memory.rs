@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use kube::Resource;
 
+use crate::error::Error;
+
 /// Window in which corrections of foreign writes are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
@@ -15,6 +17,8 @@ struct Record<K> {
     marked: u64,
     cleared: u64,
     failures: u32,
+    /// Whether the last failure was the resource's own doing.
+    own_delay: bool,
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
@@ -28,6 +32,7 @@ impl<K> Default for Record<K> {
             marked: 0,
             cleared: 0,
             failures: 0,
+            own_delay: false,
             corrections: Vec::new(),
             unconfirmed: None,
             updated_at: None,
@@ -132,9 +137,10 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     }
 
     /// Counts a failure; returns how many came in a row before it.
-    pub fn failed(&self, uid: &str) -> u32 {
+    pub fn failed(&self, uid: &str, error: &Error) -> u32 {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
+        record.own_delay = error.is_own_delay();
         record.failures = record.failures.saturating_add(1);
         record.failures - 1
     }
@@ -144,11 +150,13 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().get(uid).is_some_and(|record| record.failures > 0)
     }
 
-    /// What was in the way is gone: the next failure counts as the first.
-    pub fn start_anew(&self, uid: &str) {
-        if let Some(record) = self.lock().get_mut(uid) {
-            record.failures = record.failures.min(1);
-        }
+    /// What was in the way of everybody is gone: the next failure counts as the first. False of a resource that does not fail, or by its own doing.
+    pub fn start_anew(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        let failing = records
+            .get_mut(uid)
+            .filter(|record| record.failures > 0 && !record.own_delay);
+        failing.map(|record| record.failures = 1).is_some()
     }
 
     /// Ends a row of failures.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::runtime::controller::Action;
 use kube::runtime::events::{Event, EventType};
 use kube::{Api, Client, Resource, ResourceExt};
 use rand::RngExt;
@@ -37,16 +36,19 @@ pub mod oidc_provider;
 pub mod on_server;
 pub mod own_config_map;
 pub mod own_secret;
+pub mod queue;
 pub mod referable;
 mod report;
 pub mod schedule;
 pub mod scope;
+pub mod turns;
 pub mod vault;
 pub mod verdict;
 pub mod watch;
 pub mod watched_secret;
 
 pub use context::{Context, Kind};
+use queue::Ended;
 use report::{latest, store};
 pub use verdict::Done;
 
@@ -94,7 +96,7 @@ pub struct Pass<S> {
 }
 
 /// One pass over a resource, as the queue asks for it.
-pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action {
+pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     let begun = Instant::now();
     let kind = K::kind_of(&ctx);
     let memory = &kind.memory;
@@ -102,7 +104,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
     let uid = object.uid().unwrap_or_default();
     // It may have gone between the queue and here, and what is remembered of it with it: asked for in this order, one of both tells.
     if !kind.shows(&object) || is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object)) {
-        return Action::await_change();
+        return Ended::default();
     }
     let mark = memory.marked(&uid);
     let before = object.status().cloned().unwrap_or_default();
@@ -149,13 +151,19 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Action 
                 memory.clear_mark(&uid, mark);
             }
             if memory.marked(&uid).is_some() {
-                return Action::requeue(Duration::ZERO); // marked while this pass was under way
+                return again(Duration::ZERO); // marked while this pass was under way
             }
-            done.again
-                .map_or_else(Action::await_change, |after| Action::requeue(jittered(after)))
+            done.again.map_or_else(Ended::default, |after| again(jittered(after)))
         }
-        Err(error) if error.is_final() => Action::await_change(),
-        Err(error) => Action::requeue(jittered(verdict::retry(&error, memory.failed(&uid), K::PATIENCE))),
+        Err(error) if error.is_final() => Ended::default(),
+        Err(error) => Ended {
+            was_slow: error.is_own_delay(),
+            again: Some(jittered(verdict::retry(
+                &error,
+                memory.failed(&uid, &error),
+                K::PATIENCE,
+            ))),
+        },
     }
 }
 
@@ -216,7 +224,7 @@ pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
+async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
     let uid = object.uid().unwrap_or_default();
     match release(object, ctx).await {
         Ok(()) => {
@@ -225,11 +233,11 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Action {
                 K::kind_of(ctx).memory.forget(&uid);
                 ctx.children.forget(&uid);
             }
-            Action::await_change()
+            Ended::default()
         }
-        Err(error) => Action::requeue(jittered(verdict::retry(
+        Err(error) => again(jittered(verdict::retry(
             &error,
-            K::kind_of(ctx).memory.failed(&uid),
+            K::kind_of(ctx).memory.failed(&uid, &error),
             K::PATIENCE,
         ))),
     }
@@ -268,6 +276,13 @@ pub fn is_abandoned<K: Resource>(object: &K) -> bool {
         .annotations()
         .get(ABANDON_ANNOTATION)
         .is_some_and(|value| value == "true")
+}
+
+fn again(after: Duration) -> Ended {
+    Ended {
+        again: Some(after),
+        was_slow: false,
+    }
 }
 
 /// Spreads a delay over ± 20 %, so that what failed together does not come back together.

@@ -73,6 +73,7 @@ impl Error {
             Error::ConfigMapGoing(_) => (Class::Blocked, Reason::ConfigMapConflict),
             Error::Contested => (Class::NotOwned, Reason::Conflict),
             Error::Unavailable(_) | Error::Unverified(_) => (Class::Transient, Reason::ServerUnavailable),
+            Error::Unfinished(_) => (Class::Transient, Reason::Timeout),
             Error::NotRecognized { .. } => (Class::Transient, Reason::ServerNotRecognized),
             Error::IssuerChanged { .. } => (Class::Blocked, Reason::IssuerChanged),
             Error::IssuerMismatch { .. } => (Class::Blocked, Reason::IssuerMismatch),
@@ -103,11 +104,16 @@ impl Error {
         )
     }
 
-    /// Whether the server itself is in trouble, so that its own controller should look.
+    /// Whether it is the resource's own doing that the server does not answer, so that the server's recovery changes nothing.
+    pub fn is_own_delay(&self) -> bool {
+        matches!(self, Error::Unfinished(_))
+    }
+
+    /// Whether the server itself may be in trouble, so that its own controller should look.
     pub fn is_outage(&self) -> bool {
         match self {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
-            Error::ServerRefused(_) => true,
+            Error::ServerRefused(_) | Error::Unfinished(_) => true,
             Error::Vault(fault) => fault.speaks_of_the_server(),
             Error::Foulkon(fault) => fault.speaks_of_the_server(),
             _ => false,

@@ -12,6 +12,8 @@ pub enum Outage {
     Tls,
     /// No reply within the deadline.
     Silent,
+    /// No result of one write within the deadline, here or in a proxy: the server may be well, and what the write asks for takes long.
+    Unfinished,
     /// The connection broke in the middle of the reply.
     Broken,
     /// A 5xx status, or 429.
@@ -30,6 +32,7 @@ impl fmt::Display for Outage {
                 "its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName, tls.clientCertificateRef?)",
             ),
             Outage::Silent => f.write_str("no answer within the deadline"),
+            Outage::Unfinished => f.write_str("it did not finish the request in time"),
             Outage::Broken => f.write_str("the connection broke in the middle of an answer"),
             Outage::Status(code, _) => write!(f, "it answers {code}"),
             Outage::Busy => f.write_str("it is busy with a concurrent change"),

@@ -38,6 +38,33 @@ async fn what_speaks_of_the_server_opens_it_and_what_speaks_of_one_request_does_
     }
 }
 
+/// What a write asks for may be why it fails: then the prober finds out whether the server is well.
+#[tokio::test]
+async fn a_write_speaks_of_itself_unless_the_server_says_otherwise() {
+    let unfinished = Failure::Outage(Outage::Unfinished);
+    let status = |code| Failure::Outage(Outage::Status(code, None));
+    let table = [
+        (401, Failure::Refused(401), false),
+        (403, Failure::Refused(403), false),
+        (502, unfinished.clone(), false),
+        (504, unfinished, false),
+        (500, status(500), false),
+        (429, status(429), true),
+        (503, status(503), true),
+    ];
+    for (code, expected, opens) in table {
+        let (_server, hydra) = always(html(code)).await;
+        assert_eq!(hydra.create_client(&client("shop"), None).await, Err(expected.clone()));
+        assert_eq!(hydra.http().breaker().is_open(), opens, "POST {code}");
+        hydra.http().breaker().close();
+        assert_eq!(hydra.update_client(&client("shop"), None).await, Err(expected.clone()));
+        assert_eq!(hydra.http().breaker().is_open(), opens, "PUT {code}");
+        hydra.http().breaker().close();
+        assert_eq!(hydra.delete_client("shop").await, Err(expected));
+        assert_eq!(hydra.http().breaker().is_open(), opens, "DELETE {code}");
+    }
+}
+
 #[tokio::test]
 async fn an_open_one_sends_nothing_but_probes() {
     let (server, hydra) = always(html(503)).await;
@@ -163,13 +190,13 @@ async fn no_connection_opens_it() {
     assert!(nowhere.http().breaker().is_open());
 }
 
-/// A write that failed with the server opens it as well as a read.
+/// A write that the server says it cannot take opens it as well as a read.
 #[tokio::test]
 async fn writes_open_it_too() {
     for verb in ["POST", "PUT", "DELETE"] {
         let server = MockServer::start().await;
         Mock::given(method(verb))
-            .respond_with(ResponseTemplate::new(502))
+            .respond_with(ResponseTemplate::new(503))
             .mount(&server)
             .await;
         let hydra = hydra(&server.uri());

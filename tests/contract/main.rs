@@ -16,9 +16,10 @@ mod vault;
 
 use std::sync::Arc;
 
-use oidc_operator::admin::http::{Http, Settings};
+use oidc_operator::admin::http::{Failure, Http, Settings};
 use oidc_operator::admin::hydra::{Client, Hydra, Version};
 use oidc_operator::api::authorization_server::HydraVersion;
+use oidc_operator::error::Outage;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use serde_json::{Value, json};
@@ -66,6 +67,14 @@ fn error_reply(status: u16, error: &str) -> ResponseTemplate {
 /// The reply of a proxy or of some other server.
 fn html(status: u16) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw("<html><body>Hello</body></html>", "text/html")
+}
+
+/// What a failure of a read would be of a write, for which a gateway that gave up says nothing of the server.
+fn unfinished(of_read: &Failure) -> Failure {
+    match of_read {
+        Failure::Outage(Outage::Status(502 | 504, _)) => Failure::Outage(Outage::Unfinished),
+        other => other.clone(),
+    }
 }
 
 fn client(id: &str) -> Client {

@@ -138,6 +138,7 @@ variants! {
         Error::Cluster(ClusterFault::Silent),
     ],
     NotLeader => [Error::NotLeader],
+    Unfinished => [Error::Unfinished(vec![]), Error::Unfinished(vec!["sectorIdentifierUri"])],
     Unverified => [Error::Unverified(Outage::Known), Error::Unverified(Outage::Busy)],
     Vault => [
         VaultFault::Sealed.into(),
@@ -316,7 +317,7 @@ fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
     for error in examples() {
         let expected = match &error {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
-            Error::ServerRefused(_) => true,
+            Error::ServerRefused(_) | Error::Unfinished(_) => true,
             Error::Vault(fault) => matches!(
                 fault,
                 VaultFault::Sealed

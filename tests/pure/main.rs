@@ -16,6 +16,7 @@ mod keys;
 mod mapping;
 mod memory;
 mod provider;
+mod queue;
 mod sync;
 mod vault;
 mod vault_failures;

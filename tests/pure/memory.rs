@@ -7,6 +7,7 @@ use oidc_operator::api::OAuth2Client;
 use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
 use oidc_operator::controller::memory::{Memory, is_newer};
 use oidc_operator::controller::own_secret::{Child, Children};
+use oidc_operator::error::{Error, Outage};
 
 const UID: &str = "uid-1";
 
@@ -89,7 +90,7 @@ fn what_is_gone_is_forgotten_whole() {
     let memory = memory();
     memory.wrote(object(Some(UID), "10"));
     memory.mark(UID);
-    memory.failed(UID);
+    memory.failed(UID, &Error::TooLong);
     memory.corrected(UID);
     memory.writing(UID);
     memory.forget(UID);
@@ -160,11 +161,31 @@ fn marks_of_different_resources_do_not_mix() {
 fn failures_count_in_a_row() {
     let memory = memory();
     assert!(!memory.is_failing(UID));
-    assert_eq!([memory.failed(UID), memory.failed(UID), memory.failed(UID)], [0, 1, 2]);
+    assert_eq!(
+        [
+            memory.failed(UID, &Error::TooLong),
+            memory.failed(UID, &Error::TooLong),
+            memory.failed(UID, &Error::TooLong)
+        ],
+        [0, 1, 2]
+    );
     assert!(memory.is_failing(UID));
     memory.succeeded(UID);
     assert!(!memory.is_failing(UID));
-    assert_eq!(memory.failed(UID), 0);
+    assert_eq!(memory.failed(UID, &Error::TooLong), 0);
+}
+
+#[test]
+fn what_is_ones_own_doing_does_not_start_anew_with_the_server() {
+    let memory = memory();
+    assert!(!memory.start_anew(UID), "it does not fail");
+    memory.failed(UID, &Error::Unavailable(Outage::Known));
+    memory.failed(UID, &Error::Unavailable(Outage::Known));
+    assert!(memory.start_anew(UID));
+    assert_eq!(memory.failed(UID, &Error::Unfinished(vec![])), 1);
+    assert!(!memory.start_anew(UID));
+    assert_eq!(memory.failed(UID, &Error::TooLong), 2);
+    assert!(memory.start_anew(UID));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         return Error::Unavailable(Outage::Busy);
     }
     match failed {
+        Failure::Outage(Outage::Unfinished) => Error::Unfinished(Vec::new()),
         Failure::Outage(outage) => Error::Unavailable(outage),
         Failure::NotLeader => Error::NotLeader,
         Failure::Refused(code) => FoulkonFault::Refused(code).into(),

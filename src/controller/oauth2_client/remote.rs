@@ -204,6 +204,9 @@ impl Remote<'_> {
             Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
                 Error::MetadataRefused(vec!["sectorIdentifierUri"])
             }
+            Error::Unfinished(_) if self.client.spec.sector_identifier_uri.is_some() => {
+                Error::Unfinished(vec!["sectorIdentifierUri"])
+            }
             other => other,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::admin::http::Failure;
 use crate::admin::vault::session::NO_NAMESPACE;
-use crate::error::{Error, VaultFault};
+use crate::error::{Error, Outage, VaultFault};
 
 /// Known beginnings and parts of the texts with which the server refuses a write, and what each means. The first that fits counts.
 const REFUSALS: [(&str, Meaning); 13] = [
@@ -75,6 +75,7 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
             .map(|(_, meaning)| *meaning)
     };
     match failed {
+        Failure::Outage(Outage::Unfinished) => Error::Unfinished(Vec::new()),
         Failure::Outage(outage) => Error::Unavailable(outage),
         Failure::NotLeader => Error::NotLeader,
         Failure::NoLogin(NO_NAMESPACE) => VaultFault::NamespaceNotFound.into(),

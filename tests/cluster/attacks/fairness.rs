@@ -1,0 +1,136 @@
+//! Who makes the operator wait makes nobody else wait.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use oidc_operator::admin::http::DEADLINE;
+use oidc_operator::api::OAuth2Client;
+use testbed::process::Signal;
+use testbed::proxy::{Action, Fault};
+use testbed::wait;
+use tokio::net::TcpListener;
+
+use super::victim::Victim;
+use crate::bed::{Bed, LIMIT, Options, ServerOptions, Space, is_create};
+use crate::conditions::Tone;
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.alone(
+            Options::default(),
+            a_uri_that_never_answers_delays_only_those_who_name_it,
+        ),
+        side.alone(Options::default(), a_slow_server_delays_only_its_own),
+        side.alone(Options::default(), many_new_clients_delay_no_other_namespace),
+    ]
+}
+
+/// Far less than a request may take, and far more than a client needs that waits for nobody.
+const SOON: Duration = Duration::from_secs(4);
+
+/// Several clients of the victim come and go, each without waiting for what the attacker waits for.
+async fn is_served_soon(victim: &Victim<'_>) -> Result<()> {
+    for number in 0..5 {
+        let name = format!("app-{number}");
+        let served = tokio::time::timeout(SOON, victim.is_served(&name)).await;
+        served.with_context(|| format!("{name} had to wait"))??;
+    }
+    Ok(())
+}
+
+/// Accepts connections and never says a word on them.
+async fn tarpit() -> Result<(u16, tokio::task::JoinHandle<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    let held = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((connection, _)) = listener.accept().await {
+            held.push(connection);
+        }
+    });
+    Ok((port, held))
+}
+
+async fn a_uri_that_never_answers_delays_only_those_who_name_it(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let (port, tarpit) = tarpit().await?;
+    let evil = bed.space().await?;
+    let spec = format!(
+        "{{ redirectUris: [https://a.example.com/cb], subjectType: pairwise, sectorIdentifierUri: 'https://127.0.0.1:{port}/x' }}"
+    );
+    let server = &bed.servers()[0];
+    let mark = server.admin.journal().mark();
+    for number in 0..20 {
+        evil.apply_client(&format!("tar-{number}"), &spec).await?;
+    }
+    wait::until("the first request to wait", LIMIT, async || {
+        let under_way = server.admin.journal().since(mark);
+        Ok(under_way.iter().any(|exchange| is_create(&exchange.head)).then_some(()))
+    })
+    .await?;
+    is_served_soon(&victim).await?;
+    let message = "The server did not finish the request in time; it fetches sectorIdentifierUri before it answers, so see that it gets an answer there. The operator tries again, at longer and longer intervals.";
+    evil.says::<OAuth2Client>("tar-0", Tone::Reconciling, "Timeout", message)
+        .await?;
+    // Whoever was slow is slow again, and not sooner because others are well.
+    is_served_soon(&victim).await?;
+    let unavailable = bed
+        .operator()
+        .metric(
+            "oidc_operator_reconciles_total",
+            "kind=\"OAuth2Client\",result=\"ServerUnavailable\"",
+        )
+        .await?;
+    ensure!(
+        unavailable == 0.0,
+        "the breaker opened, and {unavailable} passes failed"
+    );
+    // Who goes does not wait behind the others either.
+    let found = evil.remove::<OAuth2Client>("tar-0").await?;
+    evil.until_gone(&found).await?;
+    tarpit.abort();
+    victim.is_untouched().await
+}
+
+async fn make_many(space: &Space<'_>, server: &str, count: usize) -> Result<()> {
+    let spec = format!("{{ serverRef: {{ name: {server} }}, grantTypes: [client_credentials] }}");
+    for number in 0..count {
+        space.apply_client(&format!("many-{number}"), &spec).await?;
+    }
+    Ok(())
+}
+
+async fn a_slow_server_delays_only_its_own(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let slow = bed.own_server(ServerOptions::default()).await?;
+    let evil = bed.space().await?;
+    let delay = Action::Delay(DEADLINE - Duration::from_secs(1));
+    let fault = slow.admin.inject(Fault::new(is_create, delay));
+    make_many(&evil, &slow.name, 150).await?;
+    wait::until("the slow server to be asked", LIMIT, async || {
+        Ok((fault.struck() > 0).then_some(()))
+    })
+    .await?;
+    is_served_soon(&victim).await?;
+    drop(fault);
+    for number in 0..150 {
+        evil.wait_ready(&format!("many-{number}")).await?;
+    }
+    victim.is_untouched().await
+}
+
+async fn many_new_clients_delay_no_other_namespace(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let evil = bed.space().await?;
+    let server = &bed.servers()[0].name;
+    bed.operator().signal(Signal::STOP)?;
+    make_many(&evil, server, 200).await?;
+    bed.operator().signal(Signal::CONT)?;
+    is_served_soon(&victim).await?;
+    for number in 0..200 {
+        evil.wait_ready(&format!("many-{number}")).await?;
+    }
+    victim.is_untouched().await
+}

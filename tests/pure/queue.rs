@@ -1,0 +1,211 @@
+//! Who gets a pass next.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use oidc_operator::controller::queue::{Ended, Lane, Place, Queue};
+
+type Key = (&'static str, &'static str, u32);
+
+fn place((server, namespace, _): Key) -> Place {
+    let lane = match server {
+        "" => Lane::Nowhere,
+        server => Lane::On(server.into()),
+    };
+    Place {
+        lane,
+        namespace: namespace.into(),
+    }
+}
+
+fn wake(queue: &mut Queue<Key>, key: Key) {
+    queue.wake(key, || place(key));
+}
+
+fn end(queue: &mut Queue<Key>, key: Key, now: Instant) {
+    queue.end(&key, Ended::default(), now, || place(key));
+}
+
+fn take_all(queue: &mut Queue<Key>, now: Instant) -> Vec<Key> {
+    std::iter::from_fn(|| queue.take(now)).collect()
+}
+
+fn counted(keys: &[Key]) -> HashMap<(&'static str, &'static str), usize> {
+    let mut counts = HashMap::new();
+    keys.iter()
+        .for_each(|(server, namespace, _)| *counts.entry((*server, *namespace)).or_default() += 1);
+    counts
+}
+
+#[test]
+fn a_crowd_leaves_room_for_other_namespaces_and_servers() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    (0..500).for_each(|number| wake(&mut queue, ("slow", "evil", number)));
+    (0..500).for_each(|number| wake(&mut queue, ("", "evil", number)));
+    let crowd = take_all(&mut queue, now);
+    assert_eq!(
+        counted(&crowd),
+        HashMap::from([(("slow", "evil"), 8), (("", "evil"), 8)])
+    );
+    wake(&mut queue, ("slow", "good", 1));
+    wake(&mut queue, ("other", "evil", 1));
+    wake(&mut queue, ("other", "good", 1));
+    let rest = take_all(&mut queue, now);
+    assert_eq!(rest.len(), 3, "nobody waits for the crowd: {rest:?}");
+}
+
+#[test]
+fn a_lane_takes_a_bounded_number_at_a_time() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    for namespace in ["a", "b", "c", "d", "e"] {
+        (0..20).for_each(|number| wake(&mut queue, ("server", namespace, number)));
+    }
+    let taken = take_all(&mut queue, now);
+    assert_eq!(taken.len(), 32);
+    assert!(
+        counted(&taken).values().all(|count| (6..=7).contains(count)),
+        "{taken:?}"
+    );
+    end(&mut queue, taken[0], now);
+    assert_eq!(take_all(&mut queue, now).len(), 1);
+}
+
+#[test]
+fn turns_go_round_by_namespace_and_by_server() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    for number in 0..4 {
+        wake(&mut queue, ("one", "a", number));
+    }
+    wake(&mut queue, ("one", "b", 0));
+    wake(&mut queue, ("two", "a", 0));
+    let order: Vec<_> = take_all(&mut queue, now)
+        .into_iter()
+        .map(|(server, namespace, _)| (server, namespace))
+        .collect();
+    assert_eq!(order[..3], [("one", "a"), ("two", "a"), ("one", "b")]);
+}
+
+#[test]
+fn what_was_slow_is_tried_again_one_at_a_time_and_behind_the_rest() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    (0..8).for_each(|number| wake(&mut queue, ("server", "evil", number)));
+    let first = take_all(&mut queue, now);
+    assert_eq!(first.len(), 8);
+    let slow = Ended {
+        again: Some(Duration::from_secs(1)),
+        was_slow: true,
+    };
+    for key in &first {
+        queue.end(key, slow, now, || place(*key));
+    }
+    let now = now + Duration::from_secs(2);
+    wake(&mut queue, ("server", "evil", 100));
+    let second = take_all(&mut queue, now);
+    assert_eq!(second.len(), 2, "one that was woken, and one that was slow: {second:?}");
+    assert_eq!(second[0], ("server", "evil", 100));
+    assert_eq!(take_all(&mut queue, now), []);
+    // A change of the resource gives it another try like any other.
+    let resting = *first.iter().find(|key| !second.contains(key)).expect("one that rests");
+    wake(&mut queue, resting);
+    assert_eq!(take_all(&mut queue, now), [resting]);
+    end(&mut queue, second[1], now);
+    assert_eq!(take_all(&mut queue, now).len(), 1);
+}
+
+#[test]
+fn a_key_has_one_pass_at_a_time_and_another_if_it_was_woken_meanwhile() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    let key = ("server", "a", 0);
+    wake(&mut queue, key);
+    wake(&mut queue, key);
+    assert_eq!(take_all(&mut queue, now), [key]);
+    wake(&mut queue, key);
+    wake(&mut queue, key);
+    assert_eq!(take_all(&mut queue, now), []);
+    let later = Ended {
+        again: Some(Duration::from_secs(600)),
+        was_slow: false,
+    };
+    queue.end(&key, later, now, || place(key));
+    assert_eq!(take_all(&mut queue, now), [key], "it was woken");
+    queue.end(&key, later, now, || place(key));
+    assert_eq!(take_all(&mut queue, now), []);
+    assert_eq!(queue.due(), Some(now + Duration::from_secs(600)));
+}
+
+#[test]
+fn who_rests_comes_back_when_it_is_due_or_woken_and_once() {
+    let (mut queue, now) = (Queue::default(), Instant::now());
+    let (early, late) = (("server", "a", 0), ("server", "b", 0));
+    for (key, seconds) in [(early, 5), (late, 50)] {
+        wake(&mut queue, key);
+        assert_eq!(queue.take(now), Some(key));
+        let ended = Ended {
+            again: Some(Duration::from_secs(seconds)),
+            was_slow: false,
+        };
+        queue.end(&key, ended, now, || place(key));
+    }
+    assert_eq!(queue.take(now + Duration::from_secs(4)), None);
+    wake(&mut queue, late);
+    assert_eq!(queue.take(now), Some(late));
+    end(&mut queue, late, now);
+    let due = now + Duration::from_secs(60);
+    assert_eq!(take_all(&mut queue, due), [early]);
+    end(&mut queue, early, due);
+    assert_eq!((queue.take(due + Duration::from_secs(600)), queue.due()), (None, None));
+}
+
+#[test]
+fn nobody_is_lost_whatever_happens_in_which_order() {
+    let mut queue: Queue<Key> = Queue::default();
+    let start = Instant::now();
+    let (mut seed, mut running, mut woken) = (7_u64, Vec::new(), std::collections::HashSet::new());
+    let mut random = |most: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % most
+    };
+    for step in 0..20_000 {
+        let now = start + Duration::from_millis(step * 10);
+        let key = (
+            ["", "one", "two"][random(3) as usize],
+            ["a", "b", "c"][random(3) as usize],
+            random(20) as u32,
+        );
+        match random(3) {
+            0 => {
+                wake(&mut queue, key);
+                woken.insert(key);
+            }
+            1 => running.extend(queue.take(now).inspect(|key| {
+                woken.remove(key);
+            })),
+            _ if !running.is_empty() => {
+                let index = random(running.len() as u64) as usize;
+                let key = running.swap_remove(index);
+                let again = (random(2) == 0).then(|| Duration::from_millis(random(500)));
+                let was_slow = random(50) == 0;
+                queue.end(&key, Ended { again, was_slow }, now, || place(key));
+            }
+            _ => {}
+        }
+        assert_eq!(
+            running.iter().collect::<std::collections::HashSet<_>>().len(),
+            running.len()
+        );
+    }
+    let end_of_time = start + Duration::from_secs(100_000);
+    for _ in 0..1_000 {
+        for key in std::mem::take(&mut running) {
+            end(&mut queue, key, end_of_time);
+        }
+        running = take_all(&mut queue, end_of_time);
+        running.iter().for_each(|key| {
+            woken.remove(key);
+        });
+    }
+    assert!(
+        woken.is_empty() && running.is_empty() && queue.due().is_none(),
+        "{woken:?}"
+    );
+}
