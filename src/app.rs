@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector;
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
 use crate::cluster::Cluster;
+use crate::controller::cache::cache;
 use crate::controller::context::{Settings, Stores};
 use crate::controller::links::Links;
 use crate::controller::own_secret::Children;
@@ -119,8 +119,8 @@ async fn control(
     let (assignments, assignment_writer) = Kind::new(Which::Assignment, &queue);
     let (key_sets, key_set_writer) = Kind::new(Which::JsonWebKeySet, &queue);
     let (providers, provider_writer) = Kind::new(Which::OidcProvider, &queue);
-    let (namespaces, namespace_writer) = reflector::store();
-    let (secrets, secret_writer) = reflector::store();
+    let (namespaces, namespace_writer) = cache();
+    let (secrets, secret_writer) = cache();
     let reporter = Reporter {
         controller: "oidc-operator".to_owned(),
         instance: Some(identity.to_owned()),
@@ -183,15 +183,18 @@ async fn control(
 
 /// No pass may decide on a cache that is not filled.
 async fn filled(ctx: &Context) -> Result<()> {
-    let gone = |_| anyhow!("a watch ended before its cache was filled");
-    ctx.stores.namespaces.wait_until_ready().await.map_err(gone)?;
-    ctx.stores.secrets.wait_until_ready().await.map_err(gone)?;
-    ctx.servers.store.wait_until_ready().await.map_err(gone)?;
-    ctx.clients.store.wait_until_ready().await.map_err(gone)?;
-    ctx.scopes.store.wait_until_ready().await.map_err(gone)?;
-    ctx.assignments.store.wait_until_ready().await.map_err(gone)?;
-    ctx.key_sets.store.wait_until_ready().await.map_err(gone)?;
-    ctx.providers.store.wait_until_ready().await.map_err(gone)
+    let filled = ctx.stores.namespaces.is_filled().await
+        && ctx.stores.secrets.is_filled().await
+        && ctx.servers.store.is_filled().await
+        && ctx.clients.store.is_filled().await
+        && ctx.scopes.store.is_filled().await
+        && ctx.assignments.store.is_filled().await
+        && ctx.key_sets.store.is_filled().await
+        && ctx.providers.store.is_filled().await;
+    if !filled {
+        bail!("a watch ended before its cache was filled");
+    }
+    Ok(())
 }
 
 async fn connect() -> Result<Client> {

@@ -303,7 +303,7 @@ pub struct OAuth2ClientSpec {
     /// What only Ory Hydra has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraClient")]
-    pub hydra: Option<HydraClient>,
+    pub hydra: Option<Box<HydraClient>>,
     /// What only HashiCorp Vault and OpenBao have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultName")]
@@ -311,7 +311,7 @@ pub struct OAuth2ClientSpec {
     /// The Secret that applications mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Credentials")]
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<Box<Credentials>>,
     /// Use this secret of yours instead of a generated one. A change is pushed to the server: at once if the Secret carries the label
     /// `oidc-operator.dev/watch: "true"`, else within a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]

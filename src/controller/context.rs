@@ -5,11 +5,11 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::cache::{Cache, Writer, cache};
 use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
@@ -37,7 +37,7 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     /// The cache, kept by a watch.
-    pub store: Store<K>,
+    pub store: Cache<K>,
     /// What is remembered of resources.
     pub memory: Memory<K>,
     which: Which,
@@ -50,7 +50,7 @@ where
 {
     /// A kind of which nothing is known yet, and what fills its cache. `queue`: where those are put that are woken.
     pub fn new(which: Which, queue: &UnboundedSender<Key>) -> (Self, Writer<K>) {
-        let (store, writer) = reflector::store();
+        let (store, writer) = cache();
         let kind = Kind {
             store,
             memory: Memory::default(),
@@ -100,9 +100,9 @@ where
 /// Caches of what is not ours. Filled before the first pass.
 pub struct Stores {
     /// All namespaces, metadata only.
-    pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    pub namespaces: Cache<PartialObjectMeta<Namespace>>,
     /// Secrets with our watch label.
-    pub secrets: Store<WatchedSecret>,
+    pub secrets: Cache<WatchedSecret>,
 }
 
 /// What every pass shares.

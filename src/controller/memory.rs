@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use kube::Resource;
 
+use super::budget::Budget;
 use crate::error::Error;
 
 /// Window in which corrections of foreign writes are counted.
@@ -22,6 +23,7 @@ struct Record<K> {
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
+    events: Budget,
 }
 
 impl<K> Default for Record<K> {
@@ -36,7 +38,22 @@ impl<K> Default for Record<K> {
             corrections: Vec::new(),
             unconfirmed: None,
             updated_at: None,
+            events: Budget::default(),
         }
+    }
+}
+
+impl<K> Record<K> {
+    /// Whether it says nothing that no record at all would not say.
+    fn is_blank(&mut self) -> bool {
+        self.written.is_none()
+            && self.released.is_none()
+            && self.marked == self.cleared
+            && self.failures == 0
+            && self.corrections.is_empty()
+            && self.unconfirmed.is_none()
+            && self.updated_at.is_none()
+            && self.events.is_full(Instant::now())
     }
 }
 
@@ -77,10 +94,14 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     /// The watch shows an object: a copy of our own that is not newer is not needed any more.
     pub fn seen(&self, shown: &K) {
         let mut records = self.lock();
-        if let Some(record) = shown.meta().uid.as_ref().and_then(|uid| records.get_mut(uid)) {
+        let Some(uid) = &shown.meta().uid else { return };
+        if let Some(record) = records.get_mut(uid) {
             record
                 .written
                 .take_if(|written| !is_newer(version(&**written), version(shown)));
+            if record.is_blank() {
+                records.remove(uid);
+            }
         }
     }
 
@@ -164,6 +185,12 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         if let Some(record) = self.lock().get_mut(uid) {
             record.failures = 0;
         }
+    }
+
+    /// Whether one more event of a resource may be published.
+    pub fn may_publish(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        records.entry(uid.to_owned()).or_default().events.take(Instant::now())
     }
 
     /// Remembers that a foreign write was corrected.

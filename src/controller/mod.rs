@@ -22,6 +22,8 @@ use crate::error::{ClusterFault, Error, Result};
 
 pub mod assignment;
 pub mod authorization_server;
+pub mod budget;
+pub mod cache;
 pub mod cleanup;
 pub mod context;
 pub mod digest;
@@ -245,7 +247,8 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
 
 /// Events are a courtesy: a failure to publish one fails nothing.
 async fn publish<K: Managed>(ctx: &Context, object: &K, event: &Event) {
-    if !ctx.fence.allows_write() {
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    if !ctx.fence.allows_write() || !K::kind_of(ctx).memory.may_publish(uid) {
         return;
     }
     let reference = object.object_ref(&());

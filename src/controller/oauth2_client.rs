@@ -139,7 +139,7 @@ impl Managed for OAuth2Client {
             work.run(pass, wanted, inputs).await?;
         }
         pass.status.client_id = Some(plan.client_id.clone());
-        pass.status.endpoints = plan.endpoints.clone();
+        pass.status.endpoints = None; // they are the server's, whose status says them once for all
         pass.status.effective = Some(Effective {
             deletion_policy: deletion_policy(self, &pass.status),
             ..plan.effective.clone()

@@ -1,21 +1,21 @@
 //! Watches: they fill the caches and say who is to be woken.
 
-use std::collections::hash_map::DefaultHasher;
+use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Lookup;
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Context;
+use super::cache::Writer;
 use super::referable::Referable;
 use super::watched_secret::WatchedSecret;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
@@ -93,35 +93,36 @@ fn itself<K>(object: K) -> K {
 
 /// An object as a watch shows it.
 enum Seen<K> {
-    Applied(K),
-    Deleted(K),
+    Applied(Arc<K>),
+    Deleted(Arc<K>),
     /// Everything was listed afresh; all that is there is shown next. What was deleted meanwhile is not named.
     Relisted,
 }
 
-/// Lets an object pass only when what interests us of it has changed.
+/// Lets an object pass only when what interests us of it has changed. Keeps a hash of its UID and one of what interests.
 #[derive(Default)]
-struct Gate(HashMap<String, u64>);
+struct Gate {
+    seen: HashMap<u64, u64>,
+    hasher: RandomState,
+}
 
 impl Gate {
     fn passes(&mut self, object: &impl Resource, interest: impl Hash) -> bool {
-        let Some(uid) = object.meta().uid.clone() else {
+        let Some(uid) = &object.meta().uid else {
             return true;
         };
-        let mut hasher = DefaultHasher::new();
-        interest.hash(&mut hasher);
-        let hash = hasher.finish();
-        self.0.insert(uid, hash) != Some(hash)
+        let hash = self.hasher.hash_one(interest);
+        self.seen.insert(self.hasher.hash_one(uid), hash) != Some(hash)
     }
 
     /// Lets everything pass once more.
     fn open(&mut self) {
-        self.0.clear();
+        self.seen.clear();
     }
 
     fn forget(&mut self, object: &impl Resource) {
         if let Some(uid) = &object.meta().uid {
-            self.0.remove(uid);
+            self.seen.remove(&self.hasher.hash_one(uid));
         }
     }
 }
@@ -160,7 +161,7 @@ impl Watch {
         C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
         let api: Api<Item<K>> = Api::all(self.ctx.cluster.client());
-        let mut cache = Cache {
+        let mut feed = Feed {
             kind: K::kind(&()).into_owned(),
             flawed: HashSet::new(),
             ctx: self.ctx.clone(),
@@ -172,19 +173,19 @@ impl Watch {
         tokio::spawn(async move {
             // One by one where that is offered, so that a long list takes no memory; else in small pages.
             let one_by_one = config.clone().streaming_lists();
-            if !cache.fill(watcher(api.clone(), one_by_one), &stop).await {
+            if !feed.fill(watcher(api.clone(), one_by_one), &stop).await {
                 tracing::info!(
-                    kind = cache.kind,
+                    kind = feed.kind,
                     "the Kubernetes API does not send lists one by one; they are read in pages"
                 );
-                cache.fill(watcher(api, config.page_size(PAGE)), &stop).await;
+                feed.fill(watcher(api, config.page_size(PAGE)), &stop).await;
             }
         });
     }
 }
 
-/// A cache with its writing end.
-struct Cache<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
+/// What fills a cache.
+struct Feed<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
     kind: String,
     /// UIDs of the objects that cannot be read as they are.
     flawed: HashSet<String>,
@@ -194,7 +195,7 @@ struct Cache<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
     on: F,
 }
 
-impl<C, K, F> Cache<C, K, F>
+impl<C, K, F> Feed<C, K, F>
 where
     C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
     K: Decode + Send + Sync + 'static,
@@ -227,31 +228,29 @@ where
                 if object.meta().name.is_none() => {}
             Event::Apply(Item(object)) => {
                 self.look(&object);
-                let object = (self.kept)(object);
-                self.writer.apply_watcher_event(&Event::Apply(object.clone()));
-                (self.on)(Seen::Applied(object));
+                let shown = self.writer.apply(Event::Apply((self.kept)(object)));
+                shown.into_iter().for_each(|object| (self.on)(Seen::Applied(object)));
             }
             Event::Delete(Item(object)) => {
                 self.forget(&object);
-                let object = (self.kept)(object);
-                self.writer.apply_watcher_event(&Event::Delete(object.clone()));
-                (self.on)(Seen::Deleted(object));
+                let gone = self.writer.apply(Event::Delete((self.kept)(object)));
+                gone.into_iter().for_each(|object| (self.on)(Seen::Deleted(object)));
             }
             Event::Init => {
                 self.flawed.clear();
-                self.writer.apply_watcher_event(&Event::Init);
+                self.writer.apply(Event::Init);
             }
             // The cache shows a new list only when it is complete: nobody is woken before.
             Event::InitApply(Item(object)) => {
                 self.look(&object);
-                self.writer.apply_watcher_event(&Event::InitApply((self.kept)(object)));
+                self.writer.apply(Event::InitApply((self.kept)(object)));
             }
             Event::InitDone => {
-                self.writer.apply_watcher_event(&Event::InitDone);
+                self.writer.apply(Event::InitDone);
                 self.count();
                 (self.on)(Seen::Relisted);
-                for object in self.writer.as_reader().state() {
-                    (self.on)(Seen::Applied((*object).clone()));
+                for object in self.writer.reader().state() {
+                    (self.on)(Seen::Applied(object));
                 }
             }
         }

@@ -103,12 +103,9 @@ async fn the_secret_is_laid_out_as_asked(bed: &Bed) -> Result<()> {
     ensure!(client.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some("login"));
     ensure!(space.secret("app").await?.is_none(), "a Secret of the default name");
     let data = space.secret_data("login").await?;
-    let issuer = client
-        .status
-        .iter()
-        .find_map(|status| status.endpoints.as_ref())
-        .map(|known| known.issuer.clone());
-    let issuer = issuer.unwrap_or_default();
+    let server = bed.server_ready("default").await?;
+    let endpoints = server.status.and_then(|status| status.endpoints);
+    let issuer = endpoints.map(|known| known.issuer).unwrap_or_default();
     let (id, secret) = (&data["id"], &data["secret"]);
     bed.token(id, secret, "").await?;
     ensure!(

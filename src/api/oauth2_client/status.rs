@@ -38,9 +38,10 @@ pub struct OAuth2ClientStatus {
     /// Name of the credentials Secret, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
-    /// Issuer and endpoints that the client talks to, where the server's publicUrl is known.
+    /// Issuer and endpoints that the client talks to, where they are those of a provider. On Ory Hydra they are those of the AuthorizationServer, whose
+    /// status has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoints: Option<Endpoints>,
+    pub endpoints: Option<Box<Endpoints>>,
     /// The values in force, defaults included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<Effective>,

@@ -8,6 +8,7 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::ledger::{Entry, Ledger};
 use super::plan::Plan;
@@ -264,9 +265,13 @@ fn ordered(algorithm: KeyAlgorithm, uid: &str) -> JsonWebKey {
     })
 }
 
+/// Keys are made one at a time: an RSA key takes a core for a while, however many are due.
+static GENERATION: Semaphore = Semaphore::const_new(1);
+
 /// Makes a key, beside the threads that others wait for.
 async fn made(algorithm: KeyAlgorithm, uid: &str) -> Result<JsonWebKey> {
     let kid = new_kid(uid);
+    let _turn = GENERATION.acquire().await; // never closed
     let made = tokio::task::spawn_blocking(move || key_material::generate(algorithm, &kid)).await;
     made.ok().and_then(|made| made.ok()).ok_or(Error::Reply {
         operation: "key generation",

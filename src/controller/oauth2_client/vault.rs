@@ -104,7 +104,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         pass.status.key_set_name = plan.key_set.as_ref().map(|set| set.name_any());
         pass.status.inputs = Some(inputs.to_string());
     }
-    pass.status.endpoints = plan.endpoints.clone();
+    pass.status.endpoints = plan.endpoints.clone().map(Box::new);
     pass.status.effective = Some(plan.effective.clone());
     let secret = pass.status.secret_name.clone().unwrap_or_default();
     Ok(Done {

@@ -35,23 +35,23 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     let facts =
         serde_json::to_string(&(status.endpoints, status.subject_types, status.capabilities)).unwrap_or_default();
     let interest = (
-        is_deleting(&object),
+        is_deleting(&*object),
         object.metadata.generation,
         object.finalizers().to_vec(),
         ready,
         facts,
         gone,
     );
-    if !gate.passes(&object, interest) {
+    if !gate.passes(&*object, interest) {
         return;
     }
     if gone {
-        gate.forget(&object);
+        gate.forget(&*object);
         drop(ctx.links.forget(&object.name_any())); // its cleanup ended the login
         ctx.servers.memory.forget(&object.uid().unwrap_or_default());
     } else {
         ctx.servers.memory.seen(&object);
-        ctx.servers.wake(ObjectRef::from_obj(&object));
+        ctx.servers.wake(ObjectRef::from_obj(&*object));
     }
     let name = object.name_any();
     wake(&ctx.clients, ctx.clients.on(&name));
@@ -74,20 +74,20 @@ pub(super) fn resource<K: OnServer>(
         Seen::Applied(resource) => {
             kind.memory.seen(&resource);
             let generation = resource.meta().generation;
-            let deleting = is_deleting(&resource);
+            let deleting = is_deleting(&*resource);
             let interest = (
                 generation,
                 deleting,
                 resource.finalizers().to_vec(),
-                is_abandoned(&resource),
+                is_abandoned(&*resource),
                 resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
             );
-            if gates.own.passes(&resource, interest) {
-                kind.wake(ObjectRef::from_obj(&resource));
+            if gates.own.passes(&*resource, interest) {
+                kind.wake(ObjectRef::from_obj(&*resource));
             }
             if gates
                 .others
-                .passes(&resource, (generation, deleting, standing(&resource)))
+                .passes(&*resource, (generation, deleting, standing(&resource)))
             {
                 tell(ctx, &resource);
             }
@@ -108,8 +108,8 @@ pub(super) fn resource<K: OnServer>(
             all(&ctx.providers);
         }
         Seen::Deleted(resource) => {
-            gates.own.forget(&resource);
-            gates.others.forget(&resource);
+            gates.own.forget(&*resource);
+            gates.others.forget(&*resource);
             kind.memory.forget(&resource.uid().unwrap_or_default());
             ctx.children.forget(&resource.uid().unwrap_or_default());
             tell(ctx, &resource);
@@ -151,7 +151,7 @@ pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
         is_named_by(provider, client)
             && (!condition::is_true(&own.conditions, READY)
                 || !is_listed
-                || is_first && own.endpoints != status.endpoints)
+                || is_first && own.endpoints.as_deref() != status.endpoints.as_ref())
     };
     wake(&ctx.clients, ctx.clients.store.state_filter(concerns));
     // On a Foulkon, providers of one issuer list each other's clients.
@@ -215,10 +215,10 @@ pub(super) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
 pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namespace>>) {
     let namespace = match seen {
         Seen::Applied(namespace) => namespace,
-        Seen::Deleted(namespace) => return gate.forget(&namespace),
+        Seen::Deleted(namespace) => return gate.forget(&*namespace),
         Seen::Relisted => return gate.open(),
     };
-    if !gate.passes(&namespace, (namespace.labels().clone(), is_deleting(&namespace))) {
+    if !gate.passes(&*namespace, (namespace.labels().clone(), is_deleting(&*namespace))) {
         return;
     }
     fn within<K: OnServer>(kind: &Kind<K>, namespace: &str) {

@@ -178,7 +178,7 @@ async fn no_pass_begins_before_the_caches_are_filled(bed: &Bed) -> Result<()> {
         let (admin, kube) = (bed.servers()[0].admin.journal().mark(), operator.requests().mark());
         let slow = operator.kube().inject(
             Fault::new(
-                move |head| head.is("GET", path) && !head.query().contains("watch=true"),
+                move |head| head.is("GET", path) && head.query().contains("sendInitialEvents=true"),
                 Action::Delay(PAUSE),
             )
             .nth(1),

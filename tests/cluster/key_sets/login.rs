@@ -33,9 +33,10 @@ pub(super) async fn a_client_logs_in_through_every_rotation(bed: &Bed) -> Result
         "tokenEndpointAuthMethod": "private_key_jwt", "tokenEndpointAuthSigningAlg": "ES256", "keySetRef": { "name": "keys" },
     });
     let client = space.ready_client("app", &spec.to_string()).await?;
-    let endpoints = client.status.as_ref().and_then(|status| status.endpoints.as_ref());
+    let server = bed.server_ready(&lab.server.name).await?;
+    let endpoints = server.status.and_then(|status| status.endpoints);
     let audience = endpoints
-        .and_then(|endpoints| endpoints.token_endpoint.clone())
+        .and_then(|endpoints| endpoints.token_endpoint)
         .context("no token endpoint")?;
     let begun = Instant::now();
     let (mut seen, mut logins, mut repeated) = (BTreeSet::new(), 0, 0);

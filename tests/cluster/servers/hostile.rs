@@ -16,7 +16,7 @@ use crate::run::Side;
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(strange_replies_to_a_write_are_called_what_they_are),
-        side.shared(a_server_that_hangs_is_an_outage),
+        side.shared(a_write_that_fails_is_an_outage_or_its_own_fault),
         side.shared(strange_versions_and_lists_are_said_on_the_server),
         side.alone(Options::default(), huge_replies_cost_no_memory),
     ]
@@ -134,29 +134,34 @@ async fn one_strange_reply(bed: &Bed, (_, action, reason, message): Case) -> Res
     Ok(())
 }
 
-async fn a_server_that_hangs_is_an_outage(bed: &Bed) -> Result<()> {
+async fn a_write_that_fails_is_an_outage_or_its_own_fault(bed: &Bed) -> Result<()> {
     let known = unavailable("it has just failed; see the AuthorizationServer");
+    let own =
+        "The server did not finish the request in time. The operator tries again, at longer and longer intervals."
+            .to_owned();
+    let outage = ("ServerUnavailable", &known);
+    let timeout = ("Timeout", &own);
     let actions = [
-        ("hang", Action::Hang),
-        ("reply that never comes", Action::HangReply),
-        ("trickle", Action::Trickle { bytes_per_second: 20 }),
-        ("truncated", Action::Truncate { bytes: 20 }),
-        ("refused", Action::Refuse),
-        ("bad gateway", Action::Answer(Answer::status(502))),
+        ("hang", Action::Hang, timeout),
+        ("reply that never comes", Action::HangReply, timeout),
+        ("trickle", Action::Trickle { bytes_per_second: 20 }, timeout),
+        ("bad gateway", Action::Answer(Answer::status(502)), timeout),
+        ("truncated", Action::Truncate { bytes: 20 }, outage),
+        ("refused", Action::Refuse, outage),
         (
             "too many",
             Action::Answer(Answer::status(429).header("retry-after", "1")),
+            outage,
         ),
     ];
-    let known = &known;
-    let results = futures::stream::iter(actions.into_iter().map(|(name, action)| async move {
+    let results = futures::stream::iter(actions.into_iter().map(|(name, action, (reason, message))| async move {
         let result = async {
             let (server, space, id) = on_own_server(bed).await?;
             let fault = server.admin.inject(Fault::new(is_put, action));
             space
                 .change("app", json!({ "spec": { "clientName": "changed" } }))
                 .await?;
-            client_says(&space, "app", Tone::Reconciling, "ServerUnavailable", known).await?;
+            client_says(&space, "app", Tone::Reconciling, reason, message).await?;
             drop(fault);
             bed.server_ready(&server.name).await?;
             client_ready(&space, "app").await?;

@@ -1,0 +1,185 @@
+//! Caches of what the watches show: one table of objects for each kind, found by namespace and name.
+//!
+//! kube's own store keeps namespace, name, UID and version of every object a second time, as its key: with three objects for each client more than a
+//! fifth of all memory.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use hashbrown::HashTable;
+use kube::runtime::reflector::{Lookup, ObjectRef};
+use kube::runtime::watcher::Event;
+use tokio::sync::watch;
+
+/// The reading end.
+pub struct Cache<K>(Arc<Shared<K>>);
+
+/// The writing end.
+pub struct Writer<K> {
+    shared: Arc<Shared<K>>,
+    /// A list that is being read: it is shown when it is whole.
+    listed: HashTable<Arc<K>>,
+    filled: watch::Sender<bool>,
+}
+
+struct Shared<K> {
+    objects: RwLock<HashTable<Arc<K>>>,
+    hasher: RandomState,
+    filled: watch::Receiver<bool>,
+}
+
+/// An empty cache.
+pub fn cache<K>() -> (Cache<K>, Writer<K>) {
+    let (filled, receiver) = watch::channel(false);
+    let shared = Arc::new(Shared {
+        objects: RwLock::default(),
+        hasher: RandomState::new(),
+        filled: receiver,
+    });
+    let writer = Writer {
+        shared: shared.clone(),
+        listed: HashTable::new(),
+        filled,
+    };
+    (Cache(shared), writer)
+}
+
+impl<K> Clone for Cache<K> {
+    fn clone(&self) -> Self {
+        Cache(self.0.clone())
+    }
+}
+
+impl<K: Lookup<DynamicType = ()>> Cache<K> {
+    /// The object of this namespace and name.
+    pub fn get(&self, key: &ObjectRef<K>) -> Option<Arc<K>> {
+        let (namespace, name) = (key.namespace.as_deref().unwrap_or_default(), key.name.as_str());
+        let objects = self.0.read();
+        objects
+            .find(self.0.hash(namespace, name), |object| is(&**object, namespace, name))
+            .cloned()
+    }
+
+    /// All objects.
+    pub fn state(&self) -> Vec<Arc<K>> {
+        self.0.read().iter().cloned().collect()
+    }
+
+    /// All objects that are wanted. `is_wanted` runs under the lock: it must not ask the cache itself.
+    pub fn state_filter(&self, is_wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let objects = self.0.read();
+        objects.iter().filter(|object| is_wanted(object)).cloned().collect()
+    }
+
+    /// An object that is wanted. As for [`Cache::state_filter`].
+    pub fn find(&self, is_wanted: impl Fn(&K) -> bool) -> Option<Arc<K>> {
+        self.0.read().iter().find(|object| is_wanted(object)).cloned()
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.0.read().len()
+    }
+
+    /// Whether there are no objects.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until everything was listed once. False if that cannot come any more.
+    pub async fn is_filled(&self) -> bool {
+        self.0.filled.clone().wait_for(|filled| *filled).await.is_ok()
+    }
+}
+
+impl<K: Lookup<DynamicType = ()>> Writer<K> {
+    /// The reading end.
+    pub fn reader(&self) -> Cache<K> {
+        Cache(self.shared.clone())
+    }
+
+    /// Takes in what a watch shows, and returns the object, if it is one that the cache shows from now on or has just left.
+    pub fn apply(&mut self, event: Event<K>) -> Option<Arc<K>> {
+        match event {
+            Event::Apply(object) => {
+                let object = Arc::new(object);
+                put(&mut self.shared.write(), &self.shared, object.clone());
+                Some(object)
+            }
+            Event::Delete(object) => {
+                let (namespace, name) = key(&object);
+                let hash = self.shared.hash(&namespace, &name);
+                if let Ok(found) = self
+                    .shared
+                    .write()
+                    .find_entry(hash, |other| is(&**other, &namespace, &name))
+                {
+                    found.remove();
+                }
+                drop((namespace, name));
+                Some(Arc::new(object))
+            }
+            Event::Init => {
+                self.listed = HashTable::new();
+                None
+            }
+            Event::InitApply(object) => {
+                put(&mut self.listed, &self.shared, Arc::new(object));
+                None
+            }
+            Event::InitDone => {
+                let before = std::mem::replace(&mut *self.shared.write(), std::mem::take(&mut self.listed));
+                drop(before); // after the lock
+                self.filled.send_replace(true);
+                None
+            }
+        }
+    }
+}
+
+impl<K> Shared<K> {
+    fn hash(&self, namespace: &str, name: &str) -> u64 {
+        self.hasher.hash_one((namespace, name))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, HashTable<Arc<K>>> {
+        self.objects.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, HashTable<Arc<K>>> {
+        self.objects.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn put<K: Lookup<DynamicType = ()>>(objects: &mut HashTable<Arc<K>>, shared: &Shared<K>, object: Arc<K>) {
+    let hash_of = |object: &Arc<K>| {
+        let (namespace, name) = key(&**object);
+        shared.hash(&namespace, &name)
+    };
+    let hash = hash_of(&object);
+    let (namespace, name) = key(&*object);
+    let found = objects.find_mut(hash, |other| is(&**other, &namespace, &name));
+    match found {
+        Some(other) => {
+            drop((namespace, name));
+            *other = object;
+        }
+        None => {
+            drop((namespace, name));
+            objects.insert_unique(hash, object, hash_of);
+        }
+    }
+}
+
+fn key<K: Lookup>(object: &K) -> (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>) {
+    (
+        object.namespace().unwrap_or_default(),
+        object.name().unwrap_or_default(),
+    )
+}
+
+fn is<K: Lookup>(object: &K, namespace: &str, name: &str) -> bool {
+    let (own_namespace, own_name) = key(object);
+    own_namespace == namespace && own_name == name
+}
