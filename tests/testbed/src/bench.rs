@@ -16,6 +16,8 @@ use crate::run_dir::RunDir;
 use crate::servers::{Part, Servers};
 use crate::{http, wait};
 
+mod latency;
+
 const NAMESPACE: &str = "bench";
 /// Requests of the benchmark itself to the kube-apiserver at the same time.
 const AT_ONCE: usize = 16;
@@ -59,8 +61,10 @@ pub async fn run(count: usize) -> Result<()> {
     let operator = start().await?;
     println!("# {count} clients, Hydra 2.3.0 on SQLite, all on this machine");
     println!("idle: {}", operator.resources()?);
+    latency::run(plane, &hydra.admin_url()).await?;
+    println!("after that: {}", operator.resources()?);
 
-    let clients = clients(plane.client());
+    let clients = clients_in(plane.client(), NAMESPACE);
     let begun = Instant::now();
     each(count, async |number| {
         let client = client(number)?;
@@ -196,9 +200,9 @@ async fn each(count: usize, work: impl AsyncFn(usize) -> Result<()>) -> Result<(
         .await
 }
 
-fn clients(client: kube::Client) -> Api<DynamicObject> {
+fn clients_in(client: kube::Client, namespace: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk("oidc-operator.dev", "v1alpha1", "OAuth2Client");
-    Api::namespaced_with(client, NAMESPACE, &ApiResource::from_gvk(&kind))
+    Api::namespaced_with(client, namespace, &ApiResource::from_gvk(&kind))
 }
 
 fn client(number: usize) -> Result<DynamicObject> {
