@@ -1,8 +1,10 @@
 //! Prometheus metrics. No label is a name of a resource: their number would have no bound.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -59,6 +61,7 @@ pub struct Metrics {
     conditions: Family<ConditionLabels, Gauge>,
     orphans: Family<Server, Gauge>,
     leader: Gauge,
+    renderings: Counter,
     rendering: Mutex<()>,
 }
 
@@ -75,6 +78,7 @@ impl Default for Metrics {
             conditions: Family::default(),
             orphans: Family::default(),
             leader: Gauge::default(),
+            renderings: Counter::default(),
             rendering: Mutex::default(),
         };
         let r = &mut metrics.registry;
@@ -116,6 +120,11 @@ impl Default for Metrics {
             metrics.orphans.clone(),
         );
         r.register("leader", "1 while this instance leads", metrics.leader.clone());
+        r.register(
+            "metrics_renderings",
+            "How often this text was made; requests within a second share one",
+            metrics.renderings.clone(),
+        );
         r.register(
             "build",
             "Version of the operator",
@@ -177,12 +186,13 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
-    /// The text of `/metrics`. `conditions` are counted afresh, so that nothing stale stays.
-    pub fn render(&self, conditions: impl Iterator<Item = ConditionLabels>) -> String {
+    /// The text of `/metrics`. `conditions`: all labels with the number of their resources, so that nothing stale stays.
+    pub fn render(&self, conditions: impl IntoIterator<Item = (ConditionLabels, i64)>) -> String {
         let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.renderings.inc();
         self.conditions.clear();
-        for labels in conditions {
-            self.conditions.get_or_create(&labels).inc();
+        for (labels, count) in conditions {
+            self.conditions.get_or_create(&labels).set(count);
         }
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
@@ -190,4 +200,26 @@ impl Metrics {
             Err(std::fmt::Error) => String::new(),
         }
     }
+}
+
+/// Counts the conditions of a kind's resources by their labels. Thousands are equal: only what differs is copied.
+pub fn tally<'a>(
+    kind: &'static str,
+    conditions: impl IntoIterator<Item = &'a Condition>,
+) -> Vec<(ConditionLabels, i64)> {
+    let mut counts: HashMap<[&str; 3], i64> = HashMap::new();
+    for condition in conditions {
+        let labels = [&*condition.type_, &*condition.status, &*condition.reason];
+        *counts.entry(labels).or_default() += 1;
+    }
+    let counted = counts.into_iter().map(|([r#type, status, reason], count)| {
+        let labels = ConditionLabels {
+            kind,
+            r#type: r#type.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+        };
+        (labels, count)
+    });
+    counted.collect()
 }
