@@ -159,10 +159,12 @@ pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
             Some(Prerequisites::Met) => PERIOD,
             _ => RETRY,
         };
-        if let Some(found) = found {
-            let text = format!("{found:?}");
-            if health.found(found) {
-                tracing::info!(prerequisites = text, "CRDs and rights");
+        if let Some(found) = found
+            && health.found(found.clone())
+        {
+            match found {
+                Prerequisites::Unmet(what) => tracing::warn!(what, "not ready"),
+                Prerequisites::Met | Prerequisites::Unknown => tracing::info!("CRDs and rights are there"),
             }
         }
         tokio::time::sleep(pause).await;

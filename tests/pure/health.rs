@@ -18,6 +18,8 @@ enum Report {
 }
 use Report::{Beat, Ended, Failed, Runtime, Well};
 
+type Reports = Vec<(Duration, Report)>;
+
 /// A working operator that hears these reports, at the time `now`.
 fn working(reports: &[(Duration, Report)], now: Duration) -> (Result<(), String>, Result<(), String>) {
     let start = Instant::now();
@@ -80,7 +82,7 @@ fn a_watch_that_keeps_failing_makes_the_operator_unready_and_is_named() {
     let just = FAILING + SECOND;
     let first = at(10);
     let again = first + FAILING;
-    let table: [(&str, Vec<(Duration, Report)>, Duration, bool); 7] = [
+    let table: [(&str, Reports, Duration, bool); 7] = [
         ("one error", vec![(first, Failed(CLIENTS))], first + SECOND, true),
         (
             "errors for too long",
@@ -156,7 +158,7 @@ fn a_hung_runtime_and_a_watch_that_hangs_or_dies_end_the_process() {
     let alive = |now: Duration| vec![(now, Runtime), (now, Beat(CLIENTS))];
     let mut died = alive(late);
     died.push((late, Ended(SECRETS)));
-    let table: [(&str, Vec<(Duration, Report)>, Duration, Option<&str>); 6] = [
+    let table: [(&str, Reports, Duration, Option<&str>); 6] = [
         ("nothing yet", vec![], BEAT, None),
         ("all turn", alive(late), late + HANG, None),
         ("the runtime hangs", vec![(at(1), Runtime)], at(1) + late, Some("hangs")),
