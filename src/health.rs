@@ -94,7 +94,13 @@ impl Vitals {
         self.runtime_alive_at = now;
     }
 
-    /// The task of a watch still turns; the first time, it has begun.
+    /// A watch begins, for the first time or anew.
+    pub fn watch_begins(&mut self, kind: &'static str, now: Instant) {
+        self.watches.remove(kind);
+        self.watch(kind, now);
+    }
+
+    /// The task of a watch still turns.
     pub fn watch_beats(&mut self, kind: &'static str, now: Instant) {
         self.watch(kind, now);
     }
@@ -209,9 +215,9 @@ impl Health {
         }
     }
 
-    /// A watch begins. What is returned belongs to its task: when it is dropped, the watch has ended.
+    /// A watch begins. What is returned belongs to its task: when it is dropped, the watch has ended. One at a time for each kind.
     pub fn watch(self: &Arc<Self>, kind: &'static str) -> Watched {
-        self.vitals().watch_beats(kind, Instant::now());
+        self.vitals().watch_begins(kind, Instant::now());
         Watched {
             health: self.clone(),
             kind,

@@ -197,6 +197,8 @@ fn a_watch_whose_task_panics_has_ended() {
     assert!(ended.join().is_err());
     let said = health.live().expect_err("it has ended");
     assert!(said.contains(CLIENTS), "{said}");
+    let _anew = health.watch(CLIENTS);
+    assert_eq!(health.live(), Ok(()), "one that is started again is judged afresh");
 }
 
 #[test]
