@@ -38,7 +38,7 @@ async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) ->
     let binding = remove_binding(bed).await?;
 
     let standby = bed.start_operator(lacking(true)).await?;
-    standby.until_readiness("the operator's role lacks").await?;
+    standby.until_unready("the operator's role lacks").await?;
     let (status, reason) = standby.probe("/readyz").await?;
     ensure!(status == 503 && reason.contains("watch secrets"), "{status} {reason}");
     ensure!(reason.lines().count() == 1 && !reason.contains("leases"), "{reason}");
@@ -46,10 +46,10 @@ async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) ->
 
     apply(bed, &binding).await?;
     let crds = "does not serve scopes of oidc-operator.dev: install the CRDs";
-    standby.until_readiness(crds).await?;
+    standby.until_unready(crds).await?;
     // One that needs no Lease looks as well.
     let alone = bed.start_operator(lacking(false)).await?;
-    alone.until_readiness(crds).await?;
+    alone.until_unready(crds).await?;
 
     for manifest in bed.installation().manifests() {
         if manifest["kind"] == "CustomResourceDefinition" && manifest["metadata"]["name"] == Scope::crd_name() {
@@ -57,8 +57,7 @@ async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) ->
         }
     }
     for operator in [&standby, &alone] {
-        operator.until_readiness("ok").await?;
-        ensure!(operator.probe("/readyz").await?.0 == 200);
+        operator.until_ready().await?;
     }
     let leases: Api<Lease> = Api::namespaced(bed.client(), install::NAMESPACE);
     let holder = leases.get(LEASE).await?.spec.and_then(|spec| spec.holder_identity);
@@ -120,7 +119,7 @@ async fn a_network_policy_names_who_may_talk_to_whom(bed: &Bed) -> Result<()> {
     let http = [IntOrString::String("http".to_owned())];
     ensure!(ports_in(&spec.ingress.unwrap_or_default()) == http, "{open:#?}");
     let egress = spec.egress.unwrap_or_default();
-    let ports: Vec<_> = egress.iter().flat_map(|rule| rule.ports.iter().flatten());
+    let ports = egress.iter().flat_map(|rule| rule.ports.iter().flatten());
     let ports: Vec<_> = ports.filter_map(|port| port.port.clone()).collect();
     ensure!(ports == [53, 53, 443, 6443].map(IntOrString::Int), "{egress:#?}");
 

@@ -204,13 +204,24 @@ impl Operator {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
-    /// Waits until `/readyz` says this, whether it is ready or not.
-    pub async fn until_readiness(&self, wanted: &str) -> Result<()> {
+    /// Waits until it is ready.
+    pub async fn until_ready(&self) -> Result<()> {
+        self.until_probe("200 ok").await
+    }
+
+    /// Waits until it is not ready, for a reason that contains this.
+    pub async fn until_unready(&self, reason: &str) -> Result<()> {
+        self.until_probe(reason).await
+    }
+
+    async fn until_probe(&self, wanted: &str) -> Result<()> {
         let last = Mutex::new(String::new());
-        let said = wait::until(&format!("/readyz to say {wanted:?}"), LIMIT, async || {
-            let (_, text) = self.probe("/readyz").await?;
-            lock(&last).clone_from(&text);
-            Ok(text.contains(wanted).then_some(()))
+        let what = format!("/readyz to say {wanted:?}");
+        let said = wait::until(&what, LIMIT, async || {
+            let (status, text) = self.probe("/readyz").await?;
+            let said = format!("{status} {text}");
+            lock(&last).clone_from(&said);
+            Ok(said.contains(wanted).then_some(()))
         });
         said.await.with_context(|| format!("it said {:?}", lock(&last)))
     }
