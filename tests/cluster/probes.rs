@@ -65,9 +65,11 @@ async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) ->
     Ok(())
 }
 
+/// It is told the cluster's id, which it could not read without its rights.
 fn lacking(leader_election: bool) -> OperatorOptions {
     OperatorOptions {
         leader_election,
+        flags: vec![("cluster-id".to_owned(), "lacking".to_owned())],
         lacking: true,
         ..OperatorOptions::default()
     }
