@@ -3,11 +3,12 @@
 
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
+DENY := $(CARGO) deny --locked --config .deny.toml
 # Which servers the demo is about.
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint generate bench
+.PHONY: help demo test lint advisories generate bench
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,9 +27,15 @@ lint: ## Format, clippy, documentation, licences, chart
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
-	$(CARGO) deny --locked --config .deny.toml check --hide-inclusion-graph licenses bans sources
+	$(DENY) check --hide-inclusion-graph licenses bans sources
 	helm="$$($(CARGO) run --locked -q --bin testbed -- build --with helm | tail -n 1)" && \
 		"$$helm" lint --strict charts/oidc-operator
+
+advisories: ## Known vulnerabilities in dependencies, from the RustSec database on the network
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
+	@$(DENY) fetch db || \
+		{ echo 'Nothing was checked: the RustSec advisory database cannot be had from https://github.com/rustsec/advisory-db.' >&2; exit 1; }
+	$(DENY) check --hide-inclusion-graph advisories
 
 generate: ## Write crds/ and the chart's copies anew from the Rust types
 	UPDATE=1 $(CARGO) test --locked --test generated

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config, ResourceExt};
@@ -21,7 +21,9 @@ use crate::controller::own_secret::Children;
 use crate::controller::turns::{self, Which};
 use crate::controller::watch::{self, Writers};
 use crate::controller::{Context, Kind};
+use crate::health::Stage;
 use crate::leader::{Election, Fence};
+use crate::prerequisites;
 use crate::server::{self, State};
 
 /// How long passes may still take after the signal to stop: less than a pod's usual grace of 30 s.
@@ -36,6 +38,10 @@ pub async fn run(settings: Run) -> Result<()> {
     stop_on_signal(stop.clone())?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let state = Arc::new(State::default());
+    let web_stop = CancellationToken::new();
+    let web = server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("the web server")?;
+    tokio::spawn(state.health.clone().beat());
     let client = connect().await?;
     let cluster = match &settings.cluster_id {
         Some(id) => id.clone(),
@@ -53,12 +59,12 @@ pub async fn run(settings: Run) -> Result<()> {
         "starting"
     );
 
-    let state = Arc::new(State::default());
-    let web_stop = CancellationToken::new();
-    let web = tokio::spawn(server::serve(listener, state.clone(), web_stop.clone()));
+    let looking = prerequisites::keep_looking(client.clone(), settings.clone(), state.health.clone());
+    tokio::spawn(looking);
     let result = lead(&settings, client, cluster, &identity, &state, &stop).await;
     web_stop.cancel();
-    web.await.context("the web server")?.context("the web server")?;
+    let web = tokio::task::spawn_blocking(|| web.join()).await?;
+    web.map_err(|_| anyhow!("the web server"))?.context("the web server")?;
     result
 }
 
@@ -71,13 +77,15 @@ async fn lead(
     stop: &CancellationToken,
 ) -> Result<()> {
     if !settings.leader_election {
+        state.health.enter(Stage::Filling);
         return control(settings, client, cluster, identity, Fence::open(), state, stop).await;
     }
     let election = Election::new(client.clone(), &settings.namespace, &settings.lease_name, identity);
-    let _ = state.ready.set(()); // one that stands by is ready
-    if !election.acquire(stop).await {
+    let waiting = || state.health.enter(Stage::StandingBy);
+    if !election.acquire(stop, waiting).await {
         return Ok(());
     }
+    state.health.enter(Stage::Filling);
     let fence = election.fence();
     let working = stop.child_token();
     let held = CancellationToken::new();
@@ -142,6 +150,7 @@ async fn control(
         links: Links::default(),
         recorder: Recorder::new(client, reporter),
         metrics: state.metrics.clone(),
+        health: state.health.clone(),
         fence,
     });
     let _ = state.context.set(ctx.clone()); // set once: a process leads at most once
@@ -168,7 +177,7 @@ async fn control(
         clients = ctx.clients.store.len(),
         "the caches are filled"
     );
-    let _ = state.ready.set(());
+    state.health.enter(Stage::Working);
     ctx.metrics.leading(true);
     let passes = tokio::spawn(turns::run(ctx.clone(), woken, stop.clone()));
     stop.cancelled().await;

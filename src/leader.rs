@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -13,6 +13,8 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::since_boot;
+
 /// How long a Lease holds after its last renewal.
 const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed, and how often others look whether it has lapsed.
@@ -20,11 +22,10 @@ const RENEWAL: Duration = Duration::from_secs(3);
 /// What a write needs: the longest deadline of a request.
 const WRITE: Duration = crate::admin::http::DEADLINE;
 
-/// Says whether a write may start. Cheap; shared by everything that writes.
+/// Says whether a write may start. Cheap; shared by everything that writes. Times are those of [`since_boot`]: a leader that slept has lost its Lease.
 #[derive(Clone)]
 pub struct Fence {
-    origin: Instant,
-    /// Milliseconds after `origin` at which the Lease lapses; `u64::MAX` without election.
+    /// Milliseconds since boot at which the Lease lapses; `u64::MAX` without election.
     expires: Arc<AtomicU64>,
 }
 
@@ -32,35 +33,37 @@ impl Fence {
     /// Always allows: for a process that is alone, or where safety does not need election.
     pub fn open() -> Self {
         Fence {
-            origin: Instant::now(),
             expires: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 
     /// Allows nothing until extended.
-    fn closed() -> Self {
+    pub fn closed() -> Self {
         Fence {
-            origin: Instant::now(),
-            expires: Arc::new(AtomicU64::new(0)),
+            expires: Arc::default(),
         }
     }
 
     /// Whether a write that starts now ends while the Lease still holds.
     pub fn allows_write(&self) -> bool {
+        self.allows_write_at(since_boot())
+    }
+
+    /// [`Fence::allows_write`] at a given time.
+    pub fn allows_write_at(&self, now: Duration) -> bool {
         let expires = self.expires.load(Ordering::Acquire);
-        expires == u64::MAX || Duration::from_millis(expires) >= self.origin.elapsed() + WRITE
+        expires == u64::MAX || Duration::from_millis(expires) >= now + WRITE
     }
 
-    fn has_lapsed(&self) -> bool {
-        Duration::from_millis(self.expires.load(Ordering::Acquire)) < self.origin.elapsed()
+    /// Whether the Lease has lapsed at a given time.
+    pub fn has_lapsed_at(&self, now: Duration) -> bool {
+        Duration::from_millis(self.expires.load(Ordering::Acquire)) < now
     }
 
-    fn extend(&self, from: Instant) {
-        let expires = from.duration_since(self.origin) + DURATION;
-        self.expires.store(
-            u64::try_from(expires.as_millis()).unwrap_or(u64::MAX - 1),
-            Ordering::Release,
-        );
+    /// The Lease holds from then on for as long as a Lease does.
+    pub fn extend(&self, from: Duration) {
+        let expires = u64::try_from((from + DURATION).as_millis());
+        self.expires.store(expires.unwrap_or(u64::MAX - 1), Ordering::Release);
     }
 
     fn close(&self) {
@@ -77,9 +80,9 @@ pub struct Election {
 }
 
 /// A Lease seen, and since when it has not changed, by our own clock: clocks of other machines are not compared.
-struct Seen {
+pub struct Seen {
     version: Option<String>,
-    since: Instant,
+    since: Duration,
 }
 
 impl Election {
@@ -98,14 +101,15 @@ impl Election {
         self.fence.clone()
     }
 
-    /// Waits until the Lease is ours. False if told to stop first.
-    pub async fn acquire(&self, stop: &CancellationToken) -> bool {
+    /// Waits until the Lease is ours; says through `waiting` that it has to. False if told to stop first.
+    pub async fn acquire(&self, stop: &CancellationToken, waiting: impl Fn()) -> bool {
         let mut seen: Option<Seen> = None;
         loop {
             if self.attempt(&mut seen).await {
                 tracing::info!(lease = self.name, identity = self.identity, "leading");
                 return true;
             }
+            waiting();
             tokio::select! {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(RENEWAL) => {}
@@ -121,7 +125,7 @@ impl Election {
                 () = stop.cancelled() => return true,
                 () = tokio::time::sleep(RENEWAL) => {}
             }
-            if !self.attempt(&mut seen).await && self.fence.has_lapsed() {
+            if !self.attempt(&mut seen).await && self.fence.has_lapsed_at(since_boot()) {
                 tracing::error!(
                     lease = self.name,
                     "the Lease has lapsed; stopping, so that another instance can go on"
@@ -156,7 +160,7 @@ impl Election {
 
     /// Takes or renews the Lease if it may be taken. The time counts from before the request: the reply may be late.
     async fn attempt(&self, seen: &mut Option<Seen>) -> bool {
-        let begun = Instant::now();
+        let begun = since_boot();
         let held = match tokio::time::timeout(DURATION / 3, self.try_hold(seen)).await {
             Ok(Ok(held)) => held,
             Ok(Err(error)) => {
@@ -183,7 +187,7 @@ impl Election {
             };
             return won(self.api.create(&PostParams::default(), &lease).await);
         };
-        if holder(&lease) != Some(self.identity.as_str()) && !has_lapsed(&lease, seen) {
+        if holder(&lease) != Some(self.identity.as_str()) && !has_lapsed(&lease, seen, since_boot()) {
             return Ok(false);
         }
         let transitions = lease
@@ -227,7 +231,8 @@ fn holder(lease: &Lease) -> Option<&str> {
         .filter(|holder| !holder.is_empty())
 }
 
-fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>) -> bool {
+/// Whether a Lease may be taken: nobody holds it, or it has not changed for as long as it holds. `seen`: what was seen of it before.
+pub fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>, now: Duration) -> bool {
     if holder(lease).is_none() {
         return true;
     }
@@ -239,14 +244,11 @@ fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>) -> bool {
                 .as_ref()
                 .and_then(|spec| spec.lease_duration_seconds)
                 .unwrap_or_default();
-            last.since.elapsed()
-                > Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).max(Duration::from_secs(1))
+            let holds = Duration::from_secs(u64::try_from(seconds).unwrap_or_default()).max(Duration::from_secs(1));
+            now.saturating_sub(last.since) > holds
         }
         _ => {
-            *seen = Some(Seen {
-                version,
-                since: Instant::now(),
-            });
+            *seen = Some(Seen { version, since: now });
             false
         }
     }

@@ -17,21 +17,25 @@
 //! - [`key_material`]: private keys, made, read and written.
 //! - [`secret`]: secret values, which nothing can print.
 //! - [`error`]: everything that can go wrong, classed; the class decides condition, event and retry.
-//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process.
+//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: time that counts sleep.
+//! - [`health`], [`prerequisites`]: whether the process and its watches turn, and whether the cluster has what it needs.
 
 pub mod access;
 pub mod admin;
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod controller;
 pub mod decode;
 pub mod duration;
 pub mod error;
+pub mod health;
 pub mod key_material;
 pub mod leader;
 pub mod metrics;
+pub mod prerequisites;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

@@ -1,8 +1,10 @@
 //! Prometheus metrics. No label is a name of a resource: their number would have no bound.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -35,11 +37,6 @@ struct Server {
     server: String,
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Watched {
-    kind: String,
-}
-
 /// Kind, condition type, status and reason.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ConditionLabels {
@@ -63,8 +60,9 @@ pub struct Metrics {
     drift: Family<Kind, Counter>,
     conditions: Family<ConditionLabels, Gauge>,
     orphans: Family<Server, Gauge>,
-    unreadable: Family<Watched, Gauge>,
+    unreadable: Family<Kind, Gauge>,
     leader: Gauge,
+    renderings: Counter,
     rendering: Mutex<()>,
 }
 
@@ -82,6 +80,7 @@ impl Default for Metrics {
             orphans: Family::default(),
             unreadable: Family::default(),
             leader: Gauge::default(),
+            renderings: Counter::default(),
             rendering: Mutex::default(),
         };
         let r = &mut metrics.registry;
@@ -128,6 +127,11 @@ impl Default for Metrics {
             metrics.unreadable.clone(),
         );
         r.register("leader", "1 while this instance leads", metrics.leader.clone());
+        r.register(
+            "metrics_renderings",
+            "How often this text was made; requests within a second share one",
+            metrics.renderings.clone(),
+        );
         r.register(
             "build",
             "Version of the operator",
@@ -185,10 +189,9 @@ impl Metrics {
     }
 
     /// Sets the number of objects of a kind that cannot be read as they are.
-    pub fn unreadable(&self, kind: &str, count: usize) {
-        let kind = kind.to_owned();
+    pub fn unreadable(&self, kind: &'static str, count: usize) {
         self.unreadable
-            .get_or_create(&Watched { kind })
+            .get_or_create(&Kind { kind })
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
@@ -197,12 +200,13 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
-    /// The text of `/metrics`. `conditions` are counted afresh, so that nothing stale stays.
-    pub fn render(&self, conditions: impl Iterator<Item = ConditionLabels>) -> String {
+    /// The text of `/metrics`. `conditions`: all labels with the number of their resources, so that nothing stale stays.
+    pub fn render(&self, conditions: impl IntoIterator<Item = (ConditionLabels, i64)>) -> String {
         let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
+        self.renderings.inc();
         self.conditions.clear();
-        for labels in conditions {
-            self.conditions.get_or_create(&labels).inc();
+        for (labels, count) in conditions {
+            self.conditions.get_or_create(&labels).set(count);
         }
         let mut text = String::new();
         match encode(&mut text, &self.registry) {
@@ -210,4 +214,26 @@ impl Metrics {
             Err(std::fmt::Error) => String::new(),
         }
     }
+}
+
+/// Counts the conditions of a kind's resources by their labels. Thousands are equal: only what differs is copied.
+pub fn tally<'a>(
+    kind: &'static str,
+    conditions: impl IntoIterator<Item = &'a Condition>,
+) -> Vec<(ConditionLabels, i64)> {
+    let mut counts: HashMap<[&str; 3], i64> = HashMap::new();
+    for condition in conditions {
+        let labels = [&*condition.type_, &*condition.status, &*condition.reason];
+        *counts.entry(labels).or_default() += 1;
+    }
+    let counted = counts.into_iter().map(|([r#type, status, reason], count)| {
+        let labels = ConditionLabels {
+            kind,
+            r#type: r#type.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+        };
+        (labels, count)
+    });
+    counted.collect()
 }

@@ -1,16 +1,24 @@
 //! Probes and metrics.
 
+mod connections;
+mod page;
+
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::connections::{HEAD, MOST};
+pub use self::page::{AGE, Page};
 use crate::controller::{Context, Kind, Managed};
-use crate::metrics::{ConditionLabels, Metrics};
+use crate::health::Health;
+use crate::metrics::{ConditionLabels, Metrics, tally};
 
 /// What the endpoints answer from.
 #[derive(Default)]
@@ -19,59 +27,78 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// The controllers' context, once they run.
     pub context: OnceLock<Arc<Context>>,
-    /// Set once this instance is ready: its caches are filled, or it stands by for the leader.
-    pub ready: OnceLock<()>,
+    /// What the probes answer from.
+    pub health: Arc<Health>,
+    page: Page,
+}
+
+/// Serves until told to stop, on a thread and a runtime of its own. So `/livez` can say that the runtime of the operator hangs, probes are answered while
+/// all its workers are busy, and whoever asks in a loop takes no more than this one thread.
+///
+/// # Errors
+/// If the thread or its runtime cannot be had.
+pub fn start(
+    listener: std::net::TcpListener,
+    state: Arc<State>,
+    stop: CancellationToken,
+) -> std::io::Result<std::thread::JoinHandle<std::io::Result<()>>> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(1).build()?;
+    let serving = move || {
+        runtime.block_on(async {
+            serve(TcpListener::from_std(listener)?, state, stop).await;
+            Ok(())
+        })
+    };
+    std::thread::Builder::new().name("web".to_owned()).spawn(serving)
 }
 
 /// Serves until told to stop.
-///
-/// # Errors
-/// If connections cannot be accepted any more.
-pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) -> std::io::Result<()> {
-    let (ready, metrics) = (state.clone(), state);
+pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) {
+    let (live, ready, metrics) = (state.health.clone(), state.health.clone(), state);
     let router = Router::new()
-        .route("/livez", get(async || "ok"))
-        .route("/readyz", get(async move || readiness(&ready)))
-        .route(
-            "/metrics",
-            get(async move || ([(CONTENT_TYPE, OPENMETRICS)], render(&metrics))),
-        );
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+        .route("/livez", get(async move || probe(live.live())))
+        .route("/readyz", get(async move || probe(ready.ready())))
+        .route("/metrics", get(async move || scrape(metrics).await));
+    connections::accept(listener, router, stop).await;
 }
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-fn readiness(state: &State) -> (StatusCode, &'static str) {
-    match state.ready.get() {
-        Some(()) => (StatusCode::OK, "ok"),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the caches are not filled yet"),
+fn probe(judgement: Result<(), String>) -> (StatusCode, String) {
+    match judgement {
+        Ok(()) => (StatusCode::OK, "ok".to_owned()),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+    }
+}
+
+async fn scrape(state: Arc<State>) -> Response {
+    let source = state.clone();
+    match state.page.text(move || render(&source)).await {
+        Some(text) => ([(CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 fn render(state: &State) -> String {
-    let mut labels = Vec::new();
+    let mut counts = Vec::new();
     if let Some(ctx) = state.context.get() {
-        count(&ctx.servers, &mut labels);
-        count(&ctx.clients, &mut labels);
-        count(&ctx.scopes, &mut labels);
-        count(&ctx.assignments, &mut labels);
-        count(&ctx.key_sets, &mut labels);
-        count(&ctx.providers, &mut labels);
+        counts.extend(count(&ctx.servers, |known| Some(&known.status.as_ref()?.conditions)));
+        counts.extend(count(&ctx.clients, |known| Some(&known.status.as_ref()?.conditions)));
+        counts.extend(count(&ctx.scopes, |known| Some(&known.status.as_ref()?.conditions)));
+        counts.extend(count(&ctx.assignments, |known| {
+            Some(&known.status.as_ref()?.conditions)
+        }));
+        counts.extend(count(&ctx.key_sets, |known| Some(&known.status.as_ref()?.conditions)));
+        counts.extend(count(&ctx.providers, |known| Some(&known.status.as_ref()?.conditions)));
     }
-    state.metrics.render(labels.into_iter())
+    state.metrics.render(counts)
 }
 
-fn count<K: Managed>(kind: &Kind<K>, labels: &mut Vec<ConditionLabels>) {
-    for resource in kind.store.state() {
-        let mut status = resource.status().cloned().unwrap_or_default();
-        let conditions = K::common(&mut status).1.drain(..);
-        labels.extend(conditions.map(|condition| ConditionLabels {
-            kind: K::KIND,
-            r#type: condition.type_,
-            status: condition.status,
-            reason: condition.reason,
-        }));
-    }
+fn count<K: Managed>(kind: &Kind<K>, conditions: fn(&K) -> Option<&Vec<Condition>>) -> Vec<(ConditionLabels, i64)> {
+    let resources = kind.store.state();
+    tally(
+        K::KIND,
+        resources.iter().filter_map(|known| conditions(known)).flatten(),
+    )
 }

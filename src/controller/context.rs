@@ -19,6 +19,7 @@ use super::watched_secret::WatchedSecret;
 use crate::access;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::cluster::Cluster;
+use crate::health::Health;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 
@@ -133,6 +134,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counts.
     pub metrics: Arc<Metrics>,
+    /// What the watches report to.
+    pub health: Arc<Health>,
     /// The fence of writes to servers.
     pub fence: Fence,
 }

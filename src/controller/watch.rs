@@ -1,5 +1,6 @@
 //! Watches: they fill the caches and say who is to be woken.
 
+use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
@@ -20,6 +21,7 @@ use super::referable::Referable;
 use super::watched_secret::WatchedSecret;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
 use crate::decode::{self, Decode, Item};
+use crate::health::{BEAT, Watched};
 
 mod wake;
 
@@ -84,6 +86,14 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
     let ours = watcher::Config::default().labels(&format!("{WATCH_LABEL}=true"));
     let kept = |secret: PartialObjectMeta<Secret>| WatchedSecret::of(&secret);
     watch.some(ours, writers.secrets, kept, move |seen| wake::secret(&c, seen));
+}
+
+/// Name of a kind.
+fn kind_of<K: Decode>() -> &'static str {
+    match K::kind(&()) {
+        Cow::Borrowed(kind) => kind,
+        Cow::Owned(_) => "of an unknown kind", // none that is known at compile time
+    }
 }
 
 /// What is kept of most objects.
@@ -161,8 +171,10 @@ impl Watch {
         C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
         let api: Api<Item<K>> = Api::all(self.ctx.cluster.client());
+        let kind = kind_of::<K>();
         let mut feed = Feed {
-            kind: K::kind(&()).into_owned(),
+            kind,
+            watched: self.ctx.health.watch(kind),
             flawed: HashSet::new(),
             ctx: self.ctx.clone(),
             writer,
@@ -186,7 +198,8 @@ impl Watch {
 
 /// What fills a cache.
 struct Feed<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
-    kind: String,
+    kind: &'static str,
+    watched: Watched,
     /// UIDs of the objects that cannot be read as they are.
     flawed: HashSet<String>,
     ctx: Arc<Context>,
@@ -209,7 +222,21 @@ where
     ) -> bool {
         let events = events.default_backoff().take_until(stop.cancelled());
         let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
+        let mut beats = tokio::time::interval(BEAT);
+        loop {
+            let event = tokio::select! {
+                _ = beats.tick() => {
+                    self.watched.beat();
+                    continue;
+                }
+                event = events.next() => event,
+            };
+            let Some(event) = event else { return true };
+            match &event {
+                Ok(Event::Init) => {} // a list is about to be asked for
+                Ok(_) => self.watched.went_well(),
+                Err(_) => self.watched.failed(),
+            }
             match event {
                 Ok(event) => self.take(event),
                 Err(watcher::Error::WatchStartFailed(kube::Error::Api(status))) if matches!(status.code, 400 | 422) => {
@@ -218,7 +245,6 @@ where
                 Err(error) => tracing::warn!(kind = self.kind, %error, "a watch failed; it is tried again"),
             }
         }
-        true
     }
 
     fn take(&mut self, event: Event<Item<K>>) {
@@ -281,6 +307,6 @@ where
     }
 
     fn count(&self) {
-        self.ctx.metrics.unreadable(&self.kind, self.flawed.len());
+        self.ctx.metrics.unreadable(self.kind, self.flawed.len());
     }
 }

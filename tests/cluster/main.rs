@@ -27,6 +27,7 @@ mod helm;
 mod key_sets;
 mod login;
 mod operations;
+mod probes;
 mod provider;
 mod references;
 mod refusals;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         key_sets::trials,
         login::trials,
         operations::trials,
+        probes::trials,
         provider::trials,
         references::trials,
         refusals::trials,

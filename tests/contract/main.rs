@@ -13,6 +13,7 @@ mod replay;
 mod replies;
 mod requests;
 mod vault;
+mod web;
 
 use std::sync::Arc;
 

@@ -6,9 +6,11 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use oidc_operator::server::AGE;
 use testbed::process::{Child, Signal};
 use testbed::proxy::{Journal, Proxy, Upstream};
-use testbed::{ControlPlane, http, ports};
+use testbed::{ControlPlane, http, ports, wait};
+use tokio::time::Instant;
 
 use super::{Bed, LIMIT, lock};
 use crate::closing::rbac::KubeRequest;
@@ -27,6 +29,8 @@ pub struct OperatorOptions {
     pub flags: Vec<(String, String)>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// Whether it is started where it cannot become ready: then nobody waits for that.
+    pub lacking: bool,
 }
 
 /// An operator, running or stopped.
@@ -39,6 +43,8 @@ pub struct Operator {
     port: u16,
     options: OperatorOptions,
     installation: testbed::install::Installation,
+    /// When its metrics were asked for last.
+    asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Operator {
@@ -55,6 +61,7 @@ impl Operator {
             port: 0,
             options,
             installation: bed.installation.clone(),
+            asked: tokio::sync::Mutex::default(),
         };
         operator.port = ports::with_free(async |[port]| {
             operator.launch(port).await?;
@@ -191,10 +198,44 @@ impl Operator {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    /// The text of its metrics.
+    /// The text of its metrics, made after this was asked for: it is made once a second, and nobody else asks.
     pub async fn metrics(&self) -> Result<String> {
+        let mut asked = self.asked.lock().await;
+        if let Some(asked) = *asked {
+            tokio::time::sleep_until(asked + AGE).await;
+        }
         let answer = http::client().get(self.url("/metrics")).send().await?;
-        Ok(answer.error_for_status()?.text().await?)
+        let text = answer.error_for_status()?.text().await?;
+        *asked = Some(Instant::now());
+        Ok(text)
+    }
+
+    /// Status and text of a probe.
+    pub async fn probe(&self, path: &str) -> Result<(u16, String)> {
+        let answer = http::client().get(self.url(path)).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Waits until it is ready.
+    pub async fn until_ready(&self) -> Result<()> {
+        self.until_probe("200 ok").await
+    }
+
+    /// Waits until it is not ready, for a reason that contains this.
+    pub async fn until_unready(&self, reason: &str) -> Result<()> {
+        self.until_probe(reason).await
+    }
+
+    async fn until_probe(&self, wanted: &str) -> Result<()> {
+        let last = Mutex::new(String::new());
+        let what = format!("/readyz to say {wanted:?}");
+        let said = wait::until(&what, LIMIT, async || {
+            let (status, text) = self.probe("/readyz").await?;
+            let said = format!("{status} {text}");
+            lock(&last).clone_from(&said);
+            Ok(said.contains(wanted).then_some(()))
+        });
+        said.await.with_context(|| format!("it said {:?}", lock(&last)))
     }
 
     /// The value of a metric, by name and a part of its labels; 0 if it is not there. Several are added up.
@@ -228,7 +269,8 @@ impl Operator {
         let mut command = self.installation.command(Path::new(PROGRAM), &self.kubeconfig, &flags);
         command.envs(self.options.environment.iter().cloned());
         let mut child = Child::spawn(&self.name, command, &self.log)?;
-        let ready = format!("http://{listen}/readyz");
+        let probe = if self.options.lacking { "livez" } else { "readyz" };
+        let ready = format!("http://{listen}/{probe}");
         child
             .wait_ready(LIMIT, async || {
                 let answer = http::client().get(&ready).send().await;
