@@ -12,6 +12,7 @@
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
+//! - [`login`]: what a login at a server may carry. Pure.
 //! - [`duration`]: durations in Go's form.
 //! - [`key_material`]: private keys, made, read and written.
 //! - [`secret`]: secret values, which nothing can print.
@@ -29,6 +30,7 @@ pub mod duration;
 pub mod error;
 pub mod key_material;
 pub mod leader;
+pub mod login;
 pub mod metrics;
 pub mod secret;
 pub mod server;
