@@ -134,7 +134,8 @@ async fn control(
         instance: Some(identity.to_owned()),
     };
     let ctx = Arc::new(Context {
-        cluster: Cluster::new(client.clone(), fence.clone()),
+        cluster: Cluster::new(client.clone(), fence.clone())
+            .with_login_account(&settings.namespace, settings.login_service_account.as_deref()),
         settings: Settings {
             namespace: settings.namespace.clone(),
             cluster,

@@ -28,6 +28,10 @@ pub struct Run {
     /// The operator's own namespace: Secrets and ConfigMaps that an AuthorizationServer refers to are read there, and the Lease is kept there.
     #[arg(long, env = "OIDC_OPERATOR_NAMESPACE", default_value = "oidc-system")]
     pub namespace: String,
+    /// ServiceAccount in the operator's own namespace through which it asks which audiences the Kubernetes API accepts, before a token from a Secret leaves for
+    /// a server. It needs no rights. Left out: such a token leaves for none.
+    #[arg(long, env = "OIDC_OPERATOR_LOGIN_SERVICE_ACCOUNT")]
+    pub login_service_account: Option<String>,
     /// Id of this cluster in the marks on remote objects. Left out: the UID of the namespace kube-system. Never change it while clients exist.
     #[arg(long, env = "OIDC_OPERATOR_CLUSTER_ID")]
     pub cluster_id: Option<String>,

@@ -1,10 +1,10 @@
 //! Requests to the Kubernetes API, each with a deadline, each write fenced, each error classed.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::core::params::ValidationDirective;
@@ -17,7 +17,8 @@ use crate::api::{FIELD_MANAGER, FINALIZER};
 use crate::decode::{self, Decode, Item};
 use crate::error::{ClusterFault, Error, Result};
 use crate::leader::Fence;
-use crate::secret::Secret as Token;
+
+mod logins;
 
 const DEADLINE: Duration = crate::admin::http::DEADLINE;
 /// Objects on a page of a live list.
@@ -37,12 +38,24 @@ impl Output for ConfigMap {}
 pub struct Cluster {
     client: Client,
     fence: Fence,
+    logins: Arc<logins::Logins>,
 }
 
 impl Cluster {
     /// Requests through this client, writes behind this fence.
     pub fn new(client: Client, fence: Fence) -> Self {
-        Cluster { client, fence }
+        Cluster {
+            client,
+            fence,
+            logins: Arc::default(),
+        }
+    }
+
+    /// The same, with the ServiceAccount that the operator may log in to servers as, if there is one: its namespace and name.
+    pub fn with_login_account(mut self, namespace: &str, name: Option<&str>) -> Self {
+        let account = name.map(|name| (namespace.to_owned(), name.to_owned()));
+        self.logins = Arc::new(logins::Logins::through(account));
+        self
     }
 
     /// The client, for watches and events.
@@ -64,32 +77,6 @@ impl Cluster {
     /// [`Error::Cluster`].
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>> {
         bounded(self.outputs(namespace).get_opt(name)).await
-    }
-
-    /// A token of a ServiceAccount for these audiences, valid for ten minutes, the shortest that there is. None if there is no such ServiceAccount.
-    ///
-    /// # Errors
-    /// [`Error::Cluster`].
-    pub async fn service_account_token(
-        &self,
-        namespace: &str,
-        name: &str,
-        audiences: &[String],
-    ) -> Result<Option<Token>> {
-        let api: Api<ServiceAccount> = Api::namespaced(self.client(), namespace);
-        let request = TokenRequest {
-            spec: TokenRequestSpec {
-                audiences: audiences.to_vec(),
-                expiration_seconds: Some(600),
-                ..TokenRequestSpec::default()
-            },
-            ..TokenRequest::default()
-        };
-        match deadline(api.create_token_request(name, &PostParams::default(), &request)).await? {
-            Ok(made) => Ok(made.status.map(|status| Token::new(status.token))),
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(None),
-            Err(error) => Err(fault(&error)),
-        }
     }
 
     /// Creates an output. None if the name is taken.

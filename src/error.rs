@@ -5,11 +5,13 @@ use crate::admin::hydra::version::Unsupported;
 
 mod class;
 mod foulkon;
+mod login;
 mod outage;
 mod vault;
 
 pub use class::Class;
 pub use foulkon::FoulkonFault;
+pub use login::{LoginFault, Untold};
 pub use outage::{ClusterFault, Outage};
 pub use vault::VaultFault;
 
@@ -344,6 +346,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Nothing is sent to log in with, or to make a client's secret.
+    #[error(transparent)]
+    Login(#[from] LoginFault),
     /// What only a Vault or an OpenBao says, or is asked.
     #[error(transparent)]
     Vault(#[from] VaultFault),

@@ -13,6 +13,7 @@
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`decode`]: objects of the Kubernetes API, each decoded by itself.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
+//! - [`login`]: what a login at a server may carry. Pure.
 //! - [`duration`]: durations in Go's form.
 //! - [`key_material`]: private keys, made, read and written.
 //! - [`secret`]: secret values, which nothing can print.
@@ -34,6 +35,7 @@ pub mod error;
 pub mod health;
 pub mod key_material;
 pub mod leader;
+pub mod login;
 pub mod metrics;
 pub mod prerequisites;
 pub mod secret;

@@ -2,6 +2,9 @@
 #
 #   vault policy write oidc-operator policy.hcl
 #
+# Bind it to a login that is good here alone: for the Kubernetes or the JWT auth method, the ServiceAccount that the operator's chart makes
+# for logins (oidc-operator-login), with an audience of its own. The operator's own ServiceAccount is refused.
+#
 # To hold the operator to the objects of some Kubernetes namespaces, put their names and a dot before the last star, for example
 # identity/oidc/client/team-a.* : the operator calls objects NAMESPACE.NAME unless an access rule lets a resource ask for another name.
 

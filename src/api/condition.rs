@@ -73,6 +73,8 @@ pub enum Reason {
     NamespaceNotFound,
     /// The operator cannot log in to the server.
     LoginFailed,
+    /// What would be sent to the server is a token that the Kubernetes API accepts, or one of the operator's own.
+    UnsafeToken,
     /// The operator is logged in and may not do what has to be done.
     PermissionDenied,
     /// The issuer is another than the one this server had.
@@ -95,7 +97,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 35] = [
+    pub const ALL: [Reason; 36] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -122,6 +124,7 @@ impl Reason {
         Reason::ServerChanged,
         Reason::NamespaceNotFound,
         Reason::LoginFailed,
+        Reason::UnsafeToken,
         Reason::PermissionDenied,
         Reason::IssuerChanged,
         Reason::IssuerMismatch,
@@ -162,6 +165,7 @@ impl Reason {
             Reason::ServerChanged => "ServerChanged",
             Reason::NamespaceNotFound => "NamespaceNotFound",
             Reason::LoginFailed => "LoginFailed",
+            Reason::UnsafeToken => "UnsafeToken",
             Reason::PermissionDenied => "PermissionDenied",
             Reason::IssuerChanged => "IssuerChanged",
             Reason::IssuerMismatch => "IssuerMismatch",

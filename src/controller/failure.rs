@@ -43,6 +43,7 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         },
         // Only of a user's request does this speak of that request.
         Failure::Expired => Error::ServerRefused(401),
+        Failure::NotSent(fault) => fault.into(),
         Failure::Handled(_) | Failure::NotInThisVersion | Failure::Denied | Failure::NoLogin(_) => Error::Reply {
             operation,
             problem: "has a status that it never should",

@@ -245,7 +245,9 @@ fn failure(what: &'static str, field: &'static str, failure: Failure) -> Error {
     let problem = match failure {
         Failure::Outage(outage) => return Error::Unavailable(outage),
         Failure::NotLeader => return Error::NotLeader,
-        Failure::Refused(_) | Failure::Expired | Failure::Denied | Failure::NoLogin(_) => "is not open to everybody",
+        Failure::Refused(_) | Failure::Expired | Failure::Denied | Failure::NoLogin(_) | Failure::NotSent(_) => {
+            "is not open to everybody"
+        }
         Failure::Status { .. } | Failure::Handled(_) | Failure::NotInThisVersion => "is not found where it should be",
         Failure::Reply("is a redirect") => "is somewhere else, since the server redirects",
         Failure::Reply(problem) => problem,

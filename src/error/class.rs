@@ -81,6 +81,7 @@ impl Error {
             Error::InUse(_) | Error::InUseBy { .. } => (Class::Blocked, Reason::InUse),
             Error::CleanupWaits { .. } | Error::CleanupUnconfirmed => (Class::Transient, Reason::Deleting),
             Error::Cluster(_) | Error::NotLeader | Error::TooLong => (Class::Transient, Reason::ClusterUnavailable),
+            Error::Login(fault) => fault.class(),
             Error::Vault(fault) => fault.class(),
             Error::Foulkon(fault) => fault.class(),
             Error::Reply { .. } => (Class::Bug, Reason::InternalError),
@@ -114,6 +115,7 @@ impl Error {
         match self {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
             Error::ServerRefused(_) | Error::Unfinished(_) => true,
+            Error::Login(fault) => fault.speaks_of_the_server(),
             Error::Vault(fault) => fault.speaks_of_the_server(),
             Error::Foulkon(fault) => fault.speaks_of_the_server(),
             _ => false,

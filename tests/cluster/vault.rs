@@ -12,6 +12,7 @@ mod server;
 mod stage;
 mod steady;
 mod tenants;
+mod tokens;
 
 use libtest_mimic::Trial;
 
@@ -31,6 +32,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         server::trials,
         steady::trials,
         tenants::trials,
+        tokens::trials,
     ];
     lists.iter().flat_map(|list| list(side)).collect()
 }

@@ -7,7 +7,8 @@ use oidc_operator::access::Denied;
 use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
-use oidc_operator::error::{ClusterFault, Error, FoulkonFault, Outage, VaultFault};
+use oidc_operator::error::{ClusterFault, Error, FoulkonFault, LoginFault, Outage, Untold, VaultFault};
+use oidc_operator::login::Unsafe;
 
 /// Lists the variants of [`Error`], each with examples, and does not compile when one is missing.
 macro_rules! variants {
@@ -64,6 +65,17 @@ variants! {
             server: s("default"),
             denied: Denied::Limit { rule: 63, limit: "clients.scopes", field: "scopes", value: s("email") },
         },
+    ],
+    Login => [
+        LoginFault::Account(Unsafe::OwnAccount).into(),
+        LoginFault::Account(Unsafe::ApiAudience).into(),
+        LoginFault::Secret { secret: s("mine"), key: s("token"), why: Unsafe::AnyAudience }.into(),
+        LoginFault::Untold(Untold::NoAccount).into(),
+        LoginFault::Untold(Untold::NotGranted).into(),
+        LoginFault::Untold(Untold::Operator).into(),
+        LoginFault::Untold(Untold::Audiences).into(),
+        LoginFault::SecretUntold { secret: s("mine"), key: s("token"), why: Untold::NotGranted }.into(),
+        LoginFault::SecretUntold { secret: s("mine"), key: s("token"), why: Untold::Operator }.into(),
     ],
     ServerNotFound => [Error::ServerNotFound(s("main"))],
     NoDefaultServer => [Error::NoDefaultServer],
@@ -252,6 +264,12 @@ fn messages_with_the_longest_names_fit_into_an_event() {
             key: name.clone(),
             problem: "begins or ends with white space, often a line break that got in by accident",
         },
+        LoginFault::SecretUntold {
+            secret: name.clone(),
+            key: name.clone(),
+            why: Untold::Operator,
+        }
+        .into(),
         Error::NotAllowed {
             server: name,
             denied: Denied::NoRule {
@@ -327,6 +345,7 @@ fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
                     | VaultFault::LoginFailed(_)
             ),
             Error::Foulkon(fault) => matches!(fault, FoulkonFault::Refused(_)),
+            Error::Login(fault) => matches!(fault, LoginFault::Account(_) | LoginFault::Untold(_)),
             _ => false,
         };
         assert_eq!(error.is_outage(), expected, "{error:?}");

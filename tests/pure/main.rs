@@ -15,6 +15,7 @@ mod hydra_body;
 mod hydra_client;
 mod key_material;
 mod keys;
+mod login;
 mod mapping;
 mod memory;
 mod prerequisites;

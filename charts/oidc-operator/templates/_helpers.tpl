@@ -41,6 +41,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* As which the operator logs in at servers. Never its own ServiceAccount, whose tokens must not leave; empty if there is none. */}}
+{{- define "oidc-operator.loginServiceAccountName" -}}
+{{- $account := .Values.login.serviceAccount }}
+{{- $name := $account.name }}
+{{- if $account.create }}
+{{- $name = default (printf "%s-login" (include "oidc-operator.fullname" .)) $account.name }}
+{{- end }}
+{{- if has (include "oidc-operator.serviceAccountName" .) (append .Values.vault.serviceAccounts $name) }}
+{{- fail "login.serviceAccount, vault.serviceAccounts: the operator does not log in to servers as its own ServiceAccount; name one without rights" }}
+{{- end }}
+{{- $name }}
+{{- end }}
+
 {{- define "oidc-operator.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}

@@ -1,6 +1,6 @@
 //! Why a request did not give a result.
 
-use crate::error::Outage;
+use crate::error::{LoginFault, Outage};
 use crate::secret::Secret;
 
 /// Why a request did not give a result.
@@ -14,6 +14,8 @@ pub enum Failure {
     Denied,
     /// There is no login to be had: why, as the end of a sentence.
     NoLogin(&'static str),
+    /// Nothing was sent to log in with.
+    NotSent(LoginFault),
     /// Another status.
     Status {
         /// HTTP status.
@@ -43,6 +45,7 @@ impl Failure {
             | Failure::Refused(_)
             | Failure::Denied
             | Failure::NoLogin(_)
+            | Failure::NotSent(_)
             | Failure::NotLeader
             | Failure::NotInThisVersion => true,
             Failure::Outage(outage) => matches!(outage, Outage::Busy | Outage::Known | Outage::Status(500, _)),

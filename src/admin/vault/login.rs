@@ -2,7 +2,7 @@
 
 use crate::admin::http::Failure;
 use crate::cluster::Cluster;
-use crate::error::{ClusterFault, Error, Outage};
+use crate::error::{Error, Outage};
 use crate::secret::Secret;
 
 /// How to log in. The first text is the path of the auth method.
@@ -60,14 +60,9 @@ impl Jwt {
                 audiences,
             } => (cluster, namespace, name, audiences),
         };
-        match cluster.service_account_token(namespace, name, audiences).await {
-            Ok(Some(token)) => Ok(token),
-            Ok(None) => Err(Failure::NoLogin(
-                "there is no such ServiceAccount in the operator's namespace",
-            )),
-            Err(Error::Cluster(ClusterFault::Forbidden)) => Err(Failure::NoLogin(
-                "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts",
-            )),
+        match cluster.login_token(namespace, name, audiences).await {
+            Ok(token) => Ok(token),
+            Err(Error::Login(fault)) => Err(Failure::NotSent(fault)),
             Err(_) => Err(Failure::Outage(Outage::Busy)), // it passes
         }
     }

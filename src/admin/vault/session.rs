@@ -105,7 +105,7 @@ impl Session {
     /// Sends a request with the token. If the token turns out to be dead, logs in anew and sends it once more.
     ///
     /// # Errors
-    /// [`Failure`]; [`Failure::Denied`] if the login is good and may not do it, [`Failure::NoLogin`] if there is none to be had.
+    /// [`Failure`]; [`Failure::Denied`] if the login is good and may not do it, [`Failure::NoLogin`] or [`Failure::NotSent`] if there is none to be had.
     pub async fn send<'a>(&self, namespace: &str, request: impl Fn() -> Request<'a>) -> Result<Reply, Failure> {
         let probe = request().probe;
         let token = self.token(probe).await?;
@@ -205,7 +205,7 @@ impl Session {
         }
         let token = self.log_in(probe).await.inspect_err(|failure| {
             // Nobody else need find out.
-            if matches!(failure, Failure::NoLogin(_)) {
+            if matches!(failure, Failure::NoLogin(_) | Failure::NotSent(_)) {
                 self.http.breaker().open(None);
             }
         })?;

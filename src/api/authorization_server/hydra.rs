@@ -84,7 +84,7 @@ pub struct Auth {
     pub headers: Vec<Header>,
 }
 
-/// A bearer token from a Secret.
+/// A bearer token from a Secret. One that the Kubernetes API accepts is refused.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BearerToken {

@@ -47,11 +47,12 @@ pub struct VaultAuth {
         regex(pattern = r"^([^/\s?#%]+(/[^/\s?#%]+)*)?$")
     )]
     pub namespace: Option<String>,
-    /// The Kubernetes auth method: a token of a ServiceAccount, which Vault has the Kubernetes API confirm.
+    /// The Kubernetes auth method: a token of a ServiceAccount, which Vault has the Kubernetes API confirm. For that Vault needs a login of its own there
+    /// (`token_reviewer_jwt`, or the token of its pod), of a ServiceAccount with the ClusterRole `system:auth-delegator`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Kubernetes")]
     pub kubernetes: Option<Kubernetes>,
-    /// The JWT auth method: a token of a ServiceAccount, or one from a Secret, whose signature Vault verifies.
+    /// The JWT auth method: a token of a ServiceAccount, or one from a Secret, whose signature Vault verifies. It asks nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Jwt")]
     pub jwt: Option<Jwt>,
@@ -121,11 +122,14 @@ pub struct Jwt {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAccountToken {
-    /// Name of the ServiceAccount. The chart lets the operator ask for tokens of its own one and of those in `vault.serviceAccounts`.
+    /// Name of the ServiceAccount, which needs no rights in the cluster. The chart makes one (`login.serviceAccount`, `oidc-operator-login` for a release of the
+    /// name oidc-operator) and lets the operator ask for its tokens and for those of `vault.serviceAccounts`. The operator's own ServiceAccount is refused:
+    /// whoever gets a token of it could be the operator.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// Audiences of the token (`aud`), as the role in Vault wants them, for example `vault`. A Vault whose Kubernetes auth method has no reviewer token of
-    /// its own shows this one to the Kubernetes API, whose audience has to be among them then (`https://kubernetes.default.svc` by default).
+    /// Audiences of the token (`aud`), as the role in Vault wants them, for example `vault`. One that the Kubernetes API accepts
+    /// (`https://kubernetes.default.svc` by default) is refused: whoever gets such a token could use it there. So a Vault whose Kubernetes auth method has
+    /// neither `token_reviewer_jwt` nor a token of its pod cannot confirm this one: give it a reviewer token, or use the JWT auth method.
     #[schemars(length(min = 1, max = 8), inner(length(min = 1, max = 256)))]
     pub audiences: Vec<String>,
 }

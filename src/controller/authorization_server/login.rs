@@ -149,8 +149,8 @@ impl References<'_> {
         if let Some(basic) = basic {
             let secret = self.secret(&basic.secret_ref.name).await?;
             settings.basic = Some((
-                text(&secret, "username", self.ctx)?,
-                text(&secret, "password", self.ctx)?,
+                self.login(&secret, "username").await?,
+                self.login(&secret, "password").await?,
             ));
         }
         Ok(())
@@ -172,10 +172,17 @@ impl References<'_> {
         Ok(settings)
     }
 
-    /// A value of a Secret, without the line break that files often end with.
+    /// A value of a Secret to log in with, without the line break that files often end with.
     pub(in crate::controller) async fn value(&mut self, reference: &SecretKeyRef) -> Result<Secret> {
         let secret = self.secret(&reference.name).await?;
-        text(&secret, &reference.key, self.ctx)
+        self.login(&secret, &reference.key).await
+    }
+
+    /// A value that may leave for the server.
+    async fn login(&self, secret: &KubeSecret, key: &str) -> Result<Secret> {
+        let value = text(secret, key, self.ctx)?;
+        self.ctx.cluster.check_value(secret, key, value.expose()).await?;
+        Ok(value)
     }
 
     async fn certificates(&mut self, ca: &CaRef) -> Result<Vec<u8>> {

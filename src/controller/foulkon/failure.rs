@@ -24,6 +24,7 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         Failure::Outage(outage) => Error::Unavailable(outage),
         Failure::NotLeader => Error::NotLeader,
         Failure::Refused(code) => FoulkonFault::Refused(code).into(),
+        Failure::NotSent(fault) => fault.into(),
         Failure::Denied => FoulkonFault::PermissionDenied(operation).into(),
         Failure::Status { error: None, .. } => not_recognized("is not found where it should be"),
         Failure::Status {

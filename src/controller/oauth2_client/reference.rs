@@ -81,7 +81,10 @@ pub(super) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, ref
         None if value.len() > LONGEST_OF_V1 && !takes_long => Err(unusable(
             "is longer than the 72 bytes of which this version of the server takes notice",
         )),
-        None => Ok(Secret::new(value)),
+        None => {
+            ctx.cluster.check_value(&secret, &named.key, &value).await?;
+            Ok(Secret::new(value))
+        }
     }
 }
 

@@ -80,6 +80,7 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
         Failure::NotLeader => Error::NotLeader,
         Failure::NoLogin(NO_NAMESPACE) => VaultFault::NamespaceNotFound.into(),
         Failure::NoLogin(problem) => VaultFault::LoginFailed(problem).into(),
+        Failure::NotSent(fault) => fault.into(),
         Failure::Denied | Failure::Refused(_) => VaultFault::PermissionDenied(operation).into(),
         Failure::Reply("is a redirect") => VaultFault::Standby.into(),
         Failure::Reply(problem) => Error::Reply { operation, problem },

@@ -27,7 +27,7 @@ pub(in crate::controller) async fn login(spec: &VaultServer, references: &mut Re
     let auth = &spec.auth;
     let path = |path: &Option<String>, default: &str| path.clone().unwrap_or_else(|| default.to_owned());
     if let Some(kubernetes) = &auth.kubernetes {
-        let jwt = issued(&kubernetes.service_account, references);
+        let jwt = issued(&kubernetes.service_account, references).await?;
         return Ok(Login::Kubernetes(
             path(&kubernetes.path, "kubernetes"),
             kubernetes.role.clone(),
@@ -36,7 +36,7 @@ pub(in crate::controller) async fn login(spec: &VaultServer, references: &mut Re
     }
     if let Some(jwt) = &auth.jwt {
         let source = match (&jwt.service_account, &jwt.secret_ref) {
-            (Some(account), _) => Some(issued(account, references)),
+            (Some(account), _) => Some(issued(account, references).await?),
             (None, Some(held)) => Some(Jwt::Held(references.value(held).await?)),
             (None, None) => None,
         };
@@ -67,13 +67,18 @@ pub(in crate::controller) async fn login(spec: &VaultServer, references: &mut Re
     })
 }
 
-fn issued(account: &ServiceAccountToken, references: &References<'_>) -> Jwt {
-    Jwt::Issued {
-        cluster: references.ctx.cluster.clone(),
-        namespace: references.ctx.settings.namespace.clone(),
+/// A login that is refused is refused before the server hears of it.
+async fn issued(account: &ServiceAccountToken, references: &References<'_>) -> Result<Jwt> {
+    let (cluster, namespace) = (&references.ctx.cluster, &references.ctx.settings.namespace);
+    cluster
+        .check_account(namespace, &account.name, &account.audiences)
+        .await?;
+    Ok(Jwt::Issued {
+        cluster: cluster.clone(),
+        namespace: namespace.clone(),
         name: account.name.clone(),
         audiences: account.audiences.clone(),
-    }
+    })
 }
 
 /// The server through an endpoint, with a login of its own.

@@ -44,11 +44,11 @@ impl Bed {
         api.kubernetes_role(&self.vault_role()).await
     }
 
-    /// The role of the operator's ServiceAccount.
+    /// The role of the ServiceAccount as which the operator logs in.
     pub fn vault_role(&self) -> AccountRole<'_> {
         AccountRole {
             name: VAULT_ROLE,
-            account: self.installation.service_account(),
+            account: self.installation.login_account(),
             namespace: install::NAMESPACE,
             audience: Some("vault"),
             policy: VAULT_ROLE,
@@ -82,7 +82,7 @@ impl Bed {
                 .await?,
             public: self.proxy_to(&format!("nothing of {name}"), &address, false).await?,
         };
-        let account = self.installation.service_account();
+        let account = self.installation.login_account();
         let mut spec = json!({
             "vault": { "address": server.admin.url(), "auth": { "kubernetes": {
                 "role": VAULT_ROLE, "serviceAccount": { "name": account, "audiences": ["vault"] },

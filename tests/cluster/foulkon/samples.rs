@@ -127,7 +127,7 @@ async fn overlay(bed: &Bed, space: &Space<'_>, foulkon: &Foulkon, run: &RunDir) 
             "patch": serde_json::to_string(&patch).unwrap_or_default(),
         })
     };
-    let account = bed.installation().service_account();
+    let account = bed.installation().login_account();
     let kustomization = json!({
         "resources": ["../trust"],
         "namespace": space.name(),

@@ -16,7 +16,7 @@ use crate::conditions::{Tone, server_says};
 use crate::run::Side;
 
 /// Issuer of the cluster's ServiceAccount tokens.
-const ISSUER: &str = "https://kubernetes.default.svc";
+pub(super) const ISSUER: &str = "https://kubernetes.default.svc";
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     let alone = Options {
@@ -75,7 +75,7 @@ async fn held(bed: &Bed, value: &str) -> Result<String> {
 
 async fn every_method_lets_the_operator_in(bed: &Bed) -> Result<()> {
     let root = bed.bao().await?.root();
-    let account = bed.installation().service_account();
+    let account = bed.installation().login_account();
     let service_account = json!({ "name": account, "audiences": ["vault"] });
     let kubernetes = json!({ "kubernetes": { "role": "oidc-operator", "serviceAccount": service_account } });
     works(bed, kubernetes, "Kubernetes role oidc-operator").await?;
@@ -250,7 +250,7 @@ async fn a_changed_secret_is_logged_in_with(bed: &Bed) -> Result<()> {
 }
 
 async fn who_may_not_come_in_is_told_why(bed: &Bed) -> Result<()> {
-    let account = bed.installation().service_account();
+    let account = bed.installation().login_account();
     let kubernetes = |role: &str, name: &str, audience: &str| json!({ "kubernetes": { "role": role, "serviceAccount": { "name": name, "audiences": [audience] } } });
     let refused = "it is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences";
     let mut elsewhere = kubernetes("oidc-operator", account, "vault");

@@ -42,6 +42,7 @@ const PROXY_VARIABLES: [&str; 6] = [
 pub struct Installation {
     manifests: Vec<Value>,
     service_account: String,
+    login_account: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -155,11 +156,20 @@ impl Installation {
             .context("the chart has no Deployment")?;
         let pod = &deployment["spec"]["template"]["spec"];
         let container = &pod["containers"][0];
-        let arguments = container["args"].as_array().into_iter().flatten();
+        let arguments: Vec<String> = container["args"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(text)
+            .collect();
+        let login_account = arguments
+            .iter()
+            .find_map(|argument| argument.strip_prefix("--login-service-account="));
         let environment = container["env"].as_array().into_iter().flatten();
         Ok(Self {
             service_account: text(&pod["serviceAccountName"]).context("the Deployment has no serviceAccountName")?,
-            arguments: arguments.filter_map(text).collect(),
+            login_account: login_account.unwrap_or_default().to_owned(),
+            arguments,
             environment: environment.filter_map(variable).collect(),
             manifests,
         })
@@ -175,6 +185,12 @@ impl Installation {
     #[must_use]
     pub fn service_account(&self) -> &str {
         &self.service_account
+    }
+
+    /// Name of the ServiceAccount as which the operator logs in to servers, empty if there is none.
+    #[must_use]
+    pub fn login_account(&self) -> &str {
+        &self.login_account
     }
 
     /// A token that logs in as the operator's ServiceAccount.

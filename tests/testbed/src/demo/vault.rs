@@ -60,7 +60,7 @@ pub(super) async fn set_up(demo: &Demo, installation: &Installation) -> Result<(
         format!("token_reviewer_jwt=@{}", file(demo, "reviewer-token", &reviewer)?),
     ];
     let role = [
-        format!("bound_service_account_names={}", installation.service_account()),
+        format!("bound_service_account_names={}", installation.login_account()),
         format!("bound_service_account_namespaces={}", install::NAMESPACE),
         "audience=vault token_policies=oidc-operator token_ttl=1h".to_owned(),
     ];
