@@ -89,7 +89,7 @@ impl Managed for JsonWebKeySet {
         let step = due_at(&pass.status).map(wait_until);
         let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
         Ok(Done {
-            message: keys::said(self, ctx, &pass.status),
+            message: keys::said(self, ctx, &plan.terms.schedule, &pass.status),
             again: step.into_iter().chain(look).min(),
             ..Done::default()
         })
@@ -231,16 +231,26 @@ fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     status.next_step_at.as_ref()?.parse().ok()
 }
 
+/// Since when the key signs that does, as the status says.
+fn since(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+    status.rotated_at.as_ref()?.parse().ok()
+}
+
 /// What a success was made from, in one line: equal inputs need no work.
 fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySetStatus, seen: Seen<'_>) -> String {
     let Target {
         server, namespace, uid, ..
     } = &plan.target;
     let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);
+    let schedule = &plan.terms.schedule;
+    let asked_at = match since(status) {
+        Some(since) => schedule.asked(since), // so that one edited while it waits is no news
+        None => schedule.asked_at,
+    };
     digest(&json!([
         server.uid(),
         set.spec,
-        plan.terms.schedule.asked_at.map(|at| at.to_string()),
+        asked_at.map(|at| at.to_string()),
         version(&ledger::name(uid)),
         plan.secret_name.as_ref().map(|name| version(name)),
         plan.public_secret_name.as_ref().map(|name| version(name)),

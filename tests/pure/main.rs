@@ -3,6 +3,7 @@
 #![recursion_limit = "256"] // the spec with every field is one `json!`
 
 mod access;
+mod access_key_sets;
 mod access_leaving;
 mod effective;
 mod errors;
@@ -15,6 +16,7 @@ mod keys;
 mod mapping;
 mod memory;
 mod provider;
+mod selectors;
 mod sync;
 mod vault;
 mod vault_failures;

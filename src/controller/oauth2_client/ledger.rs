@@ -54,7 +54,7 @@ struct Entry {
     client_id: String,
     secret: Secret,
     revision: String,
-    /// Not part of the checksum: an edited one makes a rotation come early or late, and no more.
+    /// Not part of the checksum: an edited one makes a rotation come late, and no more.
     since: Option<Timestamp>,
 }
 
