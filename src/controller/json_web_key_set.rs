@@ -70,7 +70,7 @@ impl Managed for JsonWebKeySet {
         if lives_on_vault(self, ctx)? {
             return vault::apply(self, ctx, pass).await;
         }
-        let plan = match Plan::of(self, ctx) {
+        let plan = match Plan::of(self, ctx, &pass.status) {
             Err(Error::NotAllowed { denied, .. }) => return revoked(self, ctx, pass, denied).await,
             plan => plan?,
         };
@@ -214,7 +214,7 @@ async fn work(
     output::write(set, ctx, plan, pass, current).await?;
     pass.status.secret_name = plan.secret_name.clone();
     pass.status.current_key_id = current.map(|entry| entry.key.public.kid.clone());
-    pass.status.rotated_at = current.map(|entry| entry.since.to_string());
+    pass.status.rotated_at = current.map(|entry| plan.terms.schedule.since(entry.since).to_string());
     let now = Timestamp::now();
     let held = ledger.held();
     let progress = keys::progress(&pass.status, &ledger, seen.carried);

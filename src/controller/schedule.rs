@@ -79,7 +79,8 @@ impl Schedule {
         self.asked_at.is_some_and(|at| at <= now) && self.asked(since).is_some_and(|at| at > now)
     }
 
-    fn since(&self, since: Timestamp) -> Timestamp {
+    /// Since when what is in use is, if it is said to be since then.
+    pub fn since(&self, since: Timestamp) -> Timestamp {
         self.rotated_at.map_or(since, |at| at.max(since))
     }
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use super::rotation::Terms;
 use crate::access::{self, Grant, KeySetRequest};
 use crate::api::authorization_server::Capability;
-use crate::api::json_web_key_set::{KeyAlgorithm, KeyMaker, is_reserved};
+use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, is_reserved};
 use crate::api::{AuthorizationServer, JsonWebKeySet};
 use crate::controller::on_server::{OnServer, admitted};
 use crate::controller::schedule::Schedule;
@@ -57,7 +57,7 @@ impl Target {
 impl Plan {
     /// # Errors
     /// What is wrong with the spec, or who is in the way.
-    pub(super) fn of(set: &JsonWebKeySet, ctx: &Context) -> Result<Self> {
+    pub(super) fn of(set: &JsonWebKeySet, ctx: &Context, status: &JsonWebKeySetStatus) -> Result<Self> {
         let target = Target::of(set, admitted(set, ctx)?);
         let grant = granted(set, ctx, &target)?;
         let published = set.spec.publish.as_ref();
@@ -65,7 +65,7 @@ impl Plan {
             target,
             secret_name: set.private_key_secret_name(),
             public_secret_name: published.and_then(|publish| publish.secret_name.clone()),
-            terms: terms(set, grant)?,
+            terms: terms(set, grant, status)?,
         };
         plan.check_reserved(set)?;
         check_maker(set)?;
@@ -154,16 +154,15 @@ pub(super) fn check_access(
     })
 }
 
-fn terms(set: &JsonWebKeySet, grant: Grant) -> Result<Terms> {
+fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Result<Terms> {
     let rotation = set.spec.rotation.as_ref();
     let parsed = |text: &Option<String>| text.as_ref().and_then(|text| crate::duration::parse(text));
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
     // A key of the user's is replaced by the user.
     let schedule = match algorithm {
         Some(_) => {
-            let rotated_at = set.status.as_ref().and_then(|status| status.rotated_at.as_deref());
             let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?;
-            schedule.bounded(grant.min_rotation_period, rotated_at)
+            schedule.bounded(grant.min_rotation_period, status.rotated_at.as_deref())
         }
         None => Schedule::default(),
     };

@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use libtest_mimic::Trial;
 use oidc_operator::admin::hydra::trust::NewTrustedIssuer;
 use oidc_operator::api::json_web_key_set::KeyAlgorithm;
-use oidc_operator::api::{JsonWebKeySet, ROTATE_AT_ANNOTATION};
+use oidc_operator::api::{JsonWebKeySet, OAuth2Client, ROTATE_AT_ANNOTATION};
 use oidc_operator::controller::is_held;
 use oidc_operator::key_material;
 use serde_json::{Value, json};
@@ -20,7 +21,9 @@ use testbed::wait;
 use tokio::net::TcpListener;
 
 use super::limits::{on, only};
-use crate::bed::{Bed, LIMIT, Options, Server, ServerOptions, Space, everything, ledger_of, settled, uid_of};
+use crate::bed::{
+    Bed, LIMIT, Options, Server, ServerOptions, Space, conditions, everything, ledger_of, settled, uid_of,
+};
 use crate::conditions::Tone::Reconciling;
 use crate::conditions::{client_ready, client_says};
 use crate::key_sets::import::import;
@@ -248,7 +251,10 @@ async fn an_annotation_edited_in_a_loop_makes_no_request(bed: &Bed) -> Result<()
     let machine = json!({ "grantTypes": ["client_credentials"], "rotation": { "withoutOverlap": "Allow" } });
     space.apply_client("app", &on(&server, machine)).await?;
     let client = client_ready(&space, "app").await?;
-    let keys = json!({ "serverRef": { "name": server.name }, "generate": { "algorithm": "ES256" }, "privateKey": {} });
+    let keys = json!({
+        "serverRef": { "name": server.name }, "generate": { "algorithm": "ES256" }, "privateKey": {},
+        "rotation": { "period": "1000h", "prePublish": "0s" },
+    });
     space.ready::<JsonWebKeySet>("keys", &keys.to_string()).await?;
     let before = (space.credentials("app").await?, space.secret_data("keys").await?);
     tokio::time::sleep(Duration::from_secs(1)).await; // so that what is asked for is later than what there is
@@ -287,22 +293,14 @@ async fn an_annotation_edited_in_a_loop_makes_no_request(bed: &Bed) -> Result<()
 
 /// Waits until client and key set are ready and say this.
 async fn has_message(space: &Space<'_>, client: &str, keys: &str) -> Result<()> {
-    let says = |conditions: Vec<_>, message: &str| {
-        let is = |found: &k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-            found.type_ == "Ready" && found.status == "True" && found.message == message
-        };
-        conditions.iter().any(is)
+    let says = |conditions: Vec<Condition>, message: &str| {
+        let mut ready = conditions.iter().filter(|found| found.type_ == "Ready");
+        ready.any(|found| found.status == "True" && found.message == message)
     };
-    space
-        .wait_client("that it waits", "app", |found| {
-            says(found.status.clone().unwrap_or_default().conditions, client)
-        })
-        .await?;
-    space
-        .until("that it waits", "keys", |found: &JsonWebKeySet| {
-            says(found.status.clone().unwrap_or_default().conditions, keys)
-        })
-        .await?;
+    let app = |found: &OAuth2Client| says(conditions(found), client);
+    space.until("that it waits", "app", app).await?;
+    let set = |found: &JsonWebKeySet| says(conditions(found), keys);
+    space.until("that it waits", "keys", set).await?;
     Ok(())
 }
 
