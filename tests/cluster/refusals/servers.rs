@@ -157,7 +157,7 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "minRotationPeriod: 99999999999h",
-        r#"minRotationPeriod: Invalid value: "99999999999h": minRotationPeriod: longer than any duration can be"#,
+        r#"minRotationPeriod: Invalid value: "string": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: minRotationPeriod: longer than any duration can be"#,
     ),
 ];
 
