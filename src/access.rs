@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
-
-use crate::api::access::{
-    AccessRule, ClientIds, LabelSelector, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames, Permission,
-};
-use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
-use crate::api::refs::{Adoption, DeletionPolicy};
+use crate::api::access::{AccessRule, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames};
+use crate::api::refs::DeletionPolicy;
 use crate::error::shown;
-use uris::{host_allowed, uris};
 
+mod client;
+mod key_set;
+mod rotation;
+mod selector;
 mod uris;
+
+pub use client::check;
+pub use key_set::{KeySetRequest, check_key_set};
+pub use rotation::Grant;
+pub use selector::matches;
 
 /// Why access is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,15 @@ pub enum Denied {
         /// Name of the key set.
         set_name: String,
     },
+    /// A rule selects them, but not for rotations so often.
+    TooOften {
+        /// Index of the rule with the fewest violations.
+        rule: usize,
+        /// The period that is asked for.
+        period: String,
+        /// The shortest one that is allowed.
+        min: String,
+    },
 }
 
 impl fmt::Display for Denied {
@@ -63,6 +75,14 @@ impl fmt::Display for Denied {
                     f,
                     "access[{rule}].reservedKeySets does not allow setName `{}`, which is the server's own; choose another or ask its admin.",
                     shown(set_name)
+                )
+            }
+            Denied::TooOften { rule, period, min } => {
+                write!(
+                    f,
+                    "access[{rule}].minRotationPeriod does not allow rotation.period `{}`, which is shorter than {}; lengthen it or ask its admin.",
+                    shown(period),
+                    shown(min)
                 )
             }
             Denied::Limit {
@@ -90,39 +110,31 @@ pub struct Namespace<'a> {
     pub labels: Option<&'a BTreeMap<String, String>>,
 }
 
-/// Whether one of the rules allows all of this client.
-///
-/// # Errors
-/// [`Denied`]: no rule selects the namespace, or the violation of the rule that comes closest.
-pub fn check(
+/// Asks every rule for this namespace and kind what it refuses. One that refuses nothing is enough, and the refusal of the one that refuses least is told.
+fn judge(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
-    spec: &OAuth2ClientSpec,
-    effective: &Effective,
-) -> Result<(), Denied> {
-    let mut closest: Option<(usize, Denied)> = None;
-    for (index, rule) in selecting(rules, namespace, ManagedKind::OAuth2Client) {
-        let mut violations = violations(rule, namespace.name, spec, effective).into_iter();
-        let Some((limit, field, value)) = violations.next() else {
-            return Ok(());
+    kind: ManagedKind,
+    refused: impl Fn(usize, &AccessRule) -> Vec<Denied>,
+) -> Result<Grant, Denied> {
+    let (mut granted, mut closest): (Option<Grant>, Option<(usize, Denied)>) = (None, None);
+    for (index, rule) in selecting(rules, namespace, kind) {
+        let mut refused = refused(index, rule).into_iter();
+        let Some(first) = refused.next() else {
+            let grant = Grant::of(rule);
+            granted = Some(granted.map_or(grant, |granted| granted.or(grant)));
+            continue;
         };
-        let count = 1 + violations.count();
+        let count = 1 + refused.count();
         if closest.as_ref().is_none_or(|(fewest, _)| count < *fewest) {
-            closest = Some((
-                count,
-                Denied::Limit {
-                    rule: index,
-                    limit,
-                    field,
-                    value,
-                },
-            ));
+            closest = Some((count, first));
         }
     }
-    Err(closest.map(|(_, denied)| denied).unwrap_or_else(|| Denied::NoRule {
+    let no_rule = || Denied::NoRule {
         namespace: namespace.name.to_owned(),
-        kind: ManagedKind::OAuth2Client,
-    }))
+        kind,
+    };
+    granted.ok_or_else(|| closest.map_or_else(no_rule, |(_, denied)| denied))
 }
 
 /// Whether one of the rules is for this namespace and kind. For kinds without limits of their own.
@@ -135,22 +147,6 @@ pub fn admits(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind)
         None => Err(Denied::NoRule {
             namespace: namespace.name.to_owned(),
             kind,
-        }),
-    }
-}
-
-/// Whether a rule lets key sets of this namespace be those of the server itself.
-///
-/// # Errors
-/// [`Denied`].
-pub fn may_reserve(rules: &[AccessRule], namespace: Namespace<'_>, set_name: &str) -> Result<(), Denied> {
-    let mut rules = selecting(rules, namespace, ManagedKind::JsonWebKeySet).peekable();
-    let first = rules.peek().map(|(index, _)| *index).unwrap_or_default();
-    match rules.any(|(_, rule)| rule.reserved_key_sets == Some(Permission::Allow)) {
-        true => Ok(()),
-        false => Err(Denied::Reserved {
-            rule: first,
-            set_name: set_name.to_owned(),
         }),
     }
 }
@@ -196,27 +192,6 @@ pub fn is_prefixed(namespace: &str, name: &str) -> bool {
     rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
 }
 
-/// Whether a label selector matches these labels; None: of a namespace that is not known.
-pub fn matches(selector: &LabelSelector, labels: Option<&BTreeMap<String, String>>) -> bool {
-    let Some(labels) = labels else { return false };
-    let is_met = |r: &LabelSelectorRequirement| {
-        let value = labels.get(&r.key);
-        let listed = |v: &String| r.values.iter().flatten().any(|listed| listed == v);
-        match r.operator.as_str() {
-            "In" => value.is_some_and(listed),
-            "NotIn" => !value.is_some_and(listed),
-            "Exists" => value.is_some(),
-            "DoesNotExist" => value.is_none(),
-            _ => false, // an operator we do not know selects nothing
-        }
-    };
-    selector
-        .match_labels
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
-        && selector.match_expressions.iter().all(is_met)
-}
-
 /// Whether a rule lets what resources of this namespace and kind made be left behind on the server.
 pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> bool {
     selecting(rules, namespace, kind).any(|(_, rule)| {
@@ -248,82 +223,4 @@ fn selects(selection: &NamespaceSelection, namespace: Namespace<'_>) -> bool {
             selector.is_some_and(|selector| matches(selector, namespace.labels))
         }
     }
-}
-
-type Violation = (&'static str, &'static str, String);
-
-fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective: &Effective) -> Vec<Violation> {
-    let limits = rule.clients.clone().unwrap_or_default();
-    let mut found: Vec<Violation> = Vec::new();
-    if let Some(allowed) = &limits.grant_types {
-        let extra = effective.grant_types.iter().filter(|g| !allowed.contains(g));
-        found.extend(extra.map(|g| ("clients.grantTypes", "grantTypes", protocol_name(g))));
-    }
-    if let Some(allowed) = &limits.scopes {
-        let extra = effective.scopes.iter().filter(|s| !allowed.contains(s));
-        found.extend(extra.map(|s| ("clients.scopes", "scopes", s.clone())));
-    }
-    if let Some(allowed) = &limits.audiences {
-        let extra = spec.audience.iter().filter(|a| !allowed.contains(a));
-        found.extend(extra.map(|a| ("clients.audiences", "audience", a.clone())));
-    }
-    if let Some(allowed) = &limits.uri_hosts {
-        let extra = uris(spec).filter(|(_, uri)| !host_allowed(allowed, uri));
-        found.extend(extra.map(|(field, uri)| ("clients.uriHosts", field, uri.to_owned())));
-    }
-    let adoptable = rule
-        .adopt
-        .as_ref()
-        .map(|adopt| adopt.client_ids.as_slice())
-        .unwrap_or_default();
-    let adopts = spec.adoption == Some(Adoption::Allow);
-    if let Some(id) = spec.client_id.as_ref().filter(|id| adopts && !adoptable.contains(id)) {
-        found.push(("adopt.clientIds", "clientId", id.clone()));
-    }
-    if let Some(id) = spec.client_id.as_ref().filter(|_| !adopts) {
-        let fine = match limits.client_ids.unwrap_or_default() {
-            ClientIds::Generated => false,
-            ClientIds::Prefixed => is_prefixed(namespace, id),
-            ClientIds::Any => true,
-        };
-        if !fine {
-            found.push(("clients.clientIds", "clientId", id.clone()));
-        }
-    }
-    let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
-    if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
-        found.push(("objectNames", "vault.name", name.clone()));
-    }
-    if limits.skip_consent.unwrap_or_default() == Permission::Deny {
-        let hydra = spec.hydra.clone().unwrap_or_default();
-        for (field, value) in [
-            ("hydra.skipConsent", hydra.skip_consent),
-            ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
-        ] {
-            if value == Some(true) {
-                found.push(("clients.skipConsent", field, "true".to_owned()));
-            }
-        }
-    }
-    // The default for what was taken over.
-    let leaves_what_it_found = spec.deletion_policy.is_none() && effective.deletion_policy == DeletionPolicy::Orphan;
-    if let Some(allowed) = &limits.deletion_policies
-        && !allowed.contains(&effective.deletion_policy)
-        && !leaves_what_it_found
-    {
-        found.push((
-            "clients.deletionPolicies",
-            "deletionPolicy",
-            effective.deletion_policy.as_str().to_owned(),
-        ));
-    }
-    found
-}
-
-/// The value as it is written on the wire and in manifests.
-fn protocol_name<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|v| v.as_str().map(str::to_owned))
-        .unwrap_or_default()
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelectorRequirement;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,7 +26,8 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
-    /// Which names of objects may be asked for on a Vault or an OpenBao: `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope; and
+    /// Which names of objects may be asked for. On Ory Hydra `setName` of a JsonWebKeySet: Hydra trusts the key set that is named after an issuer. On a
+    /// Vault or an OpenBao `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope; and
     /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. On Foulkon name and path of an OidcProvider
     /// and ids in `allowedClients`, and with Any also its `issuer`: who chooses that decides whom the server believes. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,6 +38,16 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub reserved_key_sets: Option<Permission>,
+    /// The shortest time between two rotations, as a duration such as `15m`: a shorter `rotation.period` of an OAuth2Client or a JsonWebKeySet is refused, and
+    /// what the annotation `oidc-operator.dev/rotate-at` asks for waits until so much time has passed since the last. Default: 1h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
+    )]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("minRotationPeriod: longer than any duration can be"))]
+    pub min_rotation_period: Option<String>,
 }
 
 /// Remote objects that may be taken over, by name.
@@ -95,17 +105,52 @@ pub enum NamespaceFrom {
     Names,
 }
 
-/// A label selector, as in other Kubernetes objects. An empty one matches everything.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+/// A label selector, as in other Kubernetes objects. An empty one matches everything; one that Kubernetes would refuse matches nothing.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(r"!has(self.matchLabels) || self.matchLabels.all(k, k.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && self.matchLabels[k].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$'))")
+    .message("matchLabels: these are no labels that Kubernetes knows; a key is a name of up to 63 letters, digits, dashes, dots and underscores, with or without a DNS name and a slash before it, and a value is such a name or empty").field_path(".matchLabels"))]
 pub struct LabelSelector {
     /// Labels with the values they must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "labels")]
     pub match_labels: BTreeMap<String, String>,
     /// Requirements on labels; all must hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub match_expressions: Vec<LabelSelectorRequirement>,
+}
+
+/// What must be so of one label.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)")
+    .message("values: In and NotIn need at least one, Exists and DoesNotExist take none").field_path(".values"))]
+#[x_kube(validation = Rule::new(r"self.key.matches('^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$')")
+    .message("key: this is no label that Kubernetes knows; it is a name of up to 63 letters, digits, dashes, dots and underscores, with or without a DNS name and a slash before it").field_path(".key"))]
+pub struct LabelSelectorRequirement {
+    /// Key of the label.
+    #[schemars(length(max = 317))]
+    pub key: String,
+    /// In, NotIn, Exists or DoesNotExist.
+    #[schemars(extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"]))]
+    pub operator: String, // not an enum: one that we do not know must not keep the object from being read
+    /// Values that the label may have (In) or must not have (NotIn).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "Vec<String>",
+        length(max = 64),
+        inner(length(max = 63), regex(pattern = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"))
+    )]
+    pub values: Option<Vec<String>>,
+}
+
+fn labels(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": { "type": "string", "maxLength": 63 }
+    })
 }
 
 /// Limits on what an OAuth2Client may ask for. They are checked on the effective values, defaults included.
@@ -124,18 +169,35 @@ pub struct ClientLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", length(max = 256), inner(length(min = 1, max = 2048)))]
     pub audiences: Option<Vec<String>>,
-    /// Hosts that the client's URIs may name: redirects, logout, jwksUri, sectorIdentifierUri, requestUris, information URIs, CORS origins.
-    /// `*.example.com` stands for every host below example.com, not for example.com itself.
+    /// Where the client's URIs may lead a browser: redirects, front-channel logout, information URIs, CORS origins. A host, with or without a port:
+    /// `app.example.com`, `localhost:8080`, `[::1]`; without one, every port will do, as loopback redirects of native apps need it (RFC 8252, section 7.3).
+    /// `*.example.com` stands for every host below example.com, not for example.com itself. Or a scheme of an app's own, which has a dot and a colon at the
+    /// end: `com.example.app:` (RFC 8252, section 7.1). A URI with a user name before its host is never allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "Vec<String>",
         length(max = 256),
         inner(
-            length(min = 1, max = 253),
-            regex(pattern = r"^((\*\.)?[a-zA-Z0-9_.-]+|\[[0-9a-fA-F:.]+\])$")
+            length(min = 1, max = 259),
+            regex(
+                pattern = r"^(((\*\.)?[a-zA-Z0-9_.-]+|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]{0,4})?|[a-zA-Z][a-zA-Z0-9+-]*(\.[a-zA-Z0-9+-]+)+:)$"
+            )
         )
     )]
     pub uri_hosts: Option<Vec<String>>,
+    /// Where the client's URIs may lead the server itself, which fetches or calls them from within its network: jwksUri, sectorIdentifierUri, requestUris,
+    /// backchannelLogoutUri. Unlike the other limits, left out it allows none. A host, with or without a port: `app.example.com`, `*.example.com`,
+    /// `app.shop.svc:8443`; https only, and without a port only the usual one, 443. `http://app.shop.svc:8080` allows plain http; its usual port is 80.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "Vec<String>",
+        length(max = 256),
+        inner(
+            length(min = 1, max = 266),
+            regex(pattern = r"^(http://)?((\*\.)?[a-zA-Z0-9_.-]+|\[[0-9a-fA-F:.]+\])(:[1-9][0-9]{0,4})?$")
+        )
+    )]
+    pub server_uri_hosts: Option<Vec<String>>,
     /// Which client ids may be asked for. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientIds")]

@@ -66,7 +66,7 @@ pub struct JsonWebKeySetSpec {
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
     /// Name of the key set on the server. Default: on Ory Hydra the UID of this resource; on Vault and OpenBao the namespace and the name of this resource
-    /// with a dot between them. Another name needs a grant there, in the server's access rules. Immutable.
+    /// with a dot between them. Another name needs a grant in the server's access rules (`objectNames`; `reservedKeySets` for the server's own). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -82,7 +82,8 @@ pub struct JsonWebKeySetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Import")]
     pub import: Option<Import>,
-    /// When keys are replaced. Left out: only when the annotation `oidc-operator.dev/rotate-at` (an RFC 3339 time) asks for it.
+    /// When keys are replaced. Left out: only when the annotation `oidc-operator.dev/rotate-at` (an RFC 3339 time) asks for it, and no more often than
+    /// `minRotationPeriod` of the server's access rules lets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "KeyRotation")]
     pub rotation: Option<KeyRotation>,
@@ -158,7 +159,7 @@ pub struct Import {
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyRotation {
-    /// How long a key signs, as a duration such as `720h`; at least one second.
+    /// How long a key signs, as a duration such as `720h`; at least `minRotationPeriod` of the server's access rules, which is an hour unless they say another.
     #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.period: at least 1s"))]
     pub period: String,

@@ -208,7 +208,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LocalRef")]
     pub key_set_ref: Option<LocalRef>,
-    /// Where the server finds the client's public keys (RFC 7591 jwks_uri). Excludes jwks.
+    /// Where the server finds the client's public keys (RFC 7591 jwks_uri). Excludes jwks. Needs `clients.serverUriHosts` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub jwks_uri: Option<String>,
@@ -217,7 +217,8 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SubjectType")]
     pub subject_type: Option<SubjectType>,
-    /// https URL of a JSON array of redirect URIs, fetched by the server (OpenID Connect Core 1.0, section 8.1).
+    /// https URL of a JSON array of redirect URIs, fetched by the server (OpenID Connect Core 1.0, section 8.1). Needs `clients.serverUriHosts` in the
+    /// server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https://[^\s]+$"))]
     pub sector_identifier_uri: Option<String>,
@@ -237,7 +238,8 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "UserinfoSignedResponseAlg")]
     pub userinfo_signed_response_alg: Option<UserinfoSignedResponseAlg>,
-    /// request_uri values that the client may use (OpenID Connect Core 1.0, section 6.2).
+    /// request_uri values that the client may use, fetched by the server (OpenID Connect Core 1.0, section 6.2). Needs `clients.serverUriHosts` in the
+    /// server's access rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -253,7 +255,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub frontchannel_logout_session_required: Option<bool>,
-    /// URI that the server calls at logout (OpenID Connect Back-Channel Logout 1.0).
+    /// URI that the server calls at logout (OpenID Connect Back-Channel Logout 1.0). Needs `clients.serverUriHosts` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub backchannel_logout_uri: Option<String>,

@@ -71,7 +71,7 @@ impl Managed for JsonWebKeySet {
         if lives_on_vault(self, ctx)? {
             return vault::apply(self, ctx, pass).await;
         }
-        let plan = match Plan::of(self, ctx) {
+        let plan = match Plan::of(self, ctx, &pass.status) {
             Err(Error::NotAllowed { denied, .. }) => return revoked(self, ctx, pass, denied).await,
             plan => plan?,
         };
@@ -90,7 +90,7 @@ impl Managed for JsonWebKeySet {
         let step = due_at(&pass.status).map(wait_until);
         let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
         Ok(Done {
-            message: keys::said(self, ctx, &pass.status),
+            message: keys::said(self, ctx, &plan.terms.schedule, &pass.status),
             again: step.into_iter().chain(look).min(),
             ..Done::default()
         })
@@ -215,7 +215,7 @@ async fn work(
     output::write(set, ctx, plan, pass, current).await?;
     pass.status.secret_name = plan.secret_name.clone();
     pass.status.current_key_id = current.map(|entry| entry.key.public.kid.clone());
-    pass.status.rotated_at = current.map(|entry| entry.since.to_string());
+    pass.status.rotated_at = current.map(|entry| plan.terms.schedule.since(entry.since).to_string());
     let now = Timestamp::now();
     let held = ledger.held();
     let progress = keys::progress(&pass.status, &ledger, seen.carried);
@@ -232,16 +232,26 @@ fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     status.next_step_at.as_ref()?.parse().ok()
 }
 
+/// Since when the key signs that does, as the status says.
+fn since(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+    status.rotated_at.as_ref()?.parse().ok()
+}
+
 /// What a success was made from, in one line: equal inputs need no work.
 fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySetStatus, seen: Seen<'_>) -> String {
     let Target {
         server, namespace, uid, ..
     } = &plan.target;
     let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);
+    let schedule = &plan.terms.schedule;
+    let asked_at = match since(status) {
+        Some(since) => schedule.asked(since), // so that one edited while it waits is no news
+        None => schedule.asked_at,
+    };
     digest(&json!([
         server.uid(),
         set.spec,
-        plan.terms.schedule.asked_at.map(|at| at.to_string()),
+        asked_at.map(|at| at.to_string()),
         version(&ledger::name(uid)),
         plan.secret_name.as_ref().map(|name| version(name)),
         plan.public_secret_name.as_ref().map(|name| version(name)),

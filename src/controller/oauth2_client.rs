@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::context::OwnSecret;
 use super::failure::{outage, unread};
 use super::on_server::{OnServer, is_revoked, lives_on_vault, server_of};
-use super::schedule::{Schedule, wait_until};
+use super::schedule::{Schedule, WAITS, wait_until};
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, release};
 use crate::access::Denied;
@@ -40,7 +40,7 @@ mod vault;
 pub(in crate::controller) use adoption::deletion_policy;
 pub(in crate::controller) use vault::wanted as wanted_on_vault;
 
-use checks::{check_access, check_fields, check_size, rotation};
+use checks::{check_access, check_fields, check_size, is_held_back, rotation};
 use inputs::Inputs;
 use ledger::{Ledger, Secrecy};
 use output::Layout;
@@ -103,8 +103,12 @@ impl Managed for OAuth2Client {
             return vault::apply(self, ctx, pass).await;
         }
         let mut plan = plan(self, ctx)?;
-        if let Err(denied) = check_access(self, ctx, &plan) {
-            return revoked(self, ctx, &plan, pass, denied).await;
+        match check_access(self, ctx, &plan) {
+            Err(denied) => return revoked(self, ctx, &plan, pass, denied).await,
+            Ok(grant) => {
+                let rotated_at = pass.status.rotated_at.as_deref();
+                plan.schedule = plan.schedule.bounded(grant.min_rotation_period, rotated_at);
+            }
         }
         if self.spec.suspend == Some(true) {
             return Ok(Done {
@@ -149,8 +153,12 @@ impl Managed for OAuth2Client {
         let inputs = pass.status.inputs.as_deref().and_then(Inputs::parse);
         let is_unknown = plan.effective.has_secret() && inputs.is_some_and(|inputs| !inputs.had_ledger());
         pass.status.secret_name = Some(layout.name).filter(|_| !is_unknown);
+        let waits = match is_held_back(self, &plan, &pass.status) {
+            true => format!("; {WAITS}"),
+            false => String::new(),
+        };
         let message = match &pass.status.secret_name {
-            Some(name) => format!("The client is registered and its credentials are in Secret `{name}`."),
+            Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}."),
             None => "The client is registered as it should be.".to_owned(),
         };
         let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);

@@ -8,6 +8,9 @@ use kube::ResourceExt;
 use crate::api::ROTATE_AT_ANNOTATION;
 use crate::error::{Error, Result};
 
+/// What the message of a resource adds while it waits.
+pub const WAITS: &str = "what rotate-at asks for waits until minRotationPeriod of the access rule has passed";
+
 /// When what is in use is to be replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
@@ -15,6 +18,10 @@ pub struct Schedule {
     pub period: Option<Duration>,
     /// From when on one that is older is to be replaced.
     pub asked_at: Option<Timestamp>,
+    /// How long it is used at least, whatever is asked for: whoever edits an annotation in a loop makes no load.
+    pub min: Duration,
+    /// When it was replaced last, as far as the status knows: what is written down where a tenant may edit it cannot be older.
+    pub rotated_at: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -32,20 +39,49 @@ impl Schedule {
                 problem: format!("{ROTATE_AT_ANNOTATION} is no RFC 3339 time such as 2026-01-31T12:00:00Z"),
             })?;
         let period = period.and_then(crate::duration::parse);
-        Ok(Schedule { period, asked_at })
+        Ok(Schedule {
+            period,
+            asked_at,
+            ..Schedule::default()
+        })
+    }
+
+    /// With these bounds.
+    pub fn bounded(self, min: Duration, rotated_at: Option<&str>) -> Self {
+        Schedule {
+            min,
+            rotated_at: rotated_at.and_then(|at| at.parse().ok()),
+            ..self
+        }
     }
 
     /// Whether what is in use since then is to be replaced. `ahead`: how much earlier than its age would have it.
     pub fn is_due(&self, since: Timestamp, ahead: Duration, now: Timestamp) -> bool {
-        let by_age = self.period.map(|period| later(since, period.saturating_sub(ahead)));
-        by_age.is_some_and(|at| at <= now) || self.asked_at.is_some_and(|at| at <= now && since < at)
+        self.next(since, ahead).is_some_and(|at| at <= now)
     }
 
     /// When what is in use since then is to be replaced. None: not for that alone.
     pub fn next(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
+        let since = self.since(since);
         let by_age = self.period.map(|period| later(since, period.saturating_sub(ahead)));
+        by_age.into_iter().chain(self.asked(since)).min()
+    }
+
+    /// When what is in use since then is to be replaced because somebody asks for it: no sooner than it may be. None: nobody does.
+    pub fn asked(&self, since: Timestamp) -> Option<Timestamp> {
+        let since = self.since(since);
         let asked = self.asked_at.filter(|at| *at > since);
-        by_age.into_iter().chain(asked).min()
+        asked.map(|at| at.max(later(since, self.min)))
+    }
+
+    /// Whether what is asked for would be done by now, if it were not too soon.
+    pub fn is_held_back(&self, since: Timestamp, now: Timestamp) -> bool {
+        self.asked_at.is_some_and(|at| at <= now) && self.asked(since).is_some_and(|at| at > now)
+    }
+
+    /// Since when what is in use is, if it is said to be since then.
+    pub fn since(&self, since: Timestamp) -> Timestamp {
+        self.rotated_at.map_or(since, |at| at.max(since))
     }
 }
 
@@ -73,11 +109,11 @@ mod tests {
         let ahead = Duration::from_secs(10);
         let aged = Schedule {
             period: Some(Duration::from_secs(100)),
-            asked_at: None,
+            ..Schedule::default()
         };
         let asked = Schedule {
-            period: None,
             asked_at: Some(at(50)),
+            ..Schedule::default()
         };
         let never = Schedule::default();
         let table = [
@@ -99,8 +135,39 @@ mod tests {
         }
         let forever = Schedule {
             period: Some(Duration::MAX),
-            asked_at: None,
+            ..Schedule::default()
         };
         assert_eq!(forever.next(at(0), ahead), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn what_is_asked_for_again_and_again_is_done_as_often_as_it_may_be() {
+        let asked = |asked: i64, rotated: Option<i64>| Schedule {
+            asked_at: Some(at(asked)),
+            min: Duration::from_secs(60),
+            rotated_at: rotated.map(at),
+            ..Schedule::default()
+        };
+        let table = [
+            // asked for, last by the status, in use since; done at
+            (10, None, 0, Some(60)),
+            (59, None, 0, Some(60)), // however often it is edited
+            (61, None, 0, Some(61)),
+            (10, Some(10), 10, None),
+            (70, Some(60), 60, Some(120)),
+            (70, Some(60), 0, Some(120)), // what is in use was made to look older
+            (50, Some(60), 0, None),
+            (70, Some(0), 60, Some(120)), // the status is behind
+        ];
+        for (asked_at, rotated, since, done) in table {
+            let schedule = asked(asked_at, rotated);
+            assert_eq!(schedule.next(at(since), Duration::ZERO), done.map(at), "{schedule:?}");
+            let Some(done) = done else { continue };
+            for now in [asked_at, done - 1, done] {
+                assert_eq!(schedule.is_due(at(since), Duration::ZERO, at(now)), now >= done);
+                let held = now >= asked_at && now < done;
+                assert_eq!(schedule.is_held_back(at(since), at(now)), held, "{schedule:?} {now}");
+            }
+        }
     }
 }

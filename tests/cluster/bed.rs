@@ -37,7 +37,7 @@ pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};
 pub use remote::token_by_assertion;
-pub use server::{Server, ServerOptions};
+pub use server::{Server, ServerOptions, everything};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 
 /// Longest wait for anything that the operator is to bring about. Two cores, eight tests: far more than any takes alone.

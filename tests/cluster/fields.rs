@@ -14,7 +14,7 @@ use testbed::proxy::{Action, Answer, Fault, FaultHandle, Identity, Proxy, Upstre
 use testbed::run_dir::RunDir;
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Lab, Server, ServerOptions, Space, is_list, text_of, uid_of};
+use crate::bed::{Bed, LIMIT, Lab, Server, ServerOptions, Space, everything, is_list, text_of, uid_of};
 use crate::conditions::{Tone, client_says};
 use crate::run::Side;
 use table::{Effect, Field, fields, group_base};
@@ -65,8 +65,11 @@ impl Workshop {
             ),
             ("SSL_CERT_FILE", authority.display().to_string()),
         ];
+        let url = sector.url();
+        let sector_host = url.trim_start_matches("https://");
         let options = ServerOptions {
             resync_interval: "1s".to_owned(),
+            spec: json!({ "access": everything(&["*.example.com", sector_host]) }),
             ..ServerOptions::default()
         };
         Ok(Self {

@@ -17,7 +17,7 @@ use crate::bed::{Bed, LIMIT, ServerOptions, is_list, settled, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
 
-mod import;
+pub mod import;
 pub mod login;
 mod outputs;
 mod ownership;

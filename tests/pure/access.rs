@@ -29,7 +29,7 @@ fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 fn check_labelled(rules: &[AccessRule], labels: Option<&BTreeMap<String, String>>, value: Value) -> Result<(), Denied> {
     let spec = spec(value);
     let namespace = Namespace { name: "team-a", labels };
-    access::check(rules, namespace, &spec, &Effective::of(&spec, &[], &[]))
+    access::check(rules, namespace, &spec, &Effective::of(&spec, &[], &[])).map(drop)
 }
 
 pub fn check(rules: &[AccessRule], value: Value) -> Result<(), Denied> {
@@ -42,6 +42,7 @@ pub fn violation(rules: &[AccessRule], value: Value) -> String {
         Ok(()) => String::new(),
         Err(Denied::NoRule { .. }) => "no rule".to_owned(),
         Err(Denied::Reserved { set_name, .. }) => format!("reservedKeySets: setName: {set_name}"),
+        Err(Denied::TooOften { period, min, .. }) => format!("minRotationPeriod: {period}: {min}"),
         Err(Denied::Limit {
             limit, field, value, ..
         }) => format!("{}: {field}: {value}", limit.trim_start_matches("clients.")),
@@ -157,7 +158,7 @@ fn a_limit_left_out_does_not_limit_and_an_empty_list_allows_nothing() {
 
 #[test]
 fn each_limit_names_the_field_that_breaks_it() {
-    let hosts = || json!({ "uriHosts": ["app.example.com"] });
+    let hosts = || json!({ "uriHosts": ["app.example.com"], "serverUriHosts": ["app.example.com"] });
     let machine = json!({ "grantTypes": ["client_credentials"] });
     let evil = "https://evil.example.org/x";
     let cases = [
@@ -213,25 +214,30 @@ fn each_limit_names_the_field_that_breaks_it() {
             String::new(),
         ),
     ];
-    let list = [
-        "redirectUris",
-        "postLogoutRedirectUris",
-        "requestUris",
-        "allowedCorsOrigins",
-    ];
-    let single = [
-        "clientUri",
-        "logoUri",
-        "policyUri",
-        "tosUri",
-        "jwksUri",
-        "sectorIdentifierUri",
-        "frontchannelLogoutUri",
-        "backchannelLogoutUri",
-    ];
+    let list = ["redirectUris", "postLogoutRedirectUris", "allowedCorsOrigins"];
+    let single = ["clientUri", "logoUri", "policyUri", "tosUri", "frontchannelLogoutUri"];
+    let fetched = ["jwksUri", "sectorIdentifierUri", "backchannelLogoutUri"];
     let lists = list.map(|field| (hosts(), json!({ field: [evil] }), format!("uriHosts: {field}: {evil}")));
     let singles = single.map(|field| (hosts(), json!({ field: evil }), format!("uriHosts: {field}: {evil}")));
-    for (limits, more, expected) in cases.into_iter().chain(lists).chain(singles) {
+    let fetched = fetched.map(|field| {
+        (
+            hosts(),
+            json!({ field: evil }),
+            format!("serverUriHosts: {field}: {evil}"),
+        )
+    });
+    let requests = (
+        hosts(),
+        json!({ "requestUris": [evil] }),
+        format!("serverUriHosts: requestUris: {evil}"),
+    );
+    let all = cases
+        .into_iter()
+        .chain(lists)
+        .chain(singles)
+        .chain(fetched)
+        .chain([requests]);
+    for (limits, more, expected) in all {
         let spec = with(machine.clone(), more);
         assert_eq!(
             violation(&limited(limits.clone()), spec.clone()),

@@ -65,6 +65,10 @@ variants! {
             server: s("default"),
             denied: Denied::Limit { rule: 63, limit: "clients.scopes", field: "scopes", value: s("email") },
         },
+        Error::NotAllowed {
+            server: s("default"),
+            denied: Denied::TooOften { rule: 0, period: s("1s"), min: s("1h") },
+        },
     ],
     Login => [
         LoginFault::Account(Unsafe::OwnAccount).into(),

@@ -1,10 +1,13 @@
-//! The limit on hosts of URIs.
+//! The limits on where URIs lead: browsers, and the server itself.
 
 use serde_json::json;
 
 use crate::access::{check, limited, violation};
 
-/// A new URI field that nobody checks would be a way around `uriHosts`.
+/// What the server fetches or calls.
+const OF_SERVER: [&str; 4] = ["jwksUri", "sectorIdentifierUri", "requestUris", "backchannelLogoutUri"];
+
+/// A new URI field that nobody checks would be a way around the limits.
 #[test]
 fn every_uri_field_of_the_spec_is_limited() {
     let crd = serde_json::to_value(oidc_operator::api::crds()).expect("CRDs");
@@ -15,22 +18,87 @@ fn every_uri_field_of_the_spec_is_limited() {
         .find(|crd| crd["spec"]["names"]["kind"] == "OAuth2Client")
         .expect("OAuth2Client");
     let properties = &client["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
-    let limits = limited(json!({ "uriHosts": [] }));
     let mut checked = 0;
     for (field, schema) in properties.as_object().expect("properties") {
         if !["Uri", "Uris", "Url", "Origins"].iter().any(|end| field.ends_with(end)) {
             continue;
         }
+        let (limit, other) = match OF_SERVER.contains(&field.as_str()) {
+            true => ("serverUriHosts", "uriHosts"),
+            false => ("uriHosts", "serverUriHosts"),
+        };
         let uri = json!("https://app.example.com");
         let value = if schema["type"] == "array" { json!([uri]) } else { uri };
         let spec = json!({ "grantTypes": ["client_credentials"], field: value });
-        assert_eq!(
-            violation(&limits, spec),
-            format!("uriHosts: {field}: https://app.example.com")
-        );
+        let limits = limited(json!({ limit: [], other: ["app.example.com"] }));
+        let expected = format!("{limit}: {field}: https://app.example.com");
+        assert_eq!(violation(&limits, spec.clone()), expected);
+        let limits = limited(json!({ limit: ["app.example.com"], other: [] }));
+        assert_eq!(violation(&limits, spec), "", "{field} is limited by {other} too");
         checked += 1;
     }
     assert_eq!(checked, 12, "fields with URIs");
+}
+
+/// The other limits do not limit when they are left out. This one does: the server goes where it is sent from within its own network.
+#[test]
+fn nothing_listed_sends_the_server_nowhere() {
+    let spec = |field: &str| {
+        let uri = json!("https://app.example.com/x");
+        let value = if field == "requestUris" { json!([uri]) } else { uri };
+        json!({ "grantTypes": ["client_credentials"], field: value })
+    };
+    for field in OF_SERVER {
+        for limits in [
+            json!({}),
+            json!({ "uriHosts": ["*.example.com"] }),
+            json!({ "serverUriHosts": [] }),
+        ] {
+            let expected = format!("serverUriHosts: {field}: https://app.example.com/x");
+            assert_eq!(violation(&limited(limits), spec(field)), expected);
+        }
+        let no_limits = crate::access::rules(json!([
+            { "namespaces": crate::access::all(), "kinds": ["OAuth2Client"] }
+        ]));
+        assert!(check(&no_limits, spec(field)).is_err(), "{field}");
+    }
+}
+
+fn server_is_allowed(entry: &str, uri: &str) -> bool {
+    let spec = json!({ "grantTypes": ["client_credentials"], "backchannelLogoutUri": uri });
+    check(&limited(json!({ "serverUriHosts": [entry] })), spec).is_ok()
+}
+
+#[test]
+fn the_server_goes_by_https_to_the_usual_port_unless_the_entry_says_otherwise() {
+    let cases = [
+        ("app.example.com", "https://app.example.com/out", true),
+        ("app.example.com", "https://app.example.com:443/out", true),
+        ("app.example.com", "https://app.example.com:22/out", false),
+        ("app.example.com", "http://app.example.com/out", false),
+        ("app.example.com", "http://app.example.com:443/out", false),
+        ("app.shop.svc:8443", "https://app.shop.svc:8443/out", true),
+        ("app.shop.svc:8443", "https://app.shop.svc/out", false),
+        ("app.shop.svc:8443", "http://app.shop.svc:8443/out", false),
+        ("http://app.shop.svc:8080", "http://app.shop.svc:8080/out", true),
+        ("http://app.shop.svc:8080", "https://app.shop.svc:8080/out", false),
+        ("http://app.shop.svc:8080", "http://app.shop.svc/out", false),
+        ("http://app.shop.svc", "http://app.shop.svc/out", true),
+        ("http://app.shop.svc", "http://app.shop.svc:80/out", true),
+        ("http://*.shop.svc", "http://app.shop.svc/out", true),
+        ("http://*.shop.svc", "http://shop.svc/out", false),
+        ("*.example.com:8443", "https://a.example.com:8443/out", true),
+        ("*.example.com:8443", "https://a.example.com/out", false),
+        ("[fd00::1]:8443", "https://[FD00:0::1]:8443/out", true),
+        ("com.example.app:", "com.example.app:/out", false),
+        ("app.example.com", "ftp://app.example.com/out", false),
+        ("app.example.com", "https://169.254.169.254/latest", false),
+        ("app.example.com", "https://app.example.com@169.254.169.254/", false),
+        ("app.example.com", "https://me@app.example.com/", false),
+    ];
+    for (entry, uri, expected) in cases {
+        assert_eq!(server_is_allowed(entry, uri), expected, "{entry} {uri}");
+    }
 }
 
 fn host_is_allowed(pattern: &str, uri: &str) -> bool {
@@ -64,7 +132,25 @@ fn hosts_are_compared_whole_and_a_wildcard_stands_for_hosts_below() {
         ("*.example.com", "https://evil.org/#a.example.com", false),
         ("[::1]", "http://[::1]:8080/cb", true),
         ("127.0.0.1", "http://127.0.0.1:8080/cb", true),
-        ("127.0.0.1", "http://2130706433/cb", true), // another spelling of the same address
+        ("127.0.0.1", "http://127.0.0.1:51004/cb", true), // RFC 8252, section 7.3: the port is known when the app runs
+        ("[::1]", "http://[0:0:0:0:0:0:0:1]:51004/cb", true), // another spelling of the same address
+        ("127.0.0.1", "http://2130706433/cb", false),     // and one that not everybody reads so
+        ("127.0.0.1", "http://[::ffff:127.0.0.1]/cb", false),
+        ("localhost:8080", "http://localhost:8080/cb", true),
+        ("localhost:8080", "http://localhost:8081/cb", false),
+        ("localhost:8080", "http://localhost/cb", false),
+        ("app.example.com:443", "https://app.example.com/cb", true),
+        ("app.example.com:443", "http://app.example.com/cb", false),
+        ("app.example.com:80", "http://app.example.com/cb", true),
+        ("[::1]:3000", "http://[::1]:3000/cb", true),
+        ("[::1]:3000", "http://[::1]:3001/cb", false),
+        ("[::1]:3000", "http://[::1]/cb", false),
+        ("*.example.com:8443", "https://a.example.com:8443/cb", true),
+        ("*.example.com:8443", "https://a.example.com/cb", false),
+        ("*.example.com:8443", "https://example.com:8443/cb", false),
+        ("app.example.com", "https://app.example.com./cb", false), // another origin to a browser
+        ("*.example.com", "https://a.example.com./cb", false),
+        ("*.example.com", "https://a..example.com/cb", false),
     ];
     for (pattern, uri, expected) in cases {
         assert_eq!(host_is_allowed(pattern, uri), expected, "{pattern} {uri}");
@@ -87,15 +173,47 @@ fn tricks_with_user_info_slashes_and_encodings_lead_to_the_real_host() {
         "https://app.example.com%00.evil.org/cb",
         "https://app.example.com。evil.org/cb",
         "https://xn--app-example-com.org/cb",
+        // And what not everybody reads in the same way leads nowhere, though one of the readings would be allowed.
+        "https://evil.org@app.example.com/cb",
+        "https://@app.example.com/cb",
+        r"https:\\app.example.com/cb",
+        r"https:/\app.example.com/cb",
+        "https:app.example.com/cb",
+        "https:/app.example.com/cb",
+        "https:///app.example.com/cb",
+        " https://app.example.com/cb",
+        "https://app.example.com\t/cb",
+        "https://app.exam\nple.com/cb",
+        r"https://app.example.com\.evil.org/cb",
+        "https://app%2eexample.com/cb",
+        "https://%61pp.example.com/cb",
+        "https://ａｐｐ.example.com/cb",
+        "https://app。example.com/cb",
+        "https://app.example.com:/cb",
+        "https://app.example.com:0/cb",
+        "https://app.example.com:65536/cb",
+        "https://app.example.com:+443/cb",
+        "https://app.example.com:44 3/cb",
+        "https://app.example.com:80:443/cb",
+        "https://[app.example.com]/cb",
     ] {
         assert!(!host_is_allowed("app.example.com", uri), "{uri}");
         assert!(!host_is_allowed("*.example.com", uri), "{uri}");
     }
-    // What follows the @ is the host; who is named before it does not matter.
-    assert!(host_is_allowed(
-        "app.example.com",
-        "https://evil.org@app.example.com/cb"
-    ));
+    for uri in [
+        "http://[::1%25eth0]/",
+        "http://[::1%eth0]/",
+        "http://[::1/",
+        "http://::1/",
+        "http://[::1]x/",
+        "http://[]/",
+    ] {
+        assert!(!host_is_allowed("[::1]", uri), "{uri}");
+    }
+    assert!(
+        host_is_allowed("app.example.com", "HTTPS://App.Example.Com:00443/a b\\@c"),
+        "what follows the host is free"
+    );
 }
 
 #[test]
@@ -118,6 +236,51 @@ fn a_uri_without_a_host_is_refused_under_a_limit_on_hosts() {
         violation(&anything, json!({ "redirectUris": ["com.example.app:/callback"] })),
         ""
     );
+}
+
+#[test]
+fn a_native_app_needs_no_rule_without_limits() {
+    let cases = [
+        ("com.example.app:", "com.example.app:/callback", true),
+        ("com.example.app:", "com.example.app://anything/callback", true),
+        ("com.example.app:", "COM.Example.App:/callback", true),
+        ("Com.example.App:", "com.example.app:/callback", true),
+        ("com.example.app:", "com.example.app2:/callback", false),
+        ("com.example.app:", "com.example.ap:/callback", false),
+        ("com.example.app:", "https://com.example.app/callback", false),
+        ("com.example.app:", "com.evil.app:/com.example.app:", false),
+        ("com.example.app:", "com.example.app", false),
+        ("com.example.app", "com.example.app:/callback", false), // a host, not a scheme
+        ("com.example.app:443", "com.example.app:443", false),
+    ];
+    for (entry, uri, expected) in cases {
+        assert_eq!(host_is_allowed(entry, uri), expected, "{entry} {uri}");
+    }
+}
+
+/// Whoever named `javascript:` in a rule, past the schema, would let a script run where the login page does.
+#[test]
+fn schemes_that_belong_to_no_app_cannot_be_named() {
+    for scheme in [
+        "javascript",
+        "data",
+        "file",
+        "blob",
+        "vbscript",
+        "about",
+        "http",
+        "https",
+        "myapp",
+    ] {
+        assert!(
+            !host_is_allowed(&format!("{scheme}:"), &format!("{scheme}://x/y")),
+            "{scheme}"
+        );
+        assert!(
+            !host_is_allowed(&format!("{scheme}:"), &format!("{scheme}:alert(1)")),
+            "{scheme}"
+        );
+    }
 }
 
 /// A custom scheme goes to whatever program has registered it on the device: the host in such a URI is only text.

@@ -3,6 +3,7 @@
 #![recursion_limit = "256"] // the spec with every field is one `json!`
 
 mod access;
+mod access_key_sets;
 mod access_leaving;
 mod decode;
 mod effective;
@@ -22,6 +23,7 @@ mod prerequisites;
 mod provider;
 mod queue;
 mod scrape;
+mod selectors;
 mod sync;
 mod vault;
 mod vault_failures;

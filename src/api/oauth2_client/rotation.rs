@@ -4,12 +4,13 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When the client secret is replaced: after `period`, and when the annotation `oidc-operator.dev/rotate-at` (an RFC 3339 time) asks for it. Ory Hydra
+/// When the client secret is replaced: after `period`, and when the annotation `oidc-operator.dev/rotate-at` (an RFC 3339 time) asks for it, but no more
+/// often than `minRotationPeriod` of the server's access rules lets it, which is an hour unless they say another. Ory Hydra
 /// keeps one secret per client: from the moment it has the new one until the application has read it from the Secret, logins fail.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRotation {
-    /// How long a secret is used, as a duration such as `720h`; at least one second. Left out: until the annotation asks for another.
+    /// How long a secret is used, as a duration such as `720h`; at least `minRotationPeriod`. Left out: until the annotation asks for another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",

@@ -20,6 +20,7 @@ use crate::api::{JsonWebKeySet, OAuth2Client};
 use crate::controller::digest::hex;
 use crate::controller::own_secret::text;
 use crate::controller::referable::Referable;
+use crate::controller::schedule::{Schedule, WAITS};
 use crate::controller::{Context, Pass, is_deleting};
 use crate::error::{Error, Result};
 use crate::key_material;
@@ -208,11 +209,16 @@ pub(super) async fn rebuild(remote: &Remote<'_>, status: &JsonWebKeySetStatus, l
 }
 
 /// What is so, for people.
-pub(super) fn said(set: &JsonWebKeySet, ctx: &Context, status: &JsonWebKeySetStatus) -> String {
+pub(super) fn said(set: &JsonWebKeySet, ctx: &Context, schedule: &Schedule, status: &JsonWebKeySetStatus) -> String {
     let last = status.keys.last().and_then(|key| key.get("kid")?.as_str());
     let lacking = last.and_then(|kid| lacking(set, ctx, kid));
+    let has_next = last != status.current_key_id.as_deref();
+    let held = |since| schedule.is_held_back(since, Timestamp::now());
     match lacking {
         Some(client) => format!("The next key signs as soon as OAuth2Client `{client}` is registered with it."),
+        None if !has_next && super::since(status).is_some_and(held) => {
+            format!("The keys are on the server as they should be; {WAITS}.")
+        }
         None => "The keys are on the server as they should be.".to_owned(),
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use kube::ResourceExt;
 
 use super::rotation::Terms;
-use crate::access;
+use crate::access::{self, Grant, KeySetRequest};
 use crate::api::authorization_server::Capability;
-use crate::api::json_web_key_set::{KeyAlgorithm, KeyMaker, is_reserved};
+use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, is_reserved};
 use crate::api::{AuthorizationServer, JsonWebKeySet};
 use crate::controller::on_server::{OnServer, admitted};
 use crate::controller::schedule::Schedule;
@@ -57,39 +57,28 @@ impl Target {
 impl Plan {
     /// # Errors
     /// What is wrong with the spec, or who is in the way.
-    pub(super) fn of(set: &JsonWebKeySet, ctx: &Context) -> Result<Self> {
+    pub(super) fn of(set: &JsonWebKeySet, ctx: &Context, status: &JsonWebKeySetStatus) -> Result<Self> {
         let target = Target::of(set, admitted(set, ctx)?);
+        let grant = granted(set, ctx, &target)?;
         let published = set.spec.publish.as_ref();
         let plan = Plan {
             target,
             secret_name: set.private_key_secret_name(),
             public_secret_name: published.and_then(|publish| publish.secret_name.clone()),
-            terms: terms(set)?,
+            terms: terms(set, grant, status)?,
         };
-        plan.check_reserved(set, ctx)?;
+        plan.check_reserved(set)?;
         check_maker(set)?;
         plan.check_claim(set, ctx)?;
         Ok(plan)
     }
 
-    /// The server's own sets: by grant only, and only where a key can be known before it signs.
-    fn check_reserved(&self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
-        let Target {
-            server,
-            set_name,
-            namespace,
-            ..
-        } = &self.target;
+    /// The server's own sets: only where a key can be known before it signs.
+    fn check_reserved(&self, set: &JsonWebKeySet) -> Result<()> {
+        let Target { server, set_name, .. } = &self.target;
         if !is_reserved(set_name) {
             return Ok(());
         }
-        let allowed = ctx.with_namespace(namespace, |namespace| {
-            access::may_reserve(&server.spec.access, namespace, set_name)
-        });
-        allowed.map_err(|denied| Error::NotAllowed {
-            server: server.name_any(),
-            denied,
-        })?;
         let status = server.status.clone().unwrap_or_default();
         if !status.capabilities.contains(&Capability::KeyPrePublication) {
             return Err(Error::UnsupportedFields {
@@ -135,13 +124,46 @@ impl Plan {
     }
 }
 
-fn terms(set: &JsonWebKeySet) -> Result<Terms> {
+fn granted(set: &JsonWebKeySet, ctx: &Context, target: &Target) -> Result<Grant> {
+    let name = set.spec.set_name.as_deref();
+    let rotation = set.spec.rotation.as_ref();
+    let asked = KeySetRequest {
+        name,
+        is_reserved: name.is_some_and(is_reserved),
+        period: rotation.map(|rotation| rotation.period.as_str()),
+    };
+    check_access(ctx, &target.server, &target.namespace, asked)
+}
+
+/// Asks the access rules whether a key set may be what it asks for.
+///
+/// # Errors
+/// [`Error::NotAllowed`].
+pub(super) fn check_access(
+    ctx: &Context,
+    server: &AuthorizationServer,
+    namespace: &str,
+    asked: KeySetRequest<'_>,
+) -> Result<Grant> {
+    let granted = ctx.with_namespace(namespace, |namespace| {
+        access::check_key_set(&server.spec.access, namespace, asked)
+    });
+    granted.map_err(|denied| Error::NotAllowed {
+        server: server.name_any(),
+        denied,
+    })
+}
+
+fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Result<Terms> {
     let rotation = set.spec.rotation.as_ref();
     let parsed = |text: &Option<String>| text.as_ref().and_then(|text| crate::duration::parse(text));
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
     // A key of the user's is replaced by the user.
     let schedule = match algorithm {
-        Some(_) => Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?,
+        Some(_) => {
+            let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?;
+            schedule.bounded(grant.min_rotation_period, status.rotated_at.as_deref())
+        }
         None => Schedule::default(),
     };
     Ok(Terms {

@@ -141,7 +141,7 @@ mod tests {
             alg: "ES256".to_owned(),
             schedule: Schedule {
                 period: Some(Duration::from_secs(100)),
-                asked_at: None,
+                ..Schedule::default()
             },
             reserved: false,
             pre_publish: Duration::from_secs(10),

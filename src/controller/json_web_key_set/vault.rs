@@ -8,6 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 
+use super::plan::check_access;
+use crate::access::KeySetRequest;
 use crate::admin::vault;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
@@ -16,7 +18,7 @@ use crate::controller::failure::outage;
 use crate::controller::object::{Claim, Claiming};
 use crate::controller::on_server::OnServer;
 use crate::controller::referable::Referable;
-use crate::controller::schedule::{Schedule, wait_until};
+use crate::controller::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::vault::Named;
 use crate::controller::vault::failure::failure;
 use crate::controller::vault::object::Target;
@@ -26,6 +28,8 @@ use crate::error::{Error, Result};
 
 /// How long a key signs, and how long it verifies after that, unless the spec says otherwise: what the server has for both.
 const DAY: Duration = Duration::from_secs(86_400);
+/// [`DAY`] as specs have it.
+const DAY_TEXT: &str = "24h";
 /// How much longer than it signs a key may verify.
 const MOST_OVERLAPS: u32 = 10;
 
@@ -51,17 +55,14 @@ impl Claiming for JsonWebKeySet {
 pub(super) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
     let target = Target::of(set, ctx, pass).await?;
     check_fields(set, &target.server)?;
-    let asked_at = Schedule::of(set, None)?.asked_at;
+    let grant = check_access(ctx, &target.server, &set.namespace().unwrap_or_default(), request(set))?;
+    let rotated_at = pass.status.rotated_at.clone();
+    let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref());
     let wanted = wanted(set, ctx);
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
-    let rotated_at = pass
-        .status
-        .rotated_at
-        .as_ref()
-        .and_then(|at| at.parse::<Timestamp>().ok());
-    let since = rotated_at.or(set.creation_timestamp().map(|at| at.0));
-    let is_due = asked_at.is_some_and(|at| at <= Timestamp::now() && since.is_none_or(|since| since < at));
+    let since = |status: &JsonWebKeySetStatus| super::since(status).or(set.creation_timestamp().map(|at| at.0));
+    let is_due = since(&pass.status).is_some_and(|since| schedule.is_due(since, Duration::ZERO, Timestamp::now()));
     if pass.must_read || is_due || !settled {
         let vault = target.vault(settled).await?;
         let clients: Vec<String> = wanted.allowed_client_ids.iter().cloned().collect();
@@ -75,11 +76,26 @@ pub(super) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
             pass.status.rotated_at = Some(Timestamp::now().to_string());
         }
     }
+    let (since, now) = (since(&pass.status), Timestamp::now());
+    let message = match since.is_some_and(|since| schedule.is_held_back(since, now)) {
+        true => format!("The key is on the server, which makes and rotates it; {WAITS}."),
+        false => "The key is on the server, which makes and rotates it; OAuth2Clients can refer to it.".to_owned(),
+    };
     Ok(Done {
-        message: "The key is on the server, which makes and rotates it; OAuth2Clients can refer to it.".to_owned(),
-        again: asked_at.filter(|at| *at > Timestamp::now()).map(wait_until),
+        message,
+        again: since.and_then(|since| schedule.asked(since)).map(wait_until),
         ..Done::default()
     })
+}
+
+/// What the access rules are asked for. The server rotates a key whether its period is asked for or not.
+fn request(set: &JsonWebKeySet) -> KeySetRequest<'_> {
+    let rotation = set.spec.rotation.as_ref();
+    KeySetRequest {
+        name: set.spec.set_name.as_deref(),
+        is_reserved: false,
+        period: Some(rotation.map_or(DAY_TEXT, |rotation| rotation.period.as_str())),
+    }
 }
 
 /// The key that the server should have.

@@ -6,15 +6,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::Plan;
-use crate::access::{self, Denied};
+use crate::access::{self, Denied, Grant};
 use crate::admin::http::reply::values;
 use crate::admin::hydra;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
 use crate::controller::Context;
+use crate::controller::schedule::Schedule;
 use crate::error::{Error, Result};
 
-pub(super) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<(), Denied> {
+pub(super) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Grant, Denied> {
     ctx.with_namespace(&plan.namespace, |namespace| {
         access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
     })
@@ -66,9 +67,8 @@ pub(super) fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2Client
     if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
         return Ok(None);
     }
-    let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
-    let since = rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0));
-    let next = since.and_then(|since| plan.schedule.next(since, Duration::ZERO));
+    let schedule = schedule(plan, status);
+    let next = since(client, status).and_then(|since| schedule.next(since, Duration::ZERO));
     let consent = client
         .spec
         .rotation
@@ -78,4 +78,28 @@ pub(super) fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2Client
         Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
         next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
+}
+
+/// Whether another secret is asked for too soon after the last.
+pub(super) fn is_held_back(client: &OAuth2Client, plan: &Plan, status: &OAuth2ClientStatus) -> bool {
+    let held = |since| schedule(plan, status).is_held_back(since, Timestamp::now());
+    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
+    is_ours && since(client, status).is_some_and(held)
+}
+
+/// A secret that is still others' was never replaced, so that the first time is not too soon.
+fn schedule(plan: &Plan, status: &OAuth2ClientStatus) -> Schedule {
+    let min = match status.adopted == Some(true) && status.secret_name.is_none() {
+        true => Duration::ZERO,
+        false => plan.schedule.min,
+    };
+    Schedule {
+        min,
+        ..plan.schedule.clone()
+    }
+}
+
+fn since(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
+    let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
+    rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0))
 }

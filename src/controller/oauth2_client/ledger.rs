@@ -54,7 +54,7 @@ struct Entry {
     client_id: String,
     secret: Secret,
     revision: String,
-    /// Not part of the checksum: an edited one makes a rotation come early or late, and no more.
+    /// Not part of the checksum: an edited one makes a rotation come late, and no more.
     since: Option<Timestamp>,
 }
 
@@ -106,7 +106,8 @@ pub(super) async fn settle(
     let since = entry
         .as_ref()
         .and_then(|entry| entry.since)
-        .or_else(|| created_at(found.as_ref()?));
+        .or_else(|| created_at(found.as_ref()?))
+        .map(|since| plan.schedule.since(since));
     let is_due = users.is_none() && since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, now));
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)

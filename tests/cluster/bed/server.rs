@@ -76,11 +76,7 @@ impl Bed {
         };
         let mut spec = json!({
             "hydra": { "adminUrl": server.admin.url(), "publicUrl": server.public.url() },
-            "access": [{
-                "namespaces": { "from": "All" },
-                "kinds": ["OAuth2Client", "Scope", "Assignment", "JsonWebKeySet", "OidcProvider"],
-                "clients": { "clientIds": "Any", "skipConsent": "Allow" },
-            }],
+            "access": everything(&["*.example.com", "elsewhere.example.org", "127.0.0.1:1"]),
             "resyncInterval": options.resync_interval,
         });
         merge(&mut spec, &options.spec);
@@ -165,6 +161,17 @@ impl Bed {
     pub fn servers_api(&self) -> Api<AuthorizationServer> {
         Api::all(self.client())
     }
+}
+
+/// Access rules that let every namespace do everything but have the server's own key sets, and rotate as often as it likes.
+pub fn everything(server_uri_hosts: &[&str]) -> Value {
+    json!([{
+        "namespaces": { "from": "All" },
+        "kinds": ["OAuth2Client", "Scope", "Assignment", "JsonWebKeySet", "OidcProvider"],
+        "clients": { "clientIds": "Any", "skipConsent": "Allow", "serverUriHosts": server_uri_hosts },
+        "objectNames": "Any",
+        "minRotationPeriod": "0s",
+    }])
 }
 
 /// RFC 7396.

@@ -91,6 +91,7 @@ impl Bed {
                 "namespaces": { "from": "All" },
                 "kinds": ["OAuth2Client", "Scope", "Assignment", "JsonWebKeySet", "OidcProvider"],
                 "objectNames": "Any",
+                "minRotationPeriod": "0s",
             }],
             "resyncInterval": options.resync_interval,
         });

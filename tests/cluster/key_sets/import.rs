@@ -14,7 +14,7 @@ use super::{on_server, status_of};
 use crate::bed::{Bed, Space};
 use crate::conditions::Tone::Reconciling;
 
-pub(super) async fn import(space: &Space<'_>, name: &str, text: &str) -> Result<()> {
+pub async fn import(space: &Space<'_>, name: &str, text: &str) -> Result<()> {
     if text.contains("\"d\"") || text.contains("PRIVATE KEY") {
         space.canary(text);
     }

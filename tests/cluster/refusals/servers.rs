@@ -1,6 +1,7 @@
 //! What the schema of AuthorizationServer refuses, word for word.
 
 use anyhow::{Result, ensure};
+use kube::api::PostParams;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -9,7 +10,10 @@ use crate::bed::Bed;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(the_schema_of_servers_refuses_word_for_word)]
+    vec![
+        side.shared(the_schema_of_servers_refuses_word_for_word),
+        side.shared(the_schema_of_access_rules_refuses_what_lets_too_many_in),
+    ]
 }
 
 /// A spec, and what is said to it.
@@ -107,30 +111,160 @@ const SPECS: &[(&str, &str)] = &[
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All }, kinds: [] }] }",
         "spec.access[0].kinds: Invalid value: 0: spec.access[0].kinds in body should have at least 1 items",
     ),
+];
+
+/// What an access rule says besides namespaces and kinds, and what is said to it.
+const RULES: &[(&str, &str)] = &[
     (
-        "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All }, kinds: [OAuth2Client], clients: { uriHosts: ['https://x'] } }] }",
-        r#"spec.access[0].clients.uriHosts[0]: Invalid value: "https://x": spec.access[0].clients.uriHosts[0] in body should match '^((\*\.)?[a-zA-Z0-9_.-]+|\[[0-9a-fA-F:.]+\])$'"#,
+        "clients: { uriHosts: ['https://x'] }",
+        r#"clients.uriHosts[0]: Invalid value: "https://x": spec.access[0].clients.uriHosts[0] in body should match"#,
+    ),
+    (
+        "clients: { uriHosts: ['javascript:'] }",
+        r#"clients.uriHosts[0]: Invalid value: "javascript:""#,
+    ),
+    (
+        "clients: { uriHosts: ['data:'] }",
+        r#"clients.uriHosts[0]: Invalid value: "data:""#,
+    ),
+    (
+        "clients: { uriHosts: ['http:'] }",
+        r#"clients.uriHosts[0]: Invalid value: "http:""#,
+    ),
+    (
+        "clients: { uriHosts: ['https:'] }",
+        r#"clients.uriHosts[0]: Invalid value: "https:""#,
+    ),
+    (
+        "clients: { uriHosts: ['localhost:0'] }",
+        r#"clients.uriHosts[0]: Invalid value: "localhost:0""#,
+    ),
+    (
+        "clients: { uriHosts: ['me@localhost'] }",
+        r#"clients.uriHosts[0]: Invalid value: "me@localhost""#,
+    ),
+    (
+        "clients: { serverUriHosts: ['com.example.app:'] }",
+        r#"clients.serverUriHosts[0]: Invalid value: "com.example.app:""#,
+    ),
+    (
+        "clients: { serverUriHosts: ['https://x'] }",
+        r#"clients.serverUriHosts[0]: Invalid value: "https://x""#,
+    ),
+    (
+        "minRotationPeriod: hourly",
+        r#"minRotationPeriod: Invalid value: "hourly""#,
+    ),
+    (
+        "minRotationPeriod: 99999999999h",
+        r#"minRotationPeriod: Invalid value: "string": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: minRotationPeriod: longer than any duration can be"#,
+    ),
+];
+
+/// A label selector, and what is said to it.
+const SELECTORS: &[(&str, &str)] = &[
+    (
+        "matchExpressions: [{ key: a, operator: NotIn }]",
+        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one, Exists and DoesNotExist take none",
+    ),
+    (
+        "matchExpressions: [{ key: a, operator: In, values: [] }]",
+        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one, Exists and DoesNotExist take none",
+    ),
+    (
+        "matchExpressions: [{ key: a, operator: Exists, values: [b] }]",
+        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one, Exists and DoesNotExist take none",
+    ),
+    (
+        "matchExpressions: [{ key: a, operator: Equals, values: [b] }]",
+        r#"matchExpressions[0].operator: Unsupported value: "Equals": supported values: "In", "NotIn", "Exists", "DoesNotExist""#,
+    ),
+    (
+        "matchExpressions: [{ key: a b, operator: Exists }]",
+        "matchExpressions[0].key: Invalid value: key: this is no label that Kubernetes knows; it is a name of up to 63 letters, digits, dashes, dots and underscores, with or without a DNS name and a slash before it",
+    ),
+    (
+        "matchExpressions: [{ key: a, operator: In, values: [b c] }]",
+        r#"matchExpressions[0].values[0]: Invalid value: "b c""#,
+    ),
+    (
+        "matchLabels: { a b: c }",
+        "matchLabels: Invalid value: matchLabels: these are no labels that Kubernetes knows; a key is a name of up to 63 letters, digits, dashes, dots and underscores, with or without a DNS name and a slash before it, and a value is such a name or empty",
+    ),
+    (
+        "matchLabels: { example.com/a: b c }",
+        "matchLabels: Invalid value: matchLabels: these are no labels that Kubernetes knows;",
     ),
 ];
 
 async fn the_schema_of_servers_refuses_word_for_word(bed: &Bed) -> Result<()> {
-    let home = bed.home();
     let mut wrong = Vec::new();
     for (spec, expected) in SPECS {
         let spec: Value = serde_yaml_ng::from_str(spec)?;
-        let manifest = json!({
-            "apiVersion": "oidc-operator.dev/v1alpha1",
-            "kind": "AuthorizationServer",
-            "metadata": { "name": "refused" },
-            "spec": spec,
-        });
-        let said = home.refusal(&manifest.to_string()).await?;
-        let said = bare(&said);
+        let said = refusal(bed, "AuthorizationServer", &spec).await?;
         if said != *expected {
             wrong.push(format!("GIVEN {spec}\nSAID  {said}"));
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     ensure!(bed.servers_api().get_opt("refused").await?.is_none(), "one was stored");
+    Ok(())
+}
+
+async fn refusal(bed: &Bed, kind: &str, spec: &Value) -> Result<String> {
+    let manifest = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": kind, "metadata": { "name": "refused" }, "spec": spec,
+    });
+    Ok(bare(&bed.home().refusal(&manifest.to_string()).await?).to_owned())
+}
+
+/// `spec` with one access rule that says this besides namespaces and kinds.
+fn with_rule(rule: Value) -> Value {
+    let mut whole = json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] });
+    let members = whole.as_object_mut().into_iter();
+    members.for_each(|members| members.extend(rule.as_object().cloned().unwrap_or_default()));
+    json!({ "hydra": { "adminUrl": "http://hydra-admin:4445" }, "access": [whole] })
+}
+
+async fn the_schema_of_access_rules_refuses_what_lets_too_many_in(bed: &Bed) -> Result<()> {
+    let mut wrong = Vec::new();
+    for (rule, expected) in RULES {
+        let spec = with_rule(serde_yaml_ng::from_str(rule)?);
+        let said = refusal(bed, "AuthorizationServer", &spec).await?;
+        if !said.starts_with(&format!("spec.access[0].{expected}")) {
+            wrong.push(format!("GIVEN {rule}\nSAID  {said}"));
+        }
+    }
+    for (selector, expected) in SELECTORS {
+        let selector: Value = serde_yaml_ng::from_str(selector)?;
+        let choice = json!({ "from": "Selector", "selector": selector });
+        let server = with_rule(json!({ "namespaces": choice }));
+        let provider = json!({ "allowedNamespaces": choice });
+        for (kind, spec, path) in [
+            ("AuthorizationServer", server, "spec.access[0].namespaces.selector"),
+            ("OidcProvider", provider, "spec.allowedNamespaces.selector"),
+        ] {
+            let said = refusal(bed, kind, &spec).await?;
+            if !said.starts_with(&format!("{path}.{expected}")) {
+                wrong.push(format!("GIVEN {kind} {selector}\nSAID  {said}"));
+            }
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // What Kubernetes takes is taken.
+    let selector = json!({ "matchLabels": { "example.com/a": "", "b_c.D": "x" }, "matchExpressions": [
+        { "key": "a", "operator": "NotIn", "values": ["", "b"] }, { "key": "c", "operator": "DoesNotExist" },
+    ] });
+    let rule = with_rule(
+        json!({ "namespaces": { "from": "Selector", "selector": selector }, "minRotationPeriod": "15m",
+        "clients": { "uriHosts": ["localhost:8080", "[::1]:3000", "*.example.com:8443", "com.example.app:"],
+            "serverUriHosts": ["*.example.com", "app.shop.svc:8443", "http://app.shop.svc:8080"] } }),
+    );
+    let server = serde_json::from_value(json!({ "metadata": { "name": "accepted" }, "spec": rule }))?;
+    let dry = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    bed.servers_api().create(&dry, &server).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::stage::{NOBODY, REDIRECT, Stage};
 use crate::bed::{Bed, Namespaced};
+use crate::conditions::Tone::Reconciling;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -16,6 +17,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(every_field_of_a_provider),
         side.shared(every_field_of_a_scope_and_of_an_assignment),
         side.shared(a_key_is_rotated_on_request),
+        side.shared(a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it),
     ]
 }
 
@@ -296,5 +298,67 @@ async fn a_key_is_rotated_on_request(bed: &Bed) -> Result<()> {
         .filter(|exchange| exchange.head.path().ends_with(&path))
         .count();
     ensure!(rotations == 1, "{rotations} rotations");
+    Ok(())
+}
+
+/// A key that the server is to rotate every minute, and one that a tenant asks it to rotate again and again.
+async fn a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let rule = |min: Value| json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["JsonWebKeySet"], "minRotationPeriod": min }] });
+    bed.change_server(&stage.server.name, rule(Value::Null)).await?; // an hour
+    let keys = |period: &str| json!({ "generate": { "algorithm": "ES256" }, "rotation": { "period": period } });
+    stage.make::<JsonWebKeySet>("often", keys("1m")).await?;
+    let message = format!(
+        "AuthorizationServer `{}`: access[0].minRotationPeriod does not allow rotation.period `1m`, which is shorter than 1h; lengthen it or ask its admin.",
+        stage.server.name
+    );
+    stage
+        .space
+        .says::<JsonWebKeySet>("often", Reconciling, "NotAllowed", &message)
+        .await?;
+    ensure!(
+        bed.object(&stage.path("key", "often")).await?.is_none(),
+        "the key was made"
+    );
+
+    stage.ready::<JsonWebKeySet>("keys", keys("1h")).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await; // so that what is asked for is later than what there is
+    let mark = stage.server.admin.journal().mark();
+    let sets = stage.space.all::<JsonWebKeySet>();
+    for _ in 0..5 {
+        let now = k8s_openapi::jiff::Timestamp::now().to_string();
+        let annotation = json!({ "metadata": { "annotations": { "oidc-operator.dev/rotate-at": now } } });
+        sets.patch("keys", &Default::default(), &kube::api::Patch::Merge(annotation))
+            .await?;
+    }
+    let waits = "The key is on the server, which makes and rotates it; what rotate-at asks for waits until minRotationPeriod of the access rule has passed.";
+    let says = |set: &JsonWebKeySet| {
+        let conditions = set.status.clone().unwrap_or_default().conditions;
+        conditions.iter().any(|condition| condition.message == waits)
+    };
+    stage.space.until("that it waits", "keys", says).await?;
+    let rotations = |mark: u64| {
+        let all = stage.server.admin.journal().since(mark);
+        all.iter()
+            .filter(|exchange| exchange.head.path().ends_with("/rotate"))
+            .count()
+    };
+    ensure!(rotations(mark) == 0, "it was rotated");
+
+    // The period of a key that says none counts too.
+    bed.change_server(&stage.server.name, rule(json!("48h"))).await?;
+    stage
+        .make::<JsonWebKeySet>("default", json!({ "generate": { "algorithm": "ES256" } }))
+        .await?;
+    let message = message.replace("1m`", "24h`").replace("1h;", "48h;");
+    stage
+        .space
+        .says::<JsonWebKeySet>("default", Reconciling, "NotAllowed", &message)
+        .await?;
+
+    bed.change_server(&stage.server.name, rule(json!("0s"))).await?;
+    let rotated = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| status.rotated_at.is_some());
+    stage.space.until("it to be rotated", "keys", rotated).await?;
+    ensure!(rotations(mark) == 1, "{} rotations", rotations(mark));
     Ok(())
 }

@@ -1,0 +1,114 @@
+//! What the rules let an OAuth2Client be.
+
+use super::rotation::too_often;
+use super::{Denied, Grant, Namespace, is_prefixed, judge, lets_name, uris};
+use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
+use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
+use crate::api::refs::{Adoption, DeletionPolicy};
+
+/// Limit, field, and the value that is too much.
+type Violation = (&'static str, &'static str, String);
+
+/// Whether one of the rules allows all of this client.
+///
+/// # Errors
+/// [`Denied`]: no rule selects the namespace, or the violation of the rule that comes closest.
+pub fn check(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+) -> Result<Grant, Denied> {
+    judge(rules, namespace, ManagedKind::OAuth2Client, |index, rule| {
+        let limits = violations(rule, namespace.name, spec, effective)
+            .into_iter()
+            .map(|(limit, field, value)| Denied::Limit {
+                rule: index,
+                limit,
+                field,
+                value,
+            });
+        let period = spec.rotation.as_ref().and_then(|rotation| rotation.period.as_deref());
+        limits.chain(too_often(index, rule, period)).collect()
+    })
+}
+
+fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective: &Effective) -> Vec<Violation> {
+    let limits = rule.clients.clone().unwrap_or_default();
+    let mut found: Vec<Violation> = Vec::new();
+    if let Some(allowed) = &limits.grant_types {
+        let extra = effective.grant_types.iter().filter(|g| !allowed.contains(g));
+        found.extend(extra.map(|g| ("clients.grantTypes", "grantTypes", protocol_name(g))));
+    }
+    if let Some(allowed) = &limits.scopes {
+        let extra = effective.scopes.iter().filter(|s| !allowed.contains(s));
+        found.extend(extra.map(|s| ("clients.scopes", "scopes", s.clone())));
+    }
+    if let Some(allowed) = &limits.audiences {
+        let extra = spec.audience.iter().filter(|a| !allowed.contains(a));
+        found.extend(extra.map(|a| ("clients.audiences", "audience", a.clone())));
+    }
+    if let Some(allowed) = &limits.uri_hosts {
+        let extra = uris::of_browsers(spec).filter(|(_, uri)| !uris::browser_may(allowed, uri));
+        found.extend(extra.map(|(field, uri)| ("clients.uriHosts", field, uri.to_owned())));
+    }
+    // Nothing said is nothing allowed: the server goes there from within its own network.
+    let allowed = limits.server_uri_hosts.unwrap_or_default();
+    let extra = uris::of_server(spec).filter(|(_, uri)| !uris::server_may(&allowed, uri));
+    found.extend(extra.map(|(field, uri)| ("clients.serverUriHosts", field, uri.to_owned())));
+    let adoptable = rule
+        .adopt
+        .as_ref()
+        .map(|adopt| adopt.client_ids.as_slice())
+        .unwrap_or_default();
+    let adopts = spec.adoption == Some(Adoption::Allow);
+    if let Some(id) = spec.client_id.as_ref().filter(|id| adopts && !adoptable.contains(id)) {
+        found.push(("adopt.clientIds", "clientId", id.clone()));
+    }
+    if let Some(id) = spec.client_id.as_ref().filter(|_| !adopts) {
+        let fine = match limits.client_ids.unwrap_or_default() {
+            ClientIds::Generated => false,
+            ClientIds::Prefixed => is_prefixed(namespace, id),
+            ClientIds::Any => true,
+        };
+        if !fine {
+            found.push(("clients.clientIds", "clientId", id.clone()));
+        }
+    }
+    let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
+    if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
+        found.push(("objectNames", "vault.name", name.clone()));
+    }
+    if limits.skip_consent.unwrap_or_default() == Permission::Deny {
+        let hydra = spec.hydra.clone().unwrap_or_default();
+        for (field, value) in [
+            ("hydra.skipConsent", hydra.skip_consent),
+            ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
+        ] {
+            if value == Some(true) {
+                found.push(("clients.skipConsent", field, "true".to_owned()));
+            }
+        }
+    }
+    // The default for what was taken over.
+    let leaves_what_it_found = spec.deletion_policy.is_none() && effective.deletion_policy == DeletionPolicy::Orphan;
+    if let Some(allowed) = &limits.deletion_policies
+        && !allowed.contains(&effective.deletion_policy)
+        && !leaves_what_it_found
+    {
+        found.push((
+            "clients.deletionPolicies",
+            "deletionPolicy",
+            effective.deletion_policy.as_str().to_owned(),
+        ));
+    }
+    found
+}
+
+/// The value as it is written on the wire and in manifests.
+fn protocol_name<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
