@@ -1,5 +1,6 @@
 //! Requests to the Kubernetes API, each with a deadline, each write fenced, each error classed.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::secret::Secret as Token;
 const DEADLINE: Duration = crate::admin::http::DEADLINE;
 /// Objects on a page of a live list.
 const PAGE: u32 = 500;
+/// As above, of metadata alone: the annotations of one object may have 256 KiB.
+const METADATA_PAGE: u32 = 100;
 
 /// What the operator makes beside a resource and writes as a whole: Secrets and ConfigMaps.
 pub trait Output:
@@ -166,6 +169,26 @@ impl Cluster {
         loop {
             let page = bounded(api.list(&parameters)).await?;
             all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => parameters = parameters.continue_token(&token),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    /// UIDs of all objects of an Api, live, page by page. Nothing but metadata is asked for, so that no object can keep the others from being read.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn uids<K>(&self, api: &Api<K>) -> Result<HashSet<String>>
+    where
+        K: Clone + Debug + DeserializeOwned,
+    {
+        let mut parameters = ListParams::default().limit(METADATA_PAGE);
+        let mut all = HashSet::new();
+        loop {
+            let page = bounded(api.list_metadata(&parameters)).await?;
+            all.extend(page.items.into_iter().filter_map(|object| object.metadata.uid));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
                 None => return Ok(all),

@@ -58,6 +58,7 @@ pub struct Metrics {
     drift: Family<Kind, Counter>,
     conditions: Family<ConditionLabels, Gauge>,
     orphans: Family<Server, Gauge>,
+    orphans_deleted: Family<Server, Counter>,
     leader: Gauge,
     rendering: Mutex<()>,
 }
@@ -74,6 +75,7 @@ impl Default for Metrics {
             drift: Family::default(),
             conditions: Family::default(),
             orphans: Family::default(),
+            orphans_deleted: Family::default(),
             leader: Gauge::default(),
             rendering: Mutex::default(),
         };
@@ -114,6 +116,11 @@ impl Default for Metrics {
             "orphaned_objects",
             "Remote objects with our marker and without a resource",
             metrics.orphans.clone(),
+        );
+        r.register(
+            "orphan_deletions",
+            "Remote objects with our marker and without a resource, deleted",
+            metrics.orphans_deleted.clone(),
         );
         r.register("leader", "1 while this instance leads", metrics.leader.clone());
         r.register(
@@ -161,6 +168,12 @@ impl Metrics {
                 server: server.to_owned(),
             })
             .set(count);
+    }
+
+    /// Counts an orphan that was deleted on a server.
+    pub fn orphan_deleted(&self, server: &str) {
+        let server = server.to_owned();
+        self.orphans_deleted.get_or_create(&Server { server }).inc();
     }
 
     /// Forgets a server that is gone. Its request counters stay, as counters do.

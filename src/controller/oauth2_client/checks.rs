@@ -7,7 +7,7 @@ use kube::ResourceExt;
 
 use super::Plan;
 use crate::access::{self, Denied};
-use crate::admin::http::reply::values;
+use crate::admin::http::reply::{depth, size_in_go, values};
 use crate::admin::hydra;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
@@ -45,16 +45,19 @@ pub(super) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
     }
 }
 
-/// A client must fit into a page of a listing together with all others: one that does not would hide them from the sweep.
-pub(super) fn check_size(wanted: &hydra::Client) -> Result<()> {
+/// A client must fit into a page of a listing together with all others, in the words of the server: one that does not would hide them from the sweep.
+///
+/// # Errors
+/// [`Error::InvalidField`].
+pub(super) fn check_size(body: &[u8]) -> Result<()> {
+    // 500 of them, with some 1.3 KiB each that the server adds, are less than a page may have.
     const BYTES: usize = 64 << 10;
     const VALUES: usize = 900;
-    let body = wanted.body(None);
-    if body.len() <= BYTES && values(&body) <= VALUES {
+    const DEPTH: usize = 64;
+    if size_in_go(body) <= BYTES && values(body) <= VALUES && depth(body) <= DEPTH {
         return Ok(());
     }
-    let problem =
-        "the client is larger than 64 KiB or has more than 900 values; shorten its lists or its metadata".to_owned();
+    let problem = "the client is larger than 64 KiB in the server's replies, where each of `<`, `>` and `&` takes six bytes, or has more than 900 values or 64 levels; shorten its lists or its metadata".to_owned();
     Err(Error::InvalidField { field: "spec", problem })
 }
 
