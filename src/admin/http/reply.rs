@@ -122,19 +122,15 @@ pub(super) fn judge(
             None => Err(Failure::Reply("is not JSON")),
         };
     }
-    let text = |key: &str| {
-        json.as_ref()
-            .and_then(|j| j.get(key))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let text = |key: &str| json.as_ref().and_then(|json| json.get(key)?.as_str());
+    let kept = |key: &str| text(key).map(beginning);
     let (error, description) = match errors {
-        ErrorBody::OAuth => (text("error"), text("error_description")),
-        ErrorBody::Listed => (
-            json.as_ref().and_then(listed).map(|_| String::new()),
-            json.as_ref().and_then(listed),
-        ),
-        ErrorBody::Coded => (text("code"), text("message")),
+        ErrorBody::OAuth => (kept("error"), kept("error_description")),
+        ErrorBody::Listed => {
+            let said = json.as_ref().and_then(listed);
+            (said.as_ref().map(|_| String::new()), said)
+        }
+        ErrorBody::Coded => (kept("code"), kept("message")),
     };
     match status.as_u16() {
         // Before the login is accepted it is text.
@@ -142,7 +138,10 @@ pub(super) fn judge(
         403 if errors == ErrorBody::Coded && error.is_some() => Err(Failure::Denied),
         // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
         401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
-        410 if text("redirect_to").is_some() => Err(Failure::Handled(text("redirect_to").map(RedirectTo::new))),
+        410 if text("redirect_to").is_some() => {
+            let target = text("redirect_to").map(str::to_owned);
+            Err(Failure::Handled(target.map(RedirectTo::new)))
+        }
         code @ (401 | 403) => Err(Failure::Refused(code)),
         // A lost race for a row, which Hydra reports as the caller's fault.
         400 if error
@@ -169,7 +168,13 @@ fn listed(json: &Value) -> Option<String> {
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    Some(texts.join("; "))
+    Some(beginning(&texts.join("; ")))
+}
+
+/// As much of an error's text as anything is looked for in.
+fn beginning(text: &str) -> String {
+    const CHARACTERS: usize = 1024;
+    text.chars().take(CHARACTERS).collect()
 }
 
 /// How long the server asks to be left alone: `Retry-After` in seconds, or what rate limiters send instead.

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{Dialect, Hydra};
-use crate::admin::http::{Expects, Failure, Reply, Request, TOO_LARGE, items};
+use crate::admin::http::{Expects, Failure, Reply, Request, items};
 
 /// Entries of a page of a listing: the most that every version accepts.
 pub const PAGE_SIZE: usize = 500;
@@ -93,12 +93,11 @@ impl Hydra {
                     cursor.halved += 1;
                     continue;
                 }
+                // What has no links is no page of a listing.
                 Err(Failure::TooLarge(link)) => {
                     cursor.passed_over += 1;
-                    if cursor.passed_over > MAX_PASSED_OVER {
-                        return Err(Failure::Reply(TOO_LARGE));
-                    }
-                    let next = next_token(link.as_deref())?;
+                    let link = link.filter(|_| cursor.passed_over <= MAX_PASSED_OVER);
+                    let next = next_token(Some(&link.ok_or(Failure::TooLarge(None))?))?;
                     cursor.ended = next.is_none() && !is_v1;
                     cursor.advance(1, next);
                     continue;

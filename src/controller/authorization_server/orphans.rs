@@ -128,3 +128,39 @@ fn removable(client: &Client, cluster: &str, uid: &str) -> Option<String> {
     let is_ours = marker.cluster == cluster && marker.uid == uid && !uid.is_empty() && !marker.adopted;
     is_ours.then(|| format!("{}/{}", marker.namespace, marker.name))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::GROUP;
+
+    #[test]
+    fn only_what_carries_this_clusters_mark_and_was_not_taken_over_is_deleted() {
+        let mark = |more: Value| {
+            let mut mark = json!({ "cluster": "here", "namespace": "team", "name": "shop", "uid": "u1" });
+            for (name, value) in more.as_object().into_iter().flatten() {
+                mark[name] = value.clone();
+            }
+            json!({ "client_id": "u1", "metadata": { GROUP: mark } })
+        };
+        let table = [
+            (mark(json!({})), Some("team/shop")),
+            (mark(json!({ "revision": "r" })), Some("team/shop")),
+            (mark(json!({ "adopted": true })), None),
+            (mark(json!({ "cluster": "elsewhere" })), None),
+            (mark(json!({ "cluster": "" })), None),
+            (mark(json!({ "uid": "u2" })), None),
+            (mark(json!({ "uid": "" })), None),
+            (mark(json!({ "name": null })), None),
+            (mark(json!({ "name": "x".repeat(300) })), None),
+            (json!({ "client_id": "u1" }), None),
+            (json!({ "client_id": "u1", "metadata": { GROUP: "u1" } }), None),
+        ];
+        for (client, expected) in table {
+            let parsed = Client::parse(client.clone()).expect("a client");
+            assert_eq!(removable(&parsed, "here", "u1").as_deref(), expected, "{client}");
+        }
+    }
+}

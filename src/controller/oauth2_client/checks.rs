@@ -82,3 +82,41 @@ pub(super) fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2Client
         next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What the server adds, and 499 others as large, still fit into a page.
+    #[test]
+    fn a_client_is_measured_as_the_server_will_send_it() {
+        let text = |part: &str, times: usize| json!({ "metadata": { "a": part.repeat(times) } }).to_string();
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let table = [
+            (text("a", 65_000), true),
+            (text("a", 65_536), false),
+            (text("<", 10_000), true),
+            (text("<", 11_000), false),
+            (text(">", 11_000), false),
+            (text("&", 11_000), false),
+            (text("\u{2028}", 11_000), false),
+            (text("\u{2029}", 11_000), false),
+            (text("\u{8}", 11_000), false),
+            (text("\u{c}", 11_000), false),
+            (text("\u{1}", 11_000), false),
+            (text("\u{2027}", 11_000), true),
+            (text("\\", 32_000), true),
+            (text("\\b", 16_000), true),
+            (json!({ "redirect_uris": vec!["https://a.example/?a=1&b=2"; 800] }).to_string(), true),
+            (json!(vec![0; 899]).to_string(), true),
+            (json!(vec![0; 900]).to_string(), false),
+            (nested(64), true),
+            (nested(65), false),
+        ];
+        for (body, fits) in table {
+            assert_eq!(check_size(body.as_bytes()).is_ok(), fits, "{}", &body[..body.len().min(60)]);
+        }
+    }
+}
