@@ -23,7 +23,9 @@ pub struct Unbounded;
 
 /// Whether a text is of at most so many bytes and has no control characters, nor any that change the direction of writing or begin a new line.
 pub fn fits(text: &str, bytes: usize) -> bool {
-    let is_odd = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let is_odd = |c: char| {
+        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.len() <= bytes && !text.contains(is_odd)
 }
 
@@ -96,7 +98,11 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(text.parse::<Bounded<25>>().is_ok(), expected, "{text:?}");
             let json = serde_json::Value::from(text);
-            assert_eq!(serde_json::from_value::<Bounded<25>>(json).is_ok(), expected, "{text:?}");
+            assert_eq!(
+                serde_json::from_value::<Bounded<25>>(json).is_ok(),
+                expected,
+                "{text:?}"
+            );
         }
     }
 }

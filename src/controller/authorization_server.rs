@@ -216,7 +216,9 @@ async fn look(
     }
     let found = match &admin {
         Admin::Hydra(hydra) => match sweep::run(server, ctx, hydra).await {
-            Ok(found) => Ok(Some(orphans::settle(server, ctx, hydra, &connection, pass, found).await)),
+            Ok(found) => Ok(Some(
+                orphans::settle(server, ctx, hydra, &connection, pass, found).await,
+            )),
             Err(failed) => Err(failure("list_o_auth2_clients", failed)),
         },
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,

@@ -116,7 +116,10 @@ impl Connection {
 
     /// Remembers the clients that no resource had at a sweep. Returns those of the sweep before.
     pub fn strangers(&self, found: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        std::mem::replace(&mut *self.strangers.lock().unwrap_or_else(PoisonError::into_inner), found)
+        std::mem::replace(
+            &mut *self.strangers.lock().unwrap_or_else(PoisonError::into_inner),
+            found,
+        )
     }
 
     /// A sweep has ended.

@@ -3,6 +3,8 @@
 //! What real servers answered is changed at random. A case that fails prints its seed: `HOSTILE_SEED` runs that one alone, `HOSTILE_CASES` says how many there
 //! are to be.
 
+mod lies;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,6 +24,7 @@ use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 
 use crate::{client, http, over};
+use lies::{Dice, body};
 
 /// Cases of a run, unless the environment says otherwise.
 const CASES: u64 = 2_500;
@@ -29,27 +32,6 @@ const CASES: u64 = 2_500;
 const LONGEST: usize = 2_048;
 /// Most texts that come out of one reply to be kept.
 const MOST: usize = 1_500;
-
-/// A generator of numbers that look random: the same ones for the same seed (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.roll() % bound.max(1) as u64) as usize
-    }
-
-    fn one_of<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
-    }
-}
 
 /// What one operation is called with, and what it keeps of the reply.
 type Kept = Result<Vec<String>, Failure>;
@@ -113,91 +95,6 @@ fn recorded() -> Vec<(String, String, Value)> {
     found
 }
 
-/// Where in a text something is put that no tree can hold.
-const PLACE: &str = "a place for what comes";
-
-/// A JSON text that stands for something strange.
-fn strange(dice: &mut Dice) -> String {
-    match dice.below(16) {
-        0 => "null".to_owned(),
-        1 => "[]".to_owned(),
-        2 => "{}".to_owned(),
-        3 => "-1".to_owned(),
-        4 => "18446744073709551615".to_owned(),
-        5 => "1e999".to_owned(),
-        6 => "9".repeat(1 + dice.below(5_000)),
-        7 => "true".to_owned(),
-        8 => {
-            let depth = *dice.one_of(&[100, 126, 127, 128, 129, 10_000]);
-            format!("{}{}", "[".repeat(depth), "]".repeat(depth))
-        }
-        9 => format!("{}1{}", r#"{"a":"#.repeat(127), "}".repeat(127)),
-        10 => format!("\"{}\"", "x".repeat(*dice.one_of(&[65, 257, 2_049, 70_000, 600_000]))),
-        11 => format!("\"{}\"", "<\u{2028}&é".repeat(dice.below(20_000))),
-        12 => r#""\ud800""#.to_owned(),
-        13 => r#""a\u0000\n\u001b[31m\u202e""#.to_owned(),
-        14 => format!("[{}0]", "0,".repeat(dice.below(100_000))),
-        _ => format!("\"{}h\"", "9".repeat(1 + dice.below(400))),
-    }
-}
-
-/// The places in a tree.
-fn places<'a>(value: &'a mut Value, at: &mut usize, wanted: usize) -> Option<&'a mut Value> {
-    if *at == wanted {
-        return Some(value);
-    }
-    *at += 1;
-    match value {
-        Value::Array(values) => values.iter_mut().find_map(|value| places(value, at, wanted)),
-        Value::Object(members) => members.values_mut().find_map(|value| places(value, at, wanted)),
-        _ => None,
-    }
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(size).sum::<usize>(),
-        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
-        _ => 1,
-    }
-}
-
-/// A body made of one that a real server sent.
-fn body(dice: &mut Dice, seed: &Value) -> Vec<u8> {
-    let mut tree = seed.clone();
-    let mut fillings = Vec::new();
-    for _ in 0..1 + dice.below(3) {
-        let wanted = dice.below(size(&tree));
-        if let Some(place) = places(&mut tree, &mut 0, wanted) {
-            *place = Value::from(PLACE);
-            fillings.push(strange(dice));
-        }
-    }
-    let mut text = tree.to_string();
-    for filling in fillings {
-        text = text.replacen(&format!("\"{PLACE}\""), &filling, 1);
-    }
-    let mut bytes = match dice.below(8) {
-        0 => seed.to_string().into_bytes(),
-        1 => (0..dice.below(2_000)).map(|_| dice.roll() as u8).collect(),
-        2 => format!("[{}{text}]", format!("{text},").repeat(dice.below(20))).into_bytes(),
-        _ => text.into_bytes(),
-    };
-    match dice.below(6) {
-        0 => bytes.truncate(dice.below(bytes.len() + 1)),
-        1 => {
-            for _ in 0..1 + dice.below(8) {
-                let at = dice.below(bytes.len());
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte = dice.roll() as u8;
-                }
-            }
-        }
-        _ => {}
-    }
-    bytes
-}
-
 /// A server that gives the answer of the case to everything.
 #[derive(Clone, Default)]
 struct Liar(Arc<Mutex<Option<ResponseTemplate>>>);
@@ -257,11 +154,26 @@ impl Bed {
         let mut cursor = Cursor::default();
         match operation {
             "get_client" => older.get_client(id).await.map(|found| of_clients(found.as_slice())),
-            "create_client" => newer.create_client(&client(id), None).await.map(|found| of_clients(found.as_slice())),
-            "update_client" => newer.update_client(&client(id), None).await.map(|found| of_clients(found.as_slice())),
-            "list_clients 1" => older.list_clients("o", &mut cursor).await.map(|found| of_clients(&found.unwrap_or_default())),
-            "list_clients 2" => newer.list_clients("o", &mut cursor).await.map(|found| of_clients(&found.unwrap_or_default())),
-            "get_key_set" => newer.get_key_set("set").await.map(|found| of_keys(&found.unwrap_or_default())),
+            "create_client" => newer
+                .create_client(&client(id), None)
+                .await
+                .map(|found| of_clients(found.as_slice())),
+            "update_client" => newer
+                .update_client(&client(id), None)
+                .await
+                .map(|found| of_clients(found.as_slice())),
+            "list_clients 1" => older
+                .list_clients("o", &mut cursor)
+                .await
+                .map(|found| of_clients(&found.unwrap_or_default())),
+            "list_clients 2" => newer
+                .list_clients("o", &mut cursor)
+                .await
+                .map(|found| of_clients(&found.unwrap_or_default())),
+            "get_key_set" => newer
+                .get_key_set("set")
+                .await
+                .map(|found| of_keys(&found.unwrap_or_default())),
             "create_key_set" => {
                 let made = older.create_key_set("set", &GenerateKey::default()).await;
                 made.map(|made| of_keys(&made.unwrap_or_default()))
@@ -270,28 +182,57 @@ impl Bed {
                 let keys = key.into_iter().collect();
                 of_keys(&JsonWebKeySet { keys })
             }),
-            "update_key_set" => newer.update_key_set("set", &JsonWebKeySet::default()).await.map(|set| of_keys(&set)),
+            "update_key_set" => newer
+                .update_key_set("set", &JsonWebKeySet::default())
+                .await
+                .map(|set| of_keys(&set)),
             "list_trusted_issuers" => older.list_trusted_issuers(None, &mut cursor).await.map(|_| Vec::new()),
             "list_consent_sessions" => newer.list_consent_sessions("s", &mut cursor).await.map(|_| Vec::new()),
             "get_version" => get_version(&self.plain).await.map(|version| vec![version]),
-            "discovery" => discovery::fetch(&self.plain, &self.server.uri()).await.map(of_discovery),
+            "discovery" => discovery::fetch(&self.plain, &self.server.uri())
+                .await
+                .map(of_discovery),
             "jwks" => discovery::fetch_keys(&self.plain).await.map(|keys| keys.ids),
-            "health" => health(vault.http()).await.map(|health| vec![health.version.into(), health.cluster_id.into()]),
+            "health" => health(vault.http())
+                .await
+                .map(|health| vec![health.version.into(), health.cluster_id.into()]),
             "login" | "renewal" => self.log_in(operation).await,
-            "read_client" => vault.read::<vault::Client>("x").await.map(|found| found.and_then(|found| found.client_id).map(String::from).into_iter().collect()),
+            "read_client" => vault.read::<vault::Client>("x").await.map(|found| {
+                found
+                    .and_then(|found| found.client_id)
+                    .map(String::from)
+                    .into_iter()
+                    .collect()
+            }),
             "read_provider" => vault.read::<vault::Provider>("x").await.map(|_| Vec::new()),
             "read_key" => vault.read::<vault::Key>("x").await.map(|_| Vec::new()),
             "read_scope" => vault.read::<vault::Scope>("x").await.map(|_| Vec::new()),
             "list_vault_clients" => vault.list::<vault::Client>().await.map(|_| Vec::new()),
-            "id_by_name" => vault.id_by_name(IdentityType::Entity, "x").await.map(|id| id.into_iter().collect()),
-            "id_by_alias" => vault.id_by_alias(IdentityType::Group, "x", "y").await.map(|id| id.into_iter().collect()),
+            "id_by_name" => vault
+                .id_by_name(IdentityType::Entity, "x")
+                .await
+                .map(|id| id.into_iter().collect()),
+            "id_by_alias" => vault
+                .id_by_alias(IdentityType::Group, "x", "y")
+                .await
+                .map(|id| id.into_iter().collect()),
             "accessor" => vault.accessor("userpass").await.map(|id| id.into_iter().collect()),
-            "foulkon_get" => foulkon.get("x").await.map(|found| found.iter().flat_map(of_provider).collect()),
-            "foulkon_names" => foulkon.names("/x/").await.map(|names| names.into_iter().take(MOST + 1).collect()),
+            "foulkon_get" => foulkon
+                .get("x")
+                .await
+                .map(|found| found.iter().flat_map(of_provider).collect()),
+            "foulkon_names" => foulkon
+                .names("/x/")
+                .await
+                .map(|names| names.into_iter().take(MOST + 1).collect()),
             _ => {
                 let about = foulkon.about().await?;
                 let loaded = about.loaded.iter().flatten().flat_map(of_provider);
-                Ok([about.version.to_string()].into_iter().chain(loaded).take(MOST).collect())
+                Ok([about.version.to_string()]
+                    .into_iter()
+                    .chain(loaded)
+                    .take(MOST)
+                    .collect())
             }
         }
     }
@@ -299,7 +240,11 @@ impl Bed {
     /// A login of its own, and what keeps it.
     async fn log_in(&self, operation: &str) -> Kept {
         let login = match operation {
-            "login" => Login::AppRole("approle".to_owned(), "operator".to_owned(), Secret::new("id".to_owned())),
+            "login" => Login::AppRole(
+                "approle".to_owned(),
+                "operator".to_owned(),
+                Secret::new("id".to_owned()),
+            ),
             _ => Login::Token(Secret::new("given".to_owned())),
         };
         let vault = vault_of(&self.server.uri(), login);
@@ -332,7 +277,13 @@ fn of_clients(clients: &[Client]) -> Vec<String> {
         kept.push(client.client_id.clone());
         kept.extend(client.updated_at.as_deref().map(str::to_owned));
         if let Some(marker) = client.marker() {
-            kept.extend([marker.cluster, marker.namespace, marker.name, marker.uid, marker.revision]);
+            kept.extend([
+                marker.cluster,
+                marker.namespace,
+                marker.name,
+                marker.uid,
+                marker.revision,
+            ]);
         }
         // Comparing is what a sweep does with it.
         let _ = client.differences(&Client::default());
@@ -369,7 +320,11 @@ fn of_discovery(found: discovery::Discovery) -> Vec<String> {
         endpoints.revocation_endpoint,
         endpoints.end_session_endpoint,
     ];
-    urls.into_iter().flatten().chain(found.scopes).chain(found.id_token_signing_algs).collect()
+    urls.into_iter()
+        .flatten()
+        .chain(found.scopes)
+        .chain(found.id_token_signing_algs)
+        .collect()
 }
 
 /// One case: what the server says, to whom, and what is kept of it.
@@ -384,11 +339,19 @@ async fn one(bed: &Bed, recorded: &[(String, String, Value)], seed: u64) {
         _ => &dice.one_of(&fitting).2,
     };
     let body = body(&mut dice, seed_body);
-    let status = *dice.one_of(&[200, 200, 200, 200, 200, 201, 204, 400, 401, 403, 404, 409, 410, 412, 429, 500, 503]);
-    let id = seed_body["client_id"].as_str().filter(|id| !id.is_empty()).unwrap_or("shop");
+    let status = *dice.one_of(&[
+        200, 200, 200, 200, 200, 201, 204, 400, 401, 403, 404, 409, 410, 412, 429, 500, 503,
+    ]);
+    let id = seed_body["client_id"]
+        .as_str()
+        .filter(|id| !id.is_empty())
+        .unwrap_or("shop");
     let reply = ResponseTemplate::new(status).set_body_raw(body, "application/json");
     let reply = match dice.below(4) {
-        0 => reply.insert_header("Link", format!("<?page_token={}>; rel=\"next\"", "x".repeat(dice.below(6_000))).as_str()),
+        0 => reply.insert_header(
+            "Link",
+            format!("<?page_token={}>; rel=\"next\"", "x".repeat(dice.below(6_000))).as_str(),
+        ),
         _ => reply,
     };
     bed.liar.answers(reply);

@@ -1,5 +1,6 @@
 //! What a reply means, or that there is none: the same for every operation.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ pub fn values(text: &[u8]) -> usize {
 /// # Errors
 /// [`Failure::Reply`] if it is no list, or one of more items.
 pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result<Vec<Option<T>>, Failure> {
-    let text = String::from_utf8_lossy(text);
+    let text = readable(text);
     let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Failure::Reply("is not a list"),
         _ => Failure::Reply("is not JSON"),
@@ -60,14 +61,35 @@ pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result
         return Err(Failure::Reply("has more entries than were asked for"));
     }
     let items = raw.into_iter();
-    Ok(items.map(|item| serde_json::from_str(item.get()).ok().map(&decode)).collect())
+    Ok(items
+        .map(|item| serde_json::from_str(item.get()).ok().map(&decode))
+        .collect())
+}
+
+/// A text in which one item that is no UTF-8 does not spoil the others. It is no longer than it was.
+fn readable(text: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut readable = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        readable.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            readable.push('?');
+        }
+    }
+    Cow::Owned(readable)
 }
 
 /// How many bytes a server written in Go takes for a JSON text: it escapes `<`, `>`, `&`, U+2028 and U+2029 in six bytes each, and older ones backspace
 /// and form feed too.
 pub fn size_in_go(text: &[u8]) -> usize {
     let mut escapes = text.iter().filter(|byte| matches!(byte, b'<' | b'>' | b'&')).count() * 5;
-    escapes += text.windows(3).filter(|bytes| matches!(bytes, [0xe2, 0x80, 0xa8 | 0xa9])).count() * 3;
+    escapes += text
+        .windows(3)
+        .filter(|bytes| matches!(bytes, [0xe2, 0x80, 0xa8 | 0xa9]))
+        .count()
+        * 3;
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {
         if *byte == b'\\' && matches!(bytes.next(), Some(b'b' | b'f')) {

@@ -223,7 +223,13 @@ impl Client {
     /// Our marker, if the client carries one that can be read.
     pub fn marker(&self) -> Option<Marker> {
         let marker: Marker = serde_json::from_value(self.metadata.get(GROUP)?.clone()).ok()?;
-        let texts = [&marker.cluster, &marker.namespace, &marker.name, &marker.uid, &marker.revision];
+        let texts = [
+            &marker.cluster,
+            &marker.namespace,
+            &marker.name,
+            &marker.uid,
+            &marker.revision,
+        ];
         let is_bounded = texts.into_iter().all(|text| fits(text, ID));
         is_bounded.then_some(marker)
     }

@@ -193,7 +193,9 @@ mod tests {
             let size = cursor.size();
             assert_eq!(cursor.behind % size, 0);
             asked.push((cursor.behind, size));
-            let fits = !too_large.iter().any(|at| (cursor.behind..cursor.behind + size).contains(at));
+            let fits = !too_large
+                .iter()
+                .any(|at| (cursor.behind..cursor.behind + size).contains(at));
             match (fits, size) {
                 (true, _) | (false, 1) => cursor.advance(size, None),
                 (false, _) => cursor.halved += 1,

@@ -61,7 +61,10 @@ pub(super) async fn settle(
 ) -> i64 {
     let mut count = found.count();
     let before = connection.strangers(found.uids.clone());
-    let again = found.uids.into_iter().filter(|found| before.get(&found.0) == Some(&found.1));
+    let again = found
+        .uids
+        .into_iter()
+        .filter(|found| before.get(&found.0) == Some(&found.1));
     let again: Vec<(String, String)> = again.take(MOST).collect();
     if server.spec.orphans == Some(Orphans::Delete) && !is_deleting(server) && !again.is_empty() {
         count -= delete(server, ctx, hydra, pass, again).await;

@@ -109,14 +109,22 @@ mod tests {
             (text("\u{2027}", 11_000), true),
             (text("\\", 32_000), true),
             (text("\\b", 16_000), true),
-            (json!({ "redirect_uris": vec!["https://a.example/?a=1&b=2"; 800] }).to_string(), true),
-            (json!(vec![0; 899]).to_string(), true),
-            (json!(vec![0; 900]).to_string(), false),
+            (
+                json!({ "redirect_uris": vec!["https://a.example/?a=1&b=2"; 800] }).to_string(),
+                true,
+            ),
+            (json!(vec![0; 900]).to_string(), true),
+            (json!(vec![0; 901]).to_string(), false),
             (nested(64), true),
             (nested(65), false),
         ];
         for (body, fits) in table {
-            assert_eq!(check_size(body.as_bytes()).is_ok(), fits, "{}", &body[..body.len().min(60)]);
+            assert_eq!(
+                check_size(body.as_bytes()).is_ok(),
+                fits,
+                "{}",
+                &body[..body.len().min(60)]
+            );
         }
     }
 }

@@ -26,16 +26,26 @@ pub(in crate::controller) async fn run(
     vault: &Vault,
 ) -> Result<Option<i64>> {
     let name = server.name_any();
-    compare(&ctx.clients, &name, list::<OAuth2Client>(vault).await?, |client, listed| {
-        let id = client.status.as_ref().and_then(|status| status.client_id.clone());
-        let wanted = oauth2_client::wanted_on_vault(client, ctx);
-        // One that waits for something that it refers to is left as it is.
-        client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
-    });
-    compare(&ctx.providers, &name, list::<OidcProvider>(vault).await?, |provider, listed| {
-        let wanted = oidc_provider::wanted_on_vault(provider, ctx).ok();
-        wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
-    });
+    compare(
+        &ctx.clients,
+        &name,
+        list::<OAuth2Client>(vault).await?,
+        |client, listed| {
+            let id = client.status.as_ref().and_then(|status| status.client_id.clone());
+            let wanted = oauth2_client::wanted_on_vault(client, ctx);
+            // One that waits for something that it refers to is left as it is.
+            client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
+        },
+    );
+    compare(
+        &ctx.providers,
+        &name,
+        list::<OidcProvider>(vault).await?,
+        |provider, listed| {
+            let wanted = oidc_provider::wanted_on_vault(provider, ctx).ok();
+            wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
+        },
+    );
     read_each(&ctx.key_sets, &name);
     read_each(&ctx.assignments, &name);
     read_each(&ctx.scopes, &name);
@@ -59,7 +69,11 @@ fn compare<K: Named>(
     is_as_left: impl Fn(&K, &Map<String, Value>) -> bool,
 ) {
     let Some(listed) = listed else {
-        tracing::warn!(server, kind = K::KIND, "the server's list is too large to be read; each object is");
+        tracing::warn!(
+            server,
+            kind = K::KIND,
+            "the server's list is too large to be read; each object is"
+        );
         return read_each(kind, server);
     };
     for resource in settled(kind, server) {
