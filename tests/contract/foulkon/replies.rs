@@ -293,7 +293,7 @@ async fn a_deletion_is_done_whatever_its_good_status_is() {
 
 /// A provider of this many bytes and more.
 fn large(bytes: usize) -> Value {
-    changed("issuerUrl", Some(json!(format!("https://{}", "x".repeat(bytes)))))
+    changed("more", Some(json!("x".repeat(bytes))))
 }
 
 #[tokio::test]
