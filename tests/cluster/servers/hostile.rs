@@ -74,11 +74,7 @@ fn cases() -> Vec<Case> {
         ),
         (
             "a time of two lines",
-            text(
-                200,
-                r#"{"client_id":"a","updated_at":"2026-01-01T00:00:00Z
-Ready"}"#,
-            ),
+            text(200, r#"{"client_id":"a","updated_at":"2026-01-01T00:00:00Z\nReady"}"#),
             "InternalError",
             update("is not a client"),
         ),
