@@ -1,5 +1,6 @@
 //! Requests to the Kubernetes API, each with a deadline, each write fenced, each error classed.
 
+use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,14 +144,29 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn list<K: Decode + Debug>(&self, api: &Api<Item<K>>) -> Result<Vec<K>> {
-        let mut parameters = ListParams::default().limit(PAGE);
         let mut all = Vec::new();
+        self.pages(api, |object| all.push(object)).await?;
+        Ok(all)
+    }
+
+    /// UIDs of all objects of an Api, live, page by page.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn uids<K: Decode + Debug>(&self, api: &Api<Item<K>>) -> Result<HashSet<String>> {
+        let mut all = HashSet::new();
+        self.pages(api, |object| all.extend(object.meta().uid.clone())).await?;
+        Ok(all)
+    }
+
+    async fn pages<K: Decode + Debug>(&self, api: &Api<Item<K>>, mut take: impl FnMut(K)) -> Result<()> {
+        let mut parameters = ListParams::default().limit(PAGE);
         loop {
             let page = bounded(api.list(&parameters)).await?;
-            all.extend(page.items.into_iter().map(|Item(item)| item));
+            page.items.into_iter().for_each(|Item(object)| take(object));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(all),
+                None => return Ok(()),
             }
         }
     }

@@ -61,6 +61,7 @@ pub struct Metrics {
     conditions: Family<ConditionLabels, Gauge>,
     orphans: Family<Server, Gauge>,
     unreadable: Family<Kind, Gauge>,
+    orphans_deleted: Family<Server, Counter>,
     leader: Gauge,
     renderings: Counter,
     rendering: Mutex<()>,
@@ -79,6 +80,7 @@ impl Default for Metrics {
             conditions: Family::default(),
             orphans: Family::default(),
             unreadable: Family::default(),
+            orphans_deleted: Family::default(),
             leader: Gauge::default(),
             renderings: Counter::default(),
             rendering: Mutex::default(),
@@ -125,6 +127,11 @@ impl Default for Metrics {
             "unreadable_objects",
             "Objects that cannot be read as they are, by kind",
             metrics.unreadable.clone(),
+        );
+        r.register(
+            "orphan_deletions",
+            "Remote objects with our marker and without a resource, deleted",
+            metrics.orphans_deleted.clone(),
         );
         r.register("leader", "1 while this instance leads", metrics.leader.clone());
         r.register(
@@ -177,6 +184,12 @@ impl Metrics {
                 server: server.to_owned(),
             })
             .set(count);
+    }
+
+    /// Counts an orphan that was deleted on a server.
+    pub fn orphan_deleted(&self, server: &str) {
+        let server = server.to_owned();
+        self.orphans_deleted.get_or_create(&Server { server }).inc();
     }
 
     /// Forgets a server that is gone. Its request counters stay, as counters do.

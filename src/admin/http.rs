@@ -23,7 +23,8 @@ mod failure;
 mod pace;
 pub mod reply;
 
-pub use failure::{ErrorBody, Failure, RedirectTo};
+pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
+pub use reply::items;
 
 /// Longest time for one request, reply included.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -120,6 +121,8 @@ pub enum Expects {
     Json,
     /// JSON of many objects.
     Many,
+    /// A JSON list of objects that are others' too: each is decoded by itself, so that one cannot spoil the rest ([`items`]).
+    Items,
     /// Text, which is not looked into.
     Text,
 }
@@ -127,7 +130,7 @@ pub enum Expects {
 impl Expects {
     fn media_type(self) -> &'static str {
         match self {
-            Expects::Json | Expects::Many => "application/json",
+            Expects::Json | Expects::Many | Expects::Items => "application/json",
             Expects::Text => "text/plain",
         }
     }
@@ -152,8 +155,10 @@ impl<'a> Request<'a> {
 
 /// A reply with a status of 2xx.
 pub struct Reply {
-    /// The body as JSON; null if there is none. A text is a string.
+    /// The body as JSON; null if there is none, or if items are expected. A text is a string.
     pub body: Value,
+    /// The body as it came, if items are expected.
+    pub text: Vec<u8>,
     /// Value of the `Link` header.
     pub link: Option<String>,
 }
@@ -312,12 +317,21 @@ impl Http {
         let retry_after = reply::retry_after(response.headers());
         let body = match reply::read(response, limit).await {
             Ok(body) => body,
+            // The head says where the next page is: what is too large can be passed over.
+            Err(Failure::TooLarge(_)) => return (status.as_u16(), Err(Failure::TooLarge(link))),
             Err(failure) => return (status.as_u16(), Err(failure)),
         };
-        (
-            status.as_u16(),
-            reply::judge(status, retry_after, &body, expects, self.errors).map(|body| Reply { body, link }),
-        )
+        let judged = reply::judge(status, retry_after, &body, expects, self.errors);
+        let reply = match judged {
+            Ok(judged) => Ok(Reply {
+                body: judged,
+                text: if expects == Expects::Items { body } else { Vec::new() },
+                link,
+            }),
+            Err(Failure::TooLarge(_)) => Err(Failure::TooLarge(link)),
+            Err(failure) => Err(failure),
+        };
+        (status.as_u16(), reply)
     }
 
     /// The URL of a path below the base; every segment stays one segment.

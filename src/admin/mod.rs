@@ -1,5 +1,6 @@
 //! The admin APIs of authorization servers.
 
+pub mod bounded;
 pub mod breaker;
 pub mod discovery;
 pub mod foulkon;

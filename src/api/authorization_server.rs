@@ -59,6 +59,8 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.hydra), has(self.vault), has(self.foulkon)].filter(x, x).size() == 1")
     .message("set exactly one of hydra, vault and foulkon: it says which API the server speaks"))]
+#[x_kube(validation = Rule::new("!has(self.orphans) || self.orphans == 'Report' || has(self.hydra)")
+    .message("orphans: Delete goes with hydra alone, where a mark tells whose an object is; leave it out").field_path(".orphans"))]
 #[x_kube(validation = Rule::new("has(self.hydra) == has(oldSelf.hydra) && has(self.vault) == has(oldSelf.vault)")
     .message("hydra, vault and foulkon: which API a server speaks cannot change; create another AuthorizationServer"))]
 pub struct AuthorizationServerSpec {
@@ -86,6 +88,13 @@ pub struct AuthorizationServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnRevoked")]
     pub on_revoked: Option<OnRevoked>,
+    /// What becomes of clients on an Ory Hydra that carry this cluster's mark and whose OAuth2Client is gone, for example since somebody took its finalizer off.
+    /// Report: they are counted in `status.orphans`. Delete: they are deleted too, once two comparisons in a row and a look at all resources have not found the
+    /// OAuth2Client. That includes clients left behind with the annotation `oidc-operator.dev/abandon`, or with `deletionPolicy: Orphan` while the server could
+    /// not be reached; what was taken over stays. Default: Report.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Orphans")]
+    pub orphans: Option<Orphans>,
     /// How often everything is compared with the server, as a duration such as `10m`; at least one second. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -95,6 +104,16 @@ pub struct AuthorizationServerSpec {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("resyncInterval: at least 1s"))]
     pub resync_interval: Option<String>,
+}
+
+/// What becomes of remote objects whose resource is gone.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum Orphans {
+    /// They are counted.
+    #[default]
+    Report,
+    /// They are deleted.
+    Delete,
 }
 
 /// Which API a server speaks, and how to reach it.

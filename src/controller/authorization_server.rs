@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 
 mod hydra;
 pub(in crate::controller) mod login;
+mod orphans;
 mod sweep;
 
 pub(super) use hydra::confirm_issuer;
@@ -215,9 +216,12 @@ async fn look(
             .map_or(Ok(login_ends), Err);
     }
     let found = match &admin {
-        Admin::Hydra(hydra) => sweep::run(server, ctx, hydra)
-            .await
-            .map_err(|failed| failure("list_o_auth2_clients", failed)),
+        Admin::Hydra(hydra) => match sweep::run(server, ctx, hydra).await {
+            Ok(found) => Ok(Some(
+                orphans::settle(server, ctx, hydra, &connection, pass, found).await,
+            )),
+            Err(failed) => Err(failure("list_o_auth2_clients", failed)),
+        },
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
         // The list shows names alone: each provider is read once per interval, by its own pass.
         Admin::Foulkon(_) => {

@@ -3,7 +3,7 @@
 use kube::runtime::reflector::ObjectRef;
 
 use super::Context;
-use crate::admin::http::Failure;
+use crate::admin::http::{Failure, TOO_LARGE};
 use crate::admin::hydra::mapping;
 use crate::error::{Error, Outage};
 
@@ -49,6 +49,10 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
             problem: "has a status that it never should",
         },
         Failure::Reply(problem) => Error::Reply { operation, problem },
+        Failure::TooLarge(_) => Error::Reply {
+            operation,
+            problem: TOO_LARGE,
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections to servers: made by the server's own passes, used by those of its resources.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -86,6 +86,8 @@ pub struct Connection {
     pub keys_made: OnceCell<()>,
     /// The last sweep.
     pub swept: Mutex<Option<Swept>>,
+    /// Clients that no resource had at the last sweep, with the UID of the one that they had. None after one that failed.
+    pub strangers: Mutex<BTreeMap<String, String>>,
 }
 
 /// How a sweep ended.
@@ -112,8 +114,19 @@ impl Connection {
         }
     }
 
+    /// Remembers the clients that no resource had at a sweep. Returns those of the sweep before.
+    pub fn strangers(&self, found: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        std::mem::replace(
+            &mut *self.strangers.lock().unwrap_or_else(PoisonError::into_inner),
+            found,
+        )
+    }
+
     /// A sweep has ended.
     pub fn swept(&self, failed: Option<Error>) {
+        if failed.is_some() {
+            self.strangers(BTreeMap::new());
+        }
         let mut last = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.as_ref().map_or(0, |last| last.failures);
         *last = Some(Swept {

@@ -125,7 +125,7 @@ impl Managed for OAuth2Client {
         let layout = output::layout(self, ctx, &plan)?;
         let reference = reference::look(self, ctx, &plan).await?;
         let wanted = plan.desired(self);
-        check_size(&wanted)?;
+        check_size(&wanted.body(None))?;
         let version = reference.as_ref().map(|reference| reference.version.as_str());
         let inputs = Inputs::observe(ctx, &plan, inputs::of_client(&wanted), &layout, version);
         let last = pass.status.inputs.as_deref().and_then(Inputs::parse);

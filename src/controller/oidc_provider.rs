@@ -20,7 +20,7 @@ use super::vault::object;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, own_config_map};
 use crate::admin::discovery::{self, Discovery, Keys};
-use crate::admin::http::{Failure, Http};
+use crate::admin::http::{Failure, Http, TOO_LARGE};
 use crate::api::access::ManagedKind;
 use crate::api::authorization_server::{Endpoints, Flavour};
 use crate::api::condition::Wanted;
@@ -251,6 +251,7 @@ fn failure(what: &'static str, field: &'static str, failure: Failure) -> Error {
         Failure::Status { .. } | Failure::Handled(_) | Failure::NotInThisVersion => "is not found where it should be",
         Failure::Reply("is a redirect") => "is somewhere else, since the server redirects",
         Failure::Reply(problem) => problem,
+        Failure::TooLarge(_) => TOO_LARGE,
     };
     Error::NotRecognized { what, problem, field }
 }

@@ -14,13 +14,16 @@ use crate::bed::{Bed, Space, ledger_of, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
 use crate::run::Side;
 
+mod lab;
+mod listings;
+mod orphans;
 mod victim;
 
 use victim::Victim;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![
+    let own = vec![
         side.shared(the_id_of_another_cannot_be_taken_over),
         side.shared(a_forged_finalizer_deletes_nothing_of_another),
         side.shared(a_forged_status_reaches_nothing_of_another),
@@ -28,7 +31,11 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_forged_ledger_reaches_nothing_of_another),
         side.shared(forged_metadata_reaches_nothing_of_another),
         side.shared(names_reach_no_other_namespace),
-    ]
+    ];
+    own.into_iter()
+        .chain(listings::trials(side))
+        .chain(orphans::trials(side))
+        .collect()
 }
 
 async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {

@@ -38,7 +38,7 @@ fn huge() -> ResponseTemplate {
 
 #[tokio::test]
 async fn what_is_no_document_is_said() {
-    let large = Failure::Reply("is larger than any real one");
+    let large = Failure::TooLarge(None);
     for (reply, expected) in [
         (html(200), Failure::Reply("is not JSON")),
         (huge(), large.clone()),

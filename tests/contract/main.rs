@@ -3,9 +3,11 @@
 mod breaker;
 mod discovery;
 mod foulkon;
+mod hostile;
 mod listing;
 mod login;
 mod operations;
+mod parts;
 mod paths;
 mod raw;
 mod recordings;

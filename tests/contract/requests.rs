@@ -247,7 +247,7 @@ async fn metrics_are_text_and_bounded() {
         metrics(reply(vec![b'a'; 2 << 20])).await.map(|text| text.len()),
         Ok(2 << 20)
     );
-    let larger = Failure::Reply("is larger than any real one");
+    let larger = Failure::TooLarge(None);
     assert_eq!(metrics(reply(vec![b'a'; 33 << 20])).await, Err(larger));
     assert_eq!(metrics(reply(vec![0xff])).await, Err(Failure::Reply("is not text")));
     let down = Failure::Outage(Outage::Status(503, None));

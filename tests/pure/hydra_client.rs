@@ -71,7 +71,7 @@ pub fn full() -> Client {
             refresh_token_grant_id_token_lifespan: text("1h"),
             refresh_token_grant_refresh_token_lifespan: text("1h"),
         },
-        updated_at: Some(text("2026-01-01T00:00:00Z")),
+        updated_at: "2026-01-01T00:00:00Z".parse().ok(),
         other: Map::new(),
     }
 }

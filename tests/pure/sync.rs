@@ -25,7 +25,7 @@ fn wanted(id: &str) -> Client {
 /// The same on the server, with what was changed there.
 fn observed(id: &str, change: impl FnOnce(&mut Client)) -> Client {
     let mut client = wanted(id);
-    client.updated_at = Some(NOW.to_owned());
+    client.updated_at = NOW.parse().ok();
     change(&mut client);
     client
 }

@@ -11,6 +11,7 @@ use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::bounded::{Bounded, ID, WORD};
 use super::http::{Body, Expects, Failure, Http, Request};
 
 mod provider;
@@ -21,6 +22,8 @@ pub use provider::{Fields, Provider, is_client_id, is_name, is_path};
 const PROVIDERS: [&str; 6] = ["api", "v1", "admin", "auth", "oidc", "providers"];
 /// Most names on a page of a listing; the worker refuses more.
 pub const PAGE: u32 = 1000;
+/// Most names of one listing: a server that never ends is not believed.
+const MAX_NAMES: u32 = 100_000;
 /// The error's code where there is no provider of a name.
 const NOT_FOUND: &str = "AuthOidcProviderWithNameNotFound";
 /// The error's code where there is a provider of that name.
@@ -36,7 +39,7 @@ pub struct Foulkon {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// Its version, for example `v0.5.0`.
-    pub version: String,
+    pub version: Bounded<WORD>,
     /// The providers whose tokens it accepts: those that there were when it started. None where it accepts no tokens, or says it in a way that is not
     /// understood.
     pub loaded: Option<Vec<Provider>>,
@@ -84,7 +87,7 @@ pub enum Order {
 pub struct Page {
     /// Names.
     #[serde(default)]
-    pub providers: Vec<String>,
+    pub providers: Vec<Bounded<ID>>,
     /// How many there are on all pages.
     pub total: u32,
 }
@@ -105,7 +108,11 @@ impl Foulkon {
             probe: true,
             ..Request::new("about", Method::GET, &["about"])
         };
-        about(&self.http.send(request).await?.body)
+        match self.http.send(request).await {
+            // Whoever may make providers can make it so.
+            Err(Failure::TooLarge(_)) => Ok(About::default()),
+            reply => about(&reply?.body),
+        }
     }
 
     /// Lists names of providers. Passes an open circuit breaker.
@@ -120,7 +127,11 @@ impl Foulkon {
             probe: true,
             ..Request::new("list_oidc_providers", Method::GET, &PROVIDERS)
         };
-        parsed(self.http.send(request).await?.body)
+        let page: Page = parsed(self.http.send(request).await?.body)?;
+        match page.providers.len() <= PAGE as usize {
+            true => Ok(page),
+            false => Err(Failure::Reply("has more entries than were asked for")),
+        }
     }
 
     /// Names of all providers whose path begins so. Pages may shift while others write: what is missed so is found the next time.
@@ -139,12 +150,12 @@ impl Foulkon {
             };
             let page = self.list(listing).await?;
             let (before, is_empty) = (names.len(), page.providers.is_empty());
-            names.extend(page.providers);
+            names.extend(page.providers.into_iter().map(String::from));
             offset += PAGE;
             if is_empty || offset >= page.total {
                 return Ok(names);
             }
-            if names.len() == before {
+            if names.len() == before || offset >= MAX_NAMES {
                 return Err(Failure::Reply("does not come to an end"));
             }
         }
@@ -266,10 +277,8 @@ fn about(body: &Value) -> Result<About, Failure> {
         ("oidc", Some(listed)) => parsed(listed.clone()).ok(),
         _ => None,
     };
-    Ok(About {
-        version: version.to_owned(),
-        loaded,
-    })
+    let version = version.parse().map_err(|_| Failure::Reply("holds no version"))?;
+    Ok(About { version, loaded })
 }
 
 /// Whether a worker has loaded a provider that is as these fields say.

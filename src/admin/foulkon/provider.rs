@@ -4,24 +4,31 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::admin::bounded::{Bounded, ID, WORD};
+
+/// Most bytes of a path.
+const PATH: usize = 512;
+/// Most bytes of a URL.
+const URL: usize = 2048;
+
 /// A provider as the server has it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
     /// UUID that the server gave it, and that stays.
-    pub id: String,
+    pub id: Bounded<ID>,
     /// Name.
-    pub name: String,
+    pub name: Bounded<ID>,
     /// Path, with a slash at both ends.
-    pub path: String,
+    pub path: Bounded<PATH>,
     /// `urn:iws:auth::oidc`, path and name: what policies of the server call it.
-    pub urn: String,
+    pub urn: Bounded<URL>,
     /// The issuer whose tokens are accepted.
-    pub issuer_url: String,
+    pub issuer_url: Bounded<URL>,
     /// When it was created, as the server writes it.
-    pub create_at: String,
+    pub create_at: Bounded<WORD>,
     /// When it was written last.
-    pub update_at: String,
+    pub update_at: Bounded<WORD>,
     /// Clients whose tokens are accepted. The server leaves the member out where there are none.
     #[serde(default)]
     clients: Vec<RegisteredClient>,
@@ -31,7 +38,7 @@ pub struct Provider {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 struct RegisteredClient {
     #[serde(default)]
-    name: String,
+    name: Bounded<ID>,
 }
 
 /// What a write gives a provider; each write gives all of it.
@@ -51,7 +58,7 @@ pub struct Fields {
 impl Provider {
     /// Ids of the clients whose tokens are accepted.
     pub fn client_ids(&self) -> BTreeSet<String> {
-        self.clients.iter().map(|client| client.name.clone()).collect()
+        self.clients.iter().map(|client| client.name.to_string()).collect()
     }
 }
 
@@ -59,9 +66,9 @@ impl Fields {
     /// Names of the fields in which a provider is not as it should be. The order of clients says nothing.
     pub fn differences(&self, observed: &Provider) -> Vec<&'static str> {
         let fields = [
-            ("name", self.name != observed.name),
-            ("path", self.path != observed.path),
-            ("issuerUrl", self.issuer_url != observed.issuer_url),
+            ("name", self.name != *observed.name),
+            ("path", self.path != *observed.path),
+            ("issuerUrl", self.issuer_url != *observed.issuer_url),
             ("clients", self.clients != observed.client_ids()),
         ];
         fields

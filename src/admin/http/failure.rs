@@ -27,6 +27,8 @@ pub enum Failure {
     },
     /// The reply cannot be used.
     Reply(&'static str),
+    /// The reply is larger than any that is read. With its `Link` header, which came before it.
+    TooLarge(Option<String>),
     /// A write was not begun, since leadership may lapse before it ends.
     NotLeader,
     /// The user's request was answered before: 410 with where its browser goes instead, or 409.
@@ -49,10 +51,13 @@ impl Failure {
             | Failure::NotLeader
             | Failure::NotInThisVersion => true,
             Failure::Outage(outage) => matches!(outage, Outage::Busy | Outage::Known | Outage::Status(500, _)),
-            Failure::Reply(_) | Failure::Handled(_) | Failure::Expired => false,
+            Failure::Reply(_) | Failure::TooLarge(_) | Failure::Handled(_) | Failure::Expired => false,
         }
     }
 }
+
+/// What is wrong with a reply that is [`Failure::TooLarge`], as the end of a sentence.
+pub const TOO_LARGE: &str = "is larger than any real one";
 
 /// Where a user's browser is to be sent: holds a verifier, which stands for the user's login or consent. Debug says nothing of it.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! What a reply means, or that there is none: the same for every operation.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::{ErrorBody, Expects, Failure, RedirectTo};
 use crate::error::Outage;
@@ -20,7 +22,7 @@ pub(super) async fn read(mut response: reqwest::Response, limit: usize) -> Resul
         match response.chunk().await {
             Ok(None) => return Ok(body),
             Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
-                return Err(Failure::Reply("is larger than any real one"));
+                return Err(Failure::TooLarge(None));
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
             Err(error) if error.is_timeout() => return Err(Failure::Outage(Outage::Silent)),
@@ -44,6 +46,78 @@ pub fn values(text: &[u8]) -> usize {
     count
 }
 
+/// The items of a JSON list, at most so many, each with what `decode` makes of it: none of what is deeper than a tree may be, or no JSON. Only what is no list
+/// fails as a whole. One item is in memory as a tree at a time.
+///
+/// # Errors
+/// [`Failure::Reply`] if it is no list, or one of more items.
+pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result<Vec<Option<T>>, Failure> {
+    let text = readable(text);
+    let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => Failure::Reply("is not a list"),
+        _ => Failure::Reply("is not JSON"),
+    })?;
+    if raw.len() > most {
+        return Err(Failure::Reply("has more entries than were asked for"));
+    }
+    let items = raw.into_iter();
+    Ok(items
+        .map(|item| serde_json::from_str(item.get()).ok().map(&decode))
+        .collect())
+}
+
+/// A text in which one item that is no UTF-8 does not spoil the others. It is no longer than it was.
+fn readable(text: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(text) {
+        return Cow::Borrowed(text);
+    }
+    let mut readable = String::with_capacity(text.len());
+    for chunk in text.utf8_chunks() {
+        readable.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            readable.push('?');
+        }
+    }
+    Cow::Owned(readable)
+}
+
+/// How many bytes a server written in Go takes for a JSON text: it escapes `<`, `>`, `&`, U+2028 and U+2029 in six bytes each, and older ones backspace
+/// and form feed too.
+pub fn size_in_go(text: &[u8]) -> usize {
+    let mut escapes = text.iter().filter(|byte| matches!(byte, b'<' | b'>' | b'&')).count() * 5;
+    escapes += text
+        .windows(3)
+        .filter(|bytes| matches!(bytes, [0xe2, 0x80, 0xa8 | 0xa9]))
+        .count()
+        * 3;
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'\\' && matches!(bytes.next(), Some(b'b' | b'f')) {
+            escapes += 4;
+        }
+    }
+    text.len() + escapes
+}
+
+/// How deep the values of a JSON text are nested.
+pub fn depth(text: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
 /// What a status and a body mean, the same for every operation.
 pub(super) fn judge(
     status: StatusCode,
@@ -57,7 +131,10 @@ pub(super) fn judge(
         return Ok(Value::String(text.to_owned()));
     }
     if values(body) > VALUES {
-        return Err(Failure::Reply("is larger than any real one"));
+        return Err(Failure::TooLarge(None));
+    }
+    if status.is_success() && expects == Expects::Items {
+        return Ok(Value::Null);
     }
     let json: Option<Value> = serde_json::from_slice(body).ok();
     if status.is_success() {
@@ -67,19 +144,15 @@ pub(super) fn judge(
             None => Err(Failure::Reply("is not JSON")),
         };
     }
-    let text = |key: &str| {
-        json.as_ref()
-            .and_then(|j| j.get(key))
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    };
+    let text = |key: &str| json.as_ref().and_then(|json| json.get(key)?.as_str());
+    let kept = |key: &str| text(key).map(beginning);
     let (error, description) = match errors {
-        ErrorBody::OAuth => (text("error"), text("error_description")),
-        ErrorBody::Listed => (
-            json.as_ref().and_then(listed).map(|_| String::new()),
-            json.as_ref().and_then(listed),
-        ),
-        ErrorBody::Coded => (text("code"), text("message")),
+        ErrorBody::OAuth => (kept("error"), kept("error_description")),
+        ErrorBody::Listed => {
+            let said = json.as_ref().and_then(listed);
+            (said.as_ref().map(|_| String::new()), said)
+        }
+        ErrorBody::Coded => (kept("code"), kept("message")),
     };
     match status.as_u16() {
         // Before the login is accepted it is text.
@@ -87,7 +160,10 @@ pub(super) fn judge(
         403 if errors == ErrorBody::Coded && error.is_some() => Err(Failure::Denied),
         // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
         401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
-        410 if text("redirect_to").is_some() => Err(Failure::Handled(text("redirect_to").map(RedirectTo::new))),
+        410 if text("redirect_to").is_some() => {
+            let target = text("redirect_to").map(str::to_owned);
+            Err(Failure::Handled(target.map(RedirectTo::new)))
+        }
         code @ (401 | 403) => Err(Failure::Refused(code)),
         // A lost race for a row, which Hydra reports as the caller's fault.
         400 if error
@@ -114,7 +190,13 @@ fn listed(json: &Value) -> Option<String> {
         .iter()
         .filter_map(Value::as_str)
         .collect();
-    Some(texts.join("; "))
+    Some(beginning(&texts.join("; ")))
+}
+
+/// As much of an error's text as anything is looked for in.
+fn beginning(text: &str) -> String {
+    const CHARACTERS: usize = 1024;
+    text.chars().take(CHARACTERS).collect()
 }
 
 /// How long the server asks to be left alone: `Retry-After` in seconds, or what rate limiters send instead.

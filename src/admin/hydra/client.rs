@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::key::{JsonWebKeySet, PublicKey};
+use crate::admin::bounded::{Bounded, ID, WORD, fits};
 use crate::api::GROUP;
 use crate::duration;
 use crate::secret::Secret;
@@ -95,7 +96,7 @@ pub struct Client {
     pub lifespans: Lifespans,
     /// When the server last stored the client, by its own clock (RFC 3339). Never sent.
     #[serde(skip)]
-    pub updated_at: Option<String>,
+    pub updated_at: Option<Bounded<WORD>>,
     /// Members that we do not know. A PUT carries them over, since it would drop them otherwise.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -188,7 +189,8 @@ impl Client {
     /// Reads a reply. None if it is not a client.
     pub fn parse(reply: Value) -> Option<Self> {
         let Value::Object(mut members) = reply else { return None };
-        let updated_at = members.get("updated_at").and_then(Value::as_str).map(str::to_owned);
+        let updated_at = members.get("updated_at").and_then(Value::as_str);
+        let updated_at = updated_at.map(str::parse).transpose().ok()?;
         // Hydra takes any JSON for metadata; what is not an object differs from everything that we want.
         if let Some(odd) = members
             .get_mut("metadata")
@@ -199,7 +201,7 @@ impl Client {
         members.retain(|name, value| !value.is_null() && !NOT_OURS.contains(&name.as_str()));
         let mut client: Client = serde_json::from_value(Value::Object(members)).ok()?;
         client.updated_at = updated_at;
-        (!client.client_id.is_empty()).then_some(client)
+        (!client.client_id.is_empty() && fits(&client.client_id, ID)).then_some(client)
     }
 
     /// The body of a POST or PUT.
@@ -220,7 +222,16 @@ impl Client {
 
     /// Our marker, if the client carries one that can be read.
     pub fn marker(&self) -> Option<Marker> {
-        serde_json::from_value(self.metadata.get(GROUP)?.clone()).ok()
+        let marker: Marker = serde_json::from_value(self.metadata.get(GROUP)?.clone()).ok()?;
+        let texts = [
+            &marker.cluster,
+            &marker.namespace,
+            &marker.name,
+            &marker.uid,
+            &marker.revision,
+        ];
+        let is_bounded = texts.into_iter().all(|text| fits(text, ID));
+        is_bounded.then_some(marker)
     }
 
     /// Whether nobody has marked the client. A mark that cannot be read is one.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::wire;
+use crate::admin::bounded::{ID, fits};
 use crate::secret::Secret;
 
 /// The members of a key that anybody may see (RFC 7517, section 4; RFC 7518, sections 6.2.1 and 6.3.1; RFC 8037). Empty and absent are the same.
@@ -102,6 +103,13 @@ impl JsonWebKey {
             public: wire::parse(Value::Object(public))?,
             hidden: hidden.into_iter().map(|(name, value)| (name, hide(value))).collect(),
         })
+    }
+
+    /// Whether what anybody may see of it is as short as that of a real key, a chain of certificates included: it goes into statuses and clients.
+    pub fn is_bounded(&self) -> bool {
+        const BYTES: usize = 16 << 10;
+        let size = serde_json::to_vec(&self.public).map_or(0, |text| text.len());
+        size <= BYTES && fits(&self.public.kid, ID)
     }
 
     /// Whether it holds private members, so that whoever has it can sign or decrypt.

@@ -128,5 +128,9 @@ impl Hydra {
 }
 
 fn key_set(reply: Value) -> Result<JsonWebKeySet, Failure> {
-    JsonWebKeySet::parse(reply).ok_or(Failure::Reply("is not a set of keys"))
+    let set = JsonWebKeySet::parse(reply).ok_or(Failure::Reply("is not a set of keys"))?;
+    match set.keys.iter().all(JsonWebKey::is_bounded) {
+        true => Ok(set),
+        false => Err(Failure::Reply("has a key that is larger than any real one")),
+    }
 }

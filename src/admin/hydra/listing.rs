@@ -1,96 +1,170 @@
 //! Listings, page after page, the same for everything that Hydra lists.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use reqwest::Method;
 use serde_json::Value;
 
 use super::{Dialect, Hydra};
-use crate::admin::http::{Failure, Request};
+use crate::admin::http::{Expects, Failure, Reply, Request, items};
 
 /// Entries of a page of a listing: the most that every version accepts.
 pub const PAGE_SIZE: usize = 500;
-/// Most pages of one listing: a server that never ends is not believed.
-const MAX_PAGES: usize = 2_000;
+/// What a page that is too large is asked for in instead, down to one entry: each size is a part of the one before, since version 1 rounds an offset down to a
+/// multiple of the limit.
+const SIZES: [usize; 6] = [PAGE_SIZE, 250, 125, 25, 5, 1];
+/// Most entries of one listing: a server that never ends is not believed.
+const MAX_ENTRIES: usize = 1_000_000;
+/// Most requests of one listing, those included whose reply is too large.
+const MAX_REQUESTS: usize = 4_000;
+/// Most entries of one listing that are passed over, each of them larger than a page may be.
+const MAX_PASSED_OVER: usize = 64;
+/// Most bytes of a page's token.
+const TOKEN_BYTES: usize = 4096;
 
 /// Where a listing stands.
 #[derive(Default)]
 pub struct Cursor {
     /// v2: the token of the next page.
     token: Option<String>,
-    /// Tokens that were followed, or how pages began: a server that repeats one goes in circles.
+    /// Tokens that were followed, or prints of pages: a server that repeats one goes in circles.
     followed: HashSet<String>,
-    /// Pages that were read.
-    pages: usize,
+    /// Entries that lie behind.
+    behind: usize,
+    /// How often a smaller page was asked for at this place.
+    halved: usize,
+    requests: usize,
+    passed_over: usize,
     ended: bool,
 }
 
 impl Cursor {
+    /// How many entries were passed over so far, since each alone was larger than a page may be.
+    pub fn passed_over(&self) -> usize {
+        self.passed_over
+    }
+
     /// Whether a mark of a page is new.
     fn follows(&mut self, mark: &str) -> bool {
         self.followed.insert(mark.to_owned())
+    }
+
+    /// Entries to ask for: as many as fit into a page, unless that was too large here.
+    fn size(&self) -> usize {
+        let mut sizes = SIZES.into_iter().filter(|size| self.behind.is_multiple_of(*size));
+        sizes.nth(self.halved).unwrap_or(1)
+    }
+
+    /// So many entries lie behind, and what comes next is asked for anew.
+    fn advance(&mut self, entries: usize, next: Option<String>) {
+        self.behind += entries;
+        self.halved = 0;
+        self.token = next;
     }
 }
 
 const ENDLESS: Failure = Failure::Reply("does not come to an end");
 
 impl Hydra {
-    /// The entries of the next page, or None after the last. `limit` and `offset` on v1, `page_size` and `page_token` on v2.
-    pub(super) async fn next_page(
+    /// The entries of the next page, or None after the last. `limit` and `offset` on v1, `page_size` and `page_token` on v2. An entry that is deeper than any
+    /// real one is None. A page that is too large is asked for in parts; an entry that is too large alone is passed over.
+    pub(super) async fn next_page<T>(
         &self,
         operation: &'static str,
         path: &[&str],
         filter: &[(&str, &str)],
         cursor: &mut Cursor,
-    ) -> Result<Option<Vec<Value>>, Failure> {
-        if cursor.ended {
-            return Ok(None);
+        decode: impl Fn(Value) -> T,
+    ) -> Result<Option<Vec<Option<T>>>, Failure> {
+        let is_v1 = self.version.dialect() == Dialect::V1;
+        while !cursor.ended {
+            let size = cursor.size();
+            if cursor.behind >= MAX_ENTRIES || cursor.requests == MAX_REQUESTS {
+                return Err(ENDLESS);
+            }
+            let is_first_try = cursor.halved == 0;
+            if is_first_try && cursor.token.clone().is_some_and(|token| !cursor.follows(&token)) {
+                return Err(ENDLESS);
+            }
+            cursor.requests += 1;
+            let reply = match self.page(operation, path, filter, cursor, size).await {
+                Err(Failure::TooLarge(_)) if size > 1 => {
+                    cursor.halved += 1;
+                    continue;
+                }
+                // What has no links is no page of a listing.
+                Err(Failure::TooLarge(link)) => {
+                    cursor.passed_over += 1;
+                    let link = link.filter(|_| cursor.passed_over <= MAX_PASSED_OVER);
+                    let next = next_token(Some(&link.ok_or(Failure::TooLarge(None))?))?;
+                    cursor.ended = next.is_none() && !is_v1;
+                    cursor.advance(1, next);
+                    continue;
+                }
+                reply => reply?,
+            };
+            let next = next_token(reply.link.as_deref())?;
+            let entries = items(&reply.text, size, &decode)?;
+            // v1 has no tokens: a server, or a cache before it, that does not heed the offset shows the first page again.
+            if is_v1 && !cursor.follows(&print_of(&reply.text)) {
+                return Err(ENDLESS);
+            }
+            // Up to 2.3 a short page may name a next one that is empty; v1 names none that could be followed.
+            cursor.ended = next.is_none() && !is_v1 || entries.len() < size;
+            cursor.advance(size, next);
+            return Ok(Some(entries));
         }
-        let token = cursor.token.take();
-        if cursor.pages == MAX_PAGES || token.as_ref().is_some_and(|token| !cursor.follows(token)) {
-            return Err(ENDLESS);
-        }
-        let (size, offset) = (PAGE_SIZE.to_string(), (cursor.pages * PAGE_SIZE).to_string());
+        Ok(None)
+    }
+
+    async fn page(
+        &self,
+        operation: &'static str,
+        path: &[&str],
+        filter: &[(&str, &str)],
+        cursor: &Cursor,
+        size: usize,
+    ) -> Result<Reply, Failure> {
+        let (size, offset) = (size.to_string(), cursor.behind.to_string());
         let mut query = filter.to_vec();
         match self.version.dialect() {
             Dialect::V1 => query.extend([("limit", size.as_str()), ("offset", &offset)]),
             Dialect::V2 => {
                 query.push(("page_size", &size));
-                query.extend(token.as_deref().map(|token| ("page_token", token)));
+                query.extend(cursor.token.as_deref().map(|token| ("page_token", token)));
             }
         }
         let path = self.path(path);
         let request = Request {
             query: &query,
+            expects: Expects::Items,
             ..Request::new(operation, Method::GET, &path)
         };
-        let reply = self.http.send(request).await?;
-        let next = reply.link.as_deref().and_then(next_token);
-        let Value::Array(entries) = reply.body else {
-            return Err(Failure::Reply("is not a list"));
-        };
-        // v1 has no tokens: a server, or a cache before it, that does not heed the offset shows the first page again.
-        let first = entries.first().map(Value::to_string).unwrap_or_default();
-        if self.version.dialect() == Dialect::V1 && !cursor.follows(&first) {
-            return Err(ENDLESS);
-        }
-        cursor.pages += 1;
-        // Up to 2.3 a short page may name a next one that is empty; v1 names none that could be followed.
-        let last = next.is_none() && self.version.dialect() == Dialect::V2;
-        cursor.ended = last || entries.len() < PAGE_SIZE;
-        cursor.token = next;
-        Ok(Some(entries))
+        self.http.send(request).await
     }
 }
 
+/// What tells one page from another.
+fn print_of(text: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:x}", hasher.finish())
+}
+
 /// The `page_token` of the link with `rel="next"` (RFC 8288). Its host and path are the server's own idea of itself and are not used.
-fn next_token(link: &str) -> Option<String> {
-    let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
-    let target = next.split_once('<')?.1.split_once('>')?.0;
-    let query = target.split_once('?')?.1;
-    url::form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == "page_token")
-        .map(|(_, token)| token.into_owned())
+fn next_token(link: Option<&str>) -> Result<Option<String>, Failure> {
+    let token = link.and_then(|link| {
+        let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
+        let target = next.split_once('<')?.1.split_once('>')?.0;
+        let query = target.split_once('?')?.1;
+        let mut members = url::form_urlencoded::parse(query.as_bytes());
+        members.find_map(|(key, token)| (key == "page_token").then(|| token.into_owned()))
+    });
+    match token {
+        Some(token) if token.len() > TOKEN_BYTES => Err(Failure::Reply("names a next page by a text that is too long")),
+        token => Ok(token),
+    }
 }
 
 #[cfg(test)]
@@ -100,7 +174,38 @@ mod tests {
     #[test]
     fn the_next_page_is_found_in_the_link_header() {
         let link = r#"</admin/clients?page_size=500&page_token=first>; rel="first",</admin/clients?page_token=a%2Bb&page_size=500>; rel="next""#;
-        assert_eq!(next_token(link).as_deref(), Some("a+b"));
-        assert_eq!(next_token(r#"</admin/clients?page_token=x>; rel="first""#), None);
+        assert_eq!(next_token(Some(link)), Ok(Some("a+b".to_owned())));
+        assert_eq!(
+            next_token(Some(r#"</admin/clients?page_token=x>; rel="first""#)),
+            Ok(None)
+        );
+        let long = format!("</admin/clients?page_token={}>; rel=\"next\"", "x".repeat(5000));
+        assert!(next_token(Some(&long)).is_err());
+    }
+
+    /// Each part of a page is asked for once, and the next page whole again; on version 1 each offset is a multiple of its limit.
+    #[test]
+    fn a_page_is_asked_for_in_parts_that_the_server_can_count() {
+        let too_large = [7, 312];
+        let mut cursor = Cursor::default();
+        let mut asked = Vec::new();
+        while cursor.behind < 1000 {
+            let size = cursor.size();
+            assert_eq!(cursor.behind % size, 0);
+            asked.push((cursor.behind, size));
+            let fits = !too_large
+                .iter()
+                .any(|at| (cursor.behind..cursor.behind + size).contains(at));
+            match (fits, size) {
+                (true, _) | (false, 1) => cursor.advance(size, None),
+                (false, _) => cursor.halved += 1,
+            }
+        }
+        assert_eq!(cursor.behind, 1000);
+        assert_eq!(asked.last(), Some(&(500, 500)));
+        assert_eq!(asked.iter().filter(|(_, size)| *size == 1).count(), 10);
+        assert!(asked.len() < 40, "{asked:?}");
+        let places: HashSet<_> = asked.iter().collect();
+        assert_eq!(places.len(), asked.len(), "asked twice: {asked:?}");
     }
 }

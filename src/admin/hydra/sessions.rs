@@ -60,9 +60,9 @@ impl Hydra {
         cursor: &mut Cursor,
     ) -> Result<Option<Vec<GivenConsent>>, Failure> {
         let filter = [("subject", subject)];
-        let page = self.next_page("list_subject_consent_sessions", &CONSENTS, &filter, cursor);
+        let page = self.next_page("list_subject_consent_sessions", &CONSENTS, &filter, cursor, wire::parse);
         let Some(entries) = page.await? else { return Ok(None) };
-        let consents: Option<Vec<GivenConsent>> = entries.into_iter().map(wire::parse).collect();
+        let consents: Option<Vec<GivenConsent>> = entries.into_iter().map(Option::flatten).collect();
         consents.map(Some).ok_or(Failure::Reply("is not a list of consents"))
     }
 

@@ -74,9 +74,15 @@ impl Hydra {
         cursor: &mut Cursor,
     ) -> Result<Option<Vec<TrustedIssuer>>, Failure> {
         let filter: Vec<(&str, &str)> = issuer.map(|issuer| ("issuer", issuer)).into_iter().collect();
-        let page = self.next_page("list_trusted_o_auth2_jwt_grant_issuers", &ISSUERS, &filter, cursor);
+        let page = self.next_page(
+            "list_trusted_o_auth2_jwt_grant_issuers",
+            &ISSUERS,
+            &filter,
+            cursor,
+            wire::parse,
+        );
         let Some(entries) = page.await? else { return Ok(None) };
-        let issuers: Option<Vec<TrustedIssuer>> = entries.into_iter().map(wire::parse).collect();
+        let issuers: Option<Vec<TrustedIssuer>> = entries.into_iter().map(Option::flatten).collect();
         issuers
             .map(Some)
             .ok_or(Failure::Reply("is not a list of trusted issuers"))

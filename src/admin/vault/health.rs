@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::admin::bounded::{Bounded, ID, WORD};
 use crate::admin::http::{Failure, Http, Request};
 use crate::api::authorization_server::Capability;
 
@@ -29,10 +30,10 @@ pub struct Health {
     pub standby: bool,
     /// Id of its cluster, which all its nodes share and which moves with its storage. Empty while it is sealed.
     #[serde(default)]
-    pub cluster_id: String,
+    pub cluster_id: Bounded<ID>,
     /// Its version, for example `1.19.5` of Vault or `2.7.2` of OpenBao.
     #[serde(default)]
-    pub version: String,
+    pub version: Bounded<WORD>,
     /// `enterprise`, which HashiCorp Vault tells and OpenBao does not.
     #[serde(default)]
     pub enterprise: Option<bool>,
@@ -86,7 +87,7 @@ impl Health {
 
     /// Whether it belongs to another cluster than the one of this id. One that does not say belongs to any.
     pub fn is_of_another_cluster(&self, known: &str) -> bool {
-        !self.cluster_id.is_empty() && self.cluster_id != known
+        !self.cluster_id.is_empty() && *self.cluster_id != *known
     }
 
     /// Major and minor version.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Vault, found};
+use crate::admin::bounded::{ID, fits};
 use crate::admin::http::Failure;
 
 /// What an assignment can hold.
@@ -34,11 +35,8 @@ impl Vault {
             IdentityType::Entity => "read_entity",
             IdentityType::Group => "read_group",
         };
-        Ok(self
-            .get(operation, &["identity", of.as_str(), "name", name])
-            .await?
-            .as_ref()
-            .and_then(id))
+        let found = self.get(operation, &["identity", of.as_str(), "name", name]).await?;
+        text(found.as_ref(), "id")
     }
 
     /// The id of the entity or group that an auth method has under this name. None if there is none.
@@ -53,7 +51,7 @@ impl Vault {
         let body = json!({ "alias_name": name, "alias_mount_accessor": accessor });
         let path = ["identity", "lookup", of.as_str()];
         let reply = self.post(operation, &path, body.to_string().into_bytes(), true).await;
-        Ok(found(reply)?.as_ref().and_then(id))
+        text(found(reply)?.as_ref(), "id")
     }
 
     /// The accessor of the auth method that is mounted at a path. None if there is none.
@@ -66,15 +64,15 @@ impl Vault {
             .await?
             .unwrap_or_default();
         let path = format!("{}/", mount_path.trim_end_matches('/'));
-        Ok(mounts.get(path).and_then(|mount| text(mount, "accessor")))
+        text(mounts.get(path), "accessor")
     }
 }
 
-fn id(data: &Value) -> Option<String> {
-    text(data, "id")
-}
-
-fn text(data: &Value, member: &str) -> Option<String> {
-    let text = data.get(member)?.as_str()?;
-    (!text.is_empty()).then(|| text.to_owned())
+/// A member that is an id. None if there is none.
+fn text(data: Option<&Value>, member: &str) -> Result<Option<String>, Failure> {
+    match data.and_then(|data| data.get(member)?.as_str()) {
+        None | Some("") => Ok(None),
+        Some(text) if fits(text, ID) => Ok(Some(text.to_owned())),
+        Some(_) => Err(Failure::Reply("has an id that is none")),
+    }
 }

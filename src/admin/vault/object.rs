@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::admin::bounded::{Bounded, ID};
 use crate::secret::Secret;
 
 /// Name of the key that every server has.
@@ -101,7 +102,7 @@ pub struct Client {
     pub client_credentials: Option<bool>,
     /// The client id, which the server makes.
     #[serde(default, skip_serializing)]
-    pub client_id: Option<String>,
+    pub client_id: Option<Bounded<ID>>,
     /// The client secret, which the server makes; a public client has none, and a list shows none.
     #[serde(default, skip_serializing)]
     pub client_secret: Option<Secret>,

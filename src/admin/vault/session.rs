@@ -25,6 +25,8 @@ const LOOK_UP: &str = "lookup-self";
 pub const NO_NAMESPACE: &str = "there is no such Vault namespace";
 /// Why there is no login at another cluster.
 pub const OTHER_CLUSTER: &str = "another cluster than before answers at vault.address";
+/// A login that is said to last longer is looked at after this time.
+const LONGEST_LEASE: Duration = Duration::from_secs(365 * 86_400);
 /// How long after a renewal that failed the next one is tried, while the token is good.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
@@ -318,7 +320,7 @@ fn lease(auth: &Value, duration: &str) -> Option<Lease> {
         .get(duration)
         .and_then(Value::as_u64)
         .filter(|seconds| *seconds > 0)?;
-    let full = Duration::from_secs(seconds);
+    let full = Duration::from_secs(seconds).min(LONGEST_LEASE);
     let now = Instant::now();
     Some(Lease {
         renew_at: now + full.mul_f64(2.0 / 3.0),

@@ -48,8 +48,8 @@ pub struct AuthorizationServerStatus {
     /// Number of resources that use this server, as of the last sweep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
-    /// Number of remote objects that carry our marker, on Foulkon of those below pathPrefix, that have no resource any more, as of the last sweep. They are
-    /// never deleted. On Vault and OpenBao, where objects have no place for a marker, it stays empty.
+    /// Number of remote objects that carry our marker, on Foulkon of those below pathPrefix, that have no resource any more, as of the last sweep. What
+    /// becomes of them is said by spec.orphans. On Vault and OpenBao, where objects have no place for a marker, it stays empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<i64>,
 }

@@ -107,6 +107,7 @@ pub(super) async fn connect(
         naming: tokio::sync::Mutex::default(),
         keys_made: OnceCell::new(),
         swept: Mutex::new(None),
+        strangers: Mutex::default(),
     }))
 }
 

@@ -1,7 +1,7 @@
 //! The sweep: one listing per server and interval finds what drifted, is missing, or was touched, and wakes only that.
 //!
-//! It detects and never acts: the woken pass reads the object itself before it writes. It never deletes: what carries our mark and has no resource is
-//! counted.
+//! It detects and never acts: the woken pass reads the object itself before it writes. What carries our mark and has no resource is told to whoever counts
+//! it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
+use super::orphans::Strangers;
 use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
 use crate::admin::hydra::client::{Client, owner};
@@ -20,14 +21,14 @@ use crate::controller::{Context, Kind, Managed, is_deleting, is_held};
 use crate::decode;
 
 /// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
-/// nothing counts as missing or orphaned. Returns the number of orphans: remote objects with our mark and without a resource.
-pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Option<i64>, Failure> {
+/// nothing counts as missing or orphaned. Returns the orphans: remote objects with our mark and without a resource.
+pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Strangers, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
     let mut expected: HashMap<String, Arc<OAuth2Client>> = settled(ctx, &name);
     let owner = owner(&ctx.settings.cluster);
     let mut cursor = Cursor::default();
-    let mut strangers: HashSet<String> = HashSet::new();
+    let mut strangers = Strangers::default();
     while let Some(page) = hydra.list_clients(&owner, &mut cursor).await? {
         for listed in page {
             let uid = listed.marker().map(|marker| marker.uid);
@@ -36,12 +37,14 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             match expected.remove(&uid) {
                 Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
                 Some(client) => rouse(&ctx.clients, &client),
-                None if !before.contains(&uid) => {
-                    strangers.insert(uid);
-                }
+                None if !before.contains(&uid) => strangers.add(listed.client_id, uid),
                 None => {}
             }
         }
+    }
+    if cursor.passed_over() > 0 {
+        let count = cursor.passed_over();
+        tracing::warn!(server = name, count, "clients too large to be listed were passed over");
     }
     for missing in expected.values().filter(|client| !was_written_since(client, ctx)) {
         rouse(&ctx.clients, missing);
@@ -51,8 +54,8 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
         rouse(&ctx.key_sets, set);
     }
     let after = known_uids(ctx);
-    let orphans = strangers.iter().filter(|uid| !after.contains(*uid)).count();
-    Ok(Some(i64::try_from(orphans).unwrap_or(i64::MAX)))
+    strangers.retain(|uid| !after.contains(uid));
+    Ok(strangers)
 }
 
 /// Number of resources that name a server.
@@ -68,7 +71,7 @@ pub(super) fn resources(ctx: &Context, server: &str) -> i64 {
 }
 
 /// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
-fn known_uids(ctx: &Context) -> HashSet<String> {
+pub(super) fn known_uids(ctx: &Context) -> HashSet<String> {
     ctx.clients
         .store
         .state()

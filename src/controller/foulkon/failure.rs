@@ -1,7 +1,7 @@
 //! What a failed request to a Foulkon means.
 
 use crate::admin::foulkon::is_absent;
-use crate::admin::http::Failure;
+use crate::admin::http::{Failure, TOO_LARGE};
 use crate::error::{Error, FoulkonFault, Outage};
 
 /// The parameters that the server finds fault with, as its texts name them, and the field that each comes from. The first that fits counts.
@@ -38,6 +38,10 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         },
         Failure::Reply("is a redirect") => not_recognized("redirects elsewhere"),
         Failure::Reply(problem) => Error::Reply { operation, problem },
+        Failure::TooLarge(_) => Error::Reply {
+            operation,
+            problem: TOO_LARGE,
+        },
         Failure::Status { .. }
         | Failure::NoLogin(_)
         | Failure::Expired

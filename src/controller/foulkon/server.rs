@@ -61,7 +61,7 @@ pub(in crate::controller) async fn check(
         .iter()
         .filter(|name| !before.contains(*name) && !after.contains(*name));
     pass.status.orphans = Some(i64::try_from(orphans.count()).unwrap_or(i64::MAX));
-    pass.status.version = Some(about.version).filter(|version| !version.is_empty());
+    pass.status.version = Some(String::from(about.version)).filter(|version| !version.is_empty());
     let worker = Worker {
         api,
         loaded: about.loaded.map(Arc::new),
@@ -109,7 +109,7 @@ fn is_current(
     let loaded = worker.loaded.as_ref()?;
     let providers = ctx.providers.on(&server.name_any()).into_iter();
     let ours = providers.filter_map(|provider| fields_on_foulkon(&ctx.providers.newest(provider)));
-    let is_gone = |provider: &Provider| provider.path.starts_with(spec.prefix()) && !names.contains(&provider.name);
+    let is_gone = |provider: &Provider| provider.path.starts_with(spec.prefix()) && !names.contains(&*provider.name);
     Some(ours.into_iter().all(|provider| is_loaded(loaded, &provider)) && !loaded.iter().any(is_gone))
 }
 

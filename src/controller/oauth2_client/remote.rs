@@ -228,11 +228,9 @@ impl Remote<'_> {
                 problem: "does not repeat what was sent",
             });
         }
-        self.ctx
-            .clients
-            .memory
-            .wrote_at(&self.plan.uid, reply.updated_at.clone());
-        pass.status.updated_at = reply.updated_at;
+        let updated_at = reply.updated_at.map(String::from);
+        self.ctx.clients.memory.wrote_at(&self.plan.uid, updated_at.clone());
+        pass.status.updated_at = updated_at;
         self.ctx.clients.memory.confirmed(&self.plan.uid);
         Ok(true)
     }

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::inputs::Inputs;
 use super::output::{self, Held, Layout};
 use super::{Plan, checks, cleanup, marker};
+use crate::admin::bounded::fits;
 use crate::admin::hydra::client::Catalogue;
 use crate::admin::vault;
 use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
@@ -38,6 +39,8 @@ mod fields;
 
 /// How long tokens are valid unless the spec says otherwise: what the server has for both.
 const DAY: Duration = Duration::from_secs(86_400);
+/// Most bytes of a client secret that a server makes.
+const SECRET_BYTES: usize = 4096;
 
 impl Named for OAuth2Client {
     type Object = vault::Client;
@@ -83,6 +86,7 @@ pub(super) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     }
     let target = Target::of(client, ctx, pass).await?;
     let wanted = desired(client, ctx, &plan);
+    checks::check_size(json!(wanted).to_string().as_bytes())?;
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let remote = json!([target.name, wanted]);
     let observe = |plan: &Plan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);
@@ -248,16 +252,17 @@ fn take_over(
         operation: "read_client",
         problem,
     };
-    let id = found
-        .client_id
-        .filter(|id| !id.is_empty())
-        .ok_or_else(|| lacks("names no client id"))?;
+    let id = found.client_id.map(String::from).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| lacks("names no client id"))?;
     if pass.status.client_id.as_ref().is_some_and(|known| *known != id) {
         let note = "The client was deleted on the server and made anew, so that it has another id and secret now.";
         pass.notes.push((EventType::Warning, "ClientReplaced", note.to_owned()));
     }
     let secret = match plan.effective.has_secret() {
-        true => Some(found.client_secret.ok_or_else(|| lacks("holds no client secret"))?),
+        true => {
+            let secret = found.client_secret.filter(|secret| fits(secret.expose(), SECRET_BYTES));
+            Some(secret.ok_or_else(|| lacks("holds no client secret that could be one"))?)
+        }
         false => None,
     };
     pass.status.client_id = Some(id.clone());

@@ -62,8 +62,8 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     if pass.must_read || !settled {
         let synced = target.sync(pass, &fields, settled).await;
         let found = synced.map_err(|error| outage(ctx, provider.server_name(), error))?;
-        pass.status.id = Some(found.id);
-        pass.status.urn = Some(found.urn);
+        pass.status.id = Some(found.id.into());
+        pass.status.urn = Some(found.urn.into());
         pass.status.issuer = Some(fields.issuer_url.clone());
         pass.status.client_ids = fields.clients.iter().cloned().collect();
         pass.status.inputs = Some(inputs);

@@ -1,6 +1,6 @@
 //! What a failed request to a Vault means for a resource.
 
-use crate::admin::http::Failure;
+use crate::admin::http::{Failure, TOO_LARGE};
 use crate::admin::vault::session::NO_NAMESPACE;
 use crate::error::{Error, Outage, VaultFault};
 
@@ -84,6 +84,10 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
         Failure::Denied | Failure::Refused(_) => VaultFault::PermissionDenied(operation).into(),
         Failure::Reply("is a redirect") => VaultFault::Standby.into(),
         Failure::Reply(problem) => Error::Reply { operation, problem },
+        Failure::TooLarge(_) => Error::Reply {
+            operation,
+            problem: TOO_LARGE,
+        },
         Failure::Status {
             code: 400, description, ..
         } => match known(&description) {

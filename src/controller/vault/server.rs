@@ -114,7 +114,7 @@ pub(in crate::controller) async fn check(
         },
         other => failure("health", "server", other),
     })?;
-    pass.status.version = Some(health.version.clone());
+    pass.status.version = Some(health.version.to_string());
     pass.status.capabilities = health.capabilities();
     if !health.initialized {
         return Err(VaultFault::Uninitialized.into());
@@ -126,7 +126,7 @@ pub(in crate::controller) async fn check(
         return Err(VaultFault::Secondary.into());
     }
     if !health.is_provider() {
-        return Err(VaultFault::TooOld(health.version).into());
+        return Err(VaultFault::TooOld(health.version.into()).into());
     }
     if vault.uses_namespaces() && !health.has_namespaces() {
         return Err(VaultFault::NoNamespaces.into());
@@ -164,13 +164,13 @@ fn check_cluster(
     {
         return Err(VaultFault::ClusterChanged {
             known: known.clone(),
-            found: health.cluster_id.clone(),
+            found: health.cluster_id.to_string(),
         }
         .into());
     }
     if !health.cluster_id.is_empty() {
         vault.session().is_for_cluster(&health.cluster_id);
-        pass.status.cluster_id = Some(health.cluster_id.clone());
+        pass.status.cluster_id = Some(health.cluster_id.to_string());
     }
     Ok(())
 }

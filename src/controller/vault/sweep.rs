@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::failure::failure;
 use super::name::Named;
+use crate::admin::http::Failure;
 use crate::admin::vault::{Listed, Object, Vault};
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
 use crate::controller::authorization_server::rouse;
@@ -25,36 +26,56 @@ pub(in crate::controller) async fn run(
     vault: &Vault,
 ) -> Result<Option<i64>> {
     let name = server.name_any();
-    let clients = list::<OAuth2Client>(vault).await?;
-    compare(&ctx.clients, &name, &clients, |client, listed| {
-        let id = client.status.as_ref().and_then(|status| status.client_id.clone());
-        let wanted = oauth2_client::wanted_on_vault(client, ctx);
-        // One that waits for something that it refers to is left as it is.
-        client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
-    });
-    let providers = list::<OidcProvider>(vault).await?;
-    compare(&ctx.providers, &name, &providers, |provider, listed| {
-        let wanted = oidc_provider::wanted_on_vault(provider, ctx).ok();
-        wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
-    });
+    compare(
+        &ctx.clients,
+        &name,
+        list::<OAuth2Client>(vault).await?,
+        |client, listed| {
+            let id = client.status.as_ref().and_then(|status| status.client_id.clone());
+            let wanted = oauth2_client::wanted_on_vault(client, ctx);
+            // One that waits for something that it refers to is left as it is.
+            client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
+        },
+    );
+    compare(
+        &ctx.providers,
+        &name,
+        list::<OidcProvider>(vault).await?,
+        |provider, listed| {
+            let wanted = oidc_provider::wanted_on_vault(provider, ctx).ok();
+            wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
+        },
+    );
     read_each(&ctx.key_sets, &name);
     read_each(&ctx.assignments, &name);
     read_each(&ctx.scopes, &name);
     Ok(None)
 }
 
-async fn list<K: Named>(vault: &Vault) -> Result<Listed> {
-    let listed = vault.list::<K::Object>().await;
-    listed.map_err(|failed| failure(K::Object::LIST, K::Object::TYPE, failed))
+/// None if the list is too large: the server has no pages, and whoever may make objects can make it so.
+async fn list<K: Named>(vault: &Vault) -> Result<Option<Listed>> {
+    match vault.list::<K::Object>().await {
+        Ok(listed) => Ok(Some(listed)),
+        Err(Failure::TooLarge(_)) => Ok(None),
+        Err(failed) => Err(failure(K::Object::LIST, K::Object::TYPE, failed)),
+    }
 }
 
-/// Wakes those that are not on the list, or not as they should be.
+/// Wakes those that are not on the list, or not as they should be. Without a list, each is read.
 fn compare<K: Named>(
     kind: &Kind<K>,
     server: &str,
-    listed: &Listed,
+    listed: Option<Listed>,
     is_as_left: impl Fn(&K, &Map<String, Value>) -> bool,
 ) {
+    let Some(listed) = listed else {
+        tracing::warn!(
+            server,
+            kind = K::KIND,
+            "the server's list is too large to be read; each object is"
+        );
+        return read_each(kind, server);
+    };
     for resource in settled(kind, server) {
         let fine = match listed.objects.get(&resource.object_name()) {
             Some(Some(fields)) => is_as_left(&resource, fields),

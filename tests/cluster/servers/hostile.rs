@@ -64,6 +64,27 @@ fn cases() -> Vec<Case> {
             update("speaks of another client"),
         ),
         (
+            "a time of a megabyte",
+            text(
+                200,
+                format!(r#"{{"client_id":"a","updated_at":"{}"}}"#, "2".repeat(900_000)),
+            ),
+            "InternalError",
+            update("is not a client"),
+        ),
+        (
+            "a time of two lines",
+            text(200, r#"{"client_id":"a","updated_at":"2026-01-01T00:00:00Z\nReady"}"#),
+            "InternalError",
+            update("is not a client"),
+        ),
+        (
+            "an id of half a megabyte",
+            text(200, format!(r#"{{"client_id":"{}"}}"#, "x".repeat(500_000))),
+            "InternalError",
+            update("is not a client"),
+        ),
+        (
             "huge",
             text(200, format!("\"{}\"", "x".repeat(2 << 20))),
             "InternalError",

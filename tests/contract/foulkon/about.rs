@@ -69,7 +69,7 @@ async fn the_version_is_told_and_what_is_loaded_as_far_as_it_is_understood() {
     for (authenticator, expected) in cases {
         let found = asking.told(json_reply(200, &about(&authenticator))).await;
         let found = found.expect("an answer");
-        assert_eq!(found.version, "v0.5.0", "{authenticator}");
+        assert_eq!(&*found.version, "v0.5.0", "{authenticator}");
         let loaded = found.loaded.map(|loaded| loaded.len());
         assert_eq!(loaded, expected, "{authenticator}");
     }

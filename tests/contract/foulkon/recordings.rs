@@ -147,7 +147,7 @@ fn the_urn_of_a_provider_is_made_of_its_path_and_name() {
     for (story, body) in providers() {
         let read: Provider = serde_json::from_value(body).expect("a provider");
         assert_eq!(
-            read.urn,
+            *read.urn,
             format!("urn:iws:auth::oidc{}{}", read.path, read.name),
             "{story}"
         );

@@ -299,12 +299,12 @@ async fn a_deletion_is_done_whatever_its_good_status_is() {
 
 /// A provider of this many bytes and more.
 fn large(bytes: usize) -> Value {
-    changed("issuerUrl", Some(json!(format!("https://{}", "x".repeat(bytes)))))
+    changed("more", Some(json!("x".repeat(bytes))))
 }
 
 #[tokio::test]
 async fn one_object_has_a_bound_and_a_page_has_another() {
-    let larger = Failure::Reply("is larger than any real one");
+    let larger = Failure::TooLarge(None);
     let (_server, foulkon, _) = always(json_reply(200, &large(1 << 19))).await;
     assert!(foulkon.get("shop").await.is_ok());
     let (_server, foulkon, http) = always(json_reply(200, &large(1 << 20))).await;
@@ -315,7 +315,7 @@ async fn one_object_has_a_bound_and_a_page_has_another() {
     }
     assert!(!http.breaker().is_open(), "one reply says nothing of the server");
     // Of the real names none is longer than 127, so that a page has 130 KB.
-    let page = |bytes: usize| json!({ "providers": ["x".repeat(bytes)], "total": 1 });
+    let page = |bytes: usize| json!({ "providers": ["x"], "total": 1, "more": "x".repeat(bytes) });
     let (_server, foulkon, _) = always(json_reply(200, &page(2 << 20))).await;
     assert_eq!(foulkon.names("/team/").await.map(|names| names.len()), Ok(1));
     let (_server, foulkon, _) = always(json_reply(200, &page(33 << 20))).await;
@@ -325,7 +325,7 @@ async fn one_object_has_a_bound_and_a_page_has_another() {
 #[tokio::test]
 async fn a_refusal_beyond_the_bound_is_no_refusal() {
     let (server, foulkon, http) = always(coded(404, NOT_FOUND, &"x".repeat(1 << 20))).await;
-    let larger = Failure::Reply("is larger than any real one");
+    let larger = Failure::TooLarge(None);
     assert_eq!(foulkon.get("shop").await, Err(larger.clone()));
     assert_eq!(foulkon.delete("shop").await, Err(larger));
     assert!(!http.breaker().is_open());

@@ -27,8 +27,8 @@ fn with(version: &str, enterprise: Option<bool>) -> Health {
         initialized: true,
         sealed: false,
         standby: false,
-        cluster_id: "<uuid:1>".to_owned(),
-        version: version.to_owned(),
+        cluster_id: "<uuid:1>".parse().expect("short"),
+        version: version.parse().expect("short"),
         enterprise,
         replication_dr_mode: "disabled".to_owned(),
     }

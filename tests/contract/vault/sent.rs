@@ -50,7 +50,7 @@ fn client(grants: Option<(bool, bool)>) -> Client {
         access_token_ttl: 0,
         authorization_code: grants.map(|(code, _)| code),
         client_credentials: grants.map(|(_, credentials)| credentials),
-        client_id: Some("an id".to_owned()),
+        client_id: "an id".parse().ok(),
         client_secret: Some(secret("geheim-secret")),
     }
 }

@@ -114,7 +114,7 @@ impl<'a> Target<'a> {
         wanted: &Fields,
         found: Option<&Provider>,
     ) -> Result<Provider> {
-        let has_name = found.is_some_and(|found| found.name == wanted.name);
+        let has_name = found.is_some_and(|found| found.name == *wanted.name);
         // The server looks whether a name is free, and then lets it be taken, with nothing in between to keep others out.
         let _turn = match has_name {
             true => None,

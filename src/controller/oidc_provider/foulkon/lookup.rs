@@ -28,7 +28,7 @@ impl Target<'_> {
             .into_iter()
             .chain(wanted.filter(|wanted| claimed != Some(wanted)))
         {
-            match self.get(name).await?.filter(|found| found.name == *name) {
+            match self.get(name).await?.filter(|found| found.name == **name) {
                 Some(found) if self.is_ours(status, &found) => return self.checked(found).map(Some),
                 Some(_) => is_taken |= wanted == Some(name),
                 None => {}
@@ -52,7 +52,7 @@ impl Target<'_> {
     /// [`Error::ObjectNotOwned`].
     pub(super) async fn check_free(&self, name: &str, ours: &Provider) -> Result<()> {
         match self.get(name).await? {
-            Some(found) if found.name == name && found.id != ours.id => Err(self.not_owned(name)),
+            Some(found) if found.name == *name && found.id != ours.id => Err(self.not_owned(name)),
             _ => Ok(()),
         }
     }
@@ -94,17 +94,17 @@ impl Target<'_> {
 
     fn is_ours(&self, status: &OidcProviderStatus, found: &Provider) -> bool {
         let is_claimed = || match &status.id {
-            Some(id) => *id == found.id,
-            None => status.name.as_ref() == Some(&found.name) && status.path.as_ref() == Some(&found.path),
+            Some(id) => found.id == **id,
+            None => status.name.as_deref() == Some(&*found.name) && status.path.as_deref() == Some(&*found.path),
         };
-        found.path == self.marked_path || self.has_claim(status) && is_claimed()
+        found.path == *self.marked_path || self.has_claim(status) && is_claimed()
     }
 
     /// Ours, if it is still where the operator may write.
     fn checked(&self, found: Provider) -> Result<Provider> {
         match found {
-            found if !found.path.starts_with(self.prefix) => Err(FoulkonFault::MovedAway(found.path).into()),
-            found if found.name.contains('_') => Err(FoulkonFault::Ambiguous(found.name).into()),
+            found if !found.path.starts_with(self.prefix) => Err(FoulkonFault::MovedAway(found.path.into()).into()),
+            found if found.name.contains('_') => Err(FoulkonFault::Ambiguous(found.name.into()).into()),
             found => Ok(found),
         }
     }

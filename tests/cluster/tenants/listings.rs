@@ -1,0 +1,112 @@
+//! Clients that would fill a page of the server's listing: refused where they are the operator's, survived where they are others'.
+
+use anyhow::{Result, ensure};
+use futures::{StreamExt, TryStreamExt};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use super::lab::LabVictim;
+use crate::bed::{Bed, is_list};
+use crate::conditions::{Tone, client_says};
+use crate::run::Side;
+
+/// The tests of this module.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(ninety_clients_of_angle_brackets_are_refused),
+        side.shared(ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep),
+        side.shared(a_client_that_others_nested_deep_or_made_too_large_stops_no_sweep),
+    ]
+}
+
+const TOO_LARGE: &str = "spec: the client is larger than 64 KiB in the server's replies, where each of `<`, `>` and `&` takes six bytes, or has more than 900 values or 64 levels; shorten its lists or its metadata.";
+
+/// What a server answers with more than 390 KB.
+fn brackets() -> Value {
+    json!({ "a": "<".repeat(65_000) })
+}
+
+async fn ninety_clients_of_angle_brackets_are_refused(bed: &Bed) -> Result<()> {
+    let victim = LabVictim::new(bed, json!({})).await?;
+    let attacker = bed.space().await?;
+    let (attacker, server) = (&attacker, victim.lab.server_ref());
+    let spec = json!({ "serverRef": server, "grantTypes": ["client_credentials"], "metadata": brackets() }).to_string();
+    let spec = &spec;
+    let mark = victim.server().admin.journal().mark();
+    let made = futures::stream::iter((0..90).map(|number| async move {
+        let name = format!("large-{number}");
+        attacker.apply_client(&name, spec).await?;
+        client_says(attacker, &name, Tone::Stalled, "InvalidSpec", TOO_LARGE).await?;
+        // It was never written anywhere, so that nothing holds it.
+        let finalizers = attacker.client(&name).await?.metadata.finalizers;
+        ensure!(finalizers.is_none_or(|held| held.is_empty()), "{name} is held");
+        anyhow::Ok(())
+    }));
+    made.buffer_unordered(8).try_collect::<Vec<()>>().await?;
+    let written = victim.server().about_clients(mark);
+    let written: Vec<_> = written.iter().filter(|found| found.head.method != "GET").collect();
+    ensure!(written.is_empty(), "{written:?}");
+    victim.swept(2).await?;
+    bed.server_ready(&victim.server().name).await?;
+    victim.ensure_untouched().await?;
+    victim.ensure_swept().await
+}
+
+async fn ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep(bed: &Bed) -> Result<()> {
+    let victim = LabVictim::new(bed, json!({})).await?;
+    let owner = victim.lab.registered(&victim.id).await?["owner"].clone();
+    let mark = victim.server().admin.journal().mark();
+    let (lab, owner) = (&victim.lab, &owner);
+    let made = futures::stream::iter((0..90).map(|number| async move {
+        let client = json!({ "client_id": format!("large-{number}"), "owner": owner, "metadata": brackets() });
+        lab.register(client).await.map(drop)
+    }));
+    made.buffer_unordered(2).try_collect::<Vec<()>>().await?;
+    bed.wait_server("ninety that nobody has", &victim.server().name, |server| {
+        server.status.as_ref().and_then(|status| status.orphans) == Some(90)
+    })
+    .await?;
+    bed.server_ready(&victim.server().name).await?;
+    let asked = victim.server().admin.journal().since(mark);
+    let parts = asked
+        .iter()
+        .filter(|found| is_list(&found.head) && found.head.query().contains("=250"));
+    ensure!(parts.count() > 0, "no page was too large: the test shows nothing");
+    victim.ensure_untouched().await?;
+    victim.ensure_swept().await
+}
+
+async fn a_client_that_others_nested_deep_or_made_too_large_stops_no_sweep(bed: &Bed) -> Result<()> {
+    let victim = LabVictim::new(bed, json!({})).await?;
+    let owner = victim.lab.registered(&victim.id).await?["owner"].clone();
+    let mut deep = json!(0);
+    for _ in 0..120 {
+        deep = json!([deep]);
+    }
+    // Ids before and behind the victim's.
+    for (id, metadata) in [
+        ("00-deep", json!({ "a": deep })),
+        ("zz-deep", json!({ "a": deep })),
+        ("00-giant", json!({ "a": vec![0; 500_001] })),
+        ("zz-giant", json!({ "a": vec![0; 500_001] })),
+    ] {
+        // Deeper than a tree may be once it is within a client.
+        let metadata = match id.ends_with("deep") {
+            true => json!({ "a": { "a": { "a": { "a": { "a": { "a": { "a": metadata } } } } } } }),
+            false => metadata,
+        };
+        let client = json!({ "client_id": id, "owner": owner, "metadata": metadata });
+        victim.lab.register(client).await?;
+    }
+    victim.swept(2).await?;
+    bed.server_ready(&victim.server().name).await?;
+    victim.ensure_untouched().await?;
+    victim.ensure_swept().await?;
+    let orphans = bed.servers_api().get(&victim.server().name).await?.status;
+    let orphans = orphans.and_then(|status| status.orphans);
+    ensure!(
+        orphans == Some(0),
+        "what cannot be read is nobody's orphan: {orphans:?}"
+    );
+    Ok(())
+}
