@@ -11,6 +11,7 @@
 //! - [`controller`]: the driver, which does finalizer, deadline, status, event and retry once for every kind; and each kind's story.
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
+//! - [`origin`]: whose a mark or a claim is, by the cluster that it names. Pure.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`duration`]: durations in Go's form.
 //! - [`key_material`]: private keys, made, read and written.
@@ -30,6 +31,7 @@ pub mod error;
 pub mod key_material;
 pub mod leader;
 pub mod metrics;
+pub mod origin;
 pub mod secret;
 pub mod server;
 pub mod telemetry;
