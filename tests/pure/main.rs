@@ -14,6 +14,7 @@ mod key_material;
 mod keys;
 mod mapping;
 mod memory;
+mod ownership;
 mod provider;
 mod sync;
 mod vault;

@@ -33,7 +33,10 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
         for listed in page {
             let mark = listed.marker();
             // What another cluster has marked is no orphan of ours, whatever its owner says; nor is it a resource's client.
-            if mark.as_ref().is_some_and(|mark| origin(ctx, &mark.cluster) == Origin::Other) {
+            if mark
+                .as_ref()
+                .is_some_and(|mark| origin(ctx, &mark.cluster) == Origin::Other)
+            {
                 continue;
             }
             let uid = mark.map(|mark| mark.uid);

@@ -41,14 +41,32 @@ mod tests {
         let (uid, own) = ("u-1", "cluster/ä".to_owned());
         let kid = new(uid, &own);
         assert!(is_marked(&kid, uid), "{kid}");
-        assert!(kid.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)), "{kid}");
+        assert!(
+            kid.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c)),
+            "{kid}"
+        );
         for (what, kid, ids, expected) in [
             ("made here", kid.clone(), vec![own.clone()], false),
-            ("made in a former cluster", kid.clone(), vec!["new".to_owned(), own.clone()], false),
+            (
+                "made in a former cluster",
+                kid.clone(),
+                vec!["new".to_owned(), own.clone()],
+                false,
+            ),
             ("made elsewhere", kid.clone(), vec!["new".to_owned()], true),
             ("made by an earlier version", "u-1.0a1b2c3d".to_owned(), vec![], false),
-            ("imported without an id", "u-1.0a1b2c3d4e5f6071".to_owned(), vec![], false),
-            ("of another resource", "u-12.0a1b2c3d.0a1b2c3d".to_owned(), vec![], false),
+            (
+                "imported without an id",
+                "u-1.0a1b2c3d4e5f6071".to_owned(),
+                vec![],
+                false,
+            ),
+            (
+                "of another resource",
+                "u-12.0a1b2c3d.0a1b2c3d".to_owned(),
+                vec![],
+                false,
+            ),
             ("the user's own", "a.b.c".to_owned(), vec![], false),
         ] {
             assert_eq!(is_of_another_cluster(&kid, uid, ids.iter()), expected, "{what}");

@@ -9,9 +9,9 @@ use super::{Work, client_id, marker};
 use crate::access;
 use crate::admin::hydra::client::{Client, Marker};
 use crate::admin::sync::{Ownership, ownership};
+use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::{Adoption, DeletionPolicy};
-use crate::api::OAuth2Client;
 use crate::controller::failure::failure;
 use crate::controller::links::Link;
 use crate::controller::object::origin;
@@ -76,9 +76,9 @@ pub(super) fn owner_of(client: &OAuth2Client, ctx: &Context, status: &OAuth2Clie
 
 /// Our mark on a client, if it is this resource's, also one from a former cluster.
 pub(super) fn own_mark(client: &OAuth2Client, ctx: &Context, found: &Client) -> Option<Marker> {
-    found.marker().filter(|marker| {
-        Some(&marker.uid) == client.uid().as_ref() && origin(ctx, &marker.cluster) != Origin::Other
-    })
+    found
+        .marker()
+        .filter(|marker| Some(&marker.uid) == client.uid().as_ref() && origin(ctx, &marker.cluster) != Origin::Other)
 }
 
 /// Whether the secret of a client with this mark, or without one, was given to it by others. Other tools drop marks: one that had a secret of ours has it
