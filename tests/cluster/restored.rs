@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::admin::hydra::key::JsonWebKeySet as Keys;
 use oidc_operator::api::{JsonWebKeySet, OAuth2Client, ROTATE_AT_ANNOTATION};
@@ -43,7 +44,8 @@ pub fn trials(side: &Side) -> Vec<Trial> {
             options.clone(),
             a_restored_copy_leaves_clients_and_keys_of_the_original_alone,
         ),
-        side.alone(options, what_is_revoked_in_a_restored_copy_stays_on_the_server),
+        side.alone(options.clone(), what_is_revoked_in_a_restored_copy_stays_on_the_server),
+        side.alone(options, keys_made_after_the_snapshot_stay_too),
     ]
 }
 
@@ -294,6 +296,37 @@ async fn what_is_revoked_in_a_restored_copy_stays_on_the_server(bed: &Bed) -> Re
     space
         .until::<JsonWebKeySet>("no finalizer on the key set", "keys", is_free)
         .await?;
+    only_read(&server, mark)?;
+    before.is_now(bed).await
+}
+
+/// The snapshot is from before the keys were made: neither a status nor a ledger tells of them, and their ids bear the UID of the copy's resource.
+async fn keys_made_after_the_snapshot_stay_too(bed: &Bed) -> Result<()> {
+    let original = started_as(bed, ORIGINAL, "").await?;
+    let server = Arc::clone(&bed.servers()[0]);
+    bed.server_ready(&server.name).await?;
+    let space = bed.space().await?;
+    let set = space.ready::<JsonWebKeySet>("keys", KEYS).await?;
+    let uid = uid_of(&set);
+    let before = Before::of(bed, std::slice::from_ref(&uid)).await?;
+
+    original.terminate().await?;
+    let nothing = Patch::Merge(json!({ "status": null }));
+    let sets = space.all::<JsonWebKeySet>();
+    sets.patch_status("keys", &PatchParams::default(), &nothing).await?;
+    for secret in [format!("jwks-{uid}"), "keys".to_owned()] {
+        space.delete_secret(&secret).await?;
+    }
+    let mark = server.admin.journal().mark();
+    started_as(bed, COPY, "").await?;
+    let message = format!(
+        "The key set `{uid}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+    );
+    space
+        .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
+        .await?;
+    let set = space.remove::<JsonWebKeySet>("keys").await?;
+    space.until_gone(&set).await?;
     only_read(&server, mark)?;
     before.is_now(bed).await
 }

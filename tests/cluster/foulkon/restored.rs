@@ -79,6 +79,7 @@ async fn a_restored_copy_leaves_providers_of_the_original_alone(bed: &Bed) -> Re
     passes(&operator, "OidcProvider", 2).await?;
     space.until_ready::<OidcProvider>("it").await?;
     let writes = (stage.writes(mark), operator.writes_in(space.name()));
-    ensure!(writes.0.is_empty() && writes.1.is_empty(), "{writes:#?}");
+    let statuses = operator.status_patches(space.name());
+    ensure!(writes.0.is_empty() && writes.1.is_empty(), "{writes:#?} {statuses}");
     Ok(())
 }

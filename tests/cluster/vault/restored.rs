@@ -82,7 +82,12 @@ async fn a_restored_copy_leaves_objects_of_the_original_alone(bed: &Bed) -> Resu
     is_not_ours::<Assignment>(&stage, "assignment", json!({ "subjects": ["nobody"] })).await?;
     is_not_ours::<JsonWebKeySet>(&stage, "key", json!({ "rotation": { "period": "2h" } })).await?;
     is_not_ours::<OAuth2Client>(&stage, "client", json!({ "redirectUris": ["https://b.example.com/"] })).await?;
-    is_not_ours::<OidcProvider>(&stage, "provider", json!({ "allowedClients": [{ "clientId": "abc" }] })).await?;
+    is_not_ours::<OidcProvider>(
+        &stage,
+        "provider",
+        json!({ "allowedClients": [{ "clientId": "*" }, { "clientId": "abc" }] }),
+    )
+    .await?;
     lets_go::<OidcProvider>(&stage).await?;
     lets_go::<OAuth2Client>(&stage).await?;
     lets_go::<JsonWebKeySet>(&stage).await?;
