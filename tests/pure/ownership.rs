@@ -1,9 +1,11 @@
 //! Whose a client on a server is: a restored copy of a cluster has the UIDs of the original, so that a mark counts with its cluster.
 
+use clap::Parser;
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::client::{Catalogue, Marker, owner};
 use oidc_operator::admin::sync::{Known, Ownership, Step, decide, ownership};
 use oidc_operator::api::GROUP;
+use oidc_operator::cli::{Cli, Command};
 use oidc_operator::origin::Origin;
 use serde_json::json;
 
@@ -205,4 +207,24 @@ fn a_mark_that_is_rewritten_keeps_everything_but_the_cluster() {
         ..made_by("new", UID)
     };
     assert_eq!((found.marker(), found.owning_cluster()), (Some(expected), Some("new")));
+}
+
+#[test]
+fn former_clusters_are_listed_one_by_one_or_together() {
+    for (arguments, expected) in [
+        (vec![], vec![]),
+        (vec!["--former-cluster-ids="], vec![]), // what a template makes of an empty list
+        (
+            vec!["--former-cluster-ids=a,b", "--former-cluster-ids", "c"],
+            vec!["a", "b", "c"],
+        ),
+        (vec!["--former-cluster-ids= a, ,b,"], vec!["a", "b"]),
+    ] {
+        let arguments = ["oidc-operator", "run"].into_iter().chain(arguments);
+        let cli = Cli::try_parse_from(arguments).expect("these can be given");
+        let Command::Run(run) = cli.command else {
+            panic!("another command");
+        };
+        assert_eq!(run.former_clusters(), expected);
+    }
 }
