@@ -54,6 +54,7 @@ pub async fn run(settings: Run) -> Result<()> {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         cluster,
+        former_clusters = ?settings.former_clusters(),
         identity,
         namespace = settings.namespace,
         "starting"
@@ -139,6 +140,7 @@ async fn control(
         settings: Settings {
             namespace: settings.namespace.clone(),
             cluster,
+            former_clusters: settings.former_clusters(),
         },
         servers,
         clients,

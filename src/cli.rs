@@ -35,6 +35,10 @@ pub struct Run {
     /// Id of this cluster in the marks on remote objects. Left out: the UID of the namespace kube-system. Never change it while clients exist.
     #[arg(long, env = "OIDC_OPERATOR_CLUSTER_ID")]
     pub cluster_id: Option<String>,
+    /// Ids of clusters whose place this one takes, separated by commas or given one by one: what bears the mark of one of them is taken over. Anything that
+    /// bears the mark of yet another cluster is somebody else's. List none that is still at work.
+    #[arg(long, env = "OIDC_OPERATOR_FORMER_CLUSTER_IDS", value_delimiter = ',')]
+    pub former_cluster_ids: Vec<String>,
     /// Whether only the holder of a Lease works. Without it nothing breaks if two run, but they do everything twice.
     #[arg(long, env = "OIDC_OPERATOR_LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
@@ -53,6 +57,14 @@ pub struct Run {
     /// What is logged: a level, or a filter such as `info,oidc_operator=debug`.
     #[arg(long, env = "OIDC_OPERATOR_LOG", default_value = "info")]
     pub log: String,
+}
+
+impl Run {
+    /// Ids of clusters whose marks are taken over. What is left of an empty list names none.
+    pub fn former_clusters(&self) -> Vec<String> {
+        let ids = self.former_cluster_ids.iter().map(|id| id.trim());
+        ids.filter(|id| !id.is_empty()).map(str::to_owned).collect()
+    }
 }
 
 /// Form of log lines.

@@ -183,6 +183,20 @@ pub enum Error {
         "The client `{0}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId."
     )]
     NotAdopted(String),
+    /// It is there, and the mark or the claim of another cluster makes it that one's.
+    #[error(
+        "The {type_} `{}` on the server belongs to cluster `{}`, whose mark it has; nothing was changed. If this cluster takes the place of that one, list its id in --former-cluster-ids of the operator (formerClusterIds of the chart).",
+        shown(.name),
+        shown(.cluster)
+    )]
+    OtherCluster {
+        /// Its type.
+        type_: &'static str,
+        /// Its name.
+        name: String,
+        /// Id of the other cluster.
+        cluster: String,
+    },
     /// An object of the name is there and somebody else's.
     #[error(
         "The {type_} `{}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there.",

@@ -12,6 +12,7 @@
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`decode`]: objects of the Kubernetes API, each decoded by itself.
+//! - [`origin`]: whose a mark or a claim is, by the cluster that it names. Pure.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`login`]: what a login at a server may carry. Pure.
 //! - [`duration`]: durations in Go's form.
@@ -37,6 +38,7 @@ pub mod key_material;
 pub mod leader;
 pub mod login;
 pub mod metrics;
+pub mod origin;
 pub mod prerequisites;
 pub mod secret;
 pub mod server;

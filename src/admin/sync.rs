@@ -1,6 +1,8 @@
 //! Read → compare → write, decided: a pure function of what is wanted and what is there.
 
 use super::hydra::client::{Client, Marker};
+use crate::api::GROUP;
+use crate::origin::Origin;
 
 /// What is known of the last write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,8 @@ pub fn decide(wanted: &Client, observed: Option<&Client>, known: Known<'_>) -> S
     let (Some(ours), theirs) = (wanted.marker(), observed.marker()) else {
         return Step::NotOwned;
     };
-    if !known.may_take_over && !owns(&ours, &wanted.client_id, observed, theirs.as_ref()) {
+    // The mark of a former cluster was rewritten before.
+    if !known.may_take_over && ownership(&ours, &[], None, observed) != Ownership::Ours {
         return Step::NotOwned;
     }
     let fields = wanted.differences(observed);
@@ -63,11 +66,37 @@ pub fn decide(wanted: &Client, observed: Option<&Client>, known: Known<'_>) -> S
     }
 }
 
-/// Ours is what carries our UID; also a client whose id *is* our UID, if it carries nobody else's mark: other tools drop members that they do not know.
-pub fn owns(ours: &Marker, client_id: &str, observed: &Client, theirs: Option<&Marker>) -> bool {
-    match theirs {
-        Some(marker) => marker.uid == ours.uid,
-        None => client_id == ours.uid && !observed.metadata.contains_key(crate::api::GROUP),
+/// Whose a client is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// The resource's.
+    Ours,
+    /// The resource's, marked by a former cluster: the mark is rewritten before anything else is done with it.
+    Former(String),
+    /// Another cluster's, of this id, whatever UID the mark has.
+    OtherCluster(String),
+    /// Another resource's, or nobody's.
+    Others,
+}
+
+/// Ours is what carries our cluster and our UID; also a client whose id *is* our UID, if it carries nobody else's mark: other tools drop members that they do
+/// not know. `former`: ids of clusters whose marks are taken over; `kept_by`: the cluster that the resource was last in step with the server from, which
+/// answers for a client without any mark.
+pub fn ownership(ours: &Marker, former: &[String], kept_by: Option<&str>, observed: &Client) -> Ownership {
+    let of = |cluster: &str, is_this: bool| match Origin::of(cluster, &ours.cluster, former) {
+        Origin::Other => Ownership::OtherCluster(cluster.to_owned()),
+        Origin::Own if is_this => Ownership::Ours,
+        Origin::Former if is_this => Ownership::Former(cluster.to_owned()),
+        Origin::Own | Origin::Former => Ownership::Others,
+    };
+    if let Some(theirs) = observed.marker() {
+        return of(&theirs.cluster, theirs.uid == ours.uid);
+    }
+    let is_this = observed.client_id == ours.uid && !observed.metadata.contains_key(GROUP);
+    match observed.owning_cluster() {
+        Some(cluster) => of(cluster, is_this),
+        None if is_this => of(kept_by.unwrap_or(&ours.cluster), true),
+        None => Ownership::Others,
     }
 }
 

@@ -143,6 +143,9 @@ pub struct AssignmentStatus {
     /// UID of the AuthorizationServer that the name was claimed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
+    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that claimed the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
     /// Ids of the entities that were found, where the server has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]

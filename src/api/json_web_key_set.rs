@@ -246,6 +246,9 @@ pub struct JsonWebKeySetStatus {
     /// UID of the AuthorizationServer that the name was claimed on, on a server where keys have no place for a mark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
+    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that keeps the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
     /// Id of the key that signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_key_id: Option<String>,

@@ -85,6 +85,9 @@ pub struct ScopeStatus {
     /// UID of the AuthorizationServer that the name was claimed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
+    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that claimed the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
     /// Digest of everything that the last success was made from. The operator's own; of no use to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

@@ -30,6 +30,8 @@ pub struct Settings {
     pub namespace: String,
     /// Id of this cluster in ownership markers.
     pub cluster: String,
+    /// Ids of clusters whose markers are taken over.
+    pub former_clusters: Vec<String>,
 }
 
 /// What the process keeps of one kind: its cache, its queue, and what it remembers. The cache is filled before the first pass.

@@ -11,12 +11,13 @@ use serde_json::json;
 
 use super::digest::digest;
 use super::failure::{outage, unread};
+use super::object::{Claiming, settle_claim};
 use super::on_server::{OnServer, is_revoked, lives_on_vault, server_of};
 use super::referable::{Referable, let_go};
 use super::schedule::wait_until;
 use super::vault::object;
 use super::verdict::Done;
-use super::{Context, Kind, Managed, Pass, hold, release};
+use super::{Context, Kind, Managed, Pass, hold, record, release};
 use crate::access::Denied;
 use crate::api::access::ManagedKind;
 use crate::api::condition::{self, READY};
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 
 mod cleanup;
 mod keys;
+mod kid;
 mod ledger;
 mod output;
 mod plan;
@@ -75,6 +77,7 @@ impl Managed for JsonWebKeySet {
             Err(Error::NotAllowed { denied, .. }) => return revoked(self, ctx, pass, denied).await,
             plan => plan?,
         };
+        settle_claim(self, ctx, pass).await?;
         let import = keys::look(self, ctx, &plan).await?;
         let carried = Carried::look(self, ctx);
         let seen = Seen {
@@ -194,6 +197,13 @@ async fn work(
         link: &link,
     };
     let failed = |error| outage(ctx, &server.name_any(), error);
+    if let Some(cluster) = JsonWebKeySet::claim(&mut pass.status).other_cluster(ctx) {
+        let checked = remote.check_cluster(&pass.status, &ledger, cluster).await;
+        checked.map_err(|error| failed(unread(error, drift)))?;
+        // Nothing of it is there any more: what is made now is made here.
+        pass.status.cluster_id = Some(ctx.settings.cluster.clone());
+        record(set, ctx, pass).await?;
+    }
     let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger)
         .await
         .map_err(failed)?;
@@ -209,6 +219,7 @@ async fn work(
     };
     synced.await.map_err(failed)?;
     pass.status.set_name = Some(plan.target.set_name.clone());
+    pass.status.cluster_id = Some(ctx.settings.cluster.clone());
     let current = ledger.at(Stage::Current);
     // Verifiers hear of a key before it signs: the status, from which clients take their keys, is no later than the Secret.
     pass.status.keys = keys::public(&ledger);

@@ -221,6 +221,13 @@ impl Work<'_> {
         };
         let fresh = hold(client, ctx).await?;
         let failed = |error| outage(ctx, &plan.server.name_any(), unread(error, settled));
+        let may_replace = self.is_due || !same_ledger || reference.is_some();
+        if let Some(link) = link
+            .as_ref()
+            .filter(|_| may_replace && !same_client && pass.status.updated_at.is_some())
+        {
+            self.check_cluster(&pass.status, link).await.map_err(failed)?;
+        }
         let secrecy = self.secrecy(&pass.status, link.as_ref()).await.map_err(failed)?;
         if secrecy != Secrecy::Ours {
             // Before a secret that works is replaced, it is known that the new one can be handed out.
@@ -276,6 +283,7 @@ impl Work<'_> {
         };
         inputs.wrote_ledger(ledger.map(|ledger| ledger.version));
         pass.status.inputs = Some(inputs.to_string());
+        pass.status.cluster_id = Some(ctx.settings.cluster.clone());
         Ok(())
     }
 }

@@ -10,7 +10,8 @@ use super::on_server::OnServer;
 use super::{Context, Kind, Managed, Pass, is_deleting, record, release};
 use crate::admin::http::Failure;
 use crate::api::AuthorizationServer;
-use crate::error::{Error, Outage, Result};
+use crate::error::{Error, Outage, Result, shown};
+use crate::origin::Origin;
 
 /// Corrections of foreign writes within an hour after which the operator stops.
 const MOST_CORRECTIONS: usize = 3;
@@ -21,20 +22,84 @@ pub struct Claim<'a> {
     pub name: &'a mut Option<String>,
     /// UID of the server that it is on.
     pub server_uid: &'a mut Option<String>,
+    /// The cluster that claimed it. None: a version that did not keep it, in this cluster.
+    pub cluster_id: &'a mut Option<String>,
     /// What the last success was made from.
     pub inputs: &'a mut Option<String>,
 }
 
 impl Claim<'_> {
     /// Whether it is for this name on this very server. One on a server of the same name that is gone says nothing.
-    pub fn is_for(&self, name: &str, server: &AuthorizationServer) -> bool {
-        self.name.as_deref() == Some(name) && self.is_on(server)
+    pub fn is_for(&self, name: &str, server: &AuthorizationServer, ctx: &Context) -> bool {
+        self.name.as_deref() == Some(name) && self.is_on(server, ctx)
     }
 
-    /// Whether it is for a name on this very server.
-    pub fn is_on(&self, server: &AuthorizationServer) -> bool {
-        self.name.is_some() && self.server_uid.is_some() && *self.server_uid == server.uid()
+    /// Whether it is for a name on this very server, and this cluster's, or one's whose place this one takes.
+    pub fn is_on(&self, server: &AuthorizationServer, ctx: &Context) -> bool {
+        self.name.is_some()
+            && self.server_uid.is_some()
+            && *self.server_uid == server.uid()
+            && self.other_cluster(ctx).is_none()
     }
+
+    /// The cluster whose claim it is, if that is another one.
+    pub fn other_cluster(&self, ctx: &Context) -> Option<String> {
+        let cluster = self.cluster_id.as_ref().filter(|_| self.name.is_some())?;
+        (origin(ctx, cluster) == Origin::Other).then(|| cluster.clone())
+    }
+}
+
+/// The cluster of an id, as this one sees it.
+pub fn origin(ctx: &Context, cluster: &str) -> Origin {
+    Origin::of(cluster, &ctx.settings.cluster, &ctx.settings.former_clusters)
+}
+
+/// Settles whose claim the status holds before anything is done with the object: one of a former cluster is rewritten, and stored. One of another cluster
+/// stays as it is, and makes sure that the object is looked at, so that it is told.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn settle_claim<K: Claiming>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
+    let own = &ctx.settings.cluster;
+    let claim = K::claim(&mut pass.status);
+    if claim.name.is_none() {
+        return Ok(());
+    }
+    let known = claim.cluster_id.clone().unwrap_or_else(|| own.clone());
+    match origin(ctx, &known) {
+        Origin::Own => *claim.cluster_id = Some(known),
+        Origin::Other => pass.must_read = true,
+        Origin::Former => {
+            *claim.cluster_id = Some(own.clone());
+            record(resource, ctx, pass).await?;
+            note_takeover(resource, pass, &known);
+        }
+    }
+    Ok(())
+}
+
+/// What bore the mark of a former cluster bears this one's now.
+pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, former: &str) {
+    tracing::info!(
+        kind = K::KIND,
+        namespace = resource.namespace(),
+        name = resource.name_any(),
+        former,
+        "a mark is taken over"
+    );
+    let former = shown(former);
+    let note = format!("What cluster `{former}` had made on the server is this cluster's now, which takes its place.");
+    pass.notes.push((EventType::Normal, "MarkTakenOver", note));
+}
+
+/// The resource goes, and what another cluster keeps under its name stays.
+pub fn note_left_behind<S>(pass: &mut Pass<S>, type_: &str, name: &str, cluster: &str) {
+    let note = format!(
+        "The {type_} `{}` on the server belongs to cluster `{}` and stays there.",
+        shown(name),
+        shown(cluster)
+    );
+    pass.notes.push((EventType::Warning, "LeftBehind", note));
 }
 
 /// A kind whose resources are objects without a mark on some servers.
@@ -127,7 +192,7 @@ pub async fn store_claim<K: Claiming>(
     record(resource, ctx, pass).await?;
     let latest = K::kind_of(ctx).newest(Arc::new(resource.clone()));
     let mut status = latest.status().cloned().unwrap_or_default();
-    match K::claim(&mut status).is_on(server) {
+    match K::claim(&mut status).is_on(server, ctx) {
         true => Ok(latest),
         false => Err(Error::Unavailable(Outage::Busy)),
     }

@@ -125,6 +125,8 @@ pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
         }
         Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
         Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),
+        // A restored copy of a cluster must not keep the server of the original busy: as a rule a restart with another setting ends it.
+        Class::NotOwned if matches!(error, Error::OtherCluster { .. }) => 10 * MINUTE,
         // Nobody tells when what is in the way goes.
         Class::NotOwned => doubling(Duration::from_secs(5), MINUTE),
         Class::Bug => doubling(Duration::from_secs(5), 10 * MINUTE),

@@ -64,6 +64,7 @@ impl Error {
             Error::SecretUnknown => (Class::Invalid, Reason::SecretUnknown),
             Error::NotOwned(_)
             | Error::NotAdopted(_)
+            | Error::OtherCluster { .. }
             | Error::KeySetNotOwned(_)
             | Error::ObjectNotOwned { .. }
             | Error::NameClaimed { .. } => (Class::NotOwned, Reason::NotOwned),

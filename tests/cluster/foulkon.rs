@@ -7,6 +7,7 @@ mod keep;
 mod login;
 mod refusals;
 mod restart;
+mod restored;
 mod samples;
 mod stage;
 mod tenants;
@@ -26,6 +27,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         login::trials,
         refusals::trials,
         restart::trials,
+        restored::trials,
         samples::trials,
         tenants::trials,
         trust::trials,

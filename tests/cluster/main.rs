@@ -32,6 +32,7 @@ mod provider;
 mod references;
 mod refusals;
 mod repair;
+mod restored;
 mod rotation;
 mod run;
 mod servers;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         references::trials,
         refusals::trials,
         repair::trials,
+        restored::trials,
         rotation::trials,
         servers::trials,
         sign_in::trials,

@@ -8,6 +8,7 @@ mod fields;
 mod login;
 mod policy;
 mod refusals;
+mod restored;
 mod server;
 mod stage;
 mod steady;
@@ -29,6 +30,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         login::trials,
         policy::trials,
         refusals::trials,
+        restored::trials,
         server::trials,
         steady::trials,
         tenants::trials,

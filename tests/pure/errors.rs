@@ -111,6 +111,7 @@ variants! {
     VariablePending => [Error::VariablePending { variable: "issuer", server: s("default") }],
     ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
     NotOwned => [Error::NotOwned(s("team-a.shop"))],
+    OtherCluster => [Error::OtherCluster { type_: "client", name: s("shop"), cluster: s("c-1") }],
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
     NameClaimed => [Error::NameClaimed { type_: "key", name: s("signing") }],
@@ -316,6 +317,11 @@ fn messages_with_the_longest_values_fit_into_an_event() {
             found: format!("{}\n", "x".repeat(1023)),
         },
         Error::UnsupportedVersion(s("v1\nv2"), Unsupported::TooOld),
+        Error::OtherCluster {
+            type_: "assignment",
+            name: "n".repeat(512),
+            cluster: format!("{}\n", "c".repeat(512)),
+        },
     ];
     for error in errors {
         assert_eq!(fault_of(&error.to_string()), None, "{error}");

@@ -19,6 +19,7 @@ mod keys;
 mod login;
 mod mapping;
 mod memory;
+mod ownership;
 mod prerequisites;
 mod provider;
 mod queue;

@@ -120,16 +120,15 @@ fn only_what_nobody_has_marked_is_unmarked() {
 }
 
 #[test]
-fn the_uid_alone_decides_whose_it_is() {
+fn name_and_namespace_of_a_mark_say_nothing_about_whose_it_is() {
     let moved = |client: &mut Client| {
         let mut mark = marker(UID, "r-1");
         mark.name = "before".to_owned();
         mark.namespace = "elsewhere".to_owned();
-        mark.cluster = "cluster-0".to_owned();
         client.mark(&mark);
     };
     let step = decide(&wanted("shop"), Some(&observed("shop", moved)), known(Some(NOW), false));
-    assert_eq!(step, update(&["metadata", "owner"], false, false));
+    assert_eq!(step, update(&["metadata"], false, false));
 }
 
 #[test]

@@ -297,6 +297,15 @@ fn every_class_has_its_own_longest_pause() {
         (Error::NoDefaultServer, Class::Blocked, 30),
         (Error::NotOwned(s("x")), Class::NotOwned, 60),
         (
+            Error::OtherCluster {
+                type_: "client",
+                name: s("x"),
+                cluster: s("y"),
+            },
+            Class::NotOwned,
+            600,
+        ),
+        (
             Error::Reply {
                 operation: "x",
                 problem: "y",

@@ -175,7 +175,7 @@ pub struct Marker {
     pub namespace: String,
     /// Name of the resource.
     pub name: String,
-    /// UID of the resource: this alone decides.
+    /// UID of the resource. It decides together with the cluster: a restored copy of a cluster has the same UIDs.
     pub uid: String,
     /// Which secret the object was last given; empty for a client without one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -232,6 +232,11 @@ impl Client {
         ];
         let is_bounded = texts.into_iter().all(|text| fits(text, ID));
         is_bounded.then_some(marker)
+    }
+
+    /// The cluster that the owner names, where the mark is repeated in short: who drops members that they do not know may have left it.
+    pub fn owning_cluster(&self) -> Option<&str> {
+        self.owner.strip_prefix(GROUP)?.strip_prefix('/')
     }
 
     /// Whether nobody has marked the client. A mark that cannot be read is one.

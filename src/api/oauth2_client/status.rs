@@ -29,6 +29,9 @@ pub struct OAuth2ClientStatus {
     /// UID of the AuthorizationServer that the name was claimed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
+    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that keeps the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
     /// The JsonWebKeySet whose key signs the tokens of the client, on a server where that cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_set_name: Option<String>,

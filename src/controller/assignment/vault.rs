@@ -35,6 +35,7 @@ impl Claiming for Assignment {
         Claim {
             name: &mut status.name,
             server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
         }
     }

@@ -16,6 +16,7 @@ use crate::api::authorization_server::{AuthorizationServerStatus, Orphans};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::links::Connection;
 use crate::controller::{Context, Pass, is_deleting};
+use crate::decode::Item;
 
 /// Most clients that one sweep deletes. The next one goes on.
 const MOST: usize = 50;
@@ -81,7 +82,11 @@ async fn delete(
     strangers: Vec<(String, String)>,
 ) -> usize {
     let server = server.name_any();
-    let live = match ctx.cluster.uids(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client())).await {
+    let live = match ctx
+        .cluster
+        .uids(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))
+        .await
+    {
         Ok(live) => live,
         Err(error) => {
             tracing::warn!(server, %error, "the resources cannot be listed, so that no orphan is deleted");

@@ -17,8 +17,10 @@ use crate::admin::hydra::clients::Cursor;
 use crate::admin::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::oauth2_client::{client_id, wanted};
+use crate::controller::object::origin;
 use crate::controller::{Context, Kind, Managed, is_deleting, is_held};
 use crate::decode;
+use crate::origin::Origin;
 
 /// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
 /// nothing counts as missing or orphaned. Returns the orphans: remote objects with our mark and without a resource.
@@ -31,7 +33,15 @@ pub(super) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     let mut strangers = Strangers::default();
     while let Some(page) = hydra.list_clients(&owner, &mut cursor).await? {
         for listed in page {
-            let uid = listed.marker().map(|marker| marker.uid);
+            let mark = listed.marker();
+            // What another cluster has marked is no orphan of ours, whatever its owner says; nor is it a resource's client.
+            if mark
+                .as_ref()
+                .is_some_and(|mark| origin(ctx, &mark.cluster) == Origin::Other)
+            {
+                continue;
+            }
+            let uid = mark.map(|mark| mark.uid);
             // One without a mark of its own is found by its id, which is the UID unless another was asked for.
             let uid = uid.unwrap_or_else(|| listed.client_id.clone());
             match expected.remove(&uid) {

@@ -10,6 +10,7 @@ use super::remote::Remote;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::object::{Claiming, note_left_behind};
 use crate::controller::own_secret::drop_at_cleanup;
 use crate::controller::{Context, Pass, is_abandoned, own_config_map};
 use crate::error::{Error, Result};
@@ -23,6 +24,11 @@ pub(super) async fn run(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Json
 
 /// Deletes our keys, and every copy of them in the cluster.
 pub(super) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
+    let claim = JsonWebKeySet::claim(&mut pass.status);
+    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(ctx)) {
+        note_left_behind(pass, "key set", &name, &cluster);
+        return drop_copies(set, ctx, pass).await;
+    }
     let (server, link) = connection(set, ctx)?;
     let target = Target::of(set, server);
     // Ids and status know what is ours, but for a key of the user's that was never confirmed. Cleanup does not depend on the ledger.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
+use super::kid;
 use super::ledger::{Entry, Ledger};
 use super::plan::Plan;
 use super::remote::Remote;
@@ -124,9 +125,10 @@ pub(super) async fn settle(
     while let Some(step) = rotation::due(&ledger.held(), &plan.terms, progress(status, ledger, seen.carried), now) {
         match step {
             Step::Make(stage) => {
+                let kid = kid::new(&plan.target.uid, &ctx.settings.cluster);
                 let key = match generate.by.unwrap_or_default() {
-                    KeyMaker::Operator => made(generate.algorithm, &plan.target.uid).await?,
-                    KeyMaker::Server => ordered(generate.algorithm, &plan.target.uid),
+                    KeyMaker::Operator => made(generate.algorithm, kid).await?,
+                    KeyMaker::Server => ordered(generate.algorithm, kid),
                 };
                 ledger.entries.push(Entry { key, stage, since: now });
             }
@@ -257,15 +259,10 @@ fn promote(entries: &mut [Entry], now: Timestamp) {
     }
 }
 
-/// An id that bears our mark.
-fn new_kid(uid: &str) -> String {
-    format!("{uid}.{:08x}", rand::random::<u32>())
-}
-
 /// A key that the server is to make: written down before it is asked to.
-fn ordered(algorithm: KeyAlgorithm, uid: &str) -> JsonWebKey {
+fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
     JsonWebKey::from(PublicKey {
-        kid: new_kid(uid),
+        kid,
         alg: algorithm.as_str().to_owned(),
         ..PublicKey::default()
     })
@@ -275,8 +272,7 @@ fn ordered(algorithm: KeyAlgorithm, uid: &str) -> JsonWebKey {
 static GENERATION: Semaphore = Semaphore::const_new(1);
 
 /// Makes a key, beside the threads that others wait for.
-async fn made(algorithm: KeyAlgorithm, uid: &str) -> Result<JsonWebKey> {
-    let kid = new_kid(uid);
+async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
     let _turn = GENERATION.acquire().await; // never closed
     let made = tokio::task::spawn_blocking(move || key_material::generate(algorithm, &kid)).await;
     made.ok().and_then(|made| made.ok()).ok_or(Error::Reply {

@@ -4,6 +4,7 @@ use kube::runtime::events::EventType;
 use serde_json::Value;
 
 use super::keys::alike;
+use super::kid;
 use super::ledger::{Entry, Ledger};
 use super::plan::Target;
 use super::rotation::Stage;
@@ -68,7 +69,7 @@ impl Remote<'_> {
     async fn observe(&self, status: &JsonWebKeySetStatus, ledger: &Ledger) -> Result<Keys> {
         let Target { server, set_name, .. } = self.target;
         let observed = self.get().await?;
-        let ours = |key: &&JsonWebKey| is_ours(self.target, status, &ledger.entries, key);
+        let ours = |key: &&JsonWebKey| self.is_ours(status, &ledger.entries, key);
         let count = observed.keys.iter().filter(ours).count();
         if !is_reserved(set_name) && count < observed.keys.len() {
             return Err(Error::KeySetNotOwned(set_name.clone()));
@@ -105,7 +106,7 @@ impl Remote<'_> {
                 let wanted = on_server(entry);
                 let found = observed.keys.iter().find(|key| key.public.kid == wanted.public.kid);
                 // In a set of the server's own, others have keys too.
-                if found.is_some_and(|found| !is_ours(self.target, status, &ledger.entries, found)) {
+                if found.is_some_and(|found| !self.is_ours(status, &ledger.entries, found)) {
                     return Err(Error::KeySetNotOwned(self.target.set_name.clone()));
                 }
                 if found.is_none_or(|found| !one(found).same_as(&one(&wanted))) {
@@ -123,7 +124,7 @@ impl Remote<'_> {
         let kept = |key: &JsonWebKey| entries.iter().any(|entry| entry.key.public.kid == key.public.kid);
         let mut corrected = false;
         for key in &observed.keys {
-            if is_ours(self.target, status, entries, key) && !kept(key) {
+            if self.is_ours(status, entries, key) && !kept(key) {
                 self.delete(key).await?;
                 corrected = true;
             }
@@ -134,17 +135,68 @@ impl Remote<'_> {
     /// Deletes our keys; a set without keys is none.
     pub(super) async fn remove(&self, status: &JsonWebKeySetStatus, entries: &[Entry]) -> Result<()> {
         let Target { set_name, uid, .. } = self.target;
-        if set_name == uid {
+        if set_name == uid && !self.is_of_another_cluster(status).await? {
             // All of it is ours, readable or not.
             let deleted = self.link.hydra()?.delete_key_set(set_name).await;
             return deleted.map_err(|failed| failure("delete_json_web_key_set", failed));
         }
         for key in &self.get().await?.keys {
-            if is_ours(self.target, status, entries, key) {
+            if self.is_ours(status, entries, key) {
                 self.delete(key).await?;
             }
         }
         Ok(())
+    }
+
+    /// Makes sure that none of the keys that another cluster keeps for this resource is there.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], and what keeps the server from being asked.
+    pub(super) async fn check_cluster(
+        &self,
+        status: &JsonWebKeySetStatus,
+        ledger: &Ledger,
+        cluster: String,
+    ) -> Result<()> {
+        let found = self.get().await?;
+        match found.keys.iter().any(|key| self.is_ours(status, &ledger.entries, key)) {
+            false => Ok(()),
+            true => Err(Error::OtherCluster {
+                type_: "key set",
+                name: self.target.set_name.clone(),
+                cluster,
+            }),
+        }
+    }
+
+    /// Whether another cluster has keys in a set that bears our UID. Where the status has claimed it, there is nothing to ask.
+    async fn is_of_another_cluster(&self, status: &JsonWebKeySetStatus) -> Result<bool> {
+        if status.set_name.is_some() {
+            return Ok(false);
+        }
+        match self.get().await {
+            Ok(found) => Ok(found.keys.iter().any(|key| self.is_foreign(status, key))),
+            Err(Error::Reply { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a key bears our UID and the mark of another cluster. It counts until the status knows better: ids stay when a key set is taken over.
+    fn is_foreign(&self, status: &JsonWebKeySetStatus, key: &JsonWebKey) -> bool {
+        let settings = &self.ctx.settings;
+        let ours = settings.former_clusters.iter().chain([&settings.cluster]);
+        status.set_name.is_none() && kid::is_of_another_cluster(own_kid(key), &self.target.uid, ours)
+    }
+
+    /// Ours is every key of a set that bears our UID, a key whose id bears it, one that the status published as it is, and one whose private half is in our
+    /// ledger. An id alone says nothing: whoever imports a key chooses it.
+    fn is_ours(&self, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
+        let Target { set_name, uid, .. } = self.target;
+        let is_ours = set_name == uid
+            || kid::is_marked(own_kid(key), uid)
+            || is_published(status, key)
+            || key.is_private() && entries.iter().any(|entry| one(&entry.key).same_as(&one(key)));
+        is_ours && !self.is_foreign(status, key)
     }
 
     /// The set as it is on the server; one that is not there has no keys.
@@ -217,16 +269,6 @@ fn on_server(entry: &Entry) -> JsonWebKey {
         Stage::Current => entry.key.clone(),
         Stage::Next | Stage::Previous => JsonWebKey::from(entry.key.public.clone()),
     }
-}
-
-/// Ours is every key of a set that bears our UID, a key whose id bears it, one that the status published as it is, and one whose private half is in our
-/// ledger. An id alone says nothing: whoever imports a key chooses it.
-fn is_ours(target: &Target, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
-    let kid = own_kid(key);
-    target.set_name == target.uid
-        || kid.strip_prefix(&target.uid).is_some_and(|rest| rest.starts_with('.'))
-        || is_published(status, key)
-        || key.is_private() && entries.iter().any(|entry| one(&entry.key).same_as(&one(key)))
 }
 
 fn is_published(status: &JsonWebKeySetStatus, key: &JsonWebKey) -> bool {

@@ -47,6 +47,7 @@ impl Claiming for JsonWebKeySet {
         Claim {
             name: &mut status.set_name,
             server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
         }
     }

@@ -5,17 +5,20 @@
 use kube::ResourceExt;
 
 use super::ledger::Secrecy;
-use super::{Work, client_id};
+use super::{Work, client_id, marker};
 use crate::access;
-use crate::admin::hydra::client::{Client, Marker, owner};
+use crate::admin::hydra::client::{Client, Marker};
+use crate::admin::sync::{Ownership, ownership};
+use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::{Adoption, DeletionPolicy};
-use crate::api::{GROUP, OAuth2Client};
 use crate::controller::failure::failure;
 use crate::controller::links::Link;
+use crate::controller::object::origin;
 use crate::controller::on_server::OnServer;
 use crate::controller::{Context, is_held};
 use crate::error::{Error, Result};
+use crate::origin::Origin;
 
 /// Whether a client that is not ours may become ours: asked for, marked by nobody who is still there, and claimed by no other resource. Who had a client of
 /// its own under this id does not take another's in its place.
@@ -26,19 +29,16 @@ pub(super) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth
             .find(|other| other.uid().as_ref() == Some(uid))
             .is_some()
     };
+    let is_of_another = |cluster: &str| origin(ctx, cluster) == Origin::Other;
     let is_free = match found.marker() {
-        Some(marker) => marker.cluster == ctx.settings.cluster && !is_there(&marker.uid),
-        None => found.is_unmarked() && !is_of_another_cluster(found, ctx),
+        Some(marker) => !is_of_another(&marker.cluster) && !is_there(&marker.uid),
+        None => found.is_unmarked() && !found.owning_cluster().is_some_and(is_of_another),
     };
     client.spec.adoption == Some(Adoption::Allow)
         && (status.updated_at.is_none() || status.adopted == Some(true))
+        && !status.cluster_id.as_deref().is_some_and(is_of_another)
         && is_free
         && !is_claimed(client, ctx)
-}
-
-/// Who drops members that they do not know may have left the owner, where the mark is repeated in short.
-fn is_of_another_cluster(found: &Client, ctx: &Context) -> bool {
-    found.owner.starts_with(GROUP) && found.owner != owner(&ctx.settings.cluster)
 }
 
 /// Whether another resource has the client of this id, or may have it and asked for it first.
@@ -68,11 +68,17 @@ fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
     })
 }
 
-/// Our mark on a client, if it is this resource's.
-pub(super) fn own_mark(client: &OAuth2Client, found: &Client) -> Option<Marker> {
+/// Whose a client on the server is.
+pub(super) fn owner_of(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> Ownership {
+    let former = &ctx.settings.former_clusters;
+    ownership(&marker(client, ctx), former, status.cluster_id.as_deref(), found)
+}
+
+/// Our mark on a client, if it is this resource's, also one from a former cluster.
+pub(super) fn own_mark(client: &OAuth2Client, ctx: &Context, found: &Client) -> Option<Marker> {
     found
         .marker()
-        .filter(|marker| Some(&marker.uid) == client.uid().as_ref())
+        .filter(|marker| Some(&marker.uid) == client.uid().as_ref() && origin(ctx, &marker.cluster) != Origin::Other)
 }
 
 /// Whether the secret of a client with this mark, or without one, was given to it by others. Other tools drop marks: one that had a secret of ours has it
@@ -85,11 +91,22 @@ pub(super) fn is_secret_of_others(mark: Option<&Marker>, status: &OAuth2ClientSt
 }
 
 /// Why a client that is not ours stays as it is.
-pub(super) fn not_owned(client: &OAuth2Client, found: &Client) -> Error {
+pub(super) fn not_owned(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> Error {
     let id = found.client_id.clone();
-    match found.is_unmarked() && client.spec.adoption != Some(Adoption::Allow) {
-        true => Error::NotAdopted(id),
-        false => Error::NotOwned(id),
+    let kept_by = status.cluster_id.as_ref().filter(|_| found.is_unmarked());
+    match (owner_of(client, ctx, status, found), kept_by) {
+        (Ownership::OtherCluster(cluster), _) => of_another_cluster(id, cluster),
+        (_, Some(cluster)) if origin(ctx, cluster) == Origin::Other => of_another_cluster(id, cluster.clone()),
+        _ if found.is_unmarked() && client.spec.adoption != Some(Adoption::Allow) => Error::NotAdopted(id),
+        _ => Error::NotOwned(id),
+    }
+}
+
+pub(super) fn of_another_cluster(id: String, cluster: String) -> Error {
+    Error::OtherCluster {
+        type_: "client",
+        name: id,
+        cluster,
     }
 }
 
@@ -97,6 +114,20 @@ impl Work<'_> {
     /// Whether only a look at the server tells whose the client's secret is.
     pub(super) fn must_look(&self, status: &OAuth2ClientStatus, settled: bool) -> bool {
         self.may_be_of_others(status) && (!settled || self.is_due && !self.had_ledger())
+    }
+
+    /// Makes sure that a client that was in step before is not another cluster's, where its secret might be replaced here first: what this cluster restored
+    /// stays as it is then.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], and what keeps the server from being asked.
+    pub(super) async fn check_cluster(&self, status: &OAuth2ClientStatus, link: &Link) -> Result<()> {
+        let found = link.hydra()?.get_client(&self.plan.client_id).await;
+        let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+        match found.map(|found| owner_of(self.client, self.ctx, status, &found)) {
+            Some(Ownership::OtherCluster(cluster)) => Err(of_another_cluster(self.plan.client_id.clone(), cluster)),
+            _ => Ok(()),
+        }
     }
 
     /// Whose the client's secret is. Nothing is written down before that is known.
@@ -114,9 +145,9 @@ impl Work<'_> {
                 let found = link.hydra()?.get_client(&self.plan.client_id).await;
                 let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
                 let Some(found) = found else { return Ok(Secrecy::Ours) };
-                let mark = own_mark(self.client, &found);
+                let mark = own_mark(self.client, self.ctx, &found);
                 if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
-                    return Err(not_owned(self.client, &found));
+                    return Err(not_owned(self.client, self.ctx, status, &found));
                 }
                 is_marked = mark.is_some();
                 is_secret_of_others(mark.as_ref(), status, self.had_ledger())

@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 
-use super::adoption::deletion_policy;
-use super::{client_id, ledger, marker};
-use crate::admin::sync::owns;
+use super::adoption::{deletion_policy, owner_of};
+use super::{client_id, ledger};
+use crate::admin::hydra::Client;
+use crate::admin::sync::Ownership;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
 use crate::controller::failure::{failure, outage};
 use crate::controller::links::Link;
+use crate::controller::object::note_left_behind;
 use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::{drop_at_cleanup, drop_one, is_owned};
 use crate::controller::{Context, Pass, is_abandoned};
@@ -56,7 +58,7 @@ pub(super) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
 
 /// Deletes the client, if it is ours, and our Secrets. One that others had made stays, unless the spec says otherwise: the mark knows, whatever became of
 /// the status.
-pub(super) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &Pass<OAuth2ClientStatus>) -> Result<()> {
+pub(super) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     let (_, link) = connection(client, ctx)?;
     let removed = remove_client(client, ctx, pass, &link).await;
     match removed.map_err(|error| hindered(client, ctx, error))? {
@@ -68,18 +70,21 @@ pub(super) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &Pass<OAu
 async fn remove_client(
     client: &OAuth2Client,
     ctx: &Context,
-    pass: &Pass<OAuth2ClientStatus>,
+    pass: &mut Pass<OAuth2ClientStatus>,
     link: &Link,
 ) -> Result<Fate> {
     let id = client_id(client);
     let is_settled = is_settled(client, ctx, pass.status.updated_at.is_some());
     let found = link.hydra()?.get_client(&id).await;
     let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
-    let mark = found.as_ref().and_then(|found| found.marker());
+    let mark = found.as_ref().and_then(Client::marker);
+    let owner = found.as_ref().map(|found| owner_of(client, ctx, &pass.status, found));
+    let is_unmarked = found.as_ref().is_some_and(Client::is_unmarked);
     let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
     let is_kept = is_left && mark.as_ref().is_some_and(|mark| mark.adopted);
-    match found {
-        Some(found) if owns(&marker(client, ctx), &id, &found, mark.as_ref()) => match is_kept {
+    match owner {
+        // The mark of a former cluster need not be rewritten on what goes.
+        Some(Ownership::Ours | Ownership::Former(_)) => match is_kept {
             true => Ok(Fate::Orphan),
             false => {
                 let deleted = link.hydra()?.delete_client(&id).await;
@@ -87,12 +92,18 @@ async fn remove_client(
                 Ok(Fate::Delete)
             }
         },
+        Some(Ownership::OtherCluster(cluster)) => {
+            note_left_behind(pass, "client", &id, &cluster);
+            Ok(Fate::Delete)
+        }
         // The mark has gone before: by another tool, or by us.
-        Some(found) if pass.status.adopted == Some(true) && found.is_unmarked() && is_left => Ok(Fate::Orphan),
+        Some(Ownership::Others) if pass.status.adopted == Some(true) && is_unmarked && is_left => Ok(Fate::Orphan),
         // A write that takes it over may still be under way.
-        Some(_) if !is_settled && client.spec.adoption == Some(Adoption::Allow) => Err(Error::CleanupUnconfirmed),
+        Some(Ownership::Others) if !is_settled && client.spec.adoption == Some(Adoption::Allow) => {
+            Err(Error::CleanupUnconfirmed)
+        }
         None if !is_settled => Err(Error::CleanupUnconfirmed),
-        Some(_) | None => Ok(Fate::Delete),
+        Some(Ownership::Others) | None => Ok(Fate::Delete),
     }
 }
 
@@ -176,7 +187,12 @@ async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()>
         .get_client(&id)
         .await
         .map_err(|f| failure("get_o_auth2_client", f))?;
-    let Some(mut found) = found.filter(|found| owns(&marker(client, ctx), &id, found, found.marker().as_ref())) else {
+    let status = client.status.clone().unwrap_or_default();
+    let is_ours = |found: &Client| match owner_of(client, ctx, &status, found) {
+        Ownership::Ours | Ownership::Former(_) => true,
+        Ownership::OtherCluster(_) | Ownership::Others => false,
+    };
+    let Some(mut found) = found.filter(is_ours) else {
         return Ok(());
     };
     found.unmark();

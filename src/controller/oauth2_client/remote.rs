@@ -4,17 +4,19 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use super::Plan;
-use super::adoption::{is_secret_of_others, may_take_over, not_owned, own_mark};
+use super::adoption::{is_secret_of_others, may_take_over, not_owned, of_another_cluster, own_mark, owner_of};
 use super::ledger::Ledger;
 use crate::admin::http::Failure;
 use crate::admin::hydra::Client;
-use crate::admin::sync::{Known, Step, decide, is_later};
+use crate::admin::hydra::client::Marker;
+use crate::admin::sync::{Known, Ownership, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
 use crate::controller::authorization_server;
 use crate::controller::failure::{failure, unread};
 use crate::controller::links::Link;
+use crate::controller::object::note_takeover;
 use crate::controller::on_server::may_create;
 use crate::controller::{Context, Managed, Pass};
 use crate::error::{Error, Outage, Result};
@@ -61,14 +63,21 @@ impl Remote<'_> {
         }
         // Twice: what is found may be gone when it is written, and the other way round.
         for _ in 0..2 {
-            let observed = self
+            let mut observed = self
                 .link
                 .hydra()?
                 .get_client(&wanted.client_id)
                 .await
                 .map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
+            // Compared with the write before a mark is taken over: that one hides no other.
+            let updated_at = pass.status.updated_at.clone();
+            if let Some(found) = &mut observed
+                && !self.take_mark_over(pass, found).await?
+            {
+                continue;
+            }
             let found = observed.as_ref();
-            let mark = found.and_then(|found| own_mark(self.client, found));
+            let mark = found.and_then(|found| own_mark(self.client, self.ctx, found));
             let may_take_over =
                 mark.is_none() && found.is_some_and(|found| may_take_over(self.client, self.ctx, &pass.status, found));
             marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
@@ -80,7 +89,7 @@ impl Remote<'_> {
             }
             wanted.mark(&marker);
             let known = Known {
-                updated_at: pass.status.updated_at.as_deref(),
+                updated_at: updated_at.as_deref(),
                 must_read: pass.must_read,
                 may_take_over,
             };
@@ -91,7 +100,7 @@ impl Remote<'_> {
                 }
                 Step::NotOwned => {
                     let id = || Error::NotOwned(wanted.client_id.clone());
-                    return Err(found.map_or_else(id, |found| not_owned(self.client, found)));
+                    return Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)));
                 }
                 // It has just gone, and so has the secret that others knew.
                 Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => break,
@@ -119,6 +128,29 @@ impl Remote<'_> {
             }
         }
         Err(Error::Unavailable(Outage::Busy))
+    }
+
+    /// Rewrites the mark of a former cluster, and nothing else: the secret stays, and its revision with it. False if the client is gone.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], and what a failed request means.
+    async fn take_mark_over(&self, pass: &mut Pass<OAuth2ClientStatus>, found: &mut Client) -> Result<bool> {
+        let former = match owner_of(self.client, self.ctx, &pass.status, found) {
+            Ownership::Former(former) => former,
+            Ownership::OtherCluster(cluster) => return Err(of_another_cluster(found.client_id.clone(), cluster)),
+            Ownership::Ours | Ownership::Others => return Ok(true),
+        };
+        let theirs = found.marker().unwrap_or_default();
+        found.mark(&Marker {
+            revision: theirs.revision,
+            adopted: theirs.adopted,
+            ..self.plan.marker.clone()
+        });
+        if !self.update(pass, found, false).await? {
+            return Ok(false);
+        }
+        note_takeover(self.client, pass, &former);
+        Ok(true)
     }
 
     /// Creates a client that is not there (any more). False if the id is taken.
@@ -222,7 +254,8 @@ impl Remote<'_> {
             self.ctx.clients.memory.confirmed(&self.plan.uid);
             return Ok(false);
         };
-        if reply.marker().is_none_or(|marker| marker.uid != self.plan.uid) {
+        let is_ours = |marker: &Marker| marker.uid == self.plan.uid && marker.cluster == self.plan.marker.cluster;
+        if !reply.marker().as_ref().is_some_and(is_ours) {
             return Err(Error::Reply {
                 operation,
                 problem: "does not repeat what was sent",

@@ -56,6 +56,7 @@ impl Claiming for OAuth2Client {
         Claim {
             name: &mut status.name,
             server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
         }
     }

@@ -12,7 +12,7 @@ use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::controller::digest::digest;
 use crate::controller::failure::{outage, unread};
-use crate::controller::object::{Claiming, forget};
+use crate::controller::object::{Claiming, forget, settle_claim};
 use crate::controller::on_server::{OnServer, is_revoked, server_of};
 use crate::controller::verdict::Done;
 use crate::controller::{Context, Pass, hold};
@@ -44,8 +44,9 @@ pub(super) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         fields,
         missing,
     } = plan;
+    settle_claim(provider, ctx, pass).await?;
     let is_without = fields.clients.is_empty();
-    if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server) {
+    if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
     }
     let inputs = digest(&json!([server.uid(), fields]));

@@ -46,6 +46,7 @@ impl Claiming for OidcProvider {
         Claim {
             name: &mut status.name,
             server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
         }
     }

@@ -28,6 +28,7 @@ impl Claiming for Scope {
         Claim {
             name: &mut status.name,
             server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
         }
     }

@@ -27,9 +27,9 @@ pub trait Named: OnServer + Claiming {
     }
 
     /// Whether the name has been claimed for this resource on this very server.
-    fn has_claim(&self, server: &AuthorizationServer) -> bool {
+    fn has_claim(&self, server: &AuthorizationServer, ctx: &Context) -> bool {
         let mut status = self.status().cloned().unwrap_or_default();
-        Self::claim(&mut status).is_for(&self.object_name(), server)
+        Self::claim(&mut status).is_for(&self.object_name(), server, ctx)
     }
 }
 
@@ -53,7 +53,7 @@ pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServ
         let field = K::NAME_FIELD;
         return Err(VaultFault::Reserved { field, name }.into());
     }
-    match resource.has_claim(server) || !is_claimed(resource, ctx, server, &name) {
+    match resource.has_claim(server, ctx) || !is_claimed(resource, ctx, server, &name) {
         true => Ok(name),
         false => Err(Error::NameClaimed {
             type_: K::Object::TYPE,
@@ -75,10 +75,10 @@ pub fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationS
     let same_name = |other: &K| {
         other.uid() != resource.uid() && other.server_name() == resource.server_name() && other.object_name() == name
     };
-    let is_ours = resource.has_claim(server);
+    let is_ours = resource.has_claim(server, ctx);
     kind.store.state_filter(same_name).into_iter().any(|other| {
         let other = kind.newest(other);
-        let is_theirs = other.has_claim(server) && is_held(&*other);
+        let is_theirs = other.has_claim(server, ctx) && is_held(&*other);
         let is_first = age(&other) < age(resource);
         match is_ours {
             true => is_theirs && is_first,

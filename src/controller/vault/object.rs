@@ -13,7 +13,9 @@ use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
 use crate::controller::failure::{outage, unread};
-use crate::controller::object::{forget, is_certain, is_drift, note_drift, store_claim};
+use crate::controller::object::{
+    forget, is_certain, is_drift, note_drift, note_left_behind, settle_claim, store_claim,
+};
 use crate::controller::on_server::{admitted, is_revoked, may_create, server_of};
 use crate::controller::{Context, Pass, hold, is_abandoned, record};
 use crate::error::{Error, Outage, Result, VaultFault};
@@ -41,12 +43,15 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     pub async fn of(resource: &'a K, ctx: &'a Context, pass: &mut Pass<K::Status>) -> Result<Self> {
         let allowed = admitted(resource, ctx).and_then(|server| Ok((name::allowed(resource, ctx, &server)?, server)));
         match allowed {
-            Ok((name, server)) => Ok(Target {
-                resource,
-                ctx,
-                server,
-                name,
-            }),
+            Ok((name, server)) => {
+                settle_claim(resource, ctx, pass).await?;
+                Ok(Target {
+                    resource,
+                    ctx,
+                    server,
+                    name,
+                })
+            }
             Err(Error::NotAllowed { server, denied }) => {
                 let found = server_of(resource, ctx)?;
                 if is_revoked(resource, ctx, &found, &denied).await? {
@@ -92,7 +97,9 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         wanted: &K::Object,
         settled: bool,
     ) -> Result<K::Object> {
-        let is_ours = K::claim(&mut pass.status).is_for(&self.name, &self.server);
+        let claim = K::claim(&mut pass.status);
+        let is_ours = claim.is_for(&self.name, &self.server, self.ctx);
+        let other_cluster = claim.other_cluster(self.ctx);
         let found = self.look(vault, settled, is_ours && self.resource.is_settled()).await?;
         let is_new = found.is_none() && !self.resource.is_settled();
         let fields = found.as_ref().map(|found| wanted.differences(found));
@@ -100,9 +107,10 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let uid = self.resource.uid().unwrap_or_default();
         let (what, is_drift) = match (found, fields) {
             (Some(_), _) if !is_ours => {
-                return Err(Error::ObjectNotOwned {
-                    type_: K::Object::TYPE,
-                    name: self.name.clone(),
+                let (type_, name) = (K::Object::TYPE, self.name.clone());
+                return Err(match other_cluster {
+                    Some(cluster) => Error::OtherCluster { type_, name, cluster },
+                    None => Error::ObjectNotOwned { type_, name },
                 });
             }
             (Some(found), Some(fields)) if fields.is_empty() => {
@@ -190,6 +198,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     fn set_claim(&self, pass: &mut Pass<K::Status>, name: Option<String>) {
         let claim = K::claim(&mut pass.status);
         *claim.server_uid = name.as_ref().and(self.server.uid());
+        *claim.cluster_id = name.as_ref().map(|_| self.ctx.settings.cluster.clone());
         *claim.name = name;
         *claim.inputs = None; // what is there next is another one
     }
@@ -218,11 +227,15 @@ pub async fn remove<K: Named + CustomResourceExt>(
     let Some(name) = claim.name.clone().filter(|_| claim.server_uid.is_some()) else {
         return Ok(());
     };
+    if let Some(cluster) = claim.other_cluster(ctx) {
+        note_left_behind(pass, K::Object::TYPE, &name, &cluster);
+        return Ok(());
+    }
     if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
         return Ok(());
     }
     let (server, link) = connection(resource, ctx)?;
-    if !K::claim(&mut pass.status).is_for(&resource.object_name(), &server) {
+    if !K::claim(&mut pass.status).is_for(&resource.object_name(), &server, ctx) {
         return Ok(()); // it was made on another server of that name
     }
     let is_settled = is_settled(resource, ctx, was_confirmed);

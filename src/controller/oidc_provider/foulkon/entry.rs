@@ -15,7 +15,7 @@ use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_beh
 use crate::controller::failure::unread;
 use crate::controller::foulkon::failure::failure;
 use crate::controller::links::Link;
-use crate::controller::object::{Claiming, is_certain, is_drift, note_drift, store_claim};
+use crate::controller::object::{Claiming, is_certain, is_drift, note_drift, note_left_behind, store_claim};
 use crate::controller::on_server::may_create;
 use crate::controller::{Context, Pass, is_abandoned, is_held, record};
 use crate::error::{Error, FoulkonFault, Outage, Result};
@@ -220,6 +220,7 @@ impl<'a> Target<'a> {
         pass.status.name = Some(wanted.name.clone());
         pass.status.path = Some(wanted.path.clone());
         pass.status.server_uid = self.server.uid();
+        pass.status.cluster_id = Some(self.ctx.settings.cluster.clone());
     }
 
     /// The claim is as it was before.
@@ -252,7 +253,7 @@ pub(super) fn check_name(
     let age = |provider: &OidcProvider| (provider.creation_timestamp(), provider.uid());
     let has = |provider: &OidcProvider| {
         let mut status = provider.status.clone().unwrap_or_default();
-        is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server)
+        is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, ctx)
     };
     let ours = kind.newest(Arc::new(provider.clone()));
     let is_ours = has(&ours);
@@ -283,11 +284,16 @@ pub(in crate::controller::oidc_provider) async fn remove(
     if pass.status.name.is_none() || pass.status.server_uid.is_none() {
         return Ok(());
     }
+    let claim = OidcProvider::claim(&mut pass.status);
+    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(ctx)) {
+        note_left_behind(pass, TYPE, &name, &cluster);
+        return Ok(());
+    }
     if is_abandoned(provider) && may_leave_behind(provider, ctx).await? {
         return Ok(());
     }
     let (server, link) = connection(provider, ctx)?;
-    if !OidcProvider::claim(&mut pass.status).is_on(&server) {
+    if !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
         return Ok(()); // it was made on another server of that name
     }
     let is_settled = is_settled(provider, ctx, was_confirmed);

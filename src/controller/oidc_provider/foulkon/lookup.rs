@@ -20,8 +20,12 @@ impl Target<'_> {
     /// Finds the entry: by the names that it may have, then by its path, and then wherever it was moved to. `wanted`: a name that is free, or ours.
     ///
     /// # Errors
-    /// [`Error::ObjectNotOwned`] if there is no entry of ours, and somebody else's has the wanted name; [`FoulkonFault`] if ours is where it must not be written.
+    /// [`Error::ObjectNotOwned`] if there is no entry of ours, and somebody else's has the wanted name; [`Error::OtherCluster`] if another cluster has claimed
+    /// it; [`FoulkonFault`] if ours is where it must not be written.
     pub(super) async fn find(&self, status: &OidcProviderStatus, wanted: Option<&String>) -> Result<Option<Provider>> {
+        if let Some(cluster) = OidcProvider::claim(&mut status.clone()).other_cluster(self.ctx) {
+            return self.find_of(cluster, wanted).await.map(|()| None);
+        }
         let claimed = status.name.as_ref().filter(|_| self.has_claim(status));
         let mut is_taken = false;
         for name in claimed
@@ -43,6 +47,19 @@ impl Target<'_> {
         match wanted {
             Some(name) if is_taken => Err(self.not_owned(name)),
             _ => Ok(None),
+        }
+    }
+
+    /// Another cluster has claimed an entry for this resource: a path with the resource's UID makes it no more ours than before.
+    async fn find_of(&self, cluster: String, wanted: Option<&String>) -> Result<()> {
+        let Some(name) = wanted else { return Ok(()) };
+        match self.get(name).await?.filter(|found| found.name == **name) {
+            None => Ok(()),
+            Some(found) => Err(Error::OtherCluster {
+                type_: TYPE,
+                name: found.name.into(),
+                cluster,
+            }),
         }
     }
 
@@ -89,7 +106,7 @@ impl Target<'_> {
 
     /// Whether the status has claimed a name on this very server.
     pub(super) fn has_claim(&self, status: &OidcProviderStatus) -> bool {
-        OidcProvider::claim(&mut status.clone()).is_on(self.server)
+        OidcProvider::claim(&mut status.clone()).is_on(self.server, self.ctx)
     }
 
     fn is_ours(&self, status: &OidcProviderStatus, found: &Provider) -> bool {
