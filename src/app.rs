@@ -38,7 +38,7 @@ pub async fn run(settings: Run) -> Result<()> {
     stop_on_signal(stop.clone())?;
     let listener = TcpListener::bind(settings.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let state = Arc::new(State::default());
+    let state = Arc::new(State::new(settings.metrics_max_age));
     let web_stop = CancellationToken::new();
     let web = server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("the web server")?;
     tokio::spawn(state.health.clone().beat());

@@ -1,6 +1,7 @@
 //! The command line: every flag has an environment variable, a default and a description.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -51,6 +52,9 @@ pub struct Run {
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, env = "OIDC_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
+    /// How old the text of /metrics may be, as a duration such as `1s`: with many resources it takes a while to make.
+    #[arg(long, env = "OIDC_OPERATOR_METRICS_MAX_AGE", default_value = "1s", value_parser = age)]
+    pub metrics_max_age: Duration,
     /// Form of log lines.
     #[arg(long, env = "OIDC_OPERATOR_LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
@@ -74,4 +78,8 @@ pub enum LogFormat {
     Json,
     /// Text for people.
     Text,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    crate::duration::parse(text).ok_or_else(|| "not a duration such as 1s or 500ms".to_owned())
 }

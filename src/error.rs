@@ -8,12 +8,15 @@ mod foulkon;
 mod login;
 mod outage;
 mod vault;
+mod wording;
 
 pub use class::Class;
 pub use foulkon::FoulkonFault;
 pub use login::{LoginFault, Untold};
 pub use outage::{ClusterFault, Outage};
 pub use vault::VaultFault;
+pub use wording::shown;
+use wording::{key_part, named, namespace_part, unsupported, waited_for};
 
 /// Result of anything that a pass does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -375,56 +378,4 @@ pub enum Error {
     /// The pass took too long.
     #[error("The pass did not end in time. The operator keeps trying.")]
     TooLong,
-}
-
-/// A foreign value as it may stand in a message: bounded, on one line.
-pub fn shown(value: &str) -> String {
-    const LONGEST: usize = 200;
-    let mut text: String = value
-        .chars()
-        .take(LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if text.len() < value.len() {
-        text.push('…');
-    }
-    text
-}
-
-fn unsupported(why: Unsupported) -> &'static str {
-    match why {
-        Unsupported::TooOld => "this operator does not know; it works with Ory Hydra 1.11, and from 2.2 on",
-        Unsupported::NoChosenIds => {
-            "does not let a client's id be chosen, so nothing can be registered safely; upgrade it to 2.2 or later"
-        }
-    }
-}
-
-fn named(names: &[&'static str]) -> String {
-    if names.is_empty() {
-        "the client's metadata".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
-fn waited_for(fields: &[&'static str]) -> String {
-    match fields {
-        [] => String::new(),
-        _ => format!(
-            "; it fetches {} before it answers, so see that it gets an answer there",
-            fields.join(", ")
-        ),
-    }
-}
-
-fn key_part(key: &Option<String>) -> String {
-    key.as_ref().map(|k| format!(", key `{k}`,")).unwrap_or_default()
-}
-
-fn namespace_part(namespace: &Option<String>) -> String {
-    namespace
-        .as_ref()
-        .map(|n| format!(" in namespace `{n}`"))
-        .unwrap_or_default()
 }

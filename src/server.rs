@@ -4,6 +4,7 @@ mod connections;
 mod page;
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connections::{HEAD, MOST};
-pub use self::page::{AGE, Page};
+pub use self::page::Page;
 use crate::controller::{Context, Kind, Managed};
 use crate::health::Health;
 use crate::metrics::{ConditionLabels, Metrics, tally};
@@ -30,6 +31,16 @@ pub struct State {
     /// What the probes answer from.
     pub health: Arc<Health>,
     page: Page,
+}
+
+impl State {
+    /// Nothing is known yet. `age`: how old the text of `/metrics` may be.
+    pub fn new(age: Duration) -> Self {
+        State {
+            page: Page::new(age),
+            ..State::default()
+        }
+    }
 }
 
 /// Serves until told to stop, on a thread and a runtime of its own. So `/livez` can say that the runtime of the operator hangs, probes are answered while

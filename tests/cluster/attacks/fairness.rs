@@ -6,13 +6,14 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use oidc_operator::admin::http::DEADLINE;
 use oidc_operator::api::OAuth2Client;
+use serde_json::json;
 use testbed::process::Signal;
 use testbed::proxy::{Action, Fault};
 use testbed::wait;
 use tokio::net::TcpListener;
 
 use super::victim::Victim;
-use crate::bed::{Bed, LIMIT, Options, ServerOptions, Space, is_create};
+use crate::bed::{Bed, LIMIT, Options, ServerOptions, Space, everything, is_create};
 use crate::conditions::Tone;
 use crate::run::Side;
 
@@ -56,6 +57,8 @@ async fn tarpit() -> Result<(u16, tokio::task::JoinHandle<()>)> {
 async fn a_uri_that_never_answers_delays_only_those_who_name_it(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let (port, tarpit) = tarpit().await?;
+    let rules = everything(&[&format!("127.0.0.1:{port}")]);
+    bed.change_server("default", json!({ "access": rules })).await?;
     let evil = bed.space().await?;
     let spec = format!(
         "{{ redirectUris: [https://a.example.com/cb], subjectType: pairwise, sectorIdentifierUri: 'https://127.0.0.1:{port}/x' }}"

@@ -6,11 +6,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use oidc_operator::server::AGE;
 use testbed::process::{Child, Signal};
 use testbed::proxy::{Journal, Proxy, Upstream};
 use testbed::{ControlPlane, http, ports, wait};
-use tokio::time::Instant;
 
 use super::{Bed, LIMIT, lock};
 use crate::closing::rbac::KubeRequest;
@@ -43,8 +41,6 @@ pub struct Operator {
     port: u16,
     options: OperatorOptions,
     installation: testbed::install::Installation,
-    /// When its metrics were asked for last.
-    asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl Operator {
@@ -61,7 +57,6 @@ impl Operator {
             port: 0,
             options,
             installation: bed.installation.clone(),
-            asked: tokio::sync::Mutex::default(),
         };
         operator.port = ports::with_free(async |[port]| {
             operator.launch(port).await?;
@@ -198,16 +193,10 @@ impl Operator {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    /// The text of its metrics, made after this was asked for: it is made once a second, and nobody else asks.
+    /// The text of its metrics, made when it is asked for.
     pub async fn metrics(&self) -> Result<String> {
-        let mut asked = self.asked.lock().await;
-        if let Some(asked) = *asked {
-            tokio::time::sleep_until(asked + AGE).await;
-        }
         let answer = http::client().get(self.url("/metrics")).send().await?;
-        let text = answer.error_for_status()?.text().await?;
-        *asked = Some(Instant::now());
-        Ok(text)
+        Ok(answer.error_for_status()?.text().await?)
     }
 
     /// Status and text of a probe.
@@ -261,6 +250,7 @@ impl Operator {
             ("leader-election", election.as_str()),
             ("identity", self.name.as_str()),
             ("log", "info,oidc_operator=debug"),
+            ("metrics-max-age", "0s"),
         ];
         for (name, value) in &self.options.flags {
             flags.retain(|(flag, _)| flag != name);

@@ -61,7 +61,7 @@ pub async fn run(count: usize) -> Result<()> {
     let operator = start().await?;
     println!("# {count} clients, Hydra 2.3.0 on SQLite, all on this machine");
     println!("idle: {}", operator.resources()?);
-    latency::run(plane, &hydra.admin_url()).await?;
+    latency::run(plane, hydra).await?;
     println!("after that: {}", operator.resources()?);
 
     let clients = clients_in(plane.client(), NAMESPACE);

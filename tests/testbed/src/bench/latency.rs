@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::{LIMIT, clients_in, each};
 use crate::control_plane::ControlPlane;
+use crate::hydra::Hydra;
 use crate::install;
 use crate::proxy::{Action, Fault, Proxy, Upstream};
 
@@ -37,13 +38,26 @@ impl Times {
 ///
 /// # Errors
 /// When something does not start, or a client is not Ready in time.
-pub(super) async fn run(plane: &ControlPlane, admin_url: &str) -> Result<()> {
+pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
     install::make_namespace(plane, GOOD).await?;
     install::make_namespace(plane, EVIL).await?;
     let idle = measure(plane, "idle").await?;
     print("idle", &idle, &idle);
 
     let (port, tarpit) = tarpit().await?;
+    let server = |url: &str, name: &str| {
+        json!({
+            "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "AuthorizationServer", "metadata": { "name": name },
+            "spec": {
+                "hydra": { "adminUrl": url, "publicUrl": hydra.public_url() },
+                "access": [{
+                    "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"],
+                    "clients": { "serverUriHosts": [format!("127.0.0.1:{port}")] },
+                }],
+            },
+        })
+    };
+    install::apply(plane, &server(&hydra.admin_url(), "default").to_string()).await?;
     let uri = format!("https://127.0.0.1:{port}/x");
     let spec = json!({
         "redirectUris": ["https://a.example.com/cb"], "subjectType": "pairwise", "sectorIdentifierUri": uri,
@@ -57,15 +71,8 @@ pub(super) async fn run(plane: &ControlPlane, admin_url: &str) -> Result<()> {
     tarpit.abort();
     clear(plane, "waiting", WAITING).await?;
 
-    let proxy = Proxy::start("slow", Upstream::http(admin_url), None).await?;
-    let slow = json!({
-        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "AuthorizationServer", "metadata": { "name": "slow" },
-        "spec": {
-            "hydra": { "adminUrl": proxy.url() },
-            "access": [{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] }],
-        },
-    });
-    install::apply(plane, &slow.to_string()).await?;
+    let proxy = Proxy::start("slow", Upstream::http(&hydra.admin_url()), None).await?;
+    install::apply(plane, &server(&proxy.url(), "slow").to_string()).await?;
     let fault = proxy.inject(Fault::new(
         |head| head.is("POST", "/admin/clients"),
         Action::Delay(Duration::from_secs(9)),
