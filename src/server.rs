@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connections::{HEAD, MOST};
-pub use self::page::Page;
+pub use self::page::{AGE, Page};
 use crate::controller::{Context, Kind, Managed};
 use crate::health::Health;
 use crate::metrics::{ConditionLabels, Metrics, tally};

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use tokio::sync::Mutex;
 
 /// How old the text may be, unless it is said.
-const AGE: Duration = Duration::from_secs(1);
+pub const AGE: Duration = Duration::from_secs(1);
 
 /// The last text, and when it was made.
 pub struct Page {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use serde_json::json;
-use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle};
+use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle, RequestHead};
 use testbed::wait;
 
 use super::{brisk, machine_on, quiet, sweep_now, until_swept};
@@ -19,6 +19,7 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_mark_that_is_set_during_a_pass_outlives_it),
         side.alone(Options::default(), a_restarted_operator_finds_what_was_marked),
         side.alone(Options::default(), no_pass_begins_before_the_caches_are_filled),
+        side.alone(Options::default(), an_api_that_sends_lists_in_pages_does_as_well),
     ]
 }
 
@@ -160,6 +161,35 @@ async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
     bed.operator().start_again().await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
         .await?;
+    Ok(())
+}
+
+/// Kubernetes before 1.34, or with WatchList switched off.
+async fn an_api_that_sends_lists_in_pages_does_as_well(bed: &Bed) -> Result<()> {
+    let (operator, space) = (bed.operator(), bed.space().await?);
+    space.ready_client("before", "grantTypes: [client_credentials]").await?;
+    operator.terminate().await?;
+    let refusal = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
+        "message": "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+    });
+    let _unknown = operator.kube().inject(Fault::new(
+        |head| head.query().contains("sendInitialEvents=true"),
+        Action::Answer(Answer::json(422, &refusal)),
+    ));
+    let mark = operator.requests().mark();
+    operator.start_again().await?;
+    space.ready_client("after", "grantTypes: [client_credentials]").await?;
+    space
+        .change("before", json!({ "spec": { "clientName": "changed" } }))
+        .await?;
+    space.wait_ready("before").await?;
+    let requests = operator.requests().since(mark);
+    let is_page = |head: &RequestHead| head.is("GET", "/api/v1/secrets") && head.query().contains("limit=25");
+    ensure!(
+        requests.iter().any(|exchange| is_page(&exchange.head)),
+        "no list in pages"
+    );
     Ok(())
 }
 

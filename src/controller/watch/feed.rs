@@ -1,0 +1,217 @@
+//! What fills a cache: a watch whose objects are decoded one by one.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt};
+use kube::runtime::reflector::Lookup;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, ResourceExt};
+use tokio_util::sync::CancellationToken;
+
+use super::Seen;
+use crate::controller::Context;
+use crate::controller::cache::Writer;
+use crate::decode::{self, Decode, Item};
+use crate::health::{BEAT, Watched};
+
+/// Objects on a page, where the Kubernetes API does not send them one by one. Each may have more than a megabyte.
+const PAGE: u32 = 25;
+
+/// Name of a kind.
+fn kind_of<K: Decode>() -> &'static str {
+    match K::kind(&()) {
+        Cow::Borrowed(kind) => kind,
+        Cow::Owned(_) => "of an unknown kind", // none that is known at compile time
+    }
+}
+
+/// What all watches share.
+pub(super) struct Watch {
+    pub(super) ctx: Arc<Context>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Watch {
+    /// Watches all objects of a kind. `kept`: what the cache keeps of each; `on`: who hears of it.
+    pub(super) fn all<K, C>(&self, writer: Writer<C>, kept: fn(K) -> C, on: impl FnMut(Seen<C>) + Send + 'static)
+    where
+        K: Decode + Send + Sync + 'static,
+        C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        self.some(watcher::Config::default(), writer, kept, on);
+    }
+
+    /// As [`Watch::all`], of the objects that are asked for.
+    pub(super) fn some<K, C>(
+        &self,
+        config: watcher::Config,
+        writer: Writer<C>,
+        kept: fn(K) -> C,
+        on: impl FnMut(Seen<C>) + Send + 'static,
+    ) where
+        K: Decode + Send + Sync + 'static,
+        C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let api: Api<Item<K>> = Api::all(self.ctx.cluster.client());
+        let kind = kind_of::<K>();
+        let mut feed = Feed {
+            kind,
+            watched: self.ctx.health.watch(kind),
+            flawed: HashSet::new(),
+            ctx: self.ctx.clone(),
+            writer,
+            kept,
+            on,
+        };
+        let stop = self.stop.clone();
+        tokio::spawn(async move {
+            // One by one where that is offered, so that a long list takes no memory; else in small pages.
+            let one_by_one = watcher(api.clone(), config.clone().streaming_lists());
+            if feed.fill(one_by_one, Lists::OneByOne, &stop).await == Filled::Refused {
+                tracing::info!(
+                    kind = feed.kind,
+                    "the Kubernetes API does not send lists one by one; they are read in pages"
+                );
+                let in_pages = watcher(api, config.page_size(PAGE));
+                feed.fill(in_pages, Lists::InPages, &stop).await;
+            }
+        });
+    }
+}
+
+/// How the Kubernetes API is asked for lists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    /// As events of a watch (WatchList), which not every version offers.
+    OneByOne,
+    InPages,
+}
+
+/// Why a cache is not kept any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Filled {
+    Stopped,
+    /// The Kubernetes API does not know this way of sending lists.
+    Refused,
+}
+
+/// What fills a cache.
+struct Feed<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
+    kind: &'static str,
+    watched: Watched,
+    /// UIDs of the objects that cannot be read as they are.
+    flawed: HashSet<String>,
+    ctx: Arc<Context>,
+    writer: Writer<C>,
+    kept: fn(K) -> C,
+    on: F,
+}
+
+impl<C, K, F> Feed<C, K, F>
+where
+    C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    K: Decode + Send + Sync + 'static,
+    F: FnMut(Seen<C>),
+{
+    /// Keeps the cache until told to stop, or until the Kubernetes API refuses to send lists in this way.
+    async fn fill(
+        &mut self,
+        events: impl Stream<Item = watcher::Result<Event<Item<K>>>> + Send,
+        lists: Lists,
+        stop: &CancellationToken,
+    ) -> Filled {
+        let events = events.default_backoff().take_until(stop.cancelled());
+        let mut events = std::pin::pin!(events);
+        let mut beats = tokio::time::interval(BEAT);
+        loop {
+            let event = tokio::select! {
+                _ = beats.tick() => {
+                    self.watched.beat();
+                    continue;
+                }
+                event = events.next() => event,
+            };
+            let Some(event) = event else { return Filled::Stopped };
+            match &event {
+                Ok(Event::Init) => {} // a list is about to be asked for
+                Ok(_) => self.watched.went_well(),
+                Err(_) => self.watched.failed(),
+            }
+            match event {
+                Ok(event) => self.take(event),
+                Err(watcher::Error::WatchStartFailed(kube::Error::Api(status)))
+                    if lists == Lists::OneByOne && matches!(status.code, 400 | 422) =>
+                {
+                    return Filled::Refused;
+                }
+                Err(error) => tracing::warn!(kind = self.kind, %error, "a watch failed; it is tried again"),
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event<Item<K>>) {
+        match event {
+            // Nothing without a name is ever stored.
+            Event::Apply(Item(object)) | Event::Delete(Item(object)) | Event::InitApply(Item(object))
+                if object.meta().name.is_none() => {}
+            Event::Apply(Item(object)) => {
+                self.look(&object);
+                let shown = self.writer.apply(Event::Apply((self.kept)(object)));
+                shown.into_iter().for_each(|object| (self.on)(Seen::Applied(object)));
+            }
+            Event::Delete(Item(object)) => {
+                self.forget(&object);
+                let gone = self.writer.apply(Event::Delete((self.kept)(object)));
+                gone.into_iter().for_each(|object| (self.on)(Seen::Deleted(object)));
+            }
+            Event::Init => {
+                self.flawed.clear();
+                self.writer.apply(Event::Init);
+            }
+            // The cache shows a new list only when it is complete: nobody is woken before.
+            Event::InitApply(Item(object)) => {
+                self.look(&object);
+                self.writer.apply(Event::InitApply((self.kept)(object)));
+            }
+            Event::InitDone => {
+                self.writer.apply(Event::InitDone);
+                self.count();
+                (self.on)(Seen::Relisted);
+                for object in self.writer.reader().state() {
+                    (self.on)(Seen::Applied(object));
+                }
+            }
+        }
+    }
+
+    /// Looks whether an object can be read as it is.
+    fn look(&mut self, object: &K) {
+        let Some(flaw) = decode::flaw(object) else {
+            return self.forget(object);
+        };
+        if self.flawed.insert(object.meta().uid.clone().unwrap_or_default()) {
+            let (namespace, name) = (&object.meta().namespace, object.name_any());
+            tracing::warn!(
+                kind = self.kind,
+                namespace,
+                name,
+                flaw,
+                "an object cannot be read as it is"
+            );
+            self.count();
+        }
+    }
+
+    fn forget(&mut self, object: &K) {
+        if !self.flawed.is_empty() && self.flawed.remove(object.meta().uid.as_deref().unwrap_or_default()) {
+            self.count();
+        }
+    }
+
+    fn count(&self) {
+        self.ctx.metrics.unreadable(self.kind, self.flawed.len());
+    }
+}
