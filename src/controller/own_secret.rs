@@ -42,8 +42,12 @@ impl Children {
 
     /// The watch has shown a child as it is after our own last write, or later: the cache tells.
     pub fn seen(&self, uid: &str, name: &str) {
-        if let Some(children) = self.lock().get_mut(uid) {
+        let mut all = self.lock();
+        if let Some(children) = all.get_mut(uid) {
             children.remove(name);
+            if children.is_empty() {
+                all.remove(uid);
+            }
         }
     }
 

@@ -176,7 +176,7 @@ async fn kubectl_explains_every_field(bed: &Bed) -> Result<()> {
         ("authserver.spec.hydra", "Base URL of the admin API, without `/admin`"),
         (
             "authserver.spec.access.clients",
-            "Hosts that the client's URIs may name",
+            "Where the client's URIs may lead a",
         ),
     ] {
         let text = kubectl(bed, &["explain", path]).await?;
