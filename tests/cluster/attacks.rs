@@ -2,6 +2,7 @@
 
 mod fairness;
 mod poison;
+mod random;
 mod victim;
 
 use libtest_mimic::Trial;
@@ -9,5 +10,6 @@ use libtest_mimic::Trial;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    poison::trials(side).into_iter().chain(fairness::trials(side)).collect()
+    let trials = [poison::trials, fairness::trials, random::trials];
+    trials.iter().flat_map(|of| of(side)).collect()
 }

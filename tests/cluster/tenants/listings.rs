@@ -22,21 +22,28 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 const TOO_LARGE: &str = "spec: the client is larger than 64 KiB in the server's replies, where each of `<`, `>` and `&` takes six bytes, or has more than 900 values or 64 levels; shorten its lists or its metadata.";
 
 /// What a server answers with more than 390 KB.
-fn brackets() -> Value {
-    json!({ "a": "<".repeat(65_000) })
+fn brackets(count: usize) -> Value {
+    json!({ "a": "<".repeat(count) })
 }
+
+/// Of one that the operator does not even read as a whole.
+const UNREAD: &str = "metadata: the spec is larger than 128 KiB; shorten it.";
 
 async fn ninety_clients_of_angle_brackets_are_refused(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({})).await?;
     let attacker = bed.space().await?;
     let (attacker, server) = (&attacker, victim.lab.server_ref());
-    let spec = json!({ "serverRef": server, "grantTypes": ["client_credentials"], "metadata": brackets() }).to_string();
-    let spec = &spec;
+    let spec = |count| {
+        let spec = json!({ "serverRef": server, "grantTypes": ["client_credentials"], "metadata": brackets(count) });
+        spec.to_string()
+    };
+    let kinds = &[(spec(20_000), TOO_LARGE), (spec(65_000), UNREAD)];
     let mark = victim.server().admin.journal().mark();
     let made = futures::stream::iter((0..90).map(|number| async move {
         let name = format!("large-{number}");
+        let (spec, message) = &kinds[number % 2];
         attacker.apply_client(&name, spec).await?;
-        client_says(attacker, &name, Tone::Stalled, "InvalidSpec", TOO_LARGE).await?;
+        client_says(attacker, &name, Tone::Stalled, "InvalidSpec", message).await?;
         // It was never written anywhere, so that nothing holds it.
         let finalizers = attacker.client(&name).await?.metadata.finalizers;
         ensure!(finalizers.is_none_or(|held| held.is_empty()), "{name} is held");
@@ -58,7 +65,7 @@ async fn ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep(bed: &B
     let mark = victim.server().admin.journal().mark();
     let (lab, owner) = (&victim.lab, &owner);
     let made = futures::stream::iter((0..90).map(|number| async move {
-        let client = json!({ "client_id": format!("large-{number}"), "owner": owner, "metadata": brackets() });
+        let client = json!({ "client_id": format!("large-{number}"), "owner": owner, "metadata": brackets(65_000) });
         lab.register(client).await.map(drop)
     }));
     made.buffer_unordered(2).try_collect::<Vec<()>>().await?;
