@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Passes of one lane at a time.
 const OF_LANE: usize = 32;
-/// Passes of one namespace at a time in a lane.
-const OF_NAMESPACE: usize = 8;
+/// Passes of one namespace at a time in a lane: what they take of the servers, everybody else waits for.
+const OF_NAMESPACE: usize = 4;
 /// Second tries at a time, in one namespace of a lane, of what was slow.
 const OF_SLOW: usize = 1;
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
-use kube::api::{DeleteParams, DynamicObject, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -69,7 +69,7 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
         &idle,
     );
     tarpit.abort();
-    clear(plane, "waiting", WAITING).await?;
+    clear(plane, EVIL).await?;
 
     let proxy = Proxy::start("slow", Upstream::http(&hydra.admin_url()), None).await?;
     install::apply(plane, &server(&proxy.url(), "slow").to_string()).await?;
@@ -85,7 +85,7 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
         &idle,
     );
     drop(fault);
-    clear(plane, "slow", CROWD).await?;
+    clear(plane, EVIL).await?;
 
     let spec = json!({ "grantTypes": ["client_credentials"] });
     let (made, times) = tokio::join!(crowd(plane, "many", CROWD, &spec), measure(plane, "many"));
@@ -95,7 +95,8 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
         &times?,
         &idle,
     );
-    clear(plane, "many", CROWD).await
+    clear(plane, EVIL).await?;
+    clear(plane, GOOD).await
 }
 
 fn print(what: &str, times: &Times, idle: &Times) {
@@ -170,17 +171,13 @@ async fn crowd(plane: &ControlPlane, prefix: &str, count: usize, spec: &Value) -
     .await
 }
 
-async fn clear(plane: &ControlPlane, prefix: &str, count: usize) -> Result<()> {
-    let clients = clients_in(plane.client(), EVIL);
-    each(count, async |number| {
-        clients
-            .delete(&format!("{prefix}-{number}"), &DeleteParams::default())
-            .await?;
-        Ok(())
-    })
-    .await?;
-    crate::wait::until("the crowd to be gone", LIMIT, async || {
-        let left = clients.list(&kube::api::ListParams::default().limit(1)).await?;
+async fn clear(plane: &ControlPlane, namespace: &str) -> Result<()> {
+    let clients = clients_in(plane.client(), namespace);
+    clients
+        .delete_collection(&DeleteParams::default(), &ListParams::default())
+        .await?;
+    crate::wait::until("the clients to be gone", LIMIT, async || {
+        let left = clients.list(&ListParams::default().limit(1)).await?;
         Ok(left.items.is_empty().then_some(()))
     })
     .await
