@@ -51,7 +51,7 @@ pub mod watched_secret;
 
 pub use context::{Context, Kind};
 use queue::Ended;
-use report::{latest, store};
+use report::{Stored, latest, store};
 pub use verdict::Done;
 
 /// A kind that the driver can take care of.
@@ -135,10 +135,13 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         return finish(&*object, &ctx).await;
     }
     let reported = match &result {
-        Err(error) if error.is_silent() => store(&*object, &ctx, &before, pass.status, None).await,
-        other => store(&*object, &ctx, &before, pass.status, Some(other.as_ref())).await,
+        Err(error) if error.is_silent() => store(&*object, &ctx, &before, pass.status.clone(), None).await,
+        other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
     };
-    let outcome = reported.and(result);
+    if !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
+        return bury(&*object, &ctx, &mut pass).await;
+    }
+    let outcome = reported.map(drop).and(result);
     tracing::debug!(
         kind = K::KIND,
         namespace = object.namespace(),
@@ -187,7 +190,7 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
 pub async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status>) -> Result<()> {
     let newest = latest(object, ctx);
     let before = newest.status().cloned().unwrap_or_default();
-    store(&*newest, ctx, &before, pass.status.clone(), None).await
+    store(&*newest, ctx, &before, pass.status.clone(), None).await.map(drop)
 }
 
 /// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.
@@ -243,6 +246,29 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
             K::PATIENCE,
         ))),
     }
+}
+
+/// The resource has gone in the midst of its pass and without a cleanup: somebody took its finalizer off, or the Kubernetes API, which deletes at once what
+/// had no finalizer when it looked, did not see ours. Nobody comes back for what the pass has made.
+async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Ended {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let begun = Instant::now();
+    for failures in 0.. {
+        let Err(error) = object.cleanup(ctx, pass).await else {
+            break;
+        };
+        let pause = verdict::retry(&error, failures, K::PATIENCE);
+        if begun.elapsed() + pause > PATIENCE {
+            let (kind, namespace, name) = (K::KIND, object.namespace(), object.name_any());
+            tracing::warn!(kind, namespace, name, %error, "a resource went without its cleanup, and what it had is left behind");
+            break;
+        }
+        tokio::time::sleep(pause).await;
+    }
+    let uid = object.uid().unwrap_or_default();
+    K::kind_of(ctx).memory.forget(&uid);
+    ctx.children.forget(&uid);
+    Ended::default()
 }
 
 /// Events are a courtesy: a failure to publish one fails nothing.

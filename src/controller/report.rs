@@ -13,6 +13,15 @@ use super::{Context, Managed, publish};
 use crate::api::condition;
 use crate::error::{ClusterFault, Error, Result};
 
+/// What became of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// It stands as it should.
+    There,
+    /// There is no resource of that name any more.
+    Gone,
+}
+
 /// Writes the status if it has changed, and publishes the event that goes with it. Without a result only the fields change.
 pub(super) async fn store<K: Managed>(
     object: &K,
@@ -20,7 +29,7 @@ pub(super) async fn store<K: Managed>(
     before: &K::Status,
     mut status: K::Status,
     result: Option<Result<&Done, &Error>>,
-) -> Result<()> {
+) -> Result<Stored> {
     let mut old = before.clone();
     let old = K::common(&mut old).1.clone();
     if let Some(result) = result {
@@ -36,14 +45,14 @@ pub(super) async fn store<K: Managed>(
         *common.1 = conditions;
     }
     if status == *before {
-        return Ok(());
+        return Ok(Stored::There);
     }
     let new = K::common(&mut status).1.clone();
-    write(object, ctx, before, status, result.is_some()).await?;
-    if let Some(event) = verdict::event(&old, &new) {
+    let stored = write(object, ctx, before, status, result.is_some()).await?;
+    if let Some(event) = verdict::event(&old, &new).filter(|_| stored == Stored::There) {
         publish(ctx, object, &event).await;
     }
-    Ok(())
+    Ok(stored)
 }
 
 /// The newest version known of the object of a pass, which may have written it itself.
@@ -58,7 +67,7 @@ async fn write<K: Managed>(
     before: &K::Status,
     mut status: K::Status,
     judged: bool,
-) -> Result<()> {
+) -> Result<Stored> {
     let api = object.api(ctx.cluster.client());
     let mut target = latest(object, ctx);
     rebase(&*target, before, &mut status, judged);
@@ -66,19 +75,15 @@ async fn write<K: Managed>(
         match ctx.cluster.apply_status(&api, &*target, &status).await {
             Ok(written) => {
                 K::kind_of(ctx).memory.wrote(Arc::new(written));
-                return Ok(());
+                return Ok(Stored::There);
             }
             Err(Error::Cluster(ClusterFault::Conflict)) => {}
-            Err(Error::Cluster(ClusterFault::Status(404))) => return Ok(()),
+            Err(Error::Cluster(ClusterFault::Status(404))) => return Ok(Stored::Gone),
             Err(error) => return Err(error),
         }
-        match ctx
-            .cluster
-            .live(&api, &object.name_any())
-            .await?
-            .filter(|live| live.uid() == object.uid())
-        {
-            None => return Ok(()),
+        match ctx.cluster.live(&api, &object.name_any()).await? {
+            None => return Ok(Stored::Gone),
+            Some(live) if live.uid() != object.uid() => return Ok(Stored::There), // its namesake's is not ours to write
             Some(live) => {
                 rebase(&live, before, &mut status, judged);
                 target = Arc::new(live);

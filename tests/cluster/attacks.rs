@@ -3,6 +3,7 @@
 mod fairness;
 mod poison;
 mod random;
+mod vanish;
 mod victim;
 
 use libtest_mimic::Trial;
@@ -10,6 +11,6 @@ use libtest_mimic::Trial;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    let trials = [poison::trials, fairness::trials, random::trials];
+    let trials = [poison::trials, fairness::trials, random::trials, vanish::trials];
     trials.iter().flat_map(|of| of(side)).collect()
 }

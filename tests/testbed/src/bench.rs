@@ -123,6 +123,10 @@ pub async fn run(count: usize) -> Result<()> {
         .await?;
     let left: Vec<serde_json::Value> = serde_json::from_str(&left.text().await?)?;
     println!("        left behind in Hydra: {}", left.len());
+    for client in &left {
+        let mark = &client["metadata"]["oidc-operator.dev"];
+        println!("        {}/{}: {client}", mark["namespace"], mark["name"]);
+    }
     Ok(())
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
     tarpit.abort();
     clear(plane, EVIL).await?;
 
-    let proxy = Proxy::start("slow", Upstream::http(&hydra.admin_url()), None).await?;
+    let proxy = Proxy::start("slow", Upstream::http(hydra.admin_url()), None).await?;
     install::apply(plane, &server(&proxy.url(), "slow").to_string()).await?;
     let fault = proxy.inject(Fault::new(
         |head| head.is("POST", "/admin/clients"),
