@@ -40,6 +40,6 @@ advisories: ## Known vulnerabilities in dependencies, from the RustSec database 
 generate: ## Write crds/ and the chart's copies anew from the Rust types
 	UPDATE=1 $(CARGO) test --locked --test generated
 
-bench: ## What 1,000 clients cost: creation, restart, deletion
+bench: ## What 1,000 and 10,000 clients cost, and how long one takes while others make trouble; some ten minutes
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --bin testbed -- bench

@@ -50,6 +50,7 @@ pub mod watch;
 pub mod watched_secret;
 
 pub use context::{Context, Kind};
+use memory::Memory;
 use queue::Ended;
 use report::{Stored, latest, store};
 pub use verdict::Done;
@@ -138,7 +139,8 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         Err(error) if error.is_silent() => store(&*object, &ctx, &before, pass.status.clone(), None).await,
         other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
     };
-    if !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
+    let is_on_a_server = object.meta().namespace.is_some();
+    if is_on_a_server && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
         return bury(&*object, &ctx, &mut pass).await;
     }
     let outcome = reported.map(drop).and(result);
@@ -149,13 +151,18 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         ?outcome,
         "pass"
     );
+    next::<K>(outcome, memory, &uid, mark)
+}
+
+/// When the next pass is due, after one that came to this.
+fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: Option<u64>) -> Ended {
     match outcome {
         Ok(done) => {
-            memory.succeeded(&uid);
+            memory.succeeded(uid);
             if let Some(mark) = mark {
-                memory.clear_mark(&uid, mark);
+                memory.clear_mark(uid, mark);
             }
-            if memory.marked(&uid).is_some() {
+            if memory.marked(uid).is_some() {
                 return again(Duration::ZERO); // marked while this pass was under way
             }
             done.again.map_or_else(Ended::default, |after| again(jittered(after)))
@@ -165,7 +172,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
             was_slow: error.is_own_delay(),
             again: Some(jittered(verdict::retry(
                 &error,
-                memory.failed(&uid, &error),
+                memory.failed(uid, &error),
                 K::PATIENCE,
             ))),
         },

@@ -54,7 +54,7 @@ enum Verb {
     /// Create, restart and delete many clients, and print what it takes.
     Bench {
         /// How many.
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 10_000)]
         clients: usize,
     },
     /// Only build the programs that are missing, and print where they are.
