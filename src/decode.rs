@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::admin::http::reply::depth;
 use crate::api::{ABANDON_ANNOTATION, FINALIZER, ROTATE_AT_ANNOTATION, UID_LABEL, WATCH_LABEL};
 
 mod kinds;
@@ -242,7 +243,7 @@ fn members<T: DeserializeOwned + Default>(part: Option<&RawValue>, largest: usiz
         all.remove(name);
         flaw.get_or_insert_with(|| problem.of(name));
     };
-    for name in names(&all, |_, value| depth(value) > DEPTH) {
+    for name in names(&all, |_, value| depth(value.as_bytes()) > DEPTH) {
         leave_out(&mut all, &name, Problem::TooDeep);
     }
     while all.values().map(|value| value.get().len()).sum::<usize>() > largest
@@ -279,36 +280,9 @@ fn alone<T: DeserializeOwned>(name: &str, value: &str) -> Option<T> {
     serde_json::from_str(&format!("{{{name}:{value}}}")).ok()
 }
 
-/// How many arrays and objects are within each other at most. Of valid JSON.
-fn depth(json: &str) -> usize {
-    let (mut now, mut most) = (0_usize, 0);
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'[' | b'{' => {
-                now += 1;
-                most = most.max(now);
-            }
-            b']' | b'}' => now = now.saturating_sub(1),
-            b'"' => {
-                // To the end of the text, past whatever is escaped.
-                while let Some(byte) = bytes.next()
-                    && byte != b'"'
-                {
-                    if byte == b'\\' {
-                        bytes.next();
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-    most
-}
-
 #[cfg(test)]
 mod tests {
-    use super::depth;
+    use crate::admin::http::reply::depth;
 
     #[test]
     fn depth_counts_what_is_within_each_other() {
@@ -319,8 +293,8 @@ mod tests {
             ("[[], [], {\"a\": []}]", 3),
             (r#"{"a\"[[": "\\", "b": ["]"]}"#, 2),
         ] {
-            assert_eq!(depth(json), expected, "{json}");
+            assert_eq!(depth(json.as_bytes()), expected, "{json}");
         }
-        assert_eq!(depth(&"[".repeat(100_000)), 100_000);
+        assert_eq!(depth("[".repeat(100_000).as_bytes()), 100_000);
     }
 }

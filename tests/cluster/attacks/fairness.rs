@@ -9,8 +9,7 @@ use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 use testbed::process::Signal;
 use testbed::proxy::{Action, Fault};
-use testbed::wait;
-use tokio::net::TcpListener;
+use testbed::{tarpit, wait};
 
 use super::victim::Victim;
 use crate::bed::{Bed, LIMIT, Options, ServerOptions, Space, everything, is_create};
@@ -41,22 +40,9 @@ async fn is_served_soon(victim: &Victim<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Accepts connections and never says a word on them.
-async fn tarpit() -> Result<(u16, tokio::task::JoinHandle<()>)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let held = tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            held.push(connection);
-        }
-    });
-    Ok((port, held))
-}
-
 async fn a_uri_that_never_answers_delays_only_those_who_name_it(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
-    let (port, tarpit) = tarpit().await?;
+    let (port, tarpit) = tarpit::start().await?;
     let rules = everything(&[&format!("127.0.0.1:{port}")]);
     bed.change_server("default", json!({ "access": rules })).await?;
     let evil = bed.space().await?;

@@ -24,6 +24,7 @@ pub mod programs;
 pub mod proxy;
 pub mod run_dir;
 pub mod servers;
+pub mod tarpit;
 pub mod wait;
 mod wheel;
 

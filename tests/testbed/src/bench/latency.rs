@@ -7,13 +7,13 @@ use futures::StreamExt;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use super::{LIMIT, clients_in, each};
 use crate::control_plane::ControlPlane;
 use crate::hydra::Hydra;
 use crate::install;
 use crate::proxy::{Action, Fault, Proxy, Upstream};
+use crate::tarpit;
 
 /// Clients that are measured in each situation, one after another.
 const MEASURED: usize = 40;
@@ -44,7 +44,7 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
     let idle = measure(plane, "idle").await?;
     print("idle", &idle, &idle);
 
-    let (port, tarpit) = tarpit().await?;
+    let (port, tarpit) = tarpit::start().await?;
     let server = |url: &str, name: &str| {
         json!({
             "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "AuthorizationServer", "metadata": { "name": name },
@@ -181,17 +181,4 @@ async fn clear(plane: &ControlPlane, namespace: &str) -> Result<()> {
         Ok(left.items.is_empty().then_some(()))
     })
     .await
-}
-
-/// Accepts connections and never says a word on them.
-async fn tarpit() -> Result<(u16, tokio::task::JoinHandle<()>)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let held = tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((connection, _)) = listener.accept().await {
-            held.push(connection);
-        }
-    });
-    Ok((port, held))
 }
