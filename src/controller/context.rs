@@ -83,6 +83,15 @@ where
         newer.unwrap_or(known)
     }
 
+    /// Remembers what our own write returned, unless the cache shows it already.
+    pub fn wrote(&self, written: K) {
+        let key = ObjectRef::from_obj(&written);
+        self.memory.wrote(Arc::new(written));
+        if let Some(cached) = self.store.get(&key) {
+            self.memory.seen(&cached);
+        }
+    }
+
     /// Whether the cache shows this very resource, and not only one of its name.
     pub fn shows(&self, resource: &K) -> bool {
         let cached = self.store.get(&ObjectRef::from_obj(resource));

@@ -14,6 +14,8 @@ const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
 struct Record<K> {
     written: Option<Arc<K>>,
+    /// Digest of the status that we write, until the watch shows it.
+    meant: Option<u64>,
     released: Option<String>,
     marked: u64,
     cleared: u64,
@@ -30,6 +32,7 @@ impl<K> Default for Record<K> {
     fn default() -> Self {
         Record {
             written: None,
+            meant: None,
             released: None,
             marked: 0,
             cleared: 0,
@@ -47,6 +50,7 @@ impl<K> Record<K> {
     /// Whether it says nothing that no record at all would not say.
     fn is_blank(&mut self) -> bool {
         self.written.is_none()
+            && self.meant.is_none()
             && self.released.is_none()
             && self.marked == self.cleared
             && self.failures == 0
@@ -110,6 +114,18 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         if let Some(uid) = object.meta().uid.clone() {
             self.lock().entry(uid).or_default().written = Some(object);
         }
+    }
+
+    /// Remembers the status that is about to be written. The watch may show it before the reply comes.
+    pub fn means(&self, uid: &str, status: u64) {
+        self.lock().entry(uid.to_owned()).or_default().meant = Some(status);
+    }
+
+    /// Whether a status that the watch shows is the one that we meant to write last. Asked once for each: the answer ends it.
+    pub fn meant(&self, uid: &str, status: u64) -> bool {
+        let mut records = self.lock();
+        let record = records.get_mut(uid);
+        record.is_some_and(|record| record.meant.take_if(|meant| *meant == status).is_some())
     }
 
     /// Remembers what taking our finalizer off returned. If that was the last one, the object is gone, and its version is the one it had before.

@@ -209,7 +209,7 @@ pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
         return Ok(false);
     }
     let held = ctx.cluster.hold(&object.api(ctx.cluster.client()), object).await?;
-    K::kind_of(ctx).memory.wrote(Arc::new(held));
+    K::kind_of(ctx).wrote(held);
     Ok(true)
 }
 
@@ -230,9 +230,9 @@ pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
         }
         other => other?,
     };
-    let memory = &K::kind_of(ctx).memory;
-    memory.released(&released);
-    memory.wrote(Arc::new(released));
+    let kind = K::kind_of(ctx);
+    kind.memory.released(&released);
+    kind.wrote(released);
     Ok(())
 }
 

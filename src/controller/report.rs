@@ -1,7 +1,9 @@
 //! What a pass reports: conditions and fields of the status, and the event that goes with a change.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, LazyLock};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -69,12 +71,15 @@ async fn write<K: Managed>(
     judged: bool,
 ) -> Result<Stored> {
     let api = object.api(ctx.cluster.client());
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
     let mut target = latest(object, ctx);
     rebase(&*target, before, &mut status, judged);
     for _ in 0..3 {
+        let kind = K::kind_of(ctx);
+        kind.memory.means(uid, digest(&status));
         match ctx.cluster.apply_status(&api, &*target, &status).await {
             Ok(written) => {
-                K::kind_of(ctx).memory.wrote(Arc::new(written));
+                kind.wrote(written);
                 return Ok(Stored::There);
             }
             Err(Error::Cluster(ClusterFault::Conflict)) => {}
@@ -91,6 +96,12 @@ async fn write<K: Managed>(
         }
     }
     Err(Error::Cluster(ClusterFault::Conflict))
+}
+
+/// Digest of a status, to tell one from another within this process.
+pub(super) fn digest(status: &impl Serialize) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(serde_json::to_vec(status).unwrap_or_default())
 }
 
 /// Somebody else may have written the status since the pass began: what the pass did not change is theirs. `judged`: whether the pass has come to a

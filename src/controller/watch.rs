@@ -122,9 +122,24 @@ impl Gate {
     }
 }
 
-/// Two gates for one resource: what concerns itself, and what concerns others.
+/// The gates of one kind: what of a resource concerns itself, its status, and what concerns others.
 #[derive(Default)]
 struct Gates {
     own: Gate,
+    status: Gate,
     others: Gate,
+}
+
+impl Gates {
+    fn open(&mut self) {
+        self.own.open();
+        self.status.open();
+        self.others.open();
+    }
+
+    fn forget(&mut self, object: &impl Resource) {
+        self.own.forget(object);
+        self.status.forget(object);
+        self.others.forget(object);
+    }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
-use oidc_operator::api::OAuth2Client;
-use serde_json::json;
+use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, Scope};
+use oidc_operator::controller::Managed;
+use serde_json::{Value, json};
 
-use crate::bed::{Bed, Options, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::bed::{Bed, Namespaced, Options, Server, ServerOptions, Space, ledger_of, uid_of};
 use crate::run::Side;
 
 /// A client that can show whether its credentials are good.
@@ -26,6 +28,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(an_edited_credentials_secret_is_written_again_without_hydra),
         side.shared(a_deleted_ledger_is_rebuilt_from_the_credentials_secret),
         side.shared(an_edited_ledger_is_pushed),
+        side.shared(a_status_that_somebody_else_wrote_is_put_right),
         side.shared(with_both_lost_there_is_a_new_secret_under_the_same_id),
         side.alone(Options::default(), a_lost_database_is_filled_again),
     ]
@@ -48,6 +51,59 @@ async fn an_edited_scope_is_put_right(bed: &Bed) -> Result<()> {
     let twice = |event: &Event| event.series.as_ref().is_some_and(|series| series.count == 2);
     space.wait_event("app", "DriftCorrected", twice).await?;
     works(bed, &space).await
+}
+
+async fn a_status_that_somebody_else_wrote_is_put_right(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    space.ready::<Scope>("read", "{}").await?;
+    space.ready::<Assignment>("people", "{ subjects: [alice] }").await?;
+    space
+        .ready::<JsonWebKeySet>("keys", "{ generate: { algorithm: ES256 } }")
+        .await?;
+    let client = space.ready_client("app", MACHINE).await?;
+    space.wait_confirmed("app").await?;
+    let secret = space.secret("app").await?.context("no Secret app")?;
+    let remote = bed.registered(&uid_of(&client)).await?;
+    status_comes_back::<OAuth2Client>(&space, "app").await?;
+    status_comes_back::<Scope>(&space, "read").await?;
+    status_comes_back::<Assignment>(&space, "people").await?;
+    status_comes_back::<JsonWebKeySet>(&space, "keys").await?;
+    let now = bed.registered(&uid_of(&client)).await?;
+    ensure!(now == remote, "{now:#} was {remote:#}");
+    let now = space.secret("app").await?.context("no Secret app")?;
+    ensure!(now.data == secret.data, "the Secret has changed");
+    Ok(())
+}
+
+/// Somebody says that it failed, and somebody takes all of the status away.
+async fn status_comes_back<K: Namespaced>(space: &Space<'_>, name: &str) -> Result<()> {
+    let failed = json!([{
+        "type": "Ready", "status": "False", "reason": "NotOwned", "message": "It is another's.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
+    }]);
+    let before = told(&space.until_ready::<K>(name).await?);
+    for status in [json!({ "conditions": failed }), Value::Null] {
+        let patch = Patch::Merge(json!({ "status": status }));
+        space
+            .all::<K>()
+            .patch_status(name, &PatchParams::default(), &patch)
+            .await?;
+        let what = format!("the status of {} {name} to come back after {status}", K::KIND);
+        space.until::<K>(&what, name, |found| told(found) == before).await?;
+    }
+    Ok(())
+}
+
+/// What a status says, without the times.
+fn told<K: Managed>(resource: &K) -> Value {
+    let mut status = json!(resource.status());
+    for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+        condition["lastTransitionTime"].take();
+    }
+    if let Some(updated) = status.get_mut("updatedAt") {
+        updated.take();
+    }
+    status
 }
 
 async fn a_deleted_client_comes_back_with_the_same_secret(bed: &Bed) -> Result<()> {

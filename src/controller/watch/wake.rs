@@ -18,7 +18,7 @@ use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::Child;
 use crate::controller::referable::Referable;
 use crate::controller::watched_secret::WatchedSecret;
-use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting};
+use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting, report};
 
 pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     let (object, gone) = match seen {
@@ -82,7 +82,11 @@ pub(super) fn resource<K: OnServer>(
                 is_abandoned(&*resource),
                 resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
             );
-            if gates.own.passes(&*resource, interest) {
+            // A status that is not as we wrote it is put right.
+            let status = report::digest(&resource.status());
+            let is_ours = kind.memory.meant(&resource.uid().unwrap_or_default(), status);
+            let is_changed = gates.status.passes(&*resource, status) && !is_ours;
+            if gates.own.passes(&*resource, interest) || is_changed {
                 kind.wake(ObjectRef::from_obj(&*resource));
             }
             if gates
@@ -93,8 +97,7 @@ pub(super) fn resource<K: OnServer>(
             }
         }
         Seen::Relisted => {
-            gates.own.open();
-            gates.others.open();
+            gates.open();
             let present: HashSet<String> = kind
                 .store
                 .state()
@@ -108,8 +111,7 @@ pub(super) fn resource<K: OnServer>(
             all(&ctx.providers);
         }
         Seen::Deleted(resource) => {
-            gates.own.forget(&*resource);
-            gates.others.forget(&*resource);
+            gates.forget(&*resource);
             kind.memory.forget(&resource.uid().unwrap_or_default());
             ctx.children.forget(&resource.uid().unwrap_or_default());
             tell(ctx, &resource);

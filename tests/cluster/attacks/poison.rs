@@ -144,29 +144,33 @@ async fn what_another_version_wrote_stops_nobody(bed: &Bed) -> Result<()> {
         "tomorrow": [[[]]],
         "conditions": [{ "type": "Ready", "status": "Maybe", "lastTransitionTime": "yesterday" }],
     }});
-    wait::until("the schema of tomorrow", LIMIT, async || {
-        // By the operator's own manager, whose later version this is; the answer cannot be read by this one.
+    let request = {
+        // By the operator's own manager, whose later version this is.
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let _ = evil
-            .clients()
-            .patch_status("status", &parameters, &Patch::Apply(&odd))
-            .await;
-        let text = evil.client_text("status").await?;
-        Ok(text.contains("grant_of_tomorrow").then_some(()))
+        Request::new(clients_path(&evil)).patch_subresource("status", "status", &parameters, &Patch::Apply(&odd))?
+    };
+    let write = async || bed.client().request_text(request.clone()).await;
+    wait::until("the schema of tomorrow", LIMIT, async || {
+        let written = write().await.unwrap_or_default();
+        Ok(written.contains("grant_of_tomorrow").then_some(()))
     })
     .await?;
+    let mended = async || {
+        wait::until("the odd status to be mended", LIMIT, async || {
+            let text = evil.client_text("status").await?;
+            Ok((!text.contains("grant_of_tomorrow") && text.contains("secretName")).then_some(()))
+        })
+        .await
+    };
+    mended().await?;
+    bed.operator().terminate().await?;
+    write().await?;
     let archive = json!({ "spec": { "deletionPolicy": "Archive" } });
     // The answer cannot be read by this version either.
     let _ = evil.change("spec", archive).await;
-
-    bed.operator().terminate().await?;
     bed.operator().start_again().await?;
     victim.is_served("after").await?;
-    wait::until("the odd status to be mended", LIMIT, async || {
-        let text = evil.client_text("status").await?;
-        Ok((!text.contains("grant_of_tomorrow") && text.contains("client_credentials")).then_some(()))
-    })
-    .await?;
+    mended().await?;
     let unreadable = "deletionPolicy: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one.";
     wait::until("the odd spec to be told", LIMIT, async || {
         Ok(evil.client_text("spec").await?.contains(unreadable).then_some(()))
