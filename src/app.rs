@@ -16,6 +16,7 @@ use crate::cli::Run;
 use crate::cluster::Cluster;
 use crate::controller::cache::cache;
 use crate::controller::context::{Settings, Stores};
+use crate::controller::departures::Departures;
 use crate::controller::links::Links;
 use crate::controller::own_secret::Children;
 use crate::controller::turns::{self, Which};
@@ -151,6 +152,7 @@ async fn control(
         stores: Stores { namespaces, secrets },
         children: Children::default(),
         links: Links::default(),
+        departures: Departures::default(),
         recorder: Recorder::new(client, reporter),
         metrics: state.metrics.clone(),
         health: state.health.clone(),

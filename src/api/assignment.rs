@@ -37,10 +37,10 @@ use super::refs::ServerRef;
         priority = 1
     )
 )]
-#[x_kube(validation = Rule::new("(has(self.vault) && has(self.vault.name)) == (has(oldSelf.vault) && has(oldSelf.vault.name)) && (!has(self.vault) || !has(self.vault.name) || self.vault.name == oldSelf.vault.name)")
+#[x_kube(validation = Rule::new("has(self.vault) && has(self.vault.name) ? has(oldSelf.vault) && has(oldSelf.vault.name) && self.vault.name == oldSelf.vault.name : !has(oldSelf.vault) || !has(oldSelf.vault.name)")
     .message("vault.name is immutable: create a new Assignment of the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new Assignment for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("(has(self.subjects) && self.subjects.size() > 0) || (has(self.groups) && self.groups.size() > 0) || has(self.vault) && (has(self.vault.entities) && self.vault.entities.size() > 0 || has(self.vault.groups) && self.vault.groups.size() > 0)")
     .message("an assignment names at least one subject or group; to let nobody in, delete the client"))]

@@ -48,14 +48,10 @@ use super::refs::{SecretKeyRef, ServerRef};
     .message("import: names the Secret that the operator writes; keep your own key in another one").field_path(".spec.import"))]
 #[kube(validation = Rule::new("!has(self.spec.publish) || !has(self.spec.publish.secretName) || !(has(self.spec.import) && self.spec.import.secretRef.name == self.spec.publish.secretName || has(self.spec.privateKey) && (has(self.spec.privateKey.secretName) ? self.spec.privateKey.secretName : self.metadata.name) == self.spec.publish.secretName)")
     .message("publish.secretName: the Secret of the public keys must be another one than that of a private key").field_path(".spec.publish.secretName"))]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new JsonWebKeySet for the other server").field_path(".serverRef"))]
-#[x_kube(validation = Rule::new("has(self.setName) == has(oldSelf.setName) && (!has(self.setName) || self.setName == oldSelf.setName)")
+#[x_kube(validation = Rule::new("has(self.setName) ? has(oldSelf.setName) && self.setName == oldSelf.setName : !has(oldSelf.setName)")
     .message("setName is immutable: create a new JsonWebKeySet of the other name").field_path(".setName"))]
-#[x_kube(validation = Rule::new("!has(self.setName) || !self.setName.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')")
-    .message("setName: must not look like a UUID, since those are the names of sets that name none").field_path(".setName"))]
-#[x_kube(validation = Rule::new("!has(self.setName) || !self.setName.contains('..')")
-    .message("setName: must not contain two dots in a row").field_path(".setName"))]
 #[x_kube(validation = Rule::new("has(self.generate) != has(self.import)")
     .message("set generate, for keys that the operator makes, or import, for a key of yours"))]
 #[x_kube(validation = Rule::new("!has(self.rotation) || has(self.generate)")
@@ -73,6 +69,10 @@ pub struct JsonWebKeySetSpec {
         length(max = 128),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._~-]*$")
     )]
+    #[x_kube(validation = Rule::new("!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')")
+        .message("setName: must not look like a UUID, since those are the names of sets that name none"))]
+    #[x_kube(validation = Rule::new("!self.contains('..')")
+        .message("setName: must not contain two dots in a row"))]
     pub set_name: Option<String>,
     /// The operator makes the keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,8 +187,6 @@ pub struct KeyRotation {
 /// The Secret for the application that signs.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.secretName) || !self.secretName.matches('^(oac|jwks)-[0-9a-f]{8}-')")
-    .message("privateKey.secretName: names that start like jwks-01234567- are kept for the operator's ledgers").field_path(".secretName"))]
 pub struct PrivateKeyOutput {
     /// Name of the Secret. Default: the name of this resource. When it changes, the Secret of the old name goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,6 +195,8 @@ pub struct PrivateKeyOutput {
         length(max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
+    #[x_kube(validation = Rule::new("!self.matches('^(oac|jwks)-[0-9a-f]{8}-')")
+        .message("privateKey.secretName: names that start like jwks-01234567- are kept for the operator's ledgers"))]
     pub secret_name: Option<String>,
 }
 
@@ -204,8 +204,6 @@ pub struct PrivateKeyOutput {
 /// at the next look, within `resyncInterval` of the AuthorizationServer; in the Secret at once.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.secretName) || !self.secretName.matches('^(oac|jwks)-[0-9a-f]{8}-')")
-    .message("publish.secretName: names that start like jwks-01234567- are kept for the operator's ledgers").field_path(".secretName"))]
 #[x_kube(validation = Rule::new("!(has(self.secretName) && has(self.configMapName))")
     .message("publish: set configMapName or secretName, or neither"))]
 pub struct PublishKeys {
@@ -224,6 +222,8 @@ pub struct PublishKeys {
         length(max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
+    #[x_kube(validation = Rule::new("!self.matches('^(oac|jwks)-[0-9a-f]{8}-')")
+        .message("publish.secretName: names that start like jwks-01234567- are kept for the operator's ledgers"))]
     pub secret_name: Option<String>,
 }
 

@@ -60,39 +60,29 @@ pub use values::{
     .message("metadata.name: names that start like oac-01234567- are kept for the operator's ledgers"))]
 #[kube(validation = Rule::new("!has(self.spec.clientSecretRef) || self.spec.clientSecretRef.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
     .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one").field_path(".spec.clientSecretRef"))]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
-#[x_kube(validation = Rule::new("has(self.clientId) == has(oldSelf.clientId) && (!has(self.clientId) || self.clientId == oldSelf.clientId)")
+#[x_kube(validation = Rule::new("has(self.clientId) ? has(oldSelf.clientId) && self.clientId == oldSelf.clientId : !has(oldSelf.clientId)")
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
-#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') || has(self.adoption) && self.adoption == 'Allow'")
+#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') || self.?adoption.orValue('Never') == 'Allow'")
     .message("clientId: must not look like a UUID, since those are the ids of clients that name none; only one to be taken over may (adoption: Allow)").field_path(".clientId"))]
 #[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId)")
     .message("adoption: needs clientId, the id of the client to take over").field_path(".adoption"))]
-#[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.contains('..')")
-    .message("clientId: must not contain two dots in a row").field_path(".clientId"))]
-#[x_kube(validation = Rule::new("(has(self.redirectUris) && self.redirectUris.size() > 0) || (has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit'))")
+#[x_kube(validation = Rule::new("self.?redirectUris.orValue([]).size() > 0 || has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit')")
     .message("redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]").field_path(".redirectUris"))]
-#[x_kube(validation = Rule::new("!has(self.redirectUris) || self.redirectUris.all(u, !u.contains('#'))")
-    .message("redirectUris: a redirect URI must not have a fragment (#…)").field_path(".redirectUris"))]
-#[x_kube(validation = Rule::new("!has(self.redirectUris) || self.redirectUris.all(u, !u.matches('(?i)^(javascript|data|vbscript|about|blob|file):'))")
-    .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects").field_path(".redirectUris"))]
-#[x_kube(validation = Rule::new("!(has(self.jwks) && has(self.jwksUri))")
+#[x_kube(validation = Rule::new("!has(self.jwks) || !has(self.jwksUri)")
     .message("jwks: set jwks or jwksUri, not both").field_path(".jwks"))]
-#[x_kube(validation = Rule::new("!(has(self.keySetRef) && (has(self.jwks) || has(self.jwksUri)))")
+#[x_kube(validation = Rule::new("!has(self.keySetRef) || !has(self.jwks) && !has(self.jwksUri)")
     .message("keySetRef: set keySetRef or one of jwks and jwksUri, not both").field_path(".keySetRef"))]
-#[x_kube(validation = Rule::new("(has(self.clientType) && self.clientType == 'Public') ? (!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod == 'none') : (!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'none')")
-    .message("tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else").field_path(".tokenEndpointAuthMethod"))]
-#[x_kube(validation = Rule::new("!(has(self.clientSecretRef) && has(self.clientType) && self.clientType == 'Public')")
-    .message("clientSecretRef: a public client has no secret; leave it out or set clientType: Confidential").field_path(".clientSecretRef"))]
-#[x_kube(validation = Rule::new("!(has(self.clientSecretRef) && has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'private_key_jwt')")
-    .message("clientSecretRef: a client with private_key_jwt has no secret; leave it out").field_path(".clientSecretRef"))]
-#[x_kube(validation = Rule::new("!has(self.rotation) || !(has(self.clientSecretRef) || has(self.clientType) && self.clientType == 'Public' || has(self.tokenEndpointAuthMethod) && self.tokenEndpointAuthMethod == 'private_key_jwt')")
+#[x_kube(validation = Rule::new("!has(self.tokenEndpointAuthMethod) || (self.tokenEndpointAuthMethod == 'none') == (self.?clientType.orValue('Confidential') == 'Public') && (self.tokenEndpointAuthMethod != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri) || has(self.keySetRef))")
+    .message(Message::Expression("'tokenEndpointAuthMethod: ' + ((self.tokenEndpointAuthMethod == 'none') == (self.?clientType.orValue('Confidential') == 'Public') ? 'private_key_jwt needs jwks, jwksUri or keySetRef' : 'none goes with clientType: Public, and with nothing else')".to_owned())).field_path(".tokenEndpointAuthMethod"))]
+#[x_kube(validation = Rule::new("!has(self.clientSecretRef) || self.?clientType.orValue('Confidential') != 'Public' && self.?tokenEndpointAuthMethod.orValue('') != 'private_key_jwt'")
+    .message(Message::Expression("'clientSecretRef: ' + (self.?clientType.orValue('Confidential') == 'Public' ? 'a public client has no secret; leave it out or set clientType: Confidential' : 'a client with private_key_jwt has no secret; leave it out')".to_owned())).field_path(".clientSecretRef"))]
+#[x_kube(validation = Rule::new("!has(self.rotation) || !has(self.clientSecretRef) && self.?clientType.orValue('Confidential') != 'Public' && self.?tokenEndpointAuthMethod.orValue('') != 'private_key_jwt'")
     .message("rotation: goes with a secret that the operator makes; to replace your own, change the Secret that clientSecretRef names").field_path(".rotation"))]
-#[x_kube(validation = Rule::new("!has(self.tokenEndpointAuthMethod) || self.tokenEndpointAuthMethod != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri) || has(self.keySetRef)")
-    .message("tokenEndpointAuthMethod: private_key_jwt needs jwks, jwksUri or keySetRef").field_path(".tokenEndpointAuthMethod"))]
-#[x_kube(validation = Rule::new("!has(self.grantTypes) || !self.grantTypes.exists(g, g == 'client_credentials') || !has(self.clientType) || self.clientType != 'Public'")
+#[x_kube(validation = Rule::new("self.?clientType.orValue('Confidential') != 'Public' || !has(self.grantTypes) || !self.grantTypes.exists(g, g == 'client_credentials')")
     .message("grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with").field_path(".grantTypes"))]
-#[x_kube(validation = Rule::new("(has(self.vault) && has(self.vault.name)) == (has(oldSelf.vault) && has(oldSelf.vault.name)) && (!has(self.vault) || !has(self.vault.name) || self.vault.name == oldSelf.vault.name)")
+#[x_kube(validation = Rule::new("has(self.vault) && has(self.vault.name) ? has(oldSelf.vault) && has(oldSelf.vault.name) && self.vault.name == oldSelf.vault.name : !has(oldSelf.vault) || !has(oldSelf.vault.name)")
     .message("vault.name is immutable: create a new OAuth2Client of the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2ClientSpec {
@@ -108,6 +98,8 @@ pub struct OAuth2ClientSpec {
         length(max = 128),
         regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._~-]*$")
     )]
+    #[x_kube(validation = Rule::new("!self.contains('..')")
+        .message("clientId: must not contain two dots in a row"))]
     pub client_id: Option<String>,
     /// Name shown to people, for example on the consent screen (RFC 7591 client_name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,6 +116,10 @@ pub struct OAuth2ClientSpec {
         length(max = 64),
         inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$"))
     )]
+    #[x_kube(validation = Rule::new("self.all(u, !u.contains('#'))")
+        .message("redirectUris: a redirect URI must not have a fragment (#…)"))]
+    #[x_kube(validation = Rule::new("self.all(u, !u.matches('(?i)^(javascript|data|vbscript|about|blob|file):'))")
+        .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects"))]
     pub redirect_uris: Vec<String>,
     /// Where the server may send users back to after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port must be those of a redirect URI.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

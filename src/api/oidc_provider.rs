@@ -45,15 +45,13 @@ use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
         priority = 1
     )
 )]
-#[x_kube(validation = Rule::new("(has(self.vault) && has(self.vault.name)) == (has(oldSelf.vault) && has(oldSelf.vault.name)) && (!has(self.vault) || !has(self.vault.name) || self.vault.name == oldSelf.vault.name)")
+#[x_kube(validation = Rule::new("has(self.vault) && has(self.vault.name) ? has(oldSelf.vault) && has(oldSelf.vault.name) && self.vault.name == oldSelf.vault.name : !has(oldSelf.vault) || !has(oldSelf.vault.name)")
     .message("vault.name is immutable: create a new OidcProvider of the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new OidcProvider for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("!has(self.issuer) || !has(self.issuerRef)")
     .message("set issuer or issuerRef, not both"))]
-#[x_kube(validation = Rule::new(r"!has(self.issuer) || self.issuer.matches('^https?://[^/?#@\\s]+(/[^?#\\s]*)?$')")
-    .message("issuer: an issuer is an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)").field_path(".issuer"))]
 pub struct OidcProviderSpec {
     /// The AuthorizationServer. Left out: the one named `default`. An Ory Hydra needs `hydra.publicUrl`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +64,8 @@ pub struct OidcProviderSpec {
     /// `objectNames: Any` in the server's access rules; or see issuerRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
+    #[x_kube(validation = Rule::new(r"self.matches('^https?://[^/?#@\\s]+(/[^?#\\s]*)?$')")
+        .message("issuer: an issuer is an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)"))]
     pub issuer: Option<String>,
     /// An OidcProvider of this namespace on another server: tokens of its issuer are accepted. Only on Foulkon, instead of issuer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -87,8 +87,6 @@ pub struct ProviderRef {
 
 /// What only a Foulkon knows of an OidcProvider. Both can be changed: the server then renames or moves the provider.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
-#[x_kube(validation = Rule::new("!has(self.path) || !self.path.contains('//')")
-    .message("path: no two slashes stand beside each other").field_path(".path"))]
 pub struct FoulkonPlace {
     /// Name of the provider. Default: the namespace and the name of this resource with two dashes between them, dots as dashes. Asking for one needs a
     /// grant in the server's access rules.
@@ -103,6 +101,8 @@ pub struct FoulkonPlace {
         length(max = 511),
         regex(pattern = r"^/[A-Za-z0-9_/+-]+[A-Za-z0-9_]/$")
     )]
+    #[x_kube(validation = Rule::new("!self.contains('//')")
+        .message("path: no two slashes stand beside each other"))]
     pub path: Option<String>,
 }
 

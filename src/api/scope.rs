@@ -39,12 +39,10 @@ use super::refs::ServerRef;
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) && (!has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name)")
+#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
-#[x_kube(validation = Rule::new("has(self.name) == has(oldSelf.name) && (!has(self.name) || self.name == oldSelf.name)")
+#[x_kube(validation = Rule::new("has(self.name) ? has(oldSelf.name) && self.name == oldSelf.name : !has(oldSelf.name)")
     .message("name is immutable: create a new Scope of the other name").field_path(".name"))]
-#[x_kube(validation = Rule::new(r"!has(self.name) || self.name.matches('^[!#-\\[\\]-~]+$')")
-    .message("name: a scope has visible ASCII characters only, without quotation mark and backslash (RFC 6749, section 3.3)").field_path(".name"))]
 pub struct ScopeSpec {
     /// The AuthorizationServer. Left out: the one named `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -54,6 +52,8 @@ pub struct ScopeSpec {
     /// object for the whole server, the namespace and that name with a dot between them. Another name needs a grant there, in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
+    #[x_kube(validation = Rule::new(r"self.matches('^[!#-\\[\\]-~]+$')")
+        .message("name: a scope has visible ASCII characters only, without quotation mark and backslash (RFC 6749, section 3.3)"))]
     pub name: Option<String>,
     /// What the scope lets a client do, in words for people who are asked for consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -84,6 +84,7 @@ impl Managed for AuthorizationServer {
     /// The server stays while something on it would be left behind. It stays usable too: its resources are cleaned up through it.
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let name = self.name_any();
+        ctx.departures.goes(&self.uid().unwrap_or_default());
         let clients = ctx
             .cluster
             .list(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))

@@ -10,6 +10,7 @@ use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::cache::{Cache, Writer, cache};
+use super::departures::Departures;
 use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
@@ -141,6 +142,8 @@ pub struct Context {
     pub children: Children,
     /// Connections to servers.
     pub links: Links,
+    /// Which servers are going.
+    pub departures: Departures,
     /// Publishes events.
     pub recorder: Recorder,
     /// Counts.

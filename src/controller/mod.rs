@@ -26,6 +26,7 @@ pub mod budget;
 pub mod cache;
 pub mod cleanup;
 pub mod context;
+pub mod departures;
 pub mod digest;
 pub mod failure;
 pub mod foulkon;

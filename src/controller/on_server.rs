@@ -7,6 +7,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
+use super::departures::Known;
 use super::{Context, Managed, is_deleting, is_held};
 use crate::access::{self, Denied, Namespace};
 use crate::api::access::{ManagedKind, OnRevoked};
@@ -148,13 +149,23 @@ async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Opti
     Ok(live.filter(|live| live.uid() == server.uid() && decode::flaw(live).is_none()))
 }
 
-/// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going.
-/// Asked live, after our own finalizer is stored: the server's cleanup lists its users live, so neither can miss the other.
+/// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going. Asked after the resource's own
+/// finalizer is stored ([`Departures`](super::departures::Departures)).
+///
+/// # Errors
+/// [`Error::ServerGoing`], [`Error::ServerNotReady`]; [`Error::Cluster`].
 pub async fn may_create(ctx: &Context, server: &AuthorizationServer) -> Result<()> {
-    let name = server.name_any();
-    match live_server(ctx, server).await? {
-        Some(live) if is_deleting(&live) => Err(Error::ServerGoing(name)),
-        Some(live) if is_held(&live) => Ok(()),
-        Some(_) | None => Err(Error::ServerNotReady(name)),
+    let (name, uid) = (server.name_any(), server.uid().unwrap_or_default());
+    let known = match ctx.departures.of(&uid) {
+        Some(known) => known,
+        None => match live_server(ctx, server).await? {
+            Some(live) if is_deleting(&live) => Known::Goes,
+            Some(live) if is_held(&live) => ctx.departures.stays(&uid),
+            Some(_) | None => return Err(Error::ServerNotReady(name)),
+        },
+    };
+    match known {
+        Known::Stays => Ok(()),
+        Known::Goes => Err(Error::ServerGoing(name)),
     }
 }

@@ -11,10 +11,8 @@ pub const PATH_PREFIX: &str = "/oidc-operator/";
 /// Where a worker of a Foulkon is and how to log in to it.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.pathPrefix) == has(oldSelf.pathPrefix) && (!has(self.pathPrefix) || self.pathPrefix == oldSelf.pathPrefix)")
+#[x_kube(validation = Rule::new("has(self.pathPrefix) ? has(oldSelf.pathPrefix) && self.pathPrefix == oldSelf.pathPrefix : !has(oldSelf.pathPrefix)")
     .message("foulkon.pathPrefix is immutable: create another AuthorizationServer for the other prefix").field_path(".pathPrefix"))]
-#[x_kube(validation = Rule::new("!has(self.pathPrefix) || !self.pathPrefix.contains('//')")
-    .message("pathPrefix: no two slashes stand beside each other").field_path(".pathPrefix"))]
 pub struct FoulkonServer {
     /// URL of the worker, without `/api/v1`, for example `https://foulkon-worker.foulkon:8000`. A changed URL means that the same server moved.
     #[schemars(length(max = 1024), regex(pattern = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"))]
@@ -27,6 +25,8 @@ pub struct FoulkonServer {
         length(max = 128),
         regex(pattern = r"^/[A-Za-z0-9/+-]+[A-Za-z0-9]/$")
     )]
+    #[x_kube(validation = Rule::new("!self.contains('//')")
+        .message("pathPrefix: no two slashes stand beside each other"))]
     pub path_prefix: Option<String>,
     /// How to log in.
     pub auth: FoulkonAuth,

@@ -9,7 +9,7 @@ use crate::api::refs::SecretKeyRef;
 /// Where a Vault or an OpenBao is and how to log in to it.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.__namespace__) == has(oldSelf.__namespace__) && (!has(self.__namespace__) || self.__namespace__ == oldSelf.__namespace__)")
+#[x_kube(validation = Rule::new("has(self.__namespace__) ? has(oldSelf.__namespace__) && self.__namespace__ == oldSelf.__namespace__ : !has(oldSelf.__namespace__)")
     .message("vault.namespace is immutable: create another AuthorizationServer for the other namespace").field_path(".namespace"))]
 pub struct VaultServer {
     /// URL of the server, without `/v1`, for example `https://vault.vault:8200`. A changed URL means that the same server moved.

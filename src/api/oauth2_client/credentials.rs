@@ -26,8 +26,6 @@ pub const VARIABLES: [&str; 14] = [
 /// The Secret that applications mount: its name, its keys, and what else it holds.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.secretName) || !self.secretName.matches('^oac-[0-9a-f]{8}-')")
-    .message("credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers").field_path(".secretName"))]
 #[x_kube(validation = Rule::new("!has(self.keys) || (has(self.keys.clientId) ? self.keys.clientId : 'CLIENT_ID') != (has(self.keys.clientSecret) ? self.keys.clientSecret : 'CLIENT_SECRET')")
     .message("credentials.keys: clientId and clientSecret need different keys").field_path(".keys"))]
 #[x_kube(validation = Rule::new("!has(self.data) || self.data.all(k, k.matches('^[-._a-zA-Z0-9]+$') && k != (has(self.keys) && has(self.keys.clientId) ? self.keys.clientId : 'CLIENT_ID') && k != (has(self.keys) && has(self.keys.clientSecret) ? self.keys.clientSecret : 'CLIENT_SECRET'))")
@@ -44,6 +42,8 @@ pub struct Credentials {
         length(max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
+    #[x_kube(validation = Rule::new("!self.matches('^oac-[0-9a-f]{8}-')")
+        .message("credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers"))]
     pub secret_name: Option<String>,
     /// Keys of the client id and secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -26,6 +26,7 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         Seen::Deleted(object) => (object, true),
         Seen::Relisted => {
             gate.open();
+            ctx.departures.doubt();
             all(&ctx.key_sets);
             return all(&ctx.clients);
         }
@@ -49,6 +50,7 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         gate.forget(&*object);
         drop(ctx.links.forget(&object.name_any())); // its cleanup ended the login
         ctx.servers.memory.forget(&object.uid().unwrap_or_default());
+        ctx.departures.forget(&object.uid().unwrap_or_default());
     } else {
         ctx.servers.memory.seen(&object);
         ctx.servers.wake(ObjectRef::from_obj(&*object));

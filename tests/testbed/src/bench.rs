@@ -69,7 +69,13 @@ pub async fn run(count: usize) -> Result<()> {
 
     let clients = clients_in(plane.client(), NAMESPACE);
     let first = count.min(FIRST);
+    let apiserver = plane.apiserver();
+    let before = processor_time(apiserver)?;
     operator.create(&clients, 0..first).await?;
+    println!(
+        "        kube-apiserver: {:.1} ms of processor time a client",
+        (processor_time(apiserver)? - before) * 1_000.0 / as_float(first)
+    );
     if count > first {
         operator.create(&clients, first..count).await?;
     }
@@ -144,22 +150,13 @@ impl Operator {
 
     /// Memory and processor time, from /proc.
     fn resources(&self) -> Result<String> {
-        let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", self.child.pid()));
-        let status = proc("status")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.pid()))?;
         let kib = |key: &str| {
             let line = status.lines().find(|line| line.starts_with(key));
             line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok())
                 .unwrap_or_default()
         };
-        let stat = proc("stat")?;
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| {
-            fields
-                .get(index)
-                .and_then(|f| f.parse::<f64>().ok())
-                .unwrap_or_default()
-        };
-        let seconds = (ticks(11) + ticks(12)) / TICKS; // utime and stime, counted after the name
+        let seconds = processor_time(&self.child)?;
         let (now, most) = (kib("VmRSS") / 1024.0, kib("VmHWM") / 1024.0);
         Ok(format!(
             "operator: {now:.0} MiB resident, {most:.0} MiB at most, {seconds:.2} s of processor time"
@@ -206,6 +203,15 @@ impl Operator {
     }
 }
 
+/// Seconds of processor time that a process has used, from /proc.
+fn processor_time(process: &Child) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid()))?;
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(11).take(2); // utime and stime, counted after the name
+    let ticks: Vec<f64> = ticks.map(str::parse).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<f64>() / TICKS)
+}
+
 /// Does something for each number, several at once.
 async fn each(count: usize, work: impl AsyncFn(usize) -> Result<()>) -> Result<()> {
     stream::iter(0..count)
@@ -233,7 +239,10 @@ fn name(number: usize) -> String {
 }
 
 fn rate(count: usize, time: Duration) -> f64 {
-    #[allow(clippy::cast_precision_loss)] // a count of clients is far below 2^52
-    let count = count as f64;
-    count / time.as_secs_f64()
+    as_float(count) / time.as_secs_f64()
+}
+
+#[allow(clippy::cast_precision_loss)] // a count of clients is far below 2^52
+fn as_float(count: usize) -> f64 {
+    count as f64
 }

@@ -164,6 +164,12 @@ impl ControlPlane {
         &self.kubectl
     }
 
+    /// The kube-apiserver's process.
+    #[must_use]
+    pub fn apiserver(&self) -> &Child {
+        &self.children[1]
+    }
+
     /// The servers' processes: etcd, kube-apiserver, kube-controller-manager.
     #[must_use]
     pub fn children(&self) -> &[Child] {
