@@ -6,6 +6,7 @@ use crate::run::Side;
 
 mod claims;
 mod clients;
+mod immutable;
 mod judged;
 mod kstatus;
 mod secrets;
@@ -16,6 +17,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
         claims::trials,
         clients::trials,
+        immutable::trials,
         judged::trials,
         kstatus::trials,
         secrets::trials,

@@ -75,6 +75,14 @@ const SPECS: &[(&str, &str)] = &[
         "spec.jwks: Invalid value: jwks: set jwks or jwksUri, not both",
     ),
     (
+        "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB }] }, keySetRef: { name: keys } }",
+        "spec.keySetRef: Invalid value: keySetRef: set keySetRef or one of jwks and jwksUri, not both",
+    ),
+    (
+        "{ grantTypes: [client_credentials], jwksUri: https://app.example.com/jwks, keySetRef: { name: keys } }",
+        "spec.keySetRef: Invalid value: keySetRef: set keySetRef or one of jwks and jwksUri, not both",
+    ),
+    (
         "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB, d: AQ }] } }",
         r#"failed to create typed patch object (/app; oidc-operator.dev/v1alpha1, Kind=OAuth2Client): .spec.jwks.keys[kid="a"].d: field not declared in schema"#,
     ),
@@ -107,6 +115,10 @@ const SPECS: &[(&str, &str)] = &[
         "spec.clientSecretRef: Invalid value: clientSecretRef: a client with private_key_jwt has no secret; leave it out",
     ),
     (
+        "{ clientType: Public, redirectUris: [https://spa.example.com/], tokenEndpointAuthMethod: private_key_jwt }",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else",
+    ),
+    (
         "{ grantTypes: [client_credentials], clientSecretRef: { name: app, key: password } }",
         "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one",
     ),
@@ -132,7 +144,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], clientId: team..app }",
-        "spec.clientId: Invalid value: clientId: must not contain two dots in a row",
+        r#"spec.clientId: Invalid value: "team..app": clientId: must not contain two dots in a row"#,
     ),
     (
         "{ grantTypes: [client_credentials], clientId: team/app }",
@@ -184,7 +196,7 @@ const SPECS: &[(&str, &str)] = &[
 const LAYOUTS: &[(&str, &str)] = &[
     (
         "{ secretName: oac-01234567-89ab }",
-        "spec.credentials.secretName: Invalid value: credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers",
+        r#"spec.credentials.secretName: Invalid value: "oac-01234567-89ab": credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers"#,
     ),
     (
         "{ secretName: Login }",

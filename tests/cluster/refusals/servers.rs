@@ -60,6 +60,14 @@ const SPECS: &[(&str, &str)] = &[
         "spec.hydra.auth: Invalid value: auth: set bearerToken or basic, not both",
     ),
     (
+        "{ orphans: Delete, foulkon: { workerUrl: 'http://foulkon', auth: { basic: { secretRef: { name: a } } } } }",
+        "spec.orphans: Invalid value: orphans: Delete goes with hydra alone, where a mark tells whose an object is; leave it out",
+    ),
+    (
+        "vault: { address: 'http://vault', auth: { jwt: { role: a } } }",
+        "spec.vault.auth.jwt: Invalid value: auth.jwt: set serviceAccount or secretRef",
+    ),
+    (
         "hydra: { adminUrl: 'http://hydra-admin:4445', auth: { bearerToken: { secretRef: { name: ../a, key: token } } } }",
         r#"spec.hydra.auth.bearerToken.secretRef.name: Invalid value: "../a": spec.hydra.auth.bearerToken.secretRef.name in body should match '^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$'"#,
     ),

@@ -1,0 +1,230 @@
+//! What cannot change once it is said: neither to another value, nor away, nor from nothing.
+
+use anyhow::{Context, Result, ensure};
+use kube::Api;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, Space};
+use crate::run::Side;
+
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![side.shared(what_cannot_change_is_refused_from_wherever_to_wherever)]
+}
+
+/// Kind, what every spec says, the field, two values of it (null: it is left out), and the path and the message of the refusal.
+type Case = (
+    &'static str,
+    Value,
+    &'static str,
+    [Value; 3],
+    &'static str,
+    &'static str,
+);
+
+fn vault() -> Value {
+    json!({ "vault": { "address": "http://127.0.0.1:9", "auth": { "token": { "secretRef": { "name": "a", "key": "b" } } } } })
+}
+
+fn foulkon() -> Value {
+    json!({ "foulkon": { "workerUrl": "http://127.0.0.1:9", "auth": { "basic": { "secretRef": { "name": "a" } } } } })
+}
+
+fn cases() -> Vec<Case> {
+    let machine = || json!({ "grantTypes": ["client_credentials"] });
+    let keys = || json!({ "generate": { "algorithm": "ES256" } });
+    let staff = || json!({ "subjects": ["alice"] });
+    let servers = || [Value::Null, json!({ "name": "one" }), json!({ "name": "two" })];
+    let names = || [Value::Null, json!("one"), json!("two")];
+    let objects = servers;
+    vec![
+        (
+            "OAuth2Client",
+            machine(),
+            "/serverRef",
+            servers(),
+            "spec.serverRef",
+            "serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay",
+        ),
+        (
+            "OAuth2Client",
+            machine(),
+            "/clientId",
+            names(),
+            "spec.clientId",
+            "clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay",
+        ),
+        (
+            "OAuth2Client",
+            machine(),
+            "/vault",
+            objects(),
+            "spec.vault",
+            "vault.name is immutable: create a new OAuth2Client of the other name",
+        ),
+        (
+            "OidcProvider",
+            json!({ "issuer": "https://id.example.com" }),
+            "/serverRef",
+            servers(),
+            "spec.serverRef",
+            "serverRef is immutable: create a new OidcProvider for the other server",
+        ),
+        (
+            "OidcProvider",
+            json!({ "issuer": "https://id.example.com" }),
+            "/vault",
+            objects(),
+            "spec.vault",
+            "vault.name is immutable: create a new OidcProvider of the other name",
+        ),
+        (
+            "Assignment",
+            staff(),
+            "/serverRef",
+            servers(),
+            "spec.serverRef",
+            "serverRef is immutable: create a new Assignment for the other server",
+        ),
+        (
+            "Assignment",
+            staff(),
+            "/vault",
+            objects(),
+            "spec.vault",
+            "vault.name is immutable: create a new Assignment of the other name",
+        ),
+        (
+            "Scope",
+            json!({ "description": "a" }),
+            "/serverRef",
+            servers(),
+            "spec.serverRef",
+            "serverRef is immutable: create a new Scope for the other server",
+        ),
+        (
+            "Scope",
+            json!({ "description": "a" }),
+            "/name",
+            names(),
+            "spec.name",
+            "name is immutable: create a new Scope of the other name",
+        ),
+        (
+            "JsonWebKeySet",
+            keys(),
+            "/serverRef",
+            servers(),
+            "spec.serverRef",
+            "serverRef is immutable: create a new JsonWebKeySet for the other server",
+        ),
+        (
+            "JsonWebKeySet",
+            keys(),
+            "/setName",
+            names(),
+            "spec.setName",
+            "setName is immutable: create a new JsonWebKeySet of the other name",
+        ),
+        (
+            "AuthorizationServer",
+            vault(),
+            "/vault/namespace",
+            names(),
+            "spec.vault.namespace",
+            "vault.namespace is immutable: create another AuthorizationServer for the other namespace",
+        ),
+        (
+            "AuthorizationServer",
+            foulkon(),
+            "/foulkon/pathPrefix",
+            [Value::Null, json!("/one/"), json!("/two/")],
+            "spec.foulkon.pathPrefix",
+            "foulkon.pathPrefix is immutable: create another AuthorizationServer for the other prefix",
+        ),
+    ]
+}
+
+async fn what_cannot_change_is_refused_from_wherever_to_wherever(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let mut made = Vec::new();
+    for (number, (kind, base, field, values, path, message)) in cases().into_iter().enumerate() {
+        let all = objects(&space, kind);
+        let specs = values.map(|value| with(&base, field, value));
+        for (from, before) in specs.iter().enumerate() {
+            let name = format!("{}-{number}-{from}", space.name());
+            apply(&all, kind, &name, before).await?.map_err(anyhow::Error::msg)?;
+            for (to, after) in specs.iter().enumerate() {
+                let answer = apply(&all, kind, &name, after).await?;
+                if from == to {
+                    answer.map_err(anyhow::Error::msg)?;
+                    continue;
+                }
+                let said = answer
+                    .err()
+                    .with_context(|| format!("{kind} {field}: {before} became {after}"))?;
+                ensure!(
+                    said.contains(&format!("{path}: Invalid value")) && said.contains(message),
+                    "{kind} {field}, {before} to {after}: {said}"
+                );
+            }
+            made.push((all.clone(), name));
+        }
+    }
+    // Which API a server speaks is said by which member there is.
+    let servers = objects(&space, "AuthorizationServer");
+    let name = format!("{}-api", space.name());
+    let hydra = json!({ "hydra": { "adminUrl": "http://127.0.0.1:9" } });
+    apply(&servers, "AuthorizationServer", &name, &hydra)
+        .await?
+        .map_err(anyhow::Error::msg)?;
+    made.push((servers.clone(), name.clone()));
+    for other in [vault(), foulkon()] {
+        let said = apply(&servers, "AuthorizationServer", &name, &other)
+            .await?
+            .err()
+            .context("it became another")?;
+        let message =
+            "hydra, vault and foulkon: which API a server speaks cannot change; create another AuthorizationServer";
+        ensure!(said.contains(message), "{said}");
+    }
+    for (all, name) in made {
+        all.delete(&name, &DeleteParams::default()).await?;
+    }
+    Ok(())
+}
+
+fn objects(space: &Space<'_>, kind: &str) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("oidc-operator.dev", "v1alpha1", kind));
+    match kind {
+        "AuthorizationServer" => Api::all_with(space.bed().client(), &resource),
+        _ => Api::namespaced_with(space.bed().client(), space.name(), &resource),
+    }
+}
+
+fn with(base: &Value, field: &str, value: Value) -> Value {
+    let mut spec = base.clone();
+    let (parent, name) = field.rsplit_once('/').unwrap_or_default();
+    if let Some(members) = spec
+        .pointer_mut(parent)
+        .and_then(Value::as_object_mut)
+        .filter(|_| !value.is_null())
+    {
+        members.insert(name.to_owned(), value);
+    }
+    spec
+}
+
+/// Applies an object. The inner error is what the Kubernetes API refuses it with.
+async fn apply(all: &Api<DynamicObject>, kind: &str, name: &str, spec: &Value) -> Result<Result<(), String>> {
+    let object = json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec,
+    });
+    let parameters = PatchParams::apply("a-user").force();
+    match all.patch(name, &parameters, &Patch::Apply(&object)).await {
+        Ok(_) => Ok(Ok(())),
+        Err(kube::Error::Api(status)) if status.is_invalid() => Ok(Err(status.message)),
+        Err(error) => Err(error.into()),
+    }
+}
