@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::jiff::Timestamp;
 use kube::core::PartialObjectMeta;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
@@ -15,6 +16,7 @@ use super::links::Links;
 use super::memory::{Memory, is_newer};
 use super::on_server::OnServer;
 use super::own_secret::{Child, Children};
+use super::schedule::{self, later};
 use super::turns::{Key, Which};
 use super::watched_secret::WatchedSecret;
 use crate::access;
@@ -82,6 +84,14 @@ where
             cached.meta().uid == known.meta().uid && is_newer(version(cached).as_deref(), version(&known).as_deref())
         });
         newer.unwrap_or(known)
+    }
+
+    /// When a resource does what is due at this time: at once or when its turn comes, if it is past.
+    pub fn spread(&self, uid: &str, due_at: Option<Timestamp>) -> Option<Timestamp> {
+        let now = Timestamp::now();
+        let due_for = self.memory.due_for(uid, due_at.is_some_and(|at| at <= now));
+        let wait = schedule::turn(uid, self.store.len()).saturating_sub(due_for);
+        due_at.map(|at| if at <= now { later(now, wait) } else { at })
     }
 
     /// Remembers what our own write returned, unless the cache shows it already.

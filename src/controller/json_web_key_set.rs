@@ -84,13 +84,14 @@ impl Managed for JsonWebKeySet {
             import: import.as_ref(),
             carried: &carried,
         };
-        let is_due = due_at(&pass.status).is_some_and(|at| at <= Timestamp::now());
+        let spread = |due_at| ctx.key_sets.spread(&plan.target.uid, due_at);
+        let is_due = spread(due_at(&pass.status)).is_some_and(|at| at <= Timestamp::now());
         let is_settled = pass.status.inputs.as_ref() == Some(&inputs(self, ctx, &plan, &pass.status, seen));
         if pass.must_read || is_due || !is_settled {
             work(self, ctx, &plan, pass, seen, is_settled).await?;
             pass.status.inputs = Some(inputs(self, ctx, &plan, &pass.status, seen));
         }
-        let step = due_at(&pass.status).map(wait_until);
+        let step = spread(due_at(&pass.status)).map(wait_until);
         let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
         Ok(Done {
             message: keys::said(self, ctx, &plan.terms.schedule, &pass.status),

@@ -25,6 +25,8 @@ struct Record<K> {
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
+    /// Since when something is due by time alone, and nothing failed.
+    due: Option<Instant>,
     events: Budget,
 }
 
@@ -41,6 +43,7 @@ impl<K> Default for Record<K> {
             corrections: Vec::new(),
             unconfirmed: None,
             updated_at: None,
+            due: None,
             events: Budget::default(),
         }
     }
@@ -57,6 +60,7 @@ impl<K> Record<K> {
             && self.corrections.is_empty()
             && self.unconfirmed.is_none()
             && self.updated_at.is_none()
+            && self.due.is_none()
             && self.events.is_full(Instant::now())
     }
 }
@@ -178,6 +182,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
         record.own_delay = error.is_own_delay();
+        record.due = None;
         record.failures = record.failures.saturating_add(1);
         record.failures - 1
     }
@@ -201,6 +206,19 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         if let Some(record) = self.lock().get_mut(uid) {
             record.failures = 0;
         }
+    }
+
+    /// For how long something has been due; looked at by every pass. A failure begins it anew: what failed together does not come back together.
+    pub fn due_for(&self, uid: &str, is_due: bool) -> Duration {
+        let mut records = self.lock();
+        if !is_due {
+            if let Some(record) = records.get_mut(uid) {
+                record.due = None;
+            }
+            return Duration::ZERO;
+        }
+        let record = records.entry(uid.to_owned()).or_default();
+        record.due.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Whether one more event of a resource may be published.

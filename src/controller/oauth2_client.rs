@@ -40,7 +40,7 @@ mod vault;
 pub(in crate::controller) use adoption::deletion_policy;
 pub(in crate::controller) use vault::wanted as wanted_on_vault;
 
-use checks::{check_access, check_fields, check_size, is_held_back, rotation};
+use checks::{check_access, check_fields, check_size, is_held_back, rotation, since};
 use inputs::Inputs;
 use ledger::{Ledger, Secrecy};
 use output::Layout;
@@ -108,6 +108,8 @@ impl Managed for OAuth2Client {
             Ok(grant) => {
                 let rotated_at = pass.status.rotated_at.as_deref();
                 plan.schedule = plan.schedule.bounded(grant.min_rotation_period, rotated_at);
+                let by_age = since(self, &pass.status).and_then(|since| plan.schedule.by_age(since, Duration::ZERO));
+                plan.schedule.turn = ctx.clients.spread(&plan.uid, by_age);
             }
         }
         if self.spec.suspend == Some(true) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use sha2::{Digest, Sha256};
 
 use crate::api::ROTATE_AT_ANNOTATION;
 use crate::error::{Error, Result};
@@ -22,6 +23,8 @@ pub struct Schedule {
     pub min: Duration,
     /// When it was replaced last, as far as the status knows: what is written down where a tenant may edit it cannot be older.
     pub rotated_at: Option<Timestamp>,
+    /// When it is this resource's turn, if many are due at once by their age.
+    pub turn: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -62,9 +65,14 @@ impl Schedule {
 
     /// When what is in use since then is to be replaced. None: not for that alone.
     pub fn next(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
-        let since = self.since(since);
-        let by_age = self.period.map(|period| later(since, period.saturating_sub(ahead)));
-        by_age.into_iter().chain(self.asked(since)).min()
+        self.by_age(since, ahead).into_iter().chain(self.asked(since)).min()
+    }
+
+    /// When what is in use since then is to be replaced because of its age.
+    pub fn by_age(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
+        let period = self.period?.saturating_sub(ahead);
+        let at = later(self.since(since), period);
+        Some(self.turn.map_or(at, |turn| turn.max(at)))
     }
 
     /// When what is in use since then is to be replaced because somebody asks for it: no sooner than it may be. None: nobody does.
@@ -83,6 +91,22 @@ impl Schedule {
     pub fn since(&self, since: Timestamp) -> Timestamp {
         self.rotated_at.map_or(since, |at| at.max(since))
     }
+}
+
+/// What one resource adds to the time in which all that are due at once get their turn.
+const SHARE: Duration = Duration::from_millis(20);
+/// Longest such time.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// How long a resource waits for its turn when many may be due at once, after an outage or when the clock has jumped: always the same, and another for
+/// each. `all`: how many there are.
+pub fn turn(uid: &str, all: usize) -> Duration {
+    let window = SHARE
+        .saturating_mul(u32::try_from(all).unwrap_or(u32::MAX))
+        .min(LONGEST);
+    let hash = Sha256::digest(uid);
+    let place = hash.iter().take(2).fold(0, |place, byte| place << 8 | u32::from(*byte));
+    window * place / (1 << 16)
 }
 
 /// A time so much later; the end of time if there is none so late.
@@ -116,7 +140,17 @@ mod tests {
             ..Schedule::default()
         };
         let never = Schedule::default();
+        let turn = |turn: i64| Schedule {
+            turn: Some(at(turn)),
+            asked_at: Some(at(50)),
+            ..aged.clone()
+        };
+        let (early, late) = (turn(80), turn(200));
         let table = [
+            (&early, 55, 144, false, Some(145)),
+            (&late, 60, 199, false, Some(200)),
+            (&late, 60, 200, true, Some(200)),
+            (&late, 0, 50, true, Some(50)), // what is asked for waits for no turn
             (&aged, 0, 89, false, Some(90)),
             (&aged, 0, 90, true, Some(90)),
             (&asked, 0, 49, false, Some(50)),
@@ -138,6 +172,34 @@ mod tests {
             ..Schedule::default()
         };
         assert_eq!(forever.next(at(0), ahead), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn many_that_are_due_at_once_come_one_after_another() {
+        let turns = |all: usize| {
+            let mut turns: Vec<Duration> = (0..all).map(|number| turn(&number.to_string(), all)).collect();
+            turns.sort();
+            turns
+        };
+        for (all, window) in [
+            (1, 20),
+            (50, 1_000),
+            (1_000, 20_000),
+            (15_000, 300_000),
+            (60_000, 300_000),
+        ] {
+            let turns = turns(all);
+            let window = Duration::from_millis(window);
+            assert!(turns.iter().all(|turn| *turn < window), "{all}");
+            // In no tenth of the time come twice as many as should.
+            for tenth in 0..10 {
+                let (from, to) = (window * tenth / 10, window * (tenth + 1) / 10);
+                let within = turns.iter().filter(|turn| (from..to).contains(turn)).count();
+                assert!(all < 1_000 || within < all / 5, "{within} of {all} from {from:?} on");
+            }
+        }
+        assert_eq!(turn("a", 100), turn("a", 100));
+        assert_eq!(turn("a", 0), Duration::ZERO);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What somebody who may write in one namespace can do to the others: nothing.
 
 mod fairness;
+mod liar;
 mod poison;
 mod random;
 mod vanish;
@@ -11,6 +12,12 @@ use libtest_mimic::Trial;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    let trials = [poison::trials, fairness::trials, random::trials, vanish::trials];
+    let trials = [
+        poison::trials,
+        fairness::trials,
+        liar::trials,
+        random::trials,
+        vanish::trials,
+    ];
     trials.iter().flat_map(|of| of(side)).collect()
 }

@@ -102,7 +102,7 @@ fn schedule(plan: &Plan, status: &OAuth2ClientStatus) -> Schedule {
     }
 }
 
-fn since(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
+pub(super) fn since(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
     let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
     rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0))
 }
