@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Namespace;
+use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::net::TcpListener;
@@ -20,9 +21,10 @@ use crate::controller::departures::Departures;
 use crate::controller::links::Links;
 use crate::controller::own_secret::Children;
 use crate::controller::turns::{self, Which};
+use crate::controller::watch::accepted::Accepted;
 use crate::controller::watch::{self, Writers};
 use crate::controller::{Context, Kind};
-use crate::health::Stage;
+use crate::health::{Health, Stage};
 use crate::leader::{Election, Fence};
 use crate::prerequisites;
 use crate::server::{self, State};
@@ -43,11 +45,22 @@ pub async fn run(settings: Run) -> Result<()> {
     let web_stop = CancellationToken::new();
     let web = server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("the web server")?;
     tokio::spawn(state.health.clone().beat());
-    let client = connect().await?;
+    let client = connect(&state.health).await?;
+    let looking = prerequisites::keep_looking(client.clone(), settings.clone(), state.health.clone());
+    tokio::spawn(looking);
+    let result = work(&settings, client, &state, &stop).await;
+    web_stop.cancel();
+    let web = tokio::task::spawn_blocking(|| web.join()).await?;
+    web.map_err(|_| anyhow!("the web server"))?.context("the web server")?;
+    result
+}
+
+async fn work(settings: &Run, client: Client, state: &State, stop: &CancellationToken) -> Result<()> {
     let cluster = match &settings.cluster_id {
-        Some(id) => id.clone(),
-        None => cluster_id(&client).await?,
+        Some(id) => Some(id.clone()),
+        None => stop.run_until_cancelled(cluster_id(&client)).await.transpose()?,
     };
+    let Some(cluster) = cluster else { return Ok(()) };
     let identity = settings
         .identity
         .clone()
@@ -60,14 +73,7 @@ pub async fn run(settings: Run) -> Result<()> {
         namespace = settings.namespace,
         "starting"
     );
-
-    let looking = prerequisites::keep_looking(client.clone(), settings.clone(), state.health.clone());
-    tokio::spawn(looking);
-    let result = lead(&settings, client, cluster, &identity, &state, &stop).await;
-    web_stop.cancel();
-    let web = tokio::task::spawn_blocking(|| web.join()).await?;
-    web.map_err(|_| anyhow!("the web server"))?.context("the web server")?;
-    result
+    lead(settings, client, cluster, &identity, state, stop).await
 }
 
 async fn lead(
@@ -211,7 +217,7 @@ async fn filled(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn connect() -> Result<Client> {
+async fn connect(health: &Arc<Health>) -> Result<Client> {
     let mut config = Config::infer()
         .await
         .context("no way to the Kubernetes API is configured")?;
@@ -220,16 +226,26 @@ async fn connect() -> Result<Client> {
     config.connect_timeout = Some(Duration::from_secs(10));
     // Above the 290 s of a watch: whatever is longer silent than that is dead.
     config.read_timeout = Some(Duration::from_secs(300));
-    Client::try_from(config).context("the configuration of the Kubernetes API cannot be used")
+    let builder = ClientBuilder::try_from(config).context("the configuration of the Kubernetes API cannot be used")?;
+    Ok(builder.with_layer(&Accepted(health.clone())).build())
 }
 
+/// The UID of the namespace `kube-system`. Waits for the right to read it, about which the probe tells.
 async fn cluster_id(client: &Client) -> Result<String> {
     let api: Api<Namespace> = Api::all(client.clone());
-    let namespace = api
-        .get("kube-system")
-        .await
-        .context("cannot read the namespace kube-system, whose UID is this cluster's id")?;
-    namespace.uid().context("the namespace kube-system has no UID")
+    loop {
+        let error = match api.get("kube-system").await {
+            Ok(namespace) => return namespace.uid().context("the namespace kube-system has no UID"),
+            Err(error) => error,
+        };
+        let is_denied = matches!(&error, kube::Error::Api(status) if status.is_forbidden());
+        let what = "cannot read the namespace kube-system, whose UID is this cluster's id";
+        if !is_denied {
+            return Err(error).context(what);
+        }
+        tracing::warn!(%error, what);
+        tokio::time::sleep(prerequisites::RETRY).await;
+    }
 }
 
 fn stop_on_signal(stop: CancellationToken) -> Result<()> {

@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 /// How long a watch may fail before the operator is not ready any more.
 pub const FAILING: Duration = Duration::from_secs(30);
-/// A watch that has said nothing since its last error for longer than this was accepted: the longest pause between two tries is well below.
-pub const QUIET: Duration = Duration::from_secs(90);
 /// How often everything that has to turn says that it does.
 pub const BEAT: Duration = Duration::from_secs(5);
 /// What has not said so for longer than this hangs. Far longer than [`BEAT`]: a slow machine is no reason to start again.
@@ -46,15 +44,9 @@ pub enum Prerequisites {
 #[derive(Clone, Copy, Debug)]
 struct Vital {
     alive_at: Instant,
-    failing: Option<Failing>,
+    /// Since when there have been errors without a success between them.
+    failing: Option<Instant>,
     has_ended: bool,
-}
-
-/// Errors of a watch without a success between them.
-#[derive(Clone, Copy, Debug)]
-struct Failing {
-    since: Instant,
-    last: Instant,
 }
 
 /// What is known at one moment.
@@ -106,15 +98,16 @@ impl Vitals {
     }
 
     /// A watch has got what it asked for.
-    pub fn watch_went_well(&mut self, kind: &'static str, now: Instant) {
-        self.watch(kind, now).failing = None;
+    pub fn watch_went_well(&mut self, kind: &'static str) {
+        if let Some(watch) = self.watches.get_mut(kind) {
+            watch.failing = None;
+        }
     }
 
     /// A watch has met an error.
     pub fn watch_failed(&mut self, kind: &'static str, now: Instant) {
         let watch = self.watch(kind, now);
-        let since = watch.failing_at(now).map_or(now, |failing| failing.since);
-        watch.failing = Some(Failing { since, last: now });
+        watch.failing.get_or_insert(now);
     }
 
     /// The task of a watch is no more.
@@ -153,8 +146,8 @@ impl Vitals {
             Prerequisites::Met => {}
         }
         let is_failing = |watch: &Vital| {
-            let failing = watch.failing_at(now);
-            failing.is_some_and(|failing| now.saturating_duration_since(failing.since) > FAILING)
+            let since = watch.failing;
+            since.is_some_and(|since| now.saturating_duration_since(since) > FAILING)
         };
         if let Some((kind, _)) = self.watches.iter().find(|(_, watch)| is_failing(watch)) {
             return Err(format!(
@@ -176,14 +169,6 @@ impl Vitals {
         });
         watch.alive_at = now;
         watch
-    }
-}
-
-impl Vital {
-    /// Errors that still count.
-    fn failing_at(&self, now: Instant) -> Option<Failing> {
-        self.failing
-            .filter(|failing| now.saturating_duration_since(failing.last) <= QUIET)
     }
 }
 
@@ -224,6 +209,11 @@ impl Health {
         }
     }
 
+    /// The Kubernetes API has accepted the watch of a kind.
+    pub fn accepted(&self, kind: &'static str) {
+        self.vitals().watch_went_well(kind);
+    }
+
     /// [`Vitals::live`] now.
     ///
     /// # Errors
@@ -257,10 +247,9 @@ impl Watched {
         self.health.vitals().watch_beats(self.kind, Instant::now());
     }
 
-    /// Something has come: a page of a list, an object, a bookmark, or the answer that the watch is accepted. That a list is about to be asked for
-    /// (`Event::Init` of kube) is no success.
+    /// Something has come: a page of a list, an object or a bookmark. That a list is about to be asked for (`Event::Init` of kube) is no success.
     pub fn went_well(&self) {
-        self.health.vitals().watch_went_well(self.kind, Instant::now());
+        self.health.vitals().watch_went_well(self.kind);
     }
 
     /// An error has come.

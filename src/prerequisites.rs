@@ -19,7 +19,7 @@ const GROUP: &str = "oidc-operator.dev";
 /// How often it is looked whether all is still there.
 const PERIOD: Duration = Duration::from_secs(300);
 /// The same while something is missing.
-const RETRY: Duration = Duration::from_secs(5);
+pub const RETRY: Duration = Duration::from_secs(5);
 /// Longest time for one look.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Looks without an answer after which what was seen before counts no more.

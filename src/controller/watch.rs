@@ -18,6 +18,7 @@ use super::watched_secret::WatchedSecret;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
 use feed::Watch;
 
+pub mod accepted;
 mod feed;
 mod wake;
 

@@ -51,7 +51,11 @@ impl Evidence {
                     .push((format!("metrics of {}", operator.name()), operator.metrics().await?));
             }
             for exchange in operator.requests().snapshot() {
-                evidence.take_kube(&exchange, &living);
+                evidence.take_kube(&exchange);
+                // One that is started without its rights meets what it lacks.
+                if !operator.is_lacking() {
+                    evidence.take_refusal(&exchange, &living);
+                }
             }
         }
         for server in bed.servers() {
@@ -79,9 +83,8 @@ impl Evidence {
         self.grants.extend(other.grants);
     }
 
-    /// A request to the kube-apiserver: all that it wrote is seen by somebody, but for the data of Secrets.
-    fn take_kube(&mut self, exchange: &Exchange, living: &BTreeSet<String>) {
-        let mut body: Value = serde_json::from_slice(&exchange.body).unwrap_or_default();
+    /// A request that the kube-apiserver refused for lack of a right.
+    fn take_refusal(&mut self, exchange: &Exchange, living: &BTreeSet<String>) {
         let request = KubeRequest::of(&exchange.head);
         // An admin may name a ServiceAccount that the chart was not told of: then the AuthorizationServer says so.
         let is_login = request
@@ -90,6 +93,12 @@ impl Evidence {
         if exchange.upstream_status == Some(403) && !is_login && !is_end_of_namespace(request.as_ref(), living) {
             self.forbidden.push(format!("{:?}", exchange.head));
         }
+    }
+
+    /// A request to the kube-apiserver: all that it wrote is seen by somebody, but for the data of Secrets.
+    fn take_kube(&mut self, exchange: &Exchange) {
+        let mut body: Value = serde_json::from_slice(&exchange.body).unwrap_or_default();
+        let request = KubeRequest::of(&exchange.head);
         let mut text = exchange.head.target.clone();
         if request.as_ref().is_some_and(|request| request.resource == "secrets") {
             self.canaries

@@ -117,6 +117,11 @@ impl Operator {
         Ok(kib / 1024)
     }
 
+    /// Whether it was started where something is missing.
+    pub fn is_lacking(&self) -> bool {
+        self.options.lacking
+    }
+
     /// Its process, if it runs.
     pub fn pid(&self) -> Option<u32> {
         lock(&self.child).as_ref().map(Child::pid)

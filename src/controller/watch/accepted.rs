@@ -1,0 +1,111 @@
+//! Hears that a watch was accepted. kube's watcher does not tell: after an interruption it goes on where it was and is silent until something changes,
+//! which is not to be taken for a failure that lasts.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use hyper::{Request, Response, Uri};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::Resource;
+use tower::{Layer, Service};
+
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::health::Health;
+
+/// Tells [`Health`] of each watch that the Kubernetes API accepts.
+#[derive(Clone)]
+pub struct Accepted(pub Arc<Health>);
+
+/// The service that sends requests, listened to.
+#[derive(Clone)]
+pub struct Listened<S> {
+    inner: S,
+    health: Arc<Health>,
+}
+
+impl<S> Layer<S> for Accepted {
+    type Service = Listened<S>;
+
+    fn layer(&self, inner: S) -> Listened<S> {
+        Listened {
+            inner,
+            health: self.0.clone(),
+        }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Listened<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let kind = watched(request.uri());
+        let health = self.health.clone();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            if let (Some(kind), Ok(answer)) = (kind, &answer)
+                && answer.status().is_success()
+            {
+                health.accepted(kind);
+            }
+            answer
+        })
+    }
+}
+
+/// The kind that a request watches in all namespaces, if it does.
+fn watched(uri: &Uri) -> Option<&'static str> {
+    let is_watch = uri.query()?.split('&').any(|parameter| parameter == "watch=true");
+    let is_of = |path: String| is_watch && uri.path() == path;
+    fn path<K: Resource<DynamicType = ()>>() -> String {
+        K::url_path(&(), None)
+    }
+    [
+        ("AuthorizationServer", path::<AuthorizationServer>()),
+        ("OAuth2Client", path::<OAuth2Client>()),
+        ("Scope", path::<Scope>()),
+        ("Assignment", path::<Assignment>()),
+        ("JsonWebKeySet", path::<JsonWebKeySet>()),
+        ("OidcProvider", path::<OidcProvider>()),
+        ("Namespace", path::<Namespace>()),
+        ("Secret", path::<Secret>()),
+    ]
+    .into_iter()
+    .find_map(|(kind, path)| is_of(path).then_some(kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::watched;
+
+    #[test]
+    fn a_watch_is_known_by_its_path() {
+        let group = "/apis/oidc-operator.dev/v1alpha1";
+        for (uri, expected) in [
+            (format!("{group}/scopes?&watch=true&timeoutSeconds=290"), Some("Scope")),
+            (
+                format!("{group}/authorizationservers?watch=true"),
+                Some("AuthorizationServer"),
+            ),
+            ("/api/v1/secrets?watch=true&labelSelector=a".to_owned(), Some("Secret")),
+            ("/api/v1/namespaces?watch=true".to_owned(), Some("Namespace")),
+            (format!("{group}/scopes?limit=25"), None),
+            (format!("{group}/scopes"), None),
+            (format!("{group}/namespaces/a/scopes?watch=true"), None),
+            ("/api/v1/pods?watch=true".to_owned(), None),
+        ] {
+            assert_eq!(watched(&uri.parse().expect("a URI")), expected, "{uri}");
+        }
+    }
+}
