@@ -230,7 +230,7 @@ async fn connect(health: &Arc<Health>) -> Result<Client> {
     Ok(builder.with_layer(&Accepted(health.clone())).build())
 }
 
-/// The UID of the namespace `kube-system`. Waits for the right to read it, about which the probe tells.
+/// The UID of the namespace `kube-system`. Without the right to read it, it waits; the readiness probe names what is missing.
 async fn cluster_id(client: &Client) -> Result<String> {
     let api: Api<Namespace> = Api::all(client.clone());
     loop {

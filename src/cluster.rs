@@ -34,6 +34,13 @@ pub trait Output:
 impl Output for Secret {}
 impl Output for ConfigMap {}
 
+/// What of an object a patch is for.
+#[derive(Clone, Copy)]
+enum Part {
+    Whole,
+    Status,
+}
+
 /// The Kubernetes API as the controllers use it.
 #[derive(Clone)]
 pub struct Cluster {
@@ -180,7 +187,7 @@ impl Cluster {
             [] => json!({ "op": "add", "path": "/metadata/finalizers", "value": [FINALIZER] }),
             [..] => json!({ "op": "add", "path": "/metadata/finalizers/-", "value": FINALIZER }),
         };
-        self.patch(api, object, vec![change]).await
+        self.patch(api, object, Part::Whole, vec![change]).await
     }
 
     /// Takes our finalizer off exactly this version of an object, if it is there.
@@ -201,10 +208,16 @@ impl Cluster {
             json!({ "op": "test", "path": path, "value": FINALIZER }),
             json!({ "op": "remove", "path": path }),
         ];
-        self.patch(api, object, changes).await
+        self.patch(api, object, Part::Whole, changes).await
     }
 
-    async fn patch<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K, changes: Vec<Value>) -> Result<K> {
+    async fn patch<K: Decode + Debug>(
+        &self,
+        api: &Api<Item<K>>,
+        object: &K,
+        part: Part,
+        changes: Vec<Value>,
+    ) -> Result<K> {
         self.may_write()?;
         let mut all = vec![
             json!({ "op": "test", "path": "/metadata/uid", "value": object.meta().uid }),
@@ -215,11 +228,16 @@ impl Cluster {
             operation: "patch",
             problem: "cannot be built",
         })?;
+        let (name, patch) = (object.name_any(), Patch::<()>::Json(patch));
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        match deadline(api.patch(&object.name_any(), &parameters, &Patch::<()>::Json(patch))).await? {
+        let patched = match part {
+            Part::Whole => deadline(api.patch(&name, &parameters, &patch)).await?,
+            Part::Status => deadline(api.patch_status(&name, &parameters, &patch)).await?,
+        };
+        match patched {
             Ok(Item(patched)) => Ok(patched),
             // A failed test answers 422; so does nothing else that this patch could do.
             Err(kube::Error::Api(status)) if status.is_invalid() || status.is_not_found() => {
@@ -227,6 +245,21 @@ impl Cluster {
             }
             Err(error) => Err(fault(&error)),
         }
+    }
+
+    /// Takes members off the status of exactly this version of an object.
+    ///
+    /// # Errors
+    /// As [`Cluster::apply_status`].
+    pub async fn drop_status<K: Decode + Debug>(
+        &self,
+        api: &Api<Item<K>>,
+        object: &K,
+        members: &[String],
+    ) -> Result<K> {
+        let paths = members.iter().map(|member| format!("/status/{member}")); // names of our fields, none of which has to be escaped
+        let changes = paths.map(|path| json!({ "op": "remove", "path": path })).collect();
+        self.patch(api, object, Part::Status, changes).await
     }
 
     /// Applies the status of exactly this version of an object.

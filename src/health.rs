@@ -44,7 +44,7 @@ pub enum Prerequisites {
 #[derive(Clone, Copy, Debug)]
 struct Vital {
     alive_at: Instant,
-    /// Since when there have been errors without a success between them.
+    /// Time of the first error since the last success.
     failing: Option<Instant>,
     has_ended: bool,
 }

@@ -1,14 +1,14 @@
-//! How many events a resource may have published: a number at once, then one now and then, as in the event recorders of Kubernetes itself. Whoever edits a
-//! resource in a loop fills neither the cluster's events nor anybody's screen.
+//! How often something is done for one resource: a number of times at once, then one now and then, as in the event recorders of Kubernetes itself. Whoever
+//! edits a resource in a loop fills neither the cluster's events nor anybody's screen.
 
 use std::time::{Duration, Instant};
 
-/// Events at once.
+/// Times at once.
 const AT_ONCE: u32 = 25;
-/// How long it takes until one more may be published.
+/// How long it takes until it may be done once more.
 const REFILL: Duration = Duration::from_secs(300);
 
-/// The events that a resource has had published lately. A new one has had none.
+/// How often it was done lately. A new one is full.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Budget {
     used: u32,
@@ -16,7 +16,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// Takes one event out of the budget. False if there is none left.
+    /// Takes one time out of the budget. False if there is none left.
     pub fn take(&mut self, now: Instant) -> bool {
         self.refill(now);
         if self.used >= AT_ONCE {

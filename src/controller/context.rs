@@ -86,12 +86,17 @@ where
         newer.unwrap_or(known)
     }
 
-    /// When a resource does what is due at this time: at once or when its turn comes, if it is past.
-    pub fn spread(&self, uid: &str, due_at: Option<Timestamp>) -> Option<Timestamp> {
+    /// When it is the turn of a resource that is late with what was due at this time, as many others may be. None: it waits for no turn. One that fails
+    /// waits by its failures already.
+    pub fn turn(&self, uid: &str, due_at: Option<Timestamp>) -> Option<Timestamp> {
         let now = Timestamp::now();
-        let due_for = self.memory.due_for(uid, due_at.is_some_and(|at| at <= now));
-        let wait = schedule::turn(uid, self.store.len()).saturating_sub(due_for);
-        due_at.map(|at| if at <= now { later(now, wait) } else { at })
+        let late = due_at.filter(|at| later(*at, schedule::ON_TIME) < now && !self.memory.is_failing(uid));
+        let Some(due_at) = late else {
+            self.memory.not_due(uid);
+            return None;
+        };
+        let wait = schedule::turn(uid, self.store.len()).saturating_sub(self.memory.due_for(uid, due_at));
+        (!wait.is_zero()).then(|| later(now, wait))
     }
 
     /// Remembers what our own write returned, unless the cache shows it already.

@@ -1,8 +1,8 @@
 //! Which servers are going, so that a create and a server's own cleanup cannot miss each other.
 //!
 //! A create stores the finalizer of its resource and then asks here; a cleanup says here that its server goes and then lists who has a finalizer.
-//! Whichever comes second sees the other. Only the process that leads cleans up, so what a process knows of a server holds once the server was asked for
-//! live: the one that led before may have let it go, unknown to a cache that lags behind.
+//! Whichever comes second sees the other. Only the process that leads cleans up: from its first live read of a server on, what it knows of that server stays
+//! true. Before that, a former leader may have released the server without our cache showing it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,7 @@ impl Departures {
         self.lock().get(uid).copied()
     }
 
-    /// The server was asked for live: it is there, holds our finalizer and is not being deleted. Its cleanup may have begun since: the answer counts.
+    /// The server was asked for live: it is there, holds our finalizer and is not being deleted. Its cleanup may have begun since: what is returned counts.
     pub fn stays(&self, uid: &str) -> Known {
         *self.lock().entry(uid.to_owned()).or_insert(Known::Stays)
     }
@@ -41,7 +41,7 @@ impl Departures {
         self.lock().remove(uid);
     }
 
-    /// The watch may have missed something: who stays has to be asked for once more.
+    /// The watch may have missed something: every server that was held to stay must be read live again.
     pub fn doubt(&self) {
         self.lock().retain(|_, known| *known == Known::Goes);
     }

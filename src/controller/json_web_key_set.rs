@@ -14,7 +14,7 @@ use super::failure::{outage, unread};
 use super::object::{Claiming, settle_claim};
 use super::on_server::{OnServer, is_revoked, lives_on_vault, server_of};
 use super::referable::{Referable, let_go};
-use super::schedule::wait_until;
+use super::schedule::{past, wait_until};
 use super::vault::object;
 use super::verdict::Done;
 use super::{Context, Kind, Managed, Pass, hold, record, release};
@@ -84,14 +84,18 @@ impl Managed for JsonWebKeySet {
             import: import.as_ref(),
             carried: &carried,
         };
-        let spread = |due_at| ctx.key_sets.spread(&plan.target.uid, due_at);
-        let is_due = spread(due_at(&pass.status)).is_some_and(|at| at <= Timestamp::now());
+        let terms = &plan.terms;
+        let by_age = since(&pass.status).and_then(|since| terms.schedule.by_age(since, terms.pre_publish));
+        let turn = ctx.key_sets.turn(&plan.target.uid, by_age);
+        let is_due = turn.is_none() && due_at(&pass.status).is_some_and(|at| at <= Timestamp::now());
         let is_settled = pass.status.inputs.as_ref() == Some(&inputs(self, ctx, &plan, &pass.status, seen));
-        if pass.must_read || is_due || !is_settled {
+        let is_worked = pass.must_read || is_due || !is_settled;
+        if is_worked {
             work(self, ctx, &plan, pass, seen, is_settled).await?;
             pass.status.inputs = Some(inputs(self, ctx, &plan, &pass.status, seen));
         }
-        let step = spread(due_at(&pass.status)).map(wait_until);
+        let waits = turn.filter(|_| !is_worked);
+        let step = waits.or_else(|| due_at(&pass.status)).map(wait_until);
         let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
         Ok(Done {
             message: keys::said(self, ctx, &plan.terms.schedule, &pass.status),
@@ -246,7 +250,7 @@ fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
 
 /// Since when the key signs that does, as the status says.
 fn since(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
-    status.rotated_at.as_ref()?.parse().ok()
+    past(status.rotated_at.as_ref()?, Timestamp::now())
 }
 
 /// What a success was made from, in one line: equal inputs need no work.

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
 use super::budget::Budget;
@@ -12,10 +13,15 @@ use crate::error::Error;
 /// Window in which corrections of foreign writes are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
+/// Most statuses of our own that are remembered until the watch shows them.
+const MEANT: usize = 4;
+
 struct Record<K> {
     written: Option<Arc<K>>,
-    /// Digest of the status that we write, until the watch shows it.
-    meant: Option<u64>,
+    /// Digests of the statuses that we have written lately and the watch has not shown yet.
+    meant: Vec<u64>,
+    /// How often a status that somebody else wrote may still be put right at once.
+    repairs: Budget,
     released: Option<String>,
     marked: u64,
     cleared: u64,
@@ -25,8 +31,8 @@ struct Record<K> {
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
-    /// Since when something is due by time alone, and nothing failed.
-    due: Option<Instant>,
+    /// What is due by time alone: when it was to be done, and since when that is known.
+    due: Option<(Timestamp, Instant)>,
     events: Budget,
 }
 
@@ -34,7 +40,8 @@ impl<K> Default for Record<K> {
     fn default() -> Self {
         Record {
             written: None,
-            meant: None,
+            meant: Vec::new(),
+            repairs: Budget::default(),
             released: None,
             marked: 0,
             cleared: 0,
@@ -53,7 +60,8 @@ impl<K> Record<K> {
     /// Whether it says nothing that no record at all would not say.
     fn is_blank(&mut self) -> bool {
         self.written.is_none()
-            && self.meant.is_none()
+            && self.meant.is_empty()
+            && self.repairs.is_full(Instant::now())
             && self.released.is_none()
             && self.marked == self.cleared
             && self.failures == 0
@@ -122,14 +130,32 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
 
     /// Remembers the status that is about to be written. The watch may show it before the reply comes.
     pub fn means(&self, uid: &str, status: u64) {
-        self.lock().entry(uid.to_owned()).or_default().meant = Some(status);
+        let mut records = self.lock();
+        let meant = &mut records.entry(uid.to_owned()).or_default().meant;
+        if meant.len() == MEANT {
+            meant.remove(0);
+        }
+        meant.push(status);
     }
 
-    /// Whether a status that the watch shows is the one that we meant to write last. Asked once for each: the answer ends it.
+    /// Whether a status that the watch shows is one that we have written. A match uses it up, and all before it.
     pub fn meant(&self, uid: &str, status: u64) -> bool {
         let mut records = self.lock();
-        let record = records.get_mut(uid);
-        record.is_some_and(|record| record.meant.take_if(|meant| *meant == status).is_some())
+        let Some(record) = records.get_mut(uid) else {
+            return false;
+        };
+        let place = record.meant.iter().position(|meant| *meant == status);
+        if let Some(place) = place {
+            record.meant.drain(..=place);
+            record.meant.shrink_to_fit();
+        }
+        place.is_some()
+    }
+
+    /// Whether a status that somebody else wrote is put right at once. Not again and again: two that do not agree would write for ever.
+    pub fn may_repair(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        records.entry(uid.to_owned()).or_default().repairs.take(Instant::now())
     }
 
     /// Remembers what taking our finalizer off returned. If that was the last one, the object is gone, and its version is the one it had before.
@@ -182,7 +208,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
         record.own_delay = error.is_own_delay();
-        record.due = None;
         record.failures = record.failures.saturating_add(1);
         record.failures - 1
     }
@@ -208,17 +233,20 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// For how long something has been due; looked at by every pass. A failure begins it anew: what failed together does not come back together.
-    pub fn due_for(&self, uid: &str, is_due: bool) -> Duration {
+    /// For how long it has been known that something was to be done at this time.
+    pub fn due_for(&self, uid: &str, due_at: Timestamp) -> Duration {
         let mut records = self.lock();
-        if !is_due {
-            if let Some(record) = records.get_mut(uid) {
-                record.due = None;
-            }
-            return Duration::ZERO;
+        let due = &mut records.entry(uid.to_owned()).or_default().due;
+        let (_, since) = due.take_if(|(at, _)| *at == due_at).unwrap_or((due_at, Instant::now()));
+        *due = Some((due_at, since));
+        since.elapsed()
+    }
+
+    /// Nothing waits for its turn.
+    pub fn not_due(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.due = None;
         }
-        let record = records.entry(uid.to_owned()).or_default();
-        record.due.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// Whether one more event of a resource may be published.
@@ -300,5 +328,40 @@ pub fn is_newer(one: Option<&str>, other: Option<&str>) -> bool {
         (Some(one), Some(other)) => one > other,
         (Some(_), None) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::{MEANT, Memory};
+
+    #[test]
+    fn a_status_is_ours_once() {
+        let memory = Memory::<Secret>::default();
+        assert!(!memory.meant("a", 1));
+        memory.means("a", 1);
+        memory.means("a", 2);
+        assert!(!memory.meant("b", 1) && !memory.meant("a", 3));
+        assert!(memory.meant("a", 1), "the watch lags behind the second write");
+        assert!(memory.meant("a", 2));
+        assert!(!memory.meant("a", 2), "somebody wrote it again");
+        (0..10).for_each(|status| memory.means("a", status));
+        assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), MEANT);
+        assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_waits_from_when_it_was_first_seen() {
+        let memory = Memory::<Secret>::default();
+        let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let first = memory.due_for("a", one);
+        assert!(memory.due_for("a", one) > first);
+        let waited = memory.due_for("a", one);
+        assert!(memory.due_for("a", other) < waited, "the next one waits anew");
+        memory.not_due("a");
+        assert!(memory.due_for("a", other) < waited);
     }
 }

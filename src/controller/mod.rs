@@ -322,7 +322,9 @@ fn again(after: Duration) -> Ended {
     }
 }
 
-/// Spreads a delay over ± 20 %, so that what failed together does not come back together.
+/// Spreads a delay over ± 20 %, so that what failed together does not come back together, but over no more than a minute: what waits for weeks comes on
+/// time.
 fn jittered(delay: Duration) -> Duration {
-    delay.mul_f64(rand::rng().random_range(0.8..1.2))
+    let most = (delay / 5).min(Duration::from_secs(60));
+    (delay + most).saturating_sub(2 * most.mul_f64(rand::rng().random_range(0.0..1.0)))
 }

@@ -107,9 +107,12 @@ impl Managed for OAuth2Client {
             Err(denied) => return revoked(self, ctx, &plan, pass, denied).await,
             Ok(grant) => {
                 let rotated_at = pass.status.rotated_at.as_deref();
-                plan.schedule = plan.schedule.bounded(grant.min_rotation_period, rotated_at);
-                let by_age = since(self, &pass.status).and_then(|since| plan.schedule.by_age(since, Duration::ZERO));
-                plan.schedule.turn = ctx.clients.spread(&plan.uid, by_age);
+                let schedule = plan
+                    .schedule
+                    .bounded(grant.min_rotation_period, rotated_at, Timestamp::now());
+                let by_age = since(self, &pass.status).and_then(|since| schedule.by_age(since, Duration::ZERO));
+                let turn = ctx.clients.turn(&plan.uid, by_age);
+                plan.schedule = Schedule { turn, ..schedule };
             }
         }
         if self.spec.suspend == Some(true) {
@@ -235,7 +238,7 @@ impl Work<'_> {
             // Before a secret that works is replaced, it is known that the new one can be handed out.
             output::check_free(client, ctx, plan, layout).await?;
         }
-        let ledger = ledger::settle(client, ctx, plan, pass, reference, fresh, secrecy).await?;
+        let ledger = ledger::settle(self, pass, fresh, secrecy).await?;
         let rewritten = ledger.as_ref().is_some_and(|ledger| ledger.rewritten);
         if link.is_none() && rewritten {
             link = Some(ctx.links.usable(&plan.server)?);

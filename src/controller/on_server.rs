@@ -149,7 +149,7 @@ async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Opti
     Ok(live.filter(|live| live.uid() == server.uid() && decode::flaw(live).is_none()))
 }
 
-/// Nothing is written through a server that lacks our finalizer, and nothing is created through one that is going. Asked after the resource's own
+/// Nothing is created through a server that is going, or that does not hold our finalizer yet. Asked after the resource's own
 /// finalizer is stored ([`Departures`](super::departures::Departures)).
 ///
 /// # Errors

@@ -79,6 +79,11 @@ async fn write<K: Managed>(
         kind.memory.means(uid, digest(&status));
         match ctx.cluster.apply_status(&api, &*target, &status).await {
             Ok(written) => {
+                let foreign = surplus(&status, &written.status());
+                let written = match foreign.is_empty() {
+                    true => written,
+                    false => ctx.cluster.drop_status(&api, &written, &foreign).await?,
+                };
                 kind.wrote(written);
                 return Ok(Stored::There);
             }
@@ -96,6 +101,18 @@ async fn write<K: Managed>(
         }
     }
     Err(Error::Cluster(ClusterFault::Conflict))
+}
+
+/// The members of a status as it is stored that are not of the one that was applied: somebody else applied them, and they stay when we apply ours.
+fn surplus(applied: &impl Serialize, stored: &impl Serialize) -> Vec<String> {
+    let members = |status: serde_json::Result<serde_json::Value>| match status {
+        Ok(serde_json::Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    };
+    let applied = members(serde_json::to_value(applied));
+    let stored = members(serde_json::to_value(stored)).into_iter();
+    let foreign = stored.filter(|(name, _)| !applied.contains_key(name));
+    foreign.map(|(name, _)| name).collect()
 }
 
 /// Digest of a status, to tell one from another within this process.
@@ -143,7 +160,15 @@ fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> 
 mod tests {
     use serde_json::{Value, json};
 
-    use super::merged;
+    use super::{merged, surplus};
+
+    #[test]
+    fn what_others_applied_is_found() {
+        let applied = json!({ "a": 1, "b": [2] });
+        assert_eq!(surplus(&applied, &json!({ "a": 3, "c": 4, "d": null })), ["c", "d"]);
+        assert_eq!(surplus(&applied, &applied), [""; 0]);
+        assert_eq!(surplus(&applied, &json!(null)), [""; 0]);
+    }
 
     #[test]
     fn what_a_pass_did_not_change_is_the_others() {

@@ -23,7 +23,7 @@ pub struct Schedule {
     pub min: Duration,
     /// When it was replaced last, as far as the status knows: what is written down where a tenant may edit it cannot be older.
     pub rotated_at: Option<Timestamp>,
-    /// When it is this resource's turn, if many are due at once by their age.
+    /// When it is this resource's turn, if it is late by its age, as many may be.
     pub turn: Option<Timestamp>,
 }
 
@@ -50,10 +50,10 @@ impl Schedule {
     }
 
     /// With these bounds.
-    pub fn bounded(self, min: Duration, rotated_at: Option<&str>) -> Self {
+    pub fn bounded(self, min: Duration, rotated_at: Option<&str>, now: Timestamp) -> Self {
         Schedule {
             min,
-            rotated_at: rotated_at.and_then(|at| at.parse().ok()),
+            rotated_at: rotated_at.and_then(|at| past(at, now)),
             ..self
         }
     }
@@ -93,13 +93,20 @@ impl Schedule {
     }
 }
 
-/// What one resource adds to the time in which all that are due at once get their turn.
+/// What is no later than this is on time, and waits for no turn.
+pub const ON_TIME: Duration = Duration::from_secs(10);
+/// Each resource lengthens the window over which late rotations are spread by this much.
 const SHARE: Duration = Duration::from_millis(20);
-/// Longest such time.
+/// Longest window.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// How long a resource waits for its turn when many may be due at once, after an outage or when the clock has jumped: always the same, and another for
-/// each. `all`: how many there are.
+/// A time that a status says: nothing was done in the future.
+pub fn past(text: &str, now: Timestamp) -> Option<Timestamp> {
+    text.parse().ok().filter(|at| *at <= now)
+}
+
+/// How long a resource waits for its turn when many may be late, after an outage or when the clock has jumped. It is always the same for one resource.
+/// `all`: how many there are.
 pub fn turn(uid: &str, all: usize) -> Duration {
     let window = SHARE
         .saturating_mul(u32::try_from(all).unwrap_or(u32::MAX))

@@ -95,6 +95,15 @@ enum Seen<K> {
     Relisted,
 }
 
+/// What a gate sees.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// It has not seen this object, or everything was listed afresh.
+    New,
+    Same,
+    Changed,
+}
+
 /// Lets an object pass only when what interests us of it has changed. Keeps a hash of its UID and one of what interests.
 #[derive(Default)]
 struct Gate {
@@ -104,11 +113,20 @@ struct Gate {
 
 impl Gate {
     fn passes(&mut self, object: &impl Resource, interest: impl Hash) -> bool {
+        self.look(object, interest) != Look::Same
+    }
+
+    /// How what interests compares to what was seen last.
+    fn look(&mut self, object: &impl Resource, interest: impl Hash) -> Look {
         let Some(uid) = &object.meta().uid else {
-            return true;
+            return Look::New;
         };
         let hash = self.hasher.hash_one(interest);
-        self.seen.insert(self.hasher.hash_one(uid), hash) != Some(hash)
+        match self.seen.insert(self.hasher.hash_one(uid), hash) {
+            None => Look::New,
+            Some(before) if before == hash => Look::Same,
+            Some(_) => Look::Changed,
+        }
     }
 
     /// Lets everything pass once more.
@@ -123,7 +141,7 @@ impl Gate {
     }
 }
 
-/// The gates of one kind: what of a resource concerns itself, its status, and what concerns others.
+/// The gates of one kind: one for what makes a resource itself work again, one for its status, and one for what others depend on.
 #[derive(Default)]
 struct Gates {
     own: Gate,

@@ -57,17 +57,26 @@ async fn a_status_that_somebody_else_wrote_is_put_right(bed: &Bed) -> Result<()>
     let space = bed.space().await?;
     space.ready::<Scope>("read", "{}").await?;
     space.ready::<Assignment>("people", "{ subjects: [alice] }").await?;
-    space
-        .ready::<JsonWebKeySet>("keys", "{ generate: { algorithm: ES256 } }")
-        .await?;
+    let keys = "{ generate: { algorithm: ES256 }, privateKey: {}, rotation: { period: 720h } }";
+    space.ready::<JsonWebKeySet>("keys", keys).await?;
     let client = space.ready_client("app", MACHINE).await?;
     space.wait_confirmed("app").await?;
     let secret = space.secret("app").await?.context("no Secret app")?;
     let remote = bed.registered(&uid_of(&client)).await?;
-    status_comes_back::<OAuth2Client>(&space, "app").await?;
-    status_comes_back::<Scope>(&space, "read").await?;
-    status_comes_back::<Assignment>(&space, "people").await?;
-    status_comes_back::<JsonWebKeySet>(&space, "keys").await?;
+    let wrong = json!({
+        "clientId": "another", "secretName": "another", "rotatedAt": "2099-01-01T00:00:00Z",
+        "effective": { "clientType": "Public", "scopes": ["admin"] }, "keyIds": ["another"],
+    });
+    status_comes_back::<OAuth2Client>(&space, "app", wrong).await?;
+    status_comes_back::<Scope>(&space, "read", json!({ "name": "admin" })).await?;
+    status_comes_back::<Assignment>(&space, "people", json!({ "observedGeneration": 7 })).await?;
+    let set = space.until_ready::<JsonWebKeySet>("keys").await?;
+    let kid = set.status.and_then(|status| status.current_key_id).context("no key")?;
+    let wrong = json!({
+        "keys": [{ "kid": kid, "kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ", "alg": "ES256", "use": "sig" }],
+        "nextStepAt": null, "rotatedAt": "2099-01-01T00:00:00Z", "secretName": "another",
+    });
+    status_comes_back::<JsonWebKeySet>(&space, "keys", wrong).await?;
     let now = bed.registered(&uid_of(&client)).await?;
     ensure!(now == remote, "{now:#} was {remote:#}");
     let now = space.secret("app").await?.context("no Secret app")?;
@@ -75,14 +84,14 @@ async fn a_status_that_somebody_else_wrote_is_put_right(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-/// Somebody says that it failed, and somebody takes all of the status away.
-async fn status_comes_back<K: Namespaced>(space: &Space<'_>, name: &str) -> Result<()> {
+/// Somebody says that it failed, or something else that is wrong, or takes all of the status away.
+async fn status_comes_back<K: Namespaced>(space: &Space<'_>, name: &str, wrong: Value) -> Result<()> {
     let failed = json!([{
         "type": "Ready", "status": "False", "reason": "NotOwned", "message": "It is another's.",
         "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1,
     }]);
     let before = told(&space.until_ready::<K>(name).await?);
-    for status in [json!({ "conditions": failed }), Value::Null] {
+    for status in [json!({ "conditions": failed }), wrong, Value::Null] {
         let patch = Patch::Merge(json!({ "status": status }));
         space
             .all::<K>()

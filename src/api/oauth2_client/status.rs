@@ -47,8 +47,8 @@ pub struct OAuth2ClientStatus {
     pub endpoints: Option<Box<Endpoints>>,
     /// The values in force, defaults included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    // Atomic: one owner for the whole costs the Kubernetes API less than one for each field.
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
-    // one owner for all of it costs the Kubernetes API less than one for each field
     pub effective: Option<Effective>,
     /// Ids of the keys that the client was registered with, if it refers to a JsonWebKeySet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

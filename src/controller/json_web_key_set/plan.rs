@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::rotation::Terms;
@@ -162,7 +163,11 @@ fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Res
     let schedule = match algorithm {
         Some(_) => {
             let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?;
-            schedule.bounded(grant.min_rotation_period, status.rotated_at.as_deref())
+            schedule.bounded(
+                grant.min_rotation_period,
+                status.rotated_at.as_deref(),
+                Timestamp::now(),
+            )
         }
         None => Schedule::default(),
     };

@@ -58,7 +58,7 @@ pub(super) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     check_fields(set, &target.server)?;
     let grant = check_access(ctx, &target.server, &set.namespace().unwrap_or_default(), request(set))?;
     let rotated_at = pass.status.rotated_at.clone();
-    let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref());
+    let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
     let wanted = wanted(set, ctx);
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);

@@ -12,7 +12,7 @@ use crate::admin::hydra;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
 use crate::controller::Context;
-use crate::controller::schedule::Schedule;
+use crate::controller::schedule::{Schedule, past};
 use crate::error::{Error, Result};
 
 pub(super) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Grant, Denied> {
@@ -102,8 +102,10 @@ fn schedule(plan: &Plan, status: &OAuth2ClientStatus) -> Schedule {
     }
 }
 
+/// Since when the secret is in use, as the status says.
 pub(super) fn since(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
-    let rotated_at = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
+    let rotated_at = status.rotated_at.as_ref();
+    let rotated_at = rotated_at.and_then(|at| past(at, Timestamp::now()));
     rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0))
 }
 #[cfg(test)]

@@ -12,8 +12,8 @@ use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 
 use super::output::Held;
-use super::reference::{self, Reference};
-use super::{Plan, output};
+use super::reference;
+use super::{Plan, Work, output};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::digest::hex;
@@ -77,14 +77,18 @@ pub(super) fn name(uid: &str) -> String {
 /// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
 /// a client without secret, or with one that only others know.
 pub(super) async fn settle(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &Plan,
+    work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
-    reference: Option<&Reference>,
     fresh: bool,
     secrecy: Secrecy,
 ) -> Result<Option<Ledger>> {
+    let Work {
+        client,
+        ctx,
+        plan,
+        reference,
+        ..
+    } = *work;
     if !plan.effective.has_secret() || secrecy == Secrecy::Others {
         return Ok(None);
     }
@@ -108,7 +112,9 @@ pub(super) async fn settle(
         .and_then(|entry| entry.since)
         .or_else(|| created_at(found.as_ref()?))
         .map(|since| plan.schedule.since(since));
-    let is_due = users.is_none() && since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, now));
+    // Both say so: the pass, which has looked before whether it may be replaced, and what was written down with it.
+    let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, now));
+    let is_due = work.is_due && is_old && users.is_none();
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
         && has_labels(found, &plan.uid)

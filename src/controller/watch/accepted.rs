@@ -1,5 +1,5 @@
-//! Hears that a watch was accepted. kube's watcher does not tell: after an interruption it goes on where it was and is silent until something changes,
-//! which is not to be taken for a failure that lasts.
+//! Notices that a watch was accepted. kube's watcher does not tell: after an interruption it goes on where it was and is silent until something changes,
+//! and this silence must not be read as a lasting failure.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -64,10 +64,17 @@ where
     }
 }
 
-/// The kind that a request watches in all namespaces, if it does.
+/// The kind that a request goes on watching in all namespaces, if it does. One that asks for a list first is not meant: that it is accepted says nothing
+/// of the list.
 fn watched(uri: &Uri) -> Option<&'static str> {
-    let is_watch = uri.query()?.split('&').any(|parameter| parameter == "watch=true");
-    let is_of = |path: String| is_watch && uri.path() == path;
+    let has = |wanted: &str| {
+        uri.query()
+            .is_some_and(|query| query.split('&').any(|found| found == wanted))
+    };
+    if !has("watch=true") || has("sendInitialEvents=true") {
+        return None;
+    }
+    let is_of = |path: String| uri.path() == path;
     fn path<K: Resource<DynamicType = ()>>() -> String {
         K::url_path(&(), None)
     }
@@ -100,6 +107,7 @@ mod tests {
             ),
             ("/api/v1/secrets?watch=true&labelSelector=a".to_owned(), Some("Secret")),
             ("/api/v1/namespaces?watch=true".to_owned(), Some("Namespace")),
+            (format!("{group}/scopes?watch=true&sendInitialEvents=true"), None),
             (format!("{group}/scopes?limit=25"), None),
             (format!("{group}/scopes"), None),
             (format!("{group}/namespaces/a/scopes?watch=true"), None),

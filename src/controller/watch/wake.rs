@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use super::{Gate, Gates, Seen};
+use super::{Gate, Gates, Look, Seen};
 use crate::api::condition::{self, READY};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
@@ -18,7 +18,7 @@ use crate::controller::on_server::OnServer;
 use crate::controller::own_secret::Child;
 use crate::controller::referable::Referable;
 use crate::controller::watched_secret::WatchedSecret;
-use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting, report};
+use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting, is_held, report};
 
 pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     let (object, gone) = match seen {
@@ -52,6 +52,9 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         ctx.servers.memory.forget(&object.uid().unwrap_or_default());
         ctx.departures.forget(&object.uid().unwrap_or_default());
     } else {
+        if !is_held(&*object) {
+            ctx.departures.forget(&object.uid().unwrap_or_default());
+        }
         ctx.servers.memory.seen(&object);
         ctx.servers.wake(ObjectRef::from_obj(&*object));
     }
@@ -74,6 +77,9 @@ pub(super) fn resource<K: OnServer>(
     let kind = K::kind_of(ctx);
     match seen {
         Seen::Applied(resource) => {
+            let uid = resource.uid().unwrap_or_default();
+            let status = report::digest(&resource.status());
+            let is_ours = kind.memory.meant(&uid, status);
             kind.memory.seen(&resource);
             let generation = resource.meta().generation;
             let deleting = is_deleting(&*resource);
@@ -84,11 +90,13 @@ pub(super) fn resource<K: OnServer>(
                 is_abandoned(&*resource),
                 resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
             );
-            // A status that is not as we wrote it is put right.
-            let status = report::digest(&resource.status());
-            let is_ours = kind.memory.meant(&resource.uid().unwrap_or_default(), status);
-            let is_changed = gates.status.passes(&*resource, status) && !is_ours;
-            if gates.own.passes(&*resource, interest) || is_changed {
+            // A status that is not as we wrote it is put right, and nothing that it says is believed.
+            let is_changed = gates.status.look(&*resource, status) == Look::Changed;
+            let is_foreign = is_changed && !is_ours && kind.memory.may_repair(&uid);
+            if is_foreign {
+                kind.memory.mark(&uid);
+            }
+            if gates.own.passes(&*resource, interest) || is_foreign {
                 kind.wake(ObjectRef::from_obj(&*resource));
             }
             if gates

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -176,9 +177,12 @@ async fn clear(plane: &ControlPlane, namespace: &str) -> Result<()> {
     clients
         .delete_collection(&DeleteParams::default(), &ListParams::default())
         .await?;
+    // Their Secrets too: what deletes them would count as the next situation's load.
+    let secrets: Api<Secret> = Api::namespaced(plane.client(), namespace);
+    let one = ListParams::default().limit(1);
     crate::wait::until("the clients to be gone", LIMIT, async || {
-        let left = clients.list(&ListParams::default().limit(1)).await?;
-        Ok(left.items.is_empty().then_some(()))
+        let is_left = !clients.list(&one).await?.items.is_empty() || !secrets.list(&one).await?.items.is_empty();
+        Ok((!is_left).then_some(()))
     })
     .await
 }
