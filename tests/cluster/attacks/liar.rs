@@ -57,13 +57,19 @@ async fn a_server_that_answers_with_megabytes_fills_no_status(bed: &Bed) -> Resu
         let metrics = bed.operator().metrics().await?;
         ensure!(metrics.len() < 1 << 20, "{} bytes of metrics", metrics.len());
         ensure!(!bed.operator().log().contains(&"x".repeat(1_000)), "it is in the log");
+        drop(fault);
+        let client = evil.remove::<OAuth2Client>(&name).await?;
+        let set = evil.remove::<JsonWebKeySet>(&name).await?;
+        evil.until_gone(&client).await?;
+        evil.until_gone(&set).await?;
     }
-    // When it says the truth again, all is well.
-    for number in 0..lies.len() * 2 {
-        evil.until_ready::<OAuth2Client>(&format!("new-{number}")).await?;
-        evil.until_ready::<JsonWebKeySet>(&format!("new-{number}")).await?;
-    }
+    // When it says the truth again, all is well. A change wakes what waits by its failures.
+    evil.change("settled", json!({ "spec": { "clientName": "at last" } }))
+        .await?;
+    evil.respecify::<JsonWebKeySet>("settled", json!({ "rotation": { "period": "720h" } }))
+        .await?;
     evil.until_ready::<OAuth2Client>("settled").await?;
+    evil.until_ready::<JsonWebKeySet>("settled").await?;
     victim.is_untouched().await
 }
 
