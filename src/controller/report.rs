@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use super::verdict::{self, Done};
 use super::{Context, Managed, publish};
@@ -105,14 +106,17 @@ async fn write<K: Managed>(
 
 /// The members of a status as it is stored that are not of the one that was applied: somebody else applied them, and they stay when we apply ours.
 fn surplus(applied: &impl Serialize, stored: &impl Serialize) -> Vec<String> {
-    let members = |status: serde_json::Result<serde_json::Value>| match status {
-        Ok(serde_json::Value::Object(members)) => members,
-        _ => serde_json::Map::new(),
-    };
-    let applied = members(serde_json::to_value(applied));
-    let stored = members(serde_json::to_value(stored)).into_iter();
-    let foreign = stored.filter(|(name, _)| !applied.contains_key(name));
+    let applied = members(applied).unwrap_or_default();
+    let stored = members(stored).unwrap_or_default();
+    let foreign = stored.into_iter().filter(|(name, _)| !applied.contains_key(name));
     foreign.map(|(name, _)| name).collect()
+}
+
+fn members(status: &impl Serialize) -> Option<Map<String, Value>> {
+    match serde_json::to_value(status) {
+        Ok(Value::Object(members)) => Some(members),
+        _ => None,
+    }
 }
 
 /// Digest of a status, to tell one from another within this process.
@@ -141,10 +145,6 @@ fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judg
 
 /// `live` with those members that differ between `before` and `status`.
 fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> Option<S> {
-    let members = |status: &S| match serde_json::to_value(status) {
-        Ok(serde_json::Value::Object(members)) => Some(members),
-        _ => None,
-    };
     let (before, ours, mut theirs) = (members(before)?, members(status)?, members(live)?);
     let names: BTreeSet<&String> = before.keys().chain(ours.keys()).collect();
     for name in names.into_iter().filter(|name| before.get(*name) != ours.get(*name)) {
@@ -153,7 +153,7 @@ fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> 
             None => theirs.remove(name),
         };
     }
-    serde_json::from_value(serde_json::Value::Object(theirs)).ok()
+    serde_json::from_value(Value::Object(theirs)).ok()
 }
 
 #[cfg(test)]

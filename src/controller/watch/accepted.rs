@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Resource;
 use tower::{Layer, Service};
 
+use super::feed::kind_of;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::health::Health;
 
@@ -74,22 +75,20 @@ fn watched(uri: &Uri) -> Option<&'static str> {
     if !has("watch=true") || has("sendInitialEvents=true") {
         return None;
     }
-    let is_of = |path: String| uri.path() == path;
-    fn path<K: Resource<DynamicType = ()>>() -> String {
-        K::url_path(&(), None)
+    fn of<K: Resource<DynamicType = ()>>(uri: &Uri) -> Option<&'static str> {
+        (uri.path() == K::url_path(&(), None)).then(kind_of::<K>)
     }
-    [
-        ("AuthorizationServer", path::<AuthorizationServer>()),
-        ("OAuth2Client", path::<OAuth2Client>()),
-        ("Scope", path::<Scope>()),
-        ("Assignment", path::<Assignment>()),
-        ("JsonWebKeySet", path::<JsonWebKeySet>()),
-        ("OidcProvider", path::<OidcProvider>()),
-        ("Namespace", path::<Namespace>()),
-        ("Secret", path::<Secret>()),
-    ]
-    .into_iter()
-    .find_map(|(kind, path)| is_of(path).then_some(kind))
+    let kinds = [
+        of::<AuthorizationServer>,
+        of::<OAuth2Client>,
+        of::<Scope>,
+        of::<Assignment>,
+        of::<JsonWebKeySet>,
+        of::<OidcProvider>,
+        of::<Namespace>,
+        of::<Secret>,
+    ];
+    kinds.into_iter().find_map(|of| of(uri))
 }
 
 #[cfg(test)]

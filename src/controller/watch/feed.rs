@@ -8,7 +8,7 @@ use futures::{Stream, StreamExt};
 use kube::runtime::reflector::Lookup;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
 use super::Seen;
@@ -21,7 +21,7 @@ use crate::health::{BEAT, Watched};
 const PAGE: u32 = 25;
 
 /// Name of a kind.
-fn kind_of<K: Decode>() -> &'static str {
+pub(super) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
     match K::kind(&()) {
         Cow::Borrowed(kind) => kind,
         Cow::Owned(_) => "of an unknown kind", // none that is known at compile time
