@@ -1,8 +1,8 @@
 //! Who gets a pass next. Pure: it knows keys and places, and nothing of what a pass does.
 //!
 //! Every server has a lane for the resources on it, and a lane takes a bounded number of passes at a time, so that a server that is slow holds up nobody
-//! but its own. Turns go round: by lane, and within a lane by namespace, each of which has a bounded number of passes too. What waited in vain for something
-//! of its own is tried again one at a time in each namespace, behind everything else there.
+//! but its own. Turns go round: by lane, and within a lane by namespace, each of which has a bounded number of passes too, fewer while it is not alone. What
+//! waited in vain for something of its own is tried again one at a time in each namespace, behind everything else there.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 
 /// Passes of one lane at a time.
 const OF_LANE: usize = 32;
-/// Passes of one namespace at a time in a lane: what they take of the servers, everybody else waits for.
-const OF_NAMESPACE: usize = 4;
+/// Passes of one namespace at a time in a lane that it has for itself.
+const ALONE: usize = 4;
+/// Passes of one namespace at a time while others use its lane: what they take of the servers and the processor, the others wait for.
+const IN_COMPANY: usize = 2;
+/// How long after its latest pass a namespace counts as using its lane: longer than it takes to see that a client is Ready and to create another one.
+const STAY: Duration = Duration::from_secs(5);
 /// Second tries at a time, in one namespace of a lane, of what was slow.
 const OF_SLOW: usize = 1;
 
@@ -79,7 +83,12 @@ struct Waiting<K> {
     namespaces: HashMap<Arc<str>, Namespace<K>>,
     /// Namespaces with somebody waiting, the next one first.
     turns: VecDeque<Arc<str>>,
+    company: Company,
 }
+
+/// The last two namespaces that were given a pass, the latest first, and when.
+#[derive(Default)]
+struct Company([Option<(Arc<str>, Instant)>; 2]);
 
 struct Namespace<K> {
     running: usize,
@@ -106,6 +115,7 @@ impl<K> Default for Waiting<K> {
             running: 0,
             namespaces: HashMap::new(),
             turns: VecDeque::new(),
+            company: Company::default(),
         }
     }
 }
@@ -155,7 +165,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         for _ in 0..self.turns.len() {
             let lane = self.turns.pop_front()?;
             let waiting = self.lanes.get_mut(&lane)?;
-            let taken = waiting.take();
+            let taken = waiting.take(now);
             if !waiting.turns.is_empty() {
                 self.turns.push_back(lane);
             }
@@ -257,14 +267,22 @@ impl<K> Waiting<K> {
     }
 
     /// The first key of the next namespace that may have one more pass.
-    fn take(&mut self) -> Option<(K, Tempo)> {
+    fn take(&mut self, now: Instant) -> Option<(K, Tempo)> {
         if self.running >= OF_LANE {
             return None;
         }
         for _ in 0..self.turns.len() {
             let name = self.turns.pop_front()?;
             let namespace = self.namespaces.get_mut(&name)?;
-            let taken = namespace.take();
+            let most = if self.company.has_other_than(&name, now) {
+                IN_COMPANY
+            } else {
+                ALONE
+            };
+            let taken = namespace.take(most);
+            if taken.is_some() {
+                self.company.note(&name, now);
+            }
             if !namespace.is_empty() {
                 self.turns.push_back(name);
             }
@@ -277,13 +295,28 @@ impl<K> Waiting<K> {
     }
 }
 
+impl Company {
+    fn note(&mut self, namespace: &Arc<str>, now: Instant) {
+        let [latest, before] = &mut self.0;
+        if latest.as_ref().is_some_and(|(name, _)| name != namespace) {
+            std::mem::swap(latest, before);
+        }
+        *latest = Some((namespace.clone(), now));
+    }
+
+    fn has_other_than(&self, namespace: &str, now: Instant) -> bool {
+        let mut others = self.0.iter().flatten().filter(|(name, _)| **name != *namespace);
+        others.any(|(_, at)| now.saturating_duration_since(*at) < STAY)
+    }
+}
+
 impl<K> Namespace<K> {
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.slow.is_empty()
     }
 
-    fn take(&mut self) -> Option<(K, Tempo)> {
-        if self.running >= OF_NAMESPACE {
+    fn take(&mut self, most: usize) -> Option<(K, Tempo)> {
+        if self.running >= most {
             return None;
         }
         let taken = match self.waiting.pop_front() {

@@ -57,17 +57,55 @@ fn a_crowd_leaves_room_for_other_namespaces_and_servers() {
 #[test]
 fn a_lane_takes_a_bounded_number_at_a_time() {
     let (mut queue, now) = (Queue::default(), Instant::now());
-    for namespace in ["a", "b", "c", "d", "e", "f", "g", "h", "i"] {
+    for namespace in "a b c d e f g h i j k l m n o p q".split(' ') {
         (0..20).for_each(|number| wake(&mut queue, ("server", namespace, number)));
     }
     let taken = take_all(&mut queue, now);
     assert_eq!(taken.len(), 32);
     assert!(
-        counted(&taken).values().all(|count| (3..=4).contains(count)),
+        counted(&taken).values().all(|count| (1..=2).contains(count)),
         "{taken:?}"
     );
     end(&mut queue, taken[0], now);
     assert_eq!(take_all(&mut queue, now).len(), 1);
+}
+
+#[test]
+fn a_crowd_takes_less_while_somebody_else_is_there() {
+    let (mut queue, start) = (Queue::default(), Instant::now());
+    (0..100).for_each(|number| wake(&mut queue, ("server", "crowd", number)));
+    let mut running = take_all(&mut queue, start);
+    assert_eq!(running.len(), 4, "alone");
+
+    // Each row: when, who is woken beside it and given a pass, and how many of the crowd run afterwards.
+    let rows = [
+        (0, Some("one"), 2),
+        (4_900, None, 2),
+        (5_000, None, 4),
+        (6_000, Some("one"), 2),
+        (7_000, Some("two"), 2),
+        (11_900, None, 2),
+        (12_000, None, 4),
+    ];
+    for (number, (after, beside, most)) in rows.into_iter().enumerate() {
+        let now = start + Duration::from_millis(after);
+        if let Some(beside) = beside {
+            let other = ("server", beside, number as u32);
+            wake(&mut queue, other);
+            assert_eq!(take_all(&mut queue, now), [other], "{after}: its turn comes at once");
+            end(&mut queue, other, now);
+        }
+        running.drain(..).for_each(|key| end(&mut queue, key, now));
+        running = take_all(&mut queue, now);
+        assert_eq!(running.len(), most, "{after}: {running:?}");
+    }
+    wake(&mut queue, ("other", "one", 0));
+    assert_eq!(take_all(&mut queue, start + Duration::from_secs(13)).len(), 1);
+    running
+        .drain(..)
+        .for_each(|key| end(&mut queue, key, start + Duration::from_secs(13)));
+    running = take_all(&mut queue, start + Duration::from_secs(13));
+    assert_eq!(running.len(), 4, "who uses another server is no company");
 }
 
 #[test]

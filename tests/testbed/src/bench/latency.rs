@@ -1,13 +1,16 @@
 //! How long one client takes until it is Ready: when nothing else happens, and while somebody else makes the operator wait.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use futures::StreamExt;
+use anyhow::{Context, Result, bail};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, PostParams};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{LIMIT, clients_in, each};
 use crate::control_plane::ControlPlane;
@@ -17,7 +20,7 @@ use crate::proxy::{Action, Fault, Proxy, Upstream};
 use crate::tarpit;
 
 /// Clients that are measured in each situation, one after another.
-const MEASURED: usize = 40;
+const MEASURED: usize = 100;
 /// What somebody else throws in at once.
 const CROWD: usize = 500;
 /// Clients that name a URI which never answers.
@@ -25,14 +28,21 @@ const WAITING: usize = 20;
 const GOOD: &str = "good";
 const EVIL: &str = "evil";
 
-/// Times to Ready, sorted.
-struct Times(Vec<Duration>);
+/// How long each client took.
+#[derive(Default)]
+struct Times {
+    /// From the request that creates it until it is Ready, sorted.
+    ready: Vec<Duration>,
+    /// The part of it until the Kubernetes API has accepted the client, sorted: the operator has no say in that.
+    accepted: Vec<Duration>,
+    /// The rest, which is the operator's, sorted.
+    own: Vec<Duration>,
+}
 
-impl Times {
-    fn at(&self, percent: usize) -> Duration {
-        let index = (self.0.len() * percent).div_ceil(100).saturating_sub(1);
-        self.0.get(index).copied().unwrap_or_default()
-    }
+/// The time within which so many percent of them came.
+fn within(sorted: &[Duration], percent: usize) -> f64 {
+    let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
+    sorted.get(index).copied().unwrap_or_default().as_secs_f64() * 1_000.0
 }
 
 /// Prints the times in each situation, and how they relate to the idle ones.
@@ -42,7 +52,7 @@ impl Times {
 pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
     install::make_namespace(plane, GOOD).await?;
     install::make_namespace(plane, EVIL).await?;
-    let idle = measure(plane, "idle").await?;
+    let idle = measure(plane, "idle", || true).await?;
     print("idle", &idle, &idle);
 
     let (port, tarpit) = tarpit::start().await?;
@@ -66,7 +76,7 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
     crowd(plane, "waiting", WAITING, &spec).await?;
     print(
         "while 20 clients of another namespace name a URI that never answers",
-        &measure(plane, "tarpit").await?,
+        &measure(plane, "tarpit", || true).await?,
         &idle,
     );
     tarpit.abort();
@@ -82,14 +92,19 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
     crowd(plane, "slow", CROWD, &spec).await?;
     print(
         "while 500 clients of another namespace wait for another server, which takes 9 s",
-        &measure(plane, "slow").await?,
+        &measure(plane, "slow", || true).await?,
         &idle,
     );
     drop(fault);
     clear(plane, EVIL).await?;
 
     let spec = json!({ "grantTypes": ["client_credentials"] });
-    let (made, times) = tokio::join!(crowd(plane, "many", CROWD, &spec), measure(plane, "many"));
+    let over = CancellationToken::new();
+    let all_ready = async {
+        let _over = over.drop_guard_ref();
+        tokio::try_join!(crowd(plane, "many", CROWD, &spec), until_all_ready(plane, EVIL, CROWD))
+    };
+    let (made, times) = tokio::join!(all_ready, measure(plane, "many", || over.is_cancelled()));
     made?;
     print(
         "while 500 clients of another namespace are created on the same server",
@@ -101,50 +116,62 @@ pub(super) async fn run(plane: &ControlPlane, hydra: &Hydra) -> Result<()> {
 }
 
 fn print(what: &str, times: &Times, idle: &Times) {
-    let (p50, p95) = (times.at(50), times.at(95));
-    let ratio = |now: Duration, then: Duration| now.as_secs_f64() / then.as_secs_f64();
-    println!(
-        "Ready {what}: {:.0} ms (p50, {:.1} of idle), {:.0} ms (p95, {:.1} of idle)",
-        p50.as_secs_f64() * 1_000.0,
-        ratio(p50, idle.at(50)),
-        p95.as_secs_f64() * 1_000.0,
-        ratio(p95, idle.at(95)),
+    println!("Ready {what}:");
+    let line = |what: &str, now: &[Duration], then: &[Duration]| {
+        let figure = |percent| {
+            let (now, then) = (within(now, percent), within(then, percent));
+            format!("{now:.0} ms (p{percent}, {:.1} of idle)", now / then)
+        };
+        println!("        {what}: {}, {}", figure(50), figure(95));
+    };
+    line("in all", &times.ready, &idle.ready);
+    line(
+        "until the Kubernetes API has accepted it",
+        &times.accepted,
+        &idle.accepted,
     );
+    line("since then", &times.own, &idle.own);
 }
 
-/// Creates clients one after another, each when the one before is Ready.
-async fn measure(plane: &ControlPlane, prefix: &str) -> Result<Times> {
+/// Creates clients one after another, each when the one before is Ready, until there are enough and `is_over`.
+async fn measure(plane: &ControlPlane, prefix: &str, is_over: impl Fn() -> bool) -> Result<Times> {
     let clients = clients_in(plane.client(), GOOD);
-    let mut times = Vec::with_capacity(MEASURED);
-    for number in 0..MEASURED {
-        let name = format!("{prefix}-{number}");
+    // One watch for all: a connection of its own for each would be measured too.
+    let mut seen = watcher(clients.clone(), watcher::Config::default())
+        .applied_objects()
+        .boxed();
+    let mut times = Times::default();
+    while times.ready.len() < MEASURED || !is_over() {
+        let name = format!("{prefix}-{}", times.ready.len());
         let spec = json!({ "redirectUris": ["https://app.example.com/callback"] });
         let begun = Instant::now();
-        let created = clients.create(&PostParams::default(), &client(&name, &spec)?).await?;
-        tokio::time::timeout(LIMIT, until_ready(&clients, &created))
+        clients.create(&PostParams::default(), &client(&name, &spec)?).await?;
+        let accepted = begun.elapsed();
+        tokio::time::timeout(LIMIT, until_ready(&mut seen, &name))
             .await
             .with_context(|| format!("{name} is not Ready"))??;
-        times.push(begun.elapsed());
+        let ready = begun.elapsed();
+        times.ready.push(ready);
+        times.accepted.push(accepted);
+        times.own.push(ready.saturating_sub(accepted));
     }
-    times.sort();
-    Ok(Times(times))
+    times.ready.sort();
+    times.accepted.sort();
+    times.own.sort();
+    Ok(times)
 }
 
-async fn until_ready(clients: &Api<DynamicObject>, created: &DynamicObject) -> Result<()> {
-    let parameters = WatchParams::default().fields(&format!("metadata.name={}", created.name_any()));
-    let mut version = created.resource_version().unwrap_or_default();
-    loop {
-        let mut events = clients.watch(&parameters, &version).await?.boxed();
-        while let Some(event) = events.next().await {
-            let (WatchEvent::Added(seen) | WatchEvent::Modified(seen)) = event? else {
-                continue;
-            };
-            version = seen.resource_version().unwrap_or_default();
-            if is_ready(&seen) {
-                return Ok(());
-            }
+async fn until_ready(
+    seen: &mut (impl Stream<Item = watcher::Result<DynamicObject>> + Unpin),
+    name: &str,
+) -> Result<()> {
+    while let Some(seen) = seen.next().await {
+        let seen = seen?;
+        if seen.name_any() == name && is_ready(&seen) {
+            return Ok(());
         }
     }
+    bail!("the watch has ended")
 }
 
 fn is_ready(client: &DynamicObject) -> bool {
@@ -170,6 +197,20 @@ async fn crowd(plane: &ControlPlane, prefix: &str, count: usize, spec: &Value) -
         Ok(())
     })
     .await
+}
+
+/// Waits until so many clients of the namespace are Ready, by a watch: lists would be load.
+async fn until_all_ready(plane: &ControlPlane, namespace: &str, count: usize) -> Result<()> {
+    let clients = clients_in(plane.client(), namespace);
+    let mut seen = watcher(clients, watcher::Config::default()).applied_objects().boxed();
+    let mut ready = HashSet::new();
+    while ready.len() < count {
+        let seen = seen.next().await.context("the watch has ended")??;
+        if is_ready(&seen) {
+            ready.insert(seen.name_any());
+        }
+    }
+    Ok(())
 }
 
 async fn clear(plane: &ControlPlane, namespace: &str) -> Result<()> {
