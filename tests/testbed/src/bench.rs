@@ -64,9 +64,6 @@ pub async fn run(count: usize) -> Result<()> {
     let operator = start().await?;
     println!("# {count} clients, Hydra 2.3.0 on SQLite, all on this machine");
     println!("idle: {}", operator.resources()?);
-    latency::run(plane, hydra).await?;
-    println!("after that: {}", operator.resources()?);
-
     let clients = clients_in(plane.client(), NAMESPACE);
     let first = count.min(FIRST);
     let apiserver = plane.apiserver();
@@ -76,6 +73,8 @@ pub async fn run(count: usize) -> Result<()> {
         "        kube-apiserver: {:.1} ms of processor time a client",
         (processor_time(apiserver)? - before) * 1_000.0 / as_float(first)
     );
+    latency::run(plane, hydra).await?;
+    println!("after that: {}", operator.resources()?);
     if count > first {
         operator.create(&clients, first..count).await?;
     }
