@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::connections::{HEAD, MOST};
 pub use self::page::{AGE, Page};
-use crate::controller::{Context, Kind, Managed};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::kind::Kind;
+use crate::controller::engine::managed::Managed;
 use crate::health::Health;
 use crate::metrics::{ConditionLabels, Metrics, tally};
 

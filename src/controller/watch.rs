@@ -1,26 +1,24 @@
 //! Watches: they fill the caches and say who is to be woken.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::Resource;
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
-use super::Context;
-use super::cache::Writer;
-use super::referable::Referable;
-use super::watched_secret::WatchedSecret;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
-use feed::Watch;
+use crate::controller::common::referable::Referable;
+use crate::controller::engine::cache::Writer;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::watched_secret::WatchedSecret;
+use crate::controller::watch::feed::Watch;
+use crate::controller::watch::seen::{Gate, Gates};
 
 pub mod accepted;
-mod feed;
-mod wake;
+pub mod feed;
+pub mod seen;
+pub mod wake;
 
 /// The writing ends of the caches.
 pub struct Writers {
@@ -83,82 +81,6 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
 }
 
 /// What is kept of most objects.
-fn itself<K>(object: K) -> K {
+pub(crate) fn itself<K>(object: K) -> K {
     object
-}
-
-/// An object as a watch shows it.
-enum Seen<K> {
-    Applied(Arc<K>),
-    Deleted(Arc<K>),
-    /// Everything was listed afresh; all that is there is shown next. What was deleted meanwhile is not named.
-    Relisted,
-}
-
-/// What a gate sees.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
-    /// It has not seen this object, or everything was listed afresh.
-    New,
-    Same,
-    Changed,
-}
-
-/// Lets an object pass only when what interests us of it has changed. Keeps a hash of its UID and one of what interests.
-#[derive(Default)]
-struct Gate {
-    seen: HashMap<u64, u64>,
-    hasher: RandomState,
-}
-
-impl Gate {
-    fn passes(&mut self, object: &impl Resource, interest: impl Hash) -> bool {
-        self.look(object, interest) != Look::Same
-    }
-
-    /// How what interests compares to what was seen last.
-    fn look(&mut self, object: &impl Resource, interest: impl Hash) -> Look {
-        let Some(uid) = &object.meta().uid else {
-            return Look::New;
-        };
-        let hash = self.hasher.hash_one(interest);
-        match self.seen.insert(self.hasher.hash_one(uid), hash) {
-            None => Look::New,
-            Some(before) if before == hash => Look::Same,
-            Some(_) => Look::Changed,
-        }
-    }
-
-    /// Lets everything pass once more.
-    fn open(&mut self) {
-        self.seen.clear();
-    }
-
-    fn forget(&mut self, object: &impl Resource) {
-        if let Some(uid) = &object.meta().uid {
-            self.seen.remove(&self.hasher.hash_one(uid));
-        }
-    }
-}
-
-/// The gates of one kind: one for what makes a resource itself work again, one for its status, and one for what others depend on.
-#[derive(Default)]
-struct Gates {
-    own: Gate,
-    status: Gate,
-    others: Gate,
-}
-
-impl Gates {
-    fn open(&mut self) {
-        self.own.open();
-        self.status.open();
-        self.others.open();
-    }
-
-    fn forget(&mut self, object: &impl Resource) {
-        self.own.forget(object);
-        self.status.forget(object);
-        self.others.forget(object);
-    }
 }

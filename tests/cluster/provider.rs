@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::{AuthorizationServer, OidcProvider, UID_LABEL};
-use oidc_operator::controller::is_held;
+use oidc_operator::controller::engine::lifecycle::is_held;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
 use testbed::{http, wait};

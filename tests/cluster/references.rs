@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, OAuth2Client, OidcProvider, Scope};
-use oidc_operator::controller::is_held;
+use oidc_operator::controller::engine::lifecycle::is_held;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
 use testbed::wait;

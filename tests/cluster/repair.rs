@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, Scope};
-use oidc_operator::controller::Managed;
+use oidc_operator::controller::engine::managed::Managed;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespaced, Options, Server, ServerOptions, Space, ledger_of, uid_of};

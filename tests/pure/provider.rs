@@ -3,7 +3,8 @@
 use oidc_operator::admin::discovery::{Discovery, Keys};
 use oidc_operator::api::authorization_server::Endpoints;
 use oidc_operator::api::condition::Reason;
-use oidc_operator::controller::oidc_provider::judge::{self, Expected};
+use oidc_operator::controller::common::judge;
+use oidc_operator::controller::common::judge::Expected;
 use oidc_operator::error::Class;
 
 use crate::errors::s;

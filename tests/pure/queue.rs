@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use oidc_operator::controller::queue::{Ended, Lane, Place, Queue};
+use oidc_operator::controller::engine::queue::Ended;
+use oidc_operator::controller::engine::queue::Lane;
+use oidc_operator::controller::engine::queue::Place;
+use oidc_operator::controller::engine::queue::Queue;
 
 type Key = (&'static str, &'static str, u32);
 

@@ -9,7 +9,10 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::condition::{
     self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted, merge,
 };
-use oidc_operator::controller::verdict::{Done, conditions, event, retry};
+use oidc_operator::controller::engine::verdict::Done;
+use oidc_operator::controller::engine::verdict::conditions;
+use oidc_operator::controller::engine::verdict::event;
+use oidc_operator::controller::engine::verdict::retry;
 use oidc_operator::error::{Class, Error, Outage};
 
 use crate::errors::{examples, s};

@@ -15,6 +15,7 @@ use super::bounded::{Bounded, ID, WORD};
 use super::http::{Body, Expects, Failure, Http, Request};
 
 mod provider;
+pub mod worker;
 
 pub use provider::{Fields, Provider, is_client_id, is_name, is_path};
 

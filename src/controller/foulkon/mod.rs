@@ -1,4 +1,5 @@
-//! Foulkon: an AuthorizationServer that trusts the tokens of others. Its one kind is in [`super::oidc_provider`].
+//! Foulkon: the server itself, and OidcProviders, the one kind that it has.
 
 pub mod failure;
+pub mod provider;
 pub mod server;

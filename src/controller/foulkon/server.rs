@@ -6,39 +6,25 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use super::failure::failure;
-use crate::admin::foulkon::{About, Fields, Foulkon, Provider, is_loaded};
+use crate::admin::foulkon::worker::Worker;
+use crate::admin::foulkon::{About, Foulkon, Provider, is_loaded};
 use crate::admin::http::Failure;
 use crate::api::authorization_server::{AuthorizationServerStatus, FoulkonServer};
 use crate::api::{AuthorizationServer, OidcProvider};
-use crate::controller::authorization_server::{Checked, rouse};
-use crate::controller::links::{Admin, Connection};
-use crate::controller::object::settled;
-use crate::controller::oidc_provider::fields_on_foulkon;
-use crate::controller::{Context, Pass};
+use crate::controller::common::claim::settled;
+use crate::controller::common::rouse::rouse;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links::{Admin, Checked, Connection};
+use crate::controller::engine::managed::Pass;
+use crate::controller::foulkon::failure::failure;
+use crate::controller::foulkon::provider::fields::fields;
 use crate::error::Result;
-
-/// A worker as of the last look at it.
-#[derive(Clone)]
-pub struct Worker {
-    /// Its API.
-    pub api: Foulkon,
-    /// The providers whose tokens it accepts. None if it does not tell.
-    pub loaded: Option<Arc<Vec<Provider>>>,
-}
-
-impl Worker {
-    /// Whether it has loaded a provider. None if it does not tell.
-    pub fn has_loaded(&self, provider: &Fields) -> Option<bool> {
-        self.loaded.as_ref().map(|loaded| is_loaded(loaded, provider))
-    }
-}
 
 /// Asks the worker about itself and lists the operator's providers; a server that answers well closes the circuit breaker.
 ///
 /// # Errors
 /// What keeps the server from being used.
-pub(in crate::controller) async fn check(
+pub(crate) async fn check(
     server: &AuthorizationServer,
     spec: &FoulkonServer,
     ctx: &Context,
@@ -84,7 +70,7 @@ pub(in crate::controller) async fn check(
     })
 }
 
-fn login_name(spec: &FoulkonServer) -> &'static str {
+pub(crate) fn login_name(spec: &FoulkonServer) -> &'static str {
     match &spec.auth.basic {
         Some(_) => "Basic",
         None => "Bearer",
@@ -92,14 +78,14 @@ fn login_name(spec: &FoulkonServer) -> &'static str {
 }
 
 /// Names that a resource has or is about to have.
-fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
+pub(crate) fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
     let providers = ctx.providers.on(&server.name_any()).into_iter();
     let claimed = providers.filter_map(|provider| ctx.providers.newest(provider).status.as_ref()?.name.clone());
     claimed.collect()
 }
 
 /// Whether the worker has loaded every provider of ours as it is, and none that is gone. None if it does not tell.
-fn is_current(
+pub(crate) fn is_current(
     server: &AuthorizationServer,
     spec: &FoulkonServer,
     ctx: &Context,
@@ -108,16 +94,16 @@ fn is_current(
 ) -> Option<bool> {
     let loaded = worker.loaded.as_ref()?;
     let providers = ctx.providers.on(&server.name_any()).into_iter();
-    let ours = providers.filter_map(|provider| fields_on_foulkon(&ctx.providers.newest(provider)));
+    let ours = providers.filter_map(|provider| fields(&ctx.providers.newest(provider)));
     let is_gone = |provider: &Provider| provider.path.starts_with(spec.prefix()) && !names.contains(&*provider.name);
     Some(ours.into_iter().all(|provider| is_loaded(loaded, &provider)) && !loaded.iter().any(is_gone))
 }
 
 /// Wakes the providers that the worker has loaded, or dropped, since they were looked at.
-pub(in crate::controller) fn wake_reloaded(server: &AuthorizationServer, ctx: &Context, worker: &Worker) {
+pub(crate) fn wake_reloaded(server: &AuthorizationServer, ctx: &Context, worker: &Worker) {
     let is_other = |provider: &OidcProvider| {
         let said = provider.status.as_ref().and_then(|status| status.loaded);
-        fields_on_foulkon(provider).is_some_and(|fields| worker.has_loaded(&fields) != said)
+        fields(provider).is_some_and(|fields| worker.has_loaded(&fields) != said)
     };
     for provider in ctx.providers.on(&server.name_any()) {
         let provider = ctx.providers.newest(provider);

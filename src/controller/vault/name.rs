@@ -5,9 +5,11 @@ use kube::ResourceExt;
 use crate::access;
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
-use crate::controller::object::Claiming;
-use crate::controller::on_server::{OnServer, admitted, may_name};
-use crate::controller::{Context, is_held};
+use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::claim::Claiming;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::managed::OnServer;
 use crate::error::{Error, Result, VaultFault};
 
 /// A kind whose resources are objects on a Vault.

@@ -6,18 +6,21 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::core::CustomResourceExt;
 
-use super::failure::failure;
-use super::name::{self, Named};
 use crate::admin::http::{DEADLINE, Failure};
 use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
-use crate::controller::cleanup::{connection, hindered, is_settled, may_leave_behind};
-use crate::controller::failure::{outage, unread};
-use crate::controller::object::{
-    forget, is_certain, is_drift, note_drift, note_left_behind, settle_claim, store_claim,
-};
-use crate::controller::on_server::{admitted, is_revoked, may_create, server_of};
-use crate::controller::{Context, Pass, hold, is_abandoned, record};
+use crate::controller::common::admission::{admitted, is_revoked, may_create, server_of};
+use crate::controller::common::claim::{forget, note_left_behind, settle_claim, store_claim};
+use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::common::drift::{is_drift, note_drift};
+use crate::controller::common::failure::{is_certain, outage, unread};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::{hold, record};
+use crate::controller::engine::lifecycle::is_abandoned;
+use crate::controller::engine::managed::Pass;
+use crate::controller::vault::failure::failure;
+use crate::controller::vault::name;
+use crate::controller::vault::name::Named;
 use crate::error::{Error, Outage, Result, VaultFault};
 
 /// How long after an object seems gone it is looked for again: a standby may not have it yet.

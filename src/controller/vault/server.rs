@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::failure;
 use crate::admin::discovery;
 use crate::admin::http::{Failure, Http};
 use crate::admin::vault::health::{Health, health};
 use crate::admin::vault::object::DEFAULT;
 use crate::admin::vault::{Jwt, Login, Session, Vault};
 use crate::api::authorization_server::{AuthorizationServerStatus, ServiceAccountToken, VaultServer};
-use crate::controller::Pass;
-use crate::controller::authorization_server::Checked;
-use crate::controller::authorization_server::login::References;
-use crate::controller::links::{Admin, Connection};
+use crate::controller::common::references::References;
+use crate::controller::engine::links::{Admin, Checked, Connection};
+use crate::controller::engine::managed::Pass;
+use crate::controller::vault::failure::failure;
 use crate::error::{Error, Result, VaultFault};
 
 /// Shortest wait before the login is looked at again.
@@ -23,7 +22,7 @@ const SOON: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What is wrong with what it refers to.
-pub(in crate::controller) async fn login(spec: &VaultServer, references: &mut References<'_>) -> Result<Login> {
+pub(crate) async fn login(spec: &VaultServer, references: &mut References<'_>) -> Result<Login> {
     let auth = &spec.auth;
     let path = |path: &Option<String>, default: &str| path.clone().unwrap_or_else(|| default.to_owned());
     if let Some(kubernetes) = &auth.kubernetes {
@@ -82,7 +81,7 @@ async fn issued(account: &ServiceAccountToken, references: &References<'_>) -> R
 }
 
 /// The server through an endpoint, with a login of its own.
-pub(in crate::controller) fn connection(spec: &VaultServer, http: Arc<Http>, login: Login) -> Vault {
+pub(crate) fn connection(spec: &VaultServer, http: Arc<Http>, login: Login) -> Vault {
     let namespace = spec.namespace.clone().unwrap_or_default();
     let of_login = spec.auth.namespace.as_ref().unwrap_or(&namespace);
     let session = Session::new(http, login, of_login);
@@ -93,7 +92,7 @@ pub(in crate::controller) fn connection(spec: &VaultServer, http: Arc<Http>, log
 ///
 /// # Errors
 /// What keeps the server from being used.
-pub(in crate::controller) async fn check(
+pub(crate) async fn check(
     spec: &VaultServer,
     connection: &Connection,
     pass: &mut Pass<AuthorizationServerStatus>,
@@ -179,7 +178,7 @@ fn check_cluster(
 ///
 /// # Errors
 /// What keeps the operator from logging in.
-pub(in crate::controller) async fn login_ends(connection: &Connection) -> Result<Option<Duration>> {
+pub(crate) async fn login_ends(connection: &Connection) -> Result<Option<Duration>> {
     let Some(vault) = &connection.vault else {
         return Ok(None);
     };

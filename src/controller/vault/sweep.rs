@@ -6,25 +6,23 @@
 use kube::ResourceExt;
 use serde_json::{Map, Value};
 
-use super::failure::failure;
-use super::name::Named;
 use crate::admin::http::Failure;
 use crate::admin::vault::{Listed, Object, Vault};
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
-use crate::controller::authorization_server::rouse;
-use crate::controller::object::{read_each, settled};
-use crate::controller::{Context, Kind, oauth2_client, oidc_provider};
+use crate::controller::common::claim::settled;
+use crate::controller::common::rouse::{read_each, rouse};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::kind::Kind;
+use crate::controller::vault::failure::failure;
+use crate::controller::vault::name::Named;
+use crate::controller::vault::{client, provider};
 use crate::error::Result;
 
 /// Lists what is on the server and wakes the resources whose object is not as it was left.
 ///
 /// # Errors
 /// What a failed request means.
-pub(in crate::controller) async fn run(
-    server: &AuthorizationServer,
-    ctx: &Context,
-    vault: &Vault,
-) -> Result<Option<i64>> {
+pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vault) -> Result<Option<i64>> {
     let name = server.name_any();
     compare(
         &ctx.clients,
@@ -32,7 +30,7 @@ pub(in crate::controller) async fn run(
         list::<OAuth2Client>(vault).await?,
         |client, listed| {
             let id = client.status.as_ref().and_then(|status| status.client_id.clone());
-            let wanted = oauth2_client::wanted_on_vault(client, ctx);
+            let wanted = client::wanted(client, ctx);
             // One that waits for something that it refers to is left as it is.
             client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
         },
@@ -42,7 +40,7 @@ pub(in crate::controller) async fn run(
         &name,
         list::<OidcProvider>(vault).await?,
         |provider, listed| {
-            let wanted = oidc_provider::wanted_on_vault(provider, ctx).ok();
+            let wanted = provider::wanted(provider, ctx).ok();
             wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
         },
     );

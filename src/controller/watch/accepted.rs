@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Resource;
 use tower::{Layer, Service};
 
-use super::feed::kind_of;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::controller::watch::feed::kind_of;
 use crate::health::Health;
 
 /// Tells [`Health`] of each watch that the Kubernetes API accepts.

@@ -11,17 +11,18 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use tokio_util::sync::CancellationToken;
 
-use super::Seen;
-use crate::controller::Context;
-use crate::controller::cache::Writer;
-use crate::decode::{self, Decode, Item};
+use crate::controller::engine::cache::Writer;
+use crate::controller::engine::context::Context;
+use crate::controller::watch::seen::Seen;
+use crate::decode;
+use crate::decode::{Decode, Item};
 use crate::health::{BEAT, Watched};
 
 /// Objects on a page, where the Kubernetes API does not send them one by one. Each may have more than a megabyte.
 const PAGE: u32 = 25;
 
 /// Name of a kind.
-pub(super) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
+pub(crate) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
     match K::kind(&()) {
         Cow::Borrowed(kind) => kind,
         Cow::Owned(_) => "of an unknown kind", // none that is known at compile time
@@ -29,14 +30,14 @@ pub(super) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
 }
 
 /// What all watches share.
-pub(super) struct Watch {
-    pub(super) ctx: Arc<Context>,
-    pub(super) stop: CancellationToken,
+pub(crate) struct Watch {
+    pub(crate) ctx: Arc<Context>,
+    pub(crate) stop: CancellationToken,
 }
 
 impl Watch {
     /// Watches all objects of a kind. `kept`: what the cache keeps of each; `on`: who hears of it.
-    pub(super) fn all<K, C>(&self, writer: Writer<C>, kept: fn(K) -> C, on: impl FnMut(Seen<C>) + Send + 'static)
+    pub(crate) fn all<K, C>(&self, writer: Writer<C>, kept: fn(K) -> C, on: impl FnMut(Seen<C>) + Send + 'static)
     where
         K: Decode + Send + Sync + 'static,
         C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
@@ -45,7 +46,7 @@ impl Watch {
     }
 
     /// As [`Watch::all`], of the objects that are asked for.
-    pub(super) fn some<K, C>(
+    pub(crate) fn some<K, C>(
         &self,
         config: watcher::Config,
         writer: Writer<C>,

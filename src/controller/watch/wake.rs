@@ -8,19 +8,24 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use super::{Gate, Gates, Look, Seen};
-use crate::api::condition::{self, READY};
+use crate::api::condition::READY;
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
-use crate::controller::memory::is_newer;
-use crate::controller::oidc_provider::{is_named_by, names};
-use crate::controller::on_server::OnServer;
-use crate::controller::own_secret::Child;
-use crate::controller::referable::Referable;
-use crate::controller::watched_secret::WatchedSecret;
-use crate::controller::{Context, Kind, Managed, is_abandoned, is_deleting, is_held, report};
+use crate::api::{
+    AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope, condition,
+};
+use crate::controller::common::referable::Referable;
+use crate::controller::engine::children::Child;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::kind::Kind;
+use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
+use crate::controller::engine::managed::{Managed, OnServer};
+use crate::controller::engine::memory::is_newer;
+use crate::controller::engine::report;
+use crate::controller::engine::watched_secret::WatchedSecret;
+use crate::controller::vault::provider::{is_named_by, names};
+use crate::controller::watch::seen::{Gate, Gates, Look, Seen};
 
-pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
+pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
     let (object, gone) = match seen {
         Seen::Applied(object) => (object, false),
         Seen::Deleted(object) => (object, true),
@@ -67,7 +72,7 @@ pub(super) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
 }
 
 /// A resource of ours was seen. `standing`: what of its status concerns those whom `tell` wakes, as its spec does.
-pub(super) fn resource<K: OnServer>(
+pub(crate) fn resource<K: OnServer>(
     ctx: &Context,
     gates: &mut Gates,
     seen: Seen<K>,
@@ -135,21 +140,21 @@ pub(super) fn resource<K: OnServer>(
 }
 
 /// What of a client concerns others: the keys that it is registered with, and the id that they list. What it was made from shows that it has changed.
-pub(super) fn standing_of_client(client: &OAuth2Client) -> String {
+pub(crate) fn standing_of_client(client: &OAuth2Client) -> String {
     let status = client.status.clone().unwrap_or_default();
     let made_from = status.name.and(status.inputs);
     format!("{:?}", (status.key_ids, status.client_id, made_from))
 }
 
 /// What of a provider concerns its clients and scopes.
-pub(super) fn standing_of_provider(provider: &OidcProvider) -> String {
+pub(crate) fn standing_of_provider(provider: &OidcProvider) -> String {
     let status = provider.status.clone().unwrap_or_default();
     format!("{:?}", (status.client_ids, status.endpoints, status.issuer, status.id))
 }
 
 /// Clients wait for a provider to list them and to say its endpoints, providers elsewhere trust its issuer; what is being deleted may wait for the last
 /// provider that refers to it.
-pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
+pub(crate) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
     let status = provider.status.clone().unwrap_or_default();
     let concerns = |client: &OAuth2Client| {
         let own = client.status.clone().unwrap_or_default();
@@ -189,7 +194,7 @@ pub(super) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
 }
 
 /// The clients and providers that refer to a scope.
-pub(super) fn what_names_scope(ctx: &Context, scope: &Scope) {
+pub(crate) fn what_names_scope(ctx: &Context, scope: &Scope) {
     clients_that_name(ctx, scope);
     let names = |provider: &OidcProvider| {
         let mut named = provider.spec.scope_refs.iter();
@@ -200,7 +205,7 @@ pub(super) fn what_names_scope(ctx: &Context, scope: &Scope) {
 }
 
 /// What is being deleted may wait for the last client that refers to it.
-pub(super) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
+pub(crate) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
     fn leaving<K: OnServer>(kind: &Kind<K>, namespace: Option<&String>) {
         let leaving = |resource: &K| is_deleting(resource) && resource.meta().namespace.as_ref() == namespace;
         wake(kind, kind.store.state_filter(leaving));
@@ -215,7 +220,7 @@ pub(super) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
 }
 
 /// The clients that refer to a resource carry what it says.
-pub(super) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
+pub(crate) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
     wake(
         &ctx.clients,
         ctx.clients
@@ -224,7 +229,7 @@ pub(super) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
     );
 }
 
-pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namespace>>) {
+pub(crate) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namespace>>) {
     let namespace = match seen {
         Seen::Applied(namespace) => namespace,
         Seen::Deleted(namespace) => return gate.forget(&*namespace),
@@ -252,7 +257,7 @@ pub(super) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
 }
 
 /// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.
-pub(super) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
+pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
     let (secret, gone) = match seen {
         Seen::Applied(secret) => (secret, false),
         Seen::Deleted(secret) => (secret, true),

@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 use oidc_operator::admin::hydra::trust::NewTrustedIssuer;
 use oidc_operator::api::json_web_key_set::KeyAlgorithm;
 use oidc_operator::api::{JsonWebKeySet, OAuth2Client, ROTATE_AT_ANNOTATION};
-use oidc_operator::controller::is_held;
+use oidc_operator::controller::engine::lifecycle::is_held;
 use oidc_operator::key_material;
 use serde_json::{Value, json};
 use testbed::wait;

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use oidc_operator::api::JsonWebKeySet;
 use oidc_operator::api::json_web_key_set::KeyAlgorithm;
-use oidc_operator::controller::is_held;
+use oidc_operator::controller::engine::lifecycle::is_held;
 use oidc_operator::key_material;
 use serde_json::json;
 use sha2::{Digest, Sha256};

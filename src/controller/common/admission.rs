@@ -1,0 +1,159 @@
+//! Whether a resource may be on its AuthorizationServer: the server is there, and one of its access rules admits the resource.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use kube::core::PartialObjectMeta;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt};
+
+use crate::access::{Denied, Namespace};
+use crate::api::AuthorizationServer;
+use crate::api::access::OnRevoked;
+use crate::api::authorization_server::Flavour;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::departures::Known;
+use crate::controller::engine::lifecycle::{is_deleting, is_held};
+use crate::controller::engine::managed::OnServer;
+use crate::decode::Item;
+use crate::error::{Error, Result};
+use crate::{access, decode};
+
+/// The server that a resource names, from the cache.
+///
+/// # Errors
+/// [`Error::ServerNotFound`], [`Error::NoDefaultServer`]; [`Error::ServerNotReady`] of one that cannot be read as a whole.
+pub fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
+    let server = ctx
+        .server(resource.server_name())
+        .ok_or_else(|| match resource.server_ref() {
+            None => Error::NoDefaultServer,
+            Some(named) => Error::ServerNotFound(named.name.clone()),
+        })?;
+    // Of its access rules some may be missing, and what they say can end in a deletion.
+    match decode::flaw(&*server) {
+        None => Ok(server),
+        Some(_) => Err(Error::ServerNotReady(server.name_any())),
+    }
+}
+
+/// Whether a resource of a kind that a Foulkon lacks lives on a Vault; else it lives on a Hydra.
+///
+/// # Errors
+/// As [`server_of`] and [`admitted`]; [`Error::UnsupportedKind`].
+pub fn lives_on_vault<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
+    match server_of(resource, ctx)?.spec.flavour() {
+        Some(Flavour::Vault(_)) => Ok(true),
+        Some(Flavour::Hydra(_)) | None => Ok(false),
+        Some(Flavour::Foulkon(_)) => Err(Error::UnsupportedKind {
+            server: admitted(resource, ctx)?.name_any(),
+            kind: K::KIND,
+        }),
+    }
+}
+
+/// The server of a resource that has no limits to be held to: it exists, and one of its access rules names namespace and kind.
+///
+/// # Errors
+/// As [`server_of`]; [`Error::NamespacePending`], [`Error::NotAllowed`].
+pub fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
+    let server = server_of(resource, ctx)?;
+    let name = resource.namespace().unwrap_or_default();
+    let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&name));
+    let Some(namespace) = namespace else {
+        return Err(Error::NamespacePending(name));
+    };
+    let seen = Namespace {
+        name: &name,
+        labels: Some(namespace.labels()),
+    };
+    match access::admits(&server.spec.access, seen, K::ACCESS) {
+        Ok(()) => Ok(server),
+        Err(denied) => Err(Error::NotAllowed {
+            server: server.name_any(),
+            denied,
+        }),
+    }
+}
+
+/// Asks the access rules whether a resource may have what one of its fields asks for. `is_own`: as for [`access::may_name`].
+///
+/// # Errors
+/// [`Error::NotAllowed`].
+pub fn may_name<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    field: &'static str,
+    value: &str,
+    is_own: bool,
+) -> Result<()> {
+    let may = ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
+        access::may_name(&server.spec.access, namespace, K::ACCESS, field, value, is_own)
+    });
+    may.map_err(|denied| Error::NotAllowed {
+        server: server.name_any(),
+        denied,
+    })
+}
+
+/// Whether what was made for a resource goes, since no rule admits it any more and the server's admin wants it so. Looked at live: a deletion cannot be
+/// taken back.
+///
+/// # Errors
+/// [`Error::NamespacePending`], [`Error::Cluster`]; [`Error::ServerPending`] while the caches lag behind.
+pub async fn is_revoked<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    denied: &Denied,
+) -> Result<bool> {
+    let name = resource.namespace().unwrap_or_default();
+    if ctx.stores.namespaces.get(&ObjectRef::new(&name)).is_none() {
+        return Err(Error::NamespacePending(name));
+    }
+    let wants_deletion = |server: &AuthorizationServer| server.spec.on_revoked == Some(OnRevoked::Delete);
+    if !matches!(denied, Denied::NoRule { .. }) || !wants_deletion(server) || !is_held(resource) {
+        return Ok(false);
+    }
+    let pending = || Error::ServerPending(server.name_any());
+    let live = live_server(ctx, server).await?.ok_or_else(pending)?;
+    let namespaces: Api<Item<PartialObjectMeta<KubeNamespace>>> = Api::all(ctx.cluster.client());
+    let namespace = ctx.cluster.live(&namespaces, &name).await?.ok_or_else(pending)?;
+    let seen = Namespace {
+        name: &name,
+        labels: Some(namespace.labels()),
+    };
+    match wants_deletion(&live) && access::admits(&live.spec.access, seen, K::ACCESS).is_err() {
+        true => Ok(true),
+        false => Err(pending()),
+    }
+}
+
+/// The server as it is now, if it is the one that we planned with and can be read as a whole.
+pub(crate) async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Option<AuthorizationServer>> {
+    let api: Api<Item<AuthorizationServer>> = Api::all(ctx.cluster.client());
+    let live = ctx.cluster.live(&api, &server.name_any()).await?;
+    Ok(live.filter(|live| live.uid() == server.uid() && decode::flaw(live).is_none()))
+}
+
+/// Nothing is created through a server that is going, or that does not hold our finalizer yet. Asked after the resource's own
+/// finalizer is stored ([`Departures`](crate::controller::engine::departures::Departures)).
+///
+/// # Errors
+/// [`Error::ServerGoing`], [`Error::ServerNotReady`]; [`Error::Cluster`].
+pub async fn may_create(ctx: &Context, server: &AuthorizationServer) -> Result<()> {
+    let (name, uid) = (server.name_any(), server.uid().unwrap_or_default());
+    let known = match ctx.departures.of(&uid) {
+        Some(known) => known,
+        None => match live_server(ctx, server).await? {
+            Some(live) if is_deleting(&live) => Known::Goes,
+            Some(live) if is_held(&live) => ctx.departures.stays(&uid),
+            Some(_) | None => return Err(Error::ServerNotReady(name)),
+        },
+    };
+    match known {
+        Known::Stays => Ok(()),
+        Known::Goes => Err(Error::ServerGoing(name)),
+    }
+}

@@ -1,0 +1,113 @@
+//! Deletion of what is on a server, as far as it is the same for every kind that keeps something there.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use kube::core::{CustomResourceExt, PartialObjectMeta};
+use kube::{Api, ResourceExt};
+
+use crate::access::Namespace;
+use crate::admin::http::DEADLINE;
+use crate::api::AuthorizationServer;
+use crate::api::access::ManagedKind;
+use crate::controller::common::failure::outage;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::OnServer;
+use crate::decode::Item;
+use crate::error::{Error, Result};
+use crate::{access, decode};
+
+/// The server that a resource has to be taken off, and the way to it.
+///
+/// # Errors
+/// [`Error::CleanupWithoutServer`], [`Error::CleanupWaits`], and what is silent.
+pub fn connection<K: OnServer + CustomResourceExt>(
+    resource: &K,
+    ctx: &Context,
+) -> Result<(Arc<AuthorizationServer>, Link)> {
+    let name = resource.server_name();
+    // What was there went with a server of that name and another kind.
+    let keeps =
+        |server: &Arc<AuthorizationServer>| server.spec.foulkon.is_none() || K::ACCESS == ManagedKind::OidcProvider;
+    let Some(server) = ctx.server(name).filter(keeps) else {
+        let namespace = resource.namespace().unwrap_or_default();
+        return Err(Error::CleanupWithoutServer(
+            name.to_owned(),
+            short_name::<K>(),
+            resource.name_any(),
+            namespace,
+        ));
+    };
+    match ctx.links.usable(&server) {
+        _ if decode::flaw(&*server).is_some() => Err(waits(resource, ctx)),
+        Ok(link) => Ok((server, link)),
+        Err(error) if error.is_silent() => Err(error),
+        Err(_) => Err(waits(resource, ctx)),
+    }
+}
+
+/// What a failed request means for a resource that is on its way out: it waits, and its user has a way to end that.
+pub fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, error: Error) -> Error {
+    match outage(ctx, resource.server_name(), error) {
+        Error::Unavailable(_)
+        | Error::Unfinished(_)
+        | Error::ServerRefused(_)
+        | Error::NotRecognized { .. }
+        | Error::Reply { .. } => waits(resource, ctx),
+        other => other,
+    }
+}
+
+/// Whether no write of ours can be under way any more: one whose reply never came may still commit. Asked before the look at the server, so that what is
+/// absent then stays absent.
+pub fn is_settled<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -> bool {
+    let memory = &K::kind_of(ctx).memory;
+    let uid = resource.uid().unwrap_or_default();
+    was_confirmed && !memory.is_unconfirmed(&uid) || memory.quiet_for(&uid) >= DEADLINE
+}
+
+/// Leaving something behind needs the consent of the access rules; a server that is gone has no say. Since a deletion cannot be taken back, a refusal of
+/// the cached rules is looked at live.
+///
+/// # Errors
+/// [`Error::Cluster`].
+pub async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
+    if may_orphan(resource, ctx) {
+        return Ok(true);
+    }
+    let name = resource.namespace().unwrap_or_default();
+    let servers: Api<Item<AuthorizationServer>> = Api::all(ctx.cluster.client());
+    let Some(server) = ctx.cluster.live(&servers, resource.server_name()).await? else {
+        return Ok(true);
+    };
+    let namespaces: Api<Item<PartialObjectMeta<KubeNamespace>>> = Api::all(ctx.cluster.client());
+    let namespace = ctx.cluster.live(&namespaces, &name).await?;
+    let labels = namespace.as_ref().map(|namespace| namespace.labels());
+    let seen = Namespace { name: &name, labels };
+    Ok(access::may_orphan(&server.spec.access, seen, K::ACCESS))
+}
+
+fn may_orphan<K: OnServer>(resource: &K, ctx: &Context) -> bool {
+    let Some(server) = ctx.server(resource.server_name()) else {
+        return true;
+    };
+    ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
+        access::may_orphan(&server.spec.access, namespace, K::ACCESS)
+    })
+}
+
+fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context) -> Error {
+    Error::CleanupWaits {
+        server: resource.server_name().to_owned(),
+        kind: short_name::<K>(),
+        name: resource.name_any(),
+        namespace: resource.namespace().unwrap_or_default(),
+        may_orphan: may_orphan(resource, ctx),
+    }
+}
+
+/// As a person types the kind.
+fn short_name<K: CustomResourceExt>() -> &'static str {
+    K::shortnames().first().copied().unwrap_or_default()
+}

@@ -1,0 +1,124 @@
+//! What a success was made from, in one line: equal inputs need no work.
+
+use std::fmt;
+
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::controller::common::client::output::Layout;
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::digest::digest;
+use crate::controller::engine::context::Context;
+
+pub(crate) const FORMAT: &str = "1";
+
+/// Digests and versions; never a generation or a version of the operator, or a change of no effect would wake everyone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// Digest of the desired client, without secret and revision, and of the server's UID.
+    pub(crate) remote: String,
+    /// Digest of the credentials Secret's layout and non-secret values.
+    pub(crate) layout: String,
+    /// resourceVersion of the ledger; empty if there is none.
+    pub(crate) ledger: String,
+    /// resourceVersion of the credentials Secret; empty if there is none.
+    pub(crate) secret: String,
+    /// resourceVersions of the Secrets that clientSecretRef names and that the private key is in; empty if there are none.
+    pub(crate) reference: String,
+}
+
+impl Inputs {
+    /// The inputs as they are now: from spec and server, and the newest versions known of our Secrets. `wanted`: what the server should have.
+    pub(crate) fn observe(ctx: &Context, plan: &Plan, wanted: Value, layout: &Layout, reference: Option<&str>) -> Self {
+        let version = |name: &str| {
+            plan.own_secret(ctx, name)
+                .map(|secret| secret.version)
+                .unwrap_or_default()
+        };
+        Inputs {
+            remote: remote(plan, &wanted),
+            layout: layout.digest(),
+            ledger: version(&plan.ledger_name()),
+            secret: version(&layout.name),
+            reference: reference
+                .into_iter()
+                .chain(layout.key_version())
+                .collect::<Vec<_>>()
+                .join("+"),
+        }
+    }
+
+    /// The ledger was read or written in this version. A later one, which the cache may show already, was not looked at.
+    pub(crate) fn wrote_ledger(&mut self, version: Option<String>) {
+        self.ledger = version.unwrap_or_default();
+    }
+
+    /// The credentials Secret was read or written in this version.
+    pub(crate) fn wrote_secret(&mut self, version: String) {
+        self.secret = version;
+    }
+
+    /// Reads the line back. None if it is of another format: then everything is looked at once.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let parts: Vec<&str> = line.split(':').collect();
+        let [FORMAT, remote, layout, ledger, secret, reference] = parts.as_slice() else {
+            return None;
+        };
+        let own = |part: &&str| (*part).to_owned();
+        Some(Inputs {
+            remote: own(remote),
+            layout: own(layout),
+            ledger: own(ledger),
+            secret: own(secret),
+            reference: own(reference),
+        })
+    }
+
+    /// Whether the server should have the same as at the last success.
+    pub(crate) fn same_remote(&self, plan: &Plan, wanted: &Value) -> bool {
+        self.remote == remote(plan, wanted)
+    }
+
+    /// Whether the desired client is the same as at the last success.
+    pub(crate) fn same_client(&self, last: &Inputs) -> bool {
+        self.remote == last.remote
+    }
+
+    /// Whether the ledger is as it was at the last success. A ledger that changed may hold a secret that the server has not heard of.
+    pub(crate) fn same_ledger(&self, last: &Inputs) -> bool {
+        self.ledger == last.ledger
+    }
+
+    /// Whether there was a ledger at the last success.
+    pub(crate) fn had_ledger(&self) -> bool {
+        !self.ledger.is_empty()
+    }
+
+    /// Whether the credentials Secret is as it was left, and should be.
+    pub(crate) fn same_secret(&self, last: &Inputs) -> bool {
+        !self.secret.is_empty()
+            && self.secret == last.secret
+            && self.reference == last.reference
+            && self.same_layout(last)
+    }
+
+    /// Whether the credentials Secret should be as it should have been at the last success.
+    pub(crate) fn same_layout(&self, last: &Inputs) -> bool {
+        self.layout == last.layout
+    }
+}
+
+impl fmt::Display for Inputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{FORMAT}:{}:{}:{}:{}:{}",
+            self.remote, self.layout, self.ledger, self.secret, self.reference
+        )
+    }
+}
+
+/// Digest of what the server should have, and of which server that is.
+pub(crate) fn remote(plan: &Plan, wanted: &Value) -> String {
+    digest(&json!([plan.server.uid(), plan.effective.has_secret(), wanted]))
+}

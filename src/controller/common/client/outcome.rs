@@ -1,0 +1,115 @@
+//! What becomes of a client and its Secrets in the end.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::refs::DeletionPolicy;
+use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::controller::common::cleanup::may_leave_behind;
+use crate::controller::common::own_secret::{drop_at_cleanup, drop_one, is_owned};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_abandoned;
+use crate::controller::hydra::client::ledger;
+use crate::error::Result;
+
+/// What becomes of the client on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Delete,
+    Orphan,
+    /// Nothing is asked of the server at all.
+    Abandon,
+}
+
+/// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted.
+pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
+    let status = client.status.clone().unwrap_or_default();
+    let wants_orphan = deletion_policy(client, &status) == DeletionPolicy::Orphan;
+    if !is_abandoned(client) && !wants_orphan {
+        return Ok(Fate::Delete);
+    }
+    let is_default = client.spec.deletion_policy.is_none();
+    let accepted = status.effective.as_ref().map(|effective| effective.deletion_policy);
+    let allowed = may_leave_behind(client, ctx).await?;
+    Ok(if is_abandoned(client) && allowed {
+        Fate::Abandon
+    } else if wants_orphan && (is_default || allowed || accepted == Some(DeletionPolicy::Orphan)) {
+        Fate::Orphan
+    } else {
+        Fate::Delete
+    })
+}
+
+/// Leaves the credentials Secret working, without our marks; the ledger goes.
+pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+    let namespace = client.namespace().unwrap_or_default();
+    let uid = client.uid().unwrap_or_default();
+    for name in secret_names(client, ctx)
+        .iter()
+        .filter(|name| **name != ledger::name(&uid))
+    {
+        let Some(mut secret) = ctx.cluster.secret(&namespace, name).await? else {
+            continue;
+        };
+        if !is_owned(&secret, &uid) {
+            continue;
+        }
+        secret.metadata.owner_references = None;
+        let labels = secret.metadata.labels.get_or_insert_default();
+        labels.remove(WATCH_LABEL);
+        labels.remove(UID_LABEL);
+        secret
+            .metadata
+            .annotations
+            .get_or_insert_default()
+            .remove(REVISION_ANNOTATION);
+        ctx.cluster.replace(&namespace, &secret).await?;
+    }
+    let ledger = ledger::name(&uid);
+    if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
+        drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
+    }
+    Ok(())
+}
+
+/// Names that Secrets of ours may have: the present ones, and every marked one while a change of name may be half done.
+pub(crate) fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
+    let uid = client.uid().unwrap_or_default();
+    let wanted = client
+        .spec
+        .credentials
+        .as_ref()
+        .and_then(|credentials| credentials.secret_name.clone());
+    let wanted = wanted.unwrap_or_else(|| client.name_any());
+    let former = client.status.as_ref().and_then(|status| status.secret_name.clone());
+    let mut names = BTreeSet::from([ledger::name(&uid), wanted.clone()]);
+    if former.as_ref().is_some_and(|former| *former != wanted) {
+        names.extend(ctx.marked_secrets(&client.namespace().unwrap_or_default(), &uid));
+    }
+    names.extend(former);
+    names
+}
+
+/// Deletes our Secrets ourselves: a namesake that comes next must not find them.
+pub(crate) async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+    let namespace = client.namespace().unwrap_or_default();
+    let uid = client.uid().unwrap_or_default();
+    for name in secret_names(client, ctx) {
+        let Some(secret) = ctx.own_secret(&namespace, &uid, &name) else {
+            continue;
+        };
+        drop_at_cleanup(ctx, &namespace, &uid, &name, secret.uid).await?;
+    }
+    Ok(())
+}
+
+/// What becomes of the client in the end: what others had made stays, unless the spec says otherwise.
+pub(crate) fn deletion_policy(client: &OAuth2Client, status: &OAuth2ClientStatus) -> DeletionPolicy {
+    let default = match status.adopted {
+        Some(true) => DeletionPolicy::Orphan,
+        _ => DeletionPolicy::Delete,
+    };
+    client.spec.deletion_policy.unwrap_or(default)
+}

@@ -1,0 +1,361 @@
+//! The credentials Secret: what it should hold, and writing it. It is created only when complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::{Resource, ResourceExt};
+use serde_json::json;
+
+use crate::api::authorization_server::Endpoints;
+use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::digest::digest;
+use crate::controller::common::own_secret::{
+    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember, text,
+};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links;
+use crate::controller::engine::managed::{Managed, Pass};
+use crate::controller::hydra::key_set::output::{JWK, KID, PEM};
+use crate::error::{ClusterFault, Error, Result};
+use crate::secret::Secret;
+
+const CLIENT_SECRET: &str = "clientSecret";
+
+/// Variables of the key that signs, and where the Secret of the key set has them.
+const OF_KEY: [(&str, &str); 3] = [("keyId", KID), ("privateKey", PEM), ("privateKeyJwk", JWK)];
+
+/// What the Secret should be, its secret value aside.
+pub(crate) struct Layout {
+    /// Name of the Secret.
+    pub(crate) name: String,
+    id_key: String,
+    secret_key: String,
+    /// Whether the client has a secret at all.
+    has_secret: bool,
+    /// Texts with every variable but the secret and the private key put in.
+    entries: BTreeMap<String, String>,
+    /// Where the private key is, if a text has it.
+    key: Option<KeySource>,
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+/// The Secret of a key set.
+struct KeySource {
+    name: String,
+    owner: String,
+    /// The version of which the cache knows.
+    version: Option<String>,
+}
+
+impl Layout {
+    /// Digest of everything here.
+    pub(crate) fn digest(&self) -> String {
+        digest(&json!([
+            self.name,
+            self.id_key,
+            self.secret_key,
+            self.has_secret,
+            self.entries,
+            self.labels,
+            self.annotations,
+            self.key.as_ref().map(|key| &key.name),
+        ]))
+    }
+
+    /// The version of the private key's Secret, if a text has the key.
+    pub(crate) fn key_version(&self) -> Option<&str> {
+        self.key.as_ref()?.version.as_deref()
+    }
+
+    /// Key of the client secret.
+    pub(crate) fn secret_key(&self) -> &str {
+        &self.secret_key
+    }
+}
+
+/// The layout that the spec asks for.
+///
+/// # Errors
+/// [`Error::VariableUnknown`], [`Error::InvalidField`], [`Error::NoPrivateKey`].
+pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Layout> {
+    let credentials = client.spec.credentials.clone().unwrap_or_default();
+    let keys = credentials.keys.unwrap_or_default();
+    let endpoints = plan.endpoints.as_ref();
+    let mut entries = BTreeMap::new();
+    for (key, template) in &credentials.data {
+        entries.insert(key.clone(), fill(template, plan, endpoints)?);
+    }
+    let has_key = |text: &String| OF_KEY.iter().any(|(name, _)| text.contains(&format!("$({name})")));
+    let key = match entries.values().any(has_key) {
+        true => Some(key_source(ctx, plan)?),
+        false => None,
+    };
+    entries.insert(
+        keys.client_id.clone().unwrap_or_else(|| "CLIENT_ID".to_owned()),
+        plan.client_id.clone(),
+    );
+    Ok(Layout {
+        name: credentials.secret_name.unwrap_or_else(|| plan.name.clone()),
+        id_key: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
+        secret_key: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+        has_secret: plan.effective.has_secret(),
+        entries,
+        key,
+        labels: credentials.labels,
+        annotations: credentials.annotations,
+    })
+}
+
+/// The client secret, and which one it is where that is kept track of.
+#[derive(Clone, Copy)]
+pub(crate) struct Held<'a> {
+    pub(crate) secret: &'a Secret,
+    pub(crate) revision: Option<&'a str>,
+}
+
+/// Where the private key is that the texts ask for.
+fn key_source(ctx: &Context, plan: &Plan) -> Result<KeySource> {
+    let Some(set) = &plan.key_set else {
+        let problem =
+            "$(keyId), $(privateKey) and $(privateKeyJwk) are of a JsonWebKeySet; set keySetRef, or take them out";
+        return Err(Error::InvalidField {
+            field: "credentials.data",
+            problem: problem.to_owned(),
+        });
+    };
+    let name = set.status.as_ref().and_then(|status| status.secret_name.clone());
+    let name = name.ok_or_else(|| Error::NoPrivateKey(set.name_any()))?;
+    let owner = set.uid().unwrap_or_default();
+    let version = ctx
+        .own_secret(&plan.namespace, &owner, &name)
+        .map(|secret| secret.version);
+    Ok(KeySource { name, owner, version })
+}
+
+/// Puts variables into a text. Secret and private key stay variables until the Secret is written.
+fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<String> {
+    let mut text = template.to_owned();
+    for variable in VARIABLES {
+        let placeholder = format!("$({variable})");
+        if !text.contains(&placeholder) {
+            continue;
+        }
+        if OF_KEY.iter().any(|(name, _)| *name == variable) {
+            continue;
+        }
+        if variable == CLIENT_SECRET {
+            if plan.effective.has_secret() {
+                continue;
+            }
+            let problem = "$(clientSecret) is not there, since this client has no secret; take it out".to_owned();
+            return Err(Error::InvalidField {
+                field: "credentials.data",
+                problem,
+            });
+        }
+        let value = value_of(variable, plan, endpoints);
+        let unknown = || unknown(variable, &plan.server);
+        text = text.replace(&placeholder, &value.ok_or_else(unknown)?);
+    }
+    Ok(text)
+}
+
+/// Why a variable has no value: not to be had, not read yet, or the server itself not looked at yet.
+fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
+    let name = server.name_any();
+    if server
+        .spec
+        .hydra
+        .as_ref()
+        .is_some_and(|hydra| hydra.public_url.is_none())
+    {
+        Error::VariableUnknown { variable, server: name }
+    } else if links::is_reported(server) {
+        Error::VariablePending { variable, server: name }
+    } else {
+        Error::ServerPending(name)
+    }
+}
+
+fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Option<String> {
+    match variable {
+        "clientId" => return Some(plan.client_id.clone()),
+        "scope" => return Some(plan.effective.scopes.join(" ")),
+        _ => {}
+    }
+    let endpoints = endpoints?;
+    match variable {
+        "issuer" => Some(endpoints.issuer.clone()),
+        "discoveryUrl" => Some(endpoints.discovery_url.clone()),
+        "authorizationEndpoint" => endpoints.authorization_endpoint.clone(),
+        "tokenEndpoint" => endpoints.token_endpoint.clone(),
+        "userinfoEndpoint" => endpoints.userinfo_endpoint.clone(),
+        "jwksUri" => endpoints.jwks_uri.clone(),
+        "revocationEndpoint" => endpoints.revocation_endpoint.clone(),
+        "endSessionEndpoint" => endpoints.end_session_endpoint.clone(),
+        _ => None,
+    }
+}
+
+/// Creates the Secret, or makes it what it should be; returns its resourceVersion. `strict`: labels and annotations that nobody asked for go too.
+pub(crate) async fn write(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    layout: &Layout,
+    held: Option<Held<'_>>,
+    fresh: bool,
+    strict: bool,
+) -> Result<String> {
+    let key = match &layout.key {
+        Some(source) => private_key(ctx, plan, source).await?,
+        None => Vec::new(),
+    };
+    let wanted = wanted(client, plan, layout, held, &key);
+    if fresh && let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
+        remember(ctx, &plan.uid, &created);
+        return Ok(created.resource_version().unwrap_or_default());
+    }
+    let written = match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
+        None => match ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
+            Some(created) => created,
+            None => return Err(Error::Cluster(ClusterFault::Conflict)),
+        },
+        Some(found) if !is_owned(&found, &plan.uid) => return Err(conflict(&found, client)),
+        Some(found) if is_as_wanted(&found, &wanted, strict) => found,
+        Some(found) => ctx
+            .cluster
+            .replace(&plan.namespace, &replacement(found, wanted, strict))
+            .await
+            .map_err(refused)?,
+    };
+    remember(ctx, &plan.uid, &written);
+    Ok(written.resource_version().unwrap_or_default())
+}
+
+/// Whether nobody else has a Secret of the name.
+///
+/// # Errors
+/// [`Error::SecretConflict`], [`Error::SecretGoing`], [`Error::Cluster`].
+pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &Plan, layout: &Layout) -> Result<()> {
+    match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
+        Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
+        _ => Ok(()),
+    }
+}
+
+/// The variables of the key that signs, with their values. The key set writes its Secret before it says so.
+async fn private_key(ctx: &Context, plan: &Plan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
+    let found = ctx.cluster.secret(&plan.namespace, &source.name).await?;
+    let found = found.filter(|found| is_owned(found, &source.owner));
+    let value = |(variable, key): &(&'static str, &str)| Some((*variable, Secret::new(text(found.as_ref()?, key)?)));
+    let values: Option<Vec<_>> = OF_KEY.iter().map(value).collect();
+    values.ok_or_else(|| Error::ReferenceNotReady {
+        kind: JsonWebKeySet::KIND,
+        name: plan.key_set.as_ref().map(|set| set.name_any()).unwrap_or_default(),
+        namespace: plan.namespace.clone(),
+    })
+}
+
+/// What the schema cannot see, the Kubernetes API refuses: label values, long annotations, a Secret that was made immutable.
+fn refused(error: Error) -> Error {
+    match error {
+        Error::Cluster(ClusterFault::Status(422)) => Error::InvalidField {
+            field: "credentials",
+            problem:
+                "the Kubernetes API does not accept the Secret as asked for; look at secretName, labels and annotations"
+                    .to_owned(),
+        },
+        other => other,
+    }
+}
+
+fn wanted(
+    client: &OAuth2Client,
+    plan: &Plan,
+    layout: &Layout,
+    held: Option<Held<'_>>,
+    key: &[(&str, Secret)],
+) -> KubeSecret {
+    let secret = held.map(|held| (CLIENT_SECRET, held.secret));
+    let secrets = || key.iter().map(|(name, value)| (*name, value)).chain(secret);
+    let filled = |text: &String| {
+        let put_in = |text: String, (name, value): (&str, &Secret)| text.replace(&format!("$({name})"), value.expose());
+        bytes(&secrets().fold(text.clone(), put_in))
+    };
+    let entries = layout.entries.iter();
+    let mut data: BTreeMap<String, ByteString> = entries.map(|(key, text)| (key.clone(), filled(text))).collect();
+    let mut annotations = layout.annotations.clone();
+    if let Some(held) = held {
+        data.insert(layout.secret_key.clone(), bytes(held.secret.expose()));
+        annotations.extend(
+            held.revision
+                .map(|revision| (REVISION_ANNOTATION.to_owned(), revision.to_owned())),
+        );
+    }
+    let mut wanted = KubeSecret {
+        data: Some(data),
+        type_: Some("Opaque".to_owned()),
+        ..KubeSecret::default()
+    };
+    wanted.metadata.name = Some(layout.name.clone());
+    wanted.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
+    wanted.metadata.labels = Some(layout.labels.clone().into_iter().chain(labels(&plan.uid)).collect());
+    wanted.metadata.annotations = Some(annotations);
+    wanted
+}
+
+fn is_as_wanted(found: &KubeSecret, wanted: &KubeSecret, strict: bool) -> bool {
+    found.data.clone().unwrap_or_default() == wanted.data.clone().unwrap_or_default()
+        && is_described_as(&found.metadata, &wanted.metadata, strict)
+}
+
+/// The found Secret with our content: it keeps UID, resourceVersion and type, and foreign labels unless they are to go.
+fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeSecret {
+    found.data = wanted.data;
+    describe_as(&mut found.metadata, wanted.metadata, strict);
+    found
+}
+
+/// Deletes our Secrets of any other name: of a former secretName, and the ledger of a client that has no secret any more.
+pub(crate) async fn drop_others(
+    ctx: &Context,
+    plan: &Plan,
+    pass: &Pass<OAuth2ClientStatus>,
+    name: &str,
+    has_ledger: bool,
+) -> Result<()> {
+    let ledger = plan.ledger_name();
+    let former = pass.status.secret_name.as_deref().filter(|former| *former != name);
+    let mut others: BTreeSet<String> = BTreeSet::new();
+    if let Some(former) = former {
+        others.extend(ctx.marked_secrets(&plan.namespace, &plan.uid));
+        others.insert(former.to_owned());
+    }
+    others.remove(name);
+    others.remove(&ledger);
+    if !has_ledger {
+        others.insert(ledger);
+    }
+    for other in others {
+        let cached = plan.own_secret(ctx, &other).map(|secret| secret.uid);
+        let uid = match cached {
+            // A former one that lost its label is not in the cache.
+            None if former == Some(other.as_str()) => {
+                let found = ctx.cluster.secret(&plan.namespace, &other).await?;
+                found
+                    .filter(|found| is_owned(found, &plan.uid))
+                    .and_then(|found| found.uid())
+            }
+            cached => cached,
+        };
+        if let Some(uid) = uid {
+            drop_one(ctx, &plan.namespace, &plan.uid, &other, uid).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,130 @@
+//! ConfigMaps of ours: each is created only where none is, and nobody else's is ever touched. They are not watched.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::ResourceExt;
+
+use crate::api::UID_LABEL;
+use crate::controller::common::own_secret::{describe_as, is_described_as, is_namesakes, is_owned};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Managed;
+use crate::error::{ClusterFault, Error, Result};
+
+/// What a ConfigMap of ours should be.
+pub struct Wanted {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub data: BTreeMap<String, String>,
+    /// Labels besides ours.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Brings a ConfigMap in step. `strict`: labels and annotations that are not wanted go too, since they may be those of an earlier spec; otherwise they are
+/// somebody else's addition and stay.
+///
+/// # Errors
+/// [`Error::ConfigMapConflict`], [`Error::ConfigMapGoing`], [`Error::InvalidField`], [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict: bool) -> Result<()> {
+    let namespace = owner.namespace().unwrap_or_default();
+    let uid = owner.uid().unwrap_or_default();
+    let name = wanted.name.clone();
+    let wanted = object(owner, wanted);
+    match ctx.cluster.config_map(&namespace, &name).await? {
+        None => match ctx.cluster.create(&namespace, &wanted).await.map_err(refused)? {
+            Some(_) => Ok(()),
+            None => Err(Error::Cluster(ClusterFault::Conflict)),
+        },
+        Some(found) if !is_owned(&found, &uid) => Err(conflict(&found, owner)),
+        Some(found) if is_as_wanted(&found, &wanted, strict) => Ok(()),
+        Some(found) => {
+            let replacement = replacement(found, wanted, strict);
+            let replaced = ctx.cluster.replace(&namespace, &replacement).await;
+            replaced.map(drop).map_err(refused)
+        }
+    }
+}
+
+/// Deletes a ConfigMap if it is the owner's.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn remove<K: Managed>(owner: &K, ctx: &Context, name: &str) -> Result<()> {
+    let namespace = owner.namespace().unwrap_or_default();
+    let uid = owner.uid().unwrap_or_default();
+    let found = ctx.cluster.config_map(&namespace, name).await?;
+    let own = found.filter(|found| is_owned(found, &uid));
+    match own.and_then(|found| found.uid()) {
+        Some(uid) => ctx.cluster.delete::<ConfigMap>(&namespace, name, &uid).await,
+        None => Ok(()),
+    }
+}
+
+/// Deletes the ConfigMap of a former name, once the one of the present name is there. `named`: the name in the status; it stays there until that one is
+/// gone, so that a failure is made up for by the next pass.
+///
+/// # Errors
+/// As [`remove`].
+pub async fn rename<K: Managed>(
+    owner: &K,
+    ctx: &Context,
+    named: &mut Option<String>,
+    present: Option<String>,
+) -> Result<()> {
+    if let Some(former) = named.as_ref().filter(|former| present.as_ref() != Some(*former)) {
+        remove(owner, ctx, former).await?;
+    }
+    *named = present;
+    Ok(())
+}
+
+fn object<K: Managed>(owner: &K, wanted: Wanted) -> ConfigMap {
+    let mut object = ConfigMap {
+        data: Some(wanted.data),
+        ..ConfigMap::default()
+    };
+    let mut labels = wanted.labels;
+    labels.insert(UID_LABEL.to_owned(), owner.uid().unwrap_or_default());
+    object.metadata.name = Some(wanted.name);
+    object.metadata.owner_references = Some(owner.controller_owner_ref(&()).into_iter().collect());
+    object.metadata.labels = Some(labels);
+    object.metadata.annotations = Some(wanted.annotations);
+    object
+}
+
+fn is_as_wanted(found: &ConfigMap, wanted: &ConfigMap, strict: bool) -> bool {
+    found.data.clone().unwrap_or_default() == wanted.data.clone().unwrap_or_default()
+        && found.binary_data.clone().unwrap_or_default().is_empty()
+        && is_described_as(&found.metadata, &wanted.metadata, strict)
+}
+
+/// The found ConfigMap with our content: it keeps UID and resourceVersion, and foreign labels unless they are to go.
+fn replacement(mut found: ConfigMap, wanted: ConfigMap, strict: bool) -> ConfigMap {
+    found.data = wanted.data;
+    found.binary_data = None;
+    describe_as(&mut found.metadata, wanted.metadata, strict);
+    found
+}
+
+/// What the schema cannot see, the Kubernetes API refuses: label values, long annotations, a ConfigMap that was made immutable.
+fn refused(error: Error) -> Error {
+    match error {
+        Error::Cluster(ClusterFault::Status(422)) => Error::InvalidField {
+            field: "publish",
+            problem: "the Kubernetes API does not accept the ConfigMap as asked for; look at configMapName, labels and annotations, and whether it was made immutable"
+                .to_owned(),
+        },
+        other => other,
+    }
+}
+
+/// A ConfigMap in our way: a namesake's that is about to go with it, or somebody's.
+fn conflict<K: Managed>(found: &ConfigMap, owner: &K) -> Error {
+    match is_namesakes(found, owner) {
+        true => Error::ConfigMapGoing(found.name_any()),
+        false => Error::ConfigMapConflict(found.name_any()),
+    }
+}

@@ -1,0 +1,122 @@
+//! Secrets of ours, and ConfigMaps: which they are and what they carry.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::api::{UID_LABEL, WATCH_LABEL};
+use crate::controller::engine::children::Child;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Managed;
+use crate::error::{ClusterFault, Error, Result};
+
+/// Remembers a write to one of the Secrets of the resource with UID `owner`, which the cache may not show yet.
+pub fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
+    if let (Some(uid), Some(version)) = (secret.uid(), secret.resource_version()) {
+        ctx.children
+            .wrote(owner, &secret.name_any(), Child::Written(uid, version));
+    }
+}
+
+/// Deletes one of the Secrets of the resource with UID `owner`.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+    ctx.cluster.delete::<KubeSecret>(namespace, name, &uid).await?;
+    ctx.children.wrote(owner, name, Child::Deleted(uid));
+    Ok(())
+}
+
+/// As [`drop_one`], when the resource itself is going: in a namespace that goes away, its Secrets go with it, and nobody may delete them any more.
+///
+/// # Errors
+/// As [`drop_one`].
+pub async fn drop_at_cleanup(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
+    let is_going = cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());
+    match drop_one(ctx, namespace, owner, name, uid).await {
+        Err(Error::Cluster(ClusterFault::Forbidden)) if is_going => Ok(()),
+        result => result,
+    }
+}
+
+/// A Secret in our way: a namesake's that is about to go with it, or somebody's.
+pub fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
+    if is_namesakes(found, owner) {
+        Error::SecretGoing(found.name_any())
+    } else {
+        Error::SecretConflict(found.name_any())
+    }
+}
+
+/// Whether an object belongs to an earlier resource of the owner's name.
+pub fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
+    found.owner_references().iter().any(|reference| {
+        reference.kind == K::KIND
+            && Some(&reference.name) == owner.meta().name.as_ref()
+            && reference.controller == Some(true)
+            && Some(&reference.uid) != owner.meta().uid.as_ref()
+    })
+}
+
+/// Whether an object belongs to the resource with this UID.
+pub fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
+    found
+        .owner_references()
+        .iter()
+        .any(|owner| owner.uid == uid && owner.controller == Some(true))
+}
+
+/// Whether an object carries the labels and annotations that it should; `strict`: and no others.
+pub fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: bool) -> bool {
+    let none = BTreeMap::new();
+    let same = |found: &Option<BTreeMap<String, String>>, wanted: &Option<BTreeMap<String, String>>| {
+        let (found, wanted) = (found.as_ref().unwrap_or(&none), wanted.as_ref().unwrap_or(&none));
+        match strict {
+            true => found == wanted,
+            false => wanted.iter().all(|(key, value)| found.get(key) == Some(value)),
+        }
+    };
+    same(&found.labels, &wanted.labels) && same(&found.annotations, &wanted.annotations)
+}
+
+/// Gives an object the owner, labels and annotations that it should have; others stay unless it is `strict`.
+pub fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bool) {
+    let merge = |found: &mut Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
+        let kept = found.take().filter(|_| !strict);
+        *found = Some(kept.into_iter().flatten().chain(wanted.into_iter().flatten()).collect());
+    };
+    merge(&mut found.labels, wanted.labels);
+    merge(&mut found.annotations, wanted.annotations);
+    found.owner_references = wanted.owner_references;
+}
+
+/// Whether a Secret carries the labels by which we watch it.
+pub fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
+    labels(uid)
+        .iter()
+        .all(|(key, value)| secret.labels().get(key) == Some(value))
+}
+
+/// Labels of all our Secrets.
+pub fn labels(uid: &str) -> [(String, String); 2] {
+    [
+        (WATCH_LABEL.to_owned(), "true".to_owned()),
+        (UID_LABEL.to_owned(), uid.to_owned()),
+    ]
+}
+
+/// A value of a Secret, if it is text.
+pub fn text(secret: &KubeSecret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
+/// Text as a value of a Secret.
+pub fn bytes(text: &str) -> ByteString {
+    ByteString(text.as_bytes().to_vec())
+}

@@ -1,0 +1,87 @@
+//! What OidcProviders share on every server that is an issuer: a second look, the judgement of a failed one, the ConfigMap.
+
+use std::time::Duration;
+
+use crate::admin::discovery::{Discovery, Keys};
+use crate::admin::http::{Failure, TOO_LARGE};
+use crate::api::OidcProvider;
+use crate::api::authorization_server::Endpoints;
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::controller::common::own_config_map;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Pass;
+use crate::error::{Class, Error, Result};
+
+/// How long after a failed look a provider that is ready is looked at again.
+pub(crate) const SECOND_LOOK: Duration = Duration::from_secs(3);
+
+/// Waits for another look at a provider that was ready and fails to answer: one look that fails for a passing cause is no news. False if there is no need.
+pub(crate) async fn waited<T: Sync>(was_ready: bool, found: &Result<T>) -> bool {
+    match found {
+        Err(error) if was_ready && error.class().0 == Class::Transient => {
+            tracing::debug!(%error, "a look failed; it is repeated");
+            tokio::time::sleep(SECOND_LOOK).await;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Writes ConfigMap and status. Returns what is so now.
+pub(crate) async fn publish(
+    provider: &OidcProvider,
+    ctx: &Context,
+    pass: &mut Pass<OidcProviderStatus>,
+    (found, keys): (Discovery, Keys),
+    was_ready: bool,
+) -> Result<String> {
+    let name = provider.config_map_name();
+    own_config_map::write(provider, ctx, wanted(provider, &found.endpoints), !was_ready).await?;
+    own_config_map::rename(provider, ctx, &mut pass.status.config_map_name, Some(name.clone())).await?;
+    pass.status.issuer = Some(found.endpoints.issuer.clone());
+    pass.status.endpoints = Some(found.endpoints);
+    pass.status.scopes_supported = found.scopes;
+    pass.status.id_token_signing_algs = found.id_token_signing_algs;
+    pass.status.signing_key_ids = keys.ids;
+    Ok(format!(
+        "The issuer can be trusted as it is; issuer and endpoints are in ConfigMap `{name}`."
+    ))
+}
+
+/// The ConfigMap: variables for `envFrom`, of what the server has.
+pub(crate) fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> own_config_map::Wanted {
+    let entries = [
+        ("OIDC_ISSUER", Some(&endpoints.issuer)),
+        ("OIDC_DISCOVERY_URL", Some(&endpoints.discovery_url)),
+        ("OIDC_AUTHORIZATION_ENDPOINT", endpoints.authorization_endpoint.as_ref()),
+        ("OIDC_TOKEN_ENDPOINT", endpoints.token_endpoint.as_ref()),
+        ("OIDC_USERINFO_ENDPOINT", endpoints.userinfo_endpoint.as_ref()),
+        ("OIDC_JWKS_URI", endpoints.jwks_uri.as_ref()),
+        ("OIDC_REVOCATION_ENDPOINT", endpoints.revocation_endpoint.as_ref()),
+        ("OIDC_END_SESSION_ENDPOINT", endpoints.end_session_endpoint.as_ref()),
+    ];
+    let present = entries.into_iter().filter_map(|(key, value)| Some((key, value?)));
+    let publish = provider.spec.publish.clone().unwrap_or_default();
+    own_config_map::Wanted {
+        name: provider.config_map_name(),
+        data: present.map(|(key, value)| (key.to_owned(), value.clone())).collect(),
+        labels: publish.labels,
+        annotations: publish.annotations,
+    }
+}
+
+/// What a failed request to the public API means. No login is sent there, so a refusal is not about one.
+pub(crate) fn failure(what: &'static str, field: &'static str, failure: Failure) -> Error {
+    let problem = match failure {
+        Failure::Outage(outage) => return Error::Unavailable(outage),
+        Failure::NotLeader => return Error::NotLeader,
+        Failure::Refused(_) | Failure::Expired | Failure::Denied | Failure::NoLogin(_) | Failure::NotSent(_) => {
+            "is not open to everybody"
+        }
+        Failure::Status { .. } | Failure::Handled(_) | Failure::NotInThisVersion => "is not found where it should be",
+        Failure::Reply("is a redirect") => "is somewhere else, since the server redirects",
+        Failure::Reply(problem) => problem,
+        Failure::TooLarge(_) => TOO_LARGE,
+    };
+    Error::NotRecognized { what, problem, field }
+}

@@ -1,0 +1,13 @@
+//! What of a Scope is refused on every server alike.
+
+use crate::api::Scope;
+use crate::api::scope::check_template;
+use crate::error::{Error, Result};
+
+pub(crate) fn check(scope: &Scope) -> Result<()> {
+    let checked = scope.spec.template.as_deref().map_or(Ok(()), check_template);
+    checked.map_err(|problem| Error::InvalidField {
+        field: "template",
+        problem: problem.to_owned(),
+    })
+}

@@ -1,0 +1,65 @@
+//! How often something is done for one resource: a number of times at once, then one now and then, as in the event recorders of Kubernetes itself. Whoever
+//! edits a resource in a loop fills neither the cluster's events nor anybody's screen.
+
+use std::time::{Duration, Instant};
+
+/// Times at once.
+const AT_ONCE: u32 = 25;
+
+/// How long it takes until it may be done once more.
+const REFILL: Duration = Duration::from_secs(300);
+
+/// How often it was done lately. A new one is full.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    used: u32,
+    since: Option<Instant>,
+}
+
+impl Budget {
+    /// Takes one time out of the budget. False if there is none left.
+    pub fn take(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        if self.used >= AT_ONCE {
+            return false;
+        }
+        self.since = self.since.or(Some(now));
+        self.used += 1;
+        true
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_full(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        self.used == 0
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let Some(since) = self.since else { return };
+        let refills = now.saturating_duration_since(since).as_secs() / REFILL.as_secs();
+        let refills = u32::try_from(refills).unwrap_or(u32::MAX);
+        self.used = self.used.saturating_sub(refills);
+        self.since = match self.used {
+            0 => None,
+            _ => Some(since + REFILL * refills),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_then_one_now_and_then() {
+        let (mut budget, start) = (Budget::default(), Instant::now());
+        let passed = (0..1_000).filter(|_| budget.take(start)).count();
+        assert_eq!(passed, 25);
+        let hour = start + Duration::from_secs(3_600);
+        let passed = (0..1_000).filter(|_| budget.take(hour)).count();
+        assert_eq!(passed, 12);
+        assert!(!budget.is_full(hour));
+        assert!(budget.is_full(hour + Duration::from_secs(25 * 300)));
+        assert!(budget.take(hour + Duration::from_secs(1_000_000_000)));
+    }
+}

@@ -1,0 +1,26 @@
+//! Events of a resource.
+
+use kube::ResourceExt;
+use kube::runtime::events::Event;
+
+use crate::admin::http::DEADLINE;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Managed;
+
+/// Events are a courtesy: a failure to publish one fails nothing.
+pub(crate) async fn publish<K: Managed>(ctx: &Context, object: &K, event: &Event) {
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    if !ctx.fence.allows_write() || !K::kind_of(ctx).memory.may_publish(uid) {
+        return;
+    }
+    let reference = object.object_ref(&());
+    let published = tokio::time::timeout(DEADLINE, ctx.recorder.publish(event, &reference)).await;
+    if !matches!(published, Ok(Ok(()))) {
+        tracing::debug!(
+            kind = K::KIND,
+            name = object.name_any(),
+            reason = event.reason,
+            "an event could not be published"
+        );
+    }
+}

@@ -1,0 +1,55 @@
+//! The finalizer, and the status in the midst of a pass.
+
+use kube::ResourceExt;
+
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::managed::{Managed, Pass};
+use crate::controller::engine::report::{latest, store};
+use crate::error::{ClusterFault, Error, Result};
+
+/// Stores what the status says so far, since what is done next must not be forgotten.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status>) -> Result<()> {
+    let newest = latest(object, ctx);
+    let before = newest.status().cloned().unwrap_or_default();
+    store(&*newest, ctx, &before, pass.status.clone(), None).await.map(drop)
+}
+
+/// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
+    if is_held(object) {
+        return Ok(false);
+    }
+    let held = ctx.cluster.hold(&object.api(ctx.cluster.client()), object).await?;
+    K::kind_of(ctx).wrote(held);
+    Ok(true)
+}
+
+/// Takes our finalizer off; fine if the object has gone.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
+    let api = object.api(ctx.cluster.client());
+    let latest = latest(object, ctx);
+    let released = match ctx.cluster.release(&api, &*latest).await {
+        Err(Error::Cluster(ClusterFault::Conflict)) => {
+            let live = ctx.cluster.live(&api, &object.name_any()).await?;
+            match live.filter(|live| live.uid() == object.uid()) {
+                Some(live) if is_held(&live) => ctx.cluster.release(&api, &live).await?,
+                _ => return Ok(()),
+            }
+        }
+        other => other?,
+    };
+    let kind = K::kind_of(ctx);
+    kind.memory.released(&released);
+    kind.wrote(released);
+    Ok(())
+}

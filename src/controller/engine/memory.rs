@@ -1,0 +1,367 @@
+//! What a process remembers of each resource between passes. Never needed for safety after a restart: all of it can be found again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::Resource;
+
+use crate::controller::engine::budget::Budget;
+use crate::error::Error;
+
+/// Window in which corrections of foreign writes are counted.
+const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
+
+/// Most statuses of our own that are remembered until the watch shows them.
+const MEANT: usize = 4;
+
+struct Record<K> {
+    written: Option<Arc<K>>,
+    /// Digests of the statuses that we have written lately and the watch has not shown yet.
+    meant: Vec<u64>,
+    /// How often a status that somebody else wrote may still be put right at once.
+    repairs: Budget,
+    released: Option<String>,
+    marked: u64,
+    cleared: u64,
+    failures: u32,
+    /// Whether the last failure was the resource's own doing.
+    own_delay: bool,
+    corrections: Vec<Instant>,
+    unconfirmed: Option<Instant>,
+    updated_at: Option<String>,
+    /// What is due by time alone: when it was to be done, and since when that is known.
+    due: Option<(Timestamp, Instant)>,
+    events: Budget,
+}
+
+impl<K> Default for Record<K> {
+    fn default() -> Self {
+        Record {
+            written: None,
+            meant: Vec::new(),
+            repairs: Budget::default(),
+            released: None,
+            marked: 0,
+            cleared: 0,
+            failures: 0,
+            own_delay: false,
+            corrections: Vec::new(),
+            unconfirmed: None,
+            updated_at: None,
+            due: None,
+            events: Budget::default(),
+        }
+    }
+}
+
+impl<K> Record<K> {
+    /// Whether it says nothing that no record at all would not say.
+    fn is_blank(&mut self) -> bool {
+        self.written.is_none()
+            && self.meant.is_empty()
+            && self.repairs.is_full(Instant::now())
+            && self.released.is_none()
+            && self.marked == self.cleared
+            && self.failures == 0
+            && self.corrections.is_empty()
+            && self.unconfirmed.is_none()
+            && self.updated_at.is_none()
+            && self.due.is_none()
+            && self.events.is_full(Instant::now())
+    }
+}
+
+/// Memory of all resources of a kind, by UID.
+pub struct Memory<K> {
+    records: Mutex<HashMap<String, Record<K>>>,
+    started: Instant,
+}
+
+impl<K> Default for Memory<K> {
+    fn default() -> Self {
+        Memory {
+            records: Mutex::default(),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()>> Memory<K> {
+    /// The newer of the cached object and the one that our own last write returned: a cache may lag behind our writes.
+    pub fn newest(&self, cached: Arc<K>) -> Arc<K> {
+        let Some(uid) = cached.meta().uid.clone() else {
+            return cached;
+        };
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(&uid) else {
+            return cached;
+        };
+        match record
+            .written
+            .take_if(|written| !is_newer(version(&**written), version(&*cached)))
+        {
+            Some(_) => cached, // the watch has caught up
+            None => record.written.clone().unwrap_or(cached),
+        }
+    }
+
+    /// The watch shows an object: a copy of our own that is not newer is not needed any more.
+    pub fn seen(&self, shown: &K) {
+        let mut records = self.lock();
+        let Some(uid) = &shown.meta().uid else { return };
+        if let Some(record) = records.get_mut(uid) {
+            record
+                .written
+                .take_if(|written| !is_newer(version(&**written), version(shown)));
+            if record.is_blank() {
+                records.remove(uid);
+            }
+        }
+    }
+
+    /// Remembers what our own write returned.
+    pub fn wrote(&self, object: Arc<K>) {
+        if let Some(uid) = object.meta().uid.clone() {
+            self.lock().entry(uid).or_default().written = Some(object);
+        }
+    }
+
+    /// Remembers the status that is about to be written. The watch may show it before the reply comes.
+    pub fn means(&self, uid: &str, status: u64) {
+        let mut records = self.lock();
+        let meant = &mut records.entry(uid.to_owned()).or_default().meant;
+        if meant.len() == MEANT {
+            meant.remove(0);
+        }
+        meant.push(status);
+    }
+
+    /// Whether a status that the watch shows is one that we have written. A match uses it up, and all before it.
+    pub fn meant(&self, uid: &str, status: u64) -> bool {
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(uid) else {
+            return false;
+        };
+        let place = record.meant.iter().position(|meant| *meant == status);
+        if let Some(place) = place {
+            record.meant.drain(..=place);
+            record.meant.shrink_to_fit();
+        }
+        place.is_some()
+    }
+
+    /// Whether a status that somebody else wrote is put right at once. Not again and again: two that do not agree would write for ever.
+    pub fn may_repair(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        records.entry(uid.to_owned()).or_default().repairs.take(Instant::now())
+    }
+
+    /// Remembers what taking our finalizer off returned. If that was the last one, the object is gone, and its version is the one it had before.
+    pub fn released(&self, object: &K) {
+        if let Some(uid) = object.meta().uid.clone() {
+            self.lock().entry(uid).or_default().released = version(object).map(str::to_owned);
+        }
+    }
+
+    /// Whether our finalizer was taken off an object as it is shown here: nothing is left to be done.
+    pub fn is_released(&self, shown: &K) -> bool {
+        let records = self.lock();
+        let record = shown.meta().uid.as_ref().and_then(|uid| records.get(uid));
+        let released = record.and_then(|record| record.released.as_deref());
+        released.is_some_and(|released| !is_newer(version(shown), Some(released)))
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    /// Forgets all but these.
+    pub fn retain(&self, present: &HashSet<String>) {
+        self.lock().retain(|uid, _| present.contains(uid));
+    }
+
+    /// Marks a resource: its next pass must read the remote object.
+    pub fn mark(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().marked += 1;
+    }
+
+    /// The mark as it stands, if it is not cleared.
+    pub fn marked(&self, uid: &str) -> Option<u64> {
+        self.lock()
+            .get(uid)
+            .filter(|record| record.marked > record.cleared)
+            .map(|record| record.marked)
+    }
+
+    /// Clears the mark that a pass started with; one that was set meanwhile stays.
+    pub fn clear_mark(&self, uid: &str, started_with: u64) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.cleared = record.cleared.max(started_with);
+        }
+    }
+
+    /// Counts a failure; returns how many came in a row before it.
+    pub fn failed(&self, uid: &str, error: &Error) -> u32 {
+        let mut records = self.lock();
+        let record = records.entry(uid.to_owned()).or_default();
+        record.own_delay = error.is_own_delay();
+        record.failures = record.failures.saturating_add(1);
+        record.failures - 1
+    }
+
+    /// Whether the last pass failed.
+    pub fn is_failing(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.failures > 0)
+    }
+
+    /// What was in the way of everybody is gone: the next failure counts as the first. False of a resource that does not fail, or by its own doing.
+    pub fn start_anew(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        let failing = records
+            .get_mut(uid)
+            .filter(|record| record.failures > 0 && !record.own_delay);
+        failing.map(|record| record.failures = 1).is_some()
+    }
+
+    /// Ends a row of failures.
+    pub fn succeeded(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.failures = 0;
+        }
+    }
+
+    /// For how long it has been known that something was to be done at this time.
+    pub fn due_for(&self, uid: &str, due_at: Timestamp) -> Duration {
+        let mut records = self.lock();
+        let due = &mut records.entry(uid.to_owned()).or_default().due;
+        let (_, since) = due.take_if(|(at, _)| *at == due_at).unwrap_or((due_at, Instant::now()));
+        *due = Some((due_at, since));
+        since.elapsed()
+    }
+
+    /// Nothing waits for its turn.
+    pub fn not_due(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.due = None;
+        }
+    }
+
+    /// Whether one more event of a resource may be published.
+    pub fn may_publish(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        records.entry(uid.to_owned()).or_default().events.take(Instant::now())
+    }
+
+    /// Remembers that a foreign write was corrected.
+    pub fn corrected(&self, uid: &str) {
+        self.lock()
+            .entry(uid.to_owned())
+            .or_default()
+            .corrections
+            .push(Instant::now());
+    }
+
+    /// Forgets the corrections: the resource itself has changed.
+    pub fn forgive(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.corrections.clear();
+        }
+    }
+
+    /// Corrections of foreign writes within the last hour.
+    pub fn corrections(&self, uid: &str) -> usize {
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(uid) else { return 0 };
+        record.corrections.retain(|at| at.elapsed() < CORRECTION_WINDOW);
+        record.corrections.len()
+    }
+
+    /// Remembers that a write to the server begins, whose outcome is unknown until [`Memory::confirmed`].
+    pub fn writing(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().unconfirmed = Some(Instant::now());
+    }
+
+    /// The reply to our write came.
+    pub fn confirmed(&self, uid: &str) {
+        if let Some(record) = self.lock().get_mut(uid) {
+            record.unconfirmed = None;
+        }
+    }
+
+    /// Remembers `updated_at` of the reply to our last write: the status that should hold it may fail to be written.
+    pub fn wrote_at(&self, uid: &str, updated_at: Option<String>) {
+        self.lock().entry(uid.to_owned()).or_default().updated_at = updated_at;
+    }
+
+    /// `updated_at` of the reply to our last write in this process.
+    pub fn written_at(&self, uid: &str) -> Option<String> {
+        self.lock().get(uid)?.updated_at.clone()
+    }
+
+    /// Whether our last write is without a reply.
+    pub fn is_unconfirmed(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.unconfirmed.is_some())
+    }
+
+    /// Time since a write could last have begun that is still under way: by us, or by a process before us.
+    pub fn quiet_for(&self, uid: &str) -> Duration {
+        let unconfirmed = self.lock().get(uid).and_then(|record| record.unconfirmed);
+        unconfirmed.map_or_else(|| self.started.elapsed(), |at| at.elapsed())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Record<K>>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn version<K: Resource>(object: &K) -> Option<&str> {
+    object.meta().resource_version.as_deref()
+}
+
+/// Whether one resourceVersion is newer than another. Those of one cluster are numbers that grow.
+pub fn is_newer(one: Option<&str>, other: Option<&str>) -> bool {
+    let number = |version: Option<&str>| version.and_then(|text| text.parse::<u64>().ok());
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one > other,
+        (Some(_), None) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::{MEANT, Memory};
+
+    #[test]
+    fn a_status_is_ours_once() {
+        let memory = Memory::<Secret>::default();
+        assert!(!memory.meant("a", 1));
+        memory.means("a", 1);
+        memory.means("a", 2);
+        assert!(!memory.meant("b", 1) && !memory.meant("a", 3));
+        assert!(memory.meant("a", 1), "the watch lags behind the second write");
+        assert!(memory.meant("a", 2));
+        assert!(!memory.meant("a", 2), "somebody wrote it again");
+        (0..10).for_each(|status| memory.means("a", status));
+        assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), MEANT);
+        assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
+    }
+
+    #[test]
+    fn what_waits_for_its_turn_waits_from_when_it_was_first_seen() {
+        let memory = Memory::<Secret>::default();
+        let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+        let first = memory.due_for("a", one);
+        assert!(memory.due_for("a", one) > first);
+        let waited = memory.due_for("a", one);
+        assert!(memory.due_for("a", other) < waited, "the next one waits anew");
+        memory.not_due("a");
+        assert!(memory.due_for("a", other) < waited);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a pass reports: conditions and fields of the status, and the event that goes with a change.
+
+use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Arc, LazyLock};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::api::condition;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::events::publish;
+use crate::controller::engine::managed::Managed;
+use crate::controller::engine::verdict;
+use crate::controller::engine::verdict::Done;
+use crate::error::{ClusterFault, Error, Result};
+
+/// What became of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// It stands as it should.
+    There,
+    /// There is no resource of that name any more.
+    Gone,
+}
+
+/// Writes the status if it has changed, and publishes the event that goes with it. Without a result only the fields change.
+pub(crate) async fn store<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    before: &K::Status,
+    mut status: K::Status,
+    result: Option<Result<&Done, &Error>>,
+) -> Result<Stored> {
+    let mut old = before.clone();
+    let old = K::common(&mut old).1.clone();
+    if let Some(result) = result {
+        let generation = object.meta().generation.unwrap_or_default();
+        let conditions = condition::merge(
+            &old,
+            verdict::conditions(result, object.conditions(&status), &old),
+            generation,
+            Timestamp::now(),
+        );
+        let common = K::common(&mut status);
+        *common.0 = Some(generation);
+        *common.1 = conditions;
+    }
+    if status == *before {
+        return Ok(Stored::There);
+    }
+    let new = K::common(&mut status).1.clone();
+    let stored = write(object, ctx, before, status, result.is_some()).await?;
+    if let Some(event) = verdict::event(&old, &new).filter(|_| stored == Stored::There) {
+        publish(ctx, object, &event).await;
+    }
+    Ok(stored)
+}
+
+/// The newest version known of the object of a pass, which may have written it itself.
+pub(crate) fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
+    K::kind_of(ctx).newest(Arc::new(object.clone()))
+}
+
+/// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
+async fn write<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    before: &K::Status,
+    mut status: K::Status,
+    judged: bool,
+) -> Result<Stored> {
+    let api = object.api(ctx.cluster.client());
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    let mut target = latest(object, ctx);
+    rebase(&*target, before, &mut status, judged);
+    for _ in 0..3 {
+        let kind = K::kind_of(ctx);
+        kind.memory.means(uid, digest(&status));
+        match ctx.cluster.apply_status(&api, &*target, &status).await {
+            Ok(written) => {
+                let foreign = surplus(&status, &written.status());
+                let written = match foreign.is_empty() {
+                    true => written,
+                    false => ctx.cluster.drop_status(&api, &written, &foreign).await?,
+                };
+                kind.wrote(written);
+                return Ok(Stored::There);
+            }
+            Err(Error::Cluster(ClusterFault::Conflict)) => {}
+            Err(Error::Cluster(ClusterFault::Status(404))) => return Ok(Stored::Gone),
+            Err(error) => return Err(error),
+        }
+        match ctx.cluster.live(&api, &object.name_any()).await? {
+            None => return Ok(Stored::Gone),
+            Some(live) if live.uid() != object.uid() => return Ok(Stored::There), // its namesake's is not ours to write
+            Some(live) => {
+                rebase(&live, before, &mut status, judged);
+                target = Arc::new(live);
+            }
+        }
+    }
+    Err(Error::Cluster(ClusterFault::Conflict))
+}
+
+/// The members of a status as it is stored that are not of the one that was applied: somebody else applied them, and they stay when we apply ours.
+fn surplus(applied: &impl Serialize, stored: &impl Serialize) -> Vec<String> {
+    let applied = members(applied).unwrap_or_default();
+    let stored = members(stored).unwrap_or_default();
+    let foreign = stored.into_iter().filter(|(name, _)| !applied.contains_key(name));
+    foreign.map(|(name, _)| name).collect()
+}
+
+fn members(status: &impl Serialize) -> Option<Map<String, Value>> {
+    match serde_json::to_value(status) {
+        Ok(Value::Object(members)) => Some(members),
+        _ => None,
+    }
+}
+
+/// Digest of a status, to tell one from another within this process.
+pub(crate) fn digest(status: &impl Serialize) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(serde_json::to_vec(status).unwrap_or_default())
+}
+
+/// Somebody else may have written the status since the pass began: what the pass did not change is theirs. `judged`: whether the pass has come to a
+/// result, so that the conditions are its own.
+fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judged: bool) {
+    let live = live.status().cloned().unwrap_or_default();
+    if live == *before {
+        return;
+    }
+    let mut merged = merged(before, status, &live).unwrap_or_else(|| status.clone());
+    if judged {
+        let (generation, conditions) = K::common(status);
+        let (generation, conditions) = (*generation, std::mem::take(conditions));
+        let common = K::common(&mut merged);
+        (*common.0, *common.1) = (generation, conditions);
+    }
+    K::rebase(&mut merged, before, &live);
+    *status = merged;
+}
+
+/// `live` with those members that differ between `before` and `status`.
+fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> Option<S> {
+    let (before, ours, mut theirs) = (members(before)?, members(status)?, members(live)?);
+    let names: BTreeSet<&String> = before.keys().chain(ours.keys()).collect();
+    for name in names.into_iter().filter(|name| before.get(*name) != ours.get(*name)) {
+        match ours.get(name) {
+            Some(value) => theirs.insert(name.clone(), value.clone()),
+            None => theirs.remove(name),
+        };
+    }
+    serde_json::from_value(Value::Object(theirs)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{merged, surplus};
+
+    #[test]
+    fn what_others_applied_is_found() {
+        let applied = json!({ "a": 1, "b": [2] });
+        assert_eq!(surplus(&applied, &json!({ "a": 3, "c": 4, "d": null })), ["c", "d"]);
+        assert_eq!(surplus(&applied, &applied), [""; 0]);
+        assert_eq!(surplus(&applied, &json!(null)), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_pass_did_not_change_is_the_others() {
+        let table: [(Value, Value, Value, Value); 5] = [
+            (json!({}), json!({}), json!({ "a": 1 }), json!({ "a": 1 })),
+            (
+                json!({}),
+                json!({ "b": 2 }),
+                json!({ "a": 1 }),
+                json!({ "a": 1, "b": 2 }),
+            ),
+            (
+                json!({ "a": 1 }),
+                json!({ "a": 2 }),
+                json!({ "a": 3 }),
+                json!({ "a": 2 }),
+            ),
+            (
+                json!({ "a": 1 }),
+                json!({}),
+                json!({ "a": 1, "b": 2 }),
+                json!({ "b": 2 }),
+            ),
+            (json!({ "a": 1 }), json!({ "a": 1 }), json!({}), json!({})),
+        ];
+        for (before, status, live, expected) in table {
+            assert_eq!(
+                merged(&before, &status, &live),
+                Some(expected),
+                "{before} {status} {live}"
+            );
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Passes, one at a time for each resource, as the [queue](super::queue) gives them their turns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::{Managed, OnServer};
+use crate::controller::engine::queue::{Ended, Lane, Place, Queue};
+use crate::controller::engine::reconcile::reconcile;
+
+/// How soon a resource whose pass ended in a panic gets another one.
+const AFTER_PANIC: Duration = Duration::from_secs(30);
+
+/// Wakes that are taken up together.
+const TOGETHER: usize = 256;
+
+/// A kind of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)] // each is the kind of that name
+pub enum Which {
+    AuthorizationServer,
+    OAuth2Client,
+    Scope,
+    Assignment,
+    JsonWebKeySet,
+    OidcProvider,
+}
+
+/// A resource that wants a pass.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub which: Which,
+    /// Its namespace; empty of a server.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Gives passes to those who wake until told to stop; then ends when the passes under way have ended.
+pub async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, stop: CancellationToken) {
+    let mut queue: Queue<Key> = Queue::default();
+    let mut passes: JoinSet<Ended> = JoinSet::new();
+    let mut running: HashMap<Id, Key> = HashMap::new();
+    let mut keys = Vec::new();
+    loop {
+        while let Some(key) = queue.take(Instant::now()) {
+            // A task of its own: all cores are used, and a panic stays in its pass.
+            let pass = passes.spawn(pass(key.clone(), ctx.clone()));
+            running.insert(pass.id(), key);
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = woken.recv_many(&mut keys, TOGETHER) => {
+                for key in keys.drain(..) {
+                    let place = || place(&key, &ctx);
+                    queue.wake(key.clone(), place);
+                }
+            }
+            Some(ended) = passes.join_next_with_id() => {
+                let (id, ended) = after(ended);
+                if let Some(key) = running.remove(&id) {
+                    queue.end(&key, ended, Instant::now(), || place(&key, &ctx));
+                }
+            }
+            () = until(queue.due()) => {}
+        }
+    }
+    while passes.join_next().await.is_some() {}
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn after(ended: Result<(Id, Ended), JoinError>) -> (Id, Ended) {
+    ended.unwrap_or_else(|error| {
+        tracing::error!(%error, "a pass ended in a fault of the operator");
+        let again = Some(AFTER_PANIC);
+        (error.id(), Ended { again, was_slow: false })
+    })
+}
+
+async fn pass(key: Key, ctx: Arc<Context>) -> Ended {
+    match key.which {
+        Which::AuthorizationServer => pass_of::<AuthorizationServer>(ObjectRef::new(&key.name), ctx).await,
+        Which::OAuth2Client => pass_of::<OAuth2Client>(reference(&key), ctx).await,
+        Which::Scope => pass_of::<Scope>(reference(&key), ctx).await,
+        Which::Assignment => pass_of::<Assignment>(reference(&key), ctx).await,
+        Which::JsonWebKeySet => pass_of::<JsonWebKeySet>(reference(&key), ctx).await,
+        Which::OidcProvider => pass_of::<OidcProvider>(reference(&key), ctx).await,
+    }
+}
+
+async fn pass_of<K: Managed>(reference: ObjectRef<K>, ctx: Arc<Context>) -> Ended {
+    match K::kind_of(&ctx).store.get(&reference) {
+        Some(object) => reconcile(object, ctx).await,
+        None => Ended::default(), // it went between its wake and its pass
+    }
+}
+
+fn place(key: &Key, ctx: &Context) -> Place {
+    let lane = match key.which {
+        Which::AuthorizationServer => Lane::Server(key.name.clone()),
+        Which::OAuth2Client => lane_of::<OAuth2Client>(key, ctx),
+        Which::Scope => lane_of::<Scope>(key, ctx),
+        Which::Assignment => lane_of::<Assignment>(key, ctx),
+        Which::JsonWebKeySet => lane_of::<JsonWebKeySet>(key, ctx),
+        Which::OidcProvider => lane_of::<OidcProvider>(key, ctx),
+    };
+    Place {
+        lane,
+        namespace: key.namespace.clone(),
+    }
+}
+
+fn lane_of<K: OnServer>(key: &Key, ctx: &Context) -> Lane {
+    let found = K::kind_of(ctx).store.get(&reference(key));
+    let server = found.map(|resource| Arc::<str>::from(resource.server_name()));
+    match server.filter(|server| ctx.server(server).is_some()) {
+        Some(server) => Lane::On(server),
+        None => Lane::Nowhere,
+    }
+}
+
+fn reference<K: OnServer>(key: &Key) -> ObjectRef<K> {
+    ObjectRef::new(&key.name).within(&key.namespace)
+}

@@ -1,0 +1,138 @@
+//! From the result of a pass to conditions, event and retry. Pure.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+use crate::api::condition;
+use crate::api::condition::{READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
+use crate::error::{Class, Error, Outage};
+
+/// A pass that ended well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What is so now: a full sentence.
+    pub message: String,
+    /// Whether nothing was done because the resource is suspended.
+    pub suspended: bool,
+    /// What keeps the resource from being ready although all was done that could be.
+    pub lacks: Option<Error>,
+    /// When to look again, if not only at the next change.
+    pub again: Option<Duration>,
+}
+
+/// The conditions after a pass. `standing`: those of the kind's own, which hold however it ended.
+pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
+    let mut all = match result {
+        Ok(done) if done.suspended => {
+            let was_ready = condition::is_true(old, READY);
+            let (status, reason) = if was_ready {
+                ("True", Reason::Available)
+            } else {
+                ("Unknown", Reason::Suspended)
+            };
+            vec![
+                wanted(READY, status, reason, &done.message),
+                wanted(SYNCED, "Unknown", Reason::Suspended, &done.message),
+                wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
+            ]
+        }
+        Ok(Done {
+            message,
+            lacks: Some(error),
+            ..
+        }) => {
+            let mut all = failing(error);
+            all.retain(|condition| condition.type_ != SYNCED);
+            all.push(wanted(SYNCED, "True", Reason::Available, message));
+            all
+        }
+        Ok(done) => vec![
+            wanted(READY, "True", Reason::Available, &done.message),
+            wanted(SYNCED, "True", Reason::Available, &done.message),
+        ],
+        Err(error) => failing(error),
+    };
+    all.extend(standing);
+    all
+}
+
+/// The conditions that an error makes.
+fn failing(error: &Error) -> Vec<Wanted> {
+    let (class, reason) = error.class();
+    let message = error.to_string();
+    let standstill = if stalls(class) { STALLED } else { RECONCILING };
+    vec![
+        wanted(READY, "False", reason, &message),
+        wanted(SYNCED, "False", reason, &message),
+        wanted(standstill, "True", reason, &message),
+    ]
+}
+
+fn wanted(type_: &'static str, status: &'static str, reason: Reason, message: &str) -> Wanted {
+    Wanted {
+        type_,
+        status,
+        reason,
+        message: message.to_owned(),
+    }
+}
+
+/// What another object could put right is never stalled.
+fn stalls(class: Class) -> bool {
+    match class {
+        Class::Invalid | Class::NotOwned | Class::Unsupported => true,
+        Class::Blocked | Class::NotAllowed | Class::ServerRefused | Class::Transient | Class::Bug => false,
+    }
+}
+
+/// The event that goes with a change of the Ready condition: none if there was no change, or if all is simply well from the start.
+pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
+    let (before, now) = (condition::find(old, READY), condition::find(new, READY)?);
+    let same = before.is_some_and(|b| b.status == now.status && b.reason == now.reason && b.message == now.message);
+    let type_ = match (now.status.as_str(), before.map(|b| b.status.as_str())) {
+        _ if same => return None,
+        ("False", _) => EventType::Warning,
+        ("True", Some("False")) => EventType::Normal,
+        _ => return None,
+    };
+    Some(Event {
+        type_,
+        reason: now.reason.clone(),
+        note: Some(now.message.clone()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    })
+}
+
+/// When to try again after an error, without jitter. `failures`: how many came in a row before this one;
+/// `patience`: the longest wait while something passing is in the way.
+pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let doubling = |first: Duration, longest: Duration| (first * 2u32.saturating_pow(failures.min(16))).min(longest);
+    let asked = match error {
+        Error::Unavailable(Outage::Status(_, Some(after))) => *after,
+        _ => Duration::ZERO,
+    };
+    let own = match error.class().0 {
+        _ if matches!(error, Error::ServerPending(_) | Error::NamespacePending(_)) => {
+            doubling(Duration::from_millis(200), Duration::from_secs(5))
+        }
+        _ if matches!(error, Error::CleanupUnconfirmed) => Duration::from_secs(2),
+        // The server works, and this request met another: it passes soon.
+        _ if matches!(error, Error::Unavailable(Outage::Busy)) => {
+            doubling(Duration::from_millis(500), patience.min(MINUTE / 2))
+        }
+        Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
+        Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),
+        // A restored copy of a cluster must not keep the server of the original busy: as a rule a restart with another setting ends it.
+        Class::NotOwned if matches!(error, Error::OtherCluster { .. }) => 10 * MINUTE,
+        // Nobody tells when what is in the way goes.
+        Class::NotOwned => doubling(Duration::from_secs(5), MINUTE),
+        Class::Bug => doubling(Duration::from_secs(5), 10 * MINUTE),
+        Class::Unsupported => MINUTE,
+        Class::Invalid | Class::NotAllowed => 10 * MINUTE,
+    };
+    own.max(asked)
+}

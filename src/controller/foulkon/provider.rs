@@ -1,0 +1,96 @@
+//! A provider on a Foulkon: the trust in an issuer elsewhere, for the tokens of some clients.
+//!
+//! access → name, path, issuer, clients → server → finalizer → claim → write → status. Issuer and clients may be those of other servers, and are followed.
+//! The worker accepts no token before it has loaded the provider, which it does when it starts.
+
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::api::OidcProvider;
+use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::controller::common::admission::{is_revoked, server_of};
+use crate::controller::common::claim::{Claiming, forget, settle_claim};
+use crate::controller::common::digest::digest;
+use crate::controller::common::failure::{outage, unread};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::hold;
+use crate::controller::engine::managed::{OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::foulkon::provider::entry::{Target, remove};
+use crate::controller::foulkon::provider::fields::fields;
+use crate::controller::foulkon::provider::plan::{Plan, plan};
+use crate::error::{Error, FoulkonFault, Result};
+
+pub mod entry;
+pub mod fields;
+pub mod lookup;
+pub mod names;
+pub mod plan;
+
+pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
+    pass.status.loaded = is_loaded(provider, ctx);
+    let plan = match plan(provider, ctx) {
+        Err(Error::NotAllowed { server, denied }) => {
+            let found = server_of(provider, ctx)?;
+            if is_revoked(provider, ctx, &found, &denied).await? {
+                remove(provider, ctx, pass).await?;
+                forget(provider, ctx, pass).await?;
+            }
+            return Err(Error::NotAllowed { server, denied });
+        }
+        plan => plan?,
+    };
+    let Plan {
+        server,
+        fields,
+        missing,
+    } = plan;
+    settle_claim(provider, ctx, pass).await?;
+    let is_without = fields.clients.is_empty();
+    if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
+        return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
+    }
+    let inputs = digest(&json!([server.uid(), fields]));
+    let settled = pass.status.inputs.as_ref() == Some(&inputs);
+    let link = ctx.links.usable(&server).map_err(|error| unread(error, settled))?;
+    let worker = link.foulkon()?;
+    hold(provider, ctx).await?;
+    let target = Target::new(provider, ctx, &server, &link)?;
+    if is_without {
+        let taken_off = target.take_off(pass).await;
+        taken_off.map_err(|error| outage(ctx, provider.server_name(), error))?;
+        return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
+    }
+    if pass.must_read || !settled {
+        let synced = target.sync(pass, &fields, settled).await;
+        let found = synced.map_err(|error| outage(ctx, provider.server_name(), error))?;
+        pass.status.id = Some(found.id.into());
+        pass.status.urn = Some(found.urn.into());
+        pass.status.issuer = Some(fields.issuer_url.clone());
+        pass.status.client_ids = fields.clients.iter().cloned().collect();
+        pass.status.inputs = Some(inputs);
+    }
+    pass.status.loaded = worker.has_loaded(&fields);
+    Ok(Done {
+        message: "The provider is on the server, and lists its clients.".to_owned(),
+        lacks: missing,
+        ..Done::default()
+    })
+}
+
+/// Whether the worker has loaded the provider as it was left.
+pub(crate) fn is_loaded(provider: &OidcProvider, ctx: &Context) -> Option<bool> {
+    let link = ctx.links.usable(&*ctx.server(provider.server_name())?).ok()?;
+    link.foulkon().ok()?.has_loaded(&fields(provider)?)
+}
+
+/// What is so as long as the worker goes on with what it read at its start.
+pub(crate) fn outdated(status: &OidcProviderStatus) -> Option<Wanted> {
+    (status.loaded == Some(false)).then(|| Wanted {
+        type_: RESTART_REQUIRED,
+        status: "True",
+        reason: Reason::RestartRequired,
+        message: "The worker has not loaded the provider as it is now; it does so when it is restarted.".to_owned(),
+    })
+}

@@ -1,0 +1,270 @@
+//! The server's entry of a provider: claimed, written, removed.
+
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::admin::foulkon::{Fields, Foulkon, Provider, is_conflict};
+use crate::admin::http::{DEADLINE, Failure};
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::common::admission::may_create;
+use crate::controller::common::claim::{Claiming, note_left_behind, store_claim};
+use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::common::drift::{is_drift, note_drift};
+use crate::controller::common::failure::{is_certain, unread};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::record;
+use crate::controller::engine::lifecycle::is_abandoned;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::Pass;
+use crate::controller::foulkon::failure::failure;
+use crate::controller::foulkon::provider::names::{TYPE, check_name, marked_path};
+use crate::error::{Error, FoulkonFault, Outage, Result};
+
+/// One provider's entry, within one pass.
+pub(crate) struct Target<'a> {
+    pub(crate) provider: &'a OidcProvider,
+    pub(crate) ctx: &'a Context,
+    pub(crate) server: &'a AuthorizationServer,
+    pub(crate) api: &'a Foulkon,
+    /// Held by whoever takes a name.
+    pub(crate) naming: &'a tokio::sync::Mutex<()>,
+    /// What the path of every entry of ours begins with.
+    pub(crate) prefix: &'a str,
+    /// A path that only this provider's entry has.
+    pub(crate) marked_path: String,
+}
+
+impl<'a> Target<'a> {
+    /// The entry of a provider on a server.
+    ///
+    /// # Errors
+    /// [`Error::ServerPending`] if the server is no Foulkon any more.
+    pub(crate) fn new(
+        provider: &'a OidcProvider,
+        ctx: &'a Context,
+        server: &'a AuthorizationServer,
+        link: &'a Link,
+    ) -> Result<Self> {
+        let spec = server.spec.foulkon.as_ref();
+        let spec = spec.ok_or_else(|| Error::ServerPending(server.name_any()))?;
+        Ok(Target {
+            provider,
+            ctx,
+            server,
+            api: &link.foulkon()?.api,
+            naming: &link.connection.naming,
+            prefix: spec.prefix(),
+            marked_path: marked_path(provider, spec),
+        })
+    }
+
+    /// Makes the entry what it should be, if it is not. Returns it as it is then. `settled`: whether a difference is somebody else's doing.
+    ///
+    /// # Errors
+    /// [`Error::ObjectNotOwned`], [`Error::NameClaimed`], [`Error::Contested`], [`FoulkonFault`], and what a failed request means.
+    pub(crate) async fn sync(
+        &self,
+        pass: &mut Pass<OidcProviderStatus>,
+        wanted: &Fields,
+        settled: bool,
+    ) -> Result<Provider> {
+        let memory = &self.ctx.providers.memory;
+        let uid = self.provider.uid().unwrap_or_default();
+        let found = match self.find(&pass.status, Some(&wanted.name)).await {
+            Err(error @ Error::ObjectNotOwned { .. }) => {
+                disown(&mut pass.status); // ours is not there any more
+                return Err(error);
+            }
+            found => found.map_err(|error| unread(error, settled))?,
+        };
+        let differences = found.as_ref().map(|found| wanted.differences(found));
+        let note = match (&found, &differences) {
+            (Some(found), Some(differences)) if differences.is_empty() => {
+                memory.confirmed(&uid); // whatever became of the reply to the last write
+                self.set_claim(pass, wanted);
+                return Ok(found.clone());
+            }
+            (_, Some(differences)) => format!(
+                "The provider had been changed on the server ({}) and was put right.",
+                differences.join(", ")
+            ),
+            // One that comes while another one is still under way would make a twin.
+            _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
+                return Err(Error::Unavailable(Outage::Busy));
+            }
+            _ => {
+                may_create(self.ctx, self.server).await?;
+                "The provider was gone from the server and was made again.".to_owned()
+            }
+        };
+        let is_drift = is_drift(self.provider, self.ctx, settled)?;
+        let written = self.write(pass, wanted, found.as_ref()).await?;
+        if is_drift {
+            note_drift(self.provider, self.ctx, pass, note);
+        }
+        Ok(written)
+    }
+
+    pub(crate) async fn write(
+        &self,
+        pass: &mut Pass<OidcProviderStatus>,
+        wanted: &Fields,
+        found: Option<&Provider>,
+    ) -> Result<Provider> {
+        let has_name = found.is_some_and(|found| found.name == *wanted.name);
+        // The server looks whether a name is free, and then lets it be taken, with nothing in between to keep others out.
+        let _turn = match has_name {
+            true => None,
+            false => Some(self.naming.lock().await),
+        };
+        check_name(self.provider, self.ctx, self.server, &wanted.name)?;
+        if let Some(found) = found.filter(|_| !has_name) {
+            self.check_free(&wanted.name, found).await?;
+        }
+        let before = pass.status.clone();
+        self.claim(pass, wanted, found.is_none()).await?;
+        let (memory, uid) = (&self.ctx.providers.memory, self.provider.uid().unwrap_or_default());
+        memory.writing(&uid);
+        let (operation, written) = match found {
+            Some(found) => ("update_oidc_provider", self.api.update(&found.name, wanted).await),
+            None => ("create_oidc_provider", self.api.create(wanted).await),
+        };
+        if written.as_ref().err().is_none_or(is_certain) {
+            memory.confirmed(&uid);
+        }
+        self.tell_the_server();
+        match written {
+            Ok(written) if found.is_some_and(|found| found.id != written.id) => Err(self.not_owned(&written.name)),
+            Ok(written) if wanted.differences(&written).is_empty() => Ok(written),
+            Ok(_) => Err(Error::Reply {
+                operation,
+                problem: "is not what was asked for",
+            }),
+            Err(failed) => {
+                if matches!(failed, Failure::Status { .. } | Failure::Refused(_) | Failure::Denied) {
+                    // Nothing was written: a claim that stays would make ours what somebody else makes of that name later.
+                    self.withdraw(pass, before).await?;
+                }
+                Err(match is_conflict(&failed) {
+                    true => self.not_owned(&wanted.name),
+                    false => failure(operation, failed),
+                })
+            }
+        }
+    }
+
+    /// Deletes the entry and forgets it.
+    ///
+    /// # Errors
+    /// As [`Target::delete`].
+    pub(crate) async fn take_off(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
+        let memory = &self.ctx.providers.memory;
+        let uid = self.provider.uid().unwrap_or_default();
+        if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE {
+            return Err(Error::Unavailable(Outage::Busy));
+        }
+        self.delete(pass).await?;
+        disown(&mut pass.status);
+        Ok(())
+    }
+
+    /// Deletes the entry, if there is one. What somebody has moved out of the operator's reach stays, which is told.
+    ///
+    /// # Errors
+    /// What a failed request means.
+    pub(crate) async fn delete(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
+        let found = match self.find(&pass.status, None).await {
+            Err(Error::Foulkon(fault @ (FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_)))) => {
+                pass.notes.push((EventType::Warning, "LeftBehind", fault.to_string()));
+                None
+            }
+            found => found?,
+        };
+        let Some(found) = found else { return Ok(()) };
+        let (memory, uid) = (&self.ctx.providers.memory, self.provider.uid().unwrap_or_default());
+        memory.writing(&uid);
+        let deleted = self.api.delete(&found.name).await;
+        if deleted.as_ref().err().is_none_or(is_certain) {
+            memory.confirmed(&uid);
+        }
+        deleted.map_err(|failed| failure("delete_oidc_provider", failed))?;
+        self.tell_the_server();
+        Ok(())
+    }
+
+    /// That a restart is called for is the server's to say. If it says so already, it has nothing new to find out.
+    pub(crate) fn tell_the_server(&self) {
+        let server = self.ctx.server(&self.server.name_any());
+        if server.is_some_and(|server| server.status.as_ref().is_some_and(|status| status.loaded == Some(true))) {
+            self.ctx.servers.wake(ObjectRef::from_obj(self.server));
+        }
+    }
+
+    /// Keeps in the status that name and path are ours, before anything is written under them. `is_new`: whether what is written next gets an id of its own.
+    pub(crate) async fn claim(&self, pass: &mut Pass<OidcProviderStatus>, wanted: &Fields, is_new: bool) -> Result<()> {
+        let before = pass.status.clone();
+        self.set_claim(pass, wanted);
+        if is_new {
+            (pass.status.id, pass.status.inputs) = (None, None);
+        }
+        match pass.status == before {
+            true => Ok(()),
+            false => store_claim(self.provider, self.ctx, pass, self.server).await.map(drop),
+        }
+    }
+
+    pub(crate) fn set_claim(&self, pass: &mut Pass<OidcProviderStatus>, wanted: &Fields) {
+        pass.status.name = Some(wanted.name.clone());
+        pass.status.path = Some(wanted.path.clone());
+        pass.status.server_uid = self.server.uid();
+        pass.status.cluster_id = Some(self.ctx.settings.cluster.clone());
+    }
+
+    /// The claim is as it was before.
+    pub(crate) async fn withdraw(&self, pass: &mut Pass<OidcProviderStatus>, before: OidcProviderStatus) -> Result<()> {
+        pass.status = before;
+        record(self.provider, self.ctx, pass).await
+    }
+}
+
+/// Forgets what was on the server, and all but what every status has.
+pub(crate) fn disown(status: &mut OidcProviderStatus) {
+    *status = OidcProviderStatus {
+        observed_generation: status.observed_generation,
+        conditions: std::mem::take(&mut status.conditions),
+        ..OidcProviderStatus::default()
+    };
+}
+
+/// Deletes the entry of a provider that goes. Access is not evaluated: what was made may always go.
+///
+/// # Errors
+/// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`].
+pub(crate) async fn remove(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
+    let was_confirmed = pass.status.inputs.is_some();
+    // Without a claim nothing was ever written.
+    if pass.status.name.is_none() || pass.status.server_uid.is_none() {
+        return Ok(());
+    }
+    let claim = OidcProvider::claim(&mut pass.status);
+    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(ctx)) {
+        note_left_behind(pass, TYPE, &name, &cluster);
+        return Ok(());
+    }
+    if is_abandoned(provider) && may_leave_behind(provider, ctx).await? {
+        return Ok(());
+    }
+    let (server, link) = connection(provider, ctx)?;
+    if !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
+        return Ok(()); // it was made on another server of that name
+    }
+    let is_settled = is_settled(provider, ctx, was_confirmed);
+    let deleted = Target::new(provider, ctx, &server, &link)?.delete(pass).await;
+    deleted.map_err(|error| hindered(provider, ctx, error))?;
+    match is_settled {
+        true => Ok(()),
+        false => Err(Error::CleanupUnconfirmed),
+    }
+}

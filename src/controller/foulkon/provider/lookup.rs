@@ -1,0 +1,136 @@
+//! The entry of a provider, found again whatever became of it.
+//!
+//! It is ours if its path ends with the UID of the resource; where the spec asks for another path, if it has the id that the status keeps, and before that is
+//! known the name and the path that the status has claimed. Names are looked up with `_` for any character, so that nothing is written or deleted by a name
+//! but what was just read under exactly that name.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+
+use crate::admin::foulkon::Provider;
+use crate::api::OidcProvider;
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::controller::common::claim::Claiming;
+use crate::controller::foulkon::failure::failure;
+use crate::controller::foulkon::provider::entry::Target;
+use crate::controller::foulkon::provider::names::TYPE;
+use crate::error::{Error, FoulkonFault, Result};
+
+impl Target<'_> {
+    /// Finds the entry: by the names that it may have, then by its path, and then wherever it was moved to. `wanted`: a name that is free, or ours.
+    ///
+    /// # Errors
+    /// [`Error::ObjectNotOwned`] if there is no entry of ours, and somebody else's has the wanted name; [`Error::OtherCluster`] if another cluster has claimed
+    /// it; [`FoulkonFault`] if ours is where it must not be written.
+    pub(crate) async fn find(&self, status: &OidcProviderStatus, wanted: Option<&String>) -> Result<Option<Provider>> {
+        if let Some(cluster) = OidcProvider::claim(&mut status.clone()).other_cluster(self.ctx) {
+            return self.find_of(cluster, wanted).await.map(|()| None);
+        }
+        let claimed = status.name.as_ref().filter(|_| self.has_claim(status));
+        let mut is_taken = false;
+        for name in claimed
+            .into_iter()
+            .chain(wanted.filter(|wanted| claimed != Some(wanted)))
+        {
+            match self.get(name).await?.filter(|found| found.name == **name) {
+                Some(found) if self.is_ours(status, &found) => return self.checked(found).map(Some),
+                Some(_) => is_taken |= wanted == Some(name),
+                None => {}
+            }
+        }
+        if status.id.is_some()
+            && self.has_claim(status)
+            && let Some(found) = self.search(status).await?
+        {
+            return self.checked(found).map(Some);
+        }
+        match wanted {
+            Some(name) if is_taken => Err(self.not_owned(name)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Another cluster has claimed an entry for this resource: a path with the resource's UID makes it no more ours than before.
+    async fn find_of(&self, cluster: String, wanted: Option<&String>) -> Result<()> {
+        let Some(name) = wanted else { return Ok(()) };
+        match self.get(name).await?.filter(|found| found.name == **name) {
+            None => Ok(()),
+            Some(found) => Err(Error::OtherCluster {
+                type_: TYPE,
+                name: found.name.into(),
+                cluster,
+            }),
+        }
+    }
+
+    /// Whether a name is free, or ours.
+    ///
+    /// # Errors
+    /// [`Error::ObjectNotOwned`].
+    pub(crate) async fn check_free(&self, name: &str, ours: &Provider) -> Result<()> {
+        match self.get(name).await? {
+            Some(found) if found.name == *name && found.id != ours.id => Err(self.not_owned(name)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Somebody renamed the entry, moved it, or deleted it. Below its own path there is nothing else as a rule; elsewhere, entries that no resource is known
+    /// to have are read one by one.
+    async fn search(&self, status: &OidcProviderStatus) -> Result<Option<Provider>> {
+        if let Some(path) = &status.path {
+            for name in self.names(path).await? {
+                if let Some(found) = self.get(&name).await?.filter(|found| self.is_ours(status, found)) {
+                    return Ok(Some(found));
+                }
+            }
+        }
+        let others = self.ctx.providers.on(&self.server.name_any()).into_iter();
+        let known: BTreeSet<String> = others.filter_map(|other| other.status.as_ref()?.name.clone()).collect();
+        for name in self.names(self.prefix).await?.difference(&known) {
+            if let Some(found) = self.get(name).await?.filter(|found| self.is_ours(status, found)) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn names(&self, path_prefix: &str) -> Result<BTreeSet<String>> {
+        let names = self.api.names(path_prefix).await;
+        names.map_err(|failed| failure("list_oidc_providers", failed))
+    }
+
+    async fn get(&self, name: &str) -> Result<Option<Provider>> {
+        let found = self.api.get(name).await;
+        found.map_err(|failed| failure("get_oidc_provider", failed))
+    }
+
+    /// Whether the status has claimed a name on this very server.
+    pub(crate) fn has_claim(&self, status: &OidcProviderStatus) -> bool {
+        OidcProvider::claim(&mut status.clone()).is_on(self.server, self.ctx)
+    }
+
+    fn is_ours(&self, status: &OidcProviderStatus, found: &Provider) -> bool {
+        let is_claimed = || match &status.id {
+            Some(id) => found.id == **id,
+            None => status.name.as_deref() == Some(&*found.name) && status.path.as_deref() == Some(&*found.path),
+        };
+        found.path == *self.marked_path || self.has_claim(status) && is_claimed()
+    }
+
+    /// Ours, if it is still where the operator may write.
+    fn checked(&self, found: Provider) -> Result<Provider> {
+        match found {
+            found if !found.path.starts_with(self.prefix) => Err(FoulkonFault::MovedAway(found.path.into()).into()),
+            found if found.name.contains('_') => Err(FoulkonFault::Ambiguous(found.name.into()).into()),
+            found => Ok(found),
+        }
+    }
+
+    pub(crate) fn not_owned(&self, name: &str) -> Error {
+        Error::ObjectNotOwned {
+            type_: TYPE,
+            name: name.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Names and paths of providers on a Foulkon.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use crate::api::authorization_server::FoulkonServer;
+use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::common::claim::Claiming;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_held;
+use crate::error::{Error, Result};
+
+/// A path that nobody else's provider has: it ends with the UID of the resource.
+pub(crate) fn marked_path(provider: &OidcProvider, foulkon: &FoulkonServer) -> String {
+    let namespace = provider.namespace().unwrap_or_default();
+    format!(
+        "{}{namespace}/{}/",
+        foulkon.prefix(),
+        provider.uid().unwrap_or_default()
+    )
+}
+
+/// What the entry is called in messages.
+pub(crate) const TYPE: &str = "provider";
+
+/// Whether a provider may have a name, or goes on having it: nobody else has claimed it. Of two that have, the later one withdraws.
+///
+/// # Errors
+/// [`Error::NameClaimed`].
+pub(crate) fn check_name(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    name: &str,
+) -> Result<()> {
+    let kind = &ctx.providers;
+    let age = |provider: &OidcProvider| (provider.creation_timestamp(), provider.uid());
+    let has = |provider: &OidcProvider| {
+        let mut status = provider.status.clone().unwrap_or_default();
+        is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, ctx)
+    };
+    let ours = kind.newest(Arc::new(provider.clone()));
+    let is_ours = has(&ours);
+    let others = kind.on(&server.name_any()).into_iter();
+    let mut others = others
+        .filter(|other| other.uid() != ours.uid())
+        .map(|other| kind.newest(other));
+    match others.any(|other| has(&other) && (!is_ours || age(&other) < age(&ours))) {
+        false => Ok(()),
+        true => Err(Error::NameClaimed {
+            type_: TYPE,
+            name: name.to_owned(),
+        }),
+    }
+}

@@ -1,0 +1,310 @@
+//! What a provider on a Foulkon asks for: name, path, issuer, clients; and whether it may. Nothing is asked of the server.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use crate::access;
+use crate::admin::foulkon::{Fields, is_client_id, is_name, is_path};
+use crate::api::authorization_server::FoulkonServer;
+use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
+use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::referable::{find_anywhere, is_accepted, not_ready};
+use crate::controller::common::refuse::refuse;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::managed::OnServer;
+use crate::controller::foulkon::provider::fields::fields;
+use crate::controller::foulkon::provider::names::{check_name, marked_path};
+use crate::error::{Error, FoulkonFault, Result};
+
+/// What the spec asks for.
+pub(crate) struct Plan {
+    pub(crate) server: Arc<AuthorizationServer>,
+    /// As they should be; without clients, there is to be no provider.
+    pub(crate) fields: Fields,
+    /// What is named and cannot be had.
+    pub(crate) missing: Option<Error>,
+}
+
+/// Works out what a provider asks for.
+///
+/// # Errors
+/// What is wrong with it, or not there.
+pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<Plan> {
+    let server = admitted(provider, ctx)?;
+    let spec = &provider.spec;
+    refuse(
+        &server,
+        [
+            ("allowedNamespaces", spec.allowed_namespaces.is_some()),
+            ("scopeRefs", !spec.scope_refs.is_empty()),
+            ("scopes", !spec.scopes.is_empty()),
+            ("vault", spec.vault.is_some()),
+            ("publish", spec.publish.is_some()),
+        ],
+    )?;
+    let Some(foulkon) = &server.spec.foulkon else {
+        return Err(Error::ServerPending(server.name_any()));
+    };
+    if spec.allowed_clients.is_empty() {
+        return Err(Error::InvalidField {
+            field: "allowedClients",
+            problem: "on this server at least one client has to be named, since a provider without clients breaks every login with a token".to_owned(),
+        });
+    }
+    let (name, path) = place(provider, ctx, &server, foulkon)?;
+    check_name(provider, ctx, &server, &name)?;
+    let (issuer_url, lost) = issuer_or_last(provider, ctx, &server)?;
+    let (mut clients, missing) = clients(provider, ctx, &server)?;
+    if !clients.is_empty() {
+        clients.extend(clients_of_others(provider, ctx, &server, &issuer_url));
+    }
+    Ok(Plan {
+        fields: Fields {
+            name,
+            path,
+            issuer_url,
+            clients,
+        },
+        server,
+        missing: lost.or(missing),
+    })
+}
+
+/// Of several providers with one issuer the worker looks at the clients of one, whichever it comes upon first: so each lists the clients of all.
+pub(crate) fn clients_of_others(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    issuer_url: &str,
+) -> BTreeSet<String> {
+    let others = ctx.providers.on(&server.name_any()).into_iter();
+    let others = others.map(|other| ctx.providers.newest(other)).filter(|other| {
+        other.uid() != provider.uid()
+            && !is_deleting(&**other)
+            && admitted(&**other, ctx).is_ok()
+            && issuer(other, ctx, server).is_ok_and(|issuer| issuer == issuer_url)
+    });
+    let ids = others.filter_map(|other| clients(&other, ctx, server).ok());
+    ids.flat_map(|(ids, _)| ids).collect()
+}
+
+/// Name and path.
+pub(crate) fn place(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    foulkon: &FoulkonServer,
+) -> Result<(String, String)> {
+    let namespace = provider.namespace().unwrap_or_default();
+    let asked = provider.spec.foulkon.clone().unwrap_or_default();
+    let own_path = format!("{}{namespace}/", foulkon.prefix());
+    let default_path = marked_path(provider, foulkon);
+    if let Some(name) = &asked.name {
+        may_name(
+            provider,
+            ctx,
+            server,
+            "foulkon.name",
+            name,
+            is_own_name(&namespace, name),
+        )?;
+    }
+    if let Some(path) = &asked.path {
+        may_name(provider, ctx, server, "foulkon.path", path, path.starts_with(&own_path))?;
+        if !path.starts_with(foulkon.prefix()) || !is_path(path) {
+            return Err(Error::InvalidField {
+                field: "foulkon.path",
+                problem: format!(
+                    "it has to begin with `{}`, as its AuthorizationServer says",
+                    foulkon.prefix()
+                ),
+            });
+        }
+    }
+    let name = asked
+        .name
+        .unwrap_or_else(|| default_name(&namespace, &provider.name_any()));
+    match is_name(&name) {
+        true => Ok((name, asked.path.unwrap_or(default_path))),
+        false => Err(Error::InvalidField {
+            field: "foulkon.name",
+            problem:
+                "namespace and name are longer than the 127 characters that this server takes; ask for a shorter one"
+                    .to_owned(),
+        }),
+    }
+}
+
+/// Namespace, two dashes, name; the server has no dots. What follows the last two dashes is never a part of the namespace, so that two namespaces never
+/// come to one name.
+pub(crate) fn default_name(namespace: &str, name: &str) -> String {
+    let words = name.split(['.', '-']).filter(|word| !word.is_empty());
+    format!("{namespace}--{}", words.collect::<Vec<_>>().join("-"))
+}
+
+pub(crate) fn is_own_name(namespace: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(namespace).and_then(|rest| rest.strip_prefix("--"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('-') && !rest.contains("--"))
+}
+
+/// The issuer; that of the last success while the provider that it is taken from is not there, so that clients are followed all the same.
+pub(crate) fn issuer_or_last(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+) -> Result<(String, Option<Error>)> {
+    let last = fields(provider).map(|fields| fields.issuer_url);
+    match (issuer(provider, ctx, server), last) {
+        (Err(error @ (Error::ReferenceNotFound { .. } | Error::ReferenceNotReady { .. })), Some(last)) => {
+            Ok((last, Some(error)))
+        }
+        (issuer, _) => Ok((issuer?, None)),
+    }
+}
+
+/// Whom the server believes is for admins to say: an issuer is granted, or that of a provider whose server's admin has set it.
+pub(crate) fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
+    if let Some(issuer) = &provider.spec.issuer {
+        may_name(provider, ctx, server, "issuer", issuer, false)?;
+        return Ok(issuer.clone());
+    }
+    let Some(named) = &provider.spec.issuer_ref else {
+        return Err(Error::InvalidField {
+            field: "issuer",
+            problem: "on this server it says whose tokens are accepted; set it, or issuerRef".to_owned(),
+        });
+    };
+    let namespace = provider.namespace().unwrap_or_default();
+    let found = find_anywhere::<OidcProvider>(ctx, &namespace, &named.name)?;
+    let home = ctx.server(found.server_name());
+    if home.as_ref().is_some_and(|home| home.spec.foulkon.is_some()) {
+        return Err(Error::InvalidField {
+            field: "issuerRef",
+            problem: "it names a provider on a Foulkon, which issues no tokens; name one of another server".to_owned(),
+        });
+    }
+    let endpoints = found.status.as_ref().and_then(|status| status.endpoints.as_ref());
+    let issuer = endpoints.map(|endpoints| endpoints.issuer.clone());
+    // What it said when it was well is good enough for who has heard it before.
+    let last = fields(provider).map(|fields| fields.issuer_url);
+    let issuer = issuer.filter(|issuer| is_accepted(&*found) || last.as_ref() == Some(issuer));
+    let issuer = issuer.ok_or_else(|| not_ready(&*found))?;
+    // On a Vault its users choose what goes before the provider's path.
+    let is_chosen = found.spec.issuer.is_some() && home.is_none_or(|home| home.spec.hydra.is_none());
+    if is_chosen {
+        may_name(provider, ctx, server, "issuerRef", &issuer, false)?;
+    }
+    Ok(issuer)
+}
+
+/// Ids of the clients, of whatever server they are; and what is named and not there.
+pub(crate) fn clients(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+) -> Result<(BTreeSet<String>, Option<Error>)> {
+    let namespace = provider.namespace().unwrap_or_default();
+    let (mut ids, mut missing) = (BTreeSet::new(), None);
+    for allowed in &provider.spec.allowed_clients {
+        if let Some(id) = &allowed.client_id {
+            may_name(
+                provider,
+                ctx,
+                server,
+                "allowedClients",
+                id,
+                access::is_prefixed(&namespace, id),
+            )?;
+            if !is_client_id(id) {
+                return Err(Error::InvalidField {
+                    field: "allowedClients",
+                    problem: format!("this server takes no clientId `{id}`; name one client with 1 to 127 characters"),
+                });
+            }
+            ids.insert(id.clone());
+        }
+        let Some(name) = &allowed.name else { continue };
+        match find_anywhere::<OAuth2Client>(ctx, &namespace, name) {
+            Ok(client) if is_deleting(&*client) => {}
+            Ok(client) => match id_of(provider, ctx, server, &client)? {
+                Some(id) if is_client_id(&id) => drop(ids.insert(id)),
+                Some(_) => missing = missing.or(Some(FoulkonFault::UnfitClientId(name.clone()).into())),
+                None => missing = missing.or(Some(not_ready(&*client))),
+            },
+            Err(error) => missing = missing.or(Some(error)),
+        }
+    }
+    Ok((ids, missing))
+}
+
+/// The id of a client. One that somebody has chosen may be another client's at the issuer, unless both are of the issuer's server.
+pub(crate) fn id_of(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    client: &OAuth2Client,
+) -> Result<Option<String>> {
+    let Some(id) = client.status.as_ref().and_then(|status| status.client_id.clone()) else {
+        return Ok(None);
+    };
+    let namespace = provider.namespace().unwrap_or_default();
+    let named = provider.spec.issuer_ref.as_ref();
+    let issuer = named.and_then(|named| find_anywhere::<OidcProvider>(ctx, &namespace, &named.name).ok());
+    let is_of_issuer = issuer.is_some_and(|issuer| issuer.server_name() == client.server_name());
+    if client.spec.client_id.is_some() && !is_of_issuer {
+        may_name(
+            provider,
+            ctx,
+            server,
+            "allowedClients",
+            &id,
+            access::is_prefixed(&namespace, &id),
+        )?;
+    }
+    Ok(Some(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{default_name, is_own_name};
+
+    #[test]
+    fn no_two_namespaces_come_to_one_name() {
+        let cases = [
+            ("team-a", "main", "team-a--main"),
+            ("team", "a-main", "team--a-main"),
+            ("team", "a--main", "team--a-main"),
+            ("team--a", "main", "team--a--main"),
+            ("team", "a.main", "team--a-main"),
+            ("a", "b.-.c", "a--b-c"),
+        ];
+        for (namespace, name, expected) in cases {
+            let found = default_name(namespace, name);
+            assert_eq!(found, expected);
+            assert!(is_own_name(namespace, &found), "{found}");
+            for (other, ..) in cases.iter().filter(|(other, ..)| *other != namespace) {
+                assert!(!is_own_name(other, &found), "{found} is {other}'s too");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_ones_own_begins_with_the_namespace_and_two_dashes() {
+        let cases = [
+            ("team-a--x", true),
+            ("team-a--x-y", true),
+            ("team-a--", false),
+            ("team-a---x", false),
+            ("team-a--x--y", false),
+            ("team-a-x", false),
+            ("team-ab--x", false),
+            ("x", false),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(is_own_name("team-a", name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! `Assignment` on a Hydra: carried by the clients that refer to it.

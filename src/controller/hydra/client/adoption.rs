@@ -1,0 +1,175 @@
+//! Adoption: a client that was on the server before its resource is taken over where the access rules let it. Its secret is nobody's to reset.
+//!
+//! The mark on the server tells whose the secret is: one that was taken over and has no revision was never given a secret by us.
+
+use kube::ResourceExt;
+
+use crate::access;
+use crate::admin::hydra::client::{Client, Marker};
+use crate::admin::sync::{Ownership, ownership};
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::refs::Adoption;
+use crate::controller::common::claim::origin;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::OnServer;
+use crate::controller::hydra::client::ledger::Secrecy;
+use crate::controller::hydra::client::plan::{client_id, marker};
+use crate::controller::hydra::client::work::Work;
+use crate::controller::hydra::failure::failure;
+use crate::error::{Error, Result};
+use crate::origin::Origin;
+
+/// Whether a client that is not ours may become ours: asked for, marked by nobody who is still there, and claimed by no other resource. Who had a client of
+/// its own under this id does not take another's in its place.
+pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> bool {
+    let is_there = |uid: &String| {
+        ctx.clients
+            .store
+            .find(|other| other.uid().as_ref() == Some(uid))
+            .is_some()
+    };
+    let is_of_another = |cluster: &str| origin(ctx, cluster) == Origin::Other;
+    let is_free = match found.marker() {
+        Some(marker) => !is_of_another(&marker.cluster) && !is_there(&marker.uid),
+        None => found.is_unmarked() && !found.owning_cluster().is_some_and(is_of_another),
+    };
+    client.spec.adoption == Some(Adoption::Allow)
+        && (status.updated_at.is_none() || status.adopted == Some(true))
+        && !status.cluster_id.as_deref().is_some_and(is_of_another)
+        && is_free
+        && !is_claimed(client, ctx)
+}
+
+/// Whether another resource has the client of this id, or may have it and asked for it first.
+pub(crate) fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
+    let id = client_id(client);
+    let age = |client: &OAuth2Client| (client.creation_timestamp(), client.uid());
+    let claims = |other: &OAuth2Client| {
+        let has_it = other.status.as_ref().is_some_and(|status| status.updated_at.is_some());
+        let is_first =
+            || other.spec.adoption == Some(Adoption::Allow) && age(other) < age(client) && is_admitted(other, ctx);
+        other.uid() != client.uid()
+            && client_id(other) == id
+            && other.server_name() == client.server_name()
+            && is_held(other)
+            && (has_it || is_first())
+    };
+    ctx.clients.store.find(claims).is_some()
+}
+
+pub(crate) fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
+    let Some(server) = ctx.server(client.server_name()) else {
+        return false;
+    };
+    let effective = Effective::of(&client.spec, &[], &[]);
+    ctx.with_namespace(&client.namespace().unwrap_or_default(), |namespace| {
+        access::check(&server.spec.access, namespace, &client.spec, &effective).is_ok()
+    })
+}
+
+/// Whose a client on the server is.
+pub(crate) fn owner_of(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> Ownership {
+    let former = &ctx.settings.former_clusters;
+    ownership(&marker(client, ctx), former, status.cluster_id.as_deref(), found)
+}
+
+/// Our mark on a client, if it is this resource's, also one from a former cluster.
+pub(crate) fn own_mark(client: &OAuth2Client, ctx: &Context, found: &Client) -> Option<Marker> {
+    found
+        .marker()
+        .filter(|marker| Some(&marker.uid) == client.uid().as_ref() && origin(ctx, &marker.cluster) != Origin::Other)
+}
+
+/// Whether the secret of a client with this mark, or without one, was given to it by others. Other tools drop marks: one that had a secret of ours has it
+/// still.
+pub(crate) fn is_secret_of_others(mark: Option<&Marker>, status: &OAuth2ClientStatus, had_ledger: bool) -> bool {
+    match mark {
+        Some(mark) => mark.adopted && mark.revision.is_empty(),
+        None => !(status.adopted == Some(true) && status.updated_at.is_some() && had_ledger),
+    }
+}
+
+/// Why a client that is not ours stays as it is.
+pub(crate) fn not_owned(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> Error {
+    let id = found.client_id.clone();
+    let kept_by = status.cluster_id.as_ref().filter(|_| found.is_unmarked());
+    match (owner_of(client, ctx, status, found), kept_by) {
+        (Ownership::OtherCluster(cluster), _) => of_another_cluster(id, cluster),
+        (_, Some(cluster)) if origin(ctx, cluster) == Origin::Other => of_another_cluster(id, cluster.clone()),
+        _ if found.is_unmarked() && client.spec.adoption != Some(Adoption::Allow) => Error::NotAdopted(id),
+        _ => Error::NotOwned(id),
+    }
+}
+
+pub(crate) fn of_another_cluster(id: String, cluster: String) -> Error {
+    Error::OtherCluster {
+        type_: "client",
+        name: id,
+        cluster,
+    }
+}
+
+impl Work<'_> {
+    /// Whether only a look at the server tells whose the client's secret is.
+    pub(crate) fn must_look(&self, status: &OAuth2ClientStatus, settled: bool) -> bool {
+        self.may_be_of_others(status) && (!settled || self.is_due && !self.had_ledger())
+    }
+
+    /// Makes sure that a client that was in step before is not another cluster's, where its secret might be replaced here first: what this cluster restored
+    /// stays as it is then.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], and what keeps the server from being asked.
+    pub(crate) async fn check_cluster(&self, status: &OAuth2ClientStatus, link: &Link) -> Result<()> {
+        let found = link.hydra()?.get_client(&self.plan.client_id).await;
+        let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+        match found.map(|found| owner_of(self.client, self.ctx, status, &found)) {
+            Some(Ownership::OtherCluster(cluster)) => Err(of_another_cluster(self.plan.client_id.clone(), cluster)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whose the client's secret is. Nothing is written down before that is known.
+    ///
+    /// # Errors
+    /// [`Error::NotOwned`], and what keeps the server from being asked.
+    pub(crate) async fn secrecy(&self, status: &OAuth2ClientStatus, link: Option<&Link>) -> Result<Secrecy> {
+        if !self.may_be_of_others(status) {
+            return Ok(Secrecy::Ours);
+        }
+        let mut is_marked = true;
+        let is_of_others = match link {
+            None => !self.had_ledger(), // as at the last success
+            Some(link) => {
+                let found = link.hydra()?.get_client(&self.plan.client_id).await;
+                let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+                let Some(found) = found else { return Ok(Secrecy::Ours) };
+                let mark = own_mark(self.client, self.ctx, &found);
+                if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
+                    return Err(not_owned(self.client, self.ctx, status, &found));
+                }
+                is_marked = mark.is_some();
+                is_secret_of_others(mark.as_ref(), status, self.had_ledger())
+            }
+        };
+        // What was asked for before the client was taken over was not asked of it.
+        let is_due = self.is_due && is_marked && status.rotated_at.is_some();
+        Ok(match (is_of_others, is_due) {
+            (false, _) => Secrecy::Ours,
+            (true, true) => Secrecy::Replaced,
+            (true, false) => Secrecy::Others,
+        })
+    }
+
+    pub(crate) fn may_be_of_others(&self, status: &OAuth2ClientStatus) -> bool {
+        let may_be_adopted = self.client.spec.adoption == Some(Adoption::Allow) || status.adopted == Some(true);
+        may_be_adopted && self.plan.effective.has_secret() && self.reference.is_none()
+    }
+
+    pub(crate) fn had_ledger(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.had_ledger())
+    }
+}

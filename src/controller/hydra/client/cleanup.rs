@@ -1,0 +1,126 @@
+//! Deletion: the client on the server, then our Secrets, then (by the driver) the finalizer. Access is not evaluated: what was made may always go.
+
+use kube::ResourceExt;
+
+use crate::admin::hydra::Client;
+use crate::admin::sync::Ownership;
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::refs::{Adoption, DeletionPolicy};
+use crate::controller::common::claim::note_left_behind;
+use crate::controller::common::cleanup::{connection, hindered, is_settled};
+use crate::controller::common::client::outcome::{Fate, drop_secrets, fate, leave_secret};
+use crate::controller::common::failure::outage;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_abandoned;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::{OnServer, Pass};
+use crate::controller::hydra::client::adoption::owner_of;
+use crate::controller::hydra::client::plan::client_id;
+use crate::controller::hydra::failure::failure;
+use crate::error::{Error, Outage, Result};
+
+pub(crate) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
+    match fate(client, ctx).await? {
+        Fate::Delete => remove(client, ctx, pass).await,
+        Fate::Abandon => drop_secrets(client, ctx).await,
+        Fate::Orphan => orphan(client, ctx).await,
+    }
+}
+
+/// Deletes the client, if it is ours, and our Secrets. One that others had made stays, unless the spec says otherwise: the mark knows, whatever became of
+/// the status.
+pub(crate) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
+    let (_, link) = connection(client, ctx)?;
+    let removed = remove_client(client, ctx, pass, &link).await;
+    match removed.map_err(|error| hindered(client, ctx, error))? {
+        Fate::Orphan => orphan(client, ctx).await,
+        Fate::Delete | Fate::Abandon => drop_secrets(client, ctx).await,
+    }
+}
+
+pub(crate) async fn remove_client(
+    client: &OAuth2Client,
+    ctx: &Context,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    link: &Link,
+) -> Result<Fate> {
+    let id = client_id(client);
+    let is_settled = is_settled(client, ctx, pass.status.updated_at.is_some());
+    let found = link.hydra()?.get_client(&id).await;
+    let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+    let mark = found.as_ref().and_then(Client::marker);
+    let owner = found.as_ref().map(|found| owner_of(client, ctx, &pass.status, found));
+    let is_unmarked = found.as_ref().is_some_and(Client::is_unmarked);
+    let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
+    let is_kept = is_left && mark.as_ref().is_some_and(|mark| mark.adopted);
+    match owner {
+        // The mark of a former cluster need not be rewritten on what goes.
+        Some(Ownership::Ours | Ownership::Former(_)) => match is_kept {
+            true => Ok(Fate::Orphan),
+            false => {
+                let deleted = link.hydra()?.delete_client(&id).await;
+                deleted.map_err(|failed| failure("delete_o_auth2_client", failed))?;
+                Ok(Fate::Delete)
+            }
+        },
+        Some(Ownership::OtherCluster(cluster)) => {
+            note_left_behind(pass, "client", &id, &cluster);
+            Ok(Fate::Delete)
+        }
+        // The mark has gone before: by another tool, or by us.
+        Some(Ownership::Others) if pass.status.adopted == Some(true) && is_unmarked && is_left => Ok(Fate::Orphan),
+        // A write that takes it over may still be under way.
+        Some(Ownership::Others) if !is_settled && client.spec.adoption == Some(Adoption::Allow) => {
+            Err(Error::CleanupUnconfirmed)
+        }
+        None if !is_settled => Err(Error::CleanupUnconfirmed),
+        Some(Ownership::Others) | None => Ok(Fate::Delete),
+    }
+}
+
+/// Leaves client and credentials Secret working, without our marks.
+pub(crate) async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+    leave_secret(client, ctx).await?;
+    // Last, since the mark tells what is left to be done.
+    let unmarked = match connection(client, ctx) {
+        Ok((_, link)) => unmark(client, ctx, &link).await,
+        // The server's first pass in this process is worth waiting for: nobody comes back for the mark.
+        Err(error) if error.is_silent() => return Err(error),
+        Err(error) => Err(error),
+    };
+    match unmarked.map_err(|error| outage(ctx, client.server_name(), error)) {
+        Ok(()) => {}
+        // The server works, and this request met another: it passes.
+        Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) if !is_abandoned(client) => {
+            return Err(hindered(client, ctx, error));
+        }
+        Err(failure) => {
+            tracing::info!(namespace = client.namespace(), name = client.name_any(), %failure, "the mark stays on the orphaned client");
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()> {
+    let id = client_id(client);
+    let found = link
+        .hydra()?
+        .get_client(&id)
+        .await
+        .map_err(|f| failure("get_o_auth2_client", f))?;
+    let status = client.status.clone().unwrap_or_default();
+    let is_ours = |found: &Client| match owner_of(client, ctx, &status, found) {
+        Ownership::Ours | Ownership::Former(_) => true,
+        Ownership::OtherCluster(_) | Ownership::Others => false,
+    };
+    let Some(mut found) = found.filter(is_ours) else {
+        return Ok(());
+    };
+    found.unmark();
+    link.hydra()?
+        .update_client(&found, None)
+        .await
+        .map_err(|f| failure("update_o_auth2_client", f))?;
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! The ledger: id, secret and revision of a client, written before the server hears of them.
+//!
+//! A Secret of its own, so that the one that applications mount never exists half-made. One direction: ledger → server → credentials Secret.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::events::EventType;
+use kube::{Resource, ResourceExt};
+use sha2::{Digest, Sha256};
+
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::controller::common::client::output;
+use crate::controller::common::client::output::Held;
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::digest::hex;
+use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::client::reference;
+use crate::controller::hydra::client::work::Work;
+use crate::error::{ClusterFault, Error, Result};
+use crate::secret::{Secret, new_revision};
+
+const TYPE: &str = "oidc-operator.dev/ledger";
+
+/// The secret in force, and which one it is.
+pub(crate) struct Ledger {
+    /// The client secret.
+    pub(crate) secret: Secret,
+    /// Its revision: repeated in the marker on the server.
+    pub(crate) revision: String,
+    /// Whether this pass wrote it with a new revision.
+    pub(crate) rewritten: bool,
+    /// resourceVersion in which it was read or written.
+    pub(crate) version: String,
+    /// Since when the secret is in force.
+    pub(crate) since: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// The secret, for the Secret that applications mount.
+    pub(crate) fn held(&self) -> Held<'_> {
+        Held {
+            secret: &self.secret,
+            revision: Some(&self.revision),
+        }
+    }
+}
+
+/// What a ledger holds.
+#[derive(Clone)]
+struct Entry {
+    client_id: String,
+    secret: Secret,
+    revision: String,
+    /// Not part of the checksum: an edited one makes a rotation come late, and no more.
+    since: Option<Timestamp>,
+}
+
+/// Whose a client's secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    /// Ours: kept, rebuilt or made.
+    Ours,
+    /// It was others', and its time has come: a new one is made.
+    Replaced,
+    /// Others': it stays, and nothing is written down.
+    Others,
+}
+
+/// Name of the ledger of the client with this UID.
+pub(crate) fn name(uid: &str) -> String {
+    format!("oac-{uid}")
+}
+
+/// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
+/// a client without secret, or with one that only others know.
+pub(crate) async fn settle(
+    work: &Work<'_>,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    fresh: bool,
+    secrecy: Secrecy,
+) -> Result<Option<Ledger>> {
+    let Work {
+        client,
+        ctx,
+        plan,
+        reference,
+        ..
+    } = *work;
+    if !plan.effective.has_secret() || secrecy == Secrecy::Others {
+        return Ok(None);
+    }
+    let users = match reference {
+        Some(reference) => Some(reference::value(client, ctx, plan, reference).await?),
+        None => None,
+    };
+    let name = name(&plan.uid);
+    let mut found = if fresh {
+        None
+    } else {
+        ctx.cluster.secret(&plan.namespace, &name).await?
+    };
+    if found.as_ref().is_some_and(|found| !is_owned(found, &plan.uid)) {
+        return Err(Error::SecretConflict(name));
+    }
+    let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
+    let now = Timestamp::now();
+    let since = entry
+        .as_ref()
+        .and_then(|entry| entry.since)
+        .or_else(|| created_at(found.as_ref()?))
+        .map(|since| plan.schedule.since(since));
+    // Both say so: the pass, which has looked before whether it may be replaced, and what was written down with it.
+    let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, now));
+    let is_due = work.is_due && is_old && users.is_none();
+    if let (Some(entry), Some(found)) = (&entry, &found)
+        && users.as_ref().is_none_or(|users| *users == entry.secret)
+        && has_labels(found, &plan.uid)
+        && !is_due
+        && secrecy == Secrecy::Ours
+    {
+        return Ok(Some(Ledger {
+            secret: entry.secret.clone(),
+            revision: entry.revision.clone(),
+            rewritten: false,
+            version: found.resource_version().unwrap_or_default(),
+            since,
+        }));
+    }
+    let kept = || found.as_ref().and_then(usable_secret);
+    let secret = match users {
+        Some(secret) => secret,
+        None if is_due && entry.is_some() || secrecy == Secrecy::Replaced => replaced(pass),
+        None => match kept() {
+            Some(secret) => secret,
+            None => match repeated(client, ctx, plan, pass, fresh).await? {
+                Some(secret) => secret,
+                None => anew(pass),
+            },
+        },
+    };
+    let entry = Entry {
+        client_id: plan.client_id.clone(),
+        secret,
+        revision: new_revision(),
+        since: Some(now),
+    };
+    match write(client, ctx, plan, found.take(), &entry).await? {
+        Some(version) => Ok(Some(Ledger {
+            secret: entry.secret,
+            revision: entry.revision,
+            rewritten: true,
+            version,
+            since: entry.since,
+        })),
+        // Somebody else made one between our look and our write; the next pass reads it.
+        None => Err(Error::Cluster(ClusterFault::Conflict)),
+    }
+}
+
+/// A new secret in the place of one whose time has come.
+fn replaced(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
+    let note = "The client has a new secret, since its time had come; restart what reads the Secret only once.";
+    pass.notes.push((EventType::Normal, "SecretRotated", note.to_owned()));
+    Secret::generate()
+}
+
+fn created_at(ledger: &KubeSecret) -> Option<Timestamp> {
+    ledger.creation_timestamp().map(|at| at.0)
+}
+
+/// The secret of a lost ledger, if the credentials Secret repeats it.
+async fn repeated(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &Pass<OAuth2ClientStatus>,
+    fresh: bool,
+) -> Result<Option<Secret>> {
+    if fresh {
+        return Ok(None);
+    }
+    let layout = output::layout(client, ctx, plan)?;
+    let former = pass.status.secret_name.iter().map(String::as_str);
+    for name in former.chain([layout.name.as_str()]) {
+        let found = ctx.cluster.secret(&plan.namespace, name).await?;
+        let value = found
+            .filter(|found| is_owned(found, &plan.uid))
+            .and_then(|found| text(&found, layout.secret_key()));
+        if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
+            return Ok(Some(Secret::new(secret)));
+        }
+    }
+    Ok(None)
+}
+
+/// A new secret; that one was lost is said aloud.
+fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
+    let status = &pass.status;
+    let had_one = status.effective.as_ref().is_some_and(Effective::has_secret) && status.secret_name.is_some();
+    if had_one && status.updated_at.is_some() {
+        let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart what still uses the old one.";
+        pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
+    }
+    Secret::generate()
+}
+
+/// Creates or replaces the ledger; returns its resourceVersion. None if the name was taken meanwhile.
+async fn write(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &Plan,
+    found: Option<KubeSecret>,
+    entry: &Entry,
+) -> Result<Option<String>> {
+    let exists = found.is_some();
+    let mut secret = found.unwrap_or_default();
+    secret.metadata.name = Some(name(&plan.uid));
+    secret.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
+    secret.metadata.labels.get_or_insert_default().extend(labels(&plan.uid));
+    if !exists {
+        secret.type_ = Some(TYPE.to_owned());
+    }
+    let checksum = checksum(entry);
+    let since = entry.since.map(|since| since.to_string()).unwrap_or_default();
+    let values = [
+        ("since", since.as_str()),
+        ("client_id", entry.client_id.as_str()),
+        ("client_secret", entry.secret.expose()),
+        ("revision", &entry.revision),
+        ("checksum", &checksum),
+    ];
+    let data: BTreeMap<_, _> = values
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), bytes(value)))
+        .collect();
+    secret.data = Some(data);
+    let written = if exists {
+        ctx.cluster.replace(&plan.namespace, &secret).await?
+    } else {
+        match ctx.cluster.create(&plan.namespace, &secret).await? {
+            Some(created) => created,
+            None => return Ok(None),
+        }
+    };
+    remember(ctx, &plan.uid, &written);
+    Ok(written.resource_version())
+}
+
+/// What an intact ledger holds. The derivable id wins: a ledger that says another is not intact.
+fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
+    let entry = Entry {
+        client_id: text(secret, "client_id")?,
+        secret: Secret::new(text(secret, "client_secret")?),
+        revision: text(secret, "revision")?,
+        since: text(secret, "since").and_then(|since| since.parse().ok()),
+    };
+    let intact = text(secret, "checksum")? == checksum(&entry) && entry.client_id == client_id;
+    intact.then_some(entry)
+}
+
+/// The value of an edited ledger, if it can be a secret: it is pushed, as its editor meant.
+fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
+    text(secret, "client_secret")
+        .filter(|value| reference::problem(value).is_none())
+        .map(Secret::new)
+}
+
+/// SHA-256 over the parts with their lengths. It is kept beside the secret itself and nowhere else.
+fn checksum(entry: &Entry) -> String {
+    let mut hash = Sha256::new();
+    for part in [entry.client_id.as_str(), entry.secret.expose(), entry.revision.as_str()] {
+        hash.update(part.len().to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize())
+}

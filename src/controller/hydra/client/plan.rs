@@ -1,0 +1,93 @@
+//! What a client should be on a Hydra, from spec and server.
+
+use kube::ResourceExt;
+use serde_json::{Map, Value};
+
+use crate::admin::hydra;
+use crate::admin::hydra::Client;
+use crate::admin::hydra::client::Marker;
+use crate::api::oauth2_client::Effective;
+use crate::api::{GROUP, OAuth2Client};
+use crate::controller::common::admission::server_of;
+use crate::controller::common::client::outcome::deletion_policy;
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::schedule::Schedule;
+use crate::controller::engine::context::Context;
+use crate::controller::hydra::client::catalogue;
+use crate::error::Result;
+
+/// The id of a client: asked for, or the UID. The same whenever it is worked out, so that nothing stored can mislead.
+pub(crate) fn client_id(client: &OAuth2Client) -> String {
+    client
+        .spec
+        .client_id
+        .clone()
+        .or_else(|| client.uid())
+        .unwrap_or_default()
+}
+
+/// Our marker on a client, without revision.
+pub(crate) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
+    Marker {
+        cluster: ctx.settings.cluster.clone(),
+        namespace: client.namespace().unwrap_or_default(),
+        name: client.name_any(),
+        uid: client.uid().unwrap_or_default(),
+        revision: String::new(),
+        adopted: false,
+    }
+}
+
+/// The client that a server should have for this resource, its revision aside. None while something that it refers to is missing.
+pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<hydra::Client> {
+    let plan = plan(client, ctx).ok()?;
+    plan.missing.is_none().then(|| plan.desired(client))
+}
+
+pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
+    let server = server_of(client, ctx)?;
+    let referred = catalogue::resolve(client, ctx);
+    let subject_types = server
+        .status
+        .as_ref()
+        .map(|status| status.subject_types.as_slice())
+        .unwrap_or_default();
+    let rotation = client.spec.rotation.as_ref();
+    let period = rotation.and_then(|rotation| rotation.period.as_deref());
+    let effective = Effective::of(&client.spec, subject_types, &referred.scopes);
+    let status = client.status.clone().unwrap_or_default();
+    Ok(Plan {
+        effective: Effective {
+            deletion_policy: deletion_policy(client, &status),
+            ..effective
+        },
+        catalogue: referred.catalogue,
+        key_set: referred.key_set,
+        schedule: Schedule::of(client, period)?,
+        missing: referred.missing,
+        endpoints: server.status.as_ref().and_then(|status| status.endpoints.clone()),
+        server,
+        client_id: client_id(client),
+        marker: marker(client, ctx),
+        namespace: client.namespace().unwrap_or_default(),
+        name: client.name_any(),
+        uid: client.uid().unwrap_or_default(),
+    })
+}
+
+/// The client that a Hydra should have, without secret and revision.
+pub(crate) fn of_client(wanted: &Client) -> Value {
+    let mut members = wanted.normalized();
+    without_revision(&mut members);
+    Value::Object(members)
+}
+
+pub(crate) fn without_revision(members: &mut Map<String, Value>) {
+    if let Some(marker) = members
+        .get_mut("metadata")
+        .and_then(|m| m.get_mut(GROUP))
+        .and_then(Value::as_object_mut)
+    {
+        marker.remove("revision");
+    }
+}

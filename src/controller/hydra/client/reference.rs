@@ -1,0 +1,110 @@
+//! `clientSecretRef`: the user's own secret.
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
+
+use crate::api::OAuth2Client;
+use crate::api::authorization_server::Capability;
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::own_secret::text;
+use crate::controller::engine::context::Context;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// Fewest characters of a secret that Hydra accepts.
+const SHORTEST: usize = 6;
+
+/// Most bytes of a secret that Hydra 1.x looks at: it hashes with bcrypt and ignores the rest.
+const LONGEST_OF_V1: usize = 72;
+
+/// The Secret that a client refers to.
+pub(crate) struct Reference {
+    /// Its resourceVersion.
+    pub(crate) version: String,
+    /// Whether a change of it wakes us.
+    pub(crate) watched: bool,
+    /// The Secret itself, if it had to be read.
+    read: Option<KubeSecret>,
+}
+
+/// Finds out the version of the referenced Secret: from the cache if it carries our watch label, else live.
+pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Option<Reference>> {
+    let Some(reference) = &client.spec.client_secret_ref else {
+        return Ok(None);
+    };
+    if let Some(version) = ctx.watched_secret(&plan.namespace, &reference.name) {
+        return Ok(Some(Reference {
+            version,
+            watched: true,
+            read: None,
+        }));
+    }
+    let secret = live(ctx, plan, &reference.name).await?;
+    Ok(Some(Reference {
+        version: secret.resource_version().unwrap_or_default(),
+        watched: false,
+        read: Some(secret),
+    }))
+}
+
+/// The secret itself.
+pub(crate) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, reference: &Reference) -> Result<Secret> {
+    let Some(named) = &client.spec.client_secret_ref else {
+        return Err(Error::Reply {
+            operation: "clientSecretRef",
+            problem: "is not there",
+        });
+    };
+    let secret = match &reference.read {
+        Some(secret) => secret.clone(),
+        None => live(ctx, plan, &named.name).await?,
+    };
+    if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
+        let key = Some(named.key.clone());
+        return Err(Error::ReferenceNotFound {
+            kind: "Secret",
+            name: named.name.clone(),
+            key,
+            namespace: None,
+        });
+    }
+    let unusable = |problem| Error::UnusableSecret {
+        secret: named.name.clone(),
+        key: named.key.clone(),
+        problem,
+    };
+    let value = text(&secret, &named.key).ok_or_else(|| unusable("is not text"))?;
+    let status = plan.server.status.as_ref();
+    let takes_long = status.is_none_or(|status| status.capabilities.contains(&Capability::LongSecrets));
+    match problem(&value) {
+        Some(problem) => Err(unusable(problem)),
+        None if value.len() > LONGEST_OF_V1 && !takes_long => Err(unusable(
+            "is longer than the 72 bytes of which this version of the server takes notice",
+        )),
+        None => {
+            ctx.cluster.check_value(&secret, &named.key, &value).await?;
+            Ok(Secret::new(value))
+        }
+    }
+}
+
+/// What keeps a value from being a client secret.
+pub(crate) fn problem(value: &str) -> Option<&'static str> {
+    if value.chars().count() < SHORTEST {
+        Some("is shorter than the 6 characters that the server accepts")
+    } else if value.trim() != value {
+        Some("begins or ends with white space, often a line break that got in by accident")
+    } else {
+        None
+    }
+}
+
+async fn live(ctx: &Context, plan: &Plan, name: &str) -> Result<KubeSecret> {
+    let found = ctx.cluster.secret(&plan.namespace, name).await?;
+    found.ok_or_else(|| Error::ReferenceNotFound {
+        kind: "Secret",
+        name: name.to_owned(),
+        key: None,
+        namespace: None,
+    })
+}

@@ -1,0 +1,295 @@
+//! The client on the server: read → compare → write, and what a failure means.
+
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+
+use crate::admin::http::Failure;
+use crate::admin::hydra::Client;
+use crate::admin::hydra::client::Marker;
+use crate::admin::sync::{Known, Ownership, Step, decide, is_later};
+use crate::api::OAuth2Client;
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::refs::Adoption;
+use crate::controller::common::admission::may_create;
+use crate::controller::common::claim::note_takeover;
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::failure::unread;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::{Managed, Pass};
+use crate::controller::hydra::client::adoption::{
+    is_secret_of_others, may_take_over, not_owned, of_another_cluster, own_mark, owner_of,
+};
+use crate::controller::hydra::client::ledger::Ledger;
+use crate::controller::hydra::failure::failure;
+use crate::controller::hydra::server;
+use crate::error::{Error, Outage, Result};
+
+/// Corrections of foreign writes within an hour after which the operator stops.
+const MOST_CORRECTIONS: usize = 3;
+
+/// One resource's client on one server, within one pass.
+pub(crate) struct Remote<'a> {
+    pub(crate) client: &'a OAuth2Client,
+    pub(crate) ctx: &'a Context,
+    pub(crate) plan: &'a Plan,
+    pub(crate) link: &'a Link,
+    pub(crate) ledger: Option<&'a Ledger>,
+    /// Whether the secret may be given to a client that has one from others.
+    pub(crate) may_tell: bool,
+    /// Whether there was a ledger at the last success.
+    pub(crate) had_ledger: bool,
+    /// Whether nothing but a foreign write can be the cause of a difference.
+    pub(crate) drift: bool,
+}
+
+impl Remote<'_> {
+    /// Makes the client on the server what it should be.
+    pub(crate) async fn sync(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        mut wanted: Client,
+        fresh: bool,
+    ) -> Result<()> {
+        let mut marker = self.plan.marker.clone();
+        marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
+        let written_at = self.ctx.clients.memory.written_at(&self.plan.uid);
+        if is_later(written_at.as_deref(), pass.status.updated_at.as_deref()) {
+            pass.status.updated_at = written_at;
+        }
+        let confirmed = pass.status.updated_at.is_some();
+        if !confirmed {
+            may_create(self.ctx, &self.plan.server).await?;
+        }
+        wanted.mark(&marker);
+        if fresh && self.client.spec.adoption != Some(Adoption::Allow) && self.create(pass, &wanted).await? {
+            return Ok(());
+        }
+        // Twice: what is found may be gone when it is written, and the other way round.
+        for _ in 0..2 {
+            let mut observed = self
+                .link
+                .hydra()?
+                .get_client(&wanted.client_id)
+                .await
+                .map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
+            // Compared with the write before a mark is taken over: that one hides no other.
+            let updated_at = pass.status.updated_at.clone();
+            if let Some(found) = &mut observed
+                && !self.take_mark_over(pass, found).await?
+            {
+                continue;
+            }
+            let found = observed.as_ref();
+            let mark = found.and_then(|found| own_mark(self.client, self.ctx, found));
+            let may_take_over =
+                mark.is_none() && found.is_some_and(|found| may_take_over(self.client, self.ctx, &pass.status, found));
+            marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
+            let is_of_others = marker.adopted && is_secret_of_others(mark.as_ref(), &pass.status, self.had_ledger);
+            if is_of_others && self.ledger.is_some() && !self.may_tell {
+                // It was not known when the ledger was written. The next pass looks first.
+                pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
+                return Err(Error::Unavailable(Outage::Busy));
+            }
+            wanted.mark(&marker);
+            let known = Known {
+                updated_at: updated_at.as_deref(),
+                must_read: pass.must_read,
+                may_take_over,
+            };
+            match decide(&wanted, found, known) {
+                Step::Nothing => {
+                    pass.status.adopted = marker.adopted.then_some(true);
+                    return Ok(());
+                }
+                Step::NotOwned => {
+                    let id = || Error::NotOwned(wanted.client_id.clone());
+                    return Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)));
+                }
+                // It has just gone, and so has the secret that others knew.
+                Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => break,
+                Step::Create => {
+                    if self.recreate(pass, &wanted, confirmed).await? {
+                        pass.status.adopted = None;
+                        return Ok(());
+                    }
+                }
+                Step::Update {
+                    fields,
+                    with_secret,
+                    foreign,
+                } => {
+                    // Members that we do not know go back as they are: a PUT would drop them.
+                    let body = Client {
+                        other: observed.map(|observed| observed.other).unwrap_or_default(),
+                        ..wanted.clone()
+                    };
+                    if self.correct(pass, &body, &fields, with_secret, foreign).await? {
+                        self.note_adoption(pass, marker.adopted);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Err(Error::Unavailable(Outage::Busy))
+    }
+
+    /// Rewrites the mark of a former cluster, and nothing else: the secret stays, and its revision with it. False if the client is gone.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], and what a failed request means.
+    async fn take_mark_over(&self, pass: &mut Pass<OAuth2ClientStatus>, found: &mut Client) -> Result<bool> {
+        let former = match owner_of(self.client, self.ctx, &pass.status, found) {
+            Ownership::Former(former) => former,
+            Ownership::OtherCluster(cluster) => return Err(of_another_cluster(found.client_id.clone(), cluster)),
+            Ownership::Ours | Ownership::Others => return Ok(true),
+        };
+        let theirs = found.marker().unwrap_or_default();
+        found.mark(&Marker {
+            revision: theirs.revision,
+            adopted: theirs.adopted,
+            ..self.plan.marker.clone()
+        });
+        if !self.update(pass, found, false).await? {
+            return Ok(false);
+        }
+        note_takeover(self.client, pass, &former);
+        Ok(true)
+    }
+
+    /// Creates a client that is not there (any more). False if the id is taken.
+    async fn recreate(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, confirmed: bool) -> Result<bool> {
+        if confirmed {
+            server::confirm_issuer(&self.plan.server, self.link).await?;
+            may_create(self.ctx, &self.plan.server).await?;
+        }
+        let created = self.create(pass, wanted).await?;
+        if created {
+            let note = "The client was gone from the server and is back with the same id and secret.";
+            self.note_drift(pass, confirmed, note.to_owned());
+        }
+        Ok(created)
+    }
+
+    /// Puts right what differs, unless somebody else keeps changing it. False if the client is gone.
+    async fn correct(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        body: &Client,
+        fields: &[String],
+        with_secret: bool,
+        foreign: bool,
+    ) -> Result<bool> {
+        let memory = &self.ctx.clients.memory;
+        // A write of ours whose reply was lost is not somebody else's.
+        let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
+        if !self.drift {
+            memory.forgive(&self.plan.uid); // the user's word: the count begins anew
+        }
+        if foreign && memory.corrections(&self.plan.uid) >= MOST_CORRECTIONS {
+            return Err(Error::Contested);
+        }
+        if !self.update(pass, body, with_secret).await? {
+            return Ok(false);
+        }
+        if foreign {
+            memory.corrected(&self.plan.uid);
+        }
+        let what = match fields {
+            [] => "secret or time of change".to_owned(),
+            fields => fields.join(", "),
+        };
+        let note = format!("The client had been changed on the server ({what}) and was put right.");
+        self.note_drift(pass, foreign, note);
+        Ok(true)
+    }
+
+    /// False if the id is taken.
+    async fn create(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client) -> Result<bool> {
+        self.ctx.clients.memory.writing(&self.plan.uid);
+        let secret = self.ledger.map(|ledger| &ledger.secret);
+        let reply = self
+            .link
+            .hydra()?
+            .create_client(wanted, secret)
+            .await
+            .map_err(|f| self.failed("create_o_auth2_client", f))?;
+        self.confirm(pass, reply, "create_o_auth2_client")
+    }
+
+    /// False if there is none of that id any more.
+    async fn update(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, with_secret: bool) -> Result<bool> {
+        self.ctx.clients.memory.writing(&self.plan.uid);
+        let secret = self.ledger.filter(|_| with_secret).map(|ledger| &ledger.secret);
+        let reply = self
+            .link
+            .hydra()?
+            .update_client(wanted, secret)
+            .await
+            .map_err(|f| self.failed("update_o_auth2_client", f))?;
+        self.confirm(pass, reply, "update_o_auth2_client")
+    }
+
+    /// A write that failed.
+    fn failed(&self, operation: &'static str, failed: Failure) -> Error {
+        if failed.is_certain() {
+            self.ctx.clients.memory.confirmed(&self.plan.uid);
+        }
+        match failure(operation, failed) {
+            // What the server fetches, it refuses without a name.
+            Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
+                Error::MetadataRefused(vec!["sectorIdentifierUri"])
+            }
+            Error::Unfinished(_) if self.client.spec.sector_identifier_uri.is_some() => {
+                Error::Unfinished(vec!["sectorIdentifierUri"])
+            }
+            other => other,
+        }
+    }
+
+    /// Takes `updated_at` from the reply to our own write, never from a later read.
+    fn confirm(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        reply: Option<Client>,
+        operation: &'static str,
+    ) -> Result<bool> {
+        let Some(reply) = reply else {
+            self.ctx.clients.memory.confirmed(&self.plan.uid);
+            return Ok(false);
+        };
+        let is_ours = |marker: &Marker| marker.uid == self.plan.uid && marker.cluster == self.plan.marker.cluster;
+        if !reply.marker().as_ref().is_some_and(is_ours) {
+            return Err(Error::Reply {
+                operation,
+                problem: "does not repeat what was sent",
+            });
+        }
+        let updated_at = reply.updated_at.map(String::from);
+        self.ctx.clients.memory.wrote_at(&self.plan.uid, updated_at.clone());
+        pass.status.updated_at = updated_at;
+        self.ctx.clients.memory.confirmed(&self.plan.uid);
+        Ok(true)
+    }
+
+    fn note_adoption(&self, pass: &mut Pass<OAuth2ClientStatus>, adopted: bool) {
+        if adopted && pass.status.adopted != Some(true) {
+            let note = "The client was on the server before and is this resource's now.";
+            pass.notes.push((EventType::Normal, "Adopted", note.to_owned()));
+        }
+        pass.status.adopted = adopted.then_some(true);
+    }
+
+    fn note_drift(&self, pass: &mut Pass<OAuth2ClientStatus>, certain: bool, note: String) {
+        if self.drift && certain {
+            self.ctx.metrics.drift_corrected(OAuth2Client::KIND);
+            tracing::info!(
+                namespace = self.plan.namespace,
+                name = self.client.name_any(),
+                note,
+                "drift corrected"
+            );
+            pass.notes.push((EventType::Normal, "DriftCorrected", note));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! `JsonWebKeySet` on a Hydra: access → finalizer → ledger → server → Secret → status, and on with the rotation when its time has come.
+//!
+//! Hydra cannot list key sets: each is read once per interval of its server.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::access::Denied;
+use crate::api::JsonWebKeySet;
+use crate::api::json_web_key_set::JsonWebKeySetStatus;
+use crate::controller::common::admission::{is_revoked, server_of};
+use crate::controller::common::claim::Claiming;
+use crate::controller::common::digest::digest;
+use crate::controller::common::failure::{outage, unread};
+use crate::controller::common::key_set::since;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::{hold, record, release};
+use crate::controller::engine::managed::Pass;
+use crate::controller::engine::verdict::Done;
+use crate::controller::hydra::key_set::keys::Seen;
+use crate::controller::hydra::key_set::ledger::Ledger;
+use crate::controller::hydra::key_set::plan::{Plan, Target};
+use crate::controller::hydra::key_set::remote::Remote;
+use crate::controller::hydra::key_set::rotation::Stage;
+use crate::error::{Error, Result};
+
+pub mod cleanup;
+pub mod keys;
+pub mod kid;
+pub mod ledger;
+pub mod output;
+pub mod plan;
+pub mod remote;
+pub mod rotation;
+
+/// How soon an imported key's Secret without our watch label is looked at again.
+pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
+
+/// Access is denied. Where the server's admin wants it, what was made before goes.
+pub(crate) async fn revoked(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    pass: &mut Pass<JsonWebKeySetStatus>,
+    denied: Denied,
+) -> Result<Done> {
+    let server = server_of(set, ctx)?;
+    if is_revoked(set, ctx, &server, &denied).await? {
+        cleanup::remove(set, ctx, pass).await?;
+        pass.status = JsonWebKeySetStatus {
+            conditions: pass.status.conditions.clone(),
+            ..JsonWebKeySetStatus::default()
+        };
+        release(set, ctx).await?;
+    }
+    let server = server.name_any();
+    Err(Error::NotAllowed { server, denied })
+}
+
+/// Ledger → steps that are due → server → Secret → status.
+pub(crate) async fn work(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<JsonWebKeySetStatus>,
+    seen: Seen<'_>,
+    drift: bool,
+) -> Result<()> {
+    let server = &plan.target.server;
+    let link = ctx.links.usable(server).map_err(|error| unread(error, drift))?;
+    hold(set, ctx).await?;
+    let mut ledger = Ledger::read(set, ctx).await?;
+    let remote = Remote {
+        ctx,
+        target: &plan.target,
+        link: &link,
+    };
+    let failed = |error| outage(ctx, &server.name_any(), error);
+    if let Some(cluster) = JsonWebKeySet::claim(&mut pass.status).other_cluster(ctx) {
+        let checked = remote.check_cluster(&pass.status, &ledger, cluster).await;
+        checked.map_err(|error| failed(unread(error, drift)))?;
+        // Nothing of it is there any more: what is made now is made here.
+        pass.status.cluster_id = Some(ctx.settings.cluster.clone());
+        record(set, ctx, pass).await?;
+    }
+    let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger)
+        .await
+        .map_err(failed)?;
+    let changed = keys::settle(set, ctx, plan, pass, &mut ledger, seen).await?;
+    if rebuilt || changed || !ledger.is_intact(&plan.target.uid) {
+        ledger.write(set, ctx).await?;
+    }
+    let synced = async {
+        if remote.fetch(&pass.status, &mut ledger).await? {
+            ledger.write(set, ctx).await?;
+        }
+        remote.sync(pass, &ledger, drift && !changed).await
+    };
+    synced.await.map_err(failed)?;
+    pass.status.set_name = Some(plan.target.set_name.clone());
+    pass.status.cluster_id = Some(ctx.settings.cluster.clone());
+    let current = ledger.at(Stage::Current);
+    // Verifiers hear of a key before it signs: the status, from which clients take their keys, is no later than the Secret.
+    pass.status.keys = keys::public(&ledger);
+    output::write(set, ctx, plan, pass, current).await?;
+    pass.status.secret_name = plan.secret_name.clone();
+    pass.status.current_key_id = current.map(|entry| entry.key.public.kid.clone());
+    pass.status.rotated_at = current.map(|entry| plan.terms.schedule.since(entry.since).to_string());
+    let now = Timestamp::now();
+    let held = ledger.held();
+    let progress = keys::progress(&pass.status, &ledger, seen.carried);
+    let next = match set.spec.generate.is_some() && rotation::due(&held, &plan.terms, progress, now).is_some() {
+        true => Some(now), // what this pass brought about was in the way
+        false => rotation::next_at(&held, &plan.terms, now),
+    };
+    pass.status.next_step_at = next.filter(|at| *at < Timestamp::MAX).map(|at| at.to_string());
+    Ok(())
+}
+
+/// When time alone brings the next step.
+pub(crate) fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+    status.next_step_at.as_ref()?.parse().ok()
+}
+
+/// What a success was made from, in one line: equal inputs need no work.
+pub(crate) fn inputs(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &Plan,
+    status: &JsonWebKeySetStatus,
+    seen: Seen<'_>,
+) -> String {
+    let Target {
+        server, namespace, uid, ..
+    } = &plan.target;
+    let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);
+    let schedule = &plan.terms.schedule;
+    let asked_at = match since(status) {
+        Some(since) => schedule.asked(since), // so that one edited while it waits is no news
+        None => schedule.asked_at,
+    };
+    digest(&json!([
+        server.uid(),
+        set.spec,
+        asked_at.map(|at| at.to_string()),
+        version(&ledger::name(uid)),
+        plan.secret_name.as_ref().map(|name| version(name)),
+        plan.public_secret_name.as_ref().map(|name| version(name)),
+        seen.import.map(|import| &import.version),
+        seen.carried.of(status),
+    ]))
+}

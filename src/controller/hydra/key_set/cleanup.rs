@@ -1,0 +1,73 @@
+//! Deletion: the keys on the server, then what holds them in the cluster. Access is not evaluated: what was made may always go.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+
+use crate::api::JsonWebKeySet;
+use crate::api::json_web_key_set::JsonWebKeySetStatus;
+use crate::controller::common::claim::{Claiming, note_left_behind};
+use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::common::own_config_map;
+use crate::controller::common::own_secret::drop_at_cleanup;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_abandoned;
+use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::key_set::ledger;
+use crate::controller::hydra::key_set::ledger::Ledger;
+use crate::controller::hydra::key_set::plan::Target;
+use crate::controller::hydra::key_set::remote::Remote;
+use crate::error::{Error, Result};
+
+pub(crate) async fn run(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
+    if is_abandoned(set) && may_leave_behind(set, ctx).await? {
+        return drop_copies(set, ctx, pass).await;
+    }
+    remove(set, ctx, pass).await
+}
+
+/// Deletes our keys, and every copy of them in the cluster.
+pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
+    let claim = JsonWebKeySet::claim(&mut pass.status);
+    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(ctx)) {
+        note_left_behind(pass, "key set", &name, &cluster);
+        return drop_copies(set, ctx, pass).await;
+    }
+    let (server, link) = connection(set, ctx)?;
+    let target = Target::of(set, server);
+    // Ids and status know what is ours, but for a key of the user's that was never confirmed. Cleanup does not depend on the ledger.
+    let entries = Ledger::read(set, ctx).await.map(|ledger| ledger.entries);
+    let is_settled = is_settled(set, ctx, pass.status.set_name.is_some());
+    let remote = Remote {
+        ctx,
+        target: &target,
+        link: &link,
+    };
+    let removed = remote.remove(&pass.status, &entries.unwrap_or_default()).await;
+    removed.map_err(|error| hindered(set, ctx, error))?;
+    match is_settled {
+        true => drop_copies(set, ctx, pass).await,
+        false => Err(Error::CleanupUnconfirmed),
+    }
+}
+
+async fn drop_copies(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
+    let uid = set.uid().unwrap_or_default();
+    let namespace = set.namespace().unwrap_or_default();
+    // One that was just written is not in the cache yet, and one of a former name is nowhere else.
+    let published = set.spec.publish.as_ref();
+    let mut names: BTreeSet<String> = ctx.marked_secrets(&namespace, &uid).into_iter().collect();
+    names.insert(ledger::name(&uid));
+    names.extend(set.private_key_secret_name());
+    names.extend(published.and_then(|publish| publish.secret_name.clone()));
+    for name in names {
+        if let Some(secret) = ctx.own_secret(&namespace, &uid, &name) {
+            drop_at_cleanup(ctx, &namespace, &uid, &name, secret.uid).await?;
+        }
+    }
+    own_config_map::rename(set, ctx, &mut pass.status.config_map_name, None).await?;
+    match set.config_map_name() {
+        Some(name) => own_config_map::remove(set, ctx, &name).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,363 @@
+//! From spec and ledger to the keys that should be: made, imported, promoted, retired.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use crate::admin::hydra::key::{JsonWebKey, PublicKey};
+use crate::api::json_web_key_set::{Import, JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
+use crate::api::{JsonWebKeySet, OAuth2Client};
+use crate::controller::common::digest::hex;
+use crate::controller::common::own_secret::text;
+use crate::controller::common::referable::Referable;
+use crate::controller::common::schedule::{Schedule, WAITS};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
+use crate::controller::hydra::key_set::plan::Plan;
+use crate::controller::hydra::key_set::remote::{Remote, alike};
+use crate::controller::hydra::key_set::rotation::{Progress, Stage, Step};
+use crate::controller::hydra::key_set::{kid, rotation};
+use crate::error::{Error, Result};
+use crate::key_material;
+
+/// The Secret with the user's key.
+pub(crate) struct Imported {
+    /// Its resourceVersion.
+    pub(crate) version: String,
+    /// Whether a change of it wakes us.
+    pub(crate) watched: bool,
+}
+
+/// What a pass sees besides spec, server and status.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The Secret with the user's key, if the spec names one.
+    pub(crate) import: Option<&'a Imported>,
+    /// What the clients carry.
+    pub(crate) carried: &'a Carried,
+}
+
+/// The keys that all clients carry which refer to a set, as one look found them: a pass decides and remembers by the same look.
+pub(crate) struct Carried {
+    /// Ids; `None` if no client refers to the set.
+    pub(crate) ids: Option<BTreeSet<String>>,
+}
+
+impl Carried {
+    pub(crate) fn look(set: &JsonWebKeySet, ctx: &Context) -> Self {
+        let clients = ctx.clients.store.state_filter(|client| relies_on(set, client));
+        let each = clients
+            .iter()
+            .map(|client| BTreeSet::from_iter(key_ids(client).iter().cloned()));
+        Carried {
+            ids: each.reduce(|one, other| &one & &other),
+        }
+    }
+
+    /// Of the published keys, those that no client lacks.
+    pub(crate) fn of<'a>(&self, status: &'a JsonWebKeySetStatus) -> Vec<&'a str> {
+        let mut ids = status.key_ids();
+        ids.retain(|kid| self.includes(kid));
+        ids
+    }
+
+    pub(crate) fn includes(&self, kid: &str) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.contains(kid))
+    }
+}
+
+/// Finds out the version of the Secret with the user's key: from the cache if it carries our watch label, else live.
+pub(crate) async fn look(set: &JsonWebKeySet, ctx: &Context, plan: &Plan) -> Result<Option<Imported>> {
+    let Some(import) = &set.spec.import else {
+        return Ok(None);
+    };
+    if let Some(version) = ctx.watched_secret(&plan.target.namespace, &import.secret_ref.name) {
+        return Ok(Some(Imported { version, watched: true }));
+    }
+    let version = live(ctx, plan, import).await?.resource_version().unwrap_or_default();
+    Ok(Some(Imported {
+        version,
+        watched: false,
+    }))
+}
+
+/// Takes the steps that are due; returns whether the ledger is another now. Nothing is written here.
+pub(crate) async fn settle(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<JsonWebKeySetStatus>,
+    ledger: &mut Ledger,
+    seen: Seen<'_>,
+) -> Result<bool> {
+    let now = Timestamp::now();
+    if ledger.at(Stage::Current).is_none() && pass.status.current_key_id.is_some() {
+        let note = "The private key was lost, here and on the server, so another signs now; what signs with the old one is verified for a while.";
+        pass.notes.push((EventType::Warning, "KeysReplaced", note.to_owned()));
+    }
+    let before = ledger.ids();
+    ledger
+        .entries
+        .retain(|entry| !entry.is_ordered() || is_wanted(entry, set));
+    let status = &pass.status;
+    if let (Some(import), Some(_)) = (&set.spec.import, seen.import) {
+        let key = imported(ctx, plan, import).await?;
+        let clashes = |entry: &&Entry| entry.key.public.kid == key.public.kid && !alike(&entry.key.public, &key.public);
+        if ledger.entries.iter().find(clashes).is_some() {
+            let problem =
+                "holds another key of the same `kid` as before, which verifiers could not tell apart; give it another";
+            return Err(unusable(import, problem));
+        }
+        let changed = take_over(plan, status, ledger, key, now);
+        return Ok(changed || ledger.ids() != before);
+    }
+    let Some(generate) = &set.spec.generate else {
+        return Ok(false);
+    };
+    let mut changed = ledger.ids() != before;
+    changed |= put_off(ledger, plan, status, now);
+    while let Some(step) = rotation::due(&ledger.held(), &plan.terms, progress(status, ledger, seen.carried), now) {
+        match step {
+            Step::Make(stage) => {
+                let kid = kid::new(&plan.target.uid, &ctx.settings.cluster);
+                let key = match generate.by.unwrap_or_default() {
+                    KeyMaker::Operator => made(generate.algorithm, kid).await?,
+                    KeyMaker::Server => ordered(generate.algorithm, kid),
+                };
+                ledger.entries.push(Entry { key, stage, since: now });
+            }
+            Step::Promote => promote(&mut ledger.entries, now),
+            Step::Retire(kid) => ledger.entries.retain(|entry| entry.key.public.kid != kid),
+        }
+        changed = true;
+    }
+    Ok(changed)
+}
+
+/// How far the world has followed the ledger.
+pub(crate) fn progress(status: &JsonWebKeySetStatus, ledger: &Ledger, carried: &Carried) -> Progress {
+    let kid = |stage: Stage| ledger.at(stage).map(|entry| entry.key.public.kid.as_str());
+    Progress {
+        is_known: kid(Stage::Next).is_some_and(|kid| carried.of(status).contains(&kid)),
+        is_delivered: status.current_key_id.as_deref() == kid(Stage::Current),
+    }
+}
+
+/// Time that nobody had does not count: a next key is known from when it is published, and a previous one is needed until its successor is handed out.
+pub(crate) fn put_off(ledger: &mut Ledger, plan: &Plan, status: &JsonWebKeySetStatus, now: Timestamp) -> bool {
+    let current = ledger.at(Stage::Current).map(|entry| entry.key.public.kid.clone());
+    let is_delivered = status.current_key_id == current;
+    let published = status.key_ids();
+    let mut changed = false;
+    for entry in &mut ledger.entries {
+        let too_early = match entry.stage {
+            Stage::Next => !published.contains(&entry.key.public.kid.as_str()),
+            Stage::Previous => !is_delivered && rotation::is_outlived(&entry.held(), &plan.terms, now),
+            Stage::Current => false,
+        };
+        if too_early && entry.since != now {
+            entry.since = now;
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Whether what the server was to make is what the spec still asks for.
+pub(crate) fn is_wanted(ordered: &Entry, set: &JsonWebKeySet) -> bool {
+    set.spec.generate.as_ref().is_some_and(|generate| {
+        generate.by == Some(KeyMaker::Server) && ordered.key.public.alg == generate.algorithm.as_str()
+    })
+}
+
+/// Fills a ledger that was lost with what the server holds, as far as it is what the status says; returns whether it was. The next key is lost with it:
+/// its private half was nowhere else.
+pub(crate) async fn rebuild(remote: &Remote<'_>, status: &JsonWebKeySetStatus, ledger: &mut Ledger) -> Result<bool> {
+    let Some(current) = status.current_key_id.as_ref().filter(|_| ledger.entries.is_empty()) else {
+        return Ok(false);
+    };
+    let found = remote.get().await?;
+    let since = status.rotated_at.as_ref().and_then(|at| at.parse().ok());
+    for published in &status.keys {
+        let public: PublicKey = serde_json::from_value(Value::Object(published.clone())).unwrap_or_default();
+        let kept = found.keys.iter().find(|key| alike(&key.public, &public));
+        let private = kept
+            .filter(|key| key.is_private())
+            .and_then(|key| key_material::complete(key).ok());
+        let is_current = public.kid == *current;
+        match private.filter(|_| is_current) {
+            Some(key) => ledger.entries.push(Entry {
+                key,
+                stage: Stage::Current,
+                since: since.unwrap_or_else(Timestamp::now),
+            }),
+            None => ledger.entries.push(Entry {
+                key: JsonWebKey::from(public),
+                stage: Stage::Previous,
+                since: Timestamp::now(),
+            }),
+        }
+        if is_current {
+            break; // the one after it has not signed yet
+        }
+    }
+    Ok(true)
+}
+
+/// What is so, for people.
+pub(crate) fn said(set: &JsonWebKeySet, ctx: &Context, schedule: &Schedule, status: &JsonWebKeySetStatus) -> String {
+    let last = status.keys.last().and_then(|key| key.get("kid")?.as_str());
+    let lacking = last.and_then(|kid| lacking(set, ctx, kid));
+    let has_next = last != status.current_key_id.as_deref();
+    let held = |since| schedule.is_held_back(since, Timestamp::now());
+    match lacking {
+        Some(client) => format!("The next key signs as soon as OAuth2Client `{client}` is registered with it."),
+        None if !has_next && crate::controller::common::key_set::since(status).is_some_and(held) => {
+            format!("The keys are on the server as they should be; {WAITS}.")
+        }
+        None => "The keys are on the server as they should be.".to_owned(),
+    }
+}
+
+/// The public keys that verifiers need.
+pub(crate) fn public(ledger: &Ledger) -> Vec<Map<String, Value>> {
+    let made = ledger.entries.iter().filter(|entry| !entry.is_ordered());
+    let keys = made.map(|entry| serde_json::to_value(&entry.key.public));
+    keys.filter_map(|key| key.ok()?.as_object().cloned()).collect()
+}
+
+/// The client that a key waits for, if there is one.
+pub(crate) fn lacking(set: &JsonWebKeySet, ctx: &Context, kid: &str) -> Option<String> {
+    let lacks = |client: &OAuth2Client| relies_on(set, client) && !key_ids(client).iter().any(|id| id == kid);
+    ctx.clients.store.find(lacks).map(|client| client.name_any())
+}
+
+pub(crate) fn relies_on(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
+    set.is_named_by(client) && !is_deleting(client)
+}
+
+/// Ids of the keys that a client is registered with.
+pub(crate) fn key_ids(client: &OAuth2Client) -> &[String] {
+    let status = client.status.as_ref();
+    status.map(|status| status.key_ids.as_slice()).unwrap_or_default()
+}
+
+pub(crate) fn promote(entries: &mut [Entry], now: Timestamp) {
+    for entry in entries {
+        let stage = match entry.stage {
+            Stage::Current => Stage::Previous,
+            Stage::Next => Stage::Current,
+            Stage::Previous => continue,
+        };
+        (entry.stage, entry.since) = (stage, now);
+    }
+}
+
+/// A key that the server is to make: written down before it is asked to.
+pub(crate) fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
+    JsonWebKey::from(PublicKey {
+        kid,
+        alg: algorithm.as_str().to_owned(),
+        ..PublicKey::default()
+    })
+}
+
+/// Keys are made one at a time: an RSA key takes a core for a while, however many are due.
+pub(crate) static GENERATION: Semaphore = Semaphore::const_new(1);
+
+/// Makes a key, beside the threads that others wait for.
+pub(crate) async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
+    let _turn = GENERATION.acquire().await; // never closed
+    let made = tokio::task::spawn_blocking(move || key_material::generate(algorithm, &kid)).await;
+    made.ok().and_then(|made| made.ok()).ok_or(Error::Reply {
+        operation: "key generation",
+        problem: "is no key",
+    })
+}
+
+/// The user's key becomes the current one, and the one before it is known for a while. Returns whether anything changes.
+pub(crate) fn take_over(
+    plan: &Plan,
+    status: &JsonWebKeySetStatus,
+    ledger: &mut Ledger,
+    key: JsonWebKey,
+    now: Timestamp,
+) -> bool {
+    let kid = &key.public.kid;
+    let is_current = |entry: &Entry| entry.stage == Stage::Current && entry.key.public.kid == *kid;
+    let (before, is_taken) = (ledger.ids(), ledger.entries.iter().any(is_current));
+    let is_delivered = status.current_key_id.as_ref() == Some(kid);
+    ledger.entries.retain(|entry| match entry.stage {
+        Stage::Current => true,
+        // One that was made under an earlier spec has signed nothing yet.
+        Stage::Next => false,
+        Stage::Previous => !(is_delivered && rotation::is_outlived(&entry.held(), &plan.terms, now)),
+    });
+    if is_taken {
+        return ledger.ids() != before;
+    }
+    ledger.entries.retain(|entry| entry.key.public.kid != *kid);
+    for entry in &mut ledger.entries {
+        if entry.stage == Stage::Current {
+            (entry.stage, entry.since) = (Stage::Previous, now);
+        }
+    }
+    let surplus = (ledger.entries.len() + 1).saturating_sub(rotation::MOST);
+    ledger.entries.drain(..surplus); // the oldest first
+    ledger.entries.push(Entry {
+        key,
+        stage: Stage::Current,
+        since: now,
+    });
+    true
+}
+
+pub(crate) async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Result<JsonWebKey> {
+    let secret = live(ctx, plan, import).await?;
+    let named = &import.secret_ref;
+    if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
+        return Err(missing(import, Some(named.key.clone())));
+    }
+    let value = text(&secret, &named.key).ok_or_else(|| unusable(import, "is not text"))?;
+    let mut key = key_material::import(&value).map_err(|problem| unusable(import, problem))?;
+    if key.public.kid.is_empty() {
+        // One without an id of its own has the same one as long as it is the same key.
+        let members = serde_json::to_value(&key.public).unwrap_or_default().to_string();
+        let digest = hex(&Sha256::digest(members)[..8]);
+        key.public.kid = format!("{}.{digest}", plan.target.uid);
+    }
+    Ok(key)
+}
+
+pub(crate) async fn live(ctx: &Context, plan: &Plan, import: &Import) -> Result<KubeSecret> {
+    let found = ctx
+        .cluster
+        .secret(&plan.target.namespace, &import.secret_ref.name)
+        .await?;
+    found.ok_or_else(|| missing(import, None))
+}
+
+pub(crate) fn missing(import: &Import, key: Option<String>) -> Error {
+    Error::ReferenceNotFound {
+        kind: "Secret",
+        name: import.secret_ref.name.clone(),
+        key,
+        namespace: None,
+    }
+}
+
+pub(crate) fn unusable(import: &Import, problem: &'static str) -> Error {
+    Error::UnusableSecret {
+        secret: import.secret_ref.name.clone(),
+        key: import.secret_ref.key.clone(),
+        problem,
+    }
+}

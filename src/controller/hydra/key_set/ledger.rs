@@ -1,0 +1,171 @@
+//! The ledger of a key set: its private keys with their stages, written before anybody else hears of them.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Resource, ResourceExt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::admin::hydra::key::JsonWebKey;
+use crate::api::JsonWebKeySet;
+use crate::controller::common::digest::hex;
+use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Managed;
+use crate::controller::hydra::key_set::rotation::{Held, Stage};
+use crate::error::{ClusterFault, Error, Result};
+
+const TYPE: &str = "oidc-operator.dev/ledger";
+
+/// A key with its stage. No Debug: it is private.
+#[derive(Clone)]
+pub(crate) struct Entry {
+    /// The key, with its private half.
+    pub(crate) key: JsonWebKey,
+    /// Where it stands.
+    pub(crate) stage: Stage,
+    /// Since when.
+    pub(crate) since: Timestamp,
+}
+
+/// The keys, as they are written down.
+pub(crate) struct Ledger {
+    /// The keys, oldest first.
+    pub(crate) entries: Vec<Entry>,
+    /// The Secret that holds them, if there is one.
+    found: Option<KubeSecret>,
+}
+
+#[derive(Deserialize)]
+struct Written {
+    jwk: Value,
+    stage: Stage,
+    since: Timestamp,
+}
+
+/// Name of the ledger of the key set with this UID.
+pub(crate) fn name(uid: &str) -> String {
+    format!("jwks-{uid}")
+}
+
+impl Entry {
+    /// Whether the server was to make it and has not been heard of since.
+    pub(crate) fn is_ordered(&self) -> bool {
+        self.key.public.kty.is_empty()
+    }
+
+    /// What of it counts for a rotation.
+    pub(crate) fn held(&self) -> Held {
+        Held {
+            kid: self.key.public.kid.clone(),
+            alg: self.key.public.alg.clone(),
+            stage: self.stage,
+            since: self.since,
+        }
+    }
+}
+
+impl Ledger {
+    /// Reads the ledger. One that is not intact counts as lost, and its keys with it.
+    pub(crate) async fn read(set: &JsonWebKeySet, ctx: &Context) -> Result<Self> {
+        let uid = set.uid().unwrap_or_default();
+        let found = ctx
+            .cluster
+            .secret(&set.namespace().unwrap_or_default(), &name(&uid))
+            .await?;
+        if found.as_ref().is_some_and(|found| !is_owned(found, &uid)) {
+            return Err(Error::SecretConflict(name(&uid)));
+        }
+        let mut entries = found.as_ref().and_then(parse).unwrap_or_default();
+        // What is fetched from the server must bear our mark: a ledger can be edited by whoever may edit Secrets.
+        let mark = format!("{uid}.");
+        entries.retain(|entry: &Entry| !entry.is_ordered() || entry.key.public.kid.starts_with(&mark));
+        Ok(Ledger { entries, found })
+    }
+
+    /// Whether it is there as it was written, with the labels by which it is watched.
+    pub(crate) fn is_intact(&self, uid: &str) -> bool {
+        self.found
+            .as_ref()
+            .is_some_and(|found| has_labels(found, uid) && parse(found).is_some())
+    }
+
+    /// Ids of the keys.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.entries.iter().map(|entry| entry.key.public.kid.clone()).collect()
+    }
+
+    /// What of the keys counts for a rotation.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        self.entries.iter().map(Entry::held).collect()
+    }
+
+    /// The key at a stage, if there is one.
+    pub(crate) fn at(&self, stage: Stage) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.stage == stage)
+    }
+
+    /// Writes the entries down.
+    pub(crate) async fn write(&mut self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
+        let (uid, namespace) = (set.uid().unwrap_or_default(), set.namespace().unwrap_or_default());
+        let keys = serialized(&self.entries);
+        let mut secret = self.found.clone().unwrap_or_default();
+        secret.metadata.name = Some(name(&uid));
+        secret.metadata.owner_references = Some(set.controller_owner_ref(&()).into_iter().collect());
+        secret.metadata.labels.get_or_insert_default().extend(labels(&uid));
+        let data = [("keys", keys.as_str()), ("checksum", &checksum(&keys))];
+        let data: BTreeMap<_, _> = data
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), bytes(value)))
+            .collect();
+        secret.data = Some(data);
+        let written = match self.found {
+            Some(_) => ctx.cluster.replace(&namespace, &secret).await?,
+            None => {
+                secret.type_ = Some(TYPE.to_owned());
+                let created = ctx.cluster.create(&namespace, &secret).await?;
+                created.ok_or(Error::Cluster(ClusterFault::Conflict))?
+            }
+        };
+        remember(ctx, &uid, &written);
+        tracing::debug!(
+            kind = JsonWebKeySet::KIND,
+            name = set.name_any(),
+            "the ledger is written"
+        );
+        self.found = Some(written);
+        Ok(())
+    }
+}
+
+fn parse(secret: &KubeSecret) -> Option<Vec<Entry>> {
+    let keys = text(secret, "keys")?;
+    if text(secret, "checksum")? != checksum(&keys) {
+        return None;
+    }
+    let written: Vec<Written> = serde_json::from_str(&keys).ok()?;
+    let entries = written.into_iter().map(|entry| {
+        Some(Entry {
+            key: JsonWebKey::parse(entry.jwk)?,
+            stage: entry.stage,
+            since: entry.since,
+        })
+    });
+    entries.collect()
+}
+
+fn serialized(entries: &[Entry]) -> String {
+    let entry = |entry: &Entry| {
+        let jwk: Value = serde_json::from_slice(&entry.key.body()).unwrap_or_default();
+        json!({ "jwk": jwk, "stage": entry.stage, "since": entry.since })
+    };
+    Value::Array(entries.iter().map(entry).collect()).to_string()
+}
+
+/// SHA-256. It is kept beside the keys themselves and nowhere else.
+fn checksum(keys: &str) -> String {
+    hex(&Sha256::digest(keys))
+}

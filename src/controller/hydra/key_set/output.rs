@@ -1,0 +1,135 @@
+//! What applications get: Secrets of the private key in use and of the public keys, a ConfigMap of the public keys. Each is created only when complete.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::Resource;
+use serde_json::{Map, Value, json};
+
+use crate::api::JsonWebKeySet;
+use crate::api::json_web_key_set::JsonWebKeySetStatus;
+use crate::controller::common::own_config_map;
+use crate::controller::common::own_secret::{bytes, conflict, drop_one, has_labels, is_owned, labels, remember};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::key_set::ledger;
+use crate::controller::hydra::key_set::ledger::Entry;
+use crate::controller::hydra::key_set::plan::Plan;
+use crate::error::{ClusterFault, Error, Result};
+use crate::key_material;
+
+/// Key of the private key's id in its Secret.
+pub(crate) const KID: &str = "kid";
+
+/// Key of the private key as a JWK.
+pub(crate) const JWK: &str = "jwk.json";
+
+/// Key of the private key as PEM.
+pub(crate) const PEM: &str = "key.pem";
+
+/// Key of the public keys in ConfigMap and Secret.
+const JWKS: &str = "jwks.json";
+
+/// Writes everything that the spec asks for, and deletes what it does not ask for any more.
+pub(crate) async fn write(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &Plan,
+    pass: &mut Pass<JsonWebKeySetStatus>,
+    current: Option<&Entry>,
+) -> Result<()> {
+    let jwks = jwks(&pass.status.keys);
+    if let (Some(name), Some(current)) = (&plan.secret_name, current) {
+        secret(set, ctx, plan, name, private(current)?).await?;
+    }
+    if let Some(name) = &plan.public_secret_name {
+        secret(set, ctx, plan, name, BTreeMap::from([(JWKS.to_owned(), bytes(&jwks))])).await?;
+    }
+    drop_others(ctx, plan).await?;
+    let name = set.config_map_name();
+    if let Some(name) = name.clone() {
+        let wanted = own_config_map::Wanted {
+            name,
+            data: BTreeMap::from([(JWKS.to_owned(), jwks)]),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+        };
+        own_config_map::write(set, ctx, wanted, false).await?;
+    }
+    own_config_map::rename(set, ctx, &mut pass.status.config_map_name, name).await
+}
+
+/// Creates a Secret, or makes it what it should be.
+async fn secret(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &Plan,
+    name: &str,
+    data: BTreeMap<String, ByteString>,
+) -> Result<()> {
+    let written = match ctx.cluster.secret(&plan.target.namespace, name).await? {
+        Some(found) if !is_owned(&found, &plan.target.uid) => return Err(conflict(&found, set)),
+        Some(found) if found.data.as_ref() == Some(&data) && has_labels(&found, &plan.target.uid) => found,
+        Some(mut found) => {
+            found.data = Some(data);
+            found
+                .metadata
+                .labels
+                .get_or_insert_default()
+                .extend(labels(&plan.target.uid));
+            ctx.cluster.replace(&plan.target.namespace, &found).await?
+        }
+        None => {
+            let mut secret = KubeSecret {
+                data: Some(data),
+                type_: Some("Opaque".to_owned()),
+                ..KubeSecret::default()
+            };
+            secret.metadata.name = Some(name.to_owned());
+            secret.metadata.owner_references = Some(set.controller_owner_ref(&()).into_iter().collect());
+            secret.metadata.labels = Some(labels(&plan.target.uid).into());
+            let created = ctx.cluster.create(&plan.target.namespace, &secret).await?;
+            created.ok_or(Error::Cluster(ClusterFault::Conflict))?
+        }
+    };
+    remember(ctx, &plan.target.uid, &written);
+    Ok(())
+}
+
+/// Deletes our Secrets but for the ledger and those that the spec names.
+async fn drop_others(ctx: &Context, plan: &Plan) -> Result<()> {
+    let kept = [
+        Some(ledger::name(&plan.target.uid)),
+        plan.secret_name.clone(),
+        plan.public_secret_name.clone(),
+    ];
+    for name in ctx.marked_secrets(&plan.target.namespace, &plan.target.uid) {
+        if kept.iter().flatten().any(|kept| *kept == name) {
+            continue;
+        }
+        if let Some(secret) = ctx.own_secret(&plan.target.namespace, &plan.target.uid, &name) {
+            drop_one(ctx, &plan.target.namespace, &plan.target.uid, &name, secret.uid).await?;
+        }
+    }
+    Ok(())
+}
+
+fn jwks(keys: &[Map<String, Value>]) -> String {
+    json!({ "keys": keys }).to_string()
+}
+
+fn private(current: &Entry) -> Result<BTreeMap<String, ByteString>> {
+    let unreadable = || Error::Reply {
+        operation: "ledger",
+        problem: "holds a key that cannot be written",
+    };
+    let jwk = String::from_utf8(current.key.body()).map_err(|_| unreadable())?;
+    let members: Value = serde_json::from_str(&jwk).map_err(|_| unreadable())?;
+    let pem = members.as_object().and_then(key_material::pem).ok_or_else(unreadable)?;
+    Ok(BTreeMap::from([
+        (KID.to_owned(), bytes(&current.key.public.kid)),
+        (JWK.to_owned(), bytes(&jwk)),
+        (PEM.to_owned(), bytes(pem.expose())),
+    ]))
+}

@@ -1,0 +1,202 @@
+//! What follows from spec and server, before anything is read or written; and what of it is refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::access::{Grant, KeySetRequest};
+use crate::api::authorization_server::Capability;
+use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, is_reserved};
+use crate::api::{AuthorizationServer, JsonWebKeySet};
+use crate::controller::common::admission::admitted;
+use crate::controller::common::key_set::check_access;
+use crate::controller::common::schedule::Schedule;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::managed::OnServer;
+use crate::controller::hydra::key_set::rotation::Terms;
+use crate::error::{Error, Result};
+
+/// How long a public key is known before its private half signs, unless the spec says otherwise.
+pub(crate) const PRE_PUBLISH: Duration = Duration::from_secs(60);
+
+/// How long a public key is known after its private half signed last, unless the spec says otherwise.
+pub(crate) const OVERLAP: Duration = Duration::from_secs(3600);
+
+/// Where the keys of a resource are.
+pub(crate) struct Target {
+    /// The server that they are on.
+    pub(crate) server: Arc<AuthorizationServer>,
+    /// Name of the set there: asked for, or the UID.
+    pub(crate) set_name: String,
+    /// The resource's namespace.
+    pub(crate) namespace: String,
+    /// The resource's UID.
+    pub(crate) uid: String,
+}
+
+/// Everything that follows from spec and server.
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    /// Name of the Secret with the private key, if the spec asks for one.
+    pub(crate) secret_name: Option<String>,
+    /// Name of the Secret with the public keys, if the spec asks for one.
+    pub(crate) public_secret_name: Option<String>,
+    pub(crate) terms: Terms,
+}
+
+impl Target {
+    pub(crate) fn of(set: &JsonWebKeySet, server: Arc<AuthorizationServer>) -> Self {
+        let uid = set.uid().unwrap_or_default();
+        Target {
+            server,
+            set_name: set.spec.set_name.clone().unwrap_or_else(|| uid.clone()),
+            namespace: set.namespace().unwrap_or_default(),
+            uid,
+        }
+    }
+}
+
+impl Plan {
+    /// # Errors
+    /// What is wrong with the spec, or who is in the way.
+    pub(crate) fn of(set: &JsonWebKeySet, ctx: &Context, status: &JsonWebKeySetStatus) -> Result<Self> {
+        let target = Target::of(set, admitted(set, ctx)?);
+        let grant = granted(set, ctx, &target)?;
+        let published = set.spec.publish.as_ref();
+        let plan = Plan {
+            target,
+            secret_name: set.private_key_secret_name(),
+            public_secret_name: published.and_then(|publish| publish.secret_name.clone()),
+            terms: terms(set, grant, status)?,
+        };
+        plan.check_reserved(set)?;
+        check_maker(set)?;
+        plan.check_claim(set, ctx)?;
+        Ok(plan)
+    }
+
+    /// The server's own sets: only where a key can be known before it signs.
+    pub(crate) fn check_reserved(&self, set: &JsonWebKeySet) -> Result<()> {
+        let Target { server, set_name, .. } = &self.target;
+        if !is_reserved(set_name) {
+            return Ok(());
+        }
+        let status = server.status.clone().unwrap_or_default();
+        if !status.capabilities.contains(&Capability::KeyPrePublication) {
+            return Err(Error::UnsupportedFields {
+                server: server.name_any(),
+                version: status.version.unwrap_or_default(),
+                fields: vec!["setName"],
+            });
+        }
+        match unfit_for_reserved(set, &self.terms) {
+            Some((field, problem)) => Err(Error::InvalidField {
+                field,
+                problem: problem.to_owned(),
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Of two that name one set, the one has it whose status says so, or else the older.
+    pub(crate) fn check_claim(&self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
+        let age = |set: &JsonWebKeySet| (set.creation_timestamp(), set.uid());
+        let has_claimed = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| status.set_name.is_some());
+        let same_name = |other: &JsonWebKeySet| {
+            let name = other.spec.set_name.as_deref();
+            // Some databases compare without regard to case.
+            name.is_some_and(|name| name.eq_ignore_ascii_case(&self.target.set_name))
+        };
+        let claims = |other: &JsonWebKeySet| {
+            let is_first = match (has_claimed(other), has_claimed(set)) {
+                (true, false) => true,
+                (false, true) => false,
+                _ => age(other) < age(set),
+            };
+            same_name(other)
+                && other.server_name() == set.server_name()
+                && other.uid() != set.uid()
+                && is_held(other)
+                && is_first
+        };
+        match ctx.key_sets.store.find(claims) {
+            Some(_) => Err(Error::KeySetNotOwned(self.target.set_name.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn granted(set: &JsonWebKeySet, ctx: &Context, target: &Target) -> Result<Grant> {
+    let name = set.spec.set_name.as_deref();
+    let rotation = set.spec.rotation.as_ref();
+    let asked = KeySetRequest {
+        name,
+        is_reserved: name.is_some_and(is_reserved),
+        period: rotation.map(|rotation| rotation.period.as_str()),
+    };
+    check_access(ctx, &target.server, &target.namespace, asked)
+}
+
+pub(crate) fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Result<Terms> {
+    let rotation = set.spec.rotation.as_ref();
+    let parsed = |text: &Option<String>| text.as_ref().and_then(|text| crate::duration::parse(text));
+    let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
+    // A key of the user's is replaced by the user.
+    let schedule = match algorithm {
+        Some(_) => {
+            let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?;
+            schedule.bounded(
+                grant.min_rotation_period,
+                status.rotated_at.as_deref(),
+                Timestamp::now(),
+            )
+        }
+        None => Schedule::default(),
+    };
+    Ok(Terms {
+        alg: algorithm.map(KeyAlgorithm::as_str).unwrap_or_default().to_owned(),
+        schedule,
+        reserved: is_reserved(set.spec.set_name.as_deref().unwrap_or_default()),
+        pre_publish: rotation.and_then(|r| parsed(&r.pre_publish)).unwrap_or(PRE_PUBLISH),
+        overlap: rotation.and_then(|r| parsed(&r.overlap)).unwrap_or(OVERLAP),
+    })
+}
+
+/// Why the server could not sign with such keys: the field, and what is wrong with it.
+pub(crate) fn unfit_for_reserved(set: &JsonWebKeySet, terms: &Terms) -> Option<(&'static str, &'static str)> {
+    if terms.alg == KeyAlgorithm::EdDSA.as_str() {
+        let problem = "the server signs with EdDSA but cannot verify it; choose another algorithm for its own sets";
+        return Some(("generate.algorithm", problem));
+    }
+    if set.spec.import.is_some() {
+        let problem = "the server would sign with your key before anybody knows it; let the operator make the keys of the server's own sets";
+        return Some(("import", problem));
+    }
+    if maker(set) == KeyMaker::Server {
+        let problem = "the server would sign with its new key before anybody knows it; let the operator make the keys of the server's own sets";
+        return Some(("generate.by", problem));
+    }
+    None
+}
+
+pub(crate) fn maker(set: &JsonWebKeySet) -> KeyMaker {
+    let generate = set.spec.generate.as_ref();
+    generate.and_then(|generate| generate.by).unwrap_or_default()
+}
+
+/// Hydra generates keys for some algorithms only.
+pub(crate) fn check_maker(set: &JsonWebKeySet) -> Result<()> {
+    let by_operator_only = [KeyAlgorithm::PS256, KeyAlgorithm::ES384];
+    let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
+    if maker(set) == KeyMaker::Operator || algorithm.is_none_or(|algorithm| !by_operator_only.contains(&algorithm)) {
+        return Ok(());
+    }
+    let problem = "the server does not make such keys; take another algorithm, or let the operator make them";
+    Err(Error::InvalidField {
+        field: "generate.algorithm",
+        problem: problem.to_owned(),
+    })
+}

@@ -1,0 +1,293 @@
+//! The key set on the server: key by key, so that a foreign key in it is never touched.
+
+use kube::runtime::events::EventType;
+use serde_json::Value;
+
+use crate::admin::http::Failure;
+use crate::admin::hydra::key::{JsonWebKey, JsonWebKeySet as Keys, PublicKey};
+use crate::admin::hydra::keys::GenerateKey;
+use crate::api::JsonWebKeySet;
+use crate::api::json_web_key_set::{JsonWebKeySetStatus, is_reserved};
+use crate::controller::common::admission::may_create;
+use crate::controller::common::failure::unread;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::{Managed, Pass};
+use crate::controller::hydra::failure::failure;
+use crate::controller::hydra::key_set::kid;
+use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
+use crate::controller::hydra::key_set::plan::Target;
+use crate::controller::hydra::key_set::rotation::Stage;
+use crate::controller::hydra::server::confirm_issuer;
+use crate::error::{Error, Result};
+use crate::key_material;
+
+/// One resource's keys on one server, within one pass.
+pub(crate) struct Remote<'a> {
+    pub(crate) ctx: &'a Context,
+    pub(crate) target: &'a Target,
+    pub(crate) link: &'a Link,
+}
+
+impl Remote<'_> {
+    /// Has the server make the keys that it was ordered to, and fetches them. Returns whether there were any.
+    pub(crate) async fn fetch(&self, status: &JsonWebKeySetStatus, ledger: &mut Ledger) -> Result<bool> {
+        if !ledger.entries.iter().any(Entry::is_ordered) {
+            return Ok(false);
+        }
+        let observed = self.observe(status, ledger).await?;
+        for entry in ledger.entries.iter_mut().filter(|entry| entry.is_ordered()) {
+            let kid = entry.key.public.kid.clone();
+            // One whose making was asked for before, and whose reply was lost, is there.
+            entry.key = match private_of(&observed, &kid) {
+                Some(found) => found,
+                None => self.make(&kid, &entry.key.public.alg).await?,
+            };
+        }
+        Ok(true)
+    }
+
+    async fn make(&self, kid: &str, alg: &str) -> Result<JsonWebKey> {
+        let order = GenerateKey {
+            alg: alg.to_owned(),
+            kid: kid.to_owned(),
+            usage: "sig".to_owned(),
+        };
+        let made = self.link.hydra()?.create_key_set(&self.target.set_name, &order);
+        let made = self.writing(made).await;
+        let made = made.map_err(|failed| failure("create_json_web_key_set", failed))?;
+        let made = match made {
+            Some(made) => made,
+            None => self.get().await?, // a lost reply came true
+        };
+        private_of(&made, kid).ok_or(Error::Reply {
+            operation: "create_json_web_key_set",
+            problem: "holds no private key of the id that was asked for",
+        })
+    }
+
+    /// The set, if nobody else's keys are in it. Before it is made (again), server and issuer are asked for once more: private keys go to no other server.
+    async fn observe(&self, status: &JsonWebKeySetStatus, ledger: &Ledger) -> Result<Keys> {
+        let Target { server, set_name, .. } = self.target;
+        let observed = self.get().await?;
+        let ours = |key: &&JsonWebKey| self.is_ours(status, &ledger.entries, key);
+        let count = observed.keys.iter().filter(ours).count();
+        if !is_reserved(set_name) && count < observed.keys.len() {
+            return Err(Error::KeySetNotOwned(set_name.clone()));
+        }
+        if count == 0 {
+            may_create(self.ctx, server).await?;
+            if status.set_name.is_some() {
+                confirm_issuer(server, self.link).await?;
+            }
+        }
+        Ok(observed)
+    }
+
+    /// Makes our keys on the server what the ledger says. `drift`: whether a difference can only come from somebody else.
+    pub(crate) async fn sync(&self, pass: &mut Pass<JsonWebKeySetStatus>, ledger: &Ledger, drift: bool) -> Result<()> {
+        let observed = self.observe(&pass.status, ledger).await;
+        let observed = observed.map_err(|error| unread(error, drift))?;
+        let written = self.write_lacking(&pass.status, &observed, ledger).await?;
+        let deleted = self.delete_surplus(&pass.status, &observed, ledger).await?;
+        if drift && (written || deleted) {
+            self.ctx.metrics.drift_corrected(JsonWebKeySet::KIND);
+            let note = "The key set had been changed on the server and was put right.";
+            pass.notes.push((EventType::Normal, "DriftCorrected", note.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Writes the keys that are not on the server as they should be; returns whether there were any.
+    async fn write_lacking(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<bool> {
+        let mut corrected = false;
+        // The key that signs first: a signer takes what was written last, and knows no public key for one.
+        for stage in [Stage::Current, Stage::Next, Stage::Previous] {
+            for entry in ledger.entries.iter().filter(|entry| entry.stage == stage) {
+                let wanted = on_server(entry);
+                let found = observed.keys.iter().find(|key| key.public.kid == wanted.public.kid);
+                // In a set of the server's own, others have keys too.
+                if found.is_some_and(|found| !self.is_ours(status, &ledger.entries, found)) {
+                    return Err(Error::KeySetNotOwned(self.target.set_name.clone()));
+                }
+                if found.is_none_or(|found| !one(found).same_as(&one(&wanted))) {
+                    self.write(&wanted).await?;
+                    corrected = true;
+                }
+            }
+        }
+        Ok(corrected)
+    }
+
+    /// Deletes keys of ours that the ledger does not know (any more); returns whether there were any.
+    async fn delete_surplus(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<bool> {
+        let entries = &ledger.entries;
+        let kept = |key: &JsonWebKey| entries.iter().any(|entry| entry.key.public.kid == key.public.kid);
+        let mut corrected = false;
+        for key in &observed.keys {
+            if self.is_ours(status, entries, key) && !kept(key) {
+                self.delete(key).await?;
+                corrected = true;
+            }
+        }
+        Ok(corrected)
+    }
+
+    /// Deletes our keys; a set without keys is none.
+    pub(crate) async fn remove(&self, status: &JsonWebKeySetStatus, entries: &[Entry]) -> Result<()> {
+        let Target { set_name, uid, .. } = self.target;
+        if set_name == uid && !self.is_of_another_cluster(status).await? {
+            // All of it is ours, readable or not.
+            let deleted = self.link.hydra()?.delete_key_set(set_name).await;
+            return deleted.map_err(|failed| failure("delete_json_web_key_set", failed));
+        }
+        for key in &self.get().await?.keys {
+            if self.is_ours(status, entries, key) {
+                self.delete(key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that none of the keys that another cluster keeps for this resource is there.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], and what keeps the server from being asked.
+    pub(crate) async fn check_cluster(
+        &self,
+        status: &JsonWebKeySetStatus,
+        ledger: &Ledger,
+        cluster: String,
+    ) -> Result<()> {
+        let found = self.get().await?;
+        match found.keys.iter().any(|key| self.is_ours(status, &ledger.entries, key)) {
+            false => Ok(()),
+            true => Err(Error::OtherCluster {
+                type_: "key set",
+                name: self.target.set_name.clone(),
+                cluster,
+            }),
+        }
+    }
+
+    /// Whether another cluster has keys in a set that bears our UID. Where the status has claimed it, there is nothing to ask.
+    async fn is_of_another_cluster(&self, status: &JsonWebKeySetStatus) -> Result<bool> {
+        if status.set_name.is_some() {
+            return Ok(false);
+        }
+        match self.get().await {
+            Ok(found) => Ok(found.keys.iter().any(|key| self.is_foreign(status, key))),
+            Err(Error::Reply { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a key bears our UID and the mark of another cluster. It counts until the status knows better: ids stay when a key set is taken over.
+    fn is_foreign(&self, status: &JsonWebKeySetStatus, key: &JsonWebKey) -> bool {
+        let settings = &self.ctx.settings;
+        let ours = settings.former_clusters.iter().chain([&settings.cluster]);
+        status.set_name.is_none() && kid::is_of_another_cluster(own_kid(key), &self.target.uid, ours)
+    }
+
+    /// Ours is every key of a set that bears our UID, a key whose id bears it, one that the status published as it is, and one whose private half is in our
+    /// ledger. An id alone says nothing: whoever imports a key chooses it.
+    fn is_ours(&self, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
+        let Target { set_name, uid, .. } = self.target;
+        let is_ours = set_name == uid
+            || kid::is_marked(own_kid(key), uid)
+            || is_published(status, key)
+            || key.is_private() && entries.iter().any(|entry| one(&entry.key).same_as(&one(key)));
+        is_ours && !self.is_foreign(status, key)
+    }
+
+    /// The set as it is on the server; one that is not there has no keys.
+    pub(crate) async fn get(&self) -> Result<Keys> {
+        let found = self.link.hydra()?.get_key_set(&self.target.set_name).await;
+        let found = found.map_err(|failed| failure("get_json_web_key_set", failed))?;
+        Ok(found.unwrap_or_default())
+    }
+
+    async fn delete(&self, key: &JsonWebKey) -> Result<()> {
+        let deleted = self
+            .link
+            .hydra()?
+            .delete_key(&self.target.set_name, &key.public.kid)
+            .await;
+        deleted.map_err(|failed| failure("delete_json_web_key", failed))
+    }
+
+    async fn write(&self, key: &JsonWebKey) -> Result<()> {
+        let written = self
+            .writing(self.link.hydra()?.update_key(&self.target.set_name, key))
+            .await;
+        let written = written.map_err(|failed| match failed {
+            // What Hydra's library cannot read; our own keys it can.
+            Failure::Status { code: 400, .. } => Error::MetadataRefused(vec!["import"]),
+            other => failure("update_json_web_key", other),
+        })?;
+        match written.public.kid == key.public.kid {
+            true => Ok(()),
+            false => Err(Error::Reply {
+                operation: "update_json_web_key",
+                problem: "does not repeat what was sent",
+            }),
+        }
+    }
+
+    /// Remembers a write as long as its outcome is unknown.
+    async fn writing<T>(&self, write: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let memory = &self.ctx.key_sets.memory;
+        memory.writing(&self.target.uid);
+        let written = write.await;
+        if written.as_ref().err().is_none_or(Failure::is_certain) {
+            memory.confirmed(&self.target.uid);
+        }
+        written
+    }
+}
+
+/// The private key of an id, before which version 1 puts a prefix.
+fn private_of(keys: &Keys, kid: &str) -> Option<JsonWebKey> {
+    let found = keys.keys.iter().find(|key| key.is_private() && own_kid(key) == kid)?;
+    let mut key = key_material::complete(found).ok()?;
+    key.public.kid = kid.to_owned();
+    Some(key)
+}
+
+/// The id of a key as it was asked for.
+fn own_kid(key: &JsonWebKey) -> &str {
+    let kid = key.public.kid.as_str();
+    let prefixes = ["private:", "public:"];
+    prefixes
+        .into_iter()
+        .find_map(|prefix| kid.strip_prefix(prefix))
+        .unwrap_or(kid)
+}
+
+/// What the server is to hold of a key: the private half only while it signs.
+fn on_server(entry: &Entry) -> JsonWebKey {
+    match entry.stage {
+        Stage::Current => entry.key.clone(),
+        Stage::Next | Stage::Previous => JsonWebKey::from(entry.key.public.clone()),
+    }
+}
+
+fn is_published(status: &JsonWebKeySetStatus, key: &JsonWebKey) -> bool {
+    let published = status.keys.iter().cloned();
+    let mut published = published.filter_map(|key| serde_json::from_value::<PublicKey>(Value::Object(key)).ok());
+    published.any(|published| alike(&published, &key.public))
+}
+
+fn one(key: &JsonWebKey) -> Keys {
+    Keys {
+        keys: vec![key.clone()],
+    }
+}
+
+/// Whether two public keys are one, whatever form they are in.
+pub(crate) fn alike(one: &PublicKey, other: &PublicKey) -> bool {
+    let alone = |key: &PublicKey| Keys {
+        keys: vec![JsonWebKey::from(key.clone())],
+    };
+    alone(one).same_as(&alone(other))
+}

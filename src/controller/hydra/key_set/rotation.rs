@@ -1,0 +1,230 @@
+//! When keys are replaced: a pure function of what there is, the terms and the time.
+//!
+//! A key is *next* while its public half alone is known, *current* while it signs, *previous* while what it signed may still have to be verified.
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::controller::common::schedule::{Schedule, later};
+
+/// Most keys at a time: clients and status hold 16. With so many, the next one waits until one of them goes.
+pub const MOST: usize = 12;
+
+/// Where a key stands.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+pub enum Stage {
+    /// It is known and does not sign yet.
+    Next,
+    /// It signs.
+    Current,
+    /// It signs no more and is still known.
+    Previous,
+}
+
+/// A key, as far as its age counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Id.
+    pub kid: String,
+    /// Algorithm.
+    pub alg: String,
+    /// Where it stands.
+    pub stage: Stage,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What the spec asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Algorithm of new keys.
+    pub alg: String,
+    /// When a key is replaced.
+    pub schedule: Schedule,
+    /// Whether the server itself signs with the set, so that the first key has to be known before it signs, too.
+    pub reserved: bool,
+    /// How long a key is known before it signs.
+    pub pre_publish: Duration,
+    /// How long a key is known after it signed.
+    pub overlap: Duration,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A key is made, and starts at this stage.
+    Make(Stage),
+    /// The next key becomes the current one, and the current a previous one.
+    Promote,
+    /// A previous key goes.
+    Retire(String),
+}
+
+/// How far the world has followed what was written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether the next key is published, and known to all clients that refer to the set.
+    pub is_known: bool,
+    /// Whether the application has been handed the key that signs.
+    pub is_delivered: bool,
+}
+
+/// The step that is due.
+pub fn due(held: &[Held], terms: &Terms, progress: Progress, now: Timestamp) -> Option<Step> {
+    let at = |stage: Stage| held.iter().find(|key| key.stage == stage);
+    let current = at(Stage::Current);
+    if let Some(next) = at(Stage::Next) {
+        if progress.is_known && now >= later(next.since, terms.pre_publish) {
+            return Some(Step::Promote);
+        }
+    } else {
+        match current {
+            // Nobody knows the keys of a set of our own before there are any.
+            None if !terms.reserved => return Some(Step::Make(Stage::Current)),
+            None => return Some(Step::Make(Stage::Next)),
+            Some(current) if is_old(current, terms, now) && held.len() < MOST => return Some(Step::Make(Stage::Next)),
+            Some(_) => {}
+        }
+    }
+    held.iter()
+        .find(|key| progress.is_delivered && is_outlived(key, terms, now))
+        .map(|key| Step::Retire(key.kid.clone()))
+}
+
+/// Whether a key signs no more, and what it signed needs it no more.
+pub fn is_outlived(key: &Held, terms: &Terms, now: Timestamp) -> bool {
+    key.stage == Stage::Previous && now >= later(key.since, terms.overlap)
+}
+
+/// When a step can be due next, if time alone decides. What is past waits for something else.
+pub fn next_at(held: &[Held], terms: &Terms, now: Timestamp) -> Option<Timestamp> {
+    let has_next = held.iter().any(|key| key.stage == Stage::Next);
+    let times = held.iter().filter_map(|key| match key.stage {
+        Stage::Next => Some(later(key.since, terms.pre_publish)),
+        Stage::Previous => Some(later(key.since, terms.overlap)),
+        Stage::Current if has_next => None,
+        Stage::Current => terms.schedule.next(key.since, terms.pre_publish),
+    });
+    times.filter(|at| *at > now).min()
+}
+
+fn is_old(current: &Held, terms: &Terms, now: Timestamp) -> bool {
+    terms.schedule.is_due(current.since, terms.pre_publish, now) || current.alg != terms.alg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WELL: Progress = Progress {
+        is_known: true,
+        is_delivered: true,
+    };
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).expect("a time")
+    }
+
+    fn held(kid: &str, stage: Stage, since: i64) -> Held {
+        Held {
+            kid: kid.to_owned(),
+            alg: "ES256".to_owned(),
+            stage,
+            since: at(since),
+        }
+    }
+
+    fn terms() -> Terms {
+        Terms {
+            alg: "ES256".to_owned(),
+            schedule: Schedule {
+                period: Some(Duration::from_secs(100)),
+                ..Schedule::default()
+            },
+            reserved: false,
+            pre_publish: Duration::from_secs(10),
+            overlap: Duration::from_secs(30),
+        }
+    }
+
+    #[test]
+    fn a_rotation_goes_step_by_step() {
+        use Stage::{Current, Next, Previous};
+        let one = held("1", Current, 0);
+        let two = held("2", Next, 90);
+        let after = vec![held("1", Previous, 100), held("2", Current, 100)];
+        let unknown = Progress {
+            is_known: false,
+            ..WELL
+        };
+        let undelivered = Progress {
+            is_delivered: false,
+            ..WELL
+        };
+        let table = [
+            (vec![], 0, WELL, Some(Step::Make(Current))),
+            (vec![one.clone()], 89, WELL, None),
+            (vec![one.clone()], 90, WELL, Some(Step::Make(Next))),
+            (vec![one.clone(), two.clone()], 99, WELL, None),
+            (vec![one.clone(), two.clone()], 100, unknown, None),
+            (vec![one.clone(), two.clone()], 100, WELL, Some(Step::Promote)),
+            (after.clone(), 129, WELL, None),
+            (after.clone(), 130, undelivered, None),
+            (after.clone(), 130, WELL, Some(Step::Retire("1".to_owned()))),
+        ];
+        for (keys, now, progress, expected) in table {
+            assert_eq!(due(&keys, &terms(), progress, at(now)), expected, "{keys:?} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_server_signs_with_nothing_that_nobody_knows() {
+        let own = Terms {
+            reserved: true,
+            ..terms()
+        };
+        let first = [held("1", Stage::Next, 0)];
+        assert_eq!(due(&[], &own, WELL, at(0)), Some(Step::Make(Stage::Next)));
+        assert_eq!(due(&first, &own, WELL, at(9)), None);
+        assert_eq!(due(&first, &own, WELL, at(10)), Some(Step::Promote));
+    }
+
+    #[test]
+    fn so_many_keys_and_no_more() {
+        let mut keys: Vec<Held> = (1..MOST).map(|_| held("0", Stage::Previous, 99)).collect();
+        keys.push(held("1", Stage::Current, 0));
+        assert_eq!(due(&keys, &terms(), WELL, at(100)), None);
+        keys.remove(0);
+        assert_eq!(due(&keys, &terms(), WELL, at(100)), Some(Step::Make(Stage::Next)));
+    }
+
+    #[test]
+    fn another_algorithm_is_another_key() {
+        let other = Terms {
+            alg: "EdDSA".to_owned(),
+            schedule: Schedule::default(),
+            ..terms()
+        };
+        let current = [held("1", Stage::Current, 0)];
+        assert_eq!(due(&current, &other, WELL, at(1)), Some(Step::Make(Stage::Next)));
+    }
+
+    #[test]
+    fn the_next_look_is_when_time_brings_a_step() {
+        use Stage::{Current, Next, Previous};
+        let waiting = [held("1", Current, 0), held("2", Next, 90)];
+        let overlapping = [held("1", Previous, 100), held("2", Current, 100)];
+        let table = [
+            (&[held("1", Current, 0)][..], 0, Some(90)),
+            (&waiting, 95, Some(100)),
+            (&waiting, 100, None), // it waits for clients, who tell
+            (&overlapping, 100, Some(130)),
+            (&overlapping, 130, Some(190)),
+        ];
+        for (keys, now, expected) in table {
+            assert_eq!(next_at(keys, &terms(), at(now)), expected.map(at), "{keys:?} at {now}");
+        }
+    }
+}

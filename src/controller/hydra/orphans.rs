@@ -1,0 +1,177 @@
+//! Clients with this cluster's mark whose resource is gone: counted, and deleted where the server's admin wants it.
+//!
+//! One goes only if its resource was unknown before and after two whole sweeps in a row of one connection, and is in no namespace right now, and the client
+//! still carries the mark. What was taken over stays, as it does when its access ends.
+
+use std::collections::BTreeMap;
+
+use kube::runtime::events::EventType;
+use kube::{Api, ResourceExt};
+
+use crate::admin::http::Failure;
+use crate::admin::hydra::Hydra;
+use crate::admin::hydra::client::Client;
+use crate::api::authorization_server::{AuthorizationServerStatus, Orphans};
+use crate::api::{AuthorizationServer, OAuth2Client};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::links::Connection;
+use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::sweep::known_uids;
+use crate::decode::Item;
+
+/// Most clients that one sweep deletes. The next one goes on.
+const MOST: usize = 50;
+
+/// Most clients that are kept of one sweep. What is beyond is only counted.
+const KEPT: usize = 20_000;
+
+/// Clients that no resource has, as a listing shows them.
+#[derive(Default)]
+pub(crate) struct Strangers {
+    /// UID of the resource that they had, by their id.
+    uids: BTreeMap<String, String>,
+    /// How many there are beside.
+    more: usize,
+}
+
+impl Strangers {
+    /// Adds a client and the UID of the resource that it had.
+    pub(crate) fn add(&mut self, client_id: String, uid: String) {
+        match self.uids.len() < KEPT {
+            true => drop(self.uids.insert(client_id, uid)),
+            false => self.more += 1,
+        }
+    }
+
+    /// Takes out those whose resource has come to be known.
+    pub(crate) fn retain(&mut self, is_unknown: impl Fn(&str) -> bool) {
+        self.uids.retain(|_, uid| is_unknown(uid));
+    }
+
+    fn count(&self) -> usize {
+        self.uids.len() + self.more
+    }
+}
+
+/// After a whole sweep: deletes what may go, where the spec says so. Returns how many clients without a resource are left.
+pub(crate) async fn settle(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    hydra: &Hydra,
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+    found: Strangers,
+) -> i64 {
+    let mut count = found.count();
+    let before = connection.strangers(found.uids.clone());
+    let again = found
+        .uids
+        .into_iter()
+        .filter(|found| before.get(&found.0) == Some(&found.1));
+    let again: Vec<(String, String)> = again.take(MOST).collect();
+    if server.spec.orphans == Some(Orphans::Delete) && !is_deleting(server) && !again.is_empty() {
+        count -= delete(server, ctx, hydra, pass, again).await;
+    }
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Returns how many were deleted.
+async fn delete(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    hydra: &Hydra,
+    pass: &mut Pass<AuthorizationServerStatus>,
+    strangers: Vec<(String, String)>,
+) -> usize {
+    let server = server.name_any();
+    let live = match ctx
+        .cluster
+        .uids(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))
+        .await
+    {
+        Ok(live) => live,
+        Err(error) => {
+            tracing::warn!(server, %error, "the resources cannot be listed, so that no orphan is deleted");
+            return 0;
+        }
+    };
+    let mut deleted = 0;
+    for (id, uid) in strangers {
+        if live.contains(&uid) || known_uids(ctx).contains(&uid) {
+            continue;
+        }
+        match delete_one(hydra, &ctx.settings.cluster, &id, &uid).await {
+            Ok(None) => {}
+            Ok(Some(resource)) => {
+                deleted += 1;
+                ctx.metrics.orphan_deleted(&server);
+                tracing::info!(server, client_id = id, resource, uid, "an orphan was deleted");
+                let note = format!("The client `{id}` of OAuth2Client `{resource}`, which is gone, was deleted.");
+                pass.notes.push((EventType::Normal, "OrphanDeleted", note));
+            }
+            Err(failed) => {
+                tracing::warn!(server, client_id = id, ?failed, "an orphan cannot be deleted");
+                if matches!(failed, Failure::Outage(_) | Failure::NotLeader) {
+                    break;
+                }
+            }
+        }
+    }
+    deleted
+}
+
+/// Reads a client once more and deletes it if it carries the mark. Returns the resource that it had.
+async fn delete_one(hydra: &Hydra, cluster: &str, id: &str, uid: &str) -> Result<Option<String>, Failure> {
+    let Some(client) = hydra.get_client(id).await? else {
+        return Ok(None);
+    };
+    let Some(resource) = removable(&client, cluster, uid) else {
+        return Ok(None);
+    };
+    hydra.delete_client(id).await?;
+    Ok(Some(resource))
+}
+
+/// The resource that a client had, if it may go with it: it carries this cluster's mark with that UID, and was not there before the resource.
+fn removable(client: &Client, cluster: &str, uid: &str) -> Option<String> {
+    let marker = client.marker()?;
+    let is_ours = marker.cluster == cluster && marker.uid == uid && !uid.is_empty() && !marker.adopted;
+    is_ours.then(|| format!("{}/{}", marker.namespace, marker.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::api::GROUP;
+
+    #[test]
+    fn only_what_carries_this_clusters_mark_and_was_not_taken_over_is_deleted() {
+        let mark = |more: Value| {
+            let mut mark = json!({ "cluster": "here", "namespace": "team", "name": "shop", "uid": "u1" });
+            for (name, value) in more.as_object().into_iter().flatten() {
+                mark[name] = value.clone();
+            }
+            json!({ "client_id": "u1", "metadata": { GROUP: mark } })
+        };
+        let table = [
+            (mark(json!({})), Some("team/shop")),
+            (mark(json!({ "revision": "r" })), Some("team/shop")),
+            (mark(json!({ "adopted": true })), None),
+            (mark(json!({ "cluster": "elsewhere" })), None),
+            (mark(json!({ "cluster": "" })), None),
+            (mark(json!({ "uid": "u2" })), None),
+            (mark(json!({ "uid": "" })), None),
+            (mark(json!({ "name": null })), None),
+            (mark(json!({ "name": "x".repeat(300) })), None),
+            (json!({ "client_id": "u1" }), None),
+            (json!({ "client_id": "u1", "metadata": { GROUP: "u1" } }), None),
+        ];
+        for (client, expected) in table {
+            let parsed = Client::parse(client.clone()).expect("a client");
+            assert_eq!(removable(&parsed, "here", "u1").as_deref(), expected, "{client}");
+        }
+    }
+}

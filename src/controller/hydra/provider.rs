@@ -1,0 +1,72 @@
+//! `OidcProvider` on a Hydra, which has no object for its issuer, so that nothing is written there: access → server → discovery document → keys →
+//! finalizer → ConfigMap → status.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use crate::admin::discovery;
+use crate::admin::discovery::{Discovery, Keys};
+use crate::admin::http::{Failure, Http};
+use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::common::judge;
+use crate::controller::common::judge::Expected;
+use crate::controller::common::provider::failure;
+use crate::controller::common::refuse::refuse;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links::Connection;
+use crate::error::{Error, Result};
+
+/// A Hydra has one issuer, and nothing of it is an object: who may use it is not for a provider to say.
+pub(crate) fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
+    let spec = &provider.spec;
+    let asked = [
+        ("allowedClients", !spec.allowed_clients.is_empty()),
+        ("allowedNamespaces", spec.allowed_namespaces.is_some()),
+        ("scopeRefs", !spec.scope_refs.is_empty()),
+        ("scopes", !spec.scopes.is_empty()),
+        ("vault", spec.vault.is_some()),
+        ("issuerRef", spec.issuer_ref.is_some()),
+        ("foulkon", spec.foulkon.is_some()),
+    ];
+    refuse(server, asked)
+}
+
+/// The connection to look through. An outage of the admin API says nothing about the issuer: a provider that is ready is then judged by the public API.
+pub(crate) fn connection(server: &AuthorizationServer, ctx: &Context, was_ready: bool) -> Result<Arc<Connection>> {
+    match ctx.links.usable(server) {
+        Ok(link) => Ok(link.connection),
+        Err(error @ Error::Unavailable(_)) if was_ready => ctx.links.last(&server.name_any()).ok_or(error),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the discovery document and the keys, and judges both.
+pub(crate) async fn look(
+    provider: &OidcProvider,
+    server: &AuthorizationServer,
+    connection: &Connection,
+) -> Result<(Discovery, Keys)> {
+    let name = server.name_any();
+    let Some((http, url)) = &connection.public else {
+        return Err(Error::PublicUrlMissing(name));
+    };
+    let expected = match &provider.spec.issuer {
+        Some(issuer) => Expected::Exactly(issuer),
+        None => Expected::At(url),
+    };
+    let found = discovery::fetch(http, url).await;
+    let found = found.map_err(|failed| failure("The discovery document", "hydra.publicUrl", failed))?;
+    judge::document(&name, expected, &found)?;
+    let keys = keys(connection, http).await;
+    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "hydra.publicUrl", failed))?;
+    judge::keys(&name, &keys)?;
+    Ok((found, keys))
+}
+
+/// Reads the key set. Hydra 2 generates one that is missing, once for each request that comes meanwhile: so the first is waited for.
+pub(crate) async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
+    let first = async || discovery::fetch_keys(http).await.map(drop);
+    connection.keys_made.get_or_try_init(first).await?;
+    discovery::fetch_keys(http).await
+}

@@ -1,0 +1,1 @@
+//! `Scope` on a Hydra: an entry of the catalogue that clients carry.

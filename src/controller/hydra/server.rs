@@ -1,0 +1,124 @@
+//! Whether an Ory Hydra can be used: version, issuer.
+
+use kube::ResourceExt;
+
+use crate::admin::discovery;
+use crate::admin::discovery::Discovery;
+use crate::admin::http::Failure;
+use crate::admin::hydra::Hydra;
+use crate::api::AuthorizationServer;
+use crate::api::authorization_server::{Auth, AuthorizationServerStatus, HydraServer};
+use crate::controller::engine::links::{Admin, Checked, Connection, Link};
+use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::failure::failure;
+use crate::error::{Error, Outage, Result};
+
+/// Asks for version and issuer; a server that answers well closes the circuit breaker.
+///
+/// # Errors
+/// What keeps the server from being used.
+pub(crate) async fn check(
+    server: &AuthorizationServer,
+    spec: &HydraServer,
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Checked> {
+    let breaker = connection.admin.breaker();
+    let setting = spec.version.unwrap_or_default();
+    let hydra = Hydra::detect(&connection.admin, setting)
+        .await
+        .map_err(|failed| failure("get_version", failed))?;
+    let version = hydra.version();
+    pass.status.version = Some(version.as_str().to_owned());
+    pass.status.capabilities = version.capabilities();
+    if let Err(why) = version.check() {
+        return Err(Error::UnsupportedVersion(version.as_str().to_owned(), why));
+    }
+    let was_open = breaker.is_open();
+    if was_open {
+        // The version may be open to everyone where the rest needs the login.
+        match hydra.probe_clients().await {
+            // It opens no breaker either: one client that the server cannot read fails every listing, and no other request.
+            Ok(()) | Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => {}
+            Err(failed) => return Err(failure("list_o_auth2_clients", failed)),
+        }
+    }
+    match &connection.public {
+        None => {
+            pass.status.endpoints = None;
+            pass.status.subject_types = Vec::new();
+        }
+        Some(_) => {
+            if let Some(found) = issuer(server, spec, connection).await? {
+                pass.status.endpoints = Some(found.endpoints);
+                pass.status.subject_types = found.subject_types;
+            }
+        }
+    }
+    // One that has opened since is left to the next look, which probes.
+    if was_open {
+        breaker.close();
+    }
+    Ok(Checked {
+        admin: Admin::Hydra(hydra),
+        closed: was_open,
+    })
+}
+
+/// Reads the discovery document and compares the issuer. None if there is none to be had, which blocks nothing.
+async fn issuer(
+    server: &AuthorizationServer,
+    spec: &HydraServer,
+    connection: &Connection,
+) -> Result<Option<Discovery>> {
+    let Some((http, url)) = &connection.public else {
+        return Ok(None);
+    };
+    let found = match discovery::fetch(http, url).await {
+        Ok(found) => found,
+        Err(failed) => {
+            let error = failure("discovery", failed);
+            tracing::warn!(server = server.name_any(), %error, "the discovery document cannot be read");
+            return Ok(None);
+        }
+    };
+    let last = server
+        .status
+        .as_ref()
+        .and_then(|status| status.endpoints.as_ref())
+        .map(|endpoints| &endpoints.issuer);
+    match spec.issuer.as_ref().or(last) {
+        Some(known) if !is_same_issuer(known, &found.endpoints.issuer) => Err(Error::IssuerChanged {
+            known: known.clone(),
+            found: found.endpoints.issuer,
+        }),
+        _ => Ok(Some(found)),
+    }
+}
+
+/// Whether the server still is the one it was, asked before something that had been confirmed is created again: a restored copy or a slip in DNS must
+/// not be handed all clients and secrets.
+///
+/// # Errors
+/// [`Error::IssuerChanged`].
+pub(crate) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) -> Result<()> {
+    match &server.spec.hydra {
+        Some(spec) => issuer(server, spec, &link.connection).await.map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Hydra 1.x ends every issuer with a slash and 2.x takes it as it is set: an upgrade is no other server.
+fn is_same_issuer(known: &str, found: &str) -> bool {
+    known.trim_end_matches('/') == found.trim_end_matches('/')
+}
+
+/// How the operator logs in.
+pub(crate) fn login_name(auth: Option<&Auth>) -> &'static str {
+    match auth {
+        Some(auth) if auth.bearer_token.is_some() => "Bearer",
+        Some(auth) if auth.basic.is_some() => "Basic",
+        Some(auth) if !auth.headers.is_empty() => "Headers",
+        _ => "None",
+    }
+}

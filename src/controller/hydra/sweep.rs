@@ -1,0 +1,127 @@
+//! The sweep: one listing per server and interval finds what drifted, is missing, or was touched, and wakes only that.
+//!
+//! It detects and never acts: the woken pass reads the object itself before it writes. What carries our mark and has no resource is told to whoever counts
+//! it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::admin::http::Failure;
+use crate::admin::hydra::Hydra;
+use crate::admin::hydra::client::{Client, owner};
+use crate::admin::hydra::clients::Cursor;
+use crate::admin::sync::{is_later, same_instant};
+use crate::api::{AuthorizationServer, OAuth2Client};
+use crate::controller::common::claim::origin;
+use crate::controller::common::rouse::rouse;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::{is_deleting, is_held};
+use crate::controller::hydra::client::plan::{client_id, wanted};
+use crate::controller::hydra::orphans::Strangers;
+use crate::decode;
+use crate::origin::Origin;
+
+/// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
+/// nothing counts as missing or orphaned. Returns the orphans: remote objects with our mark and without a resource.
+pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Strangers, Failure> {
+    let name = server.name_any();
+    let before = known_uids(ctx);
+    let mut expected: HashMap<String, Arc<OAuth2Client>> = settled(ctx, &name);
+    let owner = owner(&ctx.settings.cluster);
+    let mut cursor = Cursor::default();
+    let mut strangers = Strangers::default();
+    while let Some(page) = hydra.list_clients(&owner, &mut cursor).await? {
+        for listed in page {
+            let mark = listed.marker();
+            // What another cluster has marked is no orphan of ours, whatever its owner says; nor is it a resource's client.
+            if mark
+                .as_ref()
+                .is_some_and(|mark| origin(ctx, &mark.cluster) == Origin::Other)
+            {
+                continue;
+            }
+            let uid = mark.map(|mark| mark.uid);
+            // One without a mark of its own is found by its id, which is the UID unless another was asked for.
+            let uid = uid.unwrap_or_else(|| listed.client_id.clone());
+            match expected.remove(&uid) {
+                Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
+                Some(client) => rouse(&ctx.clients, &client),
+                None if !before.contains(&uid) => strangers.add(listed.client_id, uid),
+                None => {}
+            }
+        }
+    }
+    if cursor.passed_over() > 0 {
+        let count = cursor.passed_over();
+        tracing::warn!(server = name, count, "clients too large to be listed were passed over");
+    }
+    for missing in expected.values().filter(|client| !was_written_since(client, ctx)) {
+        rouse(&ctx.clients, missing);
+    }
+    // The server cannot list key sets: each is read.
+    for set in ctx.key_sets.on(&name).iter().filter(|set| is_held(&***set)) {
+        rouse(&ctx.key_sets, set);
+    }
+    let after = known_uids(ctx);
+    strangers.retain(|uid| !after.contains(uid));
+    Ok(strangers)
+}
+
+/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
+pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
+    ctx.clients
+        .store
+        .state()
+        .iter()
+        .filter_map(|client| client.uid())
+        .collect()
+}
+
+/// Resources whose client was confirmed on the server and should be there.
+pub(crate) fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
+    let clients = ctx
+        .clients
+        .on(server)
+        .into_iter()
+        .map(|client| ctx.clients.newest(client));
+    let settled = clients.filter(|client| {
+        let inputs = client.status.as_ref().and_then(|status| status.inputs.as_ref());
+        inputs.is_some()
+            && client.spec.suspend != Some(true)
+            && !is_deleting(&**client)
+            && decode::flaw(&**client).is_none()
+    });
+    settled.filter_map(|client| Some((client.uid()?, client))).collect()
+}
+
+pub(crate) fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
+    // One that waits for something that it refers to is left as it is.
+    let Some(mut wanted) = wanted(client, ctx) else {
+        return true;
+    };
+    // The revision belongs to the ledger, which is not read here; a foreign one shows in updated_at. So does the origin, which the mark alone knows.
+    if let (Some(mut marker), Some(theirs)) = (wanted.marker(), listed.marker()) {
+        (marker.revision, marker.adopted) = (theirs.revision, theirs.adopted);
+        wanted.mark(&marker);
+    }
+    let updated_at = client.status.as_ref().and_then(|status| status.updated_at.as_deref());
+    let untouched = match (updated_at, listed.updated_at.as_deref()) {
+        (Some(ours), Some(theirs)) => same_instant(ours, theirs),
+        (None, _) => false,
+        (Some(_), None) => true,
+    };
+    listed.client_id == client_id(client) && untouched && wanted.differences(listed).is_empty()
+}
+
+/// Whether we wrote the client while the listing went on: then both sides of the comparison are of another time, and the next sweep tells.
+pub(crate) fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
+    let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
+    let before = updated_at(compared);
+    let cached = ctx.clients.store.get(&ObjectRef::from_obj(&**compared));
+    let now = cached.and_then(|cached| updated_at(&ctx.clients.newest(cached)));
+    let written = ctx.clients.memory.written_at(&compared.uid().unwrap_or_default());
+    is_later(now.as_deref(), before.as_deref()) || is_later(written.as_deref(), before.as_deref())
+}

@@ -1,0 +1,316 @@
+//! `AuthorizationServer`: login → version → issuer → sweep → status.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt};
+
+use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour};
+use crate::api::condition::{INSECURE, RESTART_REQUIRED, Reason, Wanted};
+use crate::api::refs::DeletionPolicy;
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::controller::common::client::outcome::deletion_policy;
+use crate::controller::common::rouse::read_each;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::hold;
+use crate::controller::engine::kind::Kind;
+use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::links::{Admin, Connection, Found};
+use crate::controller::engine::managed::{Managed, OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::hydra::failure::failure;
+use crate::controller::kind::connect;
+use crate::controller::{foulkon, hydra, vault};
+use crate::decode::Item;
+use crate::error::{Error, Result};
+
+/// Number of resources that name a server.
+pub(crate) fn resources(ctx: &Context, server: &str) -> i64 {
+    let resources = [
+        ctx.clients.on(server).len(),
+        ctx.scopes.on(server).len(),
+        ctx.assignments.on(server).len(),
+        ctx.key_sets.on(server).len(),
+        ctx.providers.on(server).len(),
+    ];
+    i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX)
+}
+
+/// How often everything is compared, unless the spec says otherwise.
+pub(crate) const RESYNC: Duration = Duration::from_secs(600);
+
+/// How soon a sweep or a discovery that failed is tried again.
+pub(crate) const AGAIN: Duration = Duration::from_secs(30);
+
+impl Managed for AuthorizationServer {
+    type Status = AuthorizationServerStatus;
+    const KIND: &'static str = "AuthorizationServer";
+    /// The prober: what waits for the server should not wait long after it is back.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    /// A sweep of a large server has many pages; each request has its own deadline.
+    const PASS: Duration = Duration::from_secs(3600);
+
+    fn api(&self, client: Client) -> Api<Item<Self>> {
+        Api::all(client)
+    }
+
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.servers
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    fn conditions(&self, status: &Self::Status) -> Vec<Wanted> {
+        insecure(self).into_iter().chain(outdated(status)).collect()
+    }
+
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        hold(self, ctx).await?;
+        let login_ends = look(self, ctx, pass).await?;
+        // What waits for the endpoints should not wait for a whole interval because the last look did not find them.
+        let has_endpoints = match self.spec.flavour() {
+            Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
+            Some(Flavour::Vault(_) | Flavour::Foulkon(_)) | None => false,
+        };
+        let interval = resync_interval(self);
+        // Nobody tells of a restart either.
+        let incomplete = has_endpoints && pass.status.endpoints.is_none() || pass.status.loaded == Some(false);
+        let again = if incomplete { interval.min(AGAIN) } else { interval };
+        Ok(Done {
+            message: "The admin API answers and can be used.".to_owned(),
+            again: login_ends.into_iter().chain([again]).min(),
+            ..Done::default()
+        })
+    }
+
+    /// The server stays while something on it would be left behind. It stays usable too: its resources are cleaned up through it.
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let name = self.name_any();
+        ctx.departures.goes(&self.uid().unwrap_or_default());
+        let clients = ctx
+            .cluster
+            .list(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))
+            .await?;
+        let deletes = |client: &OAuth2Client| {
+            let status = client.status.clone().unwrap_or_default();
+            deletion_policy(client, &status) == DeletionPolicy::Delete
+        };
+        let user = clients.iter().find(|client| uses(*client, &name) && deletes(client));
+        let user = match user.map(described) {
+            None => user_of::<JsonWebKeySet>(ctx, &name).await?,
+            user => user,
+        };
+        let user = match (user, self.spec.flavour()) {
+            (None, Some(Flavour::Vault(_))) => object_of(ctx, &name).await?,
+            (None, Some(Flavour::Foulkon(_))) => user_of::<OidcProvider>(ctx, &name).await?,
+            (user, _) => user,
+        };
+        if let Some(user) = user {
+            // Its own trouble shows in the resources that wait for it.
+            if let Err(error) = look(self, ctx, pass).await {
+                tracing::debug!(name, %error, "a server that is being deleted cannot be used");
+            }
+            return Err(Error::InUse(user));
+        }
+        if let Some(connection) = ctx.links.forget(&name) {
+            connection.close().await;
+        }
+        ctx.metrics.forget_server(&name);
+        Ok(())
+    }
+}
+
+/// Whether a resource may have something on a server.
+pub(crate) fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
+    resource.server_name() == server && is_held(resource)
+}
+
+/// A resource of a kind that may have something on a server, looked for live.
+pub(crate) async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
+    let resources = ctx.cluster.list(&Api::<Item<K>>::all(ctx.cluster.client())).await?;
+    Ok(resources.iter().find(|resource| uses(*resource, server)).map(described))
+}
+
+/// As [`user_of`], of the kinds that have objects on a Vault alone.
+pub(crate) async fn object_of(ctx: &Context, server: &str) -> Result<Option<String>> {
+    if let Some(user) = user_of::<OidcProvider>(ctx, server).await? {
+        return Ok(Some(user));
+    }
+    if let Some(user) = user_of::<Assignment>(ctx, server).await? {
+        return Ok(Some(user));
+    }
+    user_of::<Scope>(ctx, server).await
+}
+
+pub(crate) fn described<K: OnServer>(resource: &K) -> String {
+    format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
+}
+
+/// Connects, looks, sweeps if it is time, and records whether the server can be used. Returns when its login has to be renewed, if it has to be.
+pub(crate) async fn look(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Option<Duration>> {
+    let Some(flavour) = server.spec.flavour() else {
+        return Err(Error::InvalidField {
+            field: "spec",
+            problem: "it names no API that this operator knows; set hydra, vault or foulkon".to_owned(),
+        });
+    };
+    let connection = match connect::connect(server, flavour, ctx).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            let last = ctx.links.last(&server.name_any());
+            ctx.links.stands(server, last, Err(error.clone()));
+            return Err(error);
+        }
+    };
+    if let Some(last) = ctx
+        .links
+        .last(&server.name_any())
+        .filter(|last| !Arc::ptr_eq(last, &connection))
+    {
+        last.close().await;
+    }
+    tokio::time::sleep(connection.admin.breaker().pause()).await;
+    let checked = match flavour {
+        Flavour::Hydra(spec) => {
+            pass.status.flavour = Some("hydra".to_owned());
+            pass.status.login = Some(hydra::server::login_name(spec.auth.as_ref()).to_owned());
+            hydra::server::check(server, spec, &connection, pass).await
+        }
+        Flavour::Vault(spec) => {
+            pass.status.flavour = Some("vault".to_owned());
+            vault::server::check(spec, &connection, pass).await
+        }
+        Flavour::Foulkon(spec) => {
+            pass.status.flavour = Some("foulkon".to_owned());
+            foulkon::server::check(server, spec, ctx, &connection, pass).await
+        }
+    };
+    let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
+    let found = checked.map(|checked| Found {
+        admin: checked.admin,
+        facts: Facts::of(&pass.status),
+    });
+    let back = ctx.links.stands(server, Some(connection.clone()), found.clone());
+    let admin = found?.admin;
+    if closed || back {
+        wake_failing(server, ctx);
+    }
+    if let Admin::Foulkon(worker) = &admin {
+        foulkon::server::wake_reloaded(server, ctx, worker);
+    }
+    let login_ends = vault::server::login_ends(&connection).await?;
+    if !is_due(&connection, resync_interval(server)) {
+        // A listing that fails stops nobody, but nobody sees what drifts meanwhile.
+        return connection
+            .last_sweep()
+            .and_then(|last| last.failed)
+            .map_or(Ok(login_ends), Err);
+    }
+    let found = match &admin {
+        Admin::Hydra(hydra) => match hydra::sweep::run(server, ctx, hydra).await {
+            Ok(found) => Ok(Some(
+                hydra::orphans::settle(server, ctx, hydra, &connection, pass, found).await,
+            )),
+            Err(failed) => Err(failure("list_o_auth2_clients", failed)),
+        },
+        Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
+        // The list shows names alone: each provider is read once per interval, by its own pass.
+        Admin::Foulkon(_) => {
+            read_each(&ctx.providers, &server.name_any());
+            Ok(pass.status.orphans)
+        }
+    };
+    connection.swept(found.as_ref().err().cloned());
+    let orphans = found.inspect_err(|error| {
+        if connection.admin.breaker().is_open() {
+            ctx.links.stands(server, Some(connection.clone()), Err(error.clone()));
+        }
+    })?;
+    if let Some(orphans) = orphans {
+        ctx.metrics.orphans(&server.name_any(), orphans);
+    }
+    pass.status.resources = Some(resources(ctx, &server.name_any()));
+    pass.status.orphans = orphans;
+    Ok(login_ends)
+}
+
+/// What failed while the server could not be used need not wait for its own next try.
+pub(crate) fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
+    fn of<K: OnServer>(kind: &Kind<K>, server: &str) {
+        for resource in kind.on(server) {
+            let uid = resource.uid().unwrap_or_default();
+            if kind.memory.start_anew(&uid) {
+                kind.wake(ObjectRef::from_obj(&*resource));
+            }
+        }
+    }
+    let server = server.name_any();
+    of(&ctx.clients, &server);
+    of(&ctx.key_sets, &server);
+    of(&ctx.scopes, &server);
+    of(&ctx.assignments, &server);
+    of(&ctx.providers, &server);
+}
+
+pub(crate) fn is_due(connection: &Connection, interval: Duration) -> bool {
+    connection.last_sweep().is_none_or(|last| match last.failures {
+        // The jitter of the queue may bring a pass a little early.
+        0 => last.at.elapsed() >= interval.mul_f64(0.7),
+        // A listing that failed starts from its first page: not at every probe.
+        failures => {
+            let pause = Duration::from_secs(1) * 2u32.saturating_pow(failures.min(8) - 1);
+            last.at.elapsed() >= interval.min(AGAIN).min(pause)
+        }
+    })
+}
+
+/// How often everything on a server is looked at.
+pub(crate) fn resync_interval(server: &AuthorizationServer) -> Duration {
+    let parsed = server
+        .spec
+        .resync_interval
+        .as_ref()
+        .and_then(|text| crate::duration::parse(text));
+    parsed.map_or(RESYNC, Duration::from).max(Duration::from_secs(1))
+}
+
+pub(crate) fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
+    let url = match server.spec.flavour()? {
+        Flavour::Hydra(hydra) => &hydra.admin_url,
+        Flavour::Vault(vault) => &vault.address,
+        Flavour::Foulkon(foulkon) => &foulkon.worker_url,
+    };
+    let seen = match server.spec.foulkon {
+        Some(_) => "the operator's login",
+        None => "client secrets",
+    };
+    url.starts_with("http://").then(|| Wanted {
+        type_: INSECURE,
+        status: "True",
+        reason: Reason::PlainHttp,
+        message: format!(
+            "The admin API is reached over plain http: whoever can listen on the way sees {seen}; use https or a network policy."
+        ),
+    })
+}
+
+pub(crate) fn outdated(status: &AuthorizationServerStatus) -> Option<Wanted> {
+    (status.loaded == Some(false)).then(|| Wanted {
+        type_: RESTART_REQUIRED,
+        status: "True",
+        reason: Reason::RestartRequired,
+        message: "The worker goes on with the OIDC providers that there were when it started; restart it.".to_owned(),
+    })
+}

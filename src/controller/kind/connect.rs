@@ -1,0 +1,129 @@
+//! From the spec of an AuthorizationServer to a connection.
+
+use std::sync::{Arc, Mutex};
+
+use kube::ResourceExt;
+use tokio::sync::OnceCell;
+
+use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
+use crate::api::AuthorizationServer;
+use crate::api::authorization_server::Flavour;
+use crate::controller::common::references::References;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::links::Connection;
+use crate::controller::vault;
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+
+/// The connection that the spec asks for: the last one if nothing has changed, so that its breaker and sweep stay.
+pub(crate) async fn connect(
+    server: &AuthorizationServer,
+    flavour: Flavour<'_>,
+    ctx: &Context,
+) -> Result<Arc<Connection>> {
+    let name = server.name_any();
+    let made_from = format!(
+        "{}/{}",
+        server.uid().unwrap_or_default(),
+        server.metadata.generation.unwrap_or_default()
+    );
+    let mut references = References { ctx, made_from };
+    let mut settings = references.tls(server).await?;
+    let login = match flavour {
+        Flavour::Hydra(hydra) => {
+            references.headers(hydra, &mut settings).await?;
+            None
+        }
+        Flavour::Foulkon(foulkon) => {
+            settings.errors = ErrorBody::Coded;
+            // A user who is not the admin may do some of it.
+            settings.refuses_singly = foulkon.auth.basic.is_none();
+            references
+                .authorize(
+                    &mut settings,
+                    foulkon.auth.bearer_token.as_ref(),
+                    foulkon.auth.basic.as_ref(),
+                )
+                .await?;
+            None
+        }
+        Flavour::Vault(vault) => {
+            settings.refuses_singly = true;
+            settings.errors = ErrorBody::Listed;
+            // Agents and proxies in front of a Vault may want it, against requests that somebody else's browser is made to send.
+            settings
+                .headers
+                .push(("X-Vault-Request".to_owned(), Secret::new("true".to_owned())));
+            Some(vault::server::login(vault, &mut references).await?)
+        }
+    };
+    if let Some(last) = ctx
+        .links
+        .last(&name)
+        .filter(|last| last.made_from == references.made_from)
+    {
+        return Ok(last);
+    }
+    let endpoint = |field, url: &str, settings: &Settings| {
+        Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone())
+            .map_err(|bad| unusable(server, field, bad))
+    };
+    let (field, url) = match flavour {
+        Flavour::Hydra(hydra) => ("hydra.adminUrl", &hydra.admin_url),
+        Flavour::Vault(vault) => ("vault.address", &vault.address),
+        Flavour::Foulkon(foulkon) => ("foulkon.workerUrl", &foulkon.worker_url),
+    };
+    let admin = Arc::new(endpoint(field, url, &settings)?);
+    // Neither login nor client certificate is for the public side.
+    let public_settings = Settings {
+        ca_pem: settings.ca_pem.clone(),
+        // The public side usually has a certificate of a public authority, even where the admin API has a private one.
+        keep_system_roots: true,
+        ..Settings::default()
+    };
+    let public_url = match flavour {
+        Flavour::Hydra(hydra) => hydra.public_url.as_ref(),
+        Flavour::Vault(_) | Flavour::Foulkon(_) => None, // it has one address for all
+    };
+    let public = match public_url {
+        Some(url) => Some((endpoint("hydra.publicUrl", url, &public_settings)?, url.clone())),
+        None => None,
+    };
+    let vault = match (flavour, login) {
+        (Flavour::Vault(vault), Some(login)) => Some(vault::server::connection(vault, admin.clone(), login)),
+        _ => None,
+    };
+    Ok(Arc::new(Connection {
+        admin,
+        public,
+        vault,
+        made_from: references.made_from,
+        naming: tokio::sync::Mutex::default(),
+        keys_made: OnceCell::new(),
+        swept: Mutex::new(None),
+        strangers: Mutex::default(),
+    }))
+}
+
+pub(crate) fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSettings) -> Error {
+    let (field, problem) = match bad {
+        BadSettings::Url => (url_field, "it cannot be used as a URL; correct it".to_owned()),
+        BadSettings::Header => (
+            match server.spec.foulkon {
+                Some(_) => "foulkon.auth",
+                None => "hydra.auth",
+            },
+            "a value cannot be sent as a header; look for line breaks in the Secret".to_owned(),
+        ),
+        BadSettings::Ca => (
+            "tls.caRef",
+            "it holds no certificates in PEM form; put the CA's certificate there".to_owned(),
+        ),
+        BadSettings::Identity => (
+            "tls.clientCertificateRef",
+            "tls.crt and tls.key are not a certificate and its key in PEM form".to_owned(),
+        ),
+    };
+    tracing::debug!(server = server.name_any(), field, "the connection cannot be made");
+    Error::InvalidField { field, problem }
+}

@@ -1,0 +1,96 @@
+//! `OidcProvider`.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Client, ResourceExt};
+
+use crate::api::OidcProvider;
+use crate::api::access::ManagedKind;
+use crate::api::authorization_server::Flavour;
+use crate::api::condition::Wanted;
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::refs::ServerRef;
+use crate::controller::common::admission::{admitted, server_of};
+use crate::controller::common::own_config_map;
+use crate::controller::common::provider::{publish, waited};
+use crate::controller::common::referable::is_accepted;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::hold;
+use crate::controller::engine::kind::Kind;
+use crate::controller::engine::managed::{Managed, OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::hydra::provider::{check_fields, connection, look};
+use crate::controller::kind::authorization_server::resync_interval;
+use crate::controller::{foulkon, vault};
+use crate::decode::Item;
+use crate::error::Result;
+
+impl Managed for OidcProvider {
+    type Status = OidcProviderStatus;
+    const KIND: &'static str = "OidcProvider";
+    /// Nothing tells when the public API is back.
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn api(&self, client: Client) -> Api<Item<Self>> {
+        Api::namespaced(client, &self.namespace().unwrap_or_default())
+    }
+
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.providers
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    fn conditions(&self, status: &Self::Status) -> Vec<Wanted> {
+        foulkon::provider::outdated(status).into_iter().collect()
+    }
+
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        match server_of(self, ctx)?.spec.flavour() {
+            Some(Flavour::Vault(_)) => return vault::provider::apply(self, ctx, pass).await,
+            Some(Flavour::Foulkon(_)) => return foulkon::provider::apply(self, ctx, pass).await,
+            Some(Flavour::Hydra(_)) | None => {}
+        }
+        let server = admitted(self, ctx)?;
+        check_fields(self, &server)?;
+        let was_ready = is_accepted(self);
+        let connection = connection(&server, ctx, was_ready)?;
+        let mut found = look(self, &server, &connection).await;
+        if waited(was_ready, &found).await {
+            found = look(self, &server, &connection).await;
+        }
+        let found = found?;
+        hold(self, ctx).await?;
+        Ok(Done {
+            message: publish(self, ctx, pass, found, was_ready).await?,
+            again: Some(resync_interval(&server)),
+            ..Done::default()
+        })
+    }
+
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let server = ctx.server(self.server_name());
+        if server.is_some_and(|server| server.spec.foulkon.is_some()) {
+            foulkon::provider::entry::remove(self, ctx, pass).await?;
+        } else if vault::object::is_on_vault(self, ctx) {
+            vault::object::remove(self, ctx, pass).await?;
+        }
+        own_config_map::rename(self, ctx, &mut pass.status.config_map_name, None).await?;
+        own_config_map::remove(self, ctx, &self.config_map_name()).await
+    }
+}
+
+impl OnServer for OidcProvider {
+    const ACCESS: ManagedKind = ManagedKind::OidcProvider;
+
+    fn server_ref(&self) -> Option<&ServerRef> {
+        self.spec.server_ref.as_ref()
+    }
+}

@@ -1,0 +1,99 @@
+//! `Scope`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Api, Client, ResourceExt};
+
+use crate::api::access::ManagedKind;
+use crate::api::refs::ServerRef;
+use crate::api::scope::ScopeStatus;
+use crate::api::{OAuth2Client, OidcProvider, Scope};
+use crate::controller::common::admission::{admitted, lives_on_vault};
+use crate::controller::common::referable::{Referable, User, let_go};
+use crate::controller::common::scope::check;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::hold;
+use crate::controller::engine::kind::Kind;
+use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::managed::{Managed, OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::vault;
+use crate::decode::Item;
+use crate::error::Result;
+
+impl Managed for Scope {
+    type Status = ScopeStatus;
+    const KIND: &'static str = "Scope";
+
+    fn api(&self, client: Client) -> Api<Item<Self>> {
+        Api::namespaced(client, &self.namespace().unwrap_or_default())
+    }
+
+    fn kind_of(ctx: &Context) -> &Kind<Self> {
+        &ctx.scopes
+    }
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
+        (&mut status.observed_generation, &mut status.conditions)
+    }
+
+    async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
+        if lives_on_vault(self, ctx)? {
+            return vault::scope::apply(self, ctx, pass).await;
+        }
+        admitted(self, ctx)?;
+        check(self)?;
+        hold(self, ctx).await?;
+        pass.status.name = Some(self.scope_name());
+        Ok(Done {
+            message:
+                "OAuth2Clients can refer to the scope; they carry it in their metadata, for the login and consent app."
+                    .to_owned(),
+            ..Done::default()
+        })
+    }
+
+    async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
+        let_go(self, ctx)?;
+        match vault::object::is_on_vault(self, ctx) {
+            true => vault::object::remove(self, ctx, pass).await,
+            false => Ok(()),
+        }
+    }
+}
+
+impl OnServer for Scope {
+    const ACCESS: ManagedKind = ManagedKind::Scope;
+
+    fn server_ref(&self) -> Option<&ServerRef> {
+        self.spec.server_ref.as_ref()
+    }
+}
+
+impl Referable for Scope {
+    const FIELD: &'static str = "scopeRefs";
+
+    fn named_by(client: &OAuth2Client) -> impl Iterator<Item = &str> {
+        client.spec.scope_refs.iter().map(|reference| reference.name.as_str())
+    }
+
+    fn user(&self, ctx: &Context) -> Option<User> {
+        let names = |provider: &OidcProvider| {
+            let mut named = provider.spec.scope_refs.iter();
+            provider.metadata.namespace == self.metadata.namespace
+                && named.any(|reference| self.metadata.name.as_ref() == Some(&reference.name))
+                && !is_deleting(provider)
+        };
+        let provider = || ctx.providers.store.find(names);
+        self.client(ctx).or_else(|| {
+            provider().map(|provider| User {
+                kind: OidcProvider::KIND,
+                name: provider.name_any(),
+                field: "scopeRefs",
+            })
+        })
+    }
+}

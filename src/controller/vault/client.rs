@@ -1,0 +1,347 @@
+//! A client as an object of a Vault: refs → access → object → credentials Secret → status.
+//!
+//! The server makes id and secret and shows both to whoever may read the client. So there is no ledger: a Secret that is lost or edited is written again from
+//! the server, and nothing is changed there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
+use serde_json::json;
+
+use crate::admin::bounded::fits;
+use crate::admin::hydra::client::Catalogue;
+use crate::admin::vault;
+use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
+use crate::api::oauth2_client::{
+    ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
+};
+use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
+use crate::controller::common::admission::{is_revoked, server_of};
+use crate::controller::common::claim::{Claim, Claiming, forget};
+use crate::controller::common::client::inputs::Inputs;
+use crate::controller::common::client::output::{Held, Layout};
+use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::{checks, outcome, output};
+use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
+use crate::controller::common::schedule::Schedule;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::managed::{Managed, OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::hydra::client::plan::marker;
+use crate::controller::vault::client::fields::{check_combinations, check_fields, chooses_grants};
+use crate::controller::vault::key::overlap;
+use crate::controller::vault::name::Named;
+use crate::controller::vault::object;
+use crate::controller::vault::object::Target;
+use crate::controller::vault::provider::admits;
+use crate::error::{Error, Result, VaultFault};
+
+pub mod fields;
+
+/// How long tokens are valid unless the spec says otherwise: what the server has for both.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Most bytes of a client secret that a server makes.
+const SECRET_BYTES: usize = 4096;
+
+impl Named for OAuth2Client {
+    type Object = vault::Client;
+    const NAME_FIELD: &'static str = "vault.name";
+
+    fn asked_name(&self) -> Option<&str> {
+        self.spec.vault.as_ref()?.name.as_deref()
+    }
+}
+
+impl Claiming for OAuth2Client {
+    fn claim(status: &mut OAuth2ClientStatus) -> Claim<'_> {
+        Claim {
+            name: &mut status.name,
+            server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
+            inputs: &mut status.inputs,
+        }
+    }
+}
+
+pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
+    let mut plan = plan(client, ctx)?;
+    if let Err(denied) = checks::check_access(client, ctx, &plan) {
+        if is_revoked(client, ctx, &plan.server, &denied).await? {
+            object::remove(client, ctx, pass).await?;
+            outcome::drop_secrets(client, ctx).await?;
+            forget(client, ctx, pass).await?;
+        }
+        let server = plan.server.name_any();
+        return Err(Error::NotAllowed { server, denied });
+    }
+    if client.spec.suspend == Some(true) {
+        return Ok(Done {
+            message: "Reconciliation is suspended by spec.suspend.".to_owned(),
+            suspended: true,
+            ..Done::default()
+        });
+    }
+    check_fields(client, &plan)?;
+    check_combinations(client, &plan)?;
+    if let Some(missing) = plan.missing.take() {
+        return Err(missing);
+    }
+    let target = Target::of(client, ctx, pass).await?;
+    let wanted = desired(client, ctx, &plan);
+    checks::check_size(json!(wanted).to_string().as_bytes())?;
+    let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
+    let remote = json!([target.name, wanted]);
+    let observe = |plan: &Plan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);
+    let layout = output::layout(client, ctx, &plan);
+    let is_as_left = |layout: &Layout| last.is_some() && last == Some(observe(&plan, layout));
+    if pass.must_read || !layout.is_ok_and(|layout| is_as_left(&layout)) {
+        let settled = last.as_ref().is_some_and(|last| last.same_remote(&plan, &remote));
+        let vault = target.vault(settled).await?;
+        let found = target.sync(pass, &vault, &wanted, settled).await?;
+        let secret = take_over(&mut plan, pass, found)?;
+        let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
+        let mut inputs = observe(&plan, &layout);
+        let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
+        let held = secret.as_ref().map(|secret| Held { secret, revision: None });
+        let written = output::write(client, ctx, &plan, &layout, held, false, strict).await?;
+        inputs.wrote_secret(written);
+        output::drop_others(ctx, &plan, pass, &layout.name, false).await?;
+        pass.status.secret_name = Some(layout.name);
+        pass.status.key_set_name = plan.key_set.as_ref().map(|set| set.name_any());
+        pass.status.inputs = Some(inputs.to_string());
+    }
+    pass.status.endpoints = plan.endpoints.clone().map(Box::new);
+    pass.status.effective = Some(plan.effective.clone());
+    let secret = pass.status.secret_name.clone().unwrap_or_default();
+    Ok(Done {
+        message: format!("The client is registered and its credentials are in Secret `{secret}`."),
+        lacks: unlisted(client, ctx, &plan).err(),
+        ..Done::default()
+    })
+}
+
+pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
+    match outcome::fate(client, ctx).await? {
+        outcome::Fate::Orphan => outcome::leave_secret(client, ctx).await,
+        outcome::Fate::Delete => {
+            object::remove(client, ctx, pass).await?;
+            outcome::drop_secrets(client, ctx).await
+        }
+        outcome::Fate::Abandon => outcome::drop_secrets(client, ctx).await,
+    }
+}
+
+/// The client that a server should have for this resource. None while something that it refers to is missing.
+pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<vault::Client> {
+    let plan = plan(client, ctx).ok()?;
+    plan.missing.is_none().then(|| desired(client, ctx, &plan))
+}
+
+fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
+    let server = server_of(client, ctx)?;
+    let namespace = client.namespace().unwrap_or_default();
+    let mut missing = None;
+    let key_set = client.spec.key_set_ref.as_ref().and_then(|named| {
+        let found = referred::<JsonWebKeySet>(client, ctx, &namespace, &named.name);
+        found.map_err(|error| missing = Some(error)).ok()
+    });
+    for named in &client.spec.assignment_refs {
+        if let Err(error) = referred::<Assignment>(client, ctx, &namespace, &named.name) {
+            missing = missing.or(Some(error));
+        }
+    }
+    let endpoints = match client.spec.provider_refs.is_empty() {
+        true => server.status.as_ref().and_then(|status| status.endpoints.clone()),
+        false => first_provider(client, ctx).and_then(|provider| provider.ok()?.status.clone()?.endpoints),
+    };
+    Ok(Plan {
+        effective: effective(client),
+        catalogue: Catalogue::default(),
+        key_set,
+        schedule: Schedule::default(),
+        missing,
+        endpoints,
+        client_id: client
+            .status
+            .as_ref()
+            .and_then(|status| status.client_id.clone())
+            .unwrap_or_default(),
+        marker: marker(client, ctx),
+        name: client.name_any(),
+        uid: client.uid().unwrap_or_default(),
+        server,
+        namespace,
+    })
+}
+
+/// What a client refers to and what has to be on the server before it.
+fn referred<K: Named + Referable>(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -> Result<Arc<K>> {
+    let referrer = Referrer {
+        namespace,
+        server: client.server_name(),
+        field: K::FIELD,
+    };
+    let found = find::<K>(ctx, referrer, name)?;
+    match found.is_settled() {
+        true => Ok(found),
+        false => Err(not_ready(&*found)),
+    }
+}
+
+/// The values in force: the server has no refresh tokens, and scopes are its providers' business.
+fn effective(client: &OAuth2Client) -> Effective {
+    let spec = &client.spec;
+    let client_type = spec.client_type.unwrap_or_default();
+    let grant_types = spec
+        .grant_types
+        .clone()
+        .unwrap_or_else(|| vec![GrantType::AuthorizationCode]);
+    let with_code = grant_types.contains(&GrantType::AuthorizationCode);
+    let default_method = match client_type {
+        ClientType::Confidential => TokenEndpointAuthMethod::ClientSecretBasic,
+        ClientType::Public => TokenEndpointAuthMethod::None,
+    };
+    Effective {
+        client_type,
+        grant_types,
+        response_types: with_code.then_some(ResponseType::Code).into_iter().collect(),
+        scopes: Vec::new(),
+        token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(default_method),
+        subject_type: SubjectType::Public,
+        deletion_policy: spec.deletion_policy.unwrap_or_default(),
+    }
+}
+
+fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> vault::Client {
+    let spec = &client.spec;
+    let seconds = |ttl: &Option<String>| ttl.as_deref().and_then(crate::duration::parse).map(|ttl| ttl.as_secs());
+    let longest = plan.key_set.as_ref().map_or(DAY, |set| DAY.min(overlap(set)));
+    let namespace = &plan.namespace;
+    let assignments = spec.assignment_refs.iter();
+    let assignments = assignments.filter_map(|named| referred::<Assignment>(client, ctx, namespace, &named.name).ok());
+    let chooses_grants = chooses_grants(plan);
+    let may_use = |grant: GrantType| chooses_grants.then(|| plan.effective.grant_types.contains(&grant));
+    vault::Client {
+        key: plan
+            .key_set
+            .as_ref()
+            .map_or(DEFAULT.to_owned(), |set| set.object_name()),
+        client_type: match plan.effective.client_type {
+            ClientType::Confidential => "confidential".to_owned(),
+            ClientType::Public => "public".to_owned(),
+        },
+        redirect_uris: spec.redirect_uris.iter().cloned().collect(),
+        assignments: match spec.assignment_refs.is_empty() {
+            true => [ALLOW_ALL.to_owned()].into(),
+            false => assignments.map(|assignment| assignment.object_name()).collect(),
+        },
+        id_token_ttl: seconds(&spec.id_token_ttl).unwrap_or(longest.as_secs()),
+        access_token_ttl: seconds(&spec.access_token_ttl).unwrap_or(DAY.as_secs()),
+        authorization_code: may_use(GrantType::AuthorizationCode),
+        client_credentials: may_use(GrantType::ClientCredentials),
+        client_id: None,
+        client_secret: None,
+    }
+}
+
+/// Takes id and secret from what the server shows.
+fn take_over(
+    plan: &mut Plan,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    found: vault::Client,
+) -> Result<Option<crate::secret::Secret>> {
+    let lacks = |problem| Error::Reply {
+        operation: "read_client",
+        problem,
+    };
+    let id = found.client_id.map(String::from).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| lacks("names no client id"))?;
+    if pass.status.client_id.as_ref().is_some_and(|known| *known != id) {
+        let note = "The client was deleted on the server and made anew, so that it has another id and secret now.";
+        pass.notes.push((EventType::Warning, "ClientReplaced", note.to_owned()));
+    }
+    let secret = match plan.effective.has_secret() {
+        true => {
+            let secret = found.client_secret.filter(|secret| fits(secret.expose(), SECRET_BYTES));
+            Some(secret.ok_or_else(|| lacks("holds no client secret that could be one"))?)
+        }
+        false => None,
+    };
+    pass.status.client_id = Some(id.clone());
+    plan.client_id = id;
+    Ok(secret)
+}
+
+/// A value that a provider has not said yet is waited for there; one that the server does not have never comes.
+fn pending(client: &OAuth2Client, ctx: &Context, plan: &Plan, error: Error) -> Error {
+    let Error::VariablePending { variable, .. } = error else {
+        return error;
+    };
+    if plan.endpoints.is_some() {
+        return Error::InvalidField {
+            field: "credentials.data",
+            problem: format!("$({variable}) is not there, since the server has no such endpoint; take it out"),
+        };
+    }
+    match first_provider(client, ctx) {
+        Some(Ok(provider)) => not_ready(&*provider),
+        Some(Err(missing)) => missing,
+        None => error,
+    }
+}
+
+/// The first provider that the spec names.
+fn first_provider(client: &OAuth2Client, ctx: &Context) -> Option<Result<Arc<OidcProvider>>> {
+    let named = client.spec.provider_refs.first()?;
+    let own = client.namespace().unwrap_or_default();
+    let namespace = named.namespace.as_deref().unwrap_or(&own);
+    Some(provider(client, ctx, namespace, &named.name))
+}
+
+/// A provider that the spec names.
+fn provider(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -> Result<Arc<OidcProvider>> {
+    let referrer = Referrer {
+        namespace,
+        server: client.server_name(),
+        field: "providerRefs",
+    };
+    let own = client.namespace().unwrap_or_default();
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(&own));
+    let labels = cached.as_ref().map(|namespace| namespace.labels());
+    match find::<OidcProvider>(ctx, referrer, name) {
+        Ok(found) if admits(&found, &own, labels) => Ok(found),
+        Err(error) if namespace == own => Err(error),
+        // Who may not use what is there is not told whether it is.
+        _ => Err(VaultFault::NotAdmitted(namespace.to_owned(), name.to_owned()).into()),
+    }
+}
+
+/// A client can be used once the key that signs for it and the providers that it names have it on their lists. They are the only writers of those.
+fn unlisted(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<()> {
+    let waits = |kind, name: String, namespace: &str| {
+        Error::Vault(VaultFault::NotListed {
+            kind,
+            name,
+            namespace: namespace.to_owned(),
+        })
+    };
+    if let Some(set) = &plan.key_set {
+        let listed = set.status.as_ref().map(|status| status.client_ids.as_slice());
+        if !listed.unwrap_or_default().contains(&plan.client_id) {
+            return Err(waits(JsonWebKeySet::KIND, set.name_any(), &plan.namespace));
+        }
+    }
+    for named in &client.spec.provider_refs {
+        let namespace = named.namespace.as_deref().unwrap_or(&plan.namespace);
+        let provider = provider(client, ctx, namespace, &named.name)?;
+        let listed = provider.status.as_ref().map(|status| status.client_ids.as_slice());
+        if !listed.unwrap_or_default().contains(&plan.client_id) {
+            return Err(waits(OidcProvider::KIND, named.name.clone(), namespace));
+        }
+    }
+    Ok(())
+}

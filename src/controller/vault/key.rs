@@ -1,0 +1,195 @@
+//! A key set as a named key of a Vault, which makes and rotates the keys itself. Which clients may have tokens signed with it is worked out as a whole from
+//! the cluster, by this one writer: the server keeps no version of that list, so that two writers would lose each other's clients.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+use serde_json::json;
+
+use crate::access::KeySetRequest;
+use crate::admin::vault;
+use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::controller::common::claim::{Claim, Claiming};
+use crate::controller::common::digest::digest;
+use crate::controller::common::failure::outage;
+use crate::controller::common::key_set::check_access;
+use crate::controller::common::referable::Referable;
+use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::managed::{OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::vault::failure::failure;
+use crate::controller::vault::name::Named;
+use crate::controller::vault::object::Target;
+use crate::error::{Error, Result};
+
+/// How long a key signs, and how long it verifies after that, unless the spec says otherwise: what the server has for both.
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// [`DAY`] as specs have it.
+const DAY_TEXT: &str = "24h";
+
+/// How much longer than it signs a key may verify.
+const MOST_OVERLAPS: u32 = 10;
+
+impl Named for JsonWebKeySet {
+    type Object = vault::Key;
+    const NAME_FIELD: &'static str = "setName";
+
+    fn asked_name(&self) -> Option<&str> {
+        self.spec.set_name.as_deref()
+    }
+}
+
+impl Claiming for JsonWebKeySet {
+    fn claim(status: &mut JsonWebKeySetStatus) -> Claim<'_> {
+        Claim {
+            name: &mut status.set_name,
+            server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
+            inputs: &mut status.inputs,
+        }
+    }
+}
+
+pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
+    let target = Target::of(set, ctx, pass).await?;
+    check_fields(set, &target.server)?;
+    let grant = check_access(ctx, &target.server, &set.namespace().unwrap_or_default(), request(set))?;
+    let rotated_at = pass.status.rotated_at.clone();
+    let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
+    let wanted = wanted(set, ctx);
+    let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
+    let settled = pass.status.inputs.as_ref() == Some(&inputs);
+    let since = |status: &JsonWebKeySetStatus| {
+        crate::controller::common::key_set::since(status).or(set.creation_timestamp().map(|at| at.0))
+    };
+    let is_due = since(&pass.status).is_some_and(|since| schedule.is_due(since, Duration::ZERO, Timestamp::now()));
+    if pass.must_read || is_due || !settled {
+        let vault = target.vault(settled).await?;
+        let clients: Vec<String> = wanted.allowed_client_ids.iter().cloned().collect();
+        target.sync(pass, &vault, &wanted, settled).await?;
+        pass.status.client_ids = clients;
+        pass.status.inputs = Some(inputs);
+        if is_due {
+            let rotated = vault.rotate(&target.name).await;
+            let rotated = rotated.map_err(|failed| failure("rotate_key", "key", failed));
+            rotated.map_err(|error| outage(ctx, &target.server.name_any(), error))?;
+            pass.status.rotated_at = Some(Timestamp::now().to_string());
+        }
+    }
+    let (since, now) = (since(&pass.status), Timestamp::now());
+    let message = match since.is_some_and(|since| schedule.is_held_back(since, now)) {
+        true => format!("The key is on the server, which makes and rotates it; {WAITS}."),
+        false => "The key is on the server, which makes and rotates it; OAuth2Clients can refer to it.".to_owned(),
+    };
+    Ok(Done {
+        message,
+        again: since.and_then(|since| schedule.asked(since)).map(wait_until),
+        ..Done::default()
+    })
+}
+
+/// What the access rules are asked for. The server rotates a key whether its period is asked for or not.
+fn request(set: &JsonWebKeySet) -> KeySetRequest<'_> {
+    let rotation = set.spec.rotation.as_ref();
+    KeySetRequest {
+        name: set.spec.set_name.as_deref(),
+        is_reserved: false,
+        period: Some(rotation.map_or(DAY_TEXT, |rotation| rotation.period.as_str())),
+    }
+}
+
+/// The key that the server should have.
+fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
+    let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
+    let refers = |client: &OAuth2Client| {
+        client.server_name() == set.server_name() && signs_for(set, client) && !is_deleting(client)
+    };
+    let clients = ctx.clients.store.state_filter(refers).into_iter();
+    let ids: BTreeSet<String> = clients.filter_map(|client| client_id(ctx, client)).collect();
+    vault::Key {
+        algorithm: algorithm.map(KeyAlgorithm::as_str).unwrap_or_default().to_owned(),
+        rotation_period: period(set).as_secs(),
+        verification_ttl: overlap(set).as_secs(),
+        allowed_client_ids: ids,
+    }
+}
+
+/// Whether a client's tokens are signed with the key: a client that has one keeps it, whatever its spec says now.
+fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
+    let status = client.status.as_ref();
+    match status.and_then(|status| status.key_set_name.as_ref()) {
+        Some(name) => set.metadata.name.as_ref() == Some(name) && set.metadata.namespace == client.metadata.namespace,
+        None => set.is_named_by(client),
+    }
+}
+
+/// The id of a client, once it has one.
+fn client_id(ctx: &Context, client: std::sync::Arc<OAuth2Client>) -> Option<String> {
+    ctx.clients.newest(client).status.as_ref()?.client_id.clone()
+}
+
+fn period(set: &JsonWebKeySet) -> Duration {
+    let rotation = set.spec.rotation.as_ref();
+    rotation
+        .and_then(|rotation| crate::duration::parse(&rotation.period))
+        .unwrap_or(DAY)
+}
+
+/// How long a key verifies after it signed last, and so the longest that an ID token may be valid.
+pub(crate) fn overlap(set: &JsonWebKeySet) -> Duration {
+    let asked = set
+        .spec
+        .rotation
+        .as_ref()
+        .and_then(|rotation| rotation.overlap.as_deref());
+    asked
+        .and_then(crate::duration::parse)
+        .unwrap_or_else(|| DAY.min(period(set).saturating_mul(MOST_OVERLAPS)))
+}
+
+/// The server makes its keys itself and shows no private one.
+fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()> {
+    let spec = &set.spec;
+    let generate = spec.generate.as_ref();
+    let rotation = spec.rotation.as_ref();
+    let asked = [
+        ("import", spec.import.is_some()),
+        (
+            "generate.by",
+            generate.is_some_and(|generate| generate.by == Some(KeyMaker::Operator)),
+        ),
+        (
+            "generate.algorithm",
+            generate.is_some_and(|generate| generate.algorithm == KeyAlgorithm::PS256),
+        ),
+        ("privateKey", spec.private_key.is_some()),
+        ("publish", spec.publish.is_some()),
+        (
+            "rotation.prePublish",
+            rotation.is_some_and(|rotation| rotation.pre_publish.is_some()),
+        ),
+    ];
+    let fields: Vec<&'static str> = asked
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(name, _)| name)
+        .collect();
+    match fields.is_empty() {
+        true => Ok(()),
+        false => Err(Error::UnsupportedFields {
+            server: server.name_any(),
+            version: server
+                .status
+                .clone()
+                .and_then(|status| status.version)
+                .unwrap_or_default(),
+            fields,
+        }),
+    }
+}

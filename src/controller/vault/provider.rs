@@ -1,0 +1,307 @@
+//! A provider as an object of a Vault. Which clients may be used with it is worked out as a whole from the cluster, by this one writer: the server keeps no
+//! version of that list, so that two writers would lose each other's clients.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+use serde_json::json;
+
+use crate::access;
+use crate::admin::discovery::{Discovery, Keys};
+use crate::admin::vault::Vault;
+use crate::admin::vault::object::OPENID;
+use crate::admin::{discovery, vault};
+use crate::api::oidc_provider::{AllowedFrom, OidcProviderStatus};
+use crate::api::refs::ProviderRef;
+use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
+use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::claim::{Claim, Claiming};
+use crate::controller::common::digest::digest;
+use crate::controller::common::failure::outage;
+use crate::controller::common::judge;
+use crate::controller::common::judge::Expected;
+use crate::controller::common::provider::{failure, publish, waited};
+use crate::controller::common::referable::{Referrer, find, is_accepted, not_ready};
+use crate::controller::common::refuse::refuse;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::managed::{OnServer, Pass};
+use crate::controller::engine::verdict::Done;
+use crate::controller::kind::authorization_server::resync_interval;
+use crate::controller::vault::name::Named;
+use crate::controller::vault::object::Target;
+use crate::error::{Error, Result, VaultFault};
+
+/// Stands for every client.
+const ANY: &str = "*";
+
+impl Named for OidcProvider {
+    type Object = vault::Provider;
+    const NAME_FIELD: &'static str = "vault.name";
+
+    fn asked_name(&self) -> Option<&str> {
+        self.spec.vault.as_ref()?.name.as_deref()
+    }
+}
+
+impl Claiming for OidcProvider {
+    fn claim(status: &mut OidcProviderStatus) -> Claim<'_> {
+        Claim {
+            name: &mut status.name,
+            server_uid: &mut status.server_uid,
+            cluster_id: &mut status.cluster_id,
+            inputs: &mut status.inputs,
+        }
+    }
+}
+
+pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
+    let target = Target::of(provider, ctx, pass).await?;
+    check_issuer(provider)?;
+    check_fields(provider, &target.server)?;
+    check_grants(provider, ctx, &target.server)?;
+    let was_ready = is_accepted(provider);
+    let (wanted, missing) = wanted(provider, ctx)?;
+    let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
+    let settled = pass.status.inputs.as_ref() == Some(&inputs);
+    let vault = match target.vault(was_ready && settled).await {
+        // An outage of the server says nothing about the issuer that is not already said.
+        Err(Error::Unverified(outage)) => return Err(Error::Unverified(outage)),
+        vault => vault?,
+    };
+    if pass.must_read || !settled {
+        let ids = wanted.allowed_client_ids.iter().cloned().collect();
+        let wanted = vault::Provider {
+            // One that was asked for before cannot be told from it: then it is written.
+            of_own_address: match settled {
+                true => pass.status.issuer.clone(),
+                false => Some(String::new()),
+            },
+            ..wanted.clone()
+        };
+        target.sync(pass, &vault, &wanted, settled).await?;
+        pass.status.client_ids = ids;
+        pass.status.inputs = Some(inputs);
+    }
+    if wanted.allowed_client_ids.is_empty() {
+        return Err(missing.unwrap_or(VaultFault::NoClients.into()));
+    }
+    let server = target.server.name_any();
+    let looked = async || {
+        let found = look(provider, &server, &vault, &target.name).await;
+        found.map_err(|error| outage(ctx, &server, error))
+    };
+    let mut found = looked().await;
+    if waited(was_ready, &found).await {
+        found = looked().await;
+    }
+    let found = found?;
+    let message = publish(provider, ctx, pass, found, was_ready).await?;
+    Ok(Done {
+        message,
+        lacks: missing,
+        again: Some(resync_interval(&target.server)),
+        ..Done::default()
+    })
+}
+
+/// The provider that the server should have, and what is named and not there. Scopes have to be on the server first; of the clients, those that are.
+///
+/// # Errors
+/// As [`find`]; [`Error::ReferenceNotReady`].
+pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::Provider, Option<Error>)> {
+    let namespace = provider.namespace().unwrap_or_default();
+    let mut scopes: BTreeSet<String> = provider.spec.scopes.iter().cloned().collect();
+    for named in &provider.spec.scope_refs {
+        let scope = find::<Scope>(ctx, referrer(provider, &namespace, "scopeRefs"), &named.name)?;
+        if !scope.is_settled() {
+            return Err(not_ready(&*scope));
+        }
+        scopes.insert(scope.object_name());
+    }
+    scopes.remove(OPENID); // every provider has it, and none may list it
+    let (clients, missing) = clients(provider, ctx, &namespace);
+    let wanted = vault::Provider {
+        issuer: provider.spec.issuer.clone().unwrap_or_default(),
+        allowed_client_ids: clients,
+        scopes_supported: scopes,
+        of_own_address: provider.status.as_ref().and_then(|status| status.issuer.clone()),
+    };
+    Ok((wanted, missing))
+}
+
+fn referrer<'a>(provider: &'a OidcProvider, namespace: &'a str, field: &'static str) -> Referrer<'a> {
+    Referrer {
+        namespace,
+        server: provider.server_name(),
+        field,
+    }
+}
+
+/// Ids of the clients that the provider names or that name it.
+fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet<String>, Option<Error>) {
+    let mut ids = BTreeSet::new();
+    let mut missing = None;
+    let id = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.client_id.clone());
+    for allowed in &provider.spec.allowed_clients {
+        ids.extend(allowed.client_id.clone());
+        let Some(name) = &allowed.name else { continue };
+        match find::<OAuth2Client>(ctx, referrer(provider, namespace, "allowedClients"), name) {
+            Ok(client) if is_deleting(&*client) => {}
+            Ok(client) => match id(&client) {
+                Some(id) => drop(ids.insert(id)),
+                None => missing = missing.or(Some(not_ready(&*client))),
+            },
+            Err(error) => missing = missing.or(Some(error)),
+        }
+    }
+    let listed = provider
+        .status
+        .as_ref()
+        .map(|status| status.client_ids.as_slice())
+        .unwrap_or_default();
+    // Who may not use the server any more keeps what it has, and gets no more.
+    let may_have =
+        |client: &OAuth2Client| admitted(client, ctx).is_ok() || id(client).is_some_and(|id| listed.contains(&id));
+    let attached =
+        |client: &OAuth2Client| is_attached(provider, client, ctx) && !is_deleting(client) && may_have(client);
+    for client in ctx.clients.store.state_filter(attached) {
+        ids.extend(id(&ctx.clients.newest(client)));
+    }
+    (ids, missing)
+}
+
+/// Whether a client names the provider, and the provider wants it.
+fn is_attached(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) -> bool {
+    let own = client.metadata.namespace.as_deref().unwrap_or_default();
+    is_named_by(provider, client) && client.server_name() == provider.server_name() && {
+        let cached = ctx.stores.namespaces.get(&ObjectRef::new(own));
+        let labels = cached.as_ref().map(|namespace| namespace.labels());
+        admits(provider, own, labels)
+    }
+}
+
+/// Whether a client names the provider in its `providerRefs`.
+pub(crate) fn is_named_by(provider: &OidcProvider, client: &OAuth2Client) -> bool {
+    let own = client.metadata.namespace.as_deref().unwrap_or_default();
+    let is_this = |named: &ProviderRef| {
+        provider.metadata.name.as_ref() == Some(&named.name)
+            && provider.metadata.namespace.as_deref() == Some(named.namespace.as_deref().unwrap_or(own))
+    };
+    client.spec.provider_refs.iter().any(is_this)
+}
+
+/// Whether the provider names a client in its `allowedClients`.
+pub(crate) fn names(provider: &OidcProvider, client: &OAuth2Client) -> bool {
+    let mut named = provider
+        .spec
+        .allowed_clients
+        .iter()
+        .filter_map(|allowed| allowed.name.as_ref());
+    provider.metadata.namespace == client.metadata.namespace
+        && named.any(|name| client.metadata.name.as_ref() == Some(name))
+}
+
+/// Whether clients of a namespace with these labels may name the provider.
+pub(crate) fn admits(provider: &OidcProvider, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+    let allowed = provider.spec.allowed_namespaces.as_ref();
+    provider.metadata.namespace.as_deref() == Some(namespace)
+        || allowed.is_some_and(|allowed| match allowed.from {
+            AllowedFrom::Same => false,
+            AllowedFrom::All => true,
+            AllowedFrom::Selector => {
+                let selector = allowed.selector.as_ref();
+                selector.is_some_and(|selector| access::matches(selector, labels))
+            }
+        })
+}
+
+/// Clients and scopes that others made are named by grant only: their owners are not asked.
+fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<()> {
+    let clients = provider
+        .spec
+        .allowed_clients
+        .iter()
+        .filter_map(|allowed| allowed.client_id.as_ref());
+    let clients = clients.map(|id| ("allowedClients", id));
+    let scopes = provider
+        .spec
+        .scopes
+        .iter()
+        .filter(|scope| *scope != OPENID)
+        .map(|scope| ("scopes", scope));
+    let namespace = provider.namespace().unwrap_or_default();
+    for (field, name) in clients.chain(scopes) {
+        may_name(
+            provider,
+            ctx,
+            server,
+            field,
+            name,
+            access::is_prefixed(&namespace, name),
+        )?;
+    }
+    Ok(())
+}
+
+/// What others have.
+fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
+    let spec = &provider.spec;
+    refuse(
+        server,
+        [
+            ("issuerRef", spec.issuer_ref.is_some()),
+            ("foulkon", spec.foulkon.is_some()),
+        ],
+    )?;
+    let mut ids = spec
+        .allowed_clients
+        .iter()
+        .filter_map(|allowed| allowed.client_id.as_ref());
+    match ids.find(|id| *id != ANY && !id.chars().all(|c| c.is_ascii_alphanumeric())) {
+        None => Ok(()),
+        Some(id) => Err(Error::InvalidField {
+            field: "allowedClients",
+            problem: format!(
+                "this server gives no client the clientId `{id}`; letters and digits, or `*` for every client"
+            ),
+        }),
+    }
+}
+
+/// The server takes scheme, host and port.
+fn check_issuer(provider: &OidcProvider) -> Result<()> {
+    let Some(issuer) = &provider.spec.issuer else {
+        return Ok(());
+    };
+    match issuer.matches('/').count() {
+        2 => Ok(()),
+        _ => Err(Error::InvalidField {
+            field: "issuer",
+            problem: "on this server it is scheme, host and port only, such as https://vault.example.com:8200; the provider's path is added to it"
+                .to_owned(),
+        }),
+    }
+}
+
+/// Reads discovery document and keys of the provider, and judges both.
+async fn look(provider: &OidcProvider, server: &str, vault: &Vault, name: &str) -> Result<(Discovery, Keys)> {
+    let path = vault.provider_path(name);
+    let below = format!("/{}", path.join("/"));
+    let exactly = provider.spec.issuer.as_ref().map(|issuer| format!("{issuer}{below}"));
+    let expected = match &exactly {
+        Some(issuer) => Expected::Exactly(issuer),
+        None => Expected::Below(&below),
+    };
+    let found = discovery::fetch_below(vault.http(), &path).await;
+    let found = found.map_err(|failed| failure("The discovery document", "vault.address", failed))?;
+    judge::document(server, expected, &found)?;
+    let keys = discovery::fetch_keys_below(vault.http(), &path).await;
+    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "vault.address", failed))?;
+    judge::keys(server, &keys).map_err(|error| match error {
+        Error::NoSigningKey(_) => VaultFault::NoKeys.into(),
+        other => other,
+    })?;
+    Ok((found, keys))
+}
