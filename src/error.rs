@@ -16,7 +16,7 @@ pub use login::{LoginFault, Untold};
 pub use outage::{ClusterFault, Outage};
 pub use vault::VaultFault;
 pub use wording::shown;
-use wording::{key_part, named, namespace_part, unsupported, waited_for};
+use wording::{key_part, named, namespace_part, unsupported, version_part, waited_for};
 
 /// Result of anything that a pass does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -53,15 +53,15 @@ pub enum Error {
     UnsupportedVersion(String, Unsupported),
     /// The spec asks for what this version of the server does not have.
     #[error(
-        "AuthorizationServer `{server}` (version `{}`) cannot do what the spec asks for in {}; nothing was changed. Take it out, or upgrade the server.",
-        shown(.version),
+        "AuthorizationServer `{server}`{} cannot do what the spec asks for in {}; nothing was changed. Take it out, or upgrade the server.",
+        version_part(.version),
         .fields.join(", ")
     )]
     UnsupportedFields {
         /// Name of the AuthorizationServer.
         server: String,
-        /// The version that it reports.
-        version: String,
+        /// The version that it reports, if it does.
+        version: Option<String>,
         /// The fields.
         fields: Vec<&'static str>,
     },

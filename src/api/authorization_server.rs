@@ -1,5 +1,7 @@
 //! `AuthorizationServer`: where an admin API is, how to log in, who may use it.
 
+use std::time::Duration;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,7 +129,16 @@ pub enum Flavour<'a> {
     Foulkon(&'a FoulkonServer),
 }
 
+/// How often everything is compared, unless the spec says otherwise.
+const RESYNC: Duration = Duration::from_secs(600);
+
 impl AuthorizationServerSpec {
+    /// How often everything on the server is compared.
+    pub fn resync_interval(&self) -> Duration {
+        let parsed = self.resync_interval.as_deref().and_then(crate::duration::parse);
+        parsed.unwrap_or(RESYNC).max(Duration::from_secs(1))
+    }
+
     /// Which API the server speaks. None of a spec that only a later version of the operator knows.
     pub fn flavour(&self) -> Option<Flavour<'_>> {
         let hydra = self.hydra.as_ref().map(Flavour::Hydra);

@@ -53,3 +53,10 @@ pub(super) fn namespace_part(namespace: &Option<String>) -> String {
         .map(|n| format!(" in namespace `{n}`"))
         .unwrap_or_default()
 }
+
+pub(super) fn version_part(version: &Option<String>) -> String {
+    version
+        .as_ref()
+        .map(|version| format!(" (version `{}`)", shown(version)))
+        .unwrap_or_default()
+}

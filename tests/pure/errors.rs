@@ -50,11 +50,14 @@ variants! {
     SecretUnknown => [Error::SecretUnknown],
     NotAdopted => [Error::NotAdopted(s("shop-web"))],
     RotationWithoutOverlap => [Error::RotationWithoutOverlap(s("main"))],
-    UnsupportedFields => [Error::UnsupportedFields {
-        server: s("default"),
-        version: s("v1.11.10"),
-        fields: vec!["accessTokenTtl", "hydra.skipConsent"],
-    }],
+    UnsupportedFields => [
+        Error::UnsupportedFields {
+            server: s("default"),
+            version: Some(s("v1.11.10")),
+            fields: vec!["accessTokenTtl", "hydra.skipConsent"],
+        },
+        Error::UnsupportedFields { server: s("api"), version: None, fields: vec!["vault"] },
+    ],
     UnsupportedKind => [Error::UnsupportedKind { server: s("api"), kind: "OAuth2Client" }],
     NotAllowed => [
         Error::NotAllowed {

@@ -10,7 +10,6 @@ use kube::{Api, ResourceExt};
 use crate::access::{Denied, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::access::OnRevoked;
-use crate::api::authorization_server::Flavour;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::departures::Known;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
@@ -37,19 +36,20 @@ pub fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<Authori
     }
 }
 
-/// Whether a resource of a kind that a Foulkon lacks lives on a Vault; else it lives on a Hydra.
+/// Refuses a resource of a kind that its server does not have, once the access rules admit it: others learn nothing of the server.
 ///
 /// # Errors
-/// As [`server_of`] and [`admitted`]; [`Error::UnsupportedKind`].
-pub fn lives_on_vault<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
-    match server_of(resource, ctx)?.spec.flavour() {
-        Some(Flavour::Vault(_)) => Ok(true),
-        Some(Flavour::Hydra(_)) | None => Ok(false),
-        Some(Flavour::Foulkon(_)) => Err(Error::UnsupportedKind {
-            server: admitted(resource, ctx)?.name_any(),
+/// As [`admitted`]; [`Error::UnsupportedKind`]; [`Error::ServerNotReady`] of a server whose API only a later version knows.
+pub fn unsupported_kind<K: OnServer, T>(resource: &K, ctx: &Context) -> Result<T> {
+    let server = admitted(resource, ctx)?;
+    let name = server.name_any();
+    Err(match server.spec.flavour() {
+        Some(_) => Error::UnsupportedKind {
+            server: name,
             kind: K::KIND,
-        }),
-    }
+        },
+        None => Error::ServerNotReady(name),
+    })
 }
 
 /// The server of a resource that has no limits to be held to: it exists, and one of its access rules names namespace and kind.

@@ -1,12 +1,18 @@
-//! Fields that the server of a resource does not have.
+//! Fields that the server of a resource does not have. They are refused: a server takes what it does not know without a word and drops it.
 
 use kube::ResourceExt;
 
 use crate::api::AuthorizationServer;
 use crate::error::{Error, Result};
 
-/// Refuses those fields that are asked for.
-pub(crate) fn refuse<const N: usize>(server: &AuthorizationServer, asked: [(&'static str, bool); N]) -> Result<()> {
+/// Refuses those of these fields that are asked for.
+///
+/// # Errors
+/// [`Error::UnsupportedFields`].
+pub(crate) fn refuse(
+    server: &AuthorizationServer,
+    asked: impl IntoIterator<Item = (&'static str, bool)>,
+) -> Result<()> {
     let fields: Vec<&'static str> = asked
         .into_iter()
         .filter(|(_, asked)| *asked)
@@ -14,14 +20,27 @@ pub(crate) fn refuse<const N: usize>(server: &AuthorizationServer, asked: [(&'st
         .collect();
     match fields.is_empty() {
         true => Ok(()),
-        false => Err(Error::UnsupportedFields {
-            server: server.name_any(),
-            version: server
-                .status
-                .clone()
-                .and_then(|status| status.version)
-                .unwrap_or_default(),
-            fields,
-        }),
+        false => Err(unsupported(server, fields)),
+    }
+}
+
+/// As [`refuse`], where the version of the server decides: one whose version is not known yet is waited for.
+///
+/// # Errors
+/// [`Error::UnsupportedFields`], [`Error::ServerPending`].
+pub(crate) fn refuse_by_version(server: &AuthorizationServer, fields: Vec<&'static str>) -> Result<()> {
+    let is_known = server.status.as_ref().is_some_and(|status| status.version.is_some());
+    match is_known {
+        _ if fields.is_empty() => Ok(()),
+        true => Err(unsupported(server, fields)),
+        false => Err(Error::ServerPending(server.name_any())),
+    }
+}
+
+fn unsupported(server: &AuthorizationServer, fields: Vec<&'static str>) -> Error {
+    Error::UnsupportedFields {
+        server: server.name_any(),
+        version: server.status.as_ref().and_then(|status| status.version.clone()),
+        fields,
     }
 }

@@ -10,9 +10,8 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::controller::common::schedule;
 use crate::controller::common::schedule::later;
 use crate::controller::engine::cache::{Cache, Writer, cache};
-use crate::controller::engine::managed::OnServer;
+use crate::controller::engine::key::{Key, Which};
 use crate::controller::engine::memory::{Memory, is_newer};
-use crate::controller::engine::turns::{Key, Which};
 
 /// What the process keeps of one kind: its cache, its queue, and what it remembers. The cache is filled before the first pass.
 pub struct Kind<K>
@@ -41,14 +40,6 @@ where
             queue: queue.clone(),
         };
         (kind, writer)
-    }
-
-    /// The resources on a server, from the cache.
-    pub fn on(&self, server: &str) -> Vec<Arc<K>>
-    where
-        K: OnServer,
-    {
-        self.store.state_filter(|resource| resource.server_name() == server)
     }
 
     /// The newest version known of an object: the one at hand, what our own last write returned, or the cache's. Asked for in this order: the watch fills

@@ -1,6 +1,7 @@
 //! What the engine asks of a kind, and what a kind may ask of the engine.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -74,4 +75,11 @@ pub struct Pass<S> {
     pub notes: Vec<(EventType, &'static str, String)>,
     /// Whether the remote object has to be read: it may not be as we left it.
     pub must_read: bool,
+}
+
+impl<K: OnServer> Kind<K> {
+    /// The resources on a server, from the cache.
+    pub fn on(&self, server: &str) -> Vec<Arc<K>> {
+        self.store.state_filter(|resource| resource.server_name() == server)
+    }
 }

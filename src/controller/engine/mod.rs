@@ -7,6 +7,7 @@ pub mod context;
 pub mod departures;
 pub mod events;
 pub mod hold;
+pub mod key;
 pub mod kind;
 pub mod lifecycle;
 pub mod links;

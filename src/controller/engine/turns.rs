@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::engine::context::Context;
+use crate::controller::engine::key::{Key, Which};
 use crate::controller::engine::managed::{Managed, OnServer};
 use crate::controller::engine::queue::{Ended, Lane, Place, Queue};
 use crate::controller::engine::reconcile::reconcile;
@@ -20,29 +21,6 @@ const AFTER_PANIC: Duration = Duration::from_secs(30);
 
 /// Wakes that are taken up together.
 const TOGETHER: usize = 256;
-
-/// A kind of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is the kind of that name
-pub enum Which {
-    AuthorizationServer,
-    OAuth2Client,
-    Scope,
-    Assignment,
-    JsonWebKeySet,
-    OidcProvider,
-}
-
-/// A resource that wants a pass.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Its kind.
-    pub which: Which,
-    /// Its namespace; empty of a server.
-    pub namespace: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-}
 
 /// Gives passes to those who wake until told to stop; then ends when the passes under way have ended.
 pub async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, stop: CancellationToken) {

@@ -8,14 +8,17 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::json;
 
+use self::keys::Carried;
 use crate::access::Denied;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::admission::{is_revoked, server_of};
 use crate::controller::common::claim::Claiming;
+use crate::controller::common::claim::settle_claim;
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::{outage, unread};
 use crate::controller::common::key_set::since;
+use crate::controller::common::schedule::wait_until;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record, release};
 use crate::controller::engine::managed::Pass;
@@ -38,6 +41,42 @@ pub mod rotation;
 
 /// How soon an imported key's Secret without our watch label is looked at again.
 pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
+
+/// Brings keys, ledger and Secrets in step with the spec, and goes on with the rotation.
+///
+/// # Errors
+/// What is wrong with the spec, or in the way.
+pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
+    let plan = match Plan::of(set, ctx, &pass.status) {
+        Err(Error::NotAllowed { denied, .. }) => return revoked(set, ctx, pass, denied).await,
+        plan => plan?,
+    };
+    settle_claim(set, ctx, pass).await?;
+    let import = keys::look(set, ctx, &plan).await?;
+    let carried = Carried::look(set, ctx);
+    let seen = Seen {
+        import: import.as_ref(),
+        carried: &carried,
+    };
+    let terms = &plan.terms;
+    let by_age = since(&pass.status).and_then(|since| terms.schedule.by_age(since, terms.pre_publish));
+    let turn = ctx.key_sets.turn(&plan.target.uid, by_age);
+    let is_due = turn.is_none() && due_at(&pass.status).is_some_and(|at| at <= Timestamp::now());
+    let is_settled = pass.status.inputs.as_ref() == Some(&inputs(set, ctx, &plan, &pass.status, seen));
+    let is_worked = pass.must_read || is_due || !is_settled;
+    if is_worked {
+        work(set, ctx, &plan, pass, seen, is_settled).await?;
+        pass.status.inputs = Some(inputs(set, ctx, &plan, &pass.status, seen));
+    }
+    let waits = turn.filter(|_| !is_worked);
+    let step = waits.or_else(|| due_at(&pass.status)).map(wait_until);
+    let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
+    Ok(Done {
+        message: keys::said(set, ctx, &plan.terms.schedule, &pass.status),
+        again: step.into_iter().chain(look).min(),
+        ..Done::default()
+    })
+}
 
 /// Access is denied. Where the server's admin wants it, what was made before goes.
 pub(crate) async fn revoked(

@@ -17,8 +17,8 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::links::Connection;
 use crate::controller::engine::managed::Pass;
-use crate::controller::hydra::sweep::known_uids;
 use crate::decode::Item;
+use std::collections::HashSet;
 
 /// Most clients that one sweep deletes. The next one goes on.
 const MOST: usize = 50;
@@ -174,4 +174,14 @@ mod tests {
             assert_eq!(removable(&parsed, "here", "u1").as_deref(), expected, "{client}");
         }
     }
+}
+
+/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
+pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
+    ctx.clients
+        .store
+        .state()
+        .iter()
+        .filter_map(|client| client.uid())
+        .collect()
 }

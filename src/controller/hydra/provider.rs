@@ -8,14 +8,43 @@ use kube::ResourceExt;
 use crate::admin::discovery;
 use crate::admin::discovery::{Discovery, Keys};
 use crate::admin::http::{Failure, Http};
+use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::common::admission::admitted;
 use crate::controller::common::judge;
 use crate::controller::common::judge::Expected;
 use crate::controller::common::provider::failure;
+use crate::controller::common::provider::{publish, waited};
+use crate::controller::common::referable::is_accepted;
 use crate::controller::common::refuse::refuse;
 use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::hold;
 use crate::controller::engine::links::Connection;
+use crate::controller::engine::managed::Pass;
+use crate::controller::engine::verdict::Done;
 use crate::error::{Error, Result};
+
+/// Looks at the issuer and publishes what it says.
+///
+/// # Errors
+/// What is wrong with the spec or the issuer, or in the way.
+pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
+    let server = admitted(provider, ctx)?;
+    check_fields(provider, &server)?;
+    let was_ready = is_accepted(provider);
+    let connection = connection(&server, ctx, was_ready)?;
+    let mut found = look(provider, &server, &connection).await;
+    if waited(was_ready, &found).await {
+        found = look(provider, &server, &connection).await;
+    }
+    let found = found?;
+    hold(provider, ctx).await?;
+    Ok(Done {
+        message: publish(provider, ctx, pass, found, was_ready).await?,
+        again: Some(server.spec.resync_interval()),
+        ..Done::default()
+    })
+}
 
 /// A Hydra has one issuer, and nothing of it is an object: who may use it is not for a provider to say.
 pub(crate) fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {

@@ -1,1 +1,28 @@
 //! `Scope` on a Hydra: an entry of the catalogue that clients carry.
+
+use crate::api::Scope;
+use crate::api::scope::ScopeStatus;
+use crate::controller::common::admission::admitted;
+use crate::controller::common::scope::check;
+use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::hold;
+use crate::controller::engine::managed::Pass;
+use crate::controller::engine::verdict::Done;
+use crate::error::Result;
+
+/// Accepts the scope, for clients to refer to.
+///
+/// # Errors
+/// What is wrong with the spec.
+pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeStatus>) -> Result<Done> {
+    admitted(scope, ctx)?;
+    check(scope)?;
+    hold(scope, ctx).await?;
+    pass.status.name = Some(scope.scope_name());
+    Ok(Done {
+        message:
+            "OAuth2Clients can refer to the scope; they carry it in their metadata, for the login and consent app."
+                .to_owned(),
+        ..Done::default()
+    })
+}

@@ -3,7 +3,7 @@
 //! It detects and never acts: the woken pass reads the object itself before it writes. What carries our mark and has no resource is told to whoever counts
 //! it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
@@ -21,6 +21,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::controller::hydra::client::plan::{client_id, wanted};
 use crate::controller::hydra::orphans::Strangers;
+use crate::controller::hydra::orphans::known_uids;
 use crate::decode;
 use crate::origin::Origin;
 
@@ -68,16 +69,6 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     let after = known_uids(ctx);
     strangers.retain(|uid| !after.contains(uid));
     Ok(strangers)
-}
-
-/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
-pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
-    ctx.clients
-        .store
-        .state()
-        .iter()
-        .filter_map(|client| client.uid())
-        .collect()
 }
 
 /// Resources whose client was confirmed on the server and should be there.

@@ -5,18 +5,20 @@ use kube::{Api, Client, ResourceExt};
 
 use crate::api::access::ManagedKind;
 use crate::api::assignment::AssignmentStatus;
+use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::api::{Assignment, OAuth2Client};
-use crate::controller::common::admission::{admitted, lives_on_vault};
+use crate::controller::common::admission::{server_of, unsupported_kind};
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::referable::{Referable, let_go};
 use crate::controller::engine::context::Context;
-use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
+use crate::controller::hydra;
 use crate::controller::vault;
 use crate::decode::Item;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Managed for Assignment {
     type Status = AssignmentStatus;
@@ -39,34 +41,22 @@ impl Managed for Assignment {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if lives_on_vault(self, ctx)? {
-            return vault::assignment::apply(self, ctx, pass).await;
+        match server_of(self, ctx)?.spec.flavour() {
+            Some(Flavour::Hydra(_)) => hydra::assignment::apply(self, ctx).await,
+            Some(Flavour::Vault(_)) => vault::assignment::apply(self, ctx, pass).await,
+            Some(Flavour::Foulkon(_)) | None => unsupported_kind(self, ctx),
         }
-        let server = admitted(self, ctx)?;
-        if self.spec.vault.is_some() {
-            return Err(Error::UnsupportedFields {
-                server: server.name_any(),
-                version: server
-                    .status
-                    .clone()
-                    .and_then(|status| status.version)
-                    .unwrap_or_default(),
-                fields: vec!["vault"],
-            });
-        }
-        hold(self, ctx).await?;
-        Ok(Done {
-            message: "OAuth2Clients can refer to the assignment; they carry it in their metadata, and the login and consent app has to enforce it."
-                .to_owned(),
-            ..Done::default()
-        })
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let_go(self, ctx)?;
-        match vault::object::is_on_vault(self, ctx) {
-            true => vault::object::remove(self, ctx, pass).await,
-            false => Ok(()),
+        let server = ctx.server(self.server_name());
+        match server.as_ref().and_then(|server| server.spec.flavour()) {
+            Some(Flavour::Vault(_)) => vault::object::remove(self, ctx, pass).await,
+            Some(Flavour::Hydra(_) | Flavour::Foulkon(_)) => Ok(()),
+            // What was on a server that has gone is known by its claim.
+            None if self.is_settled() => vault::object::remove(self, ctx, pass).await,
+            None => Ok(()),
         }
     }
 }

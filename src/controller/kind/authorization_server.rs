@@ -38,9 +38,6 @@ pub(crate) fn resources(ctx: &Context, server: &str) -> i64 {
     i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX)
 }
 
-/// How often everything is compared, unless the spec says otherwise.
-pub(crate) const RESYNC: Duration = Duration::from_secs(600);
-
 /// How soon a sweep or a discovery that failed is tried again.
 pub(crate) const AGAIN: Duration = Duration::from_secs(30);
 
@@ -80,7 +77,7 @@ impl Managed for AuthorizationServer {
             Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
             Some(Flavour::Vault(_) | Flavour::Foulkon(_)) | None => false,
         };
-        let interval = resync_interval(self);
+        let interval = self.spec.resync_interval();
         // Nobody tells of a restart either.
         let incomplete = has_endpoints && pass.status.endpoints.is_none() || pass.status.loaded == Some(false);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
@@ -211,7 +208,7 @@ pub(crate) async fn look(
         foulkon::server::wake_reloaded(server, ctx, worker);
     }
     let login_ends = vault::server::login_ends(&connection).await?;
-    if !is_due(&connection, resync_interval(server)) {
+    if !is_due(&connection, server.spec.resync_interval()) {
         // A listing that fails stops nobody, but nobody sees what drifts meanwhile.
         return connection
             .last_sweep()
@@ -274,16 +271,6 @@ pub(crate) fn is_due(connection: &Connection, interval: Duration) -> bool {
             last.at.elapsed() >= interval.min(AGAIN).min(pause)
         }
     })
-}
-
-/// How often everything on a server is looked at.
-pub(crate) fn resync_interval(server: &AuthorizationServer) -> Duration {
-    let parsed = server
-        .spec
-        .resync_interval
-        .as_ref()
-        .and_then(|text| crate::duration::parse(text));
-    parsed.map_or(RESYNC, Duration::from).max(Duration::from_secs(1))
 }
 
 pub(crate) fn insecure(server: &AuthorizationServer) -> Option<Wanted> {

@@ -1,30 +1,25 @@
 //! `JsonWebKeySet`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use crate::api::access::ManagedKind;
+use crate::api::authorization_server::Flavour;
 use crate::api::condition::READY;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{JsonWebKeySet, OAuth2Client, condition};
-use crate::controller::common::admission::lives_on_vault;
-use crate::controller::common::claim::settle_claim;
-use crate::controller::common::key_set::since;
+use crate::controller::common::admission::{server_of, unsupported_kind};
 use crate::controller::common::referable::{Referable, let_go};
-use crate::controller::common::schedule::wait_until;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::hydra::key_set::keys::{Carried, Seen};
-use crate::controller::hydra::key_set::plan::Plan;
-use crate::controller::hydra::key_set::{UNWATCHED, due_at, inputs, revoked, work};
+
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 impl Managed for JsonWebKeySet {
     type Status = JsonWebKeySetStatus;
@@ -47,47 +42,20 @@ impl Managed for JsonWebKeySet {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if lives_on_vault(self, ctx)? {
-            return vault::key::apply(self, ctx, pass).await;
+        match server_of(self, ctx)?.spec.flavour() {
+            Some(Flavour::Hydra(_)) => hydra::key_set::apply(self, ctx, pass).await,
+            Some(Flavour::Vault(_)) => vault::key::apply(self, ctx, pass).await,
+            Some(Flavour::Foulkon(_)) | None => unsupported_kind(self, ctx),
         }
-        let plan = match Plan::of(self, ctx, &pass.status) {
-            Err(Error::NotAllowed { denied, .. }) => return revoked(self, ctx, pass, denied).await,
-            plan => plan?,
-        };
-        settle_claim(self, ctx, pass).await?;
-        let import = hydra::key_set::keys::look(self, ctx, &plan).await?;
-        let carried = Carried::look(self, ctx);
-        let seen = Seen {
-            import: import.as_ref(),
-            carried: &carried,
-        };
-        let terms = &plan.terms;
-        let by_age = since(&pass.status).and_then(|since| terms.schedule.by_age(since, terms.pre_publish));
-        let turn = ctx.key_sets.turn(&plan.target.uid, by_age);
-        let is_due = turn.is_none() && due_at(&pass.status).is_some_and(|at| at <= Timestamp::now());
-        let is_settled = pass.status.inputs.as_ref() == Some(&inputs(self, ctx, &plan, &pass.status, seen));
-        let is_worked = pass.must_read || is_due || !is_settled;
-        if is_worked {
-            work(self, ctx, &plan, pass, seen, is_settled).await?;
-            pass.status.inputs = Some(inputs(self, ctx, &plan, &pass.status, seen));
-        }
-        let waits = turn.filter(|_| !is_worked);
-        let step = waits.or_else(|| due_at(&pass.status)).map(wait_until);
-        let look = import.filter(|import| !import.watched).map(|_| UNWATCHED);
-        Ok(Done {
-            message: hydra::key_set::keys::said(self, ctx, &plan.terms.schedule, &pass.status),
-            again: step.into_iter().chain(look).min(),
-            ..Done::default()
-        })
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let_go(self, ctx)?;
         let server = ctx.server(self.server_name());
-        if server.is_some_and(|server| server.spec.vault.is_some()) {
-            return vault::object::remove(self, ctx, pass).await;
+        match server.as_ref().and_then(|server| server.spec.flavour()) {
+            Some(Flavour::Vault(_)) => vault::object::remove(self, ctx, pass).await,
+            Some(Flavour::Hydra(_) | Flavour::Foulkon(_)) | None => hydra::key_set::cleanup::run(self, ctx, pass).await,
         }
-        hydra::key_set::cleanup::run(self, ctx, pass).await
     }
 }
 

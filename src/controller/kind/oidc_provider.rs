@@ -11,17 +11,17 @@ use crate::api::authorization_server::Flavour;
 use crate::api::condition::Wanted;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::ServerRef;
-use crate::controller::common::admission::{admitted, server_of};
+use crate::controller::common::admission::server_of;
+use crate::controller::common::admission::unsupported_kind;
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::own_config_map;
-use crate::controller::common::provider::{publish, waited};
-use crate::controller::common::referable::is_accepted;
+
 use crate::controller::engine::context::Context;
-use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::hydra::provider::{check_fields, connection, look};
-use crate::controller::kind::authorization_server::resync_interval;
+use crate::controller::hydra;
+
 use crate::controller::{foulkon, vault};
 use crate::decode::Item;
 use crate::error::Result;
@@ -54,33 +54,22 @@ impl Managed for OidcProvider {
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         match server_of(self, ctx)?.spec.flavour() {
-            Some(Flavour::Vault(_)) => return vault::provider::apply(self, ctx, pass).await,
-            Some(Flavour::Foulkon(_)) => return foulkon::provider::apply(self, ctx, pass).await,
-            Some(Flavour::Hydra(_)) | None => {}
+            Some(Flavour::Hydra(_)) => hydra::provider::apply(self, ctx, pass).await,
+            Some(Flavour::Vault(_)) => vault::provider::apply(self, ctx, pass).await,
+            Some(Flavour::Foulkon(_)) => foulkon::provider::apply(self, ctx, pass).await,
+            None => unsupported_kind(self, ctx),
         }
-        let server = admitted(self, ctx)?;
-        check_fields(self, &server)?;
-        let was_ready = is_accepted(self);
-        let connection = connection(&server, ctx, was_ready)?;
-        let mut found = look(self, &server, &connection).await;
-        if waited(was_ready, &found).await {
-            found = look(self, &server, &connection).await;
-        }
-        let found = found?;
-        hold(self, ctx).await?;
-        Ok(Done {
-            message: publish(self, ctx, pass, found, was_ready).await?,
-            again: Some(resync_interval(&server)),
-            ..Done::default()
-        })
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let server = ctx.server(self.server_name());
-        if server.is_some_and(|server| server.spec.foulkon.is_some()) {
-            foulkon::provider::entry::remove(self, ctx, pass).await?;
-        } else if vault::object::is_on_vault(self, ctx) {
-            vault::object::remove(self, ctx, pass).await?;
+        match server.as_ref().and_then(|server| server.spec.flavour()) {
+            Some(Flavour::Foulkon(_)) => foulkon::provider::entry::remove(self, ctx, pass).await?,
+            Some(Flavour::Hydra(_)) => {}
+            Some(Flavour::Vault(_)) => vault::object::remove(self, ctx, pass).await?,
+            // What was on a server that has gone is known by its claim.
+            None if self.is_settled() => vault::object::remove(self, ctx, pass).await?,
+            None => {}
         }
         own_config_map::rename(self, ctx, &mut pass.status.config_map_name, None).await?;
         own_config_map::remove(self, ctx, &self.config_map_name()).await

@@ -4,18 +4,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::access::ManagedKind;
+use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::api::scope::ScopeStatus;
 use crate::api::{OAuth2Client, OidcProvider, Scope};
-use crate::controller::common::admission::{admitted, lives_on_vault};
+use crate::controller::common::admission::{server_of, unsupported_kind};
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::referable::{Referable, User, let_go};
-use crate::controller::common::scope::check;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
+use crate::controller::hydra;
 use crate::controller::vault;
 use crate::decode::Item;
 use crate::error::Result;
@@ -41,26 +42,22 @@ impl Managed for Scope {
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
-        if lives_on_vault(self, ctx)? {
-            return vault::scope::apply(self, ctx, pass).await;
+        match server_of(self, ctx)?.spec.flavour() {
+            Some(Flavour::Hydra(_)) => hydra::scope::apply(self, ctx, pass).await,
+            Some(Flavour::Vault(_)) => vault::scope::apply(self, ctx, pass).await,
+            Some(Flavour::Foulkon(_)) | None => unsupported_kind(self, ctx),
         }
-        admitted(self, ctx)?;
-        check(self)?;
-        hold(self, ctx).await?;
-        pass.status.name = Some(self.scope_name());
-        Ok(Done {
-            message:
-                "OAuth2Clients can refer to the scope; they carry it in their metadata, for the login and consent app."
-                    .to_owned(),
-            ..Done::default()
-        })
     }
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let_go(self, ctx)?;
-        match vault::object::is_on_vault(self, ctx) {
-            true => vault::object::remove(self, ctx, pass).await,
-            false => Ok(()),
+        let server = ctx.server(self.server_name());
+        match server.as_ref().and_then(|server| server.spec.flavour()) {
+            Some(Flavour::Vault(_)) => vault::object::remove(self, ctx, pass).await,
+            Some(Flavour::Hydra(_) | Flavour::Foulkon(_)) => Ok(()),
+            // What was on a server that has gone is known by its claim.
+            None if self.is_settled() => vault::object::remove(self, ctx, pass).await,
+            None => Ok(()),
         }
     }
 }

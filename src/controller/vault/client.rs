@@ -12,7 +12,6 @@ use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use crate::admin::bounded::fits;
-use crate::admin::hydra::client::Catalogue;
 use crate::admin::vault;
 use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
 use crate::api::oauth2_client::{
@@ -30,7 +29,6 @@ use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::hydra::client::plan::marker;
 use crate::controller::vault::client::fields::{check_combinations, check_fields, chooses_grants};
 use crate::controller::vault::key::overlap;
 use crate::controller::vault::name::Named;
@@ -160,7 +158,6 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
     };
     Ok(Plan {
         effective: effective(client),
-        catalogue: Catalogue::default(),
         key_set,
         schedule: Schedule::default(),
         missing,
@@ -170,7 +167,6 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
             .as_ref()
             .and_then(|status| status.client_id.clone())
             .unwrap_or_default(),
-        marker: marker(client, ctx),
         name: client.name_any(),
         uid: client.uid().unwrap_or_default(),
         server,

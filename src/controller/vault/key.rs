@@ -17,6 +17,7 @@ use crate::controller::common::digest::digest;
 use crate::controller::common::failure::outage;
 use crate::controller::common::key_set::check_access;
 use crate::controller::common::referable::Referable;
+use crate::controller::common::refuse::refuse;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
@@ -25,7 +26,7 @@ use crate::controller::engine::verdict::Done;
 use crate::controller::vault::failure::failure;
 use crate::controller::vault::name::Named;
 use crate::controller::vault::object::Target;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How long a key signs, and how long it verifies after that, unless the spec says otherwise: what the server has for both.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -175,21 +176,5 @@ fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()>
             rotation.is_some_and(|rotation| rotation.pre_publish.is_some()),
         ),
     ];
-    let fields: Vec<&'static str> = asked
-        .into_iter()
-        .filter(|(_, asked)| *asked)
-        .map(|(name, _)| name)
-        .collect();
-    match fields.is_empty() {
-        true => Ok(()),
-        false => Err(Error::UnsupportedFields {
-            server: server.name_any(),
-            version: server
-                .status
-                .clone()
-                .and_then(|status| status.version)
-                .unwrap_or_default(),
-            fields,
-        }),
-    }
+    refuse(server, asked)
 }

@@ -207,14 +207,6 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     }
 }
 
-/// Whether a resource has, or may have, an object on a Vault. A server that is gone cannot tell; a resource that was in step with one can.
-pub fn is_on_vault<K: Named>(resource: &K, ctx: &Context) -> bool {
-    match ctx.server(resource.server_name()) {
-        Some(server) => server.spec.vault.is_some(),
-        None => resource.is_settled(),
-    }
-}
-
 /// Deletes the object of a resource, if it has one. Access is not evaluated: what was made may always go.
 ///
 /// # Errors

@@ -28,7 +28,6 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::kind::authorization_server::resync_interval;
 use crate::controller::vault::name::Named;
 use crate::controller::vault::object::Target;
 use crate::error::{Error, Result, VaultFault};
@@ -101,7 +100,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     Ok(Done {
         message,
         lacks: missing,
-        again: Some(resync_interval(&target.server)),
+        again: Some(target.server.spec.resync_interval()),
         ..Done::default()
     })
 }

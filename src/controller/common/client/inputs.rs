@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::controller::common::client::output::Layout;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::{Plan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::engine::context::Context;
 
@@ -38,7 +38,7 @@ impl Inputs {
         Inputs {
             remote: remote(plan, &wanted),
             layout: layout.digest(),
-            ledger: version(&plan.ledger_name()),
+            ledger: version(&ledger_name(&plan.uid)),
             secret: version(&layout.name),
             reference: reference
                 .into_iter()

@@ -8,10 +8,10 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::common::cleanup::may_leave_behind;
+use crate::controller::common::client::plan::ledger_name;
 use crate::controller::common::own_secret::{drop_at_cleanup, drop_one, is_owned};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
-use crate::controller::hydra::client::ledger;
 use crate::error::Result;
 
 /// What becomes of the client on the server.
@@ -48,7 +48,7 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
     let uid = client.uid().unwrap_or_default();
     for name in secret_names(client, ctx)
         .iter()
-        .filter(|name| **name != ledger::name(&uid))
+        .filter(|name| **name != ledger_name(&uid))
     {
         let Some(mut secret) = ctx.cluster.secret(&namespace, name).await? else {
             continue;
@@ -67,7 +67,7 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
             .remove(REVISION_ANNOTATION);
         ctx.cluster.replace(&namespace, &secret).await?;
     }
-    let ledger = ledger::name(&uid);
+    let ledger = ledger_name(&uid);
     if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
         drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
     }
@@ -84,7 +84,7 @@ pub(crate) fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<Str
         .and_then(|credentials| credentials.secret_name.clone());
     let wanted = wanted.unwrap_or_else(|| client.name_any());
     let former = client.status.as_ref().and_then(|status| status.secret_name.clone());
-    let mut names = BTreeSet::from([ledger::name(&uid), wanted.clone()]);
+    let mut names = BTreeSet::from([ledger_name(&uid), wanted.clone()]);
     if former.as_ref().is_some_and(|former| *former != wanted) {
         names.extend(ctx.marked_secrets(&client.namespace().unwrap_or_default(), &uid));
     }

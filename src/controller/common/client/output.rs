@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::{Plan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember, text,
@@ -329,7 +329,7 @@ pub(crate) async fn drop_others(
     name: &str,
     has_ledger: bool,
 ) -> Result<()> {
-    let ledger = plan.ledger_name();
+    let ledger = ledger_name(&plan.uid);
     let former = pass.status.secret_name.as_deref().filter(|former| *former != name);
     let mut others: BTreeSet<String> = BTreeSet::new();
     if let Some(former) = former {

@@ -10,6 +10,7 @@ use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
 use crate::controller::common::client::checks::since;
 use crate::controller::common::client::plan::Plan;
+use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
 use crate::error::{Error, Result};
 
@@ -27,15 +28,7 @@ pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
             .filter(|(_, asked)| *asked)
             .map(|(field, _)| field),
     );
-    match status.version {
-        _ if fields.is_empty() => Ok(()),
-        None => Err(Error::ServerPending(plan.server.name_any())),
-        Some(version) => Err(Error::UnsupportedFields {
-            server: plan.server.name_any(),
-            version,
-            fields,
-        }),
-    }
+    refuse_by_version(&plan.server, fields)
 }
 
 /// When the secret is to be replaced, if it is.

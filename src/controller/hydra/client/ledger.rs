@@ -15,13 +15,13 @@ use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::client::output;
 use crate::controller::common::client::output::Held;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::{Plan, ledger_name};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::reference;
-use crate::controller::hydra::client::work::Work;
+use crate::controller::hydra::client::work::{Secrecy, Work};
 use crate::error::{ClusterFault, Error, Result};
 use crate::secret::{Secret, new_revision};
 
@@ -61,22 +61,6 @@ struct Entry {
     since: Option<Timestamp>,
 }
 
-/// Whose a client's secret is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Secrecy {
-    /// Ours: kept, rebuilt or made.
-    Ours,
-    /// It was others', and its time has come: a new one is made.
-    Replaced,
-    /// Others': it stays, and nothing is written down.
-    Others,
-}
-
-/// Name of the ledger of the client with this UID.
-pub(crate) fn name(uid: &str) -> String {
-    format!("oac-{uid}")
-}
-
 /// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
 /// a client without secret, or with one that only others know.
 pub(crate) async fn settle(
@@ -99,7 +83,7 @@ pub(crate) async fn settle(
         Some(reference) => Some(reference::value(client, ctx, plan, reference).await?),
         None => None,
     };
-    let name = name(&plan.uid);
+    let name = ledger_name(&plan.uid);
     let mut found = if fresh {
         None
     } else {
@@ -220,7 +204,7 @@ async fn write(
 ) -> Result<Option<String>> {
     let exists = found.is_some();
     let mut secret = found.unwrap_or_default();
-    secret.metadata.name = Some(name(&plan.uid));
+    secret.metadata.name = Some(ledger_name(&plan.uid));
     secret.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
     secret.metadata.labels.get_or_insert_default().extend(labels(&plan.uid));
     if !exists {

@@ -1,11 +1,10 @@
 //! What a client should be on a Hydra, from spec and server.
 
 use kube::ResourceExt;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::admin::hydra;
-use crate::admin::hydra::Client;
-use crate::admin::hydra::client::Marker;
+use crate::admin::hydra::client::{Catalogue, Marker};
 use crate::api::oauth2_client::Effective;
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::admission::server_of;
@@ -40,11 +39,15 @@ pub(crate) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
 
 /// The client that a server should have for this resource, its revision aside. None while something that it refers to is missing.
 pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<hydra::Client> {
-    let plan = plan(client, ctx).ok()?;
-    plan.missing.is_none().then(|| plan.desired(client))
+    let (plan, catalogue) = plan(client, ctx).ok()?;
+    plan.missing.is_none().then(|| desired(client, ctx, &plan, &catalogue))
 }
 
-pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
+/// Everything that follows from spec and server, and what the client carries for the login and consent app.
+///
+/// # Errors
+/// As [`server_of`]; what is wrong with the rotation.
+pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(Plan, Catalogue)> {
     let server = server_of(client, ctx)?;
     let referred = catalogue::resolve(client, ctx);
     let subject_types = server
@@ -56,33 +59,42 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
     let period = rotation.and_then(|rotation| rotation.period.as_deref());
     let effective = Effective::of(&client.spec, subject_types, &referred.scopes);
     let status = client.status.clone().unwrap_or_default();
-    Ok(Plan {
+    let plan = Plan {
         effective: Effective {
             deletion_policy: deletion_policy(client, &status),
             ..effective
         },
-        catalogue: referred.catalogue,
         key_set: referred.key_set,
         schedule: Schedule::of(client, period)?,
         missing: referred.missing,
         endpoints: server.status.as_ref().and_then(|status| status.endpoints.clone()),
         server,
         client_id: client_id(client),
-        marker: marker(client, ctx),
         namespace: client.namespace().unwrap_or_default(),
         name: client.name_any(),
         uid: client.uid().unwrap_or_default(),
-    })
+    };
+    Ok((plan, referred.catalogue))
+}
+
+/// The client that the server should have, its revision aside.
+pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan, catalogue: &Catalogue) -> hydra::Client {
+    let marker = marker(client, ctx);
+    let mut wanted = hydra::mapping::desired(&client.spec, &plan.effective, catalogue, &plan.client_id, &marker);
+    if client.spec.key_set_ref.is_some() {
+        wanted.jwks = Map::from_iter([("keys".to_owned(), json!(plan.keys()))]);
+    }
+    wanted
 }
 
 /// The client that a Hydra should have, without secret and revision.
-pub(crate) fn of_client(wanted: &Client) -> Value {
+pub(crate) fn of_client(wanted: &hydra::Client) -> Value {
     let mut members = wanted.normalized();
     without_revision(&mut members);
     Value::Object(members)
 }
 
-pub(crate) fn without_revision(members: &mut Map<String, Value>) {
+fn without_revision(members: &mut Map<String, Value>) {
     if let Some(marker) = members
         .get_mut("metadata")
         .and_then(|m| m.get_mut(GROUP))

@@ -21,6 +21,7 @@ use crate::controller::hydra::client::adoption::{
     is_secret_of_others, may_take_over, not_owned, of_another_cluster, own_mark, owner_of,
 };
 use crate::controller::hydra::client::ledger::Ledger;
+use crate::controller::hydra::client::plan::marker as own_marker;
 use crate::controller::hydra::failure::failure;
 use crate::controller::hydra::server;
 use crate::error::{Error, Outage, Result};
@@ -51,7 +52,7 @@ impl Remote<'_> {
         mut wanted: Client,
         fresh: bool,
     ) -> Result<()> {
-        let mut marker = self.plan.marker.clone();
+        let mut marker = own_marker(self.client, self.ctx);
         marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
         let written_at = self.ctx.clients.memory.written_at(&self.plan.uid);
         if is_later(written_at.as_deref(), pass.status.updated_at.as_deref()) {
@@ -148,7 +149,7 @@ impl Remote<'_> {
         found.mark(&Marker {
             revision: theirs.revision,
             adopted: theirs.adopted,
-            ..self.plan.marker.clone()
+            ..own_marker(self.client, self.ctx)
         });
         if !self.update(pass, found, false).await? {
             return Ok(false);
@@ -258,7 +259,7 @@ impl Remote<'_> {
             self.ctx.clients.memory.confirmed(&self.plan.uid);
             return Ok(false);
         };
-        let is_ours = |marker: &Marker| marker.uid == self.plan.uid && marker.cluster == self.plan.marker.cluster;
+        let is_ours = |marker: &Marker| marker.uid == self.plan.uid && marker.cluster == self.ctx.settings.cluster;
         if !reply.marker().as_ref().is_some_and(is_ours) {
             return Err(Error::Reply {
                 operation,

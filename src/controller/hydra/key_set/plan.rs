@@ -12,6 +12,7 @@ use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, 
 use crate::api::{AuthorizationServer, JsonWebKeySet};
 use crate::controller::common::admission::admitted;
 use crate::controller::common::key_set::check_access;
+use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -84,14 +85,9 @@ impl Plan {
         if !is_reserved(set_name) {
             return Ok(());
         }
-        let status = server.status.clone().unwrap_or_default();
-        if !status.capabilities.contains(&Capability::KeyPrePublication) {
-            return Err(Error::UnsupportedFields {
-                server: server.name_any(),
-                version: status.version.unwrap_or_default(),
-                fields: vec!["setName"],
-            });
-        }
+        let status = server.status.as_ref();
+        let can = status.is_some_and(|status| status.capabilities.contains(&Capability::KeyPrePublication));
+        refuse_by_version(server, if can { Vec::new() } else { vec!["setName"] })?;
         match unfit_for_reserved(set, &self.terms) {
             Some((field, problem)) => Err(Error::InvalidField {
                 field,

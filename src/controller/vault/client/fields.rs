@@ -7,22 +7,13 @@ use crate::api::oauth2_client::{GrantType, ResponseType, SubjectType, TokenEndpo
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
 use crate::controller::common::client::plan::Plan;
+use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::vault::key::overlap;
 use crate::error::{Error, Result};
 
 /// What the server does not have is refused: it would take the field without a word and drop it.
 pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
-    let fields = unsupported(client, plan);
-    let status = plan.server.status.clone().unwrap_or_default();
-    match status.version {
-        _ if fields.is_empty() => Ok(()),
-        None => Err(Error::ServerPending(plan.server.name_any())),
-        Some(version) => Err(Error::UnsupportedFields {
-            server: plan.server.name_any(),
-            version,
-            fields,
-        }),
-    }
+    refuse_by_version(&plan.server, unsupported(client, plan))
 }
 
 /// What cannot be together.
