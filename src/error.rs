@@ -1,22 +1,24 @@
-//! Everything that can go wrong in a pass. The class alone decides condition, event and retry.
+//! Everything that can go wrong in a pass. Each error has one [`Treatment`], which decides condition, event and retry.
 
 use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
-mod class;
 mod foulkon;
 mod login;
 mod outage;
+mod source;
+mod treated;
+mod treatment;
 mod vault;
-mod wording;
+pub(crate) mod wording;
 
-pub use class::Class;
 pub use foulkon::FoulkonFault;
 pub use login::{LoginFault, Untold};
 pub use outage::{ClusterFault, Outage};
+pub use source::Source;
+pub use treatment::{Class, Report, Retry, Suspect, Treatment};
 pub use vault::VaultFault;
-pub use wording::shown;
-use wording::{key_part, named, namespace_part, unsupported, version_part, waited_for};
+use wording::{key_part, named, namespace_part, shown, unsupported, version_part, waited_for};
 
 /// Result of anything that a pass does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -32,6 +34,14 @@ pub enum Error {
         /// Key within it.
         key: String,
         /// What is wrong with the value.
+        problem: &'static str,
+    },
+    /// What the spec of a server refers to holds what cannot be used.
+    #[error("{field}: {problem}.")]
+    UnusableSource {
+        /// Path of the field below `spec` that refers to it.
+        field: &'static str,
+        /// What is wrong, and what to do.
         problem: &'static str,
     },
     /// A value of the spec cannot be used.
@@ -98,17 +108,25 @@ pub enum Error {
     /// The AuthorizationServer was not looked at yet since the start; nothing to report.
     #[error("Waiting for the first look at AuthorizationServer `{0}`.")]
     ServerPending(String),
-    /// A referenced object or key is missing.
+    /// A Secret or ConfigMap that is referred to, or a key of it, is missing.
     #[error("{kind} `{name}`{} does not exist{}; create it.", key_part(.key), namespace_part(.namespace))]
-    ReferenceNotFound {
-        /// Secret or ConfigMap.
-        kind: &'static str,
+    SourceNotFound {
+        /// Which of the two.
+        kind: Source,
         /// Name of the object.
         name: String,
         /// Key within it, where the object exists and the key does not.
         key: Option<String>,
         /// Namespace, where it is not the resource's own.
         namespace: Option<String>,
+    },
+    /// A resource that the spec refers to is missing.
+    #[error("{kind} `{name}` does not exist; create it.")]
+    ReferenceNotFound {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
     },
     /// A resource that the spec refers to is there, but not as it can be used.
     #[error("{kind} `{name}` is not ready; `kubectl describe {} {name} -n {namespace}` says why.", kind.to_lowercase())]

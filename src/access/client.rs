@@ -1,7 +1,10 @@
 //! What the rules let an OAuth2Client be.
 
+use super::denied::Denied;
+use super::rotation::Grant;
 use super::rotation::too_often;
-use super::{Denied, Grant, Namespace, is_prefixed, judge, lets_name, uris};
+use super::rules::{Namespace, is_prefixed, judge, lets_name};
+use super::uris;
 use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 use crate::api::refs::{Adoption, DeletionPolicy};

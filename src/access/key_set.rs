@@ -1,7 +1,9 @@
 //! What the rules let a JsonWebKeySet be.
 
+use super::denied::Denied;
+use super::rotation::Grant;
 use super::rotation::too_often;
-use super::{Denied, Grant, Namespace, is_prefixed, judge, lets_name};
+use super::rules::{Namespace, is_prefixed, judge, lets_name};
 use crate::api::access::{AccessRule, ManagedKind, Permission};
 
 /// What a key set asks for.

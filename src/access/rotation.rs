@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Denied;
+use super::denied::Denied;
 use crate::api::access::AccessRule;
 
 /// The shortest time between two rotations where a rule does not say another.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::http::{Failure, Http, Request};
 use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::SubjectType;
-use crate::error::shown;
+use crate::error::wording::shown;
 
 /// Most entries kept of a list of scopes.
 const SCOPES: usize = 256;

@@ -81,6 +81,6 @@ pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
 }
 
 /// What is kept of most objects.
-pub(crate) fn itself<K>(object: K) -> K {
+fn itself<K>(object: K) -> K {
     object
 }

@@ -1,6 +1,7 @@
 //! What can go wrong on a Foulkon only.
 
-use super::{Class, shown};
+use super::treatment::{Class, Treatment};
+use super::wording::shown;
 use crate::api::condition::Reason;
 
 /// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
@@ -39,19 +40,14 @@ pub enum FoulkonFault {
 }
 
 impl FoulkonFault {
-    /// Class and reason.
-    pub(super) fn class(&self) -> (Class, Reason) {
+    /// How it is treated. What keeps every resource from the server is for the server's own pass to look at.
+    pub(super) fn treatment(&self) -> Treatment {
         match self {
-            FoulkonFault::Refused(_) => (Class::ServerRefused, Reason::ServerRefused),
-            FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_) => (Class::NotOwned, Reason::NotOwned),
-            FoulkonFault::PermissionDenied(_) => (Class::ServerRefused, Reason::PermissionDenied),
-            FoulkonFault::NoClients => (Class::Blocked, Reason::ReferenceNotFound),
-            FoulkonFault::UnfitClientId(_) => (Class::Blocked, Reason::InvalidSpec),
+            FoulkonFault::Refused(_) => Treatment::of(Class::ServerRefused, Reason::ServerRefused).of_the_server(),
+            FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_) => Treatment::of(Class::NotOwned, Reason::NotOwned),
+            FoulkonFault::PermissionDenied(_) => Treatment::of(Class::ServerRefused, Reason::PermissionDenied),
+            FoulkonFault::NoClients => Treatment::of(Class::Blocked, Reason::ReferenceNotFound),
+            FoulkonFault::UnfitClientId(_) => Treatment::of(Class::Blocked, Reason::InvalidSpec),
         }
-    }
-
-    /// Whether it keeps every resource from the server, so that the server's own controller should look.
-    pub(super) fn speaks_of_the_server(&self) -> bool {
-        matches!(self, FoulkonFault::Refused(_))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Class;
+use super::treatment::{Class, Treatment};
 use crate::api::condition::Reason;
 use crate::login::Unsafe;
 
@@ -91,19 +91,14 @@ fn of_account(why: Unsafe) -> &'static str {
 }
 
 impl LoginFault {
-    /// Class and reason.
-    pub(super) fn class(&self) -> (Class, Reason) {
+    /// How it is treated. What keeps every resource from the server is for the server's own pass to look at.
+    pub(super) fn treatment(&self) -> Treatment {
         match self {
-            LoginFault::Account(_) => (Class::Invalid, Reason::UnsafeToken),
+            LoginFault::Account(_) => Treatment::of(Class::Invalid, Reason::UnsafeToken).of_the_server(),
             // The Secret may still be corrected.
-            LoginFault::Secret { .. } => (Class::Blocked, Reason::UnsafeToken),
-            LoginFault::Untold(_) => (Class::ServerRefused, Reason::LoginFailed),
-            LoginFault::SecretUntold { .. } => (Class::Blocked, Reason::LoginFailed),
+            LoginFault::Secret { .. } => Treatment::of(Class::Blocked, Reason::UnsafeToken),
+            LoginFault::Untold(_) => Treatment::of(Class::ServerRefused, Reason::LoginFailed).of_the_server(),
+            LoginFault::SecretUntold { .. } => Treatment::of(Class::Blocked, Reason::LoginFailed),
         }
-    }
-
-    /// Whether it keeps every resource from the server, so that the server's own controller should look. A Secret may be one resource's own.
-    pub(super) fn speaks_of_the_server(&self) -> bool {
-        matches!(self, LoginFault::Account(_) | LoginFault::Untold(_))
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong on a Vault or an OpenBao only.
 
-use super::{Class, shown};
+use super::treatment::{Class, Treatment};
+use super::wording::shown;
 use crate::api::condition::Reason;
 
 /// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
@@ -121,37 +122,32 @@ pub enum VaultFault {
 }
 
 impl VaultFault {
-    /// Class and reason.
-    pub(super) fn class(&self) -> (Class, Reason) {
+    /// How it is treated. What keeps every resource from the server is for the server's own pass to look at.
+    pub(super) fn treatment(&self) -> Treatment {
         match self {
-            VaultFault::Sealed => (Class::Transient, Reason::ServerSealed),
-            VaultFault::Uninitialized => (Class::Transient, Reason::ServerUninitialized),
-            VaultFault::Standby | VaultFault::Secondary => (Class::Transient, Reason::ServerStandby),
-            VaultFault::ClusterChanged { .. } => (Class::Blocked, Reason::ServerChanged),
-            VaultFault::NamespaceNotFound => (Class::Blocked, Reason::NamespaceNotFound),
-            VaultFault::TooOld(_) => (Class::Unsupported, Reason::UnsupportedByServer),
-            VaultFault::LoginFailed(_) => (Class::ServerRefused, Reason::LoginFailed),
-            VaultFault::PermissionDenied(_) => (Class::ServerRefused, Reason::PermissionDenied),
-            VaultFault::Reserved { .. } | VaultFault::Immutable(_) => (Class::Invalid, Reason::InvalidSpec),
-            VaultFault::InUse(_) => (Class::Blocked, Reason::InUse),
-            VaultFault::TtlInUse | VaultFault::TtlTooLong => (Class::Blocked, Reason::InvalidSpec),
-            VaultFault::NoNamespaces => (Class::Unsupported, Reason::UnsupportedByServer),
-            VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => (Class::Blocked, Reason::ReferenceNotFound),
-            VaultFault::NotListed { .. } | VaultFault::NoClients => (Class::Blocked, Reason::ReferenceNotReady),
-            VaultFault::NoKeys => (Class::Blocked, Reason::InvalidKeys),
-            VaultFault::NotAdmitted(..) => (Class::Blocked, Reason::NotAllowed),
+            VaultFault::Sealed => Treatment::of(Class::Transient, Reason::ServerSealed).of_the_server(),
+            VaultFault::Uninitialized => Treatment::of(Class::Transient, Reason::ServerUninitialized).of_the_server(),
+            VaultFault::Standby => Treatment::of(Class::Transient, Reason::ServerStandby),
+            VaultFault::Secondary => Treatment::of(Class::Transient, Reason::ServerStandby).of_the_server(),
+            VaultFault::ClusterChanged { .. } => Treatment::of(Class::Blocked, Reason::ServerChanged),
+            VaultFault::NamespaceNotFound => Treatment::of(Class::Blocked, Reason::NamespaceNotFound).of_the_server(),
+            VaultFault::TooOld(_) => Treatment::of(Class::Unsupported, Reason::UnsupportedByServer),
+            VaultFault::LoginFailed(_) => Treatment::of(Class::ServerRefused, Reason::LoginFailed).of_the_server(),
+            VaultFault::PermissionDenied(_) => Treatment::of(Class::ServerRefused, Reason::PermissionDenied),
+            VaultFault::Reserved { .. } | VaultFault::Immutable(_) => {
+                Treatment::of(Class::Invalid, Reason::InvalidSpec)
+            }
+            VaultFault::InUse(_) => Treatment::of(Class::Blocked, Reason::InUse),
+            VaultFault::TtlInUse | VaultFault::TtlTooLong => Treatment::of(Class::Blocked, Reason::InvalidSpec),
+            VaultFault::NoNamespaces => Treatment::of(Class::Unsupported, Reason::UnsupportedByServer),
+            VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => {
+                Treatment::of(Class::Blocked, Reason::ReferenceNotFound)
+            }
+            VaultFault::NotListed { .. } | VaultFault::NoClients => {
+                Treatment::of(Class::Blocked, Reason::ReferenceNotReady)
+            }
+            VaultFault::NoKeys => Treatment::of(Class::Blocked, Reason::InvalidKeys),
+            VaultFault::NotAdmitted(..) => Treatment::of(Class::Blocked, Reason::NotAllowed),
         }
-    }
-
-    /// Whether it keeps every resource from the server, so that the server's own controller should look.
-    pub(super) fn speaks_of_the_server(&self) -> bool {
-        matches!(
-            self,
-            VaultFault::Sealed
-                | VaultFault::Uninitialized
-                | VaultFault::Secondary
-                | VaultFault::NamespaceNotFound
-                | VaultFault::LoginFailed(_)
-        )
     }
 }

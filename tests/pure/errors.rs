@@ -7,7 +7,7 @@ use oidc_operator::access::Denied;
 use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
-use oidc_operator::error::{ClusterFault, Error, FoulkonFault, LoginFault, Outage, Untold, VaultFault};
+use oidc_operator::error::{ClusterFault, Error, FoulkonFault, LoginFault, Outage, Source, Untold, VaultFault};
 use oidc_operator::login::Unsafe;
 
 /// Lists the variants of [`Error`], each with examples, and does not compile when one is missing.
@@ -89,10 +89,12 @@ variants! {
     ServerNotReady => [Error::ServerNotReady(s("main"))],
     ServerGoing => [Error::ServerGoing(s("main"))],
     ServerPending => [Error::ServerPending(s("main"))],
-    ReferenceNotFound => [
-        Error::ReferenceNotFound { kind: "Secret", name: s("mine"), key: None, namespace: None },
-        Error::ReferenceNotFound {
-            kind: "ConfigMap",
+    UnusableSource => [Error::UnusableSource { field: "tls.caRef", problem: "it holds no certificates; put some there" }],
+    ReferenceNotFound => [Error::ReferenceNotFound { kind: "Scope", name: s("orders") }],
+    SourceNotFound => [
+        Error::SourceNotFound { kind: Source::Secret, name: s("mine"), key: None, namespace: None },
+        Error::SourceNotFound {
+            kind: Source::ConfigMap,
             name: s("ca"),
             key: Some(s("ca.crt")),
             namespace: Some(s("operator")),
@@ -256,8 +258,8 @@ fn messages_with_the_longest_names_fit_into_an_event() {
             namespace: namespace.clone(),
             may_orphan: false,
         },
-        Error::ReferenceNotFound {
-            kind: "ConfigMap",
+        Error::SourceNotFound {
+            kind: Source::ConfigMap,
             name: name.clone(),
             key: Some(name.clone()),
             namespace: Some(namespace.clone()),

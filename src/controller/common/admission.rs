@@ -131,7 +131,7 @@ pub async fn is_revoked<K: OnServer>(
 }
 
 /// The server as it is now, if it is the one that we planned with and can be read as a whole.
-pub(crate) async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Option<AuthorizationServer>> {
+async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Option<AuthorizationServer>> {
     let api: Api<Item<AuthorizationServer>> = Api::all(ctx.cluster.client());
     let live = ctx.cluster.live(&api, &server.name_any()).await?;
     Ok(live.filter(|live| live.uid() == server.uid() && decode::flaw(live).is_none()))

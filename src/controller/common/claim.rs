@@ -11,7 +11,8 @@ use crate::controller::engine::hold::{record, release};
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
-use crate::error::{Error, Outage, Result, shown};
+use crate::error::wording::shown;
+use crate::error::{Error, Outage, Result};
 use crate::origin::Origin;
 
 /// What a status keeps of an object.

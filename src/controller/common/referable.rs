@@ -127,8 +127,6 @@ pub fn find_anywhere<K: Managed>(ctx: &Context, namespace: &str, name: &str) -> 
         .ok_or_else(|| Error::ReferenceNotFound {
             kind: K::KIND,
             name: name.to_owned(),
-            key: None,
-            namespace: None,
         })
 }
 

@@ -8,7 +8,7 @@ use crate::api::AuthorizationServer;
 use crate::api::authorization_server::{Basic, BearerToken, CaKind, CaRef, ForwardedProto, HydraServer};
 use crate::api::refs::SecretKeyRef;
 use crate::controller::engine::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Source};
 use crate::secret::Secret;
 
 /// Reads what the spec refers to in the operator's namespace, noting the version of each.
@@ -101,19 +101,19 @@ impl References<'_> {
             CaKind::ConfigMap => {
                 let namespace = &self.ctx.settings.namespace;
                 let found = self.ctx.cluster.config_map(namespace, &ca.name).await?;
-                let map = found.ok_or_else(|| missing("ConfigMap", &ca.name, None, self.ctx))?;
+                let map = found.ok_or_else(|| missing(Source::ConfigMap, &ca.name, None, self.ctx))?;
                 self.note(map.uid(), map.resource_version());
                 let value = map.data.and_then(|mut data| data.remove(&ca.key));
                 value
                     .map(String::into_bytes)
-                    .ok_or_else(|| missing("ConfigMap", &ca.name, Some(&ca.key), self.ctx))
+                    .ok_or_else(|| missing(Source::ConfigMap, &ca.name, Some(&ca.key), self.ctx))
             }
         }
     }
 
     pub(crate) async fn secret(&mut self, name: &str) -> Result<KubeSecret> {
         let found = self.ctx.cluster.secret(&self.ctx.settings.namespace, name).await?;
-        let secret = found.ok_or_else(|| missing("Secret", name, None, self.ctx))?;
+        let secret = found.ok_or_else(|| missing(Source::Secret, name, None, self.ctx))?;
         self.note(secret.uid(), secret.resource_version());
         Ok(secret)
     }
@@ -125,15 +125,15 @@ impl References<'_> {
 }
 
 /// A value without the line break that files often end with.
-pub(crate) fn text(secret: &KubeSecret, key: &str, ctx: &Context) -> Result<Secret> {
+fn text(secret: &KubeSecret, key: &str, ctx: &Context) -> Result<Secret> {
     let bytes = secret.data.as_ref().and_then(|data| data.get(key));
     let value = bytes.and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
-    let value = value.ok_or_else(|| missing("Secret", &secret.name_any(), Some(key), ctx))?;
+    let value = value.ok_or_else(|| missing(Source::Secret, &secret.name_any(), Some(key), ctx))?;
     Ok(Secret::new(value.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
-pub(crate) fn missing(kind: &'static str, name: &str, key: Option<&str>, ctx: &Context) -> Error {
-    Error::ReferenceNotFound {
+fn missing(kind: Source, name: &str, key: Option<&str>, ctx: &Context) -> Error {
+    Error::SourceNotFound {
         kind,
         name: name.to_owned(),
         key: key.map(str::to_owned),

@@ -8,7 +8,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
 use crate::controller::engine::budget::Budget;
-use crate::error::Error;
+use crate::error::{Error, Retry};
 
 /// Window in which corrections of foreign writes are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
@@ -207,7 +207,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     pub fn failed(&self, uid: &str, error: &Error) -> u32 {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
-        record.own_delay = error.is_own_delay();
+        record.own_delay = error.treatment().retry == Retry::Slow;
         record.failures = record.failures.saturating_add(1);
         record.failures - 1
     }

@@ -17,10 +17,9 @@ use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::memory::Memory;
 use crate::controller::engine::queue::Ended;
 use crate::controller::engine::report::{Stored, store};
-use crate::controller::engine::verdict;
 use crate::controller::engine::verdict::Done;
 use crate::decode;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Retry};
 
 /// One pass over a resource, as the queue asks for it.
 pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
@@ -79,7 +78,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
 }
 
 /// When the next pass is due, after one that came to this.
-pub(crate) fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: Option<u64>) -> Ended {
+fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: Option<u64>) -> Ended {
     match outcome {
         Ok(done) => {
             memory.succeeded(uid);
@@ -91,19 +90,17 @@ pub(crate) fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &
             }
             done.again.map_or_else(Ended::default, |after| again(jittered(after)))
         }
-        Err(error) if error.is_final() => Ended::default(),
-        Err(error) => Ended {
-            was_slow: error.is_own_delay(),
-            again: Some(jittered(verdict::retry(
-                &error,
-                memory.failed(uid, &error),
-                K::PATIENCE,
-            ))),
+        Err(error) => match error.treatment().retry {
+            Retry::Never => Ended::default(),
+            retry => Ended {
+                was_slow: retry == Retry::Slow,
+                again: retry.wait(memory.failed(uid, &error), K::PATIENCE).map(jittered),
+            },
         },
     }
 }
 
-pub(crate) async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
+async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
     let work = async {
         match decode::flaw(object) {
             _ if is_deleting(object) => object.cleanup(ctx, pass).await.map(|()| Done::default()),
@@ -114,7 +111,7 @@ pub(crate) async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K
     tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong))
 }
 
-pub(crate) async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
+async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
     let uid = object.uid().unwrap_or_default();
     match release(object, ctx).await {
         Ok(()) => {
@@ -125,29 +122,31 @@ pub(crate) async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
             }
             Ended::default()
         }
-        Err(error) => again(jittered(verdict::retry(
-            &error,
-            K::kind_of(ctx).memory.failed(&uid, &error),
-            K::PATIENCE,
-        ))),
+        Err(error) => {
+            let failures = K::kind_of(ctx).memory.failed(&uid, &error);
+            Ended {
+                again: error.treatment().retry.wait(failures, K::PATIENCE).map(jittered),
+                was_slow: false,
+            }
+        }
     }
 }
 
 /// The resource has gone in the midst of its pass and without a cleanup: somebody took its finalizer off, or the Kubernetes API, which deletes at once what
 /// had no finalizer when it looked, did not see ours. Nobody comes back for what the pass has made.
-pub(crate) async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Ended {
+async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Ended {
     const PATIENCE: Duration = Duration::from_secs(60);
     let begun = Instant::now();
     for failures in 0.. {
         let Err(error) = object.cleanup(ctx, pass).await else {
             break;
         };
-        let pause = verdict::retry(&error, failures, K::PATIENCE);
-        if begun.elapsed() + pause > PATIENCE {
+        let pause = error.treatment().retry.wait(failures, K::PATIENCE);
+        let Some(pause) = pause.filter(|pause| begun.elapsed() + *pause <= PATIENCE) else {
             let (kind, namespace, name) = (K::KIND, object.namespace(), object.name_any());
             tracing::warn!(kind, namespace, name, %error, "a resource went without its cleanup, and what it had is left behind");
             break;
-        }
+        };
         tokio::time::sleep(pause).await;
     }
     let uid = object.uid().unwrap_or_default();
@@ -156,7 +155,7 @@ pub(crate) async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<
     Ended::default()
 }
 
-pub(crate) fn again(after: Duration) -> Ended {
+fn again(after: Duration) -> Ended {
     Ended {
         again: Some(after),
         was_slow: false,
@@ -165,7 +164,7 @@ pub(crate) fn again(after: Duration) -> Ended {
 
 /// Spreads a delay over ± 20 %, so that what failed together does not come back together, but over no more than a minute: what waits for weeks comes on
 /// time.
-pub(crate) fn jittered(delay: Duration) -> Duration {
+fn jittered(delay: Duration) -> Duration {
     let most = (delay / 5).min(Duration::from_secs(60));
     (delay + most).saturating_sub(2 * most.mul_f64(rand::rng().random_range(0.0..1.0)))
 }

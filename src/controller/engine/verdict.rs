@@ -1,4 +1,4 @@
-//! From the result of a pass to conditions, event and retry. Pure.
+//! From the result of a pass to conditions and event. Pure.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use kube::runtime::events::{Event, EventType};
 
 use crate::api::condition;
 use crate::api::condition::{READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
-use crate::error::{Class, Error, Outage};
+use crate::error::{Class, Error, Treatment};
 
 /// A pass that ended well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
 
 /// The conditions that an error makes.
 fn failing(error: &Error) -> Vec<Wanted> {
-    let (class, reason) = error.class();
+    let Treatment { class, reason, .. } = error.treatment();
     let message = error.to_string();
     let standstill = if stalls(class) { STALLED } else { RECONCILING };
     vec![
@@ -104,35 +104,4 @@ pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
         action: "Reconcile".to_owned(),
         secondary: None,
     })
-}
-
-/// When to try again after an error, without jitter. `failures`: how many came in a row before this one;
-/// `patience`: the longest wait while something passing is in the way.
-pub fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
-    const MINUTE: Duration = Duration::from_secs(60);
-    let doubling = |first: Duration, longest: Duration| (first * 2u32.saturating_pow(failures.min(16))).min(longest);
-    let asked = match error {
-        Error::Unavailable(Outage::Status(_, Some(after))) => *after,
-        _ => Duration::ZERO,
-    };
-    let own = match error.class().0 {
-        _ if matches!(error, Error::ServerPending(_) | Error::NamespacePending(_)) => {
-            doubling(Duration::from_millis(200), Duration::from_secs(5))
-        }
-        _ if matches!(error, Error::CleanupUnconfirmed) => Duration::from_secs(2),
-        // The server works, and this request met another: it passes soon.
-        _ if matches!(error, Error::Unavailable(Outage::Busy)) => {
-            doubling(Duration::from_millis(500), patience.min(MINUTE / 2))
-        }
-        Class::Transient | Class::ServerRefused => doubling(Duration::from_millis(500), patience),
-        Class::Blocked => doubling(Duration::from_secs(2), MINUTE / 2),
-        // A restored copy of a cluster must not keep the server of the original busy: as a rule a restart with another setting ends it.
-        Class::NotOwned if matches!(error, Error::OtherCluster { .. }) => 10 * MINUTE,
-        // Nobody tells when what is in the way goes.
-        Class::NotOwned => doubling(Duration::from_secs(5), MINUTE),
-        Class::Bug => doubling(Duration::from_secs(5), 10 * MINUTE),
-        Class::Unsupported => MINUTE,
-        Class::Invalid | Class::NotAllowed => 10 * MINUTE,
-    };
-    own.max(asked)
 }

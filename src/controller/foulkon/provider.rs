@@ -80,7 +80,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
 }
 
 /// Whether the worker has loaded the provider as it was left.
-pub(crate) fn is_loaded(provider: &OidcProvider, ctx: &Context) -> Option<bool> {
+fn is_loaded(provider: &OidcProvider, ctx: &Context) -> Option<bool> {
     let link = ctx.links.usable(&*ctx.server(provider.server_name())?).ok()?;
     link.foulkon().ok()?.has_loaded(&fields(provider)?)
 }

@@ -78,14 +78,14 @@ pub(crate) fn login_name(spec: &FoulkonServer) -> &'static str {
 }
 
 /// Names that a resource has or is about to have.
-pub(crate) fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
+fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
     let providers = ctx.providers.on(&server.name_any()).into_iter();
     let claimed = providers.filter_map(|provider| ctx.providers.newest(provider).status.as_ref()?.name.clone());
     claimed.collect()
 }
 
 /// Whether the worker has loaded every provider of ours as it is, and none that is gone. None if it does not tell.
-pub(crate) fn is_current(
+fn is_current(
     server: &AuthorizationServer,
     spec: &FoulkonServer,
     ctx: &Context,

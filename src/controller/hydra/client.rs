@@ -218,7 +218,7 @@ impl Work<'_> {
 }
 
 /// Access is denied. Where the server's admin wants it, what was made before goes.
-pub(crate) async fn revoked(
+async fn revoked(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &Plan,

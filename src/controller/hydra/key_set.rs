@@ -79,7 +79,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
 }
 
 /// Access is denied. Where the server's admin wants it, what was made before goes.
-pub(crate) async fn revoked(
+async fn revoked(
     set: &JsonWebKeySet,
     ctx: &Context,
     pass: &mut Pass<JsonWebKeySetStatus>,
@@ -99,7 +99,7 @@ pub(crate) async fn revoked(
 }
 
 /// Ledger → steps that are due → server → Secret → status.
-pub(crate) async fn work(
+async fn work(
     set: &JsonWebKeySet,
     ctx: &Context,
     plan: &Plan,
@@ -159,18 +159,12 @@ pub(crate) async fn work(
 }
 
 /// When time alone brings the next step.
-pub(crate) fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     status.next_step_at.as_ref()?.parse().ok()
 }
 
 /// What a success was made from, in one line: equal inputs need no work.
-pub(crate) fn inputs(
-    set: &JsonWebKeySet,
-    ctx: &Context,
-    plan: &Plan,
-    status: &JsonWebKeySetStatus,
-    seen: Seen<'_>,
-) -> String {
+fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySetStatus, seen: Seen<'_>) -> String {
     let Target {
         server, namespace, uid, ..
     } = &plan.target;

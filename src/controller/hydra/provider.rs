@@ -47,7 +47,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
 }
 
 /// A Hydra has one issuer, and nothing of it is an object: who may use it is not for a provider to say.
-pub(crate) fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
+fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
     let spec = &provider.spec;
     let asked = [
         ("allowedClients", !spec.allowed_clients.is_empty()),
@@ -62,7 +62,7 @@ pub(crate) fn check_fields(provider: &OidcProvider, server: &AuthorizationServer
 }
 
 /// The connection to look through. An outage of the admin API says nothing about the issuer: a provider that is ready is then judged by the public API.
-pub(crate) fn connection(server: &AuthorizationServer, ctx: &Context, was_ready: bool) -> Result<Arc<Connection>> {
+fn connection(server: &AuthorizationServer, ctx: &Context, was_ready: bool) -> Result<Arc<Connection>> {
     match ctx.links.usable(server) {
         Ok(link) => Ok(link.connection),
         Err(error @ Error::Unavailable(_)) if was_ready => ctx.links.last(&server.name_any()).ok_or(error),
@@ -71,7 +71,7 @@ pub(crate) fn connection(server: &AuthorizationServer, ctx: &Context, was_ready:
 }
 
 /// Reads the discovery document and the keys, and judges both.
-pub(crate) async fn look(
+async fn look(
     provider: &OidcProvider,
     server: &AuthorizationServer,
     connection: &Connection,
@@ -94,7 +94,7 @@ pub(crate) async fn look(
 }
 
 /// Reads the key set. Hydra 2 generates one that is missing, once for each request that comes meanwhile: so the first is waited for.
-pub(crate) async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
+async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
     let first = async || discovery::fetch_keys(http).await.map(drop);
     connection.keys_made.get_or_try_init(first).await?;
     discovery::fetch_keys(http).await

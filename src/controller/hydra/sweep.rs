@@ -72,7 +72,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
 }
 
 /// Resources whose client was confirmed on the server and should be there.
-pub(crate) fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
+fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
     let clients = ctx
         .clients
         .on(server)
@@ -88,7 +88,7 @@ pub(crate) fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2
     settled.filter_map(|client| Some((client.uid()?, client))).collect()
 }
 
-pub(crate) fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
+fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
     // One that waits for something that it refers to is left as it is.
     let Some(mut wanted) = wanted(client, ctx) else {
         return true;
@@ -108,7 +108,7 @@ pub(crate) fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) 
 }
 
 /// Whether we wrote the client while the listing went on: then both sides of the comparison are of another time, and the next sweep tells.
-pub(crate) fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
+fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
     let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
     let before = updated_at(compared);
     let cached = ctx.clients.store.get(&ObjectRef::from_obj(&**compared));

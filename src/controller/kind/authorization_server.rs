@@ -27,7 +27,7 @@ use crate::decode::Item;
 use crate::error::{Error, Result};
 
 /// Number of resources that name a server.
-pub(crate) fn resources(ctx: &Context, server: &str) -> i64 {
+fn resources(ctx: &Context, server: &str) -> i64 {
     let resources = [
         ctx.clients.on(server).len(),
         ctx.scopes.on(server).len(),
@@ -39,7 +39,7 @@ pub(crate) fn resources(ctx: &Context, server: &str) -> i64 {
 }
 
 /// How soon a sweep or a discovery that failed is tried again.
-pub(crate) const AGAIN: Duration = Duration::from_secs(30);
+const AGAIN: Duration = Duration::from_secs(30);
 
 impl Managed for AuthorizationServer {
     type Status = AuthorizationServerStatus;
@@ -126,18 +126,18 @@ impl Managed for AuthorizationServer {
 }
 
 /// Whether a resource may have something on a server.
-pub(crate) fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
+fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
     resource.server_name() == server && is_held(resource)
 }
 
 /// A resource of a kind that may have something on a server, looked for live.
-pub(crate) async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
+async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
     let resources = ctx.cluster.list(&Api::<Item<K>>::all(ctx.cluster.client())).await?;
     Ok(resources.iter().find(|resource| uses(*resource, server)).map(described))
 }
 
 /// As [`user_of`], of the kinds that have objects on a Vault alone.
-pub(crate) async fn object_of(ctx: &Context, server: &str) -> Result<Option<String>> {
+async fn object_of(ctx: &Context, server: &str) -> Result<Option<String>> {
     if let Some(user) = user_of::<OidcProvider>(ctx, server).await? {
         return Ok(Some(user));
     }
@@ -147,12 +147,12 @@ pub(crate) async fn object_of(ctx: &Context, server: &str) -> Result<Option<Stri
     user_of::<Scope>(ctx, server).await
 }
 
-pub(crate) fn described<K: OnServer>(resource: &K) -> String {
+fn described<K: OnServer>(resource: &K) -> String {
     format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
 }
 
 /// Connects, looks, sweeps if it is time, and records whether the server can be used. Returns when its login has to be renewed, if it has to be.
-pub(crate) async fn look(
+async fn look(
     server: &AuthorizationServer,
     ctx: &Context,
     pass: &mut Pass<AuthorizationServerStatus>,
@@ -244,7 +244,7 @@ pub(crate) async fn look(
 }
 
 /// What failed while the server could not be used need not wait for its own next try.
-pub(crate) fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
+fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
     fn of<K: OnServer>(kind: &Kind<K>, server: &str) {
         for resource in kind.on(server) {
             let uid = resource.uid().unwrap_or_default();
@@ -261,7 +261,7 @@ pub(crate) fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
     of(&ctx.providers, &server);
 }
 
-pub(crate) fn is_due(connection: &Connection, interval: Duration) -> bool {
+fn is_due(connection: &Connection, interval: Duration) -> bool {
     connection.last_sweep().is_none_or(|last| match last.failures {
         // The jitter of the queue may bring a pass a little early.
         0 => last.at.elapsed() >= interval.mul_f64(0.7),
@@ -273,7 +273,7 @@ pub(crate) fn is_due(connection: &Connection, interval: Duration) -> bool {
     })
 }
 
-pub(crate) fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
+fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
     let url = match server.spec.flavour()? {
         Flavour::Hydra(hydra) => &hydra.admin_url,
         Flavour::Vault(vault) => &vault.address,
@@ -293,7 +293,7 @@ pub(crate) fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
     })
 }
 
-pub(crate) fn outdated(status: &AuthorizationServerStatus) -> Option<Wanted> {
+fn outdated(status: &AuthorizationServerStatus) -> Option<Wanted> {
     (status.loaded == Some(false)).then(|| Wanted {
         type_: RESTART_REQUIRED,
         status: "True",

@@ -105,25 +105,30 @@ pub(crate) async fn connect(
     }))
 }
 
-pub(crate) fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSettings) -> Error {
+fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSettings) -> Error {
     let (field, problem) = match bad {
-        BadSettings::Url => (url_field, "it cannot be used as a URL; correct it".to_owned()),
+        BadSettings::Url => {
+            return Error::InvalidField {
+                field: url_field,
+                problem: "it cannot be used as a URL; correct it".to_owned(),
+            };
+        }
         BadSettings::Header => (
             match server.spec.foulkon {
                 Some(_) => "foulkon.auth",
                 None => "hydra.auth",
             },
-            "a value cannot be sent as a header; look for line breaks in the Secret".to_owned(),
+            "a value cannot be sent as a header; look for line breaks in the Secret",
         ),
         BadSettings::Ca => (
             "tls.caRef",
-            "it holds no certificates in PEM form; put the CA's certificate there".to_owned(),
+            "it holds no certificates in PEM form; put the CA's certificate there",
         ),
         BadSettings::Identity => (
             "tls.clientCertificateRef",
-            "tls.crt and tls.key are not a certificate and its key in PEM form".to_owned(),
+            "tls.crt and tls.key are not a certificate and its key in PEM form",
         ),
     };
     tracing::debug!(server = server.name_any(), field, "the connection cannot be made");
-    Error::InvalidField { field, problem }
+    Error::UnusableSource { field, problem }
 }

@@ -10,7 +10,7 @@ use crate::controller::common::client::plan::{Plan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::engine::context::Context;
 
-pub(crate) const FORMAT: &str = "1";
+const FORMAT: &str = "1";
 
 /// Digests and versions; never a generation or a version of the operator, or a change of no effect would wake everyone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +119,6 @@ impl fmt::Display for Inputs {
 }
 
 /// Digest of what the server should have, and of which server that is.
-pub(crate) fn remote(plan: &Plan, wanted: &Value) -> String {
+fn remote(plan: &Plan, wanted: &Value) -> String {
     digest(&json!([plan.server.uid(), plan.effective.has_secret(), wanted]))
 }

@@ -75,7 +75,7 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
 }
 
 /// Names that Secrets of ours may have: the present ones, and every marked one while a change of name may be half done.
-pub(crate) fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
+fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
     let uid = client.uid().unwrap_or_default();
     let wanted = client
         .spec

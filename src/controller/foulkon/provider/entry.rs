@@ -230,7 +230,7 @@ impl<'a> Target<'a> {
 }
 
 /// Forgets what was on the server, and all but what every status has.
-pub(crate) fn disown(status: &mut OidcProviderStatus) {
+fn disown(status: &mut OidcProviderStatus) {
     *status = OidcProviderStatus {
         observed_generation: status.observed_generation,
         conditions: std::mem::take(&mut status.conditions),

@@ -74,7 +74,7 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<Plan> {
 }
 
 /// Of several providers with one issuer the worker looks at the clients of one, whichever it comes upon first: so each lists the clients of all.
-pub(crate) fn clients_of_others(
+fn clients_of_others(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,
@@ -92,7 +92,7 @@ pub(crate) fn clients_of_others(
 }
 
 /// Name and path.
-pub(crate) fn place(
+fn place(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,
@@ -140,18 +140,18 @@ pub(crate) fn place(
 
 /// Namespace, two dashes, name; the server has no dots. What follows the last two dashes is never a part of the namespace, so that two namespaces never
 /// come to one name.
-pub(crate) fn default_name(namespace: &str, name: &str) -> String {
+fn default_name(namespace: &str, name: &str) -> String {
     let words = name.split(['.', '-']).filter(|word| !word.is_empty());
     format!("{namespace}--{}", words.collect::<Vec<_>>().join("-"))
 }
 
-pub(crate) fn is_own_name(namespace: &str, name: &str) -> bool {
+fn is_own_name(namespace: &str, name: &str) -> bool {
     let rest = name.strip_prefix(namespace).and_then(|rest| rest.strip_prefix("--"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('-') && !rest.contains("--"))
 }
 
 /// The issuer; that of the last success while the provider that it is taken from is not there, so that clients are followed all the same.
-pub(crate) fn issuer_or_last(
+fn issuer_or_last(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,
@@ -166,7 +166,7 @@ pub(crate) fn issuer_or_last(
 }
 
 /// Whom the server believes is for admins to say: an issuer is granted, or that of a provider whose server's admin has set it.
-pub(crate) fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
+fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     if let Some(issuer) = &provider.spec.issuer {
         may_name(provider, ctx, server, "issuer", issuer, false)?;
         return Ok(issuer.clone());
@@ -201,7 +201,7 @@ pub(crate) fn issuer(provider: &OidcProvider, ctx: &Context, server: &Authorizat
 }
 
 /// Ids of the clients, of whatever server they are; and what is named and not there.
-pub(crate) fn clients(
+fn clients(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,
@@ -241,7 +241,7 @@ pub(crate) fn clients(
 }
 
 /// The id of a client. One that somebody has chosen may be another client's at the issuer, unless both are of the issuer's server.
-pub(crate) fn id_of(
+fn id_of(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,

@@ -44,7 +44,7 @@ pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth
 }
 
 /// Whether another resource has the client of this id, or may have it and asked for it first.
-pub(crate) fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
+fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
     let id = client_id(client);
     let age = |client: &OAuth2Client| (client.creation_timestamp(), client.uid());
     let claims = |other: &OAuth2Client| {
@@ -60,7 +60,7 @@ pub(crate) fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
     ctx.clients.store.find(claims).is_some()
 }
 
-pub(crate) fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
+fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
     let Some(server) = ctx.server(client.server_name()) else {
         return false;
     };

@@ -60,7 +60,7 @@ pub(crate) fn is_held_back(client: &OAuth2Client, plan: &Plan, status: &OAuth2Cl
 }
 
 /// A secret that is still others' was never replaced, so that the first time is not too soon.
-pub(crate) fn schedule(plan: &Plan, status: &OAuth2ClientStatus) -> Schedule {
+fn schedule(plan: &Plan, status: &OAuth2ClientStatus) -> Schedule {
     let min = match status.adopted == Some(true) && status.secret_name.is_none() {
         true => Duration::ZERO,
         false => plan.schedule.min,

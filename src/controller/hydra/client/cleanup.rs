@@ -39,7 +39,7 @@ pub(crate) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass
     }
 }
 
-pub(crate) async fn remove_client(
+async fn remove_client(
     client: &OAuth2Client,
     ctx: &Context,
     pass: &mut Pass<OAuth2ClientStatus>,
@@ -80,7 +80,7 @@ pub(crate) async fn remove_client(
 }
 
 /// Leaves client and credentials Secret working, without our marks.
-pub(crate) async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     leave_secret(client, ctx).await?;
     // Last, since the mark tells what is left to be done.
     let unmarked = match connection(client, ctx) {
@@ -102,7 +102,7 @@ pub(crate) async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()> {
+async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()> {
     let id = client_id(client);
     let found = link
         .hydra()?

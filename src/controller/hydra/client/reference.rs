@@ -8,7 +8,7 @@ use crate::api::authorization_server::Capability;
 use crate::controller::common::client::plan::Plan;
 use crate::controller::common::own_secret::text;
 use crate::controller::engine::context::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Source};
 use crate::secret::Secret;
 
 /// Fewest characters of a secret that Hydra accepts.
@@ -61,8 +61,8 @@ pub(crate) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, ref
     };
     if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
         let key = Some(named.key.clone());
-        return Err(Error::ReferenceNotFound {
-            kind: "Secret",
+        return Err(Error::SourceNotFound {
+            kind: Source::Secret,
             name: named.name.clone(),
             key,
             namespace: None,
@@ -101,8 +101,8 @@ pub(crate) fn problem(value: &str) -> Option<&'static str> {
 
 async fn live(ctx: &Context, plan: &Plan, name: &str) -> Result<KubeSecret> {
     let found = ctx.cluster.secret(&plan.namespace, name).await?;
-    found.ok_or_else(|| Error::ReferenceNotFound {
-        kind: "Secret",
+    found.ok_or_else(|| Error::SourceNotFound {
+        kind: Source::Secret,
         name: name.to_owned(),
         key: None,
         namespace: None,

@@ -25,7 +25,7 @@ use crate::controller::hydra::key_set::plan::Plan;
 use crate::controller::hydra::key_set::remote::{Remote, alike};
 use crate::controller::hydra::key_set::rotation::{Progress, Stage, Step};
 use crate::controller::hydra::key_set::{kid, rotation};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Source};
 use crate::key_material;
 
 /// The Secret with the user's key.
@@ -152,7 +152,7 @@ pub(crate) fn progress(status: &JsonWebKeySetStatus, ledger: &Ledger, carried: &
 }
 
 /// Time that nobody had does not count: a next key is known from when it is published, and a previous one is needed until its successor is handed out.
-pub(crate) fn put_off(ledger: &mut Ledger, plan: &Plan, status: &JsonWebKeySetStatus, now: Timestamp) -> bool {
+fn put_off(ledger: &mut Ledger, plan: &Plan, status: &JsonWebKeySetStatus, now: Timestamp) -> bool {
     let current = ledger.at(Stage::Current).map(|entry| entry.key.public.kid.clone());
     let is_delivered = status.current_key_id == current;
     let published = status.key_ids();
@@ -172,7 +172,7 @@ pub(crate) fn put_off(ledger: &mut Ledger, plan: &Plan, status: &JsonWebKeySetSt
 }
 
 /// Whether what the server was to make is what the spec still asks for.
-pub(crate) fn is_wanted(ordered: &Entry, set: &JsonWebKeySet) -> bool {
+fn is_wanted(ordered: &Entry, set: &JsonWebKeySet) -> bool {
     set.spec.generate.as_ref().is_some_and(|generate| {
         generate.by == Some(KeyMaker::Server) && ordered.key.public.alg == generate.algorithm.as_str()
     })
@@ -235,22 +235,22 @@ pub(crate) fn public(ledger: &Ledger) -> Vec<Map<String, Value>> {
 }
 
 /// The client that a key waits for, if there is one.
-pub(crate) fn lacking(set: &JsonWebKeySet, ctx: &Context, kid: &str) -> Option<String> {
+fn lacking(set: &JsonWebKeySet, ctx: &Context, kid: &str) -> Option<String> {
     let lacks = |client: &OAuth2Client| relies_on(set, client) && !key_ids(client).iter().any(|id| id == kid);
     ctx.clients.store.find(lacks).map(|client| client.name_any())
 }
 
-pub(crate) fn relies_on(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
+fn relies_on(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
     set.is_named_by(client) && !is_deleting(client)
 }
 
 /// Ids of the keys that a client is registered with.
-pub(crate) fn key_ids(client: &OAuth2Client) -> &[String] {
+fn key_ids(client: &OAuth2Client) -> &[String] {
     let status = client.status.as_ref();
     status.map(|status| status.key_ids.as_slice()).unwrap_or_default()
 }
 
-pub(crate) fn promote(entries: &mut [Entry], now: Timestamp) {
+fn promote(entries: &mut [Entry], now: Timestamp) {
     for entry in entries {
         let stage = match entry.stage {
             Stage::Current => Stage::Previous,
@@ -262,7 +262,7 @@ pub(crate) fn promote(entries: &mut [Entry], now: Timestamp) {
 }
 
 /// A key that the server is to make: written down before it is asked to.
-pub(crate) fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
+fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
     JsonWebKey::from(PublicKey {
         kid,
         alg: algorithm.as_str().to_owned(),
@@ -271,10 +271,10 @@ pub(crate) fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
 }
 
 /// Keys are made one at a time: an RSA key takes a core for a while, however many are due.
-pub(crate) static GENERATION: Semaphore = Semaphore::const_new(1);
+static GENERATION: Semaphore = Semaphore::const_new(1);
 
 /// Makes a key, beside the threads that others wait for.
-pub(crate) async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
+async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
     let _turn = GENERATION.acquire().await; // never closed
     let made = tokio::task::spawn_blocking(move || key_material::generate(algorithm, &kid)).await;
     made.ok().and_then(|made| made.ok()).ok_or(Error::Reply {
@@ -284,13 +284,7 @@ pub(crate) async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWeb
 }
 
 /// The user's key becomes the current one, and the one before it is known for a while. Returns whether anything changes.
-pub(crate) fn take_over(
-    plan: &Plan,
-    status: &JsonWebKeySetStatus,
-    ledger: &mut Ledger,
-    key: JsonWebKey,
-    now: Timestamp,
-) -> bool {
+fn take_over(plan: &Plan, status: &JsonWebKeySetStatus, ledger: &mut Ledger, key: JsonWebKey, now: Timestamp) -> bool {
     let kid = &key.public.kid;
     let is_current = |entry: &Entry| entry.stage == Stage::Current && entry.key.public.kid == *kid;
     let (before, is_taken) = (ledger.ids(), ledger.entries.iter().any(is_current));
@@ -320,7 +314,7 @@ pub(crate) fn take_over(
     true
 }
 
-pub(crate) async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Result<JsonWebKey> {
+async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Result<JsonWebKey> {
     let secret = live(ctx, plan, import).await?;
     let named = &import.secret_ref;
     if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
@@ -337,7 +331,7 @@ pub(crate) async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Res
     Ok(key)
 }
 
-pub(crate) async fn live(ctx: &Context, plan: &Plan, import: &Import) -> Result<KubeSecret> {
+async fn live(ctx: &Context, plan: &Plan, import: &Import) -> Result<KubeSecret> {
     let found = ctx
         .cluster
         .secret(&plan.target.namespace, &import.secret_ref.name)
@@ -345,16 +339,16 @@ pub(crate) async fn live(ctx: &Context, plan: &Plan, import: &Import) -> Result<
     found.ok_or_else(|| missing(import, None))
 }
 
-pub(crate) fn missing(import: &Import, key: Option<String>) -> Error {
-    Error::ReferenceNotFound {
-        kind: "Secret",
+fn missing(import: &Import, key: Option<String>) -> Error {
+    Error::SourceNotFound {
+        kind: Source::Secret,
         name: import.secret_ref.name.clone(),
         key,
         namespace: None,
     }
 }
 
-pub(crate) fn unusable(import: &Import, problem: &'static str) -> Error {
+fn unusable(import: &Import, problem: &'static str) -> Error {
     Error::UnusableSecret {
         secret: import.secret_ref.name.clone(),
         key: import.secret_ref.key.clone(),

@@ -21,10 +21,10 @@ use crate::controller::hydra::key_set::rotation::Terms;
 use crate::error::{Error, Result};
 
 /// How long a public key is known before its private half signs, unless the spec says otherwise.
-pub(crate) const PRE_PUBLISH: Duration = Duration::from_secs(60);
+const PRE_PUBLISH: Duration = Duration::from_secs(60);
 
 /// How long a public key is known after its private half signed last, unless the spec says otherwise.
-pub(crate) const OVERLAP: Duration = Duration::from_secs(3600);
+const OVERLAP: Duration = Duration::from_secs(3600);
 
 /// Where the keys of a resource are.
 pub(crate) struct Target {
@@ -125,7 +125,7 @@ impl Plan {
     }
 }
 
-pub(crate) fn granted(set: &JsonWebKeySet, ctx: &Context, target: &Target) -> Result<Grant> {
+fn granted(set: &JsonWebKeySet, ctx: &Context, target: &Target) -> Result<Grant> {
     let name = set.spec.set_name.as_deref();
     let rotation = set.spec.rotation.as_ref();
     let asked = KeySetRequest {
@@ -136,7 +136,7 @@ pub(crate) fn granted(set: &JsonWebKeySet, ctx: &Context, target: &Target) -> Re
     check_access(ctx, &target.server, &target.namespace, asked)
 }
 
-pub(crate) fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Result<Terms> {
+fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Result<Terms> {
     let rotation = set.spec.rotation.as_ref();
     let parsed = |text: &Option<String>| text.as_ref().and_then(|text| crate::duration::parse(text));
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
@@ -162,7 +162,7 @@ pub(crate) fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetSta
 }
 
 /// Why the server could not sign with such keys: the field, and what is wrong with it.
-pub(crate) fn unfit_for_reserved(set: &JsonWebKeySet, terms: &Terms) -> Option<(&'static str, &'static str)> {
+fn unfit_for_reserved(set: &JsonWebKeySet, terms: &Terms) -> Option<(&'static str, &'static str)> {
     if terms.alg == KeyAlgorithm::EdDSA.as_str() {
         let problem = "the server signs with EdDSA but cannot verify it; choose another algorithm for its own sets";
         return Some(("generate.algorithm", problem));
@@ -178,13 +178,13 @@ pub(crate) fn unfit_for_reserved(set: &JsonWebKeySet, terms: &Terms) -> Option<(
     None
 }
 
-pub(crate) fn maker(set: &JsonWebKeySet) -> KeyMaker {
+fn maker(set: &JsonWebKeySet) -> KeyMaker {
     let generate = set.spec.generate.as_ref();
     generate.and_then(|generate| generate.by).unwrap_or_default()
 }
 
 /// Hydra generates keys for some algorithms only.
-pub(crate) fn check_maker(set: &JsonWebKeySet) -> Result<()> {
+fn check_maker(set: &JsonWebKeySet) -> Result<()> {
     let by_operator_only = [KeyAlgorithm::PS256, KeyAlgorithm::ES384];
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
     if maker(set) == KeyMaker::Operator || algorithm.is_none_or(|algorithm| !by_operator_only.contains(&algorithm)) {

@@ -1,0 +1,80 @@
+//! Which rules are for a resource, and what they refuse.
+
+use std::collections::BTreeMap;
+
+use super::denied::Denied;
+use super::rotation::Grant;
+use super::selector::matches;
+use crate::api::access::{AccessRule, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames};
+
+/// A namespace as the rules see it.
+#[derive(Clone, Copy)]
+pub struct Namespace<'a> {
+    /// Name.
+    pub name: &'a str,
+    /// Labels, or None if the namespace is unknown.
+    pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Asks every rule for this namespace and kind what it refuses. One that refuses nothing is enough, and the refusal of the one that refuses least is told.
+pub(super) fn judge(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    kind: ManagedKind,
+    refused: impl Fn(usize, &AccessRule) -> Vec<Denied>,
+) -> Result<Grant, Denied> {
+    let (mut granted, mut closest): (Option<Grant>, Option<(usize, Denied)>) = (None, None);
+    for (index, rule) in selecting(rules, namespace, kind) {
+        let mut refused = refused(index, rule).into_iter();
+        let Some(first) = refused.next() else {
+            let grant = Grant::of(rule);
+            granted = Some(granted.map_or(grant, |granted| granted.or(grant)));
+            continue;
+        };
+        let count = 1 + refused.count();
+        if closest.as_ref().is_none_or(|(fewest, _)| count < *fewest) {
+            closest = Some((count, first));
+        }
+    }
+    let no_rule = || Denied::NoRule {
+        namespace: namespace.name.to_owned(),
+        kind,
+    };
+    granted.ok_or_else(|| closest.map_or_else(no_rule, |(_, denied)| denied))
+}
+
+pub(super) fn lets_name(rule: &AccessRule, is_own: bool) -> bool {
+    match rule.object_names.unwrap_or_default() {
+        ObjectNames::Generated => false,
+        ObjectNames::Prefixed => is_own,
+        ObjectNames::Any => true,
+    }
+}
+
+/// Whether a name starts with the namespace's name and a dot, and goes on. No namespace has a dot in its name, so that nobody else's does.
+pub fn is_prefixed(namespace: &str, name: &str) -> bool {
+    let rest = name.strip_prefix(namespace);
+    rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
+}
+
+pub(super) fn selecting<'a>(
+    rules: &'a [AccessRule],
+    namespace: Namespace<'a>,
+    kind: ManagedKind,
+) -> impl Iterator<Item = (usize, &'a AccessRule)> {
+    rules
+        .iter()
+        .enumerate()
+        .filter(move |(_, rule)| rule.kinds.contains(&kind) && selects(&rule.namespaces, namespace))
+}
+
+fn selects(selection: &NamespaceSelection, namespace: Namespace<'_>) -> bool {
+    match selection.from {
+        NamespaceFrom::All => true,
+        NamespaceFrom::Names => selection.names.iter().flatten().any(|name| name == namespace.name),
+        NamespaceFrom::Selector => {
+            let selector = selection.selector.as_ref();
+            selector.is_some_and(|selector| matches(selector, namespace.labels))
+        }
+    }
+}
