@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// Longest time for one request to a server or to the Kubernetes API, reply included.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
 /// `std::time::Instant` reads CLOCK_MONOTONIC, which stands still while the machine is suspended.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const CLOCK: ClockId = ClockId::Boottime;

@@ -21,7 +21,7 @@ use crate::leader::Fence;
 
 mod logins;
 
-const DEADLINE: Duration = crate::admin::http::DEADLINE;
+const DEADLINE: Duration = crate::clock::DEADLINE;
 /// Objects on a page of a live list.
 const PAGE: u32 = 50; // of objects that may be a megabyte each
 

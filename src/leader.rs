@@ -20,7 +20,7 @@ const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed, and how often others look whether it has lapsed.
 const RENEWAL: Duration = Duration::from_secs(3);
 /// What a write needs: the longest deadline of a request.
-const WRITE: Duration = crate::admin::http::DEADLINE;
+const WRITE: Duration = crate::clock::DEADLINE;
 
 /// Says whether a write may start. Cheap; shared by everything that writes. Times are those of [`since_boot`]: a leader that slept has lost its Lease.
 #[derive(Clone)]

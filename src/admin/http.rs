@@ -13,6 +13,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::breaker::Breaker;
+use crate::clock::DEADLINE;
 use crate::error::Outage;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -24,10 +25,8 @@ mod pace;
 pub mod reply;
 
 pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
-pub use reply::items;
+pub use reply::{Expects, items};
 
-/// Longest time for one request, reply included.
-pub const DEADLINE: Duration = Duration::from_secs(10);
 /// After this time a request keeps no other from its turn.
 const LONG: Duration = Duration::from_secs(1);
 /// Most bytes of a reply that holds one object.
@@ -112,28 +111,6 @@ pub enum Body {
     Json(Vec<u8>),
     /// `application/x-www-form-urlencoded`.
     Form(Vec<u8>),
-}
-
-/// What the body of a good reply is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expects {
-    /// JSON, or nothing.
-    Json,
-    /// JSON of many objects.
-    Many,
-    /// A JSON list of objects that are others' too: each is decoded by itself, so that one cannot spoil the rest ([`items`]).
-    Items,
-    /// Text, which is not looked into.
-    Text,
-}
-
-impl Expects {
-    fn media_type(self) -> &'static str {
-        match self {
-            Expects::Json | Expects::Many | Expects::Items => "application/json",
-            Expects::Text => "text/plain",
-        }
-    }
 }
 
 impl<'a> Request<'a> {

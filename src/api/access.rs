@@ -6,7 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::oauth2_client::GrantType;
+use super::oauth2_client::values::GrantType;
 use super::refs::DeletionPolicy;
 
 /// Lets some namespaces use the server for some kinds, within limits. One rule must allow the whole of a resource; rules do not add up.

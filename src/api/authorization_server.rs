@@ -11,7 +11,7 @@ use super::refs::SecretRef;
 
 mod foulkon;
 mod hydra;
-mod status;
+pub(crate) mod status;
 mod vault;
 
 pub use foulkon::{FoulkonAuth, FoulkonServer};

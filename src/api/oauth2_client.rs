@@ -7,11 +7,12 @@ use super::json::JsonObject;
 use super::refs::{Adoption, DeletionPolicy, LocalRef, ProviderRef, SecretKeyRef, ServerRef, VaultName};
 
 mod credentials;
+mod effective;
 mod hydra;
 mod keys;
 mod rotation;
 mod status;
-mod values;
+pub(crate) mod values;
 
 pub use credentials::{Credentials, SecretKeys, VARIABLES};
 pub use hydra::{HydraClient, TokenLifespans};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use oidc_operator::admin::http::{DEADLINE, Failure};
+use oidc_operator::admin::http::Failure;
+use oidc_operator::clock::DEADLINE;
 use oidc_operator::error::Outage;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;

@@ -9,8 +9,30 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{ErrorBody, Expects, Failure, RedirectTo};
+use super::failure::{ErrorBody, Failure, RedirectTo};
 use crate::error::Outage;
+
+/// What the body of a good reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects {
+    /// JSON, or nothing.
+    Json,
+    /// JSON of many objects.
+    Many,
+    /// A JSON list of objects that are others' too: each is decoded by itself, so that one cannot spoil the rest ([`items`]).
+    Items,
+    /// Text, which is not looked into.
+    Text,
+}
+
+impl Expects {
+    pub(super) fn media_type(self) -> &'static str {
+        match self {
+            Expects::Json | Expects::Many | Expects::Items => "application/json",
+            Expects::Text => "text/plain",
+        }
+    }
+}
 
 /// Most values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth of it.
 const VALUES: usize = 500_000;

@@ -4,26 +4,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::Hydra;
-use crate::admin::http::{Expects, Failure, Http, Request};
-
-/// `get_version`: the version that the server reports. Also the probe of the circuit breaker. It needs no prefix on any version.
-///
-/// # Errors
-/// [`Failure`].
-pub async fn get_version(http: &Http) -> Result<String, Failure> {
-    let reply = http
-        .send(Request {
-            probe: true,
-            ..Request::new("get_version", Method::GET, &["version"])
-        })
-        .await?;
-    let version = reply
-        .body
-        .get("version")
-        .and_then(Value::as_str)
-        .filter(|v| !v.is_empty() && v.len() <= 64 && v.bytes().all(|b| b.is_ascii_graphic()));
-    version.map(str::to_owned).ok_or(Failure::Reply("holds no version"))
-}
+use crate::admin::http::{Expects, Failure, Request};
 
 impl Hydra {
     /// `is_instance_alive`: whether the process serves HTTP; it says nothing of the database. Passes an open circuit breaker.

@@ -54,6 +54,7 @@ pub mod key;
 pub mod keys;
 pub mod listing;
 pub mod mapping;
+mod probe;
 pub mod request;
 pub mod requests;
 pub mod sessions;
@@ -63,7 +64,7 @@ pub mod version;
 mod wire;
 
 pub use client::Client;
-pub use health::get_version;
+pub use probe::get_version;
 pub use version::{Dialect, Version};
 
 /// The admin API of one Hydra server of a known version.

@@ -11,11 +11,13 @@ use serde_json::{Map, Value};
 
 use super::http::{Body, Expects, Failure, Http, Reply, Request};
 use crate::error::Outage;
+use path::{API, path_of};
 
 pub mod health;
 pub mod identity;
 pub mod login;
 pub mod object;
+mod path;
 pub mod session;
 
 pub use health::Health;
@@ -154,13 +156,6 @@ impl Vault {
         };
         self.session.send(&self.namespace, request).await
     }
-}
-
-/// The path of everything.
-const API: &str = "v1";
-
-fn path_of<'a>(below: &[&'a str]) -> Vec<&'a str> {
-    [&[API], below].concat()
 }
 
 /// The data of a reply. A 404 of the server's own that says nothing means that there is no such object; one with errors speaks of the path.

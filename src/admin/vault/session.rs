@@ -9,8 +9,9 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::health;
 use super::login::Login;
-use super::{API, health, path_of};
+use super::path::{API, path_of};
 use crate::admin::http::{Body, Failure, Http, Reply, Request};
 use crate::error::Outage;
 use crate::secret::Secret;

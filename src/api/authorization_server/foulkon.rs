@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Basic, BearerToken};
+use super::hydra::{Basic, BearerToken};
 
 /// What the path of every provider of the operator's begins with, unless the spec says otherwise.
 pub const PATH_PREFIX: &str = "/oidc-operator/";

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::oauth2_client::SubjectType;
+use crate::api::oauth2_client::values::SubjectType;
 
 /// What the operator knows of the server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]

@@ -5,9 +5,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::OAuth2ClientSpec;
 use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
-use crate::api::authorization_server::Endpoints;
+use crate::api::authorization_server::status::Endpoints;
 use crate::api::refs::DeletionPolicy;
 
 /// What the operator knows of the client.
@@ -86,61 +85,4 @@ pub struct Effective {
     pub subject_type: SubjectType,
     /// Deletion policy.
     pub deletion_policy: DeletionPolicy,
-}
-
-impl Effective {
-    /// The values in force for a spec: what it says, and the documented defaults for the rest. `subject_types` is what the server's discovery
-    /// document lists, empty if unknown; `referred` the scopes that the spec refers to.
-    pub fn of(spec: &OAuth2ClientSpec, subject_types: &[SubjectType], referred: &[String]) -> Self {
-        let client_type = spec.client_type.unwrap_or_default();
-        let grant_types = spec
-            .grant_types
-            .clone()
-            .unwrap_or_else(|| vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
-        let with_code = grant_types.contains(&GrantType::AuthorizationCode);
-        let default_scopes = || {
-            let mut scopes = Vec::new();
-            if with_code {
-                scopes.push("openid".to_owned());
-                if grant_types.contains(&GrantType::RefreshToken) {
-                    scopes.push("offline_access".to_owned());
-                }
-            }
-            scopes
-        };
-        let mut scopes = spec.scopes.clone().unwrap_or_else(default_scopes);
-        for scope in referred {
-            if !scopes.contains(scope) {
-                scopes.push(scope.clone());
-            }
-        }
-        let default_subject_type = match subject_types {
-            [] => SubjectType::Public,
-            listed if listed.contains(&SubjectType::Public) => SubjectType::Public,
-            [first, ..] => *first,
-        };
-        Effective {
-            response_types: spec
-                .response_types
-                .clone()
-                .unwrap_or_else(|| with_code.then_some(ResponseType::Code).into_iter().collect()),
-            scopes,
-            token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(match client_type {
-                ClientType::Confidential => TokenEndpointAuthMethod::ClientSecretBasic,
-                ClientType::Public => TokenEndpointAuthMethod::None,
-            }),
-            subject_type: spec.subject_type.unwrap_or(default_subject_type),
-            deletion_policy: spec.deletion_policy.unwrap_or_default(),
-            client_type,
-            grant_types,
-        }
-    }
-
-    /// Whether the client proves itself with a secret, so that there is one to keep.
-    pub fn has_secret(&self) -> bool {
-        matches!(
-            self.token_endpoint_auth_method,
-            TokenEndpointAuthMethod::ClientSecretBasic | TokenEndpointAuthMethod::ClientSecretPost
-        )
-    }
 }

@@ -7,9 +7,9 @@ use kube::core::{CustomResourceExt, PartialObjectMeta};
 use kube::{Api, ResourceExt};
 
 use crate::access::Namespace;
-use crate::admin::http::DEADLINE;
 use crate::api::AuthorizationServer;
 use crate::api::access::ManagedKind;
+use crate::clock::DEADLINE;
 use crate::controller::common::failure::outage;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;

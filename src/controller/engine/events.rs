@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use kube::runtime::events::Event;
 
-use crate::admin::http::DEADLINE;
+use crate::clock::DEADLINE;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::core::CustomResourceExt;
 
-use crate::admin::http::{DEADLINE, Failure};
+use crate::admin::http::Failure;
 use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
+use crate::clock::DEADLINE;
 use crate::controller::common::admission::{admitted, is_revoked, may_create, server_of};
 use crate::controller::common::claim::{forget, note_left_behind, settle_claim, store_claim};
 use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use oidc_operator::admin::http::DEADLINE;
 use oidc_operator::api::OAuth2Client;
+use oidc_operator::clock::DEADLINE;
 use serde_json::json;
 use testbed::process::Signal;
 use testbed::proxy::{Action, Fault};

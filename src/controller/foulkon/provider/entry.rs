@@ -5,9 +5,10 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::foulkon::{Fields, Foulkon, Provider, is_conflict};
-use crate::admin::http::{DEADLINE, Failure};
+use crate::admin::http::Failure;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
+use crate::clock::DEADLINE;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::claim::{Claiming, note_left_behind, store_claim};
 use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
