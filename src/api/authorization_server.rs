@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::access::{AccessRule, OnRevoked};
+use super::access::{AccessRule, ManagedKind, OnRevoked};
 use super::refs::SecretRef;
 
 mod foulkon;
@@ -133,6 +133,22 @@ pub enum Flavour<'a> {
 const RESYNC: Duration = Duration::from_secs(600);
 
 impl AuthorizationServerSpec {
+    /// Whether the server has resources of a kind.
+    pub fn has_kind(&self, kind: ManagedKind) -> bool {
+        match self.flavour() {
+            Some(Flavour::Hydra(_) | Flavour::Vault(_)) | None => true,
+            Some(Flavour::Foulkon(_)) => kind == ManagedKind::OidcProvider,
+        }
+    }
+
+    /// Whether the spec leads to the discovery document of the server.
+    pub fn has_discovery(&self) -> bool {
+        match self.flavour() {
+            Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
+            Some(Flavour::Vault(_) | Flavour::Foulkon(_)) | None => true,
+        }
+    }
+
     /// How often everything on the server is compared.
     pub fn resync_interval(&self) -> Duration {
         let parsed = self.resync_interval.as_deref().and_then(crate::duration::parse);

@@ -8,6 +8,15 @@ use serde_json::{Map, Value};
 
 use super::refs::{SecretKeyRef, ServerRef};
 
+/// Key of the private key's id in its Secret.
+pub const KID: &str = "kid";
+
+/// Key of the private key as a JWK.
+pub const JWK: &str = "jwk.json";
+
+/// Key of the private key as PEM.
+pub const PEM: &str = "key.pem";
+
 /// A set of signing keys (RFC 7517). On Ory Hydra the operator makes the keys or takes yours, keeps them on the server as a key set, and rotates them; an
 /// OAuth2Client refers to it by `keySetRef` and proves itself with its private key (`private_key_jwt`). On HashiCorp Vault and OpenBao it is a named key, which
 /// the server makes, rotates and signs the tokens of those OAuth2Clients with that refer to it.

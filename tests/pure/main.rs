@@ -16,6 +16,7 @@ mod hydra_body;
 mod hydra_client;
 mod key_material;
 mod keys;
+mod layers;
 mod login;
 mod mapping;
 mod memory;

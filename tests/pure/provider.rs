@@ -47,7 +47,7 @@ fn an_issuer_is_compared_exactly_and_with_the_public_url_but_for_a_slash() {
         (At("https://id.example.com"), "https://id.example.com.evil.org", false),
     ];
     for (expected, issuer, good) in cases {
-        let judged = judge::document("default", expected, &document(issuer));
+        let judged = judge::document("default", "hydra.publicUrl", expected, &document(issuer));
         assert_eq!(judged.is_ok(), good, "{expected:?} {issuer}");
         if let Err(error) = judged {
             assert_eq!(error.class(), (Class::Blocked, Reason::IssuerMismatch));
@@ -68,12 +68,17 @@ fn a_document_names_the_endpoints_to_log_in_with() {
     for (take, problem) in required {
         let mut found = document(URL);
         take(&mut found.endpoints);
-        let error = judge::document("default", Expected::At(URL), &found).expect_err(problem);
+        let error = judge::document("default", "hydra.publicUrl", Expected::At(URL), &found).expect_err(problem);
         assert_eq!(error.class(), (Class::Transient, Reason::ServerNotRecognized));
         assert!(error.to_string().contains(problem), "{error}");
     }
     // The issuer counts first: another server's document says nothing of this one's endpoints.
-    let judged = judge::document("default", Expected::Exactly("https://other"), &document(URL));
+    let judged = judge::document(
+        "default",
+        "hydra.publicUrl",
+        Expected::Exactly("https://other"),
+        &document(URL),
+    );
     assert_eq!(judged.map_err(|error| error.class().1), Err(Reason::IssuerMismatch));
 }
 

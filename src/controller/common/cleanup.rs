@@ -8,7 +8,6 @@ use kube::{Api, ResourceExt};
 
 use crate::access::Namespace;
 use crate::api::AuthorizationServer;
-use crate::api::access::ManagedKind;
 use crate::clock::DEADLINE;
 use crate::controller::common::failure::outage;
 use crate::controller::engine::context::Context;
@@ -27,9 +26,8 @@ pub fn connection<K: OnServer + CustomResourceExt>(
     ctx: &Context,
 ) -> Result<(Arc<AuthorizationServer>, Link)> {
     let name = resource.server_name();
-    // What was there went with a server of that name and another kind.
-    let keeps =
-        |server: &Arc<AuthorizationServer>| server.spec.foulkon.is_none() || K::ACCESS == ManagedKind::OidcProvider;
+    // What was there went with a server of that name and another API.
+    let keeps = |server: &Arc<AuthorizationServer>| server.spec.has_kind(K::ACCESS);
     let Some(server) = ctx.server(name).filter(keeps) else {
         let namespace = resource.namespace().unwrap_or_default();
         return Err(Error::CleanupWithoutServer(

@@ -33,11 +33,12 @@ impl Expected<'_> {
     }
 }
 
-/// Judges the discovery document of `server`: the issuer, and the endpoints without which nobody can log in.
+/// Judges the discovery document of `server`: the issuer, and the endpoints without which nobody can log in. `field`: of the AuthorizationServer, where the
+/// document is found.
 ///
 /// # Errors
 /// [`Error::IssuerMismatch`]; [`Error::NotRecognized`] names an endpoint that is missing.
-pub fn document(server: &str, expected: Expected<'_>, found: &Discovery) -> Result<()> {
+pub fn document(server: &str, field: &'static str, expected: Expected<'_>, found: &Discovery) -> Result<()> {
     let endpoints = &found.endpoints;
     if !expected.is_met_by(&endpoints.issuer) {
         return Err(Error::IssuerMismatch {
@@ -56,7 +57,7 @@ pub fn document(server: &str, expected: Expected<'_>, found: &Discovery) -> Resu
         Some((_, problem)) => Err(Error::NotRecognized {
             what: "The discovery document",
             problem,
-            field: "hydra.publicUrl",
+            field,
         }),
     }
 }

@@ -18,3 +18,4 @@ pub mod refuse;
 pub mod rouse;
 pub mod schedule;
 pub mod scope;
+pub mod turn;

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use crate::access;
 use crate::admin::discovery::{Discovery, Keys};
 use crate::admin::http::{Failure, TOO_LARGE};
+use crate::api::OAuth2Client;
 use crate::api::OidcProvider;
 use crate::api::authorization_server::Endpoints;
+use crate::api::oidc_provider::AllowedFrom;
 use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::refs::ProviderRef;
 use crate::controller::common::own_config_map;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::error::{Class, Error, Result};
+use std::collections::BTreeMap;
 
 /// How long after a failed look a provider that is ready is looked at again.
 pub(crate) const SECOND_LOOK: Duration = Duration::from_secs(3);
@@ -84,4 +89,39 @@ pub(crate) fn failure(what: &'static str, field: &'static str, failure: Failure)
         Failure::TooLarge(_) => TOO_LARGE,
     };
     Error::NotRecognized { what, problem, field }
+}
+
+/// Whether a client names the provider in its `providerRefs`.
+pub(crate) fn is_named_by(provider: &OidcProvider, client: &OAuth2Client) -> bool {
+    let own = client.metadata.namespace.as_deref().unwrap_or_default();
+    let is_this = |named: &ProviderRef| {
+        provider.metadata.name.as_ref() == Some(&named.name)
+            && provider.metadata.namespace.as_deref() == Some(named.namespace.as_deref().unwrap_or(own))
+    };
+    client.spec.provider_refs.iter().any(is_this)
+}
+
+/// Whether the provider names a client in its `allowedClients`.
+pub(crate) fn names(provider: &OidcProvider, client: &OAuth2Client) -> bool {
+    let mut named = provider
+        .spec
+        .allowed_clients
+        .iter()
+        .filter_map(|allowed| allowed.name.as_ref());
+    provider.metadata.namespace == client.metadata.namespace
+        && named.any(|name| client.metadata.name.as_ref() == Some(name))
+}
+
+/// Whether clients of a namespace with these labels may name the provider.
+pub(crate) fn admits(provider: &OidcProvider, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+    let allowed = provider.spec.allowed_namespaces.as_ref();
+    provider.metadata.namespace.as_deref() == Some(namespace)
+        || allowed.is_some_and(|allowed| match allowed.from {
+            AllowedFrom::Same => false,
+            AllowedFrom::All => true,
+            AllowedFrom::Selector => {
+                let selector = allowed.selector.as_ref();
+                selector.is_some_and(|selector| access::matches(selector, labels))
+            }
+        })
 }

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use crate::admin::http::Settings;
 use crate::api::AuthorizationServer;
-use crate::api::authorization_server::{Basic, BearerToken, CaKind, CaRef, ForwardedProto, HydraServer};
+use crate::api::authorization_server::{Basic, BearerToken, CaKind, CaRef};
 use crate::api::refs::SecretKeyRef;
 use crate::controller::engine::context::Context;
 use crate::error::{Error, Result, Source};
@@ -18,27 +18,6 @@ pub(crate) struct References<'a> {
 }
 
 impl References<'_> {
-    /// What a Hydra's admin API is sent with each request.
-    pub(crate) async fn headers(&mut self, hydra: &HydraServer, settings: &mut Settings) -> Result<()> {
-        if let Some(proto) = hydra.forwarded_proto {
-            let value = match proto {
-                ForwardedProto::Http => "http",
-                ForwardedProto::Https => "https",
-            };
-            settings
-                .headers
-                .push(("X-Forwarded-Proto".to_owned(), Secret::new(value.to_owned())));
-        }
-        let Some(auth) = &hydra.auth else { return Ok(()) };
-        self.authorize(settings, auth.bearer_token.as_ref(), auth.basic.as_ref())
-            .await?;
-        for header in &auth.headers {
-            let value = self.value(&header.secret_ref).await?;
-            settings.headers.push((header.name.clone(), value));
-        }
-        Ok(())
-    }
-
     /// The `Authorization` of each request.
     pub(crate) async fn authorize(
         &mut self,

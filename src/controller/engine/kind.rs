@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::controller::common::schedule;
-use crate::controller::common::schedule::later;
 use crate::controller::engine::cache::{Cache, Writer, cache};
 use crate::controller::engine::key::{Key, Which};
 use crate::controller::engine::memory::{Memory, is_newer};
@@ -52,19 +49,6 @@ where
             cached.meta().uid == known.meta().uid && is_newer(version(cached).as_deref(), version(&known).as_deref())
         });
         newer.unwrap_or(known)
-    }
-
-    /// When it is the turn of a resource that is late with what was due at this time, as many others may be. None: it waits for no turn. One that fails
-    /// waits by its failures already.
-    pub fn turn(&self, uid: &str, due_at: Option<Timestamp>) -> Option<Timestamp> {
-        let now = Timestamp::now();
-        let late = due_at.filter(|at| later(*at, schedule::ON_TIME) < now && !self.memory.is_failing(uid));
-        let Some(due_at) = late else {
-            self.memory.not_due(uid);
-            return None;
-        };
-        let wait = schedule::turn(uid, self.store.len()).saturating_sub(self.memory.due_for(uid, due_at));
-        (!wait.is_zero()).then(|| later(now, wait))
     }
 
     /// Remembers what our own write returned, unless the cache shows it already.

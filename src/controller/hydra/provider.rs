@@ -86,7 +86,7 @@ async fn look(
     };
     let found = discovery::fetch(http, url).await;
     let found = found.map_err(|failed| failure("The discovery document", "hydra.publicUrl", failed))?;
-    judge::document(&name, expected, &found)?;
+    judge::document(&name, "hydra.publicUrl", expected, &found)?;
     let keys = keys(connection, http).await;
     let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "hydra.publicUrl", failed))?;
     judge::keys(&name, &keys)?;

@@ -5,13 +5,17 @@ use kube::ResourceExt;
 use crate::admin::discovery;
 use crate::admin::discovery::Discovery;
 use crate::admin::http::Failure;
+use crate::admin::http::Settings;
 use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
+use crate::api::authorization_server::ForwardedProto;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, HydraServer};
+use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection, Link};
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Outage, Result};
+use crate::secret::Secret;
 
 /// Asks for version and issuer; a server that answers well closes the circuit breaker.
 ///
@@ -111,6 +115,35 @@ pub(crate) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) ->
 /// Hydra 1.x ends every issuer with a slash and 2.x takes it as it is set: an upgrade is no other server.
 fn is_same_issuer(known: &str, found: &str) -> bool {
     known.trim_end_matches('/') == found.trim_end_matches('/')
+}
+
+/// What a Hydra's admin API is sent with each request.
+///
+/// # Errors
+/// What is wrong with what the spec refers to.
+pub(crate) async fn headers(
+    hydra: &HydraServer,
+    references: &mut References<'_>,
+    settings: &mut Settings,
+) -> Result<()> {
+    if let Some(proto) = hydra.forwarded_proto {
+        let value = match proto {
+            ForwardedProto::Http => "http",
+            ForwardedProto::Https => "https",
+        };
+        settings
+            .headers
+            .push(("X-Forwarded-Proto".to_owned(), Secret::new(value.to_owned())));
+    }
+    let Some(auth) = &hydra.auth else { return Ok(()) };
+    references
+        .authorize(settings, auth.bearer_token.as_ref(), auth.basic.as_ref())
+        .await?;
+    for header in &auth.headers {
+        let value = references.value(&header.secret_ref).await?;
+        settings.headers.push((header.name.clone(), value));
+    }
+    Ok(())
 }
 
 /// How the operator logs in.

@@ -11,6 +11,7 @@ use crate::api::authorization_server::Flavour;
 use crate::controller::common::references::References;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Connection;
+use crate::controller::hydra;
 use crate::controller::vault;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -31,7 +32,7 @@ pub(crate) async fn connect(
     let mut settings = references.tls(server).await?;
     let login = match flavour {
         Flavour::Hydra(hydra) => {
-            references.headers(hydra, &mut settings).await?;
+            hydra::server::headers(hydra, &mut references, &mut settings).await?;
             None
         }
         Flavour::Foulkon(foulkon) => {

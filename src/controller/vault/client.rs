@@ -24,6 +24,7 @@ use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output::{Held, Layout};
 use crate::controller::common::client::plan::Plan;
 use crate::controller::common::client::{checks, outcome, output};
+use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
 use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
@@ -34,7 +35,6 @@ use crate::controller::vault::key::overlap;
 use crate::controller::vault::name::Named;
 use crate::controller::vault::object;
 use crate::controller::vault::object::Target;
-use crate::controller::vault::provider::admits;
 use crate::error::{Error, Result, VaultFault};
 
 pub mod fields;

@@ -1,7 +1,7 @@
 //! A provider as an object of a Vault. Which clients may be used with it is worked out as a whole from the cluster, by this one writer: the server keeps no
 //! version of that list, so that two writers would lose each other's clients.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -12,8 +12,7 @@ use crate::admin::discovery::{Discovery, Keys};
 use crate::admin::vault::Vault;
 use crate::admin::vault::object::OPENID;
 use crate::admin::{discovery, vault};
-use crate::api::oidc_provider::{AllowedFrom, OidcProviderStatus};
-use crate::api::refs::ProviderRef;
+use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::admission::{admitted, may_name};
 use crate::controller::common::claim::{Claim, Claiming};
@@ -21,6 +20,7 @@ use crate::controller::common::digest::digest;
 use crate::controller::common::failure::outage;
 use crate::controller::common::judge;
 use crate::controller::common::judge::Expected;
+use crate::controller::common::provider::{admits, is_named_by};
 use crate::controller::common::provider::{failure, publish, waited};
 use crate::controller::common::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::common::refuse::refuse;
@@ -181,41 +181,6 @@ fn is_attached(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) ->
     }
 }
 
-/// Whether a client names the provider in its `providerRefs`.
-pub(crate) fn is_named_by(provider: &OidcProvider, client: &OAuth2Client) -> bool {
-    let own = client.metadata.namespace.as_deref().unwrap_or_default();
-    let is_this = |named: &ProviderRef| {
-        provider.metadata.name.as_ref() == Some(&named.name)
-            && provider.metadata.namespace.as_deref() == Some(named.namespace.as_deref().unwrap_or(own))
-    };
-    client.spec.provider_refs.iter().any(is_this)
-}
-
-/// Whether the provider names a client in its `allowedClients`.
-pub(crate) fn names(provider: &OidcProvider, client: &OAuth2Client) -> bool {
-    let mut named = provider
-        .spec
-        .allowed_clients
-        .iter()
-        .filter_map(|allowed| allowed.name.as_ref());
-    provider.metadata.namespace == client.metadata.namespace
-        && named.any(|name| client.metadata.name.as_ref() == Some(name))
-}
-
-/// Whether clients of a namespace with these labels may name the provider.
-pub(crate) fn admits(provider: &OidcProvider, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
-    let allowed = provider.spec.allowed_namespaces.as_ref();
-    provider.metadata.namespace.as_deref() == Some(namespace)
-        || allowed.is_some_and(|allowed| match allowed.from {
-            AllowedFrom::Same => false,
-            AllowedFrom::All => true,
-            AllowedFrom::Selector => {
-                let selector = allowed.selector.as_ref();
-                selector.is_some_and(|selector| access::matches(selector, labels))
-            }
-        })
-}
-
 /// Clients and scopes that others made are named by grant only: their owners are not asked.
 fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<()> {
     let clients = provider
@@ -295,7 +260,7 @@ async fn look(provider: &OidcProvider, server: &str, vault: &Vault, name: &str) 
     };
     let found = discovery::fetch_below(vault.http(), &path).await;
     let found = found.map_err(|failed| failure("The discovery document", "vault.address", failed))?;
-    judge::document(server, expected, &found)?;
+    judge::document(server, "vault.address", expected, &found)?;
     let keys = discovery::fetch_keys_below(vault.http(), &path).await;
     let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "vault.address", failed))?;
     judge::keys(server, &keys).map_err(|error| match error {

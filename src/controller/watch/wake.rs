@@ -13,6 +13,7 @@ use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{
     AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope, condition,
 };
+use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::children::Child;
 use crate::controller::engine::context::Context;
@@ -22,7 +23,6 @@ use crate::controller::engine::managed::{Managed, OnServer};
 use crate::controller::engine::memory::is_newer;
 use crate::controller::engine::report;
 use crate::controller::engine::watched_secret::WatchedSecret;
-use crate::controller::vault::provider::{is_named_by, names};
 use crate::controller::watch::seen::{Gate, Gates, Look, Seen};
 
 pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {

@@ -8,6 +8,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::json;
 
 use crate::api::authorization_server::Endpoints;
+use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::client::plan::{Plan, ledger_name};
@@ -18,7 +19,6 @@ use crate::controller::common::own_secret::{
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links;
 use crate::controller::engine::managed::{Managed, Pass};
-use crate::controller::hydra::key_set::output::{JWK, KID, PEM};
 use crate::error::{ClusterFault, Error, Result};
 use crate::secret::Secret;
 
@@ -167,12 +167,7 @@ fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<St
 /// Why a variable has no value: not to be had, not read yet, or the server itself not looked at yet.
 fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
     let name = server.name_any();
-    if server
-        .spec
-        .hydra
-        .as_ref()
-        .is_some_and(|hydra| hydra.public_url.is_none())
-    {
+    if !server.spec.has_discovery() {
         Error::VariableUnknown { variable, server: name }
     } else if links::is_reported(server) {
         Error::VariablePending { variable, server: name }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
+use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::{bytes, conflict, drop_one, has_labels, is_owned, labels, remember};
 use crate::controller::engine::context::Context;
@@ -18,15 +19,6 @@ use crate::controller::hydra::key_set::ledger::Entry;
 use crate::controller::hydra::key_set::plan::Plan;
 use crate::error::{ClusterFault, Error, Result};
 use crate::key_material;
-
-/// Key of the private key's id in its Secret.
-pub(crate) const KID: &str = "kid";
-
-/// Key of the private key as a JWK.
-pub(crate) const JWK: &str = "jwk.json";
-
-/// Key of the private key as PEM.
-pub(crate) const PEM: &str = "key.pem";
 
 /// Key of the public keys in ConfigMap and Secret.
 const JWKS: &str = "jwks.json";
