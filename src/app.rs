@@ -17,17 +17,13 @@ use crate::cli::Run;
 use crate::cluster::Cluster;
 use crate::controller::engine::cache::cache;
 use crate::controller::engine::children::Children;
-use crate::controller::engine::context::Context;
-use crate::controller::engine::context::Settings;
-use crate::controller::engine::context::Stores;
+use crate::controller::engine::context::{Context, Settings, Stores};
 use crate::controller::engine::departures::Departures;
-use crate::controller::engine::key::Which;
-use crate::controller::engine::kind::Kind;
+use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::turns;
-use crate::controller::watch;
-use crate::controller::watch::Writers;
 use crate::controller::watch::accepted::Accepted;
+use crate::controller::watch::{self, Writers};
 use crate::health::{Health, Stage};
 use crate::leader::{Election, Fence};
 use crate::prerequisites;
@@ -133,12 +129,7 @@ async fn control(
     stop: &CancellationToken,
 ) -> Result<()> {
     let (queue, woken) = mpsc::unbounded_channel();
-    let (servers, server_writer) = Kind::new(Which::AuthorizationServer, &queue);
-    let (clients, client_writer) = Kind::new(Which::OAuth2Client, &queue);
-    let (scopes, scope_writer) = Kind::new(Which::Scope, &queue);
-    let (assignments, assignment_writer) = Kind::new(Which::Assignment, &queue);
-    let (key_sets, key_set_writer) = Kind::new(Which::JsonWebKeySet, &queue);
-    let (providers, provider_writer) = Kind::new(Which::OidcProvider, &queue);
+    let (kinds, writers) = Kinds::new(&queue);
     let (namespaces, namespace_writer) = cache();
     let (secrets, secret_writer) = cache();
     let reporter = Reporter {
@@ -153,43 +144,32 @@ async fn control(
             cluster,
             former_clusters: settings.former_clusters(),
         },
-        servers,
-        clients,
-        scopes,
-        assignments,
-        key_sets,
-        providers,
+        kinds,
         stores: Stores { namespaces, secrets },
         children: Children::default(),
         links: Links::default(),
         departures: Departures::default(),
         recorder: Recorder::new(client, reporter),
         metrics: state.metrics.clone(),
-        health: state.health.clone(),
         fence,
     });
     let _ = state.context.set(ctx.clone()); // set once: a process leads at most once
     let writers = Writers {
-        servers: server_writer,
-        clients: client_writer,
-        scopes: scope_writer,
-        assignments: assignment_writer,
-        key_sets: key_set_writer,
-        providers: provider_writer,
+        kinds: writers,
         namespaces: namespace_writer,
         secrets: secret_writer,
     };
     // Watches outlive the controllers: passes that finish after the signal still need their caches.
     let watching = CancellationToken::new();
     let _unwatch = watching.clone().drop_guard();
-    watch::start(&ctx, writers, &watching);
+    watch::start(&ctx, &state.health, writers, &watching);
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
         filled = filled(&ctx) => filled?,
     }
     tracing::info!(
-        servers = ctx.servers.store.len(),
-        clients = ctx.clients.store.len(),
+        servers = ctx.kinds.servers.store.len(),
+        clients = ctx.kinds.clients.store.len(),
         "the caches are filled"
     );
     state.health.enter(Stage::Working);
@@ -207,14 +187,8 @@ async fn control(
 
 /// No pass may decide on a cache that is not filled.
 async fn filled(ctx: &Context) -> Result<()> {
-    let filled = ctx.stores.namespaces.is_filled().await
-        && ctx.stores.secrets.is_filled().await
-        && ctx.servers.store.is_filled().await
-        && ctx.clients.store.is_filled().await
-        && ctx.scopes.store.is_filled().await
-        && ctx.assignments.store.is_filled().await
-        && ctx.key_sets.store.is_filled().await
-        && ctx.providers.store.is_filled().await;
+    let filled =
+        ctx.stores.namespaces.is_filled().await && ctx.stores.secrets.is_filled().await && ctx.kinds.are_filled().await;
     if !filled {
         bail!("a watch ended before its cache was filled");
     }

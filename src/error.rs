@@ -1,5 +1,7 @@
 //! Everything that can go wrong in a pass. Each error has one [`Treatment`], which decides condition, event and retry.
 
+use std::borrow::Cow;
+
 use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
@@ -73,7 +75,7 @@ pub enum Error {
         /// The version that it reports, if it does.
         version: Option<String>,
         /// The fields.
-        fields: Vec<&'static str>,
+        fields: Vec<Cow<'static, str>>,
     },
     /// The server knows nothing of the kind.
     #[error(

@@ -11,12 +11,12 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connections::{HEAD, MOST};
 pub use self::page::{AGE, Page};
+use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::Managed;
@@ -96,22 +96,18 @@ async fn scrape(state: Arc<State>) -> Response {
 fn render(state: &State) -> String {
     let mut counts = Vec::new();
     if let Some(ctx) = state.context.get() {
-        counts.extend(count(&ctx.servers, |known| Some(&known.status.as_ref()?.conditions)));
-        counts.extend(count(&ctx.clients, |known| Some(&known.status.as_ref()?.conditions)));
-        counts.extend(count(&ctx.scopes, |known| Some(&known.status.as_ref()?.conditions)));
-        counts.extend(count(&ctx.assignments, |known| {
-            Some(&known.status.as_ref()?.conditions)
-        }));
-        counts.extend(count(&ctx.key_sets, |known| Some(&known.status.as_ref()?.conditions)));
-        counts.extend(count(&ctx.providers, |known| Some(&known.status.as_ref()?.conditions)));
+        counts.extend(count(&ctx.kinds.servers));
+        counts.extend(count(&ctx.kinds.clients));
+        counts.extend(count(&ctx.kinds.scopes));
+        counts.extend(count(&ctx.kinds.assignments));
+        counts.extend(count(&ctx.kinds.key_sets));
+        counts.extend(count(&ctx.kinds.providers));
     }
     state.metrics.render(counts)
 }
 
-fn count<K: Managed>(kind: &Kind<K>, conditions: fn(&K) -> Option<&Vec<Condition>>) -> Vec<(ConditionLabels, i64)> {
+fn count<K: Managed>(kind: &Kind<K>) -> Vec<(ConditionLabels, i64)> {
     let resources = kind.store.state();
-    tally(
-        K::KIND,
-        resources.iter().filter_map(|known| conditions(known)).flatten(),
-    )
+    let statuses = resources.iter().filter_map(|known| known.status());
+    tally(K::KIND, statuses.flat_map(|status| status.conditions()))
 }

@@ -15,6 +15,7 @@ pub mod oauth2_client;
 pub mod oidc_provider;
 pub mod refs;
 pub mod scope;
+pub mod status;
 
 pub use assignment::Assignment;
 pub use authorization_server::AuthorizationServer;

@@ -7,66 +7,60 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope, WATCH_LABEL};
+use crate::api::WATCH_LABEL;
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::cache::Writer;
 use crate::controller::engine::context::Context;
+use crate::controller::engine::kinds;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::controller::watch::feed::Watch;
 use crate::controller::watch::seen::{Gate, Gates};
+use crate::health::Health;
 
 pub mod accepted;
 pub mod feed;
 pub mod seen;
 pub mod wake;
 
-/// The writing ends of the caches.
+/// The writing ends of all caches.
 pub struct Writers {
-    /// Of AuthorizationServers.
-    pub servers: Writer<AuthorizationServer>,
-    /// Of OAuth2Clients.
-    pub clients: Writer<OAuth2Client>,
-    /// Of Scopes.
-    pub scopes: Writer<Scope>,
-    /// Of Assignments.
-    pub assignments: Writer<Assignment>,
-    /// Of JsonWebKeySets.
-    pub key_sets: Writer<JsonWebKeySet>,
-    /// Of OidcProviders.
-    pub providers: Writer<OidcProvider>,
+    /// Of our kinds.
+    pub kinds: kinds::Writers,
     /// Of namespaces.
     pub namespaces: Writer<PartialObjectMeta<Namespace>>,
     /// Of Secrets with our watch label.
     pub secrets: Writer<WatchedSecret>,
 }
 
-/// Starts all watches.
-pub fn start(ctx: &Arc<Context>, writers: Writers, stop: &CancellationToken) {
+/// Starts all watches. `health`: hears how they fare.
+pub fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, stop: &CancellationToken) {
     let watch = Watch {
         ctx: ctx.clone(),
+        health: health.clone(),
         stop: stop.clone(),
     };
+    let kinds = writers.kinds;
     let (c, mut gate) = (ctx.clone(), Gate::default());
-    watch.all(writers.servers, itself, move |seen| wake::server(&c, &mut gate, seen));
+    watch.all(kinds.servers, itself, move |seen| wake::server(&c, &mut gate, seen));
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    watch.all(writers.clients, itself, move |seen| {
+    watch.all(kinds.clients, itself, move |seen| {
         let standing = wake::standing_of_client;
         wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_client)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    watch.all(writers.scopes, itself, move |seen| {
+    watch.all(kinds.scopes, itself, move |seen| {
         wake::resource(&c, &mut gates, seen, Referable::standing, wake::what_names_scope)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    watch.all(writers.assignments, itself, move |seen| {
+    watch.all(kinds.assignments, itself, move |seen| {
         wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    watch.all(writers.key_sets, itself, move |seen| {
+    watch.all(kinds.key_sets, itself, move |seen| {
         wake::resource(&c, &mut gates, seen, Referable::standing, wake::clients_that_name)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
-    watch.all(writers.providers, itself, move |seen| {
+    watch.all(kinds.providers, itself, move |seen| {
         let standing = wake::standing_of_provider;
         wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_provider)
     });

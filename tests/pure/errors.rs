@@ -54,9 +54,9 @@ variants! {
         Error::UnsupportedFields {
             server: s("default"),
             version: Some(s("v1.11.10")),
-            fields: vec!["accessTokenTtl", "hydra.skipConsent"],
+            fields: vec!["accessTokenTtl".into(), "hydra.skipConsent".into()],
         },
-        Error::UnsupportedFields { server: s("api"), version: None, fields: vec!["vault"] },
+        Error::UnsupportedFields { server: s("api"), version: None, fields: vec!["vault".into()] },
     ],
     UnsupportedKind => [Error::UnsupportedKind { server: s("api"), kind: "OAuth2Client" }],
     NotAllowed => [

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use crate::api::AuthorizationServer;
+use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{record, release};
 use crate::controller::engine::kind::Kind;
@@ -126,9 +127,9 @@ pub fn settled<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) -> Vec<Arc<
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub async fn forget<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
-    let conditions = std::mem::take(K::common(&mut pass.status).1);
+    let conditions = std::mem::take(pass.status.standing_mut().1);
     pass.status = K::Status::default();
-    *K::common(&mut pass.status).1 = conditions;
+    *pass.status.standing_mut().1 = conditions;
     // First: a claim without our finalizer would outlive the resource's part in it.
     record(resource, ctx, pass).await?;
     release(resource, ctx).await

@@ -24,7 +24,7 @@ pub fn outage(ctx: &Context, server: &str, error: Error) -> Error {
     if !error.is_outage() && !is_open {
         return error;
     }
-    ctx.servers.wake(ObjectRef::new(server));
+    ctx.kinds.servers.wake(ObjectRef::new(server));
     match error {
         Error::Unavailable(Outage::Status(500, _) | Outage::Busy)
         | Error::Unfinished(_)

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::api::condition::READY;
+use crate::api::status::Standing;
 use crate::api::{OAuth2Client, condition};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting};
@@ -44,7 +45,7 @@ pub trait Referable: OnServer {
     /// A client that refers to this resource and stays.
     fn client(&self, ctx: &Context) -> Option<User> {
         let refers = |client: &OAuth2Client| self.is_named_by(client) && !is_deleting(client);
-        ctx.clients.store.find(refers).map(|client| User {
+        ctx.kinds.clients.store.find(refers).map(|client| User {
             kind: OAuth2Client::KIND,
             name: client.name_any(),
             field: Self::FIELD,
@@ -144,9 +145,10 @@ pub fn is_accepted<K: Managed>(found: &K) -> bool {
     if decode::flaw(found).is_some() {
         return false; // an earlier version may have read it
     }
-    let mut status = found.status().cloned().unwrap_or_default();
-    let (observed, conditions) = K::common(&mut status);
-    *observed == found.meta().generation && condition::is_true(conditions, READY)
+    found.status().is_some_and(|status| {
+        let (observed, conditions) = status.standing();
+        observed == found.meta().generation && condition::is_true(conditions, READY)
+    })
 }
 
 /// Nothing that is referred to goes, unless its user says so.

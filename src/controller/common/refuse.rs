@@ -1,5 +1,7 @@
 //! Fields that the server of a resource does not have. They are refused: a server takes what it does not know without a word and drops it.
 
+use std::borrow::Cow;
+
 use kube::ResourceExt;
 
 use crate::api::AuthorizationServer;
@@ -13,10 +15,10 @@ pub(crate) fn refuse(
     server: &AuthorizationServer,
     asked: impl IntoIterator<Item = (&'static str, bool)>,
 ) -> Result<()> {
-    let fields: Vec<&'static str> = asked
+    let fields: Vec<_> = asked
         .into_iter()
         .filter(|(_, asked)| *asked)
-        .map(|(field, _)| field)
+        .map(|(field, _)| field.into())
         .collect();
     match fields.is_empty() {
         true => Ok(()),
@@ -28,7 +30,7 @@ pub(crate) fn refuse(
 ///
 /// # Errors
 /// [`Error::UnsupportedFields`], [`Error::ServerPending`].
-pub(crate) fn refuse_by_version(server: &AuthorizationServer, fields: Vec<&'static str>) -> Result<()> {
+pub(crate) fn refuse_by_version(server: &AuthorizationServer, fields: Vec<Cow<'static, str>>) -> Result<()> {
     let is_known = server.status.as_ref().is_some_and(|status| status.version.is_some());
     match is_known {
         _ if fields.is_empty() => Ok(()),
@@ -37,7 +39,7 @@ pub(crate) fn refuse_by_version(server: &AuthorizationServer, fields: Vec<&'stat
     }
 }
 
-fn unsupported(server: &AuthorizationServer, fields: Vec<&'static str>) -> Error {
+fn unsupported(server: &AuthorizationServer, fields: Vec<Cow<'static, str>>) -> Error {
     Error::UnsupportedFields {
         server: server.name_any(),
         version: server.status.as_ref().and_then(|status| status.version.clone()),

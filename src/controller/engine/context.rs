@@ -9,16 +9,15 @@ use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::access;
-use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::api::AuthorizationServer;
 use crate::cluster::Cluster;
 use crate::controller::engine::cache::Cache;
 use crate::controller::engine::children::{Child, Children};
 use crate::controller::engine::departures::Departures;
-use crate::controller::engine::kind::Kind;
+use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::memory::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
-use crate::health::Health;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 
@@ -47,18 +46,8 @@ pub struct Context {
     pub cluster: Cluster,
     /// Settings of the process.
     pub settings: Settings,
-    /// AuthorizationServers.
-    pub servers: Kind<AuthorizationServer>,
-    /// OAuth2Clients.
-    pub clients: Kind<OAuth2Client>,
-    /// Scopes.
-    pub scopes: Kind<Scope>,
-    /// Assignments.
-    pub assignments: Kind<Assignment>,
-    /// JsonWebKeySets.
-    pub key_sets: Kind<JsonWebKeySet>,
-    /// OidcProviders.
-    pub providers: Kind<OidcProvider>,
+    /// The kinds, with their caches.
+    pub kinds: Kinds,
     /// Caches of what is not ours.
     pub stores: Stores,
     /// Our own last writes to Secrets.
@@ -71,8 +60,6 @@ pub struct Context {
     pub recorder: Recorder,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    /// What the watches report to.
-    pub health: Arc<Health>,
     /// The fence of writes to servers.
     pub fence: Fence,
 }
@@ -101,8 +88,8 @@ impl OwnSecret {
 impl Context {
     /// A server, from the cache.
     pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
-        let cached = self.servers.store.get(&ObjectRef::new(name))?;
-        Some(self.servers.newest(cached))
+        let cached = self.kinds.servers.store.get(&ObjectRef::new(name))?;
+        Some(self.kinds.servers.newest(cached))
     }
 
     /// Asks the access rules something about a namespace as the cache shows it.

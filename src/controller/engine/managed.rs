@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::object::HasStatus;
 use kube::runtime::events::EventType;
 use kube::{Api, Client};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::api::DEFAULT_SERVER;
 use crate::api::access::ManagedKind;
 use crate::api::condition::Wanted;
 use crate::api::refs::ServerRef;
+use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::verdict::Done;
@@ -35,9 +36,14 @@ pub trait OnServer: Managed {
 }
 
 /// A kind that the driver can take care of.
-pub trait Managed: Decode + Debug + Send + Sync + 'static {
-    /// Its status.
-    type Status: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync;
+pub trait Managed:
+    HasStatus<Status: Standing + Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync>
+    + Decode
+    + Debug
+    + Send
+    + Sync
+    + 'static
+{
     /// Name of the kind in metrics and logs.
     const KIND: &'static str;
     /// Longest wait between two tries while something passing is in the way.
@@ -49,10 +55,6 @@ pub trait Managed: Decode + Debug + Send + Sync + 'static {
     fn api(&self, client: Client) -> Api<Item<Self>>;
     /// What the process keeps of this kind.
     fn kind_of(ctx: &Context) -> &Kind<Self>;
-    /// The status as it stands.
-    fn status(&self) -> Option<&Self::Status>;
-    /// The parts of a status that every kind has.
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>);
     /// Settles between this pass and somebody else's, who wrote `live` meanwhile. What the pass did not change since `before` is taken over already.
     fn rebase(_status: &mut Self::Status, _before: &Self::Status, _live: &Self::Status) {}
 

@@ -9,6 +9,7 @@ pub mod events;
 pub mod hold;
 pub mod key;
 pub mod kind;
+pub mod kinds;
 pub mod lifecycle;
 pub mod links;
 pub mod managed;

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::api::condition;
+use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::events::publish;
 use crate::controller::engine::managed::Managed;
@@ -36,26 +37,25 @@ pub(crate) async fn store<K: Managed>(
     mut status: K::Status,
     result: Option<Result<&Done, &Error>>,
 ) -> Result<Stored> {
-    let mut old = before.clone();
-    let old = K::common(&mut old).1.clone();
+    let old = before.conditions();
     if let Some(result) = result {
         let generation = object.meta().generation.unwrap_or_default();
         let conditions = condition::merge(
-            &old,
-            verdict::conditions(result, object.conditions(&status), &old),
+            old,
+            verdict::conditions(result, object.conditions(&status), old),
             generation,
             Timestamp::now(),
         );
-        let common = K::common(&mut status);
-        *common.0 = Some(generation);
-        *common.1 = conditions;
+        let standing = status.standing_mut();
+        *standing.0 = Some(generation);
+        *standing.1 = conditions;
     }
     if status == *before {
         return Ok(Stored::There);
     }
-    let new = K::common(&mut status).1.clone();
+    let new = status.conditions().to_vec();
     let stored = write(object, ctx, before, status, result.is_some()).await?;
-    if let Some(event) = verdict::event(&old, &new).filter(|_| stored == Stored::There) {
+    if let Some(event) = verdict::event(old, &new).filter(|_| stored == Stored::There) {
         publish(ctx, object, &event).await;
     }
     Ok(stored)
@@ -137,10 +137,9 @@ fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judg
     }
     let mut merged = merged(before, status, &live).unwrap_or_else(|| status.clone());
     if judged {
-        let (generation, conditions) = K::common(status);
-        let (generation, conditions) = (*generation, std::mem::take(conditions));
-        let common = K::common(&mut merged);
-        (*common.0, *common.1) = (generation, conditions);
+        let (generation, conditions) = status.standing_mut();
+        let merged = merged.standing_mut();
+        (*merged.0, *merged.1) = (*generation, std::mem::take(conditions));
     }
     K::rebase(&mut merged, before, &live);
     *status = merged;

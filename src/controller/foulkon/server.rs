@@ -54,10 +54,10 @@ pub(crate) async fn check(
     };
     pass.status.loaded = is_current(server, spec, ctx, &worker, &names);
     // One whose name is not there has gone, or has another one.
-    for provider in settled(&ctx.providers, &server.name_any()) {
+    for provider in settled(&ctx.kinds.providers, &server.name_any()) {
         let name = provider.status.as_ref().and_then(|status| status.name.as_ref());
         if name.is_some_and(|name| !names.contains(name)) {
-            rouse(&ctx.providers, &*provider);
+            rouse(&ctx.kinds.providers, &*provider);
         }
     }
     let was_open = breaker.is_open();
@@ -79,8 +79,8 @@ pub(crate) fn login_name(spec: &FoulkonServer) -> &'static str {
 
 /// Names that a resource has or is about to have.
 fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
-    let providers = ctx.providers.on(&server.name_any()).into_iter();
-    let claimed = providers.filter_map(|provider| ctx.providers.newest(provider).status.as_ref()?.name.clone());
+    let providers = ctx.kinds.providers.on(&server.name_any()).into_iter();
+    let claimed = providers.filter_map(|provider| ctx.kinds.providers.newest(provider).status.as_ref()?.name.clone());
     claimed.collect()
 }
 
@@ -93,8 +93,8 @@ fn is_current(
     names: &BTreeSet<String>,
 ) -> Option<bool> {
     let loaded = worker.loaded.as_ref()?;
-    let providers = ctx.providers.on(&server.name_any()).into_iter();
-    let ours = providers.filter_map(|provider| fields(&ctx.providers.newest(provider)));
+    let providers = ctx.kinds.providers.on(&server.name_any()).into_iter();
+    let ours = providers.filter_map(|provider| fields(&ctx.kinds.providers.newest(provider)));
     let is_gone = |provider: &Provider| provider.path.starts_with(spec.prefix()) && !names.contains(&*provider.name);
     Some(ours.into_iter().all(|provider| is_loaded(loaded, &provider)) && !loaded.iter().any(is_gone))
 }
@@ -105,10 +105,10 @@ pub(crate) fn wake_reloaded(server: &AuthorizationServer, ctx: &Context, worker:
         let said = provider.status.as_ref().and_then(|status| status.loaded);
         fields(provider).is_some_and(|fields| worker.has_loaded(&fields) != said)
     };
-    for provider in ctx.providers.on(&server.name_any()) {
-        let provider = ctx.providers.newest(provider);
+    for provider in ctx.kinds.providers.on(&server.name_any()) {
+        let provider = ctx.kinds.providers.newest(provider);
         if is_other(&provider) {
-            ctx.providers.wake(ObjectRef::from_obj(&*provider));
+            ctx.kinds.providers.wake(ObjectRef::from_obj(&*provider));
         }
     }
 }

@@ -59,7 +59,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
                 .schedule
                 .bounded(grant.min_rotation_period, rotated_at, Timestamp::now());
             let by_age = since(client, &pass.status).and_then(|since| schedule.by_age(since, Duration::ZERO));
-            let turn = ctx.clients.turn(&plan.uid, by_age);
+            let turn = ctx.kinds.clients.turn(&plan.uid, by_age);
             plan.schedule = Schedule { turn, ..schedule };
         }
     }
@@ -231,7 +231,7 @@ async fn revoked(
             conditions: pass.status.conditions.clone(),
             ..OAuth2ClientStatus::default()
         };
-        ctx.clients.memory.wrote_at(&plan.uid, None);
+        ctx.kinds.clients.memory.wrote_at(&plan.uid, None);
         release(client, ctx).await?;
     }
     Err(Error::NotAllowed {

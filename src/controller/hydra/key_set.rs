@@ -60,7 +60,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     };
     let terms = &plan.terms;
     let by_age = since(&pass.status).and_then(|since| terms.schedule.by_age(since, terms.pre_publish));
-    let turn = ctx.key_sets.turn(&plan.target.uid, by_age);
+    let turn = ctx.kinds.key_sets.turn(&plan.target.uid, by_age);
     let is_due = turn.is_none() && due_at(&pass.status).is_some_and(|at| at <= Timestamp::now());
     let is_settled = pass.status.inputs.as_ref() == Some(&inputs(set, ctx, &plan, &pass.status, seen));
     let is_worked = pass.must_read || is_due || !is_settled;

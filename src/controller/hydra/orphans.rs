@@ -178,7 +178,8 @@ mod tests {
 
 /// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
 pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
-    ctx.clients
+    ctx.kinds
+        .clients
         .store
         .state()
         .iter()

@@ -49,7 +49,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             let uid = uid.unwrap_or_else(|| listed.client_id.clone());
             match expected.remove(&uid) {
                 Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
-                Some(client) => rouse(&ctx.clients, &client),
+                Some(client) => rouse(&ctx.kinds.clients, &client),
                 None if !before.contains(&uid) => strangers.add(listed.client_id, uid),
                 None => {}
             }
@@ -60,11 +60,11 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
         tracing::warn!(server = name, count, "clients too large to be listed were passed over");
     }
     for missing in expected.values().filter(|client| !was_written_since(client, ctx)) {
-        rouse(&ctx.clients, missing);
+        rouse(&ctx.kinds.clients, missing);
     }
     // The server cannot list key sets: each is read.
-    for set in ctx.key_sets.on(&name).iter().filter(|set| is_held(&***set)) {
-        rouse(&ctx.key_sets, set);
+    for set in ctx.kinds.key_sets.on(&name).iter().filter(|set| is_held(&***set)) {
+        rouse(&ctx.kinds.key_sets, set);
     }
     let after = known_uids(ctx);
     strangers.retain(|uid| !after.contains(uid));
@@ -74,10 +74,11 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
 /// Resources whose client was confirmed on the server and should be there.
 fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
     let clients = ctx
+        .kinds
         .clients
         .on(server)
         .into_iter()
-        .map(|client| ctx.clients.newest(client));
+        .map(|client| ctx.kinds.clients.newest(client));
     let settled = clients.filter(|client| {
         let inputs = client.status.as_ref().and_then(|status| status.inputs.as_ref());
         inputs.is_some()
@@ -111,8 +112,8 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
 fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
     let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
     let before = updated_at(compared);
-    let cached = ctx.clients.store.get(&ObjectRef::from_obj(&**compared));
-    let now = cached.and_then(|cached| updated_at(&ctx.clients.newest(cached)));
-    let written = ctx.clients.memory.written_at(&compared.uid().unwrap_or_default());
+    let cached = ctx.kinds.clients.store.get(&ObjectRef::from_obj(&**compared));
+    let now = cached.and_then(|cached| updated_at(&ctx.kinds.clients.newest(cached)));
+    let written = ctx.kinds.clients.memory.written_at(&compared.uid().unwrap_or_default());
     is_later(now.as_deref(), before.as_deref()) || is_later(written.as_deref(), before.as_deref())
 }

@@ -1,10 +1,8 @@
 //! `Assignment`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::access::ManagedKind;
-use crate::api::assignment::AssignmentStatus;
 use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::api::{Assignment, OAuth2Client};
@@ -21,7 +19,6 @@ use crate::decode::Item;
 use crate::error::Result;
 
 impl Managed for Assignment {
-    type Status = AssignmentStatus;
     const KIND: &'static str = "Assignment";
 
     fn api(&self, client: Client) -> Api<Item<Self>> {
@@ -29,15 +26,7 @@ impl Managed for Assignment {
     }
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
-        &ctx.assignments
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
-        (&mut status.observed_generation, &mut status.conditions)
+        &ctx.kinds.assignments
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
@@ -29,11 +28,11 @@ use crate::error::{Error, Result};
 /// Number of resources that name a server.
 fn resources(ctx: &Context, server: &str) -> i64 {
     let resources = [
-        ctx.clients.on(server).len(),
-        ctx.scopes.on(server).len(),
-        ctx.assignments.on(server).len(),
-        ctx.key_sets.on(server).len(),
-        ctx.providers.on(server).len(),
+        ctx.kinds.clients.on(server).len(),
+        ctx.kinds.scopes.on(server).len(),
+        ctx.kinds.assignments.on(server).len(),
+        ctx.kinds.key_sets.on(server).len(),
+        ctx.kinds.providers.on(server).len(),
     ];
     i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX)
 }
@@ -42,7 +41,6 @@ fn resources(ctx: &Context, server: &str) -> i64 {
 const AGAIN: Duration = Duration::from_secs(30);
 
 impl Managed for AuthorizationServer {
-    type Status = AuthorizationServerStatus;
     const KIND: &'static str = "AuthorizationServer";
     /// The prober: what waits for the server should not wait long after it is back.
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,15 +52,7 @@ impl Managed for AuthorizationServer {
     }
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
-        &ctx.servers
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
-        (&mut status.observed_generation, &mut status.conditions)
+        &ctx.kinds.servers
     }
 
     fn conditions(&self, status: &Self::Status) -> Vec<Wanted> {
@@ -225,7 +215,7 @@ async fn look(
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
         // The list shows names alone: each provider is read once per interval, by its own pass.
         Admin::Foulkon(_) => {
-            read_each(&ctx.providers, &server.name_any());
+            read_each(&ctx.kinds.providers, &server.name_any());
             Ok(pass.status.orphans)
         }
     };
@@ -254,11 +244,11 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
         }
     }
     let server = server.name_any();
-    of(&ctx.clients, &server);
-    of(&ctx.key_sets, &server);
-    of(&ctx.scopes, &server);
-    of(&ctx.assignments, &server);
-    of(&ctx.providers, &server);
+    of(&ctx.kinds.clients, &server);
+    of(&ctx.kinds.key_sets, &server);
+    of(&ctx.kinds.scopes, &server);
+    of(&ctx.kinds.assignments, &server);
+    of(&ctx.kinds.providers, &server);
 }
 
 fn is_due(connection: &Connection, interval: Duration) -> bool {

@@ -1,6 +1,5 @@
 //! `JsonWebKeySet`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
@@ -22,7 +21,6 @@ use crate::decode::Item;
 use crate::error::Result;
 
 impl Managed for JsonWebKeySet {
-    type Status = JsonWebKeySetStatus;
     const KIND: &'static str = "JsonWebKeySet";
 
     fn api(&self, client: Client) -> Api<Item<Self>> {
@@ -30,15 +28,7 @@ impl Managed for JsonWebKeySet {
     }
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
-        &ctx.key_sets
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
-        (&mut status.observed_generation, &mut status.conditions)
+        &ctx.kinds.key_sets
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

@@ -1,13 +1,11 @@
 //! `OAuth2Client`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::admin::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
-use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::ServerRef;
 use crate::controller::common::admission::{server_of, unsupported_kind};
 
@@ -21,7 +19,6 @@ use crate::decode::Item;
 use crate::error::Result;
 
 impl Managed for OAuth2Client {
-    type Status = OAuth2ClientStatus;
     const KIND: &'static str = "OAuth2Client";
 
     fn api(&self, client: Client) -> Api<Item<Self>> {
@@ -29,15 +26,7 @@ impl Managed for OAuth2Client {
     }
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
-        &ctx.clients
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
-        (&mut status.observed_generation, &mut status.conditions)
+        &ctx.kinds.clients
     }
 
     fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status) {

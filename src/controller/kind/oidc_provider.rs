@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::OidcProvider;
 use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
 use crate::api::condition::Wanted;
-use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::ServerRef;
 use crate::controller::common::admission::server_of;
 use crate::controller::common::admission::unsupported_kind;
@@ -27,7 +25,6 @@ use crate::decode::Item;
 use crate::error::Result;
 
 impl Managed for OidcProvider {
-    type Status = OidcProviderStatus;
     const KIND: &'static str = "OidcProvider";
     /// Nothing tells when the public API is back.
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,15 +34,7 @@ impl Managed for OidcProvider {
     }
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
-        &ctx.providers
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
-        (&mut status.observed_generation, &mut status.conditions)
+        &ctx.kinds.providers
     }
 
     fn conditions(&self, status: &Self::Status) -> Vec<Wanted> {

@@ -1,12 +1,10 @@
 //! `Scope`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
-use crate::api::scope::ScopeStatus;
 use crate::api::{OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::admission::{server_of, unsupported_kind};
 use crate::controller::common::claim::Claiming;
@@ -22,7 +20,6 @@ use crate::decode::Item;
 use crate::error::Result;
 
 impl Managed for Scope {
-    type Status = ScopeStatus;
     const KIND: &'static str = "Scope";
 
     fn api(&self, client: Client) -> Api<Item<Self>> {
@@ -30,15 +27,7 @@ impl Managed for Scope {
     }
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
-        &ctx.scopes
-    }
-
-    fn status(&self) -> Option<&Self::Status> {
-        self.status.as_ref()
-    }
-
-    fn common(status: &mut Self::Status) -> (&mut Option<i64>, &mut Vec<Condition>) {
-        (&mut status.observed_generation, &mut status.conditions)
+        &ctx.kinds.scopes
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
@@ -84,7 +73,7 @@ impl Referable for Scope {
                 && named.any(|reference| self.metadata.name.as_ref() == Some(&reference.name))
                 && !is_deleting(provider)
         };
-        let provider = || ctx.providers.store.find(names);
+        let provider = || ctx.kinds.providers.store.find(names);
         self.client(ctx).or_else(|| {
             provider().map(|provider| User {
                 kind: OidcProvider::KIND,

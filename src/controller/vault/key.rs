@@ -111,7 +111,7 @@ fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
     let refers = |client: &OAuth2Client| {
         client.server_name() == set.server_name() && signs_for(set, client) && !is_deleting(client)
     };
-    let clients = ctx.clients.store.state_filter(refers).into_iter();
+    let clients = ctx.kinds.clients.store.state_filter(refers).into_iter();
     let ids: BTreeSet<String> = clients.filter_map(|client| client_id(ctx, client)).collect();
     vault::Key {
         algorithm: algorithm.map(KeyAlgorithm::as_str).unwrap_or_default().to_owned(),
@@ -132,7 +132,7 @@ fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
 
 /// The id of a client, once it has one.
 fn client_id(ctx: &Context, client: std::sync::Arc<OAuth2Client>) -> Option<String> {
-    ctx.clients.newest(client).status.as_ref()?.client_id.clone()
+    ctx.kinds.clients.newest(client).status.as_ref()?.client_id.clone()
 }
 
 fn period(set: &JsonWebKeySet) -> Duration {

@@ -165,8 +165,8 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
         |client: &OAuth2Client| admitted(client, ctx).is_ok() || id(client).is_some_and(|id| listed.contains(&id));
     let attached =
         |client: &OAuth2Client| is_attached(provider, client, ctx) && !is_deleting(client) && may_have(client);
-    for client in ctx.clients.store.state_filter(attached) {
-        ids.extend(id(&ctx.clients.newest(client)));
+    for client in ctx.kinds.clients.store.state_filter(attached) {
+        ids.extend(id(&ctx.kinds.clients.newest(client)));
     }
     (ids, missing)
 }

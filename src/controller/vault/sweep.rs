@@ -25,7 +25,7 @@ use crate::error::Result;
 pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vault) -> Result<Option<i64>> {
     let name = server.name_any();
     compare(
-        &ctx.clients,
+        &ctx.kinds.clients,
         &name,
         list::<OAuth2Client>(vault).await?,
         |client, listed| {
@@ -36,7 +36,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vau
         },
     );
     compare(
-        &ctx.providers,
+        &ctx.kinds.providers,
         &name,
         list::<OidcProvider>(vault).await?,
         |provider, listed| {
@@ -44,9 +44,9 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vau
             wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
         },
     );
-    read_each(&ctx.key_sets, &name);
-    read_each(&ctx.assignments, &name);
-    read_each(&ctx.scopes, &name);
+    read_each(&ctx.kinds.key_sets, &name);
+    read_each(&ctx.kinds.assignments, &name);
+    read_each(&ctx.kinds.scopes, &name);
     Ok(None)
 }
 

@@ -16,7 +16,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::watch::seen::Seen;
 use crate::decode;
 use crate::decode::{Decode, Item};
-use crate::health::{BEAT, Watched};
+use crate::health::{BEAT, Health, Watched};
 
 /// Objects on a page, where the Kubernetes API does not send them one by one. Each may have more than a megabyte.
 const PAGE: u32 = 25;
@@ -32,6 +32,7 @@ pub(crate) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
 /// What all watches share.
 pub(crate) struct Watch {
     pub(crate) ctx: Arc<Context>,
+    pub(crate) health: Arc<Health>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -60,7 +61,7 @@ impl Watch {
         let kind = kind_of::<K>();
         let mut feed = Feed {
             kind,
-            watched: self.ctx.health.watch(kind),
+            watched: self.health.watch(kind),
             flawed: HashSet::new(),
             ctx: self.ctx.clone(),
             writer,

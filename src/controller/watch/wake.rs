@@ -32,8 +32,8 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         Seen::Relisted => {
             gate.open();
             ctx.departures.doubt();
-            all(&ctx.key_sets);
-            return all(&ctx.clients);
+            all(&ctx.kinds.key_sets);
+            return all(&ctx.kinds.clients);
         }
     };
     let status = object.status.clone().unwrap_or_default();
@@ -54,21 +54,21 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     if gone {
         gate.forget(&*object);
         drop(ctx.links.forget(&object.name_any())); // its cleanup ended the login
-        ctx.servers.memory.forget(&object.uid().unwrap_or_default());
+        ctx.kinds.servers.memory.forget(&object.uid().unwrap_or_default());
         ctx.departures.forget(&object.uid().unwrap_or_default());
     } else {
         if !is_held(&*object) {
             ctx.departures.forget(&object.uid().unwrap_or_default());
         }
-        ctx.servers.memory.seen(&object);
-        ctx.servers.wake(ObjectRef::from_obj(&*object));
+        ctx.kinds.servers.memory.seen(&object);
+        ctx.kinds.servers.wake(ObjectRef::from_obj(&*object));
     }
     let name = object.name_any();
-    wake(&ctx.clients, ctx.clients.on(&name));
-    wake(&ctx.scopes, ctx.scopes.on(&name));
-    wake(&ctx.assignments, ctx.assignments.on(&name));
-    wake(&ctx.key_sets, ctx.key_sets.on(&name));
-    wake(&ctx.providers, ctx.providers.on(&name));
+    wake(&ctx.kinds.clients, ctx.kinds.clients.on(&name));
+    wake(&ctx.kinds.scopes, ctx.kinds.scopes.on(&name));
+    wake(&ctx.kinds.assignments, ctx.kinds.assignments.on(&name));
+    wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.on(&name));
+    wake(&ctx.kinds.providers, ctx.kinds.providers.on(&name));
 }
 
 /// A resource of ours was seen. `standing`: what of its status concerns those whom `tell` wakes, as its spec does.
@@ -120,10 +120,10 @@ pub(crate) fn resource<K: OnServer>(
                 .filter_map(|resource| resource.uid())
                 .collect();
             kind.memory.retain(&present);
-            all(&ctx.servers);
+            all(&ctx.kinds.servers);
             // Clients that went meanwhile may still be on their lists.
-            all(&ctx.key_sets);
-            all(&ctx.providers);
+            all(&ctx.kinds.key_sets);
+            all(&ctx.kinds.providers);
         }
         Seen::Deleted(resource) => {
             gates.forget(&*resource);
@@ -133,7 +133,7 @@ pub(crate) fn resource<K: OnServer>(
             // A server that is being deleted may have waited for this one.
             let server = ctx.server(resource.server_name());
             if server.is_some_and(|server| is_deleting(&*server)) {
-                ctx.servers.wake(ObjectRef::new(resource.server_name()));
+                ctx.kinds.servers.wake(ObjectRef::new(resource.server_name()));
             }
         }
     }
@@ -170,7 +170,7 @@ pub(crate) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
                 || !is_listed
                 || is_first && own.endpoints.as_deref() != status.endpoints.as_ref())
     };
-    wake(&ctx.clients, ctx.clients.store.state_filter(concerns));
+    wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(concerns));
     // On a Foulkon, providers of one issuer list each other's clients.
     let is_shared = |other: &OidcProvider| {
         let lists = |other: &OidcProviderStatus| {
@@ -182,15 +182,15 @@ pub(crate) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
             && other.server_name() == provider.server_name()
             && other.status.as_ref().is_some_and(lists)
     };
-    wake(&ctx.providers, ctx.providers.store.state_filter(is_shared));
+    wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(is_shared));
     let trusts = |other: &OidcProvider| {
         let named = other.spec.issuer_ref.as_ref();
         other.metadata.namespace == provider.metadata.namespace
             && named.is_some_and(|named| provider.metadata.name.as_ref() == Some(&named.name))
     };
-    wake(&ctx.providers, ctx.providers.store.state_filter(trusts));
+    wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(trusts));
     let leaving = |scope: &Scope| is_deleting(scope) && scope.metadata.namespace == provider.metadata.namespace;
-    wake(&ctx.scopes, ctx.scopes.store.state_filter(leaving));
+    wake(&ctx.kinds.scopes, ctx.kinds.scopes.store.state_filter(leaving));
 }
 
 /// The clients and providers that refer to a scope.
@@ -201,7 +201,7 @@ pub(crate) fn what_names_scope(ctx: &Context, scope: &Scope) {
         provider.metadata.namespace == scope.metadata.namespace
             && named.any(|reference| scope.metadata.name.as_ref() == Some(&reference.name))
     };
-    wake(&ctx.providers, ctx.providers.store.state_filter(names));
+    wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(names));
 }
 
 /// What is being deleted may wait for the last client that refers to it.
@@ -210,20 +210,21 @@ pub(crate) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
         let leaving = |resource: &K| is_deleting(resource) && resource.meta().namespace.as_ref() == namespace;
         wake(kind, kind.store.state_filter(leaving));
     }
-    leaving(&ctx.scopes, client.metadata.namespace.as_ref());
-    leaving(&ctx.assignments, client.metadata.namespace.as_ref());
+    leaving(&ctx.kinds.scopes, client.metadata.namespace.as_ref());
+    leaving(&ctx.kinds.assignments, client.metadata.namespace.as_ref());
     // A key signs when all clients that refer to its set know it, and one of them may have turned to another set.
     let beside = |set: &JsonWebKeySet| set.metadata.namespace == client.metadata.namespace;
-    wake(&ctx.key_sets, ctx.key_sets.store.state_filter(beside));
+    wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.store.state_filter(beside));
     let lists = |provider: &OidcProvider| is_named_by(provider, client) || names(provider, client);
-    wake(&ctx.providers, ctx.providers.store.state_filter(lists));
+    wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(lists));
 }
 
 /// The clients that refer to a resource carry what it says.
 pub(crate) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
     wake(
-        &ctx.clients,
-        ctx.clients
+        &ctx.kinds.clients,
+        ctx.kinds
+            .clients
             .store
             .state_filter(|client| resource.is_named_by(client) && resource.concerns(client)),
     );
@@ -243,17 +244,17 @@ pub(crate) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
         wake(kind, kind.store.state_filter(within));
     }
     let name = namespace.name_any();
-    within(&ctx.clients, &name);
-    within(&ctx.scopes, &name);
-    within(&ctx.assignments, &name);
-    within(&ctx.key_sets, &name);
-    within(&ctx.providers, &name);
+    within(&ctx.kinds.clients, &name);
+    within(&ctx.kinds.scopes, &name);
+    within(&ctx.kinds.assignments, &name);
+    within(&ctx.kinds.key_sets, &name);
+    within(&ctx.kinds.providers, &name);
     // Clients there may be admitted by its labels now, or no longer.
     let chooses = |provider: &OidcProvider| {
         let allowed = provider.spec.allowed_namespaces.as_ref();
         allowed.is_some_and(|allowed| allowed.selector.is_some())
     };
-    wake(&ctx.providers, ctx.providers.store.state_filter(chooses));
+    wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(chooses));
 }
 
 /// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.
@@ -263,8 +264,8 @@ pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
         Seen::Deleted(secret) => (secret, true),
         Seen::Relisted => {
             ctx.children.listed();
-            all(&ctx.key_sets);
-            return all(&ctx.clients);
+            all(&ctx.kinds.key_sets);
+            return all(&ctx.kinds.clients);
         }
     };
     let (name, namespace) = (secret.name(), secret.namespace());
@@ -284,12 +285,12 @@ pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
     }
     if !is_ours && namespace == ctx.settings.namespace {
         // It may be the login of a server.
-        all(&ctx.servers);
+        all(&ctx.kinds.servers);
     }
     if let Some((kind, owner)) = secret.owner.as_ref().filter(|_| !is_ours) {
         match &**kind {
-            JsonWebKeySet::KIND => ctx.key_sets.wake(ObjectRef::new(owner).within(namespace)),
-            _ => ctx.clients.wake(ObjectRef::new(owner).within(namespace)),
+            JsonWebKeySet::KIND => ctx.kinds.key_sets.wake(ObjectRef::new(owner).within(namespace)),
+            _ => ctx.kinds.clients.wake(ObjectRef::new(owner).within(namespace)),
         }
     }
     let refers = |client: &OAuth2Client| {
@@ -300,13 +301,13 @@ pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
                 .as_ref()
                 .is_some_and(|reference| reference.name == name)
     };
-    wake(&ctx.clients, ctx.clients.store.state_filter(refers));
+    wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(refers));
     let imports = |set: &JsonWebKeySet| {
         let import = set.spec.import.as_ref();
         set.metadata.namespace.as_deref() == Some(namespace)
             && import.is_some_and(|import| import.secret_ref.name == name)
     };
-    wake(&ctx.key_sets, ctx.key_sets.store.state_filter(imports));
+    wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.store.state_filter(imports));
 }
 
 fn wake<K>(kind: &Kind<K>, resources: Vec<Arc<K>>)

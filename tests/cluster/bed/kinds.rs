@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Resource};
+use oidc_operator::api::status::Standing;
 use oidc_operator::controller::engine::managed::Managed;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,8 +30,8 @@ impl<K> Namespaced for K where
 
 /// The conditions of a resource.
 pub fn conditions<K: Managed>(resource: &K) -> Vec<Condition> {
-    let mut status = resource.status().cloned().unwrap_or_default();
-    K::common(&mut status).1.clone()
+    let status = resource.status();
+    status.map(|status| status.conditions().to_vec()).unwrap_or_default()
 }
 
 impl Space<'_> {
@@ -74,9 +75,9 @@ impl Space<'_> {
         let what = format!("{} {}/{name} to say {reason}: {message}", K::KIND, self.name());
         let wanted = |found: &K| says(found.meta().generation, &conditions(found), reason, message);
         let found = self.until(&what, name, wanted).await?;
-        let mut status = found.status().cloned().unwrap_or_default();
-        let (observed, conditions) = K::common(&mut status);
-        check(*observed, conditions)?;
+        let status = found.status().cloned().unwrap_or_default();
+        let (observed, conditions) = status.standing();
+        check(observed, conditions)?;
         let heard = tone_of(conditions);
         ensure!(heard == Some(tone), "{reason} is {heard:?} instead of {tone:?}");
         Ok(found)

@@ -71,7 +71,7 @@ impl<'a> Target<'a> {
         wanted: &Fields,
         settled: bool,
     ) -> Result<Provider> {
-        let memory = &self.ctx.providers.memory;
+        let memory = &self.ctx.kinds.providers.memory;
         let uid = self.provider.uid().unwrap_or_default();
         let found = match self.find(&pass.status, Some(&wanted.name)).await {
             Err(error @ Error::ObjectNotOwned { .. }) => {
@@ -126,7 +126,10 @@ impl<'a> Target<'a> {
         }
         let before = pass.status.clone();
         self.claim(pass, wanted, found.is_none()).await?;
-        let (memory, uid) = (&self.ctx.providers.memory, self.provider.uid().unwrap_or_default());
+        let (memory, uid) = (
+            &self.ctx.kinds.providers.memory,
+            self.provider.uid().unwrap_or_default(),
+        );
         memory.writing(&uid);
         let (operation, written) = match found {
             Some(found) => ("update_oidc_provider", self.api.update(&found.name, wanted).await),
@@ -161,7 +164,7 @@ impl<'a> Target<'a> {
     /// # Errors
     /// As [`Target::delete`].
     pub(crate) async fn take_off(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
-        let memory = &self.ctx.providers.memory;
+        let memory = &self.ctx.kinds.providers.memory;
         let uid = self.provider.uid().unwrap_or_default();
         if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE {
             return Err(Error::Unavailable(Outage::Busy));
@@ -184,7 +187,10 @@ impl<'a> Target<'a> {
             found => found?,
         };
         let Some(found) = found else { return Ok(()) };
-        let (memory, uid) = (&self.ctx.providers.memory, self.provider.uid().unwrap_or_default());
+        let (memory, uid) = (
+            &self.ctx.kinds.providers.memory,
+            self.provider.uid().unwrap_or_default(),
+        );
         memory.writing(&uid);
         let deleted = self.api.delete(&found.name).await;
         if deleted.as_ref().err().is_none_or(is_certain) {
@@ -199,7 +205,7 @@ impl<'a> Target<'a> {
     pub(crate) fn tell_the_server(&self) {
         let server = self.ctx.server(&self.server.name_any());
         if server.is_some_and(|server| server.status.as_ref().is_some_and(|status| status.loaded == Some(true))) {
-            self.ctx.servers.wake(ObjectRef::from_obj(self.server));
+            self.ctx.kinds.servers.wake(ObjectRef::from_obj(self.server));
         }
     }
 

@@ -85,7 +85,7 @@ impl Target<'_> {
                 }
             }
         }
-        let others = self.ctx.providers.on(&self.server.name_any()).into_iter();
+        let others = self.ctx.kinds.providers.on(&self.server.name_any()).into_iter();
         let known: BTreeSet<String> = others.filter_map(|other| other.status.as_ref()?.name.clone()).collect();
         for name in self.names(self.prefix).await?.difference(&known) {
             if let Some(found) = self.get(name).await?.filter(|found| self.is_ours(status, found)) {

@@ -34,7 +34,7 @@ pub(crate) fn check_name(
     server: &AuthorizationServer,
     name: &str,
 ) -> Result<()> {
-    let kind = &ctx.providers;
+    let kind = &ctx.kinds.providers;
     let age = |provider: &OidcProvider| (provider.creation_timestamp(), provider.uid());
     let has = |provider: &OidcProvider| {
         let mut status = provider.status.clone().unwrap_or_default();

@@ -80,8 +80,8 @@ fn clients_of_others(
     server: &AuthorizationServer,
     issuer_url: &str,
 ) -> BTreeSet<String> {
-    let others = ctx.providers.on(&server.name_any()).into_iter();
-    let others = others.map(|other| ctx.providers.newest(other)).filter(|other| {
+    let others = ctx.kinds.providers.on(&server.name_any()).into_iter();
+    let others = others.map(|other| ctx.kinds.providers.newest(other)).filter(|other| {
         other.uid() != provider.uid()
             && !is_deleting(&**other)
             && admitted(&**other, ctx).is_ok()

@@ -26,7 +26,8 @@ use crate::origin::Origin;
 /// its own under this id does not take another's in its place.
 pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> bool {
     let is_there = |uid: &String| {
-        ctx.clients
+        ctx.kinds
+            .clients
             .store
             .find(|other| other.uid().as_ref() == Some(uid))
             .is_some()
@@ -57,7 +58,7 @@ fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
             && is_held(other)
             && (has_it || is_first())
     };
-    ctx.clients.store.find(claims).is_some()
+    ctx.kinds.clients.store.find(claims).is_some()
 }
 
 fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {

@@ -17,17 +17,16 @@ use crate::error::{Error, Result};
 /// What the server's version cannot do is refused: it would take the field without a word and drop it.
 pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
     let status = plan.server.status.clone().unwrap_or_default();
-    let mut fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
+    let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
     let of_others = [
         ("providerRefs", !client.spec.provider_refs.is_empty()),
         ("vault", client.spec.vault.is_some()),
     ];
-    fields.extend(
-        of_others
-            .into_iter()
-            .filter(|(_, asked)| *asked)
-            .map(|(field, _)| field),
-    );
+    let of_others = of_others
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(field, _)| field);
+    let fields = fields.into_iter().chain(of_others).map(Into::into).collect();
     refuse_by_version(&plan.server, fields)
 }
 

@@ -54,7 +54,7 @@ impl Remote<'_> {
     ) -> Result<()> {
         let mut marker = own_marker(self.client, self.ctx);
         marker.revision = self.ledger.map(|ledger| ledger.revision.clone()).unwrap_or_default();
-        let written_at = self.ctx.clients.memory.written_at(&self.plan.uid);
+        let written_at = self.ctx.kinds.clients.memory.written_at(&self.plan.uid);
         if is_later(written_at.as_deref(), pass.status.updated_at.as_deref()) {
             pass.status.updated_at = written_at;
         }
@@ -181,7 +181,7 @@ impl Remote<'_> {
         with_secret: bool,
         foreign: bool,
     ) -> Result<bool> {
-        let memory = &self.ctx.clients.memory;
+        let memory = &self.ctx.kinds.clients.memory;
         // A write of ours whose reply was lost is not somebody else's.
         let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
         if !self.drift {
@@ -207,7 +207,7 @@ impl Remote<'_> {
 
     /// False if the id is taken.
     async fn create(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client) -> Result<bool> {
-        self.ctx.clients.memory.writing(&self.plan.uid);
+        self.ctx.kinds.clients.memory.writing(&self.plan.uid);
         let secret = self.ledger.map(|ledger| &ledger.secret);
         let reply = self
             .link
@@ -220,7 +220,7 @@ impl Remote<'_> {
 
     /// False if there is none of that id any more.
     async fn update(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, with_secret: bool) -> Result<bool> {
-        self.ctx.clients.memory.writing(&self.plan.uid);
+        self.ctx.kinds.clients.memory.writing(&self.plan.uid);
         let secret = self.ledger.filter(|_| with_secret).map(|ledger| &ledger.secret);
         let reply = self
             .link
@@ -234,7 +234,7 @@ impl Remote<'_> {
     /// A write that failed.
     fn failed(&self, operation: &'static str, failed: Failure) -> Error {
         if failed.is_certain() {
-            self.ctx.clients.memory.confirmed(&self.plan.uid);
+            self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
         }
         match failure(operation, failed) {
             // What the server fetches, it refuses without a name.
@@ -256,7 +256,7 @@ impl Remote<'_> {
         operation: &'static str,
     ) -> Result<bool> {
         let Some(reply) = reply else {
-            self.ctx.clients.memory.confirmed(&self.plan.uid);
+            self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
             return Ok(false);
         };
         let is_ours = |marker: &Marker| marker.uid == self.plan.uid && marker.cluster == self.ctx.settings.cluster;
@@ -267,9 +267,13 @@ impl Remote<'_> {
             });
         }
         let updated_at = reply.updated_at.map(String::from);
-        self.ctx.clients.memory.wrote_at(&self.plan.uid, updated_at.clone());
+        self.ctx
+            .kinds
+            .clients
+            .memory
+            .wrote_at(&self.plan.uid, updated_at.clone());
         pass.status.updated_at = updated_at;
-        self.ctx.clients.memory.confirmed(&self.plan.uid);
+        self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
         Ok(true)
     }
 

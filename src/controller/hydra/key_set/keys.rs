@@ -53,7 +53,7 @@ pub(crate) struct Carried {
 
 impl Carried {
     pub(crate) fn look(set: &JsonWebKeySet, ctx: &Context) -> Self {
-        let clients = ctx.clients.store.state_filter(|client| relies_on(set, client));
+        let clients = ctx.kinds.clients.store.state_filter(|client| relies_on(set, client));
         let each = clients
             .iter()
             .map(|client| BTreeSet::from_iter(key_ids(client).iter().cloned()));
@@ -237,7 +237,7 @@ pub(crate) fn public(ledger: &Ledger) -> Vec<Map<String, Value>> {
 /// The client that a key waits for, if there is one.
 fn lacking(set: &JsonWebKeySet, ctx: &Context, kid: &str) -> Option<String> {
     let lacks = |client: &OAuth2Client| relies_on(set, client) && !key_ids(client).iter().any(|id| id == kid);
-    ctx.clients.store.find(lacks).map(|client| client.name_any())
+    ctx.kinds.clients.store.find(lacks).map(|client| client.name_any())
 }
 
 fn relies_on(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {

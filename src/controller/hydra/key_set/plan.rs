@@ -87,7 +87,7 @@ impl Plan {
         }
         let status = server.status.as_ref();
         let can = status.is_some_and(|status| status.capabilities.contains(&Capability::KeyPrePublication));
-        refuse_by_version(server, if can { Vec::new() } else { vec!["setName"] })?;
+        refuse_by_version(server, if can { Vec::new() } else { vec!["setName".into()] })?;
         match unfit_for_reserved(set, &self.terms) {
             Some((field, problem)) => Err(Error::InvalidField {
                 field,
@@ -118,7 +118,7 @@ impl Plan {
                 && is_held(other)
                 && is_first
         };
-        match ctx.key_sets.store.find(claims) {
+        match ctx.kinds.key_sets.store.find(claims) {
             Some(_) => Err(Error::KeySetNotOwned(self.target.set_name.clone())),
             None => Ok(()),
         }

@@ -236,7 +236,7 @@ impl Remote<'_> {
 
     /// Remembers a write as long as its outcome is unknown.
     async fn writing<T>(&self, write: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let memory = &self.ctx.key_sets.memory;
+        let memory = &self.ctx.kinds.key_sets.memory;
         memory.writing(&self.target.uid);
         let written = write.await;
         if written.as_ref().err().is_none_or(Failure::is_certain) {

@@ -1,5 +1,7 @@
 //! Fields of a client that a Vault does not have.
 
+use std::borrow::Cow;
+
 use kube::ResourceExt;
 
 use crate::api::authorization_server::Capability;
@@ -44,76 +46,47 @@ pub(crate) fn check_combinations(client: &OAuth2Client, plan: &Plan) -> Result<(
     }
 }
 
-fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<&'static str> {
+/// Fields of the spec that the server does not have, by their names in the manifest: all that are not known to be had, so that a field which is new, and of
+/// which nobody thought here, is refused and not dropped.
+fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<Cow<'static, str>> {
     let spec = &client.spec;
-    let chooses_grants = chooses_grants(plan);
-    let has_grant = |grant| plan.effective.grant_types.contains(&grant);
+    let is_refused = |field: &str| match field {
+        // What the server has.
+        "clientType" | "redirectUris" | "assignmentRefs" | "providerRefs" | "keySetRef" | "accessTokenTtl"
+        | "idTokenTtl" | "vault" => false,
+        // What is the operator's.
+        "serverRef" | "credentials" | "deletionPolicy" | "suspend" => false,
+        // What the server has some of.
+        "grantTypes" => has_other_grants(plan),
+        "responseTypes" => spec
+            .response_types
+            .iter()
+            .flatten()
+            .any(|type_| *type_ != ResponseType::Code),
+        "subjectType" => spec.subject_type != Some(SubjectType::Public),
+        "tokenEndpointAuthMethod" => spec.token_endpoint_auth_method == Some(TokenEndpointAuthMethod::PrivateKeyJwt),
+        "adoption" => spec.adoption == Some(Adoption::Allow),
+        _ => true,
+    };
+    let written = serde_json::to_value(spec).unwrap_or_default();
+    let asked = written.as_object().into_iter().flat_map(|fields| fields.keys());
+    let mut fields: Vec<Cow<'static, str>> = asked
+        .filter(|field| is_refused(field))
+        .map(|field| field.clone().into())
+        .collect();
+    if client.annotations().contains_key(ROTATE_AT_ANNOTATION) {
+        fields.push("the annotation rotate-at".into());
+    }
+    fields
+}
+
+fn has_other_grants(plan: &Plan) -> bool {
+    let grants = &plan.effective.grant_types;
     let known = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
-    let other_grants = plan.effective.grant_types.iter().any(|grant| !known.contains(grant))
-        || !chooses_grants && (has_grant(GrantType::ClientCredentials) || !has_grant(GrantType::AuthorizationCode));
-    let other_responses = |types: &Vec<ResponseType>| types.iter().any(|type_| *type_ != ResponseType::Code);
-    let asked = [
-        ("clientId", spec.client_id.is_some()),
-        ("clientName", spec.client_name.is_some()),
-        ("postLogoutRedirectUris", !spec.post_logout_redirect_uris.is_empty()),
-        ("grantTypes", other_grants),
-        (
-            "responseTypes",
-            spec.response_types.as_ref().is_some_and(other_responses),
-        ),
-        ("scopes", spec.scopes.is_some()),
-        ("scopeRefs", !spec.scope_refs.is_empty()),
-        ("audience", !spec.audience.is_empty()),
-        ("contacts", !spec.contacts.is_empty()),
-        ("clientUri", spec.client_uri.is_some()),
-        ("logoUri", spec.logo_uri.is_some()),
-        ("policyUri", spec.policy_uri.is_some()),
-        ("tosUri", spec.tos_uri.is_some()),
-        ("jwks", spec.jwks.is_some()),
-        ("jwksUri", spec.jwks_uri.is_some()),
-        (
-            "subjectType",
-            spec.subject_type.is_some_and(|type_| type_ != SubjectType::Public),
-        ),
-        ("sectorIdentifierUri", spec.sector_identifier_uri.is_some()),
-        (
-            "tokenEndpointAuthMethod",
-            spec.token_endpoint_auth_method == Some(TokenEndpointAuthMethod::PrivateKeyJwt),
-        ),
-        (
-            "tokenEndpointAuthSigningAlg",
-            spec.token_endpoint_auth_signing_alg.is_some(),
-        ),
-        ("requestObjectSigningAlg", spec.request_object_signing_alg.is_some()),
-        ("userinfoSignedResponseAlg", spec.userinfo_signed_response_alg.is_some()),
-        ("requestUris", !spec.request_uris.is_empty()),
-        ("frontchannelLogoutUri", spec.frontchannel_logout_uri.is_some()),
-        (
-            "frontchannelLogoutSessionRequired",
-            spec.frontchannel_logout_session_required.is_some(),
-        ),
-        ("backchannelLogoutUri", spec.backchannel_logout_uri.is_some()),
-        (
-            "backchannelLogoutSessionRequired",
-            spec.backchannel_logout_session_required.is_some(),
-        ),
-        ("allowedCorsOrigins", !spec.allowed_cors_origins.is_empty()),
-        ("refreshTokenTtl", spec.refresh_token_ttl.is_some()),
-        ("metadata", !spec.metadata.members().is_empty()),
-        ("hydra", spec.hydra.is_some()),
-        ("clientSecretRef", spec.client_secret_ref.is_some()),
-        ("rotation", spec.rotation.is_some()),
-        ("adoption", spec.adoption == Some(Adoption::Allow)),
-        (
-            "the annotation rotate-at",
-            client.annotations().contains_key(ROTATE_AT_ANNOTATION),
-        ),
-    ];
-    asked
-        .into_iter()
-        .filter(|(_, asked)| *asked)
-        .map(|(field, _)| field)
-        .collect()
+    let must_be_code = !chooses_grants(plan);
+    grants.iter().any(|grant| !known.contains(grant))
+        || must_be_code
+            && (grants.contains(&GrantType::ClientCredentials) || !grants.contains(&GrantType::AuthorizationCode))
 }
 
 /// Whether the grants of a client can be chosen on the server.

@@ -1,0 +1,79 @@
+//! The kinds, in one list.
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::controller::engine::cache::Writer;
+use crate::controller::engine::key::{Key, Which};
+use crate::controller::engine::kind::Kind;
+
+/// What the process keeps of each kind.
+pub struct Kinds {
+    /// AuthorizationServers.
+    pub servers: Kind<AuthorizationServer>,
+    /// OAuth2Clients.
+    pub clients: Kind<OAuth2Client>,
+    /// Scopes.
+    pub scopes: Kind<Scope>,
+    /// Assignments.
+    pub assignments: Kind<Assignment>,
+    /// JsonWebKeySets.
+    pub key_sets: Kind<JsonWebKeySet>,
+    /// OidcProviders.
+    pub providers: Kind<OidcProvider>,
+}
+
+/// The writing ends of the caches of all kinds.
+pub struct Writers {
+    /// Of AuthorizationServers.
+    pub servers: Writer<AuthorizationServer>,
+    /// Of OAuth2Clients.
+    pub clients: Writer<OAuth2Client>,
+    /// Of Scopes.
+    pub scopes: Writer<Scope>,
+    /// Of Assignments.
+    pub assignments: Writer<Assignment>,
+    /// Of JsonWebKeySets.
+    pub key_sets: Writer<JsonWebKeySet>,
+    /// Of OidcProviders.
+    pub providers: Writer<OidcProvider>,
+}
+
+impl Kinds {
+    /// Kinds of which nothing is known yet, and what fills their caches. `queue`: where those are put that are woken.
+    pub fn new(queue: &UnboundedSender<Key>) -> (Self, Writers) {
+        let servers = Kind::new(Which::AuthorizationServer, queue);
+        let clients = Kind::new(Which::OAuth2Client, queue);
+        let scopes = Kind::new(Which::Scope, queue);
+        let assignments = Kind::new(Which::Assignment, queue);
+        let key_sets = Kind::new(Which::JsonWebKeySet, queue);
+        let providers = Kind::new(Which::OidcProvider, queue);
+        let kinds = Kinds {
+            servers: servers.0,
+            clients: clients.0,
+            scopes: scopes.0,
+            assignments: assignments.0,
+            key_sets: key_sets.0,
+            providers: providers.0,
+        };
+        let writers = Writers {
+            servers: servers.1,
+            clients: clients.1,
+            scopes: scopes.1,
+            assignments: assignments.1,
+            key_sets: key_sets.1,
+            providers: providers.1,
+        };
+        (kinds, writers)
+    }
+
+    /// Waits until the caches are filled. False if a watch has ended before.
+    pub async fn are_filled(&self) -> bool {
+        self.servers.store.is_filled().await
+            && self.clients.store.is_filled().await
+            && self.scopes.store.is_filled().await
+            && self.assignments.store.is_filled().await
+            && self.key_sets.store.is_filled().await
+            && self.providers.store.is_filled().await
+    }
+}
