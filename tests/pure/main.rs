@@ -26,6 +26,7 @@ mod provider;
 mod queue;
 mod scrape;
 mod selectors;
+mod steps;
 mod sync;
 mod vault;
 mod vault_failures;

@@ -16,6 +16,7 @@ use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::OnServer;
 use crate::controller::hydra::client::plan::{client_id, marker};
+use crate::controller::hydra::client::steps::Source;
 use crate::controller::hydra::client::work::Secrecy;
 use crate::controller::hydra::client::work::Work;
 use crate::controller::hydra::failure::failure;
@@ -114,11 +115,6 @@ pub(crate) fn of_another_cluster(id: String, cluster: String) -> Error {
 }
 
 impl Work<'_> {
-    /// Whether only a look at the server tells whose the client's secret is.
-    pub(crate) fn must_look(&self, status: &OAuth2ClientStatus, settled: bool) -> bool {
-        self.may_be_of_others(status) && (!settled || self.is_due && !self.had_ledger())
-    }
-
     /// Makes sure that a client that was in step before is not another cluster's, where its secret might be replaced here first: what this cluster restored
     /// stays as it is then.
     ///
@@ -138,9 +134,6 @@ impl Work<'_> {
     /// # Errors
     /// [`Error::NotOwned`], and what keeps the server from being asked.
     pub(crate) async fn secrecy(&self, status: &OAuth2ClientStatus, link: Option<&Link>) -> Result<Secrecy> {
-        if !self.may_be_of_others(status) {
-            return Ok(Secrecy::Ours);
-        }
         let mut is_marked = true;
         let is_of_others = match link {
             None => !self.had_ledger(), // as at the last success
@@ -165,9 +158,18 @@ impl Work<'_> {
         })
     }
 
-    pub(crate) fn may_be_of_others(&self, status: &OAuth2ClientStatus) -> bool {
+    /// Where the secret comes from.
+    pub(crate) fn source(&self, status: &OAuth2ClientStatus) -> Source {
         let may_be_adopted = self.client.spec.adoption == Some(Adoption::Allow) || status.adopted == Some(true);
-        may_be_adopted && self.plan.effective.has_secret() && self.reference.is_none()
+        if !self.plan.effective.has_secret() {
+            Source::Nowhere
+        } else if self.reference.is_some() {
+            Source::Reference
+        } else if may_be_adopted {
+            Source::LedgerOrOthers
+        } else {
+            Source::Ledger
+        }
     }
 
     pub(crate) fn had_ledger(&self) -> bool {

@@ -1,0 +1,184 @@
+//! Takes the [steps](super::steps) of a pass.
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::ledger::{self, Ledger};
+use super::remote::Remote;
+use super::steps::{self, Cause, Compared, Extras, Seen, Settled, Step};
+use super::work::{Secrecy, Work};
+use crate::admin::hydra;
+use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::controller::common::client::inputs::Inputs;
+use crate::controller::common::client::output;
+use crate::controller::common::failure::{outage, unread};
+use crate::controller::engine::hold::hold;
+use crate::controller::engine::links::Link;
+use crate::controller::engine::managed::Pass;
+use crate::error::{Error, Result};
+
+/// A pass, and what its steps have come to so far.
+struct Run<'a> {
+    work: &'a Work<'a>,
+    pass: &'a mut Pass<OAuth2ClientStatus>,
+    wanted: hydra::Client,
+    inputs: Inputs,
+    link: Option<Link>,
+    is_new: bool,
+    secrecy: Secrecy,
+    ledger: Option<Ledger>,
+}
+
+/// Takes all steps, and keeps in the status what the success was made from. `inputs`: as they are before the first step.
+///
+/// # Errors
+/// What is in the way of a step; those after it are not taken.
+pub(super) async fn run(
+    work: &Work<'_>,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    wanted: hydra::Client,
+    inputs: Inputs,
+) -> Result<()> {
+    let seen = seen(work, pass, &inputs);
+    let mut run = Run {
+        work,
+        pass,
+        wanted,
+        inputs,
+        link: None,
+        is_new: false,
+        secrecy: Secrecy::Ours,
+        ledger: None,
+    };
+    for step in steps::opening(&seen) {
+        run.take(step).await?;
+    }
+    for step in steps::closing(&seen, run.settled()) {
+        run.take(step).await?;
+    }
+    run.finish();
+    Ok(())
+}
+
+fn seen(work: &Work<'_>, pass: &Pass<OAuth2ClientStatus>, inputs: &Inputs) -> Seen {
+    let last = work.last.as_ref();
+    let compared = |is_same: fn(&Inputs, &Inputs) -> bool| match last.is_some_and(|last| is_same(inputs, last)) {
+        true => Compared::Same,
+        false => Compared::Changed,
+    };
+    Seen {
+        must_read: pass.must_read,
+        is_due: work.is_due,
+        was_registered: pass.status.updated_at.is_some(),
+        had_ledger: work.had_ledger(),
+        source: work.source(&pass.status),
+        client: compared(Inputs::same_client),
+        ledger: compared(Inputs::same_ledger),
+        secret: compared(Inputs::same_secret),
+        layout: match last {
+            Some(_) => compared(Inputs::same_layout),
+            None => Compared::Same,
+        },
+    }
+}
+
+impl Run<'_> {
+    async fn take(&mut self, step: Step) -> Result<()> {
+        let Work {
+            client,
+            ctx,
+            plan,
+            layout,
+            ..
+        } = *self.work;
+        match step {
+            Step::Connect(cause) => {
+                let link = ctx.links.usable(&plan.server);
+                self.link = Some(link.map_err(|error| unread(error, cause == Cause::Drift))?);
+            }
+            Step::Hold => self.is_new = hold(client, ctx).await?,
+            Step::CheckCluster(cause) => {
+                let checked = self.work.check_cluster(&self.pass.status, self.link()?).await;
+                checked.map_err(|error| self.failed(error, cause))?;
+            }
+            Step::LearnWhoseSecret(cause) => {
+                let secrecy = self.work.secrecy(&self.pass.status, self.link.as_ref()).await;
+                self.secrecy = secrecy.map_err(|error| self.failed(error, cause))?;
+            }
+            Step::SettleLedger => {
+                if self.secrecy != Secrecy::Ours {
+                    // Before a secret that works is replaced, it is known that the new one can be handed out.
+                    output::check_free(client, ctx, plan, layout).await?;
+                }
+                self.ledger = ledger::settle(self.work, self.pass, self.is_new, self.secrecy).await?;
+            }
+            Step::Sync(cause) => self.sync(cause).await?,
+            Step::WriteSecret(extras) => {
+                let held = self.ledger.as_ref().map(Ledger::held);
+                let strict = extras == Extras::Go;
+                let written = output::write(client, ctx, plan, layout, held, self.is_new, strict).await?;
+                self.inputs.wrote_secret(written);
+            }
+            Step::DropOtherSecrets => {
+                output::drop_others(ctx, plan, self.pass, &layout.name, self.ledger.is_some()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync(&mut self, cause: Cause) -> Result<()> {
+        let Work {
+            client,
+            ctx,
+            plan,
+            reference,
+            ..
+        } = *self.work;
+        let link = self.link()?.clone();
+        let remote = Remote {
+            client,
+            ctx,
+            plan,
+            link: &link,
+            ledger: self.ledger.as_ref(),
+            may_tell: reference.is_some() || self.secrecy == Secrecy::Replaced,
+            had_ledger: self.work.had_ledger(),
+            drift: cause == Cause::Drift,
+        };
+        let synced = remote.sync(self.pass, self.wanted.clone(), self.is_new).await;
+        synced.map_err(|error| outage(ctx, &plan.server.name_any(), error))
+    }
+
+    fn settled(&self) -> Settled {
+        Settled {
+            is_new: self.is_new,
+            is_connected: self.link.is_some(),
+            is_complete: self.ledger.is_some() || !self.work.plan.effective.has_secret(),
+            is_rewritten: self.ledger.as_ref().is_some_and(|ledger| ledger.rewritten),
+        }
+    }
+
+    fn finish(self) {
+        let made = self.ledger.as_ref().filter(|_| self.work.reference.is_none());
+        let status = &mut self.pass.status;
+        status.rotated_at = match self.secrecy {
+            // As others gave it to the client: since it was taken over.
+            Secrecy::Others => status.rotated_at.take().or_else(|| Some(Timestamp::now().to_string())),
+            Secrecy::Ours | Secrecy::Replaced => made.and_then(|ledger| ledger.since).map(|since| since.to_string()),
+        };
+        let mut inputs = self.inputs;
+        inputs.wrote_ledger(self.ledger.map(|ledger| ledger.version));
+        status.inputs = Some(inputs.to_string());
+        status.cluster_id = Some(self.work.ctx.settings.cluster.clone());
+    }
+
+    fn link(&self) -> Result<&Link> {
+        let pending = || Error::ServerPending(self.work.plan.server.name_any());
+        self.link.as_ref().ok_or_else(pending)
+    }
+
+    fn failed(&self, error: Error, cause: Cause) -> Error {
+        let error = unread(error, cause == Cause::Drift);
+        outage(self.work.ctx, &self.work.plan.server.name_any(), error)
+    }
+}
