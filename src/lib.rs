@@ -3,12 +3,12 @@
 //! Data flows one way:
 //!
 //! ```text
-//! watch → queue → driver → kind → admin → outputs → status
+//! watch → queue → engine → kind → admin → outputs → status
 //! ```
 //!
 //! - [`api`]: the custom resources: types, documentation, validation rules. No I/O.
 //! - [`access`]: the access rules of a server, evaluated. Pure.
-//! - [`controller`]: the driver, which does finalizer, deadline, status, event and retry once for every kind; and each kind's story.
+//! - [`controller`]: the engine, which does finalizer, deadline, status, event and retry once for every kind; and each kind on each server.
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`decode`]: objects of the Kubernetes API, each decoded by itself.
@@ -18,8 +18,8 @@
 //! - [`duration`]: durations in Go's form.
 //! - [`key_material`]: private keys, made, read and written.
 //! - [`secret`]: secret values, which nothing can print.
-//! - [`error`]: everything that can go wrong, classed; the class decides condition, event and retry.
-//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: time that counts sleep.
+//! - [`error`]: everything that can go wrong; each error has one treatment, which decides condition, event and retry.
+//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: time that counts sleep, and the deadline of requests.
 //! - [`health`], [`prerequisites`]: whether the process and its watches turn, and whether the cluster has what it needs.
 
 pub mod access;

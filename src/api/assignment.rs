@@ -12,6 +12,7 @@ use super::refs::ServerRef;
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
+    doc = "Users and groups that may log in with the clients that refer to it.",
     version = "v1alpha1",
     kind = "Assignment",
     namespaced,

@@ -24,6 +24,7 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
+    doc = "A server whose OAuth 2.0 and OpenID Connect resources the operator manages, how to reach it, and who may use it.",
     version = "v1alpha1",
     kind = "AuthorizationServer",
     status = "AuthorizationServerStatus",

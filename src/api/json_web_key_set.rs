@@ -23,6 +23,7 @@ pub const PEM: &str = "key.pem";
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
+    doc = "A set of keys: the operator or the server makes them, publishes the public halves and rotates them.",
     version = "v1alpha1",
     kind = "JsonWebKeySet",
     namespaced,

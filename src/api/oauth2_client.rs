@@ -29,6 +29,7 @@ pub use values::{
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
+    doc = "An application that is registered with an AuthorizationServer, and the Secret with its credentials.",
     version = "v1alpha1",
     kind = "OAuth2Client",
     namespaced,

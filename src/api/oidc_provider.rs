@@ -18,6 +18,7 @@ use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
+    doc = "An issuer that applications can trust, and the ConfigMap with its endpoints.",
     version = "v1alpha1",
     kind = "OidcProvider",
     namespaced,

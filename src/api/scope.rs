@@ -12,6 +12,7 @@ use super::refs::ServerRef;
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
+    doc = "A scope that clients may request.",
     version = "v1alpha1",
     kind = "Scope",
     namespaced,

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod discovery;
+mod engine;
 mod foulkon;
 mod hostile;
 mod listing;

@@ -1,0 +1,422 @@
+//! One pass of the engine against a scripted Kubernetes API: what a real one does only at the wrong moment. A Scope on a Hydra is the resource, since it
+//! asks nothing of a server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use http_body_util::BodyExt;
+use hyper::{Request, Response};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::client::Body;
+use kube::core::PartialObjectMeta;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::watcher::Event;
+use oidc_operator::api::{AuthorizationServer, FINALIZER, OAuth2Client, Scope};
+use oidc_operator::cluster::Cluster;
+use oidc_operator::controller::engine::cache::{Writer, cache};
+use oidc_operator::controller::engine::children::Children;
+use oidc_operator::controller::engine::context::{Context, Settings, Stores};
+use oidc_operator::controller::engine::departures::Departures;
+use oidc_operator::controller::engine::kinds::{Kinds, Writers};
+use oidc_operator::controller::engine::links::Links;
+use oidc_operator::controller::engine::queue::Ended;
+use oidc_operator::controller::engine::reconcile::reconcile;
+use oidc_operator::leader::Fence;
+use oidc_operator::metrics::Metrics;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tower_test::mock;
+
+const SCOPE: &str = "/apis/oidc-operator.dev/v1alpha1/namespaces/team/scopes/orders";
+const STATUS: &str = "/apis/oidc-operator.dev/v1alpha1/namespaces/team/scopes/orders/status";
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/team/events";
+
+/// What the Kubernetes API answers.
+enum Answer {
+    /// This object.
+    Object(Value),
+    /// This object with the status that was applied.
+    Applied(Value),
+    /// A failure with this code.
+    Failure(u16),
+    /// Nothing, for longer than anybody waits.
+    Silence,
+}
+
+/// A request that a pass is to make, and the answer to it.
+type Exchange = (&'static str, &'static str, Answer);
+
+struct Stage {
+    ctx: Arc<Context>,
+    kinds: Writers,
+    api: mock::Handle<Request<Body>, Response<Body>>,
+    namespaces: Writer<PartialObjectMeta<Namespace>>,
+}
+
+impl Stage {
+    /// An operator whose caches have a namespace and a Hydra that admits it.
+    fn new(fence: Fence) -> Self {
+        let (service, api) = mock::pair();
+        let client = kube::Client::new(service, "default");
+        let (queue, _) = mpsc::unbounded_channel();
+        let (kinds, writers) = Kinds::new(&queue);
+        let (namespaces, namespace_writer) = cache();
+        let (secrets, _) = cache();
+        let reporter = Reporter {
+            controller: "oidc-operator".to_owned(),
+            instance: None,
+        };
+        let ctx = Arc::new(Context {
+            cluster: Cluster::new(client.clone(), fence.clone()),
+            settings: Settings {
+                namespace: "operator".to_owned(),
+                cluster: "cluster-1".to_owned(),
+                former_clusters: Vec::new(),
+            },
+            kinds,
+            stores: Stores { namespaces, secrets },
+            children: Children::default(),
+            links: Links::default(),
+            departures: Departures::default(),
+            recorder: Recorder::new(client, reporter),
+            metrics: Arc::new(Metrics::default()),
+            fence,
+        });
+        let mut stage = Stage {
+            ctx,
+            kinds: writers,
+            api,
+            namespaces: namespace_writer,
+        };
+        let server: AuthorizationServer = read(json!({
+            "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "AuthorizationServer",
+            "metadata": { "name": "default", "uid": "server-1", "resourceVersion": "1", "generation": 1 },
+            "spec": {
+                "hydra": { "adminUrl": "http://hydra:4445" },
+                "access": [{ "namespaces": { "from": "All" }, "kinds": ["Scope"] }],
+            },
+        }));
+        stage.kinds.servers.apply(Event::Apply(server));
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team", "resourceVersion": "1" },
+        });
+        stage.namespaces.apply(Event::Apply(read(namespace)));
+        stage
+    }
+
+    fn shows(&mut self, scope: Value) {
+        self.kinds.scopes.apply(Event::Apply(read(scope)));
+    }
+
+    /// One pass over the Scope as it is known, which makes these requests and no others.
+    async fn pass(&mut self, script: Vec<Exchange>) -> Ended {
+        let reference = ObjectRef::<Scope>::new("orders").within("team");
+        let cached = self.ctx.kinds.scopes.store.get(&reference).expect("the Scope");
+        let pass = reconcile(cached, self.ctx.clone());
+        let (ended, ()) = tokio::join!(pass, serve(&mut self.api, script));
+        assert!(
+            self.api.next_request().now_or_never().is_none(),
+            "a request more than there should be"
+        );
+        ended
+    }
+}
+
+async fn serve(api: &mut mock::Handle<Request<Body>, Response<Body>>, script: Vec<Exchange>) {
+    for (number, (method, path, answer)) in script.into_iter().enumerate() {
+        let asked = tokio::time::timeout(Duration::from_secs(5), api.next_request()).await;
+        let (request, respond) = asked
+            .unwrap_or_else(|_| panic!("request {number}, {method} {path}, never came"))
+            .expect("a request");
+        assert_eq!(
+            (request.method().as_str(), request.uri().path()),
+            (method, path),
+            "request {number}"
+        );
+        let body = request.into_body().collect().await.expect("a body").to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        match answer {
+            Answer::Object(object) => respond.send_response(reply(200, &object)),
+            Answer::Applied(mut stored) => {
+                stored["status"] = body["status"].clone();
+                respond.send_response(reply(200, &stored));
+            }
+            Answer::Failure(code) => {
+                let reason = match code {
+                    404 => "NotFound",
+                    409 => "Conflict",
+                    422 => "Invalid",
+                    403 => "Forbidden",
+                    _ => "InternalError",
+                };
+                let status = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code,
+                });
+                respond.send_response(reply(code, &status));
+            }
+            Answer::Silence => tokio::time::sleep(Duration::from_secs(60)).await, // of a clock that stands still unless all wait
+        }
+    }
+}
+
+fn reply(code: u16, body: &Value) -> Response<Body> {
+    Response::builder()
+        .status(code)
+        .body(Body::from(body.to_string().into_bytes()))
+        .expect("a reply")
+}
+
+fn read<T: serde::de::DeserializeOwned>(object: Value) -> T {
+    serde_json::from_value(object).expect("an object")
+}
+
+/// The Scope as its user made it.
+fn made() -> Value {
+    json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "Scope",
+        "metadata": { "name": "orders", "namespace": "team", "uid": "scope-1", "resourceVersion": "1", "generation": 1 },
+        "spec": {},
+    })
+}
+
+/// The Scope with our finalizer, in this version.
+fn held(version: &str) -> Value {
+    let mut scope = made();
+    scope["metadata"]["resourceVersion"] = version.into();
+    scope["metadata"]["finalizers"] = json!([FINALIZER]);
+    scope
+}
+
+/// The Scope after its deletion was asked for.
+fn going(version: &str) -> Value {
+    let mut scope = held(version);
+    scope["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    scope
+}
+
+fn hold() -> Exchange {
+    ("PATCH", SCOPE, Answer::Object(held("2")))
+}
+
+fn apply(version: &'static str) -> Exchange {
+    ("PATCH", STATUS, Answer::Applied(held(version)))
+}
+
+fn told() -> Exchange {
+    ("POST", EVENTS, Answer::Object(json!({ "metadata": {} })))
+}
+
+/// A stage on which the Scope is ready, and the watch has not shown it.
+async fn ready() -> Stage {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    stage.pass(vec![hold(), apply("3")]).await;
+    stage
+}
+
+fn is_done(ended: Ended) -> bool {
+    ended == Ended::default()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_resource_is_held_before_anything_else_and_its_status_is_stored() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    assert!(is_done(stage.pass(vec![hold(), apply("3")]).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_pass_writes_nothing_even_while_the_watch_lags_behind() {
+    let mut stage = ready().await;
+    assert!(
+        is_done(stage.pass(vec![]).await),
+        "the cache still shows it without finalizer and status"
+    );
+    stage.shows(held("2"));
+    assert!(
+        is_done(stage.pass(vec![]).await),
+        "the cache still shows it without status"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finalizer_that_met_another_write_is_tried_again_and_nothing_is_told() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    let ended = stage.pass(vec![("PATCH", SCOPE, Answer::Failure(422))]).await;
+    assert!(
+        ended.again.is_some_and(|after| after < Duration::from_secs(1)),
+        "{ended:?}"
+    );
+    assert!(is_done(stage.pass(vec![hold(), apply("3")]).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_met_another_write_is_stored_on_what_is_there_now() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    let script = vec![
+        hold(),
+        ("PATCH", STATUS, Answer::Failure(409)),
+        ("GET", SCOPE, Answer::Object(held("7"))),
+        apply("8"),
+    ];
+    assert!(is_done(stage.pass(script).await));
+    assert!(is_done(stage.pass(vec![]).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_meets_a_write_each_time_waits_and_tells_nothing() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    let mut script = vec![hold()];
+    for version in ["7", "8", "9"] {
+        script.push(("PATCH", STATUS, Answer::Failure(409)));
+        script.push(("GET", SCOPE, Answer::Object(held(version))));
+    }
+    let ended = stage.pass(script).await;
+    assert!(ended.again.is_some(), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_of_a_namesake_is_not_written() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    let mut namesake = made();
+    namesake["metadata"]["uid"] = "scope-2".into();
+    let script = vec![
+        hold(),
+        ("PATCH", STATUS, Answer::Failure(409)),
+        ("GET", SCOPE, Answer::Object(namesake)),
+    ];
+    assert!(is_done(stage.pass(script).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_goes_in_the_midst_of_its_pass_is_cleaned_up() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    // A Scope on a Hydra has nothing to be cleaned up: what counts is that the pass ends, and that nothing is written for what is not there.
+    assert!(is_done(
+        stage.pass(vec![hold(), ("PATCH", STATUS, Answer::Failure(404))]).await
+    ));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_leadership_nothing_is_written_and_nothing_is_told() {
+    let mut stage = Stage::new(Fence::closed());
+    stage.shows(made());
+    let ended = stage.pass(vec![]).await;
+    assert!(ended.again.is_some(), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kubernetes_api_that_does_not_answer_is_given_up_on_in_time_and_tried_again() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    let begun = tokio::time::Instant::now();
+    let ended = stage.pass(vec![("PATCH", SCOPE, Answer::Silence)]).await;
+    assert!(ended.again.is_some(), "{ended:?}");
+    assert!(begun.elapsed() <= Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_is_told() {
+    let mut stage = Stage::new(Fence::open());
+    stage.shows(made());
+    let mut stored = made();
+    stored["metadata"]["resourceVersion"] = "2".into();
+    let script = vec![
+        ("PATCH", SCOPE, Answer::Failure(403)),
+        ("PATCH", STATUS, Answer::Applied(stored)),
+        told(),
+    ];
+    let ended = stage.pass(script).await;
+    assert!(ended.again.is_some(), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_cannot_be_published_fails_nothing() {
+    let mut stage = Stage::new(Fence::open());
+    let mut elsewhere = made();
+    elsewhere["spec"] = json!({ "serverRef": { "name": "none" } });
+    stage.shows(elsewhere.clone());
+    elsewhere["metadata"]["resourceVersion"] = "2".into();
+    let script = vec![
+        ("PATCH", STATUS, Answer::Applied(elsewhere)),
+        ("POST", EVENTS, Answer::Failure(403)),
+    ];
+    let ended = stage.pass(script).await;
+    assert!(
+        ended.again.is_some_and(|after| after >= Duration::from_secs(1)),
+        "{ended:?}"
+    );
+    let again = stage.pass(vec![]).await;
+    assert!(again.again > ended.again, "a second failure waits longer: {again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_is_not_known_yet_is_waited_for_in_silence() {
+    let mut stage = Stage::new(Fence::open());
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team" } });
+    stage.namespaces.apply(Event::Delete(read(namespace)));
+    stage.shows(made());
+    let ended = stage.pass(vec![]).await;
+    assert!(
+        ended.again.is_some_and(|after| after < Duration::from_secs(1)),
+        "{ended:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_deleted_is_let_go_of_once() {
+    let mut stage = ready().await;
+    stage.shows(going("4"));
+    let mut gone = going("5");
+    gone["metadata"]["finalizers"] = json!([]);
+    assert!(is_done(stage.pass(vec![("PATCH", SCOPE, Answer::Object(gone))]).await));
+    assert!(
+        is_done(stage.pass(vec![]).await),
+        "the watch still shows it with our finalizer"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn letting_go_that_met_another_write_is_tried_on_what_is_there_now() {
+    let mut stage = ready().await;
+    stage.shows(going("4"));
+    let mut gone = going("6");
+    gone["metadata"]["finalizers"] = json!([]);
+    let script = vec![
+        ("PATCH", SCOPE, Answer::Failure(422)),
+        ("GET", SCOPE, Answer::Object(going("5"))),
+        ("PATCH", SCOPE, Answer::Object(gone)),
+    ];
+    assert!(is_done(stage.pass(script).await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_referred_to_does_not_go() {
+    let mut stage = ready().await;
+    let client: OAuth2Client = read(json!({
+        "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OAuth2Client",
+        "metadata": { "name": "app", "namespace": "team", "uid": "client-1", "resourceVersion": "1", "generation": 1 },
+        "spec": { "redirectUris": ["https://app.example.com/cb"], "scopeRefs": [{ "name": "orders" }] },
+    }));
+    stage.kinds.clients.apply(Event::Apply(client));
+    stage.shows(going("4"));
+    let ended = stage.pass(vec![apply("5"), told()]).await;
+    assert!(ended.again.is_some(), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_left_the_cache_between_queue_and_pass_gets_none() {
+    let mut stage = ready().await;
+    let reference = ObjectRef::<Scope>::new("orders").within("team");
+    let cached = stage.ctx.kinds.scopes.store.get(&reference).expect("the Scope");
+    stage.kinds.scopes.apply(Event::Delete(read(going("4"))));
+    assert!(is_done(reconcile(cached, stage.ctx.clone()).await));
+    assert!(stage.api.next_request().now_or_never().is_none());
+}
