@@ -127,9 +127,8 @@ impl Stage {
 async fn serve(api: &mut mock::Handle<Request<Body>, Response<Body>>, script: Vec<Exchange>) {
     for (number, (method, path, answer)) in script.into_iter().enumerate() {
         let asked = tokio::time::timeout(Duration::from_secs(5), api.next_request()).await;
-        let (request, respond) = asked
-            .unwrap_or_else(|_| panic!("request {number}, {method} {path}, never came"))
-            .expect("a request");
+        assert!(asked.is_ok(), "request {number}, {method} {path}, never came");
+        let (request, respond) = asked.ok().flatten().expect("a request");
         assert_eq!(
             (request.method().as_str(), request.uri().path()),
             (method, path),

@@ -200,7 +200,8 @@ fn circles(arrows: &[Arrow]) -> Vec<&Arrow> {
 fn floor(module: &[String]) -> Option<(usize, &str)> {
     let room = module.strip_prefix(&["controller".to_owned()])?.first()?;
     let floor = ROOMS.iter().position(|rooms| rooms.contains(&room.as_str()));
-    Some((floor.unwrap_or_else(|| panic!("room {room} is on no floor")), room))
+    assert!(floor.is_some(), "room {room} is on no floor");
+    Some((floor?, room))
 }
 
 fn points_up(arrow: &Arrow) -> bool {

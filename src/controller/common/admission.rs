@@ -7,16 +7,15 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use crate::access::{Denied, Namespace};
+use crate::access::{self, Denied, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::access::OnRevoked;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::departures::Known;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::controller::engine::managed::OnServer;
-use crate::decode::Item;
+use crate::decode::{self, Item};
 use crate::error::{Error, Result};
-use crate::{access, decode};
 
 /// The server that a resource names, from the cache.
 ///

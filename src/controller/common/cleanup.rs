@@ -6,16 +6,15 @@ use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 use kube::core::{CustomResourceExt, PartialObjectMeta};
 use kube::{Api, ResourceExt};
 
-use crate::access::Namespace;
+use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
 use crate::controller::common::failure::outage;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::OnServer;
-use crate::decode::Item;
+use crate::decode::{self, Item};
 use crate::error::{Error, Result};
-use crate::{access, decode};
 
 /// The server that a resource has to be taken off, and the way to it.
 ///

@@ -3,8 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::access;
-use crate::access::{Grant, KeySetRequest};
+use crate::access::{self, Grant, KeySetRequest};
 use crate::api::AuthorizationServer;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::schedule::past;

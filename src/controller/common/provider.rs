@@ -1,21 +1,19 @@
 //! What OidcProviders share on every server that is an issuer: a second look, the judgement of a failed one, the ConfigMap.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::access;
 use crate::admin::discovery::{Discovery, Keys};
 use crate::admin::http::{Failure, TOO_LARGE};
-use crate::api::OAuth2Client;
-use crate::api::OidcProvider;
 use crate::api::authorization_server::Endpoints;
-use crate::api::oidc_provider::AllowedFrom;
-use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::oidc_provider::{AllowedFrom, OidcProviderStatus};
 use crate::api::refs::ProviderRef;
+use crate::api::{OAuth2Client, OidcProvider};
 use crate::controller::common::own_config_map;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::error::{Class, Error, Result};
-use std::collections::BTreeMap;
 
 /// How long after a failed look a provider that is ready is looked at again.
 pub(crate) const SECOND_LOOK: Duration = Duration::from_secs(3);

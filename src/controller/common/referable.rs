@@ -5,9 +5,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
-use crate::api::condition::READY;
+use crate::api::OAuth2Client;
+use crate::api::condition::{self, READY};
 use crate::api::status::Standing;
-use crate::api::{OAuth2Client, condition};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting};
 use crate::controller::engine::managed::{Managed, OnServer};

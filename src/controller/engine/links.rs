@@ -14,7 +14,6 @@ use crate::admin::vault::Vault;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Facts;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
-
 use crate::error::{Error, Outage, Result};
 
 /// A server as a resource may use it: the connection, and the API that the server was found to speak.

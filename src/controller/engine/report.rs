@@ -16,8 +16,7 @@ use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::events::publish;
 use crate::controller::engine::managed::Managed;
-use crate::controller::engine::verdict;
-use crate::controller::engine::verdict::Done;
+use crate::controller::engine::verdict::{self, Done};
 use crate::error::{ClusterFault, Error, Result};
 
 /// What became of a status.

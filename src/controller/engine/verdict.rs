@@ -5,8 +5,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::api::condition;
-use crate::api::condition::{READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
+use crate::api::condition::{self, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
 use crate::error::{Class, Error, Treatment};
 
 /// A pass that ended well.

@@ -2,30 +2,27 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use self::checks::{check_fields, is_held_back, rotation};
-use self::plan::desired;
-use self::plan::plan;
+use self::plan::{desired, plan};
 use self::work::Work;
 use crate::access::Denied;
 use crate::api::OAuth2Client;
-use crate::api::oauth2_client::Effective;
-use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::admission::is_revoked;
 use crate::controller::common::client::checks::{check_access, check_size, since};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::client::output;
 use crate::controller::common::client::plan::Plan;
-
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::release;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::error::{Error, Result};
-use k8s_openapi::jiff::Timestamp;
 
 pub mod adoption;
 pub mod catalogue;

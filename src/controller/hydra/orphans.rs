@@ -3,7 +3,7 @@
 //! One goes only if its resource was unknown before and after two whole sweeps in a row of one connection, and is in no namespace right now, and the client
 //! still carries the mark. What was taken over stays, as it does when its access ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt};
@@ -18,7 +18,6 @@ use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::links::Connection;
 use crate::controller::engine::managed::Pass;
 use crate::decode::Item;
-use std::collections::HashSet;
 
 /// Most clients that one sweep deletes. The next one goes on.
 const MOST: usize = 50;
@@ -140,6 +139,17 @@ fn removable(client: &Client, cluster: &str, uid: &str) -> Option<String> {
     is_ours.then(|| format!("{}/{}", marker.namespace, marker.name))
 }
 
+/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
+pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
+    ctx.kinds
+        .clients
+        .store
+        .state()
+        .iter()
+        .filter_map(|client| client.uid())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -174,15 +184,4 @@ mod tests {
             assert_eq!(removable(&parsed, "here", "u1").as_deref(), expected, "{client}");
         }
     }
-}
-
-/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
-pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
-    ctx.kinds
-        .clients
-        .store
-        .state()
-        .iter()
-        .filter_map(|client| client.uid())
-        .collect()
 }

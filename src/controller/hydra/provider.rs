@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use crate::admin::discovery;
-use crate::admin::discovery::{Discovery, Keys};
+use crate::admin::discovery::{self, Discovery, Keys};
 use crate::admin::http::{Failure, Http};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::controller::common::admission::admitted;
-use crate::controller::common::judge;
-use crate::controller::common::judge::Expected;
-use crate::controller::common::provider::failure;
-use crate::controller::common::provider::{publish, waited};
+use crate::controller::common::judge::{self, Expected};
+use crate::controller::common::provider::{failure, publish, waited};
 use crate::controller::common::referable::is_accepted;
 use crate::controller::common::refuse::refuse;
 use crate::controller::engine::context::Context;

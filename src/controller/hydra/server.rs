@@ -2,14 +2,11 @@
 
 use kube::ResourceExt;
 
-use crate::admin::discovery;
-use crate::admin::discovery::Discovery;
-use crate::admin::http::Failure;
-use crate::admin::http::Settings;
+use crate::admin::discovery::{self, Discovery};
+use crate::admin::http::{Failure, Settings};
 use crate::admin::hydra::Hydra;
 use crate::api::AuthorizationServer;
-use crate::api::authorization_server::ForwardedProto;
-use crate::api::authorization_server::{Auth, AuthorizationServerStatus, HydraServer};
+use crate::api::authorization_server::{Auth, AuthorizationServerStatus, ForwardedProto, HydraServer};
 use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection, Link};
 use crate::controller::engine::managed::Pass;

@@ -20,8 +20,7 @@ use crate::controller::common::rouse::rouse;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::controller::hydra::client::plan::{client_id, wanted};
-use crate::controller::hydra::orphans::Strangers;
-use crate::controller::hydra::orphans::known_uids;
+use crate::controller::hydra::orphans::{Strangers, known_uids};
 use crate::decode;
 use crate::origin::Origin;
 

@@ -13,8 +13,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::hydra;
-use crate::controller::vault;
+use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
 

@@ -11,8 +11,7 @@ use crate::api::authorization_server::Flavour;
 use crate::controller::common::references::References;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Connection;
-use crate::controller::hydra;
-use crate::controller::vault;
+use crate::controller::{hydra, vault};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 

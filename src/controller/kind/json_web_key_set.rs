@@ -5,17 +5,16 @@ use serde_json::json;
 
 use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
-use crate::api::condition::READY;
+use crate::api::condition::{self, READY};
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::api::refs::ServerRef;
-use crate::api::{JsonWebKeySet, OAuth2Client, condition};
+use crate::api::{JsonWebKeySet, OAuth2Client};
 use crate::controller::common::admission::{server_of, unsupported_kind};
 use crate::controller::common::referable::{Referable, let_go};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;

@@ -8,12 +8,10 @@ use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::controller::common::admission::{server_of, unsupported_kind};
-
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;

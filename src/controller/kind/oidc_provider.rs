@@ -9,18 +9,14 @@ use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
 use crate::api::condition::Wanted;
 use crate::api::refs::ServerRef;
-use crate::controller::common::admission::server_of;
-use crate::controller::common::admission::unsupported_kind;
+use crate::controller::common::admission::{server_of, unsupported_kind};
 use crate::controller::common::claim::Claiming;
 use crate::controller::common::own_config_map;
-
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::hydra;
-
-use crate::controller::{foulkon, vault};
+use crate::controller::{foulkon, hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
 

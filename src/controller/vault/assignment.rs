@@ -6,9 +6,8 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::admin::http::Failure;
-use crate::admin::vault;
-use crate::admin::vault::Vault;
 use crate::admin::vault::identity::IdentityType;
+use crate::admin::vault::{self, Vault};
 use crate::api::Assignment;
 use crate::api::assignment::{AssignmentStatus, Identity};
 use crate::controller::common::claim::{Claim, Claiming};

@@ -20,8 +20,7 @@ use crate::controller::engine::hold::{hold, record};
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::managed::Pass;
 use crate::controller::vault::failure::failure;
-use crate::controller::vault::name;
-use crate::controller::vault::name::Named;
+use crate::controller::vault::name::{self, Named};
 use crate::error::{Error, Outage, Result, VaultFault};
 
 /// How long after an object seems gone it is looked for again: a standby may not have it yet.

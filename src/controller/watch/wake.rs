@@ -8,11 +8,9 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use crate::api::condition::READY;
+use crate::api::condition::{self, READY};
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::api::{
-    AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope, condition,
-};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
 use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::children::Child;

@@ -3,8 +3,7 @@
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::access;
-use crate::access::{Denied, Grant};
+use crate::access::{self, Denied, Grant};
 use crate::admin::http::reply::{depth, size_in_go, values};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;

@@ -13,8 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
-use crate::controller::common::client::output;
-use crate::controller::common::client::output::Held;
+use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{Plan, ledger_name};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};

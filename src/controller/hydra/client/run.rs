@@ -1,4 +1,4 @@
-//! Takes the [steps](super::steps) of a pass.
+//! Takes the [`steps`] of a pass.
 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;

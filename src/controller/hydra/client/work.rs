@@ -4,7 +4,6 @@ use crate::api::OAuth2Client;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output::Layout;
 use crate::controller::common::client::plan::Plan;
-
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::reference::Reference;
 

@@ -20,11 +20,11 @@ use crate::controller::common::schedule::{Schedule, WAITS};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::key_set::kid;
 use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
 use crate::controller::hydra::key_set::plan::Plan;
 use crate::controller::hydra::key_set::remote::{Remote, alike};
-use crate::controller::hydra::key_set::rotation::{Progress, Stage, Step};
-use crate::controller::hydra::key_set::{kid, rotation};
+use crate::controller::hydra::key_set::rotation::{self, Progress, Stage, Step};
 use crate::error::{Error, Result, Source};
 use crate::key_material;
 

@@ -8,14 +8,12 @@ use kube::Resource;
 use serde_json::{Map, Value, json};
 
 use crate::api::JsonWebKeySet;
-use crate::api::json_web_key_set::JsonWebKeySetStatus;
-use crate::api::json_web_key_set::{JWK, KID, PEM};
+use crate::api::json_web_key_set::{JWK, JsonWebKeySetStatus, KID, PEM};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::{bytes, conflict, drop_one, has_labels, is_owned, labels, remember};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
-use crate::controller::hydra::key_set::ledger;
-use crate::controller::hydra::key_set::ledger::Entry;
+use crate::controller::hydra::key_set::ledger::{self, Entry};
 use crate::controller::hydra::key_set::plan::Plan;
 use crate::error::{ClusterFault, Error, Result};
 use crate::key_material;
