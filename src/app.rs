@@ -10,7 +10,7 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Config, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
@@ -19,6 +19,7 @@ use crate::controller::engine::cache::cache;
 use crate::controller::engine::children::Children;
 use crate::controller::engine::context::{Context, Settings, Stores};
 use crate::controller::engine::departures::Departures;
+use crate::controller::engine::key::Key;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::turns;
@@ -128,6 +129,43 @@ async fn control(
     state: &State,
     stop: &CancellationToken,
 ) -> Result<()> {
+    let (ctx, writers, woken) = prepare(settings, client, cluster, identity, fence, state);
+    // Watches outlive the controllers: passes that finish after the signal still need their caches.
+    let watching = CancellationToken::new();
+    let _unwatch = watching.clone().drop_guard();
+    watch::start(&ctx, &state.health, writers, &watching);
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        filled = filled(&ctx) => filled?,
+    }
+    tracing::info!(
+        servers = ctx.kinds.servers.store.len(),
+        clients = ctx.kinds.clients.store.len(),
+        "the caches are filled"
+    );
+    state.health.enter(Stage::Working);
+    ctx.metrics.leading(true);
+    let passes = tokio::spawn(turns::run(ctx.clone(), woken, stop.clone()));
+    stop.cancelled().await;
+    tracing::info!("stopping; passes under way are finished");
+    if tokio::time::timeout(GRACE, passes).await.is_err() {
+        tracing::warn!("a pass did not end in time");
+    }
+    ctx.links.close().await;
+    ctx.metrics.leading(false);
+    Ok(())
+}
+
+/// No pass may decide on a cache that is not filled.
+/// What every pass shares, what fills the caches, and whom the caches wake.
+fn prepare(
+    settings: &Run,
+    client: Client,
+    cluster: String,
+    identity: &str,
+    fence: Fence,
+    state: &State,
+) -> (Arc<Context>, Writers, UnboundedReceiver<Key>) {
     let (queue, woken) = mpsc::unbounded_channel();
     let (kinds, writers) = Kinds::new(&queue);
     let (namespaces, namespace_writer) = cache();
@@ -159,33 +197,9 @@ async fn control(
         namespaces: namespace_writer,
         secrets: secret_writer,
     };
-    // Watches outlive the controllers: passes that finish after the signal still need their caches.
-    let watching = CancellationToken::new();
-    let _unwatch = watching.clone().drop_guard();
-    watch::start(&ctx, &state.health, writers, &watching);
-    tokio::select! {
-        () = stop.cancelled() => return Ok(()),
-        filled = filled(&ctx) => filled?,
-    }
-    tracing::info!(
-        servers = ctx.kinds.servers.store.len(),
-        clients = ctx.kinds.clients.store.len(),
-        "the caches are filled"
-    );
-    state.health.enter(Stage::Working);
-    ctx.metrics.leading(true);
-    let passes = tokio::spawn(turns::run(ctx.clone(), woken, stop.clone()));
-    stop.cancelled().await;
-    tracing::info!("stopping; passes under way are finished");
-    if tokio::time::timeout(GRACE, passes).await.is_err() {
-        tracing::warn!("a pass did not end in time");
-    }
-    ctx.links.close().await;
-    ctx.metrics.leading(false);
-    Ok(())
+    (ctx, writers, woken)
 }
 
-/// No pass may decide on a cache that is not filled.
 async fn filled(ctx: &Context) -> Result<()> {
     let filled =
         ctx.stores.namespaces.is_filled().await && ctx.stores.secrets.is_filled().await && ctx.kinds.are_filled().await;

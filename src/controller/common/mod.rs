@@ -15,6 +15,7 @@ pub mod provider;
 pub mod referable;
 pub mod references;
 pub mod refuse;
+pub mod revoke;
 pub mod rouse;
 pub mod schedule;
 pub mod scope;

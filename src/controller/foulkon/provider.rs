@@ -9,10 +9,10 @@ use serde_json::json;
 use crate::api::OidcProvider;
 use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::controller::common::admission::{is_revoked, server_of};
-use crate::controller::common::claim::{Claiming, forget, settle_claim};
+use crate::controller::common::claim::{Claiming, settle_claim};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::{outage, unread};
+use crate::controller::common::revoke;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::managed::{OnServer, Pass};
@@ -31,13 +31,11 @@ pub mod plan;
 pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
     pass.status.loaded = is_loaded(provider, ctx);
     let plan = match plan(provider, ctx) {
-        Err(Error::NotAllowed { server, denied }) => {
-            let found = server_of(provider, ctx)?;
-            if is_revoked(provider, ctx, &found, &denied).await? {
-                remove(provider, ctx, pass).await?;
-                forget(provider, ctx, pass).await?;
-            }
-            return Err(Error::NotAllowed { server, denied });
+        Err(Error::NotAllowed { denied, .. }) => {
+            return revoke::deny(provider, ctx, pass, denied, async |pass| {
+                remove(provider, ctx, pass).await
+            })
+            .await;
         }
         plan => plan?,
     };

@@ -3,23 +3,22 @@
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
 
 use self::checks::{check_fields, is_held_back, rotation};
 use self::plan::{desired, plan};
+use self::reference::Reference;
 use self::work::Work;
-use crate::access::Denied;
+use crate::access::Grant;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
-use crate::controller::common::admission::is_revoked;
 use crate::controller::common::client::checks::{check_access, check_size, since};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::client::output;
 use crate::controller::common::client::plan::Plan;
+use crate::controller::common::revoke;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::engine::context::Context;
-use crate::controller::engine::hold::release;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::error::{Error, Result};
@@ -46,15 +45,14 @@ pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
     let (mut plan, catalogue) = plan(client, ctx)?;
     match check_access(client, ctx, &plan) {
-        Err(denied) => return revoked(client, ctx, &plan, pass, denied).await,
-        Ok(grant) => {
-            let rotated_at = pass.status.rotated_at.as_deref();
-            let schedule = plan
-                .schedule
-                .bounded(grant.min_rotation_period, rotated_at, Timestamp::now());
-            let by_age = since(client, &pass.status).and_then(|since| schedule.by_age(since, Duration::ZERO));
-            let turn = ctx.kinds.clients.turn(&plan.uid, by_age);
-            plan.schedule = Schedule { turn, ..schedule };
+        Ok(grant) => plan.schedule = bounded(client, ctx, &plan, grant, &pass.status),
+        Err(denied) => {
+            let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
+                cleanup::remove(client, ctx, pass).await?;
+                ctx.kinds.clients.memory.wrote_at(&plan.uid, None);
+                Ok(())
+            };
+            return revoke::deny(client, ctx, pass, denied, remove).await;
         }
     }
     if client.spec.suspend == Some(true) {
@@ -89,54 +87,53 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         };
         run::run(&work, pass, wanted, inputs).await?;
     }
-    pass.status.client_id = Some(plan.client_id.clone());
-    pass.status.endpoints = None; // they are the server's, whose status says them once for all
-    pass.status.effective = Some(Effective {
-        deletion_policy: deletion_policy(client, &pass.status),
+    done(client, &plan, pass, layout.name, reference.as_ref())
+}
+
+/// When the secret is replaced, within the bounds that the access rules set, and in its turn.
+fn bounded(client: &OAuth2Client, ctx: &Context, plan: &Plan, grant: Grant, status: &OAuth2ClientStatus) -> Schedule {
+    let rotated_at = status.rotated_at.as_deref();
+    let schedule = plan.schedule.clone();
+    let schedule = schedule.bounded(grant.min_rotation_period, rotated_at, Timestamp::now());
+    let by_age = since(client, status).and_then(|since| schedule.by_age(since, Duration::ZERO));
+    let turn = ctx.kinds.clients.turn(&plan.uid, by_age);
+    Schedule { turn, ..schedule }
+}
+
+/// Says what is so, once everything is in step. `secret_name`: of the credentials Secret that the spec asks for.
+fn done(
+    client: &OAuth2Client,
+    plan: &Plan,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    secret_name: String,
+    reference: Option<&Reference>,
+) -> Result<Done> {
+    let status = &mut pass.status;
+    status.client_id = Some(plan.client_id.clone());
+    status.endpoints = None; // they are the server's, whose status says them once for all
+    status.effective = Some(Effective {
+        deletion_policy: deletion_policy(client, status),
         ..plan.effective.clone()
     });
     let ids = plan.keys().iter().filter_map(|key| key.get("kid")?.as_str());
-    pass.status.key_ids = ids.map(str::to_owned).collect();
-    let inputs = pass.status.inputs.as_deref().and_then(Inputs::parse);
+    status.key_ids = ids.map(str::to_owned).collect();
+    let inputs = status.inputs.as_deref().and_then(Inputs::parse);
     let is_unknown = plan.effective.has_secret() && inputs.is_some_and(|inputs| !inputs.had_ledger());
-    pass.status.secret_name = Some(layout.name).filter(|_| !is_unknown);
-    let waits = match is_held_back(client, &plan, &pass.status) {
+    status.secret_name = Some(secret_name).filter(|_| !is_unknown);
+    let waits = match is_held_back(client, plan, status) {
         true => format!("; {WAITS}"),
         false => String::new(),
     };
-    let message = match &pass.status.secret_name {
+    let message = match &status.secret_name {
         Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}."),
         None => "The client is registered as it should be.".to_owned(),
     };
     let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);
-    let next = rotation(client, &plan, &pass.status)?.map(wait_until);
+    let next = rotation(client, plan, status)?.map(wait_until);
     Ok(Done {
         message,
         lacks: is_unknown.then_some(Error::SecretUnknown),
         again: look.into_iter().chain(next).min(),
         ..Done::default()
-    })
-}
-
-/// Access is denied. Where the server's admin wants it, what was made before goes.
-async fn revoked(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &Plan,
-    pass: &mut Pass<OAuth2ClientStatus>,
-    denied: Denied,
-) -> Result<Done> {
-    if is_revoked(client, ctx, &plan.server, &denied).await? {
-        cleanup::remove(client, ctx, pass).await?;
-        pass.status = OAuth2ClientStatus {
-            conditions: pass.status.conditions.clone(),
-            ..OAuth2ClientStatus::default()
-        };
-        ctx.kinds.clients.memory.wrote_at(&plan.uid, None);
-        release(client, ctx).await?;
-    }
-    Err(Error::NotAllowed {
-        server: plan.server.name_any(),
-        denied,
     })
 }

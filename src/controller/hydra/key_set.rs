@@ -9,17 +9,16 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use self::keys::Carried;
-use crate::access::Denied;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
-use crate::controller::common::admission::{is_revoked, server_of};
 use crate::controller::common::claim::{Claiming, settle_claim};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::{outage, unread};
 use crate::controller::common::key_set::since;
+use crate::controller::common::revoke;
 use crate::controller::common::schedule::wait_until;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::hold::{hold, record, release};
+use crate::controller::engine::hold::{hold, record};
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::key_set::keys::Seen;
@@ -47,7 +46,12 @@ pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
 /// What is wrong with the spec, or in the way.
 pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
     let plan = match Plan::of(set, ctx, &pass.status) {
-        Err(Error::NotAllowed { denied, .. }) => return revoked(set, ctx, pass, denied).await,
+        Err(Error::NotAllowed { denied, .. }) => {
+            return revoke::deny(set, ctx, pass, denied, async |pass| {
+                cleanup::remove(set, ctx, pass).await
+            })
+            .await;
+        }
         plan => plan?,
     };
     settle_claim(set, ctx, pass).await?;
@@ -75,26 +79,6 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         again: step.into_iter().chain(look).min(),
         ..Done::default()
     })
-}
-
-/// Access is denied. Where the server's admin wants it, what was made before goes.
-async fn revoked(
-    set: &JsonWebKeySet,
-    ctx: &Context,
-    pass: &mut Pass<JsonWebKeySetStatus>,
-    denied: Denied,
-) -> Result<Done> {
-    let server = server_of(set, ctx)?;
-    if is_revoked(set, ctx, &server, &denied).await? {
-        cleanup::remove(set, ctx, pass).await?;
-        pass.status = JsonWebKeySetStatus {
-            conditions: pass.status.conditions.clone(),
-            ..JsonWebKeySetStatus::default()
-        };
-        release(set, ctx).await?;
-    }
-    let server = server.name_any();
-    Err(Error::NotAllowed { server, denied })
 }
 
 /// Ledger → steps that are due → server → Secret → status.

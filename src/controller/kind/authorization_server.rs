@@ -16,7 +16,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_held;
-use crate::controller::engine::links::{Admin, Connection, Found};
+use crate::controller::engine::links::{Admin, Checked, Connection, Found};
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::failure::failure;
@@ -153,37 +153,8 @@ async fn look(
             problem: "it names no API that this operator knows; set hydra, vault or foulkon".to_owned(),
         });
     };
-    let connection = match connect::connect(server, flavour, ctx).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            let last = ctx.links.last(&server.name_any());
-            ctx.links.stands(server, last, Err(error.clone()));
-            return Err(error);
-        }
-    };
-    if let Some(last) = ctx
-        .links
-        .last(&server.name_any())
-        .filter(|last| !Arc::ptr_eq(last, &connection))
-    {
-        last.close().await;
-    }
-    tokio::time::sleep(connection.admin.breaker().pause()).await;
-    let checked = match flavour {
-        Flavour::Hydra(spec) => {
-            pass.status.flavour = Some("hydra".to_owned());
-            pass.status.login = Some(hydra::server::login_name(spec.auth.as_ref()).to_owned());
-            hydra::server::check(server, spec, &connection, pass).await
-        }
-        Flavour::Vault(spec) => {
-            pass.status.flavour = Some("vault".to_owned());
-            vault::server::check(spec, &connection, pass).await
-        }
-        Flavour::Foulkon(spec) => {
-            pass.status.flavour = Some("foulkon".to_owned());
-            foulkon::server::check(server, spec, ctx, &connection, pass).await
-        }
-    };
+    let connection = connected(server, flavour, ctx).await?;
+    let checked = check(server, flavour, ctx, &connection, pass).await;
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
     let found = checked.map(|checked| Found {
         admin: checked.admin,
@@ -198,24 +169,77 @@ async fn look(
         foulkon::server::wake_reloaded(server, ctx, worker);
     }
     let login_ends = vault::server::login_ends(&connection).await?;
-    if !is_due(&connection, server.spec.resync_interval()) {
+    if is_due(&connection, server.spec.resync_interval()) {
+        compare(server, ctx, &connection, &admin, pass).await?;
+    } else if let Some(failed) = connection.last_sweep().and_then(|last| last.failed) {
         // A listing that fails stops nobody, but nobody sees what drifts meanwhile.
-        return connection
-            .last_sweep()
-            .and_then(|last| last.failed)
-            .map_or(Ok(login_ends), Err);
+        return Err(failed);
     }
-    let found = match &admin {
+    Ok(login_ends)
+}
+
+/// The connection that the spec asks for. Another one than before ends the login of that one.
+async fn connected(server: &AuthorizationServer, flavour: Flavour<'_>, ctx: &Context) -> Result<Arc<Connection>> {
+    let last = ctx.links.last(&server.name_any());
+    let connection = match connect::connect(server, flavour, ctx).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            ctx.links.stands(server, last, Err(error.clone()));
+            return Err(error);
+        }
+    };
+    if let Some(last) = last.filter(|last| !Arc::ptr_eq(last, &connection)) {
+        last.close().await;
+    }
+    tokio::time::sleep(connection.admin.breaker().pause()).await;
+    Ok(connection)
+}
+
+/// Asks the server what it is and how it fares.
+async fn check(
+    server: &AuthorizationServer,
+    flavour: Flavour<'_>,
+    ctx: &Context,
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Checked> {
+    match flavour {
+        Flavour::Hydra(spec) => {
+            pass.status.flavour = Some("hydra".to_owned());
+            pass.status.login = Some(hydra::server::login_name(spec.auth.as_ref()).to_owned());
+            hydra::server::check(server, spec, connection, pass).await
+        }
+        Flavour::Vault(spec) => {
+            pass.status.flavour = Some("vault".to_owned());
+            vault::server::check(spec, connection, pass).await
+        }
+        Flavour::Foulkon(spec) => {
+            pass.status.flavour = Some("foulkon".to_owned());
+            foulkon::server::check(server, spec, ctx, connection, pass).await
+        }
+    }
+}
+
+/// Sweeps: compares everything on the server with the cluster, and wakes what is not as it was left.
+async fn compare(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    connection: &Arc<Connection>,
+    admin: &Admin,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<()> {
+    let name = server.name_any();
+    let found = match admin {
         Admin::Hydra(hydra) => match hydra::sweep::run(server, ctx, hydra).await {
             Ok(found) => Ok(Some(
-                hydra::orphans::settle(server, ctx, hydra, &connection, pass, found).await,
+                hydra::orphans::settle(server, ctx, hydra, connection, pass, found).await,
             )),
             Err(failed) => Err(failure("list_o_auth2_clients", failed)),
         },
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
         // The list shows names alone: each provider is read once per interval, by its own pass.
         Admin::Foulkon(_) => {
-            read_each(&ctx.kinds.providers, &server.name_any());
+            read_each(&ctx.kinds.providers, &name);
             Ok(pass.status.orphans)
         }
     };
@@ -226,11 +250,11 @@ async fn look(
         }
     })?;
     if let Some(orphans) = orphans {
-        ctx.metrics.orphans(&server.name_any(), orphans);
+        ctx.metrics.orphans(&name, orphans);
     }
-    pass.status.resources = Some(resources(ctx, &server.name_any()));
+    pass.status.resources = Some(resources(ctx, &name));
     pass.status.orphans = orphans;
-    Ok(login_ends)
+    Ok(())
 }
 
 /// What failed while the server could not be used need not wait for its own next try.

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
 use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
+use crate::admin::vault::Login;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Flavour;
 use crate::controller::common::references::References;
@@ -29,34 +30,7 @@ pub(crate) async fn connect(
     );
     let mut references = References { ctx, made_from };
     let mut settings = references.tls(server).await?;
-    let login = match flavour {
-        Flavour::Hydra(hydra) => {
-            hydra::server::headers(hydra, &mut references, &mut settings).await?;
-            None
-        }
-        Flavour::Foulkon(foulkon) => {
-            settings.errors = ErrorBody::Coded;
-            // A user who is not the admin may do some of it.
-            settings.refuses_singly = foulkon.auth.basic.is_none();
-            references
-                .authorize(
-                    &mut settings,
-                    foulkon.auth.bearer_token.as_ref(),
-                    foulkon.auth.basic.as_ref(),
-                )
-                .await?;
-            None
-        }
-        Flavour::Vault(vault) => {
-            settings.refuses_singly = true;
-            settings.errors = ErrorBody::Listed;
-            // Agents and proxies in front of a Vault may want it, against requests that somebody else's browser is made to send.
-            settings
-                .headers
-                .push(("X-Vault-Request".to_owned(), Secret::new("true".to_owned())));
-            Some(vault::server::login(vault, &mut references).await?)
-        }
-    };
+    let login = log_in(flavour, &mut references, &mut settings).await?;
     if let Some(last) = ctx
         .links
         .last(&name)
@@ -74,19 +48,11 @@ pub(crate) async fn connect(
         Flavour::Foulkon(foulkon) => ("foulkon.workerUrl", &foulkon.worker_url),
     };
     let admin = Arc::new(endpoint(field, url, &settings)?);
-    // Neither login nor client certificate is for the public side.
-    let public_settings = Settings {
-        ca_pem: settings.ca_pem.clone(),
-        // The public side usually has a certificate of a public authority, even where the admin API has a private one.
-        keep_system_roots: true,
-        ..Settings::default()
-    };
-    let public_url = match flavour {
-        Flavour::Hydra(hydra) => hydra.public_url.as_ref(),
-        Flavour::Vault(_) | Flavour::Foulkon(_) => None, // it has one address for all
-    };
-    let public = match public_url {
-        Some(url) => Some((endpoint("hydra.publicUrl", url, &public_settings)?, url.clone())),
+    let public = match public_url(flavour) {
+        Some(url) => Some((
+            endpoint("hydra.publicUrl", url, &public_settings(&settings))?,
+            url.to_owned(),
+        )),
         None => None,
     };
     let vault = match (flavour, login) {
@@ -103,6 +69,53 @@ pub(crate) async fn connect(
         swept: Mutex::new(None),
         strangers: Mutex::default(),
     }))
+}
+
+/// What the operator proves itself with: what each request carries goes into the settings, and a login that is more than that is returned.
+async fn log_in(
+    flavour: Flavour<'_>,
+    references: &mut References<'_>,
+    settings: &mut Settings,
+) -> Result<Option<Login>> {
+    match flavour {
+        Flavour::Hydra(hydra) => {
+            hydra::server::headers(hydra, references, settings).await?;
+            Ok(None)
+        }
+        Flavour::Foulkon(foulkon) => {
+            settings.errors = ErrorBody::Coded;
+            // A user who is not the admin may do some of it.
+            settings.refuses_singly = foulkon.auth.basic.is_none();
+            let (bearer, basic) = (foulkon.auth.bearer_token.as_ref(), foulkon.auth.basic.as_ref());
+            references.authorize(settings, bearer, basic).await?;
+            Ok(None)
+        }
+        Flavour::Vault(vault) => {
+            settings.refuses_singly = true;
+            settings.errors = ErrorBody::Listed;
+            // Agents and proxies in front of a Vault may want it, against requests that somebody else's browser is made to send.
+            let header = ("X-Vault-Request".to_owned(), Secret::new("true".to_owned()));
+            settings.headers.push(header);
+            vault::server::login(vault, references).await.map(Some)
+        }
+    }
+}
+
+fn public_url(flavour: Flavour<'_>) -> Option<&str> {
+    match flavour {
+        Flavour::Hydra(hydra) => hydra.public_url.as_deref(),
+        Flavour::Vault(_) | Flavour::Foulkon(_) => None, // it has one address for all
+    }
+}
+
+/// Neither login nor client certificate is for the public side.
+fn public_settings(settings: &Settings) -> Settings {
+    Settings {
+        ca_pem: settings.ca_pem.clone(),
+        // The public side usually has a certificate of a public authority, even where the admin API has a private one.
+        keep_system_roots: true,
+        ..Settings::default()
+    }
 }
 
 fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSettings) -> Error {

@@ -18,14 +18,15 @@ use crate::api::oauth2_client::{
     ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
 };
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
-use crate::controller::common::admission::{is_revoked, server_of};
-use crate::controller::common::claim::{Claim, Claiming, forget};
+use crate::controller::common::admission::server_of;
+use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output::{self, Held, Layout};
 use crate::controller::common::client::plan::Plan;
 use crate::controller::common::client::{checks, outcome};
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
+use crate::controller::common::revoke;
 use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
@@ -67,13 +68,11 @@ impl Claiming for OAuth2Client {
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
     let mut plan = plan(client, ctx)?;
     if let Err(denied) = checks::check_access(client, ctx, &plan) {
-        if is_revoked(client, ctx, &plan.server, &denied).await? {
+        let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
             object::remove(client, ctx, pass).await?;
-            outcome::drop_secrets(client, ctx).await?;
-            forget(client, ctx, pass).await?;
-        }
-        let server = plan.server.name_any();
-        return Err(Error::NotAllowed { server, denied });
+            outcome::drop_secrets(client, ctx).await
+        };
+        return revoke::deny(client, ctx, pass, denied, remove).await;
     }
     if client.spec.suspend == Some(true) {
         return Ok(Done {

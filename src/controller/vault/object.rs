@@ -10,11 +10,12 @@ use crate::admin::http::Failure;
 use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
-use crate::controller::common::admission::{admitted, is_revoked, may_create, server_of};
-use crate::controller::common::claim::{forget, note_left_behind, settle_claim, store_claim};
+use crate::controller::common::admission::{admitted, may_create};
+use crate::controller::common::claim::{note_left_behind, settle_claim, store_claim};
 use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, outage, unread};
+use crate::controller::common::revoke;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record};
 use crate::controller::engine::lifecycle::is_abandoned;
@@ -55,13 +56,11 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                     name,
                 })
             }
-            Err(Error::NotAllowed { server, denied }) => {
-                let found = server_of(resource, ctx)?;
-                if is_revoked(resource, ctx, &found, &denied).await? {
-                    remove(resource, ctx, pass).await?;
-                    forget(resource, ctx, pass).await?;
-                }
-                Err(Error::NotAllowed { server, denied })
+            Err(Error::NotAllowed { denied, .. }) => {
+                revoke::deny(resource, ctx, pass, denied, async |pass| {
+                    remove(resource, ctx, pass).await
+                })
+                .await
             }
             Err(error) => Err(error),
         }

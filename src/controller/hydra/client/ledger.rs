@@ -65,7 +65,7 @@ struct Entry {
 pub(crate) async fn settle(
     work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
-    fresh: bool,
+    is_new: bool,
     secrecy: Secrecy,
 ) -> Result<Option<Ledger>> {
     let Work {
@@ -82,15 +82,10 @@ pub(crate) async fn settle(
         Some(reference) => Some(reference::value(client, ctx, plan, reference).await?),
         None => None,
     };
-    let name = ledger_name(&plan.uid);
-    let mut found = if fresh {
-        None
-    } else {
-        ctx.cluster.secret(&plan.namespace, &name).await?
+    let found = match is_new {
+        true => None,
+        false => find(ctx, plan).await?,
     };
-    if found.as_ref().is_some_and(|found| !is_owned(found, &plan.uid)) {
-        return Err(Error::SecretConflict(name));
-    }
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
     let now = Timestamp::now();
     let since = entry
@@ -115,32 +110,49 @@ pub(crate) async fn settle(
             since,
         }));
     }
-    let kept = || found.as_ref().and_then(usable_secret);
     let secret = match users {
         Some(secret) => secret,
         None if is_due && entry.is_some() || secrecy == Secrecy::Replaced => replaced(pass),
-        None => match kept() {
+        None => match found.as_ref().and_then(usable_secret) {
             Some(secret) => secret,
-            None => match repeated(client, ctx, plan, pass, fresh).await? {
+            None => match repeated(client, ctx, plan, pass, is_new).await? {
                 Some(secret) => secret,
                 None => anew(pass),
             },
         },
     };
+    rewrite(work, found, secret).await.map(Some)
+}
+
+/// Our ledger, if there is one.
+///
+/// # Errors
+/// [`Error::SecretConflict`] if somebody else's Secret has its name; [`Error::Cluster`].
+async fn find(ctx: &Context, plan: &Plan) -> Result<Option<KubeSecret>> {
+    let name = ledger_name(&plan.uid);
+    match ctx.cluster.secret(&plan.namespace, &name).await? {
+        Some(found) if !is_owned(&found, &plan.uid) => Err(Error::SecretConflict(name)),
+        found => Ok(found),
+    }
+}
+
+/// Writes a secret down under a new revision, in place of what was found.
+async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
+    let Work { client, ctx, plan, .. } = *work;
     let entry = Entry {
         client_id: plan.client_id.clone(),
         secret,
         revision: new_revision(),
-        since: Some(now),
+        since: Some(Timestamp::now()),
     };
-    match write(client, ctx, plan, found.take(), &entry).await? {
-        Some(version) => Ok(Some(Ledger {
+    match write(client, ctx, plan, found, &entry).await? {
+        Some(version) => Ok(Ledger {
             secret: entry.secret,
             revision: entry.revision,
             rewritten: true,
             version,
             since: entry.since,
-        })),
+        }),
         // Somebody else made one between our look and our write; the next pass reads it.
         None => Err(Error::Cluster(ClusterFault::Conflict)),
     }

@@ -68,71 +68,91 @@ impl Remote<'_> {
         }
         // Twice: what is found may be gone when it is written, and the other way round.
         for _ in 0..2 {
-            let mut observed = self
-                .link
-                .hydra()?
-                .get_client(&wanted.client_id)
-                .await
-                .map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
-            // Compared with the write before a mark is taken over: that one hides no other.
-            let updated_at = pass.status.updated_at.clone();
-            if let Some(found) = &mut observed
-                && !self.take_mark_over(pass, found).await?
-            {
-                continue;
-            }
-            let found = observed.as_ref();
-            let mark = found.and_then(|found| own_mark(self.client, self.ctx, found));
-            let may_take_over =
-                mark.is_none() && found.is_some_and(|found| may_take_over(self.client, self.ctx, &pass.status, found));
-            marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
-            let is_of_others = marker.adopted && is_secret_of_others(mark.as_ref(), &pass.status, self.had_ledger);
-            if is_of_others && self.ledger.is_some() && !self.may_tell {
-                // It was not known when the ledger was written. The next pass looks first.
-                pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
-                return Err(Error::Unavailable(Outage::Busy));
-            }
-            wanted.mark(&marker);
-            let known = Known {
-                updated_at: updated_at.as_deref(),
-                must_read: pass.must_read,
-                may_take_over,
-            };
-            match decide(&wanted, found, known) {
-                Step::Nothing => {
-                    pass.status.adopted = marker.adopted.then_some(true);
-                    return Ok(());
-                }
-                Step::NotOwned => {
-                    let id = || Error::NotOwned(wanted.client_id.clone());
-                    return Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)));
-                }
-                // It has just gone, and so has the secret that others knew.
-                Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => break,
-                Step::Create => {
-                    if self.recreate(pass, &wanted, confirmed).await? {
-                        pass.status.adopted = None;
-                        return Ok(());
-                    }
-                }
-                Step::Update {
-                    fields,
-                    with_secret,
-                    foreign,
-                } => {
-                    // Members that we do not know go back as they are: a PUT would drop them.
-                    let body = Client {
-                        other: observed.map(|observed| observed.other).unwrap_or_default(),
-                        ..wanted.clone()
-                    };
-                    if self.correct(pass, &body, &fields, with_secret, foreign).await? {
-                        self.note_adoption(pass, marker.adopted);
-                        return Ok(());
-                    }
-                }
+            if self.attempt(pass, &mut wanted, &mut marker, confirmed).await? {
+                return Ok(());
             }
         }
         Err(Error::Unavailable(Outage::Busy))
+    }
+
+    /// Reads the client, compares, and writes what differs. False if it changed between look and write.
+    async fn attempt(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        wanted: &mut Client,
+        marker: &mut Marker,
+        confirmed: bool,
+    ) -> Result<bool> {
+        let observed = self.link.hydra()?.get_client(&wanted.client_id).await;
+        let mut observed = observed.map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
+        // Compared with the write before a mark is taken over: that one hides no other.
+        let updated_at = pass.status.updated_at.clone();
+        if let Some(found) = &mut observed
+            && !self.take_mark_over(pass, found).await?
+        {
+            return Ok(false);
+        }
+        let found = observed.as_ref();
+        let may_take_over = self.adopt(pass, found, marker)?;
+        wanted.mark(marker);
+        let known = Known {
+            updated_at: updated_at.as_deref(),
+            must_read: pass.must_read,
+            may_take_over,
+        };
+        match decide(wanted, found, known) {
+            Step::Nothing => {
+                pass.status.adopted = marker.adopted.then_some(true);
+                Ok(true)
+            }
+            Step::NotOwned => {
+                let id = || Error::NotOwned(wanted.client_id.clone());
+                Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)))
+            }
+            // It has just gone, and so has the secret that others knew.
+            Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => {
+                Err(Error::Unavailable(Outage::Busy))
+            }
+            Step::Create => {
+                let created = self.recreate(pass, wanted, confirmed).await?;
+                pass.status.adopted = pass.status.adopted.filter(|_| !created);
+                Ok(created)
+            }
+            Step::Update {
+                fields,
+                with_secret,
+                foreign,
+            } => {
+                // Members that we do not know go back as they are: a PUT would drop them.
+                let body = Client {
+                    other: observed.map(|observed| observed.other).unwrap_or_default(),
+                    ..wanted.clone()
+                };
+                let corrected = self.correct(pass, &body, &fields, with_secret, foreign).await?;
+                if corrected {
+                    self.note_adoption(pass, marker.adopted);
+                }
+                Ok(corrected)
+            }
+        }
+    }
+
+    /// Finds out whether the client was others' before, and notes it in the marker. Returns whether what is somebody else's may become ours.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the secret would be replaced of one that others know the secret of.
+    fn adopt(&self, pass: &mut Pass<OAuth2ClientStatus>, found: Option<&Client>, marker: &mut Marker) -> Result<bool> {
+        let mark = found.and_then(|found| own_mark(self.client, self.ctx, found));
+        let may_take_over =
+            mark.is_none() && found.is_some_and(|found| may_take_over(self.client, self.ctx, &pass.status, found));
+        marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
+        let is_of_others = marker.adopted && is_secret_of_others(mark.as_ref(), &pass.status, self.had_ledger);
+        if is_of_others && self.ledger.is_some() && !self.may_tell {
+            // It was not known when the ledger was written. The next pass looks first.
+            pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
+            return Err(Error::Unavailable(Outage::Busy));
+        }
+        Ok(may_take_over)
     }
 
     /// Rewrites the mark of a former cluster, and nothing else: the secret stays, and its revision with it. False if the client is gone.
