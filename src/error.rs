@@ -1,7 +1,5 @@
 //! Everything that can go wrong in a pass. Each error has one [`Treatment`], which decides condition, event and retry.
 
-use std::borrow::Cow;
-
 use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
@@ -75,7 +73,7 @@ pub enum Error {
         /// The version that it reports, if it does.
         version: Option<String>,
         /// The fields.
-        fields: Vec<Cow<'static, str>>,
+        fields: Vec<std::borrow::Cow<'static, str>>,
     },
     /// The server knows nothing of the kind.
     #[error(
@@ -317,7 +315,7 @@ pub enum Error {
     PublicUrlMissing(String),
     /// The key set has nothing to verify tokens with.
     #[error(
-        "AuthorizationServer `{0}` publishes no public key that a token could be verified with; look at its key set /.well-known/jwks.json."
+        "AuthorizationServer `{0}` publishes no public key to verify tokens with; look at its key set /.well-known/jwks.json."
     )]
     NoSigningKey(String),
     /// The key set shows private keys.

@@ -85,66 +85,69 @@ impl Default for Metrics {
             renderings: Counter::default(),
             rendering: Mutex::default(),
         };
-        let r = &mut metrics.registry;
+        metrics.register();
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        metrics.registry.register("build", "Version of the operator", build);
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let r = &mut self.registry;
         r.register(
             "reconciles",
             "Passes over resources, by kind and result",
-            metrics.reconciles.clone(),
+            self.reconciles.clone(),
         );
         r.register_with_unit(
             "reconcile_duration",
             "Time of a pass",
             Unit::Seconds,
-            metrics.reconcile_seconds.clone(),
+            self.reconcile_seconds.clone(),
         );
         r.register(
             "admin_requests",
             "Requests to servers, by operation and status code; 0: no reply",
-            metrics.requests.clone(),
+            self.requests.clone(),
         );
         r.register_with_unit(
             "admin_request_duration",
             "Time of a request to a server",
             Unit::Seconds,
-            metrics.request_seconds.clone(),
+            self.request_seconds.clone(),
         );
         r.register(
             "drift_corrections",
             "Remote objects that were not as we left them, put right",
-            metrics.drift.clone(),
+            self.drift.clone(),
         );
         r.register(
             "resource_conditions",
             "Resources by condition and reason",
-            metrics.conditions.clone(),
+            self.conditions.clone(),
         );
         r.register(
             "orphaned_objects",
             "Remote objects with our marker and without a resource",
-            metrics.orphans.clone(),
+            self.orphans.clone(),
         );
         r.register(
             "unreadable_objects",
             "Objects that cannot be read as they are, by kind",
-            metrics.unreadable.clone(),
+            self.unreadable.clone(),
         );
         r.register(
             "orphan_deletions",
             "Remote objects with our marker and without a resource, deleted",
-            metrics.orphans_deleted.clone(),
+            self.orphans_deleted.clone(),
         );
-        r.register("leader", "1 while this instance leads", metrics.leader.clone());
+        r.register("leader", "1 while this instance leads", self.leader.clone());
         r.register(
             "metrics_renderings",
             "How often this text was made; requests within a second share one",
-            metrics.renderings.clone(),
+            self.renderings.clone(),
         );
-        r.register(
-            "build",
-            "Version of the operator",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
-        metrics
     }
 }
 

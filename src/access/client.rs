@@ -59,39 +59,13 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
     let allowed = limits.server_uri_hosts.unwrap_or_default();
     let extra = uris::of_server(spec).filter(|(_, uri)| !uris::server_may(&allowed, uri));
     found.extend(extra.map(|(field, uri)| ("clients.serverUriHosts", field, uri.to_owned())));
-    let adoptable = rule
-        .adopt
-        .as_ref()
-        .map(|adopt| adopt.client_ids.as_slice())
-        .unwrap_or_default();
-    let adopts = spec.adoption == Some(Adoption::Allow);
-    if let Some(id) = spec.client_id.as_ref().filter(|id| adopts && !adoptable.contains(id)) {
-        found.push(("adopt.clientIds", "clientId", id.clone()));
-    }
-    if let Some(id) = spec.client_id.as_ref().filter(|_| !adopts) {
-        let fine = match limits.client_ids.unwrap_or_default() {
-            ClientIds::Generated => false,
-            ClientIds::Prefixed => is_prefixed(namespace, id),
-            ClientIds::Any => true,
-        };
-        if !fine {
-            found.push(("clients.clientIds", "clientId", id.clone()));
-        }
-    }
+    found.extend(id_violation(rule, namespace, spec));
     let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
     if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
         found.push(("objectNames", "vault.name", name.clone()));
     }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
-        let hydra = spec.hydra.clone().unwrap_or_default();
-        for (field, value) in [
-            ("hydra.skipConsent", hydra.skip_consent),
-            ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
-        ] {
-            if value == Some(true) {
-                found.push(("clients.skipConsent", field, "true".to_owned()));
-            }
-        }
+        found.extend(skipped_consents(spec));
     }
     // The default for what was taken over.
     let leaves_what_it_found = spec.deletion_policy.is_none() && effective.deletion_policy == DeletionPolicy::Orphan;
@@ -114,4 +88,30 @@ fn protocol_name<T: serde::Serialize>(value: &T) -> String {
         .ok()
         .and_then(|v| v.as_str().map(str::to_owned))
         .unwrap_or_default()
+}
+
+/// An id that the rule does not let the client have, or take over.
+fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> Option<Violation> {
+    let id = spec.client_id.as_ref()?;
+    if spec.adoption == Some(Adoption::Allow) {
+        let is_listed = rule.adopt.as_ref().is_some_and(|adopt| adopt.client_ids.contains(id));
+        return (!is_listed).then(|| ("adopt.clientIds", "clientId", id.clone()));
+    }
+    let limits = rule.clients.as_ref();
+    let is_fine = match limits.and_then(|limits| limits.client_ids).unwrap_or_default() {
+        ClientIds::Generated => false,
+        ClientIds::Prefixed => is_prefixed(namespace, id),
+        ClientIds::Any => true,
+    };
+    (!is_fine).then(|| ("clients.clientIds", "clientId", id.clone()))
+}
+
+fn skipped_consents(spec: &OAuth2ClientSpec) -> impl Iterator<Item = Violation> {
+    let hydra = spec.hydra.clone().unwrap_or_default();
+    let asked = [
+        ("hydra.skipConsent", hydra.skip_consent),
+        ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
+    ];
+    let skipped = asked.into_iter().filter(|(_, value)| *value == Some(true));
+    skipped.map(|(field, _)| ("clients.skipConsent", field, "true".to_owned()))
 }

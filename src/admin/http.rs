@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Certificate, Client, Identity, Method, redirect};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
+use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, redirect};
 use serde_json::Value;
 use url::Url;
 
@@ -255,33 +255,10 @@ impl Http {
         } else {
             PAGE_BYTES
         };
-        let mut builder = self
-            .client
-            .request(request.method, self.url(request.path))
-            .query(request.query)
-            .header(ACCEPT, expects.media_type());
-        if let Some(host) = &self.host {
-            builder = builder.header(reqwest::header::HOST, host.clone());
-        }
-        for (name, value) in request.headers {
-            let Ok(mut value) = HeaderValue::from_str(value) else {
-                return (0, Err(Failure::Reply("cannot be asked for: a header has a line break")));
-            };
-            value.set_sensitive(true);
-            builder = builder.header(name, value);
-        }
-        if let Some((user, password)) = &self.basic {
-            builder = builder.basic_auth(user.expose(), Some(password.expose()));
-        }
-        let body = match request.body {
-            None => None,
-            Some(Body::Json(bytes)) => Some(("application/json", bytes)),
-            Some(Body::Form(bytes)) => Some(("application/x-www-form-urlencoded", bytes)),
+        let Ok(request) = self.built(request) else {
+            return (0, Err(Failure::Reply("cannot be asked for: a header has a line break")));
         };
-        if let Some((media_type, bytes)) = body {
-            builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
-        }
-        let response = match builder.send().await {
+        let response = match request.send().await {
             Ok(response) => response,
             Err(error) => return (0, Err(Failure::Outage(reply::outage(&error)))),
         };
@@ -309,6 +286,38 @@ impl Http {
             Err(failure) => Err(failure),
         };
         (status.as_u16(), reply)
+    }
+
+    /// The request with all its headers.
+    ///
+    /// # Errors
+    /// If the value of a header cannot be sent.
+    fn built(&self, request: Request<'_>) -> Result<RequestBuilder, InvalidHeaderValue> {
+        let mut builder = self
+            .client
+            .request(request.method, self.url(request.path))
+            .query(request.query)
+            .header(ACCEPT, request.expects.media_type());
+        if let Some(host) = &self.host {
+            builder = builder.header(reqwest::header::HOST, host.clone());
+        }
+        for (name, value) in request.headers {
+            let mut value = HeaderValue::from_str(value)?;
+            value.set_sensitive(true);
+            builder = builder.header(name, value);
+        }
+        if let Some((user, password)) = &self.basic {
+            builder = builder.basic_auth(user.expose(), Some(password.expose()));
+        }
+        let body = match request.body {
+            None => None,
+            Some(Body::Json(bytes)) => Some(("application/json", bytes)),
+            Some(Body::Form(bytes)) => Some(("application/x-www-form-urlencoded", bytes)),
+        };
+        if let Some((media_type, bytes)) = body {
+            builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
+        }
+        Ok(builder)
     }
 
     /// The URL of a path below the base; every segment stays one segment.

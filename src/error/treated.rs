@@ -4,85 +4,72 @@ use std::time::Duration;
 
 use super::Error;
 use super::outage::{ClusterFault, Outage};
-use super::treatment::{Class, Report, Retry, Suspect, Treatment};
+use super::treatment::Class::{
+    self, Blocked, Bug, Invalid, NotAllowed, NotOwned, ServerRefused, Transient, Unsupported,
+};
+use super::treatment::{Report, Retry, Suspect, Treatment};
 use crate::api::condition::Reason;
 
 impl Error {
     /// How it is treated.
     pub fn treatment(&self) -> Treatment {
+        let of = Treatment::of;
         match self {
-            // A Secret may still be corrected; nothing in the spec need change.
-            Error::UnusableSecret { .. } => Treatment::of(Class::Blocked, Reason::InvalidSpec),
-            Error::UnusableSource { .. } => Treatment::of(Class::Blocked, Reason::InvalidSpec),
-            Error::InvalidField { .. } | Error::MetadataRefused(_) | Error::Unreadable(_) => {
-                Treatment::of(Class::Invalid, Reason::InvalidSpec)
+            // What is referred to may still be corrected; nothing in the spec need change.
+            Error::UnusableSecret { .. } | Error::UnusableSource { .. } | Error::ReferenceElsewhere { .. } => {
+                of(Blocked, Reason::InvalidSpec)
             }
+            Error::InvalidField { .. } | Error::Unreadable(_) => of(Invalid, Reason::InvalidSpec),
+            Error::MetadataRefused(_) => of(Invalid, Reason::InvalidSpec),
             Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
-                Treatment::of(Class::Unsupported, Reason::UnsupportedByServer)
+                of(Unsupported, Reason::UnsupportedByServer)
             }
             // Neither the kind nor the API of a server changes.
-            Error::UnsupportedKind { .. } => {
-                Treatment::of(Class::Unsupported, Reason::UnsupportedByServer).again(Retry::Never)
-            }
-            Error::NotAllowed { .. } => Treatment::of(Class::NotAllowed, Reason::NotAllowed),
+            Error::UnsupportedKind { .. } => of(Unsupported, Reason::UnsupportedByServer).again(Retry::Never),
+            Error::NotAllowed { .. } => of(NotAllowed, Reason::NotAllowed),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
-                Treatment::of(Class::Blocked, Reason::ServerNotFound)
+                of(Blocked, Reason::ServerNotFound)
             }
-            Error::ServerNotReady(_)
-            | Error::ServerGoing(_)
-            | Error::PublicUrlMissing(_)
-            | Error::VariableUnknown { .. }
-            | Error::VariablePending { .. } => Treatment::of(Class::Blocked, Reason::ServerNotReady),
-            Error::SourceNotFound { .. } => Treatment::of(Class::Blocked, Reason::SecretNotFound),
-            Error::ReferenceNotFound { .. } => Treatment::of(Class::Blocked, Reason::ReferenceNotFound),
-            Error::ReferenceNotReady { .. } | Error::NoPrivateKey(_) => {
-                Treatment::of(Class::Blocked, Reason::ReferenceNotReady)
-            }
+            Error::ServerNotReady(_) | Error::ServerGoing(_) => of(Blocked, Reason::ServerNotReady),
+            Error::PublicUrlMissing(_) | Error::VariableUnknown { .. } => of(Blocked, Reason::ServerNotReady),
+            Error::VariablePending { .. } => of(Blocked, Reason::ServerNotReady),
+            Error::SourceNotFound { .. } => of(Blocked, Reason::SecretNotFound),
+            Error::ReferenceNotFound { .. } => of(Blocked, Reason::ReferenceNotFound),
+            Error::ReferenceNotReady { .. } | Error::NoPrivateKey(_) => of(Blocked, Reason::ReferenceNotReady),
             Error::ServerPending(_) | Error::NamespacePending(_) => {
-                Treatment::of(Class::Blocked, Reason::ServerNotReady)
-                    .again(Retry::Pending)
-                    .silent()
+                of(Blocked, Reason::ServerNotReady).again(Retry::Pending).silent()
             }
-            // It may be made anew on the right server.
-            Error::ReferenceElsewhere { .. } => Treatment::of(Class::Blocked, Reason::InvalidSpec),
-            Error::ServerRefused(_) => Treatment::of(Class::ServerRefused, Reason::ServerRefused).of_the_server(),
-            Error::SecretUnknown => Treatment::of(Class::Invalid, Reason::SecretUnknown),
+            Error::ServerRefused(_) => of(ServerRefused, Reason::ServerRefused).of_the_server(),
+            Error::SecretUnknown => of(Invalid, Reason::SecretUnknown),
             Error::NotOwned(_)
             | Error::NotAdopted(_)
             | Error::KeySetNotOwned(_)
             | Error::ObjectNotOwned { .. }
-            | Error::NameClaimed { .. } => Treatment::of(Class::NotOwned, Reason::NotOwned),
+            | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
             // A restored copy of a cluster must not keep the server of the original busy: as a rule a restart with another setting ends it.
-            Error::OtherCluster { .. } => Treatment::of(Class::NotOwned, Reason::NotOwned).again(Retry::Seldom),
-            Error::SecretConflict(_) => Treatment::of(Class::NotOwned, Reason::SecretConflict),
-            Error::SecretGoing(_) => Treatment::of(Class::Blocked, Reason::SecretConflict),
-            Error::ConfigMapConflict(_) => Treatment::of(Class::NotOwned, Reason::ConfigMapConflict),
-            Error::ConfigMapGoing(_) => Treatment::of(Class::Blocked, Reason::ConfigMapConflict),
-            Error::Contested => Treatment::of(Class::NotOwned, Reason::Conflict),
+            Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
+            Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
+            Error::SecretGoing(_) => of(Blocked, Reason::SecretConflict),
+            Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
+            Error::ConfigMapGoing(_) => of(Blocked, Reason::ConfigMapConflict),
+            Error::Contested => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(*outage),
             Error::Unverified(outage) => of_outage(*outage).again(Retry::Passing(Duration::ZERO)).silent(),
-            Error::Unfinished(_) => Treatment::of(Class::Transient, Reason::Timeout)
-                .again(Retry::Slow)
-                .of_the_server(),
-            Error::NotRecognized { .. } => Treatment::of(Class::Transient, Reason::ServerNotRecognized),
-            Error::IssuerChanged { .. } => Treatment::of(Class::Blocked, Reason::IssuerChanged),
-            Error::IssuerMismatch { .. } => Treatment::of(Class::Blocked, Reason::IssuerMismatch),
-            Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => {
-                Treatment::of(Class::Blocked, Reason::InvalidKeys)
-            }
-            Error::InUse(_) | Error::InUseBy { .. } => Treatment::of(Class::Blocked, Reason::InUse),
-            Error::CleanupWaits { .. } => Treatment::of(Class::Transient, Reason::Deleting),
-            Error::CleanupUnconfirmed => Treatment::of(Class::Transient, Reason::Deleting).again(Retry::Unconfirmed),
-            Error::Cluster(ClusterFault::Conflict | ClusterFault::Silent) | Error::NotLeader => {
-                Treatment::of(Class::Transient, Reason::ClusterUnavailable).silent()
-            }
-            Error::Cluster(ClusterFault::Forbidden | ClusterFault::Status(_)) | Error::TooLong => {
-                Treatment::of(Class::Transient, Reason::ClusterUnavailable)
-            }
+            Error::Unfinished(_) => of(Transient, Reason::Timeout).again(Retry::Slow).of_the_server(),
+            Error::NotRecognized { .. } => of(Transient, Reason::ServerNotRecognized),
+            Error::IssuerChanged { .. } => of(Blocked, Reason::IssuerChanged),
+            Error::IssuerMismatch { .. } => of(Blocked, Reason::IssuerMismatch),
+            Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => of(Blocked, Reason::InvalidKeys),
+            Error::InUse(_) | Error::InUseBy { .. } => of(Blocked, Reason::InUse),
+            Error::CleanupWaits { .. } => of(Transient, Reason::Deleting),
+            Error::CleanupUnconfirmed => of(Transient, Reason::Deleting).again(Retry::Unconfirmed),
+            Error::Cluster(fault) => of_cluster(*fault),
+            Error::NotLeader => of(Transient, Reason::ClusterUnavailable).silent(),
+            Error::TooLong => of(Transient, Reason::ClusterUnavailable),
             Error::Login(fault) => fault.treatment(),
             Error::Vault(fault) => fault.treatment(),
             Error::Foulkon(fault) => fault.treatment(),
-            Error::Reply { .. } => Treatment::of(Class::Bug, Reason::InternalError),
+            Error::Reply { .. } => of(Bug, Reason::InternalError),
         }
     }
 
@@ -105,7 +92,7 @@ impl Error {
 
 /// An outage is the server's to report, unless it is known already.
 fn of_outage(outage: Outage) -> Treatment {
-    let passing = Treatment::of(Class::Transient, Reason::ServerUnavailable);
+    let passing = Treatment::of(Transient, Reason::ServerUnavailable);
     match outage {
         Outage::Known => passing,
         Outage::Busy => passing.again(Retry::Met).of_the_server(),
@@ -113,5 +100,13 @@ fn of_outage(outage: Outage) -> Treatment {
         Outage::Unreachable | Outage::Tls | Outage::Silent | Outage::Unfinished | Outage::Broken => {
             passing.of_the_server()
         }
+    }
+}
+
+fn of_cluster(fault: ClusterFault) -> Treatment {
+    let passing = Treatment::of(Transient, Reason::ClusterUnavailable);
+    match fault {
+        ClusterFault::Conflict | ClusterFault::Silent => passing.silent(),
+        ClusterFault::Forbidden | ClusterFault::Status(_) => passing,
     }
 }

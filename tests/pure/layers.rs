@@ -274,6 +274,51 @@ fn what_is_of_a_server_is_on_its_floor() {
     );
 }
 
+/// Lines of the longest function and of the longest file that a reader is asked to hold in mind.
+const MOST_LINES: (usize, usize) = (60, 400);
+
+/// The functions of a file, with the line that each begins at and how many it has.
+#[derive(Default)]
+struct Functions(Vec<(String, usize, usize)>);
+
+impl Functions {
+    fn add(&mut self, signature: &syn::Signature, body: &syn::Block) {
+        let (first, last) = (signature.span().start().line, body.span().end().line);
+        self.0.push((signature.ident.to_string(), first, last + 1 - first));
+    }
+}
+
+impl<'ast> Visit<'ast> for Functions {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.add(&item.sig, &item.block);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.add(&item.sig, &item.block);
+        visit::visit_impl_item_fn(self, item);
+    }
+}
+
+#[test]
+fn functions_and_files_are_short() {
+    let sources = sources();
+    let mut long = Vec::new();
+    for (module, path) in &sources.files {
+        let shown = sources.shown(module);
+        let text = fs::read_to_string(path).expect("a file");
+        let mut functions = Functions::default();
+        functions.visit_file(&syn::parse_file(&text).expect("Rust"));
+        let too_long = functions.0.into_iter().filter(|(_, _, lines)| *lines > MOST_LINES.0);
+        long.extend(too_long.map(|(name, line, lines)| format!("src/{shown}:{line}: {name} has {lines} lines")));
+        let lines = text.lines().count();
+        if lines > MOST_LINES.1 {
+            long.push(format!("src/{shown} has {lines} lines"));
+        }
+    }
+    assert!(long.is_empty(), "too long:\n{}", long.join("\n"));
+}
+
 #[test]
 fn the_tests_above_see_what_they_look_for() {
     let arrow = |from: &str, to: &str| Arrow {

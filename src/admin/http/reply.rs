@@ -166,41 +166,46 @@ pub(super) fn judge(
             None => Err(Failure::Reply("is not JSON")),
         };
     }
-    let text = |key: &str| json.as_ref().and_then(|json| json.get(key)?.as_str());
+    Err(refused(status.as_u16(), retry_after, json.as_ref(), errors))
+}
+
+/// What a reply without success means.
+fn refused(code: u16, retry_after: Option<Duration>, json: Option<&Value>, errors: ErrorBody) -> Failure {
+    let text = |key: &str| json.and_then(|json| json.get(key)?.as_str());
     let kept = |key: &str| text(key).map(beginning);
     let (error, description) = match errors {
         ErrorBody::OAuth => (kept("error"), kept("error_description")),
         ErrorBody::Listed => {
-            let said = json.as_ref().and_then(listed);
+            let said = json.and_then(listed);
             (said.as_ref().map(|_| String::new()), said)
         }
         ErrorBody::Coded => (kept("code"), kept("message")),
     };
-    match status.as_u16() {
+    match code {
         // Before the login is accepted it is text.
-        code @ 400 if errors == ErrorBody::Coded && error.is_none() => Err(Failure::Refused(code)),
-        403 if errors == ErrorBody::Coded && error.is_some() => Err(Failure::Denied),
+        400 if errors == ErrorBody::Coded && error.is_none() => Failure::Refused(code),
+        403 if errors == ErrorBody::Coded && error.is_some() => Failure::Denied,
         // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
-        401 if error.as_deref() == Some("request_unauthorized") => Err(Failure::Expired),
+        401 if error.as_deref() == Some("request_unauthorized") => Failure::Expired,
         410 if text("redirect_to").is_some() => {
             let target = text("redirect_to").map(str::to_owned);
-            Err(Failure::Handled(target.map(RedirectTo::new)))
+            Failure::Handled(target.map(RedirectTo::new))
         }
-        code @ (401 | 403) => Err(Failure::Refused(code)),
+        401 | 403 => Failure::Refused(code),
         // A lost race for a row, which Hydra reports as the caller's fault.
         400 if error
             .as_deref()
             .is_some_and(|e| e.starts_with("Unable to serialize access")) =>
         {
-            Err(Failure::Outage(Outage::Busy))
+            Failure::Outage(Outage::Busy)
         }
-        code @ (408 | 429 | 500..=599) => Err(Failure::Outage(Outage::Status(code, retry_after))),
-        300..=399 => Err(Failure::Reply("is a redirect")),
-        code => Err(Failure::Status {
+        408 | 429 | 500..=599 => Failure::Outage(Outage::Status(code, retry_after)),
+        300..=399 => Failure::Reply("is a redirect"),
+        code => Failure::Status {
             code,
             error,
             description: description.unwrap_or_default(),
-        }),
+        },
     }
 }
 

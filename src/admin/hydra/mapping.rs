@@ -44,16 +44,8 @@ pub fn desired(
         subject_type: wire_name(&effective.subject_type),
         sector_identifier_uri: text(&spec.sector_identifier_uri),
         token_endpoint_auth_method: wire_name(&effective.token_endpoint_auth_method),
-        token_endpoint_auth_signing_alg: spec
-            .token_endpoint_auth_signing_alg
-            .as_ref()
-            .map(wire_name)
-            .unwrap_or_default(),
-        request_object_signing_alg: spec
-            .request_object_signing_alg
-            .as_ref()
-            .map(wire_name)
-            .unwrap_or_default(),
+        token_endpoint_auth_signing_alg: named(&spec.token_endpoint_auth_signing_alg),
+        request_object_signing_alg: named(&spec.request_object_signing_alg),
         userinfo_signed_response_alg: wire_name(&spec.userinfo_signed_response_alg.unwrap_or_default()),
         request_uris: spec.request_uris.clone(),
         frontchannel_logout_uri: text(&spec.frontchannel_logout_uri),
@@ -63,7 +55,7 @@ pub fn desired(
         allowed_cors_origins: spec.allowed_cors_origins.clone(),
         skip_consent: hydra.skip_consent.unwrap_or_default(),
         skip_logout_consent: hydra.skip_logout_consent,
-        access_token_strategy: hydra.access_token_strategy.as_ref().map(wire_name).unwrap_or_default(),
+        access_token_strategy: named(&hydra.access_token_strategy),
         metadata: spec.metadata.members(),
         lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default()),
         ..Client::default()
@@ -71,6 +63,11 @@ pub fn desired(
     client.mark(marker);
     client.catalogue(catalogue);
     client
+}
+
+/// The protocol's name of a value; empty if there is none.
+fn named<T: Serialize>(value: &Option<T>) -> String {
+    value.as_ref().map(wire_name).unwrap_or_default()
 }
 
 fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {

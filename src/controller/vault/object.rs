@@ -134,16 +134,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 ("it was gone".to_owned(), is_drift)
             }
         };
-        memory.writing(&uid);
-        let written = vault.write(&self.name, wanted).await;
-        if written.as_ref().err().is_none_or(is_certain) {
-            memory.confirmed(&uid);
-        }
-        if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
-            // Nothing was made: a claim that stays would make ours what somebody else makes of that name later.
-            self.withdraw(pass).await?;
-        }
-        written.map_err(|failed| self.failed(K::Object::WRITE, failed))?;
+        self.write(pass, vault, wanted, is_new).await?;
         if is_drift {
             let type_ = K::Object::TYPE;
             let note = format!("The {type_} had been changed on the server ({what}) and was put right.");
@@ -154,6 +145,23 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         // A standby may not have it yet.
         now.filter(|now| wanted.is_confirmed_by(now))
             .ok_or(Error::Unavailable(Outage::Busy))
+    }
+
+    /// Writes the object. `is_new`: whether it was never there.
+    async fn write(&self, pass: &mut Pass<K::Status>, vault: &Vault, wanted: &K::Object, is_new: bool) -> Result<()> {
+        let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
+        memory.writing(&uid);
+        let written = vault.write(&self.name, wanted).await;
+        if written.as_ref().err().is_none_or(is_certain) {
+            memory.confirmed(&uid);
+        }
+        if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
+            // Nothing was made: a claim that stays would make ours what somebody else makes of that name later.
+            self.withdraw(pass).await?;
+        }
+        written
+            .map(drop)
+            .map_err(|failed| self.failed(K::Object::WRITE, failed))
     }
 
     /// The object as it is. One that was there before is looked for twice.

@@ -79,36 +79,7 @@ pub(crate) fn resource<K: OnServer>(
 ) {
     let kind = K::kind_of(ctx);
     match seen {
-        Seen::Applied(resource) => {
-            let uid = resource.uid().unwrap_or_default();
-            let status = report::digest(&resource.status());
-            let is_ours = kind.memory.meant(&uid, status);
-            kind.memory.seen(&resource);
-            let generation = resource.meta().generation;
-            let deleting = is_deleting(&*resource);
-            let interest = (
-                generation,
-                deleting,
-                resource.finalizers().to_vec(),
-                is_abandoned(&*resource),
-                resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
-            );
-            // A status that is not as we wrote it is put right, and nothing that it says is believed.
-            let is_changed = gates.status.look(&*resource, status) == Look::Changed;
-            let is_foreign = is_changed && !is_ours && kind.memory.may_repair(&uid);
-            if is_foreign {
-                kind.memory.mark(&uid);
-            }
-            if gates.own.passes(&*resource, interest) || is_foreign {
-                kind.wake(ObjectRef::from_obj(&*resource));
-            }
-            if gates
-                .others
-                .passes(&*resource, (generation, deleting, standing(&resource)))
-            {
-                tell(ctx, &resource);
-            }
-        }
+        Seen::Applied(resource) => applied(ctx, gates, &*resource, standing, tell),
         Seen::Relisted => {
             gates.open();
             let present: HashSet<String> = kind
@@ -134,6 +105,45 @@ pub(crate) fn resource<K: OnServer>(
                 ctx.kinds.servers.wake(ObjectRef::new(resource.server_name()));
             }
         }
+    }
+}
+
+/// A resource of ours was seen as it is.
+fn applied<K: OnServer>(
+    ctx: &Context,
+    gates: &mut Gates,
+    resource: &K,
+    standing: fn(&K) -> String,
+    tell: fn(&Context, &K),
+) {
+    let kind = K::kind_of(ctx);
+    let uid = resource.uid().unwrap_or_default();
+    let status = report::digest(&resource.status());
+    let is_ours = kind.memory.meant(&uid, status);
+    kind.memory.seen(resource);
+    let generation = resource.meta().generation;
+    let deleting = is_deleting(resource);
+    let interest = (
+        generation,
+        deleting,
+        resource.finalizers().to_vec(),
+        is_abandoned(resource),
+        resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
+    );
+    // A status that is not as we wrote it is put right, and nothing that it says is believed.
+    let is_changed = gates.status.look(resource, status) == Look::Changed;
+    let is_foreign = is_changed && !is_ours && kind.memory.may_repair(&uid);
+    if is_foreign {
+        kind.memory.mark(&uid);
+    }
+    if gates.own.passes(resource, interest) || is_foreign {
+        kind.wake(ObjectRef::from_obj(resource));
+    }
+    if gates
+        .others
+        .passes(resource, (generation, deleting, standing(resource)))
+    {
+        tell(ctx, resource);
     }
 }
 

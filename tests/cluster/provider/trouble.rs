@@ -126,7 +126,7 @@ async fn keys_that_cannot_be_trusted_are_said_word_for_word(bed: &Bed) -> Result
         "AuthorizationServer `{name}` shows a private key to everybody in /.well-known/jwks.json, so anybody can forge tokens; replace its keys and publish the public halves only."
     );
     let none = format!(
-        "AuthorizationServer `{name}` publishes no public key that a token could be verified with; look at its key set /.well-known/jwks.json."
+        "AuthorizationServer `{name}` publishes no public key to verify tokens with; look at its key set /.well-known/jwks.json."
     );
     let other =
         |problem: &str| format!("The JSON Web Key Set {problem}; check hydra.publicUrl of the AuthorizationServer.");

@@ -87,14 +87,13 @@ pub(crate) async fn settle(
         false => find(ctx, plan).await?,
     };
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
-    let now = Timestamp::now();
     let since = entry
         .as_ref()
         .and_then(|entry| entry.since)
         .or_else(|| created_at(found.as_ref()?))
         .map(|since| plan.schedule.since(since));
     // Both say so: the pass, which has looked before whether it may be replaced, and what was written down with it.
-    let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, now));
+    let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, Timestamp::now()));
     let is_due = work.is_due && is_old && users.is_none();
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
