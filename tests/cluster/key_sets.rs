@@ -9,6 +9,7 @@ use oidc_operator::admin::hydra::key::JsonWebKeySet as Keys;
 use oidc_operator::api::json_web_key_set::KeyAlgorithm;
 use oidc_operator::api::{JsonWebKeySet, OAuth2Client};
 use oidc_operator::controller::engine::lifecycle::is_held;
+use oidc_operator::error::Error;
 use oidc_operator::key_material;
 use serde_json::{Value, json};
 use testbed::wait;
@@ -32,6 +33,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(login::the_next_key_waits_for_every_client),
         side.shared(a_second_look_writes_nothing),
         side.shared(what_somebody_changes_is_put_right),
+        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
         side.shared(a_lost_ledger_is_rebuilt_from_the_server),
         side.shared(outputs::public_keys_are_published),
         side.shared(outputs::a_clients_own_secret_follows_the_key_that_signs),
@@ -159,6 +161,37 @@ async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
     space
         .wait_secret("the key", "keys", |found: &Secret| crate::bed::text_of(found) == secret)
         .await?;
+    Ok(())
+}
+
+async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let set: JsonWebKeySet = space.ready("keys", ES256).await?;
+    let uid = set.metadata.uid.clone().unwrap_or_default();
+    let before = on_server(bed, &uid).await?.context("no set")?;
+    let admin = bed.admin().await?;
+    let foreign = key_material::generate(KeyAlgorithm::ES256, "foreign").map_err(anyhow::Error::msg)?;
+    let as_before = |found: Option<Keys>| found.filter(|found| found.same_as(&before));
+    for _ in 0..3 {
+        settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
+        wait::until("the foreign key to go", LIMIT, async || {
+            Ok(as_before(on_server(bed, &uid).await?))
+        })
+        .await?;
+    }
+    settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
+    let message = Error::Contested.to_string();
+    space
+        .says::<JsonWebKeySet>("keys", Stalled, "Conflict", &message)
+        .await?;
+    // The user's word counts anew.
+    let published = json!({ "publish": { "secretName": "elsewhere" } });
+    space.respecify::<JsonWebKeySet>("keys", published).await?;
+    wait::until("the foreign key to go", LIMIT, async || {
+        Ok(as_before(on_server(bed, &uid).await?))
+    })
+    .await?;
+    space.until_ready::<JsonWebKeySet>("keys").await?;
     Ok(())
 }
 

@@ -9,9 +9,11 @@ use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, Scope};
 use oidc_operator::controller::engine::managed::Managed;
+use oidc_operator::error::Error;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Namespaced, Options, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::conditions::Tone;
 use crate::run::Side;
 
 /// A client that can show whether its credentials are good.
@@ -21,6 +23,7 @@ const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(an_edited_scope_is_put_right),
+        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
         side.shared(a_deleted_client_comes_back_with_the_same_secret),
         side.shared(a_secret_changed_in_hydra_is_set_again),
         side.shared(a_wiped_marker_comes_back_and_the_client_still_goes),
@@ -50,6 +53,30 @@ async fn an_edited_scope_is_put_right(bed: &Bed) -> Result<()> {
         .await?;
     let twice = |event: &Event| event.series.as_ref().is_some_and(|series| series.count == 2);
     space.wait_event("app", "DriftCorrected", twice).await?;
+    works(bed, &space).await
+}
+
+async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let client = space.ready_client("app", MACHINE).await?;
+    let id = uid_of(&client);
+    for _ in 0..3 {
+        bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
+        bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+            .await?;
+    }
+    bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
+    let message = Error::Contested.to_string();
+    space
+        .says::<OAuth2Client>("app", Tone::Stalled, "Conflict", &message)
+        .await?;
+    ensure!(bed.registered(&id).await?["scope"] == "read admin");
+    // The user's word counts anew.
+    let spec = json!({ "clientName": "Another name" });
+    space.respecify::<OAuth2Client>("app", spec).await?;
+    bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+        .await?;
+    space.until_ready::<OAuth2Client>("app").await?;
     works(bed, &space).await
 }
 

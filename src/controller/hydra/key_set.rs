@@ -118,7 +118,7 @@ async fn work(
         if remote.fetch(&pass.status, &mut ledger).await? {
             ledger.write(set, ctx).await?;
         }
-        remote.sync(pass, &ledger, drift && !changed).await
+        remote.sync(set, pass, &ledger, drift && !changed).await
     };
     synced.await.map_err(failed)?;
     pass.status.set_name = Some(plan.target.set_name.clone());

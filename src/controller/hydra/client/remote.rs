@@ -1,6 +1,5 @@
 //! The client on the server: read → compare → write, and what a failure means.
 
-use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use crate::admin::http::Failure;
@@ -13,10 +12,11 @@ use crate::api::refs::Adoption;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::claim::note_takeover;
 use crate::controller::common::client::plan::Plan;
+use crate::controller::common::drift::{is_drift, note_drift, tell_drift};
 use crate::controller::common::failure::unread;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
-use crate::controller::engine::managed::{Managed, Pass};
+use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::adoption::{
     is_secret_of_others, may_take_over, not_owned, of_another_cluster, own_mark, owner_of,
 };
@@ -25,9 +25,6 @@ use crate::controller::hydra::client::plan::marker as own_marker;
 use crate::controller::hydra::failure::failure;
 use crate::controller::hydra::server;
 use crate::error::{Error, Outage, Result};
-
-/// Corrections of foreign writes within an hour after which the operator stops.
-const MOST_CORRECTIONS: usize = 3;
 
 /// One resource's client on one server, within one pass.
 pub(crate) struct Remote<'a> {
@@ -187,7 +184,9 @@ impl Remote<'_> {
         let created = self.create(pass, wanted).await?;
         if created {
             let note = "The client was gone from the server and is back with the same id and secret.";
-            self.note_drift(pass, confirmed, note.to_owned());
+            if self.drift && confirmed {
+                tell_drift(self.client, self.ctx, pass, note.to_owned());
+            }
         }
         Ok(created)
     }
@@ -201,27 +200,19 @@ impl Remote<'_> {
         with_secret: bool,
         foreign: bool,
     ) -> Result<bool> {
-        let memory = &self.ctx.kinds.clients.memory;
-        // A write of ours whose reply was lost is not somebody else's.
-        let foreign = foreign && self.drift && !memory.is_unconfirmed(&self.plan.uid);
-        if !self.drift {
-            memory.forgive(&self.plan.uid); // the user's word: the count begins anew
-        }
-        if foreign && memory.corrections(&self.plan.uid) >= MOST_CORRECTIONS {
-            return Err(Error::Contested);
-        }
+        // A difference without a later time of change is nobody's doing. That of a write of ours whose reply was lost is not somebody else's.
+        let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift)?;
         if !self.update(pass, body, with_secret).await? {
             return Ok(false);
-        }
-        if foreign {
-            memory.corrected(&self.plan.uid);
         }
         let what = match fields {
             [] => "secret or time of change".to_owned(),
             fields => fields.join(", "),
         };
         let note = format!("The client had been changed on the server ({what}) and was put right.");
-        self.note_drift(pass, foreign, note);
+        if is_foreign {
+            note_drift(self.client, self.ctx, pass, note);
+        }
         Ok(true)
     }
 
@@ -303,18 +294,5 @@ impl Remote<'_> {
             pass.notes.push((EventType::Normal, "Adopted", note.to_owned()));
         }
         pass.status.adopted = adopted.then_some(true);
-    }
-
-    fn note_drift(&self, pass: &mut Pass<OAuth2ClientStatus>, certain: bool, note: String) {
-        if self.drift && certain {
-            self.ctx.metrics.drift_corrected(OAuth2Client::KIND);
-            tracing::info!(
-                namespace = self.plan.namespace,
-                name = self.client.name_any(),
-                note,
-                "drift corrected"
-            );
-            pass.notes.push((EventType::Normal, "DriftCorrected", note));
-        }
     }
 }

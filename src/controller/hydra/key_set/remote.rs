@@ -1,6 +1,5 @@
 //! The key set on the server: key by key, so that a foreign key in it is never touched.
 
-use kube::runtime::events::EventType;
 use serde_json::Value;
 
 use crate::admin::http::Failure;
@@ -9,10 +8,11 @@ use crate::admin::hydra::keys::GenerateKey;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, is_reserved};
 use crate::controller::common::admission::may_create;
+use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::unread;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
-use crate::controller::engine::managed::{Managed, Pass};
+use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
 use crate::controller::hydra::key_set::kid;
 use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
@@ -84,23 +84,38 @@ impl Remote<'_> {
         Ok(observed)
     }
 
-    /// Makes our keys on the server what the ledger says. `drift`: whether a difference can only come from somebody else.
-    pub(crate) async fn sync(&self, pass: &mut Pass<JsonWebKeySetStatus>, ledger: &Ledger, drift: bool) -> Result<()> {
+    /// Makes our keys on the server what the ledger says. `settled`: whether a difference can only come from somebody else.
+    pub(crate) async fn sync(
+        &self,
+        set: &JsonWebKeySet,
+        pass: &mut Pass<JsonWebKeySetStatus>,
+        ledger: &Ledger,
+        settled: bool,
+    ) -> Result<()> {
         let observed = self.observe(&pass.status, ledger).await;
-        let observed = observed.map_err(|error| unread(error, drift))?;
-        let written = self.write_lacking(&pass.status, &observed, ledger).await?;
-        let deleted = self.delete_surplus(&pass.status, &observed, ledger).await?;
-        if drift && (written || deleted) {
-            self.ctx.metrics.drift_corrected(JsonWebKeySet::KIND);
+        let observed = observed.map_err(|error| unread(error, settled))?;
+        let lacking = self.lacking(&pass.status, &observed, ledger)?;
+        let surplus = self.surplus(&pass.status, &observed, ledger);
+        if lacking.is_empty() && surplus.is_empty() {
+            return Ok(());
+        }
+        let is_drift = is_drift(set, self.ctx, settled)?;
+        for key in &lacking {
+            self.write(key).await?;
+        }
+        for key in surplus {
+            self.delete(key).await?;
+        }
+        if is_drift {
             let note = "The key set had been changed on the server and was put right.";
-            pass.notes.push((EventType::Normal, "DriftCorrected", note.to_owned()));
+            note_drift(set, self.ctx, pass, note.to_owned());
         }
         Ok(())
     }
 
-    /// Writes the keys that are not on the server as they should be; returns whether there were any.
-    async fn write_lacking(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<bool> {
-        let mut corrected = false;
+    /// The keys that are not on the server as they should be, in the order in which they are written.
+    fn lacking(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<Vec<JsonWebKey>> {
+        let mut lacking = Vec::new();
         // The key that signs first: a signer takes what was written last, and knows no public key for one.
         for stage in [Stage::Current, Stage::Next, Stage::Previous] {
             for entry in ledger.entries.iter().filter(|entry| entry.stage == stage) {
@@ -111,26 +126,19 @@ impl Remote<'_> {
                     return Err(Error::KeySetNotOwned(self.target.set_name.clone()));
                 }
                 if found.is_none_or(|found| !one(found).same_as(&one(&wanted))) {
-                    self.write(&wanted).await?;
-                    corrected = true;
+                    lacking.push(wanted);
                 }
             }
         }
-        Ok(corrected)
+        Ok(lacking)
     }
 
-    /// Deletes keys of ours that the ledger does not know (any more); returns whether there were any.
-    async fn delete_surplus(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<bool> {
+    /// Keys of ours that the ledger does not know (any more).
+    fn surplus<'k>(&self, status: &JsonWebKeySetStatus, observed: &'k Keys, ledger: &Ledger) -> Vec<&'k JsonWebKey> {
         let entries = &ledger.entries;
         let kept = |key: &JsonWebKey| entries.iter().any(|entry| entry.key.public.kid == key.public.kid);
-        let mut corrected = false;
-        for key in &observed.keys {
-            if self.is_ours(status, entries, key) && !kept(key) {
-                self.delete(key).await?;
-                corrected = true;
-            }
-        }
-        Ok(corrected)
+        let is_surplus = |key: &&JsonWebKey| self.is_ours(status, entries, key) && !kept(key);
+        observed.keys.iter().filter(is_surplus).collect()
     }
 
     /// Deletes our keys; a set without keys is none.
