@@ -27,7 +27,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The value of a referenced secret cannot be used.
-    #[error("Secret `{secret}`, key `{key}`: the value {problem}; put a usable one there.")]
+    #[error("Secret `{secret}`, key `{key}`: the value {problem}; replace it with a usable one.")]
     UnusableSecret {
         /// Name of the Secret.
         secret: String,
@@ -56,14 +56,14 @@ pub enum Error {
     #[error("{0}")]
     Unreadable(String),
     /// The server judged the metadata and refused it.
-    #[error("The server does not accept {}; what was registered before stays. Correct the spec.", named(.0))]
+    #[error("The server does not accept {}; the last registration that it accepted stays in force. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),
     /// The server's version is not one that the operator can work with.
     #[error("The server reports version `{}`, which {}.", shown(.0), unsupported(*.1))]
     UnsupportedVersion(String, Unsupported),
     /// The spec asks for what this version of the server does not have.
     #[error(
-        "AuthorizationServer `{server}`{} cannot do what the spec asks for in {}; nothing was changed. Take it out, or upgrade the server.",
+        "AuthorizationServer `{server}`{} cannot do what the spec asks for in {}; nothing was changed. Remove it, or upgrade the server.",
         version_part(.version),
         .fields.join(", ")
     )]
@@ -103,7 +103,7 @@ pub enum Error {
     #[error("AuthorizationServer `{0}` is not ready; `kubectl describe authserver {0}` says why.")]
     ServerNotReady(String),
     /// The AuthorizationServer is being deleted.
-    #[error("AuthorizationServer `{0}` is being deleted, so nothing new is created on it.")]
+    #[error("AuthorizationServer `{0}` is being deleted, so the operator creates nothing on it.")]
     ServerGoing(String),
     /// The AuthorizationServer was not looked at yet since the start; nothing to report.
     #[error("Waiting for the first look at AuthorizationServer `{0}`.")]
@@ -186,12 +186,12 @@ pub enum Error {
     ServerRefused(u16),
     /// The key set hands out no private key.
     #[error(
-        "JsonWebKeySet `{0}` hands out no private key, which credentials.data asks for; set privateKey there, or take the variable out."
+        "JsonWebKeySet `{0}` provides no private key, which credentials.data needs; set privateKey there, or remove the variable."
     )]
     NoPrivateKey(String),
     /// The client was taken over, and its secret is known to others only.
     #[error(
-        "The client was on the server before and its secret is not known here; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
+        "The client existed on the server before, and the operator does not know its secret; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
     )]
     SecretUnknown,
     /// The client exists and is somebody else's.
@@ -201,7 +201,7 @@ pub enum Error {
     NotOwned(String),
     /// The client exists and is nobody's.
     #[error(
-        "The client `{0}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId."
+        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId."
     )]
     NotAdopted(String),
     /// It is there, and the mark or the claim of another cluster makes it that one's.
@@ -220,7 +220,7 @@ pub enum Error {
     },
     /// An object of the name is there and somebody else's.
     #[error(
-        "The {type_} `{}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there.",
+        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server.",
         shown(.name)
     )]
     ObjectNotOwned {
@@ -239,7 +239,7 @@ pub enum Error {
     },
     /// The key set exists and holds somebody else's keys.
     #[error(
-        "The key set `{0}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+        "The key set `{0}` on the server belongs to another resource or holds keys of others; nothing was changed. Choose another setName."
     )]
     KeySetNotOwned(String),
     /// A Secret of that name exists and is somebody else's.
@@ -253,10 +253,10 @@ pub enum Error {
     )]
     ConfigMapConflict(String),
     /// A ConfigMap of that name belongs to a namesake that is just going.
-    #[error("ConfigMap `{0}` belongs to an earlier resource of this name and is about to go.")]
+    #[error("ConfigMap `{0}` belongs to an earlier resource of this name and is being deleted.")]
     ConfigMapGoing(String),
     /// A Secret of that name belongs to a namesake that is just going.
-    #[error("Secret `{0}` belongs to an earlier resource of this name and is about to go.")]
+    #[error("Secret `{0}` belongs to an earlier resource of this name and is being deleted.")]
     SecretGoing(String),
     /// Somebody else keeps changing the client.
     #[error(
@@ -270,7 +270,7 @@ pub enum Error {
     #[error("The server did not finish the request in time{}. The operator tries again, at longer and longer intervals.", waited_for(.0))]
     Unfinished(Vec<&'static str>),
     /// What was well when it was last seen could not be looked at; nothing to report.
-    #[error("The client could not be looked at: {0}.")]
+    #[error("The client could not be checked: {0}.")]
     Unverified(Outage),
     /// The URL leads elsewhere.
     #[error("{what} {problem}; check {field} of the AuthorizationServer.")]
@@ -296,7 +296,7 @@ pub enum Error {
     },
     /// The issuer is not the one that tokens of this provider must carry.
     #[error(
-        "The discovery document of AuthorizationServer `{server}` names the issuer `{}` where `{}` is expected; what is published stays. Set issuer to the first if it is right, else correct the server.",
+        "The discovery document of AuthorizationServer `{server}` names the issuer `{}` where `{}` is expected; the published values stay. Set issuer to the first one if it is right, otherwise correct the server.",
         shown(.found),
         shown(.expected)
     )]
@@ -329,7 +329,7 @@ pub enum Error {
     )]
     InUse(String),
     /// Another resource refers to the resource.
-    #[error("{user} `{name}` still refers to this {kind}; take it out of its {field}, or delete that one first.")]
+    #[error("{user} `{name}` still refers to this {kind}; remove it from its {field}, or delete that resource first.")]
     InUseBy {
         /// Kind of the resource.
         kind: &'static str,
@@ -347,7 +347,7 @@ pub enum Error {
     CleanupWithoutServer(String, &'static str, String, String),
     /// Cleanup waits for the server.
     #[error(
-        "It is deleted as soon as AuthorizationServer `{server}` can be used again. To leave it there, {}`kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
+        "The operator deletes it as soon as AuthorizationServer `{server}` is available again. To leave it there, {}`kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
         if *.may_orphan { "" } else { "have its admin allow deletionPolicy Orphan, then " }
     )]
     CleanupWaits {
@@ -363,7 +363,7 @@ pub enum Error {
         may_orphan: bool,
     },
     /// An unconfirmed request may still be under way.
-    #[error("A request may still be under way; the server is asked once more.")]
+    #[error("A request may still be in progress; the operator checks the server again.")]
     CleanupUnconfirmed,
     /// A request to the Kubernetes API failed.
     #[error("The Kubernetes API {0}. The operator keeps trying.")]

@@ -12,7 +12,7 @@ pub enum FoulkonFault {
     Refused(u16),
     /// The login is good and may not do it.
     #[error(
-        "The operator is logged in, and the policies of its user on the server do not allow {0}; let it manage OIDC providers, or use the admin's login in foulkon.auth."
+        "The operator is logged in, but the policies of its user on the server do not allow {0}; let it manage OIDC providers, or use the admin's login in foulkon.auth."
     )]
     PermissionDenied(&'static str),
     /// Somebody gave the provider a place that is not the operator's.
@@ -29,7 +29,7 @@ pub enum FoulkonFault {
     Ambiguous(String),
     /// None of its clients is there.
     #[error(
-        "None of the clients in allowedClients is there, and a provider without clients would break every login with a token, so that there is none on the server; name one that is there."
+        "None of the clients in allowedClients exists; name one that does. Until then the provider is not on the server, because one without clients would break every login with a token."
     )]
     NoClients,
     /// An id that the server does not take.

@@ -14,7 +14,7 @@ pub enum LoginFault {
     Account(Unsafe),
     /// A value that is referred to must not leave.
     #[error(
-        "Secret `{secret}`, key `{key}`: the value {why}, so that it is sent to no server; put one there that is good at that server alone."
+        "Secret `{secret}`, key `{key}`: the value {why}, so the operator sends it to no server; use a token that only that server accepts."
     )]
     Secret {
         /// Name of the Secret.
@@ -28,7 +28,7 @@ pub enum LoginFault {
     #[error("The operator cannot log in: {0}. Look at vault.auth and at the auth method on the server.")]
     Untold(Untold),
     /// The Kubernetes API does not say what has to be known before a value with a token in it may leave.
-    #[error("Secret `{secret}`, key `{key}`: the value is a JSON Web Token, which is sent to no server as long as nobody says whether the Kubernetes API accepts it: {}.", of_secret(*.why))]
+    #[error("Secret `{secret}`, key `{key}`: the value is a JSON Web Token, which the operator sends to no server until it knows whether the Kubernetes API accepts it: {}.", of_secret(*.why))]
     SecretUntold {
         /// Name of the Secret.
         secret: String,

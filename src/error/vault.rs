@@ -15,12 +15,12 @@ pub enum VaultFault {
     Uninitialized,
     /// It sends requests elsewhere, where a token must not follow.
     #[error(
-        "The server is a standby that sends requests on to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself."
+        "The server is a standby that redirects requests to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself."
     )]
     Standby,
     /// It waits for a disaster of another cluster.
     #[error(
-        "The server is a disaster recovery secondary, which answers nothing; set vault.address to the primary cluster."
+        "The server is a disaster recovery secondary and answers no requests; set vault.address to the primary cluster."
     )]
     Secondary,
     /// It is another server.
@@ -36,7 +36,7 @@ pub enum VaultFault {
         found: String,
     },
     /// No such Vault namespace.
-    #[error("There is no Vault namespace of the name in vault.namespace; create it or correct the name.")]
+    #[error("The Vault namespace in vault.namespace does not exist; create it or correct the name.")]
     NamespaceNotFound,
     /// The version is too old.
     #[error("The server reports version `{}`, whose identity engine is not yet an OpenID Connect provider; upgrade it to 1.10 or later.", shown(.0))]
@@ -46,7 +46,7 @@ pub enum VaultFault {
     LoginFailed(&'static str),
     /// The policies of the login do not cover it.
     #[error(
-        "The operator is logged in, and its policies on the server do not allow {0}; compare them with the policy that the operator comes with."
+        "The operator is logged in, but its policies on the server do not allow {0}; compare them with the policy that comes with the operator."
     )]
     PermissionDenied(&'static str),
     /// The object is the server's own.
@@ -64,7 +64,7 @@ pub enum VaultFault {
     )]
     Immutable(Vec<&'static str>),
     /// Something refers to it on the server.
-    #[error("The {0} is still referred to by another object on the server; it is deleted as soon as that is gone.")]
+    #[error("The {0} is still in use by another object on the server; the operator deletes it once that object is gone.")]
     InUse(&'static str),
     /// A client's ID tokens would outlive the keys that verify them.
     #[error(
@@ -78,11 +78,11 @@ pub enum VaultFault {
     TtlTooLong,
     /// The server has no namespaces.
     #[error(
-        "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Take it out, or upgrade the server."
+        "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Remove it, or upgrade the server."
     )]
     NoNamespaces,
     /// What the object refers to is not on the server.
-    #[error("Something that the spec refers to is not on the server (any more): {0}. The operator keeps trying.")]
+    #[error("The server does not have something that the spec refers to: {0}. The operator keeps trying.")]
     Missing(&'static str),
     /// No such entity or group.
     #[error("{field}: the server has no {type_} `{}`; nothing was changed. Create it, or correct the name.", shown(.name))]
@@ -111,12 +111,12 @@ pub enum VaultFault {
     NotAdmitted(String, String),
     /// A provider that nobody may use has no keys to show.
     #[error(
-        "No client may be used with the provider yet, so that it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs."
+        "No client may use the provider yet, so it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs."
     )]
     NoClients,
     /// A provider with clients and without keys.
     #[error(
-        "The provider publishes no public key that a token could be verified with; look at its clients and their keys on the server."
+        "The provider publishes no public key to verify tokens with; look at its clients and their keys on the server."
     )]
     NoKeys,
 }

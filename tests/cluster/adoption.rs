@@ -35,7 +35,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 /// The secret that somebody else gave to a client.
 pub const SECRET: &str = "known-to-others-1";
 /// What is said as long as it is not known.
-pub const UNKNOWN: &str = "The client was on the server before and its secret is not known here; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at.";
+pub const UNKNOWN: &str = "The client existed on the server before, and the operator does not know its secret; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at.";
 
 /// A machine that somebody registered, and a server on which it may be taken over.
 struct Legacy<'a> {
@@ -300,7 +300,7 @@ async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
         .await?;
     space.change("app", json!({ "spec": { "adoption": "Never" } })).await?;
     let message = format!(
-        "The client `{}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId.",
+        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId.",
         legacy.id
     );
     space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;

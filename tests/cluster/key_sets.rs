@@ -299,7 +299,7 @@ async fn a_set_in_use_is_not_deleted(bed: &Bed) -> Result<()> {
     let spec = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, tokenEndpointAuthSigningAlg: ES256, keySetRef: { name: keys } }";
     let client: OAuth2Client = space.ready_client("app", spec).await?;
     let set = space.remove::<JsonWebKeySet>("keys").await?;
-    let message = "OAuth2Client `app` still refers to this JsonWebKeySet; take it out of its keySetRef, or delete that one first.";
+    let message = "OAuth2Client `app` still refers to this JsonWebKeySet; remove it from its keySetRef, or delete that resource first.";
     space
         .says::<JsonWebKeySet>("keys", Reconciling, "InUse", message)
         .await?;

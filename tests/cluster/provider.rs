@@ -176,7 +176,7 @@ async fn another_issuer_than_expected_is_said_word_for_word(bed: &Bed) -> Result
     let before = space.config_maps().get("login").await?;
     let says = |expected: &str| {
         format!(
-            "The discovery document of AuthorizationServer `{}` names the issuer `{issuer}` where `{expected}` is expected; what is published stays. Set issuer to the first if it is right, else correct the server.",
+            "The discovery document of AuthorizationServer `{}` names the issuer `{issuer}` where `{expected}` is expected; the published values stay. Set issuer to the first one if it is right, otherwise correct the server.",
             server.name
         )
     };

@@ -42,7 +42,7 @@ async fn what_only_a_vault_has_is_refused(bed: &Bed) -> Result<()> {
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `default` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Take it out, or upgrade the server."
+            "AuthorizationServer `default` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Remove it, or upgrade the server."
         )
     };
     let reason = "UnsupportedByServer";
@@ -187,9 +187,9 @@ async fn what_is_referred_to_is_not_deleted_under_its_clients(bed: &Bed) -> Resu
     let scope = space.remove::<Scope>("orders").await?;
     let assignment = space.remove::<Assignment>("staff").await?;
     let message =
-        "OAuth2Client `app` still refers to this Scope; take it out of its scopeRefs, or delete that one first.";
+        "OAuth2Client `app` still refers to this Scope; remove it from its scopeRefs, or delete that resource first.";
     space.says::<Scope>("orders", Reconciling, "InUse", message).await?;
-    let message = "OAuth2Client `app` still refers to this Assignment; take it out of its assignmentRefs, or delete that one first.";
+    let message = "OAuth2Client `app` still refers to this Assignment; remove it from its assignmentRefs, or delete that resource first.";
     space.says::<Assignment>("staff", Reconciling, "InUse", message).await?;
     let found = bed.registered(&uid_of(&client)).await?;
     ensure!(!ours(&found)["scopes"]["orders:read"].is_null(), "{found}");

@@ -320,7 +320,7 @@ async fn keys_made_after_the_snapshot_stay_too(bed: &Bed) -> Result<()> {
     let mark = server.admin.journal().mark();
     started_as(bed, COPY, "").await?;
     let message = format!(
-        "The key set `{uid}` on the server is another resource's or holds keys that are not ours; nothing was changed. Choose another setName."
+        "The key set `{uid}` on the server belongs to another resource or holds keys of others; nothing was changed. Choose another setName."
     );
     space
         .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)

@@ -266,25 +266,25 @@ fn each_refusal_says_what_is_wrong_and_what_to_do() {
         ),
         (
             secret(Unsafe::ApiAudience),
-            "Secret `mine`, key `token`: the value is a token with an audience that the Kubernetes API accepts, so that it is sent to no server; put one there that is good at that server alone.",
+            "Secret `mine`, key `token`: the value is a token with an audience that the Kubernetes API accepts, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),
         (
             secret(Unsafe::AnyAudience),
-            "Secret `mine`, key `token`: the value is a token of a ServiceAccount for any audience, so that it is sent to no server; put one there that is good at that server alone.",
+            "Secret `mine`, key `token`: the value is a token of a ServiceAccount for any audience, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),
         (
             secret(Unsafe::TokenSecret),
-            "Secret `mine`, key `token`: the value is of a Secret whose type is that of tokens for the Kubernetes API, so that it is sent to no server; put one there that is good at that server alone.",
+            "Secret `mine`, key `token`: the value is of a Secret whose type is that of tokens for the Kubernetes API, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),
         (
             secret(Unsafe::TooLarge),
-            "Secret `mine`, key `token`: the value looks like a token and is larger than any real one, so that it is sent to no server; put one there that is good at that server alone.",
+            "Secret `mine`, key `token`: the value looks like a token and is larger than any real one, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),
@@ -296,7 +296,7 @@ fn each_refusal_says_what_is_wrong_and_what_to_do() {
         ),
         (
             untold(Untold::NoAccount),
-            "Secret `mine`, key `token`: the value is a JSON Web Token, which is sent to no server as long as nobody says whether the Kubernetes API accepts it: the operator has no ServiceAccount for logins, or may not ask for its tokens; look at the chart's login.serviceAccount.",
+            "Secret `mine`, key `token`: the value is a JSON Web Token, which the operator sends to no server until it knows whether the Kubernetes API accepts it: the operator has no ServiceAccount for logins, or may not ask for its tokens; look at the chart's login.serviceAccount.",
             waits,
             false,
         ),

@@ -88,7 +88,7 @@ pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, forme
         "a mark is taken over"
     );
     let former = shown(former);
-    let note = format!("What cluster `{former}` had made on the server is this cluster's now, which takes its place.");
+    let note = format!("This cluster takes the place of cluster `{former}` and now owns what that cluster made on the server.");
     pass.notes.push((EventType::Normal, "MarkTakenOver", note));
 }
 

@@ -47,7 +47,7 @@ pub(crate) async fn publish(
     pass.status.id_token_signing_algs = found.id_token_signing_algs;
     pass.status.signing_key_ids = keys.ids;
     Ok(format!(
-        "The issuer can be trusted as it is; issuer and endpoints are in ConfigMap `{name}`."
+        "The issuer is verified; issuer and endpoints are in ConfigMap `{name}`."
     ))
 }
 

@@ -89,6 +89,6 @@ pub(crate) fn outdated(status: &OidcProviderStatus) -> Option<Wanted> {
         type_: RESTART_REQUIRED,
         status: "True",
         reason: Reason::RestartRequired,
-        message: "The worker has not loaded the provider as it is now; it does so when it is restarted.".to_owned(),
+        message: "The worker has not loaded the current provider; restart it.".to_owned(),
     })
 }

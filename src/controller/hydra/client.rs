@@ -126,7 +126,7 @@ fn done(
     };
     let message = match &status.secret_name {
         Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}."),
-        None => "The client is registered as it should be.".to_owned(),
+        None => "The client is registered.".to_owned(),
     };
     let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);
     let next = rotation(client, plan, status)?.map(wait_until);

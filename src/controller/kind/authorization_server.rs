@@ -72,7 +72,7 @@ impl Managed for AuthorizationServer {
         let incomplete = has_endpoints && pass.status.endpoints.is_none() || pass.status.loaded == Some(false);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
-            message: "The admin API answers and can be used.".to_owned(),
+            message: "The admin API is available.".to_owned(),
             again: login_ends.into_iter().chain([again]).min(),
             ..Done::default()
         })
@@ -302,7 +302,7 @@ fn insecure(server: &AuthorizationServer) -> Option<Wanted> {
         status: "True",
         reason: Reason::PlainHttp,
         message: format!(
-            "The admin API is reached over plain http: whoever can listen on the way sees {seen}; use https or a network policy."
+            "The operator reaches the admin API over plain http: anyone on the network path can read {seen}; use https or a network policy."
         ),
     })
 }
@@ -312,6 +312,6 @@ fn outdated(status: &AuthorizationServerStatus) -> Option<Wanted> {
         type_: RESTART_REQUIRED,
         status: "True",
         reason: Reason::RestartRequired,
-        message: "The worker goes on with the OIDC providers that there were when it started; restart it.".to_owned(),
+        message: "The worker still uses the OIDC providers that it read at its start; restart it.".to_owned(),
     })
 }

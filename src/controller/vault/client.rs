@@ -255,7 +255,7 @@ fn take_over(
     let id = found.client_id.map(String::from).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| lacks("names no client id"))?;
     if pass.status.client_id.as_ref().is_some_and(|known| *known != id) {
-        let note = "The client was deleted on the server and made anew, so that it has another id and secret now.";
+        let note = "The client was deleted on the server and has been created again, with another id and secret.";
         pass.notes.push((EventType::Warning, "ClientReplaced", note.to_owned()));
     }
     let secret = match plan.effective.has_secret() {

@@ -137,7 +137,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         self.write(pass, vault, wanted, is_new).await?;
         if is_drift {
             let type_ = K::Object::TYPE;
-            let note = format!("The {type_} had been changed on the server ({what}) and was put right.");
+            let note = format!("The {type_} was changed on the server ({what}) and has been corrected.");
             note_drift(self.resource, self.ctx, pass, note);
         }
         // The reply does not show the object, and what the server does not know it drops without a word.

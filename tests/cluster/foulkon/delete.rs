@@ -61,7 +61,7 @@ async fn a_deletion_waits_for_the_server_and_says_so(bed: &Bed) -> Result<()> {
     stage.foulkon.stop().await?;
     let made = stage.space.remove::<OidcProvider>("main").await?;
     let message = format!(
-        "It is deleted as soon as AuthorizationServer `{}` can be used again. To leave it there, `kubectl annotate oidcp main -n {} oidc-operator.dev/abandon=true`.",
+        "The operator deletes it as soon as AuthorizationServer `{}` is available again. To leave it there, `kubectl annotate oidcp main -n {} oidc-operator.dev/abandon=true`.",
         stage.server.name,
         stage.space.name()
     );

@@ -129,7 +129,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
 
 fn not_owned(name: &str) -> String {
     format!(
-        "The provider `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
+        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server."
     )
 }
 

@@ -91,7 +91,7 @@ async fn a_user_with_a_token_is_let_in(bed: &Bed) -> Result<()> {
         "basic": null, "bearerToken": { "secretRef": { "name": secret, "key": "token" } },
     } } });
     bed.change_server(&stage.server.name, bearer).await?;
-    let message = "The operator is logged in, and the policies of its user on the server do not allow list_oidc_providers; let it manage OIDC providers, or use the admin's login in foulkon.auth.";
+    let message = "The operator is logged in, but the policies of its user on the server do not allow list_oidc_providers; let it manage OIDC providers, or use the admin's login in foulkon.auth.";
     server_says(bed, &stage.server.name, Tone::Reconciling, "PermissionDenied", message).await?;
     stage.foulkon.allow(&subject.name)?;
     bed.server_ready(&stage.server.name).await?;

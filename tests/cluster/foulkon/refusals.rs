@@ -92,7 +92,7 @@ async fn what_cannot_be_is_said_in_a_sentence(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let long = "x".repeat(60);
     let unsupported = format!(
-        "AuthorizationServer `{}` (version `{}`) cannot do what the spec asks for in allowedNamespaces, scopeRefs, scopes, vault, publish; nothing was changed. Take it out, or upgrade the server.",
+        "AuthorizationServer `{}` (version `{}`) cannot do what the spec asks for in allowedNamespaces, scopeRefs, scopes, vault, publish; nothing was changed. Remove it, or upgrade the server.",
         stage.server.name,
         bed.server_ready(&stage.server.name)
             .await?

@@ -26,7 +26,7 @@ async fn a_restart_is_asked_for_until_it_was_done(bed: &Bed) -> Result<()> {
     let found = conditions(&made);
     let asked = condition::find(&found, RESTART_REQUIRED).context("no word of it")?;
     ensure!(
-        asked.message == "The worker has not loaded the provider as it is now; it does so when it is restarted.",
+        asked.message == "The worker has not loaded the current provider; restart it.",
         "{asked:?}"
     );
     asks(&stage, Some(true)).await?;

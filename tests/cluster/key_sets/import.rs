@@ -95,7 +95,7 @@ pub(super) async fn what_is_no_private_key_is_said(bed: &Bed) -> Result<()> {
     );
     for (text, problem) in cases {
         import(&space, "mine", &text).await?;
-        let message = format!("Secret `mine`, key `key`: the value {problem}; put a usable one there.");
+        let message = format!("Secret `mine`, key `key`: the value {problem}; replace it with a usable one.");
         space
             .says::<JsonWebKeySet>("keys", Reconciling, "InvalidSpec", &message)
             .await?;
@@ -107,7 +107,7 @@ pub(super) async fn what_is_no_private_key_is_said(bed: &Bed) -> Result<()> {
     // Another key of the same id: verifiers could not tell them apart.
     let clash = key_material::generate(KeyAlgorithm::ES256, "mine").map_err(anyhow::Error::msg)?;
     import(&space, "mine", &String::from_utf8(clash.body())?).await?;
-    let message = "Secret `mine`, key `key`: the value holds another key of the same `kid` as before, which verifiers could not tell apart; give it another; put a usable one there.";
+    let message = "Secret `mine`, key `key`: the value holds another key of the same `kid` as before, which verifiers could not tell apart; give it another; replace it with a usable one.";
     space
         .says::<JsonWebKeySet>("keys", Reconciling, "InvalidSpec", message)
         .await?;

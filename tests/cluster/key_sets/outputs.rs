@@ -138,7 +138,7 @@ pub(super) async fn a_clients_own_secret_follows_the_key_that_signs(bed: &Bed) -
         "tokenEndpointAuthSigningAlg": "ES256", "keySetRef": { "name": "keys" }, "credentials": { "data": data },
     });
     space.apply_client("app", &spec.to_string()).await?;
-    let message = "JsonWebKeySet `keys` hands out no private key, which credentials.data asks for; set privateKey there, or take the variable out.";
+    let message = "JsonWebKeySet `keys` provides no private key, which credentials.data needs; set privateKey there, or remove the variable.";
     space
         .says::<OAuth2Client>("app", Reconciling, "ReferenceNotReady", message)
         .await?;

@@ -76,7 +76,7 @@ async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
     let earlier: ConfigMap = serde_json::from_value(earlier)?;
     space.config_maps().create(&PostParams::default(), &earlier).await?;
     space.make::<OidcProvider>("login", &spec.to_string()).await?;
-    let message = "ConfigMap `login` belongs to an earlier resource of this name and is about to go.";
+    let message = "ConfigMap `login` belongs to an earlier resource of this name and is being deleted.";
     space
         .says::<OidcProvider>("login", Reconciling, "ConfigMapConflict", message)
         .await?;

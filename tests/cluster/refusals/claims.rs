@@ -83,7 +83,7 @@ async fn a_client_that_was_there_before_is_left_alone(bed: &Bed) -> Result<()> {
     let spec = format!("{{ grantTypes: [client_credentials], clientId: {chosen} }}");
     space.apply_client("app", &spec).await?;
     let message = format!(
-        "The client `{chosen}` exists on the server and no resource keeps it; nothing was changed. Take it over with adoption: Allow, or choose another clientId."
+        "The client `{chosen}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId."
     );
     client_says(&space, "app", Tone::Stalled, "NotOwned", &message).await?;
     space.delete_and_wait("app").await?;

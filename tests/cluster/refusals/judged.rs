@@ -37,7 +37,7 @@ async fn what_hydra_refuses_leaves_the_last_good_registration(bed: &Bed) -> Resu
     let bad = "{ redirectUris: [https://web.example.com/cb], clientName: bad, postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("app", bad).await?;
     let message =
-        "The server does not accept postLogoutRedirectUris; what was registered before stays. Correct the spec.";
+        "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(
         bed.registered(&uid_of(&client)).await? == before,
@@ -67,7 +67,7 @@ async fn an_unreachable_sector_is_named(bed: &Bed) -> Result<()> {
     let before = bed.registered(&uid_of(&client)).await?;
     let bad = "{ redirectUris: [https://web.example.com/cb], sectorIdentifierUri: 'https://127.0.0.1:1/sector' }";
     space.apply_client("app", bad).await?;
-    let message = "The server does not accept sectorIdentifierUri; what was registered before stays. Correct the spec.";
+    let message = "The server does not accept sectorIdentifierUri; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(
         bed.registered(&uid_of(&client)).await? == before,
@@ -85,7 +85,7 @@ async fn a_subject_type_that_the_server_has_not_is_named(bed: &Bed) -> Result<()
             "{ redirectUris: [https://web.example.com/cb], subjectType: pairwise }",
         )
         .await?;
-    let message = "The server does not accept subjectType; what was registered before stays. Correct the spec.";
+    let message = "The server does not accept subjectType; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     client_ready_with(&space, "redirectUris: [https://web.example.com/cb]").await?;
     Ok(())
@@ -96,7 +96,7 @@ async fn what_hydra_refuses_at_once_is_not_registered(bed: &Bed) -> Result<()> {
     let bad = "{ redirectUris: [https://web.example.com/cb], backchannelLogoutUri: 'https://elsewhere.example.org/out', postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     let client = space.apply_client("app", bad).await?;
     let message =
-        "The server does not accept postLogoutRedirectUris; what was registered before stays. Correct the spec.";
+        "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");
     ensure!(space.secret("app").await?.is_none(), "there is a half-made Secret");

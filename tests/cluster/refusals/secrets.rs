@@ -46,7 +46,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
         let text = String::from_utf8_lossy(value).trim().to_owned();
         bed.canary(text.clone());
         put(&space, true, value).await?;
-        let message = format!("Secret `own`, key `password`: the value {problem}; put a usable one there.");
+        let message = format!("Secret `own`, key `password`: the value {problem}; replace it with a usable one.");
         let client = client_says(&space, "app", Tone::Reconciling, "InvalidSpec", &message).await?;
         let shown = serde_json::to_string(&client.status)?;
         ensure!(!shown.contains(&text), "the value is shown");
@@ -61,7 +61,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
 
     // A client that works is not torn down by a bad value.
     put(&space, true, b"short").await?;
-    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; put a usable one there.";
+    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; replace it with a usable one.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
     bed.token(&id, &secret, "").await?;
     ensure!(space.credentials("app").await?.1 == secret, "the credentials changed");
@@ -76,7 +76,7 @@ async fn an_unusable_secret_without_label_is_looked_at_again(bed: &Bed) -> Resul
     let space = bed.space().await?;
     put(&space, false, b"short").await?;
     space.apply_client("app", SPEC).await?;
-    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; put a usable one there.";
+    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; replace it with a usable one.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
     put(&space, false, b"long-enough-now").await?;
     client_ready(&space, "app").await?;

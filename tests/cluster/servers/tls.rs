@@ -65,7 +65,7 @@ async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> 
     ensure!(
         said.as_deref()
             == Some(
-                "The admin API is reached over plain http: whoever can listen on the way sees client secrets; use https or a network policy."
+                "The operator reaches the admin API over plain http: anyone on the network path can read client secrets; use https or a network policy."
             ),
         "{said:?}"
     );

@@ -51,7 +51,7 @@ async fn everything_goes_in_the_wrong_order(bed: &Bed) -> Result<()> {
     stage.everything(NOBODY).await?;
     let space = &stage.space;
     let message = |user: &str, name: &str, kind: &str, field: &str| {
-        format!("{user} `{name}` still refers to this {kind}; take it out of its {field}, or delete that one first.")
+        format!("{user} `{name}` still refers to this {kind}; remove it from its {field}, or delete that resource first.")
     };
     let keys = space.remove::<JsonWebKeySet>("signing").await?;
     let staff = space.remove::<Assignment>("staff").await?;
@@ -115,7 +115,7 @@ async fn what_others_use_waits_until_they_are_gone(bed: &Bed) -> Result<()> {
 async fn waits_for_others<K: Namespaced>(stage: &Stage<'_>, name: &str, type_: &str) -> Result<()> {
     stage.space.remove::<K>(name).await?;
     let message = format!(
-        "The {type_} is still referred to by another object on the server; it is deleted as soon as that is gone."
+        "The {type_} is still in use by another object on the server; the operator deletes it once that object is gone."
     );
     stage
         .space
@@ -188,7 +188,7 @@ async fn a_server_stays_while_it_has_objects(bed: &Bed) -> Result<()> {
         .await?;
     stage.make::<OAuth2Client>("late", client()).await?;
     let message = format!(
-        "AuthorizationServer `{}` is being deleted, so nothing new is created on it.",
+        "AuthorizationServer `{}` is being deleted, so the operator creates nothing on it.",
         stage.server.name
     );
     stage

@@ -205,7 +205,7 @@ async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
     let message = |type_: &str| {
         let name = format!("{}.theirs", stage.space.name());
         format!(
-            "The {type_} `{name}` is on the server already and is not this resource's; it stays untouched. Choose another name, or delete it there."
+            "The {type_} `{name}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server."
         )
     };
     let space = &stage.space;

@@ -161,7 +161,7 @@ async fn a_namespace_of_bao_holds_the_objects(bed: &Bed) -> Result<()> {
         .unwrap_or_default();
     ensure!(issuer.contains("/v1/team/inner/identity/oidc/provider/"), "{issuer}");
 
-    let message = "There is no Vault namespace of the name in vault.namespace; create it or correct the name.";
+    let message = "The Vault namespace in vault.namespace does not exist; create it or correct the name.";
     let nowhere = json!({ "vault": { "namespace": "nowhere" } });
     let lost = bed
         .make_vault(

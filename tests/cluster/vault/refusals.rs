@@ -145,7 +145,7 @@ async fn what_the_server_does_not_have_is_refused_by_name(bed: &Bed) -> Result<(
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `{}` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Take it out, or upgrade the server.",
+            "AuthorizationServer `{}` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Remove it, or upgrade the server.",
             stage.server.name
         )
     };

@@ -39,7 +39,7 @@ async fn a_standby_is_never_followed_with_a_token(bed: &Bed) -> Result<()> {
         Action::Answer(answer),
     ));
     stage.make::<Scope>("proof", json!({})).await?;
-    let message = "The server is a standby that sends requests on to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself.";
+    let message = "The server is a standby that redirects requests to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself.";
     stage
         .space
         .says::<Scope>("proof", Tone::Reconciling, "ServerStandby", message)
@@ -69,7 +69,7 @@ async fn a_server_that_cannot_be_used_says_why(bed: &Bed) -> Result<()> {
         (
             json!({ "replication_dr_mode": "secondary" }),
             "ServerStandby",
-            "The server is a disaster recovery secondary, which answers nothing; set vault.address to the primary cluster.",
+            "The server is a disaster recovery secondary and answers no requests; set vault.address to the primary cluster.",
         ),
     ] {
         let fault = stage.server.admin.inject(health(change));
@@ -89,7 +89,7 @@ async fn a_server_that_cannot_be_used_says_why(bed: &Bed) -> Result<()> {
         bed,
     };
     let fault = lonely.server.admin.inject(health(json!({ "enterprise": false })));
-    let message = "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Take it out, or upgrade the server.";
+    let message = "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Remove it, or upgrade the server.";
     server_says(bed, &lonely.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;
     drop(fault);
     let fault = stage.server.admin.inject(health(json!({ "version": "1.9.3" })));
@@ -192,7 +192,7 @@ async fn a_provider_is_ready_when_discovery_names_its_issuer(bed: &Bed) -> Resul
     let everyone = json!({ "allowedClients": [{ "clientId": "*" }] });
     stage.make::<OidcProvider>("main", everyone).await?;
     let message = format!(
-        "The discovery document of AuthorizationServer `{}` names the issuer `https://elsewhere.example.org` where `/v1/identity/oidc/provider/{}.main` is expected; what is published stays. Set issuer to the first if it is right, else correct the server.",
+        "The discovery document of AuthorizationServer `{}` names the issuer `https://elsewhere.example.org` where `/v1/identity/oidc/provider/{}.main` is expected; the published values stay. Set issuer to the first one if it is right, otherwise correct the server.",
         stage.server.name,
         stage.space.name()
     );

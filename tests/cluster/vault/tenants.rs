@@ -36,7 +36,7 @@ async fn clients_of_other_namespaces_attach_where_the_provider_consents(bed: &Be
     other
         .says::<OAuth2Client>("app", Reconciling, "NotAllowed", &message)
         .await?;
-    let message = "No client may be used with the provider yet, so that it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs.";
+    let message = "No client may use the provider yet, so it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs.";
     stage
         .space
         .says::<OidcProvider>("main", Reconciling, "ReferenceNotReady", message)

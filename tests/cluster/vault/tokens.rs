@@ -42,7 +42,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 
 fn refusal(secret: &str, key: &str, why: &str) -> String {
     format!(
-        "Secret `{secret}`, key `{key}`: the value {why}, so that it is sent to no server; put one there that is good at that server alone."
+        "Secret `{secret}`, key `{key}`: the value {why}, so the operator sends it to no server; use a token that only that server accepts."
     )
 }
 

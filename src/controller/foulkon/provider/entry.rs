@@ -88,7 +88,7 @@ impl<'a> Target<'a> {
                 return Ok(found.clone());
             }
             (_, Some(differences)) => format!(
-                "The provider had been changed on the server ({}) and was put right.",
+                "The provider was changed on the server ({}) and has been corrected.",
                 differences.join(", ")
             ),
             // One that comes while another one is still under way would make a twin.
@@ -97,7 +97,7 @@ impl<'a> Target<'a> {
             }
             _ => {
                 may_create(self.ctx, self.server).await?;
-                "The provider was gone from the server and was made again.".to_owned()
+                "The provider was deleted on the server and has been created again.".to_owned()
             }
         };
         let is_drift = is_drift(self.provider, self.ctx, settled)?;

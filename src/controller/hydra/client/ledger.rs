@@ -159,7 +159,7 @@ async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> 
 
 /// A new secret in the place of one whose time has come.
 fn replaced(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
-    let note = "The client has a new secret, since its time had come; restart what reads the Secret only once.";
+    let note = "The client has a new secret, because the old one was due; restart applications that read the Secret only at their start.";
     pass.notes.push((EventType::Normal, "SecretRotated", note.to_owned()));
     Secret::generate()
 }
@@ -198,7 +198,7 @@ fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
     let status = &pass.status;
     let had_one = status.effective.as_ref().is_some_and(Effective::has_secret) && status.secret_name.is_some();
     if had_one && status.updated_at.is_some() {
-        let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart what still uses the old one.";
+        let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart applications that still use the old one.";
         pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
     }
     Secret::generate()

@@ -183,7 +183,7 @@ impl Remote<'_> {
         }
         let created = self.create(pass, wanted).await?;
         if created {
-            let note = "The client was gone from the server and is back with the same id and secret.";
+            let note = "The client was deleted on the server and has been created again with the same id and secret.";
             if self.drift && confirmed {
                 tell_drift(self.client, self.ctx, pass, note.to_owned());
             }
@@ -209,7 +209,7 @@ impl Remote<'_> {
             [] => "secret or time of change".to_owned(),
             fields => fields.join(", "),
         };
-        let note = format!("The client had been changed on the server ({what}) and was put right.");
+        let note = format!("The client was changed on the server ({what}) and has been corrected.");
         if is_foreign {
             note_drift(self.client, self.ctx, pass, note);
         }
@@ -290,7 +290,7 @@ impl Remote<'_> {
 
     fn note_adoption(&self, pass: &mut Pass<OAuth2ClientStatus>, adopted: bool) {
         if adopted && pass.status.adopted != Some(true) {
-            let note = "The client was on the server before and is this resource's now.";
+            let note = "The client existed on the server before and now belongs to this resource.";
             pass.notes.push((EventType::Normal, "Adopted", note.to_owned()));
         }
         pass.status.adopted = adopted.then_some(true);

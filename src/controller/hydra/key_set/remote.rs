@@ -107,7 +107,7 @@ impl Remote<'_> {
             self.delete(key).await?;
         }
         if is_drift {
-            let note = "The key set had been changed on the server and was put right.";
+            let note = "The key set was changed on the server and has been corrected.";
             note_drift(set, self.ctx, pass, note.to_owned());
         }
         Ok(())
