@@ -64,7 +64,9 @@ pub enum VaultFault {
     )]
     Immutable(Vec<&'static str>),
     /// Something refers to it on the server.
-    #[error("The {0} is still in use by another object on the server; the operator deletes it once that object is gone.")]
+    #[error(
+        "The {0} is still in use by another object on the server; the operator deletes it once that object is gone."
+    )]
     InUse(&'static str),
     /// A client's ID tokens would outlive the keys that verify them.
     #[error(

@@ -2,9 +2,8 @@
 //! asks nothing of a server.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{Request, Response};
 use k8s_openapi::api::core::v1::Namespace;
@@ -26,8 +25,7 @@ use oidc_operator::controller::engine::reconcile::reconcile;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
-use tower_test::mock;
+use tokio::sync::{mpsc, oneshot};
 
 const SCOPE: &str = "/apis/oidc-operator.dev/v1alpha1/namespaces/team/scopes/orders";
 const STATUS: &str = "/apis/oidc-operator.dev/v1alpha1/namespaces/team/scopes/orders/status";
@@ -48,17 +46,28 @@ enum Answer {
 /// A request that a pass is to make, and the answer to it.
 type Exchange = (&'static str, &'static str, Answer);
 
+/// A request to the Kubernetes API, and where its answer goes.
+type Asked = (Request<Body>, oneshot::Sender<Response<Body>>);
+
 struct Stage {
     ctx: Arc<Context>,
     kinds: Writers,
-    api: mock::Handle<Request<Body>, Response<Body>>,
+    api: mpsc::UnboundedReceiver<Asked>,
     namespaces: Writer<PartialObjectMeta<Namespace>>,
 }
 
 impl Stage {
     /// An operator whose caches have a namespace and a Hydra that admits it.
     fn new(fence: Fence) -> Self {
-        let (service, api) = mock::pair();
+        let (ask, api) = mpsc::unbounded_channel::<Asked>();
+        let service = tower::service_fn(move |request| {
+            let (answer, answered) = oneshot::channel();
+            let asked = ask.send((request, answer)).is_ok();
+            async move {
+                assert!(asked, "nobody serves any more");
+                answered.await
+            }
+        });
         let client = kube::Client::new(service, "default");
         let (queue, _) = mpsc::unbounded_channel();
         let (kinds, writers) = Kinds::new(&queue);
@@ -116,17 +125,14 @@ impl Stage {
         let cached = self.ctx.kinds.scopes.store.get(&reference).expect("the Scope");
         let pass = reconcile(cached, self.ctx.clone());
         let (ended, ()) = tokio::join!(pass, serve(&mut self.api, script));
-        assert!(
-            self.api.next_request().now_or_never().is_none(),
-            "a request more than there should be"
-        );
+        assert!(self.api.try_recv().is_err(), "a request more than there should be");
         ended
     }
 }
 
-async fn serve(api: &mut mock::Handle<Request<Body>, Response<Body>>, script: Vec<Exchange>) {
+async fn serve(api: &mut mpsc::UnboundedReceiver<Asked>, script: Vec<Exchange>) {
     for (number, (method, path, answer)) in script.into_iter().enumerate() {
-        let asked = tokio::time::timeout(Duration::from_secs(5), api.next_request()).await;
+        let asked = tokio::time::timeout(Duration::from_secs(5), api.recv()).await;
         assert!(asked.is_ok(), "request {number}, {method} {path}, never came");
         let (request, respond) = asked.ok().flatten().expect("a request");
         assert_eq!(
@@ -137,10 +143,10 @@ async fn serve(api: &mut mock::Handle<Request<Body>, Response<Body>>, script: Ve
         let body = request.into_body().collect().await.expect("a body").to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         match answer {
-            Answer::Object(object) => respond.send_response(reply(200, &object)),
+            Answer::Object(object) => respond.send(reply(200, &object)).expect("somebody waits"),
             Answer::Applied(mut stored) => {
                 stored["status"] = body["status"].clone();
-                respond.send_response(reply(200, &stored));
+                respond.send(reply(200, &stored)).expect("somebody waits");
             }
             Answer::Failure(code) => {
                 let reason = match code {
@@ -153,9 +159,13 @@ async fn serve(api: &mut mock::Handle<Request<Body>, Response<Body>>, script: Ve
                 let status = json!({
                     "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code,
                 });
-                respond.send_response(reply(code, &status));
+                respond.send(reply(code, &status)).expect("somebody waits");
             }
-            Answer::Silence => tokio::time::sleep(Duration::from_secs(60)).await, // of a clock that stands still unless all wait
+            // Until whoever asks gives up.
+            Answer::Silence => {
+                let mut respond = respond;
+                respond.closed().await;
+            }
         }
     }
 }
@@ -219,14 +229,14 @@ fn is_done(ended: Ended) -> bool {
     ended == Ended::default()
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_new_resource_is_held_before_anything_else_and_its_status_is_stored() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     assert!(is_done(stage.pass(vec![hold(), apply("3")]).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_second_pass_writes_nothing_even_while_the_watch_lags_behind() {
     let mut stage = ready().await;
     assert!(
@@ -240,7 +250,7 @@ async fn a_second_pass_writes_nothing_even_while_the_watch_lags_behind() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_finalizer_that_met_another_write_is_tried_again_and_nothing_is_told() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -252,7 +262,7 @@ async fn a_finalizer_that_met_another_write_is_tried_again_and_nothing_is_told()
     assert!(is_done(stage.pass(vec![hold(), apply("3")]).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_status_that_met_another_write_is_stored_on_what_is_there_now() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -266,7 +276,7 @@ async fn a_status_that_met_another_write_is_stored_on_what_is_there_now() {
     assert!(is_done(stage.pass(vec![]).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_status_that_meets_a_write_each_time_waits_and_tells_nothing() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -279,7 +289,7 @@ async fn a_status_that_meets_a_write_each_time_waits_and_tells_nothing() {
     assert!(ended.again.is_some(), "{ended:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn the_status_of_a_namesake_is_not_written() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -293,7 +303,7 @@ async fn the_status_of_a_namesake_is_not_written() {
     assert!(is_done(stage.pass(script).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_resource_that_goes_in_the_midst_of_its_pass_is_cleaned_up() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -303,7 +313,7 @@ async fn a_resource_that_goes_in_the_midst_of_its_pass_is_cleaned_up() {
     ));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn without_leadership_nothing_is_written_and_nothing_is_told() {
     let mut stage = Stage::new(Fence::closed());
     stage.shows(made());
@@ -311,17 +321,17 @@ async fn without_leadership_nothing_is_written_and_nothing_is_told() {
     assert!(ended.again.is_some(), "{ended:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_kubernetes_api_that_does_not_answer_is_given_up_on_in_time_and_tried_again() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let ended = stage.pass(vec![("PATCH", SCOPE, Answer::Silence)]).await;
     assert!(ended.again.is_some(), "{ended:?}");
     assert!(begun.elapsed() <= Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_right_that_is_missing_is_told() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -336,7 +346,7 @@ async fn a_right_that_is_missing_is_told() {
     assert!(ended.again.is_some(), "{ended:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn an_event_that_cannot_be_published_fails_nothing() {
     let mut stage = Stage::new(Fence::open());
     let mut elsewhere = made();
@@ -356,7 +366,7 @@ async fn an_event_that_cannot_be_published_fails_nothing() {
     assert!(again.again > ended.again, "a second failure waits longer: {again:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_namespace_that_is_not_known_yet_is_waited_for_in_silence() {
     let mut stage = Stage::new(Fence::open());
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team" } });
@@ -369,7 +379,7 @@ async fn a_namespace_that_is_not_known_yet_is_waited_for_in_silence() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_is_deleted_is_let_go_of_once() {
     let mut stage = ready().await;
     stage.shows(going("4"));
@@ -382,7 +392,7 @@ async fn what_is_deleted_is_let_go_of_once() {
     );
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn letting_go_that_met_another_write_is_tried_on_what_is_there_now() {
     let mut stage = ready().await;
     stage.shows(going("4"));
@@ -396,7 +406,7 @@ async fn letting_go_that_met_another_write_is_tried_on_what_is_there_now() {
     assert!(is_done(stage.pass(script).await));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_is_referred_to_does_not_go() {
     let mut stage = ready().await;
     let client: OAuth2Client = read(json!({
@@ -410,12 +420,12 @@ async fn what_is_referred_to_does_not_go() {
     assert!(ended.again.is_some(), "{ended:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_has_left_the_cache_between_queue_and_pass_gets_none() {
     let mut stage = ready().await;
     let reference = ObjectRef::<Scope>::new("orders").within("team");
     let cached = stage.ctx.kinds.scopes.store.get(&reference).expect("the Scope");
     stage.kinds.scopes.apply(Event::Delete(read(going("4"))));
     assert!(is_done(reconcile(cached, stage.ctx.clone()).await));
-    assert!(stage.api.next_request().now_or_never().is_none());
+    assert!(stage.api.try_recv().is_err());
 }

@@ -78,6 +78,12 @@ pub async fn settle_claim<K: Claiming>(resource: &K, ctx: &Context, pass: &mut P
     Ok(())
 }
 
+/// Whether a resource asked for a name before another one did: it is older, or, if both came within one second, its UID is the lesser.
+pub fn asked_first<K: ResourceExt>(one: &K, other: &K) -> bool {
+    let age = |resource: &K| (resource.creation_timestamp(), resource.uid());
+    age(one) < age(other)
+}
+
 /// What bore the mark of a former cluster bears this one's now.
 pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, former: &str) {
     tracing::info!(
@@ -88,7 +94,9 @@ pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, forme
         "a mark is taken over"
     );
     let former = shown(former);
-    let note = format!("This cluster takes the place of cluster `{former}` and now owns what that cluster made on the server.");
+    let note = format!(
+        "This cluster takes the place of cluster `{former}` and now owns what that cluster made on the server."
+    );
     pass.notes.push((EventType::Normal, "MarkTakenOver", note));
 }
 

@@ -37,7 +37,8 @@ pub fn connection<K: OnServer + CustomResourceExt>(
         ));
     };
     match ctx.links.usable(&server) {
-        _ if decode::flaw(&*server).is_some() => Err(waits(resource, ctx)),
+        // It may be of an API that only a later version knows.
+        _ if decode::flaw(&*server).is_some() || server.spec.flavour().is_none() => Err(waits(resource, ctx)),
         Ok(link) => Ok((server, link)),
         Err(error) if error.is_silent() => Err(error),
         Err(_) => Err(waits(resource, ctx)),

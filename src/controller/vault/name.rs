@@ -6,7 +6,7 @@ use crate::access;
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
 use crate::controller::common::admission::{admitted, may_name};
-use crate::controller::common::claim::Claiming;
+use crate::controller::common::claim::{Claiming, asked_first};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::managed::OnServer;
@@ -72,7 +72,6 @@ fn is_addressable(name: &str) -> bool {
 
 /// Whether another resource has the name, or may have it and asked for it first. Of two that have it, the later one withdraws.
 pub fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> bool {
-    let age = |resource: &K| (resource.creation_timestamp(), resource.uid());
     let kind = K::kind_of(ctx);
     let same_name = |other: &K| {
         other.uid() != resource.uid() && other.server_name() == resource.server_name() && other.object_name() == name
@@ -81,7 +80,7 @@ pub fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationS
     kind.store.state_filter(same_name).into_iter().any(|other| {
         let other = kind.newest(other);
         let is_theirs = other.has_claim(server, ctx) && is_held(&*other);
-        let is_first = age(&other) < age(resource);
+        let is_first = asked_first(&*other, resource);
         match is_ours {
             true => is_theirs && is_first,
             false => is_theirs || is_first && may_have(&*other, ctx),

@@ -12,7 +12,7 @@ use testbed::proxy::{Exchange, Proxy};
 
 use super::paths::is_list;
 use super::watching::{has_condition, until_object};
-use super::{Bed, HydraUrls, lock};
+use super::{Bed, HydraUrls, LIMIT, lock};
 
 /// What can be chosen for an AuthorizationServer.
 #[derive(Clone, Debug)]
@@ -153,8 +153,19 @@ impl Bed {
 
     /// Changes the spec of an AuthorizationServer by a JSON merge patch.
     pub async fn change_server(&self, name: &str, spec: Value) -> Result<AuthorizationServer> {
+        let are_rules = spec.get("access").is_some();
         let patch = Patch::Merge(json!({ "spec": spec }));
-        Ok(self.servers_api().patch(name, &PatchParams::default(), &patch).await?)
+        let changed = self.servers_api().patch(name, &PatchParams::default(), &patch).await?;
+        if are_rules {
+            // What comes after it is judged by them: a watch of another kind may be ahead of this one.
+            testbed::wait::until("the rules to be known", LIMIT, async || {
+                let now = self.servers_api().get(name).await?;
+                let observed = now.status.and_then(|status| status.observed_generation);
+                Ok((observed >= changed.metadata.generation).then_some(()))
+            })
+            .await?;
+        }
+        Ok(changed)
     }
 
     /// The AuthorizationServers of the cluster.

@@ -36,8 +36,7 @@ async fn what_hydra_refuses_leaves_the_last_good_registration(bed: &Bed) -> Resu
 
     let bad = "{ redirectUris: [https://web.example.com/cb], clientName: bad, postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("app", bad).await?;
-    let message =
-        "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
+    let message = "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(
         bed.registered(&uid_of(&client)).await? == before,
@@ -95,8 +94,7 @@ async fn what_hydra_refuses_at_once_is_not_registered(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let bad = "{ redirectUris: [https://web.example.com/cb], backchannelLogoutUri: 'https://elsewhere.example.org/out', postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     let client = space.apply_client("app", bad).await?;
-    let message =
-        "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
+    let message = "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");
     ensure!(space.secret("app").await?.is_none(), "there is a half-made Secret");

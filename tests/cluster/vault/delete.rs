@@ -51,7 +51,9 @@ async fn everything_goes_in_the_wrong_order(bed: &Bed) -> Result<()> {
     stage.everything(NOBODY).await?;
     let space = &stage.space;
     let message = |user: &str, name: &str, kind: &str, field: &str| {
-        format!("{user} `{name}` still refers to this {kind}; remove it from its {field}, or delete that resource first.")
+        format!(
+            "{user} `{name}` still refers to this {kind}; remove it from its {field}, or delete that resource first."
+        )
     };
     let keys = space.remove::<JsonWebKeySet>("signing").await?;
     let staff = space.remove::<Assignment>("staff").await?;

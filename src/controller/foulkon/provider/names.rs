@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use crate::api::authorization_server::FoulkonServer;
 use crate::api::{AuthorizationServer, OidcProvider};
-use crate::controller::common::claim::Claiming;
+use crate::controller::common::claim::{Claiming, asked_first};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::error::{Error, Result};
@@ -35,7 +35,6 @@ pub(crate) fn check_name(
     name: &str,
 ) -> Result<()> {
     let kind = &ctx.kinds.providers;
-    let age = |provider: &OidcProvider| (provider.creation_timestamp(), provider.uid());
     let has = |provider: &OidcProvider| {
         let mut status = provider.status.clone().unwrap_or_default();
         is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, ctx)
@@ -46,7 +45,7 @@ pub(crate) fn check_name(
     let mut others = others
         .filter(|other| other.uid() != ours.uid())
         .map(|other| kind.newest(other));
-    match others.any(|other| has(&other) && (!is_ours || age(&other) < age(&ours))) {
+    match others.any(|other| has(&other) && (!is_ours || asked_first(&*other, &*ours))) {
         false => Ok(()),
         true => Err(Error::NameClaimed {
             type_: TYPE,

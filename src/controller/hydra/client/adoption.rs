@@ -10,7 +10,7 @@ use crate::admin::sync::{Ownership, ownership};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::Adoption;
-use crate::controller::common::claim::origin;
+use crate::controller::common::claim::{asked_first, origin};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links::Link;
@@ -47,11 +47,10 @@ pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth
 /// Whether another resource has the client of this id, or may have it and asked for it first.
 fn is_claimed(client: &OAuth2Client, ctx: &Context) -> bool {
     let id = client_id(client);
-    let age = |client: &OAuth2Client| (client.creation_timestamp(), client.uid());
     let claims = |other: &OAuth2Client| {
         let has_it = other.status.as_ref().is_some_and(|status| status.updated_at.is_some());
         let is_first =
-            || other.spec.adoption == Some(Adoption::Allow) && age(other) < age(client) && is_admitted(other, ctx);
+            || other.spec.adoption == Some(Adoption::Allow) && asked_first(other, client) && is_admitted(other, ctx);
         other.uid() != client.uid()
             && client_id(other) == id
             && other.server_name() == client.server_name()

@@ -11,6 +11,7 @@ use crate::api::authorization_server::Capability;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, is_reserved};
 use crate::api::{AuthorizationServer, JsonWebKeySet};
 use crate::controller::common::admission::admitted;
+use crate::controller::common::claim::asked_first;
 use crate::controller::common::key_set::check_access;
 use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
@@ -99,7 +100,6 @@ impl Plan {
 
     /// Of two that name one set, the one has it whose status says so, or else the older.
     pub(crate) fn check_claim(&self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
-        let age = |set: &JsonWebKeySet| (set.creation_timestamp(), set.uid());
         let has_claimed = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| status.set_name.is_some());
         let same_name = |other: &JsonWebKeySet| {
             let name = other.spec.set_name.as_deref();
@@ -110,7 +110,7 @@ impl Plan {
             let is_first = match (has_claimed(other), has_claimed(set)) {
                 (true, false) => true,
                 (false, true) => false,
-                _ => age(other) < age(set),
+                _ => asked_first(other, set),
             };
             same_name(other)
                 && other.server_name() == set.server_name()

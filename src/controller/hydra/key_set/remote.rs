@@ -97,6 +97,7 @@ impl Remote<'_> {
         let lacking = self.lacking(&pass.status, &observed, ledger)?;
         let surplus = self.surplus(&pass.status, &observed, ledger);
         if lacking.is_empty() && surplus.is_empty() {
+            self.ctx.kinds.key_sets.memory.confirmed(&self.target.uid); // whatever became of the reply to the last write
             return Ok(());
         }
         let is_drift = is_drift(set, self.ctx, settled)?;
@@ -216,11 +217,8 @@ impl Remote<'_> {
     }
 
     async fn delete(&self, key: &JsonWebKey) -> Result<()> {
-        let deleted = self
-            .link
-            .hydra()?
-            .delete_key(&self.target.set_name, &key.public.kid)
-            .await;
+        let hydra = self.link.hydra()?;
+        let deleted = hydra.delete_key(&self.target.set_name, &key.public.kid).await;
         deleted.map_err(|failed| failure("delete_json_web_key", failed))
     }
 

@@ -66,6 +66,7 @@ fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<Cow<'static, str>> {
         "subjectType" => spec.subject_type != Some(SubjectType::Public),
         "tokenEndpointAuthMethod" => spec.token_endpoint_auth_method == Some(TokenEndpointAuthMethod::PrivateKeyJwt),
         "adoption" => spec.adoption == Some(Adoption::Allow),
+        "metadata" => !spec.metadata.members().is_empty(),
         _ => true,
     };
     let written = serde_json::to_value(spec).unwrap_or_default();
