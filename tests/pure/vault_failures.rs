@@ -194,7 +194,7 @@ fn a_message_names_the_operation_or_the_object_or_what_is_missing() {
         (status(400, "something new"), "write_key"),
         (
             status(400, "it is currently referenced by x"),
-            "The key is still referred to",
+            "The key is still in use",
         ),
         (status(400, r#"key "k" does not exist"#), "a key"),
         (status(400, r#"scope "s" does not exist"#), "a scope"),
