@@ -9,7 +9,7 @@
 //! - [`api`]: the custom resources: types, documentation, validation rules. No I/O.
 //! - [`access`]: the access rules of a server, evaluated. Pure.
 //! - [`controller`]: the engine, which does finalizer, deadline, status, event and retry once for every kind; and each kind on each server.
-//! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::sync`] decides what to write. No Kubernetes.
+//! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::hydra::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`decode`]: objects of the Kubernetes API, each decoded by itself.
 //! - [`origin`]: whose a mark or a claim is, by the cluster that it names. Pure.

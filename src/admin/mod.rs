@@ -6,5 +6,4 @@ pub mod discovery;
 pub mod foulkon;
 pub mod http;
 pub mod hydra;
-pub mod sync;
 pub mod vault;

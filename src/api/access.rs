@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::oauth2_client::values::GrantType;
 use super::refs::DeletionPolicy;
 
-/// Lets some namespaces use the server for some kinds, within limits. One rule must allow the whole of a resource; rules do not add up.
+/// Allows namespaces to use the server for some kinds, within limits. A single rule must allow the whole resource; rules are not combined.
 #[derive(Clone, Debug, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessRule {
@@ -18,23 +18,23 @@ pub struct AccessRule {
     /// The kinds that this rule is for.
     #[schemars(length(min = 1, max = 8))]
     pub kinds: Vec<ManagedKind>,
-    /// Limits on OAuth2Clients. A limit left out does not limit; an empty list allows nothing.
+    /// Limits on OAuth2Clients. A limit that is not set allows everything; an empty list allows nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientLimits")]
     pub clients: Option<ClientLimits>,
-    /// Clients made by others that OAuth2Clients with `adoption: Allow` may take over. Left out: none.
+    /// Existing clients that OAuth2Clients with `adoption: Allow` may adopt. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
-    /// Which names of objects may be asked for. On Ory Hydra `setName` of a JsonWebKeySet: Hydra trusts the key set that is named after an issuer. On a
+    /// Which object names a resource may choose. On Ory Hydra `setName` of a JsonWebKeySet: Hydra trusts the key set that is named after an issuer. On a
     /// Vault or an OpenBao `vault.name`, `setName` of a JsonWebKeySet, `name` of a Scope; and
     /// which names of others an OidcProvider may list in `scopes`, and with Any also ids in `allowedClients`. On Foulkon name and path of an OidcProvider
-    /// and ids in `allowedClients`, and with Any also its `issuer`: who chooses that decides whom the server believes. Default: Generated.
+    /// and ids in `allowedClients`, and with Any also its `issuer`: the `issuer` decides whom the server trusts. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ObjectNames")]
     pub object_names: Option<ObjectNames>,
-    /// Whether JsonWebKeySets may name the sets of the server itself (`hydra.openid.id-token` and the like): whoever writes those can sign in the name of
-    /// the server. The key `default` of a Vault is nobody's to have. Default: Deny.
+    /// Whether JsonWebKeySets may name the sets of the server itself (`hydra.openid.id-token` and the like): whoever writes those can sign on behalf of
+    /// the server. The key `default` of a Vault is never available. Default: Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub reserved_key_sets: Option<Permission>,
@@ -50,11 +50,11 @@ pub struct AccessRule {
     pub min_rotation_period: Option<String>,
 }
 
-/// Remote objects that may be taken over, by name.
+/// Existing objects that may be adopted, by name.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Adoptable {
-    /// Ids of clients, word for word. They may be asked for whatever `clients.clientIds` says.
+    /// Exact ids of clients. They are allowed regardless of `clients.clientIds`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 128)))]
     pub client_ids: Vec<String>,
@@ -121,7 +121,7 @@ pub struct LabelSelector {
     pub match_expressions: Vec<LabelSelectorRequirement>,
 }
 
-/// What must be so of one label.
+/// A requirement on one label.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)")
@@ -153,7 +153,7 @@ fn labels(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     })
 }
 
-/// Limits on what an OAuth2Client may ask for. They are checked on the effective values, defaults included.
+/// Limits on what an OAuth2Client may ask for. The operator checks them against the effective values, defaults included.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientLimits {
@@ -170,7 +170,7 @@ pub struct ClientLimits {
     #[schemars(with = "Vec<String>", length(max = 256), inner(length(min = 1, max = 2048)))]
     pub audiences: Option<Vec<String>>,
     /// Where the client's URIs may lead a browser: redirects, front-channel logout, information URIs, CORS origins. A host, with or without a port:
-    /// `app.example.com`, `localhost:8080`, `[::1]`; without one, every port will do, as loopback redirects of native apps need it (RFC 8252, section 7.3).
+    /// `app.example.com`, `localhost:8080`, `[::1]`; without a port, every port is allowed, as loopback redirects of native apps need it (RFC 8252, section 7.3).
     /// `*.example.com` stands for every host below example.com, not for example.com itself. Or a scheme of an app's own, which has a dot and a colon at the
     /// end: `com.example.app:` (RFC 8252, section 7.1). A URI with a user name before its host is never allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -186,7 +186,7 @@ pub struct ClientLimits {
     )]
     pub uri_hosts: Option<Vec<String>>,
     /// Where the client's URIs may lead the server itself, which fetches or calls them from within its network: jwksUri, sectorIdentifierUri, requestUris,
-    /// backchannelLogoutUri. Unlike the other limits, left out it allows none. A host, with or without a port: `app.example.com`, `*.example.com`,
+    /// backchannelLogoutUri. Unlike the other limits, it allows nothing if it is not set. A host, with or without a port: `app.example.com`, `*.example.com`,
     /// `app.shop.svc:8443`; https only, and without a port only the usual one, 443. `http://app.shop.svc:8080` allows plain http; its usual port is 80.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -198,7 +198,7 @@ pub struct ClientLimits {
         )
     )]
     pub server_uri_hosts: Option<Vec<String>>,
-    /// Which client ids may be asked for. Default: Generated.
+    /// Which client ids a client may choose. Default: Generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientIds")]
     pub client_ids: Option<ClientIds>,
@@ -249,9 +249,9 @@ pub enum Permission {
 /// What happens to remote objects when no rule selects their namespace and kind any more.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum OnRevoked {
-    /// They stay as they are; nothing is changed any more.
+    /// They stay as they are, and the operator no longer changes them.
     #[default]
     Keep,
-    /// They and their credentials Secrets are deleted, but for clients that were taken over and do not have `deletionPolicy: Delete`.
+    /// The operator deletes them and their credentials Secrets, except adopted clients without `deletionPolicy: Delete`.
     Delete,
 }

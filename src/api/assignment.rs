@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::refs::ServerRef;
 
 /// Who may log in to the clients that refer to it. On HashiCorp Vault and OpenBao it is an object of the server, which enforces it. On Ory Hydra the clients
-/// carry it in their metadata, where the login and consent app, which is yours, finds and enforces it. A client without assignments is open to everybody.
+/// carry it in their metadata, where the login and consent app, which is yours, finds and enforces it. Everybody may log in to a client without assignments.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -56,7 +56,7 @@ pub struct AssignmentSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub subjects: Vec<String>,
-    /// Groups of users; to be in one of them suffices.
+    /// Groups of users; a user must be in one of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 256))]
@@ -99,7 +99,7 @@ pub struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
     pub name: Option<String>,
-    /// What an auth method knows it as.
+    /// Its alias in an auth method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Alias")]
     pub alias: Option<Alias>,
@@ -155,7 +155,7 @@ pub struct AssignmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub group_ids: Vec<String>,
-    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
 }

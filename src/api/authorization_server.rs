@@ -19,8 +19,8 @@ pub use hydra::{Auth, Basic, BearerToken, ForwardedProto, Header, HydraServer, H
 pub use status::{AuthorizationServerStatus, Capability, Endpoints, Facts};
 pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Token, VaultAuth, VaultServer};
 
-/// An authorization server and its admin API, or a server that trusts others' tokens. Cluster-scoped: only a platform admin can point the operator at a URL or hand it credentials.
-/// Secrets and ConfigMaps that it refers to are read in the operator's own namespace.
+/// An authorization server and its admin API, or a server that trusts others' tokens. Cluster-scoped: only a platform admin can set the URL and the credentials of the operator.
+/// The operator reads the Secrets and ConfigMaps that it refers to in its own namespace.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -79,15 +79,15 @@ pub struct AuthorizationServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "FoulkonServer")]
     pub foulkon: Option<FoulkonServer>,
-    /// How the server is verified, and how the operator proves itself, on https connections.
+    /// How the operator verifies the server on https connections, and the client certificate that it presents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Tls")]
     pub tls: Option<Tls>,
-    /// Who may use this server. Nothing listed means nobody.
+    /// Who may use this server. Without an entry, nobody may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub access: Vec<AccessRule>,
-    /// What becomes of remote objects when no access rule selects their namespace and kind any more. A broken limit never deletes. Default: Keep.
+    /// What happens to objects on the server when no access rule selects their namespace and kind any more. A violated limit never deletes an object. Default: Keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnRevoked")]
     pub on_revoked: Option<OnRevoked>,
@@ -98,7 +98,7 @@ pub struct AuthorizationServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Orphans")]
     pub orphans: Option<Orphans>,
-    /// How often everything is compared with the server, as a duration such as `10m`; at least one second. Default: 10m.
+    /// How often the operator compares everything with the server, as a duration such as `10m`; at least one second. Default: 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -168,7 +168,7 @@ impl AuthorizationServerSpec {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// Certificates (PEM) of authorities to trust instead of the system's.
+    /// CA certificates (PEM) to trust instead of those of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CaRef")]
     pub ca_ref: Option<CaRef>,
@@ -176,7 +176,7 @@ pub struct Tls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub server_name: Option<String>,
-    /// A Secret of type `kubernetes.io/tls` in the operator's namespace: the client certificate shown to the admin API.
+    /// A Secret of type `kubernetes.io/tls` in the operator's namespace: the client certificate that the operator presents to the admin API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretRef")]
     pub client_certificate_ref: Option<SecretRef>,

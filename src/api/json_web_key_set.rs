@@ -194,11 +194,11 @@ pub struct KeyRotation {
     pub overlap: Option<String>,
 }
 
-/// The Secret for the application that signs.
+/// The Secret with the private key, for the application that signs.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivateKeyOutput {
-    /// Name of the Secret. Default: the name of this resource. When it changes, the Secret of the old name goes.
+    /// Name of the Secret. Default: the name of this resource. When it changes, the operator deletes the Secret of the old name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -217,7 +217,7 @@ pub struct PrivateKeyOutput {
 #[x_kube(validation = Rule::new("!(has(self.secretName) && has(self.configMapName))")
     .message("publish: set configMapName or secretName, or neither"))]
 pub struct PublishKeys {
-    /// Name of a ConfigMap. Default, unless secretName is set: the name of this resource. When it changes, the ConfigMap of the old name goes.
+    /// Name of a ConfigMap. Default, unless secretName is set: the name of this resource. When it changes, the operator deletes the ConfigMap of the old name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -225,7 +225,7 @@ pub struct PublishKeys {
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     pub config_map_name: Option<String>,
-    /// Name of a Secret, for applications that can mount nothing else. When it changes, the Secret of the old name goes.
+    /// Name of a Secret, for applications that can mount nothing else. When it changes, the operator deletes the Secret of the old name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -282,7 +282,7 @@ pub struct JsonWebKeySetStatus {
     /// Name of the ConfigMap that the public keys are published in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_name: Option<String>,
-    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
 }

@@ -92,7 +92,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// The client_id (RFC 6749, section 2.2). Left out: the UID of this resource. Asking for one needs a grant in the server's access rules. Immutable.
+    /// The client_id (RFC 6749, section 2.2). Left out: the UID of this resource. Choosing one needs a grant in the server's access rules. Immutable.
     /// Not on Vault and OpenBao, which make it themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -111,7 +111,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientType")]
     pub client_type: Option<ClientType>,
-    /// Where the server may send users back to after login (RFC 6749, section 3.1.2): absolute URIs without fragment.
+    /// Where the server may redirect users after login (RFC 6749, section 3.1.2): absolute URIs without fragment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -123,7 +123,7 @@ pub struct OAuth2ClientSpec {
     #[x_kube(validation = Rule::new("self.all(u, !u.matches('(?i)^(javascript|data|vbscript|about|blob|file):'))")
         .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects"))]
     pub redirect_uris: Vec<String>,
-    /// Where the server may send users back to after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port must be those of a redirect URI.
+    /// Where the server may redirect users after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port must be those of a redirect URI.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -158,7 +158,7 @@ pub struct OAuth2ClientSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
     pub scope_refs: Vec<LocalRef>,
-    /// Assignment resources of this namespace and server: who may log in to the client is who is named in one of them. On Ory Hydra they go to the
+    /// Assignment resources of this namespace and server: only users named in one of them may log in to the client. On Ory Hydra they go to the
     /// client's metadata under `oidc-operator.dev`, and the login and consent app has to enforce them; Vault and OpenBao enforce them themselves. Default:
     /// everybody.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -220,7 +220,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https://[^\s]+$"))]
     pub sector_identifier_uri: Option<String>,
-    /// How the client proves itself at the token endpoint. Default: client_secret_basic, or none for a public client.
+    /// How the client authenticates at the token endpoint. Default: client_secret_basic, or none for a public client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TokenEndpointAuthMethod")]
     pub token_endpoint_auth_method: Option<TokenEndpointAuthMethod>,
@@ -296,7 +296,7 @@ pub struct OAuth2ClientSpec {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("refreshTokenTtl: longer than any duration can be"))]
     pub refresh_token_ttl: Option<String>,
-    /// Any JSON object, kept with the client; the login and consent app sees it. The key `oidc-operator.dev` is the operator's.
+    /// Any JSON object, stored with the client; the login and consent app can read it. The key `oidc-operator.dev` is reserved.
     #[serde(default, skip_serializing_if = "JsonObject::is_absent")]
     #[schemars(schema_with = "values::metadata_schema")]
     pub metadata: JsonObject,
@@ -312,8 +312,8 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Credentials")]
     pub credentials: Option<Box<Credentials>>,
-    /// Use this secret of yours instead of a generated one. A change is pushed to the server: at once if the Secret carries the label
-    /// `oidc-operator.dev/watch: "true"`, else within a minute.
+    /// A client secret of your own, instead of a generated one. The operator sends a change to the server at once if the Secret has the label
+    /// `oidc-operator.dev/watch: "true"`, and within a minute otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeyRef")]
     pub client_secret_ref: Option<SecretKeyRef>,
@@ -321,17 +321,17 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretRotation")]
     pub rotation: Option<SecretRotation>,
-    /// What becomes of the client and its Secret when this resource is deleted. Default: Delete, or Orphan for one that was taken over.
+    /// What happens to the client and its Secret when this resource is deleted. Default: Delete, or Orphan for an adopted client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Whether a client of this clientId that is on the server already is taken over. Needs `adopt` in the server's access rules. It becomes what this spec
-    /// says, but for its secret, which is known only from clientSecretRef or once the operator replaces it (see rotation); what it was registered with for
-    /// managing itself ends. A client that another resource keeps is never taken over. Default: Never.
+    /// Whether the operator adopts an existing client with this clientId. Needs `adopt` in the server's access rules. The operator changes the client to match
+    /// this spec, except for its secret, which it knows only from clientSecretRef or after a replacement (see rotation); a registration access token of the
+    /// client becomes invalid. The operator never adopts a client that another resource manages. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
-    /// While true, nothing is written for this resource; a revoked access and a deletion still count.
+    /// While true, the operator writes nothing for this resource; it still handles a deletion and a revoked access.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub suspend: Option<bool>,

@@ -159,7 +159,7 @@ pub enum AllowedFrom {
 #[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")
     .message("publish: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"))]
 pub struct Publish {
-    /// Name of the ConfigMap. Default: the name of this resource. When it changes, the ConfigMap of the old name goes.
+    /// Name of the ConfigMap. Default: the name of this resource. When it changes, the operator deletes the ConfigMap of the old name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -236,7 +236,7 @@ pub struct OidcProviderStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10000))]
     pub client_ids: Vec<String>,
-    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
 }

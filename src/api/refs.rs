@@ -31,7 +31,7 @@ pub struct SecretRef {
     pub name: String,
 }
 
-/// What becomes of the remote object when its resource is deleted.
+/// What happens to the object on the server when its resource is deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum DeletionPolicy {
     /// The remote object and the credentials Secret are deleted too.
@@ -54,10 +54,10 @@ impl DeletionPolicy {
 /// Whether a remote object that exists already may become the resource's.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Adoption {
-    /// It stays untouched, and the resource says so.
+    /// The operator does not touch it, and the resource reports it.
     #[default]
     Never,
-    /// It is taken over, if the server's access rules allow it by name.
+    /// The operator adopts it, if the server's access rules allow it by name.
     Allow,
 }
 

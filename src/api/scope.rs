@@ -89,7 +89,7 @@ pub struct ScopeStatus {
     /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that claimed the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
 }

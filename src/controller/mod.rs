@@ -29,6 +29,7 @@
 //! | ledger | the Secret that holds id, secret and revision of a client, or the keys of a set, before the server hears of them |
 //! | credentials Secret | the Secret that applications mount |
 //! | inputs | digests and versions that a success was made from: while they are equal there is nothing to do |
+//! | settled | as it was left by the last success, with nothing else asked for since |
 //! | drift | a difference that only somebody else's write can have caused |
 //! | turn | when a resource that is late with a rotation may go on, as many others may be late too |
 //! | treatment | what an error means for conditions, events and the next try |

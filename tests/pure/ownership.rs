@@ -3,7 +3,7 @@
 use clap::Parser;
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::client::{Catalogue, Marker, owner};
-use oidc_operator::admin::sync::{Known, Ownership, Step, decide, ownership};
+use oidc_operator::admin::hydra::sync::{Known, Ownership, Step, decide, ownership};
 use oidc_operator::api::GROUP;
 use oidc_operator::cli::{Cli, Command};
 use oidc_operator::origin::Origin;

@@ -1,7 +1,7 @@
 //! What a pass does for a client on a Hydra.
 
 use oidc_operator::controller::hydra::client::steps::{
-    Cause, Compared, Extras, Seen, Settled, Source, Step, closing, opening,
+    AfterLedger, Cause, Compared, Extras, Seen, Source, Step, closing, opening,
 };
 
 use Cause::{Change, Drift};
@@ -145,7 +145,7 @@ fn up_to_the_ledger() {
 }
 
 /// A ledger that was found as it should be, without a need to connect.
-const FOUND: Settled = Settled {
+const FOUND: AfterLedger = AfterLedger {
     is_new: false,
     is_connected: false,
     is_complete: true,
@@ -154,26 +154,26 @@ const FOUND: Settled = Settled {
 
 #[test]
 fn after_the_ledger() {
-    let connected = Settled {
+    let connected = AfterLedger {
         is_connected: true,
         ..FOUND
     };
-    let rewritten = Settled {
+    let rewritten = AfterLedger {
         is_rewritten: true,
         ..FOUND
     };
-    let unknown = Settled {
+    let unknown = AfterLedger {
         is_complete: false,
         ..connected
     };
-    let new = Settled {
+    let new = AfterLedger {
         is_new: true,
         is_connected: true,
         is_complete: true,
         is_rewritten: true,
     };
     let stay = WriteSecret(Extras::Stay);
-    let table: &[(&str, Seen, Settled, &[Step])] = &[
+    let table: &[(&str, Seen, AfterLedger, &[Step])] = &[
         ("as it was left", LEFT, FOUND, &[DropOtherSecrets]),
         ("new", NEW, new, &[Sync(Change), stay]),
         (
@@ -274,7 +274,7 @@ fn nothing_is_written_before_what_it_depends_on() {
     for seen in all() {
         for bits in 0..16 {
             let bit = |place: u32| bits >> place & 1 == 1;
-            let settled = Settled {
+            let settled = AfterLedger {
                 is_new: bit(0),
                 is_connected: opening(&seen).iter().any(|step| matches!(step, Connect(_))),
                 is_complete: bit(1),

@@ -1,7 +1,7 @@
 //! Read → compare → write, decided.
 
 use oidc_operator::admin::hydra::Client;
-use oidc_operator::admin::sync::{Known, Step, decide, same_instant};
+use oidc_operator::admin::hydra::sync::{Known, Step, decide, same_instant};
 use oidc_operator::api::GROUP;
 use serde_json::{Value, json};
 

@@ -58,6 +58,7 @@ mod probe;
 pub mod request;
 pub mod requests;
 pub mod sessions;
+pub mod sync;
 pub mod tokens;
 pub mod trust;
 pub mod version;

@@ -24,15 +24,15 @@ pub struct HydraServer {
         regex(pattern = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$")
     )]
     pub public_url: Option<String>,
-    /// The issuer that the server must have. Needed only to confirm that the issuer has changed on purpose (reason `IssuerChanged`).
+    /// The issuer that the server must have. Needed only to confirm an intended change of the issuer (reason `IssuerChanged`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub issuer: Option<String>,
-    /// Which of Hydra's admin APIs the server speaks. Default: Auto, found out from the version that the server reports.
+    /// Which of Hydra's admin APIs the server speaks. Default: Auto, which uses the version that the server reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraVersion")]
     pub version: Option<HydraVersion>,
-    /// How to log in to the admin API. Left out: no login, as a plain Hydra has none.
+    /// How to log in to the admin API. Default: no login, because Hydra itself has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Auth")]
     pub auth: Option<Auth>,
@@ -84,7 +84,7 @@ pub struct Auth {
     pub headers: Vec<Header>,
 }
 
-/// A bearer token from a Secret. One that the Kubernetes API accepts is refused.
+/// A bearer token from a Secret. The operator refuses a token that the Kubernetes API accepts.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BearerToken {

@@ -36,7 +36,7 @@ pub struct AuthorizationServerStatus {
     /// Subject types that the discovery document lists; only with publicUrl.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subject_types: Vec<SubjectType>,
-    /// What this version of the server can do beyond what every supported one can. What it cannot do is refused with reason `UnsupportedByServer`.
+    /// What this version of the server supports beyond what every supported version does. The operator refuses other fields with reason `UnsupportedByServer`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
     /// Id of the cluster that a Vault or an OpenBao belongs to.

@@ -23,7 +23,7 @@ pub struct VaultServer {
         regex(pattern = r"^[^/\s?#%]+(/[^/\s?#%]+)*$")
     )]
     pub namespace: Option<String>,
-    /// Id of the cluster that the server must belong to, as `vault status` tells it. Needed only to confirm that the cluster has changed on purpose (reason
+    /// Id of the cluster that the server must belong to, as `vault status` tells it. Needed only to confirm an intended change of the cluster (reason
     /// `ServerChanged`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
@@ -52,7 +52,7 @@ pub struct VaultAuth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Kubernetes")]
     pub kubernetes: Option<Kubernetes>,
-    /// The JWT auth method: a token of a ServiceAccount, or one from a Secret, whose signature Vault verifies. It asks nobody.
+    /// The JWT auth method: a token of a ServiceAccount, or one from a Secret, whose signature Vault verifies without calling the Kubernetes API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Jwt")]
     pub jwt: Option<Jwt>,

@@ -35,7 +35,7 @@ pub const VARIABLES: [&str; 14] = [
 #[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")
     .message("credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"))]
 pub struct Credentials {
-    /// Name of the Secret. Default: the name of this resource. When it changes, the Secret of the old name goes.
+    /// Name of the Secret. Default: the name of this resource. When it changes, the operator deletes the Secret of the old name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",

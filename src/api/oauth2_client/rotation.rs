@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretRotation {
-    /// How long a secret is used, as a duration such as `720h`; at least `minRotationPeriod`. Left out: until the annotation asks for another.
+    /// How long a secret is used, as a duration such as `720h`; at least `minRotationPeriod`. Default: until the annotation requests another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -19,7 +19,7 @@ pub struct SecretRotation {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.period: at least 1s"))]
     pub period: Option<String>,
-    /// Whether the secret is replaced on a server that does not accept the old one any more, as Ory Hydra. Default: Refuse.
+    /// Whether the operator replaces the secret on a server that then rejects the old one at once, such as Ory Hydra. Default: Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "WithoutOverlap")]
     pub without_overlap: Option<WithoutOverlap>,
@@ -28,9 +28,9 @@ pub struct SecretRotation {
 /// What happens on a server that knows one secret per client only.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum WithoutOverlap {
-    /// Nothing is replaced, and the resource says so.
+    /// The operator replaces nothing, and the resource reports it.
     #[default]
     Refuse,
-    /// The secret is replaced, and logins fail until the application has read the new one.
+    /// The operator replaces the secret, and logins fail until the application has read the new one.
     Allow,
 }

@@ -62,7 +62,7 @@ pub struct OAuth2ClientStatus {
     /// When the server last stored what the operator sent, by the server's own clock. Another value there means that somebody else wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
-    /// Digest of everything that the last success was made from. The operator's own; of no use to others.
+    /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
 }

@@ -59,7 +59,7 @@ pub fn origin(ctx: &Context, cluster: &str) -> Origin {
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn settle_claim<K: Claiming>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
+pub async fn take_claim_over<K: Claiming>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
     let own = &ctx.settings.cluster;
     let claim = K::claim(&mut pass.status);
     if claim.name.is_none() {

@@ -59,7 +59,7 @@ pub fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, er
 
 /// Whether no write of ours can be under way any more: one whose reply never came may still commit. Asked before the look at the server, so that what is
 /// absent then stays absent.
-pub fn is_settled<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -> bool {
+pub fn is_quiet<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -> bool {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
     was_confirmed && !memory.is_unconfirmed(&uid) || memory.quiet_for(&uid) >= DEADLINE
@@ -95,7 +95,8 @@ fn may_orphan<K: OnServer>(resource: &K, ctx: &Context) -> bool {
     })
 }
 
-fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context) -> Error {
+/// A resource that is on its way out waits for its server, and its user has a way to end that.
+pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context) -> Error {
     Error::CleanupWaits {
         server: resource.server_name().to_owned(),
         kind: short_name::<K>(),

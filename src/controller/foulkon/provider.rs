@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::api::OidcProvider;
 use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::controller::common::claim::{Claiming, settle_claim};
+use crate::controller::common::claim::{Claiming, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::{outage, unread};
 use crate::controller::common::revoke;
@@ -17,9 +17,9 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::foulkon::provider::entry::{Target, remove};
+use crate::controller::foulkon::provider::entry::{Entry, remove};
 use crate::controller::foulkon::provider::fields::fields;
-use crate::controller::foulkon::provider::plan::{Plan, plan};
+use crate::controller::foulkon::provider::plan::{ProviderPlan, plan};
 use crate::error::{Error, FoulkonFault, Result};
 
 pub mod entry;
@@ -39,12 +39,12 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         }
         plan => plan?,
     };
-    let Plan {
+    let ProviderPlan {
         server,
         fields,
         missing,
     } = plan;
-    settle_claim(provider, ctx, pass).await?;
+    take_claim_over(provider, ctx, pass).await?;
     let is_without = fields.clients.is_empty();
     if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
@@ -54,7 +54,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     let link = ctx.links.usable(&server).map_err(|error| unread(error, settled))?;
     let worker = link.foulkon()?;
     hold(provider, ctx).await?;
-    let target = Target::new(provider, ctx, &server, &link)?;
+    let target = Entry::new(provider, ctx, &server, &link)?;
     if is_without {
         let taken_off = target.take_off(pass).await;
         taken_off.map_err(|error| outage(ctx, provider.server_name(), error))?;

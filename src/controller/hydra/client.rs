@@ -9,13 +9,14 @@ use self::plan::{desired, plan};
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
+use crate::admin::hydra::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::client::checks::{check_access, check_size, since};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::client::output;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::revoke;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::engine::context::Context;
@@ -90,8 +91,21 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     done(client, &plan, pass, layout.name, reference.as_ref())
 }
 
+/// Settles the time of the last write between this pass and another instance's: what the server stored last is what counts.
+pub(crate) fn rebase(status: &mut OAuth2ClientStatus, before: &OAuth2ClientStatus, live: &OAuth2ClientStatus) {
+    if status.updated_at == before.updated_at || is_later(live.updated_at.as_deref(), status.updated_at.as_deref()) {
+        status.updated_at = live.updated_at.clone();
+    }
+}
+
 /// When the secret is replaced, within the bounds that the access rules set, and in its turn.
-fn bounded(client: &OAuth2Client, ctx: &Context, plan: &Plan, grant: Grant, status: &OAuth2ClientStatus) -> Schedule {
+fn bounded(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    grant: Grant,
+    status: &OAuth2ClientStatus,
+) -> Schedule {
     let rotated_at = status.rotated_at.as_deref();
     let schedule = plan.schedule.clone();
     let schedule = schedule.bounded(grant.min_rotation_period, rotated_at, Timestamp::now());
@@ -103,7 +117,7 @@ fn bounded(client: &OAuth2Client, ctx: &Context, plan: &Plan, grant: Grant, stat
 /// Says what is so, once everything is in step. `secret_name`: of the credentials Secret that the spec asks for.
 fn done(
     client: &OAuth2Client,
-    plan: &Plan,
+    plan: &ClientPlan,
     pass: &mut Pass<OAuth2ClientStatus>,
     secret_name: String,
     reference: Option<&Reference>,

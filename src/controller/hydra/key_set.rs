@@ -11,7 +11,7 @@ use serde_json::json;
 use self::keys::Carried;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
-use crate::controller::common::claim::{Claiming, settle_claim};
+use crate::controller::common::claim::{Claiming, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::{outage, unread};
 use crate::controller::common::key_set::since;
@@ -23,7 +23,7 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::key_set::keys::Seen;
 use crate::controller::hydra::key_set::ledger::Ledger;
-use crate::controller::hydra::key_set::plan::{Plan, Target};
+use crate::controller::hydra::key_set::plan::{KeySetPlan, RemoteSet};
 use crate::controller::hydra::key_set::remote::Remote;
 use crate::controller::hydra::key_set::rotation::Stage;
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
 /// # Errors
 /// What is wrong with the spec, or in the way.
 pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
-    let plan = match Plan::of(set, ctx, &pass.status) {
+    let plan = match KeySetPlan::of(set, ctx, &pass.status) {
         Err(Error::NotAllowed { denied, .. }) => {
             return revoke::deny(set, ctx, pass, denied, async |pass| {
                 cleanup::remove(set, ctx, pass).await
@@ -54,7 +54,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         }
         plan => plan?,
     };
-    settle_claim(set, ctx, pass).await?;
+    take_claim_over(set, ctx, pass).await?;
     let import = keys::look(set, ctx, &plan).await?;
     let carried = Carried::look(set, ctx);
     let seen = Seen {
@@ -85,7 +85,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
 async fn work(
     set: &JsonWebKeySet,
     ctx: &Context,
-    plan: &Plan,
+    plan: &KeySetPlan,
     pass: &mut Pass<JsonWebKeySetStatus>,
     seen: Seen<'_>,
     drift: bool,
@@ -110,7 +110,7 @@ async fn work(
     let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger)
         .await
         .map_err(failed)?;
-    let changed = keys::settle(set, ctx, plan, pass, &mut ledger, seen).await?;
+    let changed = keys::advance(set, ctx, plan, pass, &mut ledger, seen).await?;
     if rebuilt || changed || !ledger.is_intact(&plan.target.uid) {
         ledger.write(set, ctx).await?;
     }
@@ -147,8 +147,14 @@ fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
 }
 
 /// What a success was made from, in one line: equal inputs need no work.
-fn inputs(set: &JsonWebKeySet, ctx: &Context, plan: &Plan, status: &JsonWebKeySetStatus, seen: Seen<'_>) -> String {
-    let Target {
+fn inputs(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &KeySetPlan,
+    status: &JsonWebKeySetStatus,
+    seen: Seen<'_>,
+) -> String {
+    let RemoteSet {
         server, namespace, uid, ..
     } = &plan.target;
     let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);

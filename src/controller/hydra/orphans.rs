@@ -54,7 +54,7 @@ impl Strangers {
 }
 
 /// After a whole sweep: deletes what may go, where the spec says so. Returns how many clients without a resource are left.
-pub(crate) async fn settle(
+pub(crate) async fn clear(
     server: &AuthorizationServer,
     ctx: &Context,
     hydra: &Hydra,

@@ -13,7 +13,7 @@ use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
 use crate::admin::hydra::client::{Client, owner};
 use crate::admin::hydra::clients::Cursor;
-use crate::admin::sync::{is_later, same_instant};
+use crate::admin::hydra::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::common::claim::origin;
 use crate::controller::common::rouse::rouse;
@@ -29,7 +29,7 @@ use crate::origin::Origin;
 pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Strangers, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
-    let mut expected: HashMap<String, Arc<OAuth2Client>> = settled(ctx, &name);
+    let mut expected: HashMap<String, Arc<OAuth2Client>> = expected_on(ctx, &name);
     let owner = owner(&ctx.settings.cluster);
     let mut cursor = Cursor::default();
     let mut strangers = Strangers::default();
@@ -71,7 +71,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
 }
 
 /// Resources whose client was confirmed on the server and should be there.
-fn settled(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
+fn expected_on(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>> {
     let clients = ctx
         .kinds
         .clients

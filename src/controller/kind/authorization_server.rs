@@ -232,7 +232,7 @@ async fn compare(
     let found = match admin {
         Admin::Hydra(hydra) => match hydra::sweep::run(server, ctx, hydra).await {
             Ok(found) => Ok(Some(
-                hydra::orphans::settle(server, ctx, hydra, connection, pass, found).await,
+                hydra::orphans::clear(server, ctx, hydra, connection, pass, found).await,
             )),
             Err(failed) => Err(failure("list_o_auth2_clients", failed)),
         },

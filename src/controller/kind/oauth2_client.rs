@@ -2,7 +2,6 @@
 
 use kube::{Api, Client, ResourceExt};
 
-use crate::admin::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
@@ -28,11 +27,7 @@ impl Managed for OAuth2Client {
     }
 
     fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status) {
-        // Another instance may have written meanwhile: what the server stored last is what counts.
-        if status.updated_at == before.updated_at || is_later(live.updated_at.as_deref(), status.updated_at.as_deref())
-        {
-            status.updated_at = live.updated_at.clone();
-        }
+        hydra::client::rebase(status, before, live);
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

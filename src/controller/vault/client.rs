@@ -22,7 +22,7 @@ use crate::controller::common::admission::server_of;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output::{self, Held, Layout};
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::client::{checks, outcome};
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
@@ -91,7 +91,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     checks::check_size(json!(wanted).to_string().as_bytes())?;
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let remote = json!([target.name, wanted]);
-    let observe = |plan: &Plan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);
+    let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);
     let layout = output::layout(client, ctx, &plan);
     let is_as_left = |layout: &Layout| last.is_some() && last == Some(observe(&plan, layout));
     if pass.must_read || !layout.is_ok_and(|layout| is_as_left(&layout)) {
@@ -137,7 +137,7 @@ pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<vault::Clie
     plan.missing.is_none().then(|| desired(client, ctx, &plan))
 }
 
-fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
+fn plan(client: &OAuth2Client, ctx: &Context) -> Result<ClientPlan> {
     let server = server_of(client, ctx)?;
     let namespace = client.namespace().unwrap_or_default();
     let mut missing = None;
@@ -154,7 +154,7 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<Plan> {
         true => server.status.as_ref().and_then(|status| status.endpoints.clone()),
         false => first_provider(client, ctx).and_then(|provider| provider.ok()?.status.clone()?.endpoints),
     };
-    Ok(Plan {
+    Ok(ClientPlan {
         effective: effective(client),
         key_set,
         schedule: Schedule::default(),
@@ -210,7 +210,7 @@ fn effective(client: &OAuth2Client) -> Effective {
     }
 }
 
-fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> vault::Client {
+fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> vault::Client {
     let spec = &client.spec;
     let seconds = |ttl: &Option<String>| ttl.as_deref().and_then(crate::duration::parse).map(|ttl| ttl.as_secs());
     let longest = plan.key_set.as_ref().map_or(DAY, |set| DAY.min(overlap(set)));
@@ -244,7 +244,7 @@ fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> vault::Client {
 
 /// Takes id and secret from what the server shows.
 fn take_over(
-    plan: &mut Plan,
+    plan: &mut ClientPlan,
     pass: &mut Pass<OAuth2ClientStatus>,
     found: vault::Client,
 ) -> Result<Option<crate::secret::Secret>> {
@@ -271,7 +271,7 @@ fn take_over(
 }
 
 /// A value that a provider has not said yet is waited for there; one that the server does not have never comes.
-fn pending(client: &OAuth2Client, ctx: &Context, plan: &Plan, error: Error) -> Error {
+fn pending(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, error: Error) -> Error {
     let Error::VariablePending { variable, .. } = error else {
         return error;
     };
@@ -315,7 +315,7 @@ fn provider(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -
 }
 
 /// A client can be used once the key that signs for it and the providers that it names have it on their lists. They are the only writers of those.
-fn unlisted(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<()> {
+fn unlisted(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<()> {
     let waits = |kind, name: String, namespace: &str| {
         Error::Vault(VaultFault::NotListed {
             kind,

@@ -11,8 +11,8 @@ use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::{admitted, may_create};
-use crate::controller::common::claim::{note_left_behind, settle_claim, store_claim};
-use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::common::claim::{note_left_behind, store_claim, take_claim_over};
+use crate::controller::common::cleanup::{connection, hindered, is_quiet, may_leave_behind, waits};
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, outage, unread};
 use crate::controller::common::revoke;
@@ -48,7 +48,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let allowed = admitted(resource, ctx).and_then(|server| Ok((name::allowed(resource, ctx, &server)?, server)));
         match allowed {
             Ok((name, server)) => {
-                settle_claim(resource, ctx, pass).await?;
+                take_claim_over(resource, ctx, pass).await?;
                 Ok(Target {
                     resource,
                     ctx,
@@ -240,7 +240,7 @@ pub async fn remove<K: Named + CustomResourceExt>(
     if !K::claim(&mut pass.status).is_for(&resource.object_name(), &server, ctx) {
         return Ok(()); // it was made on another server of that name
     }
-    let is_settled = is_settled(resource, ctx, was_confirmed);
+    let is_quiet = is_quiet(resource, ctx, was_confirmed);
     let (memory, uid) = (&K::kind_of(ctx).memory, resource.uid().unwrap_or_default());
     let vault = link.vault()?;
     memory.writing(&uid);
@@ -251,10 +251,13 @@ pub async fn remove<K: Named + CustomResourceExt>(
     let deleted = deleted.map_err(|failed| failure(K::Object::DELETE, K::Object::TYPE, failed));
     deleted.map_err(|error| match error {
         Error::Vault(VaultFault::InUse(_) | VaultFault::PermissionDenied(_)) => error,
-        Error::Vault(_) => hindered(resource, ctx, Error::ServerRefused(403)),
+        Error::Vault(_) => {
+            outage(ctx, resource.server_name(), error);
+            waits(resource, ctx)
+        }
         other => hindered(resource, ctx, other),
     })?;
-    match is_settled {
+    match is_quiet {
         true => Ok(()),
         false => Err(Error::CleanupUnconfirmed),
     }

@@ -155,7 +155,7 @@ async fn what_the_server_does_not_have_is_refused_by_name(bed: &Bed) -> Result<(
         "rotation": { "period": "1h", "withoutOverlap": "Allow" },
         "hydra": { "skipConsent": false },
     });
-    let fields = "clientId, clientName, grantTypes, scopes, audience, refreshTokenTtl, metadata, hydra, rotation";
+    let fields = "audience, clientId, clientName, grantTypes, hydra, metadata, refreshTokenTtl, rotation, scopes";
     bed.change_server(
         &stage.server.name,
         json!({ "access": [{

@@ -7,12 +7,12 @@ use crate::access::{self, Denied, Grant};
 use crate::admin::http::reply::{depth, size_in_go, values};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::schedule::past;
 use crate::controller::engine::context::Context;
 use crate::error::{Error, Result};
 
-pub(crate) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Grant, Denied> {
+pub(crate) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Grant, Denied> {
     ctx.with_namespace(&plan.namespace, |namespace| {
         access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
     })

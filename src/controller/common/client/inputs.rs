@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::controller::common::client::output::Layout;
-use crate::controller::common::client::plan::{Plan, ledger_name};
+use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::engine::context::Context;
 
@@ -29,7 +29,13 @@ pub(crate) struct Inputs {
 
 impl Inputs {
     /// The inputs as they are now: from spec and server, and the newest versions known of our Secrets. `wanted`: what the server should have.
-    pub(crate) fn observe(ctx: &Context, plan: &Plan, wanted: Value, layout: &Layout, reference: Option<&str>) -> Self {
+    pub(crate) fn observe(
+        ctx: &Context,
+        plan: &ClientPlan,
+        wanted: Value,
+        layout: &Layout,
+        reference: Option<&str>,
+    ) -> Self {
         let version = |name: &str| {
             plan.own_secret(ctx, name)
                 .map(|secret| secret.version)
@@ -75,7 +81,7 @@ impl Inputs {
     }
 
     /// Whether the server should have the same as at the last success.
-    pub(crate) fn same_remote(&self, plan: &Plan, wanted: &Value) -> bool {
+    pub(crate) fn same_remote(&self, plan: &ClientPlan, wanted: &Value) -> bool {
         self.remote == remote(plan, wanted)
     }
 
@@ -119,6 +125,6 @@ impl fmt::Display for Inputs {
 }
 
 /// Digest of what the server should have, and of which server that is.
-fn remote(plan: &Plan, wanted: &Value) -> String {
+fn remote(plan: &ClientPlan, wanted: &Value) -> String {
     digest(&json!([plan.server.uid(), plan.effective.has_secret(), wanted]))
 }

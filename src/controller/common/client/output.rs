@@ -11,7 +11,7 @@ use crate::api::authorization_server::Endpoints;
 use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
-use crate::controller::common::client::plan::{Plan, ledger_name};
+use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember, text,
@@ -81,7 +81,7 @@ impl Layout {
 ///
 /// # Errors
 /// [`Error::VariableUnknown`], [`Error::InvalidField`], [`Error::NoPrivateKey`].
-pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Layout> {
+pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Layout> {
     let credentials = client.spec.credentials.clone().unwrap_or_default();
     let keys = credentials.keys.unwrap_or_default();
     let endpoints = plan.endpoints.as_ref();
@@ -118,7 +118,7 @@ pub(crate) struct Held<'a> {
 }
 
 /// Where the private key is that the texts ask for.
-fn key_source(ctx: &Context, plan: &Plan) -> Result<KeySource> {
+fn key_source(ctx: &Context, plan: &ClientPlan) -> Result<KeySource> {
     let Some(set) = &plan.key_set else {
         let problem =
             "$(keyId), $(privateKey) and $(privateKeyJwk) are of a JsonWebKeySet; set keySetRef, or take them out";
@@ -137,7 +137,7 @@ fn key_source(ctx: &Context, plan: &Plan) -> Result<KeySource> {
 }
 
 /// Puts variables into a text. Secret and private key stay variables until the Secret is written.
-fn fill(template: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Result<String> {
+fn fill(template: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Result<String> {
     let mut text = template.to_owned();
     for variable in VARIABLES {
         let placeholder = format!("$({variable})");
@@ -176,7 +176,7 @@ fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
     }
 }
 
-fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Option<String> {
+fn value_of(variable: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Option<String> {
     match variable {
         "clientId" => return Some(plan.client_id.clone()),
         "scope" => return Some(plan.effective.scopes.join(" ")),
@@ -200,7 +200,7 @@ fn value_of(variable: &str, plan: &Plan, endpoints: Option<&Endpoints>) -> Optio
 pub(crate) async fn write(
     client: &OAuth2Client,
     ctx: &Context,
-    plan: &Plan,
+    plan: &ClientPlan,
     layout: &Layout,
     held: Option<Held<'_>>,
     fresh: bool,
@@ -236,7 +236,7 @@ pub(crate) async fn write(
 ///
 /// # Errors
 /// [`Error::SecretConflict`], [`Error::SecretGoing`], [`Error::Cluster`].
-pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &Plan, layout: &Layout) -> Result<()> {
+pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, layout: &Layout) -> Result<()> {
     match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
         Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
         _ => Ok(()),
@@ -244,7 +244,7 @@ pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &Plan
 }
 
 /// The variables of the key that signs, with their values. The key set writes its Secret before it says so.
-async fn private_key(ctx: &Context, plan: &Plan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
+async fn private_key(ctx: &Context, plan: &ClientPlan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
     let found = ctx.cluster.secret(&plan.namespace, &source.name).await?;
     let found = found.filter(|found| is_owned(found, &source.owner));
     let value = |(variable, key): &(&'static str, &str)| Some((*variable, Secret::new(text(found.as_ref()?, key)?)));
@@ -271,7 +271,7 @@ fn refused(error: Error) -> Error {
 
 fn wanted(
     client: &OAuth2Client,
-    plan: &Plan,
+    plan: &ClientPlan,
     layout: &Layout,
     held: Option<Held<'_>>,
     key: &[(&str, Secret)],
@@ -319,7 +319,7 @@ fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeS
 /// Deletes our Secrets of any other name: of a former secretName, and the ledger of a client that has no secret any more.
 pub(crate) async fn drop_others(
     ctx: &Context,
-    plan: &Plan,
+    plan: &ClientPlan,
     pass: &Pass<OAuth2ClientStatus>,
     name: &str,
     has_ledger: bool,

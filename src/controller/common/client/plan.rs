@@ -12,7 +12,7 @@ use crate::controller::engine::context::{Context, OwnSecret};
 use crate::error::Error;
 
 /// Everything that follows from spec and server, before anything is read or written.
-pub(crate) struct Plan {
+pub(crate) struct ClientPlan {
     pub(crate) server: Arc<AuthorizationServer>,
     pub(crate) effective: Effective,
     /// The JsonWebKeySet that the spec refers to.
@@ -29,7 +29,7 @@ pub(crate) struct Plan {
     pub(crate) uid: String,
 }
 
-impl Plan {
+impl ClientPlan {
     pub(crate) fn own_secret(&self, ctx: &Context, name: &str) -> Option<OwnSecret> {
         ctx.own_secret(&self.namespace, &self.uid, name)
     }

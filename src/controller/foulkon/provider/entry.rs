@@ -11,7 +11,7 @@ use crate::api::{AuthorizationServer, OidcProvider};
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::claim::{Claiming, note_left_behind, store_claim};
-use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::common::cleanup::{connection, hindered, is_quiet, may_leave_behind};
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
 use crate::controller::engine::context::Context;
@@ -24,7 +24,7 @@ use crate::controller::foulkon::provider::names::{TYPE, check_name, marked_path}
 use crate::error::{Error, FoulkonFault, Outage, Result};
 
 /// One provider's entry, within one pass.
-pub(crate) struct Target<'a> {
+pub(crate) struct Entry<'a> {
     pub(crate) provider: &'a OidcProvider,
     pub(crate) ctx: &'a Context,
     pub(crate) server: &'a AuthorizationServer,
@@ -37,7 +37,7 @@ pub(crate) struct Target<'a> {
     pub(crate) marked_path: String,
 }
 
-impl<'a> Target<'a> {
+impl<'a> Entry<'a> {
     /// The entry of a provider on a server.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl<'a> Target<'a> {
     ) -> Result<Self> {
         let spec = server.spec.foulkon.as_ref();
         let spec = spec.ok_or_else(|| Error::ServerPending(server.name_any()))?;
-        Ok(Target {
+        Ok(Entry {
             provider,
             ctx,
             server,
@@ -162,7 +162,7 @@ impl<'a> Target<'a> {
     /// Deletes the entry and forgets it.
     ///
     /// # Errors
-    /// As [`Target::delete`].
+    /// As [`Entry::delete`].
     pub(crate) async fn take_off(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
         let memory = &self.ctx.kinds.providers.memory;
         let uid = self.provider.uid().unwrap_or_default();
@@ -267,10 +267,10 @@ pub(crate) async fn remove(provider: &OidcProvider, ctx: &Context, pass: &mut Pa
     if !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
         return Ok(()); // it was made on another server of that name
     }
-    let is_settled = is_settled(provider, ctx, was_confirmed);
-    let deleted = Target::new(provider, ctx, &server, &link)?.delete(pass).await;
+    let is_quiet = is_quiet(provider, ctx, was_confirmed);
+    let deleted = Entry::new(provider, ctx, &server, &link)?.delete(pass).await;
     deleted.map_err(|error| hindered(provider, ctx, error))?;
-    match is_settled {
+    match is_quiet {
         true => Ok(()),
         false => Err(Error::CleanupUnconfirmed),
     }

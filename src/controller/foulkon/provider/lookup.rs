@@ -13,11 +13,11 @@ use crate::api::OidcProvider;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::controller::common::claim::Claiming;
 use crate::controller::foulkon::failure::failure;
-use crate::controller::foulkon::provider::entry::Target;
+use crate::controller::foulkon::provider::entry::Entry;
 use crate::controller::foulkon::provider::names::TYPE;
 use crate::error::{Error, FoulkonFault, Result};
 
-impl Target<'_> {
+impl Entry<'_> {
     /// Finds the entry: by the names that it may have, then by its path, and then wherever it was moved to. `wanted`: a name that is free, or ours.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use crate::controller::foulkon::provider::names::{check_name, marked_path};
 use crate::error::{Error, FoulkonFault, Result};
 
 /// What the spec asks for.
-pub(crate) struct Plan {
+pub(crate) struct ProviderPlan {
     pub(crate) server: Arc<AuthorizationServer>,
     /// As they should be; without clients, there is to be no provider.
     pub(crate) fields: Fields,
@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 ///
 /// # Errors
 /// What is wrong with it, or not there.
-pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<Plan> {
+pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPlan> {
     let server = admitted(provider, ctx)?;
     let spec = &provider.spec;
     refuse(
@@ -61,7 +61,7 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<Plan> {
     if !clients.is_empty() {
         clients.extend(clients_of_others(provider, ctx, &server, &issuer_url));
     }
-    Ok(Plan {
+    Ok(ProviderPlan {
         fields: Fields {
             name,
             path,

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 
 use crate::access;
 use crate::admin::hydra::client::{Client, Marker};
-use crate::admin::sync::{Ownership, ownership};
+use crate::admin::hydra::sync::{Ownership, ownership};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::Adoption;

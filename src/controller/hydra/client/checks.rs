@@ -9,13 +9,13 @@ use crate::admin::hydra;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
 use crate::controller::common::client::checks::since;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
 use crate::error::{Error, Result};
 
 /// What the server's version cannot do is refused: it would take the field without a word and drop it.
-pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<()> {
     let status = plan.server.status.clone().unwrap_or_default();
     let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
     let of_others = [
@@ -34,7 +34,11 @@ pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::RotationWithoutOverlap`] unless the spec consents to what Hydra does.
-pub(crate) fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2ClientStatus) -> Result<Option<Timestamp>> {
+pub(crate) fn rotation(
+    client: &OAuth2Client,
+    plan: &ClientPlan,
+    status: &OAuth2ClientStatus,
+) -> Result<Option<Timestamp>> {
     if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
         return Ok(None);
     }
@@ -52,14 +56,14 @@ pub(crate) fn rotation(client: &OAuth2Client, plan: &Plan, status: &OAuth2Client
 }
 
 /// Whether another secret is asked for too soon after the last.
-pub(crate) fn is_held_back(client: &OAuth2Client, plan: &Plan, status: &OAuth2ClientStatus) -> bool {
+pub(crate) fn is_held_back(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
     let held = |since| schedule(plan, status).is_held_back(since, Timestamp::now());
     let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
     is_ours && since(client, status).is_some_and(held)
 }
 
 /// A secret that is still others' was never replaced, so that the first time is not too soon.
-fn schedule(plan: &Plan, status: &OAuth2ClientStatus) -> Schedule {
+fn schedule(plan: &ClientPlan, status: &OAuth2ClientStatus) -> Schedule {
     let min = match status.adopted == Some(true) && status.secret_name.is_none() {
         true => Duration::ZERO,
         false => plan.schedule.min,

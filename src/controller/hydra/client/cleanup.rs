@@ -3,12 +3,12 @@
 use kube::ResourceExt;
 
 use crate::admin::hydra::Client;
-use crate::admin::sync::Ownership;
+use crate::admin::hydra::sync::Ownership;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::controller::common::claim::note_left_behind;
-use crate::controller::common::cleanup::{connection, hindered, is_settled};
+use crate::controller::common::cleanup::{connection, hindered, is_quiet};
 use crate::controller::common::client::outcome::{Fate, drop_secrets, fate, leave_secret};
 use crate::controller::common::failure::outage;
 use crate::controller::engine::context::Context;
@@ -46,7 +46,7 @@ async fn remove_client(
     link: &Link,
 ) -> Result<Fate> {
     let id = client_id(client);
-    let is_settled = is_settled(client, ctx, pass.status.updated_at.is_some());
+    let is_quiet = is_quiet(client, ctx, pass.status.updated_at.is_some());
     let found = link.hydra()?.get_client(&id).await;
     let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
     let mark = found.as_ref().and_then(Client::marker);
@@ -71,10 +71,10 @@ async fn remove_client(
         // The mark has gone before: by another tool, or by us.
         Some(Ownership::Others) if pass.status.adopted == Some(true) && is_unmarked && is_left => Ok(Fate::Orphan),
         // A write that takes it over may still be under way.
-        Some(Ownership::Others) if !is_settled && client.spec.adoption == Some(Adoption::Allow) => {
+        Some(Ownership::Others) if !is_quiet && client.spec.adoption == Some(Adoption::Allow) => {
             Err(Error::CleanupUnconfirmed)
         }
-        None if !is_settled => Err(Error::CleanupUnconfirmed),
+        None if !is_quiet => Err(Error::CleanupUnconfirmed),
         Some(Ownership::Others) | None => Ok(Fate::Delete),
     }
 }

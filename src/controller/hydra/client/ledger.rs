@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::client::output::{self, Held};
-use crate::controller::common::client::plan::{Plan, ledger_name};
+use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
 use crate::controller::engine::context::Context;
@@ -62,7 +62,7 @@ struct Entry {
 
 /// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
 /// a client without secret, or with one that only others know.
-pub(crate) async fn settle(
+pub(crate) async fn put_right(
     work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
     is_new: bool,
@@ -127,7 +127,7 @@ pub(crate) async fn settle(
 ///
 /// # Errors
 /// [`Error::SecretConflict`] if somebody else's Secret has its name; [`Error::Cluster`].
-async fn find(ctx: &Context, plan: &Plan) -> Result<Option<KubeSecret>> {
+async fn find(ctx: &Context, plan: &ClientPlan) -> Result<Option<KubeSecret>> {
     let name = ledger_name(&plan.uid);
     match ctx.cluster.secret(&plan.namespace, &name).await? {
         Some(found) if !is_owned(&found, &plan.uid) => Err(Error::SecretConflict(name)),
@@ -172,7 +172,7 @@ fn created_at(ledger: &KubeSecret) -> Option<Timestamp> {
 async fn repeated(
     client: &OAuth2Client,
     ctx: &Context,
-    plan: &Plan,
+    plan: &ClientPlan,
     pass: &Pass<OAuth2ClientStatus>,
     fresh: bool,
 ) -> Result<Option<Secret>> {
@@ -208,7 +208,7 @@ fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
 async fn write(
     client: &OAuth2Client,
     ctx: &Context,
-    plan: &Plan,
+    plan: &ClientPlan,
     found: Option<KubeSecret>,
     entry: &Entry,
 ) -> Result<Option<String>> {

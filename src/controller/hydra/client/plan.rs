@@ -9,7 +9,7 @@ use crate::api::oauth2_client::Effective;
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::client::outcome::deletion_policy;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::catalogue;
@@ -47,7 +47,7 @@ pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<hydra::Clie
 ///
 /// # Errors
 /// As [`server_of`]; what is wrong with the rotation.
-pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(Plan, Catalogue)> {
+pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, Catalogue)> {
     let server = server_of(client, ctx)?;
     let referred = catalogue::resolve(client, ctx);
     let subject_types = server
@@ -59,7 +59,7 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(Plan, Catalo
     let period = rotation.and_then(|rotation| rotation.period.as_deref());
     let effective = Effective::of(&client.spec, subject_types, &referred.scopes);
     let status = client.status.clone().unwrap_or_default();
-    let plan = Plan {
+    let plan = ClientPlan {
         effective: Effective {
             deletion_policy: deletion_policy(client, &status),
             ..effective
@@ -78,7 +78,7 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(Plan, Catalo
 }
 
 /// The client that the server should have, its revision aside.
-pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &Plan, catalogue: &Catalogue) -> hydra::Client {
+pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, catalogue: &Catalogue) -> hydra::Client {
     let marker = marker(client, ctx);
     let mut wanted = hydra::mapping::desired(&client.spec, &plan.effective, catalogue, &plan.client_id, &marker);
     if client.spec.key_set_ref.is_some() {

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use crate::api::OAuth2Client;
 use crate::api::authorization_server::Capability;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::own_secret::text;
 use crate::controller::engine::context::Context;
 use crate::error::{Error, Result, Source};
@@ -28,7 +28,7 @@ pub(crate) struct Reference {
 }
 
 /// Finds out the version of the referenced Secret: from the cache if it carries our watch label, else live.
-pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> Result<Option<Reference>> {
+pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Option<Reference>> {
     let Some(reference) = &client.spec.client_secret_ref else {
         return Ok(None);
     };
@@ -48,7 +48,12 @@ pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &Plan) -> R
 }
 
 /// The secret itself.
-pub(crate) async fn value(client: &OAuth2Client, ctx: &Context, plan: &Plan, reference: &Reference) -> Result<Secret> {
+pub(crate) async fn value(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    reference: &Reference,
+) -> Result<Secret> {
     let Some(named) = &client.spec.client_secret_ref else {
         return Err(Error::Reply {
             operation: "clientSecretRef",
@@ -99,7 +104,7 @@ pub(crate) fn problem(value: &str) -> Option<&'static str> {
     }
 }
 
-async fn live(ctx: &Context, plan: &Plan, name: &str) -> Result<KubeSecret> {
+async fn live(ctx: &Context, plan: &ClientPlan, name: &str) -> Result<KubeSecret> {
     let found = ctx.cluster.secret(&plan.namespace, name).await?;
     found.ok_or_else(|| Error::SourceNotFound {
         kind: Source::Secret,

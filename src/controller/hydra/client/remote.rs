@@ -5,13 +5,13 @@ use kube::runtime::events::EventType;
 use crate::admin::http::Failure;
 use crate::admin::hydra::Client;
 use crate::admin::hydra::client::Marker;
-use crate::admin::sync::{Known, Ownership, Step, decide, is_later};
+use crate::admin::hydra::sync::{Known, Ownership, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::claim::note_takeover;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::drift::{is_drift, note_drift, tell_drift};
 use crate::controller::common::failure::unread;
 use crate::controller::engine::context::Context;
@@ -30,7 +30,7 @@ use crate::error::{Error, Outage, Result};
 pub(crate) struct Remote<'a> {
     pub(crate) client: &'a OAuth2Client,
     pub(crate) ctx: &'a Context,
-    pub(crate) plan: &'a Plan,
+    pub(crate) plan: &'a ClientPlan,
     pub(crate) link: &'a Link,
     pub(crate) ledger: Option<&'a Ledger>,
     /// Whether the secret may be given to a client that has one from others.

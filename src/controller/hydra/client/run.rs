@@ -5,7 +5,7 @@ use kube::ResourceExt;
 
 use super::ledger::{self, Ledger};
 use super::remote::Remote;
-use super::steps::{self, Cause, Compared, Extras, Seen, Settled, Step};
+use super::steps::{self, AfterLedger, Cause, Compared, Extras, Seen, Step};
 use super::work::{Secrecy, Work};
 use crate::admin::hydra;
 use crate::api::oauth2_client::OAuth2ClientStatus;
@@ -53,7 +53,7 @@ pub(super) async fn run(
     for step in steps::opening(&seen) {
         run.take(step).await?;
     }
-    for step in steps::closing(&seen, run.settled()) {
+    for step in steps::closing(&seen, run.after_ledger()) {
         run.take(step).await?;
     }
     run.finish();
@@ -110,7 +110,7 @@ impl Run<'_> {
                     // Before a secret that works is replaced, it is known that the new one can be handed out.
                     output::check_free(client, ctx, plan, layout).await?;
                 }
-                self.ledger = ledger::settle(self.work, self.pass, self.is_new, self.secrecy).await?;
+                self.ledger = ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await?;
             }
             Step::Sync(cause) => self.sync(cause).await?,
             Step::WriteSecret(extras) => {
@@ -149,8 +149,8 @@ impl Run<'_> {
         synced.map_err(|error| outage(ctx, &plan.server.name_any(), error))
     }
 
-    fn settled(&self) -> Settled {
-        Settled {
+    fn after_ledger(&self) -> AfterLedger {
+        AfterLedger {
             is_new: self.is_new,
             is_connected: self.link.is_some(),
             is_complete: self.ledger.is_some() || !self.work.plan.effective.has_secret(),

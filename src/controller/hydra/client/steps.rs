@@ -49,7 +49,7 @@ pub struct Seen {
 
 /// What the ledger came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct AfterLedger {
     /// Whether the finalizer was stored in this pass: then the resource is new.
     pub is_new: bool,
     /// Whether the server is connected to.
@@ -127,21 +127,21 @@ pub fn opening(seen: &Seen) -> Vec<Step> {
 }
 
 /// The steps after the ledger.
-pub fn closing(seen: &Seen, settled: Settled) -> Vec<Step> {
-    let cause = match settled.is_rewritten {
+pub fn closing(seen: &Seen, ledger: AfterLedger) -> Vec<Step> {
+    let cause = match ledger.is_rewritten {
         true => Cause::Change,
         false => seen.cause(),
     };
-    let is_stale = seen.secret == Compared::Changed || seen.ledger == Compared::Changed || settled.is_rewritten;
+    let is_stale = seen.secret == Compared::Changed || seen.ledger == Compared::Changed || ledger.is_rewritten;
     let extras = match seen.layout {
         Compared::Same => Extras::Stay,
         Compared::Changed => Extras::Go,
     };
     let steps = [
-        (settled.is_rewritten && !settled.is_connected, Step::Connect(cause)),
-        (settled.is_rewritten || settled.is_connected, Step::Sync(cause)),
-        (settled.is_complete && is_stale, Step::WriteSecret(extras)),
-        (!settled.is_new, Step::DropOtherSecrets),
+        (ledger.is_rewritten && !ledger.is_connected, Step::Connect(cause)),
+        (ledger.is_rewritten || ledger.is_connected, Step::Sync(cause)),
+        (ledger.is_complete && is_stale, Step::WriteSecret(extras)),
+        (!ledger.is_new, Step::DropOtherSecrets),
     ];
     taken(steps)
 }

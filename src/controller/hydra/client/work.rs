@@ -3,7 +3,7 @@
 use crate::api::OAuth2Client;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output::Layout;
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::reference::Reference;
 
@@ -11,7 +11,7 @@ use crate::controller::hydra::client::reference::Reference;
 pub(crate) struct Work<'a> {
     pub(crate) client: &'a OAuth2Client,
     pub(crate) ctx: &'a Context,
-    pub(crate) plan: &'a Plan,
+    pub(crate) plan: &'a ClientPlan,
     pub(crate) layout: &'a Layout,
     pub(crate) reference: Option<&'a Reference>,
     pub(crate) last: Option<Inputs>,

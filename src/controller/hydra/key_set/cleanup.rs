@@ -7,14 +7,14 @@ use kube::ResourceExt;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::claim::{Claiming, note_left_behind};
-use crate::controller::common::cleanup::{connection, hindered, is_settled, may_leave_behind};
+use crate::controller::common::cleanup::{connection, hindered, is_quiet, may_leave_behind};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::drop_at_cleanup;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::key_set::ledger::{self, Ledger};
-use crate::controller::hydra::key_set::plan::Target;
+use crate::controller::hydra::key_set::plan::RemoteSet;
 use crate::controller::hydra::key_set::remote::Remote;
 use crate::error::{Error, Result};
 
@@ -33,10 +33,10 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
         return drop_copies(set, ctx, pass).await;
     }
     let (server, link) = connection(set, ctx)?;
-    let target = Target::of(set, server);
+    let target = RemoteSet::of(set, server);
     // Ids and status know what is ours, but for a key of the user's that was never confirmed. Cleanup does not depend on the ledger.
     let entries = Ledger::read(set, ctx).await.map(|ledger| ledger.entries);
-    let is_settled = is_settled(set, ctx, pass.status.set_name.is_some());
+    let is_quiet = is_quiet(set, ctx, pass.status.set_name.is_some());
     let remote = Remote {
         ctx,
         target: &target,
@@ -44,7 +44,7 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
     };
     let removed = remote.remove(&pass.status, &entries.unwrap_or_default()).await;
     removed.map_err(|error| hindered(set, ctx, error))?;
-    match is_settled {
+    match is_quiet {
         true => drop_copies(set, ctx, pass).await,
         false => Err(Error::CleanupUnconfirmed),
     }

@@ -22,7 +22,7 @@ use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::key_set::kid;
 use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
-use crate::controller::hydra::key_set::plan::Plan;
+use crate::controller::hydra::key_set::plan::KeySetPlan;
 use crate::controller::hydra::key_set::remote::{Remote, alike};
 use crate::controller::hydra::key_set::rotation::{self, Progress, Stage, Step};
 use crate::error::{Error, Result, Source};
@@ -75,7 +75,7 @@ impl Carried {
 }
 
 /// Finds out the version of the Secret with the user's key: from the cache if it carries our watch label, else live.
-pub(crate) async fn look(set: &JsonWebKeySet, ctx: &Context, plan: &Plan) -> Result<Option<Imported>> {
+pub(crate) async fn look(set: &JsonWebKeySet, ctx: &Context, plan: &KeySetPlan) -> Result<Option<Imported>> {
     let Some(import) = &set.spec.import else {
         return Ok(None);
     };
@@ -90,10 +90,10 @@ pub(crate) async fn look(set: &JsonWebKeySet, ctx: &Context, plan: &Plan) -> Res
 }
 
 /// Takes the steps that are due; returns whether the ledger is another now. Nothing is written here.
-pub(crate) async fn settle(
+pub(crate) async fn advance(
     set: &JsonWebKeySet,
     ctx: &Context,
-    plan: &Plan,
+    plan: &KeySetPlan,
     pass: &mut Pass<JsonWebKeySetStatus>,
     ledger: &mut Ledger,
     seen: Seen<'_>,
@@ -152,7 +152,7 @@ pub(crate) fn progress(status: &JsonWebKeySetStatus, ledger: &Ledger, carried: &
 }
 
 /// Time that nobody had does not count: a next key is known from when it is published, and a previous one is needed until its successor is handed out.
-fn put_off(ledger: &mut Ledger, plan: &Plan, status: &JsonWebKeySetStatus, now: Timestamp) -> bool {
+fn put_off(ledger: &mut Ledger, plan: &KeySetPlan, status: &JsonWebKeySetStatus, now: Timestamp) -> bool {
     let current = ledger.at(Stage::Current).map(|entry| entry.key.public.kid.clone());
     let is_delivered = status.current_key_id == current;
     let published = status.key_ids();
@@ -284,7 +284,13 @@ async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
 }
 
 /// The user's key becomes the current one, and the one before it is known for a while. Returns whether anything changes.
-fn take_over(plan: &Plan, status: &JsonWebKeySetStatus, ledger: &mut Ledger, key: JsonWebKey, now: Timestamp) -> bool {
+fn take_over(
+    plan: &KeySetPlan,
+    status: &JsonWebKeySetStatus,
+    ledger: &mut Ledger,
+    key: JsonWebKey,
+    now: Timestamp,
+) -> bool {
     let kid = &key.public.kid;
     let is_current = |entry: &Entry| entry.stage == Stage::Current && entry.key.public.kid == *kid;
     let (before, is_taken) = (ledger.ids(), ledger.entries.iter().any(is_current));
@@ -314,7 +320,7 @@ fn take_over(plan: &Plan, status: &JsonWebKeySetStatus, ledger: &mut Ledger, key
     true
 }
 
-async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Result<JsonWebKey> {
+async fn imported(ctx: &Context, plan: &KeySetPlan, import: &Import) -> Result<JsonWebKey> {
     let secret = live(ctx, plan, import).await?;
     let named = &import.secret_ref;
     if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
@@ -331,7 +337,7 @@ async fn imported(ctx: &Context, plan: &Plan, import: &Import) -> Result<JsonWeb
     Ok(key)
 }
 
-async fn live(ctx: &Context, plan: &Plan, import: &Import) -> Result<KubeSecret> {
+async fn live(ctx: &Context, plan: &KeySetPlan, import: &Import) -> Result<KubeSecret> {
     let found = ctx
         .cluster
         .secret(&plan.target.namespace, &import.secret_ref.name)

@@ -14,7 +14,7 @@ use crate::controller::common::own_secret::{bytes, conflict, drop_one, has_label
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::key_set::ledger::{self, Entry};
-use crate::controller::hydra::key_set::plan::Plan;
+use crate::controller::hydra::key_set::plan::KeySetPlan;
 use crate::error::{ClusterFault, Error, Result};
 use crate::key_material;
 
@@ -25,7 +25,7 @@ const JWKS: &str = "jwks.json";
 pub(crate) async fn write(
     set: &JsonWebKeySet,
     ctx: &Context,
-    plan: &Plan,
+    plan: &KeySetPlan,
     pass: &mut Pass<JsonWebKeySetStatus>,
     current: Option<&Entry>,
 ) -> Result<()> {
@@ -54,7 +54,7 @@ pub(crate) async fn write(
 async fn secret(
     set: &JsonWebKeySet,
     ctx: &Context,
-    plan: &Plan,
+    plan: &KeySetPlan,
     name: &str,
     data: BTreeMap<String, ByteString>,
 ) -> Result<()> {
@@ -88,7 +88,7 @@ async fn secret(
 }
 
 /// Deletes our Secrets but for the ledger and those that the spec names.
-async fn drop_others(ctx: &Context, plan: &Plan) -> Result<()> {
+async fn drop_others(ctx: &Context, plan: &KeySetPlan) -> Result<()> {
     let kept = [
         Some(ledger::name(&plan.target.uid)),
         plan.secret_name.clone(),

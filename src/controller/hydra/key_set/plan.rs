@@ -28,7 +28,7 @@ const PRE_PUBLISH: Duration = Duration::from_secs(60);
 const OVERLAP: Duration = Duration::from_secs(3600);
 
 /// Where the keys of a resource are.
-pub(crate) struct Target {
+pub(crate) struct RemoteSet {
     /// The server that they are on.
     pub(crate) server: Arc<AuthorizationServer>,
     /// Name of the set there: asked for, or the UID.
@@ -40,8 +40,8 @@ pub(crate) struct Target {
 }
 
 /// Everything that follows from spec and server.
-pub(crate) struct Plan {
-    pub(crate) target: Target,
+pub(crate) struct KeySetPlan {
+    pub(crate) target: RemoteSet,
     /// Name of the Secret with the private key, if the spec asks for one.
     pub(crate) secret_name: Option<String>,
     /// Name of the Secret with the public keys, if the spec asks for one.
@@ -49,10 +49,10 @@ pub(crate) struct Plan {
     pub(crate) terms: Terms,
 }
 
-impl Target {
+impl RemoteSet {
     pub(crate) fn of(set: &JsonWebKeySet, server: Arc<AuthorizationServer>) -> Self {
         let uid = set.uid().unwrap_or_default();
-        Target {
+        RemoteSet {
             server,
             set_name: set.spec.set_name.clone().unwrap_or_else(|| uid.clone()),
             namespace: set.namespace().unwrap_or_default(),
@@ -61,14 +61,14 @@ impl Target {
     }
 }
 
-impl Plan {
+impl KeySetPlan {
     /// # Errors
     /// What is wrong with the spec, or who is in the way.
     pub(crate) fn of(set: &JsonWebKeySet, ctx: &Context, status: &JsonWebKeySetStatus) -> Result<Self> {
-        let target = Target::of(set, admitted(set, ctx)?);
+        let target = RemoteSet::of(set, admitted(set, ctx)?);
         let grant = granted(set, ctx, &target)?;
         let published = set.spec.publish.as_ref();
-        let plan = Plan {
+        let plan = KeySetPlan {
             target,
             secret_name: set.private_key_secret_name(),
             public_secret_name: published.and_then(|publish| publish.secret_name.clone()),
@@ -82,7 +82,7 @@ impl Plan {
 
     /// The server's own sets: only where a key can be known before it signs.
     pub(crate) fn check_reserved(&self, set: &JsonWebKeySet) -> Result<()> {
-        let Target { server, set_name, .. } = &self.target;
+        let RemoteSet { server, set_name, .. } = &self.target;
         if !is_reserved(set_name) {
             return Ok(());
         }
@@ -125,7 +125,7 @@ impl Plan {
     }
 }
 
-fn granted(set: &JsonWebKeySet, ctx: &Context, target: &Target) -> Result<Grant> {
+fn granted(set: &JsonWebKeySet, ctx: &Context, target: &RemoteSet) -> Result<Grant> {
     let name = set.spec.set_name.as_deref();
     let rotation = set.spec.rotation.as_ref();
     let asked = KeySetRequest {

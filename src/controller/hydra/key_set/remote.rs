@@ -16,7 +16,7 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
 use crate::controller::hydra::key_set::kid;
 use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
-use crate::controller::hydra::key_set::plan::Target;
+use crate::controller::hydra::key_set::plan::RemoteSet;
 use crate::controller::hydra::key_set::rotation::Stage;
 use crate::controller::hydra::server::confirm_issuer;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ use crate::key_material;
 /// One resource's keys on one server, within one pass.
 pub(crate) struct Remote<'a> {
     pub(crate) ctx: &'a Context,
-    pub(crate) target: &'a Target,
+    pub(crate) target: &'a RemoteSet,
     pub(crate) link: &'a Link,
 }
 
@@ -68,7 +68,7 @@ impl Remote<'_> {
 
     /// The set, if nobody else's keys are in it. Before it is made (again), server and issuer are asked for once more: private keys go to no other server.
     async fn observe(&self, status: &JsonWebKeySetStatus, ledger: &Ledger) -> Result<Keys> {
-        let Target { server, set_name, .. } = self.target;
+        let RemoteSet { server, set_name, .. } = self.target;
         let observed = self.get().await?;
         let ours = |key: &&JsonWebKey| self.is_ours(status, &ledger.entries, key);
         let count = observed.keys.iter().filter(ours).count();
@@ -144,7 +144,7 @@ impl Remote<'_> {
 
     /// Deletes our keys; a set without keys is none.
     pub(crate) async fn remove(&self, status: &JsonWebKeySetStatus, entries: &[Entry]) -> Result<()> {
-        let Target { set_name, uid, .. } = self.target;
+        let RemoteSet { set_name, uid, .. } = self.target;
         if set_name == uid && !self.is_of_another_cluster(status).await? {
             // All of it is ours, readable or not.
             let deleted = self.link.hydra()?.delete_key_set(set_name).await;
@@ -201,7 +201,7 @@ impl Remote<'_> {
     /// Ours is every key of a set that bears our UID, a key whose id bears it, one that the status published as it is, and one whose private half is in our
     /// ledger. An id alone says nothing: whoever imports a key chooses it.
     fn is_ours(&self, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
-        let Target { set_name, uid, .. } = self.target;
+        let RemoteSet { set_name, uid, .. } = self.target;
         let is_ours = set_name == uid
             || kid::is_marked(own_kid(key), uid)
             || is_published(status, key)

@@ -8,13 +8,13 @@ use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
-use crate::controller::common::client::plan::Plan;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::vault::key::overlap;
 use crate::error::{Error, Result};
 
 /// What the server does not have is refused: it would take the field without a word and drop it.
-pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<()> {
     refuse_by_version(&plan.server, unsupported(client, plan))
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn check_fields(client: &OAuth2Client, plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::InvalidField`].
-pub(crate) fn check_combinations(client: &OAuth2Client, plan: &Plan) -> Result<()> {
+pub(crate) fn check_combinations(client: &OAuth2Client, plan: &ClientPlan) -> Result<()> {
     let spec = &client.spec;
     let asked = spec.id_token_ttl.as_deref().and_then(crate::duration::parse);
     let too_long = plan
@@ -48,7 +48,7 @@ pub(crate) fn check_combinations(client: &OAuth2Client, plan: &Plan) -> Result<(
 
 /// Fields of the spec that the server does not have, by their names in the manifest: all that are not known to be had, so that a field which is new, and of
 /// which nobody thought here, is refused and not dropped.
-fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<Cow<'static, str>> {
+fn unsupported(client: &OAuth2Client, plan: &ClientPlan) -> Vec<Cow<'static, str>> {
     let spec = &client.spec;
     let is_refused = |field: &str| match field {
         // What the server has.
@@ -81,7 +81,7 @@ fn unsupported(client: &OAuth2Client, plan: &Plan) -> Vec<Cow<'static, str>> {
     fields
 }
 
-fn has_other_grants(plan: &Plan) -> bool {
+fn has_other_grants(plan: &ClientPlan) -> bool {
     let grants = &plan.effective.grant_types;
     let known = [GrantType::AuthorizationCode, GrantType::ClientCredentials];
     let must_be_code = !chooses_grants(plan);
@@ -91,7 +91,7 @@ fn has_other_grants(plan: &Plan) -> bool {
 }
 
 /// Whether the grants of a client can be chosen on the server.
-pub(crate) fn chooses_grants(plan: &Plan) -> bool {
+pub(crate) fn chooses_grants(plan: &ClientPlan) -> bool {
     let status = plan.server.status.as_ref();
     status.is_some_and(|status| status.capabilities.contains(&Capability::ClientCredentials))
 }

@@ -1,6 +1,6 @@
 //! Read → compare → write, decided: a pure function of what is wanted and what is there.
 
-use super::hydra::client::{Client, Marker};
+use super::client::{Client, Marker};
 use crate::api::GROUP;
 use crate::origin::Origin;
 
