@@ -163,10 +163,7 @@ async fn a_suspended_resource_is_left_alone_until_it_goes_on(bed: &Bed) -> Resul
 
 async fn kubectl_explains_every_field(bed: &Bed) -> Result<()> {
     for (path, expected) in [
-        (
-            "oauth2clients.spec",
-            "Where the server may send users back to after login",
-        ),
+        ("oauth2clients.spec", "Where the server may redirect users after login"),
         ("oauth2clients.spec.credentials", "Keys of the client id and secret"),
         (
             "oac.spec.hydra.tokenLifespans",
