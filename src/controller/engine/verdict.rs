@@ -21,6 +21,17 @@ pub struct Done {
     pub again: Option<Duration>,
 }
 
+impl Done {
+    /// Nothing was done, since the spec says so.
+    pub fn suspended() -> Self {
+        Done {
+            message: "Reconciliation is suspended by spec.suspend.".to_owned(),
+            suspended: true,
+            ..Done::default()
+        }
+    }
+}
+
 /// The conditions after a pass. `standing`: those of the kind's own, which hold however it ended.
 pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
     let mut all = match result {

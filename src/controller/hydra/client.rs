@@ -57,11 +57,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         }
     }
     if client.spec.suspend == Some(true) {
-        return Ok(Done {
-            message: "Reconciliation is suspended by spec.suspend.".to_owned(),
-            suspended: true,
-            ..Done::default()
-        });
+        return Ok(Done::suspended());
     }
     if let Some(missing) = plan.missing.take() {
         return Err(missing);

@@ -10,12 +10,12 @@ use crate::api::authorization_server::Flavour;
 use crate::api::condition::Wanted;
 use crate::api::refs::ServerRef;
 use crate::controller::common::admission::{server_of, unsupported_kind};
-use crate::controller::common::claim::Claiming;
 use crate::controller::common::own_config_map;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
+use crate::controller::kind::object;
 use crate::controller::{foulkon, hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
@@ -50,11 +50,7 @@ impl Managed for OidcProvider {
         let server = ctx.server(self.server_name());
         match server.as_ref().and_then(|server| server.spec.flavour()) {
             Some(Flavour::Foulkon(_)) => foulkon::provider::entry::remove(self, ctx, pass).await?,
-            Some(Flavour::Hydra(_)) => {}
-            Some(Flavour::Vault(_)) => vault::object::remove(self, ctx, pass).await?,
-            // What was on a server that has gone is known by its claim.
-            None if self.is_settled() => vault::object::remove(self, ctx, pass).await?,
-            None => {}
+            Some(Flavour::Hydra(_) | Flavour::Vault(_)) | None => object::remove(self, ctx, pass).await?,
         }
         own_config_map::rename(self, ctx, &mut pass.status.config_map_name, None).await?;
         own_config_map::remove(self, ctx, &self.config_map_name()).await

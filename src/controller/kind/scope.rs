@@ -7,13 +7,13 @@ use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::api::{OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::admission::{server_of, unsupported_kind};
-use crate::controller::common::claim::Claiming;
 use crate::controller::common::referable::{Referable, User, let_go};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
+use crate::controller::kind::object;
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
@@ -39,14 +39,7 @@ impl Managed for Scope {
 
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let_go(self, ctx)?;
-        let server = ctx.server(self.server_name());
-        match server.as_ref().and_then(|server| server.spec.flavour()) {
-            Some(Flavour::Vault(_)) => vault::object::remove(self, ctx, pass).await,
-            Some(Flavour::Hydra(_) | Flavour::Foulkon(_)) => Ok(()),
-            // What was on a server that has gone is known by its claim.
-            None if self.is_settled() => vault::object::remove(self, ctx, pass).await,
-            None => Ok(()),
-        }
+        object::remove(self, ctx, pass).await
     }
 }
 

@@ -75,11 +75,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         return revoke::deny(client, ctx, pass, denied, remove).await;
     }
     if client.spec.suspend == Some(true) {
-        return Ok(Done {
-            message: "Reconciliation is suspended by spec.suspend.".to_owned(),
-            suspended: true,
-            ..Done::default()
-        });
+        return Ok(Done::suspended());
     }
     check_fields(client, &plan)?;
     check_combinations(client, &plan)?;

@@ -15,7 +15,7 @@ use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::outage;
-use crate::controller::common::key_set::check_access;
+use crate::controller::common::key_set::{self, check_access};
 use crate::controller::common::referable::Referable;
 use crate::controller::common::refuse::refuse;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
@@ -66,9 +66,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     let wanted = wanted(set, ctx);
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
-    let since = |status: &JsonWebKeySetStatus| {
-        crate::controller::common::key_set::since(status).or(set.creation_timestamp().map(|at| at.0))
-    };
+    let since = |status: &JsonWebKeySetStatus| key_set::since(status).or(set.creation_timestamp().map(|at| at.0));
     let is_due = since(&pass.status).is_some_and(|since| schedule.is_due(since, Duration::ZERO, Timestamp::now()));
     if pass.must_read || is_due || !settled {
         let vault = target.vault(settled).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::CustomResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::http::Failure;
 use crate::admin::vault::{Object, Vault};
@@ -252,7 +253,7 @@ pub async fn remove<K: Named + CustomResourceExt>(
     deleted.map_err(|error| match error {
         Error::Vault(VaultFault::InUse(_) | VaultFault::PermissionDenied(_)) => error,
         Error::Vault(_) => {
-            outage(ctx, resource.server_name(), error);
+            ctx.kinds.servers.wake(ObjectRef::new(resource.server_name()));
             waits(resource, ctx)
         }
         other => hindered(resource, ctx, other),

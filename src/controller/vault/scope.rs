@@ -8,6 +8,7 @@ use crate::api::Scope;
 use crate::api::scope::ScopeStatus;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
+use crate::controller::common::scope;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
@@ -45,7 +46,7 @@ fn wanted(scope: &Scope) -> vault::Scope {
 
 pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeStatus>) -> Result<Done> {
     let target = Target::of(scope, ctx, pass).await?;
-    crate::controller::common::scope::check(scope)?;
+    scope::check(scope)?;
     let wanted = wanted(scope);
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);

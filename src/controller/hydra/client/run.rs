@@ -135,6 +135,7 @@ impl Run<'_> {
             ..
         } = *self.work;
         let link = self.link()?.clone();
+        let wanted = std::mem::take(&mut self.wanted); // it is brought there once
         let remote = Remote {
             client,
             ctx,
@@ -145,7 +146,7 @@ impl Run<'_> {
             had_ledger: self.work.had_ledger(),
             drift: cause == Cause::Drift,
         };
-        let synced = remote.sync(self.pass, self.wanted.clone(), self.is_new).await;
+        let synced = remote.sync(self.pass, wanted, self.is_new).await;
         synced.map_err(|error| outage(ctx, &plan.server.name_any(), error))
     }
 

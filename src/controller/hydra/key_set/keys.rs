@@ -14,6 +14,7 @@ use crate::admin::hydra::key::{JsonWebKey, PublicKey};
 use crate::api::json_web_key_set::{Import, JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{JsonWebKeySet, OAuth2Client};
 use crate::controller::common::digest::hex;
+use crate::controller::common::key_set;
 use crate::controller::common::own_secret::text;
 use crate::controller::common::referable::Referable;
 use crate::controller::common::schedule::{Schedule, WAITS};
@@ -220,7 +221,7 @@ pub(crate) fn said(set: &JsonWebKeySet, ctx: &Context, schedule: &Schedule, stat
     let held = |since| schedule.is_held_back(since, Timestamp::now());
     match lacking {
         Some(client) => format!("The next key signs as soon as OAuth2Client `{client}` is registered with it."),
-        None if !has_next && crate::controller::common::key_set::since(status).is_some_and(held) => {
+        None if !has_next && key_set::since(status).is_some_and(held) => {
             format!("The keys are on the server as they should be; {WAITS}.")
         }
         None => "The keys are on the server as they should be.".to_owned(),
