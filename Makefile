@@ -1,10 +1,10 @@
-# The everyday commands. Only make, Rust, Go and a C compiler are needed: the servers for demo and tests are built from
-# source once, which takes some ten minutes on two cores, and kept in the user's cache folder.
+# Everyday commands. They need only make, Rust, Go and a C compiler. The first run builds the servers for demo and tests
+# from source, which takes about ten minutes on two cores, and keeps them in the user's cache folder.
 
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 DENY := $(CARGO) deny --locked --config .deny.toml
-# Which servers the demo is about.
+# Servers that the demo runs: hydra, vault or trust.
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
@@ -13,12 +13,12 @@ DEMO ?= hydra
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Real Kubernetes API and Ory Hydra (or DEMO=vault, DEMO=trust) on this machine, the operator on top; stays until Ctrl-C
+demo: ## Real Kubernetes API and Ory Hydra (or DEMO=vault, DEMO=trust) on this machine, with the operator; runs until Ctrl-C
 	$(if $(filter-out hydra vault trust,$(DEMO)),$(error DEMO=$(DEMO) is not known: it is hydra, the default, vault or trust))
 	$(CARGO) build --locked
 	$(CARGO) run --locked --bin testbed -- demo $(DEMO)
 
-test: ## All tests, those against the real servers included
+test: ## All tests, including those against the real servers
 	$(CARGO) build --locked
 	$(CARGO) test --workspace --locked
 
@@ -31,15 +31,15 @@ lint: ## Format, clippy, documentation, licences, chart
 	helm="$$($(CARGO) run --locked -q --bin testbed -- build --with helm | tail -n 1)" && \
 		"$$helm" lint --strict charts/oidc-operator
 
-advisories: ## Known vulnerabilities in dependencies, from the RustSec database on the network
+advisories: ## Known vulnerabilities in dependencies, from the RustSec database (needs the network)
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	@$(DENY) fetch db || \
-		{ echo 'Nothing was checked: the RustSec advisory database cannot be had from https://github.com/rustsec/advisory-db.' >&2; exit 1; }
+		{ echo 'Nothing was checked: the RustSec advisory database cannot be fetched from https://github.com/rustsec/advisory-db.' >&2; exit 1; }
 	$(DENY) check --hide-inclusion-graph advisories
 
-generate: ## Write crds/ and the chart's copies anew from the Rust types
+generate: ## Generate crds/ and the chart's copies from the Rust types
 	UPDATE=1 $(CARGO) test --locked --test generated
 
-bench: ## What 1,000 and 10,000 clients cost, and how long one takes while others make trouble; some ten minutes
+bench: ## What 1,000 and 10,000 clients cost, and how long one takes under disturbance; about ten minutes
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --bin testbed -- bench

@@ -1,4 +1,4 @@
-//! Access rules, evaluated: a pure function of the rules, the namespace with its labels, and what the resource asks for.
+//! Evaluates access rules: a pure function of the rules, the namespace with its labels, and what the resource requests.
 
 use crate::api::access::{AccessRule, ManagedKind};
 use crate::api::refs::DeletionPolicy;
@@ -19,7 +19,7 @@ pub use rules::{Namespace, is_prefixed};
 use rules::{lets_name, selecting};
 pub use selector::matches;
 
-/// Whether one of the rules is for this namespace and kind. For kinds without limits of their own.
+/// Whether a rule selects this namespace and kind. For kinds that have no limits.
 ///
 /// # Errors
 /// [`Denied::NoRule`].
@@ -33,8 +33,8 @@ pub fn admits(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind)
     }
 }
 
-/// As [`admits`], for a resource that asks for the name of its object on the server. `field`: where it does. `is_own`: whether nobody else's object is
-/// called so unless it was asked for.
+/// Like [`admits`], for a resource that requests a name for its object on the server. `field`: the field with the name.
+/// `is_own`: whether no other namespace gets this name unless it requests it.
 ///
 /// # Errors
 /// [`Denied`].
@@ -60,7 +60,7 @@ pub fn may_name(
     }
 }
 
-/// Whether a rule lets what resources of this namespace and kind made be left behind on the server.
+/// Whether a rule allows resources of this namespace and kind to leave their objects behind on the server.
 pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> bool {
     selecting(rules, namespace, kind).any(|(_, rule)| {
         let policies = rule

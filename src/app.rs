@@ -30,13 +30,13 @@ use crate::leader::{Election, Fence};
 use crate::prerequisites;
 use crate::server::{self, State};
 
-/// How long passes may still take after the signal to stop: less than a pod's usual grace of 30 s.
+/// Time that running passes have to finish after a stop signal: less than a pod's default grace period of 30 s.
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// If the Kubernetes API cannot be reached at the start, the address cannot be bound, or leadership is lost.
+/// If the Kubernetes API cannot be reached at startup, the address cannot be bound, or leadership is lost.
 pub async fn run(settings: Run) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
@@ -44,7 +44,8 @@ pub async fn run(settings: Run) -> Result<()> {
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let state = Arc::new(State::new(settings.metrics_max_age));
     let web_stop = CancellationToken::new();
-    let web = server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("the web server")?;
+    let web =
+        server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("cannot start the web server")?;
     tokio::spawn(state.health.clone().beat());
     let client = connect(&state.health).await?;
     let looking = prerequisites::keep_looking(client.clone(), settings.clone(), state.health.clone());
@@ -52,7 +53,8 @@ pub async fn run(settings: Run) -> Result<()> {
     let result = work(&settings, client, &state, &stop).await;
     web_stop.cancel();
     let web = tokio::task::spawn_blocking(|| web.join()).await?;
-    web.map_err(|_| anyhow!("the web server"))?.context("the web server")?;
+    web.map_err(|_| anyhow!("the web server panicked"))?
+        .context("the web server failed")?;
     result
 }
 
@@ -115,11 +117,11 @@ async fn lead(
         bail!("the Lease was lost");
     }
     election.release().await;
-    tracing::info!("the Lease is released");
+    tracing::info!("released the Lease");
     Ok(())
 }
 
-/// Fills the caches, then works until told to stop, then finishes what is under way.
+/// Fills the caches, runs passes until the stop signal, then lets running passes finish.
 async fn control(
     settings: &Run,
     client: Client,
@@ -130,7 +132,7 @@ async fn control(
     stop: &CancellationToken,
 ) -> Result<()> {
     let (ctx, writers, woken) = prepare(settings, client, cluster, identity, fence, state);
-    // Watches outlive the controllers: passes that finish after the signal still need their caches.
+    // Watches outlive the controllers: passes that finish after the stop signal still need the caches.
     let watching = CancellationToken::new();
     let _unwatch = watching.clone().drop_guard();
     watch::start(&ctx, &state.health, writers, &watching);
@@ -147,17 +149,16 @@ async fn control(
     ctx.metrics.leading(true);
     let passes = tokio::spawn(turns::run(ctx.clone(), woken, stop.clone()));
     stop.cancelled().await;
-    tracing::info!("stopping; passes under way are finished");
+    tracing::info!("stopping after the running passes finish");
     if tokio::time::timeout(GRACE, passes).await.is_err() {
-        tracing::warn!("a pass did not end in time");
+        tracing::warn!("a pass did not finish in time");
     }
     ctx.links.close().await;
     ctx.metrics.leading(false);
     Ok(())
 }
 
-/// No pass may decide on a cache that is not filled.
-/// What every pass shares, what fills the caches, and whom the caches wake.
+/// Returns the context that all passes share, the writers of the caches, and the keys that the caches wake.
 fn prepare(
     settings: &Run,
     client: Client,
@@ -200,6 +201,7 @@ fn prepare(
     (ctx, writers, woken)
 }
 
+/// Waits until the caches are filled: no pass may decide on an incomplete cache.
 async fn filled(ctx: &Context) -> Result<()> {
     let filled =
         ctx.stores.namespaces.is_filled().await && ctx.stores.secrets.is_filled().await && ctx.kinds.are_filled().await;
@@ -212,17 +214,18 @@ async fn filled(ctx: &Context) -> Result<()> {
 async fn connect(health: &Arc<Health>) -> Result<Client> {
     let mut config = Config::infer()
         .await
-        .context("no way to the Kubernetes API is configured")?;
-    // A repeated POST could act twice; passes are repeated as a whole instead.
+        .context("no usable configuration of the Kubernetes client was found")?;
+    // A retried POST could act twice. The operator retries whole passes instead.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
-    // Above the 290 s of a watch: whatever is longer silent than that is dead.
+    // Above the 290 s of a watch: a connection that is silent for longer is dead.
     config.read_timeout = Some(Duration::from_secs(300));
-    let builder = ClientBuilder::try_from(config).context("the configuration of the Kubernetes API cannot be used")?;
+    let builder =
+        ClientBuilder::try_from(config).context("the configuration of the Kubernetes client is not usable")?;
     Ok(builder.with_layer(&Accepted(health.clone())).build())
 }
 
-/// The UID of the namespace `kube-system`. Without the right to read it, it waits; the readiness probe names what is missing.
+/// The UID of the namespace `kube-system`. Waits while the operator may not read it; the readiness probe names the missing permission.
 async fn cluster_id(client: &Client) -> Result<String> {
     let api: Api<Namespace> = Api::all(client.clone());
     loop {

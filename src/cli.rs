@@ -9,12 +9,12 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator.
@@ -26,57 +26,55 @@ pub enum Command {
 /// Settings of a running operator.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// The operator's own namespace: Secrets and ConfigMaps that an AuthorizationServer refers to are read there, and the Lease is kept there.
+    /// Namespace of the operator. It holds the Lease, and the Secrets and ConfigMaps that AuthorizationServers refer to.
     #[arg(long, env = "OIDC_OPERATOR_NAMESPACE", default_value = "oidc-system")]
     pub namespace: String,
-    /// ServiceAccount in the operator's own namespace through which it asks which audiences the Kubernetes API accepts, before a token from a Secret leaves for
-    /// a server. It needs no rights. Left out: such a token leaves for none.
+    /// ServiceAccount in the operator's namespace, without permissions. The operator requests tokens of it to learn which audiences the Kubernetes API accepts, before it sends a token from a Secret to a server. If unset, it sends no such token.
     #[arg(long, env = "OIDC_OPERATOR_LOGIN_SERVICE_ACCOUNT")]
     pub login_service_account: Option<String>,
-    /// Id of this cluster in the marks on remote objects. Left out: the UID of the namespace kube-system. Never change it while clients exist.
+    /// Id of this cluster in the markers on remote objects. If unset, the UID of the namespace kube-system. Never change it while clients exist.
     #[arg(long, env = "OIDC_OPERATOR_CLUSTER_ID")]
     pub cluster_id: Option<String>,
-    /// Ids of clusters whose place this one takes, separated by commas or given one by one: what bears the mark of one of them is taken over. Anything that
-    /// bears the mark of yet another cluster is somebody else's. List none that is still at work.
+    /// Ids of clusters that this cluster replaces, separated by commas or given one by one. The operator takes over objects that carry the marker of one of them; it leaves the objects of all other clusters alone. Do not list a cluster that is still running.
     #[arg(long, env = "OIDC_OPERATOR_FORMER_CLUSTER_IDS", value_delimiter = ',')]
     pub former_cluster_ids: Vec<String>,
-    /// Whether only the holder of a Lease works. Without it nothing breaks if two run, but they do everything twice.
+    /// Whether only the holder of a Lease works. Without leader election, two instances break nothing but do everything twice.
     #[arg(long, env = "OIDC_OPERATOR_LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
     /// Name of the Lease.
     #[arg(long, env = "OIDC_OPERATOR_LEASE_NAME", default_value = "oidc-operator")]
     pub lease_name: String,
-    /// Name of this instance in the Lease and in events. Left out: a random one.
+    /// Name of this instance in the Lease and in events. If unset, a random name.
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
     /// Address of /livez, /readyz and /metrics.
     #[arg(long, env = "OIDC_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
-    /// How old the text of /metrics may be, as a duration such as `1s`: with many resources it takes a while to make.
+    /// Maximum age of the text of /metrics, as a duration such as `1s`: with many resources it takes a while to render.
     #[arg(long, env = "OIDC_OPERATOR_METRICS_MAX_AGE", default_value = "1s", value_parser = age)]
     pub metrics_max_age: Duration,
-    /// Form of log lines.
+    /// Format of log lines.
     #[arg(long, env = "OIDC_OPERATOR_LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
-    /// What is logged: a level, or a filter such as `info,oidc_operator=debug`.
+    /// Log level, or a filter such as `info,oidc_operator=debug`.
     #[arg(long, env = "OIDC_OPERATOR_LOG", default_value = "info")]
     pub log: String,
 }
 
 impl Run {
-    /// Ids of clusters whose marks are taken over. What is left of an empty list names none.
+    /// Ids of clusters whose markers are taken over. Empty ids, as an empty list leaves, are dropped.
     pub fn former_clusters(&self) -> Vec<String> {
         let ids = self.former_cluster_ids.iter().map(|id| id.trim());
         ids.filter(|id| !id.is_empty()).map(str::to_owned).collect()
     }
 }
 
-/// Form of log lines.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Text for people.
+    /// Plain text.
     Text,
 }
 

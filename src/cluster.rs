@@ -1,4 +1,4 @@
-//! Requests to the Kubernetes API, each with a deadline, each write fenced, each error classed.
+//! Requests to the Kubernetes API. Each has a deadline, each write is fenced, and each error is classified.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -22,10 +22,10 @@ use crate::leader::Fence;
 mod logins;
 
 const DEADLINE: Duration = crate::clock::DEADLINE;
-/// Objects on a page of a live list.
-const PAGE: u32 = 50; // of objects that may be a megabyte each
+/// Objects per page of a list.
+const PAGE: u32 = 50; // an object may have a megabyte
 
-/// What the operator makes beside a resource and writes as a whole: Secrets and ConfigMaps.
+/// An object that the operator creates for a resource and writes as a whole: a Secret or a ConfigMap.
 pub trait Output:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
 {
@@ -34,7 +34,7 @@ pub trait Output:
 impl Output for Secret {}
 impl Output for ConfigMap {}
 
-/// What of an object a patch is for.
+/// The part of an object that a patch changes.
 #[derive(Clone, Copy)]
 enum Part {
     Whole,
@@ -50,7 +50,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Requests through this client, writes behind this fence.
+    /// Sends requests through this client; the fence guards all writes.
     pub fn new(client: Client, fence: Fence) -> Self {
         Cluster {
             client,
@@ -59,7 +59,7 @@ impl Cluster {
         }
     }
 
-    /// The same, with the ServiceAccount that the operator may log in to servers as, if there is one: its namespace and name.
+    /// Sets the ServiceAccount of `--login-service-account`, if there is one, by namespace and name.
     pub fn with_login_account(mut self, namespace: &str, name: Option<&str>) -> Self {
         let account = name.map(|name| (namespace.to_owned(), name.to_owned()));
         self.logins = Arc::new(logins::Logins::through(account));
@@ -71,7 +71,7 @@ impl Cluster {
         self.client.clone()
     }
 
-    /// A Secret, live. None after a real 404 only.
+    /// Reads a Secret from the API server. None only if it answers 404.
     ///
     /// # Errors
     /// [`Error::Cluster`].
@@ -79,7 +79,7 @@ impl Cluster {
         bounded(self.outputs(namespace).get_opt(name)).await
     }
 
-    /// A ConfigMap, live.
+    /// Reads a ConfigMap from the API server.
     ///
     /// # Errors
     /// [`Error::Cluster`].
@@ -104,7 +104,7 @@ impl Cluster {
         }
     }
 
-    /// Replaces an output; it must carry UID and resourceVersion, so that nothing else is hit.
+    /// Replaces an output. It must carry UID and resourceVersion, so that no other object or version is overwritten.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -117,7 +117,7 @@ impl Cluster {
         bounded(self.outputs(namespace).replace(&output.name_any(), &parameters, output)).await
     }
 
-    /// Deletes an output if it still has this UID. Fine if it is gone or another one.
+    /// Deletes an output if it still has this UID. Succeeds if it does not exist or has another UID.
     ///
     /// # Errors
     /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -138,7 +138,7 @@ impl Cluster {
         }
     }
 
-    /// An object, live.
+    /// Reads an object from the API server.
     ///
     /// # Errors
     /// [`Error::Cluster`].
@@ -146,7 +146,7 @@ impl Cluster {
         Ok(bounded(api.get_opt(name)).await?.map(|Item(found)| found))
     }
 
-    /// All objects of an Api, live, page by page.
+    /// Lists all objects of an Api from the API server, page by page.
     ///
     /// # Errors
     /// [`Error::Cluster`].
@@ -156,7 +156,7 @@ impl Cluster {
         Ok(all)
     }
 
-    /// UIDs of all objects of an Api, live, page by page.
+    /// Lists the UIDs of all objects of an Api from the API server, page by page.
     ///
     /// # Errors
     /// [`Error::Cluster`].
@@ -178,10 +178,10 @@ impl Cluster {
         }
     }
 
-    /// Stores our finalizer on exactly this version of an object.
+    /// Adds the operator's finalizer to exactly this version of an object.
     ///
     /// # Errors
-    /// [`Error::Cluster`]: a conflict if it has changed or gone; [`Error::NotLeader`].
+    /// [`Error::Cluster`]: a conflict if the object has changed or is gone; [`Error::NotLeader`].
     pub async fn hold<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K) -> Result<K> {
         let change = match object.finalizers() {
             [] => json!({ "op": "add", "path": "/metadata/finalizers", "value": [FINALIZER] }),
@@ -190,10 +190,10 @@ impl Cluster {
         self.patch(api, object, Part::Whole, vec![change]).await
     }
 
-    /// Takes our finalizer off exactly this version of an object, if it is there.
+    /// Removes the operator's finalizer from exactly this version of an object.
     ///
     /// # Errors
-    /// As [`Cluster::hold`].
+    /// As [`Cluster::hold`]; also a conflict if the object does not have the finalizer.
     pub async fn release<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K) -> Result<K> {
         let live = match decode::has_all_finalizers(object) {
             true => None,
@@ -224,10 +224,7 @@ impl Cluster {
             json!({ "op": "test", "path": "/metadata/resourceVersion", "value": object.meta().resource_version }),
         ];
         all.extend(changes);
-        let patch = serde_json::from_value(Value::Array(all)).map_err(|_| Error::Reply {
-            operation: "patch",
-            problem: "cannot be built",
-        })?;
+        let patch = serde_json::from_value(Value::Array(all)).map_err(|_| Error::Internal("build a JSON patch"))?;
         let (name, patch) = (object.name_any(), Patch::<()>::Json(patch));
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -239,7 +236,7 @@ impl Cluster {
         };
         match patched {
             Ok(Item(patched)) => Ok(patched),
-            // A failed test answers 422; so does nothing else that this patch could do.
+            // A failed `test` operation answers 422. Nothing else in this patch can cause a 422.
             Err(kube::Error::Api(status)) if status.is_invalid() || status.is_not_found() => {
                 Err(Error::Cluster(ClusterFault::Conflict))
             }
@@ -247,7 +244,7 @@ impl Cluster {
         }
     }
 
-    /// Takes members off the status of exactly this version of an object.
+    /// Removes members from the status of exactly this version of an object.
     ///
     /// # Errors
     /// As [`Cluster::apply_status`].
@@ -257,7 +254,7 @@ impl Cluster {
         object: &K,
         members: &[String],
     ) -> Result<K> {
-        let paths = members.iter().map(|member| format!("/status/{member}")); // names of our fields, none of which has to be escaped
+        let paths = members.iter().map(|member| format!("/status/{member}")); // our field names need no escaping
         let changes = paths.map(|path| json!({ "op": "remove", "path": path })).collect();
         self.patch(api, object, Part::Status, changes).await
     }
@@ -265,7 +262,7 @@ impl Cluster {
     /// Applies the status of exactly this version of an object.
     ///
     /// # Errors
-    /// [`Error::Cluster`]: a conflict if it has changed; [`Error::NotLeader`].
+    /// [`Error::Cluster`]: a conflict if the object has changed; [`Error::NotLeader`].
     pub async fn apply_status<K, S>(&self, api: &Api<Item<K>>, object: &K, status: &S) -> Result<K>
     where
         K: Decode + Debug,
@@ -313,7 +310,7 @@ async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T>
     deadline(request).await?.map_err(|error| fault(&error))
 }
 
-/// Class of an error of the Kubernetes API. Its text goes to the log only.
+/// Classifies an error of the Kubernetes API. Its text is only logged.
 fn fault(error: &kube::Error) -> Error {
     let fault = match error {
         kube::Error::Api(status) if status.is_conflict() => ClusterFault::Conflict,

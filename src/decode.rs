@@ -1,8 +1,6 @@
-//! Objects of the Kubernetes API, each decoded by itself, within limits: one object that cannot be read holds up no other.
+//! Decodes each object of the Kubernetes API separately and within limits: one unreadable object does not block others.
 //!
-//! A list or a watch that is decoded as a whole fails as a whole, and whoever may write one object could stop it. So an object is cut out as text first,
-//! which works for any JSON, and its parts are decoded one by one. What cannot be is left out, and the object says so ([`flaw`]). Of the metadata only
-//! what the operator reads is kept.
+//! A list or a watch that is decoded as a whole fails as a whole, so anyone who may write one object could stop it. Therefore each object is first cut out as text, which works for any JSON, and its parts are decoded one by one. Parts that cannot be decoded are left out and reported by [`flaw`]. Of the metadata, only what the operator reads is kept.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -21,29 +19,29 @@ use crate::api::{ABANDON_ANNOTATION, FINALIZER, ROTATE_AT_ANNOTATION, UID_LABEL,
 
 mod kinds;
 
-/// Deepest nesting of arrays and objects in a field of a spec. serde_json stops at 128, and a server's listing adds levels of its own.
+/// Maximum nesting of arrays and objects in a field of a spec. serde_json stops at 128, and a server's listing adds levels.
 const DEPTH: usize = 64;
-/// Most finalizers that are kept; ours among them whatever its place.
+/// Maximum number of finalizers that are kept, and ours in addition if it comes later.
 const FINALIZERS: usize = 32;
-/// Longest value of an annotation that is kept.
+/// Maximum length of the value of an annotation that is kept, in bytes.
 const ANNOTATION: usize = 256;
-/// Where an object keeps what is wrong with it. Only in memory: annotations of users are kept by name, and this is none of the names.
+/// Annotation that holds what is wrong with an object. It exists only in memory: users' annotations are kept by name, and this name is not among them.
 const FLAW: &str = "oidc-operator.dev/flaw";
 
-/// An object as the Kubernetes API shows it, decoded by itself. Decoding an item never fails, whatever its text is.
+/// An object of the Kubernetes API, decoded separately. Decoding an item never fails, whatever its text is.
 #[derive(Clone)]
 pub struct Item<K>(pub K);
 
-/// What an [`Item`] can hold.
+/// A type that an [`Item`] can hold.
 pub trait Decode: Resource<DynamicType = ()> + Clone {
-    /// The object of these parts.
+    /// Builds the object from its parts.
     fn decode(parts: &Parts<'_>) -> Self;
 }
 
 impl<'de, K: Decode> Deserialize<'de> for Item<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?;
-        // The items of a list bear no apiVersion, and nothing that is not an object is ever listed.
+        // The items of a list have no apiVersion, and the API lists nothing but objects.
         Ok(Item(K::decode(&serde_json::from_str(text.get()).unwrap_or_default())))
     }
 }
@@ -99,7 +97,7 @@ pub struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Metadata, spec and status of a resource of ours. `largest`: most bytes of its spec. Spec and status have no member that must be there.
+    /// Metadata, spec and status of one of our resources. `largest`: maximum size of its spec in bytes. Spec and status have no required members.
     pub fn of_custom<Spec, Status>(&self, largest: usize) -> (ObjectMeta, Spec, Option<Status>)
     where
         Spec: DeserializeOwned + Default,
@@ -108,7 +106,7 @@ impl Parts<'_> {
         let mut metadata = self.metadata(&[ABANDON_ANNOTATION, ROTATE_AT_ANNOTATION], Some(&[]));
         metadata.owner_references = None;
         let (spec, flaw) = members(self.spec, largest);
-        // What a status of another version says beyond ours is not looked at.
+        // Status members that only another version knows are ignored.
         let (status, _) = members(self.status, usize::MAX);
         if let Some(flaw) = flaw {
             let annotations = metadata.annotations.get_or_insert_default();
@@ -117,7 +115,7 @@ impl Parts<'_> {
         (metadata, spec, self.status.map(|_| status))
     }
 
-    /// The metadata, with these annotations and labels alone. None: with all labels.
+    /// The metadata with only these annotations and labels. `labels`: None keeps all.
     fn metadata(&self, annotations: &[&str], labels: Option<&[&str]>) -> ObjectMeta {
         let (found, _): (Metadata, _) = members(self.metadata, usize::MAX);
         let time = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok()).map(Time);
@@ -133,7 +131,7 @@ impl Parts<'_> {
                 Some(names) => named(found.labels, names),
             },
             creation_timestamp: time(&found.creation_timestamp),
-            // That it is there counts, and not which time it is.
+            // Only its presence counts, not the time.
             deletion_timestamp: found
                 .deletion_timestamp
                 .as_ref()
@@ -150,7 +148,7 @@ impl Parts<'_> {
     }
 }
 
-/// Of many finalizers the first ones and ours, which is all that anybody asks about.
+/// Keeps the first finalizers and ours. No caller needs the others.
 fn kept(mut finalizers: Vec<String>) -> Option<Vec<String>> {
     if finalizers.len() > FINALIZERS {
         let ours = finalizers[FINALIZERS..].iter().any(|finalizer| finalizer == FINALIZER);
@@ -161,7 +159,7 @@ fn kept(mut finalizers: Vec<String>) -> Option<Vec<String>> {
     Some(finalizers).filter(|finalizers| !finalizers.is_empty())
 }
 
-/// What is read of an object's metadata. The rest, the fields that each writer manages above all, is passed over.
+/// The metadata that the operator reads. The rest, above all `managedFields`, is skipped.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Metadata {
@@ -200,12 +198,12 @@ fn head<K>(metadata: ObjectMeta) -> PartialObjectMeta<K> {
     }
 }
 
-/// Whether the object shows every finalizer that it has.
+/// Whether the decoded object still has all its finalizers.
 pub fn has_all_finalizers(object: &impl ResourceExt) -> bool {
     object.finalizers().len() <= FINALIZERS
 }
 
-/// What keeps an object from being read as it is: a full sentence for its owner. None if nothing does.
+/// Why an object could not be decoded completely: a full sentence for its owner. None if it was.
 pub fn flaw(object: &impl ResourceExt) -> Option<&str> {
     object.annotations().get(FLAW).map(String::as_str)
 }
@@ -226,13 +224,13 @@ impl Problem {
             }
             Problem::TooDeep => format!("{member}: it is nested deeper than {DEPTH} levels; make it flatter."),
             Problem::Unreadable => format!(
-                "{member}: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one."
+                "{member}: this version of the operator cannot read it; correct it, or upgrade the operator if it needs a later version."
             ),
         }
     }
 }
 
-/// A part of an object of which every member can be left out, and what was wrong with the first one that had to be.
+/// Decodes a part of an object without the members that cannot be decoded. Also returns what was wrong with the first one that was left out.
 fn members<T: DeserializeOwned + Default>(part: Option<&RawValue>, largest: usize) -> (T, Option<String>) {
     let Some(text) = part.map(RawValue::get) else {
         return (T::default(), None);
@@ -260,7 +258,7 @@ fn members<T: DeserializeOwned + Default>(part: Option<&RawValue>, largest: usiz
     for name in names(&all, |name, value| alone::<T>(name, value).is_none()) {
         leave_out(&mut all, &name, Problem::Unreadable);
     }
-    // What can be read alone can be read together: no member is of a form that another one decides.
+    // Members that decode alone also decode together: the form of a member never depends on another member.
     (whole(&all).unwrap_or_default(), flaw)
 }
 

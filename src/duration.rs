@@ -1,4 +1,4 @@
-//! Durations as Go writes them (`1h30m`, `1.5h`, `100ms`): the form of Hydra's admin API and of our manifests.
+//! Durations in Go's notation (`1h30m`, `1.5h`, `100ms`), which Hydra's admin API and our manifests use.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const UNITS: [(&str, u64); 6] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a duration as Go does: fractions of a nanosecond are cut off. None if it is not one, or longer than Go can hold (some 292 years).
+/// Reads a duration as Go does: fractions of a nanosecond are cut off. None if the text is not a duration, or is longer than Go's maximum (about 292 years).
 pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total: u64 = 0;
@@ -41,7 +41,7 @@ fn scaled(amount: &str, unit: u64) -> Option<u64> {
         return None;
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    // More digits than this are below a nanosecond even for hours.
+    // Further digits are below a nanosecond even for hours.
     let digits = fraction.get(..fraction.len().min(15))?;
     let numerator: u128 = if digits.is_empty() { 0 } else { digits.parse().ok()? };
     let part = numerator * u128::from(unit) / 10u128.pow(u32::try_from(digits.len()).ok()?);

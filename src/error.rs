@@ -269,9 +269,15 @@ pub enum Error {
     /// The server did not finish a write in time, and is well. `fields`: what it may have waited for.
     #[error("The server did not finish the request in time{}. The operator tries again, at longer and longer intervals.", waited_for(.0))]
     Unfinished(Vec<&'static str>),
-    /// What was well when it was last seen could not be looked at; nothing to report.
-    #[error("The client could not be checked: {0}.")]
+    /// A resource that was in sync could not be checked; its status does not change.
+    #[error("The object could not be checked: {0}.")]
     Unverified(Outage),
+    /// The public API cannot be used at the moment, which says nothing about the admin API.
+    #[error("The public API of the server cannot be used now: {0}. The operator keeps trying.")]
+    PublicUnavailable(Outage),
+    /// The object changed between a look and a write, or a write may still be in progress.
+    #[error("Another request changes the same object on the server; the operator tries again shortly.")]
+    Overtaken,
     /// The URL leads elsewhere.
     #[error("{what} {problem}; check {field} of the AuthorizationServer.")]
     NotRecognized {
@@ -361,6 +367,8 @@ pub enum Error {
         namespace: String,
         /// Whether the access rules let clients be left behind.
         may_orphan: bool,
+        /// Whether the server's own pass has to look first.
+        suspect: Suspect,
     },
     /// An unconfirmed request may still be under way.
     #[error("A request may still be in progress; the operator checks the server again.")]
@@ -381,6 +389,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A fault of the operator.
+    #[error("The operator cannot {0}; this is a fault of the operator, so please report it.")]
+    Internal(&'static str),
     /// Nothing is sent to log in with, or to make a client's secret.
     #[error(transparent)]
     Login(#[from] LoginFault),

@@ -1,20 +1,19 @@
-//! Whether the operator is well: what its parts report, and what follows for the probes.
+//! The health of the operator: what its parts report, and what the probes answer.
 //!
-//! The judgement, [`Vitals`], is pure. [`Health`] keeps it behind a lock that is held for no longer than a look, so that a part that hangs holds up no
-//! probe. Times are of the monotonic clock: who slept with the machine has not hung.
+//! [`Vitals`] decides and is pure. [`Health`] keeps it behind a lock that is held only briefly, so that a part that hangs does not block a probe. Times are from the monotonic clock: a part that slept with the machine has not hung.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a watch may fail before the operator is not ready any more.
+/// How long a watch may fail before the operator is no longer ready.
 pub const FAILING: Duration = Duration::from_secs(30);
-/// How often everything that has to turn says that it does.
+/// How often the runtime and each watch report that they still run.
 pub const BEAT: Duration = Duration::from_secs(5);
-/// What has not said so for longer than this hangs. Far longer than [`BEAT`]: a slow machine is no reason to start again.
+/// A part that has not reported for longer than this hangs. Far longer than [`BEAT`]: a slow machine is no reason to restart.
 pub const HANG: Duration = Duration::from_secs(60);
 
-/// How far the operator has come.
+/// Stage of the operator's startup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
     /// Nothing is known yet.
@@ -22,25 +21,25 @@ pub enum Stage {
     Starting,
     /// Another instance leads.
     StandingBy,
-    /// It leads, and its caches are not filled yet.
+    /// This instance leads; its caches are not filled yet.
     Filling,
-    /// It works.
+    /// The caches are filled, and passes run.
     Working,
 }
 
 /// Whether the cluster has what the operator needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Prerequisites {
-    /// Nobody has looked yet.
+    /// Not checked yet.
     #[default]
     Unknown,
-    /// Everything is there.
+    /// Nothing is missing.
     Met,
     /// What is missing and what to do, in one line.
     Unmet(String),
 }
 
-/// What is known of a watch.
+/// State of a watch.
 #[derive(Clone, Copy, Debug)]
 struct Vital {
     alive_at: Instant,
@@ -49,7 +48,7 @@ struct Vital {
     has_ended: bool,
 }
 
-/// What is known at one moment.
+/// State of all parts at one moment.
 #[derive(Debug)]
 pub struct Vitals {
     stage: Stage,
@@ -59,7 +58,7 @@ pub struct Vitals {
 }
 
 impl Vitals {
-    /// Nothing has been heard yet.
+    /// No part has reported yet.
     pub fn new(now: Instant) -> Self {
         Vitals {
             stage: Stage::default(),
@@ -69,59 +68,59 @@ impl Vitals {
         }
     }
 
-    /// The operator has come to a stage.
+    /// The operator has reached a stage.
     pub fn enter(&mut self, stage: Stage) {
         self.stage = stage;
     }
 
-    /// Somebody has looked whether the cluster has what is needed. True if that is new.
+    /// Stores the result of a check of the prerequisites. True if it differs from the last one.
     pub fn found(&mut self, prerequisites: Prerequisites) -> bool {
         let is_new = self.prerequisites != prerequisites;
         self.prerequisites = prerequisites;
         is_new
     }
 
-    /// The runtime still runs what is spawned on it.
+    /// The runtime still runs the tasks that are spawned on it.
     pub fn runtime_beats(&mut self, now: Instant) {
         self.runtime_alive_at = now;
     }
 
-    /// A watch begins, for the first time or anew.
+    /// A watch starts or restarts.
     pub fn watch_begins(&mut self, kind: &'static str, now: Instant) {
         self.watches.remove(kind);
         self.watch(kind, now);
     }
 
-    /// The task of a watch still turns.
+    /// The task of a watch still runs.
     pub fn watch_beats(&mut self, kind: &'static str, now: Instant) {
         self.watch(kind, now);
     }
 
-    /// A watch has got what it asked for.
+    /// A request of a watch succeeded.
     pub fn watch_went_well(&mut self, kind: &'static str) {
         if let Some(watch) = self.watches.get_mut(kind) {
             watch.failing = None;
         }
     }
 
-    /// A watch has met an error.
+    /// A request of a watch failed.
     pub fn watch_failed(&mut self, kind: &'static str, now: Instant) {
         let watch = self.watch(kind, now);
         watch.failing.get_or_insert(now);
     }
 
-    /// The task of a watch is no more.
+    /// The task of a watch has ended.
     pub fn watch_ended(&mut self, kind: &'static str, now: Instant) {
         self.watch(kind, now).has_ended = true;
     }
 
-    /// Whether the process is worth keeping.
+    /// Whether the process should keep running.
     ///
     /// # Errors
-    /// What hangs, in one line.
+    /// What hangs or has ended, in one line.
     pub fn live(&self, now: Instant) -> Result<(), String> {
         if now.saturating_duration_since(self.runtime_alive_at) > HANG {
-            return Err("the operator hangs: its tasks get no turn".to_owned());
+            return Err("the operator hangs: its tasks do not run".to_owned());
         }
         for (kind, watch) in &self.watches {
             if watch.has_ended {
@@ -137,11 +136,13 @@ impl Vitals {
     /// Whether the operator does its work, or could take it over.
     ///
     /// # Errors
-    /// What is in the way, and what to do where somebody can do something, in one line.
+    /// What is wrong and, where possible, what to do, in one line.
     pub fn ready(&self, now: Instant) -> Result<(), String> {
         self.live(now)?;
         match &self.prerequisites {
-            Prerequisites::Unknown => return Err("the operator starts: its CRDs and rights are looked for".to_owned()),
+            Prerequisites::Unknown => {
+                return Err("the operator is starting: it is checking its CRDs and permissions".to_owned());
+            }
             Prerequisites::Unmet(what) => return Err(what.clone()),
             Prerequisites::Met => {}
         }
@@ -151,11 +152,11 @@ impl Vitals {
         };
         if let Some((kind, _)) = self.watches.iter().find(|(_, watch)| is_failing(watch)) {
             return Err(format!(
-                "the watch of {kind} fails, so that changes are not seen: the log says why"
+                "the watch of {kind} fails, so the operator misses changes; the log says why"
             ));
         }
         match self.stage {
-            Stage::Starting => Err("the operator starts: its Lease has not been looked at yet".to_owned()),
+            Stage::Starting => Err("the operator is starting: it has not read its Lease yet".to_owned()),
             Stage::Filling => Err("the caches are not filled yet".to_owned()),
             Stage::StandingBy | Stage::Working => Ok(()),
         }
@@ -172,7 +173,7 @@ impl Vitals {
     }
 }
 
-/// What the parts of the process report to, and the probes ask.
+/// Receives the reports of the parts of the process and answers the probes.
 pub struct Health(Mutex<Vitals>);
 
 impl Default for Health {
@@ -182,17 +183,17 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The operator has come to a stage.
+    /// The operator has reached a stage.
     pub fn enter(&self, stage: Stage) {
         self.vitals().enter(stage);
     }
 
-    /// Somebody has looked whether the cluster has what is needed. True if that is new.
+    /// Stores the result of a check of the prerequisites. True if it differs from the last one.
     pub fn found(&self, prerequisites: Prerequisites) -> bool {
         self.vitals().found(prerequisites)
     }
 
-    /// Says for ever that the runtime that this is spawned on gives turns.
+    /// Reports periodically that the runtime on which it is spawned still runs.
     pub async fn beat(self: Arc<Self>) {
         loop {
             self.vitals().runtime_beats(Instant::now());
@@ -200,7 +201,7 @@ impl Health {
         }
     }
 
-    /// A watch begins. What is returned belongs to its task: when it is dropped, the watch has ended. One at a time for each kind.
+    /// A watch starts. Its task owns the returned value: when that is dropped, the watch has ended. At most one per kind at a time.
     pub fn watch(self: &Arc<Self>, kind: &'static str) -> Watched {
         self.vitals().watch_begins(kind, Instant::now());
         Watched {
@@ -217,7 +218,7 @@ impl Health {
     /// [`Vitals::live`] now.
     ///
     /// # Errors
-    /// What hangs, in one line.
+    /// What hangs or has ended, in one line.
     pub fn live(&self) -> Result<(), String> {
         self.vitals().live(Instant::now())
     }
@@ -225,7 +226,7 @@ impl Health {
     /// [`Vitals::ready`] now.
     ///
     /// # Errors
-    /// What is in the way, in one line.
+    /// What is wrong, in one line.
     pub fn ready(&self) -> Result<(), String> {
         self.vitals().ready(Instant::now())
     }
@@ -235,24 +236,24 @@ impl Health {
     }
 }
 
-/// A watch that says how it is.
+/// A watch that reports its health.
 pub struct Watched {
     health: Arc<Health>,
     kind: &'static str,
 }
 
 impl Watched {
-    /// The task still turns. To be said every [`BEAT`], whether or not something happens.
+    /// The task still runs. Call it every [`BEAT`], even if nothing happens.
     pub fn beat(&self) {
         self.health.vitals().watch_beats(self.kind, Instant::now());
     }
 
-    /// Something has come: a page of a list, an object or a bookmark. That a list is about to be asked for (`Event::Init` of kube) is no success.
+    /// Data has arrived: a page of a list, an object or a bookmark. `Event::Init` of kube is no success: it only announces a list request.
     pub fn went_well(&self) {
         self.health.vitals().watch_went_well(self.kind);
     }
 
-    /// An error has come.
+    /// An error has occurred.
     pub fn failed(&self) {
         self.health.vitals().watch_failed(self.kind, Instant::now());
     }

@@ -1,4 +1,4 @@
-//! Private keys: made, read, written. Never used: the operator signs nothing.
+//! Generates, reads and writes private keys. The operator never signs with them.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,18 +13,18 @@ use crate::admin::hydra::key::JsonWebKey;
 use crate::api::json_web_key_set::KeyAlgorithm;
 use crate::secret::Secret;
 
-/// Size of the RSA keys that are made, in bits: what NIST SP 800-57 asks for until 2030, and what every verifier takes.
+/// Size of generated RSA keys in bits: what NIST SP 800-57 requires until 2030, and what every verifier accepts.
 const RSA_BITS: usize = 2048;
-/// Largest RSA key that is imported, in bits: a larger one would cost every verifier dearly.
+/// Maximum size of an imported RSA key in bits: larger keys are expensive for every verifier.
 const RSA_MOST_BITS: usize = 8192;
 
-/// Longest PEM text that is looked at, in bytes: arithmetic with numbers of any length would take any time.
+/// Maximum length of a PEM text in bytes: without a limit, arithmetic with its numbers could take any time.
 const PEM_LONGEST: usize = 8 * 1024;
 
-/// Why a text is no key that can be used; the end of a sentence.
+/// Why a text is not a usable key, as the end of a sentence.
 pub type Problem = &'static str;
 
-/// A private key of one of the types that we know.
+/// A private key of a supported type.
 enum PrivateKey {
     Rsa(Box<RsaPrivateKey>),
     P256(p256::SecretKey),
@@ -33,14 +33,14 @@ enum PrivateKey {
     Ed25519(Box<ed25519_dalek::SigningKey>),
 }
 
-/// Makes a key. Takes a moment for RSA: not for a thread that others wait for.
+/// Generates a key. RSA takes a moment: do not call it on a thread that others wait for.
 ///
 /// # Errors
-/// If the system has no randomness.
+/// If the system provides no randomness.
 pub fn generate(algorithm: KeyAlgorithm, kid: &str) -> Result<JsonWebKey, Problem> {
     let key = match algorithm {
         KeyAlgorithm::RS256 | KeyAlgorithm::PS256 => {
-            let key = RsaPrivateKey::new(&mut OsRng, RSA_BITS).map_err(|_| "no key could be made")?;
+            let key = RsaPrivateKey::new(&mut OsRng, RSA_BITS).map_err(|_| "could not be generated")?;
             PrivateKey::Rsa(Box::new(key))
         }
         KeyAlgorithm::ES256 => PrivateKey::P256(p256::SecretKey::random(&mut OsRng)),
@@ -48,19 +48,18 @@ pub fn generate(algorithm: KeyAlgorithm, kid: &str) -> Result<JsonWebKey, Proble
         KeyAlgorithm::ES512 => PrivateKey::P521(p521::SecretKey::random(&mut OsRng)),
         KeyAlgorithm::EdDSA => PrivateKey::Ed25519(Box::new(ed25519_dalek::SigningKey::generate(&mut OsRng))),
     };
-    key.to_jwk(kid, algorithm.as_str()).ok_or("no key could be made")
+    key.to_jwk(kid, algorithm.as_str()).ok_or("could not be generated")
 }
 
-/// Reads a private key: a JWK, a JWKS with one private key, or PEM. Keeps the key's own id, or gives it none, and its own algorithm, or what suits its
-/// type.
+/// Reads a private key: a JWK, a JWKS with one private key, or PEM. Keeps `kid` and `alg` of the key. A missing `kid` stays empty; a missing `alg` becomes the usual one of the key's type.
 ///
 /// # Errors
-/// Why it is none.
+/// Why the text is not a usable key.
 pub fn import(text: &str) -> Result<JsonWebKey, Problem> {
     let text = text.trim();
     if text.starts_with("-----BEGIN") {
         if text.len() > PEM_LONGEST {
-            return Err("is too long for a key in PEM form: more than 8 KiB");
+            return Err("is longer than 8 KiB, which is too long for a key in PEM form");
         }
         let key = PrivateKey::from_pem(text)?;
         return key.to_jwk("", key.usual_algorithm()).ok_or("is not a key");
@@ -70,7 +69,7 @@ pub fn import(text: &str) -> Result<JsonWebKey, Problem> {
         Value::Object(mut members) => match members.remove("keys") {
             None => members,
             Some(Value::Array(keys)) => only_private(keys)?,
-            Some(_) => return Err("is a JWKS whose `keys` is no list"),
+            Some(_) => return Err("is a JWKS whose `keys` is not a list"),
         },
         _ => return Err("is neither a JWK, nor a JWKS, nor a key in PEM form"),
     };
@@ -83,35 +82,35 @@ pub fn import(text: &str) -> Result<JsonWebKey, Problem> {
     let key = PrivateKey::from_jwk(&members)?;
     let algorithm = own("alg").unwrap_or(key.usual_algorithm());
     if !key.suits(algorithm) {
-        return Err("has an `alg` that does not suit its type");
+        return Err("has an `alg` that does not match its key type");
     }
     if !own("kid").is_none_or(is_addressable) {
         return Err(
-            "has a `kid` that is longer than 128 characters, or holds others than letters, digits and `.`, `_`, `~`, `:`, `-`",
+            "has a `kid` that is longer than 128 characters, or has characters other than letters, digits and `.`, `_`, `~`, `:`, `-`",
         );
     }
     if own("use").is_some_and(|usage| usage != "sig") {
-        return Err("is not for signatures: its `use` is another than `sig`");
+        return Err("is not for signatures: its `use` is not `sig`");
     }
     key.to_jwk(own("kid").unwrap_or_default(), algorithm)
         .ok_or("is not a key")
 }
 
-/// Whether an id fits into the path of a request, on every version of the server.
+/// Whether an id can be part of the path of a request, on every version of the server.
 fn is_addressable(kid: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._~:-".contains(&byte);
     kid.len() <= 128 && kid.bytes().all(plain) && !kid.contains("..") && kid != "."
 }
 
-/// A private key with all its members: Hydra 1 drops some that follow from others.
+/// Restores all members of a private key: Hydra 1 drops some that follow from others.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is not a usable key.
 pub fn complete(key: &JsonWebKey) -> Result<JsonWebKey, Problem> {
     import(&String::from_utf8(key.body()).map_err(|_| "is not text")?)
 }
 
-/// A private key as PKCS #8 in PEM form (RFC 5958, RFC 7468). None if it is public.
+/// A private key as PKCS #8 in PEM form (RFC 5958, RFC 7468). None if the key is public.
 pub fn pem(key: &Map<String, Value>) -> Option<Secret> {
     let pem = match PrivateKey::from_jwk(key).ok()? {
         PrivateKey::Rsa(key) => key.to_pkcs8_pem(LineEnding::LF).ok()?,
@@ -123,7 +122,7 @@ pub fn pem(key: &Map<String, Value>) -> Option<Secret> {
     Some(Secret::new(pem.to_string()))
 }
 
-/// The one private key of a set; two could not be told apart by those who sign.
+/// The only private key of a set: a signer could not tell two apart.
 fn only_private(keys: Vec<Value>) -> Result<Map<String, Value>, Problem> {
     let mut private = keys.into_iter().filter_map(|key| match key {
         Value::Object(members) if members.contains_key("d") => Some(members),
@@ -170,7 +169,7 @@ impl PrivateKey {
             .or_else(|| p384().map(PrivateKey::P384))
             .or_else(|| p521().map(PrivateKey::P521))
             .or_else(|| ed25519().map(PrivateKey::Ed25519))
-            .ok_or("is no RSA, P-256, P-384, P-521 or Ed25519 key in PEM form")
+            .ok_or("is not an RSA, P-256, P-384, P-521 or Ed25519 key in PEM form")
     }
 
     fn from_jwk(members: &Map<String, Value>) -> Result<Self, Problem> {
@@ -188,16 +187,16 @@ impl PrivateKey {
                 }
                 let is_zero = |name: &&str| bytes(name).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
                 if ["n", "e", "d", "p", "q"].iter().any(is_zero) {
-                    return Err("has parts that do not go together");
+                    return Err("has parts that do not belong together");
                 }
                 let number = |name: &str| bytes(name).map(|bytes| BigUint::from_bytes_be(&bytes));
                 let (Some(n), Some(e)) = (number("n"), number("e")) else {
-                    return Err("lacks modulus or exponent");
+                    return Err("has no modulus or no exponent");
                 };
                 let primes = [number("p"), number("q")].into_iter().flatten().collect();
                 let d = BigUint::from_bytes_be(&private);
-                let key =
-                    RsaPrivateKey::from_components(n, e, d, primes).map_err(|_| "has parts that do not go together")?;
+                let key = RsaPrivateKey::from_components(n, e, d, primes)
+                    .map_err(|_| "has parts that do not belong together")?;
                 return checked(key);
             }
             ("EC", "P-256") => p256::SecretKey::from_slice(&private).ok().map(PrivateKey::P256),
@@ -207,9 +206,9 @@ impl PrivateKey {
                 let seed: Option<[u8; 32]> = private.try_into().ok();
                 seed.map(|seed| PrivateKey::Ed25519(Box::new(ed25519_dalek::SigningKey::from_bytes(&seed))))
             }
-            _ => return Err("is of a type that is not supported: RSA, P-256, P-384, P-521 and Ed25519 are"),
+            _ => return Err("is of an unsupported type; use RSA, P-256, P-384, P-521 or Ed25519"),
         };
-        let key = curve.ok_or("has a private part that is none of its curve")?;
+        let key = curve.ok_or("has a private part that is not valid for its curve")?;
         let public = key.public();
         let same = |name: &str| {
             let given = members
@@ -220,11 +219,11 @@ impl PrivateKey {
         };
         match same("x") && same("y") {
             true => Ok(key),
-            false => Err("has parts that do not go together"),
+            false => Err("has parts that do not belong together"),
         }
     }
 
-    /// Algorithm of a key that names none.
+    /// Algorithm of a key without `alg`.
     fn usual_algorithm(&self) -> &'static str {
         match self {
             PrivateKey::Rsa(_) => "RS256",
@@ -307,8 +306,8 @@ fn checked(mut key: RsaPrivateKey) -> Result<PrivateKey, Problem> {
     if bits > RSA_MOST_BITS {
         return Err("is an RSA key of more than 8192 bits");
     }
-    key.validate().map_err(|_| "has parts that do not go together")?;
-    key.precompute().map_err(|_| "has parts that do not go together")?;
+    key.validate().map_err(|_| "has parts that do not belong together")?;
+    key.precompute().map_err(|_| "has parts that do not belong together")?;
     Ok(PrivateKey::Rsa(Box::new(key)))
 }
 

@@ -1,6 +1,6 @@
-//! Leader election by Lease, with a fence: a write starts only if it ends before the Lease could pass to somebody else.
+//! Leader election by Lease, with a fence: a write starts only if it ends before another instance could take the Lease.
 //!
-//! Authorization servers know nothing of leases, so a flag that says "leader" is not enough: it stays true while the process is frozen.
+//! Authorization servers do not check Leases, so a flag that says "leader" is not enough: it stays true while the process is frozen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,36 +15,36 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::since_boot;
 
-/// How long a Lease holds after its last renewal.
+/// How long a Lease is valid after its last renewal.
 const DURATION: Duration = Duration::from_secs(15);
-/// How often it is renewed, and how often others look whether it has lapsed.
+/// How often the leader renews it, and how often other instances check whether it has expired.
 const RENEWAL: Duration = Duration::from_secs(3);
-/// What a write needs: the longest deadline of a request.
+/// Time that a write may need: the deadline of a request.
 const WRITE: Duration = crate::clock::DEADLINE;
 
-/// Says whether a write may start. Cheap; shared by everything that writes. Times are those of [`since_boot`]: a leader that slept has lost its Lease.
+/// Decides whether a write may start. Cheap, and shared by all writers. Times are those of [`since_boot`]: a leader that slept has lost its Lease.
 #[derive(Clone)]
 pub struct Fence {
-    /// Milliseconds since boot at which the Lease lapses; `u64::MAX` without election.
+    /// Milliseconds since boot at which the Lease expires; `u64::MAX` without election.
     expires: Arc<AtomicU64>,
 }
 
 impl Fence {
-    /// Always allows: for a process that is alone, or where safety does not need election.
+    /// Allows every write: for a single instance, or where safety does not need election.
     pub fn open() -> Self {
         Fence {
             expires: Arc::new(AtomicU64::new(u64::MAX)),
         }
     }
 
-    /// Allows nothing until extended.
+    /// Allows no write until extended.
     pub fn closed() -> Self {
         Fence {
             expires: Arc::default(),
         }
     }
 
-    /// Whether a write that starts now ends while the Lease still holds.
+    /// Whether a write that starts now ends while the Lease is still valid.
     pub fn allows_write(&self) -> bool {
         self.allows_write_at(since_boot())
     }
@@ -55,12 +55,12 @@ impl Fence {
         expires == u64::MAX || Duration::from_millis(expires) >= now + WRITE
     }
 
-    /// Whether the Lease has lapsed at a given time.
+    /// Whether the Lease has expired at a given time.
     pub fn has_lapsed_at(&self, now: Duration) -> bool {
         Duration::from_millis(self.expires.load(Ordering::Acquire)) < now
     }
 
-    /// The Lease holds from then on for as long as a Lease does.
+    /// Makes the Lease valid for its full duration from this time on.
     pub fn extend(&self, from: Duration) {
         let expires = u64::try_from((from + DURATION).as_millis());
         self.expires.store(expires.unwrap_or(u64::MAX - 1), Ordering::Release);
@@ -79,7 +79,7 @@ pub struct Election {
     fence: Fence,
 }
 
-/// A Lease seen, and since when it has not changed, by our own clock: clocks of other machines are not compared.
+/// The last version of a Lease that was read, and since when it has not changed. The time is from our own clock, since clocks of machines may differ.
 pub struct Seen {
     version: Option<String>,
     since: Duration,
@@ -101,7 +101,7 @@ impl Election {
         self.fence.clone()
     }
 
-    /// Waits until the Lease is ours; says through `waiting` that it has to. False if told to stop first.
+    /// Waits until this instance holds the Lease; calls `waiting` before each wait. False if stopped first.
     pub async fn acquire(&self, stop: &CancellationToken, waiting: impl Fn()) -> bool {
         let mut seen: Option<Seen> = None;
         loop {
@@ -117,7 +117,7 @@ impl Election {
         }
     }
 
-    /// Renews the Lease until told to stop, or until it has lapsed. False if it has.
+    /// Renews the Lease until stopped, or until it has expired. False if it has expired.
     pub async fn hold(&self, stop: &CancellationToken) -> bool {
         let mut seen = None;
         loop {
@@ -128,14 +128,14 @@ impl Election {
             if !self.attempt(&mut seen).await && self.fence.has_lapsed_at(since_boot()) {
                 tracing::error!(
                     lease = self.name,
-                    "the Lease has lapsed; stopping, so that another instance can go on"
+                    "the Lease has expired; stopping, so that another instance can take over"
                 );
                 return false;
             }
         }
     }
 
-    /// Gives the Lease up, so that the next one need not wait. Nothing may be written after this.
+    /// Releases the Lease, so that the next leader need not wait. Nothing may be written after this.
     pub async fn release(&self) {
         self.fence.close();
         let Ok(Ok(mut lease)) = tokio::time::timeout(RENEWAL, self.api.get(&self.name)).await else {
@@ -151,14 +151,11 @@ impl Election {
         let released =
             tokio::time::timeout(RENEWAL, self.api.replace(&self.name, &PostParams::default(), &lease)).await;
         if !matches!(released, Ok(Ok(_))) {
-            tracing::warn!(
-                lease = self.name,
-                "the Lease could not be released; it lapses by itself"
-            );
+            tracing::warn!(lease = self.name, "the Lease could not be released; it will expire");
         }
     }
 
-    /// Takes or renews the Lease if it may be taken. The time counts from before the request: the reply may be late.
+    /// Takes or renews the Lease if possible. Its duration counts from before the request, since the reply may be late.
     async fn attempt(&self, seen: &mut Option<Seen>) -> bool {
         let begun = since_boot();
         let held = match tokio::time::timeout(DURATION / 3, self.try_hold(seen)).await {
@@ -231,7 +228,7 @@ fn holder(lease: &Lease) -> Option<&str> {
         .filter(|holder| !holder.is_empty())
 }
 
-/// Whether a Lease may be taken: nobody holds it, or it has not changed for as long as it holds. `seen`: what was seen of it before.
+/// Whether a Lease may be taken: it has no holder, or it has not changed for longer than its duration. `seen`: the last version that was read.
 pub fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>, now: Duration) -> bool {
     if holder(lease).is_none() {
         return true;

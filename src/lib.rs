@@ -7,20 +7,20 @@
 //! ```
 //!
 //! - [`api`]: the custom resources: types, documentation, validation rules. No I/O.
-//! - [`access`]: the access rules of a server, evaluated. Pure.
-//! - [`controller`]: the engine, which does finalizer, deadline, status, event and retry once for every kind; and each kind on each server.
+//! - [`access`]: evaluates the access rules of a server. Pure.
+//! - [`controller`]: the engine, which handles finalizer, deadline, status, event and retry for every kind; and each kind on each server.
 //! - [`admin`]: the servers' admin APIs. [`admin::http`] is the only user of reqwest; [`admin::hydra::sync`] decides what to write. No Kubernetes.
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
-//! - [`decode`]: objects of the Kubernetes API, each decoded by itself.
-//! - [`origin`]: whose a mark or a claim is, by the cluster that it names. Pure.
+//! - [`decode`]: decodes each object of the Kubernetes API separately.
+//! - [`origin`]: which cluster a marker or a claim belongs to. Pure.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
-//! - [`login`]: what a login at a server may carry. Pure.
-//! - [`duration`]: durations in Go's form.
-//! - [`key_material`]: private keys, made, read and written.
-//! - [`secret`]: secret values, which nothing can print.
+//! - [`login`]: which values may be sent to a server. Pure.
+//! - [`duration`]: durations in Go's notation.
+//! - [`key_material`]: generates, reads and writes private keys.
+//! - [`secret`]: secret values, which cannot be printed.
 //! - [`error`]: everything that can go wrong; each error has one treatment, which decides condition, event and retry.
-//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: time that counts sleep, and the deadline of requests.
-//! - [`health`], [`prerequisites`]: whether the process and its watches turn, and whether the cluster has what it needs.
+//! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: a clock that counts sleep, and the deadline of requests.
+//! - [`health`], [`prerequisites`]: whether the process and its watches run, and whether the cluster has what the operator needs.
 
 pub mod access;
 pub mod admin;

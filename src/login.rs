@@ -1,6 +1,6 @@
-//! What a login may carry: no token of the operator's own ServiceAccount, and none that the Kubernetes API accepts. Pure.
+//! Which values may be sent to a server: no token of the operator's own ServiceAccount, and none that the Kubernetes API accepts. Pure.
 //!
-//! A server that is given such a token can use it: what leaves for a server must be good at that server alone.
+//! A server that receives such a token can use it. A token that is sent to a server must be valid at that server only.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-/// How long an answer of the Kubernetes API about its audiences counts: they change when it is started with other flags.
+/// How long the audiences that the Kubernetes API reports are reused: they change when it is started with other flags.
 const ANSWER_LASTS: Duration = Duration::from_secs(600);
-/// Most characters of a token's payload that are looked at; one of a ServiceAccount has about a thousand.
+/// Maximum length of a token's payload that is decoded; that of a ServiceAccount has about a thousand characters.
 const LONGEST_PAYLOAD: usize = 64 * 1024;
-/// Issuer of the tokens that never end (`kubernetes.io/service-account-token`). They name no audience: the API accepts them all.
+/// Issuer of the tokens that never expire (`kubernetes.io/service-account-token`). They name no audience, and the API accepts them all.
 const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
-/// What the subject of every token of a ServiceAccount begins with, and the API's name for whoever shows one.
+/// Prefix of the subject of every ServiceAccount token, and of the user name that the API gives to its bearer.
 const ACCOUNT: &str = "system:serviceaccount:";
 
-/// Why a value must not leave for a server. Displays what the value is, as the end of a sentence.
+/// Why a value must not be sent to a server. Displays what the value is, as the end of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsafe {
     /// A token of the operator's own ServiceAccount, whatever its audience.
@@ -32,9 +32,9 @@ pub enum Unsafe {
     ApiAudience,
     /// A token of a ServiceAccount that names no audience.
     AnyAudience,
-    /// Part of a Secret whose type says that the Kubernetes API accepts what it holds.
+    /// A value of a Secret whose type is for tokens that the Kubernetes API accepts.
     TokenSecret,
-    /// Something like a token that is too large to be looked at.
+    /// A value that looks like a token but is too large to be checked.
     TooLarge,
 }
 
@@ -43,23 +43,23 @@ impl fmt::Display for Unsafe {
         f.write_str(match self {
             Unsafe::OwnAccount => "is a token of the operator's own ServiceAccount",
             Unsafe::ApiAudience => "is a token with an audience that the Kubernetes API accepts",
-            Unsafe::AnyAudience => "is a token of a ServiceAccount for any audience",
-            Unsafe::TokenSecret => "is of a Secret whose type is that of tokens for the Kubernetes API",
-            Unsafe::TooLarge => "looks like a token and is larger than any real one",
+            Unsafe::AnyAudience => "is a ServiceAccount token for any audience",
+            Unsafe::TokenSecret => "is in a Secret whose type is for tokens of the Kubernetes API",
+            Unsafe::TooLarge => "looks like a token but is too large to be checked",
         })
     }
 }
 
-/// What the Kubernetes API said of itself and of the operator.
+/// What the Kubernetes API reported about itself and about the operator.
 #[derive(Clone, Copy, Debug)]
 pub struct Told<'a> {
-    /// The API's name for the operator.
+    /// The operator's user name.
     pub operator: &'a str,
     /// The audiences that the API accepts.
     pub accepted: &'a [String],
 }
 
-/// Audiences that the API accepts, for as long as its answer counts.
+/// Audiences that the API accepts, until the answer is too old.
 #[derive(Clone, Debug)]
 pub struct Accepted {
     audiences: Vec<String>,
@@ -67,7 +67,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    /// An answer that has come now.
+    /// An answer that was received now.
     pub fn new(audiences: Vec<String>, now: Instant) -> Self {
         Accepted {
             audiences,
@@ -75,13 +75,13 @@ impl Accepted {
         }
     }
 
-    /// The audiences, if the answer still counts.
+    /// The audiences, unless the answer is too old.
     pub fn at(&self, now: Instant) -> Option<&[String]> {
         (now < self.until).then_some(&self.audiences)
     }
 }
 
-/// Whether a token of this ServiceAccount for these audiences may be made for a server.
+/// Checks whether a token of this ServiceAccount for these audiences may be requested for a server.
 ///
 /// # Errors
 /// [`Unsafe`].
@@ -92,7 +92,7 @@ pub fn judge_account(namespace: &str, name: &str, audiences: &[String], told: &T
     judge_audiences(audiences, told)
 }
 
-/// Whether a Secret of this type may hold what is sent to a server.
+/// Checks whether values of a Secret of this type may be sent to a server.
 ///
 /// # Errors
 /// [`Unsafe`].
@@ -103,12 +103,12 @@ pub fn judge_type(type_: Option<&str>) -> Result<(), Unsafe> {
     }
 }
 
-/// The JSON Web Tokens (RFC 7519) in a value, by what they claim; nothing is verified. A value without any need not be judged.
+/// The claims of the JSON Web Tokens (RFC 7519) in a value; nothing is verified. A value without tokens needs no check.
 ///
 /// # Errors
 /// [`Unsafe::TooLarge`].
 pub fn tokens_in(value: &str) -> Result<Vec<Claims>, Unsafe> {
-    // Tokens in files are often wrapped. Whoever gets them may unwrap them.
+    // Tokens in files are often wrapped. A server that receives one may unwrap it.
     let value = Zeroizing::new(value.split_whitespace().collect::<String>());
     let mut parts = value.split('.').skip(1).peekable();
     let mut found = Vec::new();
@@ -121,7 +121,7 @@ pub fn tokens_in(value: &str) -> Result<Vec<Claims>, Unsafe> {
     Ok(found)
 }
 
-/// Whether a token that makes these claims may leave for a server.
+/// Checks whether a token with these claims may be sent to a server.
 ///
 /// # Errors
 /// [`Unsafe`].
@@ -142,7 +142,7 @@ fn judge_audiences(audiences: &[String], told: &Told<'_>) -> Result<(), Unsafe> 
     }
 }
 
-/// What a token claims, as far as it matters here.
+/// The claims of a token that matter here.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Claims {
@@ -164,7 +164,7 @@ impl Claims {
     }
 }
 
-/// A text or several, as `aud` may be; of whatever else stands there, nothing.
+/// One or more strings, as `aud` may be. Values of other types are dropped.
 #[derive(Clone, Debug, Default)]
 struct Texts(Vec<String>);
 
@@ -188,7 +188,7 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-/// The claims in the payload of a token. None if it is no JSON object.
+/// The claims in the payload of a token. None if it is not a JSON object.
 fn claims(payload: &str) -> Result<Option<Claims>, Unsafe> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,

@@ -15,10 +15,10 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Run(settings) => {
-            telemetry::init(settings.log_format, &settings.log).context("--log cannot be read")?;
-            // reqwest and kube share this provider; an earlier one would do as well.
+            telemetry::init(settings.log_format, &settings.log).context("--log cannot be parsed")?;
+            // reqwest and kube share this provider. One that is already installed works as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
-            let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
+            let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
             runtime.block_on(app::run(*settings))
         }
     }

@@ -1,4 +1,4 @@
-//! Prometheus metrics. No label is a name of a resource: their number would have no bound.
+//! Prometheus metrics. Apart from `server`, no label is the name of a resource: the number of series would be unbounded.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -44,13 +44,13 @@ pub struct ConditionLabels {
     pub kind: &'static str,
     /// Type of the condition.
     pub r#type: String,
-    /// Its status.
+    /// Status of the condition.
     pub status: String,
-    /// Its reason.
+    /// Reason of the condition.
     pub reason: String,
 }
 
-/// Everything that is counted.
+/// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
     reconciles: Family<Reconcile, Counter>,
@@ -102,7 +102,7 @@ impl Metrics {
         );
         r.register_with_unit(
             "reconcile_duration",
-            "Time of a pass",
+            "Duration of a pass",
             Unit::Seconds,
             self.reconcile_seconds.clone(),
         );
@@ -113,13 +113,13 @@ impl Metrics {
         );
         r.register_with_unit(
             "admin_request_duration",
-            "Time of a request to a server",
+            "Duration of a request to a server",
             Unit::Seconds,
             self.request_seconds.clone(),
         );
         r.register(
             "drift_corrections",
-            "Remote objects that were not as we left them, put right",
+            "Corrections of remote objects that another writer had changed",
             self.drift.clone(),
         );
         r.register(
@@ -129,23 +129,23 @@ impl Metrics {
         );
         r.register(
             "orphaned_objects",
-            "Remote objects with our marker and without a resource",
+            "Remote objects with the operator's marker but without a resource",
             self.orphans.clone(),
         );
         r.register(
             "unreadable_objects",
-            "Objects that cannot be read as they are, by kind",
+            "Objects that cannot be decoded completely, by kind",
             self.unreadable.clone(),
         );
         r.register(
             "orphan_deletions",
-            "Remote objects with our marker and without a resource, deleted",
+            "Deletions of remote objects with the operator's marker but without a resource",
             self.orphans_deleted.clone(),
         );
         r.register("leader", "1 while this instance leads", self.leader.clone());
         r.register(
             "metrics_renderings",
-            "How often this text was made; requests within a second share one",
+            "Renderings of this text; requests within --metrics-max-age share one",
             self.renderings.clone(),
         );
     }
@@ -195,7 +195,7 @@ impl Metrics {
         self.orphans_deleted.get_or_create(&Server { server }).inc();
     }
 
-    /// Forgets a server that is gone. Its request counters stay, as counters do.
+    /// Removes the gauge and the histogram of a deleted server. Its counters stay, as counters do.
     pub fn forget_server(&self, server: &str) {
         let server = Server {
             server: server.to_owned(),
@@ -204,19 +204,19 @@ impl Metrics {
         self.request_seconds.remove(&server);
     }
 
-    /// Sets the number of objects of a kind that cannot be read as they are.
+    /// Sets the number of objects of a kind that cannot be decoded completely.
     pub fn unreadable(&self, kind: &'static str, count: usize) {
         self.unreadable
             .get_or_create(&Kind { kind })
             .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// Says whether this instance leads.
+    /// Sets whether this instance leads.
     pub fn leading(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
 
-    /// The text of `/metrics`. `conditions`: all labels with the number of their resources, so that nothing stale stays.
+    /// The text of `/metrics`. `conditions`: all labels with the number of their resources; other labels are dropped.
     pub fn render(&self, conditions: impl IntoIterator<Item = (ConditionLabels, i64)>) -> String {
         let _one_at_a_time = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         self.renderings.inc();
@@ -232,7 +232,7 @@ impl Metrics {
     }
 }
 
-/// Counts the conditions of a kind's resources by their labels. Thousands are equal: only what differs is copied.
+/// Counts the conditions of a kind's resources by their labels. Thousands are equal, so only distinct labels are copied.
 pub fn tally<'a>(
     kind: &'static str,
     conditions: impl IntoIterator<Item = &'a Condition>,

@@ -1,20 +1,20 @@
-//! Which Kubernetes cluster a mark on a server, or a claim in a status, names. Pure.
+//! Which Kubernetes cluster a marker on a server, or a claim in a status, names. Pure.
 //!
-//! UIDs alone tell no clusters apart: a cluster that was restored from a snapshot of etcd has those of the original, and its statuses.
+//! UIDs do not distinguish clusters: a cluster that was restored from an etcd snapshot has the UIDs and statuses of the original.
 
-/// The cluster that a mark names, as this one sees it.
+/// The cluster that a marker or claim names, relative to this cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// This cluster.
     Own,
-    /// One whose place this cluster takes: what bears its mark is taken over.
+    /// A cluster that this one replaces: objects with its marker are taken over.
     Former,
-    /// Somebody else's.
+    /// Another cluster.
     Other,
 }
 
 impl Origin {
-    /// `own`: the id of this cluster; `former`: ids whose marks are taken over.
+    /// `own`: the id of this cluster; `former`: ids whose markers are taken over.
     pub fn of(cluster: &str, own: &str, former: &[String]) -> Self {
         if cluster == own {
             Origin::Own

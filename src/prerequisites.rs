@@ -1,5 +1,4 @@
-//! What the operator needs of a cluster: its CRDs and its rights. Looked at by every instance, one that stands by too, so that it says before it is needed
-//! that it could not do the work.
+//! What the operator needs in a cluster: its CRDs and its permissions. Every instance checks them, on standby too, so that it reports what it lacks before it has to take over.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,20 +13,20 @@ use crate::api::OAuth2Client;
 use crate::cli::Run;
 use crate::health::{Health, Prerequisites};
 
-/// Group of our kinds.
+/// API group of our kinds.
 const GROUP: &str = "oidc-operator.dev";
-/// How often it is looked whether all is still there.
+/// How often to check while nothing is missing.
 const PERIOD: Duration = Duration::from_secs(300);
-/// The same while something is missing.
+/// How often to check while something is missing.
 pub const RETRY: Duration = Duration::from_secs(5);
-/// Longest time for one look.
+/// Longest time for one check.
 const DEADLINE: Duration = Duration::from_secs(10);
-/// Looks without an answer after which what was seen before counts no more.
+/// Number of unanswered checks in a row after which the last result no longer counts.
 const PATIENCE: u32 = 3;
-/// Questions that are asked at the same time.
+/// Number of concurrent access reviews.
 const CONCURRENCY: usize = 8;
 
-/// Verbs on a resource that the operator cannot do without.
+/// Verbs that the operator needs on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Right {
     /// API group, empty for the core.
@@ -36,25 +35,25 @@ pub struct Right {
     pub resource: &'static str,
     /// Verbs, as in a role.
     pub verbs: &'static [&'static str],
-    /// Where.
+    /// Where the verbs are needed.
     pub place: Place,
 }
 
-/// Where a right is needed.
+/// Where a permission is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// In all namespaces.
     Everywhere,
     /// In the operator's namespace.
     Home,
-    /// In the operator's namespace, on the object of the Lease's name.
+    /// In the operator's namespace, on the Lease only.
     Lease,
 }
 
 const WATCHED: &[&str] = &["get", "list", "watch", "patch"];
 const STATUS: &[&str] = &["patch"];
 
-/// What the chart's roles give and every installation needs, whatever servers it has.
+/// Permissions that every installation needs, whatever servers it has. The chart's roles grant them.
 pub const RIGHTS: [Right; 16] = [
     everywhere(GROUP, "authorizationservers", WATCHED),
     everywhere(GROUP, "authorizationservers/status", STATUS),
@@ -73,7 +72,7 @@ pub const RIGHTS: [Right; 16] = [
     everywhere("", "configmaps", &["get", "create", "update", "delete"]),
     everywhere("events.k8s.io", "events", &["create", "patch"]),
 ];
-/// What an election needs besides. A create cannot be limited to a name.
+/// Additional permissions for leader election. A `create` cannot be limited to a name.
 pub const ELECTION: [Right; 2] = [
     Right {
         group: "coordination.k8s.io",
@@ -98,7 +97,7 @@ const fn everywhere(group: &'static str, resource: &'static str, verbs: &'static
     }
 }
 
-/// One line on rights that are missing, as (verb, resource), or None if there are none.
+/// One line on missing permissions, given as (verb, resource). None if nothing is missing.
 pub fn lacks(missing: &[(&str, &str)]) -> Option<String> {
     if missing.is_empty() {
         return None;
@@ -108,11 +107,11 @@ pub fn lacks(missing: &[(&str, &str)]) -> Option<String> {
         let comma = if nth == 0 { "" } else { ", " };
         let _ = write!(text, "{comma}{verb} {resource}");
     }
-    text += ": install the chart with rbac.create, or give it the rights of the chart's roles";
+    text += ": install the chart with rbac.create, or grant it the permissions of the chart's roles";
     Some(text)
 }
 
-/// The kinds, by plural, that are not among what is served.
+/// The kinds, by plural, that are not in `served`.
 pub fn missing_kinds(served: &[String]) -> Vec<&'static str> {
     let kinds = RIGHTS
         .iter()
@@ -123,7 +122,7 @@ pub fn missing_kinds(served: &[String]) -> Vec<&'static str> {
         .collect()
 }
 
-/// One line on kinds that are not served, or None if all are.
+/// One line on kinds that are not served. None if all are served.
 pub fn not_served(missing: &[&str]) -> Option<String> {
     if missing.is_empty() {
         return None;
@@ -134,7 +133,7 @@ pub fn not_served(missing: &[&str]) -> Option<String> {
     ))
 }
 
-/// Looks again and again, and reports.
+/// Checks periodically and reports the result.
 pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
     let mut unanswered = 0;
     loop {
@@ -150,8 +149,9 @@ pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
                     Ok(Err(error)) => error.to_string(),
                     _ => "no answer in time".to_owned(),
                 };
-                tracing::warn!(error, "the CRDs and rights of the operator cannot be looked at");
-                let silent = "the Kubernetes API does not say whether the operator's CRDs and rights are there: the log says why";
+                tracing::warn!(error, "cannot check the operator's CRDs and permissions");
+                let silent =
+                    "the operator cannot check its CRDs and permissions with the Kubernetes API: the log says why";
                 (unanswered >= PATIENCE).then(|| Prerequisites::Unmet(silent.to_owned()))
             }
         };
@@ -164,7 +164,7 @@ pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
         {
             match found {
                 Prerequisites::Unmet(what) => tracing::warn!(what, "not ready"),
-                Prerequisites::Met | Prerequisites::Unknown => tracing::info!("CRDs and rights are there"),
+                Prerequisites::Met | Prerequisites::Unknown => tracing::info!("no CRD or permission is missing"),
             }
         }
         tokio::time::sleep(pause).await;
@@ -180,7 +180,7 @@ async fn look(client: &Client, settings: &Run) -> kube::Result<Prerequisites> {
     Ok(not_served(&missing).map_or(Prerequisites::Met, Prerequisites::Unmet))
 }
 
-/// Every verb of every right that an installation needs.
+/// Every verb of every permission that an installation needs.
 fn questions(settings: &Run) -> Vec<(Right, &'static str)> {
     let election: &[Right] = if settings.leader_election { &ELECTION } else { &[] };
     let rights = RIGHTS.iter().chain(election);
@@ -189,7 +189,7 @@ fn questions(settings: &Run) -> Vec<(Right, &'static str)> {
         .collect()
 }
 
-/// Asks for each verb by itself: a review of all rules at once would show those of one namespace.
+/// Asks for each verb separately: a review of all rules at once shows the rules of one namespace only.
 async fn missing_rights(client: &Client, settings: &Run) -> kube::Result<Vec<(&'static str, &'static str)>> {
     let asked: Vec<_> = questions(settings)
         .into_iter()
@@ -199,7 +199,7 @@ async fn missing_rights(client: &Client, settings: &Run) -> kube::Result<Vec<(&'
     Ok(answers.into_iter().flatten().collect())
 }
 
-/// Whoever has logged in may ask for their own rights: Kubernetes binds `system:basic-user` to all of them.
+/// Every authenticated user may ask for its own permissions: Kubernetes grants them `system:basic-user`.
 async fn is_missing(
     client: &Client,
     right: Right,
@@ -237,8 +237,7 @@ fn review(right: Right, verb: &str, settings: &Run) -> SelfSubjectAccessReview {
     }
 }
 
-/// What the API serves of our group, by plural, as discovery shows it: one request, which no object of a tenant's comes along with. Whoever has logged in
-/// may ask: Kubernetes binds `system:discovery` to all of them.
+/// The kinds of our group that the API serves, by plural, from discovery: one request whose reply holds no tenant's objects. Every authenticated user may send it: Kubernetes grants them `system:discovery`.
 async fn served(client: &Client) -> kube::Result<Vec<String>> {
     match client.list_api_group_resources(&OAuth2Client::api_version(&())).await {
         Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.name).collect()),

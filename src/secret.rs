@@ -4,10 +4,10 @@ use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// Characters of a generated secret: 62^43 is just over 2^256, and all of them survive every encoding on the way (form, header, shell).
+/// Length of a generated secret in characters: 62^43 is just over 2^256. The characters survive every encoding on the way (form, header, shell).
 const GENERATED_LENGTH: usize = 43;
 
-/// A client secret or another value that must not be seen.
+/// A client secret or another value that must stay secret.
 #[derive(Clone, Deserialize, PartialEq, Eq)]
 #[serde(from = "String")]
 pub struct Secret(Zeroizing<String>);
@@ -18,12 +18,12 @@ impl Secret {
         Secret::new(Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH))
     }
 
-    /// Takes a value into custody.
+    /// Wraps a value.
     pub fn new(value: String) -> Self {
         Secret(Zeroizing::new(value))
     }
 
-    /// The value. Only for the place that writes it where it belongs: a request body, a header, a Secret.
+    /// The value. Use it only to write the value to its destination: a request body, a header, a Secret.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -35,7 +35,7 @@ impl From<String> for Secret {
     }
 }
 
-/// A new random revision: which secret a remote object was last given, without saying anything of it. 128 bits, hexadecimal.
+/// A new random revision. It identifies the secret that a remote object was last given and reveals nothing about it. 128 bits, hexadecimal.
 pub fn new_revision() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

@@ -23,20 +23,20 @@ use crate::controller::engine::managed::Managed;
 use crate::health::Health;
 use crate::metrics::{ConditionLabels, Metrics, tally};
 
-/// What the endpoints answer from.
+/// State behind the endpoints.
 #[derive(Default)]
 pub struct State {
-    /// Counts.
+    /// Metrics of the process.
     pub metrics: Arc<Metrics>,
     /// The controllers' context, once they run.
     pub context: OnceLock<Arc<Context>>,
-    /// What the probes answer from.
+    /// State behind the probes.
     pub health: Arc<Health>,
     page: Page,
 }
 
 impl State {
-    /// Nothing is known yet. `age`: how old the text of `/metrics` may be.
+    /// An empty state. `age`: maximum age of the text of `/metrics`.
     pub fn new(age: Duration) -> Self {
         State {
             page: Page::new(age),
@@ -45,11 +45,10 @@ impl State {
     }
 }
 
-/// Serves until told to stop, on a thread and a runtime of its own. So `/livez` can say that the runtime of the operator hangs, probes are answered while
-/// all its workers are busy, and whoever asks in a loop takes no more than this one thread.
+/// Serves until stopped, on a separate thread with its own runtime. So `/livez` can report that the operator's runtime hangs, probes are answered while all its workers are busy, and a client that sends requests in a loop uses this one thread only.
 ///
 /// # Errors
-/// If the thread or its runtime cannot be had.
+/// If the thread or its runtime cannot be created.
 pub fn start(
     listener: std::net::TcpListener,
     state: Arc<State>,
@@ -66,7 +65,7 @@ pub fn start(
     std::thread::Builder::new().name("web".to_owned()).spawn(serving)
 }
 
-/// Serves until told to stop.
+/// Serves until stopped.
 pub async fn serve(listener: TcpListener, state: Arc<State>, stop: CancellationToken) {
     let (live, ready, metrics) = (state.health.clone(), state.health.clone(), state);
     let router = Router::new()

@@ -9,7 +9,7 @@ use crate::cli::LogFormat;
 /// # Errors
 /// If the filter cannot be read.
 pub fn init(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    // A reply that kube cannot read is logged whole at a lower level, and it may be a Secret.
+    // Below `error`, kube logs a reply that it cannot parse in full, and the reply may be a Secret.
     let filter = EnvFilter::try_new(filter)?.add_directive("kube_client::client=error".parse()?);
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match format {

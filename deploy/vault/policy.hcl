@@ -1,19 +1,22 @@
-# What the operator needs on a HashiCorp Vault or an OpenBao, and no more. Within a Vault namespace, write it there.
+# The rights that the operator needs on a HashiCorp Vault or an OpenBao, and no more. If you use a Vault namespace, write the
+# policy in that namespace.
 #
 #   vault policy write oidc-operator policy.hcl
 #
-# Bind it to a login that is good here alone: for the Kubernetes or the JWT auth method, the ServiceAccount that the operator's chart makes
-# for logins (oidc-operator-login), with an audience of its own. The operator's own ServiceAccount is refused.
+# Bind it to a login that is valid on this server only. For the Kubernetes or the JWT auth method, this is the ServiceAccount
+# that the operator's chart creates for logins (oidc-operator-login), with an audience that only this server accepts. The
+# operator refuses to use its own ServiceAccount.
 #
-# To hold the operator to the objects of some Kubernetes namespaces, put their names and a dot before the last star, for example
-# identity/oidc/client/team-a.* : the operator calls objects NAMESPACE.NAME unless an access rule lets a resource ask for another name.
+# To restrict the operator to the objects of some Kubernetes namespaces, put their names and a dot before the last star, for
+# example identity/oidc/client/team-a.* : the operator names objects NAMESPACE.NAME, unless an access rule allows a resource to
+# choose another name.
 
-# Clients: reading one shows its secret, which the operator puts into the Secret of the application.
+# Reading a client shows its secret, which the operator writes to the Secret of the application.
 path "identity/oidc/client/*" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-# Once per resyncInterval all clients are compared by one list, which shows no secret.
+# Once per resyncInterval the operator compares all clients by one list, which shows no secret.
 path "identity/oidc/client" {
   capabilities = ["list"]
 }
@@ -26,7 +29,7 @@ path "identity/oidc/provider" {
   capabilities = ["list"]
 }
 
-# This covers identity/oidc/key/NAME/rotate too, for keys that are rotated on request (annotation oidc-operator.dev/rotate-at).
+# This also covers identity/oidc/key/NAME/rotate, for keys that are rotated on request (annotation oidc-operator.dev/rotate-at).
 path "identity/oidc/key/*" {
   capabilities = ["create", "read", "update", "delete"]
 }
@@ -39,7 +42,7 @@ path "identity/oidc/assignment/*" {
   capabilities = ["create", "read", "update", "delete"]
 }
 
-# Who is meant by a name or an alias in an Assignment.
+# Lookups of the names and aliases in an Assignment.
 path "identity/entity/name/*" {
   capabilities = ["read"]
 }

@@ -1,4 +1,4 @@
-//! What the rules let an OAuth2Client be.
+//! What the rules allow for an OAuth2Client.
 
 use super::denied::Denied;
 use super::rotation::Grant;
@@ -9,13 +9,13 @@ use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 use crate::api::refs::{Adoption, DeletionPolicy};
 
-/// Limit, field, and the value that is too much.
+/// Limit, field, and the value that the limit does not allow.
 type Violation = (&'static str, &'static str, String);
 
-/// Whether one of the rules allows all of this client.
+/// Whether a single rule allows the whole client.
 ///
 /// # Errors
-/// [`Denied`]: no rule selects the namespace, or the violation of the rule that comes closest.
+/// [`Denied`]: no rule selects the namespace, or the first violation of the rule with the fewest.
 pub fn check(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
@@ -55,7 +55,7 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
         let extra = uris::of_browsers(spec).filter(|(_, uri)| !uris::browser_may(allowed, uri));
         found.extend(extra.map(|(field, uri)| ("clients.uriHosts", field, uri.to_owned())));
     }
-    // Nothing said is nothing allowed: the server goes there from within its own network.
+    // Without this limit nothing is allowed: the server calls these URIs from within its own network.
     let allowed = limits.server_uri_hosts.unwrap_or_default();
     let extra = uris::of_server(spec).filter(|(_, uri)| !uris::server_may(&allowed, uri));
     found.extend(extra.map(|(field, uri)| ("clients.serverUriHosts", field, uri.to_owned())));
@@ -67,7 +67,7 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         found.extend(skipped_consents(spec));
     }
-    // The default for what was taken over.
+    // Adopted clients stay on the server by default, whatever the limit.
     let leaves_what_it_found = spec.deletion_policy.is_none() && effective.deletion_policy == DeletionPolicy::Orphan;
     if let Some(allowed) = &limits.deletion_policies
         && !allowed.contains(&effective.deletion_policy)
@@ -82,7 +82,7 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
     found
 }
 
-/// The value as it is written on the wire and in manifests.
+/// The value as written on the wire and in manifests.
 fn protocol_name<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value)
         .ok()
@@ -90,7 +90,7 @@ fn protocol_name<T: serde::Serialize>(value: &T) -> String {
         .unwrap_or_default()
 }
 
-/// An id that the rule does not let the client have, or take over.
+/// A client id that the rule does not allow, or does not allow to adopt.
 fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> Option<Violation> {
     let id = spec.client_id.as_ref()?;
     if spec.adoption == Some(Adoption::Allow) {

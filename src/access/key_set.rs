@@ -1,4 +1,4 @@
-//! What the rules let a JsonWebKeySet be.
+//! What the rules allow for a JsonWebKeySet.
 
 use super::denied::Denied;
 use super::rotation::Grant;
@@ -6,21 +6,21 @@ use super::rotation::too_often;
 use super::rules::{Namespace, is_prefixed, judge, lets_name};
 use crate::api::access::{AccessRule, ManagedKind, Permission};
 
-/// What a key set asks for.
+/// What a key set requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeySetRequest<'a> {
-    /// The name on the server, if one is asked for.
+    /// The requested name on the server, if any.
     pub name: Option<&'a str>,
-    /// Whether that is the name of a set of the server itself.
+    /// Whether the name is that of one of the server's own sets.
     pub is_reserved: bool,
-    /// The period of its rotation, in force or asked for.
+    /// The rotation period, effective or requested.
     pub period: Option<&'a str>,
 }
 
-/// Whether one of the rules allows all of a key set.
+/// Whether a single rule allows the whole key set.
 ///
 /// # Errors
-/// [`Denied`]: no rule selects the namespace, or the violation of the rule that comes closest.
+/// [`Denied`]: no rule selects the namespace, or the first violation of the rule with the fewest.
 pub fn check_key_set(
     rules: &[AccessRule],
     namespace: Namespace<'_>,

@@ -5,10 +5,10 @@ use std::time::Duration;
 use super::denied::Denied;
 use crate::api::access::AccessRule;
 
-/// The shortest time between two rotations where a rule does not say another.
+/// The shortest time between two rotations if a rule does not set it.
 const MIN_PERIOD: (&str, Duration) = ("1h", Duration::from_secs(3600));
 
-/// What the rules that allow a resource let it do.
+/// What the rules that allow a resource grant it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// The shortest time between two rotations.
@@ -22,7 +22,7 @@ impl Grant {
         }
     }
 
-    /// Of two rules that allow all of a resource, either counts.
+    /// Combines two rules that both allow the whole resource: the shorter time applies.
     pub(super) fn or(self, other: Grant) -> Self {
         Grant {
             min_rotation_period: self.min_rotation_period.min(other.min_rotation_period),
@@ -30,7 +30,7 @@ impl Grant {
     }
 }
 
-/// Whether a rule refuses a period.
+/// The refusal of a period that is shorter than the rule allows.
 pub(super) fn too_often(index: usize, rule: &AccessRule, period: Option<&str>) -> Option<Denied> {
     let period = period?;
     let (text, min) = min_period(rule);

@@ -1,4 +1,4 @@
-//! Which rules are for a resource, and what they refuse.
+//! Which rules apply to a resource, and what they refuse.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,17 @@ use super::rotation::Grant;
 use super::selector::matches;
 use crate::api::access::{AccessRule, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames};
 
-/// A namespace as the rules see it.
+/// A namespace, as the rules see it.
 #[derive(Clone, Copy)]
 pub struct Namespace<'a> {
-    /// Name.
+    /// Name of the namespace.
     pub name: &'a str,
     /// Labels, or None if the namespace is unknown.
     pub labels: Option<&'a BTreeMap<String, String>>,
 }
 
-/// Asks every rule for this namespace and kind what it refuses. One that refuses nothing is enough, and the refusal of the one that refuses least is told.
+/// Asks every rule that selects this namespace and kind what it refuses. One rule that refuses nothing is enough.
+/// Otherwise the error is the first refusal of the rule with the fewest.
 pub(super) fn judge(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
@@ -51,7 +52,8 @@ pub(super) fn lets_name(rule: &AccessRule, is_own: bool) -> bool {
     }
 }
 
-/// Whether a name starts with the namespace's name and a dot, and goes on. No namespace has a dot in its name, so that nobody else's does.
+/// Whether a name is the namespace's name, a dot and at least one more character. Names of namespaces have no dots, so
+/// no other namespace has this prefix.
 pub fn is_prefixed(namespace: &str, name: &str) -> bool {
     let rest = name.strip_prefix(namespace);
     rest.is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))

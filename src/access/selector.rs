@@ -1,4 +1,4 @@
-//! Label selectors: matched by kube's own, once they are known to be such as Kubernetes takes.
+//! Label selectors: kube matches them, after a check that Kubernetes would accept them.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,14 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::api::access::{LabelSelector, LabelSelectorRequirement};
 
-/// Whether a label selector matches these labels; None: of a namespace that is not known. One that Kubernetes would refuse matches nothing.
+/// Whether a label selector matches these labels. `labels` is None if the namespace is unknown. A selector that
+/// Kubernetes would refuse matches nothing.
 pub fn matches(selector: &LabelSelector, labels: Option<&BTreeMap<String, String>>) -> bool {
     let Some(labels) = labels else { return false };
     read(selector).is_some_and(|selector| selector.matches(labels))
 }
 
-/// The selector as kube has it, which says nothing about values that are missing or too many, and about what can be no label.
+/// The selector in kube's form. kube does not check for missing or surplus values, or for invalid labels.
 fn read(selector: &LabelSelector) -> Option<Selector> {
     let are_labels = selector
         .match_labels
@@ -44,7 +45,7 @@ fn is_requirement(requirement: &LabelSelectorRequirement) -> bool {
     has_its_values && is_key(&requirement.key) && values.iter().all(|value| is_value(value))
 }
 
-/// A qualified name: a name, with or without a DNS subdomain and a slash before it.
+/// A qualified name: a name, optionally with a DNS subdomain and a slash before it.
 fn is_key(key: &str) -> bool {
     match key.split_once('/') {
         Some((domain, name)) => is_domain(domain) && is_name(name),
@@ -64,7 +65,7 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| is_end(c) || matches!(c, '-' | '_' | '.'))
 }
 
-/// RFC 1123, in lower case.
+/// A DNS subdomain (RFC 1123), in lower case.
 fn is_domain(domain: &str) -> bool {
     let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_label = |label: &str| {

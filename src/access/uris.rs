@@ -1,12 +1,13 @@
-//! URIs of a client, and whether they are allowed to lead where they lead.
+//! URIs of a client, and whether the rules allow where they lead.
 //!
-//! A URI is read strictly (RFC 3986), since who follows it may read it in another way: what browsers and servers could take for different hosts is refused.
+//! URIs are parsed strictly (RFC 3986), because a browser or server may parse them differently: a URI that could be
+//! read as two different hosts is refused.
 
 use std::net::Ipv6Addr;
 
 use crate::api::oauth2_client::OAuth2ClientSpec;
 
-/// URIs that browsers and people follow, with the field that each stands in.
+/// URIs that browsers and people follow, with their fields.
 pub(super) fn of_browsers(spec: &OAuth2ClientSpec) -> impl Iterator<Item = (&'static str, &str)> {
     listed([
         ("redirectUris", &spec.redirect_uris),
@@ -22,7 +23,7 @@ pub(super) fn of_browsers(spec: &OAuth2ClientSpec) -> impl Iterator<Item = (&'st
     ]))
 }
 
-/// URIs that the server fetches or calls, with the field that each stands in.
+/// URIs that the server fetches or calls, with their fields.
 pub(super) fn of_server(spec: &OAuth2ClientSpec) -> impl Iterator<Item = (&'static str, &str)> {
     listed([("requestUris", &spec.request_uris)]).chain(single([
         ("jwksUri", &spec.jwks_uri),
@@ -45,14 +46,14 @@ fn single<'a, const N: usize>(
     fields.into_iter().filter_map(each)
 }
 
-/// Whether one of the entries lets browsers be led there: to a host by http or https, or to an app by a scheme of its own. An entry without a port is for
-/// all ports.
+/// Whether an entry allows a URI for browsers: a host by http or https, or an app by its private-use scheme. An entry
+/// without a port allows all ports.
 pub(super) fn browser_may(allowed: &[String], uri: &str) -> bool {
     let Some((scheme, rest)) = split_scheme(uri) else {
         return false;
     };
     if !matches!(scheme.as_str(), "http" | "https") {
-        // Whatever follows it, a scheme leads to the app that took it.
+        // A scheme leads to the app that registered it, whatever follows.
         return is_private_use(&scheme)
             && allowed
                 .iter()
@@ -68,7 +69,8 @@ pub(super) fn browser_may(allowed: &[String], uri: &str) -> bool {
     })
 }
 
-/// Whether one of the entries lets the server be led there: by https, or by http if the entry says so. An entry without a port is for the usual one.
+/// Whether an entry allows a URI for the server: by https, or by http if the entry says so. An entry without a port
+/// allows only the default port.
 pub(super) fn server_may(allowed: &[String], uri: &str) -> bool {
     let Some((scheme, rest)) = split_scheme(uri) else {
         return false;
@@ -93,7 +95,7 @@ fn usual(scheme: &str) -> u16 {
     }
 }
 
-/// Scheme, in lower case, and what follows its colon (RFC 3986, section 3.1).
+/// The scheme, in lower case, and the text after its colon (RFC 3986, section 3.1).
 fn split_scheme(uri: &str) -> Option<(String, &str)> {
     let (scheme, rest) = uri.split_once(':')?;
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -103,7 +105,8 @@ fn split_scheme(uri: &str) -> Option<(String, &str)> {
     is_scheme.then(|| (scheme.to_ascii_lowercase(), rest))
 }
 
-/// A scheme of an app's own is a domain name turned round, so that it has a dot (RFC 8252, section 7.1); `javascript`, `data` and the like have none.
+/// A private-use scheme is a reversed domain name, so it has a dot (RFC 8252, section 7.1); `javascript`, `data` and
+/// the like have none.
 fn is_private_use(scheme: &str) -> bool {
     scheme.contains('.')
 }
@@ -115,14 +118,15 @@ enum Host {
     V6(Ipv6Addr),
 }
 
-/// Where an http or https URI leads.
+/// Target of an http or https URI.
 struct Target {
     host: Host,
     port: Option<u16>,
 }
 
 impl Target {
-    /// From what follows the scheme and its colon. None: no host, a user name, or what is read differently by different readers.
+    /// Parses the text after the scheme and its colon. None if there is no host, if there is a user name, or if parsers
+    /// may disagree.
     fn of(rest: &str) -> Option<Self> {
         let rest = rest.strip_prefix("//")?;
         let authority = rest.split(['/', '?', '#']).next()?;
@@ -134,7 +138,7 @@ impl Target {
 /// A host that an access rule lists.
 struct Entry {
     host: Host,
-    /// Whether it stands for all hosts below it, and not for itself.
+    /// Whether the entry allows all hosts below this host, and not the host itself.
     below: bool,
     port: Option<u16>,
 }
@@ -160,8 +164,8 @@ impl Entry {
     }
 }
 
-/// Host and port of an authority without user name (RFC 3986, section 3.2). ASCII only, nothing encoded, no empty label, no zone; a port, if there is one,
-/// is a number above 0.
+/// Host and port of an authority without user name (RFC 3986, section 3.2). ASCII only; nothing encoded, no empty
+/// label, no zone. A port must be a number above 0.
 fn host_and_port(authority: &str) -> Option<(Host, Option<u16>)> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {

@@ -1,4 +1,4 @@
-//! Texts of servers that are kept: in a status, an event, a log, or for a comparison. Each is short and on one line, whatever the server says.
+//! Texts of servers that the operator keeps: in a status, an event, a log, or for a comparison. Each is short and on one line, whatever the server sends.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Most bytes of an id or a name: no server has longer ones.
+/// Maximum length of an id or a name in bytes: no server has longer ones.
 pub const ID: usize = 256;
-/// Most bytes of a time, or of a version.
+/// Maximum length of a time or a version in bytes.
 pub const WORD: usize = 64;
 
 /// A text of at most `N` bytes without control characters.
@@ -16,12 +16,12 @@ pub const WORD: usize = 64;
 #[serde(try_from = "String", into = "String")]
 pub struct Bounded<const N: usize>(String);
 
-/// A text is longer than any real one, or has control characters.
+/// A text is too long or has control characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("longer than any real one, or on several lines")]
+#[error("too long, or with control characters")]
 pub struct Unbounded;
 
-/// Whether a text is of at most so many bytes and has no control characters, nor any that change the direction of writing or begin a new line.
+/// Whether a text has at most `bytes` bytes, and no characters that are control characters, change the writing direction or start a new line.
 pub fn fits(text: &str, bytes: usize) -> bool {
     let is_odd = |c: char| {
         c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

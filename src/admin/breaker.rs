@@ -1,4 +1,4 @@
-//! Circuit breaker of one server: after a failure nobody asks but the prober, however many resources wait.
+//! Circuit breaker of one server: after a failure only the prober sends requests, however many resources wait.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause that a server can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(60);
 
-/// Open or closed. Opened by a failure that speaks of the server rather than of one request; closed by the prober's success.
+/// Opened by a failure that concerns the server rather than one request; closed by a success of the prober.
 #[derive(Default)]
 pub struct Breaker(Mutex<State>);
 
@@ -19,7 +19,7 @@ struct State {
     /// Since when it is open, and how long the prober should wait from then.
     open: Option<(Instant, Duration)>,
     closed: Option<Instant>,
-    /// Openings in a row that each came soon after a closing: a server that answers probes and fails everything else.
+    /// Openings in a row that each came soon after a closing: the server answers probes and fails everything else.
     relapses: u32,
 }
 

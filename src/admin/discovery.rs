@@ -1,6 +1,6 @@
 //! OpenID Connect Discovery 1.0: issuer, endpoints and public keys of a server.
 //!
-//! Everything is asked for below the public URL, which an admin has set: a URL that stands in a document is never followed.
+//! All requests go below the public URL, which an admin has set. URLs in a document are never followed.
 
 use std::collections::BTreeSet;
 
@@ -11,19 +11,19 @@ use crate::api::authorization_server::Endpoints;
 use crate::api::oauth2_client::SubjectType;
 use crate::error::wording::shown;
 
-/// Most entries kept of a list of scopes.
+/// Maximum number of entries kept of a list of scopes.
 const SCOPES: usize = 256;
-/// Most entries kept of a list of algorithms or keys.
+/// Maximum number of entries kept of a list of algorithms or keys.
 const ENTRIES: usize = 32;
-/// Members of a key that are for its owner alone (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1; RFC 8037, section 2).
+/// Private members of a key (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1; RFC 8037, section 2).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
-/// What a discovery document says.
+/// Contents of a discovery document.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Discovery {
-    /// Issuer and endpoints. What is no http or https URL is left out.
+    /// Issuer and endpoints. Values that are not http or https URLs are left out.
     pub endpoints: Endpoints,
-    /// `subject_types_supported`, those that we know.
+    /// `subject_types_supported`, as far as known to the operator.
     pub subject_types: Vec<SubjectType>,
     /// `scopes_supported`, at most 256.
     pub scopes: Vec<String>,
@@ -31,7 +31,7 @@ pub struct Discovery {
     pub id_token_signing_algs: Vec<String>,
 }
 
-/// What a server's key set (RFC 7517) shows to everybody. It holds no key.
+/// Summary of a server's public key set (RFC 7517). It holds no key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     /// Number of public keys that a signature can be verified with.
@@ -42,7 +42,7 @@ pub struct Keys {
     pub shows_private: bool,
 }
 
-/// Fetches `{publicUrl}/.well-known/openid-configuration`. No login is sent there.
+/// Fetches `{publicUrl}/.well-known/openid-configuration`. Sends no login.
 ///
 /// # Errors
 /// [`Failure`]; a document without issuer is a failure too.
@@ -52,16 +52,16 @@ pub async fn fetch(http: &Http, public_url: &str) -> Result<Discovery, Failure> 
     parse(&document, url).ok_or(Failure::Reply("names no issuer"))
 }
 
-/// Fetches `{publicUrl}/.well-known/jwks.json`, where Hydra has its key set whatever `jwks_uri` says. No login is sent there.
+/// Fetches `{publicUrl}/.well-known/jwks.json`, where Hydra publishes its key set whatever `jwks_uri` says. Sends no login.
 ///
 /// # Errors
-/// [`Failure`]; a document that is no key set is a failure too.
+/// [`Failure`]; a document that is not a key set is a failure too.
 pub async fn fetch_keys(http: &Http) -> Result<Keys, Failure> {
     let document = get(http, "jwks", &[".well-known", "jwks.json"]).await?;
-    parse_keys(&document).ok_or(Failure::Reply("is no JSON Web Key Set"))
+    parse_keys(&document).ok_or(Failure::Reply("is not a JSON Web Key Set"))
 }
 
-/// As [`fetch`], for an issuer that is below a path of the endpoint. Its document is for everybody under the issuer that it names itself.
+/// As [`fetch`], for an issuer below a path of the endpoint. The discovery URL is built from the issuer that the document names.
 ///
 /// # Errors
 /// As [`fetch`].
@@ -78,14 +78,14 @@ pub async fn fetch_below(http: &Http, path: &[String]) -> Result<Discovery, Fail
     parse(&document, url).ok_or(Failure::Reply("names no issuer"))
 }
 
-/// As [`fetch_keys`], for an issuer that is below a path of the endpoint and has its key set beside the discovery document.
+/// As [`fetch_keys`], for an issuer below a path of the endpoint, with the key set beside the discovery document.
 ///
 /// # Errors
 /// As [`fetch_keys`].
 pub async fn fetch_keys_below(http: &Http, path: &[String]) -> Result<Keys, Failure> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let document = get(http, "jwks", &[path.as_slice(), &[".well-known", "keys"]].concat()).await?;
-    parse_keys(&document).ok_or(Failure::Reply("is no JSON Web Key Set"))
+    parse_keys(&document).ok_or(Failure::Reply("is not a JSON Web Key Set"))
 }
 
 async fn get(http: &Http, operation: &'static str, path: &[&str]) -> Result<Value, Failure> {
@@ -123,7 +123,7 @@ fn parse(document: &Value, discovery_url: String) -> Option<Discovery> {
     })
 }
 
-/// A list of words, bounded: what is no word is left out.
+/// A list of words, bounded. Other values are left out.
 fn words(document: &Value, key: &str, most: usize) -> Vec<String> {
     let listed = document.get(key).and_then(Value::as_array).into_iter().flatten();
     let words = listed.filter_map(Value::as_str).filter(|word| is_word(word));
@@ -146,7 +146,7 @@ fn parse_keys(document: &Value) -> Option<Keys> {
     Some(keys)
 }
 
-/// Whether a key is a whole public one and not meant for encryption.
+/// Whether a key is a complete public key and not meant for encryption.
 fn verifies(key: &Value) -> bool {
     let text = |member: &str| key.get(member).and_then(Value::as_str);
     let members: &[&str] = match text("kty") {

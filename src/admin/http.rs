@@ -1,6 +1,6 @@
-//! The only user of reqwest: base URL, login, TLS, deadlines, bounds, and what a reply means.
+//! The only user of reqwest: base URL, login, TLS, deadlines, limits, and what a reply means.
 //!
-//! Nothing here logs or returns a body: failures are closed enums.
+//! Nothing here logs a body or returns one in an error: failures are closed enums.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,35 +27,35 @@ pub mod reply;
 pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
 pub use reply::{Expects, items};
 
-/// After this time a request keeps no other from its turn.
+/// After this time a request no longer occupies a turn.
 const LONG: Duration = Duration::from_secs(1);
-/// Most bytes of a reply that holds one object.
+/// Maximum size of a reply with one object, in bytes.
 const OBJECT_BYTES: usize = 1 << 20;
-/// Most bytes of a page of a listing, or of a text.
+/// Maximum size of a page of a listing or of a text, in bytes.
 const PAGE_BYTES: usize = 32 << 20;
 
 /// How to reach a server.
 #[derive(Clone, Default)]
 pub struct Settings {
-    /// Headers of every request; secrets among them.
+    /// Headers of every request; some are secrets.
     pub headers: Vec<(String, Secret)>,
     /// User and password for Basic authentication.
     pub basic: Option<(Secret, Secret)>,
     /// Certificates (PEM) to trust.
     pub ca_pem: Option<Vec<u8>>,
-    /// Whether the system's certificates are trusted besides.
+    /// Whether the system's certificates are trusted as well.
     pub keep_system_roots: bool,
     /// Client certificate and key (PEM).
     pub identity_pem: Option<Secret>,
     /// Name that the server's certificate must carry.
     pub server_name: Option<String>,
-    /// Whether a 401 or 403 speaks of one request only, so that the circuit breaker stays closed.
+    /// Whether a 401 or 403 concerns one request only, so that the circuit breaker stays closed.
     pub refuses_singly: bool,
-    /// The form of the server's errors.
+    /// The format of the server's errors.
     pub errors: ErrorBody,
 }
 
-/// What is wrong with [`Settings`].
+/// The part of [`Settings`] that cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadSettings {
     /// The base URL.
@@ -95,13 +95,13 @@ pub struct Request<'a> {
     pub query: &'a [(&'a str, &'a str)],
     /// Body, if any. May hold a secret.
     pub body: Option<Body>,
-    /// What a good reply is.
+    /// What a successful reply contains.
     pub expects: Expects,
     /// Whether the circuit breaker lets it pass even when open.
     pub probe: bool,
-    /// Whether it changes nothing although it is no GET, so that the fence lets it pass.
+    /// Whether it changes nothing, so that the fence lets it pass. By default true for a GET only.
     pub reads: bool,
-    /// Headers of this request alone, with values that may be secrets.
+    /// Headers of this request only; values may be secrets.
     pub headers: Vec<(&'static str, &'a str)>,
 }
 
@@ -132,16 +132,16 @@ impl<'a> Request<'a> {
 
 /// A reply with a status of 2xx.
 pub struct Reply {
-    /// The body as JSON; null if there is none, or if items are expected. A text is a string.
+    /// The body as JSON; null if it is empty or if items are expected. A text is a string.
     pub body: Value,
-    /// The body as it came, if items are expected.
+    /// The raw body, if items are expected.
     pub text: Vec<u8>,
     /// Value of the `Link` header.
     pub link: Option<String>,
 }
 
 impl Http {
-    /// Prepares an endpoint; connects to nothing.
+    /// Prepares an endpoint; does not connect.
     ///
     /// # Errors
     /// [`BadSettings`] says which part cannot be used.
@@ -154,7 +154,7 @@ impl Http {
     ) -> Result<Self, BadSettings> {
         let mut base = Url::parse(base).map_err(|_| BadSettings::Url)?;
         let mut builder = Client::builder()
-            .redirect(redirect::Policy::none()) // a redirect could take the login elsewhere
+            .redirect(redirect::Policy::none()) // a redirect could send the login to another host
             .timeout(DEADLINE)
             .connect_timeout(DEADLINE / 2)
             .pool_idle_timeout(Duration::from_secs(30))
@@ -206,14 +206,13 @@ impl Http {
     /// Sends a request and reads the whole reply.
     ///
     /// # Errors
-    /// [`Failure`]. An outage or a refused login opens the circuit breaker, but for what may be the fault of one request: a write may wait for something
-    /// that its resource names, or be refused for what it holds. Whether the server is well is then the prober's to find out.
+    /// [`Failure`]. An outage or a refused login opens the circuit breaker, unless one write may be the cause: it may wait for something that its resource names, or be refused for its content. The prober then finds out whether the server is well.
     pub async fn send(&self, request: Request<'_>) -> Result<Reply, Failure> {
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
         }
         let turn = self.pace.turn().await;
-        // Whoever waited for a turn while the first ones failed need not find out again.
+        // Other requests may have opened the breaker while this one waited for its turn.
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
         }
@@ -221,7 +220,7 @@ impl Http {
             return Err(Failure::NotLeader);
         }
         if !request.path.iter().all(|segment| is_addressable(segment)) {
-            return Err(Failure::Reply("cannot be asked for: the id does not fit into a URL"));
+            return Err(Failure::Reply("cannot be requested: the id cannot be part of a URL"));
         }
         let operation = request.operation;
         let is_of_one = !request.reads && !request.probe;
@@ -230,7 +229,7 @@ impl Http {
         let (code, result) = match tokio::time::timeout(LONG, &mut exchange).await {
             Ok(done) => done,
             Err(_) => {
-                drop(turn); // it waits for something else than its turn with the database
+                drop(turn); // it waits for something other than its turn at the database
                 exchange.await
             }
         };
@@ -256,7 +255,7 @@ impl Http {
             PAGE_BYTES
         };
         let Ok(request) = self.built(request) else {
-            return (0, Err(Failure::Reply("cannot be asked for: a header has a line break")));
+            return (0, Err(Failure::Reply("cannot be requested: a header cannot be sent")));
         };
         let response = match request.send().await {
             Ok(response) => response,
@@ -271,7 +270,7 @@ impl Http {
         let retry_after = reply::retry_after(response.headers());
         let body = match reply::read(response, limit).await {
             Ok(body) => body,
-            // The head says where the next page is: what is too large can be passed over.
+            // The `Link` header names the next page, so an entry that is too large can be skipped.
             Err(Failure::TooLarge(_)) => return (status.as_u16(), Err(Failure::TooLarge(link))),
             Err(failure) => return (status.as_u16(), Err(failure)),
         };
@@ -330,7 +329,7 @@ impl Http {
     }
 }
 
-/// What a failed write means that may have failed for what it asks.
+/// Maps the failure of a write that its own content may have caused.
 fn of_one(failure: Failure) -> Failure {
     match failure {
         Failure::Outage(Outage::Silent | Outage::Status(502 | 504, _)) => Failure::Outage(Outage::Unfinished),
@@ -338,12 +337,12 @@ fn of_one(failure: Failure) -> Failure {
     }
 }
 
-/// Whether a URL can hold a segment as it is: dots alone mean folders, and line breaks and tabs vanish.
+/// Whether a URL keeps a segment unchanged: `.` and `..` mean folders, and line breaks and tabs are dropped.
 fn is_addressable(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && !segment.contains(['\t', '\r', '\n'])
 }
 
-/// Resolves every name to the addresses of one other name: the certificate's name is not the host to connect to.
+/// Resolves every name to the addresses of one host: the name in the certificate is not the host to connect to.
 struct Elsewhere(String);
 
 impl Resolve for Elsewhere {

@@ -1,4 +1,4 @@
-//! `Assignment`: who may use a client.
+//! `Assignment`: who may log in to a client.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::refs::ServerRef;
 
-/// Who may log in to the clients that refer to it. On HashiCorp Vault and OpenBao it is an object of the server, which enforces it. On Ory Hydra the clients
-/// carry it in their metadata, where the login and consent app, which is yours, finds and enforces it. Everybody may log in to a client without assignments.
+/// Users and groups who may log in to the clients that refer to this Assignment. On HashiCorp Vault and OpenBao it is
+/// an object of the server, which enforces it. On Ory Hydra the clients carry it in their metadata, where your login
+/// and consent app must read and enforce it. Anyone may log in to a client without assignments.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -39,80 +40,80 @@ use super::refs::ServerRef;
     )
 )]
 #[x_kube(validation = Rule::new("has(self.vault) && has(self.vault.name) ? has(oldSelf.vault) && has(oldSelf.vault.name) && self.vault.name == oldSelf.vault.name : !has(oldSelf.vault) || !has(oldSelf.vault.name)")
-    .message("vault.name is immutable: create a new Assignment of the other name").field_path(".vault"))]
+    .message("vault.name is immutable: create a new Assignment with the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new Assignment for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("(has(self.subjects) && self.subjects.size() > 0) || (has(self.groups) && self.groups.size() > 0) || has(self.vault) && (has(self.vault.entities) && self.vault.entities.size() > 0 || has(self.vault.groups) && self.vault.groups.size() > 0)")
-    .message("an assignment names at least one subject or group; to let nobody in, delete the client"))]
+    .message("an Assignment must name at least one subject or group; to let nobody log in, delete the client"))]
 pub struct AssignmentSpec {
-    /// The AuthorizationServer. Left out: the one named `default`.
+    /// The AuthorizationServer. Default: the AuthorizationServer named `default`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// Users, by their subject (`sub`; OpenID Connect Core 1.0, section 2): on Ory Hydra the one that the login app gives them, on Vault and OpenBao the id
-    /// of their entity.
+    /// Users, by subject (`sub`; OpenID Connect Core 1.0, section 2): on Ory Hydra the subject that the login app
+    /// assigns, on Vault and OpenBao the id of the entity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
     pub subjects: Vec<String>,
-    /// Groups of users; a user must be in one of them.
+    /// Groups of users. Members of any of them may log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 256))]
     pub groups: Vec<Group>,
-    /// What only HashiCorp Vault and OpenBao have.
+    /// Settings that only HashiCorp Vault and OpenBao have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultAssignment")]
     pub vault: Option<VaultAssignment>,
 }
 
-/// What only a Vault or an OpenBao knows of an assignment. Names and aliases are looked up again at every comparison with the server; while one of them is
-/// not there, nothing is changed.
+/// Settings of an assignment that only Vault and OpenBao have. The operator looks up names and aliases again at every
+/// comparison with the server. While one of them does not exist, it changes nothing.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 pub struct VaultAssignment {
-    /// Name of the object. Default: the namespace and the name of this resource with a dot between them. Asking for one needs a grant in the server's
-    /// access rules. Immutable.
+    /// Name of the object. Default: the namespace and the name of this resource, with a dot between them. Another name
+    /// needs a grant (`objectNames`) in the server's access rules. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$"))]
     pub name: Option<String>,
-    /// Users, besides `subjects`.
+    /// Users, in addition to `subjects`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub entities: Vec<Identity>,
-    /// Groups, besides `groups`.
+    /// Groups, in addition to `groups`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub groups: Vec<Identity>,
 }
 
-/// An entity or a group of the identity engine: by id, name or alias.
+/// An entity or a group of the identity engine, by id, name or alias.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[x_kube(validation = Rule::new("[has(self.id), has(self.name), has(self.alias)].filter(x, x).size() == 1")
     .message("set exactly one of id, name and alias"))]
 pub struct Identity {
-    /// Its id.
+    /// Id of the entity or group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 64), regex(pattern = r"^[0-9A-Za-z.-]+$"))]
     pub id: Option<String>,
-    /// Its name.
+    /// Name of the entity or group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
     pub name: Option<String>,
-    /// Its alias in an auth method.
+    /// Alias of the entity or group in an auth method.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Alias")]
     pub alias: Option<Alias>,
 }
 
-/// The name that an auth method has for an entity or a group.
+/// Name of an entity or a group in an auth method.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Alias {
-    /// The name there, for example the user name.
+    /// Name in the auth method, for example the user name.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
-    /// Where the auth method is mounted, for example `userpass`.
+    /// Path where the auth method is mounted, for example `userpass`.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[^/\s?#%]+(/[^/\s?#%]+)*/?$"))]
     pub mount_path: String,
 }
@@ -120,38 +121,39 @@ pub struct Alias {
 /// A group of users.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct Group {
-    /// Name of the group as the login app knows it.
+    /// Name of the group: on Ory Hydra as the login app knows it, on Vault and OpenBao as in the identity engine.
     #[schemars(length(min = 1, max = 256))]
     pub name: String,
 }
 
-/// What the operator knows of the assignment.
+/// Observed state of the assignment.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[schemars(extend("default" = {"observedGeneration": -1}))]
 #[serde(rename_all = "camelCase")]
 pub struct AssignmentStatus {
-    /// Generation of the spec that this status speaks of.
+    /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced always; Reconciling and Stalled while they hold.
+    /// Ready and Synced, always present; Reconciling and Stalled, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
-    /// Name of the object on the server, where assignments are objects. It is kept here from before the first write on, and makes the object ours.
+    /// Name of the object on the server, if assignments are objects there (Vault and OpenBao). The operator stores it
+    /// here before the first write; it proves that the object belongs to this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// UID of the AuthorizationServer that the name was claimed on.
+    /// UID of the AuthorizationServer on which the operator claimed the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
-    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that claimed the name.
+    /// Id of the Kubernetes cluster that claimed the name (`--cluster-id` of its operator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// Ids of the entities that were found, where the server has them.
+    /// Ids of the entities that the operator found, if assignments are objects on the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub entity_ids: Vec<String>,
-    /// Ids of the groups that were found, where the server has them.
+    /// Ids of the groups that the operator found, if assignments are objects on the server.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub group_ids: Vec<String>,

@@ -1,4 +1,4 @@
-//! `AuthorizationServer`: where an admin API is, how to log in, who may use it.
+//! `AuthorizationServer`: where an admin API is, how to log in, and who may use it.
 
 use std::time::Duration;
 
@@ -19,8 +19,9 @@ pub use hydra::{Auth, Basic, BearerToken, ForwardedProto, Header, HydraServer, H
 pub use status::{AuthorizationServerStatus, Capability, Endpoints, Facts};
 pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Token, VaultAuth, VaultServer};
 
-/// An authorization server and its admin API, or a server that trusts others' tokens. Cluster-scoped: only a platform admin can set the URL and the credentials of the operator.
-/// The operator reads the Secrets and ConfigMaps that it refers to in its own namespace.
+/// An authorization server and its admin API, or a server that trusts tokens of other servers. It is cluster-scoped:
+/// only a platform admin can set the URL and the credentials of the operator. The Secrets and ConfigMaps that it names
+/// are in the operator's namespace.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -61,65 +62,70 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("[has(self.hydra), has(self.vault), has(self.foulkon)].filter(x, x).size() == 1")
-    .message("set exactly one of hydra, vault and foulkon: it says which API the server speaks"))]
+    .message("hydra, vault and foulkon select the API of the server; set exactly one of them"))]
 #[x_kube(validation = Rule::new("!has(self.orphans) || self.orphans == 'Report' || has(self.hydra)")
-    .message("orphans: Delete goes with hydra alone, where a mark tells whose an object is; leave it out").field_path(".orphans"))]
+    .message("orphans: Delete needs hydra, because objects on other servers carry no marker; leave it out").field_path(".orphans"))]
 #[x_kube(validation = Rule::new("has(self.hydra) == has(oldSelf.hydra) && has(self.vault) == has(oldSelf.vault)")
-    .message("hydra, vault and foulkon: which API a server speaks cannot change; create another AuthorizationServer"))]
+    .message("hydra, vault and foulkon: the API of a server is immutable; create another AuthorizationServer"))]
 pub struct AuthorizationServerSpec {
-    /// An Ory Hydra server.
+    /// Connection to an Ory Hydra server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraServer")]
     pub hydra: Option<HydraServer>,
-    /// A HashiCorp Vault or an OpenBao, whose identity engine is an OpenID Connect provider (`identity/oidc`).
+    /// Connection to a HashiCorp Vault or OpenBao server, whose identity engine is an OpenID Connect provider
+    /// (`identity/oidc`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultServer")]
     pub vault: Option<VaultServer>,
-    /// A Foulkon, which accepts the tokens of the providers that it knows.
+    /// Connection to a Foulkon server, which accepts tokens of the providers that it knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "FoulkonServer")]
     pub foulkon: Option<FoulkonServer>,
-    /// How the operator verifies the server on https connections, and the client certificate that it presents.
+    /// How the operator verifies the server on https connections, and which client certificate it presents. Default:
+    /// the system's CA certificates, and no client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Tls")]
     pub tls: Option<Tls>,
-    /// Who may use this server. Without an entry, nobody may.
+    /// Which namespaces may use this server, and for what. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub access: Vec<AccessRule>,
-    /// What happens to objects on the server when no access rule selects their namespace and kind any more. A violated limit never deletes an object. Default: Keep.
+    /// What happens to objects on the server when no access rule selects their namespace and kind any more. A broken
+    /// limit never deletes an object. Default: Keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnRevoked")]
     pub on_revoked: Option<OnRevoked>,
-    /// What becomes of clients on an Ory Hydra that carry this cluster's mark and whose OAuth2Client is gone, for example since somebody took its finalizer off.
-    /// Report: they are counted in `status.orphans`. Delete: they are deleted too, once two comparisons in a row and a look at all resources have not found the
-    /// OAuth2Client. That includes clients left behind with the annotation `oidc-operator.dev/abandon`, or with `deletionPolicy: Orphan` while the server could
-    /// not be reached; what was taken over stays. Default: Report.
+    /// What happens to clients on Ory Hydra that carry this cluster's marker but whose OAuth2Client no longer exists,
+    /// for example because a user removed its finalizer. Report: `status.orphans` counts them. Delete: the operator
+    /// also deletes them, once two comparisons in a row and a list of all resources have not found the OAuth2Client.
+    /// This includes clients left behind by the annotation `oidc-operator.dev/abandon`, or by `deletionPolicy: Orphan`
+    /// while the server could not be reached. Adopted clients stay. Default: Report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Orphans")]
     pub orphans: Option<Orphans>,
-    /// How often the operator compares everything with the server, as a duration such as `10m`; at least one second. Default: 10m.
+    /// How often the operator compares all objects with the server, as a duration such as `10m`. Minimum: 1s. Default:
+    /// 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("resyncInterval: at least 1s"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("resyncInterval: must be at least 1s"))]
     pub resync_interval: Option<String>,
 }
 
-/// What becomes of remote objects whose resource is gone.
+/// What happens to remote objects whose resource no longer exists.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Orphans {
-    /// They are counted.
+    /// The operator counts them.
     #[default]
     Report,
-    /// They are deleted.
+    /// The operator deletes them.
     Delete,
 }
 
-/// Which API a server speaks, and how to reach it.
+/// The API of a server, and how to reach it.
 #[derive(Clone, Copy, Debug)]
 pub enum Flavour<'a> {
     /// Ory Hydra.
@@ -130,11 +136,11 @@ pub enum Flavour<'a> {
     Foulkon(&'a FoulkonServer),
 }
 
-/// How often everything is compared, unless the spec says otherwise.
+/// Default of `resyncInterval`.
 const RESYNC: Duration = Duration::from_secs(600);
 
 impl AuthorizationServerSpec {
-    /// Whether the server has resources of a kind.
+    /// Whether the server supports a kind.
     pub fn has_kind(&self, kind: ManagedKind) -> bool {
         match self.flavour() {
             Some(Flavour::Hydra(_) | Flavour::Vault(_)) | None => true,
@@ -150,13 +156,13 @@ impl AuthorizationServerSpec {
         }
     }
 
-    /// How often everything on the server is compared.
+    /// How often the operator compares everything on the server.
     pub fn resync_interval(&self) -> Duration {
         let parsed = self.resync_interval.as_deref().and_then(crate::duration::parse);
         parsed.unwrap_or(RESYNC).max(Duration::from_secs(1))
     }
 
-    /// Which API the server speaks. None of a spec that only a later version of the operator knows.
+    /// The API that the server speaks. None if only a later version of the operator knows the API.
     pub fn flavour(&self) -> Option<Flavour<'_>> {
         let hydra = self.hydra.as_ref().map(Flavour::Hydra);
         let vault = self.vault.as_ref().map(Flavour::Vault);
@@ -164,33 +170,34 @@ impl AuthorizationServerSpec {
     }
 }
 
-/// TLS settings. Verification cannot be switched off.
+/// TLS settings. Verification cannot be disabled.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
-    /// CA certificates (PEM) to trust instead of those of the system.
+    /// CA certificates (PEM) to trust instead of the system's. Default: the system's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "CaRef")]
     pub ca_ref: Option<CaRef>,
-    /// Name that the admin API's certificate must carry, where it is not the host of adminUrl. Also sent as SNI.
+    /// Name that the certificate of the admin API must carry. Also sent as SNI. Default: the host of the admin URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253))]
     pub server_name: Option<String>,
-    /// A Secret of type `kubernetes.io/tls` in the operator's namespace: the client certificate that the operator presents to the admin API.
+    /// Secret of type `kubernetes.io/tls` in the operator's namespace, with the client certificate that the operator
+    /// presents to the admin API. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretRef")]
     pub client_certificate_ref: Option<SecretRef>,
 }
 
-/// Where CA certificates are kept, in the operator's namespace.
+/// Reference to CA certificates in the operator's namespace.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 pub struct CaRef {
-    /// ConfigMap or Secret.
+    /// Kind of the object: ConfigMap or Secret.
     pub kind: CaKind,
     /// Name of the object.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// Key within its data, for example `ca.crt`.
+    /// Key in the data of the object, for example `ca.crt`.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }

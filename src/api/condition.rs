@@ -1,97 +1,98 @@
-//! Conditions: the types, the closed set of reasons, and how they are kept.
+//! Conditions: the types, the closed set of reasons, and how they are merged.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-/// The resource can be used: what its spec asks for is there.
+/// The resource can be used: everything that its spec requests exists.
 pub const READY: &str = "Ready";
-/// The last comparison with the server ended in step.
+/// The resource and the server were in sync after the last comparison.
 pub const SYNCED: &str = "Synced";
-/// Present while work goes on or something outside the resource is waited for (kstatus).
+/// Present while the operator works on the resource or waits for something outside it (kstatus).
 pub const RECONCILING: &str = "Reconciling";
-/// Present while only a change of this resource, or of what it collides with, can help (kstatus).
+/// Present while only a change of this resource, or of a conflicting object, can help (kstatus).
 pub const STALLED: &str = "Stalled";
 /// Present while `spec.suspend` is set.
 pub const SUSPENDED: &str = "Suspended";
-/// Present while the admin API is reached over plain http.
+/// Present while the operator reaches the admin API over plain http.
 pub const INSECURE: &str = "Insecure";
-/// Present while the server goes on with what it read at its start, and there is something else now.
+/// Present while the server still uses what it read at its start, although that has changed.
 pub const RESTART_REQUIRED: &str = "RestartRequired";
 
-/// Why a condition is as it is, in one word. The documentation has a line for each.
+/// Why a condition has its status, in one word. The README has a line for each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// All is well.
+    /// Nothing is wrong.
     Available,
     /// `spec.suspend` is set.
     Suspended,
-    /// Cleanup is under way.
+    /// Cleanup is in progress.
     Deleting,
-    /// The spec asks for something that cannot be.
+    /// The spec, or a Secret that it refers to, has a value that cannot be used.
     InvalidSpec,
-    /// The server's flavour or version cannot do what the spec asks for.
+    /// The server's flavour or version does not support what the spec requests.
     UnsupportedByServer,
-    /// The access rules of the server do not allow it.
+    /// The access rules of the server do not allow the resource.
     NotAllowed,
-    /// The remote object exists and belongs to somebody else.
+    /// The remote object exists and does not belong to this resource.
     NotOwned,
-    /// A Secret of that name exists and belongs to somebody else.
+    /// A Secret of that name exists and does not belong to this resource.
     SecretConflict,
-    /// A ConfigMap of that name exists and belongs to somebody else.
+    /// A ConfigMap of that name exists and does not belong to this resource.
     ConfigMapConflict,
-    /// Somebody else keeps changing the remote object.
+    /// Another writer keeps changing the remote object.
     Conflict,
     /// A referenced Secret, ConfigMap or key does not exist (yet).
     SecretNotFound,
-    /// A client was taken over, and its secret is known to others only.
+    /// The client was adopted, and the operator does not know its secret.
     SecretUnknown,
-    /// A resource of ours that the spec refers to does not exist (yet).
+    /// A custom resource that the spec refers to does not exist (yet).
     ReferenceNotFound,
-    /// A resource of ours that the spec refers to is there, but not ready.
+    /// A custom resource that the spec refers to exists but is not ready.
     ReferenceNotReady,
     /// The AuthorizationServer does not exist (yet).
     ServerNotFound,
-    /// The AuthorizationServer exists and cannot be used now; its own status says why.
+    /// The AuthorizationServer exists but cannot be used now; its own status says why.
     ServerNotReady,
     /// The server answered 401 or 403.
     ServerRefused,
-    /// The server cannot be reached, or failed.
+    /// The server cannot be reached, or it failed.
     ServerUnavailable,
-    /// The server did not finish a write in time, and answers others.
+    /// The server did not finish a write in time, but answers other requests.
     Timeout,
-    /// The admin URL leads to something that is not an admin API we know.
+    /// The URL does not lead to an admin API that the operator knows.
     ServerNotRecognized,
     /// The server is sealed.
     ServerSealed,
-    /// The server has not been set up.
+    /// The server has not been initialized.
     ServerUninitialized,
-    /// The server leaves requests to another one.
+    /// The server is a standby and leaves requests to another server.
     ServerStandby,
-    /// Another server than before answers at its address.
+    /// A different server answers at the address.
     ServerChanged,
-    /// There is no Vault namespace of that name.
+    /// The Vault namespace does not exist.
     NamespaceNotFound,
     /// The operator cannot log in to the server.
     LoginFailed,
-    /// What would be sent to the server is a token that the Kubernetes API accepts, or one of the operator's own.
+    /// The Kubernetes API accepts the token that would be sent to the server, or the token is one of the operator's
+    /// own.
     UnsafeToken,
-    /// The operator is logged in and may not do what has to be done.
+    /// The operator is logged in but lacks a permission.
     PermissionDenied,
-    /// The issuer is another than the one this server had.
+    /// The issuer of the server has changed.
     IssuerChanged,
-    /// The issuer is another than the one that tokens must carry.
+    /// The issuer is not the issuer that tokens must carry.
     IssuerMismatch,
-    /// The server publishes no key to verify tokens with, or a private one.
+    /// The server publishes no key to verify tokens with, or publishes a private key.
     InvalidKeys,
-    /// The AuthorizationServer is still used and cannot go.
+    /// The resource that is being deleted is still in use.
     InUse,
-    /// The admin API is reached over plain http.
+    /// The operator reaches the admin API over plain http.
     PlainHttp,
-    /// The server reads what was changed only when it starts.
+    /// The server reads the change only when it starts.
     RestartRequired,
-    /// The Kubernetes API failed or refused.
+    /// The Kubernetes API failed or refused a request.
     ClusterUnavailable,
-    /// A fault of the operator, or a reply that makes no sense.
+    /// The operator has a fault, or a reply makes no sense.
     InternalError,
 }
 
@@ -136,7 +137,7 @@ impl Reason {
         Reason::InternalError,
     ];
 
-    /// The word as it stands in conditions, events and metrics.
+    /// The reason as written in conditions, events and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Available => "Available",
@@ -179,20 +180,20 @@ impl Reason {
     }
 }
 
-/// A condition to be, without its times.
+/// A condition to set, without its times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// One of the condition types above.
     pub type_: &'static str,
     /// `True`, `False` or `Unknown`.
     pub status: &'static str,
-    /// The reason.
+    /// Why the condition has this status.
     pub reason: Reason,
-    /// One full sentence, stable from pass to pass: no ids of requests, counters or times.
+    /// One full sentence that does not change from pass to pass: no request ids, counters or times.
     pub message: String,
 }
 
-/// Turns the wanted conditions into real ones: a transition time moves only when the status does.
+/// Turns the wanted conditions into Kubernetes conditions. The transition time changes only when the status does.
 pub fn merge(old: &[Condition], wanted: Vec<Wanted>, generation: i64, now: Timestamp) -> Vec<Condition> {
     wanted
         .into_iter()

@@ -1,4 +1,4 @@
-//! A JSON object that is kept as it was written: text takes a tenth of the memory of a tree.
+//! A JSON object that is kept as text, which takes a tenth of the memory of a tree.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 pub struct JsonObject(Option<Box<RawValue>>);
 
 impl JsonObject {
-    /// Whether it was left out.
+    /// Whether the field was left out.
     pub fn is_absent(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Its members. None of something nested deeper than serde_json reads, which [`crate::decode`] lets nobody have.
+    /// Members of the object. Empty if it is nested deeper than serde_json reads, which [`crate::decode`] prevents.
     pub fn members(&self) -> Map<String, Value> {
         let text = self.0.as_ref().map(|text| text.get());
         text.and_then(|text| serde_json::from_str(text).ok())

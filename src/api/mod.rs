@@ -1,4 +1,4 @@
-//! The custom resources: types, documentation, validation rules. No I/O.
+//! The custom resources: types, documentation and validation rules. No I/O.
 //!
 //! The doc comments of fields are user documentation: `kubectl explain` shows them.
 
@@ -27,31 +27,31 @@ pub use scope::Scope;
 /// API group of every kind.
 pub const GROUP: &str = "oidc-operator.dev";
 
-/// Our finalizer, on resources that may have a remote object.
+/// The operator's finalizer, on resources that may have a remote object.
 pub const FINALIZER: &str = "oidc-operator.dev/cleanup";
 
 /// Field manager of every server-side apply.
 pub const FIELD_MANAGER: &str = "oidc-operator";
 
-/// Label of Secrets that the operator watches: its own, and those of users who want a change pushed at once.
+/// Label of Secrets that the operator watches: its own, and users' Secrets whose changes it must send at once.
 pub const WATCH_LABEL: &str = "oidc-operator.dev/watch";
 
-/// Label on our Secrets: the UID of the resource they belong to.
+/// Label of the operator's Secrets: the UID of the resource that they belong to.
 pub const UID_LABEL: &str = "oidc-operator.dev/uid";
 
-/// Annotation on a credentials Secret: the revision of the ledger it was written from.
+/// Annotation of a credentials Secret: the revision of the ledger that it was written from.
 pub const REVISION_ANNOTATION: &str = "oidc-operator.dev/revision";
 
-/// Annotation by which a user lets a resource go without its remote object being deleted.
+/// Annotation with which a user lets a resource be deleted without its remote object.
 pub const ABANDON_ANNOTATION: &str = "oidc-operator.dev/abandon";
 
-/// Annotation by which a user has keys replaced at a time (RFC 3339), or at once if it has passed.
+/// Annotation with which a user requests a rotation at a time (RFC 3339), or at once if that time has passed.
 pub const ROTATE_AT_ANNOTATION: &str = "oidc-operator.dev/rotate-at";
 
 /// Name of the `AuthorizationServer` used by resources that name none.
 pub const DEFAULT_SERVER: &str = "default";
 
-/// Every CustomResourceDefinition of the operator, in the order in which to install them.
+/// Every CustomResourceDefinition of the operator, in installation order.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
         AuthorizationServer::crd(),
@@ -63,8 +63,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
     ]
 }
 
-/// A CustomResourceDefinition as YAML for kubectl and Helm. They read YAML 1.1, in which a bare `y` or `n` (coordinates and moduli of keys) is a
-/// truth value; our serialiser writes YAML 1.2, in which it is text.
+/// A CustomResourceDefinition as YAML for kubectl and Helm. They read YAML 1.1, in which a bare `y` or `n` (coordinates
+/// and moduli of keys) is a boolean. Our serializer writes YAML 1.2, in which it is a string.
 ///
 /// # Errors
 /// None that a CustomResourceDefinition could cause.
@@ -73,7 +73,7 @@ pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml_ng::
     Ok(text.lines().map(|line| quoted(line) + "\n").collect())
 }
 
-/// Quotes the key of a line where YAML 1.1 would take it for a truth value.
+/// Quotes the key of a line if YAML 1.1 would read it as a boolean.
 fn quoted(line: &str) -> String {
     let start = line.len() - line.trim_start_matches([' ', '-']).len();
     let (indent, rest) = line.split_at(start);
@@ -88,7 +88,7 @@ fn quoted(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn no_key_is_a_truth_value() {
+    fn no_key_is_read_as_a_boolean() {
         for (line, expected) in [
             ("  y:", "  \"y\":"),
             ("  N: { type: string }", "  \"N\": { type: string }"),

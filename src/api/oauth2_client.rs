@@ -1,4 +1,4 @@
-//! `OAuth2Client`: an application's registration, and the credentials Secret it gets.
+//! `OAuth2Client`: the registration of an application, and its credentials Secret.
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,8 @@ pub use values::{
     TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
 };
 
-/// An application that may ask the authorization server for tokens. The operator registers it, keeps the registration as declared here, and puts
-/// client id and secret into a Secret beside this resource.
+/// An application that may request tokens from the authorization server. The operator registers it, keeps the
+/// registration as declared here, and writes client id and secret to a Secret in the same namespace.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -59,41 +59,41 @@ pub use values::{
     )
 )]
 #[kube(validation = Rule::new("!self.metadata.name.matches('^oac-[0-9a-f]{8}-')")
-    .message("metadata.name: names that start like oac-01234567- are kept for the operator's ledgers"))]
+    .message("metadata.name: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name"))]
 #[kube(validation = Rule::new("!has(self.spec.clientSecretRef) || self.spec.clientSecretRef.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
-    .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one").field_path(".spec.clientSecretRef"))]
+    .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another Secret").field_path(".spec.clientSecretRef"))]
 #[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.clientId) ? has(oldSelf.clientId) && self.clientId == oldSelf.clientId : !has(oldSelf.clientId)")
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
 #[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') || self.?adoption.orValue('Never') == 'Allow'")
-    .message("clientId: must not look like a UUID, since those are the ids of clients that name none; only one to be taken over may (adoption: Allow)").field_path(".clientId"))]
+    .message("clientId: must not look like a UUID, because clients without clientId get UUIDs as ids; choose another id, or set adoption: Allow to adopt an existing client").field_path(".clientId"))]
 #[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId)")
-    .message("adoption: needs clientId, the id of the client to take over").field_path(".adoption"))]
+    .message("adoption: needs the id of the client to adopt; set clientId").field_path(".adoption"))]
 #[x_kube(validation = Rule::new("self.?redirectUris.orValue([]).size() > 0 || has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit')")
-    .message("redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]").field_path(".redirectUris"))]
+    .message("redirectUris: the grant types authorization_code (the default) and implicit need at least one; for a machine client set grantTypes: [client_credentials]").field_path(".redirectUris"))]
 #[x_kube(validation = Rule::new("!has(self.jwks) || !has(self.jwksUri)")
     .message("jwks: set jwks or jwksUri, not both").field_path(".jwks"))]
 #[x_kube(validation = Rule::new("!has(self.keySetRef) || !has(self.jwks) && !has(self.jwksUri)")
-    .message("keySetRef: set keySetRef or one of jwks and jwksUri, not both").field_path(".keySetRef"))]
+    .message("keySetRef: set only one of keySetRef, jwks and jwksUri").field_path(".keySetRef"))]
 #[x_kube(validation = Rule::new("!has(self.tokenEndpointAuthMethod) || (self.tokenEndpointAuthMethod == 'none') == (self.?clientType.orValue('Confidential') == 'Public') && (self.tokenEndpointAuthMethod != 'private_key_jwt' || has(self.jwks) || has(self.jwksUri) || has(self.keySetRef))")
-    .message(Message::Expression("'tokenEndpointAuthMethod: ' + ((self.tokenEndpointAuthMethod == 'none') == (self.?clientType.orValue('Confidential') == 'Public') ? 'private_key_jwt needs jwks, jwksUri or keySetRef' : 'none goes with clientType: Public, and with nothing else')".to_owned())).field_path(".tokenEndpointAuthMethod"))]
+    .message(Message::Expression("'tokenEndpointAuthMethod: ' + ((self.tokenEndpointAuthMethod == 'none') == (self.?clientType.orValue('Confidential') == 'Public') ? 'private_key_jwt needs jwks, jwksUri or keySetRef' : 'none needs clientType: Public, and Public allows no other method; change one of the two')".to_owned())).field_path(".tokenEndpointAuthMethod"))]
 #[x_kube(validation = Rule::new("!has(self.clientSecretRef) || self.?clientType.orValue('Confidential') != 'Public' && self.?tokenEndpointAuthMethod.orValue('') != 'private_key_jwt'")
     .message(Message::Expression("'clientSecretRef: ' + (self.?clientType.orValue('Confidential') == 'Public' ? 'a public client has no secret; leave it out or set clientType: Confidential' : 'a client with private_key_jwt has no secret; leave it out')".to_owned())).field_path(".clientSecretRef"))]
 #[x_kube(validation = Rule::new("!has(self.rotation) || !has(self.clientSecretRef) && self.?clientType.orValue('Confidential') != 'Public' && self.?tokenEndpointAuthMethod.orValue('') != 'private_key_jwt'")
-    .message("rotation: goes with a secret that the operator makes; to replace your own, change the Secret that clientSecretRef names").field_path(".rotation"))]
+    .message("rotation: needs a secret that the operator generates; to replace your own, change the Secret that clientSecretRef names").field_path(".rotation"))]
 #[x_kube(validation = Rule::new("self.?clientType.orValue('Confidential') != 'Public' || !has(self.grantTypes) || !self.grantTypes.exists(g, g == 'client_credentials')")
-    .message("grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with").field_path(".grantTypes"))]
+    .message("grantTypes: a public client cannot use client_credentials, because it cannot authenticate; leave it out or set clientType: Confidential").field_path(".grantTypes"))]
 #[x_kube(validation = Rule::new("has(self.vault) && has(self.vault.name) ? has(oldSelf.vault) && has(oldSelf.vault.name) && self.vault.name == oldSelf.vault.name : !has(oldSelf.vault) || !has(oldSelf.vault.name)")
-    .message("vault.name is immutable: create a new OAuth2Client of the other name").field_path(".vault"))]
+    .message("vault.name is immutable: create a new OAuth2Client with the other name").field_path(".vault"))]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2ClientSpec {
-    /// The AuthorizationServer to register with. Left out: the one named `default`. Immutable.
+    /// The AuthorizationServer to register with. Default: the AuthorizationServer named `default`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// The client_id (RFC 6749, section 2.2). Left out: the UID of this resource. Choosing one needs a grant in the server's access rules. Immutable.
-    /// Not on Vault and OpenBao, which make it themselves.
+    /// The client_id (RFC 6749, section 2.2). Default: the UID of this resource. Another id needs a grant in the
+    /// server's access rules (`clients.clientIds`). Immutable. Not on Vault and OpenBao, which generate it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -103,15 +103,17 @@ pub struct OAuth2ClientSpec {
     #[x_kube(validation = Rule::new("!self.contains('..')")
         .message("clientId: must not contain two dots in a row"))]
     pub client_id: Option<String>,
-    /// Name shown to people, for example on the consent screen (RFC 7591 client_name).
+    /// Name shown to users, for example on the consent screen (RFC 7591 client_name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 255))]
     pub client_name: Option<String>,
-    /// Whether the application can keep a secret (RFC 6749, section 2.1). Public: browser and native apps, no secret. Default: Confidential.
+    /// Whether the application can keep a secret (RFC 6749, section 2.1). Public: browser and native apps, which have
+    /// no secret. Default: Confidential.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientType")]
     pub client_type: Option<ClientType>,
     /// Where the server may redirect users after login (RFC 6749, section 3.1.2): absolute URIs without fragment.
+    /// Required for the grant types authorization_code and implicit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -121,9 +123,10 @@ pub struct OAuth2ClientSpec {
     #[x_kube(validation = Rule::new("self.all(u, !u.contains('#'))")
         .message("redirectUris: a redirect URI must not have a fragment (#…)"))]
     #[x_kube(validation = Rule::new("self.all(u, !u.matches('(?i)^(javascript|data|vbscript|about|blob|file):'))")
-        .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects"))]
+        .message("redirectUris: the schemes javascript, data, vbscript, about, blob and file are not allowed; use another scheme"))]
     pub redirect_uris: Vec<String>,
-    /// Where the server may redirect users after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port must be those of a redirect URI.
+    /// Where the server may redirect users after logout (OpenID Connect RP-Initiated Logout 1.0). Scheme, host and port
+    /// must be those of a redirect URI.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -137,13 +140,14 @@ pub struct OAuth2ClientSpec {
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(with = "Vec<GrantType>", length(min = 1, max = 8))]
     pub grant_types: Option<Vec<GrantType>>,
-    /// Response types that the client may use (RFC 7591 response_types). Default: code with the grant type authorization_code, otherwise none.
+    /// Response types that the client may use (RFC 7591 response_types). Default: code with the grant type
+    /// authorization_code, otherwise none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(with = "Vec<ResponseType>", length(max = 8))]
     pub response_types: Option<Vec<ResponseType>>,
-    /// Scopes that the client may ask for (RFC 6749, section 3.3). Default: openid with the grant type authorization_code, and offline_access if it has
-    /// refresh_token too; otherwise none.
+    /// Scopes that the client may request (RFC 6749, section 3.3). Default: openid with the grant type
+    /// authorization_code, and offline_access if refresh_token is set too; otherwise none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -152,25 +156,27 @@ pub struct OAuth2ClientSpec {
         inner(length(min = 1, max = 256), regex(pattern = r"^[\x21\x23-\x5B\x5D-\x7E]+$"))
     )]
     pub scopes: Option<Vec<String>>,
-    /// Scope resources of this namespace and server. Not on Vault and OpenBao, where scopes are those of the provider. Each adds its scope to what the client may ask for, and its description and claims template to the
-    /// client's metadata under `oidc-operator.dev`, for the login and consent app.
+    /// Scope resources of this namespace and server. Each adds its scope to those that the client may request, and its
+    /// description and claims template to the client's metadata under `oidc-operator.dev`, for the login and consent
+    /// app. Not on Vault and OpenBao, where scopes belong to the provider.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
     pub scope_refs: Vec<LocalRef>,
-    /// Assignment resources of this namespace and server: only users named in one of them may log in to the client. On Ory Hydra they go to the
-    /// client's metadata under `oidc-operator.dev`, and the login and consent app has to enforce them; Vault and OpenBao enforce them themselves. Default:
-    /// everybody.
+    /// Assignment resources of this namespace and server. Only users whom at least one of them names may log in to the
+    /// client. On Ory Hydra the operator writes them to the client's metadata under `oidc-operator.dev`, and the login
+    /// and consent app must enforce them; Vault and OpenBao enforce them. Default: anyone may log in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     #[schemars(length(max = 64))]
     pub assignment_refs: Vec<LocalRef>,
-    /// OidcProviders of this server that the client may be used with, beside those that name it in `allowedClients`. One of another namespace has to admit
-    /// this namespace (`allowedNamespaces`). Endpoints in `credentials.data` are those of the first. Not on Ory Hydra, which has one issuer for all clients.
+    /// OidcProviders on this server that the client may use, in addition to those that list it in `allowedClients`. A
+    /// provider in another namespace must admit this namespace (`allowedNamespaces`). Endpoints in `credentials.data`
+    /// are those of the first provider. Not on Ory Hydra, which has one issuer for all clients.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub provider_refs: Vec<ProviderRef>,
-    /// Audiences that the client may ask for: the `aud` of its access tokens.
+    /// Audiences that the client may request: the `aud` of its access tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(length(max = 64), inner(length(min = 1, max = 2048), regex(pattern = r"[^\\]$")))]
@@ -196,27 +202,30 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub tos_uri: Option<String>,
-    /// Public keys of the client (RFC 7591 jwks), for private_key_jwt and signed request objects. Excludes jwksUri.
+    /// Public keys of the client (RFC 7591 jwks), for private_key_jwt and signed request objects. Cannot be combined
+    /// with jwksUri or keySetRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JsonWebKeys")]
     pub jwks: Option<JsonWebKeys>,
-    /// A JsonWebKeySet of this namespace and server. On Ory Hydra its public keys are the client's, before, while and after a key is replaced. On Vault and
-    /// OpenBao its key signs the tokens of the client, and cannot be changed for another one; default there: the server's key `default`. Excludes jwks and
-    /// jwksUri.
+    /// A JsonWebKeySet of this namespace and server. On Ory Hydra the operator registers its public keys with the
+    /// client, also while a key is being replaced. On Vault and OpenBao its key signs the tokens of the client, and the
+    /// reference cannot change; default there: the server's key `default`. Cannot be combined with jwks or jwksUri.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "LocalRef")]
     pub key_set_ref: Option<LocalRef>,
-    /// Where the server finds the client's public keys (RFC 7591 jwks_uri). Excludes jwks. Needs `clients.serverUriHosts` in the server's access rules.
+    /// URL from which the server fetches the client's public keys (RFC 7591 jwks_uri). Cannot be combined with jwks or
+    /// keySetRef. Needs `clients.serverUriHosts` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub jwks_uri: Option<String>,
-    /// Whether users have one subject for all clients or one per sector (OpenID Connect Core 1.0, section 8). Default: what the server's discovery document
-    /// lists, public if it may.
+    /// Whether a user has one subject for all clients (public) or one per sector (pairwise; OpenID Connect Core 1.0,
+    /// section 8). Default: public, unless the server's discovery document lists only other types; then the first of
+    /// those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SubjectType")]
     pub subject_type: Option<SubjectType>,
-    /// https URL of a JSON array of redirect URIs, fetched by the server (OpenID Connect Core 1.0, section 8.1). Needs `clients.serverUriHosts` in the
-    /// server's access rules.
+    /// https URL of a JSON array of redirect URIs, which the server fetches (OpenID Connect Core 1.0, section 8.1).
+    /// Needs `clients.serverUriHosts` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https://[^\s]+$"))]
     pub sector_identifier_uri: Option<String>,
@@ -232,12 +241,12 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "RequestObjectSigningAlg")]
     pub request_object_signing_alg: Option<RequestObjectSigningAlg>,
-    /// Algorithm with which the server signs UserInfo replies; none: plain JSON. Default: none.
+    /// Algorithm with which the server signs UserInfo responses; none means plain JSON. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "UserinfoSignedResponseAlg")]
     pub userinfo_signed_response_alg: Option<UserinfoSignedResponseAlg>,
-    /// request_uri values that the client may use, fetched by the server (OpenID Connect Core 1.0, section 6.2). Needs `clients.serverUriHosts` in the
-    /// server's access rules.
+    /// request_uri values that the client may use, which the server fetches (OpenID Connect Core 1.0, section 6.2).
+    /// Needs `clients.serverUriHosts` in the server's access rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
@@ -249,15 +258,16 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub frontchannel_logout_uri: Option<String>,
-    /// Whether front-channel logout carries issuer and session id.
+    /// Whether front-channel logout requests carry issuer and session id. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub frontchannel_logout_session_required: Option<bool>,
-    /// URI that the server calls at logout (OpenID Connect Back-Channel Logout 1.0). Needs `clients.serverUriHosts` in the server's access rules.
+    /// URI that the server calls at logout (OpenID Connect Back-Channel Logout 1.0). Needs `clients.serverUriHosts` in
+    /// the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 2048), regex(pattern = r"^https?://[^\s\\]+$"))]
     pub backchannel_logout_uri: Option<String>,
-    /// Whether the logout token of back-channel logout carries the session id.
+    /// Whether the logout token of back-channel logout carries the session id. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub backchannel_logout_session_required: Option<bool>,
@@ -269,69 +279,74 @@ pub struct OAuth2ClientSpec {
         inner(length(min = 1, max = 512), regex(pattern = r"^https?://[^/?#@\s]+/?$"))
     )]
     pub allowed_cors_origins: Vec<String>,
-    /// How long access tokens live, for every grant type, as a duration such as `1h`. Default: the server's setting.
+    /// Lifetime of access tokens for every grant type, as a duration such as `1h`. Default: the server's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("accessTokenTtl: longer than any duration can be"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("accessTokenTtl: the duration is too long; set a shorter one"))]
     pub access_token_ttl: Option<String>,
-    /// How long ID tokens live, for every grant type, as a duration such as `1h`. Default: the server's setting.
+    /// Lifetime of ID tokens for every grant type, as a duration such as `1h`. Default: the server's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("idTokenTtl: longer than any duration can be"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("idTokenTtl: the duration is too long; set a shorter one"))]
     pub id_token_ttl: Option<String>,
-    /// How long refresh tokens live, for every grant type, as a duration such as `720h`. Default: the server's setting.
+    /// Lifetime of refresh tokens for every grant type, as a duration such as `720h`. Default: the server's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("refreshTokenTtl: longer than any duration can be"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("refreshTokenTtl: the duration is too long; set a shorter one"))]
     pub refresh_token_ttl: Option<String>,
-    /// Any JSON object, stored with the client; the login and consent app can read it. The key `oidc-operator.dev` is reserved.
+    /// Any JSON object. The server stores it with the client, and the login and consent app can read it. The key
+    /// `oidc-operator.dev` is reserved.
     #[serde(default, skip_serializing_if = "JsonObject::is_absent")]
     #[schemars(schema_with = "values::metadata_schema")]
     pub metadata: JsonObject,
-    /// What only Ory Hydra has.
+    /// Settings that only Ory Hydra has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraClient")]
     pub hydra: Option<Box<HydraClient>>,
-    /// What only HashiCorp Vault and OpenBao have.
+    /// Settings that only HashiCorp Vault and OpenBao have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultName")]
     pub vault: Option<VaultName>,
-    /// The Secret that applications mount.
+    /// Layout of the Secret that applications mount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Credentials")]
     pub credentials: Option<Box<Credentials>>,
-    /// A client secret of your own, instead of a generated one. The operator sends a change to the server at once if the Secret has the label
-    /// `oidc-operator.dev/watch: "true"`, and within a minute otherwise.
+    /// Your own client secret, instead of a generated one. The operator sends a change to the server at once if the
+    /// Secret has the label `oidc-operator.dev/watch: "true"`, and within a minute otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeyRef")]
     pub client_secret_ref: Option<SecretKeyRef>,
-    /// When the client secret is replaced. Left out: never. For clients without an interruption use keySetRef with `private_key_jwt`.
+    /// When the client secret is replaced. Default: never. To replace credentials without interruption, use keySetRef
+    /// with `private_key_jwt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretRotation")]
     pub rotation: Option<SecretRotation>,
-    /// What happens to the client and its Secret when this resource is deleted. Default: Delete, or Orphan for an adopted client.
+    /// What happens to the client and its Secret when this resource is deleted. Default: Delete, or Orphan for an
+    /// adopted client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Whether the operator adopts an existing client with this clientId. Needs `adopt` in the server's access rules. The operator changes the client to match
-    /// this spec, except for its secret, which it knows only from clientSecretRef or after a replacement (see rotation); a registration access token of the
-    /// client becomes invalid. The operator never adopts a client that another resource manages. Default: Never.
+    /// Whether the operator adopts an existing client with this clientId. Needs `adopt` in the server's access rules.
+    /// The operator changes the client to match this spec, except for its secret, which it knows only from
+    /// clientSecretRef or after a replacement (see rotation). A registration access token of the client becomes
+    /// invalid. The operator never adopts a client that another resource manages. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
-    /// While true, the operator writes nothing for this resource; it still handles a deletion and a revoked access.
+    /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
+    /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub suspend: Option<bool>,

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The AuthorizationServer that a resource lives on.
+/// Reference to an AuthorizationServer.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct ServerRef {
     /// Name of the AuthorizationServer (cluster-scoped).
@@ -12,18 +12,19 @@ pub struct ServerRef {
     pub name: String,
 }
 
-/// One key of a Secret. The namespace is never the user's choice: the resource's own, or the operator's for an AuthorizationServer.
+/// Reference to a key of a Secret. The Secret is in the namespace of the resource; for an AuthorizationServer, in the
+/// operator's namespace.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct SecretKeyRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// Key within the Secret's data.
+    /// Key in the data of the Secret.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }
 
-/// A Secret by name.
+/// Reference to a Secret.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct SecretRef {
     /// Name of the Secret.
@@ -34,7 +35,7 @@ pub struct SecretRef {
 /// What happens to the object on the server when its resource is deleted.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum DeletionPolicy {
-    /// The remote object and the credentials Secret are deleted too.
+    /// The operator also deletes the remote object and the credentials Secret.
     #[default]
     Delete,
     /// The remote object and the credentials Secret stay and keep working.
@@ -42,7 +43,7 @@ pub enum DeletionPolicy {
 }
 
 impl DeletionPolicy {
-    /// The value as it is written in a manifest.
+    /// The value as written in a manifest.
     pub fn as_str(self) -> &'static str {
         match self {
             DeletionPolicy::Delete => "Delete",
@@ -51,17 +52,17 @@ impl DeletionPolicy {
     }
 }
 
-/// Whether a remote object that exists already may become the resource's.
+/// Whether a resource may adopt a remote object that already exists.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Adoption {
-    /// The operator does not touch it, and the resource reports it.
+    /// The operator does not touch the object, and the resource reports the conflict.
     #[default]
     Never,
-    /// The operator adopts it, if the server's access rules allow it by name.
+    /// The operator adopts the object if the server's access rules list it.
     Allow,
 }
 
-/// A resource of the same namespace, by name.
+/// Reference to a resource of the same namespace.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct LocalRef {
     /// Name of the resource.
@@ -69,10 +70,10 @@ pub struct LocalRef {
     pub name: String,
 }
 
-/// An OidcProvider, of this namespace or of another one that admits it.
+/// Reference to an OidcProvider, in this namespace or in another namespace if the provider admits this one.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct ProviderRef {
-    /// Namespace of the OidcProvider. Default: that of this resource.
+    /// Namespace of the OidcProvider. Default: the namespace of this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -85,16 +86,17 @@ pub struct ProviderRef {
     pub name: String,
 }
 
-/// What only a Foulkon knows of an OidcProvider. Both can be changed: the server then renames or moves the provider.
+/// Name and path of an OidcProvider on Foulkon. When one of them changes, the server renames or moves the provider.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 pub struct FoulkonPlace {
-    /// Name of the provider. Default: the namespace and the name of this resource with two dashes between them, dots as dashes. Asking for one needs a
-    /// grant in the server's access rules.
+    /// Name of the provider. Default: the namespace and the name of this resource, with two dashes between them and
+    /// dashes instead of dots. Another name needs a grant (`objectNames`) in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 127), regex(pattern = r"^[A-Za-z0-9-]+$"))]
     pub name: Option<String>,
-    /// Path of the provider, below `foulkon.pathPrefix` of the AuthorizationServer. Default: that prefix, the namespace, and the UID of
-    /// this resource, by which the operator knows the provider again. Asking for one needs a grant in the server's access rules.
+    /// Path of the provider, below `foulkon.pathPrefix` of the AuthorizationServer. Default: that prefix, the
+    /// namespace, and the UID of this resource, by which the operator recognizes the provider. Another path needs a
+    /// grant (`objectNames`) in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -102,15 +104,15 @@ pub struct FoulkonPlace {
         regex(pattern = r"^/[A-Za-z0-9_/+-]+[A-Za-z0-9_]/$")
     )]
     #[x_kube(validation = Rule::new("!self.contains('//')")
-        .message("path: no two slashes stand beside each other"))]
+        .message("path: must not contain two slashes in a row"))]
     pub path: Option<String>,
 }
 
-/// What only a Vault or an OpenBao knows of a resource: the name of its object there.
+/// Name of the resource's object on Vault and OpenBao.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct VaultName {
-    /// Name of the object. Default: the namespace and the name of this resource with a dot between them. Asking for one needs a grant in the server's
-    /// access rules. Immutable.
+    /// Name of the object. Default: the namespace and the name of this resource, with a dot between them. Another name
+    /// needs a grant (`objectNames`) in the server's access rules. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$"))]
     pub name: Option<String>,

@@ -1,4 +1,4 @@
-//! `Scope`: a named scope with what it means to people and to tokens.
+//! `Scope`: a named scope with its description for users and its claims for tokens.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, ResourceExt};
@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::refs::ServerRef;
 
-/// A scope (RFC 6749, section 3.3) with a description and a template of claims. On Ory Hydra it is an entry of a catalogue: an OAuth2Client that refers
-/// to it may request the scope, and carries description and template in its metadata, where the login and consent app, which is yours, finds them. On
-/// HashiCorp Vault and OpenBao it is an object of the server, which fills the template in; OidcProviders refer to it.
+/// A scope (RFC 6749, section 3.3) with a description and a template of claims. On Ory Hydra an OAuth2Client that
+/// refers to it may request the scope, and carries description and template in its metadata, where your login and
+/// consent app finds them. On HashiCorp Vault and OpenBao it is an object of the server, which fills in the template;
+/// OidcProviders refer to it.
 #[derive(CustomResource, Clone, Debug, Default, Deserialize, Serialize, KubeSchema)]
 #[kube(
     group = "oidc-operator.dev",
@@ -43,39 +44,42 @@ use super::refs::ServerRef;
 #[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
     .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.name) ? has(oldSelf.name) && self.name == oldSelf.name : !has(oldSelf.name)")
-    .message("name is immutable: create a new Scope of the other name").field_path(".name"))]
+    .message("name is immutable: create a new Scope with the other name").field_path(".name"))]
 pub struct ScopeSpec {
-    /// The AuthorizationServer. Left out: the one named `default`.
+    /// The AuthorizationServer. Default: the AuthorizationServer named `default`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
-    /// The scope as clients request it, for example `orders:read`. Default: on Ory Hydra the name of this resource; on Vault and OpenBao, where a scope is an
-    /// object for the whole server, the namespace and that name with a dot between them. Another name needs a grant there, in the server's access rules.
+    /// The scope as clients request it, for example `orders:read`. Default: on Ory Hydra the name of this resource; on
+    /// Vault and OpenBao, where a scope is an object of the whole server, the namespace and the name of this resource,
+    /// with a dot between them. There, another name needs a grant (`objectNames`) in the server's access rules.
+    /// Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[!#-\\[\\]-~]+$')")
-        .message("name: a scope has visible ASCII characters only, without quotation mark and backslash (RFC 6749, section 3.3)"))]
+        .message("name: must consist of visible ASCII characters other than quotation mark and backslash (RFC 6749, section 3.3)"))]
     pub name: Option<String>,
-    /// What the scope lets a client do, in words for people who are asked for consent.
+    /// What the scope allows a client to do, in words for users who are asked for consent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 1024))]
     pub description: Option<String>,
-    /// Claims that the scope adds to tokens: a JSON object in which `{{…}}`, without quotation marks around it, stands for a value that is filled in at
-    /// login, for example `{"email": {{identity.entity.metadata.email}}}`. Default: none.
+    /// Claims that the scope adds to tokens: a JSON object in which `{{…}}`, without quotation marks around it, stands
+    /// for a value that is filled in at login, for example `{"email": {{identity.entity.metadata.email}}}`. Default:
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 8192))]
     pub template: Option<String>,
 }
 
-/// What the operator knows of the scope.
+/// Observed state of the scope.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[schemars(extend("default" = {"observedGeneration": -1}))]
 #[serde(rename_all = "camelCase")]
 pub struct ScopeStatus {
-    /// Generation of the spec that this status speaks of.
+    /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced always; Reconciling and Stalled while they hold.
+    /// Ready and Synced, always present; Reconciling and Stalled, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -83,10 +87,10 @@ pub struct ScopeStatus {
     /// The scope as clients request it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// UID of the AuthorizationServer that the name was claimed on.
+    /// UID of the AuthorizationServer on which the operator claimed the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
-    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that claimed the name.
+    /// Id of the Kubernetes cluster that claimed the name (`--cluster-id` of its operator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
@@ -101,7 +105,7 @@ impl Scope {
     }
 }
 
-/// Whether a template is a JSON object once its directives are filled in.
+/// Checks that a template is a JSON object once its directives are filled in.
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence that begins with the field.
@@ -114,7 +118,7 @@ pub fn check_template(template: &str) -> Result<(), &'static str> {
             return Err("a `{{…}}` is empty");
         }
         if before.trim_end().ends_with('"') && after.trim_start().starts_with('"') {
-            return Err("a `{{…}}` must not stand in quotation marks, since the value that is filled in has its own");
+            return Err("a `{{…}}` must not be in quotation marks, because the inserted value has its own");
         }
         filled.push_str(before);
         filled.push_str("null");

@@ -1,4 +1,4 @@
-//! What the statuses of all kinds have in common.
+//! Common parts of the statuses of all kinds.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -9,11 +9,11 @@ use super::oauth2_client::OAuth2ClientStatus;
 use super::oidc_provider::OidcProviderStatus;
 use super::scope::ScopeStatus;
 
-/// A status that says how far its resource is (Kubernetes API conventions, "Typical status properties").
+/// A status with the typical properties (Kubernetes API conventions, "Typical status properties").
 pub trait Standing {
-    /// The generation of the spec that the status speaks of, and the conditions.
+    /// The observed generation and the conditions.
     fn standing(&self) -> (Option<i64>, &[Condition]);
-    /// As [`Standing::standing`], to be changed.
+    /// Like [`Standing::standing`], but mutable.
     fn standing_mut(&mut self) -> (&mut Option<i64>, &mut Vec<Condition>);
 
     /// The conditions.

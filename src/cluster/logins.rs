@@ -1,5 +1,4 @@
-//! Logins at servers: tokens of ServiceAccounts, and what must not leave for a server. The Kubernetes API is asked who the operator is and which audiences it
-//! accepts; as long as it does not tell, there is no login.
+//! Logins at servers: requests tokens of ServiceAccounts, and keeps tokens for the Kubernetes API from being sent to a server. The operator asks the Kubernetes API for its own user name and for the accepted audiences. Without both answers it does not log in.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -15,18 +14,17 @@ use crate::error::{Error, LoginFault, Result, Untold};
 use crate::login::{self, Accepted, Told, Unsafe};
 use crate::secret::Secret as Token;
 
-/// A ServiceAccount: namespace and name.
+/// Namespace and name of a ServiceAccount.
 type Account = (String, String);
 
-/// What the Kubernetes API has said of itself and of the operator.
+/// What the Kubernetes API has reported about itself and about the operator.
 #[derive(Default)]
 pub(super) struct Logins {
-    /// The one to ask through where nothing else names one.
+    /// The ServiceAccount whose tokens are requested if a value names none.
     account: Option<Account>,
-    /// The API's name for the operator. It does not change while the process lives.
+    /// The operator's user name. It does not change while the process runs.
     operator: OnceCell<String>,
-    /// By the ServiceAccount that was asked through, so that no answer depends on what others have asked before. Whoever needs one waits for the question that
-    /// is under way.
+    /// The accepted audiences, by the ServiceAccount that was used to ask, so that no answer depends on earlier questions of others. Concurrent callers wait for the request in progress.
     accepted: Mutex<BTreeMap<Account, Accepted>>,
 }
 
@@ -40,7 +38,7 @@ impl Logins {
 }
 
 impl Cluster {
-    /// Whether a token of a ServiceAccount for these audiences may be made for a server.
+    /// Checks whether a token of a ServiceAccount for these audiences may be requested for a server.
     ///
     /// # Errors
     /// [`Error::Login`], [`Error::Cluster`].
@@ -50,12 +48,12 @@ impl Cluster {
             let told = Told { operator, accepted };
             login::judge_account(namespace, name, audiences, &told).map_err(|why| Error::from(LoginFault::Account(why)))
         };
-        // The operator's own is refused whatever the API accepts, and nothing is asked through it.
+        // The operator's own account is refused whatever the API accepts, and no token is requested for it.
         judge(&[])?;
         judge(&self.accepted(namespace, name).await?)
     }
 
-    /// A token of a ServiceAccount for these audiences that may leave for a server. It is valid for ten minutes, the shortest that there is.
+    /// Requests a token of a ServiceAccount for these audiences that may be sent to a server. It is valid for ten minutes, the minimum of the Kubernetes API.
     ///
     /// # Errors
     /// As [`Cluster::check_account`].
@@ -64,14 +62,14 @@ impl Cluster {
         let mut made = self.request_token(namespace, name, audiences).await?;
         let token = made.status.take().map(|status| Token::new(status.token));
         let token = token.ok_or(Error::from(LoginFault::Untold(Untold::Audiences)))?;
-        // What was made counts, not what was asked for.
+        // Check the issued token, not the request.
         match self.judge(token.expose(), Some((namespace, name))).await? {
             Ok(()) => Ok(token),
             Err(why) => Err(LoginFault::Account(why).into()),
         }
     }
 
-    /// Whether a value of a Secret may leave for a server.
+    /// Checks whether a value of a Secret may be sent to a server.
     ///
     /// # Errors
     /// [`Error::Login`], [`Error::Cluster`].
@@ -95,7 +93,7 @@ impl Cluster {
         }
     }
 
-    /// Judges the tokens in a value. The Kubernetes API is asked only if there is one, through this ServiceAccount.
+    /// Checks the tokens in a value. Asks the Kubernetes API only if there is a token, through this ServiceAccount.
     async fn judge(&self, value: &str, account: Option<(&str, &str)>) -> Result<Result<(), Unsafe>> {
         let tokens = match login::tokens_in(value) {
             Ok(tokens) if tokens.is_empty() => return Ok(Ok(())),
@@ -110,7 +108,7 @@ impl Cluster {
         Ok(tokens.iter().try_for_each(|claims| login::judge_token(claims, &told)))
     }
 
-    /// The API's name for the operator.
+    /// The operator's user name, as the API reports it.
     async fn operator(&self) -> Result<&str> {
         let ask = async || {
             let api: Api<SelfSubjectReview> = Api::all(self.client());
@@ -129,7 +127,7 @@ impl Cluster {
         self.logins.operator.get_or_try_init(ask).await.map(String::as_str)
     }
 
-    /// The audiences that the Kubernetes API accepts: a token that is asked for without any gets these.
+    /// The audiences that the Kubernetes API accepts: a token that is requested without audiences gets these.
     async fn accepted(&self, namespace: &str, name: &str) -> Result<Vec<String>> {
         let account = (namespace.to_owned(), name.to_owned());
         let mut known = self.logins.accepted.lock().await;
@@ -138,7 +136,7 @@ impl Cluster {
             return Ok(audiences.to_vec());
         }
         let mut made = self.request_token(namespace, name, &[]).await?;
-        // The token that comes with the answer goes nowhere: it is wiped.
+        // The token in the answer is not used: wipe it.
         drop(made.status.take().map(|status| Token::new(status.token)));
         let audiences = made.spec.audiences;
         if audiences.is_empty() {

@@ -1,4 +1,4 @@
-//! How much of a resource's spec is read: more than its server takes of it, and little enough that many cost no memory.
+//! Maximum size of each kind's spec: more than its server accepts, and small enough that many specs need little memory.
 
 use super::{Decode, Parts};
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};

@@ -20,8 +20,10 @@ pub enum Outage {
     Status(u16, Option<Duration>),
     /// Another session changed the same rows.
     Busy,
-    /// The circuit breaker is open: others have just failed.
+    /// The circuit breaker is open, because other requests have just failed.
     Known,
+    /// The server's own pass has found and reported the outage.
+    Reported,
 }
 
 impl fmt::Display for Outage {
@@ -36,7 +38,7 @@ impl fmt::Display for Outage {
             Outage::Broken => f.write_str("the connection broke in the middle of an answer"),
             Outage::Status(code, _) => write!(f, "it answers {code}"),
             Outage::Busy => f.write_str("it is busy with a concurrent change"),
-            Outage::Known => f.write_str("it has just failed; see the AuthorizationServer"),
+            Outage::Known | Outage::Reported => f.write_str("it has just failed; see the AuthorizationServer"),
         }
     }
 }

@@ -54,6 +54,7 @@ impl Error {
             Error::ConfigMapGoing(_) => of(Blocked, Reason::ConfigMapConflict),
             Error::Contested => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(*outage),
+            Error::PublicUnavailable(outage) => of_outage(*outage).of_the_resource(),
             Error::Unverified(outage) => of_outage(*outage).again(Retry::Passing(Duration::ZERO)).silent(),
             Error::Unfinished(_) => of(Transient, Reason::Timeout).again(Retry::Slow).of_the_server(),
             Error::NotRecognized { .. } => of(Transient, Reason::ServerNotRecognized),
@@ -61,7 +62,13 @@ impl Error {
             Error::IssuerMismatch { .. } => of(Blocked, Reason::IssuerMismatch),
             Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => of(Blocked, Reason::InvalidKeys),
             Error::InUse(_) | Error::InUseBy { .. } => of(Blocked, Reason::InUse),
-            Error::CleanupWaits { .. } => of(Transient, Reason::Deleting),
+            Error::CleanupWaits { suspect, .. } => {
+                let suspect = *suspect;
+                Treatment {
+                    suspect,
+                    ..of(Transient, Reason::Deleting)
+                }
+            }
             Error::CleanupUnconfirmed => of(Transient, Reason::Deleting).again(Retry::Unconfirmed),
             Error::Cluster(fault) => of_cluster(*fault),
             Error::NotLeader => of(Transient, Reason::ClusterUnavailable).silent(),
@@ -69,7 +76,8 @@ impl Error {
             Error::Login(fault) => fault.treatment(),
             Error::Vault(fault) => fault.treatment(),
             Error::Foulkon(fault) => fault.treatment(),
-            Error::Reply { .. } => of(Bug, Reason::InternalError),
+            Error::Overtaken => of(Transient, Reason::ServerUnavailable).again(Retry::Met),
+            Error::Reply { .. } | Error::Internal(_) => of(Bug, Reason::InternalError),
         }
     }
 
@@ -84,20 +92,34 @@ impl Error {
         self.treatment().suspect == Suspect::Server
     }
 
+    /// The error as a resource reports it: the server's own pass probes an outage and reports the details, so that one cause has one place. What the
+    /// server answered to this resource's own request stays.
+    pub fn for_resource(self) -> Self {
+        match self {
+            Error::Unavailable(Outage::Status(500, _) | Outage::Busy)
+            | Error::Unfinished(_)
+            | Error::ServerRefused(_)
+            | Error::Unverified(_)
+            | Error::CleanupWaits { .. } => self,
+            error if error.is_outage() => Error::Unavailable(Outage::Reported),
+            error => error,
+        }
+    }
+
     /// Whether people hear nothing of it.
     pub fn is_silent(&self) -> bool {
         self.treatment().report == Report::Silent
     }
 }
 
-/// An outage is the server's to report, unless it is known already.
+/// The server's own pass looks at an outage, unless it has reported it already.
 fn of_outage(outage: Outage) -> Treatment {
     let passing = Treatment::of(Transient, Reason::ServerUnavailable);
     match outage {
-        Outage::Known => passing,
+        Outage::Reported => passing,
         Outage::Busy => passing.again(Retry::Met).of_the_server(),
         Outage::Status(_, after) => passing.again(Retry::Passing(after.unwrap_or_default())).of_the_server(),
-        Outage::Unreachable | Outage::Tls | Outage::Silent | Outage::Unfinished | Outage::Broken => {
+        Outage::Unreachable | Outage::Tls | Outage::Silent | Outage::Unfinished | Outage::Broken | Outage::Known => {
             passing.of_the_server()
         }
     }

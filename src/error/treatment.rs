@@ -141,6 +141,12 @@ impl Treatment {
         Treatment { report, ..self }
     }
 
+    /// The server's own pass does not look.
+    pub(super) fn of_the_resource(self) -> Self {
+        let suspect = Suspect::Resource;
+        Treatment { suspect, ..self }
+    }
+
     /// The server's own pass looks.
     pub(super) fn of_the_server(self) -> Self {
         let suspect = Suspect::Server;

@@ -1,7 +1,6 @@
-//! Connections of the web server: bounded in number and time, with a place for whoever comes.
+//! Connections of the web server: limited in number and time, but a new one is always accepted.
 //!
-//! The port is open to the whole cluster, and the kubelet must get its answer whoever else is there. So nobody waits for a place: when all are taken, the
-//! newest connection displaces the oldest. A probe needs its place for a moment; those who stay long are the ones who go.
+//! The port is open to the whole cluster, and the kubelet must get its answer whatever other clients do. So no connection waits for a free slot: when all are taken, the newest connection displaces the oldest. A probe needs its slot only for a moment; connections that stay long are the ones that are displaced.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,20 +13,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-/// Most connections at the same time.
+/// Maximum number of concurrent connections.
 pub const MOST: usize = 256;
-/// Longest time for the head of a request, from the beginning of the connection or the end of the last reply: idle connections end too.
+/// Longest time for the head of a request, from the start of the connection or the end of the last reply. It also ends idle connections.
 pub const HEAD: Duration = Duration::from_secs(5);
-/// How long a connection may be used; what is under way then has [`HEAD`] to end.
+/// How long a connection may be used; a request in progress then has [`HEAD`] to finish.
 const LIFETIME: Duration = Duration::from_secs(30);
-/// How long connections may still take after the signal to stop.
+/// Time that connections have to finish after a stop signal.
 const GRACE: Duration = Duration::from_secs(1);
-/// Connections that are accepted before those that are there get their turn: nobody is displaced unheard, and nobody waits long to be accepted.
+/// Connections that are accepted before the open ones are served: none is displaced unserved, and none waits long to be accepted.
 const BATCH: usize = MOST / 16;
-/// Most bytes kept of a request's head or of a reply that is not taken.
+/// Maximum number of bytes buffered of a request's head, or of a reply that the client does not read.
 const BUFFER: usize = 16 * 1024;
 
-/// Serves connections until told to stop.
+/// Serves connections until stopped.
 pub async fn accept(listener: TcpListener, router: Router, stop: CancellationToken) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -41,7 +40,7 @@ pub async fn accept(listener: TcpListener, router: Router, stop: CancellationTok
             accepted = listener.accept() => accepted,
         };
         let Ok((stream, _)) = accepted else {
-            // Without a free file descriptor it would fail again at once.
+            // Without a free file descriptor, `accept` would fail again at once.
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };

@@ -1,4 +1,4 @@
-//! A text that is dear to make and asked for by anybody: made now and then, however often it is asked for.
+//! A text that is expensive to render and that anybody may request: rendered now and then, however often it is requested.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use tokio::sync::Mutex;
 
-/// How old the text may be, unless it is said.
+/// Default maximum age of the text.
 pub const AGE: Duration = Duration::from_secs(1);
 
-/// The last text, and when it was made.
+/// The latest text, and when it was rendered.
 pub struct Page {
     most: Duration,
     latest: Arc<Mutex<Option<(Instant, Bytes)>>>,
@@ -22,13 +22,13 @@ impl Default for Page {
 }
 
 impl Page {
-    /// A text that may be so old.
+    /// An empty page; `most` is the maximum age of its text.
     pub fn new(most: Duration) -> Self {
         let latest = Arc::default();
         Page { most, latest }
     }
 
-    /// The text, no older than it may be. Those who ask while it is made wait for it and share it. None if `make` panics.
+    /// The text, no older than the maximum age. Concurrent callers wait for one rendering and share it. None if `make` panics.
     pub async fn text(&self, make: impl FnOnce() -> String + Send + 'static) -> Option<Bytes> {
         let mut latest = self.latest.clone().lock_owned().await;
         if let Some((made, text)) = &*latest
@@ -36,7 +36,7 @@ impl Page {
         {
             return Some(text.clone());
         }
-        // A task of its own, which takes the lock along: whoever asked may be cut off meanwhile, and the next one must not begin anew.
+        // A separate task holds the lock: the caller may be cut off meanwhile, and the next caller must not start over.
         let made = tokio::spawn(async move {
             let text = Bytes::from(tokio::task::spawn_blocking(make).await.ok()?);
             *latest = Some((Instant::now(), text.clone()));

@@ -1,4 +1,4 @@
-//! Who may use a server, and for what: rules, limits, and what becomes of clients when a right is taken back.
+//! Access rules of a server: whom they admit, what they limit, and what happens to clients when access is revoked.
 
 use libtest_mimic::Trial;
 

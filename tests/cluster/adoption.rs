@@ -1,4 +1,4 @@
-//! Clients that others made, taken over: by grant, marked, and with the secret that they had.
+//! Adoption of existing clients: only with a grant, with a marker, and with the secret that they had.
 
 use std::sync::Arc;
 
@@ -16,28 +16,28 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_client_of_others_keeps_its_secret),
-        side.shared(a_secret_can_be_told_from_the_start),
-        side.shared(a_secret_is_replaced_only_if_it_is_asked_for),
-        side.shared(a_foreign_secret_is_found_before_anything_is_replaced),
-        side.shared(a_public_client_has_nothing_to_tell),
-        side.shared(what_is_not_there_is_made_as_ever),
-        side.shared(only_what_is_granted_is_taken_over),
-        side.shared(what_another_resource_keeps_is_not_taken_over),
-        side.shared(what_another_lets_go_is_taken_over_with_its_secret),
-        side.shared(the_mark_knows_what_the_status_has_lost),
-        side.shared(what_was_left_behind_can_be_taken_over),
-        side.shared(what_was_taken_over_stays_when_its_resource_goes),
-        side.shared(what_was_taken_over_stays_when_the_right_goes),
+        side.shared(an_adopted_client_keeps_its_secret),
+        side.shared(the_secret_of_an_adopted_client_can_be_given_from_the_start),
+        side.shared(the_secret_of_an_adopted_client_is_replaced_only_on_request),
+        side.shared(a_conflicting_secret_is_detected_before_anything_is_changed),
+        side.shared(a_public_client_is_adopted_without_a_secret),
+        side.shared(a_client_that_does_not_exist_is_created_as_usual),
+        side.shared(only_clients_that_a_rule_allows_are_adopted),
+        side.shared(a_client_of_another_resource_is_not_adopted),
+        side.shared(a_client_released_by_another_resource_is_adopted_with_its_secret),
+        side.shared(the_marker_replaces_a_lost_status),
+        side.shared(an_abandoned_client_can_be_adopted),
+        side.shared(an_adopted_client_stays_when_its_resource_is_deleted),
+        side.shared(an_adopted_client_stays_when_access_is_revoked),
     ]
 }
 
-/// The secret that somebody else gave to a client.
+/// Secret of a client that another writer registered.
 pub const SECRET: &str = "known-to-others-1";
-/// What is said as long as it is not known.
+/// Message while the secret is unknown.
 pub const UNKNOWN: &str = "The client existed on the server before, and the operator does not know its secret; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at.";
 
-/// A machine that somebody registered, and a server on which it may be taken over.
+/// A machine client that another writer registered, and a server whose rules allow its adoption.
 struct Legacy<'a> {
     bed: &'a Bed,
     space: Space<'a>,
@@ -87,14 +87,14 @@ impl<'a> Legacy<'a> {
         spec.to_string()
     }
 
-    /// The client as it is on the server, with its mark.
+    /// The client on the server, and its marker.
     async fn on_server(&self) -> Result<(Value, Value)> {
         let client = self.bed.registered(&self.id).await?;
         let mark = client["metadata"][GROUP].clone();
         Ok((client, mark))
     }
 
-    /// Waits until two listings began and ended.
+    /// Waits for two more sweeps.
     async fn swept(&self) -> Result<()> {
         let journal = self.server.admin.journal();
         let mut mark = journal.mark();
@@ -105,7 +105,7 @@ impl<'a> Legacy<'a> {
         Ok(())
     }
 
-    /// Waits until a resource says that it does not know its client's secret.
+    /// Waits until a resource reports that its client's secret is unknown.
     async fn is_unknown(&self, name: &str) -> Result<OAuth2Client> {
         self.space.says(name, Stalled, "SecretUnknown", UNKNOWN).await
     }
@@ -119,7 +119,7 @@ fn status_of(client: &OAuth2Client) -> OAuth2ClientStatus {
     client.status.clone().unwrap_or_default()
 }
 
-async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
+async fn an_adopted_client_keeps_its_secret(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
@@ -139,12 +139,12 @@ async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
     for secret in ["app", &ledger_of(&client)] {
         ensure!(
             space.secret(secret).await?.is_none(),
-            "Secret {secret} was made of nothing"
+            "Secret {secret} was created without a known secret"
         );
     }
     space.wait_event("app", "Adopted", |_| true).await?;
 
-    // Nothing more is written, and what somebody changes is put right without a word on the secret.
+    // Nothing more is written, and drift is corrected without sending a secret.
     let mark = legacy.server.admin.journal().mark();
     legacy.swept().await?;
     let asked = legacy.server.about_clients(mark);
@@ -152,10 +152,10 @@ async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
     bed.tamper(&legacy.id, |found| found["scope"] = json!("read write"))
         .await?;
     let put_right = async || Ok((legacy.on_server().await?.0["scope"] == "read").then_some(()));
-    testbed::wait::until("the scope to be put right", LIMIT, put_right).await?;
+    testbed::wait::until("the scope to be corrected", LIMIT, put_right).await?;
     legacy.works_with(SECRET).await?;
 
-    // Nor by a change that does not concern the server.
+    // A change that does not concern the server does not change the secret either.
     space
         .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
         .await?;
@@ -163,7 +163,7 @@ async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
     legacy.works_with(SECRET).await?;
     space.change("app", json!({ "spec": { "credentials": null } })).await?;
 
-    // Whoever knows the secret tells it.
+    // The user provides the secret.
     let told =
         format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: told }}, stringData: {{ secret: {SECRET} }} }}");
     let _: k8s_openapi::api::core::v1::Secret = space.apply(&told).await?;
@@ -172,13 +172,13 @@ async fn a_client_of_others_keeps_its_secret(bed: &Bed) -> Result<()> {
     let ready = space.wait_ready("app").await?;
     ensure!(
         space.credentials("app").await? == (legacy.id.clone(), SECRET.to_owned()),
-        "other credentials"
+        "the credentials differ"
     );
-    ensure!(status_of(&ready).adopted == Some(true), "it is not said any more");
+    ensure!(status_of(&ready).adopted == Some(true), "status.adopted is gone");
     legacy.works_with(SECRET).await
 }
 
-async fn a_secret_can_be_told_from_the_start(bed: &Bed) -> Result<()> {
+async fn the_secret_of_an_adopted_client_can_be_given_from_the_start(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let told =
         format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: told }}, stringData: {{ secret: {SECRET} }} }}");
@@ -186,11 +186,14 @@ async fn a_secret_can_be_told_from_the_start(bed: &Bed) -> Result<()> {
     let spec = legacy.spec(json!({ "clientSecretRef": { "name": "told", "key": "secret" } }));
     let client = legacy.space.ready_client("app", &spec).await?;
     ensure!(status_of(&client).adopted == Some(true), "{:?}", client.status);
-    ensure!(legacy.on_server().await?.1["adopted"] == true, "it is not marked");
+    ensure!(
+        legacy.on_server().await?.1["adopted"] == true,
+        "its marker does not say adopted"
+    );
     legacy.works_with(SECRET).await
 }
 
-async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
+async fn the_secret_of_an_adopted_client_is_replaced_only_on_request(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space
@@ -213,14 +216,14 @@ async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
     ensure!(status_of(&ready).rotated_at.is_some(), "{:?}", ready.status);
     space.wait_event("app", "SecretRotated", |_| true).await?;
 
-    // A tool that drops the mark does not make it others' again.
+    // When a tool drops the marker, the client stays adopted.
     bed.tamper(&legacy.id, |found| found["metadata"] = json!({})).await?;
     let marked = async || Ok((legacy.on_server().await?.1["adopted"] == true).then_some(()));
-    testbed::wait::until("the mark to be back", LIMIT, marked).await?;
+    testbed::wait::until("the marker to be restored", LIMIT, marked).await?;
     space.wait_ready("app").await?;
     legacy.works_with(&secret).await?;
 
-    // From now on it is a secret of ours: written down, and put back where it is lost.
+    // From now on the ledger holds the secret, and a lost credentials Secret is restored.
     space.delete_secret("app").await?;
     let back = space.wait_secret("the credentials", "app", |_| true).await?;
     ensure!(
@@ -230,8 +233,8 @@ async fn a_secret_is_replaced_only_if_it_is_asked_for(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Who adopts a client often has its secret in a Secret of the resource's name already.
-async fn a_foreign_secret_is_found_before_anything_is_replaced(bed: &Bed) -> Result<()> {
+/// Users who adopt a client often keep its secret in a Secret with the resource's name already.
+async fn a_conflicting_secret_is_detected_before_anything_is_changed(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     let own =
@@ -242,7 +245,7 @@ async fn a_foreign_secret_is_found_before_anything_is_replaced(bed: &Bed) -> Res
     space
         .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
         .await?;
-    ensure!(legacy.on_server().await?.1.is_null(), "it was taken over");
+    ensure!(legacy.on_server().await?.1.is_null(), "it was adopted");
     space
         .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
         .await?;
@@ -250,7 +253,7 @@ async fn a_foreign_secret_is_found_before_anything_is_replaced(bed: &Bed) -> Res
     legacy.works_with(SECRET).await
 }
 
-async fn a_public_client_has_nothing_to_tell(bed: &Bed) -> Result<()> {
+async fn a_public_client_is_adopted_without_a_secret(bed: &Bed) -> Result<()> {
     let redirects = json!(["https://app.example.com/cb"]);
     let more = json!({
         "token_endpoint_auth_method": "none", "grant_types": ["authorization_code"], "redirect_uris": redirects,
@@ -264,7 +267,7 @@ async fn a_public_client_has_nothing_to_tell(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_not_there_is_made_as_ever(bed: &Bed) -> Result<()> {
+async fn a_client_that_does_not_exist_is_created_as_usual(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     bed.unregister(&legacy.id).await?;
     let client = legacy.space.ready_client("app", &legacy.spec(json!({}))).await?;
@@ -274,14 +277,14 @@ async fn what_is_not_there_is_made_as_ever(bed: &Bed) -> Result<()> {
     ensure!(status_of(&client).adopted.is_none(), "{:?}", client.status);
     ensure!(
         legacy.on_server().await?.1.get("adopted").is_none(),
-        "it is marked as others'"
+        "it is marked as adopted"
     );
     legacy.space.delete_and_wait("app").await?;
     ensure!(bed.hydra_client(&legacy.id).await?.is_none(), "the client stayed");
     Ok(())
 }
 
-async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
+async fn only_clients_that_a_rule_allows_are_adopted(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let (space, server) = (&legacy.space, &legacy.server.name);
     let before = bed.registered(&legacy.id).await?;
@@ -292,7 +295,7 @@ async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
     .await?;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
     let message = format!(
-        "AuthorizationServer `{server}`: access[0].adopt.clientIds does not allow `{}` in clientId; change it or ask its admin.",
+        "AuthorizationServer `{server}`: access[0].adopt.clientIds does not allow `{}` in clientId; change it or ask the server's admin.",
         legacy.id
     );
     space
@@ -306,7 +309,7 @@ async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
     space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;
     ensure!(bed.registered(&legacy.id).await? == before, "it was changed");
 
-    // What was written down in vain is not pushed once it is granted.
+    // A secret from the failed attempt is not sent once adoption is granted.
     let access = json!([{
         "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
         "adopt": { "clientIds": [legacy.id] },
@@ -317,18 +320,18 @@ async fn only_what_is_granted_is_taken_over(bed: &Bed) -> Result<()> {
     legacy.works_with(SECRET).await?;
     ensure!(
         space.secret(&ledger_of(&client)).await?.is_none(),
-        "a secret that nobody has is kept"
+        "the ledger keeps a secret that no client has"
     );
 
     let said = space
         .client_refusal("other", "{ grantTypes: [client_credentials], adoption: Allow }")
         .await?;
-    let rule = "spec.adoption: Invalid value: adoption: needs clientId, the id of the client to take over";
+    let rule = "spec.adoption: Invalid value: adoption: needs the id of the client to adopt; set clientId";
     ensure!(said.contains(rule), "{said}");
     Ok(())
 }
 
-async fn what_another_resource_keeps_is_not_taken_over(bed: &Bed) -> Result<()> {
+async fn a_client_of_another_resource_is_not_adopted(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     bed.unregister(&legacy.id).await?;
     let space = &legacy.space;
@@ -348,7 +351,7 @@ async fn what_another_resource_keeps_is_not_taken_over(bed: &Bed) -> Result<()> 
     legacy.works_with(&secret).await
 }
 
-async fn what_another_lets_go_is_taken_over_with_its_secret(bed: &Bed) -> Result<()> {
+async fn a_client_released_by_another_resource_is_adopted_with_its_secret(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space.apply_client("first", &legacy.spec(json!({}))).await?;
@@ -361,7 +364,7 @@ async fn what_another_lets_go_is_taken_over_with_its_secret(bed: &Bed) -> Result
     let second: OAuth2Client = space.says("second", Stalled, "NotOwned", &message).await?;
     ensure!(
         space.secret(&ledger_of(&second)).await?.is_none(),
-        "a secret was made of nothing"
+        "a ledger was created without a known secret"
     );
     space.delete_and_wait("first").await?;
     space
@@ -370,12 +373,12 @@ async fn what_another_lets_go_is_taken_over_with_its_secret(bed: &Bed) -> Result
     legacy.is_unknown("second").await?;
     ensure!(
         legacy.on_server().await?.0["client_name"] == "Second",
-        "it is not the second one's"
+        "the second resource does not manage it"
     );
     legacy.works_with(SECRET).await
 }
 
-async fn the_mark_knows_what_the_status_has_lost(bed: &Bed) -> Result<()> {
+async fn the_marker_replaces_a_lost_status(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let (space, server) = (&legacy.space, &legacy.server.name);
     let access = json!([{
@@ -405,12 +408,12 @@ async fn the_mark_knows_what_the_status_has_lost(bed: &Bed) -> Result<()> {
         .patch_status("app", &PatchParams::default(), &patch)
         .await?;
     space.delete_and_wait("app").await?;
-    ensure!(legacy.on_server().await?.1.is_null(), "the mark stayed");
+    ensure!(legacy.on_server().await?.1.is_null(), "the marker stayed");
     legacy.works_with(SECRET).await
 }
 
-/// Its resource was let go without it: the mark names one that is no more.
-async fn what_was_left_behind_can_be_taken_over(bed: &Bed) -> Result<()> {
+/// The first resource was abandoned, so the marker names a resource that no longer exists.
+async fn an_abandoned_client_can_be_adopted(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     bed.unregister(&legacy.id).await?;
     let space = &legacy.space;
@@ -430,17 +433,17 @@ async fn what_was_left_behind_can_be_taken_over(bed: &Bed) -> Result<()> {
     legacy.works_with(&secret).await
 }
 
-async fn what_was_taken_over_stays_when_its_resource_goes(bed: &Bed) -> Result<()> {
+async fn an_adopted_client_stays_when_its_resource_is_deleted(bed: &Bed) -> Result<()> {
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
     legacy.is_unknown("app").await?;
     space.delete_and_wait("app").await?;
     let (found, mark) = legacy.on_server().await?;
-    ensure!(mark.is_null() && found["owner"] == "", "the mark stayed: {found}");
+    ensure!(mark.is_null() && found["owner"] == "", "the marker stayed: {found}");
     legacy.works_with(SECRET).await?;
 
-    // It goes if it is asked to.
+    // With deletionPolicy Delete it is deleted.
     space
         .apply_client("app", &legacy.spec(json!({ "deletionPolicy": "Delete" })))
         .await?;
@@ -450,7 +453,7 @@ async fn what_was_taken_over_stays_when_its_resource_goes(bed: &Bed) -> Result<(
     Ok(())
 }
 
-async fn what_was_taken_over_stays_when_the_right_goes(bed: &Bed) -> Result<()> {
+async fn an_adopted_client_stays_when_access_is_revoked(bed: &Bed) -> Result<()> {
     for policy in [json!({}), json!({ "deletionPolicy": "Orphan" })] {
         let legacy = Legacy::new(bed, json!({})).await?;
         let (space, server) = (&legacy.space, &legacy.server.name);
@@ -463,7 +466,7 @@ async fn what_was_taken_over_stays_when_the_right_goes(bed: &Bed) -> Result<()> 
         bed.change_server(server, json!({ "onRevoked": "Delete", "access": [] }))
             .await?;
         let message = format!(
-            "AuthorizationServer `{server}`: no access rule lets namespace `{}` have an OAuth2Client; ask its admin for one.",
+            "AuthorizationServer `{server}`: no access rule lets namespace `{}` have an OAuth2Client; ask the server's admin for one.",
             space.name()
         );
         space
@@ -471,7 +474,7 @@ async fn what_was_taken_over_stays_when_the_right_goes(bed: &Bed) -> Result<()> 
             .await?;
         let let_go = |client: &OAuth2Client| client.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
         space.wait_client("the finalizer to be gone", "app", let_go).await?;
-        ensure!(legacy.on_server().await?.1.is_null(), "the mark stayed");
+        ensure!(legacy.on_server().await?.1.is_null(), "the marker stayed");
         legacy.works_with(SECRET).await?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What somebody who may write in one namespace can do to the others: nothing.
+//! A user who may write in one namespace cannot affect the others.
 
 mod fairness;
 mod liar;

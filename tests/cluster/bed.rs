@@ -1,5 +1,5 @@
-//! A bed for tests: a control plane with the operator's chart installed, Hydra, fault proxies before both, and operators
-//! that run as the chart's ServiceAccount with exactly its rights.
+//! A bed for tests: a control plane with the operator's chart installed, Hydra, fault proxies in front of both, and
+//! operators that run as the chart's ServiceAccount with exactly its rights.
 
 mod admin;
 mod foulkon;
@@ -40,17 +40,18 @@ pub use remote::token_by_assertion;
 pub use server::{Server, ServerOptions, everything};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 
-/// Longest wait for anything that the operator is to bring about. Two cores, eight tests: far more than any takes alone.
+/// Longest wait for anything that the operator has to do. With eight tests on two cores this is far more than any test
+/// needs alone.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
-/// What can be chosen for a bed.
+/// Options of a bed.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The operator that runs from the start, or none.
     pub operator: Option<OperatorOptions>,
     /// The AuthorizationServer `default`, or none.
     pub server: Option<ServerOptions>,
-    /// Which Hydra.
+    /// Version of Hydra.
     pub major: HydraMajor,
 }
 
@@ -64,9 +65,9 @@ impl Default for Options {
     }
 }
 
-/// A control plane, Hydra, and operators. All stops when it is dropped.
+/// A control plane, Hydra, and operators. All of them stop when the bed is dropped.
 pub struct Bed {
-    operators: Mutex<Vec<Arc<Operator>>>, // first: they stop before what they work with
+    operators: Mutex<Vec<Arc<Operator>>>, // first: they stop before the servers that they use
     servers: Mutex<Vec<Arc<Server>>>,
     canaries: Mutex<BTreeSet<String>>,
     named: AtomicU32,
@@ -80,10 +81,10 @@ pub struct Bed {
     run: RunDir,
 }
 
-/// Where Hydra itself is, without a proxy. It stays there when it is started again.
+/// URLs of Hydra itself, without a proxy. They stay the same after a restart.
 struct HydraUrls {
     admin: String,
-    /// Of the admin API with the prefix of its version.
+    /// URL of the admin API, with the path prefix of its version.
     prefixed: String,
     public: String,
 }
@@ -126,7 +127,7 @@ impl Bed {
         Ok(bed)
     }
 
-    /// Starts another operator and waits until it answers that it is ready.
+    /// Starts another operator and waits until it reports ready.
     pub async fn start_operator(&self, options: OperatorOptions) -> Result<Arc<Operator>> {
         let name = self.new_name("operator");
         let operator = Arc::new(Operator::start(self, &name, options).await?);
@@ -140,7 +141,7 @@ impl Bed {
         first.expect("a bed whose options name an operator")
     }
 
-    /// All operators that were ever started.
+    /// All operators that were started, running or stopped.
     pub fn operators(&self) -> Vec<Arc<Operator>> {
         lock(&self.operators).clone()
     }
@@ -159,12 +160,12 @@ impl Bed {
         Space::new(self, install::NAMESPACE.to_owned())
     }
 
-    /// Which Hydra this bed has.
+    /// Version of this bed's Hydra.
     pub fn major(&self) -> HydraMajor {
         self.major
     }
 
-    /// A Kubernetes client that may do everything; it does not pass through a proxy.
+    /// A Kubernetes client with all rights, without a proxy.
     pub fn client(&self) -> kube::Client {
         self.plane.client()
     }
@@ -174,22 +175,22 @@ impl Bed {
         &self.plane
     }
 
-    /// Hydra's process: to stop, kill or reset it. Only on a bed of one's own.
+    /// Hydra's process, to stop, kill or reset it. Do so only on a bed that no other test shares.
     pub fn hydra(&self) -> &tokio::sync::Mutex<Hydra> {
         &self.hydra
     }
 
-    /// What was installed.
+    /// The installed chart.
     pub fn installation(&self) -> &Installation {
         &self.installation
     }
 
-    /// Registers a secret value: if the operator lets it be seen anywhere, the run fails.
+    /// Registers a secret value: the run fails if the operator exposes it anywhere.
     pub fn canary(&self, value: impl Into<String>) {
         lock(&self.canaries).insert(value.into());
     }
 
-    /// All that the closing trials look at.
+    /// The evidence for the closing trials.
     pub async fn evidence(&self) -> Result<Evidence> {
         self.secrets_of_bao().await?;
         let canaries = lock(&self.canaries).clone();
@@ -201,7 +202,7 @@ impl Bed {
         lock(&self.servers).clone()
     }
 
-    /// A name that nothing else on this bed has, and nothing on another bed where all of them share a server.
+    /// A name that is unique on this bed, and among all beds if they share a real Foulkon.
     fn new_name(&self, kind: &str) -> String {
         let nth = self.named.fetch_add(1, Ordering::Relaxed) + 1;
         match Foulkon::is_real() {
@@ -213,7 +214,8 @@ impl Bed {
         }
     }
 
-    /// The end of what the operators have logged about any of these (of everything, if there are none), for messages of failed waits.
+    /// The last lines that the operators have logged about any of these names (about anything, if there are none), for
+    /// messages of failed waits.
     pub fn last_words(&self, about: &[&str]) -> String {
         let mut words = String::new();
         for operator in self.operators() {
@@ -227,7 +229,7 @@ impl Bed {
         Proxy::start(name, Upstream::http(url), identity).await
     }
 
-    /// A certificate of the control plane's authority for 127.0.0.1.
+    /// A certificate for 127.0.0.1, issued by the control plane's CA.
     fn identity(&self) -> Result<Identity> {
         let (certificate_pem, key_pem) = self.plane.pki().issue_server(&["127.0.0.1"])?;
         Ok(Identity {

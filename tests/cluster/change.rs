@@ -1,4 +1,4 @@
-//! What changes with a spec and with the rules of a server.
+//! Effects of changes to a spec and to the rules of a server.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -14,7 +14,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_changed_spec_is_sent_and_the_secret_stays),
         side.shared(a_changed_secret_name_moves_the_secret),
         side.shared(a_secret_of_any_characters_works),
-        side.shared(revoked_access_is_said_and_given_back),
+        side.shared(revoked_access_is_reported_and_can_be_restored),
     ]
 }
 
@@ -30,7 +30,7 @@ async fn a_changed_spec_is_sent_and_the_secret_stays(bed: &Bed) -> Result<()> {
     space.wait_ready("app").await?;
     ensure!(
         bed.registered(&uid_of(&client)).await?["scope"] == "read write",
-        "another scope"
+        "the scope is not updated"
     );
     ensure!(
         space.credentials("app").await? == before,
@@ -63,12 +63,12 @@ async fn a_secret_of_any_characters_works(bed: &Bed) -> Result<()> {
     let spec = "{ grantTypes: [client_credentials], clientSecretRef: { name: mine, key: value } }";
     space.ready_client("app", spec).await?;
     let (id, secret) = space.credentials("app").await?;
-    ensure!(secret == VALUE, "another value");
+    ensure!(secret == VALUE, "the Secret has another value");
     bed.token(&id, &secret, "").await?;
     Ok(())
 }
 
-async fn revoked_access_is_said_and_given_back(bed: &Bed) -> Result<()> {
+async fn revoked_access_is_reported_and_can_be_restored(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let spec = format!(

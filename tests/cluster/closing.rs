@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use crate::evidence::Evidence;
 use crate::run::Run;
 
-/// The closing trials. Only a `whole` run can tell that something never happened.
+/// The closing trials. Only a `whole` run can show that something never happened.
 pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
     let mut trials = vec![
         run.closing("nothing_was_forbidden", rbac::nothing_was_forbidden),

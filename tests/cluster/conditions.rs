@@ -1,4 +1,4 @@
-//! What holds of the conditions of every resource at every time, and waiting for them to say something word for word.
+//! Invariants of the conditions of every resource, and waiting for an exact message.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -8,12 +8,12 @@ use oidc_operator::api::{AuthorizationServer, OAuth2Client};
 
 use crate::bed::{Bed, Space};
 
-/// What kstatus makes of a resource that is not ready.
+/// How kstatus reads a resource that is not ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// Something else may still come: a wait goes on.
+    /// The state may still change: a wait continues.
     Reconciling,
-    /// Nothing changes until somebody changes something: a wait ends.
+    /// Nothing changes without an intervention: a wait ends.
     Stalled,
 }
 
@@ -36,7 +36,7 @@ pub async fn server_says(
     reason: &str,
     message: &str,
 ) -> Result<AuthorizationServer> {
-    let what = format!("AuthorizationServer {name} to say {reason}: {message}");
+    let what = format!("AuthorizationServer {name} to report {reason}: {message}");
     let server = bed
         .wait_server(&what, name, |server| {
             says(server.metadata.generation, server_conditions(server), reason, message)
@@ -56,7 +56,7 @@ pub async fn client_ready(space: &Space<'_>, name: &str) -> Result<OAuth2Client>
     Ok(client)
 }
 
-/// Checks what holds of every OAuth2Client that was looked at.
+/// Checks the invariants of an OAuth2Client that had a pass.
 pub fn check_client(client: &OAuth2Client) -> Result<()> {
     let observed = client.status.as_ref().and_then(|status| status.observed_generation);
     check(observed, conditions_of(client)).with_context(|| format!("conditions of {}", client.name_any()))
@@ -72,7 +72,7 @@ pub fn server_conditions(server: &AuthorizationServer) -> &[Condition] {
     server.status.as_ref().map_or(&[], |status| &status.conditions)
 }
 
-/// Whether the conditions say this of the generation.
+/// Whether the conditions report not ready, with this reason and message, for the generation.
 pub fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, message: &str) -> bool {
     condition::find(conditions, READY).is_some_and(|ready| {
         ready.status == "False"
@@ -82,7 +82,7 @@ pub fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, mes
     })
 }
 
-/// What kstatus makes of the conditions.
+/// How kstatus reads the conditions.
 pub fn tone_of(conditions: &[Condition]) -> Option<Tone> {
     if condition::is_true(conditions, STALLED) {
         Some(Tone::Stalled)
@@ -93,8 +93,8 @@ pub fn tone_of(conditions: &[Condition]) -> Option<Tone> {
     }
 }
 
-/// Ready and Synced are there; Reconciling and Stalled exclude each other, are there only while True, and never beside
-/// Ready=True; each is about the generation that the status speaks of; messages are sentences.
+/// Checks the invariants: Ready and Synced exist; Reconciling and Stalled exclude each other and exist only while True,
+/// and not together with Ready=True; each has the observed generation of the status; messages are sentences.
 pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
     let find = |type_: &str| condition::find(conditions, type_);
     let (ready, synced) = (find(READY), find(SYNCED));
@@ -110,7 +110,7 @@ pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
     );
     ensure!(
         ready.status != "True" || !(waits || stalls),
-        "ready and yet not: {conditions:?}"
+        "Ready together with Reconciling or Stalled: {conditions:?}"
     );
     for found in conditions {
         let is_abnormal = found.type_ != READY && found.type_ != SYNCED;
@@ -127,7 +127,7 @@ pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
             found.observed_generation
         );
         let is_sentence = found.message.ends_with('.') && !found.message.contains('\n');
-        ensure!(is_sentence, "no sentence: {:?}", found.message);
+        ensure!(is_sentence, "not a sentence: {:?}", found.message);
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Killed at every request, the operator always comes to the same end.
+//! Interrupted at any request, the operator always reaches the same end state.
 //!
-//! A scenario is run without a fault first, to count its requests. Then it is run again for each of them and each blow:
-//! killed before it, killed after it, its reply lost. All the while every version of every credentials Secret has to be
-//! complete and accepted by Hydra.
+//! A scenario first runs without a fault, to count its requests. Then it runs again for each request and each blow: the
+//! operator is killed before it, or killed after it, or its reply is lost. All the while every version of every
+//! credentials Secret must be complete and accepted by Hydra.
 
 mod adoption;
 pub mod blow;
@@ -23,39 +23,45 @@ use blow::{Blow, Strike};
 use lab::{Lab, Run};
 use scenario::Scenario;
 
-/// The tests of this module: several, since two beds of their own may run at once.
+/// The tests of this module: several, since two tests with their own beds may run at the same time.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let options = Options {
         server: Some(ServerOptions {
-            resync_interval: "1h".to_owned(), // no sweep but those after a start and those that are asked for
+            resync_interval: "1h".to_owned(), // no sweeps except after a start and on request
             ..ServerOptions::default()
         }),
         ..Options::default()
     };
     vec![
-        side.alone(options.clone(), every_request_of_a_create),
-        side.alone(options.clone(), every_request_of_an_update),
-        side.alone(options.clone(), every_request_of_a_new_secret),
-        side.alone(options.clone(), every_request_of_a_delete),
-        side.alone(options.clone(), key_sets::every_request_of_a_new_key_set),
-        side.alone(options, key_sets::every_request_of_a_key_set),
-        side.alone(adoption::options(), adoption::every_request_of_an_adoption),
+        side.alone(options.clone(), a_create_survives_interruptions_at_every_request),
+        side.alone(options.clone(), an_update_survives_interruptions_at_every_request),
+        side.alone(options.clone(), a_new_secret_survives_interruptions_at_every_request),
+        side.alone(options.clone(), a_delete_survives_interruptions_at_every_request),
+        side.alone(
+            options.clone(),
+            key_sets::a_new_key_set_survives_interruptions_at_every_request,
+        ),
+        side.alone(options, key_sets::a_key_set_survives_interruptions_at_every_request),
+        side.alone(
+            adoption::options(),
+            adoption::an_adoption_survives_interruptions_at_every_request,
+        ),
     ]
 }
 
-async fn every_request_of_a_create(bed: &Bed) -> Result<()> {
+async fn a_create_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Scenario::Create, Scenario::CreatePublic]).await
 }
 
-async fn every_request_of_an_update(bed: &Bed) -> Result<()> {
+async fn an_update_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Scenario::Update, Scenario::Rename]).await
 }
 
-async fn every_request_of_a_new_secret(bed: &Bed) -> Result<()> {
+async fn a_new_secret_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Scenario::NewSecret, Scenario::Rotate]).await
 }
 
-async fn every_request_of_a_delete(bed: &Bed) -> Result<()> {
+async fn a_delete_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Scenario::Delete, Scenario::Orphan]).await
 }
 
@@ -74,7 +80,7 @@ async fn survive(bed: &Bed, scenarios: &[Scenario]) -> Result<()> {
     }
 }
 
-/// One scenario with every blow at every request.
+/// Runs one scenario with every blow at every request.
 pub async fn walk(
     scenario: &str,
     fewest_writes: usize,
@@ -84,7 +90,7 @@ pub async fn walk(
     let first = run(None).await.with_context(|| format!("{scenario} without a fault"))?;
     let requests = first.requests;
     let writes = requests.iter().filter(|request| !request.starts_with("GET")).count();
-    // A count that misses what it is about would let all points pass.
+    // If the count missed the scenario's own requests, all points would pass.
     ensure!(writes >= fewest_writes, "{scenario}: only {requests:#?} were counted");
     let mut points = 0;
     for nth in 1..=requests.len() {
@@ -93,7 +99,7 @@ pub async fn walk(
                 let request = &requests[nth - 1];
                 format!("{scenario}: {blow:?} request {nth} of {}, {request}", requests.len())
             })?;
-            // A conflict costs some requests more, once in a while: those of the first run may not come again.
+            // Now and then a conflict costs some more requests, so this run may have fewer than the first run.
             points += usize::from(point.struck);
         }
     }

@@ -1,4 +1,4 @@
-//! From a manifest to a client that can be used.
+//! From a manifest to a working client.
 
 use anyhow::{Result, ensure};
 use kube::ResourceExt;
@@ -12,17 +12,17 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(the_shortest_machine_gets_a_token),
-        side.shared(the_shortest_web_app_has_the_documented_defaults),
+        side.shared(a_minimal_machine_client_gets_a_token),
+        side.shared(a_minimal_web_app_has_the_documented_defaults),
         side.shared(a_public_client_has_no_secret),
-        side.shared(the_secret_is_laid_out_as_asked),
+        side.shared(the_secret_has_the_requested_layout),
         side.shared(a_chosen_client_id_is_used),
         side.shared(a_create_costs_one_request_and_four_writes),
         side.shared(a_refusal_names_the_field),
     ]
 }
 
-async fn the_shortest_machine_gets_a_token(bed: &Bed) -> Result<()> {
+async fn a_minimal_machine_client_gets_a_token(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space
         .ready_client("machine", "grantTypes: [client_credentials]")
@@ -36,7 +36,7 @@ async fn the_shortest_machine_gets_a_token(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn the_shortest_web_app_has_the_documented_defaults(bed: &Bed) -> Result<()> {
+async fn a_minimal_web_app_has_the_documented_defaults(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space
         .ready_client("web", "redirectUris: [https://web.example.com/callback]")
@@ -88,7 +88,7 @@ async fn a_public_client_has_no_secret(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn the_secret_is_laid_out_as_asked(bed: &Bed) -> Result<()> {
+async fn the_secret_has_the_requested_layout(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let spec = r#"
         grantTypes: [client_credentials]
@@ -101,7 +101,10 @@ async fn the_secret_is_laid_out_as_asked(bed: &Bed) -> Result<()> {
     "#;
     let client = space.ready_client("app", spec).await?;
     ensure!(client.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some("login"));
-    ensure!(space.secret("app").await?.is_none(), "a Secret of the default name");
+    ensure!(
+        space.secret("app").await?.is_none(),
+        "a Secret with the default name exists"
+    );
     let data = space.secret_data("login").await?;
     let server = bed.server_ready("default").await?;
     let endpoints = server.status.and_then(|status| status.endpoints);
@@ -118,7 +121,7 @@ async fn the_secret_is_laid_out_as_asked(bed: &Bed) -> Result<()> {
         data.keys()
     );
     let Some(secret) = space.secret("login").await? else {
-        anyhow::bail!("it is gone");
+        anyhow::bail!("Secret login is gone");
     };
     ensure!(
         secret.labels().get("team").map(String::as_str) == Some("payments"),
@@ -185,7 +188,7 @@ async fn a_refusal_names_the_field(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let refusal = space.client_refusal("app", "{}").await?;
     ensure!(
-        refusal.contains("spec.redirectUris") && refusal.contains("at least one is needed"),
+        refusal.contains("spec.redirectUris") && refusal.contains("need at least one"),
         "{refusal}"
     );
     space.ready_client("app", "grantTypes: [client_credentials]").await?;

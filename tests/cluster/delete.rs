@@ -1,4 +1,4 @@
-//! What goes with a resource, what stays, and what keeps it from going.
+//! What is deleted with a resource, what stays, and what blocks the deletion.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -11,16 +11,16 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(client_and_secrets_go_with_the_resource),
-        side.shared(an_orphan_keeps_working),
-        side.shared(an_abandoned_resource_goes_though_the_server_is_down),
-        side.shared(a_deletion_waits_for_the_server_and_says_so),
-        side.shared(what_was_never_registered_can_always_go),
-        side.shared(a_namespace_goes_with_its_clients),
+        side.shared(client_and_secrets_are_deleted_with_the_resource),
+        side.shared(an_orphaned_client_keeps_working),
+        side.shared(an_abandoned_resource_is_deleted_while_the_server_is_down),
+        side.shared(a_deletion_waits_for_the_server_and_reports_it),
+        side.shared(a_resource_that_was_never_registered_can_be_deleted),
+        side.shared(a_namespace_is_deleted_with_its_clients),
     ]
 }
 
-async fn client_and_secrets_go_with_the_resource(bed: &Bed) -> Result<()> {
+async fn client_and_secrets_are_deleted_with_the_resource(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     space.delete_and_wait("app").await?;
@@ -33,7 +33,7 @@ async fn client_and_secrets_go_with_the_resource(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_orphan_keeps_working(bed: &Bed) -> Result<()> {
+async fn an_orphaned_client_keeps_working(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space
         .ready_client("app", "{ grantTypes: [client_credentials], deletionPolicy: Orphan }")
@@ -44,14 +44,14 @@ async fn an_orphan_keeps_working(bed: &Bed) -> Result<()> {
     let found = bed.registered(&id).await?;
     ensure!(
         found["metadata"].get("oidc-operator.dev").is_none(),
-        "it still carries our mark: {}",
+        "it still has the operator's marker: {}",
         found["metadata"]
     );
     ensure!(space.secret(&ledger_of(&client)).await?.is_none(), "the ledger stayed");
     let left = space.secret("app").await?.context("the credentials Secret is gone")?;
     ensure!(
         left.owner_references().is_empty(),
-        "the garbage collector would take it"
+        "the garbage collector would delete it"
     );
     for label in [UID_LABEL, WATCH_LABEL] {
         ensure!(!left.labels().contains_key(label), "it still has the label {label}");
@@ -59,7 +59,7 @@ async fn an_orphan_keeps_working(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_abandoned_resource_goes_though_the_server_is_down(bed: &Bed) -> Result<()> {
+async fn an_abandoned_resource_is_deleted_while_the_server_is_down(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server.name)).await?;
@@ -70,11 +70,11 @@ async fn an_abandoned_resource_goes_though_the_server_is_down(bed: &Bed) -> Resu
     ensure!(space.secret("app").await?.is_none(), "the credentials Secret stayed");
     bed.registered(&uid_of(&client))
         .await
-        .context("nobody should have deleted it")?;
+        .context("it must not be deleted")?;
     Ok(())
 }
 
-async fn a_deletion_waits_for_the_server_and_says_so(bed: &Bed) -> Result<()> {
+async fn a_deletion_waits_for_the_server_and_reports_it(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server.name)).await?;
@@ -93,7 +93,7 @@ async fn a_deletion_waits_for_the_server_and_says_so(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_was_never_registered_can_always_go(bed: &Bed) -> Result<()> {
+async fn a_resource_that_was_never_registered_can_be_deleted(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("app", &machine_on("nowhere")).await?;
     let waiting = space.wait_condition("app", "Ready", "False", "ServerNotFound").await?;
@@ -103,7 +103,7 @@ async fn what_was_never_registered_can_always_go(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_namespace_goes_with_its_clients(bed: &Bed) -> Result<()> {
+async fn a_namespace_is_deleted_with_its_clients(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let ids = ready_clients(&space, 5).await?;
     space.delete_namespace_and_wait().await?;

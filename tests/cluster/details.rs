@@ -1,4 +1,4 @@
-//! The details that decide: a test for each rule on which safety rests and that no other module shows by the way.
+//! Details: a test for each safety rule that no other module covers.
 
 mod caches;
 mod cleanup;
@@ -38,7 +38,7 @@ fn machine_on(server: &Server) -> String {
     )
 }
 
-/// A server that is compared so rarely that nothing but the test wakes anybody.
+/// Options of a server that is swept so rarely that only the test wakes resources.
 fn quiet() -> ServerOptions {
     ServerOptions {
         resync_interval: "1h".to_owned(),
@@ -46,7 +46,7 @@ fn quiet() -> ServerOptions {
     }
 }
 
-/// A server that is compared all the time.
+/// Options of a server that is swept all the time.
 fn brisk() -> ServerOptions {
     ServerOptions {
         resync_interval: "1s".to_owned(),
@@ -67,21 +67,21 @@ fn client_at(space: &Space<'_>, name: &str) -> String {
     )
 }
 
-/// Waits for so many whole sweeps after `mark`, however they end.
+/// Waits for this many complete sweeps after `mark`, successful or not.
 async fn until_swept(server: &Server, mark: u64, sweeps: usize) -> Result<()> {
     let what = format!("{sweeps} sweeps of {}", server.name);
     wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
         let lists = since.iter().filter(|exchange| is_list(&exchange.head));
-        Ok((lists.count() > sweeps).then_some(())) // when the next has begun, those before have ended
+        Ok((lists.count() > sweeps).then_some(())) // when the next has begun, the earlier ones have ended
     })
     .await
 }
 
-/// Has a quiet server compared at once: a changed spec is a new connection, and a new connection is swept.
+/// Triggers a sweep of a quiet server: a changed spec makes a new connection, and a new connection is swept.
 async fn sweep_now(bed: &Bed, server: &Server) -> Result<()> {
     let mark = server.admin.journal().mark();
-    let interval = format!("{}s", 3600 + mark % 1000); // not the one before
+    let interval = format!("{}s", 3600 + mark % 1000); // different from the one before
     bed.change_server(&server.name, serde_json::json!({ "resyncInterval": interval }))
         .await?;
     let swept =
@@ -91,7 +91,7 @@ async fn sweep_now(bed: &Bed, server: &Server) -> Result<()> {
     Ok(())
 }
 
-/// What an exchange carried as JSON.
+/// The body of an exchange as JSON.
 fn body_of(exchange: &Exchange) -> Result<serde_json::Value> {
     serde_json::from_slice(&exchange.body).with_context(|| format!("the body of {exchange:?}"))
 }

@@ -1,4 +1,4 @@
-//! Several operators at once: with an election only one writes, whatever becomes of it; without one nothing breaks.
+//! Several operators at once: with leader election only one writes, whatever happens to it; without, nothing breaks.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,28 +22,31 @@ use crate::run::Side;
 
 /// Name of the Lease.
 const LEASE: &str = "oidc-operator";
-/// Longest time from the end of a leader that could not say so to the work of the next.
+/// Longest time from the end of a leader that could not release its Lease to the work of the next.
 const TAKEOVER: Duration = Duration::from_secs(20);
-/// The same where it did say so.
+/// The same for a leader that released its Lease.
 const HANDOVER: Duration = Duration::from_secs(5);
-/// How long a Lease holds.
+/// Duration of a Lease.
 const LEASE_TIME: Duration = Duration::from_secs(15);
-/// Longer than any request is held back; each is let go by the test.
+/// Longer than any request is held back; the test releases each.
 const HELD: Duration = Duration::from_secs(60);
-/// Clients that two operators share.
+/// Number of clients that two operators share.
 const MANY: usize = 20;
-/// A client that can show whether its credentials are good.
+/// A client whose credentials can be tried.
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let elected = options(true);
     vec![
-        side.alone(options(false), two_without_an_election_make_no_twin_and_do_not_fight),
-        side.alone(elected.clone(), a_killed_leader_is_followed),
-        side.alone(elected.clone(), a_leader_that_is_asked_to_end_hands_over),
-        side.alone(elected.clone(), a_frozen_leader_writes_nothing_afterwards),
-        side.alone(elected, a_leader_without_kubernetes_stops_writing_and_ends),
+        side.alone(
+            options(false),
+            two_operators_without_election_make_no_duplicates_and_do_not_fight,
+        ),
+        side.alone(elected.clone(), a_killed_leader_is_replaced),
+        side.alone(elected.clone(), a_terminated_leader_hands_over),
+        side.alone(elected.clone(), a_frozen_leader_writes_nothing_when_it_resumes),
+        side.alone(elected, a_leader_without_kubernetes_stops_writing_and_exits),
     ]
 }
 
@@ -65,7 +68,7 @@ fn operator(leader_election: bool) -> OperatorOptions {
     }
 }
 
-async fn two_without_an_election_make_no_twin_and_do_not_fight(bed: &Bed) -> Result<()> {
+async fn two_operators_without_election_make_no_duplicates_and_do_not_fight(bed: &Bed) -> Result<()> {
     let operators = [bed.operator(), bed.start_operator(operator(false)).await?];
     let server = Arc::clone(&bed.servers()[0]);
     let space = bed.space().await?;
@@ -75,7 +78,7 @@ async fn two_without_an_election_make_no_twin_and_do_not_fight(bed: &Bed) -> Res
     settled(bed, &operators, &server, &space, &names).await?;
     for operator in &operators {
         let worked = !operator.writes_in(space.name()).is_empty();
-        ensure!(worked, "{} has had nothing to do: no race was tried", operator.name());
+        ensure!(worked, "{} had nothing to do: no race was tested", operator.name());
     }
     let before = try_join_all(names.iter().map(|name| space.credentials(name))).await?;
 
@@ -100,7 +103,8 @@ async fn two_without_an_election_make_no_twin_and_do_not_fight(bed: &Bed) -> Res
     Ok(())
 }
 
-/// Waits until nobody writes any more; then all must be well, with no twin, and stay so over three more sweeps of both.
+/// Waits until no operator writes any more. Then checks that they write nothing in three more sweeps of both, and that
+/// all clients work and have no duplicates.
 async fn settled(
     bed: &Bed,
     operators: &[Arc<Operator>],
@@ -142,7 +146,7 @@ async fn settled(
     Ok(())
 }
 
-/// What is written while each of two operators sweeps so many times.
+/// The writes while each of two operators sweeps this many times.
 async fn writes_in_sweeps(
     operators: &[Arc<Operator>],
     server: &Server,
@@ -151,7 +155,7 @@ async fn writes_in_sweeps(
 ) -> Result<Vec<String>> {
     let marks: Vec<u64> = operators.iter().map(|operator| operator.requests().mark()).collect();
     let admin = server.admin.journal().mark();
-    // Both look equally often; when the next ones have begun, those before have ended.
+    // Both sweep equally often; when the next sweeps have begun, the earlier ones have ended.
     let lists = operators.len() * (sweeps + 1);
     let what = format!("{lists} sweeps");
     wait::until(&what, LIMIT, async || {
@@ -174,7 +178,7 @@ async fn writes_in_sweeps(
     Ok(writes)
 }
 
-async fn a_killed_leader_is_followed(bed: &Bed) -> Result<()> {
+async fn a_killed_leader_is_replaced(bed: &Bed) -> Result<()> {
     let (first, second) = pair(bed).await?;
     let space = bed.space().await?;
     space.ready_client("before", MACHINE).await?;
@@ -190,14 +194,14 @@ async fn a_killed_leader_is_followed(bed: &Bed) -> Result<()> {
     ensure!(holder(bed).await?.as_deref() == Some(second.name()));
     works(bed, &space, "before").await?;
     works(bed, &space, "after").await?;
-    // It comes back as the one that waits.
+    // After its restart it waits as the standby.
     first.start_again().await?;
     space.ready_client("later", MACHINE).await?;
     ensure!(holder(bed).await?.as_deref() == Some(second.name()));
     Ok(())
 }
 
-async fn a_leader_that_is_asked_to_end_hands_over(bed: &Bed) -> Result<()> {
+async fn a_terminated_leader_hands_over(bed: &Bed) -> Result<()> {
     let (first, second) = pair(bed).await?;
     let server = Arc::clone(&bed.servers()[0]);
     let space = bed.space().await?;
@@ -212,22 +216,22 @@ async fn a_leader_that_is_asked_to_end_hands_over(bed: &Bed) -> Result<()> {
 
     let log = first.log().len();
     first.signal(Signal::TERM)?;
-    wait::until("the leader to say that it stops", LIMIT, async || {
+    wait::until("the leader to log that it stops", LIMIT, async || {
         Ok(first.log()[log..].contains("stopping").then_some(()))
     })
     .await?;
     let leader = holder(bed).await?;
     ensure!(
         leader.as_deref() == Some(first.name()),
-        "released under a write: {leader:?}"
+        "the Lease was released during a write: {leader:?}"
     );
-    ensure!(first.is_alive(), "it has ended with a write under way");
+    ensure!(first.is_alive(), "it has exited during a write");
     drop(held);
     let status = first.ended(LIMIT).await?;
     let ended = Instant::now();
     ensure!(status.success(), "{status}");
 
-    // The write under way was finished to the end: nothing of it is left to the next one.
+    // The leader has finished its write: nothing is left to the next leader.
     let finished = space.client("app").await?;
     let confirmed = finished.status.as_ref().and_then(|status| status.updated_at.clone());
     ensure!(
@@ -235,7 +239,7 @@ async fn a_leader_that_is_asked_to_end_hands_over(bed: &Bed) -> Result<()> {
         "the create is not confirmed: {:?}",
         finished.status
     );
-    wait::until("the other to lead", LIMIT, async || {
+    wait::until("the other operator to lead", LIMIT, async || {
         Ok((holder(bed).await?.as_deref() == Some(second.name())).then_some(()))
     })
     .await?;
@@ -252,20 +256,20 @@ async fn a_leader_that_is_asked_to_end_hands_over(bed: &Bed) -> Result<()> {
     let id = uid_of(&client);
     let about = |exchange: &Exchange| exchange.head.path() == bed.client_path(&id);
     let more = server.admin.journal().since(post.seq);
-    ensure!(!more.iter().any(about), "the client was asked for again: {more:#?}");
+    ensure!(!more.iter().any(about), "the client was requested again: {more:#?}");
     let posts = server.admin.journal().count(|exchange| is_post(&exchange.head));
     ensure!(posts == 2, "{posts} POSTs for two clients");
     Ok(())
 }
 
-async fn a_frozen_leader_writes_nothing_afterwards(bed: &Bed) -> Result<()> {
+async fn a_frozen_leader_writes_nothing_when_it_resumes(bed: &Bed) -> Result<()> {
     let (first, second) = pair(bed).await?;
     let server = Arc::clone(&bed.servers()[0]);
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
     let path = bed.client_path(&uid_of(&client));
 
-    // There is something to write, and the next leader cannot: it never gets to see the ledger.
+    // There is something to write, but the next leader cannot write it, since it cannot read the ledger.
     first.signal(Signal::STOP)?;
     let ledger = ledger_of(&client);
     let of_ledger = move |head: &RequestHead| {
@@ -275,13 +279,13 @@ async fn a_frozen_leader_writes_nothing_afterwards(bed: &Bed) -> Result<()> {
     space
         .change("app", json!({ "spec": { "scopes": ["read", "write"] } }))
         .await?;
-    wait::until("the other to lead and to try", LIMIT, async || {
+    wait::until("the other operator to lead and to try", LIMIT, async || {
         let leads = holder(bed).await?.as_deref() == Some(second.name());
         Ok((leads && blind.struck() > 0).then_some(()))
     })
     .await?;
 
-    // The frozen one wakes up, and learns only after it has tried that it does not lead any more.
+    // The frozen leader resumes. It tries to write before it learns that it no longer leads.
     let unaware = first.kube().inject(Fault::new(is_lease, Action::Delay(HELD)));
     let mark = server.admin.journal().mark();
     first.signal(Signal::CONT)?;
@@ -295,7 +299,7 @@ async fn a_frozen_leader_writes_nothing_afterwards(bed: &Bed) -> Result<()> {
     drop(unaware);
     let status = first.ended(LIMIT).await?;
     let writes = hydra_writes(&server, mark);
-    ensure!(writes.is_empty(), "written by one that leads no more: {writes:#?}");
+    ensure!(writes.is_empty(), "written by a former leader: {writes:#?}");
     ensure!(!status.success() && status.code().is_some(), "{status}");
 
     drop(blind);
@@ -305,10 +309,10 @@ async fn a_frozen_leader_writes_nothing_afterwards(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_leader_without_kubernetes_stops_writing_and_ends(bed: &Bed) -> Result<()> {
+async fn a_leader_without_kubernetes_stops_writing_and_exits(bed: &Bed) -> Result<()> {
     let (operator, server) = (bed.operator(), Arc::clone(&bed.servers()[0]));
     let space = bed.space().await?;
-    // Without a secret there is no ledger to read: Hydra alone is enough to put it right.
+    // Without a secret there is no ledger to read, so the operator needs only Hydra to correct the client.
     let spec = "{ clientType: Public, redirectUris: [https://spa.example.com/], scopes: [read] }";
     let client = space.ready_client("app", spec).await?;
     let id = uid_of(&client);
@@ -319,7 +323,7 @@ async fn a_leader_without_kubernetes_stops_writing_and_ends(bed: &Bed) -> Result
     let kube = operator.requests().mark();
     operator.kube().down();
     let cut = Instant::now();
-    // Three renewals are six seconds: with a deadline of ten each, no write that starts now ends within the Lease.
+    // Three renewals take six seconds: with a deadline of ten each, no write that starts now ends within the Lease.
     wait::until("three renewals that failed", LIMIT, async || {
         let since = operator.requests().since(kube);
         let failed = since
@@ -344,7 +348,7 @@ async fn a_leader_without_kubernetes_stops_writing_and_ends(bed: &Bed) -> Result
         took.as_secs_f64()
     );
     ensure!(!status.success() && status.code().is_some(), "{status}");
-    ensure!(took <= LEASE_TIME + HANDOVER, "it ended only after {took:?}");
+    ensure!(took <= LEASE_TIME + HANDOVER, "it exited only after {took:?}");
     let writes = hydra_writes(&server, mark);
     ensure!(writes.is_empty(), "written without a Lease: {writes:#?}");
 
@@ -354,7 +358,7 @@ async fn a_leader_without_kubernetes_stops_writing_and_ends(bed: &Bed) -> Result
     Ok(())
 }
 
-/// The operator that leads, and one that waits.
+/// The leader and a standby.
 async fn pair(bed: &Bed) -> Result<(Arc<Operator>, Arc<Operator>)> {
     let pair = (bed.operator(), bed.start_operator(operator(true)).await?);
     let leader = holder(bed).await?;
@@ -371,14 +375,14 @@ fn is_lease(head: &RequestHead) -> bool {
     KubeRequest::of(head).is_some_and(|request| request.resource == "leases")
 }
 
-/// What was written to Hydra after `mark`.
+/// Writes to Hydra after `mark`.
 fn hydra_writes(server: &Server, mark: u64) -> Vec<Exchange> {
     let mut exchanges = server.admin.journal().since(mark);
     exchanges.retain(|exchange| exchange.head.method != "GET");
     exchanges
 }
 
-/// Waits for so many whole sweeps from now on.
+/// Waits for this many more complete sweeps.
 async fn swept(server: &Server, sweeps: usize) -> Result<()> {
     let mark = server.admin.journal().mark();
     wait::until("sweeps", LIMIT, async || {
@@ -389,11 +393,11 @@ async fn swept(server: &Server, sweeps: usize) -> Result<()> {
     .await
 }
 
-/// The credentials in the Secret are good for a token.
+/// Checks that the credentials in the Secret get a token.
 async fn works(bed: &Bed, space: &Space<'_>, name: &str) -> Result<()> {
     let client: OAuth2Client = space.client(name).await?;
     let (id, secret) = space.credentials(name).await?;
-    ensure!(id == uid_of(&client), "another id");
+    ensure!(id == uid_of(&client), "the client id differs");
     bed.token(&id, &secret, "read").await?;
     Ok(())
 }

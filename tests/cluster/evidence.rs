@@ -1,4 +1,4 @@
-//! What the beds of a run leave behind for the closing trials.
+//! The evidence that the beds of a run collect for the closing trials.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +17,16 @@ use testbed::proxy::Exchange;
 use crate::bed::Bed;
 use crate::closing::rbac::{Grant, KubeRequest, grants};
 
-/// What the beds of a run leave behind.
+/// The evidence that the beds of a run collect.
 #[derive(Default)]
 pub struct Evidence {
-    /// Values that must not be seen.
+    /// Values that must not be visible.
     pub canaries: BTreeSet<String>,
-    /// Everything that somebody may see: where it was found, and the text.
+    /// All visible texts: where each was found, and the text.
     pub texts: Vec<(String, String)>,
     /// The logs of all operators, by name.
     pub logs: Vec<(String, String)>,
-    /// What the operators asked the kube-apiserver for.
+    /// Requests of the operators to the kube-apiserver.
     pub requests: BTreeSet<KubeRequest>,
     /// Requests that the kube-apiserver answered with 403.
     pub forbidden: Vec<String>,
@@ -35,7 +35,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// All that one bed has to show, with the canaries that its tests registered.
+    /// Collects the evidence of one bed, with the canaries that its tests registered.
     pub async fn of(bed: &Bed, canaries: BTreeSet<String>) -> Result<Self> {
         let mut evidence = Self {
             canaries,
@@ -52,7 +52,7 @@ impl Evidence {
             }
             for exchange in operator.requests().snapshot() {
                 evidence.take_kube(&exchange);
-                // One that is started without its rights meets what it lacks.
+                // An operator that is started without some rights is expected to be refused.
                 if !operator.is_lacking() {
                     evidence.take_refusal(&exchange, &living);
                 }
@@ -73,7 +73,7 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// Adds what another bed has to show.
+    /// Adds the evidence of another bed.
     pub fn add(&mut self, other: Self) {
         self.canaries.extend(other.canaries);
         self.texts.extend(other.texts);
@@ -83,10 +83,10 @@ impl Evidence {
         self.grants.extend(other.grants);
     }
 
-    /// A request that the kube-apiserver refused for lack of a right.
+    /// Records a request that the kube-apiserver refused for lack of a right.
     fn take_refusal(&mut self, exchange: &Exchange, living: &BTreeSet<String>) {
         let request = KubeRequest::of(&exchange.head);
-        // An admin may name a ServiceAccount that the chart was not told of: then the AuthorizationServer says so.
+        // An admin may name a ServiceAccount that the chart does not know: the AuthorizationServer reports this.
         let is_login = request
             .as_ref()
             .is_some_and(|request| request.resource == "serviceaccounts/token");
@@ -95,7 +95,7 @@ impl Evidence {
         }
     }
 
-    /// A request to the kube-apiserver: all that it wrote is seen by somebody, but for the data of Secrets.
+    /// Records a request to the kube-apiserver: everything in it is visible, except the data of Secrets.
     fn take_kube(&mut self, exchange: &Exchange) {
         let mut body: Value = serde_json::from_slice(&exchange.body).unwrap_or_default();
         let request = KubeRequest::of(&exchange.head);
@@ -111,7 +111,7 @@ impl Evidence {
         self.requests.extend(request);
     }
 
-    /// A request to an admin API: secrets go there, but not in the URL.
+    /// Records a request to an admin API, which may contain secrets, but not in the URL.
     fn take_admin(&mut self, exchange: &Exchange) {
         let body: Value = serde_json::from_slice(&exchange.body).unwrap_or_default();
         self.canaries.extend(body["client_secret"].as_str().map(str::to_owned));
@@ -130,7 +130,7 @@ impl Evidence {
             .push((format!("the URL {:?}", exchange.head), exchange.head.target.clone()));
     }
 
-    /// What can be read in the cluster, but for the data of Secrets.
+    /// Records what can be read in the cluster, except the data of Secrets.
     async fn take_objects(&mut self, bed: &Bed) -> Result<()> {
         self.take_all::<OAuth2Client>(bed).await?;
         self.take_all::<AuthorizationServer>(bed).await?;
@@ -166,7 +166,7 @@ impl Evidence {
     }
 }
 
-/// Takes the data out of a Secret.
+/// Removes the data from a Secret and returns it.
 fn taken_data(secret: &mut Value) -> Option<Value> {
     let members = secret.as_object_mut()?;
     members.remove("stringData");
@@ -179,14 +179,14 @@ fn secret_of_ledger(data: &Value) -> Option<String> {
     String::from_utf8(value.0).ok()
 }
 
-/// Nothing can be created in a namespace that is going away: that says nothing about rights.
+/// Whether a request creates something in a terminating namespace: its refusal says nothing about rights.
 fn is_end_of_namespace(request: Option<&KubeRequest>, living: &BTreeSet<String>) -> bool {
     request.is_some_and(|request| {
         request.verb == "create" && request.namespace.as_ref().is_some_and(|name| !living.contains(name))
     })
 }
 
-/// The namespaces that are there to stay.
+/// The namespaces that are not terminating.
 async fn living_namespaces(bed: &Bed) -> Result<BTreeSet<String>> {
     let namespaces = Api::<Namespace>::all(bed.client()).list(&ListParams::default()).await?;
     let living = namespaces

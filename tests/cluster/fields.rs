@@ -1,4 +1,4 @@
-//! Every field of an OAuth2Client: it arrives on the server, it stays there, and it goes again.
+//! Every field of an OAuth2Client: it reaches the server, it stays there, and it can be removed.
 
 mod secret;
 mod table;
@@ -21,21 +21,21 @@ use table::{Effect, Field, fields, group_base};
 
 pub use table::the_table_knows_every_field;
 
-/// Clients that are worked on at the same time.
+/// Clients that are processed at the same time.
 const SIDE_BY_SIDE: usize = 6;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let mut trials = vec![
-        side.shared(every_field_arrives_and_stays),
+        side.shared(every_field_reaches_the_server_and_stays),
         side.shared(every_field_can_be_set_and_unset),
-        side.shared(members_that_nobody_models_are_carried_over),
+        side.shared(unknown_members_are_preserved),
     ];
     trials.extend(secret::trials(side));
     trials
 }
 
-/// A Hydra that knows pairwise subjects and trusts the server of a sector identifier.
+/// A Hydra that supports pairwise subjects and trusts the server of a sector identifier.
 struct Workshop {
     lab: Lab,
     sector: Proxy,
@@ -91,7 +91,7 @@ impl Workshop {
     }
 }
 
-async fn every_field_arrives_and_stays(bed: &Bed) -> Result<()> {
+async fn every_field_reaches_the_server_and_stays(bed: &Bed) -> Result<()> {
     let workshop = Workshop::open(bed).await?;
     let space = bed.space().await?;
     secret::make_own_secret(bed, &space).await?;
@@ -99,7 +99,7 @@ async fn every_field_arrives_and_stays(bed: &Bed) -> Result<()> {
     let mut groups: Vec<(&str, Value, Value)> = Vec::new();
     for field in workshop.fields() {
         if field.group == "suspended" || matches!(field.effect, Effect::Immutable) {
-            continue; // one is never written, the others have a test of their own
+            continue; // never written, or covered by its own test
         }
         if field.is_newer() && bed.major() == HydraMajor::V1 {
             continue;
@@ -152,7 +152,7 @@ async fn every_field_can_be_set_and_unset(bed: &Bed) -> Result<()> {
 
 async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field: &Field) -> Result<()> {
     if matches!(field.effect, Effect::Immutable) {
-        return Ok(()); // they have a test of their own
+        return Ok(()); // covered by its own test
     }
     let spec = workshop.spec(field.group);
     let client = space.ready_client(name, &spec.to_string()).await?;
@@ -168,12 +168,12 @@ async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field
             ensure_has(&set.hydra, members)?;
             ensure!(
                 ensure_has(&never_set.hydra, members).is_err(),
-                "it was so before it was set: {members}"
+                "the client had these members before: {members}"
             );
         }
         Effect::Secret => ensure!(
             set.secret != never_set.secret && set.updated_at == never_set.updated_at,
-            "the Secret should change, and Hydra should hear nothing"
+            "the Secret should change without a request to Hydra"
         ),
         Effect::OwnSecret => ensure!(set.updated_at != never_set.updated_at, "the secret was not sent"),
         Effect::None => ensure!(set == never_set, "{set:?} instead of {never_set:?}"),
@@ -187,7 +187,7 @@ async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field
     let unset = Seen::of(workshop, space, &client).await?;
     ensure!(
         unset.hydra == never_set.hydra,
-        "unset it is\n{}\nand never set\n{}",
+        "after it was unset:\n{}\nbefore it was set:\n{}",
         unset.hydra,
         never_set.hydra
     );
@@ -199,13 +199,13 @@ async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field
     if matches!(field.effect, Effect::Secret | Effect::None) {
         ensure!(
             unset.updated_at == never_set.updated_at,
-            "Hydra was told, though nothing concerned it"
+            "Hydra received a request for a change that does not concern it"
         );
     }
     Ok(())
 }
 
-/// A field that this version does not have is refused by name, and what was registered stays.
+/// The operator refuses a field that this version does not have by name, and keeps the registration.
 async fn set_is_refused(workshop: &Workshop, space: &Space<'_>, name: &str, field: &Field) -> Result<()> {
     let client = space
         .ready_client(name, &workshop.spec(field.group).to_string())
@@ -231,7 +231,7 @@ async fn set_is_refused(workshop: &Workshop, space: &Space<'_>, name: &str, fiel
     Ok(())
 }
 
-/// What a client is to others: on the server and in its Secret.
+/// What others see of a client: on the server and in its Secret.
 #[derive(Debug, PartialEq)]
 struct Seen {
     hydra: Value,
@@ -244,7 +244,7 @@ impl Seen {
         let mut hydra = workshop.lab.registered(&uid_of(client)).await?;
         let updated_at = hydra["updated_at"].take();
         if let Some(marker) = hydra["metadata"]["oidc-operator.dev"].as_object_mut() {
-            marker.remove("revision"); // of the ledger: another secret has another
+            marker.remove("revision"); // of the ledger; it changes with the secret
         }
         let name = client.status.as_ref().and_then(|status| status.secret_name.clone());
         let name = name.context("no secretName in status")?;
@@ -260,8 +260,9 @@ impl Seen {
     }
 }
 
-/// No Hydra of the testbed has a member that we do not model: a proxy lets one be seen, and a PUT repeats it.
-async fn members_that_nobody_models_are_carried_over(bed: &Bed) -> Result<()> {
+/// No Hydra of the testbed has members that the operator does not model. A proxy adds some to a reply, and the PUT
+/// repeats them.
+async fn unknown_members_are_preserved(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let spec = json!({ "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"] });
@@ -300,24 +301,24 @@ async fn members_that_nobody_models_are_carried_over(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Nobody asks for a single client, and nothing is written, for so many sweeps.
+/// During this many sweeps the operator reads no single client and writes nothing.
 async fn stays_quiet(server: &Server, sweeps: usize) -> Result<()> {
     let mark = server.admin.journal().mark();
     let what = format!("{sweeps} sweeps of {}", server.name);
     let waited = wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
         let lists = since.iter().filter(|exchange| is_list(&exchange.head));
-        Ok((lists.count() > sweeps).then_some(())) // when the next has begun, those before have ended
+        Ok((lists.count() > sweeps).then_some(())) // once the next sweep has begun, the previous ones have ended
     });
     waited.await?;
     let mut asked = server.about_clients(mark);
-    // Key sets cannot be listed: each is read.
+    // Key sets cannot be listed, so the operator reads each one.
     asked.retain(|exchange| !(exchange.head.method == "GET" && exchange.head.path().contains("/keys/")));
     ensure!(asked.is_empty(), "{asked:#?}");
     Ok(())
 }
 
-/// Every member of `expected` is found as it should be; objects may have more members.
+/// Every member of `expected` has its value; objects may have more members.
 fn ensure_has(found: &Value, expected: &Value) -> Result<()> {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => {
@@ -330,14 +331,14 @@ fn ensure_has(found: &Value, expected: &Value) -> Result<()> {
     Ok(())
 }
 
-/// `a.b` and `v`: `{ "a": { "b": v } }`.
+/// Nests a value: `a.b` and `v` become `{ "a": { "b": v } }`.
 fn nested(path: &str, value: Value) -> Value {
     path.rsplit('.').fold(value, |inner, name| {
         Value::Object([(name.to_owned(), inner)].into_iter().collect())
     })
 }
 
-/// Objects are merged, everything else is replaced.
+/// Merges objects, and replaces everything else.
 fn merge(target: &mut Value, change: &Value) {
     let (Value::Object(members), Value::Object(changes)) = (&mut *target, change) else {
         *target = change.clone();

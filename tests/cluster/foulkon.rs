@@ -1,4 +1,4 @@
-//! Everything against a Foulkon: a stand-in of the worker, or a real one.
+//! All tests against a Foulkon: a stand-in for the worker, or a real one.
 
 mod crash;
 mod delete;

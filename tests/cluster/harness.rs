@@ -1,4 +1,4 @@
-//! The closing trials must be able to fail: what they look for is found where it is.
+//! The closing trials must be able to fail: these tests check that they find what they look for.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -26,7 +26,7 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// `s3cret/+value ä` in the forms that it may take, base64 also after one and two other bytes.
+/// `s3cret/+value ä` in all its forms, in base64 also after one and two other bytes.
 fn a_canary_is_found_in_every_form() -> Result<()> {
     let seen = [
         "it is s3cret/+value ä!",
@@ -104,7 +104,7 @@ fn requests_are_read_as_the_authorizer_reads_them() -> Result<()> {
     ];
     for (method, target, expected) in table {
         let Some(request) = request_of(method, target) else {
-            anyhow::bail!("{target} is about nothing");
+            anyhow::bail!("{target} is not about a resource");
         };
         let [namespace, name] = [&request.namespace, &request.name].map(|part| part.clone().unwrap_or_default());
         let read = format!(

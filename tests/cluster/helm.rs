@@ -1,4 +1,4 @@
-//! Helm, the real one: a chart of a user's waits for what the operator does, and the operator's own chart installs.
+//! The real Helm: the release of a user's chart waits for the operator, and the operator's own chart installs.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -20,9 +20,9 @@ use testbed::wait;
 use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
 use crate::run::Side;
 
-/// Longest wait of Helm for what it has installed; far more than the failing release may take.
+/// Timeout of Helm for what it has installed; far more than the failing release may take.
 const PATIENCE: &str = "120s";
-/// A wait that ends by itself ends long before [`PATIENCE`].
+/// A wait that does not time out ends long before [`PATIENCE`].
 const FAST: Duration = Duration::from_secs(60);
 
 /// The tests of this module.
@@ -35,7 +35,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_release_is_deployed_when_its_clients_are_ready),
         side.shared(a_release_with_a_refused_client_fails_at_once),
-        side.alone(bare, our_chart_installs_and_keeps_its_kinds),
+        side.alone(bare, the_operators_chart_installs_and_keeps_its_crds),
     ]
 }
 
@@ -48,7 +48,7 @@ async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<(
         &["install", "shop", &chart.path, "--wait", "--timeout", PATIENCE],
     )
     .await?;
-    // Helm has waited: nothing here waits.
+    // Helm has waited, so the test does not.
     let mut ids = Vec::new();
     for name in ["web", "machine"] {
         let client = space.client(name).await?;
@@ -67,7 +67,7 @@ async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<(
     bed.token(&id, &secret, "read").await?;
     ensure!(status(bed, &space).await? == "deployed");
 
-    // An upgrade is waited for too, in the generation that it makes.
+    // Helm waits for an upgrade too, in the new generation.
     let set = ["--set", "scope=write"];
     let upgrade = ["upgrade", "shop", &chart.path, "--wait", "--timeout", PATIENCE];
     helm(bed, &space, &[&upgrade[..], &set].concat()).await?;
@@ -87,7 +87,7 @@ async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<(
 
 async fn a_release_with_a_refused_client_fails_at_once(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    // Only Hydra can judge it: after a logout users must come back to a host of a redirect URI.
+    // Only Hydra can refuse it: after a logout users must return to a host of a redirect URI.
     let chart = user_chart(bed, &space, "https://elsewhere.example.com/bye").await?;
     let begun = Instant::now();
     let installed = helm(
@@ -115,15 +115,15 @@ async fn a_release_with_a_refused_client_fails_at_once(bed: &Bed) -> Result<()> 
     Ok(())
 }
 
-async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
-    // The bed has applied the chart by other means; Helm takes over nothing that is not its own.
+async fn the_operators_chart_installs_and_keeps_its_crds(bed: &Bed) -> Result<()> {
+    // The bed has applied the chart without Helm, and Helm does not adopt existing objects.
     let crds: Api<CustomResourceDefinition> = Api::all(bed.client());
     until_served(bed).await?;
     remove_all(bed).await?;
     let home = bed.home();
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator");
-    let chart = chart.to_str().context("a path that is no text")?.to_owned();
-    // Nothing here runs a Deployment, so that waiting for it would be in vain.
+    let chart = chart.to_str().context("a path that is not UTF-8")?.to_owned();
+    // Nothing here runs a Deployment, so waiting for it would time out.
     helm(
         bed,
         &home,
@@ -158,15 +158,18 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
     })
     .await?;
     for (name, uid) in names.into_iter().zip(&uids) {
-        let crd = crds.get(name).await.context("crds.keep keeps it")?;
+        let crd = crds.get(name).await.context("crds.keep must keep it")?;
         ensure!(
             uid_of(&crd) == *uid && crd.metadata.deletion_timestamp.is_none(),
             "{name}"
         );
     }
-    space.client("app").await.context("a resource went with the release")?;
+    space
+        .client("app")
+        .await
+        .context("a resource was deleted with the release")?;
 
-    // The next release takes them over again, and without keep they go with it.
+    // The next release adopts the kinds; without keep, its uninstallation deletes them.
     helm(bed, &home, &["install", "shop", &chart, "--set", "crds.keep=false"]).await?;
     until_served(bed).await?;
     helm(bed, &home, &["uninstall", "shop"]).await?;
@@ -175,11 +178,12 @@ async fn our_chart_installs_and_keeps_its_kinds(bed: &Bed) -> Result<()> {
         Ok(left.is_empty().then_some(()))
     })
     .await?;
-    install::install(bed.plane(), &[]).await?; // as the bed was
+    install::install(bed.plane(), &[]).await?; // restores the bed
     until_served(bed).await
 }
 
-/// Waits until all our kinds are served. One that is deleted before may stay for a minute and more, since the kube-apiserver cannot look for what is left of it.
+/// Waits until all kinds of the operator are served. A kind that was deleted before may stay for more than a minute,
+/// since the kube-apiserver cannot list its remaining objects.
 async fn until_served(bed: &Bed) -> Result<()> {
     wait::until("the kinds to be served", LIMIT, async || {
         for kind in oidc_operator::api::crds() {
@@ -209,7 +213,7 @@ async fn remove_all(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A chart in a folder of its own.
+/// A chart in its own folder.
 struct Chart {
     path: String,
     server: String,
@@ -253,13 +257,13 @@ async fn user_chart(bed: &Bed, space: &Space<'_>, logout: &str) -> Result<Chart>
     folder.write("values.yaml", "scope: read\n")?;
     folder.write("templates/all.yaml", &all.join("\n---\n"))?;
     Ok(Chart {
-        path: folder.path().to_str().context("a path that is no text")?.to_owned(),
+        path: folder.path().to_str().context("a path that is not UTF-8")?.to_owned(),
         server,
         _folder: folder,
     })
 }
 
-/// What Helm says of the release.
+/// Status of the release in Helm.
 async fn status(bed: &Bed, space: &Space<'_>) -> Result<String> {
     let text = helm(bed, space, &["status", "shop", "--output", "json"]).await?;
     let status: Value = serde_json::from_str(&text)?;

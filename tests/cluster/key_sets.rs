@@ -1,4 +1,4 @@
-//! Key sets: made, imported, kept, rotated without a failed login, and gone again.
+//! Key sets: generated, imported, corrected, rotated without a failed login, and deleted.
 
 use std::collections::BTreeSet;
 
@@ -27,26 +27,26 @@ mod refused;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(keys_of_every_algorithm_are_made_and_handed_out),
-        side.shared(the_server_makes_keys_where_it_is_asked_to),
+        side.shared(keys_of_every_algorithm_reach_the_server_and_the_secret),
+        side.shared(the_server_can_generate_the_keys),
         side.shared(login::a_client_logs_in_through_every_rotation),
-        side.shared(login::the_next_key_waits_for_every_client),
-        side.shared(a_second_look_writes_nothing),
-        side.shared(what_somebody_changes_is_put_right),
-        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
+        side.shared(login::the_next_key_waits_until_every_client_is_registered_with_it),
+        side.shared(a_resync_writes_nothing),
+        side.shared(external_changes_are_corrected),
+        side.shared(the_operator_gives_up_after_three_corrections),
         side.shared(a_lost_ledger_is_rebuilt_from_the_server),
         side.shared(outputs::public_keys_are_published),
-        side.shared(outputs::a_clients_own_secret_follows_the_key_that_signs),
-        side.shared(outputs::what_is_not_ours_is_left_alone),
-        side.shared(import::a_key_in_pem_form_comes_out_as_it_went_in),
-        side.shared(import::what_is_no_private_key_is_said),
-        side.shared(import::a_changed_import_is_taken_over),
-        side.shared(ownership::a_set_of_somebody_else_is_not_touched),
-        side.shared(ownership::an_id_makes_nobody_an_owner),
+        side.shared(outputs::a_clients_credentials_secret_follows_the_signing_key),
+        side.shared(outputs::foreign_secrets_and_config_maps_are_left_alone),
+        side.shared(import::an_imported_pem_key_is_written_unchanged),
+        side.shared(import::an_invalid_private_key_is_reported),
+        side.shared(import::a_changed_import_is_published),
+        side.shared(ownership::a_foreign_set_is_not_touched),
+        side.shared(ownership::neither_a_key_id_nor_a_ledger_proves_ownership),
         side.shared(ownership::the_servers_own_sets_need_a_grant),
-        side.shared(a_set_goes_with_its_keys_and_secrets),
+        side.shared(deleting_a_set_deletes_its_keys_and_secrets),
         side.shared(a_set_in_use_is_not_deleted),
-        side.shared(refused::bad_key_sets_are_refused_word_for_word),
+        side.shared(refused::invalid_key_sets_are_rejected),
     ]
 }
 
@@ -62,7 +62,7 @@ fn status_of(set: &JsonWebKeySet) -> Value {
     serde_json::to_value(&set.status).unwrap_or_default()
 }
 
-async fn keys_of_every_algorithm_are_made_and_handed_out(bed: &Bed) -> Result<()> {
+async fn keys_of_every_algorithm_reach_the_server_and_the_secret(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     for algorithm in ["RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"] {
         let name = algorithm.to_lowercase();
@@ -72,8 +72,8 @@ async fn keys_of_every_algorithm_are_made_and_handed_out(bed: &Bed) -> Result<()
         let secret = space.secret_data(&name).await?;
         let kid = set.status.as_ref().and_then(|status| status.current_key_id.clone());
         let kid = kid.context("no key")?;
-        ensure!(kid.starts_with(&uid), "{kid} does not bear the UID");
-        ensure!(secret["kid"] == kid, "another key in the Secret");
+        ensure!(kid.starts_with(&uid), "{kid} does not start with the UID");
+        ensure!(secret["kid"] == kid, "the Secret holds another key");
         let jwk: Value = serde_json::from_str(&secret["jwk.json"])?;
         ensure!(
             jwk["alg"] == algorithm && jwk["use"] == "sig" && jwk["kid"] == kid,
@@ -91,13 +91,16 @@ async fn keys_of_every_algorithm_are_made_and_handed_out(bed: &Bed) -> Result<()
         let members: Vec<&String> = shown[0].as_object().into_iter().flat_map(|key| key.keys()).collect();
         ensure!(shown[0]["kid"] == kid.as_str(), "{shown}");
         for private in ["d", "p", "q", "dp", "dq", "qi", "k"] {
-            ensure!(!members.iter().any(|name| *name == private), "{private} is shown");
+            ensure!(
+                !members.iter().any(|name| *name == private),
+                "the status shows {private}"
+            );
         }
     }
     Ok(())
 }
 
-async fn a_second_look_writes_nothing(bed: &Bed) -> Result<()> {
+async fn a_resync_writes_nothing(bed: &Bed) -> Result<()> {
     let server = bed
         .own_server(ServerOptions {
             resync_interval: "1s".to_owned(),
@@ -118,7 +121,7 @@ async fn a_second_look_writes_nothing(bed: &Bed) -> Result<()> {
     let (mark, kube) = (server.admin.journal().mark(), bed.operator().requests().mark());
     swept(mark, 3).await?;
     let asked = server.about_clients(mark);
-    ensure!(!asked.is_empty(), "the set was not looked at");
+    ensure!(!asked.is_empty(), "the set was not compared");
     ensure!(asked.iter().all(|exchange| exchange.head.method == "GET"), "{asked:#?}");
     let written: Vec<_> = bed
         .operator()
@@ -131,7 +134,7 @@ async fn a_second_look_writes_nothing(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
+async fn external_changes_are_corrected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let set: JsonWebKeySet = space.ready("keys", ES256).await?;
     let uid = set.metadata.uid.clone().unwrap_or_default();
@@ -140,14 +143,14 @@ async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
     let admin = bed.admin().await?;
 
     settled("a deletion", async || admin.delete_key_set(&uid).await).await?;
-    wait::until("the key to be back", LIMIT, async || {
+    wait::until("the key to be restored", LIMIT, async || {
         Ok(on_server(bed, &uid).await?.filter(|found| found.same_as(&before)))
     })
     .await?;
-    // What is added to a set that bears our UID goes.
+    // The operator removes keys that others add to a set that is named by its UID.
     let foreign = key_material::generate(KeyAlgorithm::ES256, "foreign").map_err(anyhow::Error::msg)?;
     settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
-    wait::until("the foreign key to go", LIMIT, async || {
+    wait::until("the foreign key to be removed", LIMIT, async || {
         Ok(on_server(bed, &uid).await?.filter(|found| found.same_as(&before)))
     })
     .await?;
@@ -164,7 +167,7 @@ async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let set: JsonWebKeySet = space.ready("keys", ES256).await?;
     let uid = set.metadata.uid.clone().unwrap_or_default();
@@ -174,7 +177,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     let as_before = |found: Option<Keys>| found.filter(|found| found.same_as(&before));
     for _ in 0..3 {
         settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
-        wait::until("the foreign key to go", LIMIT, async || {
+        wait::until("the foreign key to be removed", LIMIT, async || {
             Ok(as_before(on_server(bed, &uid).await?))
         })
         .await?;
@@ -184,10 +187,10 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     space
         .says::<JsonWebKeySet>("keys", Stalled, "Conflict", &message)
         .await?;
-    // The user's word counts anew.
+    // After a change of the spec, the operator corrects it again.
     let published = json!({ "publish": { "secretName": "elsewhere" } });
     space.respecify::<JsonWebKeySet>("keys", published).await?;
-    wait::until("the foreign key to go", LIMIT, async || {
+    wait::until("the foreign key to be removed", LIMIT, async || {
         Ok(as_before(on_server(bed, &uid).await?))
     })
     .await?;
@@ -195,7 +198,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     Ok(())
 }
 
-/// Ids of the keys of the set of this name on the server, and which of them are private there.
+/// Ids of all keys of this set on the server, and ids of its private keys.
 pub async fn ids_on_server(bed: &Bed, name: &str) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let keys = on_server(bed, name).await?.unwrap_or_default().keys;
     let ids = |private: bool| {
@@ -205,7 +208,7 @@ pub async fn ids_on_server(bed: &Bed, name: &str) -> Result<(BTreeSet<String>, B
     Ok((ids(false), ids(true)))
 }
 
-async fn the_server_makes_keys_where_it_is_asked_to(bed: &Bed) -> Result<()> {
+async fn the_server_can_generate_the_keys(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     for algorithm in ["ES256", "ES512", "EdDSA"] {
         let name = algorithm.to_lowercase();
@@ -223,7 +226,7 @@ async fn the_server_makes_keys_where_it_is_asked_to(bed: &Bed) -> Result<()> {
         let only = BTreeSet::from([secret["kid"].clone()]);
         ensure!(
             ids_on_server(bed, &uid).await? == (only.clone(), only),
-            "{algorithm}: not one key"
+            "{algorithm}: not exactly one key"
         );
     }
     let spec = "{ generate: { algorithm: PS256, by: Server } }";
@@ -232,7 +235,7 @@ async fn the_server_makes_keys_where_it_is_asked_to(bed: &Bed) -> Result<()> {
     let refused = space
         .says::<JsonWebKeySet>("ps256", Stalled, "InvalidSpec", message)
         .await?;
-    ensure!(!is_held(&refused), "it could not be deleted");
+    ensure!(!is_held(&refused), "it has a finalizer");
     Ok(())
 }
 
@@ -265,14 +268,14 @@ async fn a_lost_ledger_is_rebuilt_from_the_server(bed: &Bed) -> Result<()> {
             );
             ensure!(
                 space.secret_data(&name).await? == secret,
-                "{algorithm} {blow}: the Secret is another"
+                "{algorithm} {blow}: the Secret has changed"
             );
         }
     }
     Ok(())
 }
 
-async fn a_set_goes_with_its_keys_and_secrets(bed: &Bed) -> Result<()> {
+async fn deleting_a_set_deletes_its_keys_and_secrets(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let set: JsonWebKeySet = space.ready("keys", ES256).await?;
     let uid = set.metadata.uid.clone().unwrap_or_default();
@@ -283,11 +286,11 @@ async fn a_set_goes_with_its_keys_and_secrets(bed: &Bed) -> Result<()> {
     let set = space.remove::<JsonWebKeySet>("keys").await?;
     space.until_gone(&set).await?;
     for name in ["keys", "public", &ledger] {
-        ensure!(space.secret(name).await?.is_none(), "Secret {name} is left");
+        ensure!(space.secret(name).await?.is_none(), "Secret {name} still exists");
     }
     ensure!(
         on_server(bed, &uid).await?.is_none_or(|found| found.keys.is_empty()),
-        "the set is left"
+        "the set still exists"
     );
     space.ready::<JsonWebKeySet>("keys", ES256).await?;
     space.delete_namespace_and_wait().await

@@ -1,4 +1,4 @@
-//! How the operator gets in: certificates and credentials of an AuthorizationServer.
+//! How the operator logs in: certificates and credentials of an AuthorizationServer.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -11,10 +11,10 @@ use crate::run::Side;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(a_bearer_token_goes_over_verified_https)]
+    vec![side.shared(a_bearer_token_is_sent_over_verified_https)]
 }
 
-async fn a_bearer_token_goes_over_verified_https(bed: &Bed) -> Result<()> {
+async fn a_bearer_token_is_sent_over_verified_https(bed: &Bed) -> Result<()> {
     let token = "the-bearer-token-of-the-admin-api";
     bed.canary(token);
     let authority = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "corp-ca" },
@@ -52,17 +52,17 @@ async fn a_bearer_token_goes_over_verified_https(bed: &Bed) -> Result<()> {
         .and_then(|value| value.to_str().ok());
     ensure!(
         sent == Some(&*format!("Bearer {token}")),
-        "the login was not sent with {:?}",
+        "the token was not sent with {:?}",
         post.head
     );
     let leaked = server
         .public
         .journal()
         .count(|exchange| exchange.head.headers.contains_key("authorization"));
-    ensure!(leaked == 0, "the login was sent to the public side");
+    ensure!(leaked == 0, "the token was sent to the public API");
     let status = bed.server_ready(&server.name).await?.status.unwrap_or_default();
     ensure!(status.login.as_deref() == Some("Bearer"), "{:?}", status.login);
     let insecure = status.conditions.iter().any(|found| found.type_ == INSECURE);
-    ensure!(!insecure, "https is called insecure");
+    ensure!(!insecure, "https is reported as insecure");
     Ok(())
 }

@@ -1,10 +1,10 @@
-//! Everything that needs a real cluster and a real Hydra: one test program, so that one control plane and one operator
-//! serve all its tests of one version of Hydra, side by side, each test in namespaces of its own; then come those of the
-//! other version. When the last has ended, closing trials look back over the whole run.
+//! All tests that need a real cluster and a real server. They form one test program, so that one control plane and one
+//! operator serve all tests of one Hydra version at the same time, each test in its own namespaces. Then the tests of
+//! the other version run, then those of OpenBao and of Foulkon. At the end, closing trials examine the whole run.
 //!
-//! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn` in a module of
-//! its subject, which lists it in `trials`; `side.shared` gives it the common bed, `side.alone` one of its own. Every
-//! test of Hydra runs against both versions: `hydra1::…` and `hydra2::…`; those of OpenBao are `bao::vault::…`, those of Foulkon
+//! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn`; `trials` of
+//! its module lists it. `side.shared` runs it on the shared bed, `side.alone` on its own bed. Tests of Hydra run
+//! against both versions, as `hydra1::…` and `hydra2::…`. Tests of OpenBao are named `bao::vault::…`, tests of Foulkon
 //! `foulkon::foulkon::…`.
 
 mod access;
@@ -48,7 +48,7 @@ use testbed::HydraMajor;
 
 use run::{Run, Side};
 
-/// Tests that run at the same time: they mostly wait.
+/// Number of tests that run at the same time; they mostly wait.
 const TEST_THREADS: usize = 6;
 
 fn main() -> ExitCode {
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         }
     }
 
-    // A run of some tests only has not used everything, and is looked at all the same.
+    // The closing trials also examine a run of only some tests, which does not use everything.
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;
     arguments.filter = None;
     arguments.skip.clear();

@@ -21,15 +21,15 @@ use browser::{CALLBACK, CLIENT_SECRET};
 pub fn trials(side: &Side) -> Vec<Trial> {
     let mut trials = vec![
         side.shared(health_version_and_metrics_need_no_login),
-        side.shared(a_client_is_made_and_changed_and_gone),
-        side.shared(expired_tokens_are_flushed_where_that_is_possible),
+        side.shared(a_client_is_created_changed_and_deleted),
+        side.shared(expired_tokens_are_flushed_if_the_version_supports_it),
     ];
     trials.extend(keys::trials(side));
     trials.extend(users::trials(side));
     trials
 }
 
-/// An application that gets codes and tokens.
+/// A client that can get codes and tokens.
 fn application(id: &str) -> Client {
     Client {
         client_id: id.to_owned(),
@@ -68,12 +68,12 @@ async fn health_version_and_metrics_need_no_login(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_client_is_made_and_changed_and_gone(bed: &Bed) -> Result<()> {
+async fn a_client_is_created_changed_and_deleted(bed: &Bed) -> Result<()> {
     let hydra = bed.admin().await?;
     let id = "operations-client";
     let mut client = register(bed, id).await?;
     let again = settled("a client", async || hydra.create_client(&client, None).await);
-    ensure!(again.await?.is_none(), "one id, two clients");
+    ensure!(again.await?.is_none(), "the id was registered twice");
 
     client.client_name = "Renamed".to_owned();
     client.owner = "operations".to_owned();
@@ -102,20 +102,20 @@ async fn a_client_is_made_and_changed_and_gone(bed: &Bed) -> Result<()> {
     );
     bed.token(id, CLIENT_SECRET, "")
         .await
-        .context("the secret after a PATCH")?;
+        .context("the secret does not work after a PATCH")?;
 
     for _ in 0..2 {
         settled("a DELETE", async || hydra.delete_client(id).await).await?;
     }
     let gone = settled("a GET", async || hydra.get_client(id).await).await?;
-    ensure!(gone.is_none(), "still there");
+    ensure!(gone.is_none(), "it still exists");
     let updated = settled("a PUT", async || hydra.update_client(&client, None).await).await?;
     let patched = settled("a PATCH", async || hydra.patch_client(id, &patch).await).await?;
-    ensure!(updated.is_none() && patched.is_none(), "changed what is gone");
+    ensure!(updated.is_none() && patched.is_none(), "a deleted client was changed");
     Ok(())
 }
 
-async fn expired_tokens_are_flushed_where_that_is_possible(bed: &Bed) -> Result<()> {
+async fn expired_tokens_are_flushed_if_the_version_supports_it(bed: &Bed) -> Result<()> {
     let hydra = bed.admin().await?;
     let long_ago = "2020-01-01T00:00:00Z".parse()?;
     for not_after in [None, Some(long_ago)] {

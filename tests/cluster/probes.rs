@@ -1,4 +1,4 @@
-//! What the probes of an operator say that lacks something, and what its NetworkPolicy lets through.
+//! What the probes report when CRDs, rights or a watch are missing, and what the NetworkPolicy allows.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -17,7 +17,7 @@ use testbed::{install, wait};
 use crate::bed::{Bed, LIMIT, OperatorOptions, Options};
 use crate::run::Side;
 
-/// A client that needs nothing else.
+/// Spec of a client that refers to no other resource.
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 /// Name of the Lease.
 const LEASE: &str = "oidc-operator";
@@ -30,18 +30,21 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.alone(bare, one_that_lacks_crds_or_rights_says_so_before_it_is_needed),
-        side.alone(Options::default(), one_whose_watch_fails_is_not_ready_and_lives_on),
-        side.shared(a_network_policy_names_who_may_talk_to_whom),
+        side.alone(bare, an_operator_reports_missing_crds_and_rights_before_it_leads),
+        side.alone(
+            Options::default(),
+            an_operator_with_a_failing_watch_is_alive_but_not_ready,
+        ),
+        side.shared(the_network_policy_limits_ingress_and_egress),
     ]
 }
 
-async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) -> Result<()> {
+async fn an_operator_reports_missing_crds_and_rights_before_it_leads(bed: &Bed) -> Result<()> {
     another_leads(bed).await?;
     remove_kind(bed, Scope::crd_name()).await?;
     let binding = remove_binding(bed).await?;
 
-    // Without its role it does not even learn the id of the cluster.
+    // Without its role, the operator cannot even read the id of the cluster.
     let nameless = bed
         .start_operator(OperatorOptions {
             lacking: true,
@@ -62,7 +65,7 @@ async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) ->
     apply(bed, &binding).await?;
     let crds = "does not serve scopes of oidc-operator.dev: install the CRDs";
     standby.until_unready(crds).await?;
-    // One that needs no Lease looks as well.
+    // An operator without leader election makes the same check.
     let alone = bed.start_operator(lacking(false)).await?;
     alone.until_unready(crds).await?;
 
@@ -80,7 +83,7 @@ async fn one_that_lacks_crds_or_rights_says_so_before_it_is_needed(bed: &Bed) ->
     Ok(())
 }
 
-async fn one_whose_watch_fails_is_not_ready_and_lives_on(bed: &Bed) -> Result<()> {
+async fn an_operator_with_a_failing_watch_is_alive_but_not_ready(bed: &Bed) -> Result<()> {
     let (operator, space) = (bed.operator(), bed.space().await?);
     space.ready_client("before", MACHINE).await?;
     let broken = Answer::json(
@@ -91,8 +94,11 @@ async fn one_whose_watch_fails_is_not_ready_and_lives_on(bed: &Bed) -> Result<()
     let fault = operator.kube().inject(Fault::new(is_watched, Action::Answer(broken)));
     operator.kube().sever();
     let ready = operator.probe("/readyz").await?;
-    ensure!(ready == (200, "ok".to_owned()), "an error that may pass: {ready:?}");
-    // The other watches broke off as well, and go on where they were: they are not said to fail.
+    ensure!(
+        ready == (200, "ok".to_owned()),
+        "a transient error ended readiness: {ready:?}"
+    );
+    // The other watches were cut off too, but they resume, so the probe does not report them.
     operator.until_unready("the watch of ").await?;
     let (status, reason) = operator.probe("/readyz").await?;
     ensure!(
@@ -106,7 +112,7 @@ async fn one_whose_watch_fails_is_not_ready_and_lives_on(bed: &Bed) -> Result<()
     operator.until_ready().await
 }
 
-/// It is told the cluster's id, which it could not read without its rights.
+/// Options of an operator without its rights. It gets the cluster's id by flag, since it cannot read it.
 fn lacking(leader_election: bool) -> OperatorOptions {
     OperatorOptions {
         leader_election,
@@ -116,7 +122,7 @@ fn lacking(leader_election: bool) -> OperatorOptions {
     }
 }
 
-/// A Lease of somebody who has an hour to renew it.
+/// Creates a Lease that another operator holds for an hour.
 async fn another_leads(bed: &Bed) -> Result<()> {
     let lease: Lease = serde_json::from_value(json!({
         "metadata": { "name": LEASE },
@@ -136,7 +142,7 @@ async fn remove_kind(bed: &Bed, name: &str) -> Result<()> {
     .await
 }
 
-/// Takes the operator's rights in all namespaces away, and returns what gives them back.
+/// Deletes the operator's ClusterRoleBinding, and returns its manifest to restore it.
 async fn remove_binding(bed: &Bed) -> Result<Value> {
     let manifests = bed.installation().manifests();
     let binding = manifests
@@ -153,8 +159,8 @@ async fn apply(bed: &Bed, manifest: &Value) -> Result<()> {
     install::apply(bed.plane(), &manifest.to_string()).await
 }
 
-async fn a_network_policy_names_who_may_talk_to_whom(bed: &Bed) -> Result<()> {
-    ensure!(policy(&[]).await?.is_none(), "it is there by default");
+async fn the_network_policy_limits_ingress_and_egress(bed: &Bed) -> Result<()> {
+    ensure!(policy(&[]).await?.is_none(), "it exists by default");
     let open = policy(&["networkPolicy.enabled=true"]).await?.context("no policy")?;
     let spec = open.spec.clone().context("no spec")?;
     let types = spec.policy_types.unwrap_or_default();
@@ -194,7 +200,7 @@ async fn a_network_policy_names_who_may_talk_to_whom(bed: &Bed) -> Result<()> {
     let wanted: [&[&str]; 4] = [&[], &["10.0.0.10/32"], &["10.1.2.0/24", "fd00::/64"], &[]];
     ensure!(cidrs == wanted, "{egress:#?}");
 
-    // The kube-apiserver takes both.
+    // The kube-apiserver accepts both.
     let policies: Api<NetworkPolicy> = Api::namespaced(bed.client(), install::NAMESPACE);
     for policy in [open, closed] {
         let name = policy.metadata.name.clone().context("no name")?;

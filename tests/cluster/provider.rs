@@ -1,4 +1,4 @@
-//! OidcProviders on Hydra: verified, published, and honest about what they find.
+//! OidcProviders on Hydra: what they verify, publish and report.
 
 mod config_map;
 mod trouble;
@@ -22,20 +22,20 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let mut trials = vec![
-        side.shared(the_shortest_manifest_publishes_what_a_deployment_needs),
-        side.shared(another_issuer_than_expected_is_said_word_for_word),
+        side.shared(a_minimal_manifest_publishes_what_a_deployment_needs),
+        side.shared(an_unexpected_issuer_is_reported),
         side.shared(a_resync_writes_nothing),
-        side.shared(a_provider_needs_an_access_rule_of_its_own),
-        side.shared(a_server_without_a_public_url_is_said),
-        side.shared(bad_providers_are_refused_word_for_word),
-        side.shared(a_conflict_of_its_status_is_resolved),
+        side.shared(a_provider_needs_its_own_access_rule),
+        side.shared(a_server_without_a_public_url_is_reported),
+        side.shared(invalid_providers_are_rejected),
+        side.shared(a_status_conflict_is_resolved),
     ];
     trials.extend(trouble::trials(side));
     trials.extend(config_map::trials(side));
     trials
 }
 
-/// The keys of the ConfigMap and the members of the discovery document that they repeat.
+/// Keys of the ConfigMap, each with the member of the discovery document that it copies.
 const ENTRIES: [(&str, &str); 7] = [
     ("OIDC_ISSUER", "issuer"),
     ("OIDC_AUTHORIZATION_ENDPOINT", "authorization_endpoint"),
@@ -46,10 +46,11 @@ const ENTRIES: [(&str, &str); 7] = [
     ("OIDC_END_SESSION_ENDPOINT", "end_session_endpoint"),
 ];
 
-/// Hydra 2 makes a key set that is missing, once for each request that comes meanwhile, from whatever server of a test.
+/// Hydra 2 creates a missing key set once per concurrent request, and the servers of all tests share one Hydra. So only
+/// one test at a time requests it.
 static KEYS: Mutex<()> = Mutex::const_new(());
 
-/// The issuer that Hydra has, once the server knows it and Hydra has keys.
+/// Waits until the AuthorizationServer knows Hydra's issuer and Hydra has keys, and returns the issuer.
 pub async fn issuer_of(bed: &Bed, server: &str) -> Result<String> {
     let issuer = |server: &AuthorizationServer| {
         let endpoints = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
@@ -65,7 +66,8 @@ pub async fn issuer_of(bed: &Bed, server: &str) -> Result<String> {
     Ok(issuer)
 }
 
-/// A server of the test's own, and the spec of a provider on it that names the issuer: its URL is that of a proxy.
+/// Creates a server for the test, and the spec of a provider on it. The spec names the issuer, since the server's URL
+/// is that of a proxy.
 async fn own_server(bed: &Bed) -> Result<(Arc<Server>, Value)> {
     issuer_of(bed, "default").await?;
     let server = bed.own_server(ServerOptions::default()).await?;
@@ -74,7 +76,8 @@ async fn own_server(bed: &Bed) -> Result<(Arc<Server>, Value)> {
     Ok((server, spec))
 }
 
-/// A document below Hydra's own public URL, past all proxies. Hydra on SQLite may fail a first request under load.
+/// Reads a document below Hydra's own public URL, not through a proxy. Hydra on SQLite may fail a first request under
+/// load.
 async fn document(issuer: &str, path: &str) -> Result<Value> {
     let url = format!("{}/.well-known/{path}", issuer.trim_end_matches('/'));
     wait::until(&format!("an answer from {url}"), LIMIT, async || {
@@ -87,18 +90,22 @@ async fn document(issuer: &str, path: &str) -> Result<Value> {
     .await
 }
 
-/// A request for the key set: nobody but a provider sends one.
+/// Whether a request is for the key set; only OidcProviders send such requests.
 fn is_for_keys(head: &RequestHead) -> bool {
     head.is("GET", "/.well-known/jwks.json")
 }
 
-/// Waits until so many more key sets were read from a server.
+/// Waits until the operator has read the key set of a server `count` times after `mark`.
 async fn looks(server: &Server, mark: u64, count: usize) -> Result<()> {
-    wait::until(&format!("{count} looks at {}", server.name), LIMIT, async || {
-        let since = server.public.journal().since(mark);
-        let seen = since.iter().filter(|exchange| is_for_keys(&exchange.head)).count();
-        Ok((seen >= count).then_some(()))
-    })
+    wait::until(
+        &format!("{count} reads of the keys of {}", server.name),
+        LIMIT,
+        async || {
+            let since = server.public.journal().since(mark);
+            let seen = since.iter().filter(|exchange| is_for_keys(&exchange.head)).count();
+            Ok((seen >= count).then_some(()))
+        },
+    )
     .await
 }
 
@@ -107,7 +114,7 @@ fn texts(value: &Value) -> Vec<String> {
     listed.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-async fn the_shortest_manifest_publishes_what_a_deployment_needs(bed: &Bed) -> Result<()> {
+async fn a_minimal_manifest_publishes_what_a_deployment_needs(bed: &Bed) -> Result<()> {
     let issuer = issuer_of(bed, "default").await?;
     let url = issuer.trim_end_matches('/');
     let options = ServerOptions {
@@ -133,7 +140,7 @@ async fn the_shortest_manifest_publishes_what_a_deployment_needs(bed: &Bed) -> R
     ensure!(data.len() <= ENTRIES.len() + 1, "{data:?}");
     ensure!(
         published.labels().get(UID_LABEL) == Some(&uid_of(&provider)),
-        "no label"
+        "the ConfigMap has no UID label"
     );
     let owner = published.owner_references().first().context("no owner")?;
     ensure!(
@@ -168,7 +175,7 @@ async fn the_shortest_manifest_publishes_what_a_deployment_needs(bed: &Bed) -> R
     Ok(())
 }
 
-async fn another_issuer_than_expected_is_said_word_for_word(bed: &Bed) -> Result<()> {
+async fn an_unexpected_issuer_is_reported(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let issuer = spec["issuer"].as_str().context("no issuer")?;
     let space = bed.space().await?;
@@ -194,7 +201,7 @@ async fn another_issuer_than_expected_is_said_word_for_word(bed: &Bed) -> Result
         let known = refused.status.and_then(|status| status.issuer);
         ensure!(known.as_deref() == Some(issuer), "{known:?}");
     }
-    // By default it is the public URL, which here is that of a proxy.
+    // The default is the public URL, which here is that of a proxy.
     space
         .respecify::<OidcProvider>("login", json!({ "issuer": null }))
         .await?;
@@ -240,29 +247,32 @@ async fn a_resync_writes_nothing(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_provider_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
+async fn a_provider_needs_its_own_access_rule(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let rules = |kinds: &[&str]| json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": kinds }] });
     bed.change_server(&server.name, rules(&["OAuth2Client"])).await?;
     let space = bed.space().await?;
     space.make::<OidcProvider>("login", &spec.to_string()).await?;
     let message = format!(
-        "AuthorizationServer `{}`: no access rule lets namespace `{}` have an OidcProvider; ask its admin for one.",
+        "AuthorizationServer `{}`: no access rule lets namespace `{}` have an OidcProvider; ask the server's admin for one.",
         server.name,
         space.name()
     );
     let refused = space
         .says::<OidcProvider>("login", Reconciling, "NotAllowed", &message)
         .await?;
-    ensure!(!is_held(&refused), "it could not be deleted");
-    ensure!(space.config_maps().get_opt("login").await?.is_none(), "published");
+    ensure!(!is_held(&refused), "it has a finalizer");
+    ensure!(
+        space.config_maps().get_opt("login").await?.is_none(),
+        "it was published"
+    );
     bed.change_server(&server.name, rules(&["OAuth2Client", "OidcProvider"]))
         .await?;
     space.until_ready::<OidcProvider>("login").await?;
     Ok(())
 }
 
-async fn a_server_without_a_public_url_is_said(bed: &Bed) -> Result<()> {
+async fn a_server_without_a_public_url_is_reported(bed: &Bed) -> Result<()> {
     let issuer = issuer_of(bed, "default").await?;
     let options = ServerOptions {
         spec: json!({ "hydra": { "publicUrl": null } }),
@@ -279,16 +289,17 @@ async fn a_server_without_a_public_url_is_said(bed: &Bed) -> Result<()> {
     let waits = space
         .says::<OidcProvider>("login", Reconciling, "ServerNotReady", &message)
         .await?;
-    ensure!(!is_held(&waits), "it could not be deleted");
+    ensure!(!is_held(&waits), "it has a finalizer");
     bed.change_server(&server.name, json!({ "hydra": { "publicUrl": issuer } }))
         .await?;
     space.until_ready::<OidcProvider>("login").await?;
     Ok(())
 }
 
-async fn bad_providers_are_refused_word_for_word(bed: &Bed) -> Result<()> {
+async fn invalid_providers_are_rejected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let url = "issuer: an issuer is an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)";
+    let url =
+        "issuer: must be an http or https URL without query and fragment (OpenID Connect Discovery 1.0, section 3)";
     for issuer in [
         "id.example.com",
         "ftp://id",
@@ -304,7 +315,7 @@ async fn bad_providers_are_refused_word_for_word(bed: &Bed) -> Result<()> {
             "{issuer}: {refusal}"
         );
     }
-    let ours = "publish: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set";
+    let ours = "publish: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them";
     for publish in [
         json!({ "labels": { "oidc-operator.dev/uid": "x" } }),
         json!({ "labels": { "kubernetes.io/x": "y" } }),
@@ -330,8 +341,8 @@ async fn bad_providers_are_refused_word_for_word(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The first write of a status answers that somebody else wrote meanwhile: it is written onto what is there now.
-async fn a_conflict_of_its_status_is_resolved(bed: &Bed) -> Result<()> {
+/// The first write of a status fails with a conflict. The operator then writes it onto the current version.
+async fn a_status_conflict_is_resolved(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let path = format!(
         "/apis/oidc-operator.dev/v1alpha1/namespaces/{}/oidcproviders/login/status",
@@ -345,6 +356,6 @@ async fn a_conflict_of_its_status_is_resolved(bed: &Bed) -> Result<()> {
     let fault = bed.operator().kube().inject(fault);
     let spec = json!({ "issuer": issuer_of(bed, "default").await? }).to_string();
     space.ready::<OidcProvider>("login", &spec).await?;
-    ensure!(fault.struck() == 1, "it was not struck");
+    ensure!(fault.struck() == 1, "the fault did not strike");
     Ok(())
 }

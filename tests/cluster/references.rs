@@ -1,4 +1,5 @@
-//! Scopes and Assignments on Hydra: carried by the clients that refer to them, kept in step, and not deleted under them.
+//! Scopes and Assignments on Hydra: the clients that refer to them carry them, follow their changes and block their
+//! deletion.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -16,17 +17,17 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_client_waits_for_what_it_refers_to),
+        side.shared(a_client_waits_for_its_references),
         side.shared(a_change_reaches_exactly_the_clients_that_refer_to_it),
-        side.shared(assignments_add_up),
-        side.shared(what_is_referred_to_is_not_deleted_under_its_clients),
-        side.shared(a_reference_to_another_server_is_said),
-        side.shared(a_scope_that_is_refused_changes_no_client),
-        side.shared(a_kind_needs_an_access_rule_of_its_own),
-        side.shared(bad_scopes_and_assignments_are_refused_word_for_word),
-        side.shared(a_conflict_of_their_status_is_resolved),
-        side.shared(an_orphan_keeps_what_the_login_app_enforces),
-        side.shared(what_only_a_vault_has_is_refused),
+        side.shared(the_assignments_of_a_client_are_merged),
+        side.shared(referenced_scopes_and_assignments_are_not_deleted),
+        side.shared(a_reference_to_another_server_is_reported),
+        side.shared(an_invalid_scope_changes_no_client),
+        side.shared(each_kind_needs_its_own_access_rule),
+        side.shared(invalid_scopes_and_assignments_are_rejected),
+        side.shared(a_status_conflict_is_resolved),
+        side.shared(an_orphan_keeps_its_scopes_and_assignments),
+        side.shared(fields_of_a_vault_are_rejected),
     ]
 }
 
@@ -36,7 +37,7 @@ const STAFF: &str = "{ subjects: [alice], groups: [{ name: ops }] }";
 const APP: &str =
     "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }], assignmentRefs: [{ name: staff }] }";
 
-async fn what_only_a_vault_has_is_refused(bed: &Bed) -> Result<()> {
+async fn fields_of_a_vault_are_rejected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let server = bed.server_ready("default").await?;
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
@@ -64,23 +65,23 @@ async fn what_only_a_vault_has_is_refused(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// What stands under our key in a client's metadata.
+/// The value of the operator's key in a client's metadata.
 fn ours(client: &Value) -> &Value {
     &client["metadata"]["oidc-operator.dev"]
 }
 
-async fn a_client_waits_for_what_it_refers_to(bed: &Bed) -> Result<()> {
+async fn a_client_waits_for_its_references(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("app", APP).await?;
     let message = "Scope `orders` does not exist; create it.";
     let waits = client_says(&space, "app", Reconciling, "ReferenceNotFound", message).await?;
-    ensure!(!is_held(&waits), "it could not be deleted");
+    ensure!(!is_held(&waits), "it has a finalizer");
     space.ready::<Scope>("orders", ORDERS).await?;
     let message = "Assignment `staff` does not exist; create it.";
     let waits = client_says(&space, "app", Reconciling, "ReferenceNotFound", message).await?;
     ensure!(
         bed.hydra_client(&uid_of(&waits)).await?.is_none(),
-        "half a client was registered"
+        "an incomplete client was registered"
     );
     space.make::<Assignment>("staff", STAFF).await?;
     let client = client_ready(&space, "app").await?;
@@ -151,7 +152,7 @@ async fn a_change_reaches_exactly_the_clients_that_refer_to_it(bed: &Bed) -> Res
     Ok(())
 }
 
-async fn assignments_add_up(bed: &Bed) -> Result<()> {
+async fn the_assignments_of_a_client_are_merged(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready::<Assignment>("staff", STAFF).await?;
     let more = "{ subjects: [bob, alice], groups: [{ name: dev }] }";
@@ -179,7 +180,7 @@ async fn assignments_add_up(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_referred_to_is_not_deleted_under_its_clients(bed: &Bed) -> Result<()> {
+async fn referenced_scopes_and_assignments_are_not_deleted(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready::<Scope>("orders", ORDERS).await?;
     space.ready::<Assignment>("staff", STAFF).await?;
@@ -193,13 +194,13 @@ async fn what_is_referred_to_is_not_deleted_under_its_clients(bed: &Bed) -> Resu
     space.says::<Assignment>("staff", Reconciling, "InUse", message).await?;
     let found = bed.registered(&uid_of(&client)).await?;
     ensure!(!ours(&found)["scopes"]["orders:read"].is_null(), "{found}");
-    // One way out is to stop referring to it, the other to delete the client.
+    // The deletion continues when the client drops the reference or is deleted.
     space.change("app", json!({ "spec": { "scopeRefs": null } })).await?;
     space.until_gone(&scope).await?;
     space.delete_and_wait("app").await?;
     space.until_gone(&assignment).await?;
 
-    // Without users both go at once, and with the namespace everything goes.
+    // An unused Scope is deleted at once, and a namespace with everything in it.
     space.ready::<Scope>("orders", ORDERS).await?;
     let scope = space.remove::<Scope>("orders").await?;
     space.until_gone(&scope).await?;
@@ -209,7 +210,7 @@ async fn what_is_referred_to_is_not_deleted_under_its_clients(bed: &Bed) -> Resu
     space.delete_namespace_and_wait().await
 }
 
-async fn a_reference_to_another_server_is_said(bed: &Bed) -> Result<()> {
+async fn a_reference_to_another_server_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     space
@@ -229,7 +230,7 @@ async fn a_reference_to_another_server_is_said(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_scope_that_is_refused_changes_no_client(bed: &Bed) -> Result<()> {
+async fn an_invalid_scope_changes_no_client(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready::<Scope>("orders", ORDERS).await?;
     space.ready::<Assignment>("staff", STAFF).await?;
@@ -241,7 +242,7 @@ async fn a_scope_that_is_refused_changes_no_client(bed: &Bed) -> Result<()> {
         ("{\"a\": {{b}", "a `{{` is not closed by `}}`"),
         (
             "{\"a\": \"{{b}}\"}",
-            "a `{{…}}` must not stand in quotation marks, since the value that is filled in has its own",
+            "a `{{…}}` must not be in quotation marks, because the inserted value has its own",
         ),
     ] {
         space
@@ -263,7 +264,7 @@ async fn a_scope_that_is_refused_changes_no_client(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_kind_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
+async fn each_kind_needs_its_own_access_rule(bed: &Bed) -> Result<()> {
     let rules = json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] }] });
     let server = bed
         .own_server(ServerOptions {
@@ -279,7 +280,7 @@ async fn a_kind_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
         .await?;
     let refused = |kind: &str| {
         format!(
-            "AuthorizationServer `{}`: no access rule lets namespace `{}` have {kind}; ask its admin for one.",
+            "AuthorizationServer `{}`: no access rule lets namespace `{}` have {kind}; ask the server's admin for one.",
             server.name,
             space.name()
         )
@@ -287,7 +288,7 @@ async fn a_kind_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
     let scope = space
         .says::<Scope>("orders", Reconciling, "NotAllowed", &refused("a Scope"))
         .await?;
-    ensure!(!is_held(&scope), "it could not be deleted");
+    ensure!(!is_held(&scope), "it has a finalizer");
     space
         .says::<Assignment>("staff", Reconciling, "NotAllowed", &refused("an Assignment"))
         .await?;
@@ -298,10 +299,9 @@ async fn a_kind_needs_an_access_rule_of_its_own(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn bad_scopes_and_assignments_are_refused_word_for_word(bed: &Bed) -> Result<()> {
+async fn invalid_scopes_and_assignments_are_rejected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let invalid =
-        "name: a scope has visible ASCII characters only, without quotation mark and backslash (RFC 6749, section 3.3)";
+    let invalid = "name: must consist of visible ASCII characters other than quotation mark and backslash (RFC 6749, section 3.3)";
     for name in ["a b", "a\"b", "a\\b", "é", "a\tb"] {
         let refusal = space
             .refused::<Scope>("refused", &json!({ "name": name }).to_string())
@@ -311,7 +311,7 @@ async fn bad_scopes_and_assignments_are_refused_word_for_word(bed: &Bed) -> Resu
             "{name}: {refusal}"
         );
     }
-    let nobody = "an assignment names at least one subject or group; to let nobody in, delete the client";
+    let nobody = "an Assignment must name at least one subject or group; to let nobody log in, delete the client";
     for spec in ["{}", "{ subjects: [] }", "{ subjects: [], groups: [] }"] {
         let refusal = space.refused::<Assignment>("refused", spec).await?;
         ensure!(refusal.contains(nobody), "{spec}: {refusal}");
@@ -328,12 +328,12 @@ async fn bad_scopes_and_assignments_are_refused_word_for_word(bed: &Bed) -> Resu
         (
             "{ name: 'b' }",
             "name",
-            "name is immutable: create a new Scope of the other name",
+            "name is immutable: create a new Scope with the other name",
         ),
         (
             "{ description: x }",
             "name",
-            "name is immutable: create a new Scope of the other name",
+            "name is immutable: create a new Scope with the other name",
         ),
         (
             "{ name: 'a:b', serverRef: { name: x } }",
@@ -358,8 +358,8 @@ async fn bad_scopes_and_assignments_are_refused_word_for_word(bed: &Bed) -> Resu
     Ok(())
 }
 
-/// The first write of a status answers that somebody else wrote meanwhile: it is written onto what is there now.
-async fn a_conflict_of_their_status_is_resolved(bed: &Bed) -> Result<()> {
+/// The first write of a status fails with a conflict. The operator then writes it onto the current version.
+async fn a_status_conflict_is_resolved(bed: &Bed) -> Result<()> {
     async fn resolved<K: Namespaced>(bed: &Bed, space: &Space<'_>, name: &str, spec: &str, plural: &str) -> Result<()> {
         let path = format!(
             "/apis/oidc-operator.dev/v1alpha1/namespaces/{}/{plural}/{name}/status",
@@ -376,7 +376,7 @@ async fn a_conflict_of_their_status_is_resolved(bed: &Bed) -> Result<()> {
             .nth(1),
         );
         space.ready::<K>(name, spec).await?;
-        ensure!(fault.struck() == 1, "{} was not struck", K::KIND);
+        ensure!(fault.struck() == 1, "the fault did not strike a {}", K::KIND);
         Ok(())
     }
     let space = bed.space().await?;
@@ -384,7 +384,7 @@ async fn a_conflict_of_their_status_is_resolved(bed: &Bed) -> Result<()> {
     resolved::<Assignment>(bed, &space, "staff", STAFF, "assignments").await
 }
 
-async fn an_orphan_keeps_what_the_login_app_enforces(bed: &Bed) -> Result<()> {
+async fn an_orphan_keeps_its_scopes_and_assignments(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready::<Scope>("orders", ORDERS).await?;
     space.ready::<Assignment>("staff", STAFF).await?;
@@ -393,7 +393,7 @@ async fn an_orphan_keeps_what_the_login_app_enforces(bed: &Bed) -> Result<()> {
     let client: OAuth2Client = space.ready_client("app", &spec.to_string()).await?;
     space.delete_and_wait("app").await?;
     let id = uid_of(&client);
-    wait::until("the mark to be gone", LIMIT, async || {
+    wait::until("the marker to be gone", LIMIT, async || {
         let found = bed.registered(&id).await?;
         Ok(ours(&found)["uid"].is_null().then_some(()))
     })

@@ -1,4 +1,4 @@
-//! Bad input: what is refused at once by the schema, what only the server can judge, and what waits for something else.
+//! Invalid input: what the schema refuses at once, what only the server can refuse, and what waits for another object.
 
 use libtest_mimic::Trial;
 

@@ -1,4 +1,5 @@
-//! What others change or lose comes back: in Hydra from the cluster, in the cluster from what is left.
+//! The operator restores what others change or delete: in Hydra from the cluster, in the cluster from the remaining
+//! copies.
 
 use std::sync::Arc;
 
@@ -16,28 +17,28 @@ use crate::bed::{Bed, Namespaced, Options, Server, ServerOptions, Space, ledger_
 use crate::conditions::Tone;
 use crate::run::Side;
 
-/// A client that can show whether its credentials are good.
+/// Spec of a client whose credentials can be tried.
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(an_edited_scope_is_put_right),
-        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
-        side.shared(a_deleted_client_comes_back_with_the_same_secret),
-        side.shared(a_secret_changed_in_hydra_is_set_again),
-        side.shared(a_wiped_marker_comes_back_and_the_client_still_goes),
-        side.shared(a_deleted_credentials_secret_is_written_again_without_hydra),
-        side.shared(an_edited_credentials_secret_is_written_again_without_hydra),
+        side.shared(an_edited_scope_is_corrected),
+        side.shared(the_operator_gives_up_after_three_corrections),
+        side.shared(a_deleted_client_is_recreated_with_the_same_secret),
+        side.shared(a_secret_changed_in_hydra_is_restored),
+        side.shared(a_wiped_marker_is_restored_and_does_not_prevent_deletion),
+        side.shared(a_deleted_credentials_secret_is_restored_without_hydra),
+        side.shared(an_edited_credentials_secret_is_restored_without_hydra),
         side.shared(a_deleted_ledger_is_rebuilt_from_the_credentials_secret),
-        side.shared(an_edited_ledger_is_pushed),
-        side.shared(a_status_that_somebody_else_wrote_is_put_right),
-        side.shared(with_both_lost_there_is_a_new_secret_under_the_same_id),
-        side.alone(Options::default(), a_lost_database_is_filled_again),
+        side.shared(an_edited_ledger_is_pushed_to_the_server),
+        side.shared(a_status_edited_by_another_writer_is_corrected),
+        side.shared(losing_both_secrets_replaces_the_client_secret_but_not_the_id),
+        side.alone(Options::default(), a_lost_database_is_refilled),
     ]
 }
 
-async fn an_edited_scope_is_put_right(bed: &Bed) -> Result<()> {
+async fn an_edited_scope_is_corrected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
     let id = uid_of(&client);
@@ -47,7 +48,7 @@ async fn an_edited_scope_is_put_right(bed: &Bed) -> Result<()> {
     let event = space.wait_event("app", "DriftCorrected", |_| true).await?;
     let note = event.note.unwrap_or_default();
     ensure!(note.contains("scope"), "{note}");
-    // Once more: the same event counts on.
+    // The same event counts a second correction.
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
         .await?;
@@ -56,7 +57,7 @@ async fn an_edited_scope_is_put_right(bed: &Bed) -> Result<()> {
     works(bed, &space).await
 }
 
-async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
     let id = uid_of(&client);
@@ -71,7 +72,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
         .says::<OAuth2Client>("app", Tone::Stalled, "Conflict", &message)
         .await?;
     ensure!(bed.registered(&id).await?["scope"] == "read admin");
-    // The user's word counts anew.
+    // After a change of the spec, the operator corrects it again.
     let spec = json!({ "clientName": "Another name" });
     space.respecify::<OAuth2Client>("app", spec).await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
@@ -80,7 +81,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     works(bed, &space).await
 }
 
-async fn a_status_that_somebody_else_wrote_is_put_right(bed: &Bed) -> Result<()> {
+async fn a_status_edited_by_another_writer_is_corrected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready::<Scope>("read", "{}").await?;
     space.ready::<Assignment>("people", "{ subjects: [alice] }").await?;
@@ -111,7 +112,8 @@ async fn a_status_that_somebody_else_wrote_is_put_right(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-/// Somebody says that it failed, or something else that is wrong, or takes all of the status away.
+/// Another writer writes a failed condition, then other wrong values, then removes the status. Each time the operator
+/// restores it.
 async fn status_comes_back<K: Namespaced>(space: &Space<'_>, name: &str, wrong: Value) -> Result<()> {
     let failed = json!([{
         "type": "Ready", "status": "False", "reason": "NotOwned", "message": "It is another's.",
@@ -130,7 +132,7 @@ async fn status_comes_back<K: Namespaced>(space: &Space<'_>, name: &str, wrong: 
     Ok(())
 }
 
-/// What a status says, without the times.
+/// A status without its times.
 fn told<K: Managed>(resource: &K) -> Value {
     let mut status = json!(resource.status());
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
@@ -142,7 +144,7 @@ fn told<K: Managed>(resource: &K) -> Value {
     status
 }
 
-async fn a_deleted_client_comes_back_with_the_same_secret(bed: &Bed) -> Result<()> {
+async fn a_deleted_client_is_recreated_with_the_same_secret(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
     let before = space.credentials("app").await?;
@@ -155,7 +157,7 @@ async fn a_deleted_client_comes_back_with_the_same_secret(bed: &Bed) -> Result<(
     works(bed, &space).await
 }
 
-async fn a_secret_changed_in_hydra_is_set_again(bed: &Bed) -> Result<()> {
+async fn a_secret_changed_in_hydra_is_restored(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
     let (id, before) = space.credentials("app").await?;
@@ -170,7 +172,7 @@ async fn a_secret_changed_in_hydra_is_set_again(bed: &Bed) -> Result<()> {
     works(bed, &space).await
 }
 
-async fn a_wiped_marker_comes_back_and_the_client_still_goes(bed: &Bed) -> Result<()> {
+async fn a_wiped_marker_is_restored_and_does_not_prevent_deletion(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", MACHINE).await?;
     let id = uid_of(&client);
@@ -180,15 +182,18 @@ async fn a_wiped_marker_comes_back_and_the_client_still_goes(bed: &Bed) -> Resul
     })
     .await?;
     let marked = |found: &serde_json::Value| found["metadata"]["oidc-operator.dev"]["uid"] == id.as_str();
-    bed.until_registered("its mark back", &id, marked).await?;
+    bed.until_registered("its marker back", &id, marked).await?;
     works(bed, &space).await?;
     bed.tamper(&id, |found| found["metadata"] = json!({})).await?;
     space.delete_and_wait("app").await?;
-    ensure!(bed.hydra_client(&id).await?.is_none(), "the client stayed in Hydra");
+    ensure!(
+        bed.hydra_client(&id).await?.is_none(),
+        "the client still exists in Hydra"
+    );
     Ok(())
 }
 
-async fn a_deleted_credentials_secret_is_written_again_without_hydra(bed: &Bed) -> Result<()> {
+async fn a_deleted_credentials_secret_is_restored_without_hydra(bed: &Bed) -> Result<()> {
     let (server, space, client) = quiet_client(bed).await?;
     let before = space.credentials("app").await?;
     let mark = server.admin.journal().mark();
@@ -203,7 +208,7 @@ async fn a_deleted_credentials_secret_is_written_again_without_hydra(bed: &Bed) 
     works(bed, &space).await
 }
 
-async fn an_edited_credentials_secret_is_written_again_without_hydra(bed: &Bed) -> Result<()> {
+async fn an_edited_credentials_secret_is_restored_without_hydra(bed: &Bed) -> Result<()> {
     let (server, space, client) = quiet_client(bed).await?;
     let before = space.secret_data("app").await?;
     let mark = server.admin.journal().mark();
@@ -225,7 +230,7 @@ async fn a_deleted_ledger_is_rebuilt_from_the_credentials_secret(bed: &Bed) -> R
     let ledger = space.secret_data(&ledger_of(&client)).await?;
     ensure!(
         (&ledger["client_id"], &ledger["client_secret"]) == (&before.0, &before.1),
-        "another value"
+        "the ledger holds other values"
     );
     ensure!(
         ledger.contains_key("revision") && ledger.contains_key("checksum"),
@@ -239,7 +244,7 @@ async fn a_deleted_ledger_is_rebuilt_from_the_credentials_secret(bed: &Bed) -> R
     works(bed, &space).await
 }
 
-async fn an_edited_ledger_is_pushed(bed: &Bed) -> Result<()> {
+async fn an_edited_ledger_is_pushed_to_the_server(bed: &Bed) -> Result<()> {
     let (_, space, client) = quiet_client(bed).await?;
     space
         .edit_secret(&ledger_of(&client), json!({ "client_secret": "the-editors-own-value" }))
@@ -248,15 +253,15 @@ async fn an_edited_ledger_is_pushed(bed: &Bed) -> Result<()> {
     until_settled_again(&space, &client).await?;
     ensure!(
         space.credentials("app").await?.1 == "the-editors-own-value",
-        "it was not taken over"
+        "the edited value is not in use"
     );
     works(bed, &space).await
 }
 
-async fn with_both_lost_there_is_a_new_secret_under_the_same_id(bed: &Bed) -> Result<()> {
+async fn losing_both_secrets_replaces_the_client_secret_but_not_the_id(bed: &Bed) -> Result<()> {
     let (_, space, client) = quiet_client(bed).await?;
     let before = space.credentials("app").await?;
-    // Suspended, the operator does not put one right while the other still is there.
+    // While the client is suspended, the operator does not restore one Secret from the other.
     space.change("app", json!({ "spec": { "suspend": true } })).await?;
     space.wait_condition("app", "Suspended", "True", "").await?;
     space.delete_secret("app").await?;
@@ -276,7 +281,7 @@ async fn with_both_lost_there_is_a_new_secret_under_the_same_id(bed: &Bed) -> Re
     works(bed, &space).await
 }
 
-async fn a_lost_database_is_filled_again(bed: &Bed) -> Result<()> {
+async fn a_lost_database_is_refilled(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let names = ["one", "two", "three"];
     let mut before = Vec::new();
@@ -296,7 +301,7 @@ async fn a_lost_database_is_filled_again(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A ready client `app` on a server of its own that is compared so rarely that nothing but the test wakes anybody.
+/// A ready client `app` on its own server, which is compared so rarely that only the test wakes resources.
 async fn quiet_client(bed: &Bed) -> Result<(Arc<Server>, Space<'_>, OAuth2Client)> {
     let server = bed
         .own_server(ServerOptions {
@@ -313,7 +318,7 @@ async fn quiet_client(bed: &Bed) -> Result<(Arc<Server>, Space<'_>, OAuth2Client
     Ok((server, space, client))
 }
 
-/// Waits until a later pass than that of `client` has ended well: the digest in status names the versions of its Secrets.
+/// Waits until a pass after that of `client` has succeeded: the digest in status covers the versions of its Secrets.
 async fn until_settled_again(space: &Space<'_>, client: &OAuth2Client) -> Result<OAuth2Client> {
     let inputs = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.inputs.clone());
     let before = inputs(client);
@@ -325,7 +330,7 @@ async fn until_settled_again(space: &Space<'_>, client: &OAuth2Client) -> Result
         .await
 }
 
-/// Waits until the operator has written to Hydra again since `client` was seen.
+/// Waits until the operator has written to Hydra again since `client` was read.
 async fn until_sent_again(space: &Space<'_>, client: &OAuth2Client) -> Result<OAuth2Client> {
     let updated = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
     let before = updated(client);
@@ -335,7 +340,7 @@ async fn until_sent_again(space: &Space<'_>, client: &OAuth2Client) -> Result<OA
         .await
 }
 
-/// The credentials in the Secret are good for a token.
+/// Checks that the credentials in the Secret yield a token.
 async fn works(bed: &Bed, space: &Space<'_>) -> Result<()> {
     let (id, secret) = space.credentials("app").await?;
     bed.token(&id, &secret, "read")

@@ -1,5 +1,5 @@
-//! A cluster restored from a snapshot: the same resources, UIDs and statuses, and an operator with another cluster id. It leaves alone what the original
-//! keeps, unless it is told that it takes the original's place.
+//! A cluster restored from a snapshot has the same resources, UIDs and statuses, and an operator with another cluster
+//! id. The operator leaves the objects of the original alone, unless a flag says that its cluster replaces it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::run::Side;
 
 /// Id of the cluster that the snapshot was taken of.
 pub const ORIGINAL: &str = "original";
-/// Id of the cluster that was made from the snapshot.
+/// Id of the cluster that was restored from the snapshot.
 pub const COPY: &str = "copy";
 
 /// A client whose secret may be replaced at any time.
@@ -44,12 +44,12 @@ pub fn trials(side: &Side) -> Vec<Trial> {
             options.clone(),
             a_restored_copy_leaves_clients_and_keys_of_the_original_alone,
         ),
-        side.alone(options.clone(), what_is_revoked_in_a_restored_copy_stays_on_the_server),
-        side.alone(options, keys_made_after_the_snapshot_stay_too),
+        side.alone(options.clone(), revoked_access_in_a_restored_copy_deletes_nothing),
+        side.alone(options, keys_created_after_the_snapshot_are_left_alone),
     ]
 }
 
-/// Starts an operator for a cluster of this id, after those before it have ended.
+/// Stops all running operators, then starts one for a cluster of this id.
 pub async fn started_as(bed: &Bed, cluster: &str, former: &str) -> Result<Arc<Operator>> {
     for operator in bed.operators().iter().filter(|operator| operator.is_alive()) {
         operator.terminate().await?;
@@ -62,14 +62,14 @@ pub async fn started_as(bed: &Bed, cluster: &str, former: &str) -> Result<Arc<Op
     bed.start_operator(options).await
 }
 
-/// What a resource in the copy says of an object of the original.
+/// Message of a resource in the copy about an object of the original.
 pub fn belongs_to_the_original(type_: &str, name: &str) -> String {
     format!(
         "The {type_} `{name}` on the server belongs to cluster `{ORIGINAL}`, whose mark it has; nothing was changed. If this cluster takes the place of that one, list its id in --former-cluster-ids of the operator (formerClusterIds of the chart)."
     )
 }
 
-/// Waits until an operator has ended so many passes of a kind.
+/// Waits until an operator has completed this many passes of a kind.
 pub async fn passes(operator: &Operator, kind: &str, count: usize) -> Result<()> {
     let labels = format!("kind=\"{kind}\"");
     wait::until(&format!("{count} passes of a {kind}"), LIMIT, async || {
@@ -79,7 +79,7 @@ pub async fn passes(operator: &Operator, kind: &str, count: usize) -> Result<()>
     .await
 }
 
-/// Makes sure that nothing was changed on a server after `mark`.
+/// Checks that nothing was changed on a server after `mark`.
 pub fn only_read(server: &Server, mark: u64) -> Result<()> {
     let mut exchanges = server.admin.journal().since(mark);
     exchanges.retain(|exchange| exchange.head.method != "GET");
@@ -87,7 +87,7 @@ pub fn only_read(server: &Server, mark: u64) -> Result<()> {
     Ok(())
 }
 
-/// What there is of a resource's Secrets.
+/// All Secrets of a namespace, sorted by name.
 async fn secrets(space: &Space<'_>) -> Result<Vec<Secret>> {
     let mut all = space.secrets().list(&Default::default()).await?.items;
     all.sort_by_key(ResourceExt::name_any);
@@ -97,7 +97,7 @@ async fn secrets(space: &Space<'_>) -> Result<Vec<Secret>> {
 async fn key_set(bed: &Bed, uid: &str) -> Result<Keys> {
     let admin = bed.admin().await?;
     let found = settled("a key set", async || admin.get_key_set(uid).await).await?;
-    found.with_context(|| format!("there is no key set {uid}"))
+    found.with_context(|| format!("key set {uid} does not exist"))
 }
 
 async fn swept(server: &Server) -> Result<()> {
@@ -105,7 +105,7 @@ async fn swept(server: &Server) -> Result<()> {
     wait::until("two sweeps", LIMIT, async || {
         let since = server.admin.journal().since(mark);
         let lists = since.iter().filter(|exchange| is_list(&exchange.head)).count();
-        Ok((lists > 2).then_some(())) // when the next has begun, those before have ended
+        Ok((lists > 2).then_some(())) // a sweep starts only after the one before has ended
     })
     .await
 }
@@ -155,7 +155,7 @@ async fn a_restored_copy_leaves_clients_and_keys_of_the_original_alone(bed: &Bed
     }
     let (id, secret) = space.credentials("app").await?;
 
-    // The copy wants other things, and has less.
+    // In the copy, specs change and resources are deleted.
     let mut held = secrets(&space).await?;
     let before = Before::of(bed, &uids).await?;
     let mark = server.admin.journal().mark();
@@ -198,7 +198,7 @@ async fn a_restored_copy_leaves_clients_and_keys_of_the_original_alone(bed: &Bed
         "orphans of another cluster are counted"
     );
 
-    // It takes the place of the original: first the mark, with all else as it was, then what is asked for.
+    // The copy replaces the original: it first writes only its marker, then what the specs ask for.
     let mark = server.admin.journal().mark();
     started_as(bed, COPY, "elsewhere,original").await?;
     for name in ["app", "due"] {
@@ -229,10 +229,10 @@ async fn a_restored_copy_leaves_clients_and_keys_of_the_original_alone(bed: &Bed
     );
     ensure!(
         space.secret("out").await?.is_some(),
-        "the private key is not handed out"
+        "the private key was not written to the Secret"
     );
 
-    // Once: nothing is left to do, and the former id need not be named any longer.
+    // It takes over only once: nothing is left to do, and the former id need not be listed any longer.
     swept(&server).await?;
     let mark = server.admin.journal().mark();
     let operator = started_as(bed, COPY, "").await?;
@@ -245,7 +245,7 @@ async fn a_restored_copy_leaves_clients_and_keys_of_the_original_alone(bed: &Bed
     Ok(())
 }
 
-/// Makes sure that the first write of a client has changed its mark, and nothing else.
+/// Checks that the first write of a client changed its marker and nothing else.
 fn only_the_mark_changed(was: &Value, exchanges: &[Exchange]) -> Result<()> {
     let id = was["client_id"].as_str().context("an id")?;
     let first = exchanges
@@ -272,7 +272,7 @@ fn only_the_mark_changed(was: &Value, exchanges: &[Exchange]) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_revoked_in_a_restored_copy_stays_on_the_server(bed: &Bed) -> Result<()> {
+async fn revoked_access_in_a_restored_copy_deletes_nothing(bed: &Bed) -> Result<()> {
     started_as(bed, ORIGINAL, "").await?;
     let server = Arc::clone(&bed.servers()[0]);
     bed.server_ready(&server.name).await?;
@@ -300,8 +300,9 @@ async fn what_is_revoked_in_a_restored_copy_stays_on_the_server(bed: &Bed) -> Re
     before.is_now(bed).await
 }
 
-/// The snapshot is from before the keys were made: neither a status nor a ledger tells of them, and their ids bear the UID of the copy's resource.
-async fn keys_made_after_the_snapshot_stay_too(bed: &Bed) -> Result<()> {
+/// The snapshot is older than the keys: neither a status nor a ledger mentions them, but their ids start with the UID
+/// of the copy's resource.
+async fn keys_created_after_the_snapshot_are_left_alone(bed: &Bed) -> Result<()> {
     let original = started_as(bed, ORIGINAL, "").await?;
     let server = Arc::clone(&bed.servers()[0]);
     bed.server_ready(&server.name).await?;

@@ -1,4 +1,4 @@
-//! Client secrets that are replaced in time, or when it is asked for.
+//! Client secrets that are replaced periodically or on request.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,10 +17,10 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_secret_is_replaced_once_when_it_is_asked_for),
-        side.shared(a_secret_is_replaced_when_its_time_has_come),
+        side.shared(a_secret_is_replaced_once_per_request),
+        side.shared(a_secret_is_replaced_when_its_period_ends),
         side.shared(without_consent_nothing_is_replaced),
-        side.shared(what_is_no_time_is_said),
+        side.shared(an_invalid_time_is_reported),
     ]
 }
 
@@ -41,7 +41,7 @@ async fn another(space: &Space<'_>, before: &str) -> Result<String> {
     Ok(text_of(&secret)["CLIENT_SECRET"].clone())
 }
 
-async fn a_secret_is_replaced_once_when_it_is_asked_for(bed: &Bed) -> Result<()> {
+async fn a_secret_is_replaced_once_per_request(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", CONSENT).await?;
     let (id, first) = space.credentials("app").await?;
@@ -50,17 +50,17 @@ async fn a_secret_is_replaced_once_when_it_is_asked_for(bed: &Bed) -> Result<()>
     bed.token(&id, &second, "").await?;
     ensure!(bed.token(&id, &first, "").await.is_err(), "the old secret still works");
     let ledger = space.secret_data(&ledger_of(&client)).await?;
-    ensure!(ledger["client_secret"] == second, "the ledger holds another");
+    ensure!(ledger["client_secret"] == second, "the ledger holds another secret");
     space.wait_event("app", "SecretRotated", |_| true).await?;
 
-    // The same annotation asks for nothing more, whatever else happens.
+    // The same annotation causes no further replacement.
     space.change("app", json!({ "spec": { "clientName": "a" } })).await?;
     space.wait_ready("app").await?;
     space.delete_secret("app").await?;
     let back = another(&space, "").await?;
     ensure!(back == second, "it was replaced again");
 
-    // One that lies ahead is waited for.
+    // The operator waits for a time in the future.
     let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
     rotate_at(&space, &soon.to_string()).await?;
     let third = another(&space, &second).await?;
@@ -69,10 +69,11 @@ async fn a_secret_is_replaced_once_when_it_is_asked_for(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-/// An application that reads the Secret at every login. What it misses is the time between Hydra's new secret and the Secret's: Hydra keeps one secret only.
-async fn a_secret_is_replaced_when_its_time_has_come(bed: &Bed) -> Result<()> {
+/// An application that reads the Secret at every login. Hydra keeps one secret per client, so logins fail after the
+/// change in Hydra until the Secret changes too.
+async fn a_secret_is_replaced_when_its_period_ends(bed: &Bed) -> Result<()> {
     const ROTATIONS: usize = 5;
-    // On a database of its own: SQLite has one writer at a time, and others log in too.
+    // It has its own database, since SQLite allows one writer at a time and other tests log in too.
     let lab = bed.lab(&[], ServerOptions::default()).await?;
     let space = bed.space().await?;
     let spec = json!({
@@ -131,16 +132,16 @@ async fn without_consent_nothing_is_replaced(bed: &Bed) -> Result<()> {
     ];
     for spec in refusals {
         let refusal = space.client_refusal("refused", spec).await?;
-        let said = "spec.rotation: Invalid value: rotation: goes with a secret that the operator makes; to replace your own, change the Secret that clientSecretRef names";
+        let said = "spec.rotation: Invalid value: rotation: needs a secret that the operator generates; to replace your own, change the Secret that clientSecretRef names";
         ensure!(refusal.contains(said), "{refusal}");
     }
     let spec = "{ grantTypes: [client_credentials], rotation: { period: 1ms } }";
     let refusal = space.client_refusal("refused", spec).await?;
-    ensure!(refusal.contains("rotation.period: at least 1s"), "{refusal}");
+    ensure!(refusal.contains("rotation.period: must be at least 1s"), "{refusal}");
     Ok(())
 }
 
-async fn what_is_no_time_is_said(bed: &Bed) -> Result<()> {
+async fn an_invalid_time_is_reported(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready_client("app", CONSENT).await?;
     let before = space.credentials("app").await?;
@@ -148,10 +149,13 @@ async fn what_is_no_time_is_said(bed: &Bed) -> Result<()> {
     let message = "metadata.annotations: oidc-operator.dev/rotate-at is no RFC 3339 time such as 2026-01-31T12:00:00Z.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     space.delete_and_wait("app").await?;
-    wait::until("the Secret to go", LIMIT, async || {
+    wait::until("the Secret to be deleted", LIMIT, async || {
         Ok(space.secret("app").await?.is_none().then_some(()))
     })
     .await?;
-    ensure!(bed.token(&before.0, &before.1, "").await.is_err(), "the client is left");
+    ensure!(
+        bed.token(&before.0, &before.1, "").await.is_err(),
+        "the client still exists"
+    );
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! One run of the test program: the runtime, the shared bed of each version of Hydra, the pool of beds of tests that
-//! need one of their own, and the evidence for the closing trials.
+//! One run of the test program: the runtime, the shared bed of each side, the limit on tests with their own bed, and
+//! the evidence for the closing trials.
 
 use std::any::type_name;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +14,9 @@ use tokio::sync::{OnceCell, Semaphore};
 use crate::bed::{Bed, Options};
 use crate::evidence::Evidence;
 
-/// Beds of tests that need one of their own, at the same time: each is five servers.
+/// Number of tests with their own bed at the same time; each bed runs five servers.
 const OWN_BEDS: usize = 2;
-/// Longest time for one test, its waits for its turn aside.
+/// Longest time for one test, not counting the wait for its bed.
 const TEST_LIMIT: Duration = Duration::from_secs(300);
 
 /// One run of the test program.
@@ -26,29 +26,29 @@ pub struct Run {
     evidence: Mutex<Evidence>,
 }
 
-/// The tests of a run against one of the Hydras.
+/// The tests of a run against one server.
 pub struct Side {
     run: Arc<Run>,
-    /// What its tests are called by.
+    /// Prefix of the names of its tests.
     label: &'static str,
     major: HydraMajor,
     bed: Arc<SharedBed>,
 }
 
-/// A bed that is started by the first test that needs it, or why it did not start.
+/// A bed that the first test that needs it starts, or the reason why it did not start.
 type SharedBed = OnceCell<Result<Arc<Bed>, String>>;
 
 impl Run {
-    /// A run that has started nothing yet.
+    /// Creates a run that has not started anything yet.
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
-            runtime: Runtime::new().expect("a runtime can be made"),
+            runtime: Runtime::new().expect("a runtime can be created"),
             own_beds: Semaphore::new(OWN_BEDS),
             evidence: Mutex::default(),
         })
     }
 
-    /// The tests against this Hydra.
+    /// The tests against this version of Hydra.
     pub fn side(self: &Arc<Self>, major: HydraMajor) -> Side {
         let label = match major {
             HydraMajor::V1 => "hydra1",
@@ -62,7 +62,7 @@ impl Run {
         }
     }
 
-    /// The tests against another server, which are called by this label.
+    /// The tests against another server; the label is the prefix of their names.
     pub fn side_of(self: &Arc<Self>, label: &'static str) -> Side {
         Side {
             label,
@@ -70,7 +70,7 @@ impl Run {
         }
     }
 
-    /// A trial over the evidence of all beds.
+    /// A trial that examines the evidence of all beds.
     pub fn closing<F>(self: &Arc<Self>, name: &str, judge: F) -> Trial
     where
         F: FnOnce(&Evidence) -> Result<()> + Send + 'static,
@@ -91,12 +91,12 @@ impl Run {
 }
 
 impl Side {
-    /// Which Hydra.
+    /// Major version of Hydra.
     pub fn major(&self) -> HydraMajor {
         self.major
     }
 
-    /// A test on the shared bed: it must leave alone what it has not made.
+    /// A test on the shared bed. It must not touch what it has not created.
     pub fn shared<F>(&self, test: F) -> Trial
     where
         F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
@@ -110,7 +110,7 @@ impl Side {
         })
     }
 
-    /// A test on a bed of its own: it may stop, kill and count.
+    /// A test on its own bed. It may stop or kill servers and count all requests.
     pub fn alone<F>(&self, options: Options, test: F) -> Trial
     where
         F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
@@ -128,15 +128,15 @@ impl Side {
                 match bed.evidence().await {
                     Ok(evidence) => run.add(evidence),
                     Err(error) if result.is_ok() => return Err(described(error)),
-                    Err(_) => {} // the test's own failure says more
+                    Err(_) => {} // the failure of the test says more
                 }
                 result
             })
         })
     }
 
-    /// Takes the evidence of the shared bed, if there is one, and stops its servers: what they do without tests would
-    /// only slow the tests of the next side.
+    /// Collects the evidence of the shared bed, if it was started, and stops its servers, which would only slow down
+    /// the tests of the next side.
     pub fn end(self) -> Result<()> {
         let Some(Ok(bed)) = self.bed.get() else {
             return Ok(());
@@ -152,7 +152,7 @@ impl Side {
         Ok(())
     }
 
-    /// A test is called like its function, with the Hydra and the module before it.
+    /// Name of a test: the label of the side, the module and the function.
     fn name_of<F>(&self) -> String {
         let path = type_name::<F>();
         let within = path.split_once("::").map_or(path, |(_, within)| within);
@@ -191,7 +191,7 @@ async fn limited(test: impl Future<Output = Result<()>>) -> Result<(), Failed> {
     result.map_err(described)
 }
 
-/// With all causes and without a backtrace.
+/// The error with all its causes, without a backtrace.
 fn described(error: anyhow::Error) -> Failed {
     format!("{error:#}").into()
 }

@@ -1,5 +1,5 @@
-//! AuthorizationServers: how the operator logs in, whom it believes to be the server, what it does while there is none,
-//! and what it makes of a server that answers nonsense.
+//! AuthorizationServers: how the operator logs in and identifies the server, and what it does during an outage and with
+//! malformed replies.
 
 use libtest_mimic::Trial;
 
@@ -27,12 +27,12 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     lists.iter().flat_map(|list| list(side)).collect()
 }
 
-/// A machine on this server.
+/// Spec of a machine client on this server.
 fn machine_on(server: &str) -> String {
     format!("{{ serverRef: {{ name: {server} }}, grantTypes: [client_credentials] }}")
 }
 
-/// What resources say of a server that cannot be used.
+/// Message of resources whose server is not ready.
 pub fn not_ready(server: &str) -> String {
     format!("AuthorizationServer `{server}` is not ready; `kubectl describe authserver {server}` says why.")
 }

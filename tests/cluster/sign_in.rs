@@ -1,4 +1,4 @@
-//! Users log in to applications made by manifest: code with PKCE, refresh, userinfo, logout, and who may not.
+//! Users log in to applications that a manifest declares: code with PKCE, refresh, userinfo, logout and denied access.
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
@@ -25,10 +25,10 @@ use browser::{Arrived, Browser};
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(users_log_in_as_far_as_they_are_assigned)]
+    vec![side.shared(only_assigned_users_can_log_in)]
 }
 
-/// Where the application is; nothing listens there.
+/// Redirect URI of the application; nothing listens there.
 const CALLBACK: &str = "http://127.0.0.1:9/callback";
 const GOODBYE: &str = "http://127.0.0.1:9/goodbye";
 const PASSWORD: &str = "a password, not a secret";
@@ -47,7 +47,7 @@ fn users() -> Vec<User> {
     ]
 }
 
-/// The application: all that it knows is in its Secret.
+/// The application, configured only by its Secret.
 struct Application {
     id: String,
     secret: String,
@@ -56,7 +56,7 @@ struct Application {
     verifier: String,
 }
 
-async fn users_log_in_as_far_as_they_are_assigned(bed: &Bed) -> Result<()> {
+async fn only_assigned_users_can_log_in(bed: &Bed) -> Result<()> {
     let app = LoginApp::start(users()).await?;
     let lab = bed.lab(&app.env(), ServerOptions::default()).await?;
     app.connect(&lab.admin_url()).await?;
@@ -64,7 +64,7 @@ async fn users_log_in_as_far_as_they_are_assigned(bed: &Bed) -> Result<()> {
     declare(&space, &lab).await?;
     let shop = Application::deployed(&space).await?;
 
-    // Alice is named herself, and what the scope promises is in her ID token.
+    // The assignment names alice, and her ID token has the claims of the scope.
     let mut alice = Browser::default();
     let code = shop.log_in(&mut alice, "alice").await?.context("alice was refused")?;
     let other = "x".repeat(64);
@@ -75,7 +75,7 @@ async fn users_log_in_as_far_as_they_are_assigned(bed: &Bed) -> Result<()> {
         ("code_verifier", &other),
     ];
     let (status, _) = shop.tokens(&wrong).await?;
-    ensure!(status == StatusCode::BAD_REQUEST, "a code is good without its verifier");
+    ensure!(status == StatusCode::BAD_REQUEST, "a code works without its verifier");
     let code = shop
         .again(&mut alice)
         .await?
@@ -104,15 +104,15 @@ async fn users_log_in_as_far_as_they_are_assigned(bed: &Bed) -> Result<()> {
         page.text
     );
 
-    // Bob is in a group that is named, and mallory in none.
+    // The assignment names a group of bob, and none of mallory.
     let mut bob = Browser::default();
     shop.log_in(&mut bob, "bob").await?.context("bob was refused")?;
     ensure!(
         shop.log_in(&mut Browser::default(), "mallory").await?.is_none(),
-        "mallory was let in"
+        "mallory could log in"
     );
 
-    // An assignment that is taken away counts at once, for whom the app remembers too.
+    // A changed assignment takes effect at once, even for a user whom the login app remembers.
     space
         .respecify::<Assignment>("staff", json!({ "groups": [{ "name": "guests" }] }))
         .await?;
@@ -122,7 +122,7 @@ async fn users_log_in_as_far_as_they_are_assigned(bed: &Bed) -> Result<()> {
         Ok(names_guests(&lab.registered(id).await?).then_some(()))
     })
     .await?;
-    ensure!(shop.again(&mut bob).await?.is_none(), "bob was let in");
+    ensure!(shop.again(&mut bob).await?.is_none(), "bob could log in");
     shop.log_in(&mut Browser::default(), "mallory")
         .await?
         .context("mallory was refused")?;
@@ -183,20 +183,20 @@ impl Application {
         )?)
     }
 
-    /// Sends a user off to log in; returns the code that comes back, or none if access was denied.
+    /// Sends a user to log in. Returns the code, or `None` if access was denied.
     async fn log_in(&self, browser: &mut Browser, user: &str) -> Result<Option<String>> {
         let page = browser.go(self.authorization_url()?.as_str(), CALLBACK).await?.page()?;
         let wrong = browser
             .submit(&page, &[("username", user), ("password", "guessed")], CALLBACK)
             .await?;
-        ensure!(wrong.page()?.status == StatusCode::UNAUTHORIZED, "any password is good");
+        ensure!(wrong.page()?.status == StatusCode::UNAUTHORIZED, "any password works");
         let arrived = browser
             .submit(&page, &[("username", user), ("password", PASSWORD)], CALLBACK)
             .await?;
         self.came_back(browser, arrived).await
     }
 
-    /// The same for one who is logged in already.
+    /// The same for a user who is already logged in.
     async fn again(&self, browser: &mut Browser) -> Result<Option<String>> {
         let arrived = browser.go(self.authorization_url()?.as_str(), CALLBACK).await?;
         self.came_back(browser, arrived).await
@@ -263,7 +263,7 @@ impl Application {
         Ok(tokens)
     }
 
-    /// The claims of an ID token, as OpenID Connect Core has it verified (section 3.1.3.7).
+    /// The claims of an ID token, verified as OpenID Connect Core requires (section 3.1.3.7).
     async fn verified(&self, tokens: &Value) -> Result<Value> {
         let token = tokens["id_token"].as_str().context("no ID token")?;
         let keys = http::client()

@@ -1,4 +1,4 @@
-//! A resource that needs nothing costs nothing.
+//! Settled resources cost lists only: no requests about single resources, and no writes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use testbed::wait;
 use crate::bed::{Bed, LIMIT, OperatorOptions, Options, Server, ServerOptions, Space, is_list};
 use crate::run::Side;
 
-/// Clients that a restarted operator finds.
+/// Number of clients that a restarted operator finds.
 const MANY: usize = 50;
 
 /// The tests of this module.
@@ -22,13 +22,13 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.shared(a_resync_lists_and_writes_nothing),
-        side.alone(elected, a_restart_lists_and_writes_nothing),
+        side.shared(a_resync_only_lists_and_writes_nothing),
+        side.alone(elected, a_restart_only_lists_and_writes_nothing),
     ]
 }
 
-async fn a_resync_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
-    // Of its own: an orphan that another test leaves would be counted, and the count written.
+async fn a_resync_only_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
+    // It has its own Hydra, since the status would count orphans that other tests leave.
     let lab = bed.lab(&[], ServerOptions::default()).await?;
     let server = Arc::clone(&lab.server);
     let space = bed.space().await?;
@@ -44,14 +44,14 @@ async fn a_resync_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
     let sweeps = all.iter().filter(|exchange| is_list(&exchange.head)).count();
     let versions = all.iter().filter(|exchange| exchange.head.path() == "/version").count();
     let discoveries = server.public.journal().since(public).len();
-    // One of each per interval; one more may have begun at either end.
+    // One of each per interval, and one more that started before or after.
     ensure!(
         versions <= sweeps + 1,
-        "{versions} times the version in {sweeps} sweeps"
+        "{versions} reads of the version in {sweeps} sweeps"
     );
     ensure!(
         discoveries <= sweeps + 1,
-        "{discoveries} times discovery in {sweeps} sweeps"
+        "{discoveries} reads of discovery in {sweeps} sweeps"
     );
     let about = |request: &crate::closing::rbac::KubeRequest| {
         request.namespace.as_deref() == Some(space.name()) || request.name.as_deref() == Some(&*server.name)
@@ -61,7 +61,7 @@ async fn a_resync_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_restart_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
+async fn a_restart_only_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
     let (operator, server) = (bed.operator(), Arc::clone(&bed.servers()[0]));
     let space = bed.space().await?;
     make_clients(&space, &server.name, MANY).await?;
@@ -87,7 +87,7 @@ async fn a_restart_lists_and_writes_nothing(bed: &Bed) -> Result<()> {
         .iter()
         .filter(|request| request.resource != "leases" && !matches!(request.verb, "list" | "watch"))
         .filter(|request| request.resource != "namespaces") // the UID of kube-system is the cluster's id
-        .filter(|request| request.resource != "selfsubjectaccessreviews") // whether its rights are there
+        .filter(|request| request.resource != "selfsubjectaccessreviews") // the check of its rights
         .collect();
     ensure!(single.is_empty(), "{single:#?}");
     Ok(())
@@ -105,7 +105,7 @@ async fn make_clients(space: &Space<'_>, server: &str, count: usize) -> Result<(
     Ok(())
 }
 
-/// Waits until a sweep has counted so many resources: after it nothing is left to write.
+/// Waits until a sweep has counted this many resources; after that, nothing is left to write.
 async fn until_counted(bed: &Bed, server: &Server, count: usize) -> Result<()> {
     let what = format!("AuthorizationServer {} to count {count} resources", server.name);
     let count = i64::try_from(count)?;
@@ -118,13 +118,13 @@ async fn until_counted(bed: &Bed, server: &Server, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Waits for so many whole sweeps after `mark`.
+/// Waits for this many complete sweeps after `mark`.
 async fn until_swept(server: &Server, mark: u64, sweeps: usize) -> Result<()> {
     let what = format!("{sweeps} sweeps of {}", server.name);
     wait::until(&what, LIMIT, async || {
         let since = server.admin.journal().since(mark);
         let lists = since.iter().filter(|exchange| is_list(&exchange.head)).count();
-        Ok((lists > sweeps).then_some(())) // when the next has begun, those before have ended
+        Ok((lists > sweeps).then_some(())) // a sweep starts only after the one before has ended
     })
     .await
 }

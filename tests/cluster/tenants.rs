@@ -1,4 +1,4 @@
-//! Two tenants: nothing that one can write in its namespace reads, changes, deletes or obtains the other's client.
+//! Two tenants: nothing that one writes in its namespace reads, changes, deletes or takes over the other's client.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::ByteString;
@@ -24,12 +24,12 @@ use victim::Victim;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let own = vec![
-        side.shared(the_id_of_another_cannot_be_taken_over),
-        side.shared(a_forged_finalizer_deletes_nothing_of_another),
-        side.shared(a_forged_status_reaches_nothing_of_another),
-        side.shared(forged_labels_and_owners_reach_nothing_of_another),
-        side.shared(a_forged_ledger_reaches_nothing_of_another),
-        side.shared(forged_metadata_reaches_nothing_of_another),
+        side.shared(the_client_id_of_another_tenant_cannot_be_taken_over),
+        side.shared(a_forged_finalizer_deletes_nothing_of_another_tenant),
+        side.shared(a_forged_status_affects_no_other_tenant),
+        side.shared(forged_labels_and_owners_affect_no_other_tenant),
+        side.shared(a_forged_ledger_affects_no_other_tenant),
+        side.shared(forged_metadata_affects_no_other_tenant),
         side.shared(names_reach_no_other_namespace),
     ];
     own.into_iter()
@@ -38,7 +38,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         .collect()
 }
 
-async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
+async fn the_client_id_of_another_tenant_cannot_be_taken_over(bed: &Bed) -> Result<()> {
     let victim = Victim::new(bed, true).await?;
     let attacker = bed.space().await?;
     let mark = victim.server.admin.journal().mark();
@@ -53,7 +53,7 @@ async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
         }
         attacker.delete_and_wait("app").await?;
     }
-    // With a secret of the attacker's own, which must not be pushed.
+    // With the attacker's own secret, which must not be pushed.
     let own = "{ apiVersion: v1, kind: Secret, metadata: { name: own }, stringData: { password: chosen-by-attacker } }";
     attacker.apply::<Secret>(own).await?;
     let reference = json!({ "name": "own", "key": "password" });
@@ -64,7 +64,7 @@ async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
         bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
         "it was pushed"
     );
-    // Nor by adoption, though a careless admin grants it.
+    // Adoption does not work either, even if a careless admin grants it.
     let careless = json!([{
         "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
         "adopt": { "clientIds": [victim.id] },
@@ -88,11 +88,11 @@ async fn the_id_of_another_cannot_be_taken_over(bed: &Bed) -> Result<()> {
     victim.ensure_untouched_by(&attacker).await
 }
 
-async fn a_forged_finalizer_deletes_nothing_of_another(bed: &Bed) -> Result<()> {
+async fn a_forged_finalizer_deletes_nothing_of_another_tenant(bed: &Bed) -> Result<()> {
     let victim = Victim::new(bed, true).await?;
     let attacker = bed.space().await?;
     for policy in ["Delete", "Orphan"] {
-        // Deleted before anything was ever registered, with our finalizer and a status that claims the client.
+        // With our finalizer and a status that claims the client, and deleted before it registers anything.
         let client: OAuth2Client = serde_json::from_value(json!({
             "metadata": { "name": "app", "finalizers": [FINALIZER] },
             "spec": {
@@ -108,7 +108,7 @@ async fn a_forged_finalizer_deletes_nothing_of_another(bed: &Bed) -> Result<()> 
         .await?;
         attacker.delete_and_wait("app").await?;
     }
-    // The finalizer taken off by hand: the client stays without its resource, and nobody else's goes.
+    // A deletion after the finalizer was removed by hand does not delete the victim's client either.
     attacker
         .apply_client("app", &victim.on_server(json!({ "clientId": victim.id })))
         .await?;
@@ -129,7 +129,7 @@ async fn forge_status(space: &Space<'_>, status: Value) -> Result<()> {
     Ok(())
 }
 
-async fn a_forged_status_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
+async fn a_forged_status_affects_no_other_tenant(bed: &Bed) -> Result<()> {
     let victim = Victim::new(bed, false).await?;
     let attacker = bed.space().await?;
     attacker.apply_client("app", &victim.on_server(json!({}))).await?;
@@ -148,7 +148,7 @@ async fn a_forged_status_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
         .await?;
     client_ready(&attacker, "app").await?;
     let (id, _) = attacker.credentials("app").await?;
-    ensure!(id == uid_of(&own), "it is taken for {id}");
+    ensure!(id == uid_of(&own), "its credentials name client {id}");
     victim.ensure_untouched_by(&attacker).await?;
     forge_status(
         &attacker,
@@ -158,12 +158,12 @@ async fn a_forged_status_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
     attacker.delete_and_wait("app").await?;
     ensure!(
         bed.hydra_client(&uid_of(&own)).await?.is_none(),
-        "its own client stayed"
+        "its own client still exists"
     );
     victim.ensure_untouched_by(&attacker).await
 }
 
-async fn forged_labels_and_owners_reach_nothing_of_another(bed: &Bed) -> Result<()> {
+async fn forged_labels_and_owners_affect_no_other_tenant(bed: &Bed) -> Result<()> {
     let victim = Victim::new(bed, false).await?;
     let attacker = bed.space().await?;
     let owner = |uid: &str| {
@@ -189,23 +189,23 @@ async fn forged_labels_and_owners_reach_nothing_of_another(bed: &Bed) -> Result<
         bed.token(&victim.id, "chosen-by-attacker", "").await.is_err(),
         "it was pushed"
     );
-    // A namesake of the victim's resource, whose Secret is in its way: it waits until the decoy is gone, and gets its own.
+    // A namesake of the victim's resource. The decoy blocks its Secret; it is ready once the decoy is deleted.
     attacker.apply_client("app", &victim.on_server(json!({}))).await?;
     let mine = client_ready_without(&attacker, "app").await?;
     ensure!(mine.uid() != victim.client.uid(), "it is the victim's");
     victim.ensure_untouched_by(&attacker).await?;
-    // The victim's deletion still works, and takes nothing of the other along.
+    // The victim's client can still be deleted, which deletes nothing of the attacker.
     victim.space.delete_and_wait("app").await?;
     ensure!(
         bed.hydra_client(&victim.id).await?.is_none(),
-        "the victim's client stayed"
+        "the victim's client still exists"
     );
     let (id, secret) = attacker.credentials("app").await?;
     bed.token(&id, &secret, "").await?;
     Ok(())
 }
 
-/// Ready after the decoys have gone, by the garbage collector or by hand.
+/// Waits until the client is ready. The garbage collector or this function deletes the decoy before.
 async fn client_ready_without(space: &Space<'_>, decoy: &str) -> Result<OAuth2Client> {
     let client = space.client("app").await?;
     if let Some(secret) = space.secret(decoy).await?
@@ -223,7 +223,7 @@ async fn client_ready_without(space: &Space<'_>, decoy: &str) -> Result<OAuth2Cl
     client_ready(space, "app").await
 }
 
-async fn a_forged_ledger_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
+async fn a_forged_ledger_affects_no_other_tenant(bed: &Bed) -> Result<()> {
     let victim = Victim::new(bed, true).await?;
     let attacker = bed.space().await?;
     attacker.apply_client("app", &victim.on_server(json!({}))).await?;
@@ -247,7 +247,7 @@ async fn a_forged_ledger_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
     );
     victim.ensure_untouched_by(&attacker).await?;
 
-    // The same with the victim's id asked for: it is not registered, so its ledger is pushed to nobody.
+    // The same for a resource that claims the victim's id: it is not registered, so its ledger is not pushed.
     attacker.delete_and_wait("app").await?;
     attacker
         .apply_client("app", &victim.on_server(json!({ "clientId": victim.id })))
@@ -278,7 +278,7 @@ fn value<'a>(secret: &'a Secret, key: &str) -> &'a [u8] {
     found.and_then(|data| data.get(key)).map_or(&[], |value| &value.0)
 }
 
-async fn forged_metadata_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
+async fn forged_metadata_affects_no_other_tenant(bed: &Bed) -> Result<()> {
     let victim = Victim::new(bed, true).await?;
     let attacker = bed.space().await?;
     let mark = &victim.before.row["metadata"]["oidc-operator.dev"];
@@ -286,10 +286,10 @@ async fn forged_metadata_reaches_nothing_of_another(bed: &Bed) -> Result<()> {
     let spec = victim.on_server(json!({ "metadata": { "oidc-operator.dev": mark } }));
     let refusal = attacker.client_refusal("app", &spec).await?;
     ensure!(
-        refusal.contains("the key oidc-operator.dev is kept for the operator"),
+        refusal.contains("the key oidc-operator.dev is reserved for the operator"),
         "{refusal}"
     );
-    // Beside it everything is allowed, and means nothing to us.
+    // All other keys are allowed and mean nothing to the operator.
     let metadata = json!({ "owner": victim.before.row["owner"], "Oidc-Operator.dev": mark, "nested": { "oidc-operator.dev": mark } });
     attacker
         .apply_client("app", &victim.on_server(json!({ "metadata": metadata })))
@@ -324,7 +324,7 @@ async fn names_reach_no_other_namespace(bed: &Bed) -> Result<()> {
         let refusal = attacker.client_refusal("app", &spec).await?;
         ensure!(refusal.contains("spec.credentials.secretName"), "{refusal}");
     }
-    // The name of the victim's Secret means the attacker's own namespace.
+    // The operator looks for the name of the victim's Secret in the attacker's own namespace.
     let spec =
         victim.on_server(json!({ "clientSecretRef": { "name": ledger_of(&victim.client), "key": "client_secret" } }));
     attacker.apply_client("other", &spec).await?;

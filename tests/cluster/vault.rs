@@ -1,4 +1,4 @@
-//! Everything against a real OpenBao.
+//! Tests against a real OpenBao.
 
 mod crash;
 mod create;

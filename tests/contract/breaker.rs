@@ -1,4 +1,4 @@
-//! The circuit breaker: what opens it, and what it lets through then.
+//! The circuit breaker: what opens it, and what passes while it is open.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{always, client, error_reply, html, hydra, json_reply, received};
 const KNOWN: Failure = Failure::Outage(Outage::Known);
 
 #[tokio::test]
-async fn what_speaks_of_the_server_opens_it_and_what_speaks_of_one_request_does_not() {
+async fn a_failure_of_the_server_opens_it_and_a_failure_of_one_request_does_not() {
     let opens = [401, 403, 429, 502, 503, 504].map(|code| (html(code), true));
     let busy = "Unable to serialize access due to a concurrent update in another session";
     let stays = [
@@ -38,9 +38,9 @@ async fn what_speaks_of_the_server_opens_it_and_what_speaks_of_one_request_does_
     }
 }
 
-/// What a write asks for may be why it fails: then the prober finds out whether the server is well.
+/// A write may fail because of its own content; then the prober checks whether the server is healthy.
 #[tokio::test]
-async fn a_write_speaks_of_itself_unless_the_server_says_otherwise() {
+async fn a_failed_write_opens_it_only_with_429_or_503() {
     let unfinished = Failure::Outage(Outage::Unfinished);
     let status = |code| Failure::Outage(Outage::Status(code, None));
     let table = [
@@ -66,7 +66,7 @@ async fn a_write_speaks_of_itself_unless_the_server_says_otherwise() {
 }
 
 #[tokio::test]
-async fn an_open_one_sends_nothing_but_probes() {
+async fn an_open_breaker_sends_only_probes() {
     let (server, hydra) = always(html(503)).await;
     let first = hydra.get_client("shop").await;
     assert_eq!(first, Err(Failure::Outage(Outage::Status(503, None))));
@@ -90,7 +90,7 @@ async fn an_open_one_sends_nothing_but_probes() {
 }
 
 #[tokio::test]
-async fn a_closed_one_lets_all_pass_again() {
+async fn a_closed_breaker_lets_everything_pass_again() {
     let (server, hydra) = always(html(503)).await;
     let _ = hydra.get_client("shop").await;
     server.reset().await;
@@ -109,9 +109,9 @@ async fn a_closed_one_lets_all_pass_again() {
     assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
 }
 
-/// However many resources wait, those that queue behind the first failures do not try for themselves.
+/// However many resources wait, those behind the first failures send no requests.
 #[tokio::test]
-async fn a_crowd_finds_out_with_a_few_requests() {
+async fn many_waiting_resources_send_only_a_few_requests() {
     let (server, hydra) = always(html(503).set_delay(Duration::from_millis(100))).await;
     let results = futures::future::join_all((0..200).map(|_| hydra.get_client("shop"))).await;
     assert!(results.iter().all(Result::is_err));
@@ -120,7 +120,7 @@ async fn a_crowd_finds_out_with_a_few_requests() {
 }
 
 #[tokio::test]
-async fn a_pause_that_the_server_asks_for_is_told_and_kept_within_bounds() {
+async fn a_pause_requested_by_the_server_is_reported_and_bounded() {
     let cases = [
         (vec![("Retry-After", "7")], Some(7)),
         (vec![("Retry-After", "0")], Some(0)),
@@ -172,7 +172,7 @@ async fn the_prober_waits_as_long_as_the_server_asks() {
 }
 
 #[tokio::test]
-async fn no_connection_opens_it() {
+async fn a_missing_connection_opens_it() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
@@ -190,7 +190,7 @@ async fn no_connection_opens_it() {
     assert!(nowhere.http().breaker().is_open());
 }
 
-/// A write that the server says it cannot take opens it as well as a read.
+/// A write that the server answers with 503 opens the breaker as a read does.
 #[tokio::test]
 async fn writes_open_it_too() {
     for verb in ["POST", "PUT", "DELETE"] {

@@ -1,4 +1,4 @@
-//! Discovery documents and key sets that no good server has.
+//! Discovery documents and key sets that no correct server returns.
 
 use oidc_operator::admin::discovery::{self, Discovery, Keys};
 use oidc_operator::admin::http::{Failure, Settings};
@@ -8,7 +8,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::{html, http, json_reply, received};
 
-/// What is made of a discovery document.
+/// The result of a discovery document in this reply.
 async fn document(reply: ResponseTemplate) -> Result<Discovery, Failure> {
     let server = MockServer::start().await;
     Mock::given(path("/.well-known/openid-configuration"))
@@ -18,7 +18,7 @@ async fn document(reply: ResponseTemplate) -> Result<Discovery, Failure> {
     discovery::fetch(&http(&server.uri(), &Settings::default()), &server.uri()).await
 }
 
-/// What is made of a key set.
+/// The result of a key set in this reply.
 async fn keys(reply: ResponseTemplate) -> Result<Keys, Failure> {
     let server = MockServer::start().await;
     Mock::given(path("/.well-known/jwks.json"))
@@ -37,7 +37,7 @@ fn huge() -> ResponseTemplate {
 }
 
 #[tokio::test]
-async fn what_is_no_document_is_said() {
+async fn a_reply_without_a_document_or_key_set_is_reported_with_its_problem() {
     let large = Failure::TooLarge(None);
     for (reply, expected) in [
         (html(200), Failure::Reply("is not JSON")),
@@ -69,7 +69,7 @@ async fn what_is_no_document_is_said() {
 }
 
 #[tokio::test]
-async fn an_issuer_is_a_web_url_and_kept_as_it_is() {
+async fn an_issuer_must_be_a_web_url_and_is_kept_unchanged() {
     let long = format!("https://id.example.com/{}", "x".repeat(1024));
     for issuer in [
         json!(1),
@@ -97,7 +97,7 @@ async fn an_issuer_is_a_web_url_and_kept_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_has_the_wrong_type_is_left_out_and_lists_are_bounded() {
+async fn members_of_the_wrong_type_are_left_out_and_lists_are_bounded() {
     let many: Vec<String> = (0..1000).map(|number| format!("scope-{number}")).collect();
     let body = json!({
         "issuer": "https://id.example.com",
@@ -121,7 +121,7 @@ async fn what_has_the_wrong_type_is_left_out_and_lists_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_private_member_anywhere_is_seen() {
+async fn a_private_member_of_any_key_is_detected() {
     let public = json!({ "kty": "RSA", "use": "sig", "kid": "a", "n": "AQAB", "e": "AQAB" });
     for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
         let mut key = json!({ "kty": "unheard-of", "kid": "b" });
@@ -142,7 +142,7 @@ async fn a_private_member_anywhere_is_seen() {
 }
 
 #[tokio::test]
-async fn only_whole_public_keys_for_signatures_count() {
+async fn only_complete_public_signing_keys_count() {
     let key = |more: Value| with(json!({ "kid": "a" }), more);
     let cases = [
         (json!({ "kty": "RSA", "n": "x", "e": "x" }), 1),
@@ -184,7 +184,7 @@ async fn ids_of_keys_are_sorted_bounded_and_may_be_missing() {
 }
 
 #[tokio::test]
-async fn a_url_in_a_document_is_never_asked() {
+async fn a_url_in_a_document_is_never_requested() {
     let elsewhere = MockServer::start().await;
     Mock::given(any())
         .respond_with(json_reply(200, &json!({ "keys": [] })))

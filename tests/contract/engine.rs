@@ -1,5 +1,5 @@
-//! One pass of the engine against a scripted Kubernetes API: what a real one does only at the wrong moment. A Scope on a Hydra is the resource, since it
-//! asks nothing of a server.
+//! One pass of the engine against a scripted Kubernetes API, for replies that a real API gives only at rare moments. The
+//! resource is a Scope on a Hydra server, because it sends nothing to the server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ const SCOPE: &str = "/apis/oidc-operator.dev/v1alpha1/namespaces/team/scopes/ord
 const STATUS: &str = "/apis/oidc-operator.dev/v1alpha1/namespaces/team/scopes/orders/status";
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/team/events";
 
-/// What the Kubernetes API answers.
+/// An answer of the Kubernetes API.
 enum Answer {
     /// This object.
     Object(Value),
@@ -39,14 +39,14 @@ enum Answer {
     Applied(Value),
     /// A failure with this code.
     Failure(u16),
-    /// Nothing, for longer than anybody waits.
+    /// No answer until the caller gives up.
     Silence,
 }
 
-/// A request that a pass is to make, and the answer to it.
+/// A request that a pass must make, and its answer.
 type Exchange = (&'static str, &'static str, Answer);
 
-/// A request to the Kubernetes API, and where its answer goes.
+/// A request to the Kubernetes API, and the channel for its answer.
 type Asked = (Request<Body>, oneshot::Sender<Response<Body>>);
 
 struct Stage {
@@ -57,14 +57,14 @@ struct Stage {
 }
 
 impl Stage {
-    /// An operator whose caches have a namespace and a Hydra that admits it.
+    /// An operator whose caches hold a namespace and a Hydra server that admits it.
     fn new(fence: Fence) -> Self {
         let (ask, api) = mpsc::unbounded_channel::<Asked>();
         let service = tower::service_fn(move |request| {
             let (answer, answered) = oneshot::channel();
             let asked = ask.send((request, answer)).is_ok();
             async move {
-                assert!(asked, "nobody serves any more");
+                assert!(asked, "a request after the end of the script");
                 answered.await
             }
         });
@@ -119,13 +119,13 @@ impl Stage {
         self.kinds.scopes.apply(Event::Apply(read(scope)));
     }
 
-    /// One pass over the Scope as it is known, which makes these requests and no others.
+    /// One pass over the cached Scope, which must make exactly these requests.
     async fn pass(&mut self, script: Vec<Exchange>) -> Ended {
         let reference = ObjectRef::<Scope>::new("orders").within("team");
         let cached = self.ctx.kinds.scopes.store.get(&reference).expect("the Scope");
         let pass = reconcile(cached, self.ctx.clone());
         let (ended, ()) = tokio::join!(pass, serve(&mut self.api, script));
-        assert!(self.api.try_recv().is_err(), "a request more than there should be");
+        assert!(self.api.try_recv().is_err(), "an unexpected request");
         ended
     }
 }
@@ -143,10 +143,10 @@ async fn serve(api: &mut mpsc::UnboundedReceiver<Asked>, script: Vec<Exchange>) 
         let body = request.into_body().collect().await.expect("a body").to_bytes();
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         match answer {
-            Answer::Object(object) => respond.send(reply(200, &object)).expect("somebody waits"),
+            Answer::Object(object) => respond.send(reply(200, &object)).expect("a waiting caller"),
             Answer::Applied(mut stored) => {
                 stored["status"] = body["status"].clone();
-                respond.send(reply(200, &stored)).expect("somebody waits");
+                respond.send(reply(200, &stored)).expect("a waiting caller");
             }
             Answer::Failure(code) => {
                 let reason = match code {
@@ -159,9 +159,9 @@ async fn serve(api: &mut mpsc::UnboundedReceiver<Asked>, script: Vec<Exchange>) 
                 let status = json!({
                     "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "no", "reason": reason, "code": code,
                 });
-                respond.send(reply(code, &status)).expect("somebody waits");
+                respond.send(reply(code, &status)).expect("a waiting caller");
             }
-            // Until whoever asks gives up.
+            // Until the caller gives up.
             Answer::Silence => {
                 let mut respond = respond;
                 respond.closed().await;
@@ -181,7 +181,7 @@ fn read<T: serde::de::DeserializeOwned>(object: Value) -> T {
     serde_json::from_value(object).expect("an object")
 }
 
-/// The Scope as its user made it.
+/// The Scope as its user created it.
 fn made() -> Value {
     json!({
         "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "Scope",
@@ -198,7 +198,7 @@ fn held(version: &str) -> Value {
     scope
 }
 
-/// The Scope after its deletion was asked for.
+/// The Scope after its deletion was requested.
 fn going(version: &str) -> Value {
     let mut scope = held(version);
     scope["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
@@ -217,7 +217,7 @@ fn told() -> Exchange {
     ("POST", EVENTS, Answer::Object(json!({ "metadata": {} })))
 }
 
-/// A stage on which the Scope is ready, and the watch has not shown it.
+/// A stage on which the Scope is ready, but the watch has not shown that yet.
 async fn ready() -> Stage {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
@@ -230,7 +230,7 @@ fn is_done(ended: Ended) -> bool {
 }
 
 #[tokio::test]
-async fn a_new_resource_is_held_before_anything_else_and_its_status_is_stored() {
+async fn a_new_resource_gets_its_finalizer_first_and_then_its_status() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     assert!(is_done(stage.pass(vec![hold(), apply("3")]).await));
@@ -251,7 +251,7 @@ async fn a_second_pass_writes_nothing_even_while_the_watch_lags_behind() {
 }
 
 #[tokio::test]
-async fn a_finalizer_that_met_another_write_is_tried_again_and_nothing_is_told() {
+async fn a_finalizer_conflict_is_retried_without_an_event() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     let ended = stage.pass(vec![("PATCH", SCOPE, Answer::Failure(422))]).await;
@@ -263,7 +263,7 @@ async fn a_finalizer_that_met_another_write_is_tried_again_and_nothing_is_told()
 }
 
 #[tokio::test]
-async fn a_status_that_met_another_write_is_stored_on_what_is_there_now() {
+async fn a_status_conflict_is_retried_on_the_current_object() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     let script = vec![
@@ -277,7 +277,7 @@ async fn a_status_that_met_another_write_is_stored_on_what_is_there_now() {
 }
 
 #[tokio::test]
-async fn a_status_that_meets_a_write_each_time_waits_and_tells_nothing() {
+async fn repeated_status_conflicts_are_retried_later_without_an_event() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     let mut script = vec![hold()];
@@ -290,7 +290,7 @@ async fn a_status_that_meets_a_write_each_time_waits_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn the_status_of_a_namesake_is_not_written() {
+async fn the_status_of_a_new_resource_with_the_same_name_is_not_written() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     let mut namesake = made();
@@ -304,17 +304,17 @@ async fn the_status_of_a_namesake_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_resource_that_goes_in_the_midst_of_its_pass_is_cleaned_up() {
+async fn a_resource_that_is_deleted_during_its_pass_is_cleaned_up() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
-    // A Scope on a Hydra has nothing to be cleaned up: what counts is that the pass ends, and that nothing is written for what is not there.
+    // A Scope on a Hydra server has nothing to clean up. The pass must end and write nothing for the missing object.
     assert!(is_done(
         stage.pass(vec![hold(), ("PATCH", STATUS, Answer::Failure(404))]).await
     ));
 }
 
 #[tokio::test]
-async fn without_leadership_nothing_is_written_and_nothing_is_told() {
+async fn without_leadership_no_object_and_no_event_is_written() {
     let mut stage = Stage::new(Fence::closed());
     stage.shows(made());
     let ended = stage.pass(vec![]).await;
@@ -322,7 +322,7 @@ async fn without_leadership_nothing_is_written_and_nothing_is_told() {
 }
 
 #[tokio::test]
-async fn a_kubernetes_api_that_does_not_answer_is_given_up_on_in_time_and_tried_again() {
+async fn a_silent_kubernetes_api_ends_the_pass_in_time_and_is_retried() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     let begun = Instant::now();
@@ -332,7 +332,7 @@ async fn a_kubernetes_api_that_does_not_answer_is_given_up_on_in_time_and_tried_
 }
 
 #[tokio::test]
-async fn a_right_that_is_missing_is_told() {
+async fn a_missing_right_is_reported() {
     let mut stage = Stage::new(Fence::open());
     stage.shows(made());
     let mut stored = made();
@@ -347,7 +347,7 @@ async fn a_right_that_is_missing_is_told() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_published_fails_nothing() {
+async fn an_event_that_cannot_be_published_does_not_fail_the_pass() {
     let mut stage = Stage::new(Fence::open());
     let mut elsewhere = made();
     elsewhere["spec"] = json!({ "serverRef": { "name": "none" } });
@@ -367,7 +367,7 @@ async fn an_event_that_cannot_be_published_fails_nothing() {
 }
 
 #[tokio::test]
-async fn a_namespace_that_is_not_known_yet_is_waited_for_in_silence() {
+async fn an_unknown_namespace_is_waited_for_silently() {
     let mut stage = Stage::new(Fence::open());
     let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "team" } });
     stage.namespaces.apply(Event::Delete(read(namespace)));
@@ -380,7 +380,7 @@ async fn a_namespace_that_is_not_known_yet_is_waited_for_in_silence() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_let_go_of_once() {
+async fn a_deleted_resource_is_released_once() {
     let mut stage = ready().await;
     stage.shows(going("4"));
     let mut gone = going("5");
@@ -393,7 +393,7 @@ async fn what_is_deleted_is_let_go_of_once() {
 }
 
 #[tokio::test]
-async fn letting_go_that_met_another_write_is_tried_on_what_is_there_now() {
+async fn a_conflict_on_release_is_retried_on_the_current_object() {
     let mut stage = ready().await;
     stage.shows(going("4"));
     let mut gone = going("6");
@@ -407,7 +407,7 @@ async fn letting_go_that_met_another_write_is_tried_on_what_is_there_now() {
 }
 
 #[tokio::test]
-async fn what_is_referred_to_does_not_go() {
+async fn a_referenced_resource_is_not_released() {
     let mut stage = ready().await;
     let client: OAuth2Client = read(json!({
         "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OAuth2Client",
@@ -421,7 +421,7 @@ async fn what_is_referred_to_does_not_go() {
 }
 
 #[tokio::test]
-async fn what_has_left_the_cache_between_queue_and_pass_gets_none() {
+async fn a_resource_deleted_since_it_was_queued_gets_no_pass() {
     let mut stage = ready().await;
     let reference = ObjectRef::<Scope>::new("orders").within("team");
     let cached = stage.ctx.kinds.scopes.store.get(&reference).expect("the Scope");

@@ -1,4 +1,4 @@
-//! The same with Foulkon: what a real worker answered, what is sent, what a reply means, and whole round trips with a worker.
+//! The same tests with Foulkon: recorded answers of a real worker, requests, meanings of replies, and whole round trips.
 
 mod about;
 mod calls;
@@ -21,18 +21,18 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::json_reply;
 
-/// Where the providers are.
+/// Path of the providers.
 const PROVIDERS: &str = "/api/v1/admin/auth/oidc/providers";
-/// The error's code where there is no provider of a name.
+/// Error code if no provider has the name.
 const NOT_FOUND: &str = "AuthOidcProviderWithNameNotFound";
-/// The error's code where there is one.
+/// Error code if a provider with the name exists.
 const EXISTS: &str = "AuthOidcProviderAlreadyExist";
 
 fn secret(value: &str) -> Secret {
     Secret::new(value.to_owned())
 }
 
-/// Settings without a login, as they are made for a Foulkon.
+/// Settings for a Foulkon server, without a login.
 fn nobody() -> Settings {
     Settings {
         errors: ErrorBody::Coded,
@@ -40,7 +40,7 @@ fn nobody() -> Settings {
     }
 }
 
-/// The login of the admin: a refusal speaks of the server.
+/// The admin's login: a refusal concerns the whole server.
 fn admin(user: &str, password: &str) -> Settings {
     Settings {
         basic: Some((secret(user), secret(password))),
@@ -48,7 +48,7 @@ fn admin(user: &str, password: &str) -> Settings {
     }
 }
 
-/// A login with this `Authorization`: a refusal speaks of one request.
+/// A login with this `Authorization`: a refusal concerns one request.
 fn authorized(value: &str) -> Settings {
     Settings {
         headers: vec![("Authorization".to_owned(), secret(value))],
@@ -57,13 +57,13 @@ fn authorized(value: &str) -> Settings {
     }
 }
 
-/// A worker at a URL, and its endpoint.
+/// The API of a worker at a URL, and its endpoint.
 fn connect(base: &str, settings: &Settings) -> (Foulkon, Arc<Http>) {
     let http = Arc::new(crate::http(base, settings));
     (Foulkon::new(http.clone()), http)
 }
 
-/// A server that answers everything alike, and its API for the admin.
+/// A server that gives every request the same answer, and its API for the admin.
 async fn always(reply: ResponseTemplate) -> (MockServer, Foulkon, Arc<Http>) {
     let server = MockServer::start().await;
     answer(&server, reply).await;
@@ -71,7 +71,7 @@ async fn always(reply: ResponseTemplate) -> (MockServer, Foulkon, Arc<Http>) {
     (server, foulkon, http)
 }
 
-/// Has a server answer everything alike from now on, and forget what it was asked.
+/// Makes a server give every request the same answer from now on, and forget earlier requests.
 async fn answer(server: &MockServer, reply: ResponseTemplate) {
     server.reset().await;
     Mock::given(any()).respond_with(reply).mount(server).await;
@@ -87,12 +87,12 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     Some(value.to_str().expect("text"))
 }
 
-/// An error of the worker's own.
+/// An error from the worker itself.
 fn coded(status: u16, code: &str, message: &str) -> ResponseTemplate {
     json_reply(status, &json!({ "code": code, "message": message }))
 }
 
-/// What becomes of such a reply.
+/// The failure for such a reply.
 fn status(code: u16, error: &str, description: &str) -> Failure {
     Failure::Status {
         code,
@@ -101,7 +101,7 @@ fn status(code: u16, error: &str, description: &str) -> Failure {
     }
 }
 
-/// What becomes of a reply with such a status that is not the worker's own.
+/// The failure for a reply with this status that is not from the worker itself.
 fn proxied(code: u16) -> Failure {
     Failure::Status {
         code,
@@ -110,7 +110,7 @@ fn proxied(code: u16) -> Failure {
     }
 }
 
-/// A provider as the worker shows it.
+/// A provider as the worker returns it.
 fn shown() -> Value {
     json!({
         "id": "1f0e", "name": "shop", "path": "/team/", "urn": "urn:iws:auth::oidc/team/shop",
@@ -119,7 +119,7 @@ fn shown() -> Value {
     })
 }
 
-/// What is written to have it so.
+/// The fields that are written for it.
 fn fields() -> Fields {
     named("shop", "/team/")
 }

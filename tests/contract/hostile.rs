@@ -1,7 +1,8 @@
-//! Replies that a lying server makes up: whatever it says, there is a failure of a known kind or a value of a bounded size, and nothing panics.
+//! Made-up replies of a hostile server: each leads to a failure of a known kind or to a value of bounded size, and none to
+//! a panic.
 //!
-//! What real servers answered is changed at random. A case that fails prints its seed: `HOSTILE_SEED` runs that one alone, `HOSTILE_CASES` says how many there
-//! are to be.
+//! Recorded answers of real servers are changed at random. A failed case prints its seed: `HOSTILE_SEED` runs that case
+//! alone, and `HOSTILE_CASES` sets the number of cases.
 
 mod lies;
 
@@ -28,15 +29,15 @@ use lies::{Dice, body};
 
 /// Cases of a run, unless the environment says otherwise.
 const CASES: u64 = 2_500;
-/// Most bytes of any text that comes out of a reply to be kept.
+/// Maximum bytes of any text that is kept from a reply.
 const LONGEST: usize = 2_048;
-/// Most texts that come out of one reply to be kept.
+/// Maximum number of texts that are kept from one reply.
 const MOST: usize = 1_500;
 
-/// What one operation is called with, and what it keeps of the reply.
+/// The texts that an operation keeps from a reply, or its failure.
 type Kept = Result<Vec<String>, Failure>;
 
-/// The operations, each with what recorded requests have in their paths whose replies it reads.
+/// The operations, each with the recording and a part of the path of the requests whose replies it reads.
 const OPERATIONS: [(&str, &[&str]); 28] = [
     ("get_client", &["hydra", "/clients"]),
     ("create_client", &["hydra", "/clients"]),
@@ -68,7 +69,7 @@ const OPERATIONS: [(&str, &[&str]); 28] = [
     ("foulkon_about", &["foulkon-loaded", "/about"]),
 ];
 
-/// What real servers answered: name of the file, path, body.
+/// Recorded answers of real servers: file name, path, body.
 fn recorded() -> Vec<(String, String, Value)> {
     fn walk(file: &str, found: &mut Vec<(String, String, Value)>, value: &Value) {
         match value {
@@ -95,7 +96,7 @@ fn recorded() -> Vec<(String, String, Value)> {
     found
 }
 
-/// A server that gives the answer of the case to everything.
+/// A server that gives every request the answer of the current case.
 #[derive(Clone, Default)]
 struct Liar(Arc<Mutex<Option<ResponseTemplate>>>);
 
@@ -145,7 +146,7 @@ impl Bed {
         }
     }
 
-    /// Runs an operation. Returns what is kept of the reply.
+    /// Runs an operation. Returns the texts that it keeps from the reply.
     async fn run(&self, operation: &str, id: &str) -> Kept {
         let (older, newer, vault, foulkon) = (&self.older, &self.newer, &self.vault, &self.foulkon);
         for http in [older.http(), newer.http(), vault.http(), &self.workers, &self.plain] {
@@ -237,7 +238,7 @@ impl Bed {
         }
     }
 
-    /// A login of its own, and what keeps it.
+    /// Makes a separate login and keeps it.
     async fn log_in(&self, operation: &str) -> Kept {
         let login = match operation {
             "login" => Login::AppRole(
@@ -285,7 +286,7 @@ fn of_clients(clients: &[Client]) -> Vec<String> {
                 marker.revision,
             ]);
         }
-        // Comparing is what a sweep does with it.
+        // As a sweep does.
         let _ = client.differences(&Client::default());
     }
     kept
@@ -327,7 +328,7 @@ fn of_discovery(found: discovery::Discovery) -> Vec<String> {
         .collect()
 }
 
-/// One case: what the server says, to whom, and what is kept of it.
+/// Runs one case: an operation gets a made-up reply, and the size of what it keeps is checked.
 async fn one(bed: &Bed, recorded: &[(String, String, Value)], seed: u64) {
     let mut dice = Dice(seed);
     let (operation, of) = *dice.one_of(&OPERATIONS);
@@ -376,7 +377,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[tokio::test]
-async fn whatever_a_server_says_is_a_failure_or_a_value_of_a_bounded_size() {
+async fn any_reply_leads_to_a_failure_or_a_value_of_bounded_size() {
     let recorded = Arc::new(recorded());
     let bed = Arc::new(Bed::start().await);
     let first = number("HOSTILE_SEED");

@@ -1,4 +1,4 @@
-//! Listings: page after page, and an end in any case.
+//! Listings are read page by page and always end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,7 +24,7 @@ fn next(token: &str) -> String {
     )
 }
 
-/// Ids of all pages, one list for each.
+/// Ids of all pages, one list per page.
 async fn all(hydra: &Hydra) -> Result<Vec<Vec<String>>, Failure> {
     let mut cursor = Cursor::default();
     let mut pages = Vec::new();
@@ -34,13 +34,13 @@ async fn all(hydra: &Hydra) -> Result<Vec<Vec<String>>, Failure> {
     assert_eq!(
         hydra.list_clients("x", &mut cursor).await,
         Ok(None),
-        "an end stays the end"
+        "a finished listing stays finished"
     );
     Ok(pages)
 }
 
 #[tokio::test]
-async fn pages_follow_the_next_link_and_a_short_one_is_the_last() {
+async fn pages_follow_the_next_link_and_a_short_page_is_the_last() {
     let server = MockServer::start().await;
     let replies = [
         (
@@ -51,7 +51,7 @@ async fn pages_follow_the_next_link_and_a_short_one_is_the_last() {
             Some("a+b="),
             json_reply(200, &page(500, PAGE_SIZE)).insert_header("Link", next("c").as_str()),
         ),
-        // Up to 2.3 a filtered listing goes on advertising pages.
+        // Up to 2.3, a filtered listing keeps advertising pages.
         (
             Some("c"),
             json_reply(200, &page(1000, 3)).insert_header("Link", next("d").as_str()),
@@ -101,7 +101,7 @@ async fn an_empty_database_that_advertises_a_next_page_is_empty() {
 }
 
 #[tokio::test]
-async fn a_listing_that_goes_in_circles_is_cut_off() {
+async fn a_listing_that_loops_is_cut_off() {
     let served = Arc::new(AtomicUsize::new(0));
     let server = MockServer::start().await;
     let count = served.clone();
@@ -120,7 +120,7 @@ async fn a_listing_that_goes_in_circles_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_listing_by_offset_that_shows_one_page_again_is_cut_off() {
+async fn a_listing_by_offset_that_repeats_a_page_is_cut_off() {
     let (server, _) = always(json_reply(200, &page(0, PAGE_SIZE))).await;
     let found = all(&over(http(&server.uri(), &Settings::default()), "v1.11.10")).await;
     assert_eq!(found.err(), Some(Failure::Reply("does not come to an end")));
@@ -128,7 +128,7 @@ async fn a_listing_by_offset_that_shows_one_page_again_is_cut_off() {
 }
 
 #[tokio::test]
-async fn the_host_of_a_next_link_is_not_asked() {
+async fn the_host_of_a_next_link_is_ignored() {
     let elsewhere = MockServer::start().await;
     let server = MockServer::start().await;
     let link = format!(r#"<{}/admin/clients?page_token=2>; rel="next""#, elsewhere.uri());
@@ -164,17 +164,17 @@ async fn a_page_that_is_no_list_of_clients_fails_the_listing() {
     }
 }
 
-/// Whoever it belongs to misses it and looks; all others are compared.
+/// The resource of that client misses it and reads it; all others are compared.
 #[tokio::test]
-async fn a_client_that_cannot_be_read_hides_no_other() {
+async fn an_unreadable_client_does_not_hide_the_others() {
     let listed = json!([{}, { "client_id": "a" }, { "client_id": "b", "grant_types": "x" }]);
     let (_server, hydra) = always(json_reply(200, &listed)).await;
     assert_eq!(all(&hydra).await, Ok(vec![vec!["a".to_owned()]]));
 }
 
-/// What was seen up to then must not pass for the whole.
+/// The pages read until then must not pass for the whole listing.
 #[tokio::test]
-async fn a_second_page_that_fails_fails_the_listing() {
+async fn a_failed_second_page_fails_the_listing() {
     let server = MockServer::start().await;
     Mock::given(query_param_is_missing("page_token"))
         .respond_with(json_reply(200, &page(0, PAGE_SIZE)).insert_header("Link", next("2").as_str()))
@@ -191,9 +191,9 @@ fn hydra1(base: &str) -> Hydra {
     over(http(base, &Settings::default()), "v1.11.10")
 }
 
-/// Version 1 goes by offsets, and its links are not looked at.
+/// Version 1 pages by offset, and its links are ignored.
 #[tokio::test]
-async fn version_1_is_asked_by_offset_until_a_short_page() {
+async fn version_1_is_read_by_offset_until_a_short_page() {
     let server = MockServer::start().await;
     for (offset, count) in [(0, PAGE_SIZE), (500, PAGE_SIZE), (1000, 3)] {
         let link = r#"</clients?limit=500&offset=7>; rel="next""#;
@@ -212,7 +212,7 @@ async fn version_1_is_asked_by_offset_until_a_short_page() {
     assert_eq!(received(&server).await, 3);
 }
 
-/// As many clients as fill a page or two: only the empty page after them is the end.
+/// If the last page is full, only the empty page after it marks the end.
 #[tokio::test]
 async fn version_1_ends_with_an_empty_page_after_full_ones() {
     let server = MockServer::start().await;
@@ -227,15 +227,14 @@ async fn version_1_ends_with_an_empty_page_after_full_ones() {
 }
 
 #[tokio::test]
-async fn version_1_with_nothing_is_asked_once() {
+async fn an_empty_listing_of_version_1_takes_one_request() {
     let (server, _) = always(json_reply(200, &json!([]))).await;
     assert_eq!(all(&hydra1(&server.uri())).await, Ok(vec![vec![]]));
     assert_eq!(received(&server).await, 1);
 }
 
-/// Consents and trusted issuers are listed as clients are.
 #[tokio::test]
-async fn everything_is_listed_alike() {
+async fn consents_and_trusted_issuers_are_listed_like_clients() {
     let consent = json!({ "grant_scope": null, "session": null, "consent_request": { "challenge": "c" } });
     let issuer = json!({
         "id": "1", "issuer": "i", "scope": null, "public_key": { "set": "i", "kid": "k" },
@@ -281,7 +280,7 @@ async fn everything_is_listed_alike() {
 }
 
 #[tokio::test]
-async fn a_second_page_of_version_1_that_fails_fails_the_listing() {
+async fn a_failed_second_page_of_version_1_fails_the_listing() {
     let server = MockServer::start().await;
     Mock::given(query_param("offset", "0"))
         .respond_with(json_reply(200, &page(0, PAGE_SIZE)))

@@ -1,4 +1,4 @@
-//! What goes along with every request, where it never goes, and that it is nowhere to be seen.
+//! The login: every request carries it, no redirect gets it, and no log or metric shows it.
 
 use std::fmt::Debug;
 use std::io::Write;
@@ -42,14 +42,14 @@ fn basic() -> Settings {
     }
 }
 
-/// One of each operation.
+/// Calls each operation once.
 async fn everything(hydra: &Hydra) {
     for operation in operations::all() {
         let _ = (operation.call)(hydra).await;
     }
 }
 
-/// How many requests that is, on version 1.
+/// Number of requests that [`everything`] sends to version 1.
 fn requests() -> usize {
     operations::all().len()
 }
@@ -87,7 +87,7 @@ async fn every_request_carries_login_and_headers() {
             assert_eq!(sent(&server, name).await, every, "{name}");
         }
         let mut accepted = sent(&server, "Accept").await;
-        assert_eq!(accepted.pop(), Some(Some("text/plain".to_owned())), "metrics come last");
+        assert_eq!(accepted.pop(), Some(Some("text/plain".to_owned())), "the metrics are requested last");
         let json = Some("application/json".to_owned());
         assert!(accepted.iter().all(|value| *value == json), "{accepted:?}");
     }
@@ -164,7 +164,7 @@ async fn discovery_is_fetched_below_the_public_url() {
         found.endpoints.discovery_url,
         format!("{}/base/.well-known/openid-configuration", server.uri())
     );
-    assert_eq!(found.subject_types.len(), 1, "types that we do not know are left out");
+    assert_eq!(found.subject_types.len(), 1, "unknown types are left out");
     let requests = server.received_requests().await.unwrap_or_default();
     assert_eq!(requests[0].url.path(), "/base/.well-known/openid-configuration");
     for body in [json!({}), json!({ "issuer": 1 }), json!([]), json!(null)] {
@@ -175,7 +175,7 @@ async fn discovery_is_fetched_below_the_public_url() {
 }
 
 #[test]
-fn settings_that_cannot_be_used_are_named() {
+fn unusable_settings_are_named() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let header = |name: &str, value: &str| Settings {
         headers: vec![(name.to_owned(), secret(value))],
@@ -210,7 +210,7 @@ fn settings_that_cannot_be_used_are_named() {
     }
 }
 
-/// What is written to the log, at its most talkative.
+/// The log at its most verbose level.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -273,7 +273,8 @@ async fn no_metric_shows_a_secret_or_an_id() {
     assert!(!text.contains("geheim"), "{text}");
 }
 
-/// Does not compile if one of these types can be printed, or written as JSON by accident: two implementations would fit.
+/// Does not compile if one of these types can be serialized by accident, as JSON for instance: two implementations would
+/// fit.
 #[test]
 fn types_that_hold_private_keys_have_no_serialize() {
     struct Writable;
@@ -313,15 +314,15 @@ fn types_that_hold_secrets_have_no_debug() {
     <GivenConsent as Hidden<_>>::hidden();
 }
 
-/// A failure may be printed, and the URL in one stays out of it.
+/// A failure may be printed, but never with the URL in it.
 #[test]
-fn where_a_browser_goes_on_is_not_printed() {
+fn the_url_for_a_browser_is_not_printed() {
     let failure = Failure::Handled(Some(RedirectTo::new("https://id/?login_verifier=geheim".to_owned())));
     assert_eq!(format!("{failure:?}"), "Handled(Some(RedirectTo))");
 }
 
 #[tokio::test]
-async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
+async fn a_closed_fence_lets_reads_pass_but_no_write() {
     use oidc_operator::leader::Election;
 
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -353,5 +354,5 @@ async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
         passed += usize::from(reads);
     }
     assert_eq!(received(&server).await, passed);
-    assert!(!hydra.http().breaker().is_open(), "the server has done nothing wrong");
+    assert!(!hydra.http().breaker().is_open(), "the server is not at fault");
 }

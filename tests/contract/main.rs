@@ -1,4 +1,4 @@
-//! The HTTP contract: replies that no real server gives on demand, and bodies that real servers gave.
+//! The HTTP contract: replies that no real server gives on demand, and recorded bodies of real servers.
 
 mod breaker;
 mod discovery;
@@ -46,7 +46,7 @@ fn over(http: Http, version: &str) -> Hydra {
     Hydra::new(Arc::new(http), version)
 }
 
-/// A server that answers everything alike, and its admin API.
+/// A server that gives every request the same answer, and its admin API.
 async fn always(reply: ResponseTemplate) -> (MockServer, Hydra) {
     let server = MockServer::start().await;
     Mock::given(any()).respond_with(reply).mount(&server).await;
@@ -54,7 +54,7 @@ async fn always(reply: ResponseTemplate) -> (MockServer, Hydra) {
     (server, hydra)
 }
 
-/// How many requests a server got.
+/// Number of requests that a server received.
 async fn received(server: &MockServer) -> usize {
     server.received_requests().await.unwrap_or_default().len()
 }
@@ -63,17 +63,17 @@ fn json_reply(status: u16, body: &Value) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_json(body)
 }
 
-/// A reply of Hydra's own with a status of 4xx or 5xx.
+/// An error reply of Hydra itself, with status 4xx or 5xx.
 fn error_reply(status: u16, error: &str) -> ResponseTemplate {
     json_reply(status, &json!({ "error": error, "error_description": "" }))
 }
 
-/// The reply of a proxy or of some other server.
+/// The reply of a proxy or of another server.
 fn html(status: u16) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw("<html><body>Hello</body></html>", "text/html")
 }
 
-/// What a failure of a read would be of a write, for which a gateway that gave up says nothing of the server.
+/// The failure of a write for a reply that fails a read so: a gateway that gave up on a write says nothing about the server.
 fn unfinished(of_read: &Failure) -> Failure {
     match of_read {
         Failure::Outage(Outage::Status(502 | 504, _)) => Failure::Outage(Outage::Unfinished),

@@ -1,4 +1,4 @@
-//! Every operation of the admin API: what is sent for it to either version, and that the documented table says the same.
+//! Every operation of the admin API: its request to either version, which must match the documented table.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::{always, client, json_reply, over};
 
-/// One operation, called with whatever stands for its parameters. All that is secret in a call contains `geheim`.
+/// One operation, called with placeholders as parameters. Every secret in a call contains `geheim`.
 pub struct Operation {
-    /// Its name in Hydra's API reference.
+    /// Name in Hydra's API reference.
     pub name: &'static str,
-    /// The failure of a call, if it failed.
+    /// Makes the call and returns its failure, if any.
     pub call: fn(&Hydra) -> BoxFuture<'_, Option<Failure>>,
 }
 
@@ -37,7 +37,7 @@ fn secret() -> Secret {
     Secret::new("geheim-challenge".to_owned())
 }
 
-/// A private key with the id that stands for one.
+/// A private key with a placeholder as its id.
 pub fn key() -> JsonWebKey {
     JsonWebKey::parse(json!({ "kty": "oct", "kid": "{kid}", "k": "geheim-key" })).expect("a key")
 }
@@ -202,14 +202,14 @@ fn health() -> Vec<Operation> {
     ]
 }
 
-/// A server that answers everything alike, and the admin API of this version there.
+/// A server that gives every request the same answer, and its admin API in this version.
 async fn serving(reply: ResponseTemplate, version: &str) -> (MockServer, Hydra) {
     let (server, _) = always(reply).await;
     let hydra = over(crate::http(&server.uri(), &Settings::default()), version);
     (server, hydra)
 }
 
-/// What is really sent for each operation to a server of this version, and nothing if nothing is.
+/// The request that each operation sends to a server of this version; None if it sends nothing.
 async fn sent_to(version: &str) -> BTreeMap<String, Option<String>> {
     let (server, hydra) = serving(json_reply(200, &json!({})), version).await;
     let mut found = BTreeMap::new();
@@ -246,7 +246,7 @@ fn documented() -> BTreeMap<String, [Option<String>; 2]> {
 }
 
 #[tokio::test]
-async fn the_documented_table_is_what_is_sent() {
+async fn requests_match_the_documented_table() {
     let documented = documented();
     for (version, column) in [("v1.11.10", 0), ("v2.3.0", 1), ("v26.2.0", 1)] {
         let expected: BTreeMap<String, Option<String>> = documented
@@ -293,11 +293,11 @@ const REFERENCE: [&str; 31] = [
 ];
 
 #[test]
-fn every_operation_of_the_reference_is_there() {
+fn every_operation_of_the_reference_exists() {
     let ours: BTreeSet<&str> = all().iter().map(|operation| operation.name).collect();
     let missing: Vec<&&str> = REFERENCE.iter().filter(|name| !ours.contains(**name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // What came later: trusted issuers, and readiness.
+    // Later additions: trusted issuers, and readiness.
     assert_eq!(ours.len(), REFERENCE.len() + 5);
 }
 
@@ -317,7 +317,7 @@ async fn metrics_name_the_operation() {
     }
 }
 
-/// What the server should never say is a failure of every operation, and an outage of its database is no absence.
+/// An unexpected reply is a failure of every operation, and an outage of the database is no absence.
 #[tokio::test]
 async fn no_operation_takes_a_failure_for_success_or_absence() {
     let replies = [
@@ -334,14 +334,14 @@ async fn no_operation_takes_a_failure_for_success_or_absence() {
         let (_server, hydra) = serving(reply, "v1.11.10").await;
         for operation in all() {
             assert!((operation.call)(&hydra).await.is_some(), "{}", operation.name);
-            hydra.http().breaker().close(); // an open one would speak for the next
+            hydra.http().breaker().close(); // an open breaker would answer the next call
         }
     }
 }
 
-/// Nothing that is read is taken on trust: an object without what matters is no result.
+/// Replies are validated: an object without the members that matter is no result.
 #[tokio::test]
-async fn no_operation_takes_anything_for_a_result() {
+async fn operations_with_a_result_refuse_an_empty_object() {
     let contents = [
         "list_o_auth2_clients",
         "create_o_auth2_client",

@@ -1,4 +1,4 @@
-//! Listings of clients that others made: what is too large, too deep or of another form keeps nobody from seeing the rest.
+//! Listings with clients of other writers: a client that is too large, too deep or malformed does not hide the rest.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,7 +35,7 @@ const ALL: [(Paging, &str); 3] = [
 struct Shelf {
     paging: Paging,
     clients: Arc<Vec<String>>,
-    /// Sizes and replies' bytes of the pages that were asked for.
+    /// Sizes of the pages that were requested.
     asked: Arc<Mutex<Vec<usize>>>,
 }
 
@@ -71,17 +71,17 @@ fn small(n: usize) -> String {
     json!({ "client_id": format!("c{n:04}") }).to_string()
 }
 
-/// A client with so many values.
+/// A client with this many values.
 fn of_values(n: usize, values: usize) -> String {
     json!({ "client_id": format!("c{n:04}"), "metadata": { "a": vec![0; values] } }).to_string()
 }
 
-/// A client that no page can have.
+/// A client that is too large for any page.
 fn giant(n: usize) -> String {
     of_values(n, 500_001)
 }
 
-/// Ids of all pages, the sizes that were asked for, and how many were passed over.
+/// Ids of all pages, the page sizes that were requested, and the number of clients that were passed over.
 async fn listed(
     paging: Paging,
     version: &str,
@@ -127,7 +127,7 @@ async fn a_page_that_is_too_large_is_read_in_halves() {
 }
 
 #[tokio::test]
-async fn one_client_that_is_too_large_alone_is_passed_over_wherever_it_is() {
+async fn a_client_that_is_too_large_by_itself_is_passed_over_wherever_it_is() {
     for (paging, version) in ALL {
         for giants in [
             vec![0],
@@ -148,7 +148,7 @@ async fn one_client_that_is_too_large_alone_is_passed_over_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn a_server_of_giants_alone_is_not_believed_for_ever() {
+async fn a_listing_of_oversized_clients_only_fails_after_a_bounded_number_of_requests() {
     for (paging, version) in ALL {
         let text = giant(0);
         let (ids, asked, _) = listed(paging, version, vec![text; 90]).await;
@@ -157,9 +157,9 @@ async fn a_server_of_giants_alone_is_not_believed_for_ever() {
     }
 }
 
-/// As deep as only others can make it: the operator refuses what is deeper than 64.
+/// Only other writers can nest so deep: the operator refuses more than 64 levels.
 #[tokio::test]
-async fn a_client_that_is_nested_too_deep_hides_no_other() {
+async fn a_client_that_is_nested_too_deep_does_not_hide_the_others() {
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     for (paging, version) in ALL {
         for levels in [125, 126, 127, 128, 5_000] {
@@ -174,7 +174,7 @@ async fn a_client_that_is_nested_too_deep_hides_no_other() {
 }
 
 #[tokio::test]
-async fn a_client_of_another_form_hides_no_other() {
+async fn a_malformed_client_does_not_hide_the_others() {
     let odd = [
         r#"{"client_id":"c0001","metadata":"\ud800"}"#.to_owned(),
         r#"{"client_id":"c0001","metadata":{"a":1e999}}"#.to_owned(),
@@ -191,16 +191,16 @@ async fn a_client_of_another_form_hides_no_other() {
 }
 
 #[tokio::test]
-async fn more_clients_than_were_asked_for_are_not_taken() {
+async fn more_clients_than_requested_are_refused() {
     let page: Value = (0..501).map(|n| json!({ "client_id": format!("c{n}") })).collect();
     let (_server, hydra) = always(ResponseTemplate::new(200).set_body_json(page)).await;
     let found = ids(&hydra, &mut Cursor::default()).await;
     assert_eq!(found, Err(Failure::Reply("has more entries than were asked for")));
 }
 
-/// Without a link nothing says that it is a page at all, so that nothing counts as missing.
+/// Without a link, nothing shows that the reply is a page, so no client is passed over.
 #[tokio::test]
-async fn a_giant_that_is_no_page_fails_the_listing() {
+async fn an_oversized_reply_that_is_no_page_fails_the_listing() {
     let (_server, hydra) = always(ResponseTemplate::new(200).set_body_string(format!("[{}]", giant(0)))).await;
     assert_eq!(ids(&hydra, &mut Cursor::default()).await, Err(Failure::TooLarge(None)));
 }

@@ -1,11 +1,11 @@
-//! An id is one segment of a path, whatever is in it.
+//! An id is one path segment, whatever it contains.
 
 use serde_json::json;
 use wiremock::ResponseTemplate;
 
 use crate::{always, client, error_reply, hydra, json_reply, received};
 
-/// Puts `%XX` back into characters, once, as a server does with a segment.
+/// Decodes `%XX` once, as a server does with a segment.
 fn decoded(segment: &str) -> String {
     let bytes = segment.as_bytes();
     let mut out = Vec::new();
@@ -28,7 +28,7 @@ fn decoded(segment: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Ids that mean something in URLs, and pairs of such pieces.
+/// Ids with a special meaning in URLs, and pairs of such pieces.
 fn odd_ids() -> Vec<String> {
     const PIECES: [&str; 22] = [
         "a", "/", "\\", "..", ".", "%", "%2f", "%2e", "%252f", "?", "#", "&", "=", "+", " ", ";", ":", "@", "é",
@@ -65,7 +65,7 @@ fn odd_ids() -> Vec<String> {
     }
     ids.sort();
     ids.dedup();
-    // Two dots alone are dealt with below.
+    // Two dots alone are tested below.
     ids.retain(|id| id != "..");
     ids
 }
@@ -117,8 +117,8 @@ fn echo(id: &str) -> ResponseTemplate {
     json_reply(200, &json!({ "client_id": id, "scope": "openid" }))
 }
 
-/// Dots alone as a segment mean other places, and the URL library leaves them out; so does it with line breaks and tabs in a segment. The CRD lets
-/// none of these through, and here nothing may be sent for them either.
+/// A segment of only dots means another place, and the URL library removes it, as it removes line breaks and tabs in a
+/// segment. The CRD allows none of these, and nothing may be sent for them here either.
 #[tokio::test]
 async fn an_id_that_no_path_can_hold_is_not_sent() {
     for id in ["", ".", "..", "a\nb", "a\tb", "\r\n"] {

@@ -1,4 +1,4 @@
-//! Servers that break off, fall silent or never end: below HTTP, where a mock cannot go.
+//! Servers that break off, fall silent or never end: below HTTP, where a mock server cannot be used.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,16 +12,16 @@ use tokio::net::TcpListener;
 
 use crate::hydra;
 
-/// What comes after the first bytes.
+/// What follows the first bytes.
 #[derive(Clone, Copy, PartialEq)]
 enum Then {
     Close,
     Silence,
-    /// Spaces, which JSON allows, for as long as somebody reads.
+    /// Spaces, which JSON allows, for as long as the client reads.
     Endless,
 }
 
-/// Answers every connection with the same bytes; returns its URL and a count of the bytes of body that somebody took.
+/// Answers every connection with the same bytes. Returns the URL and a count of the body bytes that clients took.
 async fn serve(head: &'static str, then: Then) -> (String, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -51,7 +51,7 @@ const LARGER: Failure = Failure::TooLarge(None);
 
 #[tokio::test]
 async fn an_endless_reply_is_cut_off() {
-    // What a reader has taken and what the kernel may hold for it.
+    // Bytes that a reader has taken, and bytes that the kernel may buffer for it.
     let slack = 16 << 20;
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
     let (url, taken) = serve(head, Then::Endless).await;
@@ -62,7 +62,7 @@ async fn an_endless_reply_is_cut_off() {
     assert!(stopped < (1 << 20) + slack, "{stopped} bytes for one object");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(taken.load(Ordering::Relaxed), stopped, "nothing more is read");
-    assert!(!one.http().breaker().is_open(), "one reply says nothing of the server");
+    assert!(!one.http().breaker().is_open(), "one reply says nothing about the server");
     // A page of a listing may be larger, but not endless.
     let (url, taken) = serve(head, Then::Endless).await;
     let page = hydra(&url).list_clients("owner", &mut Default::default()).await;
@@ -106,9 +106,9 @@ async fn a_connection_that_breaks_is_an_outage_wherever_it_breaks() {
     }
 }
 
-/// https where the server speaks plain http, or nothing that we know.
+/// The client speaks https, and the server plain http or an unknown protocol.
 #[tokio::test]
-async fn a_failed_handshake_is_told_from_a_missing_connection() {
+async fn a_failed_handshake_is_distinguished_from_a_missing_connection() {
     for head in [
         "HTTP/1.1 400 Bad Request\r\n\r\nClient sent a TLS request",
         "SSH-2.0-OpenSSH_9.6\r\n",
@@ -124,7 +124,7 @@ async fn a_failed_handshake_is_told_from_a_missing_connection() {
     }
 }
 
-/// Takes as long as the deadline of a request, both at the same time.
+/// Takes as long as the deadline of one request: both run at the same time.
 #[tokio::test]
 async fn silence_before_or_within_a_reply_ends_at_the_deadline() {
     let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! What real servers answered: it can be read, nothing secret of it is kept, and what we own survives the round trip.
+//! Recorded answers of real servers are read, no secret in them is kept, and our members survive the round trip.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ struct Story {
     exchanges: Vec<Exchange>,
 }
 
-/// A request and what a real server answered.
+/// A request and a real server's answer.
 #[derive(Deserialize)]
 pub struct Exchange {
     pub request: Asked,
@@ -37,7 +37,7 @@ pub struct Answered {
     pub body: Value,
 }
 
-/// The versions that were recorded.
+/// The recorded versions.
 pub const VERSIONS: [&str; 3] = ["1.11.10", "2.3.0", "26.2.0"];
 
 fn recorded(version: &str) -> Vec<Story> {
@@ -47,7 +47,7 @@ fn recorded(version: &str) -> Vec<Story> {
 }
 
 impl Exchange {
-    /// Path below the admin API, without query: the part after `/clients`, if it is about clients.
+    /// The part of the path after `/clients`, without query, if the request is about clients.
     fn about_clients(&self) -> Option<&str> {
         let path = self.request.path.trim_start_matches("{A}").trim_start_matches("/admin");
         path.split('?').next()?.strip_prefix("/clients")
@@ -69,7 +69,7 @@ impl Exchange {
         }
     }
 
-    /// The client that was sent and the one that came back for it.
+    /// The client that was sent, and the client in the reply.
     fn echo(&self) -> Option<(Client, Client)> {
         if !matches!(self.request.method.as_str(), "POST" | "PUT") {
             return None;
@@ -77,7 +77,7 @@ impl Exchange {
         let client = |value: &Value| Client::parse(value.clone());
         let echo = client(self.clients().first()?)?;
         let mut sent = client(&self.request.body)?;
-        // The path decides, and without an id the server chooses one.
+        // The path decides on the id; without one, the server chooses it.
         sent.client_id.clone_from(&echo.client_id);
         Some((sent, echo))
     }
@@ -118,7 +118,7 @@ fn every_recorded_client_can_be_read() {
 }
 
 #[test]
-fn nothing_secret_stays_of_a_recorded_client() {
+fn no_secret_of_a_recorded_client_is_kept() {
     let secret = ["client_secret", "registration_access_token", "registration_client_uri"];
     for version in VERSIONS {
         let mut seen = 0;
@@ -143,11 +143,11 @@ fn nothing_secret_stays_of_a_recorded_client() {
     }
 }
 
-/// What the server puts in for a member that was not sent. We always send these.
+/// Members that the server fills in if they are not sent. We always send them.
 const FILLED_IN: [&str; 3] = ["scope", "subject_type", "token_endpoint_auth_method"];
 
 #[test]
-fn what_was_sent_does_not_differ_from_its_echo() {
+fn a_sent_client_does_not_differ_from_its_echo() {
     for version in VERSIONS {
         let mut count = 0;
         for (story, exchange) in exchanges(version) {
@@ -155,7 +155,7 @@ fn what_was_sent_does_not_differ_from_its_echo() {
             let asked = &exchange.request.body;
             let mut differences = sent.differences(&echo);
             differences.retain(|name| !FILLED_IN.contains(&name.as_str()) || asked.get(name).is_some());
-            // What v1 does not know it does not keep.
+            // Version 1 does not keep members that it does not know.
             let lost: &[&str] = match version {
                 "1.11.10" if asked["skip_consent"] == true => {
                     &["access_token_strategy", "skip_consent", "skip_logout_consent"]
@@ -170,7 +170,7 @@ fn what_was_sent_does_not_differ_from_its_echo() {
 }
 
 #[test]
-fn what_was_sent_does_not_differ_from_the_next_read_of_it() {
+fn a_sent_client_does_not_differ_from_the_next_read() {
     for version in VERSIONS {
         let mut count = 0;
         let all = exchanges(version);
@@ -193,9 +193,9 @@ fn what_was_sent_does_not_differ_from_the_next_read_of_it() {
     }
 }
 
-/// A PUT of what was read, with what we do not know of it, is what was there.
+/// A PUT of a client that was read, unknown members included, changes nothing.
 #[test]
-fn what_was_read_can_be_sent_back() {
+fn a_client_that_was_read_can_be_sent_back() {
     for version in VERSIONS {
         for (story, exchange) in exchanges(version) {
             for body in exchange.clients() {
@@ -222,7 +222,7 @@ fn members(version: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_newer_server_has_only_members_more_that_we_know_of() {
+fn a_newer_server_adds_only_known_members() {
     let newer: Vec<String> = members("26.2.0").difference(&members("2.3.0")).cloned().collect();
     let device = ["access", "id", "refresh"].map(|token| format!("device_authorization_grant_{token}_token_lifespan"));
     assert_eq!(newer, device);
@@ -237,7 +237,7 @@ fn every_recorded_refusal_of_a_client_is_hydras_own() {
             if !exchange.request.path.starts_with("{A}/clients") || !refused {
                 continue;
             }
-            // By this a 404 or 409 of Hydra is told from that of a proxy.
+            // This distinguishes a 404 or 409 of Hydra from that of a proxy.
             let error = &exchange.response.body["error"];
             assert!(error.is_string(), "{version}, {story}: {}", exchange.response.body);
         }

@@ -1,5 +1,5 @@
-//! Every exchange that was recorded is played again: a server answers as the real one did, the typed call for it is made, and both what was sent
-//! and what came of it are looked at.
+//! Every recorded exchange is replayed: a server answers as the real one did, the typed call for it is made, and both the
+//! request and the result are checked.
 
 mod calls;
 
@@ -15,7 +15,7 @@ use crate::over;
 use crate::recordings::{Asked, Exchange, VERSIONS, exchanges};
 use calls::{Outcome, Played, from_bytes, play, split};
 
-/// Exchanges that no typed call makes: method, path, body or a member of it, and why.
+/// Exchanges that no typed call makes: method, path, body or a member of it, and the reason.
 const EXCEPTIONS: [(&str, &str, &str, &str); 10] = [
     ("POST", "{A}/clients", "\"{\"", "no JSON"),
     ("POST", "{A}/clients", "\"\"", "no JSON"),
@@ -44,14 +44,14 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 10] = [
     ),
 ];
 
-/// What comes of an answer.
+/// The expected result of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
-    /// What the answer holds.
+    /// The value in the answer.
     Value,
     /// Success without a value.
     Done,
-    /// There is none of that id, or it is taken.
+    /// Nothing has that id, or the id is taken.
     None,
     /// A failure that blames the request.
     Refused,
@@ -59,7 +59,7 @@ enum Expected {
     Outage,
 }
 
-/// What comes of each status that was recorded for an operation.
+/// The expected result for each recorded operation and status.
 const TABLE: [(&str, u16, Expected); 36] = [
     ("list_o_auth2_clients", 200, Expected::Value),
     ("probe", 200, Expected::Done),
@@ -108,7 +108,7 @@ fn recorded_reply(exchange: &Exchange) -> ResponseTemplate {
     }
 }
 
-/// Members of a client that the server fills in or that are nobody's business.
+/// Members of a client that the server fills in or that are secret.
 const NOT_OURS: [&str; 6] = [
     "client_secret",
     "client_secret_expires_at",
@@ -118,7 +118,7 @@ const NOT_OURS: [&str; 6] = [
     "updated_at",
 ];
 
-/// What counts of an object: neither what is empty nor what is not ours.
+/// The members of an object that count: without empty ones and those that are not ours.
 fn essence(value: &Value) -> Value {
     let is_empty = |value: &Value| {
         *value == json!("") || *value == json!([]) || *value == json!({}) || *value == json!(false) || value.is_null()
@@ -138,7 +138,7 @@ fn essence(value: &Value) -> Value {
     }
 }
 
-/// What was sent is what was recorded, but for paging and for what we always send.
+/// Asserts that the recorded request was sent, except for paging and for members that we always send.
 fn check_request(asked: &Asked, prefix: &str, request: &wiremock::Request, context: &str) {
     assert_eq!(request.method.as_str(), asked.method, "{context}");
     let path = asked.path.replace("{A}", prefix);
@@ -158,7 +158,7 @@ fn check_request(asked: &Asked, prefix: &str, request: &wiremock::Request, conte
             let mut sent = from_bytes(request.body.clone());
             assert_eq!(sent["client_secret"], body["client_secret"], "{context}");
             if let (Some(members), None) = (sent.as_object_mut(), body.get("client_id")) {
-                members.remove("client_id"); // we name the client here too
+                members.remove("client_id"); // we send the id here too
             }
             assert_eq!(essence(&sent), essence(body), "{context}");
         }
@@ -222,7 +222,7 @@ async fn every_recorded_exchange_is_understood() {
                 .respond_with(recorded_reply(&exchange))
                 .mount(&server)
                 .await;
-            // Detection asks a server of any version for the path of the newer one.
+            // Detection requests the path of version 2 from a server of any version.
             let hydra = if asked.path.starts_with("/admin") {
                 &newer
             } else {
@@ -235,7 +235,7 @@ async fn every_recorded_exchange_is_understood() {
             check_request(asked, prefix, &requests[0], &context);
             check_outcome(&exchange, &played, &context);
             rows.insert((played.0, exchange.response.status));
-            hydra.http().breaker().close(); // an open one would speak for the next
+            hydra.http().breaker().close(); // an open breaker would answer the next call
         }
     }
     let unused: Vec<_> = TABLE

@@ -20,7 +20,7 @@ fn status(code: u16, error: Option<&str>) -> Failure {
     }
 }
 
-/// Every operation on one client, and the failure of each, in the order get, create, update, delete.
+/// The failure of every operation on one client, in the order get, create, update, delete.
 async fn failures(reply: ResponseTemplate) -> Vec<Option<Failure>> {
     let (_server, hydra) = always(reply).await;
     let shop = client("shop");
@@ -32,13 +32,13 @@ async fn failures(reply: ResponseTemplate) -> Vec<Option<Failure>> {
             2 => hydra.update_client(&shop, None).await.err(),
             _ => hydra.delete_client("shop").await.err(),
         });
-        hydra.http().breaker().close(); // an open one would speak for the next
+        hydra.http().breaker().close(); // an open breaker would answer the next call
     }
     found
 }
 
 #[tokio::test]
-async fn a_reply_that_makes_no_sense_is_a_failure_and_neither_absence_nor_success() {
+async fn an_invalid_reply_is_a_failure_and_neither_absence_nor_success() {
     let text = |status, body: &str| ResponseTemplate::new(status).set_body_raw(body.to_owned(), "application/json");
     let no_json = Failure::Reply("is not JSON");
     let no_client = Failure::Reply("is not a client");
@@ -103,7 +103,7 @@ async fn a_reply_that_makes_no_sense_is_a_failure_and_neither_absence_nor_succes
             json_reply(200, &json!({ "client_id": 1 })),
             no_client,
         ),
-        // A database that does not regard case or accents answers with what it holds.
+        // A database that ignores case or accents answers with the client that it has.
         (
             "another case",
             json_reply(200, &json!({ "client_id": "SHOP" })),
@@ -125,7 +125,7 @@ async fn a_reply_that_makes_no_sense_is_a_failure_and_neither_absence_nor_succes
 }
 
 #[tokio::test]
-async fn only_hydras_own_404_says_that_a_client_is_absent() {
+async fn only_hydras_own_404_means_that_a_client_is_absent() {
     let (_server, hydra) = always(error_reply(404, "Unable to locate the resource")).await;
     assert_eq!(hydra.get_client("shop").await, Ok(None));
     assert_eq!(hydra.update_client(&client("shop"), None).await, Ok(None));
@@ -134,7 +134,7 @@ async fn only_hydras_own_404_says_that_a_client_is_absent() {
         html(404),
         ResponseTemplate::new(404),
         ResponseTemplate::new(404).set_body_string("404 page not found"),
-        json_reply(404, &json!({ "error": { "code": 404 } })), // the router of v2 answers so
+        json_reply(404, &json!({ "error": { "code": 404 } })), // the reply of the router of version 2
         json_reply(404, &json!({ "message": "no route" })),
         json_reply(404, &json!([])),
     ];
@@ -153,7 +153,7 @@ async fn a_404_for_a_new_client_is_a_failure() {
 }
 
 #[tokio::test]
-async fn only_hydras_own_409_says_that_an_id_is_taken() {
+async fn only_hydras_own_409_means_that_an_id_is_taken() {
     let taken = "Unable to insert or update resource because a resource with that value exists already";
     let (_server, hydra) = always(error_reply(409, taken)).await;
     assert_eq!(hydra.create_client(&client("shop"), None).await, Ok(None));

@@ -1,4 +1,4 @@
-//! Users' requests and tokens: what is sent, what is understood, and what is not given away.
+//! Users' requests and tokens: what is sent, what is understood, and what stays secret.
 
 use oidc_operator::admin::http::{Failure, RedirectTo, Settings};
 use oidc_operator::admin::hydra::Hydra;
@@ -28,9 +28,9 @@ async fn last(server: &MockServer) -> (String, Option<String>, String) {
     (query, content_type.map(str::to_owned), body)
 }
 
-/// Hydra refuses members that its version does not know, so that only what is set is sent.
+/// Hydra refuses members that its version does not know, so only members that are set are sent.
 #[tokio::test]
-async fn answers_hold_what_is_set() {
+async fn answers_contain_only_the_members_that_are_set() {
     let (server, hydra) = always(json_reply(
         200,
         &json!({ "redirect_to": "https://id/?login_verifier=v" }),
@@ -87,7 +87,7 @@ async fn answers_hold_what_is_set() {
 }
 
 #[tokio::test]
-async fn a_request_that_was_answered_before_says_so() {
+async fn a_request_that_was_answered_before_is_reported_as_handled() {
     let gone = json_reply(410, &json!({ "redirect_to": "https://id/oauth2/auth" }));
     let to = Some(RedirectTo::new("https://id/oauth2/auth".to_owned()));
     let (_server, hydra) = always(gone).await;
@@ -111,7 +111,7 @@ async fn a_request_that_was_answered_before_says_so() {
         .await;
     assert_eq!(accepted, Err(Failure::Handled(None)));
 
-    // Neither of these is Hydra's word.
+    // None of these replies is Hydra's own.
     for reply in [html(410), html(409), json_reply(410, &json!({ "redirect_to": 1 }))] {
         let (_server, hydra) = always(reply).await;
         let failure = hydra.get_login_request(&challenge()).await.err();
@@ -122,9 +122,9 @@ async fn a_request_that_was_answered_before_says_so() {
     }
 }
 
-/// A user who came too late is no refusal of our login, and closes the door to nobody.
+/// An expired request of a user is no refusal of our login, so it does not block other requests.
 #[tokio::test]
-async fn a_request_that_is_too_old_does_not_open_the_breaker() {
+async fn an_expired_request_does_not_open_the_breaker() {
     let (_server, hydra) = always(error_reply(401, "request_unauthorized")).await;
     assert_eq!(
         hydra.get_login_request(&challenge()).await.err(),
@@ -140,7 +140,7 @@ async fn a_request_that_is_too_old_does_not_open_the_breaker() {
 }
 
 #[tokio::test]
-async fn null_is_as_good_as_absence() {
+async fn a_null_member_counts_as_absent() {
     let members = [
         "requested_scope",
         "requested_access_token_audience",
@@ -178,7 +178,7 @@ async fn null_is_as_good_as_absence() {
 }
 
 #[tokio::test]
-async fn a_token_is_introspected_by_a_form() {
+async fn a_token_is_introspected_with_a_form() {
     let (server, hydra) = always(json_reply(200, &json!({ "active": false }))).await;
     let token = Secret::new("a&b=c d".to_owned());
     assert_eq!(hydra.introspect_token(&token, "").await, Ok(None));
@@ -192,7 +192,7 @@ async fn a_token_is_introspected_by_a_form() {
 }
 
 #[tokio::test]
-async fn a_flush_names_a_time_and_is_not_sent_to_version_2() {
+async fn a_flush_may_name_a_time_and_is_not_sent_to_version_2() {
     let (server, newer) = always(ResponseTemplate::new(204)).await;
     let older = over(http(&server.uri(), &Settings::default()), "v1.11.10");
     let time = "2026-01-02T03:04:05Z".parse().ok();
@@ -242,7 +242,7 @@ async fn metrics_are_text_and_bounded() {
     let text = "# TYPE go_goroutines gauge\ngo_goroutines 7\n";
     let reply = |body: Vec<u8>| ResponseTemplate::new(200).set_body_raw(body, "text/plain; version=0.0.4");
     assert_eq!(metrics(reply(text.into())).await, Ok(text.to_owned()));
-    // More than one object may be, and less than a page.
+    // Larger than one object may be, and smaller than a page.
     assert_eq!(
         metrics(reply(vec![b'a'; 2 << 20])).await.map(|text| text.len()),
         Ok(2 << 20)
@@ -255,7 +255,7 @@ async fn metrics_are_text_and_bounded() {
 }
 
 #[tokio::test]
-async fn health_is_what_it_says() {
+async fn a_server_is_healthy_only_with_status_ok() {
     let (server, hydra) = always(json_reply(200, &json!({ "status": "ok" }))).await;
     assert_eq!((hydra.is_alive().await, hydra.is_ready().await), (Ok(()), Ok(())));
     drop(server);
@@ -263,7 +263,7 @@ async fn health_is_what_it_says() {
     assert!(hydra.is_alive().await.is_err() && hydra.is_ready().await.is_err());
     let (_server, hydra) = always(json_reply(503, &json!({ "error": "error" }))).await;
     for _ in 0..2 {
-        // Both times the server is asked: this is how one finds out that it is back.
+        // Both calls reach the server: this is how the operator notices that it is back.
         assert_eq!(hydra.is_ready().await, Err(Failure::Outage(Outage::Status(503, None))));
     }
 }

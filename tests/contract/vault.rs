@@ -1,4 +1,4 @@
-//! The same with HashiCorp Vault and OpenBao: what real servers answered, what is sent, what a reply means, and the login.
+//! The same tests with HashiCorp Vault and OpenBao: recorded answers, requests, meanings of replies, and the login.
 
 mod calls;
 mod fake;
@@ -25,14 +25,14 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::json_reply;
 
-/// A token that was given, and that the fake server takes for a good one.
+/// A given token, which the fake server accepts.
 const GIVEN: &str = "geheim-given";
 
 fn secret(value: &str) -> Secret {
     Secret::new(value.to_owned())
 }
 
-/// An endpoint as it is made for a Vault: a refusal speaks of one request.
+/// An endpoint with the settings for a Vault: a refusal concerns one request.
 fn endpoint(server: &MockServer) -> Arc<Http> {
     let settings = Settings {
         refuses_singly: true,
@@ -42,12 +42,12 @@ fn endpoint(server: &MockServer) -> Arc<Http> {
     Arc::new(crate::http(&server.uri(), &settings))
 }
 
-/// The root namespace of a server, with a login of its own.
+/// The root namespace of a server, with a separate login.
 fn vault(server: &MockServer, login: Login) -> Vault {
     within(server, login, "", "")
 }
 
-/// A namespace of a server, with a login in another one.
+/// A namespace of a server, with a login in another namespace.
 fn within(server: &MockServer, login: Login, namespace: &str, of_login: &str) -> Vault {
     let session = Session::new(endpoint(server), login, of_login);
     Vault::new(Arc::new(session), namespace)
@@ -61,7 +61,7 @@ fn app_role() -> Login {
     Login::AppRole("approle".to_owned(), "operator".to_owned(), secret("geheim-id"))
 }
 
-/// A server that takes the given token and answers everything else alike, and its root namespace, where the login has been made.
+/// A server that gives every request the same answer, and its root namespace, already logged in with the given token.
 async fn always(reply: ResponseTemplate) -> (MockServer, Vault) {
     let server = MockServer::start().await;
     let vault = vault(&server, given());
@@ -72,18 +72,18 @@ async fn always(reply: ResponseTemplate) -> (MockServer, Vault) {
     (server, vault)
 }
 
-/// Has a server answer everything alike from now on, and forget what it was asked.
+/// Makes a server give every request the same answer from now on, and forget earlier requests.
 async fn answer(server: &MockServer, reply: ResponseTemplate) {
     server.reset().await;
     Mock::given(any()).respond_with(reply).mount(server).await;
 }
 
-/// A reply of the server's own with a status of 4xx or 5xx.
+/// An error reply of the server itself, with status 4xx or 5xx.
 fn errors_reply(status: u16, errors: &[&str]) -> ResponseTemplate {
     json_reply(status, &json!({ "errors": errors }))
 }
 
-/// What becomes of a reply with such a status that is not the server's own.
+/// The failure for a reply with this status that is not from the server itself.
 fn proxied(code: u16) -> Failure {
     Failure::Status {
         code,
@@ -92,7 +92,7 @@ fn proxied(code: u16) -> Failure {
     }
 }
 
-/// What becomes of such a reply.
+/// The failure for such a reply.
 fn status(code: u16, description: &str) -> Failure {
     Failure::Status {
         code,

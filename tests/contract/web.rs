@@ -1,4 +1,4 @@
-//! The web server under those who ask too much of it: probes are answered, and everybody gets a bounded part.
+//! The web server under abusive clients: probes are answered, and every client gets a bounded share.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -13,17 +13,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Connections of one who means harm.
+/// Connections of an attacker.
 const THOUSAND: usize = 1000;
 /// Far longer than an answer takes, and less than a probe waits for it.
 const PROMPT: Duration = Duration::from_secs(3);
-/// How long somebody asks in a loop.
+/// How long clients send requests in a loop.
 const ATTACK: Duration = Duration::from_secs(4);
-/// A head that never ends.
+/// A request head that never ends.
 const HALF: &str = "GET /metrics HTTP/1.1\r\nHost: operator\r\nX-Slow: ";
 const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: operator\r\n\r\n";
 
-/// The real web server on a runtime of its own, as in the process.
+/// The real web server on a separate runtime, as in the process.
 struct Web {
     address: SocketAddr,
     state: Arc<State>,
@@ -50,7 +50,7 @@ impl Web {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
-    /// Status and body of an answer, on a connection of its own, as the kubelet asks.
+    /// Status and body of an answer on a new connection, as for the kubelet.
     async fn get(&self, path: &str) -> (u16, String) {
         let answer = self.try_get(path).await;
         answer.expect(path)
@@ -96,7 +96,7 @@ impl Web {
         let mut streams = Vec::new();
         for _ in 0..THOUSAND {
             let mut stream = self.connect().await;
-            let _ = stream.write_all(sent.as_bytes()).await; // one that is displaced cannot
+            let _ = stream.write_all(sent.as_bytes()).await; // fails on a displaced connection
             streams.push(stream);
         }
         streams
@@ -112,7 +112,7 @@ impl Drop for Web {
     }
 }
 
-/// How many of these connections the server has not closed.
+/// Number of these connections that the server has not closed.
 fn open(streams: &[TcpStream]) -> usize {
     let is_open = |stream: &&TcpStream| {
         let mut buffer = [0; 65536];
@@ -127,7 +127,7 @@ fn open(streams: &[TcpStream]) -> usize {
     streams.iter().filter(is_open).count()
 }
 
-/// The server closes all but so many of these connections, and soon.
+/// Asserts that the server soon closes all but this many of these connections.
 async fn open_at_most(streams: &[TcpStream], most: usize) {
     let begun = Instant::now();
     while open(streams) > most {
@@ -137,20 +137,20 @@ async fn open_at_most(streams: &[TcpStream], most: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_slow_connections_starve_no_probe() {
+async fn a_thousand_slow_connections_do_not_block_probes() {
     let web = Web::start().await;
     web.is_ready();
     let slow = web.held(HALF).await;
     web.probes_are_answered().await;
     open_at_most(&slow, MOST).await;
-    // Those who stay are cut off, and nobody had to ask for it.
+    // The remaining ones are cut off without any further request.
     tokio::time::sleep(HEAD).await;
     open_at_most(&slow, 0).await;
     web.probes_are_answered().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_who_ask_and_read_nothing_starve_no_probe() {
+async fn a_thousand_clients_that_never_read_do_not_block_probes() {
     let web = Web::start().await;
     web.is_ready();
     let begun = Instant::now();
@@ -163,7 +163,7 @@ async fn a_thousand_who_ask_and_read_nothing_starve_no_probe() {
 }
 
 #[test]
-fn a_thousand_who_ask_for_metrics_in_a_loop_make_one_text_a_second() {
+fn a_thousand_clients_in_a_loop_cause_one_rendering_a_second() {
     let attackers = tokio::runtime::Runtime::new().expect("a runtime");
     let kubelet = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let kubelet = kubelet.expect("a runtime");
@@ -197,7 +197,7 @@ fn a_thousand_who_ask_for_metrics_in_a_loop_make_one_text_a_second() {
     assert!(renderings <= most, "{renderings} renderings for {asked} answers");
 }
 
-/// Asks for as long as the attack lasts, on a new connection when one is cut off. How often an answer began.
+/// Sends requests for as long as the attack lasts, on a new connection when one is cut off. Returns how many answers began.
 async fn in_a_loop(address: SocketAddr, begun: Instant) -> u64 {
     let mut answers = 0;
     let mut buffer = vec![0; 65536];
@@ -217,7 +217,7 @@ async fn in_a_loop(address: SocketAddr, begun: Instant) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_connections_do_not_hold_up_the_end() {
+async fn slow_connections_do_not_delay_the_shutdown() {
     let mut web = Web::start().await;
     let slow = web.held(HALF).await;
     web.stop.cancel();
@@ -229,7 +229,7 @@ async fn slow_connections_do_not_hold_up_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_probes_say_what_is_wrong() {
+async fn failing_probes_name_the_problem() {
     let web = Web::start().await;
     let (status, reason) = web.get("/readyz").await;
     assert_eq!((status, reason.lines().count()), (503, 1), "{reason}");
@@ -246,7 +246,7 @@ async fn the_probes_say_what_is_wrong() {
     }
 }
 
-/// What asks is not on the runtime that hangs, and neither is what answers.
+/// Neither the client nor the web server is on the runtime that hangs.
 #[test]
 fn probes_are_answered_while_the_runtime_hangs() {
     let hung = tokio::runtime::Builder::new_multi_thread()

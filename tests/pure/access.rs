@@ -1,4 +1,4 @@
-//! Access rules: nothing listed is nobody, one rule must allow the whole, and a refusal says what would help.
+//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says what would help.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub fn violation(rules: &[AccessRule], value: Value) -> String {
 }
 
 #[test]
-fn nothing_listed_is_nobody() {
+fn rules_that_list_nothing_admit_no_namespace() {
     for (what, listed) in [
         ("no rules", json!([])),
         ("a rule without kinds", json!([{ "namespaces": all(), "kinds": [] }])),
@@ -63,21 +63,21 @@ fn nothing_listed_is_nobody() {
             json!([{ "namespaces": { "from": "Names" }, "kinds": ["OAuth2Client"] }]),
         ),
         (
-            "a selector that is not there",
+            "a missing selector",
             json!([{ "namespaces": { "from": "Selector" }, "kinds": ["OAuth2Client"] }]),
         ),
     ] {
         let denied = check(&rules(listed), web()).expect_err(what);
         assert_eq!(
             denied.to_string(),
-            "no access rule lets namespace `team-a` have an OAuth2Client; ask its admin for one.",
+            "no access rule lets namespace `team-a` have an OAuth2Client; ask the server's admin for one.",
             "{what}"
         );
     }
 }
 
 #[test]
-fn namespaces_are_chosen_by_all_names_or_labels() {
+fn a_rule_selects_all_namespaces_or_by_name_or_label() {
     let selector = |selector: Value| json!({ "from": "Selector", "selector": selector });
     let expression = |key: &str, operator: &str, values: Value| {
         let requirement = json!({ "key": key, "operator": operator, "values": values });
@@ -109,13 +109,13 @@ fn namespaces_are_chosen_by_all_names_or_labels() {
         (expression("stage", "Exists", Value::Null), false),
         (expression("stage", "DoesNotExist", Value::Null), true),
         (expression("team", "DoesNotExist", Value::Null), false),
-        (expression("team", "Gt", json!(["0"])), false), // an operator we do not know
+        (expression("team", "Gt", json!(["0"])), false), // an unknown operator
         (
             selector(json!({
                 "matchLabels": { "oidc": "true" },
                 "matchExpressions": [{ "key": "team", "operator": "In", "values": ["b"] }]
             })),
-            false, // all must hold
+            false, // all requirements must hold
         ),
     ];
     for (selection, expected) in cases {
@@ -126,7 +126,7 @@ fn namespaces_are_chosen_by_all_names_or_labels() {
 }
 
 #[test]
-fn an_unknown_namespace_matches_no_selector_not_even_an_empty_one() {
+fn a_namespace_with_unknown_labels_matches_no_selector_not_even_an_empty_one() {
     for selector in [
         json!({}),
         json!({ "matchExpressions": [{ "key": "x", "operator": "DoesNotExist" }] }),
@@ -280,7 +280,7 @@ fn client_ids_are_generated_prefixed_or_any() {
 }
 
 #[test]
-fn what_may_be_taken_over_is_listed_word_for_word() {
+fn only_listed_client_ids_can_be_adopted() {
     let granted = |ids: Value| {
         let adopt = json!({ "clientIds": ids });
         rules(json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "adopt": adopt }]))
@@ -294,7 +294,7 @@ fn what_may_be_taken_over_is_listed_word_for_word() {
             "adopt.clientIds: clientId: shop",
         ),
         (granted(json!([])), adopting("shop"), "adopt.clientIds: clientId: shop"),
-        // To ask for an id is not to take it over, and the other way round.
+        // A grant to choose an id is no grant to adopt it, and the other way round.
         (
             limited(json!({ "clientIds": "Any" })),
             adopting("shop"),
@@ -317,13 +317,13 @@ fn what_may_be_taken_over_is_listed_word_for_word() {
     let denied = check(&granted(json!([])), adopting("shop")).expect_err("denied");
     assert_eq!(
         denied.to_string(),
-        "access[0].adopt.clientIds does not allow `shop` in clientId; change it or ask its admin."
+        "access[0].adopt.clientIds does not allow `shop` in clientId; change it or ask the server's admin."
     );
 }
 
 #[test]
 fn limits_are_checked_on_effective_values() {
-    // Neither grant types nor scopes stand in the spec; both have defaults.
+    // The spec sets neither grant types nor scopes; both have defaults.
     assert_eq!(
         violation(&limited(json!({ "grantTypes": ["authorization_code"] })), web()),
         "grantTypes: grantTypes: refresh_token"
@@ -335,7 +335,7 @@ fn limits_are_checked_on_effective_values() {
 }
 
 #[test]
-fn rules_do_not_add_up() {
+fn limits_of_two_rules_do_not_combine() {
     let two = rules(json!([
         { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "scopes": ["openid", "email"], "audiences": [] } },
         { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "scopes": [], "audiences": ["api"] } },
@@ -350,7 +350,7 @@ fn rules_do_not_add_up() {
 }
 
 #[test]
-fn one_rule_that_allows_all_is_enough_whatever_others_say() {
+fn one_rule_that_allows_everything_is_enough() {
     let listed = rules(json!([
         { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "scopes": [] } },
         { "namespaces": { "from": "Names", "names": ["other"] }, "kinds": ["OAuth2Client"] },
@@ -363,17 +363,17 @@ fn one_rule_that_allows_all_is_enough_whatever_others_say() {
 fn the_message_names_the_rule_with_the_fewest_violations() {
     let rule = |name: &str, clients: Value| json!({ "namespaces": { "from": "Names", "names": [name] }, "kinds": ["OAuth2Client"], "clients": clients });
     let listed = rules(json!([
-        rule("other", json!({ "audiences": [] })), // not ours, and the fewest
+        rule("other", json!({ "audiences": [] })), // for another namespace, with the fewest violations
         rule("team-a", json!({ "scopes": [], "audiences": [] })),
         rule(
             "team-a",
             json!({ "scopes": ["openid", "offline_access"], "grantTypes": ["authorization_code"] })
         ),
-        rule("team-a", json!({ "audiences": [] })), // as few as the one before
+        rule("team-a", json!({ "audiences": [] })), // as few as the rule before
     ]));
     let spec = with(web(), json!({ "audience": ["api"] }));
     assert_eq!(
         check(&listed, spec).expect_err("denied").to_string(),
-        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes; change it or ask its admin."
+        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes; change it or ask the server's admin."
     );
 }

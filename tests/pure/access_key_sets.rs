@@ -1,4 +1,4 @@
-//! What access rules let key sets be called, and how often anything may be replaced.
+//! Which names access rules allow for key sets, and how often they let a secret or key rotate.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn named(name: &str) -> KeySetRequest<'_> {
     }
 }
 
-/// Hydra trusts the keys in the set that is named after an issuer.
+/// Hydra trusts the keys of a set that is named after an issuer.
 #[test]
 fn a_key_set_named_after_an_issuer_needs_a_grant() {
     let cases = [
@@ -47,7 +47,7 @@ fn a_key_set_named_after_an_issuer_needs_a_grant() {
         (json!({ "objectNames": "Prefixed" }), "Team-A.keys", false),
         (json!({ "objectNames": "Prefixed" }), "my-issuer", false),
         (json!({ "objectNames": "Any" }), "my-issuer", true),
-        // One grant is not the other.
+        // Neither grant implies the other.
         (json!({ "reservedKeySets": "Allow" }), "my-issuer", false),
         (json!({ "objectNames": "Any" }), "hydra.openid.id-token", false),
         (json!({ "reservedKeySets": "Allow" }), "hydra.openid.id-token", true),
@@ -59,17 +59,18 @@ fn a_key_set_named_after_an_issuer_needs_a_grant() {
             continue;
         }
         let said = found.expect_err("denied").to_string();
-        let expected = format!("access[0].objectNames does not allow `{name}` in setName; change it or ask its admin.");
+        let expected =
+            format!("access[0].objectNames does not allow `{name}` in setName; change it or ask the server's admin.");
         assert_eq!(said, expected);
     }
     assert!(
         asked(&key_sets(json!({})), KeySetRequest::default()).is_ok(),
-        "one that asks for no name"
+        "a request without a name"
     );
 }
 
 #[test]
-fn a_period_shorter_than_the_rule_has_it_is_refused_and_an_hour_is_the_default() {
+fn a_period_below_the_minimum_is_refused_and_the_default_minimum_is_one_hour() {
     let cases = [
         (json!({}), "1s", Some("1h")),
         (json!({}), "59m59s", Some("1h")),
@@ -79,7 +80,7 @@ fn a_period_shorter_than_the_rule_has_it_is_refused_and_an_hour_is_the_default()
         (json!({ "minRotationPeriod": "10m" }), "9m", Some("10m")),
         (json!({ "minRotationPeriod": "24h" }), "1h", Some("24h")),
         (json!({ "minRotationPeriod": "0s" }), "1s", None),
-        (json!({ "minRotationPeriod": "sometimes" }), "1s", Some("1h")), // past the schema
+        (json!({ "minRotationPeriod": "sometimes" }), "1s", Some("1h")), // bypasses the schema
     ];
     for (rule, period, min) in cases {
         let rules = key_sets(rule);
@@ -96,7 +97,7 @@ fn a_period_shorter_than_the_rule_has_it_is_refused_and_an_hour_is_the_default()
         let said = asked(&rules, request).map(drop).map_err(|denied| denied.to_string());
         let expected = min.map_or(Ok(()), |min| {
             Err(format!(
-                "access[0].minRotationPeriod does not allow rotation.period `{period}`, which is shorter than {min}; lengthen it or ask its admin."
+                "access[0].minRotationPeriod does not allow rotation.period `{period}`, which is shorter than {min}; lengthen it or ask the server's admin."
             ))
         });
         assert_eq!(said, expected, "{rules:?}");
@@ -104,7 +105,7 @@ fn a_period_shorter_than_the_rule_has_it_is_refused_and_an_hour_is_the_default()
 }
 
 #[test]
-fn of_the_rules_that_allow_a_resource_the_shortest_period_counts() {
+fn the_shortest_minimum_of_all_rules_that_allow_a_resource_applies() {
     let rule = |more: Value| with(json!({ "namespaces": all(), "kinds": ["OAuth2Client"] }), more);
     let listed = rules(json!([
         rule(json!({ "minRotationPeriod": "2h" })),
@@ -123,7 +124,7 @@ fn of_the_rules_that_allow_a_resource_the_shortest_period_counts() {
 }
 
 #[test]
-fn one_rule_must_allow_the_whole_of_a_key_set() {
+fn one_rule_must_allow_the_whole_key_set() {
     let rule = |more: Value| with(json!({ "namespaces": all(), "kinds": ["JsonWebKeySet"] }), more);
     let listed = rules(json!([
         rule(json!({ "objectNames": "Any" })),

@@ -1,4 +1,4 @@
-//! What may be left behind on a server.
+//! When access rules let a client stay on its server after its resource is deleted.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::access::{all, limited, rules};
 use crate::{spec, web, with};
 
 #[test]
-fn what_was_taken_over_may_be_left_as_it_was_found() {
+fn a_default_orphan_policy_is_allowed_and_an_explicit_one_needs_a_rule() {
     let only_delete = limited(json!({ "deletionPolicies": ["Delete"], "clientIds": "Any" }));
     let denied = |value: Value| {
         let spec = spec(value);
@@ -25,12 +25,12 @@ fn what_was_taken_over_may_be_left_as_it_was_found() {
         };
         access::check(&only_delete, namespace, &spec, &effective).is_err()
     };
-    assert!(!denied(web()), "the default for what was taken over");
-    assert!(denied(with(web(), json!({ "deletionPolicy": "Orphan" }))), "a wish");
+    assert!(!denied(web()), "the default for an adopted client");
+    assert!(denied(with(web(), json!({ "deletionPolicy": "Orphan" }))), "set in the spec");
 }
 
 #[test]
-fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
+fn a_client_may_be_orphaned_if_a_rule_for_its_namespace_allows_it() {
     let cases = [
         (json!([]), false),
         (json!([{ "namespaces": all(), "kinds": ["OAuth2Client"] }]), true),
@@ -51,7 +51,7 @@ fn a_client_may_be_left_behind_where_a_rule_for_its_namespace_allows_orphan() {
             true,
         ),
         (
-            // The rule that allows it is for others.
+            // The rule that allows it is for another namespace.
             json!([
                 { "namespaces": all(), "kinds": ["OAuth2Client"], "clients": { "deletionPolicies": ["Delete"] } },
                 { "namespaces": { "from": "Names", "names": ["other"] }, "kinds": ["OAuth2Client"] },

@@ -28,7 +28,7 @@ fn nested(levels: usize) -> String {
 }
 
 #[test]
-fn one_item_spoils_no_other() {
+fn a_bad_item_does_not_affect_the_others() {
     let good = item(r#"{"clientName":"good"}"#, "");
     let deep = item(&format!(r#"{{"metadata":{{"a":{}}}}}"#, nested(100_000)), "");
     let fat = item(&format!(r#"{{"metadata":{{"a":[{}0]}}}}"#, "0,".repeat(600_000)), "");
@@ -50,12 +50,12 @@ fn one_item_spoils_no_other() {
     assert_eq!(
         found[6].spec.client_name.as_deref(),
         Some("odd"),
-        "what can be read is kept"
+        "readable fields are kept"
     );
 }
 
 #[test]
-fn a_watch_event_is_decoded_whatever_it_holds() {
+fn a_watch_event_with_a_flawed_object_is_decoded() {
     let deep = item(&format!(r#"{{"metadata":{{"a":{}}}}}"#, nested(10_000)), "");
     for (type_, is_meant) in [
         (
@@ -72,7 +72,7 @@ fn a_watch_event_is_decoded_whatever_it_holds() {
 }
 
 #[test]
-fn what_is_wrong_is_said_of_the_member() {
+fn a_flaw_names_the_member_at_fault() {
     let deep = |levels| format!(r#"{{"clientName":"n","metadata":{{"a":{}}}}}"#, nested(levels));
     let fat = |bytes| format!(r#"{{"clientName":"n","metadata":{{"a":"{}"}}}}"#, "x".repeat(bytes));
     let too_deep = "metadata: it is nested deeper than 64 levels; make it flatter.";
@@ -116,7 +116,7 @@ fn what_is_wrong_is_said_of_the_member() {
 }
 
 #[test]
-fn a_status_of_another_version_is_read_as_far_as_it_can_be() {
+fn readable_fields_of_a_status_of_another_version_are_kept() {
     let status = r#","status":{"clientId":"id","observedGeneration":"x","effective":{"grantTypes":["tomorrow"]},"tomorrow":[],
         "conditions":[{"type":"Ready","status":"True","reason":"R","message":"m","lastTransitionTime":"yesterday"}]}"#;
     let client = one("{}", status);
@@ -128,7 +128,7 @@ fn a_status_of_another_version_is_read_as_far_as_it_can_be() {
 }
 
 #[test]
-fn every_part_of_every_kind_can_be_left_out() {
+fn every_kind_decodes_without_spec_status_and_metadata() {
     fn check<K: Decode>() {
         for text in [
             "{}",
@@ -149,7 +149,7 @@ fn every_part_of_every_kind_can_be_left_out() {
 }
 
 #[test]
-fn of_the_metadata_what_is_read_is_kept() {
+fn only_metadata_that_the_operator_reads_is_kept() {
     let text = json!({ "metadata": {
         "name": "n", "uid": "u", "generation": 4, "creationTimestamp": "2026-01-01T00:00:00Z",
         "deletionTimestamp": "0000-00-00T99:00:00Z",
@@ -163,16 +163,16 @@ fn of_the_metadata_what_is_read_is_kept() {
         "managedFields": [{ "time": "yesterday", "fieldsV1": 7 }],
     }, "spec": {} });
     let Item(client): Item<OAuth2Client> = serde_json::from_str(&text.to_string()).expect("an item");
-    assert_eq!(flaw(&client), None, "nobody can say it for us");
+    assert_eq!(flaw(&client), None, "an annotation cannot forge a flaw");
     let kept: Vec<_> = client.annotations().keys().collect();
     assert_eq!(kept, ["oidc-operator.dev/abandon"]);
-    assert!(client.metadata.deletion_timestamp.is_some(), "that it is there counts");
+    assert!(client.metadata.deletion_timestamp.is_some(), "only its presence counts");
     assert!(client.metadata.managed_fields.is_none() && client.metadata.labels.is_none());
     assert_eq!(client.metadata.generation, Some(4));
 }
 
 #[test]
-fn of_many_finalizers_ours_is_seen() {
+fn our_finalizer_is_found_among_many() {
     let with = |finalizers: Vec<String>| {
         let text = json!({ "metadata": { "name": "n", "finalizers": finalizers } }).to_string();
         let Item(client): Item<OAuth2Client> = serde_json::from_str(&text).expect("an item");
@@ -189,7 +189,7 @@ fn of_many_finalizers_ours_is_seen() {
 }
 
 #[test]
-fn of_a_secret_no_annotation_is_kept() {
+fn annotations_and_foreign_labels_of_a_secret_are_dropped() {
     let text = json!({ "metadata": {
         "name": "n", "namespace": "ns", "uid": "u", "resourceVersion": "1",
         "annotations": { "a": "x".repeat(100_000) },

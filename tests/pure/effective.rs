@@ -1,4 +1,4 @@
-//! The values in force: what the spec says, and the documented defaults for the rest.
+//! Effective values: those that the spec sets, and the documented defaults for the rest.
 
 use oidc_operator::api::oauth2_client::{Effective, SubjectType};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ fn effective(value: Value, subject_types: &[SubjectType]) -> Value {
     serde_json::to_value(Effective::of(&spec(value), subject_types, &[])).expect("JSON")
 }
 
-/// A confidential web application, with what differs from it.
+/// The effective values of a confidential web application, with some members changed.
 fn like_web(more: Value) -> Value {
     let web = json!({
         "clientType": "Confidential",
@@ -67,7 +67,7 @@ fn a_short_spec_has_useful_defaults() {
 }
 
 #[test]
-fn what_the_spec_says_wins_even_where_it_is_empty() {
+fn explicit_values_override_defaults_even_if_they_are_empty() {
     let cases = [
         json!({ "scopes": [] }),
         json!({ "scopes": ["profile"] }),
@@ -89,7 +89,7 @@ fn what_the_spec_says_wins_even_where_it_is_empty() {
 }
 
 #[test]
-fn the_subject_type_is_public_where_the_server_may() {
+fn the_subject_type_is_public_unless_the_server_supports_only_pairwise() {
     use SubjectType::{Pairwise, Public};
     let cases: [(&[SubjectType], &str); 5] = [
         (&[], "public"),
@@ -106,7 +106,7 @@ fn the_subject_type_is_public_where_the_server_may() {
 }
 
 #[test]
-fn a_secret_is_kept_only_for_methods_that_use_one() {
+fn only_auth_methods_that_use_a_secret_get_one() {
     for (method, expected) in [
         ("client_secret_basic", true),
         ("client_secret_post", true),

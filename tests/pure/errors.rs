@@ -1,4 +1,4 @@
-//! What errors say and how they are classed.
+//! Messages and classes of errors.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,7 +7,9 @@ use oidc_operator::access::Denied;
 use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
-use oidc_operator::error::{ClusterFault, Error, FoulkonFault, LoginFault, Outage, Source, Untold, VaultFault};
+use oidc_operator::error::{
+    ClusterFault, Error, FoulkonFault, LoginFault, Outage, Source, Suspect, Untold, VaultFault,
+};
 use oidc_operator::login::Unsafe;
 
 /// Lists the variants of [`Error`], each with examples, and does not compile when one is missing.
@@ -19,7 +21,7 @@ macro_rules! variants {
             }
         }
 
-        /// At least one of each variant.
+        /// At least one example of each variant.
         pub fn examples() -> Vec<Error> {
             let listed = vec![$((stringify!($variant), vec![$($example),+])),+];
             listed
@@ -134,6 +136,7 @@ variants! {
         Error::Unavailable(Outage::Status(429, Some(Duration::from_secs(7)))),
         Error::Unavailable(Outage::Busy),
         Error::Unavailable(Outage::Known),
+        Error::Unavailable(Outage::Reported),
     ],
     NotRecognized => [Error::NotRecognized {
         what: "The admin API",
@@ -151,7 +154,7 @@ variants! {
     PrivateKeysPublished => [Error::PrivateKeysPublished(s("default"))],
     InUse => [Error::InUse(s("team-a/shop"))],
     CleanupWithoutServer => [Error::CleanupWithoutServer(s("main"), "oac", s("shop"), s("team-a"))],
-    CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a"), may_orphan: false }],
+    CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a"), may_orphan: false, suspect: Suspect::Resource }],
     CleanupUnconfirmed => [Error::CleanupUnconfirmed],
     Cluster => [
         Error::Cluster(ClusterFault::Forbidden),
@@ -161,7 +164,10 @@ variants! {
     ],
     NotLeader => [Error::NotLeader],
     Unfinished => [Error::Unfinished(vec![]), Error::Unfinished(vec!["sectorIdentifierUri"])],
-    Unverified => [Error::Unverified(Outage::Known), Error::Unverified(Outage::Busy)],
+    Unverified => [Error::Unverified(Outage::Reported), Error::Unverified(Outage::Busy)],
+    PublicUnavailable => [Error::PublicUnavailable(Outage::Unreachable), Error::PublicUnavailable(Outage::Known)],
+    Overtaken => [Error::Overtaken],
+    Internal => [Error::Internal("generate a key")],
     Vault => [
         VaultFault::Sealed.into(),
         VaultFault::Uninitialized.into(),
@@ -198,7 +204,7 @@ variants! {
     TooLong => [Error::TooLong],
 }
 
-/// `None`: what is said of it. A full sentence or two, on one line, that ends with a full stop.
+/// What is wrong with a message: it must have one or two full sentences, on one line, and end with a full stop.
 fn fault_of(message: &str) -> Option<String> {
     let characters: Vec<char> = message.chars().collect();
     let ends = characters
@@ -212,7 +218,7 @@ fn fault_of(message: &str) -> Option<String> {
     } else if message.contains("  ") {
         Some("has two spaces in a row".to_owned())
     } else if message.len() > 1000 {
-        Some(format!("has {} bytes", message.len())) // an event takes no more than 1024
+        Some(format!("has {} bytes", message.len())) // an event allows at most 1024
     } else if sentences > 2 {
         Some(format!("has {sentences} sentences"))
     } else {
@@ -221,7 +227,7 @@ fn fault_of(message: &str) -> Option<String> {
 }
 
 #[test]
-fn every_message_is_one_sentence_or_two() {
+fn every_message_is_one_or_two_sentences() {
     for error in examples() {
         assert_eq!(fault_of(&error.to_string()), None, "{error}");
     }
@@ -236,7 +242,7 @@ fn every_reason_of_an_error_is_in_the_list() {
 }
 
 #[test]
-fn every_reason_has_a_word_of_its_own() {
+fn every_reason_has_a_unique_word_equal_to_its_variant() {
     let words: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(words.len(), Reason::ALL.len());
     for (reason, word) in Reason::ALL.iter().map(|reason| (reason, reason.as_str())) {
@@ -244,7 +250,7 @@ fn every_reason_has_a_word_of_its_own() {
     }
 }
 
-/// Names, keys and namespaces at the length that Kubernetes allows.
+/// Names, keys and namespaces have the maximum length that Kubernetes allows.
 #[test]
 fn messages_with_the_longest_names_fit_into_an_event() {
     let name = "n".repeat(253);
@@ -257,6 +263,7 @@ fn messages_with_the_longest_names_fit_into_an_event() {
             name: name.clone(),
             namespace: namespace.clone(),
             may_orphan: false,
+            suspect: Suspect::Server,
         },
         Error::SourceNotFound {
             kind: Source::ConfigMap,
@@ -293,7 +300,8 @@ fn messages_with_the_longest_names_fit_into_an_event() {
     }
 }
 
-/// Values of the spec may have 2048 characters and, as an audience, line breaks; an issuer comes from a reply and may be anything.
+/// Values of a spec may have 2048 characters, and an audience may have line breaks. An issuer comes from a reply and may
+/// be anything.
 #[test]
 fn messages_with_the_longest_values_fit_into_an_event() {
     let denied = |value: String| Error::NotAllowed {
@@ -334,7 +342,7 @@ fn messages_with_the_longest_values_fit_into_an_event() {
 }
 
 #[test]
-fn what_the_next_pass_says_better_is_not_reported() {
+fn errors_that_the_next_pass_explains_better_are_silent() {
     for error in examples() {
         let expected = match &error {
             Error::ServerPending(_) | Error::NamespacePending(_) | Error::NotLeader | Error::Unverified(_) => true,
@@ -346,10 +354,10 @@ fn what_the_next_pass_says_better_is_not_reported() {
 }
 
 #[test]
-fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
+fn only_trouble_with_the_server_itself_is_an_outage() {
     for error in examples() {
         let expected = match &error {
-            Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Known,
+            Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Reported,
             Error::ServerRefused(_) | Error::Unfinished(_) => true,
             Error::Vault(fault) => matches!(
                 fault,
@@ -365,4 +373,52 @@ fn only_trouble_with_the_server_itself_is_an_outage_and_is_said_once() {
         };
         assert_eq!(error.is_outage(), expected, "{error:?}");
     }
+}
+
+/// The server's own pass tells what an outage is; a resource points there, and keeps what the server answered to its own request.
+#[test]
+fn a_resource_reports_an_outage_by_pointing_to_its_server() {
+    let unavailable = |outage| Error::Unavailable(outage);
+    let reported = || unavailable(Outage::Reported);
+    let waits = |suspect| Error::CleanupWaits {
+        server: s("main"),
+        kind: "oac",
+        name: s("shop"),
+        namespace: s("team-a"),
+        may_orphan: true,
+        suspect,
+    };
+    let pointing = [
+        unavailable(Outage::Unreachable),
+        unavailable(Outage::Tls),
+        unavailable(Outage::Silent),
+        unavailable(Outage::Broken),
+        unavailable(Outage::Status(503, None)),
+        unavailable(Outage::Known),
+        unavailable(Outage::Reported),
+        VaultFault::Sealed.into(),
+        VaultFault::LoginFailed("there is no such Vault namespace").into(),
+        FoulkonFault::Refused(401).into(),
+    ];
+    for error in pointing {
+        assert_eq!(error.clone().for_resource(), reported(), "{error:?}");
+    }
+    let kept = [
+        unavailable(Outage::Busy),
+        unavailable(Outage::Status(500, None)),
+        Error::Unfinished(vec!["sectorIdentifierUri"]),
+        Error::ServerRefused(403),
+        Error::Unverified(Outage::Silent),
+        Error::PublicUnavailable(Outage::Silent),
+        Error::Overtaken,
+        waits(Suspect::Server),
+        waits(Suspect::Resource),
+        VaultFault::Standby.into(),
+        FoulkonFault::NoClients.into(),
+        Error::SecretUnknown,
+    ];
+    for error in kept {
+        assert_eq!(error.clone().for_resource(), error, "{error:?}");
+    }
+    assert!(waits(Suspect::Server).is_outage() && !waits(Suspect::Resource).is_outage());
 }

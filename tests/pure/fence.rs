@@ -1,4 +1,4 @@
-//! The fence of a leader's writes, and when a Lease may be taken, by a clock at hand.
+//! The fence for a leader's writes, and when a Lease may be taken, at given times.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use oidc_operator::clock::since_boot;
 use oidc_operator::leader::{Fence, Seen, has_lapsed};
 
-/// A machine that has run for a while.
+/// Time since boot of a machine that has run for a while.
 const BOOT: Duration = Duration::from_secs(100_000);
 const NIGHT: Duration = Duration::from_secs(8 * 3600);
 
@@ -60,7 +60,7 @@ fn a_leader_whose_machine_slept_through_its_lease_writes_nothing_when_it_wakes()
 }
 
 #[test]
-fn a_lease_is_taken_when_it_has_not_changed_for_as_long_as_it_holds() {
+fn a_lease_may_be_taken_after_its_duration_without_a_change() {
     let mut seen: Option<Seen> = None;
     let held = lease(Some("other"), "1");
     assert!(!has_lapsed(&held, &mut seen, at(0.0)), "seen for the first time");
@@ -73,7 +73,7 @@ fn a_lease_is_taken_when_it_has_not_changed_for_as_long_as_it_holds() {
 }
 
 #[test]
-fn one_that_slept_takes_no_lease_that_was_renewed_meanwhile() {
+fn a_candidate_that_slept_does_not_take_a_renewed_lease() {
     let mut seen: Option<Seen> = None;
     assert!(!has_lapsed(&lease(Some("other"), "1"), &mut seen, at(0.0)));
     assert!(!has_lapsed(&lease(Some("other"), "9"), &mut seen, at(0.0) + NIGHT));
@@ -85,7 +85,7 @@ fn one_that_slept_takes_no_lease_that_was_renewed_meanwhile() {
     ));
 }
 
-/// The kernel's own figure for the time since boot, sleep included.
+/// Compares with the kernel's time since boot, which includes sleep.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_clock_of_the_fence_counts_sleep() {

@@ -1,4 +1,4 @@
-//! Providers on a Foulkon: when two are the same, which values the server takes, and what a failed request means.
+//! Providers on a Foulkon server: when two are the same, which values it accepts, and what a failed request means.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::with;
 
-/// What the worker's own errors are called.
+/// Codes of the worker's errors.
 const INVALID: &str = "InvalidParameterError";
 const NOT_FOUND: &str = "AuthOidcProviderWithNameNotFound";
 const EXISTS: &str = "AuthOidcProviderAlreadyExist";
@@ -26,7 +26,7 @@ fn wanted() -> Fields {
     }
 }
 
-/// The provider as it is wanted, with members changed.
+/// The wanted provider, with some members changed.
 fn observed(more: Value) -> Provider {
     let provider = json!({
         "id": "1f0e", "name": "shop", "path": "/team/", "urn": "urn:iws:auth::oidc/team/shop",
@@ -37,7 +37,7 @@ fn observed(more: Value) -> Provider {
 }
 
 #[test]
-fn a_provider_differs_in_each_field_that_is_written_and_in_no_order() {
+fn a_provider_differs_in_each_written_field_and_not_in_order() {
     let cases: [(Value, &[&str]); 15] = [
         (json!({}), &[]),
         (json!({ "clients": [{ "name": "web" }, { "name": "app" }] }), &[]),
@@ -88,7 +88,7 @@ fn a_provider_differs_in_each_field_that_is_written_and_in_no_order() {
 }
 
 #[test]
-fn a_name_has_letters_and_digits_and_dashes() {
+fn a_name_has_only_letters_digits_and_dashes() {
     let long = "a".repeat(127);
     let longer = "a".repeat(128);
     let good = ["a", "Z", "0", "-", "--", "a-B-9", "shop", &long];
@@ -100,7 +100,7 @@ fn a_name_has_letters_and_digits_and_dashes() {
 }
 
 #[test]
-fn a_path_has_words_between_slashes_and_its_last_character_is_none_of_punctuation() {
+fn a_path_has_words_between_slashes_and_does_not_end_in_punctuation() {
     let long = format!("/{}/", "a".repeat(509));
     let longer = format!("/{}/", "a".repeat(510));
     let good = [
@@ -126,7 +126,7 @@ fn a_path_has_words_between_slashes_and_its_last_character_is_none_of_punctuatio
 }
 
 #[test]
-fn the_id_of_a_client_has_letters_and_digits_and_some_punctuation() {
+fn a_client_id_has_only_letters_digits_and_some_punctuation() {
     let long = "a".repeat(127);
     let longer = "a".repeat(128);
     let good = [
@@ -173,7 +173,7 @@ fn check(is_valid: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
     }
 }
 
-/// What the admin asked a real worker to make, the status, and what the worker said.
+/// Recorded creation requests of the admin to a real worker: body, status, and the worker's message.
 fn creations() -> Vec<(Value, u64, String)> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recordings/foulkon.json");
     let text = std::fs::read_to_string(path).expect("a recording");
@@ -190,10 +190,10 @@ fn creations() -> Vec<(Value, u64, String)> {
     found
 }
 
-/// A parameter, as the worker names it, where its values are in a body, and whether we take one.
+/// A parameter: the worker's name for it, the member of the body with its values, and our check of a value.
 type Parameter = (&'static str, &'static str, fn(&str) -> bool);
 
-/// Values of a member that is a text or a list of texts.
+/// Values of a member that is a string or a list of strings.
 fn values(body: &Value, member: &str) -> Vec<String> {
     let values = match &body[member] {
         Value::Array(list) => list.clone(),
@@ -204,13 +204,14 @@ fn values(body: &Value, member: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_a_real_worker_took_and_refused_is_told_alike_and_no_more_is_taken() {
+fn our_checks_agree_with_a_real_worker_and_never_accept_more() {
     let parameters: [Parameter; 3] = [
         ("name", "name", is_name),
         ("path", "path", is_path),
         ("client name", "clients", is_client_id),
     ];
-    // Where we take less than the worker does: the root, and a client without a name. What is found by an underscore was not made.
+    // We are stricter than the worker with the root path and with a client without a name. Names with an underscore were
+    // not created.
     let stricter = [("path", "/"), ("client name", "")];
     let creations = creations();
     let (mut taken, mut refused, mut less) = (0, 0, BTreeSet::new());
@@ -235,13 +236,13 @@ fn what_a_real_worker_took_and_refused_is_told_alike_and_no_more_is_taken() {
         stricter.map(|(parameter, value)| (parameter, value.to_owned())).into()
     );
     assert_eq!((taken, refused), (65, 18));
-    // It takes an underscore for part of a name, and complains of another provider that it finds by it.
+    // The worker accepts an underscore in a name, but it then matches another provider and reports a conflict.
     let of_underscore = creations.iter().find(|(body, ..)| body["name"] == "z_z");
     assert_eq!(of_underscore.map(|(_, status, _)| *status), Some(409));
     assert!(!is_name("z_z"));
 }
 
-/// What becomes of a failure of `update_oidc_provider`.
+/// The error for a failure of `update_oidc_provider`.
 fn meaning(failed: Failure) -> Error {
     failure("update_oidc_provider", failed)
 }
@@ -263,7 +264,7 @@ fn proxied(code: u16) -> Failure {
 }
 
 #[test]
-fn each_failure_has_class_and_reason_and_says_what_to_do() {
+fn each_failure_has_a_class_and_a_reason_and_says_what_to_do() {
     let at = |outage| Failure::Outage(outage);
     let unavailable = (Class::Transient, Reason::ServerUnavailable);
     let refused = (Class::ServerRefused, Reason::ServerRefused);
@@ -273,8 +274,13 @@ fn each_failure_has_class_and_reason_and_says_what_to_do() {
     let cases = [
         (at(Outage::Unreachable), unavailable, true, "no connection"),
         (at(Outage::Status(500, None)), unavailable, true, "it answers 500"),
-        (at(Outage::Known), unavailable, false, "it has just failed"),
-        (status(404, NOT_FOUND, "x"), unavailable, true, "a concurrent change"),
+        (at(Outage::Known), unavailable, true, "it has just failed"),
+        (
+            status(404, NOT_FOUND, "x"),
+            unavailable,
+            false,
+            "changes the same object",
+        ),
         (
             Failure::Refused(401),
             refused,
@@ -339,7 +345,7 @@ fn each_failure_has_class_and_reason_and_says_what_to_do() {
 }
 
 #[test]
-fn a_refused_value_names_the_field_that_it_comes_from() {
+fn the_error_for_a_refused_value_names_its_field() {
     let cases = [
         ("Invalid parameter: name a b", Some("foulkon.name")),
         ("Invalid parameter: new name a b", Some("foulkon.name")),
@@ -374,9 +380,9 @@ fn a_refused_value_names_the_field_that_it_comes_from() {
     }
 }
 
-/// What a server says is for finding out, and for nobody to read: it may hold what users wrote.
+/// A server's text is only used to classify an error and is never shown: it may hold what users wrote.
 #[test]
-fn no_message_shows_what_the_server_says() {
+fn no_message_shows_the_text_of_the_server() {
     let texts = [
         "Invalid parameter: name geheim",
         "Invalid parameter: new path geheim",

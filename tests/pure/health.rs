@@ -1,4 +1,4 @@
-//! What the probes say, from what the parts of the process have reported.
+//! Results of the probes for given reports of the parts of the process.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ const CLIENTS: &str = "OAuth2Client";
 const SECRETS: &str = "Secret";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What was reported, and how many seconds after the start.
+/// A report of a part of the process.
 enum Report {
     Runtime,
     Beat(&'static str),
@@ -18,9 +18,10 @@ enum Report {
 }
 use Report::{Beat, Ended, Failed, Runtime, Well};
 
+/// Reports, each with its time since the start.
 type Reports = Vec<(Duration, Report)>;
 
-/// A working operator that hears these reports, at the time `now`.
+/// Liveness and readiness of a working operator that got these reports, at the time `now`.
 fn working(reports: &[(Duration, Report)], now: Duration) -> (Result<(), String>, Result<(), String>) {
     let start = Instant::now();
     let mut vitals = Vitals::new(start);
@@ -44,7 +45,7 @@ fn at(seconds: u64) -> Duration {
 }
 
 #[test]
-fn readiness_follows_the_stage_and_what_the_cluster_has() {
+fn readiness_depends_on_the_stage_and_the_prerequisites() {
     let missing = Prerequisites::Unmet("install the CRDs".to_owned());
     let table = [
         (Stage::Working, Prerequisites::Met, None),
@@ -72,7 +73,7 @@ fn readiness_follows_the_stage_and_what_the_cluster_has() {
         assert_eq!(
             vitals.live(now),
             Ok(()),
-            "what the cluster lacks is no reason to start again"
+            "a missing prerequisite is no reason to restart"
         );
     }
 }
@@ -121,7 +122,7 @@ fn a_watch_that_keeps_failing_makes_the_operator_unready_and_is_named() {
             false,
         ),
         (
-            "it went well at last",
+            "a success at last",
             vec![
                 (first, Failed(CLIENTS)),
                 (again, Failed(CLIENTS)),
@@ -131,7 +132,7 @@ fn a_watch_that_keeps_failing_makes_the_operator_unready_and_is_named() {
             true,
         ),
         (
-            "silence after an error: nobody has accepted it",
+            "silence after an error: the watch was not accepted again",
             vec![(first, Failed(CLIENTS))],
             first + just,
             false,
@@ -147,7 +148,7 @@ fn a_watch_that_keeps_failing_makes_the_operator_unready_and_is_named() {
         reports.push((now, Runtime));
         reports.extend([(now, Beat(CLIENTS)), (now, Beat(SECRETS))]);
         let (live, said) = working(&reports, now);
-        assert_eq!(live, Ok(()), "{what}: starting again would not help");
+        assert_eq!(live, Ok(()), "{what}: a restart would not help");
         match (ready, said) {
             (true, said) => assert_eq!(said, Ok(()), "{what}"),
             (false, said) => {
@@ -159,14 +160,14 @@ fn a_watch_that_keeps_failing_makes_the_operator_unready_and_is_named() {
 }
 
 #[test]
-fn a_hung_runtime_and_a_watch_that_hangs_or_dies_end_the_process() {
+fn a_hung_runtime_or_a_hung_or_ended_watch_fails_liveness() {
     let late = HANG + SECOND;
     let alive = |now: Duration| vec![(now, Runtime), (now, Beat(CLIENTS))];
     let mut died = alive(late);
     died.push((late, Ended(SECRETS)));
     let table: [(&str, Reports, Duration, Option<&str>); 6] = [
         ("nothing yet", vec![], BEAT, None),
-        ("all turn", alive(late), late + HANG, None),
+        ("all beat", alive(late), late + HANG, None),
         ("the runtime hangs", vec![(at(1), Runtime)], at(1) + late, Some("hangs")),
         ("it hangs from the start", vec![], late, Some("hangs")),
         (
@@ -184,31 +185,31 @@ fn a_hung_runtime_and_a_watch_that_hangs_or_dies_end_the_process() {
             Some(reason) => {
                 let said = live.clone().expect_err(what);
                 assert!(said.contains(reason) && !said.contains('\n'), "{what}: {said}");
-                assert_eq!(ready, live, "{what}: what hangs is not ready either");
+                assert_eq!(ready, live, "{what}: a hung process is not ready either");
             }
         }
     }
 }
 
 #[test]
-fn a_watch_whose_task_panics_has_ended() {
+fn a_watch_whose_task_panics_counts_as_ended() {
     let health = std::sync::Arc::new(Health::default());
     let watched = health.watch(CLIENTS);
     watched.went_well();
     assert_eq!(health.live(), Ok(()));
     let ended = std::thread::spawn(move || {
         let _watched = watched;
-        panic!("an object that nobody can stand");
+        panic!("an object that makes the task panic");
     });
     assert!(ended.join().is_err());
     let said = health.live().expect_err("it has ended");
     assert!(said.contains(CLIENTS), "{said}");
     let _anew = health.watch(CLIENTS);
-    assert_eq!(health.live(), Ok(()), "one that is started again is judged afresh");
+    assert_eq!(health.live(), Ok(()), "a restarted watch starts with a clean state");
 }
 
 #[test]
-fn the_same_finding_is_told_once() {
+fn an_unchanged_finding_is_reported_once() {
     let health = Health::default();
     assert!(health.found(Prerequisites::Met));
     assert!(!health.found(Prerequisites::Met));

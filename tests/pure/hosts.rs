@@ -1,13 +1,13 @@
-//! The limits on where URIs lead: browsers, and the server itself.
+//! Limits on the hosts of URIs that browsers, or the server itself, open.
 
 use serde_json::json;
 
 use crate::access::{check, limited, violation};
 
-/// What the server fetches or calls.
+/// Fields with URIs that the server fetches or calls.
 const OF_SERVER: [&str; 4] = ["jwksUri", "sectorIdentifierUri", "requestUris", "backchannelLogoutUri"];
 
-/// A new URI field that nobody checks would be a way around the limits.
+/// A new URI field without a check would bypass the limits.
 #[test]
 fn every_uri_field_of_the_spec_is_limited() {
     let crd = serde_json::to_value(oidc_operator::api::crds()).expect("CRDs");
@@ -40,9 +40,10 @@ fn every_uri_field_of_the_spec_is_limited() {
     assert_eq!(checked, 12, "fields with URIs");
 }
 
-/// The other limits do not limit when they are left out. This one does: the server goes where it is sent from within its own network.
+/// Unlike the other limits, this one denies when it is left out: the server sends these requests from within its own
+/// network.
 #[test]
-fn nothing_listed_sends_the_server_nowhere() {
+fn without_a_list_no_uri_for_the_server_is_allowed() {
     let spec = |field: &str| {
         let uri = json!("https://app.example.com/x");
         let value = if field == "requestUris" { json!([uri]) } else { uri };
@@ -70,7 +71,7 @@ fn server_is_allowed(entry: &str, uri: &str) -> bool {
 }
 
 #[test]
-fn the_server_goes_by_https_to_the_usual_port_unless_the_entry_says_otherwise() {
+fn uris_for_the_server_need_https_and_the_default_port_unless_the_entry_says_otherwise() {
     let cases = [
         ("app.example.com", "https://app.example.com/out", true),
         ("app.example.com", "https://app.example.com:443/out", true),
@@ -107,7 +108,7 @@ fn host_is_allowed(pattern: &str, uri: &str) -> bool {
 }
 
 #[test]
-fn hosts_are_compared_whole_and_a_wildcard_stands_for_hosts_below() {
+fn hosts_match_exactly_and_a_wildcard_matches_subdomains() {
     let cases = [
         ("app.example.com", "https://app.example.com/cb", true),
         ("app.example.com", "http://app.example.com", true),
@@ -132,9 +133,9 @@ fn hosts_are_compared_whole_and_a_wildcard_stands_for_hosts_below() {
         ("*.example.com", "https://evil.org/#a.example.com", false),
         ("[::1]", "http://[::1]:8080/cb", true),
         ("127.0.0.1", "http://127.0.0.1:8080/cb", true),
-        ("127.0.0.1", "http://127.0.0.1:51004/cb", true), // RFC 8252, section 7.3: the port is known when the app runs
+        ("127.0.0.1", "http://127.0.0.1:51004/cb", true), // RFC 8252, section 7.3: the port is known only at run time
         ("[::1]", "http://[0:0:0:0:0:0:0:1]:51004/cb", true), // another spelling of the same address
-        ("127.0.0.1", "http://2130706433/cb", false),     // and one that not everybody reads so
+        ("127.0.0.1", "http://2130706433/cb", false),     // a spelling that not every parser accepts
         ("127.0.0.1", "http://[::ffff:127.0.0.1]/cb", false),
         ("localhost:8080", "http://localhost:8080/cb", true),
         ("localhost:8080", "http://localhost:8081/cb", false),
@@ -158,7 +159,7 @@ fn hosts_are_compared_whole_and_a_wildcard_stands_for_hosts_below() {
 }
 
 #[test]
-fn tricks_with_user_info_slashes_and_encodings_lead_to_the_real_host() {
+fn tricks_with_user_info_slashes_and_encodings_are_refused() {
     for uri in [
         "https://app.example.com@evil.org/cb",
         "https://app.example.com:443@evil.org/cb",
@@ -173,7 +174,7 @@ fn tricks_with_user_info_slashes_and_encodings_lead_to_the_real_host() {
         "https://app.example.com%00.evil.org/cb",
         "https://app.example.com。evil.org/cb",
         "https://xn--app-example-com.org/cb",
-        // And what not everybody reads in the same way leads nowhere, though one of the readings would be allowed.
+        // URIs that parsers read differently are refused, even if one of the readings would be allowed.
         "https://evil.org@app.example.com/cb",
         "https://@app.example.com/cb",
         r"https:\\app.example.com/cb",
@@ -212,7 +213,7 @@ fn tricks_with_user_info_slashes_and_encodings_lead_to_the_real_host() {
     }
     assert!(
         host_is_allowed("app.example.com", "HTTPS://App.Example.Com:00443/a b\\@c"),
-        "what follows the host is free"
+        "anything may follow the host"
     );
 }
 
@@ -239,7 +240,7 @@ fn a_uri_without_a_host_is_refused_under_a_limit_on_hosts() {
 }
 
 #[test]
-fn a_native_app_needs_no_rule_without_limits() {
+fn a_scheme_entry_allows_exactly_that_custom_scheme() {
     let cases = [
         ("com.example.app:", "com.example.app:/callback", true),
         ("com.example.app:", "com.example.app://anything/callback", true),
@@ -258,9 +259,9 @@ fn a_native_app_needs_no_rule_without_limits() {
     }
 }
 
-/// Whoever named `javascript:` in a rule, past the schema, would let a script run where the login page does.
+/// A rule that allowed `javascript:`, bypassing the schema, would let a script run in the origin of the login page.
 #[test]
-fn schemes_that_belong_to_no_app_cannot_be_named() {
+fn schemes_that_belong_to_no_app_cannot_be_allowed() {
     for scheme in [
         "javascript",
         "data",
@@ -283,7 +284,7 @@ fn schemes_that_belong_to_no_app_cannot_be_named() {
     }
 }
 
-/// A custom scheme goes to whatever program has registered it on the device: the host in such a URI is only text.
+/// The device opens a custom scheme with the program that has registered it; the host in such a URI is only text.
 #[test]
 fn a_custom_scheme_is_refused_under_a_limit_on_hosts_even_with_an_allowed_host() {
     for uri in [

@@ -1,4 +1,4 @@
-//! What is sent to Hydra, and the ownership marker in it.
+//! Bodies of requests to Hydra, and the ownership marker in them.
 
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::client::owner;
@@ -21,14 +21,14 @@ fn a_body_has_a_secret_only_when_one_is_given() {
 }
 
 #[test]
-fn a_body_has_nothing_empty_but_always_a_scope() {
+fn a_body_omits_empty_members_except_the_scope() {
     let bare = parse(json!({ "client_id": "id", "scope": " " }));
     let sent: Value = serde_json::from_slice(&bare.body(None)).expect("JSON");
     assert_eq!(sent, json!({ "client_id": "id", "scope": " " }));
 }
 
 #[test]
-fn a_mark_is_read_back_as_it_was_made() {
+fn a_marker_is_read_back_unchanged() {
     for revision in ["", "r-1"] {
         let mut client = full();
         client.mark(&marker("uid-1", revision));
@@ -42,7 +42,7 @@ fn a_mark_is_read_back_as_it_was_made() {
 }
 
 #[test]
-fn a_mark_without_revision_has_no_such_member() {
+fn a_marker_without_revision_omits_the_member() {
     let mut client = full();
     client.mark(&marker("uid-1", ""));
     assert_eq!(
@@ -52,7 +52,7 @@ fn a_mark_without_revision_has_no_such_member() {
 }
 
 #[test]
-fn a_second_mark_replaces_the_first() {
+fn a_second_marker_replaces_the_first() {
     let mut client = full();
     client.mark(&marker("uid-1", "r-1"));
     client.mark(&marker("uid-2", ""));
@@ -60,7 +60,7 @@ fn a_second_mark_replaces_the_first() {
 }
 
 #[test]
-fn a_mark_that_cannot_be_read_is_none() {
+fn an_unreadable_marker_counts_as_none() {
     for spoilt in [
         json!("text"),
         json!(7),
@@ -75,7 +75,7 @@ fn a_mark_that_cannot_be_read_is_none() {
 }
 
 #[test]
-fn taking_the_mark_off_leaves_everything_else() {
+fn removing_the_marker_keeps_everything_else() {
     let mut client = full();
     client.mark(&marker("uid-1", "r-1"));
     client.unmark();

@@ -1,4 +1,4 @@
-//! Hydra's client: what is kept of a reply, what is sent, and when two clients are the same.
+//! Hydra's client: which members of a reply are kept, which are sent, and when two clients are the same.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,8 @@ fn list(value: &str) -> Vec<String> {
     vec![value.to_owned()]
 }
 
-/// Every field filled; without `..Default` on purpose: a new field has to be added here and in the table of changes.
+/// A client with every field filled, without `..Default` on purpose: a new field must be added here and to the table of
+/// changes.
 pub fn full() -> Client {
     Client {
         client_id: text("id"),
@@ -80,7 +81,7 @@ pub fn full_json() -> Map<String, Value> {
     object(serde_json::to_value(full()).expect("JSON"))
 }
 
-/// For every member on the wire, another value of it.
+/// A different value for every member on the wire.
 fn changes() -> Vec<(&'static str, Value)> {
     vec![
         ("client_id", json!("ID")),
@@ -152,7 +153,7 @@ fn a_change_of_any_member_is_a_difference_in_both_directions() {
 }
 
 #[test]
-fn a_member_that_is_gone_is_a_difference_in_both_directions() {
+fn a_missing_member_is_a_difference_in_both_directions() {
     for name in full_json().keys().filter(|name| *name != "client_id") {
         let mut without = full_json();
         without.remove(name);
@@ -162,7 +163,7 @@ fn a_member_that_is_gone_is_a_difference_in_both_directions() {
     }
 }
 
-/// A client and the same one with another spelling of one member.
+/// Asserts that two spellings of a member are no difference.
 fn same(name: &str, one: Value, other: Value) {
     let client = |value: Value| parse(with(json!({ "client_id": "id" }), json!({ name: value })));
     let (one, other) = (client(one), client(other));
@@ -186,7 +187,7 @@ fn null_absent_and_empty_are_the_same() {
             Value::Array(_) => json!([]),
             Value::String(_) => json!(""),
             Value::Object(_) => json!({}),
-            // Here false says something that absent does not.
+            // For this member, false and absent differ.
             Value::Bool(_) if name == "skip_logout_consent" => Value::Null,
             Value::Bool(_) => json!(false),
             other => panic!("{name}: {other}"),
@@ -200,7 +201,7 @@ fn null_absent_and_empty_are_the_same() {
 }
 
 #[test]
-fn what_the_server_spells_otherwise_is_the_same() {
+fn other_spellings_of_the_server_are_no_difference() {
     let lists = [
         "redirect_uris",
         "post_logout_redirect_uris",
@@ -264,7 +265,7 @@ fn what_the_server_spells_otherwise_is_the_same() {
 }
 
 #[test]
-fn sets_of_keys_are_compared_by_key_id_and_by_what_the_server_keeps() {
+fn key_sets_are_compared_by_key_id_and_by_the_members_that_the_server_keeps() {
     let rsa = || json!({ "kty": "RSA", "kid": "a", "use": "sig", "alg": "RS256", "n": "AQ", "e": "AQAB" });
     let ec = || json!({ "kty": "EC", "kid": "b", "crv": "P-256", "x": "AQ", "y": "Ag" });
     let set = |keys: Value| json!({ "keys": keys });
@@ -278,7 +279,7 @@ fn sets_of_keys_are_compared_by_key_id_and_by_what_the_server_keeps() {
 }
 
 #[test]
-fn what_the_server_tells_apart_differs() {
+fn values_that_the_server_distinguishes_differ() {
     let cases = [
         ("skip_logout_consent", Value::Null, json!(false)),
         ("skip_logout_consent", json!(true), json!(false)),
@@ -317,9 +318,9 @@ fn what_the_server_tells_apart_differs() {
     }
 }
 
-/// The pattern of the fields lets any number through; nothing that a user can write may end the process.
+/// The pattern of the fields allows any number; no value that a user can write may crash the process.
 #[test]
-fn a_duration_beyond_all_measure_is_compared_like_any_other() {
+fn a_huge_duration_is_compared_like_any_other() {
     let client = |text: &str| {
         let mut client = full();
         client.lifespans.implicit_grant_id_token_lifespan = text.to_owned();
@@ -334,7 +335,7 @@ fn a_duration_beyond_all_measure_is_compared_like_any_other() {
 }
 
 #[test]
-fn what_is_not_ours_is_neither_kept_nor_compared_nor_sent() {
+fn secrets_and_server_made_members_are_not_compared_sent_or_shown() {
     let reply = json!({
         "client_id": "id",
         "client_secret": "geheim-1",
@@ -356,7 +357,7 @@ fn what_is_not_ours_is_neither_kept_nor_compared_nor_sent() {
 }
 
 #[test]
-fn members_that_we_do_not_know_are_carried_over_and_not_compared() {
+fn unknown_members_are_kept_and_not_compared() {
     let known = json!({ "client_id": "id", "scope": "openid" });
     let unknown = json!({ "device_authorization_grant_id_token_lifespan": "1m0s", "new": { "deep": [1, null] } });
     let client = parse(with(known.clone(), unknown.clone()));
@@ -366,7 +367,7 @@ fn members_that_we_do_not_know_are_carried_over_and_not_compared() {
 }
 
 #[test]
-fn what_is_not_a_client_is_refused() {
+fn a_value_that_is_not_a_client_is_refused() {
     let cases = [
         json!(null),
         json!([]),
@@ -389,9 +390,9 @@ fn what_is_not_a_client_is_refused() {
     }
 }
 
-/// Hydra takes any JSON as metadata. One client that somebody spoilt so must not make the whole listing unreadable.
+/// Hydra accepts any JSON as metadata. One such client must not make the whole listing unreadable.
 #[test]
-fn metadata_of_any_kind_can_be_read_and_differs() {
+fn metadata_of_any_json_type_is_read_and_differs() {
     for metadata in [json!("text"), json!([1]), json!(7), json!(true)] {
         let spoilt = json!({ "client_id": "id", "metadata": metadata });
         let client = Client::parse(spoilt.clone()).unwrap_or_else(|| panic!("{spoilt}"));

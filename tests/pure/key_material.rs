@@ -1,4 +1,4 @@
-//! Private keys: what is made is read back, and what is none is said.
+//! Private keys: a generated key is read back, and an unusable key is reported with its problem.
 
 use oidc_operator::admin::hydra::key::{JsonWebKey, JsonWebKeySet};
 use oidc_operator::api::json_web_key_set::KeyAlgorithm;
@@ -25,7 +25,7 @@ fn same(one: &JsonWebKey, other: &JsonWebKey) -> bool {
 }
 
 #[test]
-fn every_key_survives_its_forms() {
+fn every_key_is_read_back_from_jwk_jwks_and_pem() {
     for algorithm in ALGORITHMS {
         let key = generate(algorithm, "kid").expect("a key");
         assert!(key.is_private(), "{algorithm:?}");
@@ -45,13 +45,13 @@ fn every_key_survives_its_forms() {
         let mut from_pem = import(text.expose()).expect("a PEM key");
         assert!(from_pem.public.kid.is_empty(), "PEM has no ids");
         from_pem.public.kid = "kid".to_owned();
-        from_pem.public.alg = algorithm.as_str().to_owned(); // nor algorithms: an RSA key is taken for RS256
+        from_pem.public.alg = algorithm.as_str().to_owned(); // nor algorithms: an RSA key is read as RS256
         assert!(same(&from_pem, &key), "{algorithm:?} as PEM");
     }
 }
 
 #[test]
-fn what_the_server_drops_is_worked_out_again() {
+fn fields_dropped_by_the_server_are_recomputed() {
     let key = generate(KeyAlgorithm::RS256, "kid").expect("a key");
     let mut short = members(&key);
     for name in ["dp", "dq", "qi"] {
@@ -62,7 +62,7 @@ fn what_the_server_drops_is_worked_out_again() {
 }
 
 #[test]
-fn what_is_no_usable_key_is_said() {
+fn an_unusable_key_is_reported_with_its_problem() {
     let edited = |algorithm, edit: &dyn Fn(&mut Value)| {
         let mut members = members(&generate(algorithm, "kid").expect("a key"));
         edit(&mut members);

@@ -1,4 +1,4 @@
-//! When two sets of keys are the same, and what is carried along with a key.
+//! When two key sets are the same, and which members of a key are kept.
 
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::key::{JsonWebKey, JsonWebKeySet};
@@ -12,9 +12,10 @@ fn client(jwks: Value) -> Client {
     Client::parse(json!({ "client_id": "shop", "jwks": jwks })).expect("a client")
 }
 
-/// What the server holds to be the same key, and what it does not. The last column: whether a client's copy of the public part is the same too.
+/// Pairs of keys that the server treats as the same, and pairs that it does not. The last column states whether a
+/// client's copy of the public part is the same too.
 #[test]
-fn two_forms_of_one_key() {
+fn two_forms_of_one_key_are_the_same_if_the_server_treats_them_so() {
     let rsa = json!({ "kty": "RSA", "kid": "k", "n": "yw", "e": "AQAB" });
     let ec = json!({ "kty": "EC", "kid": "k", "crv": "P-256", "x": "AAE", "y": "Ag" });
     let oct = json!({ "kty": "oct", "kid": "k", "k": "AAE" });
@@ -58,7 +59,7 @@ fn two_forms_of_one_key() {
         ),
         ("padding", rsa.clone(), with(&rsa, json!({ "n": "yw==" })), true, true),
         (
-            "bits to spare",
+            "unused bits",
             rsa.clone(),
             with(&rsa, json!({ "n": "yx" })),
             true,
@@ -72,7 +73,7 @@ fn two_forms_of_one_key() {
             true,
         ),
         (
-            "what follows from the rest",
+            "members derived from the rest",
             with(&rsa, json!({ "d": "AQ" })),
             with(&rsa, json!({ "d": "AAE", "dp": "AQ", "dq": "AQ", "qi": "AQ" })),
             true,
@@ -107,7 +108,7 @@ fn two_forms_of_one_key() {
             false,
         ),
         (
-            "a private member more",
+            "an additional private member",
             rsa.clone(),
             with(&rsa, json!({ "d": "AQ" })),
             false,
@@ -142,7 +143,7 @@ fn two_forms_of_one_key() {
             false,
         ),
         (
-            "what is no base64url",
+            "a value that is not base64url",
             rsa.clone(),
             with(&rsa, json!({ "n": "?" })),
             false,
@@ -158,19 +159,19 @@ fn two_forms_of_one_key() {
 }
 
 #[test]
-fn the_order_of_keys_means_nothing() {
+fn the_order_of_keys_does_not_matter() {
     let (a, b) = (
         json!({ "kty": "oct", "kid": "a", "k": "AQ" }),
         json!({ "kty": "oct", "kid": "b", "k": "Ag" }),
     );
     assert!(set(json!([a, b])).same_as(&set(json!([b, a]))));
     assert!(!set(json!([a, b])).same_as(&set(json!([a]))));
-    assert!(set(json!([a, b])) != set(json!([b, a])), "what is sent keeps its order");
+    assert!(set(json!([a, b])) != set(json!([b, a])), "the order is kept when a set is sent");
 }
 
-/// None, an empty object and an empty list are one.
+/// Absent, null and empty `keys` are the same.
 #[test]
-fn no_keys_are_no_set() {
+fn a_set_without_keys_equals_no_set() {
     for empty in [json!({}), json!({ "keys": null }), json!({ "keys": [] })] {
         assert!(
             JsonWebKeySet::parse(empty.clone()).expect("a set").keys.is_empty(),
@@ -181,7 +182,7 @@ fn no_keys_are_no_set() {
 }
 
 #[test]
-fn what_is_no_set_is_none_and_differs_from_every_one() {
+fn an_unreadable_set_is_refused_and_differs_from_every_set() {
     for odd in [
         json!([]),
         json!("x"),
@@ -196,9 +197,9 @@ fn what_is_no_set_is_none_and_differs_from_every_one() {
     }
 }
 
-/// A PUT of what was read is what was there, with what we do not know of it.
+/// A PUT of a key that was read sends it unchanged, unknown members included.
 #[test]
-fn a_key_is_carried_whole() {
+fn a_key_is_sent_back_with_all_its_members() {
     let members = json!({
         "kty": "RSA", "kid": "k", "use": "sig", "alg": "RS256", "n": "AMs=", "e": "AQAB", "x5c": ["AA=="], "x5u": "https://x", "x5t": "AA",
         "x5t#S256": "AA", "d": "AQ", "p": "AQ", "q": "AQ", "dp": "AQ", "dq": "AQ", "qi": "AQ", "oth": [{ "r": "AQ" }], "key_ops": ["sign"],
@@ -214,7 +215,7 @@ fn a_key_is_carried_whole() {
     );
 }
 
-/// Of what may be printed nothing is private, and what we do not know counts as private.
+/// The printable part has no private members, and unknown members count as private.
 #[test]
 fn the_public_part_holds_nothing_private() {
     let key = JsonWebKey::parse(json!({

@@ -1,4 +1,5 @@
-//! Which file of the crate may import which: no circle of files, and within the controllers every arrow points down.
+//! Which file of the crate may import which: there are no import cycles, and within the controllers every import points
+//! down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// Rooms of the controllers, the lowest first. Those on one line know nothing of each other.
+/// Rooms of the controllers, the lowest first. Rooms on one line do not import each other.
 const ROOMS: [&[&str]; 5] = [
     &["engine"],
     &["common"],
@@ -17,15 +18,15 @@ const ROOMS: [&[&str]; 5] = [
 ];
 /// The process, which imports everything else and is imported by nothing else.
 const ABOVE: [&str; 5] = ["app", "cli", "prerequisites", "server", "telemetry"];
-/// Words of a server, which are said on its own floor and in the matches over the servers' APIs only.
+/// Names of servers, which appear only on the server's own floor and in the matches over the servers' APIs.
 const SERVERS: [&str; 4] = ["hydra", "vault", "foulkon", "openbao"];
-/// The match that hands out each server's API.
+/// The match that returns each server's API.
 const MATCHES: [&str; 1] = ["controller/engine/links.rs"];
 
 /// A module by its path below the crate, such as `controller::engine::queue`; empty for `lib.rs`.
 type Module = Vec<String>;
 
-/// One import: who, the line, and whom.
+/// One import: the importing module, the line, and the imported module.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Arrow {
     from: Module,
@@ -52,7 +53,7 @@ impl Crate {
                 }
             }
         }
-        files.remove(&vec!["main".to_owned()]); // it is another crate
+        files.remove(&vec!["main".to_owned()]); // a separate crate
         Crate {
             root: root.to_owned(),
             files,
@@ -86,7 +87,7 @@ impl Crate {
         arrows.into_iter().collect()
     }
 
-    /// The file that a path leads to: the longest part of it that is a module.
+    /// The file that a path leads to: the longest prefix of the path that is a module.
     fn file_of(&self, path: &[String]) -> Option<Module> {
         let lengths = (0..=path.len()).rev();
         lengths
@@ -112,7 +113,7 @@ fn module(path: &Path) -> Module {
     parts
 }
 
-/// Paths of the crate that a file names, in full, tests within it aside.
+/// Full paths in the crate that a file names, except in its tests.
 struct Imports {
     within: Module,
     found: Vec<(usize, Module)>,
@@ -175,7 +176,7 @@ impl<'ast> Visit<'ast> for Imports {
     }
 }
 
-/// Files from which imports lead back to themselves: all arrows that lie on such a way.
+/// All arrows that are part of an import cycle.
 fn circles(arrows: &[Arrow]) -> Vec<&Arrow> {
     let mut below: BTreeMap<&Module, BTreeSet<&Module>> = BTreeMap::new();
     for arrow in arrows {
@@ -227,29 +228,29 @@ fn sources() -> Crate {
 }
 
 #[test]
-fn no_circle_of_files() {
+fn files_do_not_import_each_other_in_cycles() {
     let sources = sources();
     let arrows = sources.arrows();
     assert!(arrows.len() > 500, "the imports were not found");
     let circles = circles(&arrows);
     assert!(
         circles.is_empty(),
-        "these lead back to where they begin:\n{}",
+        "these imports form cycles:\n{}",
         told(&sources, &circles)
     );
 }
 
 #[test]
-fn arrows_between_the_rooms_of_the_controllers_point_down() {
+fn imports_between_the_rooms_of_the_controllers_point_down() {
     let sources = sources();
     let arrows = sources.arrows();
     let up: Vec<&Arrow> = arrows.iter().filter(|arrow| points_up(arrow)).collect();
-    assert!(up.is_empty(), "these point up:\n{}", told(&sources, &up));
+    assert!(up.is_empty(), "these imports point up:\n{}", told(&sources, &up));
 }
 
-/// Code, that is: comments and messages may well say where something is so.
+/// Only code is checked: comments may name a server.
 #[test]
-fn what_is_of_a_server_is_on_its_floor() {
+fn code_for_a_server_is_on_its_floor() {
     let sources = sources();
     let mut found = Vec::new();
     for (module, path) in &sources.files {
@@ -274,10 +275,10 @@ fn what_is_of_a_server_is_on_its_floor() {
     );
 }
 
-/// Lines of the longest function and of the longest file that a reader is asked to hold in mind.
+/// Maximum lines of a function, and of a file, that a reader should have to keep in mind.
 const MOST_LINES: (usize, usize) = (60, 400);
 
-/// The functions of a file, with the line that each begins at and how many it has.
+/// The functions of a file, each with its first line and its number of lines.
 #[derive(Default)]
 struct Functions(Vec<(String, usize, usize)>);
 
@@ -320,7 +321,7 @@ fn functions_and_files_are_short() {
 }
 
 #[test]
-fn the_tests_above_see_what_they_look_for() {
+fn the_checks_above_detect_violations() {
     let arrow = |from: &str, to: &str| Arrow {
         from: module(Path::new(from)),
         line: 1,

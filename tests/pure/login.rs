@@ -1,4 +1,4 @@
-//! What may leave for a server to log in with, and what the Kubernetes API would take from there.
+//! Which tokens may be sent to a server as a login, and which of them the Kubernetes API would accept.
 
 use std::time::{Duration, Instant};
 
@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 
 /// The API's name for the operator.
 const OPERATOR: &str = "system:serviceaccount:oidc-system:oidc-operator";
-/// What the API accepts.
+/// Audiences that the API accepts.
 const API: [&str; 2] = ["https://kubernetes.default.svc", "https://api.example.com"];
 
 fn texts(values: &[&str]) -> Vec<String> {
     values.iter().copied().map(str::to_owned).collect()
 }
 
-/// A token with these claims, which nobody has signed.
+/// A token with these claims and a fake signature.
 fn jwt(claims: &Value) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let header = r#"{"alg":"RS256","kid":"k"}"#;
     format!("{}.{}.{}", part(header), part(&claims.to_string()), part("signature"))
 }
 
-/// What becomes of a value.
+/// The verdict on a value.
 fn judged(value: &str, operator: &str) -> Result<(), Unsafe> {
     let accepted = texts(&API);
     let told = Told {
@@ -59,7 +59,7 @@ fn the_operators_own_service_account_and_the_apis_audiences_are_refused_for_a_lo
             &[API[0]],
             Err(Unsafe::ApiAudience),
         ),
-        // One that is accepted among others is enough, and every one that the API accepts counts.
+        // One accepted audience among others is enough, and every audience that the API accepts counts.
         ("oidc-system", "vault", &["vault", API[1]], Err(Unsafe::ApiAudience)),
         // Audiences are compared as the API compares them.
         ("oidc-system", "vault", &["https://kubernetes.default.svc/"], Ok(())),
@@ -77,7 +77,7 @@ fn the_operators_own_service_account_and_the_apis_audiences_are_refused_for_a_lo
 }
 
 #[test]
-fn a_token_that_the_api_takes_is_known_by_what_it_claims() {
+fn a_token_that_the_api_accepts_is_recognized_by_its_claims() {
     let legacy = json!({
         "iss": "kubernetes/serviceaccount", "sub": "system:serviceaccount:team-a:robot",
         "kubernetes.io/serviceaccount/namespace": "team-a", "kubernetes.io/serviceaccount/secret.name": "robot-token",
@@ -100,7 +100,7 @@ fn a_token_that_the_api_takes_is_known_by_what_it_claims() {
         (json!({ "sub": "system:serviceaccount:a:b" }), Err(Unsafe::AnyAudience)),
         (json!({ "kubernetes.io": null, "sub": "x" }), Ok(())),
         (json!({ "kubernetes.io": {}, "sub": "x" }), Err(Unsafe::AnyAudience)),
-        // Whoever made it: the API may trust other issuers too.
+        // The issuer does not matter: the API may trust other issuers too.
         (
             json!({ "iss": "https://id.example.com", "sub": "alice", "aud": API[0] }),
             Err(Unsafe::ApiAudience),
@@ -121,7 +121,7 @@ fn a_token_that_the_api_takes_is_known_by_what_it_claims() {
 }
 
 #[test]
-fn an_operator_that_is_no_service_account_has_no_token_of_its_own() {
+fn an_operator_without_a_service_account_has_no_own_token_to_refuse() {
     let claims = json!({ "iss": "https://id.example.com", "sub": "alice", "aud": "foulkon" });
     assert_eq!(judged(&jwt(&claims), "alice"), Ok(()));
     assert_eq!(
@@ -139,7 +139,7 @@ fn an_operator_that_is_no_service_account_has_no_token_of_its_own() {
 }
 
 #[test]
-fn a_token_is_found_wherever_it_stands_in_a_value() {
+fn a_token_is_found_anywhere_in_a_value() {
     let token = jwt(&account("robot", json!([API[0]])));
     let halves = token.split_at(token.len() / 2);
     let padded = {
@@ -165,7 +165,7 @@ fn a_token_is_found_wherever_it_stands_in_a_value() {
 }
 
 #[test]
-fn what_is_no_token_is_sent_without_asking_anybody() {
+fn a_value_without_a_token_needs_no_check() {
     let payload = URL_SAFE_NO_PAD.encode(account("robot", json!([API[0]])).to_string());
     let values = [
         String::new(),
@@ -193,7 +193,7 @@ fn what_is_no_token_is_sent_without_asking_anybody() {
 }
 
 #[test]
-fn an_endless_payload_is_refused_instead_of_being_read() {
+fn an_oversized_payload_is_refused_unread() {
     let claims = json!({ "aud": API[0], "pad": "x".repeat(1 << 20) });
     assert_eq!(judged(&jwt(&claims), OPERATOR), Err(Unsafe::TooLarge));
     let spaced = format!(
@@ -201,7 +201,7 @@ fn an_endless_payload_is_refused_instead_of_being_read() {
         URL_SAFE_NO_PAD.encode(format!("\n{}{{}}", " ".repeat(1 << 20)))
     );
     assert_eq!(judged(&spaced, OPERATOR), Err(Unsafe::TooLarge));
-    // One with as many audiences as a real one can have is read.
+    // A token with as many audiences as a real one can have is read.
     let many: Vec<String> = (0..500)
         .map(|nth| format!("https://audience-{nth}.example.com"))
         .collect();
@@ -212,7 +212,7 @@ fn an_endless_payload_is_refused_instead_of_being_read() {
 }
 
 #[test]
-fn a_secret_whose_type_is_that_of_tokens_for_the_api_is_refused_whatever_it_holds() {
+fn a_secret_with_the_type_of_an_api_token_is_refused_whatever_it_holds() {
     for (type_, expected) in [
         (None, Ok(())),
         (Some("Opaque"), Ok(())),
@@ -226,7 +226,7 @@ fn a_secret_whose_type_is_that_of_tokens_for_the_api_is_refused_whatever_it_hold
 }
 
 #[test]
-fn an_answer_about_audiences_counts_for_ten_minutes() {
+fn accepted_audiences_are_cached_for_ten_minutes() {
     let now = Instant::now();
     let answer = Accepted::new(texts(&API), now);
     for (seconds, expected) in [(0, true), (599, true), (600, false), (6000, false)] {

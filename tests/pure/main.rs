@@ -1,10 +1,11 @@
-//! What needs no server: decisions and mappings, as tables.
+//! Tests that need no server: decisions and mappings, as tables.
 
 #![recursion_limit = "256"] // the spec with every field is one `json!`
 
 mod access;
 mod access_key_sets;
 mod access_leaving;
+mod claims;
 mod decode;
 mod effective;
 mod errors;
@@ -37,7 +38,7 @@ use oidc_operator::admin::hydra::client::Marker;
 use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
 use serde_json::{Value, json};
 
-/// A spec as it stands in a manifest.
+/// A spec as written in a manifest.
 fn spec(value: Value) -> OAuth2ClientSpec {
     serde_json::from_value(value).expect("a spec")
 }

@@ -1,4 +1,4 @@
-//! From a spec to Hydra's client: every field arrives, and what is left out is the documented default.
+//! From a spec to Hydra's client: every field is sent, and omitted fields take their documented defaults.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ fn wire(value: Value) -> Value {
     serde_json::from_slice(&client.body(None)).expect("JSON")
 }
 
-/// What every client of ours has.
+/// The members that every client of ours has, and more.
 fn marked(more: Value) -> Value {
     let mark = serde_json::to_value(marker("uid-1", "r-1")).expect("JSON");
     let ours = json!({
@@ -32,7 +32,7 @@ fn marked(more: Value) -> Value {
     with(ours, more)
 }
 
-/// A spec in which every field is set, whether or not they go together.
+/// A spec in which every field is set, even if some conflict with others.
 fn full() -> Value {
     json!({
         "serverRef": { "name": "main" },
@@ -122,19 +122,19 @@ fn keys(value: &Value) -> BTreeSet<String> {
 
 #[test]
 fn the_full_spec_sets_every_field() {
-    let of_others = ["providerRefs", "vault"].map(str::to_owned).into(); // not a Hydra's
+    let of_others = ["providerRefs", "vault"].map(str::to_owned).into(); // not for Hydra
     assert_eq!(
         keys(&full()),
         &properties(&["spec"]) - &of_others,
-        "add new fields to full() and to what is expected of it"
+        "add new fields to full() and to its expected client"
     );
     assert_eq!(keys(&full()["hydra"]), properties(&["spec", "hydra"]));
-    // And nothing of it is lost on the way through our types.
+    // Our types lose nothing of it.
     assert_eq!(serde_json::to_value(spec(full())).expect("JSON"), full());
 }
 
 #[test]
-fn every_field_of_the_spec_arrives() {
+fn every_field_of_the_spec_is_sent_to_hydra() {
     let mark = serde_json::to_value(marker("uid-1", "r-1")).expect("JSON");
     let expected = json!({
         "client_id": "team-a.shop",
@@ -194,7 +194,7 @@ fn every_field_of_the_spec_arrives() {
 }
 
 #[test]
-fn what_the_spec_leaves_out_is_the_documented_default() {
+fn omitted_fields_take_their_documented_defaults() {
     let expected = marked(json!({
         "redirect_uris": ["https://app.example.com/cb"],
         "grant_types": ["authorization_code", "refresh_token"],
@@ -204,7 +204,7 @@ fn what_the_spec_leaves_out_is_the_documented_default() {
     assert_eq!(wire(web()), expected);
 }
 
-/// Hydra takes its own default for an empty scope; one space stays one space and grants nothing.
+/// Hydra replaces an empty scope with its own default; it keeps one space, which grants nothing.
 #[test]
 fn an_empty_scope_is_sent_as_one_space() {
     let machine = marked(json!({ "grant_types": ["client_credentials"], "scope": " " }));
@@ -228,7 +228,7 @@ fn lifespans(more: Value) -> Map<String, Value> {
 }
 
 #[test]
-fn a_ttl_sets_all_lifespans_of_its_token_and_no_other() {
+fn a_ttl_sets_only_the_lifespans_of_its_token() {
     for (ttl, token, count) in [
         ("accessTokenTtl", "_access_token_lifespan", 5),
         ("idTokenTtl", "_id_token_lifespan", 3),
@@ -244,7 +244,7 @@ fn a_ttl_sets_all_lifespans_of_its_token_and_no_other() {
 }
 
 #[test]
-fn each_token_lifespan_overrides_the_ttl_of_its_token_alone() {
+fn each_token_lifespan_overrides_the_ttl_for_its_own_grant_only() {
     let names = properties(&["spec", "hydra", "tokenLifespans"]);
     assert_eq!(names.len(), 10);
     let ttls = json!({ "accessTokenTtl": "1h", "idTokenTtl": "1h", "refreshTokenTtl": "1h" });
@@ -270,7 +270,7 @@ fn each_token_lifespan_overrides_the_ttl_of_its_token_alone() {
 }
 
 #[test]
-fn a_desired_client_does_not_differ_from_what_the_server_makes_of_it() {
+fn a_desired_client_does_not_differ_from_its_stored_form() {
     let minimal = spec(web());
     let wanted = desired(
         &minimal,
@@ -280,7 +280,7 @@ fn a_desired_client_does_not_differ_from_what_the_server_makes_of_it() {
         &marker("uid-1", "r-1"),
     );
     let mut stored: Value = serde_json::from_slice(&wanted.body(None)).expect("JSON");
-    // As a GET of Hydra 2.3 shows it.
+    // As a GET of Hydra 2.3 returns it.
     stored = with(
         stored,
         json!({
@@ -298,7 +298,7 @@ const PREFIX: &str = "The value of one of the Client Metadata fields is invalid 
     Note that an Authorization Server MAY choose to substitute a valid value for any requested parameter of a Client's Metadata. ";
 
 #[test]
-fn fields_are_found_in_what_hydra_says() {
+fn fields_are_found_in_error_messages_of_hydra() {
     let cases: [(&str, &[&str]); 7] = [
         (
             "Field client_secret must contain a secret that is at least 6 characters long.",
@@ -339,9 +339,9 @@ fn fields_are_found_in_what_hydra_says() {
     }
 }
 
-/// Real messages in which Hydra writes the name of the field in words.
+/// Real messages in which Hydra spells the name of the field in words.
 #[test]
-fn fields_are_found_in_words_too() {
+fn fields_spelled_in_words_are_found_too() {
     let cases = [
         (
             "Subject type weird is not supported by server, only [public] are allowed.",
@@ -358,7 +358,7 @@ fn fields_are_found_in_words_too() {
 }
 
 #[test]
-fn what_a_client_refers_to_stands_in_its_metadata_beside_the_mark() {
+fn references_of_a_client_are_in_its_metadata_beside_the_marker() {
     let spec = spec(with(web(), json!({ "metadata": { "team": "a" } })));
     let effective = Effective::of(&spec, &[], &["orders:read".to_owned(), "openid".to_owned()]);
     let catalogue: Catalogue = serde_json::from_value(json!({
@@ -377,7 +377,7 @@ fn what_a_client_refers_to_stands_in_its_metadata_beside_the_mark() {
     );
     assert_eq!(wanted.marker(), Some(marker("uid-1", "r-1")));
 
-    // A new mark takes nothing away, and the old revision goes with the old mark.
+    // A new marker keeps everything else, and the old revision is removed with the old marker.
     let mut marked = wanted.clone();
     marked.mark(&marker("uid-1", ""));
     assert_eq!(marked.marker(), Some(marker("uid-1", "")));

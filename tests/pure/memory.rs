@@ -1,4 +1,4 @@
-//! What a process remembers: its own writes win until the watch has caught up, and a mark set meanwhile stays.
+//! Memory of a process: its own writes win until the watch has caught up, and a mark set during a pass stays.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,14 +30,14 @@ fn memory() -> Memory<OAuth2Client> {
 }
 
 #[test]
-fn what_was_released_is_done_with_until_it_is_another_version() {
+fn a_released_object_stays_released_until_a_newer_version() {
     let memory = memory();
     assert!(!memory.is_released(&object(Some(UID), "8")), "nothing was released");
     memory.released(&object(Some(UID), "10"));
     for (version, expected) in [("9", true), ("10", true), ("11", false)] {
         assert_eq!(memory.is_released(&object(Some(UID), version)), expected, "{version}");
     }
-    assert!(!memory.is_released(&object(Some("uid-2"), "8")), "a namesake");
+    assert!(!memory.is_released(&object(Some("uid-2"), "8")), "another resource with this name");
     memory.forget(UID);
     assert!(!memory.is_released(&object(Some(UID), "8")), "it is forgotten");
 }
@@ -51,7 +51,7 @@ fn our_own_write_wins_until_the_watch_has_caught_up() {
     assert_eq!(newest(&memory, "9"), "10"); // numbers, not text: "9" is not newer than "10"
     assert_eq!(newest(&memory, "10"), "10");
     assert_eq!(newest(&memory, "12"), "12");
-    assert_eq!(newest(&memory, "11"), "11", "what was caught up with is forgotten");
+    assert_eq!(newest(&memory, "11"), "11", "a write that the watch has shown is forgotten");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_later_write_of_ours_replaces_the_earlier_one() {
 }
 
 #[test]
-fn what_the_watch_has_shown_frees_our_own_copy() {
+fn our_own_copy_is_dropped_once_the_watch_has_shown_it() {
     let memory = memory();
     memory.wrote(object(Some(UID), "10"));
     memory.seen(&object(Some(UID), "9"));
@@ -80,7 +80,7 @@ fn a_namesake_with_another_uid_is_another_resource() {
 }
 
 #[test]
-fn an_object_without_uid_is_taken_as_it_is() {
+fn an_object_without_uid_is_returned_unchanged() {
     let memory = memory();
     memory.wrote(object(None, "10"));
     let newest = memory.newest(object(None, "8"));
@@ -88,7 +88,7 @@ fn an_object_without_uid_is_taken_as_it_is() {
 }
 
 #[test]
-fn what_is_gone_is_forgotten_whole() {
+fn a_deleted_resource_is_forgotten_completely() {
     let memory = memory();
     memory.wrote(object(Some(UID), "10"));
     memory.mark(UID);
@@ -104,7 +104,7 @@ fn what_is_gone_is_forgotten_whole() {
 }
 
 #[test]
-fn versions_are_numbers_and_anything_newer_than_nothing() {
+fn versions_are_compared_as_numbers_and_any_is_newer_than_none() {
     let cases = [
         (Some("2"), Some("1"), true),
         (Some("10"), Some("9"), true),
@@ -135,7 +135,7 @@ fn a_mark_set_during_a_pass_survives_the_end_of_the_pass() {
 }
 
 #[test]
-fn clearing_an_old_mark_again_brings_nothing_back_and_takes_nothing_away() {
+fn clearing_an_old_mark_again_changes_nothing() {
     let memory = memory();
     memory.mark(UID);
     let first = memory.marked(UID).expect("a mark");
@@ -160,7 +160,7 @@ fn marks_of_different_resources_do_not_mix() {
 }
 
 #[test]
-fn failures_count_in_a_row() {
+fn consecutive_failures_are_counted_and_a_success_resets_them() {
     let memory = memory();
     assert!(!memory.is_failing(UID));
     assert_eq!(
@@ -178,7 +178,7 @@ fn failures_count_in_a_row() {
 }
 
 #[test]
-fn what_is_ones_own_doing_does_not_start_anew_with_the_server() {
+fn a_failure_of_the_resources_own_doing_is_not_reset_when_the_server_recovers() {
     let memory = memory();
     assert!(!memory.start_anew(UID), "it does not fail");
     memory.failed(UID, &Error::Unavailable(Outage::Known));
@@ -203,12 +203,12 @@ fn corrections_are_counted_for_each_resource() {
     assert_eq!(
         memory.corrections(UID),
         3,
-        "a success does not excuse the foreign writer"
+        "a success does not reset the count of foreign writes"
     );
 }
 
 #[test]
-fn our_own_write_to_a_child_is_known_until_the_watch_shows_it() {
+fn our_own_write_to_a_child_is_remembered_until_the_watch_shows_it() {
     let children = Children::default();
     let written = Child::Written("s".to_owned(), "7".to_owned());
     assert_eq!(children.get(UID, "shop"), None);
@@ -224,7 +224,7 @@ fn our_own_write_to_a_child_is_known_until_the_watch_shows_it() {
 }
 
 #[test]
-fn a_fresh_listing_of_children_ends_what_was_remembered_of_all_of_them() {
+fn a_new_listing_of_children_clears_all_remembered_writes() {
     let children = Children::default();
     children.wrote(UID, "shop", Child::Deleted("s".to_owned()));
     children.wrote("uid-2", "shop", Child::Deleted("t".to_owned()));
@@ -234,7 +234,7 @@ fn a_fresh_listing_of_children_ends_what_was_remembered_of_all_of_them() {
 }
 
 #[test]
-fn a_write_is_unconfirmed_until_its_reply_came() {
+fn a_write_is_unconfirmed_until_its_reply_arrives() {
     let memory = memory();
     assert!(!memory.is_unconfirmed(UID));
     memory.writing(UID);
@@ -244,9 +244,9 @@ fn a_write_is_unconfirmed_until_its_reply_came() {
     assert!(!memory.is_unconfirmed(UID));
 }
 
-/// A process before us may have begun a write just before it ended.
+/// An earlier process may have started a write just before it ended.
 #[test]
-fn quiet_is_counted_from_the_last_unconfirmed_write_or_from_the_start_of_the_process() {
+fn quiet_is_measured_from_the_last_unconfirmed_write_or_the_start_of_the_process() {
     let memory = memory();
     std::thread::sleep(Duration::from_millis(30));
     let since_start = memory.quiet_for(UID);

@@ -1,4 +1,5 @@
-//! Whose a client on a server is: a restored copy of a cluster has the UIDs of the original, so that a mark counts with its cluster.
+//! Ownership of clients on a server: a restored copy of a cluster has the UIDs of the original, so a marker is compared
+//! with its cluster.
 
 use clap::Parser;
 use oidc_operator::admin::hydra::Client;
@@ -30,7 +31,7 @@ fn client(id: &str, change: impl FnOnce(&mut Client)) -> Client {
 }
 
 #[test]
-fn a_cluster_is_this_one_or_a_former_one_or_somebody_elses() {
+fn an_origin_is_this_cluster_a_former_one_or_another() {
     let former = ["old".to_owned(), "older".to_owned()];
     for (cluster, former, expected) in [
         ("new", former.as_slice(), Origin::Own),
@@ -38,7 +39,7 @@ fn a_cluster_is_this_one_or_a_former_one_or_somebody_elses() {
         ("older", &former, Origin::Former),
         ("oldest", &former, Origin::Other),
         ("old", &[], Origin::Other),
-        ("new", &["new".to_owned()], Origin::Own), // a list that names this very cluster
+        ("new", &["new".to_owned()], Origin::Own), // a list that names this cluster itself
         ("", &former, Origin::Other),
     ] {
         assert_eq!(Origin::of(cluster, "new", former), expected, "{cluster}");
@@ -46,7 +47,7 @@ fn a_cluster_is_this_one_or_a_former_one_or_somebody_elses() {
 }
 
 #[test]
-fn a_mark_counts_with_its_cluster() {
+fn ownership_depends_on_the_uid_and_the_cluster_of_a_marker() {
     let ours = made_by("new", UID);
     let former = ["old".to_owned()];
     let other = |cluster: &str| Ownership::OtherCluster(cluster.to_owned());
@@ -77,7 +78,7 @@ fn a_mark_counts_with_its_cluster() {
             made_by("original", "uid-2"),
             other("original"),
         ),
-        ("a mark without a cluster", made_by("", UID), other("")),
+        ("a marker without a cluster", made_by("", UID), other("")),
     ];
     for id in ["shop", UID] {
         for (what, mark, expected) in &cases {
@@ -94,13 +95,13 @@ fn a_mark_counts_with_its_cluster() {
 }
 
 #[test]
-fn an_id_makes_ours_only_what_no_other_cluster_keeps() {
+fn a_client_under_our_uid_is_ours_unless_another_cluster_keeps_it() {
     let ours = made_by("new", UID);
     let former = ["old".to_owned()];
     let bare = |owner: String| client(UID, |client| client.owner = owner);
     let original = || Ownership::OtherCluster("original".to_owned());
     for (what, found, kept_by, expected) in [
-        ("nobody's mark", bare(String::new()), None, Ownership::Ours),
+        ("no marker", bare(String::new()), None, Ownership::Ours),
         (
             "another tool's owner",
             bare("billing".to_owned()),
@@ -110,7 +111,7 @@ fn an_id_makes_ours_only_what_no_other_cluster_keeps() {
         ("our owner", bare(owner("new")), None, Ownership::Ours),
         ("the owner of the original", bare(owner("original")), None, original()),
         (
-            "the owner of the original, and a status of ours",
+            "the owner of the original, and a status of this cluster",
             bare(owner("original")),
             Some("new"),
             original(),
@@ -122,26 +123,26 @@ fn an_id_makes_ours_only_what_no_other_cluster_keeps() {
             Ownership::Former("old".to_owned()),
         ),
         (
-            "no mark, in step here",
+            "no marker, in sync here",
             bare(String::new()),
             Some("new"),
             Ownership::Ours,
         ),
         (
-            "no mark, in step from the original",
+            "no marker, in sync from the original",
             bare(String::new()),
             Some("original"),
             original(),
         ),
         (
-            "no mark, in step from a former cluster",
+            "no marker, in sync from a former cluster",
             bare(String::new()),
             Some("old"),
             Ownership::Former("old".to_owned()),
         ),
     ] {
         assert_eq!(ownership(&ours, &former, kept_by, &found), expected, "{what}");
-        // An id that somebody chose says nothing; an owner does.
+        // A chosen id does not prove ownership; an owner does.
         let chosen = Client {
             client_id: "shop".to_owned(),
             ..found
@@ -157,7 +158,7 @@ fn an_id_makes_ours_only_what_no_other_cluster_keeps() {
         );
     }
     for (what, value) in [
-        ("what an orphan keeps", json!({ "scopes": {} })),
+        ("metadata that an orphan keeps", json!({ "scopes": {} })),
         ("text", json!("text")),
     ] {
         let found = client(UID, |client| drop(client.metadata.insert(GROUP.to_owned(), value)));
@@ -187,7 +188,7 @@ fn a_restored_copy_of_a_cluster_writes_nothing_to_the_originals_clients() {
 }
 
 #[test]
-fn a_mark_that_is_rewritten_keeps_everything_but_the_cluster() {
+fn a_rewritten_marker_changes_only_the_cluster() {
     let mut found = client(UID, |client| {
         client.catalogue(&Catalogue::default());
         client.mark(&Marker {
@@ -210,10 +211,10 @@ fn a_mark_that_is_rewritten_keeps_everything_but_the_cluster() {
 }
 
 #[test]
-fn former_clusters_are_listed_one_by_one_or_together() {
+fn former_clusters_can_be_given_one_by_one_or_as_a_list() {
     for (arguments, expected) in [
         (vec![], vec![]),
-        (vec!["--former-cluster-ids="], vec![]), // what a template makes of an empty list
+        (vec!["--former-cluster-ids="], vec![]), // a template renders this for an empty list
         (
             vec!["--former-cluster-ids=a,b", "--former-cluster-ids", "c"],
             vec!["a", "b", "c"],

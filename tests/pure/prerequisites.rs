@@ -1,4 +1,4 @@
-//! What the operator asks of a cluster before it says that it is ready.
+//! What a cluster must provide before the operator reports that it is ready.
 
 use std::collections::BTreeSet;
 
@@ -23,25 +23,25 @@ fn a_missing_kind_is_named_with_what_to_do() {
     );
 }
 
-/// Our kinds, by plural.
+/// Plural names of our kinds.
 fn kinds() -> BTreeSet<String> {
     let crds = oidc_operator::api::crds().into_iter();
     crds.map(|crd| crd.spec.names.plural).collect()
 }
 
 #[test]
-fn a_kind_that_is_not_served_is_missed() {
+fn a_kind_that_is_not_served_is_reported_as_missing() {
     let all: Vec<String> = kinds().into_iter().collect();
     assert_eq!(missing_kinds(&all), [""; 0]);
     for gone in &all {
         let served: Vec<String> = all.iter().filter(|kind| *kind != gone).cloned().collect();
         assert_eq!(missing_kinds(&served), [gone.as_str()]);
     }
-    assert_eq!(missing_kinds(&[]).len(), all.len(), "the group is not there at all");
+    assert_eq!(missing_kinds(&[]).len(), all.len(), "the group does not exist");
 }
 
 #[test]
-fn every_kind_has_its_rights() {
+fn the_required_rights_cover_every_kind_and_its_status() {
     let asked: BTreeSet<&str> = RIGHTS
         .iter()
         .filter(|right| right.group == "oidc-operator.dev" && right.place == Place::Everywhere)

@@ -1,4 +1,4 @@
-//! When an issuer is as it should be.
+//! When an issuer, its discovery document and its keys are valid.
 
 use oidc_operator::admin::discovery::{Discovery, Keys};
 use oidc_operator::api::authorization_server::Endpoints;
@@ -11,7 +11,7 @@ use crate::errors::s;
 
 const URL: &str = "https://id.example.com";
 
-/// A document with this issuer and everything else that is needed.
+/// A discovery document with this issuer and all required endpoints.
 fn document(issuer: &str) -> Discovery {
     let at = |path: &str| Some(format!("{URL}/{path}"));
     Discovery {
@@ -27,7 +27,7 @@ fn document(issuer: &str) -> Discovery {
 }
 
 #[test]
-fn an_issuer_is_compared_exactly_and_with_the_public_url_but_for_a_slash() {
+fn an_issuer_must_match_exactly_or_the_public_url_up_to_a_slash() {
     use Expected::{At, Exactly};
     let cases = [
         (Exactly("https://id.example.com"), "https://id.example.com", true),
@@ -58,7 +58,7 @@ fn an_issuer_is_compared_exactly_and_with_the_public_url_but_for_a_slash() {
 }
 
 #[test]
-fn a_document_names_the_endpoints_to_log_in_with() {
+fn a_document_must_name_the_endpoints_for_a_login() {
     type Take = fn(&mut Endpoints);
     let required: [(Take, &str); 3] = [
         (|e| e.authorization_endpoint = None, "names no authorization_endpoint"),
@@ -72,7 +72,7 @@ fn a_document_names_the_endpoints_to_log_in_with() {
         assert_eq!(error.class(), (Class::Transient, Reason::ServerNotRecognized));
         assert!(error.to_string().contains(problem), "{error}");
     }
-    // The issuer counts first: another server's document says nothing of this one's endpoints.
+    // The issuer is checked first: another server's document says nothing about this server's endpoints.
     let judged = judge::document(
         "default",
         "hydra.publicUrl",
@@ -83,7 +83,7 @@ fn a_document_names_the_endpoints_to_log_in_with() {
 }
 
 #[test]
-fn keys_verify_and_do_not_sign() {
+fn keys_must_include_a_signing_key_and_show_no_private_key() {
     let keys = |signing, shows_private| Keys {
         signing,
         ids: Vec::new(),

@@ -1,4 +1,4 @@
-//! Who gets a pass next.
+//! Which key gets a pass next.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ fn counted(keys: &[Key]) -> HashMap<(&'static str, &'static str), usize> {
 }
 
 #[test]
-fn a_crowd_leaves_room_for_other_namespaces_and_servers() {
+fn a_busy_namespace_leaves_room_for_other_namespaces_and_servers() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     (0..500).for_each(|number| wake(&mut queue, ("slow", "evil", number)));
     (0..500).for_each(|number| wake(&mut queue, ("", "evil", number)));
@@ -54,11 +54,11 @@ fn a_crowd_leaves_room_for_other_namespaces_and_servers() {
     wake(&mut queue, ("other", "evil", 1));
     wake(&mut queue, ("other", "good", 1));
     let rest = take_all(&mut queue, now);
-    assert_eq!(rest.len(), 3, "nobody waits for the crowd: {rest:?}");
+    assert_eq!(rest.len(), 3, "the others do not wait for the crowd: {rest:?}");
 }
 
 #[test]
-fn a_lane_takes_a_bounded_number_at_a_time() {
+fn a_lane_runs_a_bounded_number_of_passes_at_a_time() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     for namespace in "a b c d e f g h i j k l m n o p q".split(' ') {
         (0..20).for_each(|number| wake(&mut queue, ("server", namespace, number)));
@@ -74,13 +74,13 @@ fn a_lane_takes_a_bounded_number_at_a_time() {
 }
 
 #[test]
-fn a_crowd_takes_less_while_somebody_else_is_there() {
+fn a_busy_namespace_gets_fewer_passes_while_another_is_active() {
     let (mut queue, start) = (Queue::default(), Instant::now());
     (0..100).for_each(|number| wake(&mut queue, ("server", "crowd", number)));
     let mut running = take_all(&mut queue, start);
     assert_eq!(running.len(), 4, "alone");
 
-    // Each row: when, who is woken beside it and given a pass, and how many of the crowd run afterwards.
+    // Each row: the time, another namespace that is woken and gets a pass, and how many of the crowd run afterwards.
     let rows = [
         (0, Some("one"), 2),
         (4_900, None, 2),
@@ -108,11 +108,11 @@ fn a_crowd_takes_less_while_somebody_else_is_there() {
         .drain(..)
         .for_each(|key| end(&mut queue, key, start + Duration::from_secs(13)));
     running = take_all(&mut queue, start + Duration::from_secs(13));
-    assert_eq!(running.len(), 4, "who uses another server is no company");
+    assert_eq!(running.len(), 4, "a namespace on another server does not count");
 }
 
 #[test]
-fn turns_go_round_by_namespace_and_by_server() {
+fn turns_alternate_between_namespaces_and_servers() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     for number in 0..4 {
         wake(&mut queue, ("one", "a", number));
@@ -127,7 +127,7 @@ fn turns_go_round_by_namespace_and_by_server() {
 }
 
 #[test]
-fn what_was_slow_is_tried_again_one_at_a_time_and_behind_the_rest() {
+fn slow_keys_are_retried_one_at_a_time_after_the_rest() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     (0..4).for_each(|number| wake(&mut queue, ("server", "evil", number)));
     let first = take_all(&mut queue, now);
@@ -142,11 +142,11 @@ fn what_was_slow_is_tried_again_one_at_a_time_and_behind_the_rest() {
     let now = now + Duration::from_secs(2);
     wake(&mut queue, ("server", "evil", 100));
     let second = take_all(&mut queue, now);
-    assert_eq!(second.len(), 2, "one that was woken, and one that was slow: {second:?}");
+    assert_eq!(second.len(), 2, "the woken key and one slow key: {second:?}");
     assert_eq!(second[0], ("server", "evil", 100));
     assert_eq!(take_all(&mut queue, now), []);
-    // A change of the resource gives it another try like any other.
-    let resting = *first.iter().find(|key| !second.contains(key)).expect("one that rests");
+    // A change of the resource wakes a slow key like any other.
+    let resting = *first.iter().find(|key| !second.contains(key)).expect("a resting key");
     wake(&mut queue, resting);
     assert_eq!(take_all(&mut queue, now), [resting]);
     end(&mut queue, second[1], now);
@@ -175,7 +175,7 @@ fn a_key_has_one_pass_at_a_time_and_another_if_it_was_woken_meanwhile() {
 }
 
 #[test]
-fn who_rests_comes_back_when_it_is_due_or_woken_and_once() {
+fn a_resting_key_returns_once_when_due_or_woken() {
     let (mut queue, now) = (Queue::default(), Instant::now());
     let (early, late) = (("server", "a", 0), ("server", "b", 0));
     for (key, seconds) in [(early, 5), (late, 50)] {
@@ -198,7 +198,7 @@ fn who_rests_comes_back_when_it_is_due_or_woken_and_once() {
 }
 
 #[test]
-fn nobody_is_lost_whatever_happens_in_which_order() {
+fn no_key_is_lost_in_any_order_of_events() {
     let mut queue: Queue<Key> = Queue::default();
     let start = Instant::now();
     let (mut seed, mut running, mut woken) = (7_u64, Vec::new(), std::collections::HashSet::new());

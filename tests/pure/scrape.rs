@@ -1,4 +1,4 @@
-//! The text of `/metrics`: counted without copies, made at most once a second.
+//! The text of `/metrics`: counted without copies, rendered at most once a second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ fn resources_are_counted_by_condition() {
 }
 
 #[test]
-fn the_text_forgets_conditions_that_nobody_has_any_more() {
+fn conditions_that_no_resource_has_any_more_leave_the_text() {
     let metrics = Metrics::default();
     let line = |reason: &str, count: i64| {
         format!(
@@ -54,18 +54,18 @@ fn the_text_forgets_conditions_that_nobody_has_any_more() {
 }
 
 #[tokio::test]
-async fn who_asks_at_the_same_time_shares_one_text() {
+async fn concurrent_requests_share_one_text() {
     let (page, made) = (Page::default(), Arc::new(AtomicUsize::new(0)));
     let ask = || page.text(slow(&made));
     let texts = join_all((0..100).map(|_| ask())).await;
     assert!(texts.iter().all(|text| text.as_deref() == Some(b"0")), "{texts:?}");
     assert_eq!(ask().await.as_deref(), Some(&b"0"[..]), "it is kept for a second");
     tokio::time::sleep(oidc_operator::server::AGE).await;
-    assert_eq!(ask().await.as_deref(), Some(&b"1"[..]), "and made anew after it");
+    assert_eq!(ask().await.as_deref(), Some(&b"1"[..]), "and rendered again after that");
 }
 
 #[tokio::test]
-async fn who_asks_and_goes_away_makes_no_work_for_the_next() {
+async fn an_aborted_request_causes_no_extra_rendering() {
     let (page, made) = (Page::default(), Arc::new(AtomicUsize::new(0)));
     for _ in 0..10 {
         let ask = page.text(slow(&made));
@@ -77,13 +77,13 @@ async fn who_asks_and_goes_away_makes_no_work_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_text_that_cannot_be_made_stops_nobody_else() {
+async fn a_panic_while_rendering_does_not_affect_later_requests() {
     let page = Page::default();
     assert_eq!(page.text(|| panic!("a fault in a metric")).await, None);
     assert_eq!(page.text(|| "ok".to_owned()).await.as_deref(), Some(&b"ok"[..]));
 }
 
-/// Takes its time, and answers how often it was made before.
+/// Renders slowly, and returns how often it was rendered before.
 fn slow(made: &Arc<AtomicUsize>) -> impl FnOnce() -> String + Send + 'static {
     let made = made.clone();
     move || {

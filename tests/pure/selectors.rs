@@ -1,4 +1,4 @@
-//! Label selectors of access rules: what Kubernetes takes is matched as it does, and what it refuses matches nothing.
+//! Label selectors of access rules match as in Kubernetes; a selector that Kubernetes refuses matches nothing.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use oidc_operator::api::access::LabelSelector;
 use serde_json::{Value, json};
 
 fn selects(selector: Value) -> bool {
-    let selector: LabelSelector = serde_json::from_value(selector).expect("it can be read, whatever it says");
+    let selector: LabelSelector = serde_json::from_value(selector).expect("any selector can be read");
     let labels = [
         ("team", "a"),
         ("oidc", "true"),
@@ -22,7 +22,7 @@ fn expression(key: &str, operator: &str, values: Value) -> Value {
     json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values }] })
 }
 
-/// Each would select this namespace, were it not refused.
+/// Each selector would match this namespace if it were not refused.
 #[test]
 fn a_selector_that_kubernetes_would_refuse_selects_nothing() {
     let long = "x".repeat(64);
@@ -52,7 +52,7 @@ fn a_selector_that_kubernetes_would_refuse_selects_nothing() {
     ];
     for selector in refused {
         assert!(!selects(selector.clone()), "{selector}");
-        // Nor together with something that is well.
+        // Nor together with a valid part.
         let mut both = selector;
         both["matchLabels"] = json!({ "team": "a" });
         assert!(!selects(both.clone()), "{both}");
@@ -60,7 +60,7 @@ fn a_selector_that_kubernetes_would_refuse_selects_nothing() {
 }
 
 #[test]
-fn a_selector_that_kubernetes_takes_is_matched_as_it_does() {
+fn a_selector_that_kubernetes_accepts_matches_as_in_kubernetes() {
     let cases = [
         (json!({}), true),
         (json!({ "matchLabels": { "example.com/tier": "1" } }), true),

@@ -1,4 +1,4 @@
-//! What a pass does for a client on a Hydra.
+//! The steps of a pass over a client on a Hydra server.
 
 use oidc_operator::controller::hydra::client::steps::{
     AfterLedger, Cause, Compared, Extras, Seen, Source, Step, closing, opening,
@@ -8,7 +8,7 @@ use Cause::{Change, Drift};
 use Compared::{Changed, Same};
 use Step::{CheckCluster, Connect, DropOtherSecrets, Hold, LearnWhoseSecret, SettleLedger, Sync, WriteSecret};
 
-/// A client that is as it was left.
+/// A settled client.
 const LEFT: Seen = Seen {
     must_read: false,
     is_due: false,
@@ -20,7 +20,7 @@ const LEFT: Seen = Seen {
     secret: Same,
     layout: Same,
 };
-/// One that was never in step.
+/// A client that was never in sync.
 const NEW: Seen = Seen {
     was_registered: false,
     had_ledger: false,
@@ -32,12 +32,12 @@ const NEW: Seen = Seen {
 const TAKEN_OVER: Source = Source::LedgerOrOthers;
 
 #[test]
-fn up_to_the_ledger() {
+fn opening_steps_depend_on_what_has_changed() {
     let table: &[(&str, Seen, &[Step])] = &[
-        ("as it was left", LEFT, &[Hold, SettleLedger]),
+        ("settled", LEFT, &[Hold, SettleLedger]),
         ("new", NEW, &[Connect(Change), Hold, SettleLedger]),
         (
-            "to be read",
+            "must be read",
             Seen {
                 must_read: true,
                 ..LEFT
@@ -68,13 +68,13 @@ fn up_to_the_ledger() {
             },
             &[Connect(Change), Hold, SettleLedger],
         ),
-        // The ledger tells whether it really is time; only then is the server asked.
+        // The ledger states whether the rotation really is due; the server is contacted only then.
         (
             "its secret is old",
             Seen { is_due: true, ..LEFT },
             &[Hold, SettleLedger],
         ),
-        // Restored from a backup, into another cluster perhaps: both are changed, and the secret would be replaced.
+        // Restored from a backup, perhaps into another cluster: client and ledger are changed, and the secret would be replaced.
         (
             "restored",
             Seen {
@@ -112,7 +112,7 @@ fn up_to_the_ledger() {
             &[Hold, SettleLedger],
         ),
         (
-            "may be taken over",
+            "may be adopted",
             Seen {
                 source: TAKEN_OVER,
                 ..NEW
@@ -120,7 +120,7 @@ fn up_to_the_ledger() {
             &[Connect(Change), Hold, LearnWhoseSecret(Change), SettleLedger],
         ),
         (
-            "taken over",
+            "adopted",
             Seen {
                 source: TAKEN_OVER,
                 had_ledger: false,
@@ -129,7 +129,7 @@ fn up_to_the_ledger() {
             &[Hold, LearnWhoseSecret(Drift), SettleLedger],
         ),
         (
-            "taken over, and others' secret is to be replaced",
+            "adopted, and the foreign secret is to be replaced",
             Seen {
                 source: TAKEN_OVER,
                 had_ledger: false,
@@ -144,7 +144,7 @@ fn up_to_the_ledger() {
     }
 }
 
-/// A ledger that was found as it should be, without a need to connect.
+/// A ledger that was found valid, without a need to connect.
 const FOUND: AfterLedger = AfterLedger {
     is_new: false,
     is_connected: false,
@@ -153,7 +153,7 @@ const FOUND: AfterLedger = AfterLedger {
 };
 
 #[test]
-fn after_the_ledger() {
+fn closing_steps_depend_on_the_ledger_and_what_has_changed() {
     let connected = AfterLedger {
         is_connected: true,
         ..FOUND
@@ -174,7 +174,7 @@ fn after_the_ledger() {
     };
     let stay = WriteSecret(Extras::Stay);
     let table: &[(&str, Seen, AfterLedger, &[Step])] = &[
-        ("as it was left", LEFT, FOUND, &[DropOtherSecrets]),
+        ("settled", LEFT, FOUND, &[DropOtherSecrets]),
         ("new", NEW, new, &[Sync(Change), stay]),
         (
             "read",
@@ -213,7 +213,7 @@ fn after_the_ledger() {
             FOUND,
             &[WriteSecret(Extras::Go), DropOtherSecrets],
         ),
-        // What was written down has to reach the server before anybody is handed it.
+        // The new secret must reach the server before applications get it.
         (
             "rotated",
             Seen { is_due: true, ..LEFT },
@@ -221,7 +221,7 @@ fn after_the_ledger() {
             &[Connect(Change), Sync(Change), stay, DropOtherSecrets],
         ),
         (
-            "its secret is others'",
+            "its secret is not ours",
             Seen {
                 source: TAKEN_OVER,
                 had_ledger: false,
@@ -236,7 +236,7 @@ fn after_the_ledger() {
     }
 }
 
-/// All that can be seen.
+/// All combinations of inputs.
 fn all() -> Vec<Seen> {
     let mut all = Vec::new();
     let sources = [
@@ -298,10 +298,10 @@ fn nothing_is_written_before_what_it_depends_on() {
                 "{}",
                 told()
             );
-            // A secret that is new to the server is never handed out without a write to it.
+            // A secret that is new to the server is never published without a write to the server.
             assert!(!settled.is_rewritten || sync.is_some(), "{}", told());
             assert!(settled.is_complete || secret.is_none(), "{}", told());
-            // An outage is kept quiet only where nothing is to be written.
+            // An outage is silent only if nothing is to be written.
             let is_quiet = |step: &Step| matches!(step, Connect(Drift) | Sync(Drift) | CheckCluster(Drift));
             let is_changed = seen.client == Changed || seen.ledger == Changed;
             assert!(!is_changed || !steps.iter().any(is_quiet), "{}", told());

@@ -1,4 +1,4 @@
-//! Read → compare → write, decided.
+//! The decision in read → compare → write.
 
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::sync::{Known, Step, decide, same_instant};
@@ -10,7 +10,7 @@ use crate::marker;
 const UID: &str = "uid-1";
 const NOW: &str = "2026-01-01T00:00:00.5Z";
 
-/// What we want: marked with the revision of the ledger.
+/// The desired client, marked with the revision of the ledger.
 fn wanted(id: &str) -> Client {
     let mut client = Client {
         client_id: id.to_owned(),
@@ -22,7 +22,7 @@ fn wanted(id: &str) -> Client {
     client
 }
 
-/// The same on the server, with what was changed there.
+/// The same client on the server, with a change made there.
 fn observed(id: &str, change: impl FnOnce(&mut Client)) -> Client {
     let mut client = wanted(id);
     client.updated_at = NOW.parse().ok();
@@ -55,7 +55,7 @@ fn check(id: &str, cases: Vec<Case>) {
 }
 
 #[test]
-fn what_is_absent_is_created_whatever_is_known() {
+fn a_missing_client_is_created_whatever_is_known() {
     for known in [
         known(None, false),
         known(None, true),
@@ -67,18 +67,18 @@ fn what_is_absent_is_created_whatever_is_known() {
 }
 
 #[test]
-fn what_is_not_ours_is_never_written() {
+fn a_client_that_is_not_ours_is_never_written() {
     let bare = |client: &mut Client| client.unmark();
     let foreign = |client: &mut Client| client.mark(&marker("uid-2", "r-1"));
     let spoilt = |client: &mut Client| {
         client.metadata.insert(GROUP.to_owned(), json!("text"));
     };
     for (what, id, observed) in [
-        ("no mark", "shop", observed("shop", bare)),
+        ("no marker", "shop", observed("shop", bare)),
         ("another UID", "shop", observed("shop", foreign)),
         ("another UID on our id", UID, observed(UID, foreign)),
-        ("a mark that cannot be read", "shop", observed("shop", spoilt)),
-        ("a mark that cannot be read on our id", UID, observed(UID, spoilt)),
+        ("an unreadable marker", "shop", observed("shop", spoilt)),
+        ("an unreadable marker on our id", UID, observed(UID, spoilt)),
     ] {
         for known in [known(None, false), known(Some(NOW), true)] {
             assert_eq!(
@@ -91,7 +91,7 @@ fn what_is_not_ours_is_never_written() {
 }
 
 #[test]
-fn what_may_be_taken_over_is_marked_and_given_what_secret_there_is() {
+fn an_adopted_client_gets_our_marker_and_the_secret() {
     let known = Known {
         may_take_over: true,
         ..known(None, false)
@@ -103,24 +103,24 @@ fn what_may_be_taken_over_is_marked_and_given_what_secret_there_is() {
 }
 
 #[test]
-fn only_what_nobody_has_marked_is_unmarked() {
+fn only_a_client_without_any_marker_is_unmarked() {
     let under_our_key = |value: Value| {
         observed("shop", |client| {
             client.metadata.insert(GROUP.to_owned(), value);
         })
     };
     for (what, client, expected) in [
-        ("no mark", observed("shop", Client::unmark), true),
-        ("our mark", observed("shop", |_| {}), false),
-        ("what an orphan keeps", under_our_key(json!({ "scopes": {} })), true),
-        ("a mark that cannot be read", under_our_key(json!("text")), false),
+        ("no marker", observed("shop", Client::unmark), true),
+        ("our marker", observed("shop", |_| {}), false),
+        ("metadata that an orphan keeps", under_our_key(json!({ "scopes": {} })), true),
+        ("an unreadable marker", under_our_key(json!("text")), false),
     ] {
         assert_eq!(client.is_unmarked(), expected, "{what}");
     }
 }
 
 #[test]
-fn name_and_namespace_of_a_mark_say_nothing_about_whose_it_is() {
+fn name_and_namespace_of_a_marker_do_not_affect_ownership() {
     let moved = |client: &mut Client| {
         let mut mark = marker(UID, "r-1");
         mark.name = "before".to_owned();
@@ -132,7 +132,7 @@ fn name_and_namespace_of_a_mark_say_nothing_about_whose_it_is() {
 }
 
 #[test]
-fn without_a_mark_of_our_own_nothing_is_written() {
+fn without_our_own_marker_nothing_is_written() {
     let mut unmarked = wanted("shop");
     unmarked.unmark();
     let step = decide(&unmarked, Some(&observed("shop", |_| {})), known(Some(NOW), false));
@@ -140,18 +140,18 @@ fn without_a_mark_of_our_own_nothing_is_written() {
 }
 
 #[test]
-fn a_client_whose_id_is_our_uid_and_that_carries_nobody_elses_mark_gets_mark_and_secret_again() {
+fn an_unmarked_client_under_our_uid_gets_marker_and_secret_again() {
     check(
         UID,
         vec![
             (
-                "mark lost, and not written since as far as we know",
+                "marker lost, with no known write since",
                 Some(observed(UID, Client::unmark)),
                 known(Some(NOW), false),
                 update(&["metadata", "owner"], true, false),
             ),
             (
-                "mark lost by a foreign write",
+                "marker lost by a foreign write",
                 Some(observed(UID, Client::unmark)),
                 known(Some("2026-01-01T00:00:00.1Z"), false),
                 update(&["metadata", "owner"], true, true),
@@ -161,7 +161,7 @@ fn a_client_whose_id_is_our_uid_and_that_carries_nobody_elses_mark_gets_mark_and
 }
 
 #[test]
-fn what_is_as_it_should_be_is_left_alone() {
+fn a_client_in_sync_is_not_written() {
     check(
         "shop",
         vec![
@@ -184,7 +184,7 @@ fn what_is_as_it_should_be_is_left_alone() {
                 Step::Nothing,
             ),
             (
-                "the server tells no time",
+                "the server reports no time",
                 Some(observed("shop", |client| client.updated_at = None)),
                 known(Some(NOW), false),
                 Step::Nothing,
@@ -194,7 +194,7 @@ fn what_is_as_it_should_be_is_left_alone() {
 }
 
 #[test]
-fn drift_is_put_right_without_the_secret() {
+fn drift_is_corrected_without_the_secret() {
     check(
         "shop",
         vec![
@@ -214,7 +214,7 @@ fn drift_is_put_right_without_the_secret() {
                 update(&["client_name", "skip_consent"], false, false),
             ),
             (
-                "a member that we do not know",
+                "an unknown member",
                 Some(observed("shop", |client| {
                     client.other.insert("new".to_owned(), json!(1));
                 })),
@@ -226,7 +226,7 @@ fn drift_is_put_right_without_the_secret() {
 }
 
 #[test]
-fn the_secret_goes_along_when_it_may_not_be_ours() {
+fn the_secret_is_sent_when_the_one_on_the_server_may_not_be_ours() {
     let revision = |client: &mut Client| client.mark(&marker(UID, "r-0"));
     check(
         "shop",
@@ -244,25 +244,25 @@ fn the_secret_goes_along_when_it_may_not_be_ours() {
                 update(&["metadata"], true, false),
             ),
             (
-                "somebody wrote since",
+                "a foreign write since",
                 Some(observed("shop", |_| {})),
                 known(Some("2026-01-01T00:00:00.4Z"), false),
                 update(&[], true, true),
             ),
             (
-                "a clock that went back is a foreign write too",
+                "a clock that was set back counts as a foreign write too",
                 Some(observed("shop", |_| {})),
                 known(Some("2026-01-01T00:00:09.5Z"), false),
                 update(&[], true, true),
             ),
             (
-                "somebody wrote and changed something",
+                "a foreign write with a change",
                 Some(observed("shop", |client| client.client_name.clear())),
                 known(Some("2026-01-01T00:00:00.4Z"), false),
                 update(&["client_name"], true, true),
             ),
             (
-                "never confirmed, and asked to look",
+                "never confirmed, and must be read",
                 Some(observed("shop", |_| {})),
                 known(None, true),
                 update(&[], true, false),
@@ -320,7 +320,7 @@ fn times_are_compared_as_instants() {
         ("2026-01-01T00:00:00.5Z", "2026-01-01T01:00:00.5Z", false),
         ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00.500001Z", false),
         ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00.1Z", false), // a fraction is exact
-        // A database that keeps whole seconds rounds or cuts off.
+        // A database that keeps whole seconds rounds or truncates.
         ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:00Z", true),
         ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:01Z", true),
         ("2026-01-01T00:00:00.999Z", "2026-01-01T00:00:00Z", true),
@@ -328,7 +328,7 @@ fn times_are_compared_as_instants() {
         ("2026-01-01T00:00:00.5Z", "2026-01-01T00:00:02Z", false),
         ("2026-01-01T00:00:02Z", "2026-01-01T00:00:00Z", false),
         ("2026-01-01T00:00:01.5Z", "2026-01-01T00:00:00Z", false),
-        // What is not a time is the same only as itself.
+        // A text that is not a time equals only itself.
         ("yesterday", "yesterday", true),
         ("yesterday", "2026-01-01T00:00:00Z", false),
         ("", "2026-01-01T00:00:00Z", false),

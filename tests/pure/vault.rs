@@ -1,11 +1,11 @@
-//! Objects on a Vault or an OpenBao: when two are the same, and what no write can change.
+//! Objects on a Vault or OpenBao server: when two are the same, and which fields no write can change.
 
 use oidc_operator::admin::vault::{Assignment, Client, Key, Object, Provider, Scope};
 use serde_json::{Value, json};
 
 use crate::with;
 
-/// What was changed on the server, and the names of the fields in which it differs from what is wanted then.
+/// A label, a change on the server, and the names of the fields that then differ from the wanted object.
 type Case = (&'static str, Value, &'static [&'static str]);
 
 fn object<O: Object>(value: Value) -> O {
@@ -23,7 +23,7 @@ fn check<O: Object>(wanted: &Value, cases: Vec<Case>) {
 }
 
 #[test]
-fn a_key_differs_in_each_of_its_fields_and_in_no_order() {
+fn a_key_differs_in_each_of_its_fields_and_not_in_order() {
     let wanted = json!({
         "algorithm": "RS256", "rotation_period": 86400, "verification_ttl": 3600, "allowed_client_ids": ["a", "b"],
     });
@@ -58,13 +58,13 @@ fn a_key_differs_in_each_of_its_fields_and_in_no_order() {
                 json!({ "algorithm": "EdDSA", "verification_ttl": 1 }),
                 &["algorithm", "verification_ttl"],
             ),
-            ("a field that we do not know", json!({ "new": 1 }), &[]),
+            ("an unknown field", json!({ "new": 1 }), &[]),
         ],
     );
 }
 
 #[test]
-fn ids_of_entities_and_groups_have_no_case_and_no_order() {
+fn ids_of_entities_and_groups_ignore_case_and_order() {
     let wanted = json!({ "entity_ids": ["7F29-ce10", "b"], "group_ids": ["G"] });
     check::<Assignment>(
         &wanted,
@@ -94,7 +94,7 @@ fn ids_of_entities_and_groups_have_no_case_and_no_order() {
 }
 
 #[test]
-fn a_template_is_compared_to_the_letter() {
+fn a_template_is_compared_exactly() {
     let wanted = json!({ "description": "Groups", "template": r#"{"groups": {{identity.entity.groups.names}}}"# });
     check::<Scope>(
         &wanted,
@@ -121,7 +121,7 @@ fn a_template_is_compared_to_the_letter() {
     );
 }
 
-/// What every server knows of a client.
+/// The client fields that every server has.
 fn client() -> Value {
     json!({
         "key": "default", "client_type": "confidential", "redirect_uris": ["https://x/a", "https://x/b"],
@@ -130,7 +130,7 @@ fn client() -> Value {
 }
 
 #[test]
-fn a_client_differs_in_each_field_that_is_ours_and_in_nothing_that_the_server_makes() {
+fn a_client_differs_in_each_field_of_ours_and_not_in_server_made_fields() {
     check::<Client>(
         &client(),
         vec![
@@ -157,7 +157,7 @@ fn a_client_differs_in_each_field_that_is_ours_and_in_nothing_that_the_server_ma
                 json!({ "redirect_uris": ["https://x/a", "https://x/b/"] }),
                 &["redirect_uris"],
             ),
-            ("nobody", json!({ "assignments": [] }), &["assignments"]),
+            ("no assignments", json!({ "assignments": [] }), &["assignments"]),
             ("ID token", json!({ "id_token_ttl": 3599 }), &["id_token_ttl"]),
             ("access token", json!({ "access_token_ttl": 0 }), &["access_token_ttl"]),
             (
@@ -181,9 +181,10 @@ fn a_client_differs_in_each_field_that_is_ours_and_in_nothing_that_the_server_ma
     );
 }
 
-/// A server that does not choose grants has neither field, and one that does may have null for a client that is older than the fields.
+/// A server without a choice of grants has neither field. A server with that choice may return null for a client that is
+/// older than the fields.
 #[test]
-fn a_grant_that_is_not_there_is_as_it_was_before_there_was_a_choice() {
+fn a_missing_grant_field_means_the_grants_before_there_was_a_choice() {
     let none = json!({});
     let null = json!({ "authorization_code": null, "client_credentials": null });
     let grants =
@@ -221,17 +222,17 @@ fn provider(issuer: &str, of_own_address: Option<&str>) -> Provider {
 }
 
 #[test]
-fn an_issuer_is_read_as_the_one_that_was_written_with_the_path_of_the_provider() {
+fn a_written_issuer_is_read_back_with_the_path_of_the_provider() {
     let id = "https://id.example.com:8200";
     let path = "/v1/identity/oidc/provider/main";
     let cases = [
-        // Nothing was written: the server's own address, which may be any until it is known.
+        // No issuer was written: the server uses its own address, which may be any until it is known.
         ("", None, OWN.to_owned(), true),
         ("", None, format!("http://10.0.0.1:8200{path}"), true),
         ("", Some(OWN), OWN.to_owned(), true),
         ("", Some(OWN), format!("http://10.0.0.1:8200{path}"), false),
         ("", Some(OWN), format!("{id}{path}"), false),
-        ("", Some(""), OWN.to_owned(), false), // one that was written before cannot be told from it
+        ("", Some(""), OWN.to_owned(), false), // it cannot be distinguished from an issuer written before
         // An issuer was written.
         (id, None, format!("{id}{path}"), true),
         (id, Some(OWN), format!("{id}{path}"), true),
@@ -269,7 +270,7 @@ fn an_issuer_is_read_as_the_one_that_was_written_with_the_path_of_the_provider()
 }
 
 #[test]
-fn a_provider_differs_in_its_lists_and_in_no_order() {
+fn a_provider_differs_in_its_lists_and_not_in_order() {
     let change = |clients: &[&str], scopes: &[&str]| {
         let mut changed = provider(OWN, None);
         changed.allowed_client_ids = clients.iter().map(|id| (*id).to_owned()).collect();
@@ -294,20 +295,20 @@ fn a_provider_differs_in_its_lists_and_in_no_order() {
     }
 }
 
-/// With a write the server takes the address that it has now.
+/// With a write, the server takes its current address.
 #[test]
-fn a_write_is_confirmed_whatever_address_the_server_has_since() {
+fn a_write_is_confirmed_whatever_address_the_server_has_now() {
     let moved = provider("https://new.example.com/v1/identity/oidc/provider/main", None);
     for known in [None, Some(""), Some(OWN)] {
         assert!(provider("", known).is_confirmed_by(&moved), "{known:?}");
     }
     let written = provider("https://id.example.com", Some(OWN));
-    assert!(!written.is_confirmed_by(&moved), "an issuer that was written is shown");
+    assert!(!written.is_confirmed_by(&moved), "a written issuer is shown");
     assert!(!written.is_confirmed_by(&provider(OWN, None)));
 }
 
 #[test]
-fn only_key_and_type_of_a_client_cannot_be_changed() {
+fn only_key_and_type_of_a_client_are_immutable() {
     let changed = |more: Value| object::<Client>(with(client(), more));
     let cases: [(Value, &[&str]); 5] = [
         (json!({}), &[]),
@@ -346,7 +347,7 @@ fn only_key_and_type_of_a_client_cannot_be_changed() {
 }
 
 #[test]
-fn what_is_the_servers_own_is_known_by_its_name() {
+fn built_in_objects_are_recognized_by_name() {
     // Assignment, client, key, provider, scope
     let cases = [
         ("default", [false, false, true, true, false]),

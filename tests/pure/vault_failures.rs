@@ -1,4 +1,4 @@
-//! What a failed request to a Vault or an OpenBao means.
+//! What a failed request to a Vault or OpenBao server means.
 
 use oidc_operator::admin::http::{Failure, RedirectTo};
 use oidc_operator::admin::vault::session::NO_NAMESPACE;
@@ -6,7 +6,7 @@ use oidc_operator::api::condition::Reason;
 use oidc_operator::controller::vault::failure::failure;
 use oidc_operator::error::{Class, Error, Outage};
 
-/// What becomes of a failure of `write_key` on a `key`.
+/// The error for a failure of `write_key` on a `key`.
 fn meaning(failed: Failure) -> Error {
     failure("write_key", "key", failed)
 }
@@ -19,9 +19,9 @@ fn status(code: u16, description: &str) -> Failure {
     }
 }
 
-/// What servers say with a status of 400, and of each the field that it is about, if it is, and class and reason.
+/// Messages of servers with status 400, each with the field that it is about, if any, and with class and reason.
 #[test]
-fn each_refusal_that_a_server_is_known_for_means_one_thing() {
+fn each_known_refusal_has_one_meaning() {
     type Meant = (&'static str, Class, Reason);
     let invalid = |field| (field, Class::Invalid, Reason::InvalidSpec);
     let cases: [(Meant, &[&str]); 9] = [
@@ -76,7 +76,7 @@ fn each_refusal_that_a_server_is_known_for_means_one_thing() {
                 r#"unable to update key "k" because it is currently referenced by one or more clients with an id_token_ttl greater than 60 seconds"#,
             ],
         ),
-        // What is never asked for, so that it is the operator's fault.
+        // The operator never sends such requests, so these are its own faults.
         (
             ("", Class::Bug, Reason::InternalError),
             &[
@@ -105,9 +105,9 @@ fn each_refusal_that_a_server_is_known_for_means_one_thing() {
     }
 }
 
-/// What a server says is for finding out, and for nobody to read: it may hold what users wrote.
+/// A server's text is only used to classify an error and is never shown: it may hold what users wrote.
 #[test]
-fn no_message_shows_what_the_server_says() {
+fn no_message_shows_the_text_of_the_server() {
     let texts = [
         r#"key "geheim" does not exist"#,
         r#"unable to delete key "geheim" because it is currently referenced by these clients: geheim"#,
@@ -125,7 +125,7 @@ fn no_message_shows_what_the_server_says() {
 }
 
 #[test]
-fn each_failure_has_class_and_reason_and_only_that_of_the_login_speaks_of_the_server() {
+fn each_failure_has_a_class_and_a_reason_and_only_a_failed_login_or_outage_concerns_the_server() {
     let at = |outage| Failure::Outage(outage);
     let refused = (Class::ServerRefused, Reason::PermissionDenied);
     let nowhere = (Class::Blocked, Reason::NamespaceNotFound);
@@ -166,7 +166,7 @@ fn each_failure_has_class_and_reason_and_only_that_of_the_login_speaks_of_the_se
         (Failure::Reply("is not JSON"), bug, false),
         (at(Outage::Unreachable), unavailable, true),
         (at(Outage::Status(503, None)), unavailable, true),
-        (at(Outage::Known), unavailable, false),
+        (at(Outage::Known), unavailable, true),
         (
             Failure::NotLeader,
             (Class::Transient, Reason::ClusterUnavailable),

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 fn retry(error: &Error, failures: u32, patience: Duration) -> Duration {
     let wait = error.treatment().retry.wait(failures, patience);
-    wait.expect("it is tried again")
+    wait.expect("a retry")
 }
 
 fn done(message: &str) -> Done {
@@ -52,7 +52,7 @@ fn a_success_is_ready_and_synced_and_nothing_else() {
 }
 
 #[test]
-fn conditions_of_the_kinds_own_hold_however_a_pass_ends() {
+fn extra_conditions_of_a_kind_are_set_however_a_pass_ends() {
     let insecure = || {
         vec![Wanted {
             type_: INSECURE,
@@ -75,7 +75,7 @@ fn conditions_of_the_kinds_own_hold_however_a_pass_ends() {
 fn a_failure_is_reconciling_or_stalled_and_never_both() {
     for error in examples() {
         let (class, reason) = error.class();
-        // What another object could put right is never stalled.
+        // A failure that another object could fix is never stalled.
         let kstatus = match class {
             Class::Invalid | Class::NotOwned | Class::Unsupported => STALLED,
             Class::Blocked | Class::NotAllowed | Class::ServerRefused | Class::Transient | Class::Bug => RECONCILING,
@@ -93,7 +93,7 @@ fn a_failure_is_reconciling_or_stalled_and_never_both() {
 }
 
 #[test]
-fn what_is_in_step_and_lacks_something_is_not_ready() {
+fn a_synced_resource_that_lacks_something_is_not_ready() {
     let done = Done {
         lacks: Some(Error::SecretUnknown),
         ..done("All was done.")
@@ -107,9 +107,9 @@ fn what_is_in_step_and_lacks_something_is_not_ready() {
     assert_eq!(short(&found), expected);
 }
 
-/// The value in the referenced Secret is wrong: that Secret is another object, which may come in the same commit.
+/// A wrong value in a referenced Secret is not final: the Secret is another object, which may be applied in the same commit.
 #[test]
-fn an_unusable_value_in_a_secret_is_not_stalled_and_looked_at_again_within_a_minute() {
+fn an_unusable_value_in_a_secret_is_not_stalled_and_is_checked_again_within_a_minute() {
     let error = Error::UnusableSecret {
         secret: s("mine"),
         key: s("secret"),
@@ -145,7 +145,7 @@ fn a_suspended_resource_stays_ready_if_it_was_and_is_unknown_if_it_never_was() {
 }
 
 #[test]
-fn conditions_that_are_not_wanted_any_more_go() {
+fn conditions_that_no_longer_apply_are_removed() {
     let failed = stored(Err(&Error::TooLong), &[]);
     assert!(condition::find(&failed, RECONCILING).is_some());
     let suspended = stored(
@@ -162,7 +162,7 @@ fn conditions_that_are_not_wanted_any_more_go() {
 }
 
 #[test]
-fn a_transition_time_moves_only_when_the_status_does() {
+fn a_transition_time_changes_only_with_the_status() {
     let first = merge(&[], conditions(Err(&Error::TooLong), Vec::new(), &[]), 3, at(100));
     assert!(first.iter().all(|c| c.last_transition_time.0 == at(100)));
     assert!(first.iter().all(|c| c.observed_generation == Some(3)));
@@ -182,7 +182,7 @@ fn a_transition_time_moves_only_when_the_status_does() {
     assert!(third.iter().all(|c| c.last_transition_time.0 == at(300)));
     let fourth = merge(&third, conditions(Ok(&done("Well.")), Vec::new(), &third), 4, at(400));
     assert_eq!(fourth, third, "the same again changes nothing");
-    // A condition that comes back begins anew.
+    // A condition that returns gets a new time.
     let fifth = merge(
         &fourth,
         conditions(Err(&Error::TooLong), Vec::new(), &fourth),
@@ -194,7 +194,7 @@ fn a_transition_time_moves_only_when_the_status_does() {
 }
 
 #[test]
-fn events_come_on_edges_only() {
+fn events_are_emitted_only_on_transitions() {
     let well = stored(Ok(&done("Well.")), &[]);
     let other = stored(Ok(&done("Well, and otherwise.")), &[]);
     let failed = stored(Err(&Error::TooLong), &[]);
@@ -269,7 +269,7 @@ fn without_a_ready_condition_there_is_no_event() {
 #[test]
 fn retries_never_come_sooner_with_more_failures_and_have_a_cap() {
     for error in examples() {
-        // Neither the kind of a resource nor the API of its server changes: a watch shows all that could.
+        // Neither the kind of a resource nor the API of its server changes; a watch reports everything that could help.
         if matches!(error, Error::UnsupportedKind { .. }) {
             assert_eq!(error.treatment().retry.wait(0, PATIENCE), None);
             continue;
@@ -289,7 +289,7 @@ fn retries_never_come_sooner_with_more_failures_and_have_a_cap() {
 }
 
 #[test]
-fn what_passes_by_itself_is_tried_with_growing_pauses_up_to_the_patience() {
+fn transient_failures_are_retried_with_growing_pauses_up_to_the_patience() {
     let silent = Error::Unavailable(Outage::Silent);
     let waits: Vec<u128> = (0..5).map(|n| retry(&silent, n, PATIENCE).as_millis()).collect();
     assert_eq!(waits, [500, 1000, 2000, 4000, 8000]);

@@ -7,7 +7,7 @@ use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
 use serde_json::{Value, json};
 
 #[test]
-fn the_version_tells_which_api_is_spoken_and_whether_it_can_be_used() {
+fn the_version_determines_the_api_and_whether_it_is_supported() {
     use Dialect::{V1, V2};
     use HydraVersion::Auto;
     let old = Err(Unsupported::TooOld);
@@ -41,7 +41,7 @@ fn the_version_tells_which_api_is_spoken_and_whether_it_can_be_used() {
 }
 
 #[test]
-fn each_version_can_do_what_the_table_says() {
+fn each_version_has_its_capabilities() {
     use Capability::{AccessTokenStrategy, FlushTokens, KeyPrePublication, LongSecrets, SkipConsent, TokenLifespans};
     let newer = vec![
         TokenLifespans,

@@ -13,7 +13,7 @@
 {{- end }}
 {{- end }}
 
-{{/* Names of cluster-scoped objects carry the namespace, so that two releases do not share them. */}}
+{{/* Names of cluster-scoped objects contain the namespace, so that two releases do not share them. */}}
 {{- define "oidc-operator.clusterName" -}}
 {{- printf "%s:%s" .Release.Namespace (include "oidc-operator.fullname" .) }}
 {{- end }}
@@ -41,7 +41,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* As which the operator logs in at servers. Never its own ServiceAccount, whose tokens must not leave; empty if there is none. */}}
+{{/* The ServiceAccount that the operator uses to log in to servers; empty if there is none. Never the operator's own, whose
+     tokens must not be sent to a server. */}}
 {{- define "oidc-operator.loginServiceAccountName" -}}
 {{- $account := .Values.login.serviceAccount }}
 {{- $name := $account.name }}
@@ -62,7 +63,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* One name for all releases of a namespace: two of them must not work side by side. */}}
+{{/* One name for all releases of a namespace: two of them must not work at the same time. */}}
 {{- define "oidc-operator.leaseName" -}}
 oidc-operator
 {{- end }}

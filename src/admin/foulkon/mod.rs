@@ -1,8 +1,6 @@
-//! The admin API of a Foulkon worker: the OpenID Connect providers whose tokens it accepts (`/api/v1/admin/auth/oidc/providers`), and what it says of itself
-//! (`/about`).
+//! The admin API of a Foulkon worker: the OpenID Connect providers whose tokens it accepts (`/api/v1/admin/auth/oidc/providers`), and what it reports about itself (`/about`).
 //!
-//! The worker looks names up with SQL's `LIKE`, so that `_` in a name stands for any character: who writes has to have read, and to have compared name and
-//! id. It reads its providers once, when it starts.
+//! The worker looks up names with SQL's `LIKE`, so `_` in a name matches any character. A writer must therefore first read the provider and compare name and id. The worker reads its providers once, at startup.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,15 +17,15 @@ pub mod worker;
 
 pub use provider::{Fields, Provider, is_client_id, is_name, is_path};
 
-/// The path of providers.
+/// Path of providers.
 const PROVIDERS: [&str; 6] = ["api", "v1", "admin", "auth", "oidc", "providers"];
-/// Most names on a page of a listing; the worker refuses more.
+/// Maximum number of names on a page of a listing; the worker refuses more.
 pub const PAGE: u32 = 1000;
-/// Most names of one listing: a server that never ends is not believed.
+/// Maximum number of names of one listing, in case the server never ends it.
 const MAX_NAMES: u32 = 100_000;
-/// The error's code where there is no provider of a name.
+/// Error code if there is no provider of a name.
 const NOT_FOUND: &str = "AuthOidcProviderWithNameNotFound";
-/// The error's code where there is a provider of that name.
+/// Error code if there is already a provider of a name.
 const EXISTS: &str = "AuthOidcProviderAlreadyExist";
 
 /// One Foulkon, through one of its workers.
@@ -36,30 +34,29 @@ pub struct Foulkon {
     http: Arc<Http>,
 }
 
-/// What a worker says of itself.
+/// What a worker reports about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// Its version, for example `v0.5.0`.
     pub version: Bounded<WORD>,
-    /// The providers whose tokens it accepts: those that there were when it started. None where it accepts no tokens, or says it in a way that is not
-    /// understood.
+    /// The providers whose tokens it accepts: those that existed when it started. None if it accepts no tokens, or if the list cannot be parsed.
     pub loaded: Option<Vec<Provider>>,
 }
 
 /// Which providers a listing shows, and in which order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Listing<'a> {
-    /// `PathPrefix`: only those whose path begins so. Has to be a path itself; `_` in it stands for any character.
+    /// `PathPrefix`: only those whose path begins with it. It has to be a path itself; `_` in it matches any character.
     pub path_prefix: Option<&'a str>,
-    /// `Offset`: how many to pass over.
+    /// `Offset`: how many to skip.
     pub offset: u32,
-    /// `Limit`: how many to show at most, up to [`PAGE`]. None, or 0: 20.
+    /// `Limit`: how many to show at most, up to [`PAGE`]. None or 0 means 20.
     pub limit: Option<u32>,
-    /// `OrderBy`: the column, and whether the greatest comes first. There is no order without it.
+    /// `OrderBy`: column and direction. Without it there is no order.
     pub order_by: Option<(Column, Order)>,
 }
 
-/// What a listing can be ordered by.
+/// Column that a listing can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Column {
     /// `name`
@@ -74,12 +71,12 @@ pub enum Column {
     Urn,
 }
 
-/// The direction of an order.
+/// Direction of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// The least comes first.
+    /// Smallest first.
     Ascending,
-    /// The greatest comes first.
+    /// Largest first.
     Descending,
 }
 
@@ -89,17 +86,17 @@ pub struct Page {
     /// Names.
     #[serde(default)]
     pub providers: Vec<Bounded<ID>>,
-    /// How many there are on all pages.
+    /// Number of names on all pages.
     pub total: u32,
 }
 
 impl Foulkon {
-    /// Speaks to a worker.
+    /// Client for a worker.
     pub fn new(http: Arc<Http>) -> Self {
         Foulkon { http }
     }
 
-    /// Asks the worker about itself, which it tells only its admin. Passes an open circuit breaker.
+    /// Reads what the worker reports about itself, which only its admin may read. Passes an open circuit breaker.
     ///
     /// # Errors
     /// [`Failure`].
@@ -110,7 +107,7 @@ impl Foulkon {
             ..Request::new("about", Method::GET, &["about"])
         };
         match self.http.send(request).await {
-            // Whoever may make providers can make it so.
+            // Anyone who may create providers can make the reply too large.
             Err(Failure::TooLarge(_)) => Ok(About::default()),
             reply => about(&reply?.body),
         }
@@ -131,11 +128,11 @@ impl Foulkon {
         let page: Page = parsed(self.http.send(request).await?.body)?;
         match page.providers.len() <= PAGE as usize {
             true => Ok(page),
-            false => Err(Failure::Reply("has more entries than were asked for")),
+            false => Err(Failure::Reply("has more entries than requested")),
         }
     }
 
-    /// Names of all providers whose path begins so. Pages may shift while others write: what is missed so is found the next time.
+    /// Names of all providers whose path begins with this prefix. Pages may shift while other clients write; names that are missed are found the next time.
     ///
     /// # Errors
     /// [`Failure`].
@@ -157,12 +154,12 @@ impl Foulkon {
                 return Ok(names);
             }
             if names.len() == before || offset >= MAX_NAMES {
-                return Err(Failure::Reply("does not come to an end"));
+                return Err(Failure::Reply("does not end"));
             }
         }
     }
 
-    /// Reads a provider. None if there is none. The name of the one that is found may be another one, since `_` stands for any character.
+    /// Reads a provider. None if it does not exist. The provider that is found may have another name, since `_` matches any character.
     ///
     /// # Errors
     /// [`Failure`].
@@ -178,7 +175,7 @@ impl Foulkon {
     /// Creates a provider.
     ///
     /// # Errors
-    /// [`Failure`]; [`is_conflict`] if there is one of that name.
+    /// [`Failure`]; [`is_conflict`] if the name is taken.
     pub async fn create(&self, fields: &Fields) -> Result<Provider, Failure> {
         let request = Request {
             body: Some(body(fields)?),
@@ -187,10 +184,10 @@ impl Foulkon {
         parsed(self.http.send(request).await?.body)
     }
 
-    /// Gives a provider these fields, name and path among them. It keeps its id.
+    /// Overwrites all fields of a provider, including name and path. It keeps its id.
     ///
     /// # Errors
-    /// [`Failure`]; [`is_conflict`] if there is another one of the new name, [`is_absent`] if there is none of the old one.
+    /// [`Failure`]; [`is_conflict`] if the new name is taken, [`is_absent`] if there is no provider of the old name.
     pub async fn update(&self, name: &str, fields: &Fields) -> Result<Provider, Failure> {
         let path = path_of(name);
         let request = Request {
@@ -200,7 +197,7 @@ impl Foulkon {
         parsed(self.http.send(request).await?.body)
     }
 
-    /// Deletes a provider. Returns whether there was one.
+    /// Deletes a provider. Returns whether it existed.
     ///
     /// # Errors
     /// [`Failure`].
@@ -240,12 +237,12 @@ impl Listing<'_> {
     }
 }
 
-/// Whether the worker itself says that there is no provider of a name.
+/// Whether the worker itself reports that there is no provider of a name.
 pub fn is_absent(failure: &Failure) -> bool {
     is(failure, 404, NOT_FOUND)
 }
 
-/// Whether the worker itself says that there is a provider of a name.
+/// Whether the worker itself reports that there is already a provider of a name.
 pub fn is_conflict(failure: &Failure) -> bool {
     is(failure, 409, EXISTS)
 }
@@ -259,19 +256,19 @@ fn path_of(name: &str) -> Vec<&str> {
 }
 
 fn body(fields: &Fields) -> Result<Body, Failure> {
-    let body = serde_json::to_vec(fields).map_err(|_| Failure::Reply("cannot be asked for: a field cannot be sent"))?;
+    let body = serde_json::to_vec(fields).map_err(|_| Failure::Reply("cannot be requested: a field cannot be sent"))?;
     Ok(Body::Json(body))
 }
 
 fn parsed<T: DeserializeOwned>(body: Value) -> Result<T, Failure> {
-    serde_json::from_value(body).map_err(|_| Failure::Reply("lacks a field or has one of another form"))
+    serde_json::from_value(body).map_err(|_| Failure::Reply("lacks a field or has one of the wrong type"))
 }
 
-/// Reads what a worker says of itself. One with the authenticator `oidc` lists its providers, if it has any.
+/// Parses what a worker reports about itself. With the authenticator `oidc` it lists its providers, if it has any.
 fn about(body: &Value) -> Result<About, Failure> {
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str);
     let (Some(version), Some(authenticator)) = (text("/version"), text("/authenticator/type")) else {
-        return Err(Failure::Reply("is not what a Foulkon worker says of itself"));
+        return Err(Failure::Reply("is not what a Foulkon worker reports about itself"));
     };
     let loaded = match (authenticator, body.pointer("/authenticator/oidcProviders")) {
         ("oidc", None | Some(Value::Null)) => Some(Vec::new()),
@@ -282,7 +279,7 @@ fn about(body: &Value) -> Result<About, Failure> {
     Ok(About { version, loaded })
 }
 
-/// Whether a worker has loaded a provider that is as these fields say.
+/// Whether a worker has loaded a provider with these fields.
 pub fn is_loaded(loaded: &[Provider], fields: &Fields) -> bool {
     loaded.iter().any(|provider| fields.differences(provider).is_empty())
 }

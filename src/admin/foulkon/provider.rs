@@ -1,4 +1,4 @@
-//! A provider on the wire, and what the worker takes for one.
+//! A provider on the wire, and which values the worker accepts.
 
 use std::collections::BTreeSet;
 
@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::admin::bounded::{Bounded, ID, WORD};
 
-/// Most bytes of a path.
+/// Maximum length of a path in bytes.
 const PATH: usize = 512;
-/// Most bytes of a URL.
+/// Maximum length of a URL in bytes.
 const URL: usize = 2048;
 
-/// A provider as the server has it.
+/// A provider on the server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Provider {
-    /// UUID that the server gave it, and that stays.
+    /// UUID that the server assigned. It never changes.
     pub id: Bounded<ID>,
     /// Name.
     pub name: Bounded<ID>,
     /// Path, with a slash at both ends.
     pub path: Bounded<PATH>,
-    /// `urn:iws:auth::oidc`, path and name: what policies of the server call it.
+    /// `urn:iws:auth::oidc`, path and name: its name in the server's policies.
     pub urn: Bounded<URL>,
     /// The issuer whose tokens are accepted.
     pub issuer_url: Bounded<URL>,
     /// When it was created, as the server writes it.
     pub create_at: Bounded<WORD>,
-    /// When it was written last.
+    /// When it was last written.
     pub update_at: Bounded<WORD>,
-    /// Clients whose tokens are accepted. The server leaves the member out where there are none.
+    /// Clients whose tokens are accepted. The server omits the member if there are none.
     #[serde(default)]
     clients: Vec<RegisteredClient>,
 }
 
-/// A client in a provider. The server leaves an empty name out.
+/// A client in a provider. The server omits an empty name.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 struct RegisteredClient {
     #[serde(default)]
     name: Bounded<ID>,
 }
 
-/// What a write gives a provider; each write gives all of it.
+/// The fields of a provider; each write carries all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fields {
@@ -63,7 +63,7 @@ impl Provider {
 }
 
 impl Fields {
-    /// Names of the fields in which a provider is not as it should be. The order of clients says nothing.
+    /// Names of the fields in which a provider differs from the wanted ones. The order of clients does not matter.
     pub fn differences(&self, observed: &Provider) -> Vec<&'static str> {
         let fields = [
             ("name", self.name != *observed.name),
@@ -78,14 +78,12 @@ impl Fields {
     }
 }
 
-/// Whether the server takes a text for a name, and finds no other one by it: 1 to 127 letters, digits and dashes. It would take an underscore too, which
-/// stands for any character when names are looked up.
+/// Whether the server accepts a text as a name and finds no other provider by it: 1 to 127 letters, digits and dashes. The server also accepts an underscore, but in a lookup it matches any character.
 pub fn is_name(text: &str) -> bool {
     (1..=127).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-/// Whether the server takes a text for a path below `/`: slashes at both ends, none beside another, words of letters, digits, `_`, `+` and `-`, a letter,
-/// digit or `_` before the last slash, more than one character in all, and fewer than 512.
+/// Whether the server accepts a text as a path below `/`: slashes at both ends, no two in a row, words of letters, digits, `_`, `+` and `-`, a letter, digit or `_` before the last slash, more than one character between the outer slashes, and fewer than 512 in all.
 pub fn is_path(text: &str) -> bool {
     let inner = text.strip_prefix('/').and_then(|text| text.strip_suffix('/'));
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -98,7 +96,7 @@ pub fn is_path(text: &str) -> bool {
         })
 }
 
-/// Whether the server takes a text for the id of a client: 1 to 127 letters, digits, and `_+.@=-`.
+/// Whether the server accepts a text as the id of a client: 1 to 127 letters, digits, and `_+.@=-`.
 pub fn is_client_id(text: &str) -> bool {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '.' | '@' | '=' | '-');
     (1..=127).contains(&text.len()) && text.chars().all(is_fine)

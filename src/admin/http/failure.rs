@@ -1,46 +1,46 @@
-//! Why a request did not give a result.
+//! Why a request failed.
 
 use crate::error::{LoginFault, Outage};
 use crate::secret::Secret;
 
-/// Why a request did not give a result.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The server cannot be used now.
     Outage(Outage),
     /// 401 or 403.
     Refused(u16),
-    /// 403, and the login is good: it may not do this.
+    /// 403 although the login is valid: it lacks the permission.
     Denied,
-    /// There is no login to be had: why, as the end of a sentence.
+    /// The operator cannot log in: why, as the end of a sentence.
     NoLogin(&'static str),
-    /// Nothing was sent to log in with.
+    /// The operator did not send a login.
     NotSent(LoginFault),
     /// Another status.
     Status {
         /// HTTP status.
         code: u16,
-        /// The error's code, as [`ErrorBody`] says. None if the body is not the server's, but a proxy's for example.
+        /// The error code, in the format of [`ErrorBody`]. None if the body is not the server's, but for example a proxy's.
         error: Option<String>,
-        /// What is said of it. For finding field names in; never to be shown.
+        /// The description of the error. It is searched for field names and never shown.
         description: String,
     },
-    /// The reply cannot be used.
+    /// The reply cannot be used: why, as the end of a sentence.
     Reply(&'static str),
-    /// The reply is larger than any that is read. With its `Link` header, which came before it.
+    /// The reply is too large. Holds its `Link` header, which came before the body.
     TooLarge(Option<String>),
-    /// A write was not begun, since leadership may lapse before it ends.
+    /// A write was not started, since leadership may expire before it ends.
     NotLeader,
-    /// The user's request was answered before: 410 with where its browser goes instead, or 409.
+    /// The user's request was already answered: 410 with the URL for the browser, or 409.
     Handled(Option<RedirectTo>),
-    /// The user's request is too old to be answered; the user has to begin anew.
+    /// The user's request is too old to be answered; the user has to start over.
     Expired,
     /// The server's version has no such operation; nothing was sent.
     NotInThisVersion,
 }
 
 impl Failure {
-    /// Whether a write that failed so has surely not been done, now or later.
+    /// Whether a write with this failure certainly has no effect, now or later.
     pub fn is_certain(&self) -> bool {
         match self {
             Failure::Status { .. }
@@ -57,14 +57,14 @@ impl Failure {
 }
 
 /// What is wrong with a reply that is [`Failure::TooLarge`], as the end of a sentence.
-pub const TOO_LARGE: &str = "is larger than any real one";
+pub const TOO_LARGE: &str = "is too large";
 
-/// Where a user's browser is to be sent: holds a verifier, which stands for the user's login or consent. Debug says nothing of it.
+/// The URL that a user's browser is sent to. It holds a verifier, which stands for the user's login or consent, so Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedirectTo(Secret);
 
 impl RedirectTo {
-    /// Takes a URL into custody.
+    /// Wraps a URL.
     pub fn new(url: String) -> Self {
         RedirectTo(Secret::new(url))
     }
@@ -81,14 +81,14 @@ impl std::fmt::Debug for RedirectTo {
     }
 }
 
-/// The form of a server's own errors.
+/// The format of a server's own errors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ErrorBody {
     /// A code in `error` and a text in `error_description` (RFC 6749, section 5.2).
     #[default]
     OAuth,
-    /// A list of texts in `errors`, without a code: it is empty then.
+    /// A list of texts in `errors`. The code is empty.
     Listed,
-    /// A code in `code` and a text in `message`. Without both, a status of 400 refuses the login; with them, 403 refuses one request.
+    /// A code in `code` and a text in `message`. A 400 without a code refuses the login; a 403 with a code refuses one request.
     Coded,
 }

@@ -1,14 +1,13 @@
-//! How many requests a server gets at the same time: as many as it bears.
+//! How many concurrent requests a server gets: as many as it can handle.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Requests to one server at the same time when all is well.
+/// Maximum number of concurrent requests to one server.
 const MOST: usize = 16;
 
-/// Halved when requests disturb each other, raised by one for each round that went well. A database may lock out writers that come together, and report it
-/// as a failure of the server.
+/// The limit is halved when requests disturb each other, and raised by one after each successful round. A database may lock out concurrent writers and report it as a failure of the server.
 pub(super) struct Pace {
     permits: Semaphore,
     state: Mutex<State>,
@@ -16,13 +15,13 @@ pub(super) struct Pace {
 
 struct State {
     limit: usize,
-    /// Permits to take out of use as soon as they come back.
+    /// Permits to remove as soon as they are returned.
     surplus: usize,
-    /// Requests that went well since the limit changed.
+    /// Successful requests since the limit changed.
     good: usize,
 }
 
-/// A request under way.
+/// A request in progress.
 pub(super) struct Turn<'a> {
     pace: &'a Pace,
     permit: Option<SemaphorePermit<'a>>,
@@ -58,7 +57,7 @@ impl Pace {
         state.good = 0;
     }
 
-    /// A request went well.
+    /// A request succeeded.
     pub(super) fn went_well(&self) {
         let mut state = self.lock();
         state.good += 1;
@@ -124,7 +123,7 @@ mod tests {
         pace.slower();
         assert_eq!(free(&pace), 0);
         turns.truncate(4);
-        assert_eq!(free(&pace), 0, "four are still under way, and there is room for four");
+        assert_eq!(free(&pace), 0, "four are still in progress, and the limit is four");
         turns.truncate(1);
         assert_eq!(free(&pace), 3);
         drop(turns);

@@ -1,4 +1,4 @@
-//! What a reply means, or that there is none: the same for every operation.
+//! What a reply, or its absence, means: the same for every operation.
 
 use std::borrow::Cow;
 use std::error::Error as _;
@@ -12,16 +12,16 @@ use serde_json::value::RawValue;
 use super::failure::{ErrorBody, Failure, RedirectTo};
 use crate::error::Outage;
 
-/// What the body of a good reply is.
+/// What the body of a successful reply contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expects {
     /// JSON, or nothing.
     Json,
-    /// JSON of many objects.
+    /// JSON with many objects.
     Many,
-    /// A JSON list of objects that are others' too: each is decoded by itself, so that one cannot spoil the rest ([`items`]).
+    /// A JSON list that also holds objects of others. Each is decoded separately, so that one cannot break the rest ([`items`]).
     Items,
-    /// Text, which is not looked into.
+    /// Text, which is not parsed.
     Text,
 }
 
@@ -34,7 +34,7 @@ impl Expects {
     }
 }
 
-/// Most values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth of it.
+/// Maximum number of values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth.
 const VALUES: usize = 500_000;
 
 /// Reads a body of at most `limit` bytes.
@@ -53,7 +53,7 @@ pub(super) async fn read(mut response: reqwest::Response, limit: usize) -> Resul
     }
 }
 
-/// How many values a JSON text holds, about: each but the outermost follows a comma or an opening bracket that is not within a string.
+/// Approximate number of values in a JSON text: each but the outermost follows a comma or an opening bracket outside a string.
 pub fn values(text: &[u8]) -> usize {
     let (mut count, mut in_string, mut escaped) = (0, false, false);
     for byte in text {
@@ -68,11 +68,10 @@ pub fn values(text: &[u8]) -> usize {
     count
 }
 
-/// The items of a JSON list, at most so many, each with what `decode` makes of it: none of what is deeper than a tree may be, or no JSON. Only what is no list
-/// fails as a whole. One item is in memory as a tree at a time.
+/// Decodes the items of a JSON list, at most `most`. An item that is nested too deeply or is not JSON is None; only a text that is not a list fails as a whole. One item at a time is in memory as a tree.
 ///
 /// # Errors
-/// [`Failure::Reply`] if it is no list, or one of more items.
+/// [`Failure::Reply`] if the text is not a list, or has more items.
 pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result<Vec<Option<T>>, Failure> {
     let text = readable(text);
     let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| match error.classify() {
@@ -80,7 +79,7 @@ pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result
         _ => Failure::Reply("is not JSON"),
     })?;
     if raw.len() > most {
-        return Err(Failure::Reply("has more entries than were asked for"));
+        return Err(Failure::Reply("has more entries than requested"));
     }
     let items = raw.into_iter();
     Ok(items
@@ -88,7 +87,7 @@ pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result
         .collect())
 }
 
-/// A text in which one item that is no UTF-8 does not spoil the others. It is no longer than it was.
+/// Replaces invalid UTF-8, so that one item does not break the others. The text does not become longer.
 fn readable(text: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(text) {
         return Cow::Borrowed(text);
@@ -103,8 +102,7 @@ fn readable(text: &[u8]) -> Cow<'_, str> {
     Cow::Owned(readable)
 }
 
-/// How many bytes a server written in Go takes for a JSON text: it escapes `<`, `>`, `&`, U+2028 and U+2029 in six bytes each, and older ones backspace
-/// and form feed too.
+/// Size in bytes of a JSON text that a server written in Go encodes: it escapes `<`, `>`, `&`, U+2028 and U+2029 in six bytes each. Older servers escape backspace and form feed too.
 pub fn size_in_go(text: &[u8]) -> usize {
     let mut escapes = text.iter().filter(|byte| matches!(byte, b'<' | b'>' | b'&')).count() * 5;
     escapes += text
@@ -121,7 +119,7 @@ pub fn size_in_go(text: &[u8]) -> usize {
     text.len() + escapes
 }
 
-/// How deep the values of a JSON text are nested.
+/// Nesting depth of a JSON text.
 pub fn depth(text: &[u8]) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
     for byte in text {
@@ -169,7 +167,7 @@ pub(super) fn judge(
     Err(refused(status.as_u16(), retry_after, json.as_ref(), errors))
 }
 
-/// What a reply without success means.
+/// What a reply with an error status means.
 fn refused(code: u16, retry_after: Option<Duration>, json: Option<&Value>, errors: ErrorBody) -> Failure {
     let text = |key: &str| json.and_then(|json| json.get(key)?.as_str());
     let kept = |key: &str| text(key).map(beginning);
@@ -182,10 +180,10 @@ fn refused(code: u16, retry_after: Option<Duration>, json: Option<&Value>, error
         ErrorBody::Coded => (kept("code"), kept("message")),
     };
     match code {
-        // Before the login is accepted it is text.
+        // Until Foulkon accepts the login, its errors are text.
         400 if errors == ErrorBody::Coded && error.is_none() => Failure::Refused(code),
         403 if errors == ErrorBody::Coded && error.is_some() => Failure::Denied,
-        // Hydra's word on a login or consent request; a refused login of ours is a proxy's, and looks different.
+        // Hydra says so of a user's login or consent request. A proxy that refuses the operator's login answers differently.
         401 if error.as_deref() == Some("request_unauthorized") => Failure::Expired,
         410 if text("redirect_to").is_some() => {
             let target = text("redirect_to").map(str::to_owned);
@@ -209,7 +207,7 @@ fn refused(code: u16, retry_after: Option<Duration>, json: Option<&Value>, error
     }
 }
 
-/// What a list of errors says.
+/// The texts of a list of errors, joined.
 fn listed(json: &Value) -> Option<String> {
     let texts: Vec<&str> = json
         .get("errors")?
@@ -220,13 +218,13 @@ fn listed(json: &Value) -> Option<String> {
     Some(beginning(&texts.join("; ")))
 }
 
-/// As much of an error's text as anything is looked for in.
+/// The part of an error's text that is searched.
 fn beginning(text: &str) -> String {
     const CHARACTERS: usize = 1024;
     text.chars().take(CHARACTERS).collect()
 }
 
-/// How long the server asks to be left alone: `Retry-After` in seconds, or what rate limiters send instead.
+/// How long the server asks clients to wait: `Retry-After` in seconds, or what rate limiters send instead.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |name: &str| {
         headers
@@ -239,14 +237,14 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         .map(|s| Duration::from_secs(s.min(300)))
 }
 
-/// Why no reply came.
+/// Why there is no reply.
 pub(super) fn outage(error: &reqwest::Error) -> Outage {
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.is::<rustls::Error>() {
             return Outage::Tls;
         }
-        // An I/O error shows what it wraps only when asked for it.
+        // `source` of an I/O error skips the error that it wraps; `get_ref` returns it.
         let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
         cause = wrapped
             .map(|inner| inner as &(dyn std::error::Error + 'static))

@@ -1,4 +1,4 @@
-//! `sys/health`: whether a server can be used, and which one it is.
+//! `sys/health`: whether a server can be used, and which cluster it belongs to.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use crate::admin::bounded::{Bounded, ID, WORD};
 use crate::admin::http::{Failure, Http, Request};
 use crate::api::authorization_server::Capability;
 
-/// The statuses that tell what a server is are all turned into 200: the body says it too.
+/// Makes the server answer 200 in every state: the body reports the state as well.
 const ALWAYS_OK: [(&str, &str); 6] = [
     ("standbyok", "true"),
     ("perfstandbyok", "true"),
@@ -18,14 +18,14 @@ const ALWAYS_OK: [(&str, &str); 6] = [
     ("removedcode", "200"),
 ];
 
-/// What a server says of itself to everybody.
+/// What a server reports about itself without a login.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Health {
     /// Whether it has been set up.
     pub initialized: bool,
-    /// Whether it is sealed, so that it answers nothing.
+    /// Whether it is sealed, so that it serves no requests.
     pub sealed: bool,
-    /// Whether another one of its cluster is the active one.
+    /// Whether another node of its cluster is the active one.
     #[serde(default)]
     pub standby: bool,
     /// Id of its cluster, which all its nodes share and which moves with its storage. Empty while it is sealed.
@@ -34,15 +34,15 @@ pub struct Health {
     /// Its version, for example `1.19.5` of Vault or `2.7.2` of OpenBao.
     #[serde(default)]
     pub version: Bounded<WORD>,
-    /// `enterprise`, which HashiCorp Vault tells and OpenBao does not.
+    /// `enterprise`, which HashiCorp Vault reports and OpenBao does not.
     #[serde(default)]
     pub enterprise: Option<bool>,
-    /// `replication_dr_mode`: `secondary` of one that only waits for a disaster.
+    /// `replication_dr_mode`: `secondary` on a disaster recovery secondary.
     #[serde(default)]
     pub replication_dr_mode: String,
 }
 
-/// Asks a server how it is. No login is sent. Passes an open circuit breaker.
+/// Reads the health of a server. Sends no login. Passes an open circuit breaker.
 ///
 /// # Errors
 /// [`Failure`].
@@ -58,13 +58,13 @@ pub async fn health(http: &Http) -> Result<Health, Failure> {
 /// Reads the reply.
 ///
 /// # Errors
-/// [`Failure::Reply`] if it is something else's.
+/// [`Failure::Reply`] if it is not a health report.
 pub fn parse(body: Value) -> Result<Health, Failure> {
-    serde_json::from_value(body).map_err(|_| Failure::Reply("does not say how the server is"))
+    serde_json::from_value(body).map_err(|_| Failure::Reply("does not report the server's health"))
 }
 
 impl Health {
-    /// What the server can do beyond what every supported one can: OpenBao chooses the grants of a client from 2.5 on, Vault does not.
+    /// Capabilities beyond those of every supported server: OpenBao has selectable grants per client from 2.5 on, Vault does not.
     pub fn capabilities(&self) -> Vec<Capability> {
         match self.enterprise.is_none() && self.numbers() >= (2, 5) {
             true => vec![Capability::ClientCredentials],
@@ -72,12 +72,12 @@ impl Health {
         }
     }
 
-    /// Whether its identity engine is an OpenID Connect provider: Vault's from 1.10 on, and every OpenBao's.
+    /// Whether its identity engine is an OpenID Connect provider: Vault from 1.10 on, and every OpenBao.
     pub fn is_provider(&self) -> bool {
         self.numbers() >= (1, 10)
     }
 
-    /// Whether it has namespaces: OpenBao from 2.3 on, and the Enterprise edition of Vault. Any other takes no notice of the one that it is asked for.
+    /// Whether it has namespaces: OpenBao from 2.3 on, and the Enterprise edition of Vault. Other servers ignore a requested namespace.
     pub fn has_namespaces(&self) -> bool {
         match self.enterprise {
             Some(is_enterprise) => is_enterprise,
@@ -85,7 +85,7 @@ impl Health {
         }
     }
 
-    /// Whether it belongs to another cluster than the one of this id. One that does not say belongs to any.
+    /// Whether it belongs to a cluster with another id. False if it does not report one.
     pub fn is_of_another_cluster(&self, known: &str) -> bool {
         !self.cluster_id.is_empty() && *self.cluster_id != *known
     }

@@ -1,4 +1,4 @@
-//! Entities and groups: assignments hold their ids, people know their names.
+//! Entities and groups: assignments hold their ids, people use their names.
 
 use serde_json::{Value, json};
 
@@ -6,17 +6,17 @@ use super::{Vault, found};
 use crate::admin::bounded::{ID, fits};
 use crate::admin::http::Failure;
 
-/// What an assignment can hold.
+/// Type of a member of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityType {
     /// A user.
     Entity,
-    /// Some users.
+    /// A group of users.
     Group,
 }
 
 impl IdentityType {
-    /// The word in paths.
+    /// Its name in paths.
     pub fn as_str(self) -> &'static str {
         match self {
             IdentityType::Entity => "entity",
@@ -26,7 +26,7 @@ impl IdentityType {
 }
 
 impl Vault {
-    /// The id of the entity or group of this name. None if there is none.
+    /// The id of the entity or group with this name. None if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -39,7 +39,7 @@ impl Vault {
         text(found.as_ref(), "id")
     }
 
-    /// The id of the entity or group that an auth method has under this name. None if there is none.
+    /// The id of the entity or group with this alias in an auth method. None if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -54,7 +54,7 @@ impl Vault {
         text(found(reply)?.as_ref(), "id")
     }
 
-    /// The accessor of the auth method that is mounted at a path. None if there is none.
+    /// The accessor of the auth method that is mounted at a path. None if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -68,11 +68,11 @@ impl Vault {
     }
 }
 
-/// A member that is an id. None if there is none.
+/// A member that holds an id. None if it is missing or empty.
 fn text(data: Option<&Value>, member: &str) -> Result<Option<String>, Failure> {
     match data.and_then(|data| data.get(member)?.as_str()) {
         None | Some("") => Ok(None),
         Some(text) if fits(text, ID) => Ok(Some(text.to_owned())),
-        Some(_) => Err(Failure::Reply("has an id that is none")),
+        Some(_) => Err(Failure::Reply("has an invalid id")),
     }
 }

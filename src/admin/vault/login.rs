@@ -9,19 +9,19 @@ use crate::secret::Secret;
 pub enum Login {
     /// The Kubernetes auth method.
     Kubernetes(String, String, Jwt),
-    /// The JWT auth method, with a role or its default one.
+    /// The JWT auth method, with a role or its default role.
     Jwt(String, Option<String>, Jwt),
     /// The AppRole auth method: role id and secret id.
     AppRole(String, String, Secret),
-    /// A token that somebody else made.
+    /// A token that the operator did not create.
     Token(Secret),
-    /// The TLS certificate auth method, with the certificate of the connection and a role or any.
+    /// The TLS certificate auth method, with the client certificate of the connection and, if set, a role.
     Certificate(String, Option<String>),
 }
 
 /// Where a JWT comes from.
 pub enum Jwt {
-    /// The Kubernetes API makes one for each login.
+    /// The Kubernetes API issues one for each login.
     Issued {
         /// The Kubernetes API.
         cluster: Cluster,
@@ -29,10 +29,10 @@ pub enum Jwt {
         namespace: String,
         /// Name of the ServiceAccount.
         name: String,
-        /// For whom the token is.
+        /// Audiences of the token.
         audiences: Vec<String>,
     },
-    /// This one.
+    /// A given JWT.
     Held(Secret),
 }
 
@@ -63,7 +63,7 @@ impl Jwt {
         match cluster.login_token(namespace, name, audiences).await {
             Ok(token) => Ok(token),
             Err(Error::Login(fault)) => Err(Failure::NotSent(fault)),
-            Err(_) => Err(Failure::Outage(Outage::Busy)), // it passes
+            Err(_) => Err(Failure::Outage(Outage::Busy)), // transient
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The identity engine of HashiCorp Vault and OpenBao as an OpenID Connect provider (`identity/oidc`): typed calls, wire types, pure mappings.
 //!
-//! Every object has a name and no version, and a write is an upsert in which an omitted field keeps its value: so each write carries every field. None of
-//! these objects has a place for a mark.
+//! Every object has a name and no version. A write is an upsert in which an omitted field keeps its value, so each write carries every field. None of these objects has a place for a marker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,15 +32,15 @@ pub struct Vault {
     namespace: String,
 }
 
-/// What a list says of the objects of one type.
+/// A listing of the objects of one type.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Listed {
-    /// Their names, each with its fields where the server lists them.
+    /// Their names, each with its fields if the server lists them.
     pub objects: BTreeMap<String, Option<Map<String, Value>>>,
 }
 
 impl Vault {
-    /// Speaks to a server about one of its namespaces; the empty text stands for the root namespace.
+    /// Client for one namespace of a server; the empty string is the root namespace.
     pub fn new(session: Arc<Session>, namespace: &str) -> Self {
         Vault {
             session,
@@ -59,12 +58,12 @@ impl Vault {
         &self.session
     }
 
-    /// Whether anything is asked for in a namespace other than the root.
+    /// Whether the login or the objects are in a namespace other than the root.
     pub fn uses_namespaces(&self) -> bool {
         !self.namespace.is_empty() || self.session.uses_namespaces()
     }
 
-    /// Path of a provider's discovery document and keys, and of its issuer below scheme, host and port.
+    /// Path of a provider's issuer. Its discovery document and keys are below it.
     pub fn provider_path(&self, name: &str) -> Vec<String> {
         let parents = self.namespace.split('/').filter(|segment| !segment.is_empty());
         let path = [API]
@@ -74,7 +73,7 @@ impl Vault {
         path.map(str::to_owned).collect()
     }
 
-    /// Reads an object. None if there is none of that name.
+    /// Reads an object. None if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -82,23 +81,23 @@ impl Vault {
         let found = self.get(O::READ, &["identity", "oidc", O::TYPE, name]).await?;
         let Some(data) = found else { return Ok(None) };
         let object =
-            serde_json::from_value(data).map_err(|_| Failure::Reply("lacks a field or has one of another form"))?;
+            serde_json::from_value(data).map_err(|_| Failure::Reply("lacks a field or has one of the wrong type"))?;
         Ok(Some(object))
     }
 
-    /// Creates an object, or gives it all these fields.
+    /// Creates an object, or overwrites all its fields.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn write<O: Object>(&self, name: &str, object: &O) -> Result<(), Failure> {
         let body =
-            serde_json::to_vec(object).map_err(|_| Failure::Reply("cannot be asked for: a field cannot be sent"))?;
+            serde_json::to_vec(object).map_err(|_| Failure::Reply("cannot be requested: a field cannot be sent"))?;
         self.post(O::WRITE, &["identity", "oidc", O::TYPE, name], body, false)
             .await
             .map(drop)
     }
 
-    /// Deletes an object; fine if there is none.
+    /// Deletes an object. Succeeds if it does not exist.
     ///
     /// # Errors
     /// [`Failure`]; a status of 400 if another object refers to it.
@@ -108,7 +107,7 @@ impl Vault {
         self.session.send(&self.namespace, request).await.map(drop)
     }
 
-    /// Makes a new signing key and lets the present one verify for its time.
+    /// Creates a new signing key. The previous key still verifies tokens for its verification TTL.
     ///
     /// # Errors
     /// [`Failure`].
@@ -117,7 +116,7 @@ impl Vault {
         self.post("rotate_key", &path, b"{}".to_vec(), false).await.map(drop)
     }
 
-    /// Lists all objects of a type, in one reply: the server has no pages.
+    /// Lists all objects of a type in one reply: the server has no pages.
     ///
     /// # Errors
     /// [`Failure`].
@@ -131,7 +130,7 @@ impl Vault {
             return Ok(Listed::default());
         };
         let names = data.get("keys").and_then(Value::as_array);
-        let names = names.ok_or(Failure::Reply("is no list"))?;
+        let names = names.ok_or(Failure::Reply("is not a list"))?;
         let info = |name: &str| data.get("key_info")?.get(name)?.as_object().cloned();
         let objects = names.iter().filter_map(Value::as_str);
         Ok(Listed {
@@ -139,7 +138,7 @@ impl Vault {
         })
     }
 
-    /// The data at a path. None if there is nothing; a path that the server does not know is a failure.
+    /// The data at a path. None if there is no object; a path that the server does not know is a failure.
     async fn get(&self, operation: &'static str, path: &[&str]) -> Result<Option<Value>, Failure> {
         let path = path_of(path);
         let request = || Request::new(operation, Method::GET, &path);
@@ -158,7 +157,7 @@ impl Vault {
     }
 }
 
-/// The data of a reply. A 404 of the server's own that says nothing means that there is no such object; one with errors speaks of the path.
+/// The data of a reply. The server's own 404 without errors means that the object does not exist; a 404 with errors means that the path does not exist.
 fn found(reply: Result<Reply, Failure>) -> Result<Option<Value>, Failure> {
     match reply {
         Err(Failure::Status {

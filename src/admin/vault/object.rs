@@ -1,7 +1,6 @@
 //! The objects of `identity/oidc`, as they are on the wire, and how two of them are compared.
 //!
-//! Comparison is as the server normalises: it sorts lists and drops what is twice there, lower-cases ids of entities and groups, and puts its own address
-//! and the provider's path around an issuer. What one flavour or version does not know is not there on the wire and differs from nothing.
+//! The comparison follows the server's normalization: it sorts lists and drops duplicates, lower-cases ids of entities and groups, and adds its own address and the provider's path to an issuer. A field that a flavour or version does not know is absent on the wire and counts as its default.
 
 use std::collections::BTreeSet;
 
@@ -11,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::admin::bounded::{Bounded, ID};
 use crate::secret::Secret;
 
-/// Name of the key that every server has.
+/// Name of the key and of the provider that every server has.
 pub const DEFAULT: &str = "default";
-/// Name of the assignment that everybody is in.
+/// Name of the assignment that includes everybody.
 pub const ALLOW_ALL: &str = "allow_all";
 /// Name of the scope that every provider has.
 pub const OPENID: &str = "openid";
@@ -22,7 +21,7 @@ pub const OPENID: &str = "openid";
 pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// Name of the type in paths.
     const TYPE: &'static str;
-    /// Name of the operation that reads one, as of the next three, in metrics.
+    /// Name of the operation that reads one, as all operation names for metrics.
     const READ: &'static str;
     /// Name of the operation that writes one.
     const WRITE: &'static str;
@@ -31,10 +30,10 @@ pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// Name of the operation that lists all.
     const LIST: &'static str;
 
-    /// Names of the fields that are not as wanted.
+    /// Names of the fields that differ from the wanted ones.
     fn differences(&self, observed: &Self) -> Vec<&'static str>;
 
-    /// Whether an object that was just written is what was sent.
+    /// Whether an object that was just written matches what was sent.
     fn is_confirmed_by(&self, written: &Self) -> bool {
         self.differences(written).is_empty()
     }
@@ -44,18 +43,18 @@ pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
         Vec::new()
     }
 
-    /// Whether an object of this name is the server's own.
+    /// Whether an object of this name is built into the server.
     fn is_reserved(name: &str) -> bool;
 }
 
-/// A named key: what signs, for how long, and for whom.
+/// A named key: how it signs, for how long, and for which clients.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Key {
     /// Signature algorithm (RFC 7518, section 3.1).
     pub algorithm: String,
     /// Seconds between two rotations.
     pub rotation_period: u64,
-    /// Seconds that a public key is published after its private half signed last.
+    /// Seconds that a public key stays published after its private key last signed.
     pub verification_ttl: u64,
     /// Ids of the clients that may have tokens signed with it.
     pub allowed_client_ids: BTreeSet<String>,
@@ -73,9 +72,9 @@ pub struct Assignment {
 /// A scope and the claims that it stands for.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Scope {
-    /// What it is for.
+    /// Purpose of the scope.
     pub description: String,
-    /// A JSON object with directives for values. Never empty: the server takes an empty one and then fails every write of a provider with the scope.
+    /// A JSON object with directives for values. Never empty: the server accepts an empty one, and then every write of a provider with the scope fails.
     pub template: String,
 }
 
@@ -86,9 +85,9 @@ pub struct Client {
     pub key: String,
     /// `confidential` or `public`.
     pub client_type: String,
-    /// Where users may be sent back to.
+    /// URIs that users may be redirected to.
     pub redirect_uris: BTreeSet<String>,
-    /// Names of assignments; who is in one of them may log in.
+    /// Names of assignments; the members of each may log in.
     pub assignments: BTreeSet<String>,
     /// Seconds that an ID token is valid.
     pub id_token_ttl: u64,
@@ -100,24 +99,24 @@ pub struct Client {
     /// Whether it may use the client credentials grant. OpenBao from 2.5 on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials: Option<bool>,
-    /// The client id, which the server makes.
+    /// The client id, which the server generates.
     #[serde(default, skip_serializing)]
     pub client_id: Option<Bounded<ID>>,
-    /// The client secret, which the server makes; a public client has none, and a list shows none.
+    /// The client secret, which the server generates. A public client has none, and a list shows none.
     #[serde(default, skip_serializing)]
     pub client_secret: Option<Secret>,
 }
 
-/// An issuer.
+/// An OpenID Connect provider, with its own issuer.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Provider {
-    /// On a write scheme, host and port, or nothing for the server's own address; on a read the whole issuer.
+    /// On a write: scheme, host and port, or empty for the server's own address. On a read: the whole issuer.
     pub issuer: String,
     /// Ids of the clients that may be used with it.
     pub allowed_client_ids: BTreeSet<String>,
     /// Names of scopes, without `openid`.
     pub scopes_supported: BTreeSet<String>,
-    /// The whole issuer that came of the server's own address when that was written last. The server does not show whether an issuer was written.
+    /// The whole issuer that the server made of its own address at the last write. The server does not show whether an issuer was written.
     #[serde(skip)]
     pub of_own_address: Option<String>,
 }
@@ -193,7 +192,7 @@ impl Object for Client {
     const LIST: &'static str = "list_clients";
 
     fn differences(&self, observed: &Self) -> Vec<&'static str> {
-        // One that is older than the field has none, and may use the grant.
+        // A client that is older than the field lacks it and may use the grant.
         let with_code = |client: &Client| client.authorization_code.unwrap_or(true);
         differing([
             ("key", self.key != observed.key),
@@ -245,7 +244,7 @@ impl Object for Provider {
 
     fn is_confirmed_by(&self, written: &Self) -> bool {
         let wanted = Provider {
-            of_own_address: None, // it may have another address now
+            of_own_address: None, // the server's address may have changed
             ..self.clone()
         };
         wanted.differences(written).is_empty()
@@ -256,7 +255,7 @@ impl Object for Provider {
     }
 }
 
-/// Whether the issuer of a provider, as it is read, comes from this one, as it was written. The server's own address stands where none was written.
+/// Whether the issuer of a provider that was read comes from the one that was written. Without a written one, the server uses its own address.
 fn is_issuer_of(written: &str, of_own_address: Option<&str>, read: &str) -> bool {
     match written {
         "" => of_own_address.is_none_or(|known| known == read),

@@ -1,6 +1,6 @@
 //! Paths of the API.
 
-/// The path of everything.
+/// First segment of every path.
 pub(super) const API: &str = "v1";
 
 pub(super) fn path_of<'a>(below: &[&'a str]) -> Vec<&'a str> {

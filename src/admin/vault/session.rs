@@ -1,6 +1,6 @@
-//! The login at a Vault: one for all requests, made when it is first needed, renewed before it ends, made anew when it is gone, revoked in the end.
+//! The login at a Vault: one for all requests. The operator logs in when the login is first needed, renews it before it expires, logs in again when it is lost, and revokes it at the end.
 //!
-//! The token is in memory alone. Whoever needs it while a login is under way waits for that one.
+//! The token is in memory only. Requests that need it during a login wait for that login.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,19 +16,19 @@ use crate::admin::http::{Body, Failure, Http, Reply, Request};
 use crate::error::Outage;
 use crate::secret::Secret;
 
-/// The header of the token.
+/// Header that carries the token.
 const TOKEN: &str = "X-Vault-Token";
-/// The header of the namespace: as a part of the path, one that is not there would be answered as if nobody may go there.
+/// Header that carries the namespace. As a part of the path, a missing namespace would look like a forbidden one.
 const NAMESPACE: &str = "X-Vault-Namespace";
-/// Asks what a token may be used for and how long.
+/// Operation that reports what a token may be used for and how long.
 const LOOK_UP: &str = "lookup-self";
-/// Why there is no login in a Vault namespace that is not there.
+/// Why the operator cannot log in to a Vault namespace that does not exist.
 pub const NO_NAMESPACE: &str = "there is no such Vault namespace";
-/// Why there is no login at another cluster.
-pub const OTHER_CLUSTER: &str = "another cluster than before answers at vault.address";
-/// A login that is said to last longer is looked at after this time.
+/// Why the operator does not log in to another cluster.
+pub const OTHER_CLUSTER: &str = "a different cluster than before answers at vault.address";
+/// A login that lasts longer is treated as if it ended after this time.
 const LONGEST_LEASE: Duration = Duration::from_secs(365 * 86_400);
-/// How long after a renewal that failed the next one is tried, while the token is good.
+/// How long to wait after a failed renewal, while the token is still valid.
 const RENEW_AGAIN: Duration = Duration::from_secs(5);
 
 /// The login of one server.
@@ -37,7 +37,7 @@ pub struct Session {
     login: Login,
     /// The namespace to log in to; empty: the root namespace.
     namespace: String,
-    /// Id of the cluster that it is for, once that is known.
+    /// Id of the cluster that the login is for, once that is known.
     cluster: OnceLock<String>,
     state: Mutex<State>,
 }
@@ -50,7 +50,7 @@ struct State {
 
 struct Token {
     secret: Secret,
-    /// None of one that never ends.
+    /// None if the token never expires.
     lease: Option<Lease>,
 }
 
@@ -58,12 +58,12 @@ struct Lease {
     renew_at: Instant,
     ends_at: Instant,
     renewable: bool,
-    /// What the login gave: a renewal that gives far less says that the end is near.
+    /// Duration that the login granted. A renewal that grants far less shows that the token's maximum lifetime is near.
     full: Duration,
 }
 
 impl Session {
-    /// A session that has not begun. `namespace`: where the auth method is; the empty text stands for the root namespace.
+    /// A session that is not logged in yet. `namespace`: where the auth method is; the empty string is the root namespace.
     pub fn new(http: Arc<Http>, login: Login, namespace: &str) -> Self {
         Session {
             http,
@@ -74,7 +74,7 @@ impl Session {
         }
     }
 
-    /// From now on there is no login at another cluster than this one. The first word counts.
+    /// Allows logins at this cluster only. The first call counts.
     pub fn is_for_cluster(&self, id: &str) {
         self.cluster.get_or_init(|| id.to_owned());
     }
@@ -89,12 +89,12 @@ impl Session {
         !self.namespace.is_empty()
     }
 
-    /// How and as whom it logs in, for people.
+    /// How and with which role it logs in, in words.
     pub fn describe(&self) -> String {
         self.login.describe()
     }
 
-    /// Logs in if that has to be, and renews the login if it is time. Passes an open circuit breaker. Returns when to call it again, if the login ends.
+    /// Logs in if necessary, and renews the login if it is due. Passes an open circuit breaker. Returns when to call it again, if the login expires.
     ///
     /// # Errors
     /// [`Failure`].
@@ -105,10 +105,10 @@ impl Session {
         Ok(lease.map(|lease| lease.renew_at.saturating_duration_since(Instant::now())))
     }
 
-    /// Sends a request with the token. If the token turns out to be dead, logs in anew and sends it once more.
+    /// Sends a request with the token. If the token is no longer valid, logs in again and sends the request once more.
     ///
     /// # Errors
-    /// [`Failure`]; [`Failure::Denied`] if the login is good and may not do it, [`Failure::NoLogin`] or [`Failure::NotSent`] if there is none to be had.
+    /// [`Failure`]; [`Failure::Denied`] if the login is valid but lacks the permission, [`Failure::NoLogin`] or [`Failure::NotSent`] if logging in fails.
     pub async fn send<'a>(&self, namespace: &str, request: impl Fn() -> Request<'a>) -> Result<Reply, Failure> {
         let probe = request().probe;
         let token = self.token(probe).await?;
@@ -128,7 +128,7 @@ impl Session {
         }
     }
 
-    /// Ends the session for good: the token is revoked, unless somebody else made it. Whatever fails, it ends by itself.
+    /// Ends the session for good. Revokes the token, unless it is a [`Login::Token`]. If that fails, the token expires later.
     pub async fn close(&self) {
         let mut state = self.state.lock().await;
         state.closed = true;
@@ -141,7 +141,7 @@ impl Session {
             .await
             .is_err()
         {
-            tracing::debug!("a token could not be revoked; it ends by itself");
+            tracing::debug!("a token could not be revoked; it will expire");
         }
     }
 
@@ -186,7 +186,7 @@ impl Session {
         let now = Instant::now();
         match &state.token {
             Some(Token { secret, lease: None }) => return Ok(secret.clone()),
-            // Whoever keeps the login renews it; the others need not wait for that.
+            // `keep` renews the login; other requests need not wait for that.
             Some(Token {
                 secret,
                 lease: Some(lease),
@@ -207,7 +207,7 @@ impl Session {
             return Err(Failure::Outage(Outage::Known));
         }
         let token = self.log_in(probe).await.inspect_err(|failure| {
-            // Nobody else need find out.
+            // Other requests need not try as well.
             if matches!(failure, Failure::NoLogin(_) | Failure::NotSent(_)) {
                 self.http.breaker().open(None);
             }
@@ -217,7 +217,7 @@ impl Session {
         Ok(secret)
     }
 
-    /// None if the token has no future.
+    /// None if the token cannot be renewed.
     async fn renew(&self, state: &mut MutexGuard<'_, State>, secret: Secret, full: Duration) -> Option<Secret> {
         match self.on_self("renew_self", "renew-self", &secret, true).await {
             Ok(reply) => {
@@ -241,7 +241,8 @@ impl Session {
     }
 
     async fn log_in(&self, probe: bool) -> Result<Token, Failure> {
-        // Names that lead elsewhere show when the token is not known there: nothing of ours may follow it.
+        // If the address now leads to another cluster, that cluster does not know the token, and the session logs in again.
+        // The login must not be sent there.
         if let Some(known) = self.cluster.get() {
             let found = health::health(&self.http).await?;
             if found.is_of_another_cluster(known) {
@@ -277,12 +278,12 @@ impl Session {
         })
     }
 
-    /// A token of somebody else's: how long it lives has to be asked for.
+    /// Uses a [`Login::Token`]. Its lifetime has to be looked up.
     async fn adopt(&self, secret: &Secret, probe: bool) -> Result<Token, Failure> {
         let reply = self.on_self("lookup_self", LOOK_UP, secret, probe).await;
         let reply = reply.map_err(|failure| match failure {
             Failure::Refused(_) => {
-                Failure::NoLogin("the token is refused; it is not valid any more, or not of this Vault namespace")
+                Failure::NoLogin("the token is refused; it is no longer valid, or belongs to another Vault namespace")
             }
             other => other,
         })?;
@@ -293,7 +294,7 @@ impl Session {
     }
 }
 
-/// What a login that failed says. Its text is not for people, but tells what to look at.
+/// Why a login failed. The server's text is not shown, but it hints at the cause.
 fn refused(failure: Failure) -> Failure {
     let (code, text) = match &failure {
         Failure::Refused(code) => (*code, ""),
@@ -303,19 +304,19 @@ fn refused(failure: Failure) -> Failure {
     let problem = match (code, text) {
         (404, text) if text.contains("namespace") || text.contains("no handler for route") => NO_NAMESPACE,
         (403 | 404, _) => {
-            "it is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences"
+            "the login is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences"
         }
         (_, text) if text.contains("role") => "there is no such role, or the secret id is not valid",
-        (_, text) if text.contains("certificate") => "the client certificate is not accepted, or none was shown",
+        (_, text) if text.contains("certificate") => "the client certificate is not accepted, or none was sent",
         (_, text) if text.contains("token") || text.contains("claim") => {
-            "the token is not accepted; compare its issuer, audience and end with the role"
+            "the token is not accepted; compare its issuer, audience and expiry with the role"
         }
-        _ => "it is not accepted",
+        _ => "the login is not accepted",
     };
     Failure::NoLogin(problem)
 }
 
-/// When a token is to be renewed and when it ends. None of one that never ends.
+/// When a token has to be renewed and when it expires. None if it never expires.
 fn lease(auth: &Value, duration: &str) -> Option<Lease> {
     let seconds = auth
         .get(duration)
@@ -331,7 +332,7 @@ fn lease(auth: &Value, duration: &str) -> Option<Lease> {
     })
 }
 
-/// A member that is null is not the same as one that is not there.
+/// Removes members that are null: the server does not treat them as absent.
 fn without_nulls(body: Value) -> Value {
     match body {
         Value::Object(members) => {

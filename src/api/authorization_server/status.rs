@@ -1,4 +1,4 @@
-//! What the operator reports of a server.
+//! What the operator reports about a server.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
@@ -7,73 +7,77 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::oauth2_client::values::SubjectType;
 
-/// What the operator knows of the server.
+/// Observed state of the server.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[schemars(extend("default" = {"observedGeneration": -1}))]
 #[serde(rename_all = "camelCase")]
 pub struct AuthorizationServerStatus {
-    /// Generation of the spec that this status speaks of.
+    /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced always; Reconciling, Stalled, Insecure and RestartRequired while they hold.
+    /// Ready and Synced, always present; Reconciling, Stalled, Insecure and RestartRequired, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
-    /// Which API the server speaks.
+    /// API that the server speaks: hydra, vault or foulkon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<String>,
     /// The version that the server reports, for example `v2.3.0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// How the operator logs in: None, Bearer, Basic, Headers; on Vault and OpenBao Kubernetes, JWT, AppRole, Token or Certificate, with the role.
+    /// How the operator logs in: None, Bearer, Basic or Headers; on Vault and OpenBao Kubernetes, JWT, AppRole, Token
+    /// or Certificate, with the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login: Option<String>,
-    /// Issuer and endpoints from the discovery document (OpenID Connect Discovery 1.0, section 3). On Ory Hydra only with publicUrl; on Vault and OpenBao
-    /// those of the provider `default`.
+    /// Issuer and endpoints from the discovery document (OpenID Connect Discovery 1.0, section 3). On Ory Hydra only
+    /// with publicUrl; on Vault and OpenBao those of the provider `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Endpoints>,
     /// Subject types that the discovery document lists; only with publicUrl.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subject_types: Vec<SubjectType>,
-    /// What this version of the server supports beyond what every supported version does. The operator refuses other fields with reason `UnsupportedByServer`.
+    /// Optional features that this version of the server supports. The operator refuses fields that need another
+    /// feature (reason `UnsupportedByServer`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<Capability>,
     /// Id of the cluster that a Vault or an OpenBao belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// Whether the worker of a Foulkon has loaded all providers of the operator's as they are, and none that is gone. Empty where it does not tell.
+    /// Whether the Foulkon worker has loaded all current providers of the operator and no deleted ones. Empty if the
+    /// worker does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<bool>,
-    /// Number of resources that use this server, as of the last sweep.
+    /// Number of resources that use this server, as of the last comparison.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<i64>,
-    /// Number of remote objects that carry our marker, on Foulkon of those below pathPrefix, that have no resource any more, as of the last sweep. What
-    /// becomes of them is said by spec.orphans. On Vault and OpenBao, where objects have no place for a marker, it stays empty.
+    /// Number of remote objects without a resource, as of the last comparison: on Ory Hydra clients with this cluster's
+    /// marker, on Foulkon providers below pathPrefix. `spec.orphans` decides what happens to them. Empty on Vault and
+    /// OpenBao, where objects cannot carry a marker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<i64>,
 }
 
-/// Something that one version of a server can do and another cannot.
+/// A feature that some versions of a server have and others lack.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Capability {
-    /// Lifetimes of tokens per client.
+    /// Token lifetimes per client.
     TokenLifespans,
     /// Clients that skip consent, at login or at logout.
     SkipConsent,
-    /// The form of access tokens chosen per client.
+    /// Format of access tokens per client.
     AccessTokenStrategy,
     /// Client secrets of more than 72 bytes.
     LongSecrets,
     /// Public keys that are published before their private halves sign.
     KeyPrePublication,
-    /// Expired tokens flushed on request.
+    /// Deletion of expired tokens on request.
     FlushTokens,
-    /// The client credentials grant, on a server whose clients else have the authorization code grant alone.
+    /// The client credentials grant, on servers whose clients otherwise have only the authorization code grant.
     ClientCredentials,
 }
 
-/// What a status says of a server that defaults, Secrets and refusals are made from.
+/// Facts about a server on which defaults, Secrets and refusals depend.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Issuer and endpoints.
@@ -85,7 +89,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What a status says.
+    /// The facts in a status.
     pub fn of(status: &AuthorizationServerStatus) -> Self {
         Facts {
             endpoints: status.endpoints.clone(),
@@ -95,7 +99,7 @@ impl Facts {
     }
 }
 
-/// Issuer and endpoints, as the discovery document names them.
+/// Issuer and endpoints from the discovery document.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoints {

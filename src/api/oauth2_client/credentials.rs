@@ -23,19 +23,20 @@ pub const VARIABLES: [&str; 14] = [
     "endSessionEndpoint",
 ];
 
-/// The Secret that applications mount: its name, its keys, and what else it holds.
+/// The Secret that applications mount: its name, its keys, and additional content.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.keys) || (has(self.keys.clientId) ? self.keys.clientId : 'CLIENT_ID') != (has(self.keys.clientSecret) ? self.keys.clientSecret : 'CLIENT_SECRET')")
-    .message("credentials.keys: clientId and clientSecret need different keys").field_path(".keys"))]
+    .message("credentials.keys: clientId and clientSecret must be different keys").field_path(".keys"))]
 #[x_kube(validation = Rule::new("!has(self.data) || self.data.all(k, k.matches('^[-._a-zA-Z0-9]+$') && k != (has(self.keys) && has(self.keys.clientId) ? self.keys.clientId : 'CLIENT_ID') && k != (has(self.keys) && has(self.keys.clientSecret) ? self.keys.clientSecret : 'CLIENT_SECRET'))")
-    .message("credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret").field_path(".data"))]
+    .message("credentials.data: keys must consist of letters, digits, dots, dashes and underscores, and must differ from those of the client id and secret").field_path(".data"))]
 #[x_kube(validation = Rule::new(r"!has(self.data) || self.data.all(k, self.data[k].matches('^([^$]|[$]([^(]|$)|[$][(](clientId|clientSecret|scope|keyId|privateKey|privateKeyJwk|issuer|discoveryUrl|authorizationEndpoint|tokenEndpoint|userinfoEndpoint|jwksUri|revocationEndpoint|endSessionEndpoint)[)])*$'))")
-    .message("credentials.data: the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)").field_path(".data"))]
+    .message("credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)").field_path(".data"))]
 #[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")
-    .message("credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set"))]
+    .message("credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them"))]
 pub struct Credentials {
-    /// Name of the Secret. Default: the name of this resource. When it changes, the operator deletes the Secret of the old name.
+    /// Name of the Secret. Default: the name of this resource. When it changes, the operator deletes the Secret of the
+    /// old name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -43,14 +44,15 @@ pub struct Credentials {
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
     )]
     #[x_kube(validation = Rule::new("!self.matches('^oac-[0-9a-f]{8}-')")
-        .message("credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers"))]
+        .message("credentials.secretName: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name"))]
     pub secret_name: Option<String>,
-    /// Keys of the client id and secret.
+    /// Keys of the client id and secret. Default: CLIENT_ID and CLIENT_SECRET.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeys")]
     pub keys: Option<SecretKeys>,
-    /// Further entries: any text with variables such as `$(issuer)` in it. `$(scope)` is all that the client may ask for; `$(keyId)`, `$(privateKey)` (PEM,
-    /// PKCS #8) and `$(privateKeyJwk)` are of the key with which the JsonWebKeySet of keySetRef signs now, and need its `privateKey`.
+    /// Additional entries: text with variables such as `$(issuer)`. `$(scope)` lists all scopes that the client may
+    /// request. `$(keyId)`, `$(privateKey)` (PEM, PKCS #8) and `$(privateKeyJwk)` describe the key with which the
+    /// JsonWebKeySet of keySetRef signs now, and need its `privateKey`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "data_schema")]
     pub data: BTreeMap<String, String>,
@@ -64,7 +66,7 @@ pub struct Credentials {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Keys within the credentials Secret.
+/// Keys in the credentials Secret.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeys {

@@ -1,12 +1,12 @@
-//! The values in force for a spec, defaults included.
+//! The effective values of a spec, defaults included.
 
 use super::OAuth2ClientSpec;
 use super::status::Effective;
 use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
 
 impl Effective {
-    /// The values in force for a spec: what it says, and the documented defaults for the rest. `subject_types` is what the server's discovery
-    /// document lists, empty if unknown; `referred` the scopes that the spec refers to.
+    /// The effective values of a spec: its own values, and the documented defaults for the rest. `subject_types` is
+    /// what the server's discovery document lists, empty if unknown; `referred` are the scopes that the spec refers to.
     pub fn of(spec: &OAuth2ClientSpec, subject_types: &[SubjectType], referred: &[String]) -> Self {
         let client_type = spec.client_type.unwrap_or_default();
         let grant_types = spec
@@ -52,7 +52,7 @@ impl Effective {
         }
     }
 
-    /// Whether the client proves itself with a secret, so that there is one to keep.
+    /// Whether the client authenticates with a secret, so that there is a secret to store.
     pub fn has_secret(&self) -> bool {
         matches!(
             self.token_endpoint_auth_method,

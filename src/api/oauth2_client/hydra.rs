@@ -1,4 +1,4 @@
-//! What of a client only Ory Hydra has.
+//! Client settings that only Ory Hydra has.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,25 +9,26 @@ use super::values::{self, AccessTokenStrategy};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HydraClient {
-    /// Lifetimes by grant type; each overrides accessTokenTtl, idTokenTtl or refreshTokenTtl.
+    /// Lifetimes by grant type. Each overrides accessTokenTtl, idTokenTtl or refreshTokenTtl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TokenLifespans")]
     pub token_lifespans: Option<TokenLifespans>,
-    /// Users are not asked for consent. Needs a grant in the server's access rules.
+    /// Whether users are not asked for consent. Needs `clients.skipConsent` in the server's access rules. Default:
+    /// false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub skip_consent: Option<bool>,
-    /// Users are not asked whether to log out. Needs a grant in the server's access rules.
+    /// Whether users are not asked to confirm a logout. Needs `clients.skipConsent` in the server's access rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "bool")]
     pub skip_logout_consent: Option<bool>,
-    /// Form of access tokens: opaque, or signed JWT. Default: the server's setting.
+    /// Format of access tokens: opaque, or jwt (signed). Default: the server's setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "AccessTokenStrategy")]
     pub access_token_strategy: Option<AccessTokenStrategy>,
 }
 
-/// Lifetimes of tokens by grant type, each a duration such as `1h`.
+/// Token lifetimes by grant type, each a duration such as `1h`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = values::durations)]
@@ -53,13 +54,13 @@ pub struct TokenLifespans {
     /// Access token from the JWT bearer grant (RFC 7523).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwt_bearer_grant_access_token: Option<String>,
-    /// Access token from a refresh.
+    /// Access token from the refresh token grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_grant_access_token: Option<String>,
-    /// ID token from a refresh.
+    /// ID token from the refresh token grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_grant_id_token: Option<String>,
-    /// Refresh token from a refresh.
+    /// Refresh token from the refresh token grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_grant_refresh_token: Option<String>,
 }

@@ -16,12 +16,12 @@ pub struct JsonWebKeys {
 /// A public key. Private members are not part of the schema.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 pub struct JsonWebKey {
-    /// Key type.
+    /// Key type: RSA, EC or OKP.
     pub kty: KeyType,
     /// Key ID, unique within the set.
     #[schemars(length(min = 1, max = 256))]
     pub kid: String,
-    /// What the key is for: sig or enc.
+    /// Intended use of the key: sig or enc.
     #[serde(rename = "use", default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "KeyUse")]
     pub use_: Option<KeyUse>,
@@ -49,7 +49,8 @@ pub struct JsonWebKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 32))]
     pub crv: Option<String>,
-    /// X coordinate, base64url, of the full length of the curve (RFC 7518, section 6.2.1.2), or the public key of an Edwards curve.
+    /// X coordinate, base64url, in the full length of the curve (RFC 7518, section 6.2.1.2), or the public key of an
+    /// Edwards curve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -57,7 +58,7 @@ pub struct JsonWebKey {
         regex(pattern = r"^([A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{64}|[A-Za-z0-9_-]{88})$")
     )]
     pub x: Option<String>,
-    /// Y coordinate, base64url, of the full length of the curve.
+    /// Y coordinate, base64url, in the full length of the curve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -65,7 +66,7 @@ pub struct JsonWebKey {
         regex(pattern = r"^([A-Za-z0-9_-]{43}|[A-Za-z0-9_-]{64}|[A-Za-z0-9_-]{88})$")
     )]
     pub y: Option<String>,
-    /// Certificate chain, each DER in base64.
+    /// Certificate chain: each certificate as DER in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 8192)))]
     pub x5c: Vec<String>,

@@ -1,4 +1,4 @@
-//! What the operator reports of an OAuth2Client.
+//! What the operator reports about an OAuth2Client.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
@@ -9,29 +9,30 @@ use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpo
 use crate::api::authorization_server::status::Endpoints;
 use crate::api::refs::DeletionPolicy;
 
-/// What the operator knows of the client.
+/// Observed state of the client.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[schemars(extend("default" = {"observedGeneration": -1}))]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2ClientStatus {
-    /// Generation of the spec that this status speaks of.
+    /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced always; Reconciling, Stalled and Suspended while they hold.
+    /// Ready and Synced, always present; Reconciling, Stalled and Suspended, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
-    /// Name of the object on the server, where clients have one besides their id. It is kept here from before the first write on, and makes the object ours.
+    /// Name of the object on the server, if clients have a name besides their id there. The operator stores it here
+    /// before the first write; it proves that the object belongs to this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// UID of the AuthorizationServer that the name was claimed on.
+    /// UID of the AuthorizationServer on which the operator claimed the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_uid: Option<String>,
-    /// Id of the Kubernetes cluster (`--cluster-id` of its operator) that keeps the client.
+    /// Id of the Kubernetes cluster that manages the client (`--cluster-id` of its operator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
-    /// The JsonWebKeySet whose key signs the tokens of the client, on a server where that cannot change.
+    /// JsonWebKeySet whose key signs the tokens of the client, if the server does not allow another key later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_set_name: Option<String>,
     /// The client_id on the server.
@@ -40,26 +41,28 @@ pub struct OAuth2ClientStatus {
     /// Name of the credentials Secret, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
-    /// Issuer and endpoints that the client talks to, where they are those of a provider. On Ory Hydra they are those of the AuthorizationServer, whose
-    /// status has them.
+    /// Issuer and endpoints that the client uses, if they are those of a provider. On Ory Hydra they are in the status
+    /// of the AuthorizationServer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Box<Endpoints>>,
-    /// The values in force, defaults included.
+    /// Effective values, defaults included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    // Atomic: one owner for the whole costs the Kubernetes API less than one for each field.
+    // Atomic: one owner for the whole is cheaper for the Kubernetes API than an owner for each field.
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub effective: Option<Effective>,
-    /// Ids of the keys that the client was registered with, if it refers to a JsonWebKeySet.
+    /// Ids of the keys that the client is registered with, if it refers to a JsonWebKeySet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub key_ids: Vec<String>,
-    /// Since when the client secret in force has been, if the operator made it; of one that only others know, since when the client was taken over.
+    /// When the current client secret came into use (RFC 3339), if the operator generated it. If only others know the
+    /// secret: when the client was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<String>,
-    /// Whether the client was on the server before this resource, and was taken over.
+    /// Whether the client existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
-    /// When the server last stored what the operator sent, by the server's own clock. Another value there means that somebody else wrote.
+    /// When the server last stored what the operator sent, by the server's clock. A different value on the server means
+    /// that another writer changed the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<String>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
@@ -67,7 +70,7 @@ pub struct OAuth2ClientStatus {
     pub inputs: Option<String>,
 }
 
-/// Values in force, defaults included.
+/// Effective values, defaults included.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Effective {

@@ -1,4 +1,4 @@
-//! Protocol values: closed sets, written as the protocols write them.
+//! Protocol values: closed sets, written as in the protocols.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Whether a client can keep a secret.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum ClientType {
-    /// It can: a server-side application.
+    /// A server-side application, which can.
     #[default]
     Confidential,
-    /// It cannot: a browser or native application.
+    /// A browser or native application, which cannot.
     Public,
 }
 
@@ -19,13 +19,13 @@ pub enum ClientType {
 pub enum GrantType {
     /// Login in the browser.
     AuthorizationCode,
-    /// New tokens without the user.
+    /// New tokens without user interaction.
     RefreshToken,
     /// Machine to machine.
     ClientCredentials,
-    /// Tokens straight from the authorization endpoint; discouraged.
+    /// Tokens directly from the authorization endpoint; discouraged.
     Implicit,
-    /// A JWT from a trusted issuer for a token.
+    /// Exchanges a JWT from a trusted issuer for a token.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
     JwtBearer,
 }
@@ -42,27 +42,27 @@ pub enum ResponseType {
     /// An ID token.
     #[serde(rename = "id_token")]
     IdToken,
-    /// Both.
+    /// An authorization code and an ID token.
     #[serde(rename = "code id_token")]
     CodeIdToken,
-    /// Both.
+    /// An authorization code and an access token.
     #[serde(rename = "code token")]
     CodeToken,
-    /// Both.
+    /// An ID token and an access token.
     #[serde(rename = "id_token token")]
     IdTokenToken,
-    /// All three.
+    /// An authorization code, an ID token and an access token.
     #[serde(rename = "code id_token token")]
     CodeIdTokenToken,
 }
 
-/// How users are named to the client.
+/// How subjects identify users to a client.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum SubjectType {
-    /// One subject for all clients.
+    /// The same subject for all clients.
     Public,
-    /// One subject per sector.
+    /// A different subject for each sector.
     Pairwise,
 }
 
@@ -72,11 +72,11 @@ pub enum SubjectType {
 pub enum TokenEndpointAuthMethod {
     /// Id and secret in the Authorization header.
     ClientSecretBasic,
-    /// Id and secret in the form.
+    /// Id and secret in the request body.
     ClientSecretPost,
     /// A JWT signed with the client's key.
     PrivateKeyJwt,
-    /// Nothing: a public client.
+    /// No authentication: a public client.
     None,
 }
 
@@ -105,7 +105,7 @@ pub enum RequestObjectSigningAlg {
     ES256,
 }
 
-/// Signature algorithms of UserInfo replies.
+/// Signature algorithms of UserInfo responses.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum UserinfoSignedResponseAlg {
     /// Plain JSON.
@@ -116,7 +116,7 @@ pub enum UserinfoSignedResponseAlg {
     RS256,
 }
 
-/// Form of access tokens.
+/// Format of access tokens.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessTokenStrategy {
@@ -126,7 +126,7 @@ pub enum AccessTokenStrategy {
     Opaque,
 }
 
-/// An open object in which our own key is known, so that a rule can refuse it: CEL does not see undeclared keys.
+/// An open object that declares our own key, so that a rule can refuse it: CEL does not see undeclared keys.
 pub(super) fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
@@ -134,19 +134,19 @@ pub(super) fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-preserve-unknown-fields": true,
         "properties": {
             "oidc-operator.dev": {
-                "description": "The operator's own; refused here.",
+                "description": "Reserved for the operator; refused here.",
                 "type": "object",
                 "x-kubernetes-preserve-unknown-fields": true
             }
         },
         "x-kubernetes-validations": [{
             "rule": "!has(self.oidc__dash__operator__dot__dev)",
-            "message": "metadata: the key oidc-operator.dev is kept for the operator"
+            "message": "metadata: the key oidc-operator.dev is reserved for the operator; remove it"
         }]
     })
 }
 
-/// Makes every property of a schema a non-null duration.
+/// Turns every property of a schema into a non-null duration.
 pub(super) fn durations(schema: &mut Schema) {
     let Some(properties) = schema.get_mut("properties").and_then(|p| p.as_object_mut()) else {
         return;
@@ -157,7 +157,7 @@ pub(super) fn durations(schema: &mut Schema) {
         property.insert("pattern".into(), r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$".into());
         property.insert(
             "x-kubernetes-validations".into(),
-            serde_json::json!([{ "rule": "!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')", "message": "longer than any duration can be" }]),
+            serde_json::json!([{ "rule": "!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')", "message": "the duration is too long; set a shorter one" }]),
         );
         property.remove("nullable");
     }

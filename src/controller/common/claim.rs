@@ -7,13 +7,13 @@ use kube::runtime::events::EventType;
 
 use crate::api::AuthorizationServer;
 use crate::api::status::Standing;
-use crate::controller::engine::context::Context;
+use crate::controller::engine::context::{Context, Settings};
 use crate::controller::engine::hold::{record, release};
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::error::wording::shown;
-use crate::error::{Error, Outage, Result};
+use crate::error::{Error, Result};
 use crate::origin::Origin;
 
 /// What a status keeps of an object.
@@ -30,28 +30,23 @@ pub struct Claim<'a> {
 
 impl Claim<'_> {
     /// Whether it is for this name on this very server. One on a server of the same name that is gone says nothing.
-    pub fn is_for(&self, name: &str, server: &AuthorizationServer, ctx: &Context) -> bool {
-        self.name.as_deref() == Some(name) && self.is_on(server, ctx)
+    pub fn is_for(&self, name: &str, server: &AuthorizationServer, settings: &Settings) -> bool {
+        self.name.as_deref() == Some(name) && self.is_on(server, settings)
     }
 
     /// Whether it is for a name on this very server, and this cluster's, or one's whose place this one takes.
-    pub fn is_on(&self, server: &AuthorizationServer, ctx: &Context) -> bool {
+    pub fn is_on(&self, server: &AuthorizationServer, settings: &Settings) -> bool {
         self.name.is_some()
             && self.server_uid.is_some()
             && *self.server_uid == server.uid()
-            && self.other_cluster(ctx).is_none()
+            && self.other_cluster(settings).is_none()
     }
 
     /// The cluster whose claim it is, if that is another one.
-    pub fn other_cluster(&self, ctx: &Context) -> Option<String> {
+    pub fn other_cluster(&self, settings: &Settings) -> Option<String> {
         let cluster = self.cluster_id.as_ref().filter(|_| self.name.is_some())?;
-        (origin(ctx, cluster) == Origin::Other).then(|| cluster.clone())
+        (settings.origin(cluster) == Origin::Other).then(|| cluster.clone())
     }
-}
-
-/// The cluster of an id, as this one sees it.
-pub fn origin(ctx: &Context, cluster: &str) -> Origin {
-    Origin::of(cluster, &ctx.settings.cluster, &ctx.settings.former_clusters)
 }
 
 /// Settles whose claim the status holds before anything is done with the object: one of a former cluster is rewritten, and stored. One of another cluster
@@ -66,7 +61,7 @@ pub async fn take_claim_over<K: Claiming>(resource: &K, ctx: &Context, pass: &mu
         return Ok(());
     }
     let known = claim.cluster_id.clone().unwrap_or_else(|| own.clone());
-    match origin(ctx, &known) {
+    match ctx.settings.origin(&known) {
         Origin::Own => *claim.cluster_id = Some(known),
         Origin::Other => pass.must_read = true,
         Origin::Former => {
@@ -146,7 +141,7 @@ pub async fn forget<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::
 /// Stores the claim of a pass. Returns the resource as it is known then, unless it has gone.
 ///
 /// # Errors
-/// [`Error::Cluster`], [`Error::NotLeader`]; [`Error::Unavailable`] if the resource has gone.
+/// [`Error::Cluster`], [`Error::NotLeader`]; [`Error::Overtaken`] if the resource was deleted.
 pub async fn store_claim<K: Claiming>(
     resource: &K,
     ctx: &Context,
@@ -156,8 +151,8 @@ pub async fn store_claim<K: Claiming>(
     record(resource, ctx, pass).await?;
     let latest = K::kind_of(ctx).newest(Arc::new(resource.clone()));
     let mut status = latest.status().cloned().unwrap_or_default();
-    match K::claim(&mut status).is_on(server, ctx) {
+    match K::claim(&mut status).is_on(server, &ctx.settings) {
         true => Ok(latest),
-        false => Err(Error::Unavailable(Outage::Busy)),
+        false => Err(Error::Overtaken),
     }
 }

@@ -9,12 +9,13 @@ use kube::{Api, ResourceExt};
 use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
-use crate::controller::common::failure::outage;
+use crate::controller::common::claim::{Claim, Claiming, note_left_behind};
 use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
-use crate::controller::engine::managed::OnServer;
+use crate::controller::engine::managed::{OnServer, Pass};
 use crate::decode::{self, Item};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Suspect};
 
 /// The server that a resource has to be taken off, and the way to it.
 ///
@@ -38,21 +39,71 @@ pub fn connection<K: OnServer + CustomResourceExt>(
     };
     match ctx.links.usable(&server) {
         // It may be of an API that only a later version knows.
-        _ if decode::flaw(&*server).is_some() || server.spec.flavour().is_none() => Err(waits(resource, ctx)),
+        _ if decode::flaw(&*server).is_some() || server.spec.flavour().is_none() => {
+            Err(waits(resource, ctx, Suspect::Resource))
+        }
         Ok(link) => Ok((server, link)),
         Err(error) if error.is_silent() => Err(error),
-        Err(_) => Err(waits(resource, ctx)),
+        Err(_) => Err(waits(resource, ctx, Suspect::Resource)),
+    }
+}
+
+/// An object that a status claims, and where it is.
+pub struct Claimed {
+    /// Its name.
+    pub name: String,
+    /// The server that it is on.
+    pub server: Arc<AuthorizationServer>,
+    /// The way to the server.
+    pub link: Link,
+}
+
+/// Deletes the object that a status claims, if there is one. Access is not evaluated: what was made may always be deleted.
+///
+/// `is_ours`: whether the claim is for the resource's object on this very server. `delete`: the request itself.
+///
+/// # Errors
+/// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`], and what `delete` returns.
+pub async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
+    resource: &K,
+    ctx: &Context,
+    pass: &mut Pass<K::Status>,
+    type_: &'static str,
+    is_ours: impl FnOnce(Claim<'_>, &AuthorizationServer) -> bool,
+    delete: impl AsyncFnOnce(&mut Pass<K::Status>, Claimed) -> Result<()>,
+) -> Result<()> {
+    let claim = K::claim(&mut pass.status);
+    let was_confirmed = claim.inputs.is_some();
+    // Without a claim nothing was ever written.
+    let Some(name) = claim.name.clone().filter(|_| claim.server_uid.is_some()) else {
+        return Ok(());
+    };
+    if let Some(cluster) = claim.other_cluster(&ctx.settings) {
+        note_left_behind(pass, type_, &name, &cluster);
+        return Ok(());
+    }
+    if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
+        return Ok(());
+    }
+    let (server, link) = connection(resource, ctx)?;
+    if !is_ours(K::claim(&mut pass.status), &server) {
+        return Ok(()); // it was made on another server of that name
+    }
+    let is_quiet = is_quiet(resource, ctx, was_confirmed);
+    let deleted = delete(pass, Claimed { name, server, link }).await;
+    deleted.map_err(|error| hindered(resource, ctx, error))?;
+    match is_quiet {
+        true => Ok(()),
+        false => Err(Error::CleanupUnconfirmed),
     }
 }
 
 /// What a failed request means for a resource that is on its way out: it waits, and its user has a way to end that.
 pub fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, error: Error) -> Error {
-    match outage(ctx, resource.server_name(), error) {
-        Error::Unavailable(_)
-        | Error::Unfinished(_)
-        | Error::ServerRefused(_)
-        | Error::NotRecognized { .. }
-        | Error::Reply { .. } => waits(resource, ctx),
+    let suspect = error.treatment().suspect;
+    match error {
+        Error::NotRecognized { .. } | Error::Reply { .. } => waits(resource, ctx, suspect),
+        _ if suspect == Suspect::Server => waits(resource, ctx, suspect),
         other => other,
     }
 }
@@ -95,14 +146,15 @@ fn may_orphan<K: OnServer>(resource: &K, ctx: &Context) -> bool {
     })
 }
 
-/// A resource that is on its way out waits for its server, and its user has a way to end that.
-pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context) -> Error {
+/// A resource that is being deleted waits for its server, and its user can end the wait. `suspect`: whether the server's own pass has to look first.
+pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, suspect: Suspect) -> Error {
     Error::CleanupWaits {
         server: resource.server_name().to_owned(),
         kind: short_name::<K>(),
         name: resource.name_any(),
         namespace: resource.namespace().unwrap_or_default(),
         may_orphan: may_orphan(resource, ctx),
+        suspect,
     }
 }
 

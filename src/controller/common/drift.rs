@@ -10,24 +10,47 @@ use crate::error::{Error, Result};
 /// Corrections of foreign writes within an hour after which the operator stops.
 const MOST_CORRECTIONS: usize = 3;
 
-/// Whether an object that is not as it should be was changed by somebody else, who is corrected, but not for ever. `settled`: whether it was as it should be,
-/// and nothing else is asked for since.
+/// What made an object differ from the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The spec changed since the last success, or there was none.
+    Spec,
+    /// A write of ours whose reply was lost.
+    OwnWrite,
+    /// Another writer, who is corrected.
+    OtherWriter,
+    /// Another writer, who was corrected too often.
+    Contest,
+}
+
+impl Cause {
+    /// `settled`: whether the object was in sync, and the spec has not changed since. `unconfirmed`: whether the result of a write of ours is unknown.
+    /// `corrections`: corrections of other writers within the last hour.
+    pub fn of(settled: bool, unconfirmed: bool, corrections: usize) -> Self {
+        match (settled, unconfirmed) {
+            (false, _) => Cause::Spec,
+            (true, true) => Cause::OwnWrite,
+            (true, false) if corrections >= MOST_CORRECTIONS => Cause::Contest,
+            (true, false) => Cause::OtherWriter,
+        }
+    }
+}
+
+/// Whether another writer changed the object of a resource. `settled`: as in [`Cause::of`].
 ///
 /// # Errors
-/// [`Error::Contested`].
+/// [`Error::Contested`] if it was corrected too often.
 pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool) -> Result<bool> {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
-    if !settled {
-        memory.forgive(&uid); // the user's word: the count begins anew
-        return Ok(false);
-    }
-    if memory.is_unconfirmed(&uid) {
-        return Ok(false); // a write of ours whose reply was lost is nobody else's
-    }
-    match memory.corrections(&uid) >= MOST_CORRECTIONS {
-        true => Err(Error::Contested),
-        false => Ok(true),
+    match Cause::of(settled, memory.is_unconfirmed(&uid), memory.corrections(&uid)) {
+        Cause::Spec => {
+            memory.forgive(&uid); // a new spec starts a new count
+            Ok(false)
+        }
+        Cause::OwnWrite => Ok(false),
+        Cause::OtherWriter => Ok(true),
+        Cause::Contest => Err(Error::Contested),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::api::{OAuth2Client, OidcProvider};
 use crate::controller::common::own_config_map;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
-use crate::error::{Class, Error, Result};
+use crate::error::{Class, Error, Outage, Result};
 
 /// How long after a failed look a provider that is ready is looked at again.
 pub(crate) const SECOND_LOOK: Duration = Duration::from_secs(3);
@@ -73,10 +73,16 @@ pub(crate) fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> own_conf
     }
 }
 
-/// What a failed request to the public API means. No login is sent there, so a refusal is not about one.
-pub(crate) fn failure(what: &'static str, field: &'static str, failure: Failure) -> Error {
+/// What a failed request for public documents means. It carries no login, so a refusal does not concern one. `unavailable`: whether the documents come from
+/// the admin API or from an API of their own.
+pub(crate) fn failure(
+    what: &'static str,
+    field: &'static str,
+    unavailable: fn(Outage) -> Error,
+    failure: Failure,
+) -> Error {
     let problem = match failure {
-        Failure::Outage(outage) => return Error::Unavailable(outage),
+        Failure::Outage(outage) => return unavailable(outage),
         Failure::NotLeader => return Error::NotLeader,
         Failure::Refused(_) | Failure::Expired | Failure::Denied | Failure::NoLogin(_) | Failure::NotSent(_) => {
             "is not open to everybody"

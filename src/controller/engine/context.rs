@@ -20,6 +20,7 @@ use crate::controller::engine::memory::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
+use crate::origin::Origin;
 
 /// Settings of the process.
 #[derive(Clone, Debug)]
@@ -30,6 +31,13 @@ pub struct Settings {
     pub cluster: String,
     /// Ids of clusters whose markers are taken over.
     pub former_clusters: Vec<String>,
+}
+
+impl Settings {
+    /// The cluster of an id in a mark or a claim, as this one sees it.
+    pub fn origin(&self, cluster: &str) -> Origin {
+        Origin::of(cluster, &self.cluster, &self.former_clusters)
+    }
 }
 
 /// Caches of what is not ours. Filled before the first pass.

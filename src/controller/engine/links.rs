@@ -188,7 +188,7 @@ impl Links {
                 admin: found.admin,
                 server: name,
             }),
-            (_, Err(Error::Unavailable(_))) => Err(Error::Unavailable(Outage::Known)),
+            (_, Err(Error::Unavailable(_))) => Err(Error::Unavailable(Outage::Reported)),
             _ => Err(Error::ServerNotReady(name)),
         }
     }

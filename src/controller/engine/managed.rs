@@ -51,6 +51,10 @@ pub trait Managed:
     /// Longest time for one pass.
     const PASS: Duration = Duration::from_secs(120);
 
+    /// Name of the AuthorizationServer that the resource lives on. None for an AuthorizationServer itself.
+    fn server(&self) -> Option<&str> {
+        None
+    }
     /// The Api that holds this object.
     fn api(&self, client: Client) -> Api<Item<Self>>;
     /// What the process keeps of this kind.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use kube::runtime::events::Event;
+use kube::runtime::reflector::ObjectRef;
 use rand::RngExt;
 
 use crate::controller::engine::context::Context;
@@ -62,8 +63,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         Err(error) if error.is_silent() => store(&*object, &ctx, &before, pass.status.clone(), None).await,
         other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
     };
-    let is_on_a_server = object.meta().namespace.is_some();
-    if is_on_a_server && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
+    if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
         return bury(&*object, &ctx, &mut pass).await;
     }
     let outcome = reported.map(drop).and(result);
@@ -108,7 +108,19 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
             None => object.apply(ctx, pass).await,
         }
     };
-    tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong))
+    let result = tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong));
+    result.map_err(|error| referred(object, ctx, error))
+}
+
+/// An error as the resource reports it. Where it may be the server's, it wakes the server's own pass, which looks.
+fn referred<K: Managed>(object: &K, ctx: &Context, error: Error) -> Error {
+    let Some(server) = object.server() else {
+        return error;
+    };
+    if error.is_outage() {
+        ctx.kinds.servers.wake(ObjectRef::new(server));
+    }
+    error.for_resource()
 }
 
 async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
@@ -141,6 +153,7 @@ async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>)
         let Err(error) = object.cleanup(ctx, pass).await else {
             break;
         };
+        let error = referred(object, ctx, error);
         let pause = error.treatment().retry.wait(failures, K::PATIENCE);
         let Some(pause) = pause.filter(|pause| begun.elapsed() + *pause <= PATIENCE) else {
             let (kind, namespace, name) = (K::KIND, object.namespace(), object.name_any());

@@ -17,7 +17,7 @@ const PARAMETERS: [(&str, &str); 5] = [
 pub fn failure(operation: &'static str, failed: Failure) -> Error {
     // What was there a moment ago has gone, or got another name: a look tells.
     if is_absent(&failed) {
-        return Error::Unavailable(Outage::Busy);
+        return Error::Overtaken;
     }
     match failed {
         Failure::Outage(Outage::Unfinished) => Error::Unfinished(Vec::new()),

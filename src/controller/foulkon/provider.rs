@@ -11,7 +11,7 @@ use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::controller::common::claim::{Claiming, take_claim_over};
 use crate::controller::common::digest::digest;
-use crate::controller::common::failure::{outage, unread};
+use crate::controller::common::failure::unread;
 use crate::controller::common::revoke;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
@@ -46,7 +46,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     } = plan;
     take_claim_over(provider, ctx, pass).await?;
     let is_without = fields.clients.is_empty();
-    if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
+    if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, &ctx.settings) {
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
     }
     let inputs = digest(&json!([server.uid(), fields]));
@@ -56,13 +56,11 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     hold(provider, ctx).await?;
     let target = Entry::new(provider, ctx, &server, &link)?;
     if is_without {
-        let taken_off = target.take_off(pass).await;
-        taken_off.map_err(|error| outage(ctx, provider.server_name(), error))?;
+        target.take_off(pass).await?;
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
     }
     if pass.must_read || !settled {
-        let synced = target.sync(pass, &fields, settled).await;
-        let found = synced.map_err(|error| outage(ctx, provider.server_name(), error))?;
+        let found = target.sync(pass, &fields, settled).await?;
         pass.status.id = Some(found.id.into());
         pass.status.urn = Some(found.urn.into());
         pass.status.issuer = Some(fields.issuer_url.clone());

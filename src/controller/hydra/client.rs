@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::checks::{check_fields, is_held_back, rotation};
-use self::plan::{desired, plan};
+use self::plan::{check_fields, desired, is_held_back, plan, rotation};
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
 use crate::admin::hydra::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
-use crate::controller::common::client::checks::{check_access, check_size, since};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::client::output;
-use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::client::plan::{ClientPlan, check_access, check_size, since};
 use crate::controller::common::revoke;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::engine::context::Context;
@@ -26,7 +24,6 @@ use crate::error::{Error, Result};
 
 pub mod adoption;
 pub mod catalogue;
-pub mod checks;
 pub mod cleanup;
 pub mod ledger;
 pub mod plan;
@@ -59,10 +56,10 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     if client.spec.suspend == Some(true) {
         return Ok(Done::suspended());
     }
+    check_fields(client, &plan)?;
     if let Some(missing) = plan.missing.take() {
         return Err(missing);
     }
-    check_fields(client, &plan)?;
     let due_at = rotation(client, &plan, &pass.status)?;
     let layout = output::layout(client, ctx, &plan)?;
     let reference = reference::look(client, ctx, &plan).await?;

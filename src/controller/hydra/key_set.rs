@@ -13,7 +13,7 @@ use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::claim::{Claiming, take_claim_over};
 use crate::controller::common::digest::digest;
-use crate::controller::common::failure::{outage, unread};
+use crate::controller::common::failure::unread;
 use crate::controller::common::key_set::since;
 use crate::controller::common::revoke;
 use crate::controller::common::schedule::wait_until;
@@ -99,28 +99,22 @@ async fn work(
         target: &plan.target,
         link: &link,
     };
-    let failed = |error| outage(ctx, &server.name_any(), error);
-    if let Some(cluster) = JsonWebKeySet::claim(&mut pass.status).other_cluster(ctx) {
+    if let Some(cluster) = JsonWebKeySet::claim(&mut pass.status).other_cluster(&ctx.settings) {
         let checked = remote.check_cluster(&pass.status, &ledger, cluster).await;
-        checked.map_err(|error| failed(unread(error, drift)))?;
+        checked.map_err(|error| unread(error, drift))?;
         // Nothing of it is there any more: what is made now is made here.
         pass.status.cluster_id = Some(ctx.settings.cluster.clone());
         record(set, ctx, pass).await?;
     }
-    let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger)
-        .await
-        .map_err(failed)?;
+    let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger).await?;
     let changed = keys::advance(set, ctx, plan, pass, &mut ledger, seen).await?;
     if rebuilt || changed || !ledger.is_intact(&plan.target.uid) {
         ledger.write(set, ctx).await?;
     }
-    let synced = async {
-        if remote.fetch(&pass.status, &mut ledger).await? {
-            ledger.write(set, ctx).await?;
-        }
-        remote.sync(set, pass, &ledger, drift && !changed).await
-    };
-    synced.await.map_err(failed)?;
+    if remote.fetch(&pass.status, &mut ledger).await? {
+        ledger.write(set, ctx).await?;
+    }
+    remote.sync(set, pass, &ledger, drift && !changed).await?;
     pass.status.set_name = Some(plan.target.set_name.clone());
     pass.status.cluster_id = Some(ctx.settings.cluster.clone());
     let current = ledger.at(Stage::Current);

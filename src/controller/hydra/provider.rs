@@ -82,10 +82,24 @@ async fn look(
         None => Expected::At(url),
     };
     let found = discovery::fetch(http, url).await;
-    let found = found.map_err(|failed| failure("The discovery document", "hydra.publicUrl", failed))?;
+    let found = found.map_err(|failed| {
+        failure(
+            "The discovery document",
+            "hydra.publicUrl",
+            Error::PublicUnavailable,
+            failed,
+        )
+    })?;
     judge::document(&name, "hydra.publicUrl", expected, &found)?;
     let keys = keys(connection, http).await;
-    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "hydra.publicUrl", failed))?;
+    let keys = keys.map_err(|failed| {
+        failure(
+            "The JSON Web Key Set",
+            "hydra.publicUrl",
+            Error::PublicUnavailable,
+            failed,
+        )
+    })?;
     judge::keys(&name, &keys)?;
     Ok((found, keys))
 }

@@ -15,7 +15,6 @@ use crate::admin::hydra::client::{Client, owner};
 use crate::admin::hydra::clients::Cursor;
 use crate::admin::hydra::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
-use crate::controller::common::claim::origin;
 use crate::controller::common::rouse::rouse;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
@@ -39,7 +38,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             // What another cluster has marked is no orphan of ours, whatever its owner says; nor is it a resource's client.
             if mark
                 .as_ref()
-                .is_some_and(|mark| origin(ctx, &mark.cluster) == Origin::Other)
+                .is_some_and(|mark| ctx.settings.origin(&mark.cluster) == Origin::Other)
             {
                 continue;
             }

@@ -20,6 +20,10 @@ use crate::error::Result;
 impl Managed for Assignment {
     const KIND: &'static str = "Assignment";
 
+    fn server(&self) -> Option<&str> {
+        Some(self.server_name())
+    }
+
     fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }

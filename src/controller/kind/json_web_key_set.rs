@@ -22,6 +22,10 @@ use crate::error::Result;
 impl Managed for JsonWebKeySet {
     const KIND: &'static str = "JsonWebKeySet";
 
+    fn server(&self) -> Option<&str> {
+        Some(self.server_name())
+    }
+
     fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }

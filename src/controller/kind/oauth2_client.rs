@@ -18,6 +18,10 @@ use crate::error::Result;
 impl Managed for OAuth2Client {
     const KIND: &'static str = "OAuth2Client";
 
+    fn server(&self) -> Option<&str> {
+        Some(self.server_name())
+    }
+
     fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }

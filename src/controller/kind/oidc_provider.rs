@@ -25,6 +25,10 @@ impl Managed for OidcProvider {
     /// Nothing tells when the public API is back.
     const PATIENCE: Duration = Duration::from_secs(30);
 
+    fn server(&self) -> Option<&str> {
+        Some(self.server_name())
+    }
+
     fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }

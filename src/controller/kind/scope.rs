@@ -21,6 +21,10 @@ use crate::error::Result;
 impl Managed for Scope {
     const KIND: &'static str = "Scope";
 
+    fn server(&self) -> Option<&str> {
+        Some(self.server_name())
+    }
+
     fn api(&self, client: Client) -> Api<Item<Self>> {
         Api::namespaced(client, &self.namespace().unwrap_or_default())
     }

@@ -12,7 +12,7 @@ use crate::api::Assignment;
 use crate::api::assignment::{AssignmentStatus, Identity};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
-use crate::controller::common::failure::{outage, unread};
+use crate::controller::common::failure::unread;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
@@ -55,7 +55,7 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context, pass: &mut Pas
     if pass.must_read || !settled {
         let vault = target.vault(settled).await?;
         let resolved = resolve(assignment, &vault).await;
-        let wanted = resolved.map_err(|error| outage(ctx, &target.server.name_any(), unread(error, settled)))?;
+        let wanted = resolved.map_err(|error| unread(error, settled))?;
         // Somebody who has another id now is no drift.
         let same = |ids: &[String], wanted: &BTreeSet<String>| ids.iter().eq(wanted.iter());
         let is_same =

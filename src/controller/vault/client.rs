@@ -21,9 +21,9 @@ use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::inputs::Inputs;
+use crate::controller::common::client::outcome;
 use crate::controller::common::client::output::{self, Held, Layout};
-use crate::controller::common::client::plan::ClientPlan;
-use crate::controller::common::client::{checks, outcome};
+use crate::controller::common::client::plan::{ClientPlan, check_access, check_size};
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
 use crate::controller::common::revoke;
@@ -67,7 +67,7 @@ impl Claiming for OAuth2Client {
 
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
     let mut plan = plan(client, ctx)?;
-    if let Err(denied) = checks::check_access(client, ctx, &plan) {
+    if let Err(denied) = check_access(client, ctx, &plan) {
         let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
             object::remove(client, ctx, pass).await?;
             outcome::drop_secrets(client, ctx).await
@@ -84,7 +84,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     }
     let target = Target::of(client, ctx, pass).await?;
     let wanted = desired(client, ctx, &plan);
-    checks::check_size(json!(wanted).to_string().as_bytes())?;
+    check_size(json!(wanted).to_string().as_bytes())?;
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let remote = json!([target.name, wanted]);
     let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);

@@ -14,7 +14,6 @@ use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
-use crate::controller::common::failure::outage;
 use crate::controller::common::key_set::{self, check_access};
 use crate::controller::common::referable::Referable;
 use crate::controller::common::refuse::refuse;
@@ -76,8 +75,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         pass.status.inputs = Some(inputs);
         if is_due {
             let rotated = vault.rotate(&target.name).await;
-            let rotated = rotated.map_err(|failed| failure("rotate_key", "key", failed));
-            rotated.map_err(|error| outage(ctx, &target.server.name_any(), error))?;
+            rotated.map_err(|failed| failure("rotate_key", "key", failed))?;
             pass.status.rotated_at = Some(Timestamp::now().to_string());
         }
     }

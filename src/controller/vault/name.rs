@@ -31,7 +31,7 @@ pub trait Named: OnServer + Claiming {
     /// Whether the name has been claimed for this resource on this very server.
     fn has_claim(&self, server: &AuthorizationServer, ctx: &Context) -> bool {
         let mut status = self.status().cloned().unwrap_or_default();
-        Self::claim(&mut status).is_for(&self.object_name(), server, ctx)
+        Self::claim(&mut status).is_for(&self.object_name(), server, &ctx.settings)
     }
 }
 

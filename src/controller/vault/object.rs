@@ -5,25 +5,23 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::CustomResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::http::Failure;
 use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::{admitted, may_create};
-use crate::controller::common::claim::{note_left_behind, store_claim, take_claim_over};
-use crate::controller::common::cleanup::{connection, hindered, is_quiet, may_leave_behind, waits};
+use crate::controller::common::claim::{Claim, store_claim, take_claim_over};
+use crate::controller::common::cleanup::{remove_claimed, waits};
 use crate::controller::common::drift::{is_drift, note_drift};
-use crate::controller::common::failure::{is_certain, outage, unread};
+use crate::controller::common::failure::{is_certain, unread};
 use crate::controller::common::revoke;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record};
-use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::managed::Pass;
 use crate::controller::vault::failure::failure;
 use crate::controller::vault::name::{self, Named};
-use crate::error::{Error, Outage, Result, VaultFault};
+use crate::error::{Error, Result, Suspect, VaultFault};
 
 /// How long after an object seems gone it is looked for again: a standby may not have it yet.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -89,20 +87,9 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         wanted: &K::Object,
         settled: bool,
     ) -> Result<K::Object> {
-        let synced = self.bring(pass, vault, wanted, settled).await;
-        synced.map_err(|error| outage(self.ctx, self.resource.server_name(), error))
-    }
-
-    async fn bring(
-        &self,
-        pass: &mut Pass<K::Status>,
-        vault: &Vault,
-        wanted: &K::Object,
-        settled: bool,
-    ) -> Result<K::Object> {
         let claim = K::claim(&mut pass.status);
-        let is_ours = claim.is_for(&self.name, &self.server, self.ctx);
-        let other_cluster = claim.other_cluster(self.ctx);
+        let is_ours = claim.is_for(&self.name, &self.server, &self.ctx.settings);
+        let other_cluster = claim.other_cluster(&self.ctx.settings);
         let found = self.look(vault, settled, is_ours && self.resource.is_settled()).await?;
         let is_new = found.is_none() && !self.resource.is_settled();
         let fields = found.as_ref().map(|found| wanted.differences(found));
@@ -126,7 +113,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             (Some(_), Some(fields)) => (fields.join(", "), is_drift(self.resource, self.ctx, settled)?),
             // A first write that comes while another one is still under way would make another id.
             _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
-                return Err(Error::Unavailable(Outage::Busy));
+                return Err(Error::Overtaken);
             }
             _ => {
                 may_create(self.ctx, &self.server).await?;
@@ -144,8 +131,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         // The reply does not show the object, and what the server does not know it drops without a word.
         let now = self.read(vault, false).await?;
         // A standby may not have it yet.
-        now.filter(|now| wanted.is_confirmed_by(now))
-            .ok_or(Error::Unavailable(Outage::Busy))
+        now.filter(|now| wanted.is_confirmed_by(now)).ok_or(Error::Overtaken)
     }
 
     /// Writes the object. `is_new`: whether it was never there.
@@ -224,42 +210,22 @@ pub async fn remove<K: Named + CustomResourceExt>(
     ctx: &Context,
     pass: &mut Pass<K::Status>,
 ) -> Result<()> {
-    let claim = K::claim(&mut pass.status);
-    let was_confirmed = claim.inputs.is_some();
-    // Without a claim nothing was ever written.
-    let Some(name) = claim.name.clone().filter(|_| claim.server_uid.is_some()) else {
-        return Ok(());
-    };
-    if let Some(cluster) = claim.other_cluster(ctx) {
-        note_left_behind(pass, K::Object::TYPE, &name, &cluster);
-        return Ok(());
-    }
-    if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
-        return Ok(());
-    }
-    let (server, link) = connection(resource, ctx)?;
-    if !K::claim(&mut pass.status).is_for(&resource.object_name(), &server, ctx) {
-        return Ok(()); // it was made on another server of that name
-    }
-    let is_quiet = is_quiet(resource, ctx, was_confirmed);
-    let (memory, uid) = (&K::kind_of(ctx).memory, resource.uid().unwrap_or_default());
-    let vault = link.vault()?;
-    memory.writing(&uid);
-    let deleted = vault.delete::<K::Object>(&name).await;
-    if deleted.as_ref().err().is_none_or(is_certain) {
-        memory.confirmed(&uid);
-    }
-    let deleted = deleted.map_err(|failed| failure(K::Object::DELETE, K::Object::TYPE, failed));
-    deleted.map_err(|error| match error {
-        Error::Vault(VaultFault::InUse(_) | VaultFault::PermissionDenied(_)) => error,
-        Error::Vault(_) => {
-            ctx.kinds.servers.wake(ObjectRef::new(resource.server_name()));
-            waits(resource, ctx)
+    let is_ours =
+        |claim: Claim<'_>, server: &AuthorizationServer| claim.is_for(&resource.object_name(), server, &ctx.settings);
+    remove_claimed(resource, ctx, pass, K::Object::TYPE, is_ours, async |_, claimed| {
+        let (memory, uid) = (&K::kind_of(ctx).memory, resource.uid().unwrap_or_default());
+        let vault = claimed.link.vault()?;
+        memory.writing(&uid);
+        let deleted = vault.delete::<K::Object>(&claimed.name).await;
+        if deleted.as_ref().err().is_none_or(is_certain) {
+            memory.confirmed(&uid);
         }
-        other => hindered(resource, ctx, other),
-    })?;
-    match is_quiet {
-        true => Ok(()),
-        false => Err(Error::CleanupUnconfirmed),
-    }
+        let deleted = deleted.map_err(|failed| failure(K::Object::DELETE, K::Object::TYPE, failed));
+        deleted.map_err(|error| match error {
+            Error::Vault(VaultFault::InUse(_) | VaultFault::PermissionDenied(_)) => error,
+            Error::Vault(_) => waits(resource, ctx, Suspect::Server),
+            other => other,
+        })
+    })
+    .await
 }

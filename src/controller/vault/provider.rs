@@ -16,7 +16,6 @@ use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::admission::{admitted, may_name};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
-use crate::controller::common::failure::outage;
 use crate::controller::common::judge::{self, Expected};
 use crate::controller::common::provider::{admits, failure, is_named_by, publish, waited};
 use crate::controller::common::referable::{Referrer, find, is_accepted, not_ready};
@@ -84,13 +83,9 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         return Err(missing.unwrap_or(VaultFault::NoClients.into()));
     }
     let server = target.server.name_any();
-    let looked = async || {
-        let found = look(provider, &server, &vault, &target.name).await;
-        found.map_err(|error| outage(ctx, &server, error))
-    };
-    let mut found = looked().await;
+    let mut found = look(provider, &server, &vault, &target.name).await;
     if waited(was_ready, &found).await {
-        found = looked().await;
+        found = look(provider, &server, &vault, &target.name).await;
     }
     let found = found?;
     let message = publish(provider, ctx, pass, found, was_ready).await?;
@@ -256,10 +251,11 @@ async fn look(provider: &OidcProvider, server: &str, vault: &Vault, name: &str) 
         None => Expected::Below(&below),
     };
     let found = discovery::fetch_below(vault.http(), &path).await;
-    let found = found.map_err(|failed| failure("The discovery document", "vault.address", failed))?;
+    let found =
+        found.map_err(|failed| failure("The discovery document", "vault.address", Error::Unavailable, failed))?;
     judge::document(server, "vault.address", expected, &found)?;
     let keys = discovery::fetch_keys_below(vault.http(), &path).await;
-    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "vault.address", failed))?;
+    let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "vault.address", Error::Unavailable, failed))?;
     judge::keys(server, &keys).map_err(|error| match error {
         Error::NoSigningKey(_) => VaultFault::NoKeys.into(),
         other => other,

@@ -98,10 +98,7 @@ pub(crate) async fn check(
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<Checked> {
     let Some(vault) = connection.vault.clone() else {
-        return Err(Error::Reply {
-            operation: "login",
-            problem: "is not prepared for",
-        });
+        return Err(Error::Internal("find the login of this connection"));
     };
     let breaker = connection.admin.breaker();
     pass.status.login = Some(vault.session().describe());

@@ -1,4 +1,5 @@
-//! What a tenant tries against the rules: where the server may be sent, whose keys it trusts, how much work it can be made to do; and a slip of an admin.
+//! Attempts of a tenant to get around the access rules: to send the server to other hosts, to plant trusted keys, to
+//! cause load; and a mistake of an admin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,15 +33,15 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_tenant_sends_the_server_nowhere_that_no_rule_names),
+        side.shared(a_tenant_cannot_send_the_server_to_unlisted_hosts),
         side.shared(a_key_set_named_after_a_trusted_issuer_never_becomes_trusted),
-        side.shared(a_rotation_every_second_makes_no_request),
+        side.shared(a_rotation_period_below_the_minimum_makes_no_request),
         side.shared(an_annotation_edited_in_a_loop_makes_no_request),
-        side.alone(Options::default(), a_bad_selector_that_slipped_in_selects_nobody),
+        side.alone(Options::default(), an_invalid_stored_selector_selects_no_namespace),
     ]
 }
 
-/// A server of a test's own, looked at once, with one rule for everybody that says this too.
+/// An AuthorizationServer for one test, with a long resync interval. Its rule allows everything; `rule` adds members.
 async fn server_with(bed: &Bed, rule: Value) -> Result<Arc<Server>> {
     let mut access = everything(&[]);
     for (name, value) in rule.as_object().into_iter().flatten() {
@@ -54,7 +55,7 @@ async fn server_with(bed: &Bed, rule: Value) -> Result<Arc<Server>> {
     bed.own_server(options).await
 }
 
-/// Requests after a mark that change something.
+/// Writes after `mark`, as method and path.
 fn written(server: &Server, mark: u64) -> Vec<String> {
     let all = server.about_clients(mark);
     let changes = all.iter().filter(|exchange| exchange.head.method != "GET");
@@ -63,7 +64,7 @@ fn written(server: &Server, mark: u64) -> Vec<String> {
         .collect()
 }
 
-/// Something that takes connections and never answers.
+/// A listener that accepts connections and never answers.
 struct Tarpit {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -97,7 +98,7 @@ impl Drop for Tarpit {
     }
 }
 
-async fn a_tenant_sends_the_server_nowhere_that_no_rule_names(bed: &Bed) -> Result<()> {
+async fn a_tenant_cannot_send_the_server_to_unlisted_hosts(bed: &Bed) -> Result<()> {
     let tarpit = Tarpit::open().await?;
     let server = server_with(
         bed,
@@ -118,24 +119,27 @@ async fn a_tenant_sends_the_server_nowhere_that_no_rule_names(bed: &Bed) -> Resu
         let spec = json!({ "redirectUris": ["https://app.example.com/cb"], field: value });
         evil.apply_client(&name, &on(&server, spec)).await?;
         let message = format!(
-            "AuthorizationServer `{}`: access[0].clients.serverUriHosts does not allow `{uri}` in {field}; change it or ask its admin.",
+            "AuthorizationServer `{}`: access[0].clients.serverUriHosts does not allow `{uri}` in {field}; change it or ask the server's admin.",
             server.name
         );
         let refused = client_says(&evil, &name, Reconciling, "NotAllowed", &message).await?;
-        ensure!(!is_held(&refused), "it could not be deleted");
+        ensure!(!is_held(&refused), "it has a finalizer and could not be deleted");
     }
     let victim = json!({ "redirectUris": ["https://app.example.com/cb"] });
     good.apply_client("app", &on(&server, victim)).await?;
     client_ready(&good, "app").await?;
     ensure!(written(&server, mark).len() == 1, "{:?}", written(&server, mark));
     let connections = tarpit.connections.load(Ordering::Relaxed);
-    ensure!(connections == 0, "the server was sent there {connections} times");
+    ensure!(
+        connections == 0,
+        "the server connected to the tarpit {connections} times"
+    );
 
-    // It is the rule that held it: with one that names host and port, Hydra goes there as soon as it is told.
+    // The rule is what prevented it: with a rule that names host and port, Hydra connects as soon as it gets the URI.
     let host = format!("127.0.0.1:{}", tarpit.port);
     bed.change_server(&server.name, json!({ "access": everything(&[&host]) }))
         .await?;
-    wait::until("the server to be sent there", LIMIT, async || {
+    wait::until("the server to connect to the tarpit", LIMIT, async || {
         Ok((tarpit.connections.load(Ordering::Relaxed) > 0).then_some(()))
     })
     .await?;
@@ -149,14 +153,14 @@ async fn a_key_set_named_after_a_trusted_issuer_never_becomes_trusted(bed: &Bed)
     let key = |kid: &str| key_material::generate(KeyAlgorithm::ES256, kid).map_err(anyhow::Error::msg);
     let mark = server.admin.journal().mark();
 
-    // The tenant is there first, with the id that the admin is going to trust.
+    // The tenant comes first, with the name of the issuer that the admin is going to trust.
     let spec = |name: &str| {
         let import = json!({ "secretRef": { "name": "mine", "key": "key" } });
         json!({ "serverRef": { "name": server.name }, "setName": name, "import": import }).to_string()
     };
     let message = |name: &str| {
         format!(
-            "AuthorizationServer `{}`: access[0].objectNames does not allow `{name}` in setName; change it or ask its admin.",
+            "AuthorizationServer `{}`: access[0].objectNames does not allow `{name}` in setName; change it or ask the server's admin.",
             server.name
         )
     };
@@ -165,7 +169,7 @@ async fn a_key_set_named_after_a_trusted_issuer_never_becomes_trusted(bed: &Bed)
         import(&space, "mine", &String::from_utf8(own.body())?).await?;
         space.make::<JsonWebKeySet>("keys", &spec(&issuer)).await?;
         let set: JsonWebKeySet = space.says("keys", Reconciling, "NotAllowed", &message(&issuer)).await?;
-        ensure!(!is_held(&set), "it has a finalizer that could be taken off");
+        ensure!(!is_held(&set), "it has a finalizer that the tenant could remove");
     }
     let set = space.remove::<JsonWebKeySet>("keys").await?;
     space.until_gone(&set).await?;
@@ -183,7 +187,7 @@ async fn a_key_set_named_after_a_trusted_issuer_never_becomes_trusted(bed: &Bed)
     settled("a POST", async || admin.create_trusted_issuer(&new).await)
         .await?
         .context("trusted already")?;
-    // And comes back when the issuer is trusted.
+    // The tenant tries again when the issuer is trusted.
     space.make::<JsonWebKeySet>("keys", &spec(&issuer)).await?;
     space
         .says::<JsonWebKeySet>("keys", Reconciling, "NotAllowed", &message(&issuer))
@@ -191,20 +195,17 @@ async fn a_key_set_named_after_a_trusted_issuer_never_becomes_trusted(bed: &Bed)
     let found = settled("a GET", async || admin.get_key_set(&issuer).await).await?;
     let found = found.context("the issuer has no keys")?.keys;
     ensure!(found.len() == 1, "{} keys are trusted", found.len());
-    ensure!(
-        found[0].public == trusted.public,
-        "another key is trusted than the admin's"
-    );
+    ensure!(found[0].public == trusted.public, "the trusted key is not the admin's");
     ensure!(written(&server, mark).is_empty(), "{:?}", written(&server, mark));
 
-    // A name of the tenant's own is its own.
+    // A name with the tenant's own prefix is allowed.
     let own = format!("{}.keys", space.name());
     space.ready::<JsonWebKeySet>("own", &spec(&own)).await?;
     Ok(())
 }
 
-async fn a_rotation_every_second_makes_no_request(bed: &Bed) -> Result<()> {
-    // Nothing said is an hour.
+async fn a_rotation_period_below_the_minimum_makes_no_request(bed: &Bed) -> Result<()> {
+    // The default is one hour.
     let server = server_with(bed, json!({ "minRotationPeriod": null })).await?;
     let space = bed.space().await?;
     let machine = json!({ "grantTypes": ["client_credentials"] });
@@ -216,7 +217,7 @@ async fn a_rotation_every_second_makes_no_request(bed: &Bed) -> Result<()> {
     let mark = server.admin.journal().mark();
 
     let message = format!(
-        "AuthorizationServer `{}`: access[0].minRotationPeriod does not allow rotation.period `1s`, which is shorter than 1h; lengthen it or ask its admin.",
+        "AuthorizationServer `{}`: access[0].minRotationPeriod does not allow rotation.period `1s`, which is shorter than 1h; lengthen it or ask the server's admin.",
         server.name
     );
     let rotation = json!({ "period": "1s", "withoutOverlap": "Allow" });
@@ -235,13 +236,13 @@ async fn a_rotation_every_second_makes_no_request(bed: &Bed) -> Result<()> {
     ensure!(after == before, "something was replaced");
     bed.token(&before.0.0, &before.0.1, "").await?;
 
-    // With a period that the rule allows, both are well again.
+    // With a period that the rule allows, both become ready again.
     let period = json!({ "rotation": { "period": "1h" } });
     space.change("app", json!({ "spec": period })).await?;
     space.respecify::<JsonWebKeySet>("keys", period).await?;
     client_ready(&space, "app").await?;
     space.until_ready::<JsonWebKeySet>("keys").await?;
-    ensure!(uid_of(&client) == before.0.0, "another client");
+    ensure!(uid_of(&client) == before.0.0, "the client id has changed");
     Ok(())
 }
 
@@ -257,13 +258,13 @@ async fn an_annotation_edited_in_a_loop_makes_no_request(bed: &Bed) -> Result<()
     });
     space.ready::<JsonWebKeySet>("keys", &keys.to_string()).await?;
     let before = (space.credentials("app").await?, space.secret_data("keys").await?);
-    tokio::time::sleep(Duration::from_secs(1)).await; // so that what is asked for is later than what there is
+    tokio::time::sleep(Duration::from_secs(1)).await; // so that rotate-at is later than the last rotation
     let mark = server.admin.journal().mark();
     for _ in 0..10 {
         let now = Timestamp::now().to_string();
         space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
         rotate_now(&space, "keys").await?;
-        // Nor does a ledger help that was made to look old.
+        // A ledger that was edited to look old does not help either.
         space
             .edit_secret(&ledger_of(&client), json!({ "since": "2020-01-01T00:00:00Z" }))
             .await?;
@@ -281,7 +282,7 @@ async fn an_annotation_edited_in_a_loop_makes_no_request(bed: &Bed) -> Result<()
     let after = (space.credentials("app").await?, space.secret_data("keys").await?);
     ensure!(after == before, "something was replaced");
 
-    // What was asked for is done as soon as the rule lets it, and once.
+    // The requested rotation happens as soon as the rule allows it, and only once.
     bed.change_server(&server.name, json!({ "access": everything(&[]) }))
         .await?;
     wait::until("another secret and another key", LIMIT, async || {
@@ -291,21 +292,21 @@ async fn an_annotation_edited_in_a_loop_makes_no_request(bed: &Bed) -> Result<()
     .await
 }
 
-/// Waits until client and key set are ready and say this.
+/// Waits until client and key set are ready with these messages.
 async fn has_message(space: &Space<'_>, client: &str, keys: &str) -> Result<()> {
     let says = |conditions: Vec<Condition>, message: &str| {
         let mut ready = conditions.iter().filter(|found| found.type_ == "Ready");
         ready.any(|found| found.status == "True" && found.message == message)
     };
     let app = |found: &OAuth2Client| says(conditions(found), client);
-    space.until("that it waits", "app", app).await?;
+    space.until("its message", "app", app).await?;
     let set = |found: &JsonWebKeySet| says(conditions(found), keys);
-    space.until("that it waits", "keys", set).await?;
+    space.until("its message", "keys", set).await?;
     Ok(())
 }
 
-/// Before there was a check, or past it: the object is in the store.
-async fn a_bad_selector_that_slipped_in_selects_nobody(bed: &Bed) -> Result<()> {
+/// The object was stored before the validation existed, or bypassed it.
+async fn an_invalid_stored_selector_selects_no_namespace(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let crds: Api<CustomResourceDefinition> = Api::all(bed.client());
     let name = "authorizationservers.oidc-operator.dev";
@@ -334,8 +335,8 @@ async fn a_bad_selector_that_slipped_in_selects_nobody(bed: &Bed) -> Result<()> 
         .await?;
     client_ready(&space, "first").await?;
     for (nth, selector) in selectors.iter().enumerate() {
-        // The kube-apiserver takes a moment to see that it need not check any more.
-        wait::until("the selector to be taken", LIMIT, async || {
+        // The kube-apiserver takes a moment to drop the validation.
+        wait::until("the selector to be accepted", LIMIT, async || {
             Ok(bed.change_server(&server.name, only_one(selector)).await.ok().map(drop))
         })
         .await?;
@@ -353,7 +354,7 @@ async fn a_bad_selector_that_slipped_in_selects_nobody(bed: &Bed) -> Result<()> 
         .await?;
     }
 
-    // With the check back, the object stays as it is, can be read, changed and reported on, and cannot be made again.
+    // With the validation restored, the stored object can be read, changed and reported on, but not created again.
     let live = crds.get(name).await?;
     let strict = CustomResourceDefinition {
         metadata: live.metadata,
@@ -365,7 +366,7 @@ async fn a_bad_selector_that_slipped_in_selects_nobody(bed: &Bed) -> Result<()> 
         ..PatchParams::default()
     };
     let servers = bed.servers_api();
-    wait::until("the check to be back", LIMIT, async || {
+    wait::until("the validation to be restored", LIMIT, async || {
         let again = Patch::Merge(json!({ "spec": only_one(&selectors[0]) }));
         Ok(servers.patch(&server.name, &dry, &again).await.is_err().then_some(()))
     })
@@ -384,7 +385,7 @@ async fn a_bad_selector_that_slipped_in_selects_nobody(bed: &Bed) -> Result<()> 
     Ok(())
 }
 
-/// Takes every check off a part of a schema.
+/// Removes all validation from a part of a schema.
 fn unchecked(schema: &mut Value) {
     match schema {
         Value::Object(members) => {

@@ -1,4 +1,4 @@
-//! Which namespaces a rule selects, and what its limits refuse, word for word.
+//! Which namespaces a rule selects, and the exact messages about its limits.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
@@ -13,16 +13,16 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(rules_select_by_name_by_label_or_everybody),
-        side.shared(every_limit_says_word_for_word_what_it_refuses),
-        side.shared(rules_do_not_add_up),
-        side.shared(an_empty_list_of_rules_lets_nobody_in),
+        side.shared(rules_select_namespaces_by_name_by_label_or_all),
+        side.shared(every_limit_reports_the_value_it_refuses),
+        side.shared(limits_of_different_rules_are_not_combined),
+        side.shared(an_empty_list_of_rules_admits_no_namespace),
     ]
 }
 
 const NOBODY: &str = "no access rule lets namespace";
 
-/// Labels a namespace, or takes a label off with null.
+/// Sets labels of a namespace; null removes a label.
 pub(super) async fn label(bed: &Bed, space: &Space<'_>, labels: Value) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(bed.client());
     let patch = Patch::Merge(json!({ "metadata": { "labels": labels } }));
@@ -30,30 +30,30 @@ pub(super) async fn label(bed: &Bed, space: &Space<'_>, labels: Value) -> Result
     Ok(())
 }
 
-/// The message to a namespace that no rule selects.
+/// The message for a namespace that no rule selects.
 pub(super) fn nobody(server: &Server, space: &Space<'_>) -> String {
     let (server, space) = (&server.name, space.name());
-    format!("AuthorizationServer `{server}`: {NOBODY} `{space}` have an OAuth2Client; ask its admin for one.")
+    format!("AuthorizationServer `{server}`: {NOBODY} `{space}` have an OAuth2Client; ask the server's admin for one.")
 }
 
-/// A spec on this server.
+/// The spec with a reference to this server.
 pub(super) fn on(server: &Server, spec: Value) -> String {
     let mut spec = spec;
     spec["serverRef"] = json!({ "name": server.name });
     spec.to_string()
 }
 
-/// A rule that lets these namespaces have clients.
+/// A rule that allows clients in these namespaces.
 pub(super) fn only(namespaces: Value) -> Value {
     json!({ "namespaces": namespaces, "kinds": ["OAuth2Client"] })
 }
 
-/// A machine on this server.
+/// The spec of a machine client on this server.
 pub(super) fn machine(server: &Server) -> String {
     on(server, json!({ "grantTypes": ["client_credentials"] }))
 }
 
-async fn rules_select_by_name_by_label_or_everybody(bed: &Bed) -> Result<()> {
+async fn rules_select_namespaces_by_name_by_label_or_all(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let (named, labelled, other) = (bed.space().await?, bed.space().await?, bed.space().await?);
     let selector = json!({
@@ -74,12 +74,12 @@ async fn rules_select_by_name_by_label_or_everybody(bed: &Bed) -> Result<()> {
     client_ready(&named, "app").await?;
     for space in [&labelled, &other] {
         let refused = client_says(space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, space)).await?;
-        ensure!(refused.metadata.finalizers.is_none(), "it could not be deleted");
+        ensure!(refused.metadata.finalizers.is_none(), "it has a finalizer");
         ensure!(bed.hydra_client(&uid_of(&refused)).await?.is_none(), "it is registered");
         let secrets = space.secrets().list(&kube::api::ListParams::default()).await?;
         ensure!(secrets.items.is_empty(), "{} Secrets were made", secrets.items.len());
     }
-    // Half of what is asked for is not enough, and a label is noticed at once.
+    // A partial match is not enough, and a changed label takes effect at once.
     label(bed, &labelled, json!({ "oidc": "true" })).await?;
     label(bed, &other, json!({ "oidc": "true", "stage": "dev", "blocked": "yes" })).await?;
     client_says(&other, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &other)).await?;
@@ -94,7 +94,7 @@ async fn rules_select_by_name_by_label_or_everybody(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A limit, a spec that breaks it, what is said, and a change of the spec that keeps within it.
+/// A limit, a spec that exceeds it, the expected message, and a change of the spec that complies with it.
 fn cases() -> Vec<(Value, Value, &'static str, Value)> {
     let web = |more: Value| {
         let mut spec = json!({ "redirectUris": ["https://app.example.com/cb"] });
@@ -112,13 +112,13 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
     vec![
         (
             json!({ "grantTypes": ["authorization_code"] }),
-            web(json!({})), // the default has refresh_token too
+            web(json!({})), // the default includes refresh_token
             "grantTypes does not allow `refresh_token` in grantTypes",
             json!({ "grantTypes": ["authorization_code"] }),
         ),
         (
             json!({ "scopes": ["openid"] }),
-            web(json!({})), // the default has offline_access too
+            web(json!({})), // the default includes offline_access
             "scopes does not allow `offline_access` in scopes",
             json!({ "scopes": ["openid"] }),
         ),
@@ -181,16 +181,16 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
     ]
 }
 
-async fn every_limit_says_word_for_word_what_it_refuses(bed: &Bed) -> Result<()> {
+async fn every_limit_reports_the_value_it_refuses(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let cases = cases();
     let mut spaces = Vec::new();
     for _ in 0..cases.len() + 2 {
         spaces.push(bed.space().await?);
     }
-    // One rule for each, so that each message names another.
+    // One rule per namespace, so that each message names another rule.
     let [generated, prefixed] = &spaces[cases.len()..] else {
-        anyhow::bail!("two more");
+        anyhow::bail!("two more namespaces are needed");
     };
     let limits = cases.iter().map(|(limits, ..)| limits.clone());
     let limits = limits.chain([json!({ "clientIds": "Generated" }), json!({ "clientIds": "Prefixed" })]);
@@ -206,7 +206,7 @@ async fn every_limit_says_word_for_word_what_it_refuses(bed: &Bed) -> Result<()>
 
     let says = |rule: usize, what: &str| {
         format!(
-            "AuthorizationServer `{}`: access[{rule}].clients.{what}; change it or ask its admin.",
+            "AuthorizationServer `{}`: access[{rule}].clients.{what}; change it or ask the server's admin.",
             server.name
         )
     };
@@ -217,7 +217,7 @@ async fn every_limit_says_word_for_word_what_it_refuses(bed: &Bed) -> Result<()>
         space.change("app", json!({ "spec": cure })).await?;
         client_ready(space, "app").await?;
     }
-    // An id cannot be changed, so its limits are tried apart.
+    // clientId is immutable, so its limits are tested separately.
     let with_id = |id: &str| on(&server, json!({ "grantTypes": ["client_credentials"], "clientId": id }));
     for (rule, space, id) in [
         (spaces.len() - 2, generated, format!("{}.app", generated.name())),
@@ -239,7 +239,7 @@ async fn space_ready(space: &Space<'_>, spec: &str) -> Result<()> {
     Ok(())
 }
 
-async fn rules_do_not_add_up(bed: &Bed) -> Result<()> {
+async fn limits_of_different_rules_are_not_combined(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let rule =
@@ -249,11 +249,11 @@ async fn rules_do_not_add_up(bed: &Bed) -> Result<()> {
         rule(json!({ "grantTypes": ["client_credentials"], "scopes": [] })),
     ]);
     bed.change_server(&server.name, json!({ "access": rules })).await?;
-    // The first allows the scope, the second the grant; the second is closer.
+    // The first rule allows the scope, the second the grant type; the second is the closer match.
     let spec = json!({ "grantTypes": ["client_credentials"], "scopes": ["read"], "audience": ["api"] });
     space.apply_client("app", &on(&server, spec)).await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `read` in scopes; change it or ask its admin.",
+        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `read` in scopes; change it or ask the server's admin.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;
@@ -262,7 +262,7 @@ async fn rules_do_not_add_up(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_empty_list_of_rules_lets_nobody_in(bed: &Bed) -> Result<()> {
+async fn an_empty_list_of_rules_admits_no_namespace(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     bed.change_server(&server.name, json!({ "access": null })).await?;
     bed.server_ready(&server.name).await?;

@@ -1,4 +1,4 @@
-//! A right that is taken back, given again, or never covered leaving a client behind.
+//! Access that is revoked, granted again, or does not allow a client to be left behind.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(kept_when_revoked_and_not_written_any_more),
-        side.shared(deleted_when_revoked_and_back_when_granted),
-        side.shared(key_sets_too_are_deleted_when_revoked_and_back_when_granted),
+        side.shared(a_client_is_kept_when_revoked_and_no_longer_written),
+        side.shared(a_client_is_deleted_when_revoked_and_recreated_when_granted),
+        side.shared(a_key_set_is_deleted_when_revoked_and_recreated_when_granted),
         side.shared(suspend_does_not_stop_a_revocation),
-        side.shared(a_broken_limit_never_deletes),
-        side.shared(a_switch_to_orphan_leaves_nothing_behind),
-        side.shared(abandon_leaves_nothing_behind),
-        side.shared(a_promise_once_given_is_kept),
+        side.shared(a_client_that_exceeds_a_limit_is_not_deleted),
+        side.shared(a_forbidden_switch_to_orphan_leaves_nothing_behind),
+        side.shared(abandon_without_permission_leaves_nothing_behind),
+        side.shared(an_orphan_policy_survives_a_later_rule),
     ]
 }
 
-/// A server that lets in who carries a label, with these limits.
+/// A server that admits namespaces with the label `oidc: true`, with these limits.
 async fn labelled_server(bed: &Bed, on_revoked: &str, limits: Value) -> Result<Arc<Server>> {
     let spec = json!({
         "onRevoked": on_revoked,
@@ -54,7 +54,7 @@ async fn ready_machine(space: &Space<'_>, server: &Server) -> Result<OAuth2Clien
     client_ready(space, "app").await
 }
 
-/// Waits until the server was swept twice from now on.
+/// Waits for two more sweeps of the server.
 async fn swept(server: &Server) -> Result<()> {
     let mut mark = server.admin.journal().mark();
     for _ in 0..2 {
@@ -68,7 +68,7 @@ async fn swept(server: &Server) -> Result<()> {
     Ok(())
 }
 
-async fn kept_when_revoked_and_not_written_any_more(bed: &Bed) -> Result<()> {
+async fn a_client_is_kept_when_revoked_and_no_longer_written(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Keep", json!({})).await?;
     let space = labelled_space(bed).await?;
     let client = ready_machine(&space, &server).await?;
@@ -100,7 +100,7 @@ async fn kept_when_revoked_and_not_written_any_more(bed: &Bed) -> Result<()> {
     let back = bed.registered(&id).await?;
     ensure!(back["client_name"] == "" && back["scope"] == "read", "{back}");
 
-    // Whoever is not let in any more can still be cleaned up after.
+    // A resource without access can still be deleted, with its client.
     label(bed, &space, json!({ "oidc": null })).await?;
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &space)).await?;
     space.delete_and_wait("app").await?;
@@ -108,7 +108,7 @@ async fn kept_when_revoked_and_not_written_any_more(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Client, Secrets and finalizer are gone.
+/// Checks that client, Secrets and finalizer are gone.
 async fn ensure_removed(bed: &Bed, space: &Space<'_>, client: &OAuth2Client) -> Result<()> {
     space
         .wait_client("the finalizer to be gone", "app", |client| {
@@ -122,7 +122,7 @@ async fn ensure_removed(bed: &Bed, space: &Space<'_>, client: &OAuth2Client) -> 
     Ok(())
 }
 
-async fn deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
+async fn a_client_is_deleted_when_revoked_and_recreated_when_granted(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Delete", json!({})).await?;
     let (space, second) = (labelled_space(bed).await?, labelled_space(bed).await?);
     let client = ready_machine(&space, &server).await?;
@@ -134,7 +134,9 @@ async fn deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
     ensure_removed(bed, &space, &client).await?;
     let status = said.status.unwrap_or_default();
     ensure!(status.client_id.is_none() && status.secret_name.is_none(), "{status:?}");
-    client_ready(&second, "app").await.context("who was not revoked")?;
+    client_ready(&second, "app")
+        .await
+        .context("the namespace that still has access")?;
 
     label(bed, &space, json!({ "oidc": "true" })).await?;
     client_ready(&space, "app").await?;
@@ -142,7 +144,7 @@ async fn deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
     ensure!(id == uid_of(&client) && secret != old, "the old secret is back");
     bed.token(&id, &secret, "").await?;
 
-    // All rules gone is a revocation too; what is left can be deleted.
+    // Removing all rules revokes access too; the resource can still be deleted.
     bed.change_server(&server.name, json!({ "access": [] })).await?;
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &nobody(&server, &space)).await?;
     ensure_removed(bed, &space, &client).await?;
@@ -150,7 +152,7 @@ async fn deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn key_sets_too_are_deleted_when_revoked_and_back_when_granted(bed: &Bed) -> Result<()> {
+async fn a_key_set_is_deleted_when_revoked_and_recreated_when_granted(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Delete", json!({})).await?;
     let space = labelled_space(bed).await?;
     let spec = format!(
@@ -166,7 +168,7 @@ async fn key_sets_too_are_deleted_when_revoked_and_back_when_granted(bed: &Bed) 
     let let_go = |set: &JsonWebKeySet| set.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
     space.until::<JsonWebKeySet>(what, "keys", let_go).await?;
     let message = format!(
-        "AuthorizationServer `{}`: no access rule lets namespace `{}` have a JsonWebKeySet; ask its admin for one.",
+        "AuthorizationServer `{}`: no access rule lets namespace `{}` have a JsonWebKeySet; ask the server's admin for one.",
         server.name,
         space.name()
     );
@@ -207,7 +209,7 @@ async fn suspend_does_not_stop_a_revocation(bed: &Bed) -> Result<()> {
     ensure_removed(bed, &space, &client).await
 }
 
-async fn a_broken_limit_never_deletes(bed: &Bed) -> Result<()> {
+async fn a_client_that_exceeds_a_limit_is_not_deleted(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Delete", json!({})).await?;
     let space = labelled_space(bed).await?;
     let spec = json!({ "grantTypes": ["client_credentials"], "scopes": ["read"] });
@@ -220,7 +222,7 @@ async fn a_broken_limit_never_deletes(bed: &Bed) -> Result<()> {
         json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": ["write"] } }]);
     bed.change_server(&server.name, json!({ "access": rule })).await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[0].clients.scopes does not allow `read` in scopes; change it or ask its admin.",
+        "AuthorizationServer `{}`: access[0].clients.scopes does not allow `read` in scopes; change it or ask the server's admin.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;
@@ -231,7 +233,7 @@ async fn a_broken_limit_never_deletes(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
+async fn a_forbidden_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Keep", json!({ "deletionPolicies": ["Delete"] })).await?;
     let space = labelled_space(bed).await?;
     let client = ready_machine(&space, &server).await?;
@@ -239,7 +241,7 @@ async fn a_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
         .change("app", json!({ "spec": { "deletionPolicy": "Orphan" } }))
         .await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[0].clients.deletionPolicies does not allow `Orphan` in deletionPolicy; change it or ask its admin.",
+        "AuthorizationServer `{}`: access[0].clients.deletionPolicies does not allow `Orphan` in deletionPolicy; change it or ask the server's admin.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;
@@ -247,7 +249,7 @@ async fn a_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "the client stayed");
     ensure!(space.secret("app").await?.is_none(), "the credentials stayed");
 
-    // And at once: switched and deleted before anybody has looked.
+    // The same when it is switched and deleted before the operator has seen the switch.
     let client = ready_machine(&space, &server).await?;
     space
         .change("app", json!({ "spec": { "deletionPolicy": "Orphan" } }))
@@ -257,7 +259,7 @@ async fn a_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn abandon_leaves_nothing_behind(bed: &Bed) -> Result<()> {
+async fn abandon_without_permission_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Keep", json!({ "deletionPolicies": ["Delete"] })).await?;
     let space = labelled_space(bed).await?;
     let client = ready_machine(&space, &server).await?;
@@ -265,7 +267,7 @@ async fn abandon_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     space.delete_and_wait("app").await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "the client stayed");
 
-    // Nor can it be left behind by way of an outage: it waits.
+    // An outage does not allow it either: the deletion waits.
     let client = ready_machine(&space, &server).await?;
     server.admin.down();
     space.annotate("app", ABANDON_ANNOTATION, "true").await?;
@@ -277,8 +279,8 @@ async fn abandon_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Orphan was allowed when the client was made; a rule that came later does not turn it into a deletion.
-async fn a_promise_once_given_is_kept(bed: &Bed) -> Result<()> {
+/// Orphan was allowed when the client was created; a later rule does not turn it into a deletion.
+async fn an_orphan_policy_survives_a_later_rule(bed: &Bed) -> Result<()> {
     let server = labelled_server(bed, "Keep", json!({})).await?;
     let space = labelled_space(bed).await?;
     let spec = json!({ "grantTypes": ["client_credentials"], "deletionPolicy": "Orphan" });

@@ -1,4 +1,4 @@
-//! Who makes the operator wait makes nobody else wait.
+//! A tenant that makes the operator wait does not delay other tenants.
 
 use std::time::Duration;
 
@@ -20,17 +20,17 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.alone(
             Options::default(),
-            a_uri_that_never_answers_delays_only_those_who_name_it,
+            a_uri_that_never_answers_delays_only_clients_that_name_it,
         ),
-        side.alone(Options::default(), a_slow_server_delays_only_its_own),
+        side.alone(Options::default(), a_slow_server_delays_only_its_own_clients),
         side.alone(Options::default(), many_new_clients_delay_no_other_namespace),
     ]
 }
 
-/// Far less than a request may take, and far more than a client needs that waits for nobody.
+/// Far less than a request may take, and far more than a client without delay needs.
 const SOON: Duration = Duration::from_secs(4);
 
-/// Several clients of the victim come and go, each without waiting for what the attacker waits for.
+/// Creates, changes and deletes several clients of the victim; none may wait for the attacker's requests.
 async fn is_served_soon(victim: &Victim<'_>) -> Result<()> {
     for number in 0..5 {
         let name = format!("app-{number}");
@@ -40,7 +40,7 @@ async fn is_served_soon(victim: &Victim<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn a_uri_that_never_answers_delays_only_those_who_name_it(bed: &Bed) -> Result<()> {
+async fn a_uri_that_never_answers_delays_only_clients_that_name_it(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let (port, tarpit) = tarpit::start().await?;
     let rules = everything(&[&format!("127.0.0.1:{port}")]);
@@ -63,7 +63,7 @@ async fn a_uri_that_never_answers_delays_only_those_who_name_it(bed: &Bed) -> Re
     let message = "The server did not finish the request in time; it fetches sectorIdentifierUri before it answers, so see that it gets an answer there. The operator tries again, at longer and longer intervals.";
     evil.says::<OAuth2Client>("tar-0", Tone::Reconciling, "Timeout", message)
         .await?;
-    // Whoever was slow is slow again, and not sooner because others are well.
+    // The slow clients are slow again, and are not retried sooner because others succeed.
     is_served_soon(&victim).await?;
     let unavailable = bed
         .operator()
@@ -76,7 +76,7 @@ async fn a_uri_that_never_answers_delays_only_those_who_name_it(bed: &Bed) -> Re
         unavailable == 0.0,
         "the breaker opened, and {unavailable} passes failed"
     );
-    // Who goes does not wait behind the others either.
+    // A deletion does not wait behind the others either.
     let found = evil.remove::<OAuth2Client>("tar-0").await?;
     evil.until_gone(&found).await?;
     tarpit.abort();
@@ -91,14 +91,14 @@ async fn make_many(space: &Space<'_>, server: &str, count: usize) -> Result<()> 
     Ok(())
 }
 
-async fn a_slow_server_delays_only_its_own(bed: &Bed) -> Result<()> {
+async fn a_slow_server_delays_only_its_own_clients(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let slow = bed.own_server(ServerOptions::default()).await?;
     let evil = bed.space().await?;
     let delay = Action::Delay(DEADLINE - Duration::from_secs(1));
     let fault = slow.admin.inject(Fault::new(is_create, delay));
     make_many(&evil, &slow.name, 150).await?;
-    wait::until("the slow server to be asked", LIMIT, async || {
+    wait::until("a request to the slow server", LIMIT, async || {
         Ok((fault.struck() > 0).then_some(()))
     })
     .await?;

@@ -1,4 +1,4 @@
-//! A server that says whatever it likes, and far too much of it.
+//! A server whose answers are false and far too large.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -12,13 +12,16 @@ use crate::bed::{Bed, LIMIT, Namespaced, Options, ServerOptions, Space, is_list,
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.alone(Options::default(), a_server_that_answers_with_megabytes_fills_no_status)]
+    vec![side.alone(
+        Options::default(),
+        a_server_that_answers_with_megabytes_does_not_fill_a_status,
+    )]
 }
 
-/// Most bytes of a status. One that is well has about two thousand.
+/// Largest allowed status, in bytes. A normal status has about two thousand.
 const MOST: usize = 8 << 10;
 
-async fn a_server_that_answers_with_megabytes_fills_no_status(bed: &Bed) -> Result<()> {
+async fn a_server_that_answers_with_megabytes_does_not_fill_a_status(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let options = ServerOptions {
         resync_interval: "1s".to_owned(),
@@ -34,7 +37,7 @@ async fn a_server_that_answers_with_megabytes_fills_no_status(bed: &Bed) -> Resu
 
     let lies = lies();
     for number in 0..lies.len() * 2 {
-        // First about objects alone, so that the server itself looks well.
+        // First only for requests about objects, so that the server itself seems healthy.
         let is_told = move |head: &RequestHead| number % 2 == 1 || is_object(head);
         let answer = Action::AnswerAfter(Answer::json(200, &lies[number / 2]));
         let fault = liar.admin.inject(Fault::new(is_told, answer));
@@ -43,7 +46,7 @@ async fn a_server_that_answers_with_megabytes_fills_no_status(bed: &Bed) -> Resu
         evil.make::<JsonWebKeySet>(&name, &keys.to_string()).await?;
         evil.change("settled", json!({ "spec": { "clientName": name } }))
             .await?;
-        wait::until("the lies to be told", LIMIT, async || {
+        wait::until("the false answers", LIMIT, async || {
             Ok((fault.struck() > 1).then_some(()))
         })
         .await?;
@@ -56,14 +59,17 @@ async fn a_server_that_answers_with_megabytes_fills_no_status(bed: &Bed) -> Resu
         ensure!(status.len() < MOST, "the server: {status:.500}");
         let metrics = bed.operator().metrics().await?;
         ensure!(metrics.len() < 1 << 20, "{} bytes of metrics", metrics.len());
-        ensure!(!bed.operator().log().contains(&"x".repeat(1_000)), "it is in the log");
+        ensure!(
+            !bed.operator().log().contains(&"x".repeat(1_000)),
+            "the answer is in the log"
+        );
         drop(fault);
         let client = evil.remove::<OAuth2Client>(&name).await?;
         let set = evil.remove::<JsonWebKeySet>(&name).await?;
         evil.until_gone(&client).await?;
         evil.until_gone(&set).await?;
     }
-    // When it says the truth again, all is well. A change wakes what waits by its failures.
+    // When the answers are correct again, everything becomes ready. A change wakes resources in backoff.
     evil.change("settled", json!({ "spec": { "clientName": "at last" } }))
         .await?;
     evil.respecify::<JsonWebKeySet>("settled", json!({ "rotation": { "period": "720h" } }))
@@ -73,7 +79,7 @@ async fn a_server_that_answers_with_megabytes_fills_no_status(bed: &Bed) -> Resu
     victim.is_untouched().await
 }
 
-/// What is told whatever is asked: one object with everything that any reply has, and lists of it.
+/// The answers to every request: one object with the members of all replies, and lists of it.
 fn lies() -> Vec<Value> {
     let long = "x".repeat(1 << 20);
     let members = [
@@ -109,7 +115,7 @@ fn lies() -> Vec<Value> {
     ]
 }
 
-/// A client, or a key set.
+/// Whether the request is about a client or a key set.
 fn is_object(head: &RequestHead) -> bool {
     is_of_clients(head) && !is_list(head) || head.path().contains("/keys/")
 }

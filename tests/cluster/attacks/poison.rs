@@ -1,4 +1,4 @@
-//! Objects that the Kubernetes API stores and that cannot be read: they hold up nobody else.
+//! Objects that the Kubernetes API stores but the operator cannot read: they do not affect others.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -18,13 +18,13 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.alone(Options::default(), a_deep_object_stops_nobody),
-        side.alone(Options::default(), fat_objects_take_no_memory),
-        side.alone(Options::default(), what_another_version_wrote_stops_nobody),
+        side.alone(Options::default(), deeply_nested_objects_do_not_affect_others),
+        side.alone(Options::default(), large_objects_do_not_use_up_memory),
+        side.alone(Options::default(), objects_of_another_version_do_not_affect_others),
     ]
 }
 
-/// Creates an OAuth2Client whose metadata is this JSON, which may be deeper than a JSON library likes.
+/// Creates an OAuth2Client with this JSON as metadata, which may be nested deeper than a JSON library accepts.
 async fn create(space: &Space<'_>, name: &str, metadata: &str) -> Result<()> {
     let body = format!(
         r#"{{"apiVersion":"oidc-operator.dev/v1alpha1","kind":"OAuth2Client","metadata":{{"name":"{name}"}},
@@ -43,7 +43,7 @@ fn nested(levels: usize) -> String {
     format!(r#"{{"a":{}0{}}}"#, "[".repeat(levels), "]".repeat(levels))
 }
 
-async fn a_deep_object_stops_nobody(bed: &Bed) -> Result<()> {
+async fn deeply_nested_objects_do_not_affect_others(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let evil = bed.space().await?;
     let too_deep = "metadata: it is nested deeper than 64 levels; make it flatter.";
@@ -65,7 +65,7 @@ async fn a_deep_object_stops_nobody(bed: &Bed) -> Result<()> {
     bed.operator().terminate().await?;
     bed.operator().start_again().await?;
     victim.is_served("after").await?;
-    // One that was well and is made deep keeps what it had.
+    // A ready client whose spec becomes too deep keeps its registration.
     let client = client_ready(&evil, "deep-60").await?;
     let registered = bed.registered(&client_id_of(&client)?).await?;
     let spec = format!(r#"{{"spec":{{"clientName":"changed","metadata":{}}}}}"#, nested(500));
@@ -76,7 +76,7 @@ async fn a_deep_object_stops_nobody(bed: &Bed) -> Result<()> {
         .await?;
     let now = bed.registered(&client_id_of(&client)?).await?;
     ensure!(now == registered, "{now:#} was {registered:#}");
-    // It can be mended, and deleted.
+    // It can be corrected and deleted.
     evil.change("deep-60", json!({ "spec": { "metadata": null } })).await?;
     client_ready(&evil, "deep-60").await?;
     for levels in [60, 64, 123, 124, 200, 2_000] {
@@ -86,10 +86,10 @@ async fn a_deep_object_stops_nobody(bed: &Bed) -> Result<()> {
     victim.is_untouched().await
 }
 
-/// What the attack may add to the operator's memory, in MiB.
+/// Memory that the attack may add to the operator, in MiB.
 const MORE: u64 = 40;
 
-async fn fat_objects_take_no_memory(bed: &Bed) -> Result<()> {
+async fn large_objects_do_not_use_up_memory(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let before = bed.operator().peak_mib()?;
     let evil = bed.space().await?;
@@ -120,13 +120,13 @@ async fn fat_objects_take_no_memory(bed: &Bed) -> Result<()> {
     victim.is_untouched().await
 }
 
-async fn what_another_version_wrote_stops_nobody(bed: &Bed) -> Result<()> {
+async fn objects_of_another_version_do_not_affect_others(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let evil = bed.space().await?;
     let client = "{ grantTypes: [client_credentials] }";
     evil.ready_client("status", client).await?;
     evil.ready_client("spec", client).await?;
-    // The schema of a later version, which knows more.
+    // The schema of a later version, which allows more.
     let crds: Api<CustomResourceDefinition> = Api::all(bed.client());
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
     let version = "/spec/versions/0/schema/openAPIV3Schema/properties";
@@ -145,18 +145,18 @@ async fn what_another_version_wrote_stops_nobody(bed: &Bed) -> Result<()> {
         "conditions": [{ "type": "Ready", "status": "Maybe", "lastTransitionTime": "yesterday" }],
     }});
     let request = {
-        // By the operator's own manager, whose later version this is.
+        // Written with the operator's own field manager, as a later version would.
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         Request::new(clients_path(&evil)).patch_subresource("status", "status", &parameters, &Patch::Apply(&odd))?
     };
     let write = async || bed.client().request_text(request.clone()).await;
-    wait::until("the schema of tomorrow", LIMIT, async || {
+    wait::until("the later schema to be active", LIMIT, async || {
         let written = write().await.unwrap_or_default();
         Ok(written.contains("grant_of_tomorrow").then_some(()))
     })
     .await?;
     let mended = async || {
-        wait::until("the odd status to be mended", LIMIT, async || {
+        wait::until("the odd status to be corrected", LIMIT, async || {
             let text = evil.client_text("status").await?;
             Ok((!text.contains("grant_of_tomorrow") && text.contains("secretName")).then_some(()))
         })
@@ -166,13 +166,13 @@ async fn what_another_version_wrote_stops_nobody(bed: &Bed) -> Result<()> {
     bed.operator().terminate().await?;
     write().await?;
     let archive = json!({ "spec": { "deletionPolicy": "Archive" } });
-    // The answer cannot be read by this version either.
+    // This version cannot read the answer either.
     let _ = evil.change("spec", archive).await;
     bed.operator().start_again().await?;
     victim.is_served("after").await?;
     mended().await?;
     let unreadable = "deletionPolicy: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one.";
-    wait::until("the odd spec to be told", LIMIT, async || {
+    wait::until("the odd spec to be reported", LIMIT, async || {
         Ok(evil.client_text("spec").await?.contains(unreadable).then_some(()))
     })
     .await?;

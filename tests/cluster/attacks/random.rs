@@ -1,6 +1,6 @@
-//! Objects at random, drawn from the schemas of our kinds: whatever the Kubernetes API stores for one tenant, another one notices nothing.
+//! Random objects, drawn from the schemas of the operator's kinds: objects of one tenant do not affect another tenant.
 //!
-//! `ATTACK_SEED` draws other objects, and the same ones again; `ATTACK_OBJECTS` draws more of them.
+//! `ATTACK_SEED` selects other objects, reproducibly; `ATTACK_OBJECTS` sets their number.
 
 use std::env;
 
@@ -18,15 +18,15 @@ use crate::bed::{Bed, Options, Space};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.alone(Options::default(), whatever_one_tenant_stores_another_notices_nothing)]
+    vec![side.alone(Options::default(), random_objects_of_one_tenant_do_not_affect_another)]
 }
 
-/// Objects that the Kubernetes API has to accept.
+/// Number of objects that the Kubernetes API has to accept.
 const OBJECTS: usize = 500;
-/// Objects in the namespace at the same time.
+/// Largest number of objects in the namespace at the same time.
 const AT_ONCE: usize = 100;
 
-/// A namespaced kind: its path, and specs that are good as they are.
+/// A namespaced kind: its names, the schema of its spec, and valid specs.
 struct Kind {
     plural: String,
     name: String,
@@ -61,7 +61,7 @@ fn kinds() -> Vec<Kind> {
         .collect()
 }
 
-/// Texts of every form that a pattern asks for; which of them fit, the Kubernetes API says.
+/// Texts for all patterns of the schemas; the Kubernetes API decides which are valid.
 const TEXTS: [&str; 22] = [
     "a",
     "app",
@@ -97,7 +97,7 @@ fn text(rng: &mut StdRng, schema: &Value) -> String {
     }
 }
 
-/// A value that the schema knows, for the most part.
+/// A value that mostly follows the schema.
 fn value(rng: &mut StdRng, schema: &Value, depth: usize) -> Value {
     if let Some(known) = schema["enum"].as_array() {
         return known.choose(rng).cloned().unwrap_or_default();
@@ -142,7 +142,7 @@ fn value(rng: &mut StdRng, schema: &Value, depth: usize) -> Value {
     }
 }
 
-/// What no schema has an eye on: deep, wide, long, odd.
+/// A value that no schema restricts: deep, wide, long or odd.
 fn anything(rng: &mut StdRng) -> Value {
     let leaf = json!([null, true, -1.5e300, u64::MAX, "\u{0}\u{1f}\u{10ffff}", {}, []]);
     let levels = rng.random_range(1..90);
@@ -158,7 +158,7 @@ fn anything(rng: &mut StdRng) -> Value {
     }
 }
 
-/// A good spec in which some fields are anything.
+/// A valid spec in which some fields have random values.
 fn spec(rng: &mut StdRng, kind: &Kind) -> Value {
     let mut spec = kind.good.choose(rng).cloned().unwrap_or_default();
     let fields: Vec<(&String, &Value)> = kind.schema["properties"].as_object().into_iter().flatten().collect();
@@ -172,12 +172,12 @@ fn spec(rng: &mut StdRng, kind: &Kind) -> Value {
 
 fn number(variable: &str, default: u64) -> Result<u64> {
     match env::var(variable) {
-        Ok(text) => text.parse().with_context(|| format!("{variable} is no number")),
+        Ok(text) => text.parse().with_context(|| format!("{variable} is not a number")),
         Err(_) => Ok(default),
     }
 }
 
-/// Creates an object, if the Kubernetes API accepts it.
+/// Creates an object. Returns whether the Kubernetes API accepts it.
 async fn store(space: &Space<'_>, kind: &Kind, name: &str, spec: &Value) -> Result<bool> {
     let object = json!({
         "apiVersion": "oidc-operator.dev/v1alpha1", "kind": kind.name, "metadata": { "name": name }, "spec": spec,
@@ -204,7 +204,7 @@ async fn delete(space: &Space<'_>, kind: &Kind, name: &str) -> Result<()> {
     Ok(())
 }
 
-async fn whatever_one_tenant_stores_another_notices_nothing(bed: &Bed) -> Result<()> {
+async fn random_objects_of_one_tenant_do_not_affect_another(bed: &Bed) -> Result<()> {
     let seed = number("ATTACK_SEED", 7)?;
     let wanted = usize::try_from(number("ATTACK_OBJECTS", OBJECTS as u64)?)?;
     attack(bed, seed, wanted)

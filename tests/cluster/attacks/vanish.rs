@@ -1,4 +1,4 @@
-//! A resource that goes without its cleanup takes along what its pass was just making.
+//! A resource is removed without cleanup during its first pass. The client that this pass creates is deleted too.
 
 use anyhow::Result;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -14,11 +14,11 @@ use crate::run::Side;
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![side.alone(
         Options::default(),
-        a_resource_that_vanishes_in_its_first_pass_leaves_nothing,
+        a_resource_removed_during_its_first_pass_leaves_nothing_behind,
     )]
 }
 
-async fn a_resource_that_vanishes_in_its_first_pass_leaves_nothing(bed: &Bed) -> Result<()> {
+async fn a_resource_removed_during_its_first_pass_leaves_nothing_behind(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
     let evil = bed.space().await?;
     let is_status = |head: &RequestHead| head.method == "PATCH" && head.path().ends_with("/oauth2clients/app/status");
@@ -37,7 +37,8 @@ async fn a_resource_that_vanishes_in_its_first_pass_leaves_nothing(bed: &Bed) ->
         created.iter().any(|exchange| is_create(&exchange.head)),
         "it was not registered"
     );
-    // As whoever may edit it can, and as the Kubernetes API does when it looked before the finalizer was there.
+    // Any user who may edit the resource can do this. The Kubernetes API does the same if it read the resource before
+    // the finalizer was added.
     let free = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
     evil.clients().patch("app", &PatchParams::default(), &free).await?;
     evil.clients().delete("app", &DeleteParams::default()).await?;

@@ -1,4 +1,4 @@
-//! A namespace that has nothing to do with the attack.
+//! A namespace that takes no part in the attack.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -11,14 +11,14 @@ use crate::conditions::client_ready;
 
 const APP: &str = "{ redirectUris: [https://app.example.com/callback], metadata: { team: good } }";
 
-/// A namespace with a client, and how both were before the attack.
+/// A namespace with a client, and their state before the attack.
 pub struct Victim<'a> {
     pub space: Space<'a>,
     before: Value,
 }
 
 impl<'a> Victim<'a> {
-    /// A client that is ready.
+    /// Creates a client, waits until it is ready, and records the state.
     pub async fn settle(bed: &'a Bed) -> Result<Self> {
         let space = bed.space().await?;
         space.apply_client("app", APP).await?;
@@ -32,14 +32,14 @@ impl<'a> Victim<'a> {
         Ok(victim)
     }
 
-    /// Everything is as it was before the attack, to the byte.
+    /// Checks that everything is exactly as before the attack.
     pub async fn is_untouched(&self) -> Result<()> {
         let now = self.now().await?;
-        ensure!(now == self.before, "{now:#} and not as before: {:#}", self.before);
+        ensure!(now == self.before, "{now:#} instead of {:#}", self.before);
         Ok(())
     }
 
-    /// The operator works for the namespace as ever: a client is made, changed and deleted.
+    /// Checks that the operator serves the namespace as usual: a client is created, changed and deleted.
     pub async fn is_served(&self, name: &str) -> Result<()> {
         self.space.apply_client(name, APP).await?;
         client_ready(&self.space, name).await?;

@@ -1,4 +1,4 @@
-//! The typed client of the admin API, past all proxies: a test calls Hydra with it as the operator would.
+//! The typed client of the admin API, without a proxy: a test calls Hydra with it as the operator does.
 
 use std::sync::Arc;
 
@@ -19,17 +19,18 @@ impl Bed {
         admin_of(&self.hydra_urls.admin).await
     }
 
-    /// Has Hydra 2 make the keys that it signs with: it does so at the first request for them, once for each that comes meanwhile, and takes seconds.
+    /// Makes Hydra 2 generate its signing keys. It generates them for the first request, and again for every request
+    /// that arrives meanwhile, which takes seconds.
     pub async fn signing_keys(&self) -> Result<()> {
         let url = format!("{}/.well-known/jwks.json", self.public_url());
-        wait::until("Hydra's own keys", LIMIT, async || {
+        wait::until("Hydra's signing keys", LIMIT, async || {
             let answer = http::client().get(&url).send().await;
             Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
         })
         .await
     }
 
-    /// URL of Hydra's admin API, past all proxies.
+    /// URL of Hydra's admin API, without a proxy.
     pub fn admin_url(&self) -> &str {
         &self.hydra_urls.admin
     }
@@ -40,7 +41,7 @@ impl Bed {
     }
 }
 
-/// The admin API of a Hydra that need not be that of a bed.
+/// The admin API of any Hydra, not only that of a bed.
 pub async fn admin_of(url: &str) -> Result<Hydra> {
     let metrics = Arc::new(Metrics::default());
     let http = Http::new("test", url, &Settings::default(), Fence::open(), metrics)
@@ -49,8 +50,8 @@ pub async fn admin_of(url: &str) -> Result<Hydra> {
     found.map_err(|failure| anyhow!("{url}: {failure:?}"))
 }
 
-/// Calls until Hydra does not meet another write, with SQLite it answers 400 or 500 then, and has the time to answer: with eight tests on two cores it may
-/// take longer than the operator waits, which asks once more as well.
+/// Repeats a call while Hydra answers 400 or 500 because of a concurrent write on SQLite, or does not answer in time.
+/// With eight tests on two cores an answer may take longer than the operator's deadline; the operator retries as well.
 pub async fn settled<T>(what: &str, call: impl AsyncFn() -> Result<T, Failure>) -> Result<T> {
     wait::until(what, LIMIT, async || match call().await {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! AuthorizationServers for a Foulkon, each with a proxy of its own.
+//! AuthorizationServers for a Foulkon, each with its own proxy.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use testbed::Foulkon;
 use super::server::merge;
 use super::{Bed, Server, ServerOptions};
 
-/// Path of all providers.
+/// Path of the list of providers.
 pub const PROVIDERS: &str = "/api/v1/admin/auth/oidc/providers";
 
 impl Bed {
-    /// Makes an AuthorizationServer for a Foulkon that every namespace may use for everything, and does not wait for it.
+    /// Creates an AuthorizationServer for a Foulkon that every namespace may use for everything. Does not wait.
     pub async fn make_foulkon(&self, foulkon: &Foulkon, options: ServerOptions) -> Result<Arc<Server>> {
         let name = self.new_name("foulkon");
         let (user, password) = foulkon.admin();
@@ -44,10 +44,10 @@ impl Bed {
         self.with_server(server, spec).await
     }
 
-    /// Makes a Secret beside the operator, whose values nobody may see, and returns its name.
+    /// Creates a Secret in the operator's namespace, whose values must not be visible, and returns its name.
     pub async fn beside_operator(&self, data: Value) -> Result<String> {
         for value in data.as_object().into_iter().flat_map(|data| data.values()) {
-            // The names of users are no secrets.
+            // User names are not secret.
             if let Some(value) = value.as_str().filter(|value| value.len() > 8) {
                 self.canary(value);
             }

@@ -1,4 +1,4 @@
-//! Resources of any namespaced kind of ours: made, waited for, changed, deleted.
+//! Resources of the operator's namespaced kinds: create, wait, change, delete.
 
 use std::fmt::Debug;
 
@@ -17,7 +17,7 @@ use super::Space;
 use super::watching::{has_condition, until_gone, until_object};
 use crate::conditions::{Tone, check, says, tone_of};
 
-/// A namespaced kind of ours.
+/// A namespaced kind of the operator.
 pub trait Namespaced:
     Managed + Resource<Scope = NamespaceResourceScope> + Debug + Serialize + DeserializeOwned
 {
@@ -40,7 +40,7 @@ impl Space<'_> {
         Api::namespaced(self.bed().client(), self.name())
     }
 
-    /// Applies a resource by its name and its spec (YAML).
+    /// Applies a resource with this name and spec (YAML).
     pub async fn make<K: Namespaced>(&self, name: &str, spec: &str) -> Result<K> {
         self.apply(&manifest::<K>(name, spec)?).await
     }
@@ -56,7 +56,7 @@ impl Space<'_> {
         self.until_ready(name).await
     }
 
-    /// Waits until a resource is ready, about its present generation.
+    /// Waits until a resource is ready in its current generation.
     pub async fn until_ready<K: Namespaced>(&self, name: &str) -> Result<K> {
         let what = format!("{} {}/{name} to be ready", K::KIND, self.name());
         self.until(&what, name, |found: &K| {
@@ -65,14 +65,14 @@ impl Space<'_> {
         .await
     }
 
-    /// Waits until a resource is as wanted; `what` completes the sentence "waiting for …".
+    /// Waits until a resource satisfies `wanted`; `what` completes the sentence "waiting for …".
     pub async fn until<K: Namespaced>(&self, what: &str, name: &str, wanted: impl Fn(&K) -> bool) -> Result<K> {
         until_object(self.bed(), what, self.all::<K>(), name, wanted).await
     }
 
     /// Waits until a resource is not ready, with this reason and exactly this message.
     pub async fn says<K: Namespaced>(&self, name: &str, tone: Tone, reason: &str, message: &str) -> Result<K> {
-        let what = format!("{} {}/{name} to say {reason}: {message}", K::KIND, self.name());
+        let what = format!("{} {}/{name} to report {reason}: {message}", K::KIND, self.name());
         let wanted = |found: &K| says(found.meta().generation, &conditions(found), reason, message);
         let found = self.until(&what, name, wanted).await?;
         let status = found.status().cloned().unwrap_or_default();
@@ -83,20 +83,20 @@ impl Space<'_> {
         Ok(found)
     }
 
-    /// Changes the spec of a resource by a JSON merge patch.
+    /// Changes the spec of a resource with a JSON merge patch.
     pub async fn respecify<K: Namespaced>(&self, name: &str, spec: Value) -> Result<K> {
         let patch = Patch::Merge(json!({ "spec": spec }));
         Ok(self.all::<K>().patch(name, &PatchParams::default(), &patch).await?)
     }
 
-    /// Deletes a resource and does not wait for it. Returns it as it was.
+    /// Deletes a resource and does not wait for it. Returns its state from before.
     pub async fn remove<K: Namespaced>(&self, name: &str) -> Result<K> {
         let found = self.all::<K>().get(name).await?;
         self.all::<K>().delete(name, &DeleteParams::default()).await?;
         Ok(found)
     }
 
-    /// Waits until this very resource is gone.
+    /// Waits until the resource with this UID is gone.
     pub async fn until_gone<K: Namespaced>(&self, found: &K) -> Result<()> {
         let name = found.meta().name.clone().unwrap_or_default();
         let uid = found.meta().uid.clone().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! A Hydra of a test's own, for one that wants other settings or wants to be alone with its clients: all operators of a
-//! bed mark their clients with the same cluster, and whoever leaves an orphan on the common Hydra shows it to everybody.
+//! A separate Hydra for a test that needs other settings or no other clients on it. All operators of a bed write the
+//! same cluster into their markers, so every test would see an orphan that another test leaves on the shared Hydra.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use testbed::{Hydra, HydraOptions, http, wait};
 use super::remote::clients_request;
 use super::{Bed, HydraUrls, LIMIT, Server, ServerOptions};
 
-/// A Hydra of a test's own and the AuthorizationServer that stands for it.
+/// A Hydra for one test, and its AuthorizationServer.
 pub struct Lab {
     /// The AuthorizationServer.
     pub server: Arc<Server>,
@@ -20,7 +20,8 @@ pub struct Lab {
 }
 
 impl Bed {
-    /// Starts another Hydra with these variables, makes an AuthorizationServer for it and waits until it is ready.
+    /// Starts another Hydra with these environment variables, creates an AuthorizationServer for it and waits until it
+    /// is ready.
     pub async fn lab(&self, env: &[(&str, String)], options: ServerOptions) -> Result<Lab> {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let hydra = Hydra::start(HydraOptions {
@@ -43,37 +44,37 @@ impl Lab {
     /// The keys that this Hydra publishes.
     pub async fn jwks(&self) -> Result<Value> {
         let url = format!("{}/.well-known/jwks.json", self.hydra.public_url());
-        // The first time, it makes keys of 4096 bits while it is waited for.
-        let answer = wait::until("the server's own keys", LIMIT, async || {
+        // For the first request, Hydra generates 4096-bit keys before it answers.
+        let answer = wait::until("the server's signing keys", LIMIT, async || {
             let answer = http::client().get(&url).send().await;
             Ok(answer.ok().filter(|answer| answer.status().is_success()))
         });
         Ok(serde_json::from_str(&answer.await?.text().await?)?)
     }
 
-    /// Upgrades this Hydra from version 1 to version 2, in its place.
+    /// Upgrades this Hydra in place from version 1 to version 2.
     pub async fn upgrade(&mut self) -> Result<()> {
         self.hydra.upgrade().await
     }
 
-    /// Its own name for a manifest: what stands in `serverRef`.
+    /// Value of `serverRef` for this server.
     pub fn server_ref(&self) -> Value {
         json!({ "name": self.server.name })
     }
 
-    /// URL of its admin API, past all proxies.
+    /// URL of its admin API, without a proxy.
     pub fn admin_url(&self) -> String {
         self.hydra.admin_url()
     }
 
-    /// The client of this id, which must be there.
+    /// The client with this id, which must exist.
     pub async fn registered(&self, id: &str) -> Result<Value> {
         let (status, client) = self.request(Method::GET, id, None).await?;
         ensure!(status.is_success(), "GET of client {id}: {status} {client}");
         Ok(client)
     }
 
-    /// Registers a client as somebody else would.
+    /// Registers a client as another writer would.
     pub async fn register(&self, client: Value) -> Result<Value> {
         let (status, answer) = self.request(Method::POST, "", Some(client)).await?;
         ensure!(status.is_success(), "POST of a client: {status} {answer}");

@@ -1,4 +1,4 @@
-//! An operator: the real program as a process of its own, with a fault proxy of its own before the kube-apiserver.
+//! An operator: the real program in its own process, with its own fault proxy in front of the kube-apiserver.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -18,16 +18,16 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_oidc-operator");
 /// Longest time between SIGTERM and the end of the process.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 
-/// What can be chosen for an operator.
+/// Options of an operator.
 #[derive(Clone, Debug, Default)]
 pub struct OperatorOptions {
-    /// Whether it takes part in the election of a leader. Without it, it leads from the start.
+    /// Whether it takes part in leader election. If not, it leads from the start.
     pub leader_election: bool,
-    /// Further flags (name without dashes, value); they win over the chart's and the bed's.
+    /// Further flags (name without dashes, value); they override those of the chart and of the bed.
     pub flags: Vec<(String, String)>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
-    /// Whether it is started where it cannot become ready: then nobody waits for that.
+    /// Whether something is missing, so that it cannot become ready; the start does not wait for readiness then.
     pub lacking: bool,
 }
 
@@ -66,7 +66,7 @@ impl Operator {
         Ok(operator)
     }
 
-    /// Starts it again, with the same flags, name and port, and waits until it is ready. Nothing happens while it runs.
+    /// Starts it again, with the same flags, name and port, and waits until it is ready. Does nothing if it is running.
     pub async fn start_again(&self) -> Result<()> {
         if self.is_alive() {
             return Ok(());
@@ -74,40 +74,42 @@ impl Operator {
         self.launch(self.port).await
     }
 
-    /// Kills it in the midst of whatever it does. Can be called from a fault's hook.
+    /// Kills it at once, whatever it is doing. Can be called from a fault's hook.
     pub fn kill(&self) {
         *lock(&self.child) = None;
     }
 
-    /// Asks it to end (SIGTERM) and waits until it has.
+    /// Terminates it (SIGTERM) and waits until it has exited.
     pub async fn terminate(&self) -> Result<ExitStatus> {
         let child = lock(&self.child).take();
-        let mut child = child.with_context(|| format!("{} does not run", self.name))?;
+        let mut child = child.with_context(|| format!("{} is not running", self.name))?;
         child.terminate(STOP_LIMIT).await
     }
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let mut child = lock(&self.child);
-        let child = child.as_mut().with_context(|| format!("{} does not run", self.name))?;
+        let child = child
+            .as_mut()
+            .with_context(|| format!("{} is not running", self.name))?;
         child.signal(signal)
     }
 
-    /// Waits until it has ended, for no longer than `limit`; then it is killed.
+    /// Waits until it has exited, at most for `limit`; then kills it.
     pub async fn ended(&self, limit: Duration) -> Result<ExitStatus> {
         let child = lock(&self.child).take();
-        let mut child = child.with_context(|| format!("{} does not run", self.name))?;
+        let mut child = child.with_context(|| format!("{} is not running", self.name))?;
         child.wait(limit).await
     }
 
-    /// Whether the process runs.
+    /// Whether the process is running.
     pub fn is_alive(&self) -> bool {
         lock(&self.child).as_mut().is_some_and(Child::is_alive)
     }
 
     /// Highest resident memory of its process so far, in MiB.
     pub fn peak_mib(&self) -> Result<u64> {
-        let pid = self.pid().context("it does not run")?;
+        let pid = self.pid().context("it is not running")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib: u64 = line
@@ -117,17 +119,17 @@ impl Operator {
         Ok(kib / 1024)
     }
 
-    /// Whether it was started where something is missing.
+    /// Whether it was started with something missing.
     pub fn is_lacking(&self) -> bool {
         self.options.lacking
     }
 
-    /// Its process, if it runs.
+    /// Its process id, if it is running.
     pub fn pid(&self) -> Option<u32> {
         lock(&self.child).as_ref().map(Child::pid)
     }
 
-    /// Its name in messages, which is also its identity in an election.
+    /// Its name in messages, which is also its identity in leader election.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -137,12 +139,12 @@ impl Operator {
         &self.kube
     }
 
-    /// What it has asked the kube-apiserver for.
+    /// Its requests to the kube-apiserver.
     pub fn requests(&self) -> &Journal {
         self.kube.journal()
     }
 
-    /// What it has asked the kube-apiserver for after `mark`, as the authorizer sees it.
+    /// Its requests to the kube-apiserver after `mark`, as the authorizer sees them.
     pub fn kube_requests(&self, mark: u64) -> Vec<KubeRequest> {
         let exchanges = self.requests().since(mark);
         exchanges
@@ -151,7 +153,7 @@ impl Operator {
             .collect()
     }
 
-    /// What it has written into a namespace so far, in order, events aside.
+    /// Its writes in a namespace so far, in order, without events.
     pub fn writes_in(&self, namespace: &str) -> Vec<KubeRequest> {
         let mut requests = self.kube_requests(0);
         requests.retain(|request| {
@@ -160,7 +162,7 @@ impl Operator {
         requests
     }
 
-    /// What it has written after `mark` into a namespace, or of a server, events included.
+    /// Its writes after `mark` in a namespace or about an AuthorizationServer, events included.
     pub fn writes_about(&self, mark: u64, namespace: &str, server: &str) -> Vec<KubeRequest> {
         let mut requests = self.kube_requests(mark);
         requests.retain(|request| {
@@ -170,7 +172,7 @@ impl Operator {
         requests
     }
 
-    /// The statuses that it has sent for resources of a namespace, with the replies' codes, for messages.
+    /// The statuses that it has sent for resources of a namespace, with the status codes of the replies, for messages.
     pub fn status_patches(&self, namespace: &str) -> String {
         let place = format!("/namespaces/{namespace}/");
         let mut exchanges = self.requests().snapshot();
@@ -182,13 +184,13 @@ impl Operator {
         shown.collect::<Vec<_>>().join("\n")
     }
 
-    /// All that it has logged, over all its starts.
+    /// Its whole log, over all its starts.
     pub fn log(&self) -> String {
         let bytes = std::fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last lines that it has logged about any of these; of all, if there are none.
+    /// The last lines that it has logged about any of these names; about anything, if there are none.
     pub fn log_tail(&self, about: &[&str]) -> String {
         const LINES: usize = 40;
         let log = self.log();
@@ -198,7 +200,7 @@ impl Operator {
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
-    /// The text of its metrics, made when it is asked for.
+    /// The text of its metrics, computed on request.
     pub async fn metrics(&self) -> Result<String> {
         let answer = http::client().get(self.url("/metrics")).send().await?;
         Ok(answer.error_for_status()?.text().await?)
@@ -222,17 +224,17 @@ impl Operator {
 
     async fn until_probe(&self, wanted: &str) -> Result<()> {
         let last = Mutex::new(String::new());
-        let what = format!("/readyz to say {wanted:?}");
+        let what = format!("/readyz to answer {wanted:?}");
         let said = wait::until(&what, LIMIT, async || {
             let (status, text) = self.probe("/readyz").await?;
             let said = format!("{status} {text}");
             lock(&last).clone_from(&said);
             Ok(said.contains(wanted).then_some(()))
         });
-        said.await.with_context(|| format!("it said {:?}", lock(&last)))
+        said.await.with_context(|| format!("it answered {:?}", lock(&last)))
     }
 
-    /// The value of a metric, by name and a part of its labels; 0 if it is not there. Several are added up.
+    /// The sum of the samples of a metric whose labels contain this text; 0 if there are none.
     pub async fn metric(&self, name: &str, labels: &str) -> Result<f64> {
         let text = self.metrics().await?;
         let samples = text

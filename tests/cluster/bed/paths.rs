@@ -1,21 +1,21 @@
-//! Requests to Hydra's admin API, of whatever version: the newer one has a prefix before the same paths.
+//! Requests to Hydra's admin API, of either version: version 2 has a prefix before the same paths.
 
 use testbed::HydraMajor;
 use testbed::proxy::RequestHead;
 
 use super::Bed;
 
-/// A page of the listing of clients.
+/// Whether the request is for a page of the listing of clients.
 pub fn is_list(head: &RequestHead) -> bool {
     head.method == "GET" && path(head) == "/clients"
 }
 
-/// The creation of a client.
+/// Whether the request creates a client.
 pub fn is_create(head: &RequestHead) -> bool {
     head.method == "POST" && path(head) == "/clients"
 }
 
-/// Anything about clients.
+/// Whether the request is about clients.
 pub fn is_of_clients(head: &RequestHead) -> bool {
     path(head).starts_with("/clients")
 }
@@ -25,7 +25,7 @@ fn path(head: &RequestHead) -> &str {
 }
 
 impl Bed {
-    /// The path of a client.
+    /// Path of a client in the admin API.
     pub fn client_path(&self, id: &str) -> String {
         match self.major {
             HydraMajor::V1 => format!("/clients/{id}"),

@@ -1,5 +1,5 @@
-//! AuthorizationServers, each with proxies of its own before the one Hydra: a test that wants faults or counts requests
-//! makes one for itself and disturbs nobody.
+//! AuthorizationServers, each with its own proxies in front of the shared Hydra: a test that injects faults or counts
+//! requests creates its own and does not disturb other tests.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use super::paths::is_list;
 use super::watching::{has_condition, until_object};
 use super::{Bed, HydraUrls, LIMIT, lock};
 
-/// What can be chosen for an AuthorizationServer.
+/// Options of an AuthorizationServer.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
-    /// `resyncInterval`.
+    /// `resyncInterval` of the spec.
     pub resync_interval: String,
-    /// Whether the admin API is on https, certified by the control plane's own authority.
+    /// Whether the admin API uses https, with a certificate of the control plane's CA.
     pub https: bool,
-    /// Changes of the spec, as a JSON merge patch.
+    /// Changes to the spec, as a JSON merge patch.
     pub spec: Value,
 }
 
@@ -37,16 +37,16 @@ impl Default for ServerOptions {
 
 /// An AuthorizationServer and the proxies between the operator and Hydra.
 pub struct Server {
-    /// Its name.
+    /// Name of the AuthorizationServer.
     pub name: String,
-    /// Before Hydra's admin API.
+    /// Proxy in front of Hydra's admin API.
     pub admin: Proxy,
-    /// Before Hydra's public API; the operator only. The issuer is Hydra's own URL.
+    /// Proxy in front of Hydra's public API. Only the operator uses it; the issuer is Hydra's own URL.
     pub public: Proxy,
 }
 
 impl Server {
-    /// Requests to the admin API after `mark`, but for those of a sweep: the list and the version.
+    /// Requests to the admin API after `mark`, without those of a sweep: the list and the version.
     pub fn about_clients(&self, mark: u64) -> Vec<Exchange> {
         let mut exchanges = self.admin.journal().since(mark);
         exchanges.retain(|exchange| !is_list(&exchange.head) && !exchange.head.is("GET", "/version"));
@@ -55,12 +55,12 @@ impl Server {
 }
 
 impl Bed {
-    /// Makes an AuthorizationServer that every namespace may use for everything, and does not wait for it.
+    /// Creates an AuthorizationServer that every namespace may use for everything. Does not wait for it.
     pub async fn make_server(&self, name: &str, options: ServerOptions) -> Result<Arc<Server>> {
         self.make_server_at(&self.hydra_urls, name, options).await
     }
 
-    /// Makes an AuthorizationServer for a Hydra that need not be the bed's own, and does not wait for it.
+    /// Creates an AuthorizationServer for any Hydra, not only the bed's own. Does not wait for it.
     pub(super) async fn make_server_at(
         &self,
         urls: &HydraUrls,
@@ -83,7 +83,7 @@ impl Bed {
         self.with_server(server, spec).await
     }
 
-    /// Makes an AuthorizationServer of this spec, and keeps its proxies up for the whole run.
+    /// Creates an AuthorizationServer with this spec, and keeps its proxies running for the whole run.
     pub(super) async fn with_server(&self, server: Server, spec: Value) -> Result<Arc<Server>> {
         self.create_server(&server.name, spec).await?;
         let server = Arc::new(server);
@@ -91,13 +91,13 @@ impl Bed {
         Ok(server)
     }
 
-    /// Makes an AuthorizationServer of this spec.
+    /// Creates an AuthorizationServer with this spec.
     pub async fn create_server(&self, name: &str, spec: Value) -> Result<AuthorizationServer> {
         let object = serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
         Ok(self.servers_api().create(&PostParams::default(), &object).await?)
     }
 
-    /// Makes an AuthorizationServer for one test, with a name of its own, and waits until it is ready.
+    /// Creates an AuthorizationServer for one test, with a unique name, and waits until it is ready.
     pub async fn own_server(&self, options: ServerOptions) -> Result<Arc<Server>> {
         let name = self.new_name("server");
         let server = self.make_server(&name, options).await?;
@@ -105,7 +105,8 @@ impl Bed {
         Ok(server)
     }
 
-    /// Waits until an AuthorizationServer is ready and its discovery document was read, so that nothing that is made of it changes any more.
+    /// Waits until an AuthorizationServer is ready and its discovery document was read, so that nothing derived from it
+    /// changes any more.
     pub(super) async fn server_known(&self, name: &str) -> Result<()> {
         self.server_ready(name).await?;
         let is_known = |server: &AuthorizationServer| {
@@ -125,7 +126,7 @@ impl Bed {
         self.server_condition(name, "Ready", "True", "").await
     }
 
-    /// Waits until an AuthorizationServer has a condition about its present generation. An empty reason is any.
+    /// Waits until an AuthorizationServer has a condition for its current generation. An empty reason matches any.
     pub async fn server_condition(
         &self,
         name: &str,
@@ -141,7 +142,7 @@ impl Bed {
         self.wait_server(&what, name, found).await
     }
 
-    /// Waits until an AuthorizationServer is as wanted; `what` completes the sentence "waiting for …".
+    /// Waits until an AuthorizationServer satisfies `wanted`; `what` completes the sentence "waiting for …".
     pub async fn wait_server(
         &self,
         what: &str,
@@ -151,14 +152,14 @@ impl Bed {
         until_object(self, what, self.servers_api(), name, wanted).await
     }
 
-    /// Changes the spec of an AuthorizationServer by a JSON merge patch.
+    /// Changes the spec of an AuthorizationServer with a JSON merge patch.
     pub async fn change_server(&self, name: &str, spec: Value) -> Result<AuthorizationServer> {
         let are_rules = spec.get("access").is_some();
         let patch = Patch::Merge(json!({ "spec": spec }));
         let changed = self.servers_api().patch(name, &PatchParams::default(), &patch).await?;
         if are_rules {
-            // What comes after it is judged by them: a watch of another kind may be ahead of this one.
-            testbed::wait::until("the rules to be known", LIMIT, async || {
+            // What comes next must meet the new rules, but a watch of another kind may be ahead of this one.
+            testbed::wait::until("the operator to observe the rules", LIMIT, async || {
                 let now = self.servers_api().get(name).await?;
                 let observed = now.status.and_then(|status| status.observed_generation);
                 Ok((observed >= changed.metadata.generation).then_some(()))
@@ -174,7 +175,7 @@ impl Bed {
     }
 }
 
-/// Access rules that let every namespace do everything but have the server's own key sets, and rotate as often as it likes.
+/// Access rules that allow every namespace everything except the server's own key sets, and any rotation period.
 pub fn everything(server_uri_hosts: &[&str]) -> Value {
     json!([{
         "namespaces": { "from": "All" },
@@ -185,7 +186,7 @@ pub fn everything(server_uri_hosts: &[&str]) -> Value {
     }])
 }
 
-/// RFC 7396.
+/// Applies a JSON merge patch (RFC 7396).
 pub(super) fn merge(target: &mut Value, patch: &Value) {
     let (Value::Object(members), Value::Object(changes)) = (&mut *target, patch) else {
         *target = patch.clone();

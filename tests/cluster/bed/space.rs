@@ -1,4 +1,4 @@
-//! A namespace of one test, and what a user does in it.
+//! The namespace of a test, and the actions of a user in it.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use super::{Bed, LIMIT};
 /// Field manager of the user.
 const USER: &str = "a-user";
 
-/// A namespace of one test. It stays until the bed goes, so that the closing trials can look into it.
+/// The namespace of a test. It exists as long as the bed, so that the closing trials can inspect it.
 #[derive(Clone)]
 pub struct Space<'a> {
     bed: &'a Bed,
@@ -33,22 +33,22 @@ impl<'a> Space<'a> {
         Self { bed, name }
     }
 
-    /// The bed that it is on.
+    /// The bed of the namespace.
     pub fn bed(&self) -> &'a Bed {
         self.bed
     }
 
-    /// Registers a secret value: if the operator lets it be seen anywhere, the run fails.
+    /// Registers a secret value: the run fails if the operator exposes it anywhere.
     pub fn canary(&self, value: &str) {
         self.bed.canary(value);
     }
 
-    /// The namespace's name.
+    /// Name of the namespace.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Applies a manifest (YAML) as `kubectl apply --server-side` does. A refusal has the text that kubectl shows.
+    /// Applies a manifest (YAML) as `kubectl apply --server-side` does. A refusal carries the text that kubectl shows.
     pub async fn apply<K: DeserializeOwned>(&self, manifest: &str) -> Result<K> {
         match self.try_apply(manifest).await? {
             Ok(object) => Ok(serde_json::from_value(serde_json::to_value(object)?)?),
@@ -64,7 +64,7 @@ impl<'a> Space<'a> {
         }
     }
 
-    /// Applies an OAuth2Client by its name and its spec (YAML).
+    /// Applies an OAuth2Client with this name and spec (YAML).
     pub async fn apply_client(&self, name: &str, spec: &str) -> Result<OAuth2Client> {
         self.make(name, spec).await
     }
@@ -80,7 +80,7 @@ impl<'a> Space<'a> {
         self.wait_ready(name).await
     }
 
-    /// Changes an OAuth2Client by a JSON merge patch.
+    /// Changes an OAuth2Client with a JSON merge patch.
     pub async fn change(&self, name: &str, patch: Value) -> Result<OAuth2Client> {
         Ok(self
             .clients()
@@ -94,24 +94,24 @@ impl<'a> Space<'a> {
             .await
     }
 
-    /// The OAuth2Client of this name.
+    /// The OAuth2Client with this name.
     pub async fn client(&self, name: &str) -> Result<OAuth2Client> {
         Ok(self.clients().get(name).await?)
     }
 
-    /// The OAuth2Client of this name as the Kubernetes API sends it, also where it cannot be decoded.
+    /// The OAuth2Client with this name as the Kubernetes API sends it, even if it cannot be decoded.
     pub async fn client_text(&self, name: &str) -> Result<String> {
         let path = OAuth2Client::url_path(&(), Some(&self.name));
         let request = Request::new(path).get(name, &GetParams::default())?;
         Ok(self.bed.client().request_text(request).await?)
     }
 
-    /// Waits until an OAuth2Client is ready in its present generation.
+    /// Waits until an OAuth2Client is ready in its current generation.
     pub async fn wait_ready(&self, name: &str) -> Result<OAuth2Client> {
         self.wait_condition(name, "Ready", "True", "").await
     }
 
-    /// Waits until an OAuth2Client has a condition about its present generation. An empty reason is any.
+    /// Waits until an OAuth2Client has a condition for its current generation. An empty reason matches any.
     pub async fn wait_condition(&self, name: &str, type_: &str, status: &str, reason: &str) -> Result<OAuth2Client> {
         let what = format!("OAuth2Client {}/{name} to have {type_}={status} {reason}", self.name);
         self.wait_client(&what, name, |client| {
@@ -121,7 +121,7 @@ impl<'a> Space<'a> {
         .await
     }
 
-    /// Waits until an OAuth2Client is as wanted; `what` completes the sentence "waiting for …".
+    /// Waits until an OAuth2Client satisfies `wanted`; `what` completes the sentence "waiting for …".
     pub async fn wait_client(
         &self,
         what: &str,
@@ -131,8 +131,8 @@ impl<'a> Space<'a> {
         self.until(what, name, wanted).await
     }
 
-    /// Waits until the last write of an OAuth2Client is confirmed: a create whose answer failed has it confirmed by one more
-    /// write, after the next sweep.
+    /// Waits until the last write of an OAuth2Client is confirmed. If the answer to a create failed, one more write
+    /// after the next sweep confirms it.
     pub async fn wait_confirmed(&self, name: &str) -> Result<OAuth2Client> {
         let confirmed =
             |client: &OAuth2Client| client.status.as_ref().is_some_and(|status| status.updated_at.is_some());
@@ -140,12 +140,12 @@ impl<'a> Space<'a> {
             .await
     }
 
-    /// Waits until a Secret is as wanted; `what` completes the sentence "waiting for …".
+    /// Waits until a Secret satisfies `wanted`; `what` completes the sentence "waiting for …".
     pub async fn wait_secret(&self, what: &str, name: &str, wanted: impl Fn(&Secret) -> bool) -> Result<Secret> {
         until_object(self.bed, what, self.secrets(), name, wanted).await
     }
 
-    /// The Secret of this name, if it exists.
+    /// The Secret with this name, if it exists.
     pub async fn secret(&self, name: &str) -> Result<Option<Secret>> {
         Ok(self.secrets().get_opt(name).await?)
     }
@@ -168,24 +168,24 @@ impl<'a> Space<'a> {
         Ok((take("CLIENT_ID")?, take("CLIENT_SECRET")?))
     }
 
-    /// Deletes an OAuth2Client and does not wait for it. Returns it as it was.
+    /// Deletes an OAuth2Client and does not wait for it. Returns its state from before.
     pub async fn delete(&self, name: &str) -> Result<OAuth2Client> {
         self.remove(name).await
     }
 
-    /// Deletes an OAuth2Client and waits until it is gone. Returns it as it was.
+    /// Deletes an OAuth2Client and waits until it is gone. Returns its state from before.
     pub async fn delete_and_wait(&self, name: &str) -> Result<OAuth2Client> {
         let client = self.delete(name).await?;
         self.wait_gone(&client).await?;
         Ok(client)
     }
 
-    /// Waits until this very OAuth2Client is gone.
+    /// Waits until the OAuth2Client with this UID is gone.
     pub async fn wait_gone(&self, client: &OAuth2Client) -> Result<()> {
         self.until_gone(client).await
     }
 
-    /// Waits until this very Secret is gone.
+    /// Waits until the Secret with this UID is gone.
     pub async fn wait_secret_gone(&self, secret: &Secret) -> Result<()> {
         let name = secret.name_any();
         let what = format!("Secret {}/{name} to be gone", self.name);
@@ -225,7 +225,7 @@ impl<'a> Space<'a> {
         until_gone(self.bed, &what, namespaces, &self.name, &uid_of(&namespace)).await
     }
 
-    /// Waits for an event about an object of this name with this reason that is as wanted.
+    /// Waits for an event with this reason about an object with this name that satisfies `wanted`.
     pub async fn wait_event(&self, name: &str, reason: &str, wanted: impl Fn(&Event) -> bool) -> Result<Event> {
         let events: Api<Event> = Api::namespaced(self.bed.client(), &self.name);
         let about = |event: &Event| {
@@ -261,9 +261,9 @@ impl<'a> Space<'a> {
         Api::namespaced(self.bed.client(), &self.name)
     }
 
-    /// What the kube-apiserver says to a manifest: the object, or why not.
+    /// Applies a manifest. Returns the object, or why the kube-apiserver refused it.
     async fn try_apply(&self, manifest: &str) -> Result<Result<DynamicObject, String>> {
-        let object: DynamicObject = serde_yaml_ng::from_str(manifest).context("a manifest is no object")?;
+        let object: DynamicObject = serde_yaml_ng::from_str(manifest).context("the manifest is not an object")?;
         let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
         let client = self.bed.client();
         let api: Api<DynamicObject> = match kind {
@@ -296,7 +296,7 @@ pub fn text_of(secret: &Secret) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The UID of an object that the server has stored.
+/// The UID of an object in the cluster.
 pub fn uid_of(object: &impl kube::ResourceExt) -> String {
     object.uid().unwrap_or_default()
 }

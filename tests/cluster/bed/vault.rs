@@ -1,4 +1,5 @@
-//! An OpenBao beside the bed's Hydra, with the policy that the operator comes with, and AuthorizationServers for it, each with a proxy of its own.
+//! An OpenBao next to the bed's Hydra, with the policy that is shipped with the operator, and AuthorizationServers for
+//! it, each with its own proxy.
 
 use std::sync::Arc;
 
@@ -14,15 +15,15 @@ use testbed::{Bao, install};
 use super::server::merge;
 use super::{Bed, Server, ServerOptions};
 
-/// The policy that the operator comes with.
+/// The policy that is shipped with the operator.
 pub const VAULT_POLICY: &str = include_str!("../../../deploy/vault/policy.hcl");
-/// The role, and the policy, as which the operator logs in.
+/// Name of the role and of the policy with which the operator logs in.
 pub const VAULT_ROLE: &str = "oidc-operator";
-/// The ServiceAccount with which OpenBao asks the kube-apiserver about others' tokens.
+/// The ServiceAccount with which OpenBao asks the kube-apiserver to review tokens.
 pub const REVIEWER: &str = "bao-reviewer";
 
 impl Bed {
-    /// OpenBao, with a login for the operator. It is started by whoever asks first.
+    /// OpenBao, with a login for the operator. The first call starts it.
     pub async fn bao(&self) -> Result<&Bao> {
         self.bao
             .get_or_try_init(async || {
@@ -34,7 +35,7 @@ impl Bed {
             .await
     }
 
-    /// Gives the operator a login by Kubernetes auth.
+    /// Gives the operator a login with Kubernetes auth.
     async fn let_in(&self, bao: &Bao) -> Result<()> {
         let reviewer = self.reviewer().await?;
         let api = bao.root();
@@ -44,7 +45,7 @@ impl Bed {
         api.kubernetes_role(&self.vault_role()).await
     }
 
-    /// The role of the ServiceAccount as which the operator logs in.
+    /// The role of the ServiceAccount with which the operator logs in.
     pub fn vault_role(&self) -> AccountRole<'_> {
         AccountRole {
             name: VAULT_ROLE,
@@ -56,7 +57,7 @@ impl Bed {
         }
     }
 
-    /// A token that may ask about tokens.
+    /// A token that may review tokens.
     async fn reviewer(&self) -> Result<String> {
         let parameters = PatchParams::apply("testbed");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), install::NAMESPACE);
@@ -72,7 +73,7 @@ impl Bed {
         self.plane.service_account_token(install::NAMESPACE, REVIEWER).await
     }
 
-    /// Makes an AuthorizationServer for OpenBao that every namespace may use for everything, and does not wait for it.
+    /// Creates an AuthorizationServer for OpenBao that every namespace may use for everything. Does not wait for it.
     pub async fn make_vault(&self, name: &str, options: ServerOptions) -> Result<Arc<Server>> {
         let address = self.bao().await?.address();
         let server = Server {
@@ -99,14 +100,14 @@ impl Bed {
         self.with_server(server, spec).await
     }
 
-    /// Makes an AuthorizationServer for OpenBao for one test, with a name of its own, and waits until it is ready.
+    /// Creates an AuthorizationServer for OpenBao for one test, with a unique name, and waits until it is ready.
     pub async fn own_vault(&self, options: ServerOptions) -> Result<Arc<Server>> {
         let server = self.make_vault(&self.new_name("vault"), options).await?;
         self.server_ready(&server.name).await?;
         Ok(server)
     }
 
-    /// The fields of an object below `identity/oidc`, for example `client/a.b`; none if there is no such object.
+    /// The fields of an object below `identity/oidc`, for example `client/a.b`, if it exists.
     pub async fn object(&self, path: &str) -> Result<Option<Value>> {
         let (status, mut answer) = self
             .bao()
@@ -123,12 +124,14 @@ impl Bed {
         Ok(Some(answer["data"].take()))
     }
 
-    /// The fields of an object that must be there.
+    /// The fields of an object that must exist.
     pub async fn existing(&self, path: &str) -> Result<Value> {
-        self.object(path).await?.with_context(|| format!("there is no {path}"))
+        self.object(path)
+            .await?
+            .with_context(|| format!("{path} does not exist"))
     }
 
-    /// Registers the secret of every client that OpenBao has, if it was started.
+    /// Registers the secret of every client in OpenBao as a canary, if OpenBao was started.
     pub(super) async fn secrets_of_bao(&self) -> Result<()> {
         let Some(bao) = self.bao.get() else { return Ok(()) };
         let (_, listed) = bao.call("LIST", "identity/oidc/client", None).await?;
@@ -139,7 +142,7 @@ impl Bed {
         Ok(())
     }
 
-    /// Writes an object below `identity/oidc` as somebody else would.
+    /// Writes an object below `identity/oidc` as another writer would.
     pub async fn write_object(&self, path: &str, fields: Value) -> Result<()> {
         let bao = self.bao().await?;
         bao.must("POST", &format!("identity/oidc/{path}"), Some(fields))
@@ -147,7 +150,7 @@ impl Bed {
             .map(drop)
     }
 
-    /// Deletes an object below `identity/oidc` as somebody else would.
+    /// Deletes an object below `identity/oidc` as another writer would.
     pub async fn delete_object(&self, path: &str) -> Result<()> {
         let bao = self.bao().await?;
         bao.must("DELETE", &format!("identity/oidc/{path}"), None)
@@ -155,7 +158,7 @@ impl Bed {
             .map(drop)
     }
 
-    /// Waits until an object is as wanted, and returns its fields.
+    /// Waits until an object satisfies `wanted`, and returns its fields.
     pub async fn until_object(&self, what: &str, path: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let what = format!("{path} to have {what}");
         let waited = testbed::wait::until(&what, super::LIMIT, async || {
@@ -171,7 +174,7 @@ impl Bed {
         }
     }
 
-    /// Waits until there is no such object.
+    /// Waits until an object does not exist.
     pub async fn until_no_object(&self, path: &str) -> Result<()> {
         let what = format!("{path} to be gone");
         testbed::wait::until(&what, super::LIMIT, async || {

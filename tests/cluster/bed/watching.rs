@@ -1,4 +1,4 @@
-//! Waiting for objects of the cluster: by watch, with a deadline, and with all there is to know in the error.
+//! Waiting for objects of the cluster: with a watch, a deadline, and an error that shows the object and the logs.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Bed, LIMIT};
 
-/// Waits until the object of this name exists and is as wanted, and returns it.
+/// Waits until the object with this name exists and satisfies `wanted`, and returns it.
 pub(super) async fn until_object<K>(
     bed: &Bed,
     what: &str,
@@ -33,7 +33,7 @@ where
     }
 }
 
-/// Waits until no object of this name exists, or only one of another UID.
+/// Waits until no object with this name exists, or only one with another UID.
 pub(super) async fn until_gone<K>(bed: &Bed, what: &str, api: Api<K>, name: &str, uid: &str) -> Result<()>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Serialize + Send + 'static,
@@ -46,7 +46,7 @@ where
     }
 }
 
-/// Whether a condition stands that was found about the present generation. An empty reason is any.
+/// Whether the object has this condition for its current generation. An empty reason matches any.
 pub(super) fn has_condition<'a>(
     object: &impl Resource,
     conditions: impl IntoIterator<Item = &'a Condition>,

@@ -1,4 +1,4 @@
-//! No secret of the run is to be seen where it does not belong, in whatever form.
+//! No secret of the run appears where it does not belong, in any form.
 
 use std::collections::HashMap;
 
@@ -7,16 +7,16 @@ use k8s_openapi::ByteString;
 
 use crate::evidence::Evidence;
 
-/// Shorter values are found everywhere by chance; by so many bytes at its start a form is looked up.
+/// Shortest value to look for; shorter ones match by chance. A form is looked up by this many bytes at its start.
 const SHORTEST: usize = 8;
 
-/// A form in which a secret may be seen.
+/// A form in which a secret may appear.
 struct Needle {
     how: &'static str,
     text: String,
 }
 
-/// No canary is in any text.
+/// Checks that no text contains a canary.
 pub fn no_secret_was_seen(evidence: &Evidence) -> Result<()> {
     let canaries = evidence.canaries.iter().filter(|canary| canary.len() >= SHORTEST);
     let mut needles: HashMap<Vec<u8>, Vec<Needle>> = HashMap::new();
@@ -34,7 +34,7 @@ pub fn no_secret_was_seen(evidence: &Evidence) -> Result<()> {
                 .find(|needle| rest.starts_with(needle.text.as_bytes()))
         });
         if let Some(needle) = found {
-            // The value itself is not shown: a log of the tests is no place for it either.
+            // The message does not show the value: it does not belong in a log of the tests either.
             bail!(
                 "a secret is in {place}, {}, with {} characters",
                 needle.how,
@@ -45,21 +45,21 @@ pub fn no_secret_was_seen(evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// Whether there was anything to look for.
+/// Checks that there was something to look for.
 pub fn secrets_were_collected(evidence: &Evidence) -> Result<()> {
     ensure!(
         evidence.canaries.len() > 1,
-        "none was, but for the operator's own token"
+        "only the operator's own token was collected"
     );
     Ok(())
 }
 
-/// A value as it may appear in a text: how it is written, and what to look for.
+/// The forms in which a value may appear in a text.
 fn forms(value: &str) -> Vec<Needle> {
     let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
     let escaped = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
     let mut forms = vec![
-        ("as it is", value.to_owned()),
+        ("in plain text", value.to_owned()),
         ("in hexadecimal", hex.to_uppercase()),
         ("in hexadecimal", hex),
         ("escaped for URLs", escaped),
@@ -72,12 +72,12 @@ fn forms(value: &str) -> Vec<Needle> {
     forms.into_iter().map(|(how, text)| Needle { how, text }).collect()
 }
 
-/// The characters of base64 that stand for `value` alone, where it follows so many other bytes.
+/// The base64 characters that encode `value` alone, when it follows `before` other bytes.
 fn base64_within(value: &str, before: usize) -> String {
     let bytes = [vec![0; before], value.as_bytes().to_vec()].concat();
     let sure = bytes.len() * 8 / 6; // the character after these depends on what follows
     let encoded = serde_json::to_value(ByteString(bytes)).ok();
     let encoded = encoded.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
-    let mixed = (before * 8).div_ceil(6); // and these on what comes before
+    let mixed = (before * 8).div_ceil(6); // and these depend on what comes before
     encoded.get(mixed..sure).unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The chart's rights against what the operators really asked for.
+//! Compares the rights in the chart with the requests that the operators really sent.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -37,7 +37,7 @@ pub struct Grant {
 }
 
 impl KubeRequest {
-    /// What a request is about; `None` if it is about no resource, like `/version`.
+    /// Reads a request; `None` if it is not about a resource, like `/version`.
     pub fn of(head: &RequestHead) -> Option<Self> {
         let mut parts = head
             .path()
@@ -52,7 +52,7 @@ impl KubeRequest {
         };
         parts.next()?; // the version
         let mut rest: Vec<&str> = parts.collect();
-        // `namespaces/x` alone is the namespace itself, and so are its two subresources.
+        // `namespaces/x` alone and its two subresources are about the namespace itself.
         let in_namespace = rest.len() > 2 && rest[0] == "namespaces" && !matches!(rest[2], "status" | "finalize");
         let namespace = in_namespace.then(|| rest[1].to_owned());
         rest.drain(..if in_namespace { 2 } else { 0 });
@@ -115,7 +115,7 @@ impl fmt::Display for Grant {
     }
 }
 
-/// What a request of this method and target is about.
+/// Reads a request with this method and target.
 pub fn request_of(method: &str, target: &str) -> Option<KubeRequest> {
     KubeRequest::of(&RequestHead {
         method: method.parse().ok()?,
@@ -124,7 +124,7 @@ pub fn request_of(method: &str, target: &str) -> Option<KubeRequest> {
     })
 }
 
-/// Everything that rendered manifests allow a ServiceAccount of the operator's namespace.
+/// All rights that rendered manifests give to a ServiceAccount of the operator's namespace.
 pub fn grants(manifests: &[Value], service_account: &str) -> Result<BTreeSet<Grant>> {
     let mut grants = BTreeSet::new();
     let bindings = manifests
@@ -154,7 +154,7 @@ fn rules_of(manifests: &[Value], role: &RoleRef, namespace: Option<&str>) -> Res
             && (role.kind == "ClusterRole" || Some(namespace_of(manifest).as_str()) == namespace)
     });
     let found =
-        found.with_context(|| format!("the chart binds {} {}, which it does not have", role.kind, role.name))?;
+        found.with_context(|| format!("the chart binds {} {}, which it does not contain", role.kind, role.name))?;
     Ok(serde_json::from_value(found["rules"].clone())?)
 }
 
@@ -191,7 +191,7 @@ fn namespace_of(manifest: &Value) -> String {
         .to_owned()
 }
 
-/// The rights suffice.
+/// Checks that the rights suffice.
 pub fn nothing_was_forbidden(evidence: &Evidence) -> Result<()> {
     ensure!(
         evidence.forbidden.is_empty(),
@@ -201,7 +201,7 @@ pub fn nothing_was_forbidden(evidence: &Evidence) -> Result<()> {
     Ok(())
 }
 
-/// No right is more than the operator needs; a wildcard is, since no request has one.
+/// Checks that the operator uses every right. A wildcard counts as unused, since no request has one.
 pub fn every_right_was_used(evidence: &Evidence) -> Result<()> {
     ensure!(
         !evidence.grants.is_empty(),

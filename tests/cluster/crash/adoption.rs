@@ -1,4 +1,5 @@
-//! Adoption: killed at every request, the operator takes a client over, lets it go again, and its secret works all the while.
+//! Adoption: interrupted at every request, the operator adopts a client and releases it again, and the client's secret
+//! keeps working.
 
 use anyhow::{Result, ensure};
 use kube::api::ListParams;
@@ -12,27 +13,27 @@ use crate::adoption::{SECRET, UNKNOWN};
 use crate::bed::{Bed, Options, ServerOptions, Space, uid_of};
 use crate::conditions::Tone::Stalled;
 
-/// Id of the client that others made.
+/// Id of the client that another writer registered.
 const ID: &str = "legacy";
 const SPEC: &str = "{ clientId: legacy, adoption: Allow, grantTypes: [client_credentials], scopes: [read] }";
 
 /// A story about the OAuth2Client `app`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Story {
-    /// The client is taken over.
+    /// The client is adopted.
     Adopt,
     /// Its resource is deleted, and the client stays.
     LetGo,
 }
 
-/// A bed whose server lets the client be taken over.
+/// Options of a bed whose server allows the adoption of the client.
 pub(super) fn options() -> Options {
     let access = json!([{
         "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "adopt": { "clientIds": [ID] },
     }]);
     Options {
         server: Some(ServerOptions {
-            resync_interval: "1h".to_owned(), // no sweep but those after a start
+            resync_interval: "1h".to_owned(), // no sweeps except after a start
             spec: json!({ "access": access }),
             ..ServerOptions::default()
         }),
@@ -40,10 +41,10 @@ pub(super) fn options() -> Options {
     }
 }
 
-pub(super) async fn every_request_of_an_adoption(bed: &Bed) -> Result<()> {
+pub(super) async fn an_adoption_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     for (story, fewest_writes) in [
         (Story::Adopt, 3), // finalizer, client, status
-        (Story::LetGo, 2), // mark, finalizer
+        (Story::LetGo, 2), // marker, finalizer
     ] {
         let run = async |strike| run(bed, story, strike).await;
         walk(&format!("{story:?}"), fewest_writes, run).await?;
@@ -73,17 +74,17 @@ async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
     bed.token(ID, SECRET, "").await?;
     let mark = bed.registered(ID).await?["metadata"][GROUP].clone();
     let is_marked = mark["uid"] == uid_of(&acted).as_str() && mark["adopted"] == true;
-    // Best effort: who cannot reach Hydra at that moment lets the resource go all the same.
+    // Best effort: an operator that cannot reach Hydra at that moment releases the resource anyway.
     let excused = strike.is_some_and(|strike| strike.blow == Blow::LostReplyOf);
     match story {
-        Story::Adopt => ensure!(is_marked, "the mark is {mark}"),
-        Story::LetGo => ensure!(mark.is_null() || excused, "the mark is left: {mark}"),
+        Story::Adopt => ensure!(is_marked, "the marker is {mark}"),
+        Story::LetGo => ensure!(mark.is_null() || excused, "the marker is left: {mark}"),
     }
     let ours = ListParams::default().labels(&format!("{UID_LABEL}={}", uid_of(&acted)));
     let secrets = space.secrets().list(&ours).await?.items;
     ensure!(
         secrets.is_empty() && space.secret("app").await?.is_none(),
-        "Secrets were made of nothing"
+        "Secrets were created without a known secret"
     );
     if story == Story::Adopt {
         space.delete_and_wait("app").await?;

@@ -1,4 +1,4 @@
-//! What hits the operator, and when: at the n-th request of a scenario, counted over all proxies.
+//! Blows to the operator at the n-th request of a scenario, counted over all proxies.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,10 +22,10 @@ pub enum Blow {
 }
 
 impl Blow {
-    /// All there are.
+    /// All blows.
     pub const ALL: [Self; 3] = [Self::KilledBefore, Self::KilledAfter, Self::LostReplyOf];
 
-    /// Whether the operator ends by it.
+    /// Whether it kills the operator.
     pub fn kills(self) -> bool {
         self != Self::LostReplyOf
     }
@@ -42,27 +42,27 @@ impl Blow {
 /// A blow at a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Strike {
-    /// Which request, counted from 1.
+    /// Number of the request, counted from 1.
     pub nth: usize,
-    /// What happens.
+    /// What happens at it.
     pub blow: Blow,
 }
 
-/// Counts the requests of a scenario over all proxies, and strikes at one of them if it is told to.
+/// Counts the requests of a scenario over all proxies, and strikes at one of them on demand.
 pub struct Tap {
     seen: Arc<Mutex<Vec<String>>>,
     faults: [FaultHandle; 2],
 }
 
 impl Tap {
-    /// Counts from now on what concerns a namespace or a client.
+    /// Starts counting the requests about a namespace or a client.
     pub fn open(bed: &Bed, namespace: &str, strike: Option<Strike>) -> Self {
         let operator = bed.operator();
         let count = Arc::new(AtomicUsize::new(0));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let action = || match strike {
             Some(strike) => strike.blow.action(Arc::clone(&operator)),
-            None => Action::Refuse, // never: no request is the one to be struck
+            None => Action::Refuse, // never happens: no request is to be struck
         };
         let turn = || {
             let (count, seen) = (Arc::clone(&count), Arc::clone(&seen));
@@ -88,7 +88,7 @@ impl Tap {
         }
     }
 
-    /// What was counted so far.
+    /// The requests counted so far.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -98,21 +98,22 @@ impl Tap {
         self.faults.iter().any(|fault| fault.struck() > 0)
     }
 
-    /// It strikes no more.
+    /// Ends the strikes.
     pub fn end(&self) {
         self.faults.iter().for_each(FaultHandle::end);
     }
 
     /// Waits until it has struck.
     pub async fn struck(&self) -> Result<()> {
-        wait::until("the request that is to be struck", LIMIT, async || {
+        wait::until("the request to be struck", LIMIT, async || {
             Ok(self.has_struck().then_some(()))
         })
         .await
     }
 }
 
-/// A request to the kube-apiserver for a resource: in its namespace, or the look at its server before a create.
+/// Whether a request to the kube-apiserver is about a resource: in its namespace, or the read of its server before a
+/// create.
 pub fn is_about(head: &RequestHead, namespace: &str) -> bool {
     KubeRequest::of(head).is_some_and(|request| match (request.verb, request.resource.as_str()) {
         ("list" | "watch", _) | (_, "events" | "leases") => false,
@@ -121,7 +122,7 @@ pub fn is_about(head: &RequestHead, namespace: &str) -> bool {
     })
 }
 
-/// A request to an admin API, those of a sweep aside. Objects on OpenBao have the namespace in their names.
+/// Whether a request to an admin API is not part of a sweep. Objects on OpenBao have the namespace in their names.
 fn is_about_an_object(head: &RequestHead, namespace: &str) -> bool {
     match head.path().strip_prefix("/v1/") {
         Some(path) => path.contains(&format!("/{namespace}.")) || path.starts_with("identity/group/"),

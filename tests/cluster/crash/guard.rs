@@ -1,4 +1,4 @@
-//! Watches all Secrets that the operator ever writes: applications mount them, whatever else is going on.
+//! Watches all Secrets that the operator writes: applications mount them, whatever else is going on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -13,27 +13,27 @@ use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, text_of};
 
-/// Type of a ledger.
+/// Type of a ledger Secret.
 const LEDGER: &str = "oidc-operator.dev/ledger";
 /// Keys of a ledger.
 const LEDGER_KEYS: [&str; 5] = ["checksum", "client_id", "client_secret", "revision", "since"];
 
-/// A watcher over every version of every Secret of ours.
+/// Checks every version of every Secret of the operator.
 #[derive(Default)]
 pub struct Guard {
-    /// Keys that the credentials Secrets of a namespace have to have.
+    /// Keys that the credentials Secrets of a namespace must have.
     expected: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// The last version seen of each Secret, by namespace and name.
     seen: Mutex<BTreeMap<(String, String), String>>,
 }
 
 impl Guard {
-    /// Says what the credentials Secrets of a namespace have to hold. To be called before there can be any.
+    /// Sets the keys that the credentials Secrets of a namespace must have. Call it before any can exist.
     pub fn expect(&self, namespace: &str, keys: BTreeSet<String>) {
         lock(&self.expected).insert(namespace.to_owned(), keys);
     }
 
-    /// Waits until this version of a Secret has been looked at.
+    /// Waits until this version of a Secret has been checked.
     pub async fn has_seen(&self, secret: &Secret) -> Result<()> {
         let place = (secret.namespace().unwrap_or_default(), secret.name_any());
         let version = secret.resource_version();
@@ -43,7 +43,7 @@ impl Guard {
         .await
     }
 
-    /// Looks at every version until one is not as it must be: never ends well.
+    /// Checks every version until one is invalid. Never returns `Ok`.
     pub async fn watch(&self, bed: &Bed) -> Result<()> {
         let ours = watcher::Config::default().labels(UID_LABEL);
         let mut events = std::pin::pin!(watcher::watcher(Api::<Secret>::all(bed.client()), ours));
@@ -81,9 +81,11 @@ impl Guard {
         };
         bed.canary(value);
         let id = &data["CLIENT_ID"];
-        ensure!(data["LOGIN"] == format!("{id}/{value}"), "two secrets in one");
-        // Ledger, server, Secret: whatever applications are given, the server knows already.
-        bed.token(id, value, "read").await.context("what it holds is refused")?;
+        ensure!(data["LOGIN"] == format!("{id}/{value}"), "it mixes two secrets");
+        // The order is ledger, server, Secret: the server already knows any secret that applications get.
+        bed.token(id, value, "read")
+            .await
+            .context("its credentials are refused")?;
         Ok(())
     }
 }

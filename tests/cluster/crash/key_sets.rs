@@ -1,4 +1,4 @@
-//! Key sets: killed at every request, the operator makes no second key, loses none, and comes to the same end.
+//! Key sets: interrupted at any request, the operator makes no second key, loses none, and reaches the same end state.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::walk;
 use crate::bed::{Bed, LIMIT, Space, text_of, uid_of};
 use crate::key_sets::{ids_on_server, login};
 
-/// Keys, a Secret and a ConfigMap.
+/// A key set with a Secret and a ConfigMap.
 const SPEC: &str = "{ generate: { algorithm: ES256 }, privateKey: {}, publish: {}, rotation: { period: 1000h, prePublish: 0s, overlap: 1000h } }";
 const BY_SERVER: &str = "{ generate: { algorithm: ES256, by: Server }, privateKey: {}, publish: {} }";
 const CLIENT: &str = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, tokenEndpointAuthSigningAlg: ES256, keySetRef: { name: keys } }";
@@ -25,17 +25,17 @@ enum Story {
     Create,
     /// The server makes a key.
     CreateByServer,
-    /// The key is replaced, under a client that proves itself with it.
+    /// The key is replaced while a client authenticates with it.
     Rotate,
     /// The resource is deleted.
     Delete,
 }
 
-pub(super) async fn every_request_of_a_new_key_set(bed: &Bed) -> Result<()> {
+pub(super) async fn a_new_key_set_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Story::Create, Story::CreateByServer]).await
 }
 
-pub(super) async fn every_request_of_a_key_set(bed: &Bed) -> Result<()> {
+pub(super) async fn a_key_set_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Story::Rotate, Story::Delete]).await
 }
 
@@ -74,7 +74,7 @@ async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
     Ok(run)
 }
 
-/// Makes what has to be there before; returns the key that signs.
+/// Creates the initial state; returns the id of the signing key.
 async fn prepare(space: &Space<'_>, story: Story) -> Result<Option<String>> {
     if matches!(story, Story::Create | Story::CreateByServer) {
         return Ok(None);
@@ -115,12 +115,12 @@ async fn converged(space: &Space<'_>, story: Story, acted: &JsonWebKeySet, first
     space.until_ready::<JsonWebKeySet>("keys").await.map(drop)
 }
 
-/// As many keys as there should be, the same ones everywhere, and one of them private.
+/// Checks that there are `count` keys, the same ones everywhere, and that one of them is private.
 async fn is_healthy(bed: &Bed, space: &Space<'_>, count: usize) -> Result<()> {
     let set: JsonWebKeySet = space.all().get("keys").await?;
     let uid = uid_of(&set);
     let status = set.status.context("no status")?;
-    let current = status.current_key_id.clone().context("no key signs")?;
+    let current = status.current_key_id.clone().context("no signing key")?;
     let published: BTreeSet<String> = status.key_ids().into_iter().map(str::to_owned).collect();
     ensure!(
         published.len() == count && published.contains(&current),
@@ -168,7 +168,7 @@ async fn is_gone(bed: &Bed, space: &Space<'_>, acted: &JsonWebKeySet) -> Result<
     Ok(())
 }
 
-/// The next run finds nobody else.
+/// Deletes the resources, so that the next run finds no others.
 async fn clean(space: &Space<'_>, story: Story) -> Result<()> {
     if story == Story::Rotate {
         space.delete_and_wait("app").await?;
@@ -180,7 +180,7 @@ async fn clean(space: &Space<'_>, story: Story) -> Result<()> {
     Ok(())
 }
 
-/// A sweep has every set looked at, and none is written.
+/// Triggers a sweep, after which every set is read, and checks that nothing is written.
 async fn next_look_writes_nothing(bed: &Bed, space: &Space<'_>, set: &JsonWebKeySet) -> Result<()> {
     let (operator, server) = (bed.operator(), &bed.servers()[0]);
     let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
@@ -197,7 +197,7 @@ async fn next_look_writes_nothing(bed: &Bed, space: &Space<'_>, set: &JsonWebKey
             .filter(|exchange| exchange.head.method == "GET" && exchange.head.path().ends_with(&path));
         Ok((looks.count() > 0).then_some(()))
     };
-    wait::until("a look at the set", LIMIT, looks).await?;
+    wait::until("a read of the set", LIMIT, looks).await?;
     space.until_ready::<JsonWebKeySet>("keys").await?;
     let asked = server.about_clients(admin);
     ensure!(asked.iter().all(|exchange| exchange.head.method == "GET"), "{asked:#?}");

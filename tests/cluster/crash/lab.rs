@@ -1,4 +1,4 @@
-//! One point: a scenario, a blow, a restart, and what must be so afterwards.
+//! One point: a scenario, a blow, a restart, and the checks afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,14 +16,14 @@ use super::scenario::Scenario;
 use crate::bed::{Bed, LIMIT, Operator, Space, ledger_of, uid_of};
 use crate::closing::rbac::KubeRequest;
 
-/// Passes of clients that ended well, and all of them.
+/// Metric of the passes, by kind and result.
 const PASSES: &str = "oidc_operator_reconciles_total";
 const SERVER: &str = "default";
 
 /// A bed on which one scenario runs at a time.
 pub struct Lab<'a> {
     bed: &'a Bed,
-    /// Watches over all Secrets.
+    /// Checks all Secrets.
     pub guard: Guard,
     other_interval: AtomicBool,
 }
@@ -32,12 +32,12 @@ pub struct Lab<'a> {
 pub struct Run {
     /// Its requests, in order.
     pub requests: Vec<String>,
-    /// Whether the blow fell: not if there were fewer requests this time.
+    /// Whether the blow struck. It does not if there were fewer requests this time.
     pub struck: bool,
 }
 
 impl<'a> Lab<'a> {
-    /// A lab on a bed whose server is compared so rarely that only this test asks for it.
+    /// A lab on a bed whose server is swept so rarely that only this test triggers sweeps.
     pub fn new(bed: &'a Bed) -> Self {
         Self {
             bed,
@@ -67,7 +67,7 @@ impl<'a> Lab<'a> {
             Scenario::Orphan => self.is_left(&space, &acted, &mine, strike).await?,
             _ => self.is_healthy(&space, scenario, &mine).await?,
         };
-        // A create whose reply was lost counts as done, and the next sweep has it confirmed by one more write.
+        // A create whose reply was lost counts as done; after the next sweep one more write confirms it.
         let mut excused = if strike.is_some() && scenario.creates() { 2 } else { 0 };
         while let Err(error) = self.next_pass_writes_nothing(&operator, orphans).await {
             if excused == 0 {
@@ -85,14 +85,14 @@ impl<'a> Lab<'a> {
         Ok(run)
     }
 
-    /// All clients that Hydra has, by id.
+    /// All clients in Hydra, by id.
     async fn clients(&self) -> Result<BTreeMap<String, Value>> {
         let clients = self.bed.hydra_clients().await?.into_iter();
         let by_id = clients.map(|client| (client["client_id"].as_str().unwrap_or_default().to_owned(), client));
         Ok(by_id.collect())
     }
 
-    /// The clients that Hydra has now and had not before; all others must be as they were.
+    /// The clients that are new in Hydra; checks that all others are unchanged.
     async fn mine(&self, client: &OAuth2Client, others: &BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>> {
         let mut now = self.clients().await?;
         for (id, before) in others {
@@ -100,7 +100,7 @@ impl<'a> Lab<'a> {
             ensure!(after.as_ref() == Some(before), "client {id} was {before}, is {after:?}");
         }
         let strangers: Vec<_> = now.keys().filter(|id| **id != uid_of(client)).collect();
-        ensure!(strangers.is_empty(), "twins: {strangers:?}");
+        ensure!(strangers.is_empty(), "duplicates: {strangers:?}");
         Ok(now)
     }
 
@@ -109,7 +109,7 @@ impl<'a> Lab<'a> {
         let uid = uid_of(&client);
         let registered = mine.get(&uid).context("the client is not in Hydra")?;
         let marker = &registered["metadata"]["oidc-operator.dev"];
-        ensure!(marker["uid"] == uid.as_str(), "its mark is {marker}");
+        ensure!(marker["uid"] == uid.as_str(), "its marker is {marker}");
         ensure!(registered["scope"] == scenario.scope(), "scope {}", registered["scope"]);
 
         let ledger = ledger_of(&client);
@@ -125,7 +125,7 @@ impl<'a> Lab<'a> {
             ensure!(id == uid && ledger["client_id"] == id, "ids differ");
             ensure!(ledger["client_secret"] == value, "ledger and Secret differ");
             let revision = ledger["revision"].as_str();
-            ensure!(marker["revision"] == revision, "the mark has another revision");
+            ensure!(marker["revision"] == revision, "the marker has another revision");
             let repeated = secret.annotations().get(REVISION_ANNOTATION).map(String::as_str);
             ensure!(repeated == Some(revision), "the Secret has another revision");
             self.bed.token(&id, &value, scenario.scope()).await?;
@@ -141,7 +141,7 @@ impl<'a> Lab<'a> {
         Ok(0)
     }
 
-    /// An orphaned client and its Secret go on working. Returns how many of them still carry the mark.
+    /// Checks that an orphaned client and its Secret still work. Returns how many clients still have the marker.
     async fn is_left(
         &self,
         space: &Space<'_>,
@@ -151,11 +151,11 @@ impl<'a> Lab<'a> {
     ) -> Result<i64> {
         let client = mine.get(&uid_of(acted)).context("the client is not in Hydra")?;
         let marked = !client["metadata"]["oidc-operator.dev"].is_null();
-        // Best effort: who cannot reach Hydra at that moment lets the resource go all the same.
+        // Best effort: an operator that cannot reach Hydra at that moment releases the resource anyway.
         let excused = strike.is_some_and(|strike| strike.blow == Blow::LostReplyOf);
-        ensure!(!marked || excused, "the mark is left");
+        ensure!(!marked || excused, "the marker is left");
         let left = self.secrets_of(space, &uid_of(acted)).await?;
-        ensure!(left.is_empty(), "Secrets with our label: {left:?}");
+        ensure!(left.is_empty(), "Secrets with the operator's label: {left:?}");
         ensure!(space.secret(&ledger_of(acted)).await?.is_none(), "the ledger is left");
         let secret = space.secret("app").await?.context("the Secret is gone")?;
         ensure!(secret.owner_references().is_empty(), "the Secret still has an owner");
@@ -170,12 +170,12 @@ impl<'a> Lab<'a> {
         Ok(found.iter().map(ResourceExt::name_any).collect())
     }
 
-    /// Has everything compared and every client looked at once more: a change of the server wakes all of them.
+    /// Triggers a sweep and a pass over every client with a change of the server, and checks that nothing is written.
     async fn next_pass_writes_nothing(&self, operator: &Operator, orphans: i64) -> Result<()> {
         let server = &self.bed.servers()[0];
         let clients = Api::<OAuth2Client>::all(self.bed.client());
         let count = i64::try_from(clients.list(&ListParams::default()).await?.items.len())?;
-        let good = well_ended(operator).await?; // first: a pass that ends between the two counts for it
+        let good = well_ended(operator).await?; // first: a pass that ends between the two reads counts as good only
         let all = operator.metric(PASSES, "kind=\"OAuth2Client\"").await?;
         let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
 
@@ -202,19 +202,19 @@ impl<'a> Lab<'a> {
         let good = well_ended(operator).await? - good;
         ensure!(
             good >= passes,
-            "{passes} passes, but {good} ended well:\n{}",
+            "{passes} passes, but only {good} succeeded:\n{}",
             operator.log_tail(&[])
         );
 
         let asked = server.about_clients(admin);
-        ensure!(asked.is_empty(), "asked of Hydra in the next pass: {asked:#?}");
+        ensure!(asked.is_empty(), "requests to Hydra in the next pass: {asked:#?}");
         let mut asked = operator.requests().since(kube);
         asked.retain(|exchange| {
             KubeRequest::of(&exchange.head)
                 .and_then(|request| request.namespace)
                 .is_some_and(|namespace| is_about(&exchange.head, &namespace))
         });
-        ensure!(asked.is_empty(), "asked of Kubernetes in the next pass: {asked:#?}");
+        ensure!(asked.is_empty(), "requests to Kubernetes in the next pass: {asked:#?}");
         Ok(())
     }
 }
@@ -225,7 +225,7 @@ async fn well_ended(operator: &Operator) -> Result<f64> {
         .await
 }
 
-/// What a user does, with a blow if there is one, to its end.
+/// Runs the action of a user, with a blow if there is one, until it has converged.
 pub async fn interrupted<A>(
     bed: &Bed,
     space: &Space<'_>,
@@ -258,7 +258,7 @@ pub async fn interrupted<A>(
     }
     let ended = converged(&acted).await;
     ended.with_context(|| format!("seen: {:#?}", tap.seen()))?;
-    // What comes after the end may be struck too, until nothing is.
+    // A request after convergence may be struck too, so the operator is revived once more.
     tap.end();
     revive().await?;
     let run = Run {
@@ -268,7 +268,7 @@ pub async fn interrupted<A>(
     Ok((acted, run))
 }
 
-/// Forgets what the proxies saw: a long walk would fill the memory.
+/// Clears the journals of the proxies, which would fill the memory in a long walk.
 pub fn clear(bed: &Bed) {
     bed.operator().requests().clear();
     for server in bed.servers() {

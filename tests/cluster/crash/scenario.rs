@@ -1,4 +1,4 @@
-//! The stories that are interrupted.
+//! The scenarios that are interrupted.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::bed::{Space, client_id_of, text_of};
 
-/// A client that can show whether its credentials are good, with data that has to be complete.
+/// A client whose credentials can be tried, with data that must be complete.
 const MACHINE: &str = r#"
     grantTypes: [client_credentials]
     scopes: [read]
@@ -26,7 +26,7 @@ const PUBLIC: &str = r#"
     scopes: [read]
     credentials: { data: { ISSUER: $(issuer) } }
 "#;
-/// Keys of the credentials Secret of a client with a secret, and of one without.
+/// Keys of the credentials Secret of a client with a secret, and of a client without.
 const KEYS: [&str; 4] = ["CLIENT_ID", "CLIENT_SECRET", "ISSUER", "LOGIN"];
 const PUBLIC_KEYS: [&str; 2] = ["CLIENT_ID", "ISSUER"];
 /// The user's own secret, before and after the change.
@@ -43,18 +43,18 @@ pub enum Scenario {
     Update,
     /// The Secret that `clientSecretRef` names is edited.
     NewSecret,
-    /// The annotation asks for a new secret.
+    /// The annotation requests a new secret.
     Rotate,
     /// `credentials.secretName` is changed.
     Rename,
     /// The resource is deleted.
     Delete,
-    /// The resource is deleted, and the client is to stay.
+    /// The resource is deleted, and the client must stay.
     Orphan,
 }
 
 impl Scenario {
-    /// Writes that the scenario cannot do with less of.
+    /// Smallest number of writes of the scenario.
     pub fn fewest_writes(self) -> usize {
         match self {
             Self::Create => 5,       // finalizer, ledger, client, Secret, status
@@ -64,7 +64,7 @@ impl Scenario {
             Self::Rotate => 4,       // the same
             Self::Rename => 3,       // new Secret, old Secret, status
             Self::Delete => 4,       // client, ledger, Secret, finalizer
-            Self::Orphan => 4,       // mark, ledger, Secret, finalizer
+            Self::Orphan => 4,       // marker, ledger, Secret, finalizer
         }
     }
 
@@ -78,7 +78,7 @@ impl Scenario {
         self != Self::CreatePublic
     }
 
-    /// Whether the resource is there in the end.
+    /// Whether the resource exists in the end.
     pub fn stays(self) -> bool {
         !matches!(self, Self::Delete | Self::Orphan)
     }
@@ -99,7 +99,7 @@ impl Scenario {
         if self == Self::Update { "read write" } else { "read" }
     }
 
-    /// Makes what has to be there before.
+    /// Creates the initial state.
     pub async fn prepare(self, space: &Space<'_>) -> Result<()> {
         match self {
             Self::Create | Self::CreatePublic => return Ok(()),
@@ -124,7 +124,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// What the user does. Returns the resource as of then.
+    /// Performs the action of the user. Returns the resource at that time.
     pub async fn act(self, space: &Space<'_>) -> Result<OAuth2Client> {
         match self {
             Self::Create => space.apply_client("app", MACHINE).await,
@@ -150,7 +150,7 @@ impl Scenario {
         }
     }
 
-    /// Waits for the end.
+    /// Waits until the scenario has converged.
     pub async fn converged(self, space: &Space<'_>, acted: &OAuth2Client) -> Result<()> {
         if !self.stays() {
             return space.wait_gone(acted).await;
@@ -162,7 +162,7 @@ impl Scenario {
                     .is_some_and(|value| value == OWN[1])
             };
             space.wait_secret("the new secret in Secret app", "app", new).await?;
-            // Nothing in the spec has changed: only the digest of the last success tells.
+            // The spec has not changed: only the digest of the last success shows the pass.
             let inputs = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.inputs.clone());
             let again = |now: &OAuth2Client| inputs(now).is_some() && inputs(now) != inputs(acted);
             space.wait_client("another success of app", "app", again).await?;
@@ -177,7 +177,7 @@ impl Scenario {
     }
 }
 
-/// The Secret of a user with a secret in it, which the operator watches.
+/// The user's own Secret, with the label that makes the operator watch it.
 fn own_secret(value: &str) -> String {
     json!({
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-//! What a process knows of its own writes and of what it has yet to look at.
+//! What the operator knows about its own writes and about the work that it has yet to do.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.alone(Options::default(), a_cache_behind_our_own_writes_decides_nothing),
-        side.shared(a_mark_that_is_set_during_a_pass_outlives_it),
-        side.alone(Options::default(), a_restarted_operator_finds_what_was_marked),
+        side.alone(Options::default(), a_cache_behind_our_own_writes_causes_no_writes),
+        side.shared(drift_found_during_a_pass_is_not_forgotten),
+        side.alone(Options::default(), a_restarted_operator_corrects_drift_found_before),
         side.alone(Options::default(), no_pass_begins_before_the_caches_are_filled),
-        side.alone(Options::default(), an_api_that_sends_lists_in_pages_does_as_well),
+        side.alone(Options::default(), a_kubernetes_api_with_paged_lists_is_supported),
     ]
 }
 
-async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> {
+async fn a_cache_behind_our_own_writes_causes_no_writes(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
     let operator = bed.operator();
 
-    // Secrets first: what was created and replaced is not shown by the watch.
+    // First the Secrets: the watch does not show those that were created and replaced.
     let no_secrets = freeze(&operator, "/secrets").await?;
     let late = uid_of(&space.ready_client("late", &machine_on(&server)).await?);
     let wrote = |mark: u64, resource: &str| {
@@ -51,7 +51,7 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
     space.wait_ready("late").await?;
     ensure!(wrote(mark, "secrets") == 1, "{:#?}", operator.kube_requests(mark));
 
-    // Then the resources: the status that names the last write to Hydra is not shown.
+    // Then the resources: the watch does not show the status that names the last write to Hydra.
     let no_clients = freeze(&operator, "/oauth2clients").await?;
     let admin = server.admin.journal().mark();
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
@@ -72,7 +72,7 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
     let children = wrote(kube, "secrets") + wrote(kube, "oauth2clients/status");
     ensure!(children == 0, "{:#?}", operator.kube_requests(kube));
 
-    // The watches go on: what they now show was known.
+    // The watches continue: the operator already knows what they show now.
     drop((no_secrets, no_clients));
     for (name, id) in [("app", &id), ("late", &late)] {
         let admin = server.admin.journal().mark();
@@ -84,14 +84,14 @@ async fn a_cache_behind_our_own_writes_decides_nothing(bed: &Bed) -> Result<()> 
     Ok(())
 }
 
-/// Lets a watch of a resource show next to nothing from now on, until the handle is dropped.
+/// Slows a watch of a resource to next to nothing, until the handle is dropped.
 async fn freeze(operator: &Operator, resource: &'static str) -> Result<FaultHandle> {
     let held = operator.kube().inject(Fault::new(
         move |head| head.path().ends_with(resource) && head.query().contains("watch=true"),
         Action::Trickle { bytes_per_second: 1 },
     ));
     operator.kube().sever();
-    wait::until("the watch to begin again", LIMIT, async || {
+    wait::until("the watch to restart", LIMIT, async || {
         Ok((held.struck() > 0).then_some(()))
     })
     .await?;
@@ -108,7 +108,7 @@ fn ensure_requests(bed: &Bed, found: Vec<Exchange>, expected: &[(&str, &String)]
     Ok(())
 }
 
-async fn a_mark_that_is_set_during_a_pass_outlives_it(bed: &Bed) -> Result<()> {
+async fn drift_found_during_a_pass_is_not_forgotten(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
@@ -124,7 +124,7 @@ async fn a_mark_that_is_set_during_a_pass_outlives_it(bed: &Bed) -> Result<()> {
     let mark = server.admin.journal().mark();
     bed.tamper(&id, |found| found["scope"] = json!("read first")).await?;
     sweep_now(bed, &server).await?;
-    // Hydra has stored our PUT, and the pass still waits for the rest of the reply.
+    // Hydra has stored the operator's PUT, and the pass still waits for the rest of the reply.
     let stored = |exchange: &Exchange| exchange.head.is("PUT", &path) && exchange.upstream_status == Some(200);
     server.admin.journal().wait_for(stored, LIMIT).await?;
     bed.tamper(&id, |found| found["scope"] = json!("read second")).await?;
@@ -134,11 +134,11 @@ async fn a_mark_that_is_set_during_a_pass_outlives_it(bed: &Bed) -> Result<()> {
         .await?;
     let since = server.admin.journal().since(mark);
     let lists = since.iter().filter(|exchange| is_list(&exchange.head)).count();
-    ensure!(lists == 2, "another sweep helped: {since:#?}");
+    ensure!(lists == 2, "there was another sweep: {since:#?}");
     Ok(())
 }
 
-async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
+async fn a_restarted_operator_corrects_drift_found_before(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
@@ -148,7 +148,7 @@ async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
         Action::Answer(Answer::status(500)),
     ));
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
-    wait::until("a pass that cannot look", LIMIT, async || {
+    wait::until("a pass whose read fails", LIMIT, async || {
         Ok((failing.struck() > 0).then_some(()))
     })
     .await?;
@@ -156,7 +156,7 @@ async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
     drop(failing);
     ensure!(
         bed.registered(&id).await?["scope"] == "read admin",
-        "it was put right before"
+        "it was corrected before"
     );
     bed.operator().start_again().await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
@@ -164,8 +164,8 @@ async fn a_restarted_operator_finds_what_was_marked(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Kubernetes before 1.34, or with WatchList switched off.
-async fn an_api_that_sends_lists_in_pages_does_as_well(bed: &Bed) -> Result<()> {
+/// As with Kubernetes before 1.34, or with WatchList disabled.
+async fn a_kubernetes_api_with_paged_lists_is_supported(bed: &Bed) -> Result<()> {
     let (operator, space) = (bed.operator(), bed.space().await?);
     space.ready_client("before", "grantTypes: [client_credentials]").await?;
     operator.terminate().await?;
@@ -186,10 +186,7 @@ async fn an_api_that_sends_lists_in_pages_does_as_well(bed: &Bed) -> Result<()> 
     space.wait_ready("before").await?;
     let requests = operator.requests().since(mark);
     let is_page = |head: &RequestHead| head.is("GET", "/api/v1/secrets") && head.query().contains("limit=25");
-    ensure!(
-        requests.iter().any(|exchange| is_page(&exchange.head)),
-        "no list in pages"
-    );
+    ensure!(requests.iter().any(|exchange| is_page(&exchange.head)), "no paged list");
     Ok(())
 }
 

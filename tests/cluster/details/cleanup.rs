@@ -1,4 +1,4 @@
-//! Deletion: in which order, with whose consent, and in spite of what.
+//! Deletion: its order, the permission that it needs, and the failures that it survives.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -14,22 +14,22 @@ use super::{brisk, client_at, machine_on, quiet, secret_at};
 use crate::bed::{Bed, LIMIT, ServerOptions, Space, ledger_of, uid_of};
 use crate::run::Side;
 
-/// A finalizer of somebody else's.
+/// Finalizer of another controller.
 const HOLD: &str = "example.com/hold";
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(our_secrets_go_after_the_client_and_before_the_finalizer),
-        side.shared(a_namesake_waits_for_the_secret_to_go),
-        side.shared(a_403_in_a_namespace_that_is_going_stops_nothing),
-        side.shared(a_403_anywhere_else_keeps_the_resource),
-        side.shared(an_orphan_is_left_though_its_server_is_down),
-        side.shared(a_changed_name_takes_every_other_secret_of_ours_away),
-        side.shared(abandon_needs_consent_unless_the_server_is_gone),
+        side.shared(secrets_are_deleted_after_the_client_and_before_the_finalizer),
+        side.shared(a_recreated_resource_waits_until_the_old_secret_is_gone),
+        side.shared(a_403_in_a_terminating_namespace_does_not_block_deletion),
+        side.shared(a_403_in_any_other_namespace_blocks_deletion),
+        side.shared(an_orphan_is_released_while_its_server_is_down),
+        side.shared(a_changed_secret_name_deletes_every_other_owned_secret),
+        side.shared(abandon_needs_permission_unless_the_server_is_gone),
     ]
 }
 
-async fn our_secrets_go_after_the_client_and_before_the_finalizer(bed: &Bed) -> Result<()> {
+async fn secrets_are_deleted_after_the_client_and_before_the_finalizer(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server)).await?;
@@ -37,8 +37,8 @@ async fn our_secrets_go_after_the_client_and_before_the_finalizer(bed: &Bed) -> 
     space.delete_and_wait("app").await?;
     let asked = server.about_clients(admin);
     let path = bed.client_path(&uid_of(&client));
-    // One whose Lease is short of time looks again before it deletes.
-    let (deleted, looks) = asked.split_last().context("Hydra was not asked")?;
+    // An operator whose Lease is short of time reads once more before it deletes.
+    let (deleted, looks) = asked.split_last().context("no request to Hydra")?;
     ensure!(
         deleted.head.is("DELETE", &path) && looks.iter().all(|look| look.head.is("GET", &path)) && !looks.is_empty(),
         "{asked:#?}"
@@ -61,7 +61,7 @@ async fn our_secrets_go_after_the_client_and_before_the_finalizer(bed: &Bed) -> 
     Ok(())
 }
 
-async fn a_namesake_waits_for_the_secret_to_go(bed: &Bed) -> Result<()> {
+async fn a_recreated_resource_waits_until_the_old_secret_is_gone(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let spec = "{ grantTypes: [client_credentials], scopes: [read] }";
     space.ready_client("app", spec).await?;
@@ -80,7 +80,10 @@ async fn a_namesake_waits_for_the_secret_to_go(bed: &Bed) -> Result<()> {
     hold(&space, "app", &[]).await?;
     let client = space.wait_ready("app").await?;
     let (id, second) = space.credentials("app").await?;
-    ensure!(id == uid_of(&client) && second != first, "it took over what it found");
+    ensure!(
+        id == uid_of(&client) && second != first,
+        "it reused the existing Secret"
+    );
     bed.token(&id, &second, "read").await?;
     Ok(())
 }
@@ -103,10 +106,10 @@ fn forbid(bed: &Bed, space: &Space<'_>, name: &str) -> FaultHandle {
     ))
 }
 
-async fn a_403_in_a_namespace_that_is_going_stops_nothing(bed: &Bed) -> Result<()> {
+async fn a_403_in_a_terminating_namespace_does_not_block_deletion(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
-    // Without it the namespace controller may be faster than the operator.
+    // Without this finalizer the namespace controller may be faster than the operator.
     hold(&space, "app", &[HOLD]).await?;
     let forbidden = forbid(bed, &space, "app");
     let gone = async {
@@ -123,7 +126,7 @@ async fn a_403_in_a_namespace_that_is_going_stops_nothing(bed: &Bed) -> Result<(
     namespace
 }
 
-async fn a_403_anywhere_else_keeps_the_resource(bed: &Bed) -> Result<()> {
+async fn a_403_in_any_other_namespace_blocks_deletion(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     let forbidden = forbid(bed, &space, "app");
@@ -138,8 +141,8 @@ async fn a_403_anywhere_else_keeps_the_resource(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_orphan_is_left_though_its_server_is_down(bed: &Bed) -> Result<()> {
-    let lab = bed.lab(&[], brisk()).await?; // the mark stays: on the common Hydra everybody would see an orphan
+async fn an_orphan_is_released_while_its_server_is_down(bed: &Bed) -> Result<()> {
+    let lab = bed.lab(&[], brisk()).await?; // the marker stays: on the shared Hydra every test would see an orphan
     let (server, space) = (&lab.server, bed.space().await?);
     let spec = format!(
         "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials], deletionPolicy: Orphan }}",
@@ -163,13 +166,13 @@ async fn an_orphan_is_left_though_its_server_is_down(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_changed_name_takes_every_other_secret_of_ours_away(bed: &Bed) -> Result<()> {
+async fn a_changed_secret_name_deletes_every_other_owned_secret(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     let owner = json!([{ "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OAuth2Client", "name": "app",
         "uid": uid_of(&client), "controller": true }]);
     let labels = json!({ WATCH_LABEL: "true", UID_LABEL: uid_of(&client) });
-    // Left over from a change of name that was cut short; and one that only has the label.
+    // The first is left over from an interrupted change of name; the second only has the label.
     for (name, owners) in [("left-over", owner), ("only-labelled", json!([]))] {
         let secret = json!({ "apiVersion": "v1", "kind": "Secret", "stringData": { "a": "b" },
             "metadata": { "name": name, "labels": labels, "ownerReferences": owners } });
@@ -197,14 +200,14 @@ async fn a_changed_name_takes_every_other_secret_of_ours_away(bed: &Bed) -> Resu
     Ok(())
 }
 
-async fn abandon_needs_consent_unless_the_server_is_gone(bed: &Bed) -> Result<()> {
+async fn abandon_needs_permission_unless_the_server_is_gone(bed: &Bed) -> Result<()> {
     let access = json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"],
         "clients": { "deletionPolicies": ["Delete"] } }]);
     let options = ServerOptions {
         spec: json!({ "access": access }),
         ..quiet()
     };
-    let lab = bed.lab(&[], options).await?; // on the common Hydra everybody would see an orphan
+    let lab = bed.lab(&[], options).await?; // on the shared Hydra every test would see an orphan
     let (server, space) = (&lab.server, bed.space().await?);
     let refused = space.ready_client("refused", &machine_on(server)).await?;
     let left = space.ready_client("left", &machine_on(server)).await?;
@@ -213,7 +216,7 @@ async fn abandon_needs_consent_unless_the_server_is_gone(bed: &Bed) -> Result<()
     space.delete_and_wait("refused").await?;
     ensure!(
         lab.registered(&uid_of(&refused)).await.is_err(),
-        "it was left behind without consent"
+        "it was left behind without permission"
     );
 
     let servers = bed.servers_api();
@@ -242,8 +245,6 @@ async fn abandon_needs_consent_unless_the_server_is_gone(bed: &Bed) -> Result<()
     space.wait_gone(&left).await?;
     ensure!(space.secret("left").await?.is_none(), "the Secret stayed");
     ensure!(space.secret(&ledger_of(&left)).await?.is_none(), "the ledger stayed");
-    lab.registered(&uid_of(&left))
-        .await
-        .context("nobody should have deleted it")?;
+    lab.registered(&uid_of(&left)).await.context("it must not be deleted")?;
     Ok(())
 }

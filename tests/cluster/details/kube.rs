@@ -1,4 +1,4 @@
-//! Requests to the Kubernetes API: in which order, under which conditions, and what a failed one leads to.
+//! Requests to the Kubernetes API: their order, their conditions, and the effects of failures.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_finalizer_comes_only_when_something_may_be_written),
-        side.shared(a_finalizer_is_set_on_exactly_the_version_that_was_judged),
-        side.shared(a_failed_request_is_not_repeated_by_itself),
+        side.shared(a_finalizer_is_set_only_when_something_may_be_written),
+        side.shared(a_finalizer_is_set_only_on_the_version_that_was_checked),
+        side.shared(a_failed_request_is_repeated_only_by_the_next_pass),
         side.shared(a_status_conflict_is_retried_on_the_live_object),
-        side.shared(a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict),
-        side.shared(the_first_write_asks_for_its_server_after_the_finalizer),
-        side.shared(a_servers_cleanup_lists_its_users_live),
+        side.shared(a_finalizer_shown_by_the_watch_causes_no_status_conflict),
+        side.shared(the_authorization_server_is_read_between_finalizer_and_first_write),
+        side.shared(the_cleanup_of_a_server_lists_its_resources_live),
     ]
 }
 
-async fn a_finalizer_comes_only_when_something_may_be_written(bed: &Bed) -> Result<()> {
+async fn a_finalizer_is_set_only_when_something_may_be_written(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let closed = bed
         .own_server(ServerOptions {
@@ -61,7 +61,7 @@ async fn a_finalizer_comes_only_when_something_may_be_written(bed: &Bed) -> Resu
     Ok(())
 }
 
-async fn a_finalizer_is_set_on_exactly_the_version_that_was_judged(bed: &Bed) -> Result<()> {
+async fn a_finalizer_is_set_only_on_the_version_that_was_checked(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     let path = client_at(&space, "app");
@@ -82,7 +82,7 @@ async fn a_finalizer_is_set_on_exactly_the_version_that_was_judged(bed: &Bed) ->
     Ok(())
 }
 
-async fn a_failed_request_is_not_repeated_by_itself(bed: &Bed) -> Result<()> {
+async fn a_failed_request_is_repeated_only_by_the_next_pass(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let secrets = format!("/api/v1/namespaces/{}/secrets", space.name());
     let path = secrets.clone();
@@ -101,7 +101,7 @@ async fn a_failed_request_is_not_repeated_by_itself(bed: &Bed) -> Result<()> {
         .ready_client("app", "{ grantTypes: [client_credentials], scopes: [read] }")
         .await?;
     ensure!(fault.struck() == 1, "{fault:?}");
-    // After the 503 the pass ends and says so; only then the next one begins.
+    // After the 503 the pass ends and reports it; only then does the next pass begin.
     let status = format!("{}/status", client_at(&space, "app"));
     let writes = about(bed, &space, 0, |exchange| {
         exchange.head.is("POST", &secrets) || exchange.head.is("PATCH", &status)
@@ -139,7 +139,7 @@ async fn a_status_conflict_is_retried_on_the_live_object(bed: &Bed) -> Result<()
     let arrived = |exchange: &Exchange| exchange.seq > mark && exchange.head.is("PATCH", &status);
     operator.requests().wait_for(arrived, LIMIT).await?;
     space.change("app", json!({ "spec": { "clientName": "two" } })).await?;
-    drop(held); // now it goes on, with a version that is not the latest any more
+    drop(held); // now it continues, with an outdated version
     space.wait_ready("app").await?;
 
     let path = client_at(&space, "app");
@@ -169,10 +169,10 @@ async fn a_status_conflict_is_retried_on_the_live_object(bed: &Bed) -> Result<()
     Ok(())
 }
 
-async fn a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict(bed: &Bed) -> Result<()> {
+async fn a_finalizer_shown_by_the_watch_causes_no_status_conflict(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
-    // Time enough for the watch to show the finalizer before the status is written.
+    // Gives the watch time to show the finalizer before the status is written.
     let slow = server
         .admin
         .inject(Fault::new(is_create, Action::Delay(Duration::from_secs(2))));
@@ -187,7 +187,7 @@ async fn a_pass_whose_finalizer_the_watch_has_shown_causes_no_conflict(bed: &Bed
     Ok(())
 }
 
-async fn the_first_write_asks_for_its_server_after_the_finalizer(bed: &Bed) -> Result<()> {
+async fn the_authorization_server_is_read_between_finalizer_and_first_write(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let mark = bed.operator().requests().mark();
@@ -210,7 +210,7 @@ async fn the_first_write_asks_for_its_server_after_the_finalizer(bed: &Bed) -> R
     Ok(())
 }
 
-async fn a_servers_cleanup_lists_its_users_live(bed: &Bed) -> Result<()> {
+async fn the_cleanup_of_a_server_lists_its_resources_live(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let mark = bed.operator().requests().mark();
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
@@ -224,13 +224,13 @@ async fn a_servers_cleanup_lists_its_users_live(bed: &Bed) -> Result<()> {
             .is("GET", "/apis/oidc-operator.dev/v1alpha1/oauth2clients")
             && !exchange.head.query().contains("watch=true")
     });
-    let list = list.context("the users were not listed")?;
+    let list = list.context("the resources were not listed")?;
     ensure!(list.seq < released.seq, "{list:?} came after {released:?}");
     Ok(())
 }
 
-/// Requests of the operator about a namespace after `mark`, each with its reply: a test may see what a request did before
-/// the operator does.
+/// Requests of the operator about a namespace after `mark`, each with its reply: a test may see the effect of a request
+/// before the operator has the reply.
 async fn about(bed: &Bed, space: &Space<'_>, mark: u64, wanted: impl Fn(&Exchange) -> bool) -> Result<Vec<Exchange>> {
     let namespace = format!("/namespaces/{}/", space.name());
     wait::until("replies", LIMIT, async || {

@@ -1,4 +1,4 @@
-//! The ledger: when it counts, when it is lost, and what follows from a change of it.
+//! The ledger: when it is used, when it counts as lost, and the effects of a change.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -17,10 +17,10 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_ledger_counts_as_lost_only_after_a_404),
         side.shared(a_credentials_secret_counts_as_lost_only_after_a_404),
-        side.shared(an_edited_ledger_has_a_new_revision_before_anything_is_sent),
-        side.shared(the_derivable_id_wins_over_the_ledgers),
-        side.shared(a_foreign_revision_gets_the_secret_again),
-        side.shared(the_secret_is_sent_for_a_reason_only),
+        side.shared(an_edited_ledger_gets_a_new_revision_before_it_is_sent),
+        side.shared(the_derived_client_id_overrides_the_ledger),
+        side.shared(the_secret_is_sent_again_after_a_foreign_revision),
+        side.shared(the_secret_is_sent_only_when_needed),
     ]
 }
 
@@ -64,18 +64,21 @@ async fn a_credentials_secret_counts_as_lost_only_after_a_404(bed: &Bed) -> Resu
     until_struck(&failing, 2).await?;
     ensure!(
         space.secret(&ledger_of(&client)).await?.is_none(),
-        "a ledger was made without knowing what the Secret says"
+        "a ledger was created without reading the credentials Secret"
     );
     drop(failing);
     space.wait_secret("its ledger", &ledger_of(&client), |_| true).await?;
     space.wait_ready("app").await?;
-    ensure!(space.credentials("app").await? == credentials, "they have changed");
+    ensure!(
+        space.credentials("app").await? == credentials,
+        "the credentials have changed"
+    );
     let ledger = space.secret_data(&ledger_of(&client)).await?;
-    ensure!(ledger["client_secret"] == credentials.1, "it was not rebuilt");
+    ensure!(ledger["client_secret"] == credentials.1, "the ledger was not rebuilt");
     Ok(())
 }
 
-/// Lets the operator's reads of an object fail with something that is no 404.
+/// Makes the operator's reads of an object fail with an error other than 404.
 fn fail_reads(bed: &Bed, path: String) -> FaultHandle {
     let status = json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500 });
     bed.operator().kube().inject(Fault::new(
@@ -91,7 +94,7 @@ async fn until_struck(fault: &FaultHandle, times: u64) -> Result<()> {
     .await
 }
 
-async fn an_edited_ledger_has_a_new_revision_before_anything_is_sent(bed: &Bed) -> Result<()> {
+async fn an_edited_ledger_gets_a_new_revision_before_it_is_sent(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server)).await?;
@@ -124,7 +127,7 @@ async fn an_edited_ledger_has_a_new_revision_before_anything_is_sent(bed: &Bed) 
     let written = written.context("the ledger was not written")?;
     ensure!(written.arrived < put.arrived, "{put:?} came before {written:?}");
     let after = space.secret_data(&name).await?["revision"].clone();
-    ensure!(after != before, "the revision is the old one");
+    ensure!(after != before, "the revision has not changed");
     let put = body_of(&put)?;
     ensure!(
         put["metadata"]["oidc-operator.dev"]["revision"] == after.as_str(),
@@ -140,10 +143,10 @@ async fn an_edited_ledger_has_a_new_revision_before_anything_is_sent(bed: &Bed) 
 async fn revision_of(space: &Space<'_>) -> Result<String> {
     let secret = space.secret("app").await?.context("no Secret")?;
     let revision = secret.annotations().get(REVISION_ANNOTATION).cloned();
-    revision.context("no revision on it")
+    revision.context("it has no revision")
 }
 
-async fn the_derivable_id_wins_over_the_ledgers(bed: &Bed) -> Result<()> {
+async fn the_derived_client_id_overrides_the_ledger(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let victim = format!("victim-of-{}", space.name());
@@ -173,7 +176,7 @@ async fn the_derivable_id_wins_over_the_ledgers(bed: &Bed) -> Result<()> {
     ensure!(id == uid_of(&client), "{id}");
     ensure!(
         space.secret_data(&name).await?["revision"] != ledger["revision"],
-        "the revision is the old one"
+        "the revision has not changed"
     );
     ensure!(
         bed.registered(&victim).await? == untouched,
@@ -183,7 +186,7 @@ async fn the_derivable_id_wins_over_the_ledgers(bed: &Bed) -> Result<()> {
         .admin
         .journal()
         .count(|exchange| exchange.head.path().contains(&victim));
-    ensure!(asked == 0, "the other client was asked for");
+    ensure!(asked == 0, "the other client was requested");
     wait::until("the credentials to work", LIMIT, async || {
         Ok(bed.token(&id, &secret, "read").await.ok())
     })
@@ -191,7 +194,7 @@ async fn the_derivable_id_wins_over_the_ledgers(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_foreign_revision_gets_the_secret_again(bed: &Bed) -> Result<()> {
+async fn the_secret_is_sent_again_after_a_foreign_revision(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     space.ready_client("app", &machine_on(&server)).await?;
@@ -209,7 +212,7 @@ async fn a_foreign_revision_gets_the_secret_again(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn the_secret_is_sent_for_a_reason_only(bed: &Bed) -> Result<()> {
+async fn the_secret_is_sent_only_when_needed(bed: &Bed) -> Result<()> {
     let server = bed
         .own_server(ServerOptions {
             spec: json!({ "hydra": { "publicUrl": null } }),

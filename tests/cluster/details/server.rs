@@ -16,16 +16,16 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(the_breaker_opens_on_what_speaks_of_the_server),
-        side.shared(a_500_speaks_of_one_request_only),
-        side.shared(what_failed_is_woken_when_the_breaker_closes),
-        side.shared(a_breaker_that_opens_during_a_look_wakes_when_it_closes),
-        side.shared(a_listing_that_fails_stops_nobody),
-        side.shared(limits_count_for_effective_values),
+        side.shared(the_breaker_opens_on_errors_of_the_whole_server),
+        side.shared(a_500_does_not_open_the_breaker),
+        side.shared(failed_resources_are_woken_when_the_breaker_closes),
+        side.shared(a_breaker_opened_during_a_server_pass_wakes_when_it_closes),
+        side.shared(a_failing_listing_does_not_block_clients),
+        side.shared(limits_apply_to_effective_values),
     ]
 }
 
-async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()> {
+async fn the_breaker_opens_on_errors_of_the_whole_server(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     for (number, action, reason) in [
         (1, Action::Refuse, "ServerUnavailable"),
@@ -42,7 +42,7 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
         space.ready_client(&one, &machine_on(&server)).await?;
         let id = uid_of(&space.ready_client(&other, &machine_on(&server)).await?);
         let mark = server.admin.journal().mark();
-        // The version is open to everybody: that alone must not close the breaker.
+        // Everybody can read the version: that alone must not close the breaker.
         let fault = server.admin.inject(Fault::new(is_of_clients, action));
         space.change(&one, json!({ "spec": { "clientName": "a" } })).await?;
         bed.server_condition(&server.name, "Ready", "False", reason)
@@ -57,7 +57,7 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
         let about_other = |exchange: &Exchange| exchange.head.is("GET", &bed.client_path(&id));
         ensure!(
             !asked.iter().any(about_other),
-            "{what}: the second client was asked for too: {asked:#?}\n{}",
+            "{what}: the second client was requested too: {asked:#?}\n{}",
             bed.operator().log_tail(&[space.name(), &server.name])
         );
         drop(fault);
@@ -67,7 +67,7 @@ async fn the_breaker_opens_on_what_speaks_of_the_server(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
+async fn a_500_does_not_open_the_breaker(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("one", &machine_on(&server)).await?);
@@ -85,7 +85,7 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
     space.change("other", json!({ "spec": { "clientName": "a" } })).await?;
     space.wait_ready("other").await?;
     bed.server_ready(&server.name).await?;
-    // An open breaker would have been closed again by a probe.
+    // A probe would have closed an open breaker again.
     let probes: Vec<_> = server.admin.journal().since(mark);
     let probes = probes.iter().filter(|exchange| is_list(&exchange.head));
     ensure!(failing.struck() > 0 && probes.count() == 0, "the breaker was open");
@@ -94,7 +94,7 @@ async fn a_500_speaks_of_one_request_only(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
+async fn failed_resources_are_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
     const CLIENTS: usize = 6;
     const AT_ONCE: Duration = Duration::from_secs(5);
     let server = bed.own_server(quiet()).await?;
@@ -108,7 +108,7 @@ async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
         space.change(name, json!({ "spec": { "clientName": "a" } })).await?;
         space.wait_condition(name, "Ready", "False", "").await?;
     }
-    // By then each waits for its own next try much longer than the prober does.
+    // By then each client waits for its own next try much longer than the prober does.
     wait::until("many probes", LIMIT, async || {
         let probes = server
             .admin
@@ -125,7 +125,7 @@ async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
     let since = server.admin.journal().since(mark);
     let good = |exchange: &&Exchange| exchange.fault.is_none();
     let probe = since.iter().find(good).context("no probe")?;
-    // The first try of each: Hydra on SQLite may answer 500 to one that met another.
+    // The first try of each: Hydra on SQLite may answer 500 to concurrent writes.
     let at_once = |put: &&Exchange| put.head.method == "PUT" && put.arrived - probe.arrived < AT_ONCE;
     let tried: BTreeSet<&str> = since
         .iter()
@@ -137,7 +137,7 @@ async fn what_failed_is_woken_when_the_breaker_closes(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> Result<()> {
+async fn a_breaker_opened_during_a_server_pass_wakes_when_it_closes(bed: &Bed) -> Result<()> {
     const AT_ONCE: Duration = Duration::from_secs(5);
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
@@ -147,9 +147,9 @@ async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> R
         Action::Delay(Duration::from_secs(60)),
     ));
     let begun = async || Ok((look.struck() > 0).then_some(()));
-    wait::until("a look to have begun", LIMIT, begun).await?;
+    wait::until("a pass of the server to begin", LIMIT, begun).await?;
     let outage = server.admin.inject(Fault::new(is_of_clients, Action::Refuse));
-    // After so many failures in a row its own next try is far away.
+    // After this many failures in a row its own next try is far away.
     for number in 0..5 {
         let name = format!("a{number}");
         space.change("app", json!({ "spec": { "clientName": name } })).await?;
@@ -157,7 +157,7 @@ async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> R
             .wait_condition("app", "Ready", "False", "ServerUnavailable")
             .await?;
     }
-    ensure!(look.struck() == 1, "the look has ended too soon");
+    ensure!(look.struck() == 1, "the pass of the server has ended too soon");
     drop(outage);
     let mark = server.admin.journal().mark();
     drop(look);
@@ -175,7 +175,7 @@ async fn a_breaker_that_opens_during_a_look_wakes_when_it_closes(bed: &Bed) -> R
     Ok(())
 }
 
-async fn a_listing_that_fails_stops_nobody(bed: &Bed) -> Result<()> {
+async fn a_failing_listing_does_not_block_clients(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     space.ready_client("app", &machine_on(&server)).await?;
@@ -185,7 +185,7 @@ async fn a_listing_that_fails_stops_nobody(bed: &Bed) -> Result<()> {
     let said = bed
         .server_condition(&server.name, "Ready", "False", "ServerUnavailable")
         .await?;
-    // After an outage too, when the prober asks for a list.
+    // The same after an outage, when the prober requests a list.
     server.admin.down();
     space.change("app", json!({ "spec": { "clientName": "a" } })).await?;
     space
@@ -203,15 +203,15 @@ async fn a_listing_that_fails_stops_nobody(bed: &Bed) -> Result<()> {
         let ready = conditions.find(|condition| condition.type_ == "Ready");
         ready.map(|ready| ready.last_transition_time.clone())
     };
-    ensure!(since(&still) == since(&said), "the trouble was said again and again");
+    ensure!(since(&still) == since(&said), "the condition was set again and again");
     drop(listing);
     bed.server_ready(&server.name).await?;
     Ok(())
 }
 
-async fn limits_count_for_effective_values(bed: &Bed) -> Result<()> {
+async fn limits_apply_to_effective_values(bed: &Bed) -> Result<()> {
     let rule = |scopes: serde_json::Value| json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": scopes } });
-    // The second rule comes closer: only one of the two default scopes is too much.
+    // The second rule is the closer match: it forbids only one of the two default scopes.
     let access = json!([rule(json!(["other"])), rule(json!(["openid"]))]);
     let server = bed
         .own_server(ServerOptions {
@@ -225,7 +225,7 @@ async fn limits_count_for_effective_values(bed: &Bed) -> Result<()> {
     let denied = space.wait_condition("app", "Ready", "False", "NotAllowed").await?;
     let said = denied.status.map(|status| status.conditions).unwrap_or_default();
     let expected = format!(
-        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `offline_access` in scopes; change it or ask its admin.",
+        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `offline_access` in scopes; change it or ask the server's admin.",
         server.name
     );
     ensure!(said.iter().any(|condition| condition.message == expected), "{said:#?}");

@@ -1,4 +1,4 @@
-//! What a user sees: status only when it changes, events only when something happens, and kubectl's own words.
+//! What a user sees: a status that is written only on changes, events only on transitions, and the output of kubectl.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::events::v1::Event;
@@ -16,15 +16,15 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_status_is_not_written_again_at_every_try),
-        side.shared(events_are_for_edges),
-        side.shared(a_suspended_resource_is_left_alone_until_it_goes_on),
+        side.shared(an_unchanged_status_is_not_written_again),
+        side.shared(events_are_sent_only_on_transitions),
+        side.shared(a_suspended_resource_is_left_alone_until_it_is_resumed),
         side.shared(kubectl_explains_every_field),
         side.shared(kubectl_shows_all_kinds_at_once),
     ]
 }
 
-async fn a_status_is_not_written_again_at_every_try(bed: &Bed) -> Result<()> {
+async fn an_unchanged_status_is_not_written_again(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let spec = format!(
@@ -38,7 +38,7 @@ async fn a_status_is_not_written_again_at_every_try(bed: &Bed) -> Result<()> {
     space.ready_client("app", &machine_on(&server)).await?;
     space.wait_condition("taken", "Ready", "False", "NotOwned").await?;
     let mark = server.admin.journal().mark();
-    until_swept(&server, mark, 1).await?; // what the sweep counts stands in the server's status now
+    until_swept(&server, mark, 1).await?; // now the server's status has the counts of the sweep
     let versions = async || -> Result<_> {
         let server = bed.servers_api().get(&server.name).await?;
         let clients = [space.client("taken").await?, space.client("app").await?];
@@ -50,7 +50,7 @@ async fn a_status_is_not_written_again_at_every_try(bed: &Bed) -> Result<()> {
     let before = versions().await?;
     let (mark, tries) = (server.admin.journal().mark(), server.about_clients(0).len());
     until_swept(&server, mark, 3).await?;
-    // It is tried again, every few seconds at first.
+    // The operator retries it, every few seconds at first.
     wait::until("another try", LIMIT, async || {
         Ok((server.about_clients(0).len() > tries).then_some(()))
     })
@@ -65,18 +65,18 @@ async fn a_status_is_not_written_again_at_every_try(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn events_are_for_edges(bed: &Bed) -> Result<()> {
+async fn events_are_sent_only_on_transitions(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let spec = json!({ "serverRef": { "name": server.name }, "redirectUris": ["https://app.example.com/cb"] });
     space.ready_client("app", &spec.to_string()).await?;
-    // Hydra refuses it: a logout elsewhere.
+    // Hydra refuses a redirect to another host after logout.
     let elsewhere = json!({ "spec": { "postLogoutRedirectUris": ["https://other.example.com/"] } });
     space.change("app", elsewhere).await?;
     space.wait_condition("app", "Stalled", "True", "InvalidSpec").await?;
     space.wait_event("app", "InvalidSpec", |_| true).await?;
     let tries = server.about_clients(0).len();
-    // The same trouble in another pass is no news.
+    // The same error in another pass causes no event.
     space.change("app", json!({ "spec": { "clientName": "a" } })).await?;
     space.wait_condition("app", "Stalled", "True", "InvalidSpec").await?;
     ensure!(server.about_clients(0).len() > tries, "it was not tried again");
@@ -85,7 +85,7 @@ async fn events_are_for_edges(bed: &Bed) -> Result<()> {
         .await?;
     space.wait_ready("app").await?;
     space.wait_event("app", "Available", |_| true).await?;
-    // Nor is a change that goes well.
+    // A successful change causes no event either.
     space.change("app", json!({ "spec": { "clientName": "b" } })).await?;
     space.wait_ready("app").await?;
     let mark = server.admin.journal().mark();
@@ -100,7 +100,7 @@ async fn events_are_for_edges(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Reason, type and number of all events in a namespace.
+/// Reason, type and count of all events in a namespace.
 async fn events(bed: &Bed, space: &Space<'_>) -> Result<Vec<(String, String, i32)>> {
     let events: Api<Event> = Api::namespaced(bed.client(), space.name());
     let listed = events.list(&ListParams::default()).await?;
@@ -113,7 +113,7 @@ async fn events(bed: &Bed, space: &Space<'_>) -> Result<Vec<(String, String, i32
         .collect())
 }
 
-async fn a_suspended_resource_is_left_alone_until_it_goes_on(bed: &Bed) -> Result<()> {
+async fn a_suspended_resource_is_left_alone_until_it_is_resumed(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server)).await?;
@@ -154,7 +154,7 @@ async fn a_suspended_resource_is_left_alone_until_it_goes_on(bed: &Bed) -> Resul
     ensure!(found["scope"] == "read" && found["client_name"] == "changed", "{found}");
     ensure!(
         space.credentials("app").await? == (id.clone(), secret.clone()),
-        "other credentials"
+        "the credentials differ"
     );
     ensure!(space.secret(&ledger_of(&client)).await?.is_some(), "no ledger");
     bed.token(&id, &secret, "read").await?;
@@ -193,7 +193,7 @@ async fn kubectl_shows_all_kinds_at_once(bed: &Bed) -> Result<()> {
         let mut rows = rows.filter(|row| row.starts_with(start));
         rows.next().with_context(|| format!("no row {start:?} in\n{text}"))
     };
-    // Whether a kind without namespaces has the column depends on the others that are listed with it.
+    // Whether a cluster-scoped kind has the NAMESPACE column depends on the other kinds in the list.
     let server_header = ["NAME", "READY", "REASON", "VERSION", "LOGIN", "RESOURCES", "AGE"];
     row(&server_header).or_else(|_| row(&[&["NAMESPACE"], &server_header[..]].concat()))?;
     row(&["NAMESPACE", "NAME", "READY", "REASON", "SECRET", "CLIENT", "ID", "AGE"])?;

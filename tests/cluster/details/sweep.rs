@@ -1,4 +1,4 @@
-//! The sweep: whose writes it sees, what it counts, and what it never does.
+//! The sweep: which writes it detects, what it counts, and what it never does.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -12,23 +12,23 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_time_in_whole_seconds_is_the_same_within_a_second),
-        side.shared(the_reply_to_our_write_says_when_it_was),
-        side.shared(after_three_corrections_the_operator_gives_in_until_the_spec_changes),
-        side.shared(what_cannot_be_looked_at_is_no_news),
+        side.shared(a_timestamp_in_whole_seconds_matches_within_a_second),
+        side.shared(the_reply_to_a_write_provides_its_timestamp),
+        side.shared(after_three_corrections_the_operator_stops_until_the_spec_changes),
+        side.shared(a_failed_read_of_a_synced_client_does_not_change_its_status),
         side.shared(an_orphan_is_counted_and_left_alone),
-        side.shared(a_page_that_fails_counts_for_nothing),
+        side.shared(a_listing_with_a_failed_page_is_ignored),
     ]
 }
 
-async fn a_time_in_whole_seconds_is_the_same_within_a_second(bed: &Bed) -> Result<()> {
+async fn a_timestamp_in_whole_seconds_matches_within_a_second(bed: &Bed) -> Result<()> {
     let lab = bed.lab(&[], brisk()).await?;
     let (server, space) = (&lab.server, bed.space().await?);
     let client = space.ready_client("app", &machine_on(server)).await?;
     let id = uid_of(&client);
     let listed = lab.registered(&id).await?;
     let time = listed["updated_at"].as_str().unwrap_or_default().to_owned();
-    // MySQL rounds what the reply to a write still had.
+    // MySQL rounds the fraction that the reply to a write still had.
     let exact: jiff::Timestamp = time.parse()?;
     for (shift, same) in [(0, true), (1, true), (5, false)] {
         let whole = jiff::Timestamp::from_second(exact.as_second() + shift)?;
@@ -43,12 +43,15 @@ async fn a_time_in_whole_seconds_is_the_same_within_a_second(bed: &Bed) -> Resul
         let asked = server.about_clients(mark);
         ensure!(asked.is_empty() == same, "{whole} for {time}: {asked:#?}");
         let writes = asked.iter().filter(|exchange| exchange.head.method != "GET");
-        ensure!(writes.count() == 0, "what was read live is as it was left: {asked:#?}");
+        ensure!(
+            writes.count() == 0,
+            "it wrote although the live client is unchanged: {asked:#?}"
+        );
     }
     Ok(())
 }
 
-async fn the_reply_to_our_write_says_when_it_was(bed: &Bed) -> Result<()> {
+async fn the_reply_to_a_write_provides_its_timestamp(bed: &Bed) -> Result<()> {
     let server = bed.own_server(quiet()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server)).await?;
@@ -69,12 +72,12 @@ async fn the_reply_to_our_write_says_when_it_was(bed: &Bed) -> Result<()> {
     let asked = server.about_clients(mark);
     ensure!(
         asked.last().is_some_and(|last| last.head.method == "PUT"),
-        "it was read afterwards: {asked:#?}"
+        "the client was read afterwards: {asked:#?}"
     );
     Ok(())
 }
 
-async fn after_three_corrections_the_operator_gives_in_until_the_spec_changes(bed: &Bed) -> Result<()> {
+async fn after_three_corrections_the_operator_stops_until_the_spec_changes(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
@@ -83,7 +86,7 @@ async fn after_three_corrections_the_operator_gives_in_until_the_spec_changes(be
             .await?;
         bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
             .await?;
-        // Corrected is corrected only when the pass has ended.
+        // A correction counts only when its pass has ended.
         space.wait_ready("app").await?;
         let updated = bed.registered(&id).await?["updated_at"].clone();
         space
@@ -103,10 +106,10 @@ async fn after_three_corrections_the_operator_gives_in_until_the_spec_changes(be
         .filter(|exchange| exchange.head.method != "GET")
         .collect();
     ensure!(writes.is_empty(), "{writes:#?}");
-    ensure!(bed.registered(&id).await?["scope"] == "read 4", "it was put right");
+    ensure!(bed.registered(&id).await?["scope"] == "read 4", "it was corrected");
     space.wait_event("app", "Conflict", |_| true).await?;
 
-    // The message offers a change of the resource as a way out.
+    // As the message suggests, a change of the resource resumes the corrections.
     space.change("app", json!({ "spec": { "clientName": "ours" } })).await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
         .await?;
@@ -145,7 +148,7 @@ async fn an_orphan_is_counted_and_left_alone(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A client with our mark and the UID of no resource.
+/// A client with the operator's marker and a UID that no resource has.
 fn orphan_like(marked: &Value, uid: &str) -> Value {
     let mut orphan = json!({ "client_id": uid, "owner": marked["owner"], "metadata": marked["metadata"] });
     orphan["metadata"]["oidc-operator.dev"]["uid"] = json!(uid);
@@ -165,12 +168,12 @@ async fn until_counted(bed: &Bed, lab: &Lab, resources: i64, orphans: i64) -> Re
     Ok(())
 }
 
-/// The second page, as either version asks for it.
+/// Whether the request is for the second page, in either version.
 fn is_second(head: &RequestHead) -> bool {
     head.query().contains("page_token") || head.query().contains("offset=500")
 }
 
-async fn what_cannot_be_looked_at_is_no_news(bed: &Bed) -> Result<()> {
+async fn a_failed_read_of_a_synced_client_does_not_change_its_status(bed: &Bed) -> Result<()> {
     let server = bed.own_server(brisk()).await?;
     let space = bed.space().await?;
     let client = space.ready_client("app", &machine_on(&server)).await?;
@@ -184,7 +187,7 @@ async fn what_cannot_be_looked_at_is_no_news(bed: &Bed) -> Result<()> {
         ));
         let change = |row: &mut Value| row["client_name"] = json!(format!("changed {status}"));
         bed.tamper(&uid_of(&client), change).await?;
-        wait::until("looks that fail", LIMIT, async || {
+        wait::until("reads that fail", LIMIT, async || {
             Ok((fault.struck() >= 2).then_some(()))
         })
         .await?;
@@ -203,14 +206,14 @@ async fn what_cannot_be_looked_at_is_no_news(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
+async fn a_listing_with_a_failed_page_is_ignored(bed: &Bed) -> Result<()> {
     let lab = bed.lab(&[], brisk()).await?;
     let (server, space) = (&lab.server, bed.space().await?);
     let id = uid_of(&space.ready_client("app", &machine_on(server)).await?);
     let marked = lab.registered(&id).await?;
     until_counted(bed, &lab, 1, 0).await?;
 
-    // A whole page of strangers, without our client, and no second page.
+    // A full page of unknown clients, without the test's own, and a second page that fails.
     let strangers: Vec<Value> = (0..500)
         .map(|number| orphan_like(&marked, &format!("00000000-0000-4000-8000-{number:012}")))
         .collect();
@@ -242,7 +245,7 @@ async fn a_page_that_fails_counts_for_nothing(bed: &Bed) -> Result<()> {
         server.about_clients(mark)
     );
     drop((first, second));
-    // The same page as a whole counts: the test can fail.
+    // The same page counts when the listing is complete, so the test can fail.
     let rest = server.admin.inject(Fault::new(
         |head| is_list(head) && is_second(head),
         Action::Answer(Answer::json(200, &json!([]))),

@@ -1,4 +1,4 @@
-//! Fields that decide over secrets: whether there is one, whose it is, and where it stands.
+//! Fields that affect secrets: whether there is one, who owns it, and where it is.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -13,14 +13,14 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_client_becomes_public_and_confidential_again),
+        side.shared(a_client_can_become_public_and_confidential_again),
         side.shared(a_client_with_private_key_jwt_has_no_secret),
-        side.shared(a_changed_layout_is_followed_and_hydra_hears_nothing),
-        side.shared(a_users_secret_passes_through_the_ledger),
+        side.shared(a_changed_layout_updates_the_secret_without_calling_hydra),
+        side.shared(a_users_secret_is_stored_in_the_ledger),
     ]
 }
 
-/// Makes the Secret that clientSecretRef names.
+/// Creates the Secret that clientSecretRef names.
 pub(super) async fn make_own_secret(bed: &Bed, space: &Space<'_>) -> Result<()> {
     let value = format!("the-own-secret-of-{}", space.name());
     bed.canary(&*value);
@@ -31,7 +31,7 @@ pub(super) async fn make_own_secret(bed: &Bed, space: &Space<'_>) -> Result<()> 
     Ok(())
 }
 
-/// Makes what fields refer to by name, on this server.
+/// Creates the resources that fields refer to, on this server.
 pub(super) async fn make_referred(space: &Space<'_>, server: &str) -> Result<()> {
     let on = json!({ "name": server });
     let scope = json!({
@@ -51,7 +51,7 @@ pub(super) async fn make_referred(space: &Space<'_>, server: &str) -> Result<()>
     Ok(())
 }
 
-async fn a_client_becomes_public_and_confidential_again(bed: &Bed) -> Result<()> {
+async fn a_client_can_become_public_and_confidential_again(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let confidential = json!({
@@ -74,7 +74,7 @@ async fn a_client_becomes_public_and_confidential_again(bed: &Bed) -> Result<()>
     let secret = space.secret("app").await?.context("no Secret")?;
     ensure!(
         !secret.annotations().contains_key(REVISION_ANNOTATION),
-        "a revision of no ledger"
+        "it has a revision without a ledger"
     );
     ensure!(
         bed.registered(&id).await?["token_endpoint_auth_method"] == "none",
@@ -86,7 +86,7 @@ async fn a_client_becomes_public_and_confidential_again(bed: &Bed) -> Result<()>
     );
 
     let mark = server.admin.journal().mark();
-    // With a grant that can be tried.
+    // With a grant that the test can use.
     let change = json!({ "clientType": "Confidential", "grantTypes": ["client_credentials"], "scopes": ["read"] });
     space.change("app", json!({ "spec": change })).await?;
     space.wait_ready("app").await?;
@@ -94,11 +94,11 @@ async fn a_client_becomes_public_and_confidential_again(bed: &Bed) -> Result<()>
     ensure!(same_id == id && second != first, "another id, or the old secret");
     ensure!(
         sent_secrets(&server, mark) == [second.clone()],
-        "not exactly one request gave Hydra the secret"
+        "expected exactly one request with the secret"
     );
     bed.token(&id, &second, "read").await?;
     let ledger = space.secret_data(&ledger_of(&client)).await?;
-    ensure!(ledger["client_secret"] == second, "the ledger says something else");
+    ensure!(ledger["client_secret"] == second, "the ledger has another secret");
     Ok(())
 }
 
@@ -135,7 +135,7 @@ async fn a_client_with_private_key_jwt_has_no_secret(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_changed_layout_is_followed_and_hydra_hears_nothing(bed: &Bed) -> Result<()> {
+async fn a_changed_layout_updates_the_secret_without_calling_hydra(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let spec = json!({ "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"] });
@@ -155,7 +155,7 @@ async fn a_changed_layout_is_followed_and_hydra_hears_nothing(bed: &Bed) -> Resu
         .await?;
     space.wait_ready("app").await?;
     let changed = space.secret("app").await?.context("no Secret")?;
-    ensure!(changed.uid() == first.uid(), "it was made anew");
+    ensure!(changed.uid() == first.uid(), "it was recreated");
     ensure!(
         changed.labels().get("team").map(String::as_str) == Some("a"),
         "{:?}",
@@ -174,7 +174,10 @@ async fn a_changed_layout_is_followed_and_hydra_hears_nothing(bed: &Bed) -> Resu
     space.change("app", json!({ "spec": less })).await?;
     let client_now = space.wait_ready("app").await?;
     space.wait_secret_gone(&first).await?;
-    let moved = space.secret("elsewhere").await?.context("no Secret of the new name")?;
+    let moved = space
+        .secret("elsewhere")
+        .await?
+        .context("no Secret with the new name")?;
     ensure!(
         text_of(&moved).values().eq([&id, &value]),
         "{:?}",
@@ -194,7 +197,7 @@ async fn a_changed_layout_is_followed_and_hydra_hears_nothing(bed: &Bed) -> Resu
     ensure!(named.as_deref() == Some("elsewhere"), "{named:?}");
     ensure!(
         space.secret(&ledger_of(&client)).await?.is_some(),
-        "the ledger went with it"
+        "the ledger was deleted too"
     );
     ensure!(
         server.about_clients(mark).is_empty(),
@@ -205,7 +208,7 @@ async fn a_changed_layout_is_followed_and_hydra_hears_nothing(bed: &Bed) -> Resu
     Ok(())
 }
 
-async fn a_users_secret_passes_through_the_ledger(bed: &Bed) -> Result<()> {
+async fn a_users_secret_is_stored_in_the_ledger(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     make_own_secret(bed, &space).await?;
     let own = space.secret_data(OWN_SECRET).await?["secret"].clone();
@@ -246,6 +249,6 @@ async fn a_users_secret_passes_through_the_ledger(bed: &Bed) -> Result<()> {
     );
     bed.token(&id, &next, "").await?;
     let secret = space.secret(OWN_SECRET).await?.context("the user's Secret is gone")?;
-    ensure!(secret.owner_references().is_empty(), "it belongs to us now");
+    ensure!(secret.owner_references().is_empty(), "the operator owns it now");
     Ok(())
 }

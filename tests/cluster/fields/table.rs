@@ -9,30 +9,30 @@ use serde_json::{Value, json};
 
 /// The redirect URI of every client that has one.
 pub(super) const CALLBACK: &str = "https://app.example.com/callback";
-/// Name of a Secret of the user's.
+/// Name of the user's own Secret.
 pub(super) const OWN_SECRET: &str = "of-the-user";
 /// Names of a Scope and an Assignment.
 pub(super) const SCOPE: &str = "orders";
 pub(super) const ASSIGNMENT: &str = "staff";
 /// Name of a JsonWebKeySet with one key.
 pub(super) const KEY_SET: &str = "signing";
-/// Objects whose members are fields of the table themselves.
+/// Objects whose members are themselves fields of the table.
 const GROUPS: [&str; 4] = ["hydra", "hydra.tokenLifespans", "credentials", "credentials.keys"];
 
-/// A field: where it stands, a value unlike its default, and what follows.
+/// A field, a value other than its default, and the expected effect.
 pub(super) struct Field {
     /// Path below `spec`.
     pub(super) path: &'static str,
-    /// Clients whose fields go together; decides what else stands in the spec.
+    /// Fields with the same group are set on the same client; the group also decides the rest of the spec.
     pub(super) group: &'static str,
     pub(super) value: Value,
     pub(super) effect: Effect,
-    /// Whether the client secret is another one afterwards.
+    /// Whether the client secret changes.
     pub(super) changes_secret: bool,
 }
 
 impl Field {
-    /// Whether Hydra 1 does not have it.
+    /// Whether Hydra 1 lacks the field.
     pub(super) fn is_newer(&self) -> bool {
         const NEWER: [&str; 3] = [
             "hydra.skipConsent",
@@ -43,21 +43,21 @@ impl Field {
     }
 }
 
-/// What a field does.
+/// Effect of a field.
 pub(super) enum Effect {
-    /// These members of the client in Hydra are so.
+    /// The client in Hydra has these members.
     Hydra(Value),
-    /// The credentials Secret looks different; Hydra hears nothing.
+    /// The credentials Secret changes, without a request to Hydra.
     Secret,
-    /// The client secret is the user's.
+    /// The client secret becomes the user's own.
     OwnSecret,
-    /// Nothing that anybody sees while the resource stays.
+    /// Nothing visible while the resource exists.
     None,
-    /// It cannot be changed.
+    /// The field is immutable.
     Immutable,
 }
 
-/// What stands in the spec of a group beside the field.
+/// The spec of a group without the field.
 pub(super) fn group_base(group: &str) -> Value {
     match group {
         "machine" => json!({ "grantTypes": ["client_credentials"] }),
@@ -75,7 +75,7 @@ pub(super) fn jwks() -> Value {
     }] })
 }
 
-/// All fields. `sector` is a document with the redirect URI in it.
+/// All fields. `sector` is the URL of a document that lists the redirect URI.
 pub(super) fn fields(sector: &str) -> Vec<Field> {
     let mut all = plain(sector);
     all.extend(lifetimes());
@@ -302,7 +302,7 @@ fn lifetimes() -> Vec<Field> {
         ),
     ];
     fields.extend(by_grant.into_iter().enumerate().map(|(number, (path, grant, token))| {
-        let minutes = number + 61; // each its own, so that none can be taken for another
+        let minutes = number + 61; // different values, so that none can be mistaken for another
         let expected = all(&[grant], token, &format!("1h{}m0s", number + 1));
         wire("web", path, json!(format!("{minutes}m")), expected)
     }));
@@ -336,7 +336,7 @@ fn field(group: &'static str, path: &'static str, value: Value, effect: Effect) 
     }
 }
 
-/// A field that is one or more members in Hydra.
+/// A field that corresponds to one or more members in Hydra.
 fn wire(group: &'static str, path: &'static str, value: Value, members: Value) -> Field {
     field(group, path, value, Effect::Hydra(members))
 }
@@ -351,7 +351,7 @@ fn immutable(path: &'static str) -> Field {
     field("web", path, json!({}), Effect::Immutable)
 }
 
-/// A new field of the spec fails here until the table has it.
+/// Fails for a new field of the spec until the table has it.
 pub fn the_table_knows_every_field() -> Result<()> {
     let crd = serde_json::to_value(OAuth2Client::crd())?;
     let spec = crd
@@ -359,7 +359,7 @@ pub fn the_table_knows_every_field() -> Result<()> {
         .context("the CRD has no schema of spec")?;
     let mut known = BTreeSet::new();
     leaves(spec, "", &mut known)?;
-    known.retain(|path| !matches!(path.as_str(), "providerRefs" | "vault")); // a Hydra refuses them
+    known.retain(|path| !matches!(path.as_str(), "providerRefs" | "vault")); // refused on Hydra
     let table: BTreeSet<String> = fields("").iter().map(|field| field.path.to_owned()).collect();
     let missing: Vec<_> = known.difference(&table).collect();
     let gone: Vec<_> = table.difference(&known).collect();

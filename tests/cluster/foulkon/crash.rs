@@ -1,4 +1,4 @@
-//! Killed at every request, the operator always comes to the same end: one entry, and nothing left behind.
+//! Interrupted at any request, the operator always reaches the same end state: one entry, and nothing left behind.
 
 use std::sync::Arc;
 
@@ -24,15 +24,15 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.alone(options.clone(), every_request_of_a_new_provider),
-        side.alone(options, every_request_of_a_provider),
+        side.alone(options.clone(), a_new_provider_survives_interruptions_at_every_request),
+        side.alone(options, a_provider_survives_interruptions_at_every_request),
     ]
 }
 
 /// What happens to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Story {
-    /// It is made.
+    /// It is created.
     Create,
     /// Its clients change.
     Update,
@@ -42,11 +42,11 @@ enum Story {
     Delete,
 }
 
-async fn every_request_of_a_new_provider(bed: &Bed) -> Result<()> {
+async fn a_new_provider_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Story::Create]).await
 }
 
-async fn every_request_of_a_provider(bed: &Bed) -> Result<()> {
+async fn a_provider_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     survive(bed, &[Story::Update, Story::Rename, Story::Delete]).await
 }
 
@@ -133,7 +133,7 @@ async fn run(stage: &Stage<'_>, story: Story, strike: Option<Strike>) -> Result<
             ours[0]["name"] == name.as_str() && is_there && clients(ours[0]) == ids,
             "{ours:#?}"
         );
-        ensure!(before.is_null() || ours[0]["id"] == before["id"], "it was made anew");
+        ensure!(before.is_null() || ours[0]["id"] == before["id"], "it was recreated");
         next_look_writes_nothing(stage, &name).await?;
         let made = stage.space.remove::<OidcProvider>(NAME).await?;
         stage.space.until_gone(&made).await?;
@@ -142,7 +142,7 @@ async fn run(stage: &Stage<'_>, story: Story, strike: Option<Strike>) -> Result<
     Ok(run)
 }
 
-/// Has everything compared, twice: the second time only when the first has ended.
+/// Triggers two sweeps, the second only when the first has ended, and checks that nothing is written.
 async fn next_look_writes_nothing(stage: &Stage<'_>, name: &str) -> Result<()> {
     let admin = stage.server.admin.journal().mark();
     for interval in ["2h", "1h"] {
@@ -152,7 +152,7 @@ async fn next_look_writes_nothing(stage: &Stage<'_>, name: &str) -> Result<()> {
             .bed
             .change_server(&stage.server.name, json!({ "resyncInterval": interval }))
             .await?;
-        testbed::wait::until("everything to be compared", crate::bed::LIMIT, async || {
+        testbed::wait::until("the provider to be compared", crate::bed::LIMIT, async || {
             let since = stage.server.admin.journal().since(mark);
             Ok(since
                 .iter()

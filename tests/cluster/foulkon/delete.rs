@@ -1,4 +1,4 @@
-//! Deletion ends and takes away what was made and no more.
+//! Deletion completes, and removes what was created and nothing else.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -14,26 +14,26 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_provider_goes_with_its_resource),
-        side.shared(what_never_had_anything_goes_at_once),
-        side.shared(a_deletion_waits_for_the_server_and_says_so),
-        side.shared(access_taken_away_deletes_where_the_admin_wants_it),
-        side.shared(a_server_stays_while_it_has_providers),
+        side.shared(a_provider_is_deleted_with_its_resource),
+        side.shared(a_resource_that_was_never_written_is_deleted_at_once),
+        side.shared(a_deletion_waits_for_the_server_and_reports_it),
+        side.shared(revoked_access_deletes_only_with_on_revoked_delete),
+        side.shared(a_server_is_not_deleted_while_it_has_providers),
     ]
 }
 
-async fn a_provider_goes_with_its_resource(bed: &Bed) -> Result<()> {
+async fn a_provider_is_deleted_with_its_resource(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let theirs = json!({ "name": "theirs", "path": "/oidc-operator/theirs/", "issuerUrl": "https://x.example.com", "clients": ["x"] });
     let theirs = stage.foulkon.must("POST", "", Some(theirs)).await?;
     stage.space.delete_namespace_and_wait().await?;
-    ensure!(stage.found(&stage.name("main")).await?.is_none(), "it is left");
-    ensure!(stage.entry("theirs").await? == theirs, "others' was changed");
+    ensure!(stage.found(&stage.name("main")).await?.is_none(), "it still exists");
+    ensure!(stage.entry("theirs").await? == theirs, "the other provider was changed");
     stage.foulkon.must("DELETE", "/theirs", None).await.map(drop)
 }
 
-async fn what_never_had_anything_goes_at_once(bed: &Bed) -> Result<()> {
+async fn a_resource_that_was_never_written_is_deleted_at_once(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let mark = stage.server.admin.journal().mark();
     stage
@@ -51,9 +51,9 @@ async fn what_never_had_anything_goes_at_once(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_deletion_waits_for_the_server_and_says_so(bed: &Bed) -> Result<()> {
+async fn a_deletion_waits_for_the_server_and_reports_it(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // it cannot be stopped
+        return Ok(()); // a real worker cannot be stopped
     }
     let mut stage = Stage::eager(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
@@ -71,17 +71,17 @@ async fn a_deletion_waits_for_the_server_and_says_so(bed: &Bed) -> Result<()> {
         .await?;
     stage.foulkon.start_again().await?;
     stage.space.until_gone(&made).await?;
-    ensure!(stage.found(&name).await?.is_none(), "it is left");
+    ensure!(stage.found(&name).await?.is_none(), "it still exists");
     Ok(())
 }
 
-async fn access_taken_away_deletes_where_the_admin_wants_it(bed: &Bed) -> Result<()> {
+async fn revoked_access_deletes_only_with_on_revoked_delete(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");
     bed.change_server(&stage.server.name, json!({ "access": [] })).await?;
     let denied = format!(
-        "AuthorizationServer `{}`: no access rule lets namespace `{}` have an OidcProvider; ask its admin for one.",
+        "AuthorizationServer `{}`: no access rule lets namespace `{}` have an OidcProvider; ask the server's admin for one.",
         stage.server.name,
         stage.space.name()
     );
@@ -99,7 +99,7 @@ async fn access_taken_away_deletes_where_the_admin_wants_it(bed: &Bed) -> Result
     stage.entry(&name).await.map(drop)
 }
 
-async fn a_server_stays_while_it_has_providers(bed: &Bed) -> Result<()> {
+async fn a_server_is_not_deleted_while_it_has_providers(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let api = bed.servers_api();
@@ -111,6 +111,6 @@ async fn a_server_stays_while_it_has_providers(bed: &Bed) -> Result<()> {
         Ok(api.get_opt(&stage.server.name).await?.is_none().then_some(()))
     })
     .await?;
-    ensure!(stage.found(&stage.name("main")).await?.is_none(), "it is left");
+    ensure!(stage.found(&stage.name("main")).await?.is_none(), "it still exists");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What somebody else changes or deletes is put right; what is somebody else's is left alone.
+//! Changes and deletions by another writer are corrected; entries of others are left alone.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -12,18 +12,18 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(what_somebody_changes_is_put_right),
-        side.shared(what_somebody_renames_is_found_and_named_again),
-        side.shared(what_somebody_deletes_comes_back),
-        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
-        side.shared(what_is_somebody_elses_stays_untouched),
-        side.shared(what_somebody_takes_out_of_reach_stays_untouched),
-        side.shared(what_somebody_else_made_in_its_place_stays_untouched),
-        side.shared(what_was_restored_at_its_place_is_ours),
+        side.shared(a_changed_provider_is_corrected),
+        side.shared(a_renamed_provider_is_found_and_renamed_back),
+        side.shared(a_deleted_provider_is_recreated),
+        side.shared(a_provider_is_left_alone_after_three_corrections),
+        side.shared(a_provider_of_others_is_not_changed),
+        side.shared(a_provider_moved_out_of_reach_is_not_changed),
+        side.shared(a_provider_that_others_made_in_its_place_is_not_changed),
+        side.shared(a_provider_restored_at_its_path_is_managed_again),
     ]
 }
 
-async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
+async fn a_changed_provider_is_corrected(bed: &Bed) -> Result<()> {
     for (change, field) in [
         (json!({ "clients": [] }), "(clients)"),
         (json!({ "clients": ["web", "evil"] }), "(clients)"),
@@ -46,7 +46,7 @@ async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Whether two looks show the same, but for the time of the last write.
+/// Whether two entries are the same, except for the time of the last write.
 fn is_same(one: &Value, other: &Value) -> bool {
     let without_time = |entry: &Value| {
         let mut entry = entry.clone();
@@ -57,7 +57,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
     without_time(one) == without_time(other)
 }
 
-async fn what_somebody_renames_is_found_and_named_again(bed: &Bed) -> Result<()> {
+async fn a_renamed_provider_is_found_and_renamed_back(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");
@@ -75,7 +75,7 @@ async fn what_somebody_renames_is_found_and_named_again(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-async fn what_somebody_deletes_comes_back(bed: &Bed) -> Result<()> {
+async fn a_deleted_provider_is_recreated(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");
@@ -86,12 +86,12 @@ async fn what_somebody_deletes_comes_back(bed: &Bed) -> Result<()> {
     let id = back["id"].as_str().context("an id")?.to_owned();
     let known =
         |provider: &OidcProvider| provider.status.as_ref().and_then(|status| status.id.clone()) == Some(id.clone());
-    stage.space.until("to know its new id", "main", known).await?;
+    stage.space.until("its new id in the status", "main", known).await?;
     stage.space.until_ready::<OidcProvider>("main").await?;
     Ok(())
 }
 
-async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+async fn a_provider_is_left_alone_after_three_corrections(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");
@@ -113,9 +113,9 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     stage.read_again(&name).await?;
     ensure!(
         clients(&stage.entry(&name).await?) == json!(["theirs"]),
-        "it was put right once more"
+        "it was corrected once more"
     );
-    // The user's word counts anew.
+    // A change of the spec resumes the writes.
     stage
         .space
         .respecify::<OidcProvider>("main", json!({ "allowedClients": [{ "clientId": "other" }] }))
@@ -133,7 +133,7 @@ fn not_owned(name: &str) -> String {
     )
 }
 
-async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
+async fn a_provider_of_others_is_not_changed(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let name = stage.name("main");
     for path in ["/theirs/", &stage.path()] {
@@ -154,7 +154,7 @@ async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_somebody_takes_out_of_reach_stays_untouched(bed: &Bed) -> Result<()> {
+async fn a_provider_moved_out_of_reach_is_not_changed(bed: &Bed) -> Result<()> {
     for (change, message) in [
         (
             json!({ "path": "/theirs/" }),
@@ -180,15 +180,15 @@ async fn what_somebody_takes_out_of_reach_stays_untouched(bed: &Bed) -> Result<(
     Ok(())
 }
 
-/// The server's database was restored: the entry has its name and its place, and an id of its own.
-async fn what_was_restored_at_its_place_is_ours(bed: &Bed) -> Result<()> {
+/// The server's database was restored: the entry has the same name and path, but another id.
+async fn a_provider_restored_at_its_path_is_managed_again(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");
     let mut entry = stage.entry(&name).await?;
     stage.foulkon.must("DELETE", &format!("/{name}"), None).await?;
     entry["clients"] = json!(["old"]);
-    // The operator may be faster.
+    // The operator may have recreated it first.
     let (status, _) = stage.foulkon.call("POST", "", Some(entry)).await?;
     ensure!(status == 201 || status == 409, "{status}");
     stage
@@ -197,12 +197,12 @@ async fn what_was_restored_at_its_place_is_ours(bed: &Bed) -> Result<()> {
     let made = stage.space.until_ready::<OidcProvider>("main").await?;
     stage.space.remove::<OidcProvider>("main").await?;
     stage.space.until_gone(&made).await?;
-    ensure!(stage.found(&name).await?.is_none(), "it is left");
+    ensure!(stage.found(&name).await?.is_none(), "it still exists");
     Ok(())
 }
 
-/// Of the same name and in the same namespace's place, but not its own.
-async fn what_somebody_else_made_in_its_place_stays_untouched(bed: &Bed) -> Result<()> {
+/// The entry has the same name and a path of the same namespace, but not the resource's own path.
+async fn a_provider_that_others_made_in_its_place_is_not_changed(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");

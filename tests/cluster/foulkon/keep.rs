@@ -1,4 +1,4 @@
-//! A provider is made as its spec says, follows it, and costs nothing while nothing changes.
+//! A provider is created from its spec, follows its changes, and costs nothing while nothing changes.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -11,15 +11,15 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_provider_is_made_as_its_spec_says),
-        side.shared(a_change_of_the_spec_is_followed),
-        side.shared(a_provider_is_renamed_and_moved_and_stays_the_same),
-        side.shared(two_providers_change_names_one_after_the_other),
+        side.shared(a_provider_is_created_from_its_spec),
+        side.shared(a_changed_spec_is_applied),
+        side.shared(a_provider_is_renamed_and_moved_without_being_recreated),
+        side.shared(a_provider_gets_a_name_when_another_releases_it),
         side.shared(a_resync_reads_each_provider_once_and_writes_nothing),
     ]
 }
 
-async fn a_provider_is_made_as_its_spec_says(bed: &Bed) -> Result<()> {
+async fn a_provider_is_created_from_its_spec(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let mark = stage.server.admin.journal().mark();
     let made = stage.ready("main.one", trusting(&["web", "shop", "web"])).await?;
@@ -41,11 +41,11 @@ async fn a_provider_is_made_as_its_spec_says(bed: &Bed) -> Result<()> {
         .collect();
     ensure!(methods == ["GET", "POST"], "{methods:?}");
     let own = stage.space.config_maps().get_opt("main.one").await?;
-    ensure!(own.is_none(), "a ConfigMap was made");
+    ensure!(own.is_none(), "a ConfigMap was created");
     Ok(())
 }
 
-async fn a_change_of_the_spec_is_followed(bed: &Bed) -> Result<()> {
+async fn a_changed_spec_is_applied(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
     let name = stage.name("main");
@@ -73,13 +73,13 @@ async fn a_change_of_the_spec_is_followed(bed: &Bed) -> Result<()> {
                 clients(entry) == ids && entry["issuerUrl"] == issuer
             })
             .await?;
-        ensure!(entry["id"] == before["id"], "it was made anew");
+        ensure!(entry["id"] == before["id"], "it was recreated");
         stage.space.until_ready::<OidcProvider>("main").await?;
     }
     Ok(())
 }
 
-async fn a_provider_is_renamed_and_moved_and_stays_the_same(bed: &Bed) -> Result<()> {
+async fn a_provider_is_renamed_and_moved_without_being_recreated(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let made = stage.ready("main", trusting(&["web"])).await?;
     let own_path = format!("{}{}/", stage.path(), uid_of(&made));
@@ -105,7 +105,7 @@ async fn a_provider_is_renamed_and_moved_and_stays_the_same(bed: &Bed) -> Result
         (json!(null), stage.name("main"), own_path.clone()),
     ] {
         let mark = stage.server.admin.journal().mark();
-        // A merge patch would leave members of the last place.
+        // A merge patch keeps members of the last place, so each place sets them all or none.
         let clear = json!({ "foulkon": null });
         let change = json!({ "foulkon": place });
         let change = if place.is_null() { clear } else { change };
@@ -124,14 +124,14 @@ async fn a_provider_is_renamed_and_moved_and_stays_the_same(bed: &Bed) -> Result
         let writes = stage.writes(mark);
         ensure!(writes.iter().all(|write| write.head.method == "PUT"), "{writes:#?}");
         if last != name {
-            ensure!(stage.found(&last).await?.is_none(), "{last} is still there");
+            ensure!(stage.found(&last).await?.is_none(), "{last} still exists");
         }
         last = name;
     }
     Ok(())
 }
 
-async fn two_providers_change_names_one_after_the_other(bed: &Bed) -> Result<()> {
+async fn a_provider_gets_a_name_when_another_releases_it(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let own = stage.space.name();
     let named = |name: &str, issuer: &str| {
@@ -174,8 +174,12 @@ async fn a_resync_reads_each_provider_once_and_writes_nothing(bed: &Bed) -> Resu
     let looks = all.iter().filter(|exchange| exchange.head.is("GET", "/about")).count();
     let about = stage.about(mark);
     ensure!(stage.writes(mark).is_empty(), "{about:#?}");
-    // One more may have begun at either end.
-    ensure!(about.len() <= looks + 1, "{} reads in {looks} looks", about.len());
+    // One more pass may have begun at either end.
+    ensure!(
+        about.len() <= looks + 1,
+        "{} reads in {looks} passes of the server",
+        about.len()
+    );
     let writes = bed
         .operator()
         .writes_about(kube, stage.space.name(), &stage.server.name);

@@ -1,4 +1,4 @@
-//! The way in: Basic and Bearer, refusals, outages.
+//! Login with Basic and Bearer, refusals, outages.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -15,16 +15,16 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(the_admin_is_let_in_and_told_everything),
-        side.shared(a_wrong_password_is_said_and_a_right_one_is_taken),
-        side.shared(a_user_with_a_token_is_let_in),
-        side.shared(an_outage_is_waited_for),
-        side.shared(what_is_no_foulkon_is_not_recognized),
-        side.shared(what_nobody_keeps_is_counted),
+        side.shared(the_admin_logs_in_and_sees_the_version),
+        side.shared(a_wrong_password_is_reported_and_a_corrected_one_is_used),
+        side.shared(a_user_logs_in_with_a_token),
+        side.shared(resources_become_ready_after_an_outage),
+        side.shared(a_server_that_is_not_foulkon_is_not_recognized),
+        side.shared(orphaned_providers_are_counted),
     ]
 }
 
-async fn the_admin_is_let_in_and_told_everything(bed: &Bed) -> Result<()> {
+async fn the_admin_logs_in_and_sees_the_version(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let server = bed.server_ready(&stage.server.name).await?;
     let status = server.status.context("a status")?;
@@ -42,11 +42,11 @@ async fn the_admin_is_let_in_and_told_everything(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_wrong_password_is_said_and_a_right_one_is_taken(bed: &Bed) -> Result<()> {
+async fn a_wrong_password_is_reported_and_a_corrected_one_is_used(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // it has loaded what it has loaded, and says accordingly
+        return Ok(()); // its answer depends on the providers that it has loaded
     }
-    // A worker with providers says it in another way than one without.
+    // A worker with providers answers with another code than a worker without.
     for loaded in [false, true] {
         let mut foulkon = Foulkon::start().await?;
         if loaded {
@@ -77,9 +77,9 @@ async fn a_wrong_password_is_said_and_a_right_one_is_taken(bed: &Bed) -> Result<
 }
 
 /// The worker trusts OpenBao, where the user signs in.
-async fn a_user_with_a_token_is_let_in(bed: &Bed) -> Result<()> {
+async fn a_user_logs_in_with_a_token(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // nobody can be let in
+        return Ok(()); // a real worker cannot be told to allow a user
     }
     let mut stage = Stage::quiet(bed).await?;
     let subject = signed_in(bed, &stage.space).await?;
@@ -99,7 +99,7 @@ async fn a_user_with_a_token_is_let_in(bed: &Bed) -> Result<()> {
     ensure!(clients(&stage.entry(&stage.name("main")).await?) == json!(["web"]));
     ensure!(
         made.status.context("a status")?.loaded.is_none(),
-        "who is told of what is loaded?"
+        "only the admin can read what is loaded"
     );
     let server = bed.servers_api().get(&stage.server.name).await?;
     let status = server.status.context("a status")?;
@@ -110,9 +110,9 @@ async fn a_user_with_a_token_is_let_in(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_outage_is_waited_for(bed: &Bed) -> Result<()> {
+async fn resources_become_ready_after_an_outage(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // it cannot be stopped
+        return Ok(()); // a real worker cannot be stopped
     }
     let mut stage = Stage::quiet(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;
@@ -139,7 +139,7 @@ async fn an_outage_is_waited_for(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_no_foulkon_is_not_recognized(bed: &Bed) -> Result<()> {
+async fn a_server_that_is_not_foulkon_is_not_recognized(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let message =
         |problem: &str| format!("Foulkon's admin API {problem}; check foulkon.workerUrl of the AuthorizationServer.");
@@ -167,9 +167,9 @@ async fn what_is_no_foulkon_is_not_recognized(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_nobody_keeps_is_counted(bed: &Bed) -> Result<()> {
+async fn orphaned_providers_are_counted(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // there are other tests' entries too
+        return Ok(()); // it has entries of other tests too
     }
     let stage = Stage::eager(bed).await?;
     stage.ready("main", trusting(&["web"])).await?;

@@ -1,4 +1,4 @@
-//! Bad input, word for word: nothing is half-written.
+//! Invalid input: exact messages, and no partial writes.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -12,14 +12,14 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(what_the_server_lacks_is_said_once),
-        side.shared(what_cannot_be_is_said_in_a_sentence),
-        side.shared(what_is_referred_to_has_to_be_there),
-        side.shared(the_schema_refuses_what_it_can_see),
+        side.shared(unsupported_kinds_are_reported_once),
+        side.shared(invalid_specs_are_reported_in_a_sentence),
+        side.shared(missing_references_are_reported),
+        side.shared(the_schema_rejects_invalid_values),
     ]
 }
 
-async fn what_the_server_lacks_is_said_once(bed: &Bed) -> Result<()> {
+async fn unsupported_kinds_are_reported_once(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let mark = stage.server.admin.journal().mark();
     lacks::<OAuth2Client>(&stage, json!({ "grantTypes": ["client_credentials"] })).await?;
@@ -28,10 +28,10 @@ async fn what_the_server_lacks_is_said_once(bed: &Bed) -> Result<()> {
     lacks::<Assignment>(&stage, json!({ "subjects": ["somebody"] })).await?;
     ensure!(stage.about(mark).is_empty(), "{:#?}", stage.about(mark));
     let kube = bed.operator().requests().mark();
-    // Two looks at the server later nothing was said again.
+    // Two passes of the server later, nothing has been reported again.
     for _ in 0..2 {
         let mark = stage.server.admin.journal().mark();
-        testbed::wait::until("a look at the server", crate::bed::LIMIT, async || {
+        testbed::wait::until("a pass of the server", crate::bed::LIMIT, async || {
             let since = stage.server.admin.journal().since(mark);
             Ok(since
                 .iter()
@@ -64,7 +64,7 @@ async fn lacks<K: Namespaced>(stage: &Stage<'_>, spec: Value) -> Result<()> {
         .space
         .says::<K>("unknown", Stalled, "UnsupportedByServer", &message)
         .await?;
-    ensure!(found.meta().finalizers.is_none(), "it could not be deleted");
+    ensure!(found.meta().finalizers.is_none(), "it has a finalizer");
     Ok(())
 }
 
@@ -78,7 +78,7 @@ async fn says(stage: &Stage<'_>, spec: Value, (tone, reason, message): (Tone, &s
     Ok(())
 }
 
-/// What every provider needs, with a change.
+/// The minimal spec of a provider, with a change.
 fn with(change: Value) -> Value {
     let mut spec = trusting(&["web"]);
     if let (Some(members), Value::Object(change)) = (spec.as_object_mut(), change) {
@@ -88,7 +88,7 @@ fn with(change: Value) -> Value {
     spec
 }
 
-async fn what_cannot_be_is_said_in_a_sentence(bed: &Bed) -> Result<()> {
+async fn invalid_specs_are_reported_in_a_sentence(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let long = "x".repeat(60);
     let unsupported = format!(
@@ -140,7 +140,7 @@ async fn what_cannot_be_is_said_in_a_sentence(bed: &Bed) -> Result<()> {
     stage.space.until_ready::<OidcProvider>(&name).await.map(drop)
 }
 
-async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
+async fn missing_references_are_reported(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     for (change, reason, message) in [
         (
@@ -162,7 +162,7 @@ async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
     says(&stage, chained, (Stalled, "InvalidSpec", message)).await
 }
 
-async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
+async fn the_schema_rejects_invalid_values(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     for (change, expected) in [
         (
@@ -171,13 +171,13 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
         ),
         (
             json!({ "foulkon": { "path": "/a//bc/" } }),
-            "path: no two slashes stand beside each other",
+            "path: must not contain two slashes in a row",
         ),
         (json!({ "foulkon": { "path": "/a/" } }), "spec.foulkon.path"),
         (json!({ "foulkon": { "path": "ab/" } }), "spec.foulkon.path"),
         (json!({ "foulkon": { "name": "a_b" } }), "spec.foulkon.name"),
         (json!({ "foulkon": { "name": "" } }), "spec.foulkon.name"),
-        (json!({ "issuer": "/rel" }), "issuer: an issuer is an http or https URL"),
+        (json!({ "issuer": "/rel" }), "issuer: must be an http or https URL"),
         (
             json!({ "allowedClients": [{ "clientId": "https://x" }] }),
             "spec.allowedClients[0].clientId",
@@ -199,7 +199,7 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
         (json!({ "pathPrefix": "/a_b/" }), "spec.foulkon.pathPrefix"),
         (
             json!({ "pathPrefix": "/a//b/" }),
-            "pathPrefix: no two slashes stand beside each other",
+            "pathPrefix: must not contain two slashes in a row",
         ),
         (json!({ "workerUrl": "foulkon:8000" }), "spec.foulkon.workerUrl"),
     ] {

@@ -1,4 +1,4 @@
-//! The worker goes on with what it read at its start: who has to restart it is told.
+//! The worker uses what it has read at its start; the operator reports when a restart is required.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -13,18 +13,18 @@ use crate::conditions::server_conditions;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(a_restart_is_asked_for_until_it_was_done)]
+    vec![side.shared(a_required_restart_is_reported_until_it_is_done)]
 }
 
-async fn a_restart_is_asked_for_until_it_was_done(bed: &Bed) -> Result<()> {
+async fn a_required_restart_is_reported_until_it_is_done(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // it cannot be restarted
+        return Ok(()); // a real worker cannot be restarted
     }
     let mut stage = Stage::eager(bed).await?;
     asks(&stage, None).await?;
     let made = stage.ready("main", trusting(&["web"])).await?;
     let found = conditions(&made);
-    let asked = condition::find(&found, RESTART_REQUIRED).context("no word of it")?;
+    let asked = condition::find(&found, RESTART_REQUIRED).context("the condition is missing")?;
     ensure!(
         asked.message == "The worker has not loaded the current provider; restart it.",
         "{asked:?}"
@@ -33,7 +33,7 @@ async fn a_restart_is_asked_for_until_it_was_done(bed: &Bed) -> Result<()> {
     stage.foulkon.restart().await?;
     asks(&stage, Some(false)).await?;
 
-    // A change asks for it again, and its way back takes the question back.
+    // A change requires a restart again; undoing it removes the requirement.
     let name = stage.name("main");
     for (ids, expected) in [(["other"], true), (["web"], false)] {
         stage.space.respecify::<OidcProvider>("main", trusting(&ids)).await?;
@@ -43,7 +43,7 @@ async fn a_restart_is_asked_for_until_it_was_done(bed: &Bed) -> Result<()> {
         asks(&stage, Some(expected)).await?;
     }
 
-    // What is gone is still trusted.
+    // The worker still trusts a deleted provider.
     let gone = stage.space.remove::<OidcProvider>("main").await?;
     stage.space.until_gone(&gone).await?;
     asks(&stage, None).await?;
@@ -52,10 +52,10 @@ async fn a_restart_is_asked_for_until_it_was_done(bed: &Bed) -> Result<()> {
     server_asks(&stage, false).await
 }
 
-/// Waits until the provider, if there is one, and the server ask for a restart, or do not.
+/// Waits until provider and server report whether a restart is required. `None` waits for nothing.
 async fn asks(stage: &Stage<'_>, provider: Option<bool>) -> Result<()> {
     let Some(expected) = provider else { return Ok(()) };
-    let what = format!("to ask for a restart: {expected}");
+    let what = format!("{RESTART_REQUIRED}={expected}");
     stage
         .space
         .until(&what, "main", |found: &OidcProvider| {
@@ -67,7 +67,7 @@ async fn asks(stage: &Stage<'_>, provider: Option<bool>) -> Result<()> {
 }
 
 async fn server_asks(stage: &Stage<'_>, expected: bool) -> Result<()> {
-    let what = format!("to ask for a restart: {expected}");
+    let what = format!("{RESTART_REQUIRED}={expected}");
     let asks = |server: &AuthorizationServer| condition::is_true(server_conditions(server), RESTART_REQUIRED);
     stage
         .bed

@@ -1,4 +1,5 @@
-//! A cluster restored from a snapshot, on a Foulkon: the UID in an entry's path is the same, so that the claim in the status says which cluster made it.
+//! A cluster restored from a snapshot, with a Foulkon: the UID in an entry's path is the same in both clusters, so the
+//! claim in the status says which cluster made the entry.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -41,12 +42,12 @@ async fn a_restored_copy_leaves_providers_of_the_original_alone(bed: &Bed) -> Re
         .await?;
     let message = belongs_to_the_original("provider", &names[0]);
     space.says::<OidcProvider>("it", Stalled, "NotOwned", &message).await?;
-    // What would take the entry off the server, in the original.
+    // In the original cluster this change would delete the entry on the server.
     space
         .respecify::<OidcProvider>("bare", json!({ "allowedClients": [{ "name": "nobody" }] }))
         .await?;
     space
-        .until::<OidcProvider>("nobody to trust", "bare", |found| {
+        .until::<OidcProvider>("a missing client", "bare", |found| {
             let conditions = crate::bed::conditions(found);
             conditions
                 .iter()
@@ -73,7 +74,7 @@ async fn a_restored_copy_leaves_providers_of_the_original_alone(bed: &Bed) -> Re
     );
     stage.until_none(&names[2]).await?;
 
-    // Once. What the worker has loaded is asked for at every start, and told.
+    // Only once. `kept` leaves out what the worker has loaded, which is read and reported at every start.
     let kept = async || {
         let found: OidcProvider = space.until_ready("it").await?;
         let status = found.status.unwrap_or_default();

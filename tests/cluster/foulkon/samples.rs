@@ -1,4 +1,4 @@
-//! The samples for three servers, applied as a user would: with an overlay that has the user's own addresses.
+//! The samples for three servers, applied as a user would: with an overlay for the user's own addresses.
 
 use std::fs;
 use std::process::Stdio;
@@ -17,16 +17,16 @@ use super::stage::clients;
 use crate::bed::{Bed, LIMIT, Space, client_id_of};
 use crate::run::Side;
 
-/// The samples, from the folder of the repository.
+/// Folder of the samples in the repository.
 const SAMPLES: &str = "deploy/samples/trust";
 /// The providers on Foulkon.
 const PROVIDERS: [&str; 2] = ["trust-hydra", "trust-openbao"];
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(the_samples_make_trust_and_it_is_followed)]
+    vec![side.shared(the_samples_establish_trust_and_follow_changes)]
 }
 
-async fn the_samples_make_trust_and_it_is_followed(bed: &Bed) -> Result<()> {
+async fn the_samples_establish_trust_and_follow_changes(bed: &Bed) -> Result<()> {
     let foulkon = Foulkon::start().await?;
     let space = bed.space().await?;
     let run = RunDir::new()?;
@@ -50,7 +50,7 @@ async fn the_samples_make_trust_and_it_is_followed(bed: &Bed) -> Result<()> {
         ensure!(entry["issuerUrl"] == issuer, "{entry}");
     }
 
-    // Each client anew, with another id.
+    // Recreate each client, which gives it another id.
     for (name, other) in [("shop", &wiki), ("wiki", &id("shop").await?)] {
         space.delete_and_wait(name).await?;
         listed(&foulkon, &space, &[&id_of_other(&space, name).await?]).await?;
@@ -71,7 +71,7 @@ async fn the_samples_make_trust_and_it_is_followed(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The id of the client that is not this one.
+/// The id of the other client.
 async fn id_of_other(space: &Space<'_>, name: &str) -> Result<String> {
     let other = if name == "shop" { "wiki" } else { "shop" };
     client_id_of(&space.all::<OAuth2Client>().get(other).await?)
@@ -148,7 +148,7 @@ async fn overlay(bed: &Bed, space: &Space<'_>, foulkon: &Foulkon, run: &RunDir) 
         .into_os_string()
         .into_string()
         .ok()
-        .context("a path that is no text")
+        .context("a path that is not UTF-8")
 }
 
 async fn kubectl(bed: &Bed, arguments: &[&str]) -> Result<()> {

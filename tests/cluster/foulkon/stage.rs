@@ -10,16 +10,16 @@ use testbed::{Foulkon, wait};
 
 use crate::bed::{Bed, LIMIT, Namespaced, PROVIDERS, Server, ServerOptions, Space};
 
-/// An issuer that nobody asks.
+/// An issuer that is never contacted.
 pub const ISSUER: &str = "https://id.example.com";
 
-/// A namespace, a Foulkon and its AuthorizationServer. Without a real worker every test has a Foulkon of its own.
+/// A namespace, a Foulkon and its AuthorizationServer. Without a real worker every test has its own Foulkon.
 pub struct Stage<'a> {
     /// The bed.
     pub bed: &'a Bed,
     /// The namespace.
     pub space: Space<'a>,
-    /// The server, with a proxy of its own.
+    /// The AuthorizationServer, with its own proxy.
     pub server: Arc<Server>,
     /// The worker.
     pub foulkon: Foulkon,
@@ -37,12 +37,12 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// A stage whose server is compared only when it is asked for.
+    /// A stage whose server is swept only on request.
     pub async fn quiet(bed: &'a Bed) -> Result<Self> {
         Self::every(bed, "1h").await
     }
 
-    /// A stage whose server is compared every second.
+    /// A stage whose server is swept every second.
     pub async fn eager(bed: &'a Bed) -> Result<Self> {
         Self::every(bed, "1s").await
     }
@@ -57,7 +57,7 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    /// A spec on this server.
+    /// The spec with a reference to this server.
     pub fn spec(&self, mut spec: Value) -> String {
         spec["serverRef"] = json!({ "name": self.server.name });
         spec.to_string()
@@ -73,17 +73,18 @@ impl<'a> Stage<'a> {
         self.space.ready(name, &self.spec(spec)).await
     }
 
-    /// Name of the entry of a provider that asks for none.
+    /// Name of the entry of a provider whose spec sets none.
     pub fn name(&self, provider: &str) -> String {
         format!("{}--{provider}", self.space.name())
     }
 
-    /// What the paths of entries of this namespace begin with. Those of providers that ask for none go on with the UID of the provider.
+    /// Prefix of the paths of this namespace's entries. If the spec of a provider sets no path, the UID of the provider
+    /// follows.
     pub fn path(&self) -> String {
         format!("/oidc-operator/{}/", self.space.name())
     }
 
-    /// The entry of a name; none if there is no such entry.
+    /// The entry with this name, if it exists.
     pub async fn found(&self, name: &str) -> Result<Option<Value>> {
         match self.foulkon.call("GET", &format!("/{name}"), None).await? {
             (404, _) => Ok(None),
@@ -92,14 +93,17 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// The entry of a name, which must be there.
+    /// The entry with this name, which must exist.
     pub async fn entry(&self, name: &str) -> Result<Value> {
-        let found = self.found(name).await?.with_context(|| format!("there is no {name}"))?;
+        let found = self
+            .found(name)
+            .await?
+            .with_context(|| format!("{name} does not exist"))?;
         ensure!(found["name"] == name, "{found}");
         Ok(found)
     }
 
-    /// Waits until the entry of a name is as wanted, and returns it.
+    /// Waits until the entry with this name satisfies `wanted`, and returns it.
     pub async fn until(&self, what: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
         let what = format!("{name} to have {what}");
         wait::until(&what, LIMIT, async || Ok(self.found(name).await?.filter(&wanted)))
@@ -107,7 +111,7 @@ impl<'a> Stage<'a> {
             .with_context(|| format!("of {name}"))
     }
 
-    /// Waits until there is no entry of a name.
+    /// Waits until no entry with this name exists.
     pub async fn until_none(&self, name: &str) -> Result<()> {
         let what = format!("{name} to be gone");
         wait::until(&what, LIMIT, async || {
@@ -116,7 +120,7 @@ impl<'a> Stage<'a> {
         .await
     }
 
-    /// Writes an entry as somebody else would: all its fields, with this change.
+    /// Writes an entry as another writer would: all its fields, with this change.
     pub async fn meddle(&self, name: &str, change: Value) -> Result<Value> {
         let mut entry = self.entry(name).await?;
         entry["clients"] = clients(&entry);
@@ -125,25 +129,25 @@ impl<'a> Stage<'a> {
         self.foulkon.must("PUT", &format!("/{name}"), Some(entry)).await
     }
 
-    /// Requests to the worker after `mark`, but for those about the server as a whole.
+    /// Requests to the worker after `mark`, without those about the whole server.
     pub fn about(&self, mark: u64) -> Vec<Exchange> {
         let mut exchanges = self.server.admin.journal().since(mark);
         exchanges.retain(|exchange| exchange.head.path() != "/about" && !exchange.head.is("GET", PROVIDERS));
         exchanges
     }
 
-    /// Those of [`Stage::about`] that change something.
+    /// The writes among [`Stage::about`].
     pub fn writes(&self, mark: u64) -> Vec<Exchange> {
         let mut exchanges = self.about(mark);
         exchanges.retain(|exchange| exchange.head.method != "GET");
         exchanges
     }
 
-    /// Waits until a provider's entry was read once more by its own pass.
+    /// Waits until the provider's own pass has read its entry once more.
     pub async fn read_again(&self, name: &str) -> Result<()> {
         let mark = self.server.admin.journal().mark();
         let path = format!("{PROVIDERS}/{name}");
-        wait::until("a look at the provider", LIMIT, async || {
+        wait::until("a read of the provider", LIMIT, async || {
             let since = self.server.admin.journal().since(mark);
             Ok(since
                 .iter()
@@ -154,7 +158,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// What every entry needs, with clients by id.
+/// The minimal spec of a provider, with clients by id.
 pub fn trusting(ids: &[&str]) -> Value {
     let clients: Vec<Value> = ids.iter().map(|id| json!({ "clientId": id })).collect();
     json!({ "issuer": ISSUER, "allowedClients": clients })

@@ -1,4 +1,4 @@
-//! Tenants: what one namespace may ask for, and what it never gets.
+//! Tenants: what one namespace may request, and what it never gets.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -12,10 +12,10 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(what_is_asked_for_needs_a_grant),
-        side.shared(an_issuer_that_a_user_has_chosen_needs_a_grant),
-        side.shared(an_id_that_a_user_has_chosen_needs_a_grant),
-        side.shared(the_first_to_have_a_name_has_it),
+        side.shared(requested_names_and_paths_need_a_grant),
+        side.shared(an_issuer_chosen_by_a_user_needs_a_grant),
+        side.shared(a_client_id_chosen_by_a_user_needs_a_grant),
+        side.shared(the_first_resource_with_a_name_keeps_it),
     ]
 }
 
@@ -23,7 +23,7 @@ fn rule(names: Value) -> Value {
     json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["OidcProvider"], "objectNames": names }] })
 }
 
-async fn what_is_asked_for_needs_a_grant(bed: &Bed) -> Result<()> {
+async fn requested_names_and_paths_need_a_grant(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let own = stage.space.name().to_owned();
     let issuer = super::trust::hydra_provider(bed, &stage.space, "hydra").await?;
@@ -40,7 +40,7 @@ async fn what_is_asked_for_needs_a_grant(bed: &Bed) -> Result<()> {
     let named = |name: String| json!({ "foulkon": { "name": name } });
     let placed = |path: String| json!({ "foulkon": { "path": path } });
     let mine = format!("{own}--mine");
-    let theirs = format!("{own}--b--c"); // that of another namespace
+    let theirs = format!("{own}--b--c"); // the generated name of another namespace
     let deep = format!("/oidc-operator/{own}/deep/");
     let beside = format!("/oidc-operator/{own}s/");
     for (grant, change, denied) in [
@@ -88,7 +88,7 @@ async fn what_is_asked_for_needs_a_grant(bed: &Bed) -> Result<()> {
             None => drop(stage.space.until_ready::<OidcProvider>("main").await?),
             Some((field, value)) => {
                 let message = format!(
-                    "AuthorizationServer `{}`: access[0].objectNames does not allow `{value}` in {field}; change it or ask its admin.",
+                    "AuthorizationServer `{}`: access[0].objectNames does not allow `{value}` in {field}; change it or ask the server's admin.",
                     stage.server.name
                 );
                 let said = stage
@@ -106,13 +106,13 @@ async fn what_is_asked_for_needs_a_grant(bed: &Bed) -> Result<()> {
 
 fn denied(stage: &Stage<'_>, field: &str, value: &str) -> String {
     format!(
-        "AuthorizationServer `{}`: access[0].objectNames does not allow `{value}` in {field}; change it or ask its admin.",
+        "AuthorizationServer `{}`: access[0].objectNames does not allow `{value}` in {field}; change it or ask the server's admin.",
         stage.server.name
     )
 }
 
-/// Users of a Vault may say under which address it is known: whoever is there could sign in as anybody.
-async fn an_issuer_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()> {
+/// Users of a Vault may choose the address in its issuer. A server at that address could sign in as any user.
+async fn an_issuer_chosen_by_a_user_needs_a_grant(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     bed.change_server(&stage.server.name, rule(json!("Generated"))).await?;
     let vault = bed.own_vault(ServerOptions::default()).await?;
@@ -130,7 +130,7 @@ async fn an_issuer_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()>
         .space
         .says::<OidcProvider>("main", Reconciling, "NotAllowed", &message)
         .await?;
-    // What the server's admin has set needs none.
+    // The issuer that the server's admin has set needs no grant.
     stage
         .space
         .respecify::<OidcProvider>("evil", json!({ "issuer": null }))
@@ -141,8 +141,8 @@ async fn an_issuer_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-/// An id on one server may be somebody else's at the issuer.
-async fn an_id_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()> {
+/// A client id on one server may belong to another client at the issuer.
+async fn a_client_id_chosen_by_a_user_needs_a_grant(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     bed.change_server(&stage.server.name, rule(json!("Generated"))).await?;
     super::trust::hydra_provider(bed, &stage.space, "hydra").await?;
@@ -162,7 +162,7 @@ async fn an_id_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()> {
         .space
         .says::<OidcProvider>("main", Reconciling, "NotAllowed", &message)
         .await?;
-    // One of the issuer's own server is what it says, and an id that nobody has chosen is nobody else's.
+    // The id of a client on the issuer's own server is unambiguous, and a generated id belongs to no other client.
     let own = format!("own-{}", stage.space.name());
     let here = json!({ "clientId": own, "grantTypes": ["client_credentials"] }).to_string();
     stage.space.ready::<OAuth2Client>("own", &here).await?;
@@ -176,7 +176,7 @@ async fn an_id_that_a_user_has_chosen_needs_a_grant(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn the_first_to_have_a_name_has_it(bed: &Bed) -> Result<()> {
+async fn the_first_resource_with_a_name_keeps_it(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let other = bed.space().await?;
     let name = format!("{}-wanted", stage.space.name());

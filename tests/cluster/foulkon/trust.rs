@@ -1,4 +1,4 @@
-//! Trust across servers: what Hydra and OpenBao issue is trusted by Foulkon, and what changes there is followed.
+//! Trust across servers: Foulkon trusts what Hydra and OpenBao issue, and follows changes there.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::conditions::Tone::Reconciling;
 use crate::provider::issuer_of;
 use crate::run::Side;
 
-/// Where applications want their users back.
+/// Redirect URI of the applications.
 const REDIRECT: &str = "https://app.example.com/callback";
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(clients_of_two_servers_are_trusted_and_followed),
-        side.shared(a_provider_whose_clients_are_gone_is_taken_off),
-        side.shared(an_issuer_of_another_server_is_followed),
-        side.shared(providers_of_one_issuer_list_the_clients_of_all),
+        side.shared(trust_follows_clients_of_two_servers),
+        side.shared(a_provider_without_clients_is_deleted_on_the_server),
+        side.shared(a_changed_issuer_of_another_server_is_applied),
+        side.shared(providers_of_one_issuer_list_the_clients_of_all_of_them),
         side.shared(a_token_of_another_server_is_accepted),
     ]
 }
 
-/// Somebody who signed in at OpenBao.
+/// A user who signed in at OpenBao.
 pub struct Subject {
     /// The issuer of the token.
     pub issuer: String,
@@ -40,7 +40,7 @@ pub struct Subject {
     pub id_token: String,
 }
 
-/// Makes a provider of the bed's Hydra, and returns its issuer.
+/// Creates a provider of the bed's Hydra, and returns its issuer.
 pub async fn hydra_provider(bed: &Bed, space: &Space<'_>, name: &str) -> Result<String> {
     let issuer = issuer_of(bed, "default").await?;
     let spec = json!({ "issuer": issuer });
@@ -48,7 +48,7 @@ pub async fn hydra_provider(bed: &Bed, space: &Space<'_>, name: &str) -> Result<
     Ok(issuer)
 }
 
-/// OpenBao with a provider `bao`, a client `bao-app` and an RSA key in the namespace; the worker takes no other keys.
+/// OpenBao with a provider `bao`, a client `bao-app` and an RSA key in the namespace; the worker accepts no other keys.
 async fn bao(bed: &Bed, space: &Space<'_>) -> Result<Arc<Server>> {
     let server = bed.own_vault(ServerOptions::default()).await?;
     let on = |mut spec: Value| {
@@ -67,7 +67,7 @@ async fn bao(bed: &Bed, space: &Space<'_>) -> Result<Arc<Server>> {
     Ok(server)
 }
 
-/// Somebody signs in at OpenBao.
+/// Signs a user in at OpenBao.
 pub async fn signed_in(bed: &Bed, space: &Space<'_>) -> Result<Subject> {
     bao(bed, space).await?;
     let user = bed
@@ -106,11 +106,11 @@ async fn id_of(space: &Space<'_>, name: &str) -> Result<String> {
     client_id_of(&space.wait_ready(name).await?)
 }
 
-async fn clients_of_two_servers_are_trusted_and_followed(bed: &Bed) -> Result<()> {
+async fn trust_follows_clients_of_two_servers(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let space = &stage.space;
     let name = stage.name("trust");
-    // Before anything that it refers to.
+    // It is created before anything that it refers to.
     stage.make::<OidcProvider>("trust", trusts_both()).await?;
     let machine = |id: &str| format!("{{ clientId: {id}, grantTypes: [client_credentials] }}");
     let first = format!("{}.first", space.name());
@@ -126,7 +126,7 @@ async fn clients_of_two_servers_are_trusted_and_followed(bed: &Bed) -> Result<()
     };
     let entry = listed(&[&first, &of_bao]).await?;
 
-    // A client with another id.
+    // The client is recreated with another id.
     let second = format!("{}.second", space.name());
     space.delete_and_wait("hydra-app").await?;
     listed(&[&of_bao]).await?;
@@ -138,7 +138,7 @@ async fn clients_of_two_servers_are_trusted_and_followed(bed: &Bed) -> Result<()
     listed(&[&second, &of_bao]).await?;
     space.until_ready::<OidcProvider>("trust").await?;
 
-    // One that the server gives another id, since somebody deleted it there.
+    // Another writer deletes a client on the server, which then gives it another id.
     bed.delete_object(&format!("client/{}.bao-app", space.name())).await?;
     bed.change_server(&server.name, json!({ "resyncInterval": "1s" }))
         .await?;
@@ -148,11 +148,11 @@ async fn clients_of_two_servers_are_trusted_and_followed(bed: &Bed) -> Result<()
 
     space.delete_and_wait("bao-app").await?;
     let last = listed(&[&second]).await?;
-    ensure!(last["id"] == entry["id"], "it was made anew");
+    ensure!(last["id"] == entry["id"], "it was recreated");
     Ok(())
 }
 
-async fn a_provider_whose_clients_are_gone_is_taken_off(bed: &Bed) -> Result<()> {
+async fn a_provider_without_clients_is_deleted_on_the_server(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let space = &stage.space;
     let name = stage.name("trust");
@@ -181,7 +181,7 @@ async fn a_provider_whose_clients_are_gone_is_taken_off(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-async fn an_issuer_of_another_server_is_followed(bed: &Bed) -> Result<()> {
+async fn a_changed_issuer_of_another_server_is_applied(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let space = &stage.space;
     bao(bed, space).await?;
@@ -200,7 +200,7 @@ async fn an_issuer_of_another_server_is_followed(bed: &Bed) -> Result<()> {
         })
         .await?;
     space.until_ready::<OidcProvider>("trust").await?;
-    // What is trusted stays so while the issuer's own resource is away.
+    // The trust stays while the issuer's own resource does not exist.
     let gone = space.remove::<OidcProvider>("bao").await?;
     space.until_gone(&gone).await?;
     let message = "OidcProvider `bao` does not exist; create it.";
@@ -211,8 +211,8 @@ async fn an_issuer_of_another_server_is_followed(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The worker looks at the clients of one of them only.
-async fn providers_of_one_issuer_list_the_clients_of_all(bed: &Bed) -> Result<()> {
+/// The worker reads the clients of only one of them.
+async fn providers_of_one_issuer_list_the_clients_of_all_of_them(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let other = bed.space().await?;
     stage.ready("main", trusting(&["a", "b"])).await?;
@@ -244,10 +244,10 @@ async fn providers_of_one_issuer_list_the_clients_of_all(bed: &Bed) -> Result<()
     stage.space.until_ready::<OidcProvider>("main").await.map(drop)
 }
 
-/// From the sign-in at one server to the door of another one.
+/// A user signs in at one server and calls another one with the token.
 async fn a_token_of_another_server_is_accepted(bed: &Bed) -> Result<()> {
     if Foulkon::is_real() {
-        return Ok(()); // it cannot be restarted
+        return Ok(()); // a real worker cannot be restarted
     }
     let mut stage = Stage::eager(bed).await?;
     let subject = signed_in(bed, &stage.space).await?;
@@ -257,10 +257,13 @@ async fn a_token_of_another_server_is_accepted(bed: &Bed) -> Result<()> {
         async |foulkon: &Foulkon| -> Result<u16> { Ok(foulkon.call_as(Some(&token), "GET", "", None).await?.0) };
     let spec = json!({ "issuerRef": { "name": "bao" }, "allowedClients": [{ "name": "bao-app" }] });
     stage.ready("trust", spec).await?;
-    ensure!(knocks(&stage.foulkon).await? == 401, "it was loaded before its time");
+    ensure!(
+        knocks(&stage.foulkon).await? == 401,
+        "the token is accepted before the restart"
+    );
     stage.foulkon.restart().await?;
     ensure!(knocks(&stage.foulkon).await? == 200, "the token is not accepted");
-    // With the client the trust in it goes.
+    // Deleting the client ends the trust in it.
     stage.space.delete_and_wait("bao-app").await?;
     stage.until_none(&stage.name("trust")).await?;
     stage.foulkon.restart().await?;

@@ -1,4 +1,4 @@
-//! Keys of the user's.
+//! Keys that the user imports.
 
 use std::collections::BTreeSet;
 
@@ -36,14 +36,14 @@ fn pem_of(algorithm: KeyAlgorithm) -> Result<String> {
     Ok(pem.expose().to_owned())
 }
 
-pub(super) async fn a_key_in_pem_form_comes_out_as_it_went_in(bed: &Bed) -> Result<()> {
+pub(super) async fn an_imported_pem_key_is_written_unchanged(bed: &Bed) -> Result<()> {
     for algorithm in [KeyAlgorithm::RS256, KeyAlgorithm::ES512, KeyAlgorithm::EdDSA] {
         let space = bed.space().await?;
         let pem = pem_of(algorithm)?;
         import(&space, "mine", &pem).await?;
         let set: JsonWebKeySet = space.ready("keys", &importing("mine")).await?;
         let out = space.secret_data("out").await?;
-        ensure!(out["key.pem"] == pem, "{algorithm:?} came out as another");
+        ensure!(out["key.pem"] == pem, "{algorithm:?} has changed");
         let uid = set.metadata.uid.clone().unwrap_or_default();
         let found = on_server(bed, &uid).await?.context("no set")?;
         ensure!(
@@ -54,7 +54,7 @@ pub(super) async fn a_key_in_pem_form_comes_out_as_it_went_in(bed: &Bed) -> Resu
     Ok(())
 }
 
-pub(super) async fn what_is_no_private_key_is_said(bed: &Bed) -> Result<()> {
+pub(super) async fn an_invalid_private_key_is_reported(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let key = key_material::generate(KeyAlgorithm::ES256, "mine").map_err(anyhow::Error::msg)?;
     let private: Value = serde_json::from_slice(&key.body())?;
@@ -91,7 +91,7 @@ pub(super) async fn what_is_no_private_key_is_said(bed: &Bed) -> Result<()> {
         .await?;
     ensure!(
         !is_held(&waits) || waits.status.is_some_and(|status| status.keys.is_empty()),
-        "half a set"
+        "the status lists keys"
     );
     for (text, problem) in cases {
         import(&space, "mine", &text).await?;
@@ -99,12 +99,12 @@ pub(super) async fn what_is_no_private_key_is_said(bed: &Bed) -> Result<()> {
         space
             .says::<JsonWebKeySet>("keys", Reconciling, "InvalidSpec", &message)
             .await?;
-        ensure!(space.secret("out").await?.is_none(), "half a Secret");
+        ensure!(space.secret("out").await?.is_none(), "an output Secret was written");
     }
     import(&space, "mine", &private.to_string()).await?;
     let set: JsonWebKeySet = space.until_ready("keys").await?;
     ensure!(status_of(&set)["currentKeyId"] == "mine", "{}", status_of(&set));
-    // Another key of the same id: verifiers could not tell them apart.
+    // Another key with the same id, which verifiers could not tell apart.
     let clash = key_material::generate(KeyAlgorithm::ES256, "mine").map_err(anyhow::Error::msg)?;
     import(&space, "mine", &String::from_utf8(clash.body())?).await?;
     let message = "Secret `mine`, key `key`: the value holds another key of the same `kid` as before, which verifiers could not tell apart; give it another; replace it with a usable one.";
@@ -114,7 +114,7 @@ pub(super) async fn what_is_no_private_key_is_said(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn a_changed_import_is_taken_over(bed: &Bed) -> Result<()> {
+pub(super) async fn a_changed_import_is_published(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     import(&space, "mine", &pem_of(KeyAlgorithm::ES256)?).await?;
     let set: JsonWebKeySet = space.ready("keys", &importing("mine")).await?;

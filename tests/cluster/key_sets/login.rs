@@ -1,4 +1,4 @@
-//! `private_key_jwt` with keys of a JsonWebKeySet: a probe logs in all the time while they are rotated.
+//! `private_key_jwt` with keys of a JsonWebKeySet: a probe logs in continuously while the keys are rotated.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use crate::bed::{Bed, ServerOptions, Space, token_by_assertion, uid_of};
 
-/// Rotations that the probe has to survive.
+/// Number of rotations during which every login must succeed.
 const ROTATIONS: usize = 20;
 /// Longest time for all of them.
 const PATIENCE: Duration = Duration::from_secs(240);
 
 pub(super) async fn a_client_logs_in_through_every_rotation(bed: &Bed) -> Result<()> {
-    // On a database of its own: SQLite has one writer at a time, and others log in too.
+    // It has its own database, since SQLite allows one writer at a time and other tests log in too.
     let lab = bed.lab(&[], ServerOptions::default()).await?;
     let space = bed.space().await?;
     let keys = json!({
@@ -55,7 +55,7 @@ pub(super) async fn a_client_logs_in_through_every_rotation(bed: &Bed) -> Result
     Ok(())
 }
 
-pub(super) async fn the_next_key_waits_for_every_client(bed: &Bed) -> Result<()> {
+pub(super) async fn the_next_key_waits_until_every_client_is_registered_with_it(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let keys = json!({
         "generate": { "algorithm": "ES256" }, "privateKey": {},
@@ -77,7 +77,7 @@ pub(super) async fn the_next_key_waits_for_every_client(bed: &Bed) -> Result<()>
     let message = "The next key signs as soon as OAuth2Client `app` is registered with it.";
     ensure!(
         status.current_key_id.as_ref() == Some(&first),
-        "a key signs that the client does not know"
+        "the client does not know the signing key"
     );
     ensure!(
         status.conditions.iter().any(|condition| condition.message == message),
@@ -86,7 +86,7 @@ pub(super) async fn the_next_key_waits_for_every_client(bed: &Bed) -> Result<()>
     );
     ensure!(
         space.secret_data("keys").await?["kid"] == first,
-        "a key is handed out that the client does not know"
+        "the client does not know the key in the Secret"
     );
     space.change("app", json!({ "spec": { "suspend": false } })).await?;
     let next = |set: &JsonWebKeySet| {
@@ -97,7 +97,7 @@ pub(super) async fn the_next_key_waits_for_every_client(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-/// Asks for a rotation by annotation.
+/// Requests a rotation by annotation.
 pub(crate) async fn rotate_now(space: &Space<'_>, name: &str) -> Result<()> {
     let now = k8s_openapi::jiff::Timestamp::now().to_string();
     let patch = Patch::Merge(json!({ "metadata": { "annotations": { ROTATE_AT_ANNOTATION: now } } }));
@@ -108,7 +108,7 @@ pub(crate) async fn rotate_now(space: &Space<'_>, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// What an application does that has the Secret: it signs with the key that is there now (RFC 7523, section 2.2).
+/// Signs an assertion with the current key of the Secret, as an application does (RFC 7523, section 2.2).
 async fn assertion(space: &Space<'_>, client_id: &str, audience: &str) -> Result<(String, String)> {
     let secret = space.secret_data("keys").await?;
     let jwk: Value = serde_json::from_str(&secret["jwk.json"])?;
@@ -130,8 +130,8 @@ async fn assertion(space: &Space<'_>, client_id: &str, audience: &str) -> Result
     Ok((secret["kid"].clone(), assertion))
 }
 
-/// Gets a token; returns the key that did it, and how often it was tried again. A server on SQLite may fail a request that meets another: only a refusal
-/// counts.
+/// Gets a token. Returns the id of the key and the number of retries. A server on SQLite may fail concurrent requests,
+/// so only a refusal counts as a failure.
 async fn log_in(space: &Space<'_>, client_id: &str, audience: &str) -> Result<(String, usize)> {
     let mut last = None;
     for again in 0..20 {
@@ -143,7 +143,7 @@ async fn log_in(space: &Space<'_>, client_id: &str, audience: &str) -> Result<(S
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    bail!("the server fails all the time: {last:?}")
+    bail!("the server keeps failing: {last:?}")
 }
 
 fn uuid_like() -> String {

@@ -1,4 +1,4 @@
-//! Where the public keys go.
+//! The ConfigMaps and Secrets into which the operator writes keys.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -35,21 +35,24 @@ pub(super) async fn public_keys_are_published(bed: &Bed) -> Result<()> {
         .and_then(|found| found.data)
         .unwrap_or_default();
     ensure!(keys_in(data.get("jwks.json"))? == shown["keys"], "{data:?}");
-    ensure!(space.secret("keys").await?.is_none(), "a private key is handed out");
+    ensure!(
+        space.secret("keys").await?.is_none(),
+        "a private key was written to a Secret"
+    );
 
-    // What somebody changes is put right at the next look.
+    // The next pass corrects an external change.
     let forged = kube::api::Patch::Merge(json!({ "data": { "jwks.json": "{}" } }));
     space
         .config_maps()
         .patch("keys", &kube::api::PatchParams::default(), &forged)
         .await?;
-    wait::until("the public keys to be back", LIMIT, async || {
+    wait::until("the public keys to be restored", LIMIT, async || {
         let found = space.config_maps().get_opt("keys").await?.and_then(|found| found.data);
         Ok((found.as_ref() == Some(&data)).then_some(()))
     })
     .await?;
 
-    // A Secret instead, and then nothing.
+    // A Secret instead of the ConfigMap, then neither.
     space
         .respecify::<JsonWebKeySet>("keys", json!({ "publish": { "secretName": "public" } }))
         .await?;
@@ -62,7 +65,7 @@ pub(super) async fn public_keys_are_published(bed: &Bed) -> Result<()> {
     ensure!(status_of(&set).get("configMapName").is_none(), "{}", status_of(&set));
     ensure!(
         space.config_maps().get_opt("keys").await?.is_none(),
-        "the ConfigMap is left"
+        "the ConfigMap still exists"
     );
     let secret = space.secret("public").await?.context("no Secret")?;
     space
@@ -70,7 +73,7 @@ pub(super) async fn public_keys_are_published(bed: &Bed) -> Result<()> {
         .await?;
     space.wait_secret_gone(&secret).await?;
 
-    // It goes with the set.
+    // It is deleted with the set.
     space
         .respecify::<JsonWebKeySet>("keys", json!({ "publish": { "configMapName": "last" } }))
         .await?;
@@ -80,12 +83,12 @@ pub(super) async fn public_keys_are_published(bed: &Bed) -> Result<()> {
     space.until_gone(&set).await?;
     ensure!(
         space.config_maps().get_opt("last").await?.is_none(),
-        "the ConfigMap is left"
+        "the ConfigMap still exists"
     );
     Ok(())
 }
 
-pub(super) async fn what_is_not_ours_is_left_alone(bed: &Bed) -> Result<()> {
+pub(super) async fn foreign_secrets_and_config_maps_are_left_alone(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let theirs = r#"{ apiVersion: v1, kind: ConfigMap, metadata: { name: theirs }, data: { jwks.json: "theirs" } }"#;
     space.apply::<ConfigMap>(theirs).await?;
@@ -128,7 +131,7 @@ pub(super) async fn what_is_not_ours_is_left_alone(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn a_clients_own_secret_follows_the_key_that_signs(bed: &Bed) -> Result<()> {
+pub(super) async fn a_clients_credentials_secret_follows_the_signing_key(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let keys = "{ generate: { algorithm: ES256 }, rotation: { period: 1000h, prePublish: 0s } }";
     space.ready::<JsonWebKeySet>("keys", keys).await?;
@@ -144,7 +147,7 @@ pub(super) async fn a_clients_own_secret_follows_the_key_that_signs(bed: &Bed) -
         .await?;
     ensure!(
         space.secret("app").await?.is_none(),
-        "a Secret without the key was made"
+        "a Secret without the key was created"
     );
 
     space
@@ -157,12 +160,12 @@ pub(super) async fn a_clients_own_secret_follows_the_key_that_signs(bed: &Bed) -
             mine["KID"] == theirs["kid"] && mine["PEM"] == theirs["key.pem"] && mine["JWK"] == theirs["jwk.json"];
         Ok(same.then_some(mine))
     };
-    let before = wait::until("the key in the client's own Secret", LIMIT, same).await?;
+    let before = wait::until("the key in the client's credentials Secret", LIMIT, same).await?;
     ensure!(before["SCOPE"] == "read write", "{}", before["SCOPE"]);
 
     super::login::rotate_now(&space, "keys").await?;
     let next = async || Ok(same().await?.filter(|now| now["KID"] != before["KID"]));
-    wait::until("the next key in the client's own Secret", LIMIT, next).await?;
+    wait::until("the next key in the client's credentials Secret", LIMIT, next).await?;
 
     let without = json!({ "tokenEndpointAuthMethod": null, "tokenEndpointAuthSigningAlg": null, "keySetRef": null });
     space.change("app", json!({ "spec": without })).await?;

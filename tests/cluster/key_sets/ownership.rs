@@ -1,4 +1,4 @@
-//! Sets of somebody else's, and the server's own.
+//! Key sets of other owners, and the server's own key sets.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -16,7 +16,7 @@ use super::{on_server, status_of};
 use crate::bed::{Bed, ServerOptions, settled, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
 
-pub(super) async fn a_set_of_somebody_else_is_not_touched(bed: &Bed) -> Result<()> {
+pub(super) async fn a_foreign_set_is_not_touched(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let name = format!("{}-keys", space.name());
     let admin = bed.admin().await?;
@@ -42,7 +42,7 @@ pub(super) async fn a_set_of_somebody_else_is_not_touched(bed: &Bed) -> Result<(
         "it was changed"
     );
 
-    // Of two resources the older has the name.
+    // Of two resources with the same setName, the older one owns the set.
     let name = format!("{}-shared", space.name());
     let spec = json!({ "setName": name, "generate": { "algorithm": "ES256" } }).to_string();
     space.ready::<JsonWebKeySet>("older", &spec).await?;
@@ -61,8 +61,8 @@ pub(super) async fn a_set_of_somebody_else_is_not_touched(bed: &Bed) -> Result<(
     Ok(())
 }
 
-/// Neither an id that anybody can choose nor a ledger that anybody can write makes a foreign key ours.
-pub(super) async fn an_id_makes_nobody_an_owner(bed: &Bed) -> Result<()> {
+/// A tenant can choose any key id and write any ledger, so neither proves that it owns a key.
+pub(super) async fn neither_a_key_id_nor_a_ledger_proves_ownership(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let name = format!("{}-billing", space.name());
     let admin = bed.admin().await?;
@@ -77,7 +77,7 @@ pub(super) async fn an_id_makes_nobody_an_owner(bed: &Bed) -> Result<()> {
         );
         ensure!(
             space.secret("out").await?.is_none(),
-            "a foreign key was handed out {when}"
+            "a foreign key was written to a Secret {when}"
         );
         Ok(())
     };
@@ -138,14 +138,14 @@ pub(super) async fn the_servers_own_sets_need_a_grant(bed: &Bed) -> Result<()> {
     };
     space.make::<JsonWebKeySet>("keys", &spec("ES256")).await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[0].reservedKeySets does not allow setName `{ID_TOKEN}`, which is the server's own; choose another or ask its admin.",
+        "AuthorizationServer `{}`: access[0].reservedKeySets does not allow setName `{ID_TOKEN}`, a key set of the server itself; choose another name or ask the server's admin.",
         server.name
     );
     let refused = space
         .says::<JsonWebKeySet>("keys", Reconciling, "NotAllowed", &message)
         .await?;
-    ensure!(!is_held(&refused), "it could not be deleted");
-    // Some databases compare names without regard to case.
+    ensure!(!is_held(&refused), "it has a finalizer");
+    // Some databases ignore case when they compare names.
     let other = json!({
         "serverRef": { "name": server.name }, "setName": "Hydra.OpenID.id-token", "generate": { "algorithm": "ES256" },
     });
@@ -169,7 +169,7 @@ pub(super) async fn the_servers_own_sets_need_a_grant(bed: &Bed) -> Result<()> {
                 .await?;
         }
         HydraMajor::V2 => {
-            // What the server signs with is known before it does.
+            // A key is published before the server signs with it.
             let first = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| !status.keys.is_empty());
             let set = space.until("a published key", "keys", first).await?;
             ensure!(

@@ -1,20 +1,20 @@
-//! What the schema refuses, word for word.
+//! The messages with which the schema rejects invalid key sets.
 
 use anyhow::{Result, ensure};
 use oidc_operator::api::JsonWebKeySet;
 
 use crate::bed::Bed;
 
-pub(super) async fn bad_key_sets_are_refused_word_for_word(bed: &Bed) -> Result<()> {
+pub(super) async fn invalid_key_sets_are_rejected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let table = [
         (
             "{ setName: x }",
-            "set generate, for keys that the operator makes, or import, for a key of yours",
+            "set exactly one of generate, for new keys, and import, for your own key",
         ),
         (
             "{ generate: { algorithm: ES256 }, import: { secretRef: { name: a, key: b } } }",
-            "set generate, for keys that the operator makes, or import, for a key of yours",
+            "set exactly one of generate, for new keys, and import, for your own key",
         ),
         (
             "{ generate: { algorithm: HS256 } }",
@@ -22,35 +22,35 @@ pub(super) async fn bad_key_sets_are_refused_word_for_word(bed: &Bed) -> Result<
         ),
         (
             "{ import: { secretRef: { name: a, key: b } }, rotation: { period: 1h } }",
-            "rotation: goes with generate; to rotate a key of yours, change the Secret that import names",
+            "rotation: needs generate; to rotate your own key, change the Secret that import names",
         ),
         (
             "{ generate: { algorithm: ES256 }, rotation: { period: 1ms } }",
-            "rotation.period: at least 1s",
+            "rotation.period: must be at least 1s",
         ),
         (
             "{ import: { secretRef: { name: refused, key: b } }, privateKey: {} }",
-            "import: names the Secret that the operator writes; keep your own key in another one",
+            "import: names the Secret that the operator writes; keep your own key in another Secret",
         ),
         (
             "{ generate: { algorithm: ES256 }, privateKey: { secretName: jwks-01234567-x } }",
-            "privateKey.secretName: names that start like jwks-01234567- are kept for the operator's ledgers",
+            "privateKey.secretName: names that start like jwks-01234567- or oac-01234567- are reserved for the operator's ledgers; choose another name",
         ),
         (
             "{ generate: { algorithm: ES256 }, privateKey: {}, publish: { secretName: refused } }",
-            "publish.secretName: the Secret of the public keys must be another one than that of a private key",
+            "publish.secretName: names the Secret of a private key; publish the public keys in another Secret",
         ),
         (
             "{ import: { secretRef: { name: a, key: b } }, publish: { secretName: a } }",
-            "publish.secretName: the Secret of the public keys must be another one than that of a private key",
+            "publish.secretName: names the Secret of a private key; publish the public keys in another Secret",
         ),
         (
             "{ generate: { algorithm: ES256 }, publish: { secretName: a, configMapName: b } }",
-            "publish: set configMapName or secretName, or neither",
+            "publish: set configMapName or secretName, not both",
         ),
         (
             "{ generate: { algorithm: ES256 }, publish: { secretName: oac-01234567-x } }",
-            "publish.secretName: names that start like jwks-01234567- are kept for the operator's ledgers",
+            "publish.secretName: names that start like jwks-01234567- or oac-01234567- are reserved for the operator's ledgers; choose another name",
         ),
         (
             "{ generate: { algorithm: ES256, by: Nobody } }",
@@ -58,7 +58,7 @@ pub(super) async fn bad_key_sets_are_refused_word_for_word(bed: &Bed) -> Result<
         ),
         (
             "{ generate: { algorithm: ES256 }, setName: 01234567-89ab-cdef-0123-456789abcdef }",
-            "setName: must not look like a UUID, since those are the names of sets that name none",
+            "setName: must not look like a UUID, because key sets without setName get UUIDs as names; choose another name",
         ),
     ];
     for (spec, said) in table {
@@ -71,7 +71,7 @@ pub(super) async fn bad_key_sets_are_refused_word_for_word(bed: &Bed) -> Result<
     for (spec, said) in [
         (
             "{ generate: { algorithm: ES256 }, setName: two }",
-            "setName is immutable: create a new JsonWebKeySet of the other name",
+            "setName is immutable: create a new JsonWebKeySet with the other name",
         ),
         (
             "{ generate: { algorithm: ES256 }, setName: one, serverRef: { name: x } }",

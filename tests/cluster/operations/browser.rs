@@ -1,4 +1,4 @@
-//! A user's browser and the application that it visits, as far as Hydra sees them: requests with cookies, and where each leads.
+//! A user's browser and the application that it visits, as Hydra sees them: requests with cookies, and their redirects.
 
 use std::collections::BTreeMap;
 
@@ -13,18 +13,18 @@ use url::Url;
 
 use crate::bed::settled;
 
-/// Where an application gets its codes; nothing listens there.
+/// Redirect URI of the applications; nothing listens there.
 pub const CALLBACK: &str = "http://127.0.0.1:9/callback";
-/// Secret of every client here.
+/// Secret of every client in these tests.
 pub const CLIENT_SECRET: &str = "a-secret-of-an-application";
 
-/// A browser: it keeps cookies, and follows no redirect by itself.
+/// A browser that keeps cookies but follows no redirects.
 pub struct Browser {
     public_url: String,
     cookies: BTreeMap<String, String>,
 }
 
-/// What the token endpoint gave. No Debug: these are credentials.
+/// Tokens from the token endpoint. They implement no Debug, since they are credentials.
 pub struct Tokens {
     /// The access token.
     pub access: Secret,
@@ -35,7 +35,7 @@ pub struct Tokens {
 }
 
 impl Browser {
-    /// One that has been nowhere yet.
+    /// A browser without cookies.
     pub fn new(public_url: &str) -> Self {
         Self {
             public_url: public_url.to_owned(),
@@ -43,7 +43,7 @@ impl Browser {
         }
     }
 
-    /// Goes to a URL and returns where that sends it.
+    /// Requests a URL and returns the target of the redirect.
     pub async fn visit(&mut self, url: &str) -> Result<Url> {
         let cookies: Vec<String> = self
             .cookies
@@ -65,7 +65,7 @@ impl Browser {
         }
     }
 
-    /// Asks for a code and returns the challenge of the login.
+    /// Requests a code and returns the challenge of the login.
     pub async fn log_in(&mut self, client_id: &str) -> Result<Secret> {
         let url = Url::parse_with_params(
             &format!("{}/oauth2/auth", self.public_url),
@@ -81,7 +81,7 @@ impl Browser {
         parameter(&login, "login_challenge").map(Secret::new)
     }
 
-    /// Asks for a code, logs in as this subject, and returns the challenge of the consent.
+    /// Requests a code, logs in as this subject, and returns the challenge of the consent.
     pub async fn consent(&mut self, hydra: &Hydra, client_id: &str, subject: &str) -> Result<Secret> {
         let challenge = self.log_in(client_id).await?;
         let answer = AcceptLogin {
@@ -92,18 +92,18 @@ impl Browser {
         let accepted = settled("the login", async || {
             hydra.accept_login_request(&challenge, &answer).await
         });
-        let next = accepted.await?.context("a login that is not there")?;
+        let next = accepted.await?.context("the login does not exist")?;
         let consent = self.visit(next.expose()).await?;
         parameter(&consent, "consent_challenge").map(Secret::new)
     }
 
-    /// Asks for a code, logs in as this subject, grants all, and exchanges the code for tokens.
+    /// Requests a code, logs in as this subject, grants all scopes, and exchanges the code for tokens.
     pub async fn tokens(&mut self, hydra: &Hydra, client_id: &str, subject: &str) -> Result<Tokens> {
         let challenge = self.consent(hydra, client_id, subject).await?;
         self.grant(hydra, client_id, &challenge).await
     }
 
-    /// Grants all and exchanges the code for tokens.
+    /// Grants all scopes and exchanges the code for tokens.
     pub async fn grant(&mut self, hydra: &Hydra, client_id: &str, challenge: &Secret) -> Result<Tokens> {
         let answer = AcceptConsent {
             grant_scope: vec!["openid".to_owned(), "offline".to_owned()],
@@ -113,12 +113,12 @@ impl Browser {
         let accepted = settled("the consent", async || {
             hydra.accept_consent_request(challenge, &answer).await
         });
-        let next = accepted.await?.context("a consent that is not there")?;
+        let next = accepted.await?.context("the consent does not exist")?;
         let callback = self.visit(next.expose()).await?;
         exchange(&self.public_url, client_id, &parameter(&callback, "code")?).await
     }
 
-    /// Asks to be logged out with an ID token as a hint, and returns the challenge.
+    /// Requests a logout with an ID token as a hint, and returns the challenge.
     pub async fn log_out(&mut self, id_token: &str) -> Result<Secret> {
         let url = format!("{}/oauth2/sessions/logout?id_token_hint={id_token}", self.public_url);
         let logout = self.visit(&url).await?;
@@ -126,7 +126,7 @@ impl Browser {
     }
 }
 
-/// A parameter of a URL.
+/// Value of a query parameter of a URL.
 pub fn parameter(url: &Url, name: &str) -> Result<String> {
     let mut pairs = url.query_pairs();
     let found = pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned());

@@ -17,13 +17,13 @@ use crate::run::Side;
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(keys_are_generated_and_deleted),
-        side.shared(keys_of_ours_are_kept_as_they_are_sent),
-        side.shared(what_the_server_does_to_a_key_is_no_difference),
-        side.shared(an_issuer_is_trusted_and_not_any_more),
+        side.shared(uploaded_keys_are_stored_unchanged),
+        side.shared(keys_normalized_by_the_server_compare_as_equal),
+        side.shared(a_trusted_issuer_is_added_and_removed),
     ]
 }
 
-/// The elliptic key of RFC 7517, appendix A.2.
+/// The elliptic curve key of RFC 7517, appendix A.2.
 fn example(kid: &str) -> JsonWebKey {
     key(json!({
         "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid,
@@ -47,7 +47,7 @@ async fn keys_are_generated_and_deleted(bed: &Bed) -> Result<()> {
     let hydra = bed.admin().await?;
     let set = "operations-generated";
     let absent = settled("a GET", async || hydra.get_key_set(set).await).await?;
-    ensure!(absent.is_none(), "a set out of nothing");
+    ensure!(absent.is_none(), "the set exists already");
     let wanted = GenerateKey {
         alg: "ES256".to_owned(),
         kid: "g".to_owned(),
@@ -62,9 +62,12 @@ async fn keys_are_generated_and_deleted(bed: &Bed) -> Result<()> {
     ensure!(ids(&made) == expected, "{:?}", ids(&made));
     ensure!(made.keys.iter().any(JsonWebKey::is_private), "no private key");
     let again = settled("a POST", async || hydra.create_key_set(set, &wanted).await).await?;
-    ensure!(again.is_none(), "one id, two keys");
+    ensure!(again.is_none(), "the id was used twice");
     let found = settled("a GET", async || hydra.get_key_set(set).await).await?;
-    ensure!(found.is_some_and(|found| found.same_as(&made)), "not what was made");
+    ensure!(
+        found.is_some_and(|found| found.same_as(&made)),
+        "the stored key differs"
+    );
     let unknown = GenerateKey {
         alg: "nope".to_owned(),
         ..GenerateKey::default()
@@ -78,11 +81,11 @@ async fn keys_are_generated_and_deleted(bed: &Bed) -> Result<()> {
         settled("a DELETE", async || hydra.delete_key_set(set).await).await?;
     }
     let gone = settled("a GET", async || hydra.get_key_set(set).await).await?;
-    ensure!(gone.is_none(), "still there");
+    ensure!(gone.is_none(), "it still exists");
     Ok(())
 }
 
-async fn keys_of_ours_are_kept_as_they_are_sent(bed: &Bed) -> Result<()> {
+async fn uploaded_keys_are_stored_unchanged(bed: &Bed) -> Result<()> {
     let hydra = bed.admin().await?;
     let set = "operations-ours";
     let keys = JsonWebKeySet {
@@ -91,7 +94,10 @@ async fn keys_of_ours_are_kept_as_they_are_sent(bed: &Bed) -> Result<()> {
     let put = settled("a PUT", async || hydra.update_key_set(set, &keys).await).await?;
     ensure!(put.same_as(&keys), "the echo differs");
     let found = settled("a GET", async || hydra.get_key_set(set).await).await?;
-    ensure!(found.is_some_and(|found| found.same_as(&keys)), "what is kept differs");
+    ensure!(
+        found.is_some_and(|found| found.same_as(&keys)),
+        "the stored keys differ"
+    );
     let twice = JsonWebKeySet {
         keys: vec![example("a"), example("a")],
     };
@@ -105,28 +111,31 @@ async fn keys_of_ours_are_kept_as_they_are_sent(bed: &Bed) -> Result<()> {
     let put = settled("a PUT", async || hydra.update_key(set, &third).await).await?;
     ensure!(put == third, "the echo differs");
     let found = settled("a GET", async || hydra.get_key(set, "c").await).await?;
-    ensure!(found.is_some_and(|found| found == third), "what is kept differs");
+    ensure!(found.is_some_and(|found| found == third), "the stored key differs");
     for _ in 0..2 {
         settled("a DELETE", async || hydra.delete_key(set, "a").await).await?;
     }
     let gone = settled("a GET", async || hydra.get_key(set, "a").await).await?;
-    ensure!(gone.is_none(), "still there");
+    ensure!(gone.is_none(), "it still exists");
     let left = settled("a GET", async || hydra.get_key_set(set).await).await?;
-    ensure!(left.is_some_and(|left| ids(&left) == ["b", "c"]), "not just b and c");
+    ensure!(
+        left.is_some_and(|left| ids(&left) == ["b", "c"]),
+        "other keys than b and c are left"
+    );
     settled("an empty PUT", async || {
         hydra.update_key_set(set, &JsonWebKeySet::default()).await
     })
     .await?;
     let gone = settled("a GET", async || hydra.get_key_set(set).await).await?;
-    ensure!(gone.is_none(), "an empty set is there");
+    ensure!(gone.is_none(), "the empty set exists");
     Ok(())
 }
 
-async fn what_the_server_does_to_a_key_is_no_difference(bed: &Bed) -> Result<()> {
+async fn keys_normalized_by_the_server_compare_as_equal(bed: &Bed) -> Result<()> {
     let hydra = bed.admin().await?;
     let set = "operations-normal";
     let keys = [
-        // A number with a leading zero, and members that are dropped.
+        // A number with a leading zero, and members that the server drops.
         json!({
             "kty": "RSA", "kid": "r", "use": "sig", "alg": "RS256", "e": "AAEAAQ", "key_ops": ["verify"], "x5c": [], "team": "shop",
             "n": "AAvX7oYdgkzIlq0ZHo_KTGU4lpjD1BZwRcT2fEyQ4zQgNxsVIyrfzwCnmRVxaKMVyJgWjVJqQWUpUkEnTRQBlGXAn7PEpuPwTXZTS1XEk2UANSZTcPzUr1Os4pOkJJiY_lMqJxYPGu5s8fTPmUfB5Yr6RWq2tCyCxyJ5DgmJXJ7B",
@@ -149,7 +158,7 @@ async fn what_the_server_does_to_a_key_is_no_difference(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-async fn an_issuer_is_trusted_and_not_any_more(bed: &Bed) -> Result<()> {
+async fn a_trusted_issuer_is_added_and_removed(bed: &Bed) -> Result<()> {
     let hydra = bed.admin().await?;
     let issuer = NewTrustedIssuer {
         issuer: "operations-issuer".to_owned(),
@@ -188,7 +197,7 @@ async fn an_issuer_is_trusted_and_not_any_more(bed: &Bed) -> Result<()> {
     })
     .await?;
     ensure!(all.unwrap_or_default().contains(&made), "not listed");
-    // The key is one of the server's keys.
+    // The issuer's key is one of the server's keys.
     let key = settled("a GET", async || hydra.get_key("operations-issuer", "t").await).await?;
     ensure!(key.is_some_and(|key| key.public == issuer.jwk), "no such key");
     for _ in 0..2 {

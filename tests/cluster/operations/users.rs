@@ -1,4 +1,4 @@
-//! What concerns users: logins, consents, logouts, and the tokens that come of them.
+//! Logins, consents and logouts of users, and the tokens that they yield.
 
 use anyhow::{Context, Result, bail, ensure};
 use libtest_mimic::Trial;
@@ -16,18 +16,18 @@ use super::register;
 use crate::bed::{Bed, LIMIT, admin_of, settled};
 use crate::run::Side;
 
-/// One user at a time: on SQLite, logins that meet wait for each other until they give up.
+/// One user at a time: on SQLite, concurrent logins block each other until they time out.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_login_and_a_consent_give_tokens),
+        side.shared(a_login_and_a_consent_yield_tokens),
         side.shared(a_login_and_a_consent_can_be_denied),
-        side.shared(a_logout_is_confirmed_or_not),
-        side.shared(what_a_user_gave_can_be_taken_back),
-        side.shared(a_request_that_nobody_made_is_absent),
-        side.shared(a_request_that_is_too_old_says_so),
+        side.shared(a_logout_can_be_confirmed_or_denied),
+        side.shared(consents_and_remembered_logins_can_be_revoked),
+        side.shared(an_unknown_request_is_absent),
+        side.shared(an_expired_request_is_reported_as_expired),
     ]
 }
 
@@ -40,7 +40,7 @@ fn reject() -> Reject {
     }
 }
 
-async fn a_login_and_a_consent_give_tokens(bed: &Bed) -> Result<()> {
+async fn a_login_and_a_consent_yield_tokens(bed: &Bed) -> Result<()> {
     let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let id = "operations-tokens";
@@ -71,7 +71,7 @@ async fn a_login_and_a_consent_give_tokens(bed: &Bed) -> Result<()> {
     );
     ensure!(
         consent.login_challenge.is_some() && !consent.login_session_id.is_empty(),
-        "no login before"
+        "no login precedes the consent"
     );
     let tokens = browser.grant(&hydra, id, &challenge).await?;
 
@@ -88,13 +88,16 @@ async fn a_login_and_a_consent_give_tokens(bed: &Bed) -> Result<()> {
     let lacking = settled("introspection", async || {
         hydra.introspect_token(&tokens.access, "openid email").await
     });
-    ensure!(lacking.await?.is_none(), "a scope that was not granted");
+    ensure!(
+        lacking.await?.is_none(),
+        "the token is active for a scope that was not granted"
+    );
     let bogus = Secret::new("bogus".to_owned());
     ensure!(
         settled("introspection", async || hydra.introspect_token(&bogus, "").await)
             .await?
             .is_none(),
-        "a bogus token"
+        "a bogus token is active"
     );
     settled("a DELETE", async || hydra.delete_tokens(id).await).await?;
     let deleted = settled("introspection", async || {
@@ -135,12 +138,12 @@ async fn a_login_and_a_consent_can_be_denied(bed: &Bed) -> Result<()> {
         hydra.reject_consent_request(&challenge, &reject()).await,
     );
     match bed.major() {
-        // Answered once is answered for all.
+        // A request can be answered only once.
         HydraMajor::V1 => {
             ensure!(matches!(looked_up, Err(Failure::Handled(Some(_)))), "{looked_up:?}");
             ensure!(again == Err(Failure::Handled(None)), "{again:?}");
         }
-        // The challenge itself holds what is known of the request, and it does not change.
+        // The challenge itself encodes the request, so an answer does not change it.
         HydraMajor::V2 => {
             ensure!(looked_up == Ok(true), "{looked_up:?}");
             ensure!(matches!(again, Ok(Some(_))), "{again:?}");
@@ -149,7 +152,7 @@ async fn a_login_and_a_consent_can_be_denied(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_logout_is_confirmed_or_not(bed: &Bed) -> Result<()> {
+async fn a_logout_can_be_confirmed_or_denied(bed: &Bed) -> Result<()> {
     let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let id = "operations-logout";
@@ -185,7 +188,7 @@ async fn consents(hydra: &Hydra, subject: &str) -> Result<Vec<GivenConsent>> {
     page.await?.context("no first page")
 }
 
-async fn what_a_user_gave_can_be_taken_back(bed: &Bed) -> Result<()> {
+async fn consents_and_remembered_logins_can_be_revoked(bed: &Bed) -> Result<()> {
     let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let (one, other) = ("operations-given-1", "operations-given-2");
@@ -196,12 +199,12 @@ async fn what_a_user_gave_can_be_taken_back(bed: &Bed) -> Result<()> {
             browser.tokens(&hydra, id, "dave").await?;
         }
     }
-    // Remembered: the same browser need not log in again.
+    // The login is remembered, so the same browser need not log in again.
     let challenge = browser.log_in(other).await?;
     let login = settled("a GET", async || hydra.get_login_request(&challenge).await).await?;
     ensure!(
         login.is_some_and(|login| login.skip && login.subject == "dave"),
-        "not remembered"
+        "the login is not remembered"
     );
     let challenge = browser.consent(&hydra, other, "dave").await?;
     browser.grant(&hydra, other, &challenge).await?;
@@ -217,27 +220,30 @@ async fn what_a_user_gave_can_be_taken_back(bed: &Bed) -> Result<()> {
         given
             .iter()
             .all(|consent| consent.remember && consent.grant_scope == ["openid", "offline"]),
-        "other consents"
+        "the consents differ"
     );
     let revoke = async |which: Consents<'_>| {
         settled("a DELETE", async || hydra.revoke_consent_sessions("dave", which).await).await
     };
     revoke(Consents::Client(one)).await?;
-    ensure!(consents(&hydra, "dave").await?.len() == 1, "not one is left");
+    ensure!(
+        consents(&hydra, "dave").await?.len() == 1,
+        "not exactly one consent is left"
+    );
     revoke(Consents::All).await?;
     revoke(Consents::All).await?;
-    ensure!(consents(&hydra, "dave").await?.is_empty(), "some are left");
+    ensure!(consents(&hydra, "dave").await?.is_empty(), "some consents are left");
 
     for _ in 0..2 {
         settled("a DELETE", async || hydra.revoke_authentication_session("dave").await).await?;
     }
     let challenge = browser.log_in(one).await?;
     let login = settled("a GET", async || hydra.get_login_request(&challenge).await).await?;
-    ensure!(login.is_some_and(|login| !login.skip), "still remembered");
+    ensure!(login.is_some_and(|login| !login.skip), "the login is still remembered");
     Ok(())
 }
 
-async fn a_request_that_nobody_made_is_absent(bed: &Bed) -> Result<()> {
+async fn an_unknown_request_is_absent(bed: &Bed) -> Result<()> {
     let _turn = TURN.lock().await;
     let hydra = bed.admin().await?;
     let nobody = Secret::new("nobodys-challenge".to_owned());
@@ -277,10 +283,10 @@ async fn a_request_that_nobody_made_is_absent(bed: &Bed) -> Result<()> {
     settled("a PUT", async || hydra.reject_logout_request(&nobody).await).await
 }
 
-async fn a_request_that_is_too_old_says_so(bed: &Bed) -> Result<()> {
+async fn an_expired_request_is_reported_as_expired(bed: &Bed) -> Result<()> {
     let _turn = TURN.lock().await;
     if bed.major() == HydraMajor::V1 {
-        return Ok(()); // it says so to the browser alone
+        return Ok(()); // it reports the expiry only to the browser
     }
     let options = HydraOptions {
         env: vec![("TTL_LOGIN_CONSENT_REQUEST".to_owned(), "1s".to_owned())],
@@ -292,7 +298,7 @@ async fn a_request_that_is_too_old_says_so(bed: &Bed) -> Result<()> {
     let client = super::application("late");
     settled("a client", async || hydra.create_client(&client, Some(&secret)).await).await?;
     let challenge = Browser::new(&server.public_url()).log_in("late").await?;
-    wait::until("the login to be too old", LIMIT, async || {
+    wait::until("the login request to expire", LIMIT, async || {
         match hydra.get_login_request(&challenge).await {
             Err(Failure::Expired) => Ok(Some(())),
             Ok(Some(_)) => Ok(None),
@@ -301,6 +307,6 @@ async fn a_request_that_is_too_old_says_so(bed: &Bed) -> Result<()> {
         }
     })
     .await?;
-    ensure!(!hydra.http().breaker().is_open(), "the server has refused nothing");
+    ensure!(!hydra.http().breaker().is_open(), "the breaker is open");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The ConfigMap of a provider: ours or not at all, and kept as it should be.
+//! The ConfigMap of a provider: the operator restores its own and leaves a foreign one alone.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -17,21 +17,21 @@ use crate::run::Side;
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_foreign_config_map_is_not_touched),
-        side.shared(a_config_map_of_a_namesake_is_waited_for),
-        side.shared(a_config_map_that_was_renamed_is_gone),
-        side.shared(a_config_map_is_put_right_at_the_next_look),
-        side.shared(labels_follow_the_spec_and_foreign_ones_stay),
+        side.shared(the_operator_waits_until_the_config_map_of_a_namesake_is_deleted),
+        side.shared(a_renamed_config_map_replaces_the_old_one),
+        side.shared(an_edited_or_deleted_config_map_is_restored),
+        side.shared(labels_follow_the_spec_and_foreign_labels_stay),
         side.shared(a_deletion_leaves_nothing_and_needs_no_server),
     ]
 }
 
-/// Changes a ConfigMap by a JSON merge patch, as somebody else would.
+/// Changes a ConfigMap by a JSON merge patch, as another writer would.
 async fn tamper(space: &Space<'_>, name: &str, patch: Value) -> Result<ConfigMap> {
     let patch = Patch::Merge(patch);
     Ok(space.config_maps().patch(name, &PatchParams::default(), &patch).await?)
 }
 
-/// Waits until a ConfigMap is there and as wanted.
+/// Waits until a ConfigMap exists and is as wanted.
 async fn until(space: &Space<'_>, what: &str, name: &str, wanted: impl Fn(&ConfigMap) -> bool) -> Result<ConfigMap> {
     wait::until(what, LIMIT, async || {
         Ok(space.config_maps().get_opt(name).await?.filter(|found| wanted(found)))
@@ -61,15 +61,16 @@ async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The garbage collector takes it away in its own time, since its owner is gone; the test does not wait for that.
-async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
+/// The owner of the ConfigMap does not exist, so the garbage collector deletes it eventually. The test does not wait
+/// for that.
+async fn the_operator_waits_until_the_config_map_of_a_namesake_is_deleted(bed: &Bed) -> Result<()> {
     let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     let owner = json!({
         "apiVersion": "oidc-operator.dev/v1alpha1", "kind": "OidcProvider", "name": "login",
         "uid": "01234567-89ab-cdef-0123-456789abcdef", "controller": true,
     });
-    // A finalizer keeps it until it was seen.
+    // A finalizer keeps it until the operator has seen it.
     let earlier = json!({ "metadata": {
         "name": "login", "ownerReferences": [owner], "finalizers": ["example.org/kept"],
     } });
@@ -86,7 +87,7 @@ async fn a_config_map_of_a_namesake_is_waited_for(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_config_map_that_was_renamed_is_gone(bed: &Bed) -> Result<()> {
+async fn a_renamed_config_map_replaces_the_old_one(bed: &Bed) -> Result<()> {
     let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
@@ -101,24 +102,24 @@ async fn a_config_map_that_was_renamed_is_gone(bed: &Bed) -> Result<()> {
     ensure!(after.data == before.data, "{after:?}");
     ensure!(
         space.config_maps().get_opt("login").await?.is_none(),
-        "the old one is still there"
+        "the old one still exists"
     );
     Ok(())
 }
 
-async fn a_config_map_is_put_right_at_the_next_look(bed: &Bed) -> Result<()> {
+async fn an_edited_or_deleted_config_map_is_restored(bed: &Bed) -> Result<()> {
     let (_server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
     let before = space.config_maps().get("login").await?;
     let edit = json!({ "data": { "OIDC_ISSUER": "https://evil.example.org", "MORE": "x" } });
     tamper(&space, "login", edit).await?;
-    until(&space, "the data to be put right", "login", |found| {
+    until(&space, "the data to be corrected", "login", |found| {
         found.data == before.data
     })
     .await?;
     space.config_maps().delete("login", &DeleteParams::default()).await?;
-    let again = until(&space, "the ConfigMap to be back", "login", |found| {
+    let again = until(&space, "the ConfigMap to be recreated", "login", |found| {
         found.data == before.data
     })
     .await?;
@@ -126,7 +127,7 @@ async fn a_config_map_is_put_right_at_the_next_look(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn labels_follow_the_spec_and_foreign_ones_stay(bed: &Bed) -> Result<()> {
+async fn labels_follow_the_spec_and_foreign_labels_stay(bed: &Bed) -> Result<()> {
     let (server, mut spec) = own_server(bed).await?;
     let space = bed.space().await?;
     spec["publish"] = json!({ "labels": { "team": "a" }, "annotations": { "note": "b" } });
@@ -140,7 +141,7 @@ async fn labels_follow_the_spec_and_foreign_ones_stay(bed: &Bed) -> Result<()> {
     let more = json!({ "metadata": { "labels": { "foreign": "c", "team": "z" } } });
     tamper(&space, "login", more).await?;
     let label = |found: &ConfigMap, key: &str| found.labels().get(key).cloned().unwrap_or_default();
-    let kept = until(&space, "the label to be put right", "login", |found| {
+    let kept = until(&space, "the label to be corrected", "login", |found| {
         label(found, "team") == "a"
     })
     .await?;
@@ -172,7 +173,7 @@ async fn a_deletion_leaves_nothing_and_needs_no_server(bed: &Bed) -> Result<()> 
     server.public.up();
     server.admin.up();
 
-    // With its server gone, too, and with its namespace.
+    // A deletion also works without the AuthorizationServer, and with the namespace.
     let provider = space.ready::<OidcProvider>("login", &spec.to_string()).await?;
     let name = spec["serverRef"]["name"].as_str().context("no server")?;
     bed.servers_api().delete(name, &DeleteParams::default()).await?;

@@ -1,4 +1,4 @@
-//! A public API that is away, or answers what no issuer should.
+//! A public API that is down or sends invalid answers.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -15,15 +15,15 @@ use crate::run::Side;
 
 pub(super) fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(another_issuer_ends_readiness_and_its_own_restores_it),
-        side.shared(one_failed_look_is_no_news),
-        side.shared(an_outage_is_said_and_ends),
-        side.shared(an_outage_of_the_admin_api_is_not_the_issuers),
-        side.shared(keys_that_cannot_be_trusted_are_said_word_for_word),
+        side.shared(a_wrong_issuer_ends_readiness_until_it_is_corrected),
+        side.shared(one_failed_request_changes_no_status),
+        side.shared(an_outage_is_reported_until_it_ends),
+        side.shared(an_outage_of_the_admin_api_leaves_providers_ready),
+        side.shared(untrustworthy_keys_are_reported),
     ]
 }
 
-/// Waits until a provider is not ready. An empty reason is any.
+/// Waits until a provider is not ready. An empty reason matches any reason.
 async fn until_not_ready(space: &Space<'_>, name: &str, reason: &str) -> Result<OidcProvider> {
     let wanted = |found: &OidcProvider| {
         let conditions = conditions(found);
@@ -34,7 +34,7 @@ async fn until_not_ready(space: &Space<'_>, name: &str, reason: &str) -> Result<
     space.until(&what, name, wanted).await
 }
 
-async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Result<()> {
+async fn a_wrong_issuer_ends_readiness_until_it_is_corrected(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
@@ -46,7 +46,7 @@ async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Res
         |head| head.is("GET", "/.well-known/openid-configuration"),
         Action::Answer(Answer::json(200, &lie)),
     ));
-    // Whether its own look or that of the server comes first, it is not ready.
+    // The reason depends on whether the provider's own pass or the server's pass comes first.
     until_not_ready(&space, "login", "").await?;
     let meanwhile = space.config_maps().get("login").await?;
     ensure!(
@@ -58,7 +58,7 @@ async fn another_issuer_ends_readiness_and_its_own_restores_it(bed: &Bed) -> Res
     Ok(())
 }
 
-async fn one_failed_look_is_no_news(bed: &Bed) -> Result<()> {
+async fn one_failed_request_changes_no_status(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     let before = space.ready::<OidcProvider>("login", &spec.to_string()).await?;
@@ -67,13 +67,13 @@ async fn one_failed_look_is_no_news(bed: &Bed) -> Result<()> {
         .public
         .inject(Fault::new(is_for_keys, Action::Answer(Answer::status(503))).nth(1));
     looks(&server, mark, 3).await?;
-    ensure!(fault.struck() == 1, "it was not struck");
+    ensure!(fault.struck() == 1, "the fault did not strike");
     let after = space.until_ready::<OidcProvider>("login").await?;
     ensure!(after.resource_version() == before.resource_version(), "it was written");
     Ok(())
 }
 
-async fn an_outage_is_said_and_ends(bed: &Bed) -> Result<()> {
+async fn an_outage_is_reported_until_it_ends(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     space.ready::<OidcProvider>("login", &spec.to_string()).await?;
@@ -90,7 +90,7 @@ async fn an_outage_is_said_and_ends(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_outage_of_the_admin_api_is_not_the_issuers(bed: &Bed) -> Result<()> {
+async fn an_outage_of_the_admin_api_leaves_providers_ready(bed: &Bed) -> Result<()> {
     let (server, spec) = own_server(bed).await?;
     let space = bed.space().await?;
     let before = space.ready::<OidcProvider>("login", &spec.to_string()).await?;
@@ -101,7 +101,7 @@ async fn an_outage_of_the_admin_api_is_not_the_issuers(bed: &Bed) -> Result<()> 
     looks(&server, mark, 2).await?;
     let after = space.until_ready::<OidcProvider>("login").await?;
     ensure!(after.resource_version() == before.resource_version(), "it was written");
-    // A new one waits: nothing was found out about it yet.
+    // A new provider waits, since the operator has never verified it.
     space.make::<OidcProvider>("new", &spec.to_string()).await?;
     let message =
         "The server cannot be used now: it has just failed; see the AuthorizationServer. The operator keeps trying.";
@@ -113,7 +113,7 @@ async fn an_outage_of_the_admin_api_is_not_the_issuers(bed: &Bed) -> Result<()> 
     Ok(())
 }
 
-async fn keys_that_cannot_be_trusted_are_said_word_for_word(bed: &Bed) -> Result<()> {
+async fn untrustworthy_keys_are_reported(bed: &Bed) -> Result<()> {
     const PRIVATE: &str = "cHJpdmF0ZS1leHBvbmVudC1vZi1hLWtleQ";
     bed.canary(PRIVATE);
     let (server, spec) = own_server(bed).await?;
@@ -158,7 +158,7 @@ async fn keys_that_cannot_be_trusted_are_said_word_for_word(bed: &Bed) -> Result
         let refused = space.says::<OidcProvider>(&name, Reconciling, reason, &message).await?;
         ensure!(
             refused.finalizers().is_empty(),
-            "it could not be deleted: {:?}",
+            "it has finalizers: {:?}",
             refused.finalizers()
         );
     }

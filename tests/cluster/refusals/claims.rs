@@ -1,4 +1,4 @@
-//! What is somebody else's: a client id, a Secret, a name whose last bearer is just going.
+//! What belongs to others: a client id, a Secret, a name whose previous owner is still being deleted.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -13,15 +13,15 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(an_id_is_claimed_once),
-        side.shared(a_client_that_was_there_before_is_left_alone),
+        side.shared(only_one_resource_gets_a_client_id),
+        side.shared(an_existing_client_is_left_alone),
         side.shared(a_foreign_secret_is_left_alone),
         side.shared(a_foreign_ledger_is_left_alone),
-        side.shared(a_namesake_is_a_new_client),
+        side.shared(a_recreated_resource_gets_a_new_client),
     ]
 }
 
-async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
+async fn only_one_resource_gets_a_client_id(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let chosen = format!("{}.shared", space.name());
@@ -44,7 +44,7 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
     client_says(&space, "second", Tone::Stalled, "NotOwned", &message).await?;
     ensure!(
         bed.registered(&chosen).await? == before,
-        "the first one's client was changed"
+        "the client of the first resource was changed"
     );
     let written: Vec<_> = server
         .about_clients(mark)
@@ -52,15 +52,18 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
         .filter(|exchange| exchange.head.method == "PUT" || exchange.head.method == "DELETE")
         .collect();
     ensure!(written.is_empty(), "{written:?}");
-    ensure!(space.secret("second").await?.is_none(), "the second got credentials");
+    ensure!(
+        space.secret("second").await?.is_none(),
+        "the second resource got credentials"
+    );
     bed.token(&id, &secret, "").await?;
     client_ready(&space, "first").await?;
 
-    // The second goes: the client stays. It comes again, and gets the id when the first has gone.
+    // The second resource is deleted: the client stays. It is created again, and gets the id once the first is deleted.
     space.delete_and_wait("second").await?;
     ensure!(
         bed.registered(&chosen).await? == before,
-        "the first one's client was changed"
+        "the client of the first resource was changed"
     );
     space.apply_client("second", &spec("second")).await?;
     client_says(&space, "second", Tone::Stalled, "NotOwned", &message).await?;
@@ -73,7 +76,7 @@ async fn an_id_is_claimed_once(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_client_that_was_there_before_is_left_alone(bed: &Bed) -> Result<()> {
+async fn an_existing_client_is_left_alone(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let chosen = format!("{}.legacy", space.name());
     let legacy =
@@ -112,7 +115,7 @@ async fn a_foreign_secret_is_left_alone(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The name of a ledger is known as soon as the UID is; whoever is quicker than the operator gains nothing.
+/// The name of a ledger is known as soon as the UID is. A user who creates it before the operator gains nothing.
 async fn a_foreign_ledger_is_left_alone(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let server = format!("{}-later", space.name());
@@ -132,7 +135,7 @@ async fn a_foreign_ledger_is_left_alone(bed: &Bed) -> Result<()> {
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");
     ensure!(space.secret(&ledger).await? == Some(mine), "it was changed");
     space.delete_secret(&ledger).await?;
-    // Nobody watches the Secrets of others; a change of the resource is looked at at once.
+    // The operator does not watch foreign Secrets, but it processes a change of the resource at once.
     space
         .change("app", json!({ "spec": { "clientName": "again" } }))
         .await?;
@@ -143,7 +146,7 @@ async fn a_foreign_ledger_is_left_alone(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_namesake_is_a_new_client(bed: &Bed) -> Result<()> {
+async fn a_recreated_resource_gets_a_new_client(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let mut last = space.ready_client("app", "grantTypes: [client_credentials]").await?;
     for _ in 0..3 {
@@ -161,7 +164,7 @@ async fn a_namesake_is_a_new_client(bed: &Bed) -> Result<()> {
             }
         })
         .await?;
-        ensure!(created.uid() != last.uid(), "it is the old one");
+        ensure!(created.uid() != last.uid(), "it is the old resource");
         client_ready(&space, "app").await?;
         let (id, secret) = space.credentials("app").await?;
         ensure!(id == uid_of(&created) && id != old_id && secret != old_secret, "{id}");

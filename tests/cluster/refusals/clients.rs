@@ -1,4 +1,4 @@
-//! What the schema of OAuth2Client refuses, word for word.
+//! What the schema of OAuth2Client refuses, with the exact messages.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -8,19 +8,19 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(the_schema_of_clients_refuses_word_for_word),
-        side.shared(the_layout_of_the_secret_is_refused_word_for_word),
+        side.shared(invalid_clients_are_refused_with_exact_messages),
+        side.shared(invalid_secret_layouts_are_refused_with_exact_messages),
         side.shared(too_long_lists_are_refused),
-        side.shared(what_cannot_change_is_refused_with_the_way_out),
-        side.shared(a_name_like_a_ledgers_is_refused),
+        side.shared(changes_of_immutable_client_fields_are_refused_with_advice),
+        side.shared(a_client_named_like_a_ledger_is_refused),
     ]
 }
 
-/// A spec, and what is said to it.
+/// A spec, and the message that refuses it.
 const SPECS: &[(&str, &str)] = &[
     (
         "{}",
-        "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]",
+        "spec.redirectUris: Invalid value: redirectUris: the grant types authorization_code (the default) and implicit need at least one; for a machine client set grantTypes: [client_credentials]",
     ),
     (
         "redirectUris: [not-a-uri]",
@@ -32,19 +32,19 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "redirectUris: ['JavaScript:alert(1)']",
-        "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects",
+        "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not allowed; use another scheme",
     ),
     (
         "redirectUris: ['data:text/html,x']",
-        "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not for redirects",
+        "spec.redirectUris: Invalid value: redirectUris: the schemes javascript, data, vbscript, about, blob and file are not allowed; use another scheme",
     ),
     (
         "{ redirectUris: [], grantTypes: [authorization_code] }",
-        "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]",
+        "spec.redirectUris: Invalid value: redirectUris: the grant types authorization_code (the default) and implicit need at least one; for a machine client set grantTypes: [client_credentials]",
     ),
     (
         "grantTypes: [client_credentials, implicit]",
-        "spec.redirectUris: Invalid value: redirectUris: at least one is needed for the grant types authorization_code (the default) and implicit; a machine client sets grantTypes: [client_credentials]",
+        "spec.redirectUris: Invalid value: redirectUris: the grant types authorization_code (the default) and implicit need at least one; for a machine client set grantTypes: [client_credentials]",
     ),
     (
         "grantTypes: [password]",
@@ -76,11 +76,11 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB }] }, keySetRef: { name: keys } }",
-        "spec.keySetRef: Invalid value: keySetRef: set keySetRef or one of jwks and jwksUri, not both",
+        "spec.keySetRef: Invalid value: keySetRef: set only one of keySetRef, jwks and jwksUri",
     ),
     (
         "{ grantTypes: [client_credentials], jwksUri: https://app.example.com/jwks, keySetRef: { name: keys } }",
-        "spec.keySetRef: Invalid value: keySetRef: set keySetRef or one of jwks and jwksUri, not both",
+        "spec.keySetRef: Invalid value: keySetRef: set only one of keySetRef, jwks and jwksUri",
     ),
     (
         "{ grantTypes: [client_credentials], jwks: { keys: [{ kty: RSA, kid: a, n: AQ, e: AQAB, d: AQ }] } }",
@@ -96,11 +96,11 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: none }",
-        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none needs clientType: Public, and Public allows no other method; change one of the two",
     ),
     (
         "{ clientType: Public, redirectUris: [https://spa.example.com/], tokenEndpointAuthMethod: client_secret_post }",
-        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none needs clientType: Public, and Public allows no other method; change one of the two",
     ),
     (
         "{ clientType: Public, redirectUris: [https://spa.example.com/], clientSecretRef: { name: own, key: password } }",
@@ -108,7 +108,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ clientType: Public, grantTypes: [client_credentials] }",
-        "spec.grantTypes: Invalid value: grantTypes: a public client cannot use client_credentials, since it has nothing to prove itself with",
+        "spec.grantTypes: Invalid value: grantTypes: a public client cannot use client_credentials, because it cannot authenticate; leave it out or set clientType: Confidential",
     ),
     (
         "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, jwksUri: https://app.example.com/jwks, clientSecretRef: { name: own, key: password } }",
@@ -116,15 +116,15 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ clientType: Public, redirectUris: [https://spa.example.com/], tokenEndpointAuthMethod: private_key_jwt }",
-        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none goes with clientType: Public, and with nothing else",
+        "spec.tokenEndpointAuthMethod: Invalid value: tokenEndpointAuthMethod: none needs clientType: Public, and Public allows no other method; change one of the two",
     ),
     (
         "{ grantTypes: [client_credentials], clientSecretRef: { name: app, key: password } }",
-        "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one",
+        "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another Secret",
     ),
     (
         "{ grantTypes: [client_credentials], credentials: { secretName: login }, clientSecretRef: { name: login, key: password } }",
-        "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another one",
+        "spec.clientSecretRef: Invalid value: clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another Secret",
     ),
     (
         "{ grantTypes: [client_credentials], clientSecretRef: { name: ../../kube-system/secrets/token, key: token } }",
@@ -140,7 +140,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], clientId: 0A1b2C3d-0000-4000-8000-00000000abcd }",
-        "spec.clientId: Invalid value: clientId: must not look like a UUID, since those are the ids of clients that name none; only one to be taken over may (adoption: Allow)",
+        "spec.clientId: Invalid value: clientId: must not look like a UUID, because clients without clientId get UUIDs as ids; choose another id, or set adoption: Allow to adopt an existing client",
     ),
     (
         "{ grantTypes: [client_credentials], clientId: team..app }",
@@ -152,7 +152,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], metadata: { oidc-operator.dev: { uid: forged } } }",
-        "spec.metadata: Invalid value: metadata: the key oidc-operator.dev is kept for the operator",
+        "spec.metadata: Invalid value: metadata: the key oidc-operator.dev is reserved for the operator; remove it",
     ),
     (
         "{ grantTypes: [client_credentials], scopes: ['read write'] }",
@@ -192,11 +192,11 @@ const SPECS: &[(&str, &str)] = &[
     ),
 ];
 
-/// A layout under `credentials`, and what is said to it.
+/// A layout under `credentials`, and the message that refuses it.
 const LAYOUTS: &[(&str, &str)] = &[
     (
         "{ secretName: oac-01234567-89ab }",
-        r#"spec.credentials.secretName: Invalid value: "oac-01234567-89ab": credentials.secretName: names that start like oac-01234567- are kept for the operator's ledgers"#,
+        r#"spec.credentials.secretName: Invalid value: "oac-01234567-89ab": credentials.secretName: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name"#,
     ),
     (
         "{ secretName: Login }",
@@ -208,11 +208,11 @@ const LAYOUTS: &[(&str, &str)] = &[
     ),
     (
         "{ keys: { clientId: ID, clientSecret: ID } }",
-        "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret need different keys",
+        "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret must be different keys",
     ),
     (
         "{ keys: { clientId: CLIENT_SECRET } }",
-        "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret need different keys",
+        "spec.credentials.keys: Invalid value: credentials.keys: clientId and clientSecret must be different keys",
     ),
     (
         "{ keys: { clientId: a/b } }",
@@ -220,43 +220,43 @@ const LAYOUTS: &[(&str, &str)] = &[
     ),
     (
         "{ data: { CLIENT_ID: x } }",
-        "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret",
+        "spec.credentials.data: Invalid value: credentials.data: keys must consist of letters, digits, dots, dashes and underscores, and must differ from those of the client id and secret",
     ),
     (
         "{ keys: { clientSecret: secret }, data: { secret: x } }",
-        "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret",
+        "spec.credentials.data: Invalid value: credentials.data: keys must consist of letters, digits, dots, dashes and underscores, and must differ from those of the client id and secret",
     ),
     (
         "{ data: { 'a b': x } }",
-        "spec.credentials.data: Invalid value: credentials.data: keys consist of letters, digits, dot, dash and underscore, and are not those of the client id and secret",
+        "spec.credentials.data: Invalid value: credentials.data: keys must consist of letters, digits, dots, dashes and underscores, and must differ from those of the client id and secret",
     ),
     (
         "{ data: { config: 'url=$(tokenUrl)' } }",
-        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+        "spec.credentials.data: Invalid value: credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
     ),
     (
         "{ data: { config: '$(' } }",
-        "spec.credentials.data: Invalid value: credentials.data: the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+        "spec.credentials.data: Invalid value: credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
     ),
     (
         "{ labels: { oidc-operator.dev/uid: x } }",
-        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them",
     ),
     (
         "{ labels: { kubernetes.io/metadata.name: x } }",
-        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them",
     ),
     (
         "{ annotations: { oidc-operator.dev/revision: x } }",
-        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them",
     ),
     (
         "{ annotations: { app.kubernetes.io/name: x } }",
-        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev cannot be set",
+        "spec.credentials: Invalid value: credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them",
     ),
 ];
 
-async fn the_schema_of_clients_refuses_word_for_word(bed: &Bed) -> Result<()> {
+async fn invalid_clients_are_refused_with_exact_messages(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let mut wrong = Vec::new();
     for (spec, expected) in SPECS {
@@ -264,11 +264,14 @@ async fn the_schema_of_clients_refuses_word_for_word(bed: &Bed) -> Result<()> {
         compare(&mut wrong, spec, &said, expected);
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    ensure!(space.clients().get_opt("app").await?.is_none(), "one was stored");
+    ensure!(
+        space.clients().get_opt("app").await?.is_none(),
+        "an invalid client was stored"
+    );
     Ok(())
 }
 
-async fn the_layout_of_the_secret_is_refused_word_for_word(bed: &Bed) -> Result<()> {
+async fn invalid_secret_layouts_are_refused_with_exact_messages(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let mut wrong = Vec::new();
     for (layout, expected) in LAYOUTS {
@@ -314,7 +317,7 @@ async fn too_long_lists_are_refused(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_cannot_change_is_refused_with_the_way_out(bed: &Bed) -> Result<()> {
+async fn changes_of_immutable_client_fields_are_refused_with_advice(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let chosen = format!("{}.app", space.name());
     let bare = "{ grantTypes: [client_credentials] }".to_owned();
@@ -338,7 +341,7 @@ async fn what_cannot_change_is_refused_with_the_way_out(bed: &Bed) -> Result<()>
     for (name, before, after, expected) in cases {
         space.ready_client(name, &before).await?;
         let said = space.client_refusal(name, &after).await?;
-        // The value in between is the whole object, which kubectl shows too.
+        // The value in the message is the whole object.
         let said = without_value(&said);
         ensure!(
             said.ends_with(expected.as_str()),
@@ -349,11 +352,11 @@ async fn what_cannot_change_is_refused_with_the_way_out(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-async fn a_name_like_a_ledgers_is_refused(bed: &Bed) -> Result<()> {
+async fn a_client_named_like_a_ledger_is_refused(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let name = "oac-01234567-89ab-4000-8000-000000000000";
     let said = space.client_refusal(name, "grantTypes: [client_credentials]").await?;
-    let expected = "metadata.name: names that start like oac-01234567- are kept for the operator's ledgers";
+    let expected = "metadata.name: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name";
     ensure!(said.ends_with(expected), "{said}");
     space
         .ready_client("oac-app", "grantTypes: [client_credentials]")
@@ -368,7 +371,7 @@ fn compare(wrong: &mut Vec<String>, given: &str, said: &str, expected: &str) {
     }
 }
 
-/// A refusal without the name of the object, and without the remark that further rules could not be checked yet.
+/// A refusal without the name of the object, and without the note that further rules could not be checked.
 pub(super) fn bare(said: &str) -> &str {
     let said = said.split_once("\" is invalid: ").map_or(said, |(_, said)| said);
     let first = said

@@ -1,4 +1,4 @@
-//! What cannot change once it is said: neither to another value, nor away, nor from nothing.
+//! Immutable fields: they cannot be changed, removed, or set later.
 
 use anyhow::{Context, Result, ensure};
 use kube::Api;
@@ -10,10 +10,10 @@ use crate::bed::{Bed, Space};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(what_cannot_change_is_refused_from_wherever_to_wherever)]
+    vec![side.shared(immutable_fields_cannot_be_set_changed_or_removed)]
 }
 
-/// Kind, what every spec says, the field, two values of it (null: it is left out), and the path and the message of the refusal.
+/// Kind, base spec, field, its three values (null: the field is left out), path and message of the refusal.
 type Case = (
     &'static str,
     Value,
@@ -61,7 +61,7 @@ fn cases() -> Vec<Case> {
             "/vault",
             objects(),
             "spec.vault",
-            "vault.name is immutable: create a new OAuth2Client of the other name",
+            "vault.name is immutable: create a new OAuth2Client with the other name",
         ),
         (
             "OidcProvider",
@@ -77,7 +77,7 @@ fn cases() -> Vec<Case> {
             "/vault",
             objects(),
             "spec.vault",
-            "vault.name is immutable: create a new OidcProvider of the other name",
+            "vault.name is immutable: create a new OidcProvider with the other name",
         ),
         (
             "Assignment",
@@ -93,7 +93,7 @@ fn cases() -> Vec<Case> {
             "/vault",
             objects(),
             "spec.vault",
-            "vault.name is immutable: create a new Assignment of the other name",
+            "vault.name is immutable: create a new Assignment with the other name",
         ),
         (
             "Scope",
@@ -109,7 +109,7 @@ fn cases() -> Vec<Case> {
             "/name",
             names(),
             "spec.name",
-            "name is immutable: create a new Scope of the other name",
+            "name is immutable: create a new Scope with the other name",
         ),
         (
             "JsonWebKeySet",
@@ -125,7 +125,7 @@ fn cases() -> Vec<Case> {
             "/setName",
             names(),
             "spec.setName",
-            "setName is immutable: create a new JsonWebKeySet of the other name",
+            "setName is immutable: create a new JsonWebKeySet with the other name",
         ),
         (
             "AuthorizationServer",
@@ -146,7 +146,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-async fn what_cannot_change_is_refused_from_wherever_to_wherever(bed: &Bed) -> Result<()> {
+async fn immutable_fields_cannot_be_set_changed_or_removed(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let mut made = Vec::new();
     for (number, (kind, base, field, values, path, message)) in cases().into_iter().enumerate() {
@@ -172,7 +172,7 @@ async fn what_cannot_change_is_refused_from_wherever_to_wherever(bed: &Bed) -> R
             made.push((all.clone(), name));
         }
     }
-    // Which API a server speaks is said by which member there is.
+    // The member that is set selects the API of a server.
     let servers = objects(&space, "AuthorizationServer");
     let name = format!("{}-api", space.name());
     let hydra = json!({ "hydra": { "adminUrl": "http://127.0.0.1:9" } });
@@ -184,9 +184,8 @@ async fn what_cannot_change_is_refused_from_wherever_to_wherever(bed: &Bed) -> R
         let said = apply(&servers, "AuthorizationServer", &name, &other)
             .await?
             .err()
-            .context("it became another")?;
-        let message =
-            "hydra, vault and foulkon: which API a server speaks cannot change; create another AuthorizationServer";
+            .context("the API of the server was changed")?;
+        let message = "hydra, vault and foulkon: the API of a server is immutable; create another AuthorizationServer";
         ensure!(said.contains(message), "{said}");
     }
     for (all, name) in made {
@@ -216,7 +215,7 @@ fn with(base: &Value, field: &str, value: Value) -> Value {
     spec
 }
 
-/// Applies an object. The inner error is what the Kubernetes API refuses it with.
+/// Applies an object. The inner error is the refusal of the Kubernetes API.
 async fn apply(all: &Api<DynamicObject>, kind: &str, name: &str, spec: &Value) -> Result<Result<(), String>> {
     let object = json!({
         "apiVersion": "oidc-operator.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec,

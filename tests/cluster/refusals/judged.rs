@@ -1,4 +1,4 @@
-//! What only the server can judge, and servers that are not there.
+//! What only the server can refuse, and AuthorizationServers that do not exist yet.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -8,7 +8,7 @@ use crate::bed::{Bed, Options, ServerOptions, Space, uid_of};
 use crate::conditions::{Tone, client_ready, client_says};
 use crate::run::Side;
 
-/// Without the default server.
+/// Options without the default server.
 fn without_server() -> Options {
     Options {
         server: None,
@@ -18,16 +18,16 @@ fn without_server() -> Options {
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(what_hydra_refuses_leaves_the_last_good_registration),
-        side.shared(an_unreachable_sector_is_named),
-        side.shared(a_subject_type_that_the_server_has_not_is_named),
-        side.shared(what_hydra_refuses_at_once_is_not_registered),
-        side.shared(a_server_that_comes_later_wakes_its_clients),
-        side.alone(without_server(), a_default_server_that_comes_later_wakes_its_clients),
+        side.shared(a_refused_change_keeps_the_last_good_registration),
+        side.shared(an_unreachable_sector_identifier_is_reported),
+        side.shared(an_unsupported_subject_type_is_reported),
+        side.shared(a_client_refused_at_creation_is_not_registered),
+        side.shared(a_server_created_later_wakes_its_clients),
+        side.alone(without_server(), a_default_server_created_later_wakes_its_clients),
     ]
 }
 
-async fn what_hydra_refuses_leaves_the_last_good_registration(bed: &Bed) -> Result<()> {
+async fn a_refused_change_keeps_the_last_good_registration(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let good = "{ redirectUris: [https://web.example.com/cb], clientName: good }";
     let client = client_ready_with(&space, good).await?;
@@ -59,7 +59,7 @@ async fn client_ready_with(space: &Space<'_>, spec: &str) -> Result<OAuth2Client
     client_ready(space, "app").await
 }
 
-async fn an_unreachable_sector_is_named(bed: &Bed) -> Result<()> {
+async fn an_unreachable_sector_identifier_is_reported(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let good = "{ redirectUris: [https://web.example.com/cb] }";
     let client = client_ready_with(&space, good).await?;
@@ -76,7 +76,7 @@ async fn an_unreachable_sector_is_named(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_subject_type_that_the_server_has_not_is_named(bed: &Bed) -> Result<()> {
+async fn an_unsupported_subject_type_is_reported(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space
         .apply_client(
@@ -90,22 +90,22 @@ async fn a_subject_type_that_the_server_has_not_is_named(bed: &Bed) -> Result<()
     Ok(())
 }
 
-async fn what_hydra_refuses_at_once_is_not_registered(bed: &Bed) -> Result<()> {
+async fn a_client_refused_at_creation_is_not_registered(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let bad = "{ redirectUris: [https://web.example.com/cb], backchannelLogoutUri: 'https://elsewhere.example.org/out', postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     let client = space.apply_client("app", bad).await?;
     let message = "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");
-    ensure!(space.secret("app").await?.is_none(), "there is a half-made Secret");
-    // What was never registered can go, and takes its ledger along.
+    ensure!(space.secret("app").await?.is_none(), "an incomplete Secret exists");
+    // A client that was never registered can be deleted, and its ledger with it.
     space.delete_and_wait("app").await?;
     let left = space.secrets().list(&kube::api::ListParams::default()).await?;
     ensure!(left.items.is_empty(), "{} Secrets stayed", left.items.len());
     Ok(())
 }
 
-async fn a_server_that_comes_later_wakes_its_clients(bed: &Bed) -> Result<()> {
+async fn a_server_created_later_wakes_its_clients(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let name = format!("{}-later", space.name());
     space
@@ -116,7 +116,7 @@ async fn a_server_that_comes_later_wakes_its_clients(bed: &Bed) -> Result<()> {
         .await?;
     let message = format!("AuthorizationServer `{name}` does not exist; create it or correct serverRef.");
     let client = client_says(&space, "app", Tone::Reconciling, "ServerNotFound", &message).await?;
-    ensure!(client.metadata.finalizers.is_none(), "it could not be deleted");
+    ensure!(client.metadata.finalizers.is_none(), "it has a finalizer");
     bed.make_server(&name, ServerOptions::default()).await?;
     client_ready(&space, "app").await?;
     let (id, secret) = space.credentials("app").await?;
@@ -124,7 +124,7 @@ async fn a_server_that_comes_later_wakes_its_clients(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_default_server_that_comes_later_wakes_its_clients(bed: &Bed) -> Result<()> {
+async fn a_default_server_created_later_wakes_its_clients(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("app", "grantTypes: [client_credentials]").await?;
     let message = "There is no AuthorizationServer `default`; create it or set serverRef.";

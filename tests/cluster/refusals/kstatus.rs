@@ -1,5 +1,4 @@
-//! What kubectl, Helm and GitOps tools read: a status from the first moment on, and conditions that never contradict
-//! each other.
+//! What kubectl, Helm and GitOps tools read: a status from the start, and conditions that never contradict each other.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,14 +22,14 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.shared(kubectl_waits_for_conditions),
-        side.shared(a_dry_run_judges_and_leaves_nothing),
+        side.shared(kubectl_can_wait_for_conditions),
+        side.shared(a_dry_run_validates_and_stores_nothing),
         side.shared(conditions_never_contradict_each_other),
-        side.alone(idle, a_status_is_there_before_anybody_has_looked),
+        side.alone(idle, a_status_exists_before_the_first_pass),
     ]
 }
 
-async fn kubectl_waits_for_conditions(bed: &Bed) -> Result<()> {
+async fn kubectl_can_wait_for_conditions(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("good", "grantTypes: [client_credentials]").await?;
     let said = kubectl(
@@ -79,7 +78,7 @@ async fn kubectl_waits_for_conditions(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_dry_run_judges_and_leaves_nothing(bed: &Bed) -> Result<()> {
+async fn a_dry_run_validates_and_stores_nothing(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let manifest = |spec: serde_json::Value| {
         let metadata = json!({ "name": "app" });
@@ -111,7 +110,7 @@ async fn a_dry_run_judges_and_leaves_nothing(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Every status that anybody could ever have seen, from the first to the last.
+/// Checks every status that a watch shows, from the first to the last.
 async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let seen: Arc<Mutex<Vec<OAuth2Client>>> = Arc::default();
@@ -158,7 +157,10 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
             observed >= Some(last),
             "observedGeneration went from {last} to {observed:?}"
         );
-        ensure!(observed <= client.metadata.generation, "{observed:?} is not yet");
+        ensure!(
+            observed <= client.metadata.generation,
+            "{observed:?} is ahead of the generation"
+        );
         last = observed.unwrap_or(-1);
         if last >= 0 {
             check_client(client)?;
@@ -167,7 +169,7 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_status_is_there_before_anybody_has_looked(bed: &Bed) -> Result<()> {
+async fn a_status_exists_before_the_first_pass(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let client = space.apply_client("app", "grantTypes: [client_credentials]").await?;
     let observed = client.status.and_then(|status| status.observed_generation);
@@ -177,7 +179,7 @@ async fn a_status_is_there_before_anybody_has_looked(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// What kubectl prints: Ok on stdout, Err on stderr.
+/// Output of kubectl: Ok is stdout, Err is stderr.
 async fn kubectl(bed: &Bed, space: &Space<'_>, arguments: &[&str], input: &str) -> Result<Result<String, String>> {
     let mut kubectl = bed.plane().kubectl();
     kubectl.args(arguments).args(["--namespace", space.name()]);

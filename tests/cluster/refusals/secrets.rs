@@ -1,4 +1,4 @@
-//! A secret of the user's own: what cannot be one, what is not there yet, and what changes.
+//! A user's own secret: unusable, missing, or changed.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
@@ -17,17 +17,17 @@ const SPEC: &str = "{ grantTypes: [client_credentials], clientSecretRef: { name:
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(an_unusable_secret_is_named_and_not_shown),
-        side.shared(an_unusable_secret_without_label_is_looked_at_again),
-        side.shared(a_missing_secret_wakes_when_it_appears),
+        side.shared(an_unusable_secret_is_reported_without_its_value),
+        side.shared(an_unusable_secret_without_label_is_read_again),
+        side.shared(a_missing_secret_wakes_its_client_once_created),
         side.shared(a_missing_secret_without_label_is_found_within_a_minute),
-        side.shared(a_missing_key_wakes_when_it_appears),
-        side.shared(a_changed_secret_is_pushed),
+        side.shared(a_missing_key_wakes_its_client_once_added),
+        side.shared(a_changed_secret_is_pushed_to_the_server),
         side.shared(a_changed_secret_without_label_is_pushed_within_a_minute),
     ]
 }
 
-async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
+async fn an_unusable_secret_is_reported_without_its_value(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let cases: [(&[u8], &str); 4] = [
         (b"k7#Zq", "is shorter than the 6 characters that the server accepts"),
@@ -50,7 +50,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
         let client = client_says(&space, "app", Tone::Reconciling, "InvalidSpec", &message).await?;
         let shown = serde_json::to_string(&client.status)?;
         ensure!(!shown.contains(&text), "the value is shown");
-        ensure!(space.secret("app").await?.is_none(), "there is a half-made Secret");
+        ensure!(space.secret("app").await?.is_none(), "an incomplete Secret exists");
     }
     let before = space.secret("own").await?;
     put(&space, true, b"usable-secret-value").await?;
@@ -59,7 +59,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
     ensure!(secret == "usable-secret-value", "another secret");
     bed.token(&id, &secret, "").await?;
 
-    // A client that works is not torn down by a bad value.
+    // An unusable value does not break a working client.
     put(&space, true, b"short").await?;
     let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; replace it with a usable one.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
@@ -72,7 +72,7 @@ async fn an_unusable_secret_is_named_and_not_shown(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_unusable_secret_without_label_is_looked_at_again(bed: &Bed) -> Result<()> {
+async fn an_unusable_secret_without_label_is_read_again(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     put(&space, false, b"short").await?;
     space.apply_client("app", SPEC).await?;
@@ -83,7 +83,7 @@ async fn an_unusable_secret_without_label_is_looked_at_again(bed: &Bed) -> Resul
     Ok(())
 }
 
-async fn a_missing_secret_wakes_when_it_appears(bed: &Bed) -> Result<()> {
+async fn a_missing_secret_wakes_its_client_once_created(bed: &Bed) -> Result<()> {
     appears(bed, true).await
 }
 
@@ -110,7 +110,7 @@ async fn appears(bed: &Bed, labelled: bool) -> Result<()> {
     Ok(())
 }
 
-async fn a_missing_key_wakes_when_it_appears(bed: &Bed) -> Result<()> {
+async fn a_missing_key_wakes_its_client_once_added(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     put(&space, true, b"from-the-user-2").await?;
     let spec = "{ grantTypes: [client_credentials], clientSecretRef: { name: own, key: other } }";
@@ -125,7 +125,7 @@ async fn a_missing_key_wakes_when_it_appears(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_changed_secret_is_pushed(bed: &Bed) -> Result<()> {
+async fn a_changed_secret_is_pushed_to_the_server(bed: &Bed) -> Result<()> {
     changes(bed, true).await
 }
 
@@ -149,7 +149,7 @@ async fn changes(bed: &Bed, labelled: bool) -> Result<()> {
     bed.token(&id, "the-second-value", "").await?;
     ensure!(
         bed.token(&id, "the-first-value", "").await.is_err(),
-        "the old one still works"
+        "the old secret still works"
     );
     client_ready(&space, "app").await?;
     Ok(())

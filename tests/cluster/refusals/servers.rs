@@ -1,4 +1,4 @@
-//! What the schema of AuthorizationServer refuses, word for word.
+//! What the schema of AuthorizationServer refuses, with the exact messages.
 
 use anyhow::{Result, ensure};
 use kube::api::PostParams;
@@ -11,16 +11,16 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(the_schema_of_servers_refuses_word_for_word),
-        side.shared(the_schema_of_access_rules_refuses_what_lets_too_many_in),
+        side.shared(invalid_servers_are_refused_with_exact_messages),
+        side.shared(invalid_access_rules_are_refused),
     ]
 }
 
-/// A spec, and what is said to it.
+/// A spec, and the message that refuses it.
 const SPECS: &[(&str, &str)] = &[
     (
         "{}",
-        "spec: Invalid value: set exactly one of hydra, vault and foulkon: it says which API the server speaks",
+        "spec: Invalid value: hydra, vault and foulkon select the API of the server; set exactly one of them",
     ),
     ("hydra: {}", "spec.hydra.adminUrl: Required value"),
     (
@@ -45,7 +45,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "hydra: { adminUrl: 'http://hydra-admin:4445', issuer: 'https://id.example.com' }",
-        "spec.hydra.issuer: Invalid value: issuer: goes with publicUrl, where the issuer is looked up",
+        "spec.hydra.issuer: Invalid value: issuer: needs publicUrl, where the operator reads the issuer; set publicUrl or leave issuer out",
     ),
     (
         "hydra: { adminUrl: 'http://hydra-admin:4445', version: V3 }",
@@ -61,11 +61,11 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ orphans: Delete, foulkon: { workerUrl: 'http://foulkon', auth: { basic: { secretRef: { name: a } } } } }",
-        "spec.orphans: Invalid value: orphans: Delete goes with hydra alone, where a mark tells whose an object is; leave it out",
+        "spec.orphans: Invalid value: orphans: Delete needs hydra, because objects on other servers carry no marker; leave it out",
     ),
     (
         "vault: { address: 'http://vault', auth: { jwt: { role: a } } }",
-        "spec.vault.auth.jwt: Invalid value: auth.jwt: set serviceAccount or secretRef",
+        "spec.vault.auth.jwt: Invalid value: auth.jwt: set exactly one of serviceAccount and secretRef",
     ),
     (
         "hydra: { adminUrl: 'http://hydra-admin:4445', auth: { bearerToken: { secretRef: { name: ../a, key: token } } } }",
@@ -85,7 +85,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, resyncInterval: 900ms }",
-        r#"spec.resyncInterval: Invalid value: "900ms": resyncInterval: at least 1s"#,
+        r#"spec.resyncInterval: Invalid value: "900ms": resyncInterval: must be at least 1s"#,
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, resyncInterval: hourly }",
@@ -97,19 +97,19 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All, names: [a] }, kinds: [OAuth2Client] }] }",
-        "spec.access[0].namespaces.names: Invalid value: names: goes with from: Names, and from: Names needs it",
+        "spec.access[0].namespaces.names: Invalid value: names: set it with from: Names, and only then",
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: Names }, kinds: [OAuth2Client] }] }",
-        "spec.access[0].namespaces.names: Invalid value: names: goes with from: Names, and from: Names needs it",
+        "spec.access[0].namespaces.names: Invalid value: names: set it with from: Names, and only then",
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: Selector }, kinds: [OAuth2Client] }] }",
-        "spec.access[0].namespaces.selector: Invalid value: selector: goes with from: Selector, and from: Selector needs it",
+        "spec.access[0].namespaces.selector: Invalid value: selector: set it with from: Selector, and only then",
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: Names, names: [a], selector: {} }, kinds: [OAuth2Client] }] }",
-        "spec.access[0].namespaces.selector: Invalid value: selector: goes with from: Selector, and from: Selector needs it",
+        "spec.access[0].namespaces.selector: Invalid value: selector: set it with from: Selector, and only then",
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, access: [{ namespaces: { from: All }, kinds: [OAuth2Clients] }] }",
@@ -121,7 +121,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What an access rule says besides namespaces and kinds, and what is said to it.
+/// What an access rule has besides namespaces and kinds, and the start of the message that refuses it.
 const RULES: &[(&str, &str)] = &[
     (
         "clients: { uriHosts: ['https://x'] }",
@@ -165,23 +165,23 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "minRotationPeriod: 99999999999h",
-        r#"minRotationPeriod: Invalid value: "string": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: minRotationPeriod: longer than any duration can be"#,
+        r#"minRotationPeriod: Invalid value: "string": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: minRotationPeriod: the duration is too long; set a shorter one"#,
     ),
 ];
 
-/// A label selector, and what is said to it.
+/// A label selector, and the start of the message that refuses it.
 const SELECTORS: &[(&str, &str)] = &[
     (
         "matchExpressions: [{ key: a, operator: NotIn }]",
-        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one, Exists and DoesNotExist take none",
+        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one value, Exists and DoesNotExist take none",
     ),
     (
         "matchExpressions: [{ key: a, operator: In, values: [] }]",
-        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one, Exists and DoesNotExist take none",
+        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one value, Exists and DoesNotExist take none",
     ),
     (
         "matchExpressions: [{ key: a, operator: Exists, values: [b] }]",
-        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one, Exists and DoesNotExist take none",
+        "matchExpressions[0].values: Invalid value: values: In and NotIn need at least one value, Exists and DoesNotExist take none",
     ),
     (
         "matchExpressions: [{ key: a, operator: Equals, values: [b] }]",
@@ -189,7 +189,7 @@ const SELECTORS: &[(&str, &str)] = &[
     ),
     (
         "matchExpressions: [{ key: a b, operator: Exists }]",
-        "matchExpressions[0].key: Invalid value: key: this is no label that Kubernetes knows; it is a name of up to 63 letters, digits, dashes, dots and underscores, with or without a DNS name and a slash before it",
+        "matchExpressions[0].key: Invalid value: key: not a valid Kubernetes label key; it must be a name of up to 63 letters, digits, dashes, dots and underscores, optionally with a DNS name and a slash before it",
     ),
     (
         "matchExpressions: [{ key: a, operator: In, values: [b c] }]",
@@ -197,15 +197,15 @@ const SELECTORS: &[(&str, &str)] = &[
     ),
     (
         "matchLabels: { a b: c }",
-        "matchLabels: Invalid value: matchLabels: these are no labels that Kubernetes knows; a key is a name of up to 63 letters, digits, dashes, dots and underscores, with or without a DNS name and a slash before it, and a value is such a name or empty",
+        "matchLabels: Invalid value: matchLabels: not valid Kubernetes labels; a key must be a name of up to 63 letters, digits, dashes, dots and underscores, optionally with a DNS name and a slash before it, and a value must be such a name or empty",
     ),
     (
         "matchLabels: { example.com/a: b c }",
-        "matchLabels: Invalid value: matchLabels: these are no labels that Kubernetes knows;",
+        "matchLabels: Invalid value: matchLabels: not valid Kubernetes labels;",
     ),
 ];
 
-async fn the_schema_of_servers_refuses_word_for_word(bed: &Bed) -> Result<()> {
+async fn invalid_servers_are_refused_with_exact_messages(bed: &Bed) -> Result<()> {
     let mut wrong = Vec::new();
     for (spec, expected) in SPECS {
         let spec: Value = serde_yaml_ng::from_str(spec)?;
@@ -215,7 +215,10 @@ async fn the_schema_of_servers_refuses_word_for_word(bed: &Bed) -> Result<()> {
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    ensure!(bed.servers_api().get_opt("refused").await?.is_none(), "one was stored");
+    ensure!(
+        bed.servers_api().get_opt("refused").await?.is_none(),
+        "an invalid server was stored"
+    );
     Ok(())
 }
 
@@ -226,7 +229,7 @@ async fn refusal(bed: &Bed, kind: &str, spec: &Value) -> Result<String> {
     Ok(bare(&bed.home().refusal(&manifest.to_string()).await?).to_owned())
 }
 
-/// `spec` with one access rule that says this besides namespaces and kinds.
+/// A spec with one access rule that has these members besides namespaces and kinds.
 fn with_rule(rule: Value) -> Value {
     let mut whole = json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] });
     let members = whole.as_object_mut().into_iter();
@@ -234,7 +237,7 @@ fn with_rule(rule: Value) -> Value {
     json!({ "hydra": { "adminUrl": "http://hydra-admin:4445" }, "access": [whole] })
 }
 
-async fn the_schema_of_access_rules_refuses_what_lets_too_many_in(bed: &Bed) -> Result<()> {
+async fn invalid_access_rules_are_refused(bed: &Bed) -> Result<()> {
     let mut wrong = Vec::new();
     for (rule, expected) in RULES {
         let spec = with_rule(serde_yaml_ng::from_str(rule)?);
@@ -259,7 +262,7 @@ async fn the_schema_of_access_rules_refuses_what_lets_too_many_in(bed: &Bed) -> 
         }
     }
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // What Kubernetes takes is taken.
+    // The schema accepts what Kubernetes accepts.
     let selector = json!({ "matchLabels": { "example.com/a": "", "b_c.D": "x" }, "matchExpressions": [
         { "key": "a", "operator": "NotIn", "values": ["", "b"] }, { "key": "c", "operator": "DoesNotExist" },
     ] });

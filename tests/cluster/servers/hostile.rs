@@ -1,4 +1,4 @@
-//! Replies that no Hydra gives: each is called what it is, costs no memory, and is forgotten when it is over.
+//! Replies that no Hydra sends. The operator reports what is wrong, needs little memory, and recovers afterwards.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(strange_replies_to_a_write_are_called_what_they_are),
-        side.shared(a_write_that_fails_is_an_outage_or_its_own_fault),
-        side.shared(strange_versions_and_lists_are_said_on_the_server),
-        side.alone(Options::default(), huge_replies_cost_no_memory),
+        side.shared(malformed_replies_to_a_write_are_reported),
+        side.shared(a_failed_write_is_reported_as_an_outage_or_a_timeout),
+        side.shared(malformed_versions_and_lists_are_reported_on_the_server),
+        side.alone(Options::default(), huge_replies_need_little_memory),
     ]
 }
 
-/// A name of the case, the fault, the reason and the message.
+/// Name of the case, the fault, the reason and the message.
 type Case = (&'static str, Action, &'static str, String);
 
 fn text(status: u16, body: impl Into<String>) -> Action {
@@ -130,7 +130,7 @@ fn is_put(head: &RequestHead) -> bool {
     head.method == "PUT"
 }
 
-async fn strange_replies_to_a_write_are_called_what_they_are(bed: &Bed) -> Result<()> {
+async fn malformed_replies_to_a_write_are_reported(bed: &Bed) -> Result<()> {
     bed.canary("hunter2-hunter2");
     let results = futures::stream::iter(cases().into_iter().map(|case| async move {
         let name = case.0;
@@ -147,7 +147,7 @@ async fn one_strange_reply(bed: &Bed, (_, action, reason, message): Case) -> Res
         .change("app", json!({ "spec": { "clientName": "changed" } }))
         .await?;
     client_says(&space, "app", Tone::Reconciling, reason, &message).await?;
-    ensure!(fault.struck() >= 1, "no reply was strange");
+    ensure!(fault.struck() >= 1, "the fault did not strike");
     drop(fault);
     client_ready(&space, "app").await?;
     let row = bed.registered(&id).await?;
@@ -155,7 +155,7 @@ async fn one_strange_reply(bed: &Bed, (_, action, reason, message): Case) -> Res
     Ok(())
 }
 
-async fn a_write_that_fails_is_an_outage_or_its_own_fault(bed: &Bed) -> Result<()> {
+async fn a_failed_write_is_reported_as_an_outage_or_a_timeout(bed: &Bed) -> Result<()> {
     let known = unavailable("it has just failed; see the AuthorizationServer");
     let own =
         "The server did not finish the request in time. The operator tries again, at longer and longer intervals."
@@ -196,7 +196,7 @@ async fn a_write_that_fails_is_an_outage_or_its_own_fault(bed: &Bed) -> Result<(
     results.into_iter().collect()
 }
 
-async fn strange_versions_and_lists_are_said_on_the_server(bed: &Bed) -> Result<()> {
+async fn malformed_versions_and_lists_are_reported_on_the_server(bed: &Bed) -> Result<()> {
     let version = |head: &RequestHead| head.is("GET", "/version");
     let list = |head: &RequestHead| is_list(head);
     let of_version = |problem: &str| reply("get_version", problem);
@@ -256,11 +256,11 @@ async fn strange_versions_and_lists_are_said_on_the_server(bed: &Bed) -> Result<
                 let before = space.client("app").await?;
                 let fault = server.admin.inject(Fault::new(matching, action));
                 server_says(bed, &server.name, Tone::Reconciling, reason, &message).await?;
-                // What is settled does not mind, and nothing counts as missing.
+                // Settled clients do not change, and no client counts as missing.
                 let now = space.client("app").await?;
                 ensure!(
                     now.metadata.resource_version == before.metadata.resource_version,
-                    "its status was written: {:?}, and was {:?}",
+                    "its status is {:?}, and was {:?}",
                     now.status,
                     before.status
                 );
@@ -276,10 +276,10 @@ async fn strange_versions_and_lists_are_said_on_the_server(bed: &Bed) -> Result<
     results.into_iter().collect()
 }
 
-/// The chart gives the operator 256 MiB.
+/// Highest memory use in MiB; the chart gives the operator 256 MiB.
 const MOST: u64 = 200;
 
-async fn huge_replies_cost_no_memory(bed: &Bed) -> Result<()> {
+async fn huge_replies_need_little_memory(bed: &Bed) -> Result<()> {
     let (server, space, _) = on_own_server(bed).await?;
     let before = bed.operator().peak_mib()?;
     let whole = |body: Vec<u8>| Action::Answer(Answer::status(200).body(body));
@@ -307,7 +307,7 @@ async fn huge_replies_cost_no_memory(bed: &Bed) -> Result<()> {
         drop(fault);
         bed.server_ready(&server.name).await?;
     }
-    // Sixteen at a time for one server is the most that it asks.
+    // The operator sends at most sixteen requests at a time to one server.
     let fault = server.admin.inject(Fault::new(is_put, whole(vec![b'x'; 64 << 20])));
     for number in 0..20 {
         space

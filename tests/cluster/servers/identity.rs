@@ -1,4 +1,4 @@
-//! Whether it is the server that was meant: version, issuer, and URLs that lead elsewhere.
+//! How the operator recognizes the intended server: version, issuer, and wrong URLs.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -15,13 +15,13 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_version_that_cannot_be_used_is_named),
-        side.shared(a_build_from_source_is_taken),
-        side.shared(another_issuer_stops_every_write_until_it_is_confirmed),
-        side.shared(a_wrong_issuer_in_the_spec_is_said),
-        side.shared(discovery_that_cannot_be_read_blocks_nothing),
-        side.shared(what_needs_discovery_waits_for_it),
-        side.shared(a_url_that_leads_elsewhere_is_not_recognized),
+        side.shared(an_unsupported_version_is_reported),
+        side.shared(other_supported_versions_are_accepted),
+        side.shared(a_changed_issuer_stops_every_write_until_it_is_confirmed),
+        side.shared(a_wrong_issuer_in_the_spec_is_reported),
+        side.shared(unreadable_discovery_does_not_block_clients),
+        side.shared(a_client_that_needs_discovery_waits_for_it),
+        side.shared(a_wrong_admin_url_is_reported),
     ]
 }
 
@@ -33,7 +33,7 @@ fn discovery(head: &RequestHead) -> bool {
     head.is("GET", "/.well-known/openid-configuration")
 }
 
-async fn a_version_that_cannot_be_used_is_named(bed: &Bed) -> Result<()> {
+async fn an_unsupported_version_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let too_old = "this operator does not know; it works with Ory Hydra 1.11, and from 2.2 on";
@@ -66,10 +66,10 @@ async fn a_version_that_cannot_be_used_is_named(bed: &Bed) -> Result<()> {
             "{:?}",
             server.about_clients(mark)
         );
-        ensure!(waits.metadata.finalizers.is_none(), "it could not be deleted");
+        ensure!(waits.metadata.finalizers.is_none(), "it has a finalizer");
         space.delete_and_wait("app").await?;
         drop(fault);
-        // Nobody tells of an upgrade; a change of the spec is looked at at once.
+        // The operator does not learn of an upgrade at once, but it does of a change of the spec.
         bed.change_server(&server.name, json!({ "hydra": { "forwardedProto": proto } }))
             .await?;
         bed.server_ready(&server.name).await?;
@@ -79,7 +79,7 @@ async fn a_version_that_cannot_be_used_is_named(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_build_from_source_is_taken(bed: &Bed) -> Result<()> {
+async fn other_supported_versions_are_accepted(bed: &Bed) -> Result<()> {
     let releases = match bed.major() {
         HydraMajor::V1 => ["master", "v1.11.0", "v1.11.9"],
         HydraMajor::V2 => ["master", "v26.2.0", "v2.2.0"],
@@ -106,7 +106,7 @@ fn other_issuer() -> Fault {
     Fault::new(discovery, Action::Answer(Answer::json(200, &document)))
 }
 
-async fn another_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Result<()> {
+async fn a_changed_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
@@ -150,7 +150,7 @@ async fn another_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Re
     client_ready(&space, "new").await?;
     let issuer = known_issuer(bed, &server.name).await?;
     ensure!(issuer == OTHER, "{issuer}");
-    // And back again it is another one again.
+    // The former issuer now counts as another one.
     drop(fault);
     let message = format!(
         "The server's issuer is now `{known}` and was `{OTHER}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
@@ -159,7 +159,7 @@ async fn another_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Re
     Ok(())
 }
 
-/// The issuer that the server has, once it is known: Hydra on SQLite may fail a first request under load.
+/// Waits until a server knows its issuer, since Hydra on SQLite may fail a first request under load.
 async fn known_issuer(bed: &Bed, name: &str) -> Result<String> {
     let issuer = |server: &AuthorizationServer| {
         let endpoints = server.status.as_ref().and_then(|status| status.endpoints.as_ref());
@@ -173,7 +173,7 @@ async fn known_issuer(bed: &Bed, name: &str) -> Result<String> {
     Ok(issuer(&server))
 }
 
-async fn a_wrong_issuer_in_the_spec_is_said(bed: &Bed) -> Result<()> {
+async fn a_wrong_issuer_in_the_spec_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let known = known_issuer(bed, &server.name).await?;
     bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } }))
@@ -188,7 +188,7 @@ async fn a_wrong_issuer_in_the_spec_is_said(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn discovery_that_cannot_be_read_blocks_nothing(bed: &Bed) -> Result<()> {
+async fn unreadable_discovery_does_not_block_clients(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let known = known_issuer(bed, &server.name).await?;
     server.public.down();
@@ -202,12 +202,12 @@ async fn discovery_that_cannot_be_read_blocks_nothing(bed: &Bed) -> Result<()> {
         .await?;
     ensure!(
         known_issuer(bed, &server.name).await? == known,
-        "the issuer is forgotten"
+        "the issuer was forgotten"
     );
     Ok(())
 }
 
-async fn what_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
+async fn a_client_that_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let name = format!("{}-quiet", space.name());
     let server = bed
@@ -242,7 +242,7 @@ async fn what_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_url_that_leads_elsewhere_is_not_recognized(bed: &Bed) -> Result<()> {
+async fn a_wrong_admin_url_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let missing = "The admin API is not found where it should be; check hydra.adminUrl of the AuthorizationServer.";
@@ -268,7 +268,7 @@ async fn a_url_that_leads_elsewhere_is_not_recognized(bed: &Bed) -> Result<()> {
     drop(redirect);
     bed.server_ready(&server.name).await?;
 
-    // The public side instead of the admin API, and a path that does not exist.
+    // The public API instead of the admin API, and a path that does not exist.
     let admin = server.admin.url();
     for url in [server.public.url(), format!("{admin}/hydra")] {
         bed.change_server(&server.name, json!({ "hydra": { "adminUrl": url } }))

@@ -1,4 +1,4 @@
-//! A server that is deleted while it is used.
+//! A server that is deleted while resources use it.
 
 use anyhow::{Result, ensure};
 use kube::ResourceExt;
@@ -14,9 +14,9 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_server_in_use_waits_for_its_last_user),
-        side.shared(orphans_hold_no_server),
-        side.shared(a_server_that_is_not_used_goes_at_once),
+        side.shared(deletion_of_a_server_waits_for_its_last_user),
+        side.shared(clients_to_be_orphaned_do_not_block_deletion),
+        side.shared(an_unused_server_is_deleted_at_once),
     ]
 }
 
@@ -29,7 +29,7 @@ async fn wait_server_gone(bed: &Bed, name: &str) -> Result<()> {
     .await
 }
 
-async fn a_server_in_use_waits_for_its_last_user(bed: &Bed) -> Result<()> {
+async fn deletion_of_a_server_waits_for_its_last_user(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let (space, second) = (bed.space().await?, bed.space().await?);
     let mut clients = Vec::new();
@@ -54,7 +54,7 @@ async fn a_server_in_use_waits_for_its_last_user(bed: &Bed) -> Result<()> {
         })
         .await?;
     ensure!(waiting.finalizers() == [FINALIZER], "{:?}", waiting.finalizers());
-    // It lets nobody new in, and its users still work.
+    // The server admits no new resource, and its users still work.
     let third = bed.space().await?;
     third.apply_client("app", &machine_on(&server.name)).await?;
     let said = format!(
@@ -64,25 +64,25 @@ async fn a_server_in_use_waits_for_its_last_user(bed: &Bed) -> Result<()> {
     let late = client_says(&third, "app", Tone::Reconciling, "ServerNotReady", &said).await?;
     ensure!(
         bed.hydra_client(&uid_of(&late)).await?.is_none(),
-        "a client was made on it"
+        "a client was created on it"
     );
     third.delete_and_wait("app").await?;
 
     space.delete_and_wait("app").await?;
     ensure!(
         bed.hydra_client(&uid_of(&clients[0])).await?.is_none(),
-        "its client stayed"
+        "its client still exists"
     );
     server_says(bed, &server.name, Tone::Reconciling, "InUse", &message(second.name())).await?;
     second.delete_and_wait("app").await?;
     ensure!(
         bed.hydra_client(&uid_of(&clients[1])).await?.is_none(),
-        "its client stayed"
+        "its client still exists"
     );
     wait_server_gone(bed, &server.name).await
 }
 
-async fn orphans_hold_no_server(bed: &Bed) -> Result<()> {
+async fn clients_to_be_orphaned_do_not_block_deletion(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
@@ -105,13 +105,13 @@ async fn orphans_hold_no_server(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_server_that_is_not_used_goes_at_once(bed: &Bed) -> Result<()> {
+async fn an_unused_server_is_deleted_at_once(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
     client_ready(&space, "app").await?;
     space.delete_and_wait("app").await?;
-    server.admin.down(); // whether it answers or not
+    server.admin.down(); // an unreachable server does not block the deletion
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
     wait_server_gone(bed, &server.name).await
 }

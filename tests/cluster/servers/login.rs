@@ -1,4 +1,4 @@
-//! Logins: each demanded by the proxy, missing at first, then wrong, then right.
+//! Logins: the proxy demands each one, which is missing at first, then wrong, then right.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::ByteString;
@@ -14,36 +14,36 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_bearer_token_is_demanded),
-        side.shared(basic_is_demanded),
-        side.shared(headers_are_demanded),
-        side.shared(a_login_that_only_the_clients_need_is_noticed),
-        side.shared(the_forwarded_proto_arrives),
+        side.shared(the_operator_logs_in_with_a_bearer_token),
+        side.shared(the_operator_logs_in_with_basic_authentication),
+        side.shared(the_operator_logs_in_with_headers),
+        side.shared(a_login_refused_only_for_clients_is_reported),
+        side.shared(the_forwarded_proto_header_is_sent),
     ]
 }
 
-/// A login: how it is declared with a Secret of this name, how status names it, and what its Secret holds.
+/// A login: its spec for the name of a Secret, its name in the status, and the data of the Secret.
 struct Login {
     auth: fn(&str) -> Value,
     name: &'static str,
     wrong: Value,
     right: Value,
-    /// The headers that the server wants to see.
+    /// The headers that the server demands.
     demanded: Vec<(&'static str, String)>,
 }
 
-async fn a_bearer_token_is_demanded(bed: &Bed) -> Result<()> {
+async fn the_operator_logs_in_with_a_bearer_token(bed: &Bed) -> Result<()> {
     let login = Login {
         auth: |secret| json!({ "bearerToken": { "secretRef": { "name": secret, "key": "token" } } }),
         name: "Bearer",
         wrong: json!({ "token": "wrong-bearer-token" }),
-        right: json!({ "token": "right-bearer-token\n" }), // as files end
+        right: json!({ "token": "right-bearer-token\n" }), // a newline as at the end of files
         demanded: vec![("authorization", "Bearer right-bearer-token".to_owned())],
     };
     is_demanded(bed, login).await
 }
 
-async fn basic_is_demanded(bed: &Bed) -> Result<()> {
+async fn the_operator_logs_in_with_basic_authentication(bed: &Bed) -> Result<()> {
     let credentials = serde_json::to_value(ByteString(b"operator:right-p\xc3\xa4ssword".to_vec()))?;
     let login = Login {
         auth: |secret| json!({ "basic": { "secretRef": { "name": secret } } }),
@@ -58,7 +58,7 @@ async fn basic_is_demanded(bed: &Bed) -> Result<()> {
     is_demanded(bed, login).await
 }
 
-async fn headers_are_demanded(bed: &Bed) -> Result<()> {
+async fn the_operator_logs_in_with_headers(bed: &Bed) -> Result<()> {
     let login = Login {
         auth: |secret| {
             json!({ "headers": [
@@ -89,7 +89,7 @@ const REFUSED: &str =
 
 async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
     let space = bed.space().await?;
-    let secret = format!("{}-login", space.name()); // a name of its own in the namespace that all share
+    let secret = format!("{}-login", space.name()); // a unique name in the namespace that all tests share
     let server = bed.make_server(&secret, ServerOptions::default()).await?;
     let demanded = login.demanded.clone();
     let _check = server.admin.inject(Fault::new(
@@ -135,30 +135,30 @@ async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
         "{about:?}"
     );
     let public = server.public.journal().snapshot();
-    ensure!(!public.is_empty(), "discovery was not asked for");
+    ensure!(!public.is_empty(), "discovery was not read");
     let leaked = public.iter().find(|found| {
         login
             .demanded
             .iter()
             .any(|(name, _)| found.head.headers.contains_key(*name))
     });
-    ensure!(leaked.is_none(), "the login was sent to the public side");
+    ensure!(leaked.is_none(), "the login was sent to the public API");
 
-    // Taken away later, and given back: what is settled stays as it is.
+    // When the login becomes wrong later, a settled client does not change.
     let settled = space.client("app").await?;
     bed.home().edit_secret(&secret, login.wrong).await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", REFUSED).await?;
     let now = space.client("app").await?;
     ensure!(
         now.metadata.resource_version == settled.metadata.resource_version,
-        "it was written: {:?}, and was {:?}",
+        "its status is {:?}, and was {:?}",
         now.status,
         settled.status
     );
     Ok(())
 }
 
-async fn a_login_that_only_the_clients_need_is_noticed(bed: &Bed) -> Result<()> {
+async fn a_login_refused_only_for_clients_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let refuses = server
@@ -181,7 +181,7 @@ async fn a_login_that_only_the_clients_need_is_noticed(bed: &Bed) -> Result<()> 
     Ok(())
 }
 
-async fn the_forwarded_proto_arrives(bed: &Bed) -> Result<()> {
+async fn the_forwarded_proto_header_is_sent(bed: &Bed) -> Result<()> {
     let spec = json!({ "hydra": { "forwardedProto": "https" } });
     let server = bed
         .own_server(ServerOptions {

@@ -1,4 +1,4 @@
-//! A server that is away: said once, asked for seldom, and everything recovers when it is back.
+//! A server that is down: the operator reports it once, probes it rarely, and recovers when it is back.
 
 use std::time::Duration;
 
@@ -14,20 +14,17 @@ use crate::conditions::{Tone, client_ready, server_says};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.alone(
-        Options::default(),
-        an_outage_is_said_once_costs_little_and_ends_by_itself,
-    )]
+    vec![side.alone(Options::default(), an_outage_is_reported_once_and_costs_few_requests)]
 }
 
-/// Clients that have something to write while the server is away.
+/// Number of clients that have something to write while the server is down.
 const BUSY: usize = 30;
-/// Clients that have nothing to write.
+/// Number of clients that have nothing to write.
 const SETTLED: usize = 10;
 /// How long the requests are counted.
 const WINDOW: Duration = Duration::from_secs(12);
 
-async fn an_outage_is_said_once_costs_little_and_ends_by_itself(bed: &Bed) -> Result<()> {
+async fn an_outage_is_reported_once_and_costs_few_requests(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let (busy, settled) = (bed.space().await?, bed.space().await?);
     for (space, count) in [(&busy, BUSY), (&settled, SETTLED)] {
@@ -64,9 +61,9 @@ async fn an_outage_is_said_once_costs_little_and_ends_by_itself(bed: &Bed) -> Re
     let written: Vec<_> = written.iter().map(ResourceExt::resource_version).collect();
 
     let mark = server.admin.journal().mark();
-    tokio::time::sleep(WINDOW).await; // the time over which is counted
+    tokio::time::sleep(WINDOW).await; // requests are counted during this time
     let asked = server.admin.journal().since(mark).len();
-    ensure!(asked >= 1, "nobody asks whether it is back");
+    ensure!(asked >= 1, "the operator does not probe the server");
     ensure!(
         asked as f64 <= 3.0 * WINDOW.as_secs_f64(),
         "{asked} requests in {WINDOW:?}"
@@ -74,11 +71,11 @@ async fn an_outage_is_said_once_costs_little_and_ends_by_itself(bed: &Bed) -> Re
     ensure!(versions().await? == before, "settled clients were written");
     let now = busy.clients().list(&ListParams::default()).await?;
     let now: Vec<_> = now.iter().map(ResourceExt::resource_version).collect();
-    ensure!(now == written, "the outage was said again");
+    ensure!(now == written, "the outage was reported again");
     let still = bed.servers_api().get(&server.name).await?;
     ensure!(
         still.resource_version() == said.resource_version(),
-        "the outage was said again on the server"
+        "the outage was reported again on the server"
     );
 
     server.admin.up();

@@ -1,4 +1,4 @@
-//! https: whom the operator believes to be the server, and how it proves itself.
+//! HTTPS: which certificates of servers the operator accepts, and its own client certificate.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -15,10 +15,10 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(https_is_verified_and_http_is_called_insecure),
-        side.shared(a_missing_or_broken_authority_is_named),
-        side.shared(the_certificate_may_carry_another_name),
-        side.shared(a_client_certificate_is_shown),
+        side.shared(https_is_verified_and_http_is_reported_as_insecure),
+        side.shared(a_missing_or_invalid_ca_is_reported),
+        side.shared(the_spec_can_set_another_server_name),
+        side.shared(a_client_certificate_is_presented),
     ]
 }
 
@@ -56,7 +56,7 @@ fn ca_ref(kind: &str, name: &str) -> Value {
     json!({ "kind": kind, "name": name, "key": "ca.crt" })
 }
 
-async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> {
+async fn https_is_verified_and_http_is_reported_as_insecure(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let insecure = bed
         .server_condition(&server.name, INSECURE, "True", "PlainHttp")
@@ -76,7 +76,7 @@ async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> 
         Some(identity(&ours, "127.0.0.1")?),
     )
     .await?;
-    // Without an authority the system's are believed, which have not signed it.
+    // Without caRef the operator trusts the CAs of the system, which have not signed the certificate.
     bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() } }))
         .await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
@@ -87,9 +87,9 @@ async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> 
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
     ensure!(
         proxy.journal().snapshot().is_empty(),
-        "something was said before the certificate was verified"
+        "a request was sent before the certificate was verified"
     );
-    // The right one put into the same ConfigMap: no change of the spec is needed. A bundle of several is fine.
+    // The right CA is added to the same ConfigMap. The spec need not change, and a bundle of several CAs works.
     put(
         bed,
         "ConfigMap",
@@ -100,7 +100,7 @@ async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> 
     let secure = bed.server_ready(&server.name).await?;
     ensure!(
         condition::find(server_conditions(&secure), INSECURE).is_none(),
-        "https is called insecure"
+        "https is reported as insecure"
     );
     works(bed, &server).await?;
     let right = format!("{}-right-ca", server.name);
@@ -108,11 +108,11 @@ async fn https_is_verified_and_http_is_called_insecure(bed: &Bed) -> Result<()> 
     bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("Secret", &right) } }))
         .await?;
     works(bed, &server).await?;
-    ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was passed by");
+    ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was bypassed");
     Ok(())
 }
 
-async fn a_missing_or_broken_authority_is_named(bed: &Bed) -> Result<()> {
+async fn a_missing_or_invalid_ca_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let pki = Pki::new()?;
     let proxy = Proxy::start(
@@ -139,7 +139,7 @@ async fn a_missing_or_broken_authority_is_named(bed: &Bed) -> Result<()> {
     works(bed, &server).await
 }
 
-async fn the_certificate_may_carry_another_name(bed: &Bed) -> Result<()> {
+async fn the_spec_can_set_another_server_name(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let pki = Pki::new()?;
     let own = identity(&pki, "hydra-admin.internal")?;
@@ -168,7 +168,7 @@ async fn the_certificate_may_carry_another_name(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_client_certificate_is_shown(bed: &Bed) -> Result<()> {
+async fn a_client_certificate_is_presented(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let (pki, clients) = (Pki::new()?, Pki::new()?);
     let own = identity(&pki, "127.0.0.1")?;
@@ -199,13 +199,13 @@ async fn a_client_certificate_is_shown(bed: &Bed) -> Result<()> {
     .await?;
     let message = "tls.clientCertificateRef: tls.crt and tls.key are not a certificate and its key in PEM form.";
     server_says(bed, &server.name, Tone::Reconciling, "InvalidSpec", message).await?;
-    // Of an authority that the server does not know.
+    // The CA of this certificate is unknown to the server.
     let (cert, key) = pki.issue_client("stranger", None)?;
     put(bed, "Secret", &certificate, json!({ "tls.crt": cert, "tls.key": key })).await?;
     server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
     let (cert, key) = clients.issue_client("oidc-operator", None)?;
     put(bed, "Secret", &certificate, json!({ "tls.crt": cert, "tls.key": key })).await?;
     works(bed, &server).await?;
-    ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was passed by");
+    ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was bypassed");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A server that is upgraded from version 1 to version 2 in its place, under a running operator.
+//! A server that is upgraded in place from version 1 to version 2 while the operator runs.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -13,12 +13,12 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     match side.major() {
-        HydraMajor::V1 => vec![side.shared(an_upgrade_touches_no_client)],
-        HydraMajor::V2 => Vec::new(), // it is where the way ends
+        HydraMajor::V1 => vec![side.shared(an_upgrade_changes_no_client)],
+        HydraMajor::V2 => Vec::new(), // the upgrade ends at this version
     }
 }
 
-async fn an_upgrade_touches_no_client(bed: &Bed) -> Result<()> {
+async fn an_upgrade_changes_no_client(bed: &Bed) -> Result<()> {
     let options = ServerOptions {
         resync_interval: "1s".to_owned(),
         ..ServerOptions::default()
@@ -58,7 +58,7 @@ async fn an_upgrade_touches_no_client(bed: &Bed) -> Result<()> {
         })
     })
     .await?;
-    // What could not be done before is done now, by itself.
+    // The client that version 1 did not support becomes ready without a change.
     let newer = space.wait_ready("newer").await?;
     for name in ["web", "public", "machine"] {
         space.wait_ready(name).await?;

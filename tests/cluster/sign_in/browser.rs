@@ -1,4 +1,4 @@
-//! A user with a browser: follows redirects, keeps cookies, fills in forms.
+//! A user's browser, which follows redirects, keeps cookies and fills in forms.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use testbed::http;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-/// Most redirects in a row.
+/// Highest number of redirects in a row.
 const FARTHEST: usize = 20;
 
-/// A browser.
+/// A browser with its cookies.
 #[derive(Default)]
 pub struct Browser {
     cookies: BTreeMap<String, String>,
@@ -20,19 +20,19 @@ pub struct Browser {
 
 /// Where a browser ends up.
 pub enum Arrived {
-    /// A page to look at.
+    /// A page that the browser shows.
     Page(Page),
-    /// Back at the application, which is not really there: the URL tells.
+    /// A URL of the application; nothing listens there.
     Back(Url),
 }
 
 /// A page.
 pub struct Page {
-    /// Its status.
+    /// HTTP status of the page.
     pub status: StatusCode,
-    /// Where it is.
+    /// URL of the page.
     url: Url,
-    /// What it says.
+    /// HTML of the page.
     pub text: String,
 }
 
@@ -55,13 +55,13 @@ impl Arrived {
 }
 
 impl Browser {
-    /// Goes to a URL, and on to wherever that leads, until there is a page, or the URL begins like `application`.
+    /// Requests a URL and follows redirects until there is a page, or until the URL starts with `application`.
     pub async fn go(&mut self, url: &str, application: &str) -> Result<Arrived> {
         self.follow(http::client().get(url), Url::parse(url)?, application)
             .await
     }
 
-    /// Fills in the form of a page and sends it off.
+    /// Fills in the form of a page and submits it.
     pub async fn submit(&mut self, page: &Page, filled: &[(&str, &str)], application: &str) -> Result<Arrived> {
         let action = attribute(&page.text, "<form", "action").context("no form")?;
         let url = page.url.join(&action)?;
@@ -97,7 +97,7 @@ impl Browser {
             }
             answer = self.send(http::client().get(url.as_str())).await?;
         }
-        bail!("redirected for ever, last to {url}")
+        bail!("too many redirects, the last one to {url}")
     }
 
     async fn send(&mut self, request: RequestBuilder) -> Result<Response> {
@@ -116,7 +116,7 @@ impl Browser {
     }
 }
 
-/// An attribute of the first element that begins so.
+/// An attribute of the first element that starts with `element`.
 fn attribute(text: &str, element: &str, name: &str) -> Option<String> {
     let (_, rest) = text.split_once(element)?;
     let (_, value) = rest.split_once(&format!("{name}=\""))?;

@@ -1,4 +1,4 @@
-//! A victim on a Hydra of its own, where an attacker may leave what he likes.
+//! A victim on its own Hydra, where an attacker may register any client.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use testbed::wait;
 use crate::bed::{Bed, LIMIT, Lab, Server, ServerOptions, Space, admin_of, is_list, settled};
 use crate::conditions::client_ready;
 
-/// The tenant whose client is not to be touched, and the Hydra that both use.
+/// The tenant whose client must not change, and the Hydra that both tenants use.
 pub struct LabVictim<'a> {
     pub lab: Lab,
     pub space: Space<'a>,
@@ -21,7 +21,7 @@ pub struct LabVictim<'a> {
 }
 
 impl<'a> LabVictim<'a> {
-    /// A client on a Hydra whose AuthorizationServer has this in its spec besides.
+    /// Creates a client on a Hydra whose AuthorizationServer has these additional fields in its spec.
     pub async fn new(bed: &'a Bed, spec: Value) -> Result<Self> {
         let options = ServerOptions {
             resync_interval: "1s".to_owned(),
@@ -45,12 +45,12 @@ impl<'a> LabVictim<'a> {
         })
     }
 
-    /// The server.
+    /// The server that both tenants use.
     pub fn server(&self) -> &Arc<Server> {
         &self.lab.server
     }
 
-    /// Waits for so many whole sweeps.
+    /// Waits for this many complete sweeps.
     pub async fn swept(&self, sweeps: usize) -> Result<()> {
         let mut mark = self.server().admin.journal().mark();
         for _ in 0..=sweeps {
@@ -65,7 +65,7 @@ impl<'a> LabVictim<'a> {
         Ok(())
     }
 
-    /// Nothing of it may have changed, and it still gets its token.
+    /// Checks that nothing of the victim has changed and that its client still gets a token.
     pub async fn ensure_untouched(&self) -> Result<()> {
         let now = traces(&self.lab, &self.space, &self.id).await?;
         ensure!(now.0 == self.before.0, "the client was changed: {}", now.0);
@@ -75,7 +75,7 @@ impl<'a> LabVictim<'a> {
         Ok(())
     }
 
-    /// Somebody changes the client on the server: the sweep has to see it among everything else, and it is put right.
+    /// Changes the client on the server. The sweep must find it among all clients, and the operator must correct it.
     pub async fn ensure_swept(&self) -> Result<()> {
         let hydra = admin_of(&self.lab.admin_url()).await?;
         let found = settled("the victim's client", async || hydra.get_client(&self.id).await).await?;

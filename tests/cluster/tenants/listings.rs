@@ -1,4 +1,5 @@
-//! Clients that would fill a page of the server's listing: refused where they are the operator's, survived where they are others'.
+//! Clients that would fill a page of the server's listing: the operator rejects them as specs, and a sweep copes with
+//! foreign ones.
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt};
@@ -13,23 +14,23 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(ninety_clients_of_angle_brackets_are_refused),
-        side.shared(ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep),
-        side.shared(a_client_that_others_nested_deep_or_made_too_large_stops_no_sweep),
+        side.shared(oversized_clients_are_rejected),
+        side.shared(ninety_large_foreign_clients_do_not_stop_a_sweep),
+        side.shared(unreadable_foreign_clients_do_not_stop_a_sweep),
     ]
 }
 
 const TOO_LARGE: &str = "spec: the client is larger than 64 KiB in the server's replies, where each of `<`, `>` and `&` takes six bytes, or has more than 900 values or 64 levels; shorten its lists or its metadata.";
 
-/// What a server answers with more than 390 KB.
+/// Metadata in which each character takes six bytes in the server's replies.
 fn brackets(count: usize) -> Value {
     json!({ "a": "<".repeat(count) })
 }
 
-/// Of one that the operator does not even read as a whole.
+/// Message for a spec that is too large to be read as a whole.
 const UNREAD: &str = "metadata: the spec is larger than 128 KiB; shorten it.";
 
-async fn ninety_clients_of_angle_brackets_are_refused(bed: &Bed) -> Result<()> {
+async fn oversized_clients_are_rejected(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({})).await?;
     let attacker = bed.space().await?;
     let (attacker, server) = (&attacker, victim.lab.server_ref());
@@ -44,9 +45,9 @@ async fn ninety_clients_of_angle_brackets_are_refused(bed: &Bed) -> Result<()> {
         let (spec, message) = &kinds[number % 2];
         attacker.apply_client(&name, spec).await?;
         client_says(attacker, &name, Tone::Stalled, "InvalidSpec", message).await?;
-        // It was never written anywhere, so that nothing holds it.
+        // It was never registered, so it needs no finalizer.
         let finalizers = attacker.client(&name).await?.metadata.finalizers;
-        ensure!(finalizers.is_none_or(|held| held.is_empty()), "{name} is held");
+        ensure!(finalizers.is_none_or(|held| held.is_empty()), "{name} has a finalizer");
         anyhow::Ok(())
     }));
     made.buffer_unordered(8).try_collect::<Vec<()>>().await?;
@@ -59,7 +60,7 @@ async fn ninety_clients_of_angle_brackets_are_refused(bed: &Bed) -> Result<()> {
     victim.ensure_swept().await
 }
 
-async fn ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep(bed: &Bed) -> Result<()> {
+async fn ninety_large_foreign_clients_do_not_stop_a_sweep(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({})).await?;
     let owner = victim.lab.registered(&victim.id).await?["owner"].clone();
     let mark = victim.server().admin.journal().mark();
@@ -69,7 +70,7 @@ async fn ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep(bed: &B
         lab.register(client).await.map(drop)
     }));
     made.buffer_unordered(2).try_collect::<Vec<()>>().await?;
-    bed.wait_server("ninety that nobody has", &victim.server().name, |server| {
+    bed.wait_server("ninety orphans", &victim.server().name, |server| {
         server.status.as_ref().and_then(|status| status.orphans) == Some(90)
     })
     .await?;
@@ -78,26 +79,26 @@ async fn ninety_clients_of_angle_brackets_that_others_made_stop_no_sweep(bed: &B
     let parts = asked
         .iter()
         .filter(|found| is_list(&found.head) && found.head.query().contains("=250"));
-    ensure!(parts.count() > 0, "no page was too large: the test shows nothing");
+    ensure!(parts.count() > 0, "no page was too large, so the test shows nothing");
     victim.ensure_untouched().await?;
     victim.ensure_swept().await
 }
 
-async fn a_client_that_others_nested_deep_or_made_too_large_stops_no_sweep(bed: &Bed) -> Result<()> {
+async fn unreadable_foreign_clients_do_not_stop_a_sweep(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({})).await?;
     let owner = victim.lab.registered(&victim.id).await?["owner"].clone();
     let mut deep = json!(0);
     for _ in 0..120 {
         deep = json!([deep]);
     }
-    // Ids before and behind the victim's.
+    // Ids that sort before and after the victim's.
     for (id, metadata) in [
         ("00-deep", json!({ "a": deep })),
         ("zz-deep", json!({ "a": deep })),
         ("00-giant", json!({ "a": vec![0; 500_001] })),
         ("zz-giant", json!({ "a": vec![0; 500_001] })),
     ] {
-        // Deeper than a tree may be once it is within a client.
+        // Deeper than a tree within a client may be.
         let metadata = match id.ends_with("deep") {
             true => json!({ "a": { "a": { "a": { "a": { "a": { "a": { "a": metadata } } } } } } }),
             false => metadata,
@@ -113,7 +114,7 @@ async fn a_client_that_others_nested_deep_or_made_too_large_stops_no_sweep(bed: 
     let orphans = orphans.and_then(|status| status.orphans);
     ensure!(
         orphans == Some(0),
-        "what cannot be read is nobody's orphan: {orphans:?}"
+        "unreadable clients are counted as orphans: {orphans:?}"
     );
     Ok(())
 }

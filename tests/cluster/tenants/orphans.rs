@@ -1,4 +1,5 @@
-//! Whoever takes the finalizer off a resource leaves its client behind: it is counted, and it is deleted where the server's admin wants that.
+//! A tenant that removes the finalizer of a resource leaves its client behind. The operator counts such orphans, and
+//! deletes them if the server's admin wants that.
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::events::v1::Event;
@@ -16,17 +17,17 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_client_whose_finalizer_was_taken_off_is_counted_and_stays),
-        side.shared(a_client_whose_finalizer_was_taken_off_is_deleted_where_the_admin_wants_it),
+        side.shared(an_orphan_is_counted_and_kept_by_default),
+        side.shared(an_orphan_is_deleted_if_the_admin_wants_it),
         side.shared(only_an_orphan_of_this_cluster_is_deleted),
-        side.shared(orphans_are_deleted_on_a_hydra_alone),
+        side.shared(deletion_of_orphans_is_only_accepted_for_hydra),
     ]
 }
 
-/// A client of the attacker's whose resource is gone, and that is still on the server, which deletes no orphans yet.
+/// Leaves a client of the attacker on the server without its resource. The server does not delete orphans yet.
 async fn left_behind(victim: &LabVictim<'_>, attacker: &Space<'_>) -> Result<Value> {
     let machine = json!({ "serverRef": victim.lab.server_ref(), "grantTypes": ["client_credentials"] }).to_string();
-    // The operator puts its finalizer back as soon as it sees that it is gone.
+    // The operator restores a missing finalizer as soon as it sees that, so this may take several attempts.
     for number in 0..20 {
         let name = format!("app-{number}");
         attacker.apply_client(&name, &machine).await?;
@@ -38,13 +39,13 @@ async fn left_behind(victim: &LabVictim<'_>, attacker: &Space<'_>) -> Result<Val
             .await?;
         attacker.delete(&name).await?;
         attacker.wait_gone(&client).await?;
-        // A pass that is under way takes along what it was making; what is there after two sweeps stays.
+        // A pass that still runs deletes the client that it was creating. A client that exists after two sweeps stays.
         victim.swept(2).await?;
         if victim.lab.registered(&uid_of(&client)).await.is_ok() {
             return Ok(row);
         }
     }
-    bail!("the operator was quicker twenty times");
+    bail!("the operator was faster twenty times");
 }
 
 async fn is_there(victim: &LabVictim<'_>, client: &Value) -> bool {
@@ -61,7 +62,7 @@ async fn until_counted(bed: &Bed, victim: &LabVictim<'_>, orphans: i64) -> Resul
     .map(drop)
 }
 
-async fn a_client_whose_finalizer_was_taken_off_is_counted_and_stays(bed: &Bed) -> Result<()> {
+async fn an_orphan_is_counted_and_kept_by_default(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({})).await?;
     let attacker = bed.space().await?;
     let left = left_behind(&victim, &attacker).await?;
@@ -71,7 +72,7 @@ async fn a_client_whose_finalizer_was_taken_off_is_counted_and_stays(bed: &Bed) 
     victim.ensure_untouched().await
 }
 
-async fn a_client_whose_finalizer_was_taken_off_is_deleted_where_the_admin_wants_it(bed: &Bed) -> Result<()> {
+async fn an_orphan_is_deleted_if_the_admin_wants_it(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({})).await?;
     let attacker = bed.space().await?;
     let left = left_behind(&victim, &attacker).await?;
@@ -83,7 +84,7 @@ async fn a_client_whose_finalizer_was_taken_off_is_deleted_where_the_admin_wants
     .await?;
     until_counted(bed, &victim, 0).await?;
     let id = left["client_id"].as_str().context("no id")?;
-    // Read right before: the last word on whose it is.
+    // The operator reads the client right before it deletes it, to be sure whose it is.
     let asked = victim.server().about_clients(0);
     let about = |method: &str| {
         let found = asked
@@ -135,7 +136,7 @@ async fn only_an_orphan_of_this_cluster_is_deleted(bed: &Bed) -> Result<()> {
         forged("0f0e0d0c-0b0a-4908-8706-050403020101", json!({ "cluster": "another" })),
         forged("0f0e0d0c-0b0a-4908-8706-050403020102", json!({ "adopted": true })),
         json!({ "client_id": "unmarked", "owner": marked["owner"] }),
-        // Of a resource that is there.
+        // Marked for a resource that exists.
         {
             let mut copy = forged("0f0e0d0c-0b0a-4908-8706-050403020103", json!({}));
             copy["metadata"]["oidc-operator.dev"]["uid"] = json!(victim.id);
@@ -155,12 +156,12 @@ async fn only_an_orphan_of_this_cluster_is_deleted(bed: &Bed) -> Result<()> {
     for client in &theirs {
         ensure!(is_there(&victim, client).await, "{client} was deleted");
     }
-    // What another cluster has marked is none of this one's.
+    // The client that another cluster has marked is not counted.
     until_counted(bed, &victim, 2).await?;
     victim.ensure_untouched().await
 }
 
-async fn orphans_are_deleted_on_a_hydra_alone(bed: &Bed) -> Result<()> {
+async fn deletion_of_orphans_is_only_accepted_for_hydra(bed: &Bed) -> Result<()> {
     for (flavour, spec) in [
         (
             "vault",
@@ -178,7 +179,7 @@ async fn orphans_are_deleted_on_a_hydra_alone(bed: &Bed) -> Result<()> {
             )
             .await;
         let said = format!("{:?}", refused.err().context("it was accepted")?);
-        ensure!(said.contains("orphans: Delete goes with hydra alone"), "{said}");
+        ensure!(said.contains("orphans: Delete needs hydra"), "{said}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The tenant whose client nobody else may touch.
+//! The tenant whose client no other tenant may touch.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list};
 use crate::conditions::client_ready;
 
-/// The tenant whose client is not to be touched, and the server that both use.
+/// The tenant whose client must not change, and the server that both tenants use.
 pub struct Victim<'a> {
     bed: &'a Bed,
     pub server: Arc<Server>,
@@ -23,7 +23,7 @@ pub struct Victim<'a> {
     pub before: Traces,
 }
 
-/// All that there is of a client.
+/// A client on the server, its Secrets and its status.
 #[derive(PartialEq, Debug)]
 pub struct Traces {
     pub row: Value,
@@ -32,7 +32,7 @@ pub struct Traces {
 }
 
 impl<'a> Victim<'a> {
-    /// A client with an id of its own choice, or with the UID as its id.
+    /// Creates a client with a chosen id, or with the UID as its id.
     pub async fn new(bed: &'a Bed, chosen: bool) -> Result<Self> {
         let server = bed
             .own_server(ServerOptions {
@@ -61,7 +61,7 @@ impl<'a> Victim<'a> {
         })
     }
 
-    /// Waits until everything was looked at twice more, and then nothing may have changed, nor be known to the other.
+    /// Waits for two more sweeps, then checks that nothing has changed and the other tenant does not hold the secret.
     pub async fn ensure_untouched_by(&self, other: &Space<'_>) -> Result<()> {
         let mut mark = self.server.admin.journal().mark();
         for _ in 0..2 {
@@ -84,13 +84,17 @@ impl<'a> Victim<'a> {
                 .iter()
                 .flatten()
                 .any(|(_, value)| contains(&value.0, self.secret.as_bytes()));
-            ensure!(!known, "Secret {} of the other holds the secret", secret.name_any());
+            ensure!(
+                !known,
+                "Secret {} of the other tenant holds the secret",
+                secret.name_any()
+            );
         }
         self.bed.token(&self.id, &self.secret, "").await?;
         Ok(())
     }
 
-    /// A manifest of the other on the same server.
+    /// Spec of a client of the other tenant on the same server.
     pub fn on_server(&self, more: Value) -> String {
         let mut spec = json!({ "serverRef": { "name": self.server.name }, "grantTypes": ["client_credentials"] });
         for (key, value) in more.as_object().into_iter().flatten() {
@@ -99,7 +103,7 @@ impl<'a> Victim<'a> {
         spec.to_string()
     }
 
-    /// What is said to whoever asks for the victim's id.
+    /// Message for another resource that claims the victim's id.
     pub fn not_owned(&self) -> String {
         format!(
             "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",

@@ -1,4 +1,5 @@
-//! Killed at every request, the operator always comes to the same end: one object, complete credentials, and nothing left behind.
+//! The operator is killed at every request and always reaches the same state: one object, complete credentials, and
+//! nothing left behind.
 
 use std::sync::Arc;
 
@@ -24,17 +25,20 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.alone(options.clone(), every_request_of_a_new_client),
-        side.alone(options.clone(), every_request_of_a_client),
-        side.alone(options.clone(), every_request_of_a_key_and_a_scope),
-        side.alone(options, every_request_of_an_assignment_and_a_provider),
+        side.alone(options.clone(), creating_a_client_survives_a_crash_at_every_request),
+        side.alone(
+            options.clone(),
+            changing_and_deleting_a_client_survives_a_crash_at_every_request,
+        ),
+        side.alone(options.clone(), keys_and_scopes_survive_a_crash_at_every_request),
+        side.alone(options, assignments_and_providers_survive_a_crash_at_every_request),
     ]
 }
 
 /// What happens to a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Story {
-    /// It is made.
+    /// It is created.
     Create,
     /// It is changed.
     Update,
@@ -42,7 +46,7 @@ enum Story {
     Delete,
 }
 
-/// A kind with the type of its objects, what it is made of, and a change of it.
+/// The type of a kind's objects, a spec, and a change of the spec.
 struct Cast {
     type_: &'static str,
     spec: Value,
@@ -51,15 +55,15 @@ struct Cast {
     field: (&'static str, Value, Value),
 }
 
-async fn every_request_of_a_new_client(bed: &Bed) -> Result<()> {
+async fn creating_a_client_survives_a_crash_at_every_request(bed: &Bed) -> Result<()> {
     survive::<OAuth2Client>(bed, client(), &[Story::Create]).await
 }
 
-async fn every_request_of_a_client(bed: &Bed) -> Result<()> {
+async fn changing_and_deleting_a_client_survives_a_crash_at_every_request(bed: &Bed) -> Result<()> {
     survive::<OAuth2Client>(bed, client(), &[Story::Update, Story::Delete]).await
 }
 
-async fn every_request_of_a_key_and_a_scope(bed: &Bed) -> Result<()> {
+async fn keys_and_scopes_survive_a_crash_at_every_request(bed: &Bed) -> Result<()> {
     let key = Cast {
         type_: "key",
         spec: json!({ "generate": { "algorithm": "ES256" } }),
@@ -76,7 +80,7 @@ async fn every_request_of_a_key_and_a_scope(bed: &Bed) -> Result<()> {
     survive::<Scope>(bed, scope, &[Story::Create, Story::Update, Story::Delete]).await
 }
 
-async fn every_request_of_an_assignment_and_a_provider(bed: &Bed) -> Result<()> {
+async fn assignments_and_providers_survive_a_crash_at_every_request(bed: &Bed) -> Result<()> {
     let group = bed.bao().await?.root().group("crew", &[]).await?;
     let assignment = Cast {
         type_: "assignment",
@@ -91,7 +95,7 @@ async fn every_request_of_an_assignment_and_a_provider(bed: &Bed) -> Result<()> 
         change: json!({ "allowedClients": [{ "clientId": "abc" }] }),
         field: ("allowed_client_ids", json!(["*"]), json!(["abc"])),
     };
-    // So that the provider has keys to show.
+    // A client, so that the provider has keys to publish.
     bed.write_object("client/somebody", json!({ "redirect_uris": [REDIRECT] }))
         .await?;
     survive::<OidcProvider>(bed, provider, &[Story::Create, Story::Delete]).await
@@ -158,8 +162,8 @@ async fn run<K: Namespaced>(
     let (_, run) = interrupted(bed, &stage.space, strike, act, converged).await?;
     let path = stage.path(cast.type_, NAME);
     if story == Story::Delete {
-        ensure!(bed.object(&path).await?.is_none(), "{path} is left");
-        ensure!(stage.space.secret(NAME).await?.is_none(), "the Secret is left");
+        ensure!(bed.object(&path).await?.is_none(), "{path} still exists");
+        ensure!(stage.space.secret(NAME).await?.is_none(), "the Secret still exists");
     } else {
         let object = bed.existing(&path).await?;
         let (field, made, changed) = &cast.field;
@@ -172,7 +176,7 @@ async fn run<K: Namespaced>(
                 "other credentials"
             );
             let same_id = before.is_none_or(|before| before["client_id"] == object["client_id"]);
-            ensure!(same_id, "the client was made anew");
+            ensure!(same_id, "the client was created again");
         }
         next_look_writes_nothing(&stage, &path).await?;
         let made = stage.space.remove::<K>(NAME).await?;
@@ -182,7 +186,7 @@ async fn run<K: Namespaced>(
     Ok(run)
 }
 
-/// Has everything compared, twice: the second time only when the first has ended.
+/// Triggers two comparisons of everything, the second one after the first has ended.
 async fn next_look_writes_nothing(stage: &Stage<'_>, path: &str) -> Result<()> {
     let admin = stage.server.admin.journal().mark();
     let mut kube = 0;
@@ -207,7 +211,7 @@ async fn next_look_writes_nothing(stage: &Stage<'_>, path: &str) -> Result<()> {
         .await
         .with_context(|| stage.bed.last_words(&[stage.space.name(), &stage.server.name]))?;
         if interval == "2h" {
-            kube = stage.bed.operator().requests().mark(); // a pass whose reply was lost may have begun anew before
+            kube = stage.bed.operator().requests().mark(); // before, a pass whose reply was lost may have started again
         }
     }
     let writes = stage.writes(admin);

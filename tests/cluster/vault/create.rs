@@ -1,4 +1,4 @@
-//! One of each kind, made together; a user signs in with what comes of it.
+//! One resource of each kind, created together, with which a user signs in.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -12,12 +12,12 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_client_with_one_field_gets_its_credentials),
-        side.shared(a_user_signs_in_and_another_is_refused),
+        side.shared(a_minimal_client_gets_its_credentials),
+        side.shared(an_assigned_user_signs_in_and_another_is_denied),
     ]
 }
 
-async fn a_client_with_one_field_gets_its_credentials(bed: &Bed) -> Result<()> {
+async fn a_minimal_client_gets_its_credentials(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let space = &stage.space;
     let client: OAuth2Client = stage.ready("app", json!({ "redirectUris": [REDIRECT] })).await?;
@@ -41,7 +41,7 @@ async fn a_client_with_one_field_gets_its_credentials(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_user_signs_in_and_another_is_refused(bed: &Bed) -> Result<()> {
+async fn an_assigned_user_signs_in_and_another_is_denied(bed: &Bed) -> Result<()> {
     let server = bed.own_vault(ServerOptions::default()).await?;
     let space = bed.space().await?;
     let bao = bed.bao().await?;
@@ -50,7 +50,7 @@ async fn a_user_signs_in_and_another_is_refused(bed: &Bed) -> Result<()> {
     let group = format!("{}-staff", space.name());
     bao.root().group(&group, &[&alice.entity_id]).await?;
 
-    // In the order in which nothing can be made but the last.
+    // In reverse order of dependency: only the last one can be created at once.
     let here = format!("serverRef: {{ name: {} }}", server.name);
     let client = format!(
         "{{ {here}, redirectUris: ['{REDIRECT}'], keySetRef: {{ name: signing }}, assignmentRefs: [{{ name: staff }}],
@@ -99,7 +99,7 @@ async fn a_user_signs_in_and_another_is_refused(bed: &Bed) -> Result<()> {
         user_token: &bob.token,
         ..wanted
     };
-    let refused = sign_in(&of_bob).await?.err().context("bob was let in")?;
+    let refused = sign_in(&of_bob).await?.err().context("bob could sign in")?;
     ensure!(
         refused.step == Step::Authorize && refused.error == "access_denied",
         "{refused}"
@@ -112,7 +112,7 @@ async fn a_user_signs_in_and_another_is_refused(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// The claims of an ID token that verifies as an application would verify it.
+/// The claims of an ID token, verified as an application would do it.
 pub async fn verified(id_token: &str, issuer: &str, audience: &str) -> Result<serde_json::Value> {
     let keys = testbed::http::client()
         .get(format!("{issuer}/.well-known/keys"))

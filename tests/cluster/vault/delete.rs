@@ -1,4 +1,4 @@
-//! Deletion ends, in any order, and takes away what was made and no more.
+//! Deletion succeeds in any order, and deletes what the operator created and nothing else.
 
 use anyhow::{Result, ensure};
 use kube::api::ListParams;
@@ -11,7 +11,7 @@ use crate::bed::{Bed, Namespaced, uid_of};
 use crate::conditions::Tone::Reconciling;
 use crate::run::Side;
 
-/// Types with the names of what [`Stage::everything`] makes.
+/// Types and names of the objects of [`Stage::everything`].
 const OBJECTS: [(&str, &str); 5] = [
     ("client", "app"),
     ("provider", "main"),
@@ -22,16 +22,16 @@ const OBJECTS: [(&str, &str); 5] = [
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_namespace_with_everything_goes),
-        side.shared(everything_goes_in_the_wrong_order),
-        side.shared(what_others_use_waits_until_they_are_gone),
+        side.shared(a_namespace_with_every_kind_is_deleted),
+        side.shared(resources_can_be_deleted_in_the_wrong_order),
+        side.shared(deletion_waits_for_foreign_objects_that_use_the_object),
         side.shared(an_orphan_keeps_working),
-        side.shared(access_taken_away_deletes_where_the_admin_wants_it),
-        side.shared(a_server_stays_while_it_has_objects),
+        side.shared(revoked_access_deletes_objects_if_the_admin_wants_it),
+        side.shared(a_server_is_not_deleted_while_it_has_objects),
     ]
 }
 
-async fn a_namespace_with_everything_goes(bed: &Bed) -> Result<()> {
+async fn a_namespace_with_every_kind_is_deleted(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.everything(NOBODY).await?;
     stage.space.delete_namespace_and_wait().await?;
@@ -41,12 +41,12 @@ async fn a_namespace_with_everything_goes(bed: &Bed) -> Result<()> {
 async fn nothing_is_left(stage: &Stage<'_>) -> Result<()> {
     for (type_, name) in OBJECTS {
         let left = stage.bed.object(&stage.path(type_, name)).await?;
-        ensure!(left.is_none(), "left: {left:?}");
+        ensure!(left.is_none(), "{type_} still exists: {left:?}");
     }
     Ok(())
 }
 
-async fn everything_goes_in_the_wrong_order(bed: &Bed) -> Result<()> {
+async fn resources_can_be_deleted_in_the_wrong_order(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.everything(NOBODY).await?;
     let space = &stage.space;
@@ -74,11 +74,14 @@ async fn everything_goes_in_the_wrong_order(bed: &Bed) -> Result<()> {
     space.until_gone(&provider).await?;
     space.until_gone(&groups).await?;
     let ours = ListParams::default().labels(&format!("{UID_LABEL}={}", uid_of(&client)));
-    ensure!(space.secrets().list(&ours).await?.items.is_empty(), "Secrets are left");
+    ensure!(
+        space.secrets().list(&ours).await?.items.is_empty(),
+        "Secrets still exist"
+    );
     nothing_is_left(&stage).await
 }
 
-async fn what_others_use_waits_until_they_are_gone(bed: &Bed) -> Result<()> {
+async fn deletion_waits_for_foreign_objects_that_use_the_object(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready::<Scope>("groups", json!({})).await?;
     stage
@@ -145,7 +148,7 @@ async fn an_orphan_keeps_working(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn access_taken_away_deletes_where_the_admin_wants_it(bed: &Bed) -> Result<()> {
+async fn revoked_access_deletes_objects_if_the_admin_wants_it(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.everything(NOBODY).await?;
     bed.change_server(&stage.server.name, json!({ "access": [] })).await?;
@@ -156,7 +159,7 @@ async fn access_taken_away_deletes_where_the_admin_wants_it(bed: &Bed) -> Result
             "an"
         };
         format!(
-            "AuthorizationServer `{}`: no access rule lets namespace `{}` have {article} {kind}; ask its admin for one.",
+            "AuthorizationServer `{}`: no access rule lets namespace `{}` have {article} {kind}; ask the server's admin for one.",
             stage.server.name,
             stage.space.name()
         )
@@ -181,7 +184,7 @@ async fn access_taken_away_deletes_where_the_admin_wants_it(bed: &Bed) -> Result
     stage.all_ready().await
 }
 
-async fn a_server_stays_while_it_has_objects(bed: &Bed) -> Result<()> {
+async fn a_server_is_not_deleted_while_it_has_objects(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.everything(NOBODY).await?;
     let api = bed.servers_api();

@@ -1,4 +1,4 @@
-//! What somebody else changes or loses is put right; what is somebody else's is left alone.
+//! The operator corrects external changes and deletions, and leaves foreign objects alone.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -13,17 +13,17 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(what_somebody_changes_is_put_right),
-        side.shared(what_somebody_deletes_comes_back),
-        side.shared(a_secret_that_is_lost_or_edited_is_written_from_the_server),
-        side.shared(a_client_made_anew_by_others_is_known_everywhere),
-        side.shared(who_keeps_changing_it_is_left_alone_after_three_times),
-        side.shared(what_is_somebody_elses_stays_untouched),
-        side.shared(the_servers_own_objects_cannot_be_had),
+        side.shared(external_changes_are_corrected),
+        side.shared(deleted_objects_are_recreated),
+        side.shared(a_lost_or_edited_secret_is_restored_from_the_server),
+        side.shared(the_new_id_of_a_recreated_client_is_used_everywhere),
+        side.shared(the_operator_gives_up_after_three_corrections),
+        side.shared(foreign_objects_are_not_touched),
+        side.shared(the_servers_own_objects_cannot_be_claimed),
     ]
 }
 
-/// Type, name, a change by somebody else, and the field that shows that it was put right.
+/// Type, name, an external change, and the field that shows its correction.
 fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
     [
         (
@@ -49,7 +49,7 @@ fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
     ]
 }
 
-async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
+async fn external_changes_are_corrected(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.everything(NOBODY).await?;
     for (type_, name, change, field) in changes() {
@@ -65,10 +65,10 @@ async fn what_somebody_changes_is_put_right(bed: &Bed) -> Result<()> {
     stage.all_ready().await
 }
 
-async fn what_somebody_deletes_comes_back(bed: &Bed) -> Result<()> {
+async fn deleted_objects_are_recreated(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.everything(NOBODY).await?;
-    // What the server lets go: the provider, then the client, then what they referred to.
+    // In the order in which the server allows deletion: the provider, then the client, then what they refer to.
     for (type_, name) in [
         ("provider", "main"),
         ("client", "app"),
@@ -79,7 +79,7 @@ async fn what_somebody_deletes_comes_back(bed: &Bed) -> Result<()> {
         let path = stage.path(type_, name);
         let before = stage.object(type_, name).await?;
         if bed.delete_object(&path).await.is_err() {
-            continue; // the operator was faster with what refers to it
+            continue; // the operator has already recreated an object that refers to it
         }
         let back = bed.until_object("anything", &path, |_| true).await?;
         if type_ != "client" {
@@ -99,7 +99,7 @@ fn without_ids(mut object: Value) -> Value {
     object
 }
 
-async fn a_secret_that_is_lost_or_edited_is_written_from_the_server(bed: &Bed) -> Result<()> {
+async fn a_lost_or_edited_secret_is_restored_from_the_server(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.everything(NOBODY).await?;
     let before = stage.space.secret_data("app").await?;
@@ -120,7 +120,7 @@ async fn a_secret_that_is_lost_or_edited_is_written_from_the_server(bed: &Bed) -
     Ok(())
 }
 
-async fn a_client_made_anew_by_others_is_known_everywhere(bed: &Bed) -> Result<()> {
+async fn the_new_id_of_a_recreated_client_is_used_everywhere(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.everything(NOBODY).await?;
     let (old, _) = stage.space.credentials("app").await?;
@@ -144,7 +144,7 @@ async fn a_client_made_anew_by_others_is_known_everywhere(bed: &Bed) -> Result<(
     Ok(())
 }
 
-async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Result<()> {
+async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let scope: Scope = stage.ready("contested", json!({ "description": "ours" })).await?;
     let path = stage.path("scope", "contested");
@@ -161,7 +161,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
         .await?;
     stage.swept().await?;
     ensure!(bed.existing(&path).await?["description"] == "theirs");
-    // The user's word counts anew.
+    // After a change of the spec, the operator corrects it again.
     stage
         .space
         .respecify::<Scope>("contested", json!({ "description": "ours again" }))
@@ -172,7 +172,7 @@ async fn who_keeps_changing_it_is_left_alone_after_three_times(bed: &Bed) -> Res
     Ok(())
 }
 
-async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
+async fn foreign_objects_are_not_touched(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let theirs = |type_: &str| stage.path(type_, "theirs");
     let made = [
@@ -226,9 +226,9 @@ async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
         .await?;
     ensure!(
         space.secret("theirs").await?.is_none(),
-        "a Secret of somebody else's client"
+        "a Secret for a foreign client exists"
     );
-    // Nor are they deleted with the resources.
+    // Deleting the resources does not delete the foreign objects.
     let gone = space.remove::<Scope>("theirs").await?;
     space.until_gone(&gone).await?;
     let gone = space.remove::<OAuth2Client>("theirs").await?;
@@ -241,7 +241,7 @@ async fn what_is_somebody_elses_stays_untouched(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn the_servers_own_objects_cannot_be_had(bed: &Bed) -> Result<()> {
+async fn the_servers_own_objects_cannot_be_claimed(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let mut before = Vec::new();
     for path in ["key/default", "provider/default", "assignment/allow_all"] {

@@ -1,4 +1,4 @@
-//! Every field arrives on the server, stays there, and goes again: set and unset is as never set.
+//! Every field reaches the server and stays there. After it is unset, the object is as before.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -17,11 +17,11 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(every_field_of_a_provider),
         side.shared(every_field_of_a_scope_and_of_an_assignment),
         side.shared(a_key_is_rotated_on_request),
-        side.shared(a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it),
+        side.shared(a_tenant_cannot_rotate_keys_more_often_than_its_rule_allows),
     ]
 }
 
-/// Sets fields one by one, then unsets them: each shows on the server as expected, and in the end the object is as it was.
+/// Sets and unsets fields one by one. Each reaches the server as expected, and afterwards the object is as before.
 async fn walk<K: Namespaced>(stage: &Stage<'_>, type_: &str, base: Value, fields: &[(Value, Value)]) -> Result<()> {
     let path = stage.path(type_, "it");
     stage.ready::<K>("it", base).await?;
@@ -49,7 +49,7 @@ fn holds(object: &Value, expected: &Value) -> bool {
     expected.into_iter().all(|(name, value)| object[name] == *value)
 }
 
-/// The merge patch that takes fields out again.
+/// The merge patch that unsets fields.
 fn nulls(spec: &Value) -> Value {
     let members = spec.as_object().into_iter().flatten();
     members
@@ -126,7 +126,7 @@ async fn every_field_of_a_client(bed: &Bed) -> Result<()> {
     stage.space.wait_ready("spa").await?;
     ensure!(
         stage.space.secret("public").await?.is_none(),
-        "the Secret of the former name is left"
+        "the Secret of the former name still exists"
     );
     Ok(())
 }
@@ -301,15 +301,15 @@ async fn a_key_is_rotated_on_request(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// A key that the server is to rotate every minute, and one that a tenant asks it to rotate again and again.
-async fn a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it(bed: &Bed) -> Result<()> {
+/// A key with a rotation period of one minute, and a key that the tenant repeatedly asks the server to rotate.
+async fn a_tenant_cannot_rotate_keys_more_often_than_its_rule_allows(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let rule = |min: Value| json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["JsonWebKeySet"], "minRotationPeriod": min }] });
-    bed.change_server(&stage.server.name, rule(Value::Null)).await?; // an hour
+    bed.change_server(&stage.server.name, rule(Value::Null)).await?; // the default, one hour
     let keys = |period: &str| json!({ "generate": { "algorithm": "ES256" }, "rotation": { "period": period } });
     stage.make::<JsonWebKeySet>("often", keys("1m")).await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[0].minRotationPeriod does not allow rotation.period `1m`, which is shorter than 1h; lengthen it or ask its admin.",
+        "AuthorizationServer `{}`: access[0].minRotationPeriod does not allow rotation.period `1m`, which is shorter than 1h; lengthen it or ask the server's admin.",
         stage.server.name
     );
     stage
@@ -318,11 +318,11 @@ async fn a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it(bed
         .await?;
     ensure!(
         bed.object(&stage.path("key", "often")).await?.is_none(),
-        "the key was made"
+        "the key was created"
     );
 
     stage.ready::<JsonWebKeySet>("keys", keys("1h")).await?;
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await; // so that what is asked for is later than what there is
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await; // so that the requested rotation is later than the key
     let mark = stage.server.admin.journal().mark();
     let sets = stage.space.all::<JsonWebKeySet>();
     for _ in 0..5 {
@@ -336,7 +336,7 @@ async fn a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it(bed
         let conditions = set.status.clone().unwrap_or_default().conditions;
         conditions.iter().any(|condition| condition.message == waits)
     };
-    stage.space.until("that it waits", "keys", says).await?;
+    stage.space.until("the rotation to wait", "keys", says).await?;
     let rotations = |mark: u64| {
         let all = stage.server.admin.journal().since(mark);
         all.iter()
@@ -345,7 +345,7 @@ async fn a_tenant_does_not_have_keys_rotated_more_often_than_the_rule_has_it(bed
     };
     ensure!(rotations(mark) == 0, "it was rotated");
 
-    // The period of a key that says none counts too.
+    // The default period of a key counts too.
     bed.change_server(&stage.server.name, rule(json!("48h"))).await?;
     stage
         .make::<JsonWebKeySet>("default", json!({ "generate": { "algorithm": "ES256" } }))

@@ -1,4 +1,4 @@
-//! Logins: every way in, one at a time, renewed and made anew without a human; and what is said when there is none.
+//! Logins: every method, one login at a time, renewed and replaced automatically, and the message when a login fails.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
@@ -24,19 +24,19 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.shared(every_method_lets_the_operator_in),
-        side.shared(a_certificate_lets_the_operator_in),
-        side.shared(a_namespace_of_bao_holds_the_objects),
-        side.shared(a_token_revoked_behind_its_back_is_replaced),
-        side.shared(a_login_is_renewed_before_it_ends),
-        side.shared(a_changed_secret_is_logged_in_with),
-        side.shared(who_may_not_come_in_is_told_why),
-        side.shared(a_login_that_fails_is_asked_for_by_one_alone),
-        side.alone(alone, an_operator_that_ends_revokes_its_login),
+        side.shared(the_operator_logs_in_with_every_method),
+        side.shared(the_operator_logs_in_with_a_certificate),
+        side.shared(objects_are_created_in_the_vault_namespace),
+        side.shared(a_revoked_token_is_replaced),
+        side.shared(a_token_is_renewed_before_it_expires),
+        side.shared(a_changed_secret_is_used_for_the_next_login),
+        side.shared(a_refused_login_is_reported_with_its_cause),
+        side.shared(only_the_prober_retries_a_failed_login),
+        side.alone(alone, an_operator_revokes_its_token_when_it_stops),
     ]
 }
 
-/// Makes an AuthorizationServer with this login, and a scope on it.
+/// Creates an AuthorizationServer with this login, and a scope on it.
 async fn works(bed: &Bed, auth: Value, login: &str) -> Result<()> {
     let spec = json!({ "vault": { "auth": merged(auth) } });
     let options = ServerOptions { spec, ..quiet() };
@@ -59,7 +59,7 @@ fn quiet() -> ServerOptions {
     }
 }
 
-/// In place of the login that a server of the tests has.
+/// Unsets the Kubernetes login that test servers have by default, if `auth` sets another one.
 fn merged(mut auth: Value) -> Value {
     if auth.get("kubernetes").is_none() {
         auth["kubernetes"] = Value::Null;
@@ -67,13 +67,13 @@ fn merged(mut auth: Value) -> Value {
     auth
 }
 
-/// A Secret beside the operator.
+/// Creates a Secret in the operator's namespace.
 async fn held(bed: &Bed, value: &str) -> Result<String> {
     bed.canary(value);
     bed.beside_operator(json!({ "value": format!("{value}\n") })).await
 }
 
-async fn every_method_lets_the_operator_in(bed: &Bed) -> Result<()> {
+async fn the_operator_logs_in_with_every_method(bed: &Bed) -> Result<()> {
     let root = bed.bao().await?.root();
     let account = bed.installation().login_account();
     let service_account = json!({ "name": account, "audiences": ["vault"] });
@@ -96,7 +96,7 @@ async fn every_method_lets_the_operator_in(bed: &Bed) -> Result<()> {
     works(bed, json!({ "token": { "secretRef": secret_ref } }), "Token").await
 }
 
-async fn a_certificate_lets_the_operator_in(bed: &Bed) -> Result<()> {
+async fn the_operator_logs_in_with_a_certificate(bed: &Bed) -> Result<()> {
     let bao = bed.bao().await?;
     let (certificate, key) = bao.pki().issue_client("oidc-operator", None)?;
     bao.root()
@@ -111,7 +111,7 @@ async fn a_certificate_lets_the_operator_in(bed: &Bed) -> Result<()> {
         let object: Secret = serde_json::from_value(secret(name, data))?;
         secrets.create(&PostParams::default(), &object).await?;
     }
-    // No proxy: the certificate is shown to OpenBao itself.
+    // Without a proxy, so that OpenBao itself receives the certificate.
     let spec = json!({
         "vault": { "address": bao.tls_address(), "auth": { "kubernetes": null, "certificate": { "name": "oidc-operator" } } },
         "tls": {
@@ -126,13 +126,13 @@ async fn a_certificate_lets_the_operator_in(bed: &Bed) -> Result<()> {
     stage.ready::<Scope>("proof", json!({})).await.map(drop)
 }
 
-async fn a_namespace_of_bao_holds_the_objects(bed: &Bed) -> Result<()> {
+async fn objects_are_created_in_the_vault_namespace(bed: &Bed) -> Result<()> {
     let bao = bed.bao().await?;
     if bao.call("LIST", "sys/namespaces", None).await?.1["errors"][0]
         .as_str()
         .is_some_and(|text| text.contains("unsupported"))
     {
-        return Ok(()); // of HashiCorp Vault only the Enterprise edition has namespaces
+        return Ok(()); // only the Enterprise edition of HashiCorp Vault has namespaces
     }
     let within = bao.root().namespace("team").await?.namespace("inner").await?;
     within
@@ -176,7 +176,7 @@ async fn a_namespace_of_bao_holds_the_objects(bed: &Bed) -> Result<()> {
     stage.space.delete_namespace_and_wait().await
 }
 
-async fn a_token_revoked_behind_its_back_is_replaced(bed: &Bed) -> Result<()> {
+async fn a_revoked_token_is_replaced(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready::<Scope>("before", json!({})).await?;
     let token = token_of(&stage)?;
@@ -209,7 +209,7 @@ fn logins(stage: &Stage<'_>, mark: u64) -> usize {
         .count()
 }
 
-async fn a_login_is_renewed_before_it_ends(bed: &Bed) -> Result<()> {
+async fn a_token_is_renewed_before_it_expires(bed: &Bed) -> Result<()> {
     let role = AccountRole {
         name: "short",
         ttl: "6s",
@@ -231,7 +231,7 @@ async fn a_login_is_renewed_before_it_ends(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_changed_secret_is_logged_in_with(bed: &Bed) -> Result<()> {
+async fn a_changed_secret_is_used_for_the_next_login(bed: &Bed) -> Result<()> {
     let root = bed.bao().await?.root();
     let (role_id, secret_id) = root.approle("changing", "oidc-operator").await?;
     let name = held(bed, "not-a-secret-id").await?;
@@ -249,7 +249,7 @@ async fn a_changed_secret_is_logged_in_with(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn who_may_not_come_in_is_told_why(bed: &Bed) -> Result<()> {
+async fn a_refused_login_is_reported_with_its_cause(bed: &Bed) -> Result<()> {
     let account = bed.installation().login_account();
     let kubernetes = |role: &str, name: &str, audience: &str| json!({ "kubernetes": { "role": role, "serviceAccount": { "name": name, "audiences": [audience] } } });
     let refused = "it is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences";
@@ -280,7 +280,7 @@ async fn who_may_not_come_in_is_told_why(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
+async fn only_the_prober_retries_a_failed_login(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let spec = stage.spec(json!({}));
     for nth in 0..20 {
@@ -289,7 +289,7 @@ async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
     for nth in 0..20 {
         stage.space.until_ready::<Scope>(&format!("scope-{nth}")).await?;
     }
-    // From here on nobody comes in.
+    // From now on every login fails.
     let is_login = |head: &testbed::proxy::RequestHead| head.path().ends_with("/login");
     let denied = Answer::json(403, &json!({ "errors": ["permission denied"] }));
     let fault = stage.server.admin.inject(Fault::new(is_login, Action::Answer(denied)));
@@ -312,7 +312,7 @@ async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
         Ok((logins(&stage, mark) >= 3).then_some(()))
     })
     .await?;
-    // The prober alone asks, no matter how many wait.
+    // Only the prober tries to log in, however many resources wait.
     let most = 6 + begun.elapsed().as_secs() as usize;
     ensure!(logins(&stage, mark) <= most, "{} logins", logins(&stage, mark));
     drop(fault);
@@ -328,7 +328,7 @@ async fn a_login_that_fails_is_asked_for_by_one_alone(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_operator_that_ends_revokes_its_login(bed: &Bed) -> Result<()> {
+async fn an_operator_revokes_its_token_when_it_stops(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.ready::<Scope>("proof", json!({})).await?;
     let token = token_of(&stage)?;
@@ -340,7 +340,7 @@ async fn an_operator_that_ends_revokes_its_login(bed: &Bed) -> Result<()> {
         .await?
         .call_as(&token, "GET", "auth/token/lookup-self", None)
         .await?;
-    ensure!(status == 403, "the token is still good: {status} {answer}");
+    ensure!(status == 403, "the token is still valid: {status} {answer}");
     operator.start_again().await?;
     stage.ready::<Scope>("again", json!({})).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The policy that the operator comes with is enough, and no line of it is too much.
+//! The policy that ships with the operator is sufficient, and every line of it is needed.
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,16 +11,16 @@ use super::stage::{REDIRECT, Stage};
 use crate::bed::{Bed, LIMIT, ServerOptions};
 use crate::run::Side;
 
-/// The policy that the operator comes with.
+/// The policy that ships with the operator.
 const POLICY: &str = include_str!("../../../deploy/vault/policy.hcl");
-/// Policies that are tried at the same time.
+/// Number of policies that are tried at the same time.
 const SIDE_BY_SIDE: usize = 8;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    vec![side.shared(no_line_of_the_policy_is_too_much)]
+    vec![side.shared(every_line_of_the_policy_is_needed)]
 }
 
-/// A path of a policy and what may be done there.
+/// A path of a policy and its capabilities.
 #[derive(Clone, Debug)]
 struct Rule {
     path: String,
@@ -58,7 +58,7 @@ fn hcl(rules: &[Rule]) -> String {
     rules.iter().map(rule).collect()
 }
 
-async fn no_line_of_the_policy_is_too_much(bed: &Bed) -> Result<()> {
+async fn every_line_of_the_policy_is_needed(bed: &Bed) -> Result<()> {
     let rules = rules()?;
     ensure!(rules.len() >= 12, "{rules:?}");
     let denied = story(bed, "whole", POLICY).await?;
@@ -76,7 +76,7 @@ async fn no_line_of_the_policy_is_too_much(bed: &Bed) -> Result<()> {
         let denied = story(bed, &format!("without-{nth}"), hcl)
             .await
             .with_context(|| format!("without {what}"))?;
-        ensure!(!denied.is_empty(), "nobody missed {what}");
+        ensure!(!denied.is_empty(), "{what} is not needed");
         Ok(())
     });
     stream::iter(tried)
@@ -85,7 +85,7 @@ async fn no_line_of_the_policy_is_too_much(bed: &Bed) -> Result<()> {
         .await
 }
 
-/// Makes one of each kind, changes it, and deletes it again, with a login of this policy. Returns the paths of what was denied.
+/// Creates, changes and deletes one resource of each kind with a login of this policy. Returns the denied requests.
 async fn story(bed: &Bed, name: &str, policy: &str) -> Result<Vec<String>> {
     let root = bed.bao().await?.root();
     let name = format!("policy-{name}");
@@ -108,7 +108,7 @@ async fn story(bed: &Bed, name: &str, policy: &str) -> Result<Vec<String>> {
         bed,
     };
     let told = tokio::select! {
-        told = tokio::time::timeout(LIMIT, tell(&stage)) => told.context("the story has no end")?,
+        told = tokio::time::timeout(LIMIT, tell(&stage)) => told.context("the story did not end in time")?,
         denied = first_denied(&stage) => denied,
     };
     told?;
@@ -177,7 +177,7 @@ async fn tell(stage: &Stage<'_>) -> Result<()> {
         .patch("signing", &Default::default(), &kube::api::Patch::Merge(rotate))
         .await?;
     stage.all_ready().await?;
-    // A lookup of a group by alias finds none, and asks for it all the same.
+    // The operator looks up a group by alias, which finds none.
     let aliased = json!({ "vault": { "groups": [{ "alias": { "name": group, "mountPath": "userpass" } }] } });
     stage.make::<Assignment>("aliased", aliased).await?;
     let asked = |assignment: &Assignment| {
@@ -186,7 +186,7 @@ async fn tell(stage: &Stage<'_>) -> Result<()> {
             .as_ref()
             .is_some_and(|status| status.observed_generation == Some(1))
     };
-    space.until("its group to be asked for", "aliased", asked).await?;
+    space.until("its group to be looked up", "aliased", asked).await?;
     stage.swept().await?;
     space.delete_namespace_and_wait().await
 }

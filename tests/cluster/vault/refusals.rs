@@ -1,4 +1,4 @@
-//! Bad input, word for word: nothing is half-written.
+//! The messages for invalid input, which is never written in part.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -12,11 +12,11 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(what_the_server_would_refuse_is_said_in_a_sentence),
-        side.shared(what_the_server_does_not_have_is_refused_by_name),
-        side.shared(what_cannot_change_stays_and_says_so),
-        side.shared(what_is_referred_to_has_to_be_there),
-        side.shared(the_schema_refuses_what_it_can_see),
+        side.shared(invalid_values_are_explained),
+        side.shared(unsupported_fields_are_named),
+        side.shared(changes_of_immutable_fields_are_reported),
+        side.shared(missing_references_are_reported),
+        side.shared(the_schema_rejects_invalid_specs),
     ]
 }
 
@@ -29,8 +29,8 @@ async fn says<K: Namespaced>(
     let made = stage.make::<K>("bad", spec).await?;
     stage.space.says::<K>("bad", tone, reason, message).await?;
     let path = stage.path(type_, "bad");
-    ensure!(stage.bed.object(&path).await?.is_none(), "{path} was made");
-    // While a pass tries again there is a claim for a moment.
+    ensure!(stage.bed.object(&path).await?.is_none(), "{path} was created");
+    // While a pass retries, a claim exists for a moment.
     let is_claimed = |found: &K| serde_json::to_value(found).is_ok_and(|found| !found["status"]["name"].is_null());
     stage
         .space
@@ -40,7 +40,7 @@ async fn says<K: Namespaced>(
     stage.space.until_gone(&made).await
 }
 
-async fn what_the_server_would_refuse_is_said_in_a_sentence(bed: &Bed) -> Result<()> {
+async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     for (template, message) in [
         (
@@ -53,7 +53,7 @@ async fn what_the_server_would_refuse_is_said_in_a_sentence(bed: &Bed) -> Result
         ),
         (
             r#"{"name": "{{identity.entity.name}}"}"#,
-            "template: a `{{…}}` must not stand in quotation marks, since the value that is filled in has its own.",
+            "template: a `{{…}}` must not be in quotation marks, because the inserted value has its own.",
         ),
         ("[]", "template: it is not a JSON object."),
     ] {
@@ -139,7 +139,7 @@ async fn what_the_server_would_refuse_is_said_in_a_sentence(bed: &Bed) -> Result
     .await
 }
 
-async fn what_the_server_does_not_have_is_refused_by_name(bed: &Bed) -> Result<()> {
+async fn unsupported_fields_are_named(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let server = bed.server_ready(&stage.server.name).await?;
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
@@ -186,7 +186,7 @@ async fn what_the_server_does_not_have_is_refused_by_name(bed: &Bed) -> Result<(
     .await
 }
 
-async fn what_cannot_change_stays_and_says_so(bed: &Bed) -> Result<()> {
+async fn changes_of_immutable_fields_are_reported(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage
         .ready::<JsonWebKeySet>("one", json!({ "generate": { "algorithm": "RS256" } }))
@@ -205,14 +205,14 @@ async fn what_cannot_change_stays_and_says_so(bed: &Bed) -> Result<()> {
         .says::<OAuth2Client>("app", Stalled, "InvalidSpec", message)
         .await?;
     ensure!(stage.object("client", "app").await? == before);
-    // Its key goes on signing for it.
+    // Its key still signs for it.
     stage.space.until_ready::<JsonWebKeySet>("one").await?;
     ensure!(stage.object("key", "one").await?["allowed_client_ids"] == json!([before["client_id"]]));
     ensure!(stage.object("key", "other").await?["allowed_client_ids"] == json!([]));
     let back = json!({ "keySetRef": { "name": "one" }, "clientType": null });
     stage.space.respecify::<OAuth2Client>("app", back).await?;
     stage.space.wait_ready("app").await?;
-    // A key with tokens that outlive it: the key waits for the client, not the other way round.
+    // If tokens would outlive a key, the key waits for the client, not the client for the key.
     stage
         .space
         .respecify::<OAuth2Client>("app", json!({ "idTokenTtl": "12h" }))
@@ -238,7 +238,7 @@ async fn what_cannot_change_stays_and_says_so(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
+async fn missing_references_are_reported(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let missing = |kind: &str, name: &str| format!("{kind} `{name}` does not exist; create it.");
     let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "none" } });
@@ -257,7 +257,7 @@ async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
     )
     .await?;
 
-    // A client that is named and not there keeps nobody else out.
+    // A missing client does not keep other clients out.
     stage
         .ready::<OAuth2Client>("app", json!({ "redirectUris": [REDIRECT] }))
         .await?;
@@ -270,7 +270,7 @@ async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
         .await?;
     let (id, _) = stage.space.credentials("app").await?;
     let listed = |provider: &Value| provider["allowed_client_ids"] == json!([id]);
-    bed.until_object("the client that is there", &stage.path("provider", "main"), listed)
+    bed.until_object("the existing client", &stage.path("provider", "main"), listed)
         .await?;
     stage
         .make::<OAuth2Client>("later", json!({ "redirectUris": [REDIRECT] }))
@@ -279,7 +279,7 @@ async fn what_is_referred_to_has_to_be_there(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
+async fn the_schema_rejects_invalid_specs(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let space = &stage.space;
     let cases = [
@@ -287,13 +287,13 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
             space
                 .refused::<OidcProvider>("bad", r#"{ "allowedClients": [{ "name": "a", "clientId": "b" }] }"#)
                 .await?,
-            "allowedClients: set name or clientId",
+            "allowedClients: set exactly one of name and clientId",
         ),
         (
             space
                 .refused::<OidcProvider>("bad", r#"{ "allowedNamespaces": { "from": "Selector" } }"#)
                 .await?,
-            "selector: goes with from: Selector, and from: Selector needs it",
+            "selector: set it with from: Selector, and only then",
         ),
         (
             space
@@ -303,7 +303,7 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
         ),
         (
             space.refused::<Assignment>("bad", "{}").await?,
-            "an assignment names at least one subject or group",
+            "an Assignment must name at least one subject or group",
         ),
         (
             space
@@ -337,11 +337,11 @@ async fn the_schema_refuses_what_it_can_see(bed: &Bed) -> Result<()> {
         ),
         (
             json!({ "hydra": { "adminUrl": "http://h" } }),
-            "set exactly one of hydra, vault and foulkon",
+            "hydra, vault and foulkon select the API of the server",
         ),
         (
             json!({ "vault": null, "hydra": { "adminUrl": "http://h" } }),
-            "which API a server speaks cannot change",
+            "the API of a server is immutable",
         ),
     ] {
         let changed = bed.change_server(&stage.server.name, change).await;

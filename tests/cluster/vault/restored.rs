@@ -1,4 +1,5 @@
-//! A cluster restored from a snapshot, on a Vault: nothing there has a place for a mark, so that the claim in the status says which cluster made it.
+//! A cluster restored from a snapshot, on a Vault. Objects there have no place for a marker, so the claim in the status
+//! names the cluster that created them.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -21,7 +22,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     vec![side.alone(options, a_restored_copy_leaves_objects_of_the_original_alone)]
 }
 
-/// The types of objects.
+/// The types of objects on the server.
 const TYPES: [&str; 5] = ["scope", "assignment", "key", "client", "provider"];
 
 async fn objects(stage: &Stage<'_>, name: &str) -> Result<Vec<Value>> {
@@ -32,7 +33,7 @@ async fn objects(stage: &Stage<'_>, name: &str) -> Result<Vec<Value>> {
     Ok(found)
 }
 
-/// Makes a resource of each kind.
+/// Creates a resource of each kind.
 async fn make_all(stage: &Stage<'_>, name: &str) -> Result<()> {
     stage.ready::<Scope>(name, json!({ "description": "one" })).await?;
     stage

@@ -1,4 +1,4 @@
-//! Servers that cannot be used, or are not the one that was meant.
+//! Servers that cannot be used or are not the intended server.
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -18,11 +18,11 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..Options::default()
     };
     vec![
-        side.shared(a_standby_is_never_followed_with_a_token),
-        side.shared(a_server_that_cannot_be_used_says_why),
-        side.shared(another_cluster_stops_every_write_until_it_is_confirmed),
+        side.shared(the_redirect_of_a_standby_is_not_followed),
+        side.shared(an_unusable_server_is_reported_with_its_cause),
+        side.shared(a_changed_cluster_id_stops_every_write_until_it_is_confirmed),
         side.shared(a_provider_is_ready_when_discovery_names_its_issuer),
-        side.alone(alone, a_sealed_server_is_waited_for),
+        side.alone(alone, the_operator_waits_for_a_sealed_server),
     ]
 }
 
@@ -30,7 +30,7 @@ fn is_health(head: &RequestHead) -> bool {
     head.path() == "/v1/sys/health"
 }
 
-async fn a_standby_is_never_followed_with_a_token(bed: &Bed) -> Result<()> {
+async fn the_redirect_of_a_standby_is_not_followed(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let elsewhere = Proxy::start("another address", Upstream::http(bed.bao().await?.address()), None).await?;
     let answer = Answer::json(307, &json!({})).header("location", &format!("{}/v1/x", elsewhere.url()));
@@ -44,13 +44,13 @@ async fn a_standby_is_never_followed_with_a_token(bed: &Bed) -> Result<()> {
         .space
         .says::<Scope>("proof", Tone::Reconciling, "ServerStandby", message)
         .await?;
-    ensure!(elsewhere.journal().since(0).is_empty(), "it was followed");
+    ensure!(elsewhere.journal().since(0).is_empty(), "the redirect was followed");
     drop(fault);
     stage.space.until_ready::<Scope>("proof").await?;
     Ok(())
 }
 
-async fn a_server_that_cannot_be_used_says_why(bed: &Bed) -> Result<()> {
+async fn an_unusable_server_is_reported_with_its_cause(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let health = |change: Value| {
         let mut health = json!({ "initialized": true, "sealed": false, "standby": false, "version": "1.19.5" });
@@ -99,7 +99,7 @@ async fn a_server_that_cannot_be_used_says_why(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn a_sealed_server_is_waited_for(bed: &Bed) -> Result<()> {
+async fn the_operator_waits_for_a_sealed_server(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     stage.everything(NOBODY).await?;
     let before = stage.space.credentials("app").await?;
@@ -128,7 +128,7 @@ async fn a_sealed_server_is_waited_for(bed: &Bed) -> Result<()> {
     bed.wait_server("its status", name, is_ready).await.map(drop)
 }
 
-async fn another_cluster_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Result<()> {
+async fn a_changed_cluster_id_stops_every_write_until_it_is_confirmed(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.everything(NOBODY).await?;
     let before = stage.object("client", "app").await?;

@@ -1,4 +1,4 @@
-//! A namespace and an AuthorizationServer for OpenBao of one test, and one of each kind in it.
+//! The namespace and the AuthorizationServer for OpenBao of one test, and one resource of each kind in it.
 
 use std::sync::Arc;
 
@@ -10,21 +10,21 @@ use testbed::proxy::Exchange;
 
 use crate::bed::{Bed, Namespaced, Server, ServerOptions, Space};
 
-/// Where applications want their users back.
+/// Redirect URI of the applications.
 pub const REDIRECT: &str = "https://app.example.com/callback";
 
-/// A namespace and a server of one test.
+/// The namespace and the server of one test.
 pub struct Stage<'a> {
     /// The bed.
     pub bed: &'a Bed,
     /// The namespace.
     pub space: Space<'a>,
-    /// The server, with a proxy of its own.
+    /// The server, with its own proxy.
     pub server: Arc<Server>,
 }
 
 impl<'a> Stage<'a> {
-    /// A stage on a bed.
+    /// Creates a stage on a bed.
     pub async fn new(bed: &'a Bed, options: ServerOptions) -> Result<Self> {
         Ok(Self {
             bed,
@@ -33,7 +33,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// A stage whose server is compared only when it is asked for.
+    /// A stage whose server is compared only on request.
     pub async fn quiet(bed: &'a Bed) -> Result<Self> {
         let options = ServerOptions {
             resync_interval: "1h".to_owned(),
@@ -51,14 +51,14 @@ impl<'a> Stage<'a> {
         Self::new(bed, options).await
     }
 
-    /// Whether the grants of clients can be chosen on the server: on OpenBao, but not on HashiCorp Vault.
+    /// Whether clients on the server can choose their grants: on OpenBao they can, on HashiCorp Vault they cannot.
     pub async fn chooses_grants(&self) -> Result<bool> {
         let server = self.bed.server_ready(&self.server.name).await?;
         let capabilities = server.status.map(|status| status.capabilities).unwrap_or_default();
         Ok(capabilities.contains(&Capability::ClientCredentials))
     }
 
-    /// A spec on this server.
+    /// A spec that refers to this server.
     pub fn spec(&self, mut spec: Value) -> String {
         spec["serverRef"] = json!({ "name": self.server.name });
         spec.to_string()
@@ -74,12 +74,12 @@ impl<'a> Stage<'a> {
         self.space.ready(name, &self.spec(spec)).await
     }
 
-    /// Path of an object of a resource that asks for no name.
+    /// Path of the object of a resource that sets no name.
     pub fn path(&self, type_: &str, name: &str) -> String {
         format!("{type_}/{}.{name}", self.space.name())
     }
 
-    /// Fields of the object of a resource that asks for no name.
+    /// Fields of the object of a resource that sets no name.
     pub async fn object(&self, type_: &str, name: &str) -> Result<Value> {
         self.bed.existing(&self.path(type_, name)).await
     }
@@ -92,14 +92,14 @@ impl<'a> Stage<'a> {
         exchanges
     }
 
-    /// Those of [`Stage::about`] that change something.
+    /// The requests of [`Stage::about`] that change something.
     pub fn writes(&self, mark: u64) -> Vec<Exchange> {
         let mut exchanges = self.about(mark);
         exchanges.retain(|exchange| exchange.head.method != "GET");
         exchanges
     }
 
-    /// Waits until the server was compared once more, from its beginning to its end.
+    /// Waits until the server was completely compared once more.
     pub async fn swept(&self) -> Result<()> {
         for _ in 0..2 {
             let mark = self.server.admin.journal().mark();
@@ -121,7 +121,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// One of each kind, all referring to each other, applied in the order in which nothing can be made but the last; and waits until all are ready.
+    /// Applies one resource of each kind, all referring to each other, in reverse order of dependency. Waits until they
+    /// are ready.
     pub async fn everything(&self, subject: &str) -> Result<()> {
         self.make::<OAuth2Client>("app", client()).await?;
         self.make::<OidcProvider>("main", json!({ "scopeRefs": [{ "name": "groups" }] }))
@@ -134,7 +135,7 @@ impl<'a> Stage<'a> {
         self.all_ready().await
     }
 
-    /// Waits until what [`Stage::everything`] made is ready.
+    /// Waits until the resources of [`Stage::everything`] are ready.
     pub async fn all_ready(&self) -> Result<()> {
         self.space.until_ready::<OAuth2Client>("app").await?;
         self.space.until_ready::<OidcProvider>("main").await?;

@@ -1,4 +1,4 @@
-//! What needs nothing costs nothing: lists, one read each of what a list does not show, and not one write.
+//! Settled resources cost lists, one read of each object that a list does not show in full, and no writes.
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
@@ -10,7 +10,7 @@ use super::stage::{NOBODY, Stage};
 use crate::bed::{Bed, LIMIT, OperatorOptions, Options};
 use crate::run::Side;
 
-/// Resources that share one login.
+/// Number of resources that share one login.
 const MANY: usize = 1000;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -26,13 +26,13 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         ..alone.clone()
     };
     vec![
-        side.shared(a_resync_reads_what_lists_do_not_show_and_writes_nothing),
-        side.alone(alone, a_thousand_resources_take_one_login),
+        side.shared(a_resync_reads_only_what_lists_do_not_show_and_writes_nothing),
+        side.alone(alone, a_thousand_resources_need_one_login),
         side.alone(elected, another_operator_takes_over_and_writes_nothing),
     ]
 }
 
-async fn a_resync_reads_what_lists_do_not_show_and_writes_nothing(bed: &Bed) -> Result<()> {
+async fn a_resync_reads_only_what_lists_do_not_show_and_writes_nothing(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     stage.everything(NOBODY).await?;
     stage.swept().await?;
@@ -54,7 +54,7 @@ async fn a_resync_reads_what_lists_do_not_show_and_writes_nothing(bed: &Bed) -> 
     ] {
         let path = format!("/v1/identity/oidc/{}", stage.path(type_, name));
         let reads = about.iter().filter(|exchange| exchange.head.path() == path).count();
-        // One more may have begun at either end.
+        // One more sweep may have started before or after.
         ensure!(
             reads <= (sweeps + 1) * per_sweep,
             "{reads} reads of {path} in {sweeps} sweeps"
@@ -67,7 +67,7 @@ async fn a_resync_reads_what_lists_do_not_show_and_writes_nothing(bed: &Bed) -> 
     Ok(())
 }
 
-async fn a_thousand_resources_take_one_login(bed: &Bed) -> Result<()> {
+async fn a_thousand_resources_need_one_login(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let spec = stage.spec(json!({}));
     for nth in 0..MANY {
@@ -83,7 +83,7 @@ async fn a_thousand_resources_take_one_login(bed: &Bed) -> Result<()> {
         .count();
     ensure!(logins == 1, "{logins} requests for logins");
     let about = stage.about(0).len();
-    ensure!(about == 3 * MANY, "{about} requests for {MANY} scopes"); // a look, a write, a look at what became of it
+    ensure!(about == 3 * MANY, "{about} requests for {MANY} scopes"); // a read, a write, a read of the result
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Tenants: what one namespace may have of another, and under which names.
+//! Tenants: which providers of another namespace clients may use, and which names a namespace may choose.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
@@ -15,13 +15,13 @@ use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(clients_of_other_namespaces_attach_where_the_provider_consents),
-        side.shared(names_are_asked_for_by_grant),
-        side.shared(the_first_to_ask_for_a_name_has_it),
+        side.shared(clients_of_other_namespaces_need_the_consent_of_the_provider),
+        side.shared(object_names_need_a_grant),
+        side.shared(the_first_resource_to_claim_a_name_gets_it),
     ]
 }
 
-async fn clients_of_other_namespaces_attach_where_the_provider_consents(bed: &Bed) -> Result<()> {
+async fn clients_of_other_namespaces_need_the_consent_of_the_provider(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let other = bed.space().await?;
     let provider = stage.make::<OidcProvider>("main", json!({})).await?;
@@ -56,7 +56,7 @@ async fn clients_of_other_namespaces_attach_where_the_provider_consents(bed: &Be
     bed.until_object("the client", &stage.path("provider", "main"), listed(json!([id])))
         .await?;
 
-    // Consent that is taken back counts at once.
+    // Withdrawn consent takes effect at once.
     label(&other, json!({ "sso": null })).await?;
     bed.until_object("no client", &stage.path("provider", "main"), listed(json!([])))
         .await?;
@@ -81,7 +81,7 @@ async fn label(space: &Space<'_>, labels: Value) -> Result<()> {
     Ok(())
 }
 
-async fn names_are_asked_for_by_grant(bed: &Bed) -> Result<()> {
+async fn object_names_need_a_grant(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let access = |names: &str| json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["Scope", "OAuth2Client", "OidcProvider"], "objectNames": names }] });
     bed.change_server(&stage.server.name, access("Generated")).await?;
@@ -93,7 +93,7 @@ async fn names_are_asked_for_by_grant(bed: &Bed) -> Result<()> {
     stage.make::<OAuth2Client>("free", named).await?;
     let denied = |field: &str, name: &str| {
         format!(
-            "AuthorizationServer `{}`: access[0].objectNames does not allow `{name}` in {field}; change it or ask its admin.",
+            "AuthorizationServer `{}`: access[0].objectNames does not allow `{name}` in {field}; change it or ask the server's admin.",
             stage.server.name
         )
     };
@@ -129,7 +129,7 @@ async fn names_are_asked_for_by_grant(bed: &Bed) -> Result<()> {
     bed.existing(&format!("client/{free}")).await.map(drop)
 }
 
-async fn the_first_to_ask_for_a_name_has_it(bed: &Bed) -> Result<()> {
+async fn the_first_resource_to_claim_a_name_gets_it(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let other = bed.space().await?;
     let name = format!("{}-shared", stage.space.name());

@@ -1,5 +1,6 @@
-//! An admin's slip, or an admin who is after more: a login that would hand a server a token that the Kubernetes API accepts. A canary records all that it is
-//! sent, and is sent nothing; then comes a login that is good there alone, and the canary hears of it.
+//! A careless or malicious admin configures a login that would send a server a token that the Kubernetes API accepts. A
+//! canary records all requests that it receives, and receives none. Then the login gets a value that only the server
+//! accepts, and the canary receives it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,10 +34,10 @@ const TYPE: &str = "is of a Secret whose type is that of tokens for the Kubernet
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(a_vault_gets_no_token_of_the_operators_own_service_account_and_none_for_the_api),
-        side.shared(no_secret_hands_a_server_a_token_for_the_api),
-        side.shared(a_client_secret_that_is_a_token_for_the_api_is_sent_to_no_server),
-        side.shared(the_chart_lets_the_operator_ask_for_no_token_of_its_own),
+        side.shared(a_vault_gets_no_token_of_the_operator_or_for_the_kubernetes_api),
+        side.shared(no_login_secret_sends_a_token_for_the_api_to_a_server),
+        side.shared(no_client_secret_sends_a_token_for_the_api_to_a_server),
+        side.shared(the_chart_lets_the_operator_request_none_of_its_own_tokens),
     ]
 }
 
@@ -54,14 +55,14 @@ fn slow(spec: Value) -> ServerOptions {
     }
 }
 
-/// All that a server was sent.
+/// All requests that a server received.
 fn heard(server: &Server) -> Vec<Exchange> {
     let mut all = server.admin.journal().snapshot();
     all.extend(server.public.journal().snapshot());
     all
 }
 
-async fn a_vault_gets_no_token_of_the_operators_own_service_account_and_none_for_the_api(bed: &Bed) -> Result<()> {
+async fn a_vault_gets_no_token_of_the_operator_or_for_the_kubernetes_api(bed: &Bed) -> Result<()> {
     let (own, login) = (bed.installation().service_account(), bed.installation().login_account());
     let root = bed.bao().await?.root();
     root.jwt_auth(ISSUER, &bed.plane().service_account_public_key()?)
@@ -86,14 +87,14 @@ async fn a_vault_gets_no_token_of_the_operators_own_service_account_and_none_for
                 .await?;
             server_says(bed, &name, Tone::Stalled, UNSAFE, message).await?;
             ensure!(heard(&server).is_empty(), "{name}: {:?}", heard(&server));
-            // The same with what is good there alone.
+            // The same with a token that only the server accepts.
             let good = json!({ "serviceAccount": { "name": login, "audiences": ["vault"] } });
             let mut auth = json!({});
             auth[method] = good;
             bed.change_server(&name, json!({ "vault": { "auth": auth } })).await?;
             bed.server_ready(&name).await?;
             let is_login = |exchange: &Exchange| exchange.head.path().ends_with("/login");
-            ensure!(heard(&server).iter().any(is_login), "{name} has heard of no login");
+            ensure!(heard(&server).iter().any(is_login), "{name} received no login");
             bed.servers_api().delete(&name, &Default::default()).await?;
         }
     }
@@ -101,12 +102,12 @@ async fn a_vault_gets_no_token_of_the_operators_own_service_account_and_none_for
     stage.ready::<Scope>("proof", json!({})).await.map(drop)
 }
 
-/// A way for a value of a Secret to a server.
+/// A login that sends a value of a Secret to a server.
 struct Way {
     flavour: &'static str,
-    /// What the spec says of the login, with the name of the Secret.
+    /// The login in the spec, for the name of the Secret.
     auth: fn(&str) -> Value,
-    /// Keys that are read, in this order; the last one holds the token.
+    /// Keys of the Secret in the order in which they are read; the last one holds the token.
     keys: &'static [&'static str],
 }
 
@@ -158,7 +159,7 @@ fn ways() -> Vec<Way> {
     ]
 }
 
-async fn no_secret_hands_a_server_a_token_for_the_api(bed: &Bed) -> Result<()> {
+async fn no_login_secret_sends_a_token_for_the_api_to_a_server(bed: &Bed) -> Result<()> {
     let home = install::NAMESPACE;
     let (own, login) = (bed.installation().service_account(), bed.installation().login_account());
     let for_vault = issued(bed, own, &["vault"]).await?;
@@ -190,7 +191,7 @@ async fn no_secret_hands_a_server_a_token_for_the_api(bed: &Bed) -> Result<()> {
     results.into_iter().collect()
 }
 
-/// A Secret with a token: nothing is sent, until it holds something else.
+/// A Secret with a token: the operator sends nothing until the Secret holds another value.
 async fn with_value(bed: &Bed, foulkon: &Foulkon, way: &Way, token: &str, why: &str) -> Result<()> {
     let data = |value: &str| json!({ "username": "operator", "password": value, "value": value });
     let secret = bed.beside_operator(data(token)).await?;
@@ -218,7 +219,7 @@ async fn with_value(bed: &Bed, foulkon: &Foulkon, way: &Way, token: &str, why: &
     Ok(())
 }
 
-/// A Secret that is made for tokens of the API, whatever stands in it.
+/// A Secret whose type is for tokens of the API: the operator does not send it, whatever its values are.
 async fn with_type(bed: &Bed, foulkon: &Foulkon, way: &Way) -> Result<()> {
     let secret = token_secret(bed, install::NAMESPACE, bed.installation().login_account()).await?;
     let server = server(bed, foulkon, way, &secret).await?;
@@ -236,7 +237,7 @@ async fn with_type(bed: &Bed, foulkon: &Foulkon, way: &Way) -> Result<()> {
     Ok(())
 }
 
-/// Makes a Secret of the type of tokens that never end, with values that are none.
+/// Creates a Secret of the type for tokens that never expire; its values are no tokens.
 async fn token_secret(bed: &Bed, namespace: &str, account: &str) -> Result<String> {
     let secret: Secret = serde_json::from_value(json!({
         "metadata": { "generateName": "endless-", "annotations": { "kubernetes.io/service-account.name": account } },
@@ -270,7 +271,7 @@ fn carries(exchange: &Exchange, value: &str) -> bool {
     headers.values().any(|header| holds(header.as_bytes())) || holds(&exchange.body)
 }
 
-/// A token of a ServiceAccount beside the operator for these audiences.
+/// A token for these audiences of a ServiceAccount in the operator's namespace.
 async fn issued(bed: &Bed, account: &str, audiences: &[&str]) -> Result<String> {
     let request = TokenRequest {
         spec: TokenRequestSpec {
@@ -286,7 +287,7 @@ async fn issued(bed: &Bed, account: &str, audiences: &[&str]) -> Result<String> 
     Ok(made.status.context("a token")?.token)
 }
 
-/// A token that nobody has signed.
+/// A token without a valid signature.
 fn unsigned(claims: &Value) -> String {
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!(
@@ -297,7 +298,7 @@ fn unsigned(claims: &Value) -> String {
     )
 }
 
-async fn a_client_secret_that_is_a_token_for_the_api_is_sent_to_no_server(bed: &Bed) -> Result<()> {
+async fn no_client_secret_sends_a_token_for_the_api_to_a_server(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let server = bed.own_server(slow(json!({}))).await?;
     let mark = server.admin.journal().mark();
@@ -340,7 +341,7 @@ async fn a_client_secret_that_is_a_token_for_the_api_is_sent_to_no_server(bed: &
     Ok(())
 }
 
-/// Names of the ServiceAccounts of which the chart lets the operator ask for tokens.
+/// Names of the ServiceAccounts for which the chart lets the operator request tokens.
 async fn granted(settings: &[&str]) -> Result<BTreeSet<String>> {
     let manifests = install::manifests(&install::render(settings).await?)?;
     let rules = manifests
@@ -362,7 +363,7 @@ async fn granted(settings: &[&str]) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-async fn the_chart_lets_the_operator_ask_for_no_token_of_its_own(bed: &Bed) -> Result<()> {
+async fn the_chart_lets_the_operator_request_none_of_its_own_tokens(bed: &Bed) -> Result<()> {
     let (own, login) = (bed.installation().service_account(), bed.installation().login_account());
     let named = |names: &[&str]| names.iter().copied().map(str::to_owned).collect::<BTreeSet<_>>();
     let none = "login.serviceAccount.create=false";
@@ -395,14 +396,14 @@ async fn the_chart_lets_the_operator_ask_for_no_token_of_its_own(bed: &Bed) -> R
         );
     }
 
-    // The ServiceAccount for logins is bound to nothing.
+    // No role is bound to the ServiceAccount for logins.
     let bound = bed
         .installation()
         .manifests()
         .iter()
         .filter(|manifest| manifest["subjects"].to_string().contains(login));
     ensure!(bound.count() == 0, "{login} has rights");
-    // Asked as the operator.
+    // The requests are made as the operator.
     let plane = bed.plane();
     let token = bed.installation().token(plane).await?;
     bed.canary(&token);

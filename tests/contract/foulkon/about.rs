@@ -1,4 +1,4 @@
-//! What a worker says of itself: its version, and the providers that it read when it started.
+//! What a worker reports about itself: its version, and the providers that it loaded when it started.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use wiremock::{MockServer, ResponseTemplate};
 use super::{always, answer, coded, fields, named, proxied, shown};
 use crate::{html, json_reply};
 
-/// What a worker says that has this authenticator.
+/// The report of a worker with this authenticator.
 fn about(authenticator: &Value) -> Value {
     json!({
         "logger": { "type": "default", "level": "info" }, "database": { "type": "postgres", "idleconns": 5 },
@@ -19,7 +19,7 @@ fn about(authenticator: &Value) -> Value {
     })
 }
 
-/// A server, and the endpoint that asks it.
+/// A server, its API, and its endpoint.
 struct Asking(MockServer, Foulkon, Arc<Http>);
 
 impl Asking {
@@ -28,7 +28,7 @@ impl Asking {
         Asking(server, foulkon, http)
     }
 
-    /// What is understood of a reply.
+    /// The result of this reply.
     async fn told(&self, reply: ResponseTemplate) -> Result<About, Failure> {
         let Asking(server, foulkon, http) = self;
         answer(server, reply).await;
@@ -39,11 +39,11 @@ impl Asking {
 }
 
 #[tokio::test]
-async fn the_version_is_told_and_what_is_loaded_as_far_as_it_is_understood() {
+async fn the_version_is_reported_and_the_loaded_providers_if_all_are_understood() {
     let mut without_id = shown();
     without_id.as_object_mut().and_then(|members| members.remove("id"));
     let cases = [
-        // None were there at the start.
+        // No provider existed at the start.
         (json!({ "type": "oidc" }), Some(0)),
         (json!({ "type": "oidc", "oidcProviders": null }), Some(0)),
         (json!({ "type": "oidc", "oidcProviders": [] }), Some(0)),
@@ -52,12 +52,12 @@ async fn the_version_is_told_and_what_is_loaded_as_far_as_it_is_understood() {
             json!({ "type": "oidc", "oidcProviders": [shown(), shown()], "more": 1 }),
             Some(2),
         ),
-        // It takes no tokens.
+        // It accepts no tokens.
         (json!({ "type": "header" }), None),
         (json!({ "type": "header", "oidcProviders": [shown()] }), None),
         (json!({ "type": "" }), None),
         (json!({ "type": "OIDC", "oidcProviders": [shown()] }), None),
-        // Half of the truth would be taken for the whole.
+        // A partial list would be mistaken for the whole list.
         (json!({ "type": "oidc", "oidcProviders": [shown(), without_id] }), None),
         (json!({ "type": "oidc", "oidcProviders": ["shop"] }), None),
         (json!({ "type": "oidc", "oidcProviders": [null] }), None),
@@ -76,7 +76,7 @@ async fn the_version_is_told_and_what_is_loaded_as_far_as_it_is_understood() {
 }
 
 #[tokio::test]
-async fn what_is_no_worker_is_not_taken_for_one() {
+async fn a_reply_that_is_not_from_a_worker_is_refused() {
     let strange = Failure::Reply("is not what a Foulkon worker says of itself");
     let version = |version: Value| {
         let mut changed = about(&json!({ "type": "oidc" }));
@@ -126,7 +126,7 @@ async fn what_is_no_worker_is_not_taken_for_one() {
 }
 
 #[tokio::test]
-async fn it_may_be_as_large_as_many_providers_are() {
+async fn a_report_with_many_providers_may_be_large() {
     let one = |index: usize| {
         let mut provider = shown();
         provider["name"] = json!(format!("provider-{index}"));
@@ -134,14 +134,14 @@ async fn it_may_be_as_large_as_many_providers_are() {
     };
     let many: Vec<Value> = (0..5_000).map(one).collect();
     let body = about(&json!({ "type": "oidc", "oidcProviders": many }));
-    assert!(body.to_string().len() > 1 << 20, "more than one object may be");
+    assert!(body.to_string().len() > 1 << 20, "larger than one object may be");
     let found = Asking::start().await.told(json_reply(200, &body)).await;
     let found = found.expect("an answer");
     assert_eq!(found.loaded.map(|loaded| loaded.len()), Some(5_000));
 }
 
 #[tokio::test]
-async fn a_provider_is_loaded_if_one_of_them_is_just_as_it() {
+async fn a_provider_is_loaded_only_if_a_loaded_one_equals_it() {
     let body = about(&json!({ "type": "oidc", "oidcProviders": [shown()] }));
     let found = Asking::start().await.told(json_reply(200, &body)).await;
     let loaded = found.expect("an answer").loaded.expect("providers");

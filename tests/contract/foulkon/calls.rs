@@ -1,4 +1,4 @@
-//! Every operation, and what came of it as one type.
+//! Every operation, with its result as one type.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use super::PROVIDERS;
 use super::recordings::Asked;
 
-/// What came of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// A value, as JSON.
     Value(Value),
     /// Success without a value.
     Done,
-    /// There is none of that name.
+    /// No provider has that name.
     None,
     /// A failure.
     Failed(Failure),
@@ -25,7 +25,7 @@ pub enum Outcome {
 /// Names of all operations.
 pub const OPERATIONS: [&str; 6] = ["about", "list", "get", "create", "update", "delete"];
 
-/// Calls an operation. What it does not need is not looked at.
+/// Calls an operation. It ignores arguments that it does not need.
 pub async fn call(foulkon: &Foulkon, operation: &str, name: &str, fields: &Fields, listing: Listing<'_>) -> Outcome {
     match operation {
         "about" => value(foulkon.about().await.map(Some), about),
@@ -51,7 +51,7 @@ pub async fn each(foulkon: &Foulkon, name: &str) -> BTreeMap<&'static str, Outco
     outcomes
 }
 
-/// Makes the call for a recorded request. None if there is none.
+/// Makes the call for a recorded request. None if no call makes it.
 pub async fn play(foulkon: &Foulkon, asked: &Asked) -> Option<(&'static str, Outcome)> {
     let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
     let below = path.strip_prefix(PROVIDERS);
@@ -75,7 +75,7 @@ pub async fn play(foulkon: &Foulkon, asked: &Asked) -> Option<(&'static str, Out
     Some((operation, outcome))
 }
 
-/// The fields that a recorded body has; those that it lacks are empty. None if it is no object.
+/// The fields of a recorded body; missing ones are empty. None if it is not an object.
 pub fn fields(body: &Value) -> Option<Fields> {
     let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
     let clients = body["clients"].as_array().into_iter().flatten();
@@ -88,7 +88,7 @@ pub fn fields(body: &Value) -> Option<Fields> {
     })
 }
 
-/// The listing that a recorded query asks for. None if it is one that nobody can ask for.
+/// The listing for a recorded query. None if no listing sends it.
 fn listing(query: &str) -> Option<Listing<'_>> {
     let mut listing = Listing::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -109,7 +109,7 @@ fn order_by(text: &str) -> Option<(Column, Order)> {
     found.next().map(|(_, order)| order)
 }
 
-/// Every order, each with how it is sent.
+/// Every order, each with the text that is sent for it.
 pub fn orders() -> Vec<(String, (Column, Order))> {
     let columns = [
         ("name", Column::Name),
@@ -155,7 +155,7 @@ fn about(about: About) -> Value {
     json!({ "version": about.version, "loaded": loaded })
 }
 
-/// What a call has to show of a recorded body.
+/// The part of a recorded body that a call must return.
 pub fn substance(operation: &str, body: &Value) -> Value {
     match operation {
         "list" => {

@@ -1,4 +1,4 @@
-//! Names come in pages.
+//! Names are listed in pages.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use super::{coded, connect, nobody, status};
 use crate::json_reply;
 
-/// A worker with so many names, which says that there are so many.
+/// A worker with this many names, which reports this total.
 #[derive(Clone)]
 struct Pages {
     names: usize,
@@ -41,7 +41,7 @@ fn name(index: usize) -> String {
     format!("n{index:05}")
 }
 
-/// Serves so many names; returns what was found and with which queries.
+/// Serves this many names. Returns the names that were found and the queries that were sent.
 async fn found(names: usize, total: usize) -> (BTreeSet<String>, Vec<String>) {
     let server = MockServer::start().await;
     let asked = Arc::default();
@@ -58,7 +58,7 @@ async fn found(names: usize, total: usize) -> (BTreeSet<String>, Vec<String>) {
 }
 
 #[tokio::test]
-async fn every_page_is_asked_for_and_none_beyond_the_last() {
+async fn every_page_is_requested_and_none_beyond_the_last() {
     for (names, pages) in [(0, 1), (1, 1), (999, 1), (1000, 1), (1001, 2), (2000, 2), (2001, 3)] {
         let (found, asked) = found(names, names).await;
         assert_eq!(found, (0..names).map(name).collect(), "{names}");
@@ -73,7 +73,7 @@ async fn every_page_is_asked_for_and_none_beyond_the_last() {
     }
 }
 
-/// Others may write between two pages.
+/// Another writer may change the providers between two pages.
 #[tokio::test]
 async fn an_empty_page_is_the_last_whatever_the_total_is() {
     for (names, total, pages) in [
@@ -89,7 +89,7 @@ async fn an_empty_page_is_the_last_whatever_the_total_is() {
 }
 
 #[tokio::test]
-async fn a_name_on_two_pages_is_there_once() {
+async fn a_name_on_two_pages_is_returned_once() {
     let server = MockServer::start().await;
     let page = |names: &[&str]| json_reply(200, &json!({ "providers": names, "total": 2000 }));
     Mock::given(any())
@@ -104,7 +104,7 @@ async fn a_name_on_two_pages_is_there_once() {
 }
 
 #[tokio::test]
-async fn a_listing_that_says_the_same_again_and_again_is_given_up() {
+async fn a_listing_that_repeats_the_same_page_fails() {
     let server = MockServer::start().await;
     let page = json_reply(200, &json!({ "providers": ["a"], "total": u32::MAX }));
     super::answer(&server, page).await;
@@ -116,9 +116,9 @@ async fn a_listing_that_says_the_same_again_and_again_is_given_up() {
     assert_eq!(crate::received(&server).await, 2);
 }
 
-/// Half of the names would be taken for all.
+/// A part of the names would be mistaken for all.
 #[tokio::test]
-async fn a_second_page_that_fails_fails_it_all() {
+async fn a_failed_second_page_fails_the_listing() {
     let server = MockServer::start().await;
     let names: Vec<String> = (0..1000).map(name).collect();
     let first = json_reply(200, &json!({ "providers": names, "total": 1001 }));

@@ -1,4 +1,4 @@
-//! What a real worker answered: it can be read, and nothing of it is lost.
+//! Recorded answers of a real worker are read without loss.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,9 +11,9 @@ use wiremock::ResponseTemplate;
 use super::calls::{provider, substance};
 use crate::json_reply;
 
-/// The workers that were recorded, and how many exchanges there are.
+/// The recorded workers, each with its number of exchanges.
 const WORKERS: [(&str, usize); 2] = [("foulkon", 98), ("foulkon-loaded", 9)];
-/// Members of a page that nobody needs, since they are what was asked for.
+/// Members of a page that are not needed, because they repeat the request.
 const OF_THE_QUESTION: [&str; 2] = ["limit", "offset"];
 
 #[derive(Deserialize)]
@@ -22,7 +22,7 @@ struct Story {
     exchanges: Vec<Exchange>,
 }
 
-/// A request and what the worker answered.
+/// A request and the worker's answer.
 #[derive(Deserialize)]
 pub struct Exchange {
     pub request: Asked,
@@ -36,7 +36,7 @@ pub struct Asked {
     pub path: String,
     /// `admin`, `wrong` (the admin with another password), `none`, or the value of `Authorization`.
     pub auth: String,
-    /// Text where it was sent as it is.
+    /// A string if it was sent verbatim.
     #[serde(default)]
     pub body: Value,
 }
@@ -48,19 +48,19 @@ pub struct Answered {
     pub content_type: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// Text where it is no JSON.
+    /// A string if it is not JSON.
     pub body: Value,
 }
 
 impl Answered {
-    /// Whether it is an error in plain text or HTML: the router's, or of the login.
+    /// Whether it is an error in plain text or HTML, from the router or for a failed login.
     pub fn is_text(&self) -> bool {
         self.content_type
             .as_ref()
             .is_some_and(|type_| type_.starts_with("text/"))
     }
 
-    /// The same answer, for a server to give.
+    /// The same answer, as the reply of a mock server.
     pub fn reply(&self) -> ResponseTemplate {
         let reply = match (&self.body, &self.content_type) {
             (Value::String(text), Some(type_)) => ResponseTemplate::new(self.status).set_body_raw(text.as_str(), type_),
@@ -90,7 +90,7 @@ pub fn exchanges() -> Vec<(String, Exchange)> {
     exchanges
 }
 
-/// Every provider that the worker showed, alone or as one that it loaded.
+/// Every provider that the worker returned, alone or among the loaded ones.
 fn providers() -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (story, exchange) in exchanges() {
@@ -105,7 +105,7 @@ fn providers() -> Vec<(String, Value)> {
 }
 
 #[test]
-fn every_recorded_provider_can_be_read_and_nothing_of_it_is_lost() {
+fn every_recorded_provider_is_read_without_loss() {
     let found = providers();
     for (story, body) in &found {
         let read: Provider = serde_json::from_value(body.clone()).expect("a provider");
@@ -122,7 +122,7 @@ fn every_recorded_provider_can_be_read_and_nothing_of_it_is_lost() {
 }
 
 #[test]
-fn every_recorded_page_can_be_read_and_has_no_member_that_is_not_known() {
+fn every_recorded_page_is_read_and_has_only_known_members() {
     let mut sizes = Vec::new();
     for (story, exchange) in exchanges() {
         let body = &exchange.response.body;
@@ -155,7 +155,7 @@ fn the_urn_of_a_provider_is_made_of_its_path_and_name() {
 }
 
 #[test]
-fn an_error_is_json_with_code_and_message_or_text_before_the_login_and_from_the_router() {
+fn an_error_is_json_with_code_and_message_or_text_before_the_login_or_from_the_router() {
     let mut seen: BTreeMap<(u16, String), usize> = BTreeMap::new();
     for (story, exchange) in exchanges() {
         let answered = &exchange.response;

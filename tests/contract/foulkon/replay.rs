@@ -1,5 +1,5 @@
-//! Every exchange that was recorded is played again: a server answers as the real worker did, the typed call for it is made, and both what was
-//! sent and what came of it are looked at.
+//! Every recorded exchange is replayed: a server answers as the real worker did, the typed call for it is made, and both
+//! the request and the result are checked.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::calls::{OPERATIONS, Outcome, each, play, substance};
 use super::recordings::{Asked, Exchange, exchanges};
 use super::{PROVIDERS, admin, answer, authorized, connect, header, nobody, proxied, requests, status};
 
-/// Exchanges that no typed call makes: method, what follows the path of providers or else the path, body, and why.
+/// Exchanges that no typed call makes: method, path below the providers or else the whole path, body, and the reason.
 const EXCEPTIONS: [(&str, &str, &str, &str); 13] = [
     ("POST", "", r#""""#, "no JSON"),
     ("POST", "", r#""{""#, "no JSON"),
@@ -34,29 +34,29 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 13] = [
     ("GET", "/", "null", ROUTE),
     ("GET", "/nothing", "null", ROUTE),
 ];
-/// Why the router's own answers are to no call.
+/// The reason for requests that only the router answers.
 const ROUTE: &str = "no route of ours";
 
-/// What comes of an answer.
+/// The expected result of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
-    /// What the answer holds.
+    /// The value in the answer.
     Value,
     /// Success without a value.
     Done,
-    /// There is none.
+    /// No such provider exists.
     None,
-    /// There is one already.
+    /// Such a provider exists already.
     Conflict,
     /// A failure with code and message.
     Judged,
     /// The login is refused.
     Refused,
-    /// The server cannot do it now.
+    /// The server cannot handle the request now.
     Outage,
 }
 
-/// What comes of each status that was recorded for an operation, and whether the body is text.
+/// The expected result for each recorded operation and status, and whether the body is text.
 const TABLE: [(&str, u16, bool, Expected); 21] = [
     ("create", 201, false, Expected::Value),
     ("create", 400, false, Expected::Judged),
@@ -91,7 +91,7 @@ fn login(auth: &str) -> (Settings, Option<&str>) {
     }
 }
 
-/// What was sent is what was recorded, with every field beside those that were recorded.
+/// Asserts that the recorded request was sent, with all fields, also those that the recording lacks.
 fn check_request(asked: &Asked, request: &wiremock::Request, context: &str) {
     let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
     assert_eq!(request.method.as_str(), asked.method, "{context}");
@@ -112,7 +112,7 @@ fn check_request(asked: &Asked, request: &wiremock::Request, context: &str) {
     let names: Vec<&String> = sent.as_object().into_iter().flatten().map(|(name, _)| name).collect();
     assert_eq!(names, ["clients", "issuerUrl", "name", "path"], "{context}");
     for (name, value) in recorded.iter().filter(|(name, _)| *name != "extra") {
-        // The worker answers 500 if a client is there twice.
+        // The worker answers 500 if a client is listed twice.
         let value = match value == &json!(["a", "a"]) {
             true => json!(["a"]),
             false => value.clone(),
@@ -150,7 +150,7 @@ fn check_outcome(exchange: &Exchange, operation: &str, outcome: &Outcome, contex
     expected
 }
 
-/// Which exception a request is.
+/// Index of the exception for a request.
 fn exception(asked: &Asked) -> Option<usize> {
     let path = asked.path.strip_prefix(PROVIDERS).unwrap_or(&asked.path);
     let body = asked.body.to_string();
@@ -178,7 +178,7 @@ async fn every_recorded_exchange_is_understood() {
         assert_eq!(sent.len(), 1, "{context}");
         check_request(asked, &sent[0], &context);
         let expected = check_outcome(&exchange, operation, &outcome, &context);
-        // The login of the admin, or that there is none, concerns every request; of a write it might be the fault of what it holds.
+        // A refusal of the admin's login, or of none, concerns every request; a write may be refused for its own content.
         let opens = expected == Expected::Refused && !settings.refuses_singly && asked.method == "GET";
         assert_eq!(http.breaker().is_open(), opens, "{context}");
         rows.insert((operation, exchange.response.status, exchange.response.is_text()));
@@ -189,9 +189,9 @@ async fn every_recorded_exchange_is_understood() {
     assert_eq!(excused, (0..EXCEPTIONS.len()).collect());
 }
 
-/// Were it taken for absence, everything would be made anew for a slip in an ingress or in the worker's URL.
+/// If this counted as absence, a typo in an ingress or in the worker's URL would make the operator recreate everything.
 #[tokio::test]
-async fn what_the_router_says_is_neither_absence_nor_success_of_any_call() {
+async fn an_answer_of_the_router_is_neither_absence_nor_success_of_any_call() {
     let expected = [
         ("HEAD", proxied(405)),
         ("PATCH", proxied(405)),
@@ -218,9 +218,9 @@ async fn what_the_router_says_is_neither_absence_nor_success_of_any_call() {
     }
 }
 
-/// The same words in the same form mean the same, whatever was asked: only where something can be missing, its absence is no failure.
+/// The same reply means the same for every request, but absence is no failure where something can be missing.
 #[tokio::test]
-async fn a_recorded_absence_is_a_failure_where_something_is_made_or_listed() {
+async fn a_recorded_absence_is_a_failure_except_for_get_and_delete() {
     let all = exchanges().into_iter();
     let mut absences = all.filter(|(_, exchange)| exchange.response.status == 404 && !exchange.response.is_text());
     let (_, exchange) = absences.next().expect("a recorded absence");

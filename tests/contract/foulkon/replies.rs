@@ -10,10 +10,10 @@ use super::calls::{OPERATIONS, Outcome, call, each};
 use super::{EXISTS, NOT_FOUND, always, answer, authorized, coded, connect, fields, proxied, set, shown, status};
 use crate::{html, json_reply, received, unfinished};
 
-/// A member is missing, or is something else.
+/// A member is missing or malformed.
 const STRANGE: Failure = Failure::Reply("lacks a field or has one of another form");
 
-/// After each of these replies every operation ends so.
+/// Asserts that every operation fails this way with each of these replies.
 async fn check_each(cases: &[(ResponseTemplate, Failure)]) {
     let (server, foulkon, http) = always(ResponseTemplate::new(204)).await;
     for (reply, expected) in cases {
@@ -27,13 +27,13 @@ async fn check_each(cases: &[(ResponseTemplate, Failure)]) {
                 unfinished(expected)
             };
             assert_eq!(outcome, Outcome::Failed(expected), "{operation} {reply:?}");
-            http.breaker().close(); // an open one would speak for the next
+            http.breaker().close(); // an open breaker would answer the next call
         }
     }
 }
 
 #[tokio::test]
-async fn only_the_workers_own_word_is_absence() {
+async fn only_the_workers_own_error_means_absence() {
     let (_server, foulkon, http) = always(coded(404, NOT_FOUND, "OIDC Provider with name shop not found")).await;
     assert_eq!(foulkon.get("shop").await, Ok(None));
     assert_eq!(foulkon.delete("shop").await, Ok(false));
@@ -42,9 +42,9 @@ async fn only_the_workers_own_word_is_absence() {
     assert!(!http.breaker().is_open());
 }
 
-/// Were it taken for absence, everything would be made anew for a slip in an ingress.
+/// If this counted as absence, a typo in an ingress would make the operator recreate everything.
 #[tokio::test]
-async fn a_404_of_somebody_else_is_never_absence() {
+async fn any_other_404_is_never_absence() {
     let other = [
         (html(404), proxied(404)),
         (ResponseTemplate::new(404), proxied(404)),
@@ -77,7 +77,7 @@ async fn a_404_of_somebody_else_is_never_absence() {
 }
 
 #[tokio::test]
-async fn only_the_workers_own_word_is_a_conflict() {
+async fn only_the_workers_own_error_means_a_conflict() {
     let cases = [
         (coded(409, EXISTS, "x"), status(409, EXISTS, "x"), true),
         (coded(409, "Conflict", "x"), status(409, "Conflict", "x"), false),
@@ -93,12 +93,12 @@ async fn only_the_workers_own_word_is_a_conflict() {
     check_each(&cases.map(|(reply, failure, _)| (reply, failure))).await;
 }
 
-/// Until the login is accepted errors are text, and afterwards they are JSON.
+/// Errors are text until the login is accepted, and JSON afterwards.
 #[tokio::test]
 async fn statuses_have_one_meaning_for_every_operation() {
     let outage = |code| Failure::Outage(Outage::Status(code, None));
     let text = |code, text: &str| ResponseTemplate::new(code).set_body_raw(text, "text/plain; charset=utf-8");
-    // Reply, what it means, whether it opens the circuit breaker if the login is the admin's, and if it is a user's.
+    // Reply, its meaning, and whether it opens the circuit breaker with the admin's login and with a user's login.
     let cases = [
         (
             text(401, "Authentication failed\n"),
@@ -154,7 +154,7 @@ async fn statuses_have_one_meaning_for_every_operation() {
 }
 
 #[tokio::test]
-async fn an_open_breaker_lets_only_questions_about_the_whole_server_pass() {
+async fn an_open_breaker_lets_only_about_and_list_pass() {
     let page = json!({ "total": 0, "version": "v0.5.0", "authenticator": { "type": "oidc" } });
     let (server, foulkon, http) = always(json_reply(200, &page)).await;
     http.breaker().open(None);
@@ -168,7 +168,7 @@ async fn an_open_breaker_lets_only_questions_about_the_whole_server_pass() {
 }
 
 #[tokio::test]
-async fn a_reply_that_makes_no_sense_is_neither_a_provider_nor_absence() {
+async fn an_invalid_reply_is_neither_a_provider_nor_absence() {
     let no_json = Failure::Reply("is not JSON");
     let cases = [
         (html(200), no_json.clone()),
@@ -205,7 +205,7 @@ fn changed(name: &str, value: Option<Value>) -> Value {
 }
 
 #[tokio::test]
-async fn a_provider_that_lacks_a_field_or_has_one_of_another_form_is_a_failure() {
+async fn a_provider_with_a_missing_or_malformed_field_is_a_failure() {
     let server = MockServer::start().await;
     let (foulkon, _) = connect(&server.uri(), &super::nobody());
     let names = ["id", "name", "path", "urn", "issuerUrl", "createAt", "updateAt"];
@@ -233,7 +233,7 @@ async fn a_provider_that_lacks_a_field_or_has_one_of_another_form_is_a_failure()
 }
 
 #[tokio::test]
-async fn clients_may_be_absent_or_without_a_name_and_the_order_is_none() {
+async fn clients_may_be_absent_or_nameless_and_have_no_order() {
     let cases: [(Value, &[&str]); 6] = [
         (changed("clients", None), &[]),
         (changed("clients", Some(json!([]))), &[]),
@@ -253,13 +253,13 @@ async fn clients_may_be_absent_or_without_a_name_and_the_order_is_none() {
     ];
     for (body, expected) in cases {
         let (_server, foulkon, _) = always(json_reply(200, &body)).await;
-        let found = foulkon.get("shop").await.expect("a provider").expect("it is there");
+        let found = foulkon.get("shop").await.expect("a provider").expect("it exists");
         assert_eq!(found.client_ids(), set(expected), "{body}");
     }
 }
 
 #[tokio::test]
-async fn a_page_that_lacks_the_total_or_holds_no_names_is_a_failure() {
+async fn a_page_without_a_total_or_with_malformed_names_is_a_failure() {
     let server = MockServer::start().await;
     let (foulkon, _) = connect(&server.uri(), &super::nobody());
     let strange = [
@@ -287,8 +287,8 @@ async fn a_page_that_lacks_the_total_or_holds_no_names_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_done_whatever_its_good_status_is() {
-    // The real one answers 204, and its document says 202.
+async fn a_deletion_succeeds_with_any_of_its_success_statuses() {
+    // A real worker answers 204, but its documentation says 202.
     for reply in [200, 202, 204].map(ResponseTemplate::new) {
         let (_server, foulkon, _) = always(reply.clone()).await;
         assert_eq!(foulkon.delete("shop").await, Ok(true), "{reply:?}");
@@ -297,13 +297,13 @@ async fn a_deletion_is_done_whatever_its_good_status_is() {
     assert_eq!(foulkon.delete("shop").await, Err(Failure::Reply("is not JSON")));
 }
 
-/// A provider of this many bytes and more.
+/// A provider of more than this many bytes.
 fn large(bytes: usize) -> Value {
     changed("more", Some(json!("x".repeat(bytes))))
 }
 
 #[tokio::test]
-async fn one_object_has_a_bound_and_a_page_has_another() {
+async fn objects_and_pages_have_different_size_limits() {
     let larger = Failure::TooLarge(None);
     let (_server, foulkon, _) = always(json_reply(200, &large(1 << 19))).await;
     assert!(foulkon.get("shop").await.is_ok());
@@ -313,8 +313,8 @@ async fn one_object_has_a_bound_and_a_page_has_another() {
             assert_eq!(outcome, Outcome::Failed(larger.clone()), "{operation}");
         }
     }
-    assert!(!http.breaker().is_open(), "one reply says nothing of the server");
-    // Of the real names none is longer than 127, so that a page has 130 KB.
+    assert!(!http.breaker().is_open(), "one reply says nothing about the server");
+    // Real names have at most 127 characters, so a page has at most 130 KB.
     let page = |bytes: usize| json!({ "providers": ["x"], "total": 1, "more": "x".repeat(bytes) });
     let (_server, foulkon, _) = always(json_reply(200, &page(2 << 20))).await;
     assert_eq!(foulkon.names("/team/").await.map(|names| names.len()), Ok(1));
@@ -323,7 +323,7 @@ async fn one_object_has_a_bound_and_a_page_has_another() {
 }
 
 #[tokio::test]
-async fn a_refusal_beyond_the_bound_is_no_refusal() {
+async fn an_oversized_404_is_a_failure_and_never_absence() {
     let (server, foulkon, http) = always(coded(404, NOT_FOUND, &"x".repeat(1 << 20))).await;
     let larger = Failure::TooLarge(None);
     assert_eq!(foulkon.get("shop").await, Err(larger.clone()));

@@ -1,4 +1,4 @@
-//! What is sent: whole providers, where they belong, with the login and nothing else.
+//! Requests: whole providers, on the right paths, with the login and no other user.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::calls::{OPERATIONS, Outcome, each, orders};
 use super::{PROVIDERS, admin, always, answer, authorized, connect, fields, header, nobody, requests, set, shown};
 use crate::{html, json_reply, received};
 
-/// What the operations of [`OPERATIONS`] send, with a name in the path, in the order of their names.
+/// Requests of the [`OPERATIONS`] with a name in the path, in the order of that list.
 fn paths(name: &str) -> Vec<String> {
     vec![
         "GET /about".to_owned(),
@@ -35,7 +35,7 @@ async fn asked(server: &MockServer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_operation_goes_where_it_belongs_and_only_writes_have_a_body() {
+async fn every_operation_uses_its_path_and_only_writes_have_a_body() {
     let (server, foulkon, _) = always(json_reply(200, &shown())).await;
     each(&foulkon, "shop").await;
     assert_eq!(asked(&server).await, paths("shop"));
@@ -51,7 +51,7 @@ async fn every_operation_goes_where_it_belongs_and_only_writes_have_a_body() {
 }
 
 #[tokio::test]
-async fn a_worker_below_a_path_is_asked_there() {
+async fn the_base_path_of_a_worker_is_kept() {
     for base in ["/foulkon", "/foulkon/"] {
         let server = MockServer::start().await;
         answer(&server, json_reply(200, &shown())).await;
@@ -63,9 +63,9 @@ async fn a_worker_below_a_path_is_asked_there() {
     }
 }
 
-/// An update replaces everything, so that a field that is left out would be emptied or refused.
+/// An update replaces everything, so an omitted field would be emptied or refused.
 #[tokio::test]
-async fn a_write_carries_all_four_fields_and_each_client_once_and_in_order() {
+async fn a_write_has_all_four_fields_and_each_client_once_in_order() {
     let of = |clients: &[&str]| Fields {
         clients: set(clients),
         ..fields()
@@ -101,7 +101,7 @@ async fn query(listing: Listing<'_>) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_listing_sends_what_it_is_asked_for_and_nothing_else() {
+async fn a_listing_sends_only_the_parameters_that_are_set() {
     let cases: [(Listing<'_>, &[(&str, &str)]); 8] = [
         (Listing::default(), &[]),
         (
@@ -171,7 +171,7 @@ async fn a_listing_sends_what_it_is_asked_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_listing_is_ordered_by_every_column_in_both_directions() {
+async fn a_listing_can_be_ordered_by_every_column_in_both_directions() {
     let mut sent = Vec::new();
     for (expected, order) in orders() {
         let listing = Listing {
@@ -197,7 +197,7 @@ async fn a_listing_is_ordered_by_every_column_in_both_directions() {
     assert_eq!(sent, expected);
 }
 
-/// Whoever could send this header with a token would be taken for anybody.
+/// With the header `X-Foulkon-User-Id`, the worker would take any token for that user.
 #[tokio::test]
 async fn every_request_carries_the_login_and_no_other_user() {
     let cases: [(Settings, Option<&str>); 3] = [
@@ -226,7 +226,7 @@ async fn every_request_carries_the_login_and_no_other_user() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_no_login_goes_there() {
+async fn a_redirect_is_not_followed_and_no_login_is_sent_there() {
     let elsewhere = MockServer::start().await;
     Mock::given(any())
         .respond_with(json_reply(200, &shown()))
@@ -251,7 +251,7 @@ async fn a_redirect_is_not_followed_and_no_login_goes_there() {
 }
 
 #[tokio::test]
-async fn a_name_is_one_segment_whatever_is_in_it() {
+async fn a_name_is_one_path_segment_whatever_it_contains() {
     let names = [
         ("shop", "shop"),
         ("a-B_9", "a-B_9"),
@@ -287,9 +287,9 @@ async fn a_name_that_no_path_can_hold_is_not_sent() {
     }
 }
 
-/// A candidate that does not lead may look at everything.
+/// A candidate that is not the leader may read everything.
 #[tokio::test]
-async fn a_fence_that_is_closed_lets_reads_pass_and_no_write() {
+async fn a_closed_fence_lets_reads_pass_but_no_write() {
     let (server, ..) = always(json_reply(200, &shown())).await;
     let config = kube::Config::new("http://127.0.0.1:1".parse().expect("a URL"));
     let candidate = Election::new(kube::Client::try_from(config).expect("a client"), "ns", "lease", "me");

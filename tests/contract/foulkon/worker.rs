@@ -1,4 +1,4 @@
-//! Whole round trips with a worker: the stand-in, or a real one where there is one.
+//! Whole round trips with a worker: the stand-in, or a real one if it is configured.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::{admin, authorized, connect, named, nobody, set};
 
-/// Held by the test that uses the real worker: it is one for all.
+/// Held by the test that uses the real worker: all tests share one.
 static REAL: Mutex<()> = Mutex::const_new(());
 
 /// A worker without providers, and its API for the admin.
@@ -37,17 +37,17 @@ async fn fresh() -> Result<Fresh> {
     })
 }
 
-/// A failure has no text of its own.
+/// Turns a failure, which has no message, into an error.
 fn ok<T>(result: Result<T, Failure>) -> Result<T> {
     result.map_err(|failure| anyhow::anyhow!("{failure:?}"))
 }
 
-/// The failure of a call that should not go well.
+/// The failure of a call that must fail.
 fn failed<T>(result: Result<T, Failure>) -> Result<Failure> {
-    result.err().context("it went well")
+    result.err().context("the call succeeded")
 }
 
-/// What was written is what is there.
+/// Asserts that the provider has the written fields.
 fn check(provider: &Provider, fields: &Fields) {
     assert_eq!(fields.differences(provider), [""; 0]);
     assert_eq!(
@@ -57,7 +57,7 @@ fn check(provider: &Provider, fields: &Fields) {
 }
 
 #[tokio::test]
-async fn a_provider_is_made_and_read_and_deleted_once() -> Result<()> {
+async fn a_provider_is_created_read_and_deleted_once() -> Result<()> {
     let fresh = fresh().await?;
     let (worker, foulkon) = (&fresh.worker, &fresh.foulkon);
     let fields = Fields {
@@ -134,7 +134,7 @@ async fn an_update_replaces_every_field_and_keeps_the_id() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_name_is_there_once_on_all_paths() -> Result<()> {
+async fn a_name_is_unique_across_paths() -> Result<()> {
     let fresh = fresh().await?;
     let (worker, foulkon) = (&fresh.worker, &fresh.foulkon);
     let one = ok(foulkon.create(&named("one", "/team/")).await)?;
@@ -151,9 +151,9 @@ async fn a_name_is_there_once_on_all_paths() -> Result<()> {
     Ok(())
 }
 
-/// Whoever reads has to compare the name.
+/// So a reader must compare the name.
 #[tokio::test]
-async fn an_underscore_finds_another_provider() -> Result<()> {
+async fn an_underscore_in_a_name_matches_another_provider() -> Result<()> {
     let fresh = fresh().await?;
     let foulkon = &fresh.foulkon;
     let made = ok(foulkon.create(&named("zbz", "/team/")).await)?;
@@ -165,7 +165,7 @@ async fn an_underscore_finds_another_provider() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_value_that_the_worker_does_not_take_changes_nothing_and_it_says_which() -> Result<()> {
+async fn a_refused_value_changes_nothing_and_the_worker_names_it() -> Result<()> {
     let fresh = fresh().await?;
     let (worker, foulkon) = (&fresh.worker, &fresh.foulkon);
     let good = named("shop", "/team/");
@@ -202,7 +202,7 @@ async fn a_value_that_the_worker_does_not_take_changes_nothing_and_it_says_which
                 anyhow::bail!("{problem}: {failed:?}");
             };
             assert_eq!(error, "InvalidParameterError", "{problem}");
-            // Of an update the name and the path are the new ones.
+            // For an update, the worker calls name and path "new".
             let prefix = if problem.starts_with("name") || problem.starts_with("path") {
                 prefix
             } else {
@@ -217,7 +217,7 @@ async fn a_value_that_the_worker_does_not_take_changes_nothing_and_it_says_which
 }
 
 #[tokio::test]
-async fn names_are_those_below_a_path_on_all_pages() -> Result<()> {
+async fn names_below_a_path_are_read_from_all_pages() -> Result<()> {
     let fresh = fresh().await?;
     let foulkon = &fresh.foulkon;
     let many: Vec<String> = (0..1003).map(|index| format!("many-{index:04}")).collect();
@@ -255,7 +255,7 @@ async fn names_are_those_below_a_path_on_all_pages() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_written_is_loaded_with_the_next_start() -> Result<()> {
+async fn a_written_provider_is_loaded_with_the_next_start() -> Result<()> {
     let mut fresh = fresh().await?;
     let foulkon = fresh.foulkon.clone();
     if testbed::Foulkon::is_real() {
@@ -269,7 +269,7 @@ async fn what_is_written_is_loaded_with_the_next_start() -> Result<()> {
     let loaded = async || {
         let about = ok(foulkon.about().await)?;
         assert!(about.version.starts_with('v'), "{about:?}");
-        let loaded = about.loaded.context("nothing is told")?;
+        let loaded = about.loaded.context("no loaded providers are reported")?;
         let all = [&first, &changed, &second].map(|fields| is_loaded(&loaded, fields));
         anyhow::Ok((all, loaded.len()))
     };

@@ -1,8 +1,8 @@
-//! Bodies made of what real servers sent, changed at random.
+//! Recorded bodies of real servers, changed at random.
 
 use serde_json::Value;
 
-/// A generator of numbers that look random: the same ones for the same seed (splitmix64).
+/// A generator of pseudorandom numbers, the same for the same seed (splitmix64).
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -25,10 +25,10 @@ impl Dice {
     }
 }
 
-/// Where in a text something is put that no tree can hold.
+/// Placeholder in a tree for a text that no tree can hold.
 const PLACE: &str = "a place for what comes";
 
-/// A JSON text that stands for something strange.
+/// A strange JSON text.
 fn strange(dice: &mut Dice) -> String {
     match dice.below(16) {
         0 => "null".to_owned(),
@@ -53,7 +53,7 @@ fn strange(dice: &mut Dice) -> String {
     }
 }
 
-/// The places in a tree.
+/// The value at the wanted place in a tree.
 fn places<'a>(value: &'a mut Value, at: &mut usize, wanted: usize) -> Option<&'a mut Value> {
     if *at == wanted {
         return Some(value);
@@ -74,7 +74,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// A body made of one that a real server sent.
+/// A recorded body, changed at random.
 pub fn body(dice: &mut Dice, seed: &Value) -> Vec<u8> {
     let mut tree = seed.clone();
     let mut fillings = Vec::new();

@@ -13,16 +13,16 @@ use url::form_urlencoded;
 
 use crate::recordings::Asked;
 
-/// What came of a call, and of which.
+/// A call and its result.
 pub struct Played(pub &'static str, pub Outcome);
 
-/// What came of a call.
+/// The result of a call.
 pub enum Outcome {
     /// A value, as JSON.
     Value(Value),
     /// Success without a value.
     Done,
-    /// There is none of that id, or it is taken.
+    /// Nothing has that id, or the id is taken.
     None,
     /// A failure.
     Failed(Failure),
@@ -57,7 +57,7 @@ pub fn split(path: &str) -> (Vec<&str>, Vec<(String, String)>) {
     (path.trim_start_matches('/').split('/').collect(), query)
 }
 
-/// Makes the typed call. None if there is none.
+/// Makes the typed call. None if no call makes the request.
 pub async fn play(hydra: &Hydra, asked: &Asked) -> Option<Played> {
     let (segments, query) = split(&asked.path);
     match segments[0] {

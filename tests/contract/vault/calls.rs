@@ -11,16 +11,16 @@ use super::objects::{Tested, parse, plain, with};
 use super::recordings::below;
 use crate::recordings::Asked;
 
-/// What came of a call, and of which.
+/// A call and its result.
 pub struct Played(pub &'static str, pub Outcome);
 
-/// What came of a call.
+/// The result of a call.
 pub enum Outcome {
     /// A value, as JSON.
     Value(Value),
     /// Success without a value.
     Done,
-    /// There is none of that name.
+    /// No object has that name.
     None,
     /// A failure.
     Failed(Failure),
@@ -38,12 +38,12 @@ fn done(result: Result<(), Failure>) -> Outcome {
     result.map_or_else(Outcome::Failed, |()| Outcome::Done)
 }
 
-/// A segment of a recorded path as it was before it was encoded.
+/// A segment of a recorded path, decoded.
 fn decoded(segment: &str) -> String {
     segment.replace("%20", " ").replace("%2F", "/")
 }
 
-/// Makes the typed call. None if there is none.
+/// Makes the typed call. None if no call makes the request.
 pub async fn play(vault: &Vault, asked: &Asked) -> Option<Played> {
     if let Some(path) = below(&asked.path) {
         return match *path.first()? {

@@ -1,4 +1,4 @@
-//! A server that makes, renews and revokes tokens as a Vault does, and answers whoever has a good one.
+//! A server that issues, renews and revokes tokens as a Vault does, and answers requests with a valid token.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,18 +12,18 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 use super::errors_reply;
 use crate::json_reply;
 
-/// How the server answers. What a test does not set is as it is where all is well.
+/// How the server answers. The defaults are those of a healthy server.
 #[derive(Clone)]
 pub struct Rules {
-    /// What a login grants besides the token.
+    /// The lease that a login grants besides the token.
     pub lease: Value,
-    /// The answer to a login, if it is none with a token.
+    /// The answer to a login, if it is not one with a token.
     pub login: Option<ResponseTemplate>,
     /// The answer to a renewal.
     pub renewal: ResponseTemplate,
-    /// What a token says of itself.
+    /// The answer to a lookup of a token.
     pub look_up: ResponseTemplate,
-    /// What the server says of itself.
+    /// The answer to a health request.
     pub health: ResponseTemplate,
     /// The answer to everything else.
     pub other: ResponseTemplate,
@@ -42,12 +42,12 @@ impl Default for Rules {
     }
 }
 
-/// How long a token lives, as a login or a renewal says it.
+/// The lease of a token, as in the reply to a login or a renewal.
 pub fn lease(seconds: u64, renewable: bool) -> Value {
     json!({ "lease_duration": seconds, "renewable": renewable })
 }
 
-/// Longest wait for a request that has to come.
+/// Longest wait for a request that must arrive.
 const ARRIVAL: Duration = Duration::from_secs(20);
 
 /// The server.
@@ -64,7 +64,7 @@ struct State {
 }
 
 impl Fake {
-    /// Starts a server. The given token is good.
+    /// Starts a server. The given token is valid.
     pub async fn start(rules: Rules) -> (MockServer, Fake) {
         let good = BTreeSet::from([super::GIVEN.to_owned()]);
         let fake = Fake {
@@ -76,22 +76,22 @@ impl Fake {
         (server, fake)
     }
 
-    /// Every token is dead from now on.
+    /// Makes every token invalid.
     pub fn kill(&self) {
         self.lock().good.clear();
     }
 
-    /// A token is good from now on.
+    /// Makes a token valid.
     pub fn revive(&self, token: &str) {
         self.lock().good.insert(token.to_owned());
     }
 
-    /// Has the server answer in another way.
+    /// Changes how the server answers.
     pub fn rule(&self, change: impl FnOnce(&mut Rules)) {
         change(&mut self.lock().rules);
     }
 
-    /// Waits for a request with a good token that is not about the token itself.
+    /// Waits for a request with a valid token that is not about the token itself.
     pub async fn arrival(&self) {
         let arrived = tokio::time::timeout(ARRIVAL, self.arrived.notified()).await;
         arrived.expect("a request");
@@ -150,7 +150,7 @@ pub fn header(request: &Request, name: &str) -> Option<String> {
     Some(value.to_str().expect("text").to_owned())
 }
 
-/// What a server was asked: method, path, and the token if there was one.
+/// Requests that a server received: method, path, and the token, if any.
 pub async fn asked(server: &MockServer) -> Vec<String> {
     let requests = server.received_requests().await.unwrap_or_default();
     let shown = requests.iter().map(|request| {
@@ -163,7 +163,7 @@ pub async fn asked(server: &MockServer) -> Vec<String> {
     shown.collect()
 }
 
-/// How often a server was asked this.
+/// How often a server received this request.
 pub async fn count(server: &MockServer, what: &str) -> usize {
     asked(server).await.iter().filter(|asked| *asked == what).count()
 }

@@ -1,4 +1,4 @@
-//! What a server says of itself, and what follows from its version.
+//! What a server reports about itself, and what follows from its version.
 
 use oidc_operator::admin::discovery;
 use oidc_operator::admin::http::Failure;
@@ -15,7 +15,7 @@ use super::recordings::{OPENBAO, VAULT, exchanges};
 use super::{always, errors_reply};
 use crate::{html, json_reply};
 
-/// What a recorded server answered.
+/// The recorded answer of a server.
 fn recorded(server: &str) -> Value {
     let all = exchanges(server).into_iter();
     let mut found = all.filter(|(_, exchange)| exchange.request.path == "sys/health");
@@ -35,7 +35,7 @@ fn with(version: &str, enterprise: Option<bool>) -> Health {
 }
 
 #[test]
-fn both_flavours_can_be_read_and_are_told_apart() {
+fn both_flavours_are_read_and_distinguished() {
     assert_eq!(health::parse(recorded(OPENBAO)), Ok(with("2.7.2", None)));
     assert_eq!(health::parse(recorded(VAULT)), Ok(with("1.19.5", Some(false))));
 }
@@ -46,7 +46,7 @@ fn the_version_and_the_flavour_decide_what_a_server_can_do() {
     let (vault, enterprise) = (Some(false), Some(true));
     let grants = &[Capability::ClientCredentials][..];
     let cases: [(&str, Option<bool>, bool, &[Capability]); 23] = [
-        // Vault. Old ones do not say whether they are the enterprise edition.
+        // Vault. Old versions do not report whether they are the Enterprise edition.
         ("1.9.2", None, false, &[]),
         ("1.9.10", vault, false, &[]),
         ("0.11.6", None, false, &[]),
@@ -80,7 +80,7 @@ fn the_version_and_the_flavour_decide_what_a_server_can_do() {
     }
 }
 
-/// A server without namespaces takes no notice of the one that it is asked for.
+/// A server without namespaces ignores the namespace of a request.
 #[test]
 fn openbao_has_namespaces_from_2_3_on_and_vault_in_its_enterprise_edition() {
     let cases = [
@@ -102,7 +102,7 @@ fn openbao_has_namespaces_from_2_3_on_and_vault_in_its_enterprise_edition() {
 }
 
 #[tokio::test]
-async fn whoever_asks_for_a_namespace_uses_namespaces() {
+async fn a_namespace_for_objects_or_for_the_login_uses_namespaces() {
     let server = wiremock::MockServer::start().await;
     for (namespace, of_login, expected) in [("", "", false), ("team1", "", true), ("", "team1", true)] {
         let vault = super::within(&server, super::given(), namespace, of_login);
@@ -111,7 +111,7 @@ async fn whoever_asks_for_a_namespace_uses_namespaces() {
 }
 
 #[test]
-fn a_server_that_cannot_be_used_says_so() {
+fn an_unusable_state_of_a_server_is_read() {
     let of = |more: Value| health::parse(with_members(recorded(VAULT), &more)).expect("health");
     assert!(of(json!({ "sealed": true })).sealed);
     assert!(!of(json!({ "initialized": false })).initialized);
@@ -121,7 +121,7 @@ fn a_server_that_cannot_be_used_says_so() {
 }
 
 #[test]
-fn another_cluster_is_one_that_says_so() {
+fn only_a_different_cluster_id_means_another_cluster() {
     for (found, another) in [("a", false), ("", false), ("b", true), ("A", true)] {
         let health = health::parse(with_members(recorded(VAULT), &json!({ "cluster_id": found }))).expect("health");
         assert_eq!(health.is_of_another_cluster("a"), another, "{found:?}");
@@ -129,7 +129,7 @@ fn another_cluster_is_one_that_says_so() {
 }
 
 #[tokio::test]
-async fn health_is_asked_for_without_a_token_and_whatever_the_server_is_the_status_is_200() {
+async fn health_is_requested_without_a_token_and_with_status_200_for_every_state() {
     let (server, vault) = always(json_reply(200, &recorded(OPENBAO))).await;
     assert_eq!(health::health(vault.http()).await, Ok(with("2.7.2", None)));
     let requests = server.received_requests().await.unwrap_or_default();
@@ -152,7 +152,7 @@ async fn health_is_asked_for_without_a_token_and_whatever_the_server_is_the_stat
 }
 
 #[tokio::test]
-async fn an_open_breaker_lets_questions_pass_that_need_no_login() {
+async fn an_open_breaker_lets_requests_without_a_login_pass() {
     let document = json!({ "issuer": "https://id.example.com", "keys": [] });
     let (_server, vault) = always(json_reply(200, &with_members(recorded(VAULT), &document))).await;
     vault.http().breaker().open(None);
@@ -165,7 +165,7 @@ async fn an_open_breaker_lets_questions_pass_that_need_no_login() {
 }
 
 #[tokio::test]
-async fn what_is_no_vault_is_not_taken_for_one() {
+async fn a_reply_that_is_not_from_a_vault_is_refused() {
     let strange = Failure::Reply("does not say how the server is");
     let cases = [
         (html(200), Failure::Reply("is not JSON")),

@@ -1,4 +1,4 @@
-//! How each auth method is logged in to, and what a refused login comes to.
+//! The login with each auth method, and the failures of a refused login.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ fn held() -> Jwt {
     Jwt::Held(secret("geheim-jwt"))
 }
 
-/// Each way to log in, where the request goes, and its body.
+/// Each way to log in, with the path and the body of its request.
 fn logins() -> Vec<(Login, &'static str, Value)> {
     vec![
         (
@@ -62,7 +62,7 @@ fn logins() -> Vec<(Login, &'static str, Value)> {
 }
 
 #[tokio::test]
-async fn each_auth_method_gets_what_it_asks_for_and_no_token() {
+async fn each_auth_method_gets_its_credentials_and_no_token() {
     for namespace in ["", "team1", "org/team1"] {
         for (login, expected, body) in logins() {
             let (server, _fake) = Fake::start(Rules::default()).await;
@@ -102,9 +102,9 @@ fn a_login_is_described_without_its_secrets() {
     assert_eq!(described.collect::<Vec<_>>(), expected);
 }
 
-/// What servers say to a login that they do not accept, and words of what is made of it.
+/// Status and text of servers that refuse a login, and a part of the problem that the operator reports.
 const REFUSALS: [(u16, &str, &str); 19] = [
-    // Kubernetes, and any auth method that is not there.
+    // Kubernetes, and any auth method that does not exist.
     (
         403,
         "invalid audience (aud) claim: audience claim does not match",
@@ -162,7 +162,7 @@ const REFUSALS: [(u16, &str, &str); 19] = [
         "no handler for route \"team1/auth/approle/login\". route entry not found.",
         NO_NAMESPACE,
     ),
-    // What nobody has heard of
+    // Unknown texts
     (400, "no", "not accepted"),
     (404, "1 error occurred:\n\t* unsupported path\n\n", "refused"),
 ];
@@ -172,7 +172,7 @@ async fn read(vault: &Vault) -> Result<Option<Scope>, Failure> {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_no_login_and_is_not_tried_by_anybody_else() {
+async fn a_refused_login_fails_and_is_not_tried_by_other_requests() {
     for (code, text, expected) in REFUSALS {
         let (server, fake) = Fake::start(Rules::default()).await;
         fake.rule(|rules| rules.login = Some(errors_reply(code, &[text])));
@@ -187,7 +187,7 @@ async fn a_refused_login_is_no_login_and_is_not_tried_by_anybody_else() {
             assert_eq!(read(&vault).await, known, "{text}");
         }
         assert_eq!(asked(&server).await, [LOGIN], "{text}");
-        // Whoever looks after the server passes.
+        // The pass that keeps the login is not blocked.
         let again = vault.session().keep().await;
         assert!(matches!(again, Err(Failure::NoLogin(_))), "{text}: {again:?}");
         assert_eq!(asked(&server).await, [LOGIN, LOGIN], "{text}");
@@ -195,7 +195,7 @@ async fn a_refused_login_is_no_login_and_is_not_tried_by_anybody_else() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_no_login() {
+async fn a_refused_token_fails_the_login() {
     let (server, fake) = Fake::start(Rules::default()).await;
     fake.kill();
     let vault = vault(&server, given());
@@ -210,7 +210,7 @@ async fn a_refused_token_is_no_login() {
 }
 
 #[tokio::test]
-async fn of_a_crowd_that_waits_for_a_login_one_finds_out_that_there_is_none() {
+async fn one_of_many_waiting_requests_gets_the_refusal_and_the_rest_a_known_outage() {
     let (server, fake) = Fake::start(Rules::default()).await;
     fake.rule(|rules| rules.login = Some(errors_reply(400, &["invalid role or secret ID"])));
     let vault = vault(&server, app_role());
@@ -235,9 +235,9 @@ async fn a_login_works_as_soon_as_it_is_accepted() {
     assert_eq!(count(&server, "GET identity/oidc/scope/s as geheim-1").await, 1);
 }
 
-/// A server in trouble has refused nobody.
+/// A failing server has not refused the login.
 #[tokio::test]
-async fn a_login_that_fails_with_the_server_is_what_the_server_says() {
+async fn a_login_that_fails_with_the_server_is_a_failure_of_the_server() {
     let outage = |code| Failure::Outage(Outage::Status(code, None));
     let cases = [
         (

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 /// A type of object.
 pub trait Tested: Object {
-    /// What a server makes of an empty body: every field that can be written on every server.
+    /// A server's defaults for an empty body: every field that can be written on every server.
     fn defaults() -> Value;
 
-    /// Everything that is known of one.
+    /// All known fields of an object.
     fn shown(&self) -> Value {
         serde_json::to_value(self).expect("JSON")
     }
@@ -58,7 +58,7 @@ impl Tested for Provider {
     }
 }
 
-/// A body as one of the type. None if it is none.
+/// A body as an object of the type. None if it is not one.
 pub fn parse<O: Object>(body: &Value) -> Option<O> {
     serde_json::from_value(body.clone()).ok()
 }
@@ -85,7 +85,7 @@ pub fn plain(body: &Value) -> Value {
     }
 }
 
-/// The durations, which a server takes in several forms and shows in seconds.
+/// Durations, which a server accepts in several forms and returns in seconds.
 const DURATIONS: [&str; 4] = [
     "rotation_period",
     "verification_ttl",
@@ -101,7 +101,7 @@ fn seconds(name: &str, value: Value) -> Value {
     }
 }
 
-/// An object with the members of another one in place of its own.
+/// An object with members added or replaced by those of another object.
 pub fn with(mut object: Value, more: &Value) -> Value {
     for (name, value) in more.as_object().into_iter().flatten() {
         object[name] = value.clone();

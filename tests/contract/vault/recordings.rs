@@ -1,4 +1,4 @@
-//! What real servers answered: it can be read, nothing of it is lost, and it is the same from either flavour.
+//! Recorded answers of real servers are read without loss and are the same for both flavours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use super::objects::{Tested, parse, plain, with};
 use crate::recordings::Exchange;
 
-/// The servers that were recorded.
+/// The recorded servers.
 pub const SERVERS: [&str; 2] = [OPENBAO, VAULT];
 pub const OPENBAO: &str = "openbao-2.7.2";
 pub const VAULT: &str = "vault-1.19.5";
 
-/// What stands in a recording for a value that it shows elsewhere or not at all.
+/// Placeholders in a recording for values that it shows elsewhere or not at all.
 const STAND_INS: [(&str, &str); 4] = [
     ("{c1.client_id}", "<client_id:1>"),
     ("{e1.id}", "<uuid:2>"),
@@ -23,7 +23,7 @@ const STAND_INS: [(&str, &str); 4] = [
     ("<server>", "vault.example.com:8200"),
 ];
 
-/// What OpenBao has of a client and Vault has not.
+/// Members of a client that OpenBao has and Vault lacks.
 const GRANTS: [&str; 2] = ["authorization_code", "client_credentials"];
 
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ pub fn below(path: &str) -> Option<Vec<&str>> {
     Some(path.split('/').collect())
 }
 
-/// The replies, each with its type and name, that show an object: a read, or a list with fields.
+/// The objects in a reply to a read or to a list with fields, each with its type and name.
 fn bodies(exchange: &Exchange) -> Vec<(&str, &str, &Value)> {
     let (asked, body) = (&exchange.request, &exchange.response.body);
     let path = below(&asked.path).unwrap_or_default();
@@ -70,7 +70,7 @@ fn bodies(exchange: &Exchange) -> Vec<(&str, &str, &Value)> {
     }
 }
 
-/// What the wire type of a type makes of a body. None if it cannot be read.
+/// A body as the wire type of a type reads it. None if it cannot be read.
 fn read(type_: &str, body: &Value) -> Option<Value> {
     fn shown<O: Tested>(body: &Value) -> Option<Value> {
         parse::<O>(body).map(|object| object.shown())
@@ -85,7 +85,7 @@ fn read(type_: &str, body: &Value) -> Option<Value> {
     }
 }
 
-/// Names of the fields in which what was written differs from what was read.
+/// Names of the fields in which a written object differs from the one that was read.
 fn differences(type_: &str, written: &Value, found: &Value) -> Vec<&'static str> {
     fn compared<O: Object>(written: &Value, found: &Value) -> Vec<&'static str> {
         let [written, found] = [written, found].map(|body| parse::<O>(body).expect("an object"));
@@ -112,7 +112,7 @@ fn defaults(type_: &str) -> Value {
 }
 
 #[test]
-fn every_recorded_object_can_be_read_and_nothing_of_it_is_lost() {
+fn every_recorded_object_is_read_without_loss() {
     let counts = [
         ("assignment", 4),
         ("client", 11),
@@ -164,14 +164,14 @@ fn both_flavours_answer_every_call_alike() {
                 .collect()
         };
         assert_eq!(seen(ours), seen(theirs), "{context}");
-        let is_json = !asked.body.is_string(); // each says in its own words that a body is no JSON
+        let is_json = !asked.body.is_string(); // the servers report invalid JSON in different words
         let texts = |of: &Exchange| Some(of.response.body["errors"].clone()).filter(|_| is_json);
         assert_eq!(texts(ours), texts(theirs), "{context}");
     }
 }
 
 #[test]
-fn openbao_has_two_members_more_and_they_are_known() {
+fn openbao_has_two_more_members_and_they_are_known() {
     let members = |server| {
         let mut found = BTreeSet::new();
         for (_, exchange) in exchanges(server) {
@@ -219,7 +219,7 @@ fn only_a_read_of_a_confidential_client_shows_its_secret_and_no_body_sends_it() 
 }
 
 #[test]
-fn what_was_written_does_not_differ_from_the_next_read_of_it() {
+fn a_written_object_does_not_differ_from_the_next_read() {
     for server in SERVERS {
         let mut stored: BTreeMap<String, Value> = BTreeMap::new();
         let mut compared = 0;
@@ -236,8 +236,8 @@ fn what_was_written_does_not_differ_from_the_next_read_of_it() {
                 }
                 ("DELETE", 204) => drop(stored.remove(&asked.path)),
                 ("GET", 200) if name != "default" => {
-                    let written = stored.get(&asked.path).expect("what was written before");
-                    // A template in base64 is kept as what it stands for; ours is a JSON object, which never looks so.
+                    let written = stored.get(&asked.path).expect("an earlier write");
+                    // The server decodes a template in base64; ours is a JSON object, which never looks like base64.
                     let expected: &[&str] = match written["template"] == json!("eyJhIjogMX0=") {
                         true => &["template"],
                         false => &[],
@@ -253,9 +253,9 @@ fn what_was_written_does_not_differ_from_the_next_read_of_it() {
     }
 }
 
-/// An object that lacks something would be written without it, and what the server kept would stay.
+/// An object that lacks a field would be written without it, and the server would keep the old value.
 #[test]
-fn an_object_that_lacks_a_field_or_has_one_of_another_form_cannot_be_read() {
+fn an_object_with_a_missing_or_malformed_field_cannot_be_read() {
     for type_ in ["assignment", "client", "key", "provider", "scope"] {
         let whole = defaults(type_);
         assert!(read(type_, &whole).is_some(), "{type_}");

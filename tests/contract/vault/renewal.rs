@@ -1,4 +1,4 @@
-//! A login is renewed before it ends, made anew when it cannot be, and never asked for without need.
+//! A login is renewed before it expires, replaced if it cannot be renewed, and never requested without need.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn renewal(auth: Value) -> ResponseTemplate {
     json_reply(200, &json!({ "auth": auth }))
 }
 
-/// Where a given token has three seconds left.
+/// Rules under which a given token has three seconds left.
 fn borrowed(renewable: bool) -> Rules {
     Rules {
         look_up: json_reply(200, &json!({ "data": { "ttl": 3, "renewable": renewable } })),
@@ -42,13 +42,13 @@ async fn read(vault: &Vault) -> Result<(), Failure> {
     vault.read::<Scope>("s").await.map(drop)
 }
 
-/// Looks after the login, as somebody does all the time. Returns how long to wait until the next time.
+/// Keeps the login, as the operator does regularly. Returns the wait until the next time.
 async fn keep(vault: &Vault) -> Duration {
     let wait = vault.session().keep().await.expect("a login");
-    wait.expect("one that ends")
+    wait.expect("a login that expires")
 }
 
-/// A server, and a user who has just logged in and waits until the session says that it is time.
+/// A server, and a session that has logged in and waited until its renewal is due.
 async fn due(rules: Rules, login: Login) -> (MockServer, Fake, Vault) {
     let (server, fake) = Fake::start(rules).await;
     let vault = vault(&server, login);
@@ -77,9 +77,9 @@ async fn a_login_is_renewed_at_two_thirds_of_its_time_and_not_before() {
     assert_eq!(asked(&server).await, [LOGIN, RENEW, READ_1]);
 }
 
-/// While somebody renews the token it is still good, so that no request has to wait for that.
+/// The token stays valid while it is renewed, so no request has to wait.
 #[tokio::test]
-async fn a_request_leaves_the_renewal_to_those_who_look_after_the_login() {
+async fn a_request_does_not_renew_the_login_itself() {
     let (server, _fake, vault) = due(short(3, renewal(lease(3600, true))), app_role()).await;
     assert_eq!(read(&vault).await, Ok(()));
     assert_eq!(asked(&server).await, [LOGIN, READ_1]);
@@ -89,10 +89,10 @@ async fn a_request_leaves_the_renewal_to_those_who_look_after_the_login() {
     assert_eq!(asked(&server).await, [LOGIN, READ_1, RENEW, READ_1]);
 }
 
-/// A token that has come near the longest time that it may live gets less and less. What cannot be renewed is made anew in time, and a given token, which
-/// cannot be made, is asked about again.
+/// A token near its maximum lifetime gets shorter and shorter renewals. A login that cannot be renewed is replaced in
+/// time. A given token, which cannot be replaced, is looked up again.
 #[tokio::test]
-async fn what_a_renewal_gives_decides_whether_there_is_a_new_login() {
+async fn the_result_of_a_renewal_decides_whether_there_is_a_new_login() {
     let anew = [LOGIN, RENEW, LOGIN, READ_2];
     let renewed = [LOGIN, RENEW, READ_1];
     let fixed = Rules {
@@ -155,10 +155,9 @@ async fn what_a_renewal_gives_decides_whether_there_is_a_new_login() {
     futures::future::join_all(checks).await;
 }
 
-/// Far less is counted from what the login gave, not from what the last
-/// renewal gave.
+/// A renewal is compared with the lifetime from the login, not with that from the last renewal.
 #[tokio::test]
-async fn renewals_that_give_less_each_time_lead_to_a_new_login_in_the_end() {
+async fn shrinking_renewals_lead_to_a_new_login() {
     let (server, fake, vault) = due(short(4, renewal(lease(2, true))), app_role()).await;
     let wait = keep(&vault).await;
     assert_eq!(asked(&server).await, [LOGIN, RENEW]);
@@ -169,17 +168,17 @@ async fn renewals_that_give_less_each_time_lead_to_a_new_login_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_login_that_has_ended_is_not_renewed() {
+async fn an_expired_login_is_replaced_and_not_renewed() {
     let (server, _fake) = Fake::start(short(1, renewal(lease(1, true)))).await;
     let vault = vault(&server, app_role());
     assert_eq!(read(&vault).await, Ok(()));
-    tokio::time::sleep(Duration::from_secs(1)).await; // the whole of its time
+    tokio::time::sleep(Duration::from_secs(1)).await; // its whole lifetime
     assert_eq!(read(&vault).await, Ok(()));
     assert_eq!(asked(&server).await, [LOGIN, READ_1, LOGIN, READ_2]);
 }
 
 #[tokio::test]
-async fn a_login_without_end_is_never_renewed() {
+async fn a_login_that_never_expires_is_never_renewed() {
     for auth in [lease(0, false), json!({})] {
         let (server, _fake) = Fake::start(Rules {
             lease: auth,

@@ -1,5 +1,5 @@
-//! Every exchange that was recorded is played again: a server answers as the real one did, the typed call for it is made, and both what was sent
-//! and what came of it are looked at.
+//! Every recorded exchange is replayed: a server answers as the real one did, the typed call for it is made, and both the
+//! request and the result are checked.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::{GIVEN, answer, given, vault};
 use crate::json_reply;
 use crate::recordings::{Asked, Exchange};
 
-/// Exchanges that no typed call makes: method, path, body, and why.
+/// Exchanges that no typed call makes: method, path, body, and the reason.
 const EXCEPTIONS: [(&str, &str, &str, &str); 9] = [
     ("GET", "identity/oidc/nothing/x", "null", "no type of ours"),
     ("POST", "identity/oidc/scope/", "{}", "no name"),
@@ -30,19 +30,19 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 9] = [
         "POST",
         "identity/oidc/key/k2/rotate",
         r#"{"verification_ttl":0}"#,
-        "a public half stays for as long as the key says",
+        "the key's own verification TTL applies",
     ),
     (
         "POST",
         "identity/entity",
         r#"{"name":"e1"}"#,
-        "entities are somebody else's",
+        "we do not manage entities",
     ),
     (
         "POST",
         "identity/group",
         r#"{"name":"g1"}"#,
-        "groups are somebody else's",
+        "we do not manage groups",
     ),
     (
         "LIST",
@@ -52,23 +52,23 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 9] = [
     ),
 ];
 
-/// What comes of an answer.
+/// The expected result of an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Expected {
-    /// What the answer holds.
+    /// The value in the answer.
     Value,
     /// Success without a value.
     Done,
-    /// There is none.
+    /// No such object exists.
     None,
-    /// A failure with what the server says.
+    /// A failure with the server's text.
     Refused,
 }
 
-/// What comes of each status that was recorded for an operation.
+/// The expected result for each recorded operation and status.
 const TABLE: [(&str, u16, Expected); 50] = [
     ("health", 200, Expected::Value),
-    ("lookup_self", 200, Expected::None), // it never ends
+    ("lookup_self", 200, Expected::None), // it never expires
     ("read_scope", 200, Expected::Value),
     ("read_scope", 404, Expected::None),
     ("write_scope", 204, Expected::Done),
@@ -119,7 +119,7 @@ const TABLE: [(&str, u16, Expected); 50] = [
     ("lookup_entity", 204, Expected::None),
 ];
 
-/// Operations that are for everybody, so that no token goes along.
+/// Public operations, which send no token.
 const PUBLIC: [&str; 3] = ["health", "discovery", "jwks"];
 
 fn recorded_reply(exchange: &Exchange) -> ResponseTemplate {
@@ -129,7 +129,7 @@ fn recorded_reply(exchange: &Exchange) -> ResponseTemplate {
     }
 }
 
-/// What was sent is what was recorded, with every field of the object beside those that were recorded.
+/// Asserts that the recorded request was sent, with all fields of the object, also those that the recording lacks.
 fn check_request(asked: &Asked, operation: &str, request: &wiremock::Request, context: &str) {
     let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
     let lists = asked.method == "LIST" || query == "list=true";
@@ -155,7 +155,7 @@ fn check_request(asked: &Asked, operation: &str, request: &wiremock::Request, co
     assert!(!sent.contains_key("unknown"), "{context}");
 }
 
-/// The part of a reply's body that is spoken of, as the typed call shows it.
+/// The part of a reply's body that the typed call returns.
 fn substance(operation: &str, body: &Value, shown: &Value) -> Value {
     let data = &body["data"];
     match operation {
@@ -191,7 +191,7 @@ fn check_outcome(exchange: &Exchange, Played(operation, outcome): &Played, conte
             let said = body["errors"].as_array().expect("errors").iter();
             let said: Vec<&str> = said.filter_map(Value::as_str).collect();
             assert_eq!(*description, said.join("; "), "{context}");
-            // All but the lack of a discovery document say why.
+            // All replies state a reason, except for a missing discovery document.
             assert_eq!(description.is_empty(), *operation == "discovery", "{context}");
         }
         _ => {}
@@ -211,7 +211,7 @@ async fn every_recorded_exchange_is_understood() {
     for recorded in SERVERS {
         let (mut rows, mut excused) = (BTreeSet::new(), BTreeSet::new());
         let server = MockServer::start().await;
-        // The second exchange of the recording is the login for all that come after it.
+        // The second exchange of the recording is the login for all later ones.
         let vault = vault(&server, given());
         for (story, exchange) in exchanges(recorded) {
             let asked = &exchange.request;
@@ -227,7 +227,7 @@ async fn every_recorded_exchange_is_understood() {
             assert_eq!(requests.len(), 1, "{context}");
             check_request(asked, played.0, &requests[0], &context);
             check_outcome(&exchange, &played, &context);
-            assert!(!vault.http().breaker().is_open(), "{context}: the server is well");
+            assert!(!vault.http().breaker().is_open(), "{context}: the server is healthy");
             rows.insert((played.0, exchange.response.status));
         }
         let unused: Vec<_> = TABLE

@@ -21,7 +21,7 @@ fn scope() -> Scope {
     }
 }
 
-/// Each operation that looks for something, and what it found of it as far as it can be told.
+/// Each operation that looks something up, and whether it found something.
 async fn lookups(vault: &Vault) -> Vec<Result<bool, Failure>> {
     fn there<T>(found: Result<Option<T>, Failure>) -> Result<bool, Failure> {
         found.map(|found| found.is_some())
@@ -53,16 +53,16 @@ async fn writes(vault: &Vault) -> Vec<Option<Failure>> {
 }
 
 #[tokio::test]
-async fn a_404_that_says_nothing_is_absence() {
+async fn a_404_without_a_reason_means_absence() {
     let (_server, vault) = always(errors_reply(404, &[])).await;
     assert_eq!(lookups(&vault).await, vec![Ok(false); 11]);
-    // There is nothing that could be absent where something is made.
+    // A write has nothing that could be absent.
     assert_eq!(writes(&vault).await, vec![Some(status(404, "")); 3]);
 }
 
-/// Were it taken for absence, everything would be made anew for a slip in an ingress.
+/// If this counted as absence, a typo in an ingress would make the operator recreate everything.
 #[tokio::test]
-async fn a_404_of_somebody_else_is_never_absence() {
+async fn a_404_of_a_proxy_is_never_absence() {
     for reply in [
         html(404),
         ResponseTemplate::new(404),
@@ -74,7 +74,7 @@ async fn a_404_of_somebody_else_is_never_absence() {
 }
 
 #[tokio::test]
-async fn a_404_that_says_why_is_a_failure_and_never_absence() {
+async fn a_404_with_a_reason_is_a_failure_and_never_absence() {
     for said in [
         "1 error occurred:\n\t* unsupported path\n\n",
         "namespace not found",
@@ -87,7 +87,7 @@ async fn a_404_that_says_why_is_a_failure_and_never_absence() {
 }
 
 #[tokio::test]
-async fn what_is_in_use_is_not_deleted_and_the_failure_names_who_uses_it() {
+async fn an_object_in_use_is_not_deleted_and_the_failure_names_its_users() {
     let said = r#"unable to delete scope "x" because it is currently referenced by these providers: p1"#;
     let (_server, vault) = always(errors_reply(400, &[said])).await;
     assert_eq!(vault.delete::<Scope>("x").await, Err(status(400, said)));
@@ -95,13 +95,13 @@ async fn what_is_in_use_is_not_deleted_and_the_failure_names_who_uses_it() {
 }
 
 #[tokio::test]
-async fn all_that_a_server_says_is_in_the_description() {
+async fn all_errors_of_a_reply_are_in_the_description() {
     let (_server, vault) = always(errors_reply(400, &["one", "two"])).await;
     assert_eq!(writes(&vault).await, vec![Some(status(400, "one; two")); 3]);
 }
 
 #[tokio::test]
-async fn a_write_that_is_warned_of_is_done() {
+async fn a_write_with_a_warning_succeeds() {
     let warned =
         json!({ "request_id": "r", "data": null, "warnings": ["If \"issuer\" is set explicitly, …"], "auth": null });
     for reply in [ResponseTemplate::new(204), json_reply(200, &warned)] {
@@ -111,7 +111,7 @@ async fn a_write_that_is_warned_of_is_done() {
 }
 
 #[tokio::test]
-async fn a_reply_that_makes_no_sense_is_a_failure_and_neither_absence_nor_success() {
+async fn an_invalid_reply_is_a_failure_and_neither_absence_nor_success() {
     let no_json = vec![Err(Failure::Reply("is not JSON")); 11];
     let (_server, vault) = always(html(200)).await;
     assert_eq!(lookups(&vault).await, no_json);
@@ -141,7 +141,7 @@ async fn a_reply_that_makes_no_sense_is_a_failure_and_neither_absence_nor_succes
 }
 
 #[tokio::test]
-async fn a_list_gives_names_and_the_fields_that_are_listed() {
+async fn a_list_returns_names_and_the_listed_fields() {
     let fields = json!({ "scopes_supported": [], "issuer": "" });
     let cases: [(Value, Vec<(&str, Value)>); 3] = [
         (
@@ -207,7 +207,7 @@ async fn statuses_have_one_meaning_for_every_operation() {
         let (_server, vault) = always(reply.clone()).await;
         let found = vault.read::<Scope>("x").await;
         assert_eq!(found, Err(expected.clone()), "{reply:?}");
-        vault.http().breaker().close(); // an open one would speak for the next
+        vault.http().breaker().close(); // an open breaker would answer the next call
         let of_write = unfinished(&expected);
         assert_eq!(vault.write("x", &scope()).await, Err(of_write.clone()), "{reply:?}");
         vault.http().breaker().close();
@@ -215,16 +215,16 @@ async fn statuses_have_one_meaning_for_every_operation() {
     }
 }
 
-/// A replica that lags behind what the token has seen.
+/// The replica has not caught up with what the token has seen.
 #[tokio::test]
 async fn a_replica_that_lags_behind_is_busy() {
     let (_server, vault) = always(errors_reply(412, &["required index state not present"])).await;
     assert_eq!(lookups(&vault).await, vec![Err(Failure::Outage(Outage::Busy)); 11]);
 }
 
-/// A standby that does not forward names the active server, which anybody could claim to be.
+/// A standby that does not forward requests names the active server, which any server could claim to be.
 #[tokio::test]
-async fn a_redirect_is_not_followed_and_no_token_goes_there() {
+async fn a_redirect_is_not_followed_and_no_token_is_sent_there() {
     let elsewhere = MockServer::start().await;
     Mock::given(any())
         .respond_with(json_reply(

@@ -1,4 +1,4 @@
-//! No secret of a login or of a client is to be seen.
+//! No secret of a login or of a client is shown.
 
 use std::fmt::Debug;
 use std::io::Write;
@@ -15,7 +15,7 @@ use super::fake::{Fake, Rules};
 use super::{app_role, errors_reply, given, secret, vault};
 use crate::json_reply;
 
-/// What is written to the log, at its most talkative.
+/// The log at its most verbose level.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -37,7 +37,7 @@ impl Write for Log {
     }
 }
 
-/// A server whose every answer holds a secret.
+/// A server with a secret in every answer.
 fn talkative() -> Rules {
     let client = json!({
         "key": "default", "client_type": "confidential", "redirect_uris": [], "assignments": [],

@@ -1,4 +1,4 @@
-//! What is sent: whole objects, where they belong, with the token and nothing else.
+//! Requests: whole objects, on the right paths, with the token and nothing else.
 
 use std::collections::BTreeSet;
 
@@ -64,7 +64,7 @@ fn provider() -> Provider {
     }
 }
 
-/// Everything that the operator ever sends with a token.
+/// Makes every kind of request that the operator sends with a token.
 async fn everything(vault: &Vault, name: &str) {
     let _ = vault.read::<Key>(name).await;
     let _ = vault.list::<Assignment>().await;
@@ -82,7 +82,7 @@ async fn everything(vault: &Vault, name: &str) {
     let _ = vault.accessor("userpass").await;
 }
 
-/// Where that goes, below `/v1/`, if the name is this.
+/// The requests of [`everything`] with this name, below `/v1/`.
 fn paths(name: &str) -> Vec<String> {
     let paths = [
         "GET identity/oidc/key/{}",
@@ -114,7 +114,7 @@ fn asked(requests: &[Request]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_write_carries_every_field_and_lists_are_sorted() {
+async fn every_write_has_every_field_and_sorted_lists() {
     let (server, vault) = always(ResponseTemplate::new(204)).await;
     let _ = vault.write("x", &key()).await;
     let _ = vault.write("x", &assignment()).await;
@@ -167,9 +167,9 @@ fn holds_null(value: &Value) -> bool {
     }
 }
 
-/// A member that is null takes a value away, and one that is left out keeps it.
+/// A null member removes a value, and an omitted member keeps it.
 #[tokio::test]
-async fn no_body_holds_a_null_and_each_is_json_and_says_so() {
+async fn no_body_contains_a_null_and_each_is_declared_as_json() {
     let (server, vault) = always(ResponseTemplate::new(204)).await;
     everything(&vault, "x").await;
     let sent = requests(&server).await;
@@ -214,7 +214,7 @@ async fn every_request_carries_the_token_and_its_namespace_in_headers() {
     }
 }
 
-/// An issuer is for everybody: its namespace is in its path, where every user finds it, and no token goes there.
+/// An issuer is public: its namespace is in its path, where every user finds it, and no token is sent there.
 #[tokio::test]
 async fn discovery_and_keys_are_fetched_below_the_namespace_without_a_token() {
     for (namespace, below) in [
@@ -245,7 +245,7 @@ async fn discovery_and_keys_are_fetched_below_the_namespace_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_name_is_one_segment_whatever_is_in_it() {
+async fn a_name_is_one_path_segment_whatever_it_contains() {
     let names = [
         ("shop", "shop"),
         ("team-a.shop_1", "team-a.shop_1"),
@@ -283,9 +283,9 @@ async fn a_name_that_no_path_can_hold_is_not_sent() {
     }
 }
 
-/// A candidate that does not lead may look at everything, and its login is its own.
+/// A candidate that is not the leader may read everything, with its own login.
 #[tokio::test]
-async fn a_fence_that_is_closed_lets_reads_and_the_login_pass_and_no_write() {
+async fn a_closed_fence_lets_reads_and_the_login_pass_but_no_write() {
     use std::sync::Arc;
 
     use oidc_operator::admin::http::{Http, Settings};

@@ -1,4 +1,5 @@
-//! A login with a token of a ServiceAccount, which the Kubernetes API makes after it was asked what must not leave.
+//! A login with a ServiceAccount token. Before it requests the token, the operator asks the Kubernetes API which tokens must
+//! not be sent.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,11 +27,11 @@ async fn read(vault: &Vault) -> Result<Option<Scope>, Failure> {
 
 /// How a Kubernetes API answers.
 struct Kubernetes {
-    /// Who asks.
+    /// Reply to a SelfSubjectReview.
     review: ResponseTemplate,
-    /// What a token has that was asked for without audiences.
+    /// Reply to a token request without audiences.
     audiences: ResponseTemplate,
-    /// A token that was asked for with audiences.
+    /// Reply to a token request with audiences.
     token: ResponseTemplate,
 }
 
@@ -61,7 +62,7 @@ impl Respond for Kubernetes {
 }
 
 impl Kubernetes {
-    /// Starts it; returns it, and a way to it.
+    /// Starts the API. Returns it, and a cluster that uses it.
     async fn start(self) -> (MockServer, Cluster) {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let api = MockServer::start().await;
@@ -111,7 +112,7 @@ fn issued(cluster: Cluster) -> Login {
     issued_to(cluster, "login", &["vault", "other"])
 }
 
-/// What a Vault that was logged in to was sent.
+/// Bodies of the logins that a Vault received.
 async fn sent(server: &MockServer) -> Vec<Value> {
     let requests = server.received_requests().await.unwrap_or_default();
     let logins = requests.iter().filter(|request| request.url.path().ends_with("/login"));
@@ -119,7 +120,7 @@ async fn sent(server: &MockServer) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_token_of_a_service_account_is_made_for_each_login_and_for_its_audiences() {
+async fn each_login_gets_a_new_service_account_token_for_its_audiences() {
     let (api, cluster) = Kubernetes::default().start().await;
     let (server, fake) = Fake::start(Rules::default()).await;
     let vault = vault(&server, issued(cluster));
@@ -128,15 +129,15 @@ async fn a_token_of_a_service_account_is_made_for_each_login_and_for_its_audienc
         assert!(read(&vault).await.is_ok());
         fake.kill();
     }
-    // What the API accepts, and who asks, is asked once for both.
+    // The accepted audiences and the operator's user name are requested once for both.
     assert_eq!(received(&api).await, 4);
     let bodies = sent(&server).await;
     assert_eq!(bodies, vec![json!({ "role": "operator", "jwt": "geheim-issued" }); 2]);
 }
 
-/// Whatever a Kubernetes API says, and whatever token is asked for: what becomes of the login, and whether anything was sent.
+/// For each answer of the Kubernetes API and each requested token: the failure of the login, and whether anything was sent.
 #[tokio::test]
-async fn a_token_that_the_api_accepts_or_of_the_operator_itself_never_leaves() {
+async fn a_token_for_the_api_or_of_the_operator_itself_is_never_sent() {
     let untold = LoginFault::Untold;
     let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let lie = json!({ "sub": "system:serviceaccount:operator-ns:login", "aud": ["vault", API] }).to_string();
@@ -148,7 +149,7 @@ async fn a_token_that_the_api_accepts_or_of_the_operator_itself_never_leaves() {
             "operator",
             vec!["vault"],
             LoginFault::Account(Unsafe::OwnAccount),
-            1, // no token is asked for
+            1, // no token is requested
         ),
         (ok(), "login", vec![API], LoginFault::Account(Unsafe::ApiAudience), 2),
         (
@@ -168,7 +169,7 @@ async fn a_token_that_the_api_accepts_or_of_the_operator_itself_never_leaves() {
             LoginFault::Account(Unsafe::ApiAudience),
             2,
         ),
-        // What was made counts, not what was asked for.
+        // The issued token counts, not the request.
         (
             Kubernetes {
                 token: token(&["vault", API], &lie),
@@ -179,7 +180,7 @@ async fn a_token_that_the_api_accepts_or_of_the_operator_itself_never_leaves() {
             LoginFault::Account(Unsafe::ApiAudience),
             3,
         ),
-        // As long as the API does not tell, nothing leaves.
+        // Nothing is sent while the answer of the API is missing.
         (
             Kubernetes {
                 audiences: token(&[], "geheim-for-the-api"),
@@ -246,7 +247,7 @@ async fn a_token_that_the_api_accepts_or_of_the_operator_itself_never_leaves() {
         let (server, _fake) = Fake::start(Rules::default()).await;
         let vault = vault(&server, issued_to(cluster, name, &audiences));
         assert_eq!(read(&vault).await, Err(Failure::NotSent(expected.clone())));
-        // Nobody else asks.
+        // No other request asks the API.
         let waiting = futures::future::join_all((0..50).map(|_| read(&vault))).await;
         let known = Err(Failure::Outage(Outage::Known));
         assert!(
@@ -258,9 +259,9 @@ async fn a_token_that_the_api_accepts_or_of_the_operator_itself_never_leaves() {
     }
 }
 
-/// A Kubernetes API in trouble says nothing of the Vault and its login.
+/// A failing Kubernetes API says nothing about the Vault and its login.
 #[tokio::test]
-async fn a_kubernetes_api_that_fails_is_waited_for() {
+async fn a_failing_kubernetes_api_is_waited_for() {
     let trouble = || refusal(500, "InternalError");
     let ok = Kubernetes::default;
     for kubernetes in [
@@ -286,7 +287,7 @@ async fn a_kubernetes_api_that_fails_is_waited_for() {
     }
 }
 
-/// A value of a Secret that is to be sent to a server.
+/// Checks a value of a Secret before it is sent to a server.
 async fn checked(cluster: &Cluster, value: &str) -> Result<(), Error> {
     let secret = json!({ "metadata": { "name": "mine" }, "type": "Opaque" });
     let secret = serde_json::from_value(secret).expect("a Secret");
@@ -299,7 +300,7 @@ fn jwt(claims: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_value_without_a_token_is_sent_without_asking() {
+async fn a_value_without_a_token_is_allowed_without_a_request() {
     let (api, cluster) = Kubernetes::default().start().await;
     for cluster in [
         cluster.clone().with_login_account("operator-ns", Some("login")),
@@ -313,7 +314,7 @@ async fn a_value_without_a_token_is_sent_without_asking() {
 }
 
 #[tokio::test]
-async fn a_token_in_a_secret_leaves_only_if_the_api_has_said_what_it_accepts() {
+async fn a_token_in_a_secret_is_allowed_only_if_the_accepted_audiences_are_known() {
     let for_vault = jwt(&json!({ "sub": "alice", "aud": "vault" }));
     let for_api = jwt(&json!({ "sub": "alice", "aud": API }));
     let refused = |why| LoginFault::Secret {

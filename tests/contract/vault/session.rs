@@ -1,4 +1,4 @@
-//! One login for all requests, made when it is first needed and anew when it is dead, and ended for good.
+//! One login for all requests: it is made when first needed, replaced when its token is dead, and closed for good.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn read(vault: &Vault) -> Result<Option<Scope>, Failure> {
     vault.read("s").await
 }
 
-/// A server, and one of its users who has not logged in yet.
+/// A server, and a session that has not logged in yet.
 async fn fresh(rules: Rules) -> (MockServer, Fake, Vault) {
     let (server, fake) = Fake::start(rules).await;
     let vault = vault(&server, app_role());
@@ -39,7 +39,7 @@ async fn fresh(rules: Rules) -> (MockServer, Fake, Vault) {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_before_the_first_request_and_one_login_lasts() {
+async fn nothing_is_sent_before_the_first_request_and_one_login_is_enough() {
     let (server, _fake, vault) = fresh(Rules::default()).await;
     assert_eq!(asked(&server).await, Vec::<String>::new());
     for _ in 0..3 {
@@ -65,10 +65,10 @@ async fn a_dead_token_is_replaced_and_the_request_repeated() {
     fake.kill();
     assert_eq!(read(&vault).await, Ok(Some(scope())));
     assert_eq!(asked(&server).await, [LOGIN, READ_1, READ_1, LOOK_UP_1, LOGIN, READ_2]);
-    assert!(!vault.http().breaker().is_open(), "the server is well");
+    assert!(!vault.http().breaker().is_open(), "the server is healthy");
 }
 
-/// A write that was refused was not done, so that it may be sent again as it is.
+/// A refused write had no effect, so it may be sent again unchanged.
 #[tokio::test]
 async fn a_write_with_a_dead_token_is_repeated_with_the_same_body() {
     let (server, fake, vault) = fresh(Rules::default()).await;
@@ -86,7 +86,7 @@ async fn a_write_with_a_dead_token_is_repeated_with_the_same_body() {
 }
 
 #[tokio::test]
-async fn fifty_requests_that_find_the_token_dead_log_in_anew_once() {
+async fn fifty_requests_with_a_dead_token_log_in_again_once() {
     let (server, fake, vault) = fresh(Rules::default()).await;
     assert_eq!(read(&vault).await, Ok(Some(scope())));
     fake.kill();
@@ -97,7 +97,7 @@ async fn fifty_requests_that_find_the_token_dead_log_in_anew_once() {
 }
 
 #[tokio::test]
-async fn a_good_token_that_may_not_do_it_is_denied_and_stays() {
+async fn a_valid_token_without_permission_is_denied_and_kept() {
     let (server, fake, vault) = fresh(Rules::default()).await;
     fake.rule(|rules| rules.other = errors_reply(403, &["permission denied"]));
     assert_eq!(read(&vault).await, Err(Failure::Denied));
@@ -121,14 +121,14 @@ async fn a_good_token_that_may_not_do_it_is_denied_and_stays() {
             LOOK_UP_1,
         ]
     );
-    assert!(!vault.http().breaker().is_open(), "others may do other things");
+    assert!(!vault.http().breaker().is_open(), "other requests may be allowed");
     fake.rule(|rules| rules.other = Rules::default().other);
     assert_eq!(read(&vault).await, Ok(Some(scope())));
     assert_eq!(count(&server, LOGIN).await, 1);
 }
 
 #[tokio::test]
-async fn a_second_refusal_after_a_new_login_is_denied_and_ends_it() {
+async fn a_second_refusal_after_a_new_login_is_final() {
     let (server, fake, vault) = fresh(Rules::default()).await;
     assert_eq!(read(&vault).await, Ok(Some(scope())));
     fake.kill();
@@ -138,9 +138,9 @@ async fn a_second_refusal_after_a_new_login_is_denied_and_ends_it() {
     assert!(!vault.http().breaker().is_open());
 }
 
-/// Whether the token is dead cannot be told: so it is kept, and what is in the way is said.
+/// It is unknown whether the token is dead, so it is kept, and the failed lookup is reported.
 #[tokio::test]
-async fn a_token_that_cannot_be_asked_about_is_kept() {
+async fn a_token_that_cannot_be_looked_up_is_kept() {
     let (server, fake, vault) = fresh(Rules::default()).await;
     fake.rule(|rules| {
         rules.other = errors_reply(403, &["permission denied"]);
@@ -153,10 +153,10 @@ async fn a_token_that_cannot_be_asked_about_is_kept() {
 }
 
 #[tokio::test]
-async fn a_given_token_is_asked_about_once_and_used() {
+async fn a_given_token_is_looked_up_once_and_used() {
     let (server, _fake) = Fake::start(Rules::default()).await;
     let vault = vault(&server, given());
-    assert_eq!(vault.session().keep().await, Ok(None), "it never ends");
+    assert_eq!(vault.session().keep().await, Ok(None), "it never expires");
     for _ in 0..2 {
         assert_eq!(read(&vault).await, Ok(Some(scope())));
     }
@@ -166,7 +166,7 @@ async fn a_given_token_is_asked_about_once_and_used() {
 }
 
 #[tokio::test]
-async fn a_given_token_that_dies_is_no_login_and_the_same_one_may_come_back() {
+async fn a_dead_given_token_fails_the_login_until_it_is_valid_again() {
     let (server, fake) = Fake::start(Rules::default()).await;
     let vault = vault(&server, given());
     assert_eq!(read(&vault).await, Ok(Some(scope())));
@@ -176,7 +176,7 @@ async fn a_given_token_that_dies_is_no_login_and_the_same_one_may_come_back() {
     assert!(vault.http().breaker().is_open());
     let before = asked(&server).await.len();
     assert_eq!(read(&vault).await, Err(KNOWN));
-    assert_eq!(asked(&server).await.len(), before, "nobody else has to find out");
+    assert_eq!(asked(&server).await.len(), before, "no other request is sent");
     fake.revive(GIVEN);
     assert_eq!(vault.session().keep().await, Ok(None), "the prober passes");
     vault.http().breaker().close();
@@ -184,7 +184,7 @@ async fn a_given_token_that_dies_is_no_login_and_the_same_one_may_come_back() {
 }
 
 #[tokio::test]
-async fn the_end_revokes_the_token_and_nothing_is_sent_after_it() {
+async fn closing_revokes_the_token_and_nothing_is_sent_afterwards() {
     let (server, _fake, vault) = fresh(Rules::default()).await;
     assert_eq!(read(&vault).await, Ok(Some(scope())));
     vault.session().close().await;
@@ -211,16 +211,16 @@ async fn a_given_token_is_never_revoked() {
 }
 
 #[tokio::test]
-async fn a_session_that_never_began_ends_without_a_word() {
+async fn closing_an_unused_session_sends_nothing() {
     let (server, _fake, vault) = fresh(Rules::default()).await;
     vault.session().close().await;
     assert_eq!(read(&vault).await, Err(KNOWN));
     assert_eq!(asked(&server).await, Vec::<String>::new());
 }
 
-/// The server may be in trouble when the operator stops: the token is revoked if it can be, and the session has ended either way.
+/// The server may fail when the operator stops: the token is revoked if possible, and the session ends either way.
 #[tokio::test]
-async fn an_open_breaker_does_not_keep_the_end_back_and_neither_does_a_failure() {
+async fn neither_an_open_breaker_nor_a_failure_prevents_closing() {
     let (server, fake, vault) = fresh(Rules::default()).await;
     assert_eq!(read(&vault).await, Ok(Some(scope())));
     vault.http().breaker().open(None);
@@ -232,9 +232,9 @@ async fn an_open_breaker_does_not_keep_the_end_back_and_neither_does_a_failure()
     assert_eq!(asked(&server).await.len(), 3);
 }
 
-/// A request that was under way when the session ended does not begin it anew.
+/// A request that is under way when the session ends does not log in again.
 #[tokio::test]
-async fn an_ended_session_does_not_log_in_anew() {
+async fn a_closed_session_does_not_log_in_again() {
     let refused = errors_reply(403, &["permission denied"]);
     let (server, fake, vault) = fresh(Rules {
         other: refused.clone().set_delay(Duration::from_millis(300)),
@@ -254,9 +254,9 @@ async fn an_ended_session_does_not_log_in_anew() {
     );
 }
 
-/// Names that lead elsewhere: the token is not known there, and neither a login nor anything else follows.
+/// If the address leads to another cluster, the token is unknown there. Then no login and no other request follows.
 #[tokio::test]
-async fn there_is_no_login_at_another_cluster() {
+async fn no_login_is_sent_to_another_cluster() {
     let health = |id: &str| json_reply(200, &json!({ "initialized": true, "sealed": false, "cluster_id": id }));
     let (server, fake, vault) = fresh(Rules::default()).await;
     vault.session().is_for_cluster("here");
@@ -267,5 +267,5 @@ async fn there_is_no_login_at_another_cluster() {
     fake.rule(|rules| rules.health = health("elsewhere"));
     assert_eq!(read(&vault).await, Err(Failure::NoLogin(OTHER_CLUSTER)));
     assert_eq!(asked(&server).await, [HEALTH, LOGIN, READ_1, READ_1, LOOK_UP_1, HEALTH]);
-    assert!(vault.http().breaker().is_open(), "the others need not find out");
+    assert!(vault.http().breaker().is_open(), "no other request is sent");
 }

@@ -1,6 +1,5 @@
 //! What OAuth2Clients share on every server that has them.
 
-pub mod checks;
 pub mod inputs;
 pub mod outcome;
 pub mod output;

@@ -1,15 +1,19 @@
-//! Everything that follows from the spec of an OAuth2Client and its server, before anything is read or written.
+//! Everything that follows from the spec of an OAuth2Client and its server before anything is read or written, and what of it every server refuses.
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use serde_json::{Map, Value};
 
+use crate::access::{self, Denied, Grant};
+use crate::admin::http::reply::{depth, size_in_go, values};
 use crate::api::authorization_server::Endpoints;
-use crate::api::oauth2_client::Effective;
-use crate::api::{AuthorizationServer, JsonWebKeySet};
-use crate::controller::common::schedule::Schedule;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::controller::common::schedule::{Schedule, past};
 use crate::controller::engine::context::{Context, OwnSecret};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Everything that follows from spec and server, before anything is read or written.
 pub(crate) struct ClientPlan {
@@ -44,4 +48,79 @@ impl ClientPlan {
 /// Name of the Secret that holds id, secret and revision of the client with this UID, on servers that do not show secrets.
 pub(crate) fn ledger_name(uid: &str) -> String {
     format!("oac-{uid}")
+}
+
+pub(crate) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Grant, Denied> {
+    ctx.with_namespace(&plan.namespace, |namespace| {
+        access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+    })
+}
+
+/// A client must fit into a page of a listing together with all others, in the words of the server: one that does not would hide them from the sweep.
+///
+/// # Errors
+/// [`Error::InvalidField`].
+pub(crate) fn check_size(body: &[u8]) -> Result<()> {
+    // 500 of them, with some 1.3 KiB each that the server adds, are less than a page may have.
+    const BYTES: usize = 64 << 10;
+    const VALUES: usize = 900;
+    const DEPTH: usize = 64;
+    if size_in_go(body) <= BYTES && values(body) <= VALUES && depth(body) <= DEPTH {
+        return Ok(());
+    }
+    let problem = "the client is larger than 64 KiB in the server's replies, where each of `<`, `>` and `&` takes six bytes, or has more than 900 values or 64 levels; shorten its lists or its metadata".to_owned();
+    Err(Error::InvalidField { field: "spec", problem })
+}
+
+/// Since when the secret is in use, as the status says.
+pub(crate) fn since(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
+    let rotated_at = status.rotated_at.as_ref();
+    let rotated_at = rotated_at.and_then(|at| past(at, Timestamp::now()));
+    rotated_at.or_else(|| client.creation_timestamp().map(|at| at.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What the server adds, and 499 others as large, still fit into a page.
+    #[test]
+    fn a_client_is_measured_as_the_server_will_send_it() {
+        let text = |part: &str, times: usize| json!({ "metadata": { "a": part.repeat(times) } }).to_string();
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let table = [
+            (text("a", 65_000), true),
+            (text("a", 65_536), false),
+            (text("<", 10_000), true),
+            (text("<", 11_000), false),
+            (text(">", 11_000), false),
+            (text("&", 11_000), false),
+            (text("\u{2028}", 11_000), false),
+            (text("\u{2029}", 11_000), false),
+            (text("\u{8}", 11_000), false),
+            (text("\u{c}", 11_000), false),
+            (text("\u{1}", 11_000), false),
+            (text("\u{2027}", 11_000), true),
+            (text("\\", 32_000), true),
+            (text("\\b", 16_000), true),
+            (
+                json!({ "redirect_uris": vec!["https://a.example/?a=1&b=2"; 800] }).to_string(),
+                true,
+            ),
+            (json!(vec![0; 900]).to_string(), true),
+            (json!(vec![0; 901]).to_string(), false),
+            (nested(64), true),
+            (nested(65), false),
+        ];
+        for (body, fits) in table {
+            assert_eq!(
+                check_size(body.as_bytes()).is_ok(),
+                fits,
+                "{}",
+                &body[..body.len().min(60)]
+            );
+        }
+    }
 }

@@ -10,18 +10,17 @@ use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::may_create;
-use crate::controller::common::claim::{Claiming, note_left_behind, store_claim};
-use crate::controller::common::cleanup::{connection, hindered, is_quiet, may_leave_behind};
+use crate::controller::common::claim::{Claim, store_claim};
+use crate::controller::common::cleanup::remove_claimed;
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::record;
-use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::foulkon::failure::failure;
 use crate::controller::foulkon::provider::names::{TYPE, check_name, marked_path};
-use crate::error::{Error, FoulkonFault, Outage, Result};
+use crate::error::{Error, FoulkonFault, Result};
 
 /// One provider's entry, within one pass.
 pub(crate) struct Entry<'a> {
@@ -93,7 +92,7 @@ impl<'a> Entry<'a> {
             ),
             // One that comes while another one is still under way would make a twin.
             _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
-                return Err(Error::Unavailable(Outage::Busy));
+                return Err(Error::Overtaken);
             }
             _ => {
                 may_create(self.ctx, self.server).await?;
@@ -167,7 +166,7 @@ impl<'a> Entry<'a> {
         let memory = &self.ctx.kinds.providers.memory;
         let uid = self.provider.uid().unwrap_or_default();
         if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE {
-            return Err(Error::Unavailable(Outage::Busy));
+            return Err(Error::Overtaken);
         }
         self.delete(pass).await?;
         disown(&mut pass.status);
@@ -250,28 +249,11 @@ fn disown(status: &mut OidcProviderStatus) {
 /// # Errors
 /// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`].
 pub(crate) async fn remove(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
-    let was_confirmed = pass.status.inputs.is_some();
-    // Without a claim nothing was ever written.
-    if pass.status.name.is_none() || pass.status.server_uid.is_none() {
-        return Ok(());
-    }
-    let claim = OidcProvider::claim(&mut pass.status);
-    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(ctx)) {
-        note_left_behind(pass, TYPE, &name, &cluster);
-        return Ok(());
-    }
-    if is_abandoned(provider) && may_leave_behind(provider, ctx).await? {
-        return Ok(());
-    }
-    let (server, link) = connection(provider, ctx)?;
-    if !OidcProvider::claim(&mut pass.status).is_on(&server, ctx) {
-        return Ok(()); // it was made on another server of that name
-    }
-    let is_quiet = is_quiet(provider, ctx, was_confirmed);
-    let deleted = Entry::new(provider, ctx, &server, &link)?.delete(pass).await;
-    deleted.map_err(|error| hindered(provider, ctx, error))?;
-    match is_quiet {
-        true => Ok(()),
-        false => Err(Error::CleanupUnconfirmed),
-    }
+    let is_ours = |claim: Claim<'_>, server: &AuthorizationServer| claim.is_on(server, &ctx.settings);
+    remove_claimed(provider, ctx, pass, TYPE, is_ours, async |pass, claimed| {
+        Entry::new(provider, ctx, &claimed.server, &claimed.link)?
+            .delete(pass)
+            .await
+    })
+    .await
 }

@@ -24,7 +24,7 @@ impl Entry<'_> {
     /// [`Error::ObjectNotOwned`] if there is no entry of ours, and somebody else's has the wanted name; [`Error::OtherCluster`] if another cluster has claimed
     /// it; [`FoulkonFault`] if ours is where it must not be written.
     pub(crate) async fn find(&self, status: &OidcProviderStatus, wanted: Option<&String>) -> Result<Option<Provider>> {
-        if let Some(cluster) = OidcProvider::claim(&mut status.clone()).other_cluster(self.ctx) {
+        if let Some(cluster) = OidcProvider::claim(&mut status.clone()).other_cluster(&self.ctx.settings) {
             return self.find_of(cluster, wanted).await.map(|()| None);
         }
         let claimed = status.name.as_ref().filter(|_| self.has_claim(status));
@@ -107,7 +107,7 @@ impl Entry<'_> {
 
     /// Whether the status has claimed a name on this very server.
     pub(crate) fn has_claim(&self, status: &OidcProviderStatus) -> bool {
-        OidcProvider::claim(&mut status.clone()).is_on(self.server, self.ctx)
+        OidcProvider::claim(&mut status.clone()).is_on(self.server, &self.ctx.settings)
     }
 
     fn is_ours(&self, status: &OidcProviderStatus, found: &Provider) -> bool {

@@ -37,7 +37,7 @@ pub(crate) fn check_name(
     let kind = &ctx.kinds.providers;
     let has = |provider: &OidcProvider| {
         let mut status = provider.status.clone().unwrap_or_default();
-        is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, ctx)
+        is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, &ctx.settings)
     };
     let ours = kind.newest(Arc::new(provider.clone()));
     let is_ours = has(&ours);

@@ -10,7 +10,7 @@ use crate::admin::hydra::sync::{Ownership, ownership};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::refs::Adoption;
-use crate::controller::common::claim::{asked_first, origin};
+use crate::controller::common::claim::asked_first;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links::Link;
@@ -32,7 +32,7 @@ pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth
             .find(|other| other.uid().as_ref() == Some(uid))
             .is_some()
     };
-    let is_of_another = |cluster: &str| origin(ctx, cluster) == Origin::Other;
+    let is_of_another = |cluster: &str| ctx.settings.origin(cluster) == Origin::Other;
     let is_free = match found.marker() {
         Some(marker) => !is_of_another(&marker.cluster) && !is_there(&marker.uid),
         None => found.is_unmarked() && !found.owning_cluster().is_some_and(is_of_another),
@@ -78,9 +78,9 @@ pub(crate) fn owner_of(client: &OAuth2Client, ctx: &Context, status: &OAuth2Clie
 
 /// Our mark on a client, if it is this resource's, also one from a former cluster.
 pub(crate) fn own_mark(client: &OAuth2Client, ctx: &Context, found: &Client) -> Option<Marker> {
-    found
-        .marker()
-        .filter(|marker| Some(&marker.uid) == client.uid().as_ref() && origin(ctx, &marker.cluster) != Origin::Other)
+    found.marker().filter(|marker| {
+        Some(&marker.uid) == client.uid().as_ref() && ctx.settings.origin(&marker.cluster) != Origin::Other
+    })
 }
 
 /// Whether the secret of a client with this mark, or without one, was given to it by others. Other tools drop marks: one that had a secret of ours has it
@@ -98,7 +98,7 @@ pub(crate) fn not_owned(client: &OAuth2Client, ctx: &Context, status: &OAuth2Cli
     let kept_by = status.cluster_id.as_ref().filter(|_| found.is_unmarked());
     match (owner_of(client, ctx, status, found), kept_by) {
         (Ownership::OtherCluster(cluster), _) => of_another_cluster(id, cluster),
-        (_, Some(cluster)) if origin(ctx, cluster) == Origin::Other => of_another_cluster(id, cluster.clone()),
+        (_, Some(cluster)) if ctx.settings.origin(cluster) == Origin::Other => of_another_cluster(id, cluster.clone()),
         _ if found.is_unmarked() && client.spec.adoption != Some(Adoption::Allow) => Error::NotAdopted(id),
         _ => Error::NotOwned(id),
     }

@@ -1,6 +1,7 @@
 //! Deletion: the client on the server, then our Secrets, then (by the driver) the finalizer. Access is not evaluated: what was made may always go.
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::hydra::Client;
 use crate::admin::hydra::sync::Ownership;
@@ -10,7 +11,6 @@ use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::controller::common::claim::note_left_behind;
 use crate::controller::common::cleanup::{connection, hindered, is_quiet};
 use crate::controller::common::client::outcome::{Fate, drop_secrets, fate, leave_secret};
-use crate::controller::common::failure::outage;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
@@ -89,13 +89,16 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         Err(error) if error.is_silent() => return Err(error),
         Err(error) => Err(error),
     };
-    match unmarked.map_err(|error| outage(ctx, client.server_name(), error)) {
+    match unmarked {
         Ok(()) => {}
         // The server works, and this request met another: it passes.
         Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) if !is_abandoned(client) => {
             return Err(hindered(client, ctx, error));
         }
         Err(failure) => {
+            if failure.is_outage() {
+                ctx.kinds.servers.wake(ObjectRef::new(client.server_name()));
+            }
             tracing::info!(namespace = client.namespace(), name = client.name_any(), %failure, "the mark stays on the orphaned client");
         }
     }

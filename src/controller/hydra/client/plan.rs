@@ -1,19 +1,23 @@
-//! What a client should be on a Hydra, from spec and server.
+//! What a client should be on a Hydra, from spec and server; what of it this Hydra cannot do; when its secret is due.
 
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::admin::hydra;
 use crate::admin::hydra::client::{Catalogue, Marker};
-use crate::api::oauth2_client::Effective;
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus, WithoutOverlap};
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::client::outcome::deletion_policy;
-use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::client::plan::{ClientPlan, since};
+use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::catalogue;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The id of a client: asked for, or the UID. The same whenever it is worked out, so that nothing stored can mislead.
 pub(crate) fn client_id(client: &OAuth2Client) -> String {
@@ -101,5 +105,65 @@ fn without_revision(members: &mut Map<String, Value>) {
         .and_then(Value::as_object_mut)
     {
         marker.remove("revision");
+    }
+}
+
+/// What the server's version cannot do is refused: it would take the field without a word and drop it.
+pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<()> {
+    let status = plan.server.status.clone().unwrap_or_default();
+    let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
+    let of_others = [
+        ("providerRefs", !client.spec.provider_refs.is_empty()),
+        ("vault", client.spec.vault.is_some()),
+    ];
+    let of_others = of_others
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(field, _)| field);
+    let fields = fields.into_iter().chain(of_others).map(Into::into).collect();
+    refuse_by_version(&plan.server, fields)
+}
+
+/// When the secret is to be replaced, if it is.
+///
+/// # Errors
+/// [`Error::RotationWithoutOverlap`] unless the spec consents to what Hydra does.
+pub(crate) fn rotation(
+    client: &OAuth2Client,
+    plan: &ClientPlan,
+    status: &OAuth2ClientStatus,
+) -> Result<Option<Timestamp>> {
+    if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
+        return Ok(None);
+    }
+    let schedule = schedule(plan, status);
+    let next = since(client, status).and_then(|since| schedule.next(since, Duration::ZERO));
+    let consent = client
+        .spec
+        .rotation
+        .as_ref()
+        .and_then(|rotation| rotation.without_overlap);
+    match next {
+        Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
+        next => Ok(next.filter(|at| *at < Timestamp::MAX)),
+    }
+}
+
+/// Whether another secret is asked for too soon after the last.
+pub(crate) fn is_held_back(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
+    let held = |since| schedule(plan, status).is_held_back(since, Timestamp::now());
+    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
+    is_ours && since(client, status).is_some_and(held)
+}
+
+/// A secret that is still others' was never replaced, so that the first time is not too soon.
+fn schedule(plan: &ClientPlan, status: &OAuth2ClientStatus) -> Schedule {
+    let min = match status.adopted == Some(true) && status.secret_name.is_none() {
+        true => Duration::ZERO,
+        false => plan.schedule.min,
+    };
+    Schedule {
+        min,
+        ..plan.schedule.clone()
     }
 }

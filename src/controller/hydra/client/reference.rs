@@ -55,10 +55,7 @@ pub(crate) async fn value(
     reference: &Reference,
 ) -> Result<Secret> {
     let Some(named) = &client.spec.client_secret_ref else {
-        return Err(Error::Reply {
-            operation: "clientSecretRef",
-            problem: "is not there",
-        });
+        return Err(Error::Internal("find clientSecretRef in the spec"));
     };
     let secret = match &reference.read {
         Some(secret) => secret.clone(),

@@ -24,7 +24,7 @@ use crate::controller::hydra::client::ledger::Ledger;
 use crate::controller::hydra::client::plan::marker as own_marker;
 use crate::controller::hydra::failure::failure;
 use crate::controller::hydra::server;
-use crate::error::{Error, Outage, Result};
+use crate::error::{Error, Result};
 
 /// One resource's client on one server, within one pass.
 pub(crate) struct Remote<'a> {
@@ -69,7 +69,7 @@ impl Remote<'_> {
                 return Ok(());
             }
         }
-        Err(Error::Unavailable(Outage::Busy))
+        Err(Error::Overtaken)
     }
 
     /// Reads the client, compares, and writes what differs. False if it changed between look and write.
@@ -107,9 +107,7 @@ impl Remote<'_> {
                 Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)))
             }
             // It has just gone, and so has the secret that others knew.
-            Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => {
-                Err(Error::Unavailable(Outage::Busy))
-            }
+            Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => Err(Error::Overtaken),
             Step::Create => {
                 let created = self.recreate(pass, wanted, confirmed).await?;
                 pass.status.adopted = pass.status.adopted.filter(|_| !created);
@@ -137,7 +135,7 @@ impl Remote<'_> {
     /// Finds out whether the client was others' before, and notes it in the marker. Returns whether what is somebody else's may become ours.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the secret would be replaced of one that others know the secret of.
+    /// [`Error::Overtaken`] if it would replace a secret that others know.
     fn adopt(&self, pass: &mut Pass<OAuth2ClientStatus>, found: Option<&Client>, marker: &mut Marker) -> Result<bool> {
         let mark = found.and_then(|found| own_mark(self.client, self.ctx, found));
         let may_take_over =
@@ -147,7 +145,7 @@ impl Remote<'_> {
         if is_of_others && self.ledger.is_some() && !self.may_tell {
             // It was not known when the ledger was written. The next pass looks first.
             pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
-            return Err(Error::Unavailable(Outage::Busy));
+            return Err(Error::Overtaken);
         }
         Ok(may_take_over)
     }

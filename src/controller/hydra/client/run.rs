@@ -11,7 +11,7 @@ use crate::admin::hydra;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output;
-use crate::controller::common::failure::{outage, unread};
+use crate::controller::common::failure::unread;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
@@ -99,11 +99,11 @@ impl Run<'_> {
             Step::Hold => self.is_new = hold(client, ctx).await?,
             Step::CheckCluster(cause) => {
                 let checked = self.work.check_cluster(&self.pass.status, self.link()?).await;
-                checked.map_err(|error| self.failed(error, cause))?;
+                checked.map_err(|error| unread(error, cause == Cause::Drift))?;
             }
             Step::LearnWhoseSecret(cause) => {
                 let secrecy = self.work.secrecy(&self.pass.status, self.link.as_ref()).await;
-                self.secrecy = secrecy.map_err(|error| self.failed(error, cause))?;
+                self.secrecy = secrecy.map_err(|error| unread(error, cause == Cause::Drift))?;
             }
             Step::SettleLedger => {
                 if self.secrecy != Secrecy::Ours {
@@ -146,8 +146,7 @@ impl Run<'_> {
             had_ledger: self.work.had_ledger(),
             drift: cause == Cause::Drift,
         };
-        let synced = remote.sync(self.pass, wanted, self.is_new).await;
-        synced.map_err(|error| outage(ctx, &plan.server.name_any(), error))
+        remote.sync(self.pass, wanted, self.is_new).await
     }
 
     fn after_ledger(&self) -> AfterLedger {
@@ -176,10 +175,5 @@ impl Run<'_> {
     fn link(&self) -> Result<&Link> {
         let pending = || Error::ServerPending(self.work.plan.server.name_any());
         self.link.as_ref().ok_or_else(pending)
-    }
-
-    fn failed(&self, error: Error, cause: Cause) -> Error {
-        let error = unread(error, cause == Cause::Drift);
-        outage(self.work.ctx, &self.work.plan.server.name_any(), error)
     }
 }

@@ -28,7 +28,7 @@ pub(crate) async fn run(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Json
 /// Deletes our keys, and every copy of them in the cluster.
 pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
     let claim = JsonWebKeySet::claim(&mut pass.status);
-    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(ctx)) {
+    if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(&ctx.settings)) {
         note_left_behind(pass, "key set", &name, &cluster);
         return drop_copies(set, ctx, pass).await;
     }

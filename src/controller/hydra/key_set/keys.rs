@@ -278,10 +278,9 @@ static GENERATION: Semaphore = Semaphore::const_new(1);
 async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
     let _turn = GENERATION.acquire().await; // never closed
     let made = tokio::task::spawn_blocking(move || key_material::generate(algorithm, &kid)).await;
-    made.ok().and_then(|made| made.ok()).ok_or(Error::Reply {
-        operation: "key generation",
-        problem: "is no key",
-    })
+    made.ok()
+        .and_then(|made| made.ok())
+        .ok_or(Error::Internal("generate a key"))
 }
 
 /// The user's key becomes the current one, and the one before it is known for a while. Returns whether anything changes.

@@ -110,10 +110,7 @@ fn jwks(keys: &[Map<String, Value>]) -> String {
 }
 
 fn private(current: &Entry) -> Result<BTreeMap<String, ByteString>> {
-    let unreadable = || Error::Reply {
-        operation: "ledger",
-        problem: "holds a key that cannot be written",
-    };
+    let unreadable = || Error::Internal("write the current private key as PEM");
     let jwk = String::from_utf8(current.key.body()).map_err(|_| unreadable())?;
     let members: Value = serde_json::from_str(&jwk).map_err(|_| unreadable())?;
     let pem = members.as_object().and_then(key_material::pem).ok_or_else(unreadable)?;
