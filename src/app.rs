@@ -225,7 +225,8 @@ async fn connect(health: &Arc<Health>) -> Result<Client> {
     Ok(builder.with_layer(&Accepted(health.clone())).build())
 }
 
-/// The UID of the namespace `kube-system`. Waits while the operator may not read it; the readiness probe names the missing permission.
+/// The UID of the namespace `kube-system`. Waits while the operator may not read it; the readiness probe names the
+/// missing permission.
 async fn cluster_id(client: &Client) -> Result<String> {
     let api: Api<Namespace> = Api::all(client.clone());
     loop {

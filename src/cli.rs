@@ -26,19 +26,24 @@ pub enum Command {
 /// Settings of a running operator.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// Namespace of the operator. It holds the Lease, and the Secrets and ConfigMaps that AuthorizationServers refer to.
+    /// Namespace of the operator: it holds the Lease, and the Secrets and ConfigMaps that AuthorizationServers name.
     #[arg(long, env = "OIDC_OPERATOR_NAMESPACE", default_value = "oidc-system")]
     pub namespace: String,
-    /// ServiceAccount in the operator's namespace, without permissions. The operator requests tokens of it to learn which audiences the Kubernetes API accepts, before it sends a token from a Secret to a server. If unset, it sends no such token.
+    /// ServiceAccount in the operator's namespace, without permissions. The operator requests tokens of it to learn
+    /// which audiences the Kubernetes API accepts, before it sends a token from a Secret to a server. If unset, it
+    /// sends no such token.
     #[arg(long, env = "OIDC_OPERATOR_LOGIN_SERVICE_ACCOUNT")]
     pub login_service_account: Option<String>,
-    /// Id of this cluster in the markers on remote objects. If unset, the UID of the namespace kube-system. Never change it while clients exist.
+    /// Id of this cluster in the markers on remote objects. If unset, the UID of the namespace kube-system. Never
+    /// change it while clients exist.
     #[arg(long, env = "OIDC_OPERATOR_CLUSTER_ID")]
     pub cluster_id: Option<String>,
-    /// Ids of clusters that this cluster replaces, separated by commas or given one by one. The operator takes over objects that carry the marker of one of them; it leaves the objects of all other clusters alone. Do not list a cluster that is still running.
+    /// Ids of clusters that this cluster replaces, separated by commas or given one by one. The operator takes over
+    /// objects that carry the marker of one of them; it leaves the objects of all other clusters alone. Do not list a
+    /// cluster that is still running.
     #[arg(long, env = "OIDC_OPERATOR_FORMER_CLUSTER_IDS", value_delimiter = ',')]
     pub former_cluster_ids: Vec<String>,
-    /// Whether only the holder of a Lease works. Without leader election, two instances break nothing but do everything twice.
+    /// Whether only the holder of a Lease works. Without it, two instances break nothing but do everything twice.
     #[arg(long, env = "OIDC_OPERATOR_LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
     /// Name of the Lease.

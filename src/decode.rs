@@ -1,6 +1,9 @@
 //! Decodes each object of the Kubernetes API separately and within limits: one unreadable object does not block others.
 //!
-//! A list or a watch that is decoded as a whole fails as a whole, so anyone who may write one object could stop it. Therefore each object is first cut out as text, which works for any JSON, and its parts are decoded one by one. Parts that cannot be decoded are left out and reported by [`flaw`]. Of the metadata, only what the operator reads is kept.
+//! A list or a watch that is decoded as a whole fails as a whole, so anyone who may write one object could stop it.
+//! Therefore each object is first cut out as text, which works for any JSON, and its parts are decoded one by one.
+//! Parts that cannot be decoded are left out and reported by [`flaw`]. Of the metadata, only what the operator reads is
+//! kept.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
@@ -19,13 +22,15 @@ use crate::api::{ABANDON_ANNOTATION, FINALIZER, ROTATE_AT_ANNOTATION, UID_LABEL,
 
 mod kinds;
 
-/// Maximum nesting of arrays and objects in a field of a spec. serde_json stops at 128, and a server's listing adds levels.
+/// Maximum nesting of arrays and objects in a field of a spec. serde_json stops at 128, and a server's listing adds
+/// levels.
 const DEPTH: usize = 64;
 /// Maximum number of finalizers that are kept, and ours in addition if it comes later.
 const FINALIZERS: usize = 32;
 /// Maximum length of the value of an annotation that is kept, in bytes.
 const ANNOTATION: usize = 256;
-/// Annotation that holds what is wrong with an object. It exists only in memory: users' annotations are kept by name, and this name is not among them.
+/// Annotation that holds what is wrong with an object. It exists only in memory: users' annotations are kept by name,
+/// and this name is not among them.
 const FLAW: &str = "oidc-operator.dev/flaw";
 
 /// An object of the Kubernetes API, decoded separately. Decoding an item never fails, whatever its text is.
@@ -97,7 +102,8 @@ pub struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// Metadata, spec and status of one of our resources. `largest`: maximum size of its spec in bytes. Spec and status have no required members.
+    /// Metadata, spec and status of one of our resources. `largest`: maximum size of its spec in bytes. Spec and status
+    /// have no required members.
     pub fn of_custom<Spec, Status>(&self, largest: usize) -> (ObjectMeta, Spec, Option<Status>)
     where
         Spec: DeserializeOwned + Default,
@@ -230,7 +236,8 @@ impl Problem {
     }
 }
 
-/// Decodes a part of an object without the members that cannot be decoded. Also returns what was wrong with the first one that was left out.
+/// Decodes a part of an object without the members that cannot be decoded. Also returns what was wrong with the first
+/// one that was left out.
 fn members<T: DeserializeOwned + Default>(part: Option<&RawValue>, largest: usize) -> (T, Option<String>) {
     let Some(text) = part.map(RawValue::get) else {
         return (T::default(), None);

@@ -12,7 +12,8 @@ const UNITS: [(&str, u64); 6] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a duration as Go does: fractions of a nanosecond are cut off. None if the text is not a duration, or is longer than Go's maximum (about 292 years).
+/// Reads a duration as Go does: fractions of a nanosecond are cut off. None if the text is not a duration, or is longer
+/// than Go's maximum (about 292 years).
 pub fn parse(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total: u64 = 0;

@@ -1,6 +1,7 @@
 //! The health of the operator: what its parts report, and what the probes answer.
 //!
-//! [`Vitals`] decides and is pure. [`Health`] keeps it behind a lock that is held only briefly, so that a part that hangs does not block a probe. Times are from the monotonic clock: a part that slept with the machine has not hung.
+//! [`Vitals`] decides and is pure. [`Health`] keeps it behind a lock that is held only briefly, so that a part that
+//! hangs does not block a probe. Times are from the monotonic clock: a part that slept with the machine has not hung.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,8 @@ use std::time::{Duration, Instant};
 pub const FAILING: Duration = Duration::from_secs(30);
 /// How often the runtime and each watch report that they still run.
 pub const BEAT: Duration = Duration::from_secs(5);
-/// A part that has not reported for longer than this hangs. Far longer than [`BEAT`]: a slow machine is no reason to restart.
+/// A part that has not reported for longer than this hangs. Far longer than [`BEAT`]: a slow machine is no reason to
+/// restart.
 pub const HANG: Duration = Duration::from_secs(60);
 
 /// Stage of the operator's startup.
@@ -201,7 +203,8 @@ impl Health {
         }
     }
 
-    /// A watch starts. Its task owns the returned value: when that is dropped, the watch has ended. At most one per kind at a time.
+    /// A watch starts. Its task owns the returned value: when that is dropped, the watch has ended. At most one per
+    /// kind at a time.
     pub fn watch(self: &Arc<Self>, kind: &'static str) -> Watched {
         self.vitals().watch_begins(kind, Instant::now());
         Watched {
@@ -248,7 +251,8 @@ impl Watched {
         self.health.vitals().watch_beats(self.kind, Instant::now());
     }
 
-    /// Data has arrived: a page of a list, an object or a bookmark. `Event::Init` of kube is no success: it only announces a list request.
+    /// Data has arrived: a page of a list, an object or a bookmark. `Event::Init` of kube is no success: it only
+    /// announces a list request.
     pub fn went_well(&self) {
         self.health.vitals().watch_went_well(self.kind);
     }

@@ -51,7 +51,8 @@ pub fn generate(algorithm: KeyAlgorithm, kid: &str) -> Result<JsonWebKey, Proble
     key.to_jwk(kid, algorithm.as_str()).ok_or("could not be generated")
 }
 
-/// Reads a private key: a JWK, a JWKS with one private key, or PEM. Keeps `kid` and `alg` of the key. A missing `kid` stays empty; a missing `alg` becomes the usual one of the key's type.
+/// Reads a private key: a JWK, a JWKS with one private key, or PEM. Keeps `kid` and `alg` of the key. A missing `kid`
+/// stays empty; a missing `alg` becomes the usual one of the key's type.
 ///
 /// # Errors
 /// Why the text is not a usable key.

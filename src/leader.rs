@@ -1,6 +1,7 @@
 //! Leader election by Lease, with a fence: a write starts only if it ends before another instance could take the Lease.
 //!
-//! Authorization servers do not check Leases, so a flag that says "leader" is not enough: it stays true while the process is frozen.
+//! Authorization servers do not check Leases, so a flag that says "leader" is not enough: it stays true while the
+//! process is frozen.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +23,8 @@ const RENEWAL: Duration = Duration::from_secs(3);
 /// Time that a write may need: the deadline of a request.
 const WRITE: Duration = crate::clock::DEADLINE;
 
-/// Decides whether a write may start. Cheap, and shared by all writers. Times are those of [`since_boot`]: a leader that slept has lost its Lease.
+/// Decides whether a write may start. Cheap, and shared by all writers. Times are those of [`since_boot`]: a leader
+/// that slept has lost its Lease.
 #[derive(Clone)]
 pub struct Fence {
     /// Milliseconds since boot at which the Lease expires; `u64::MAX` without election.
@@ -79,7 +81,8 @@ pub struct Election {
     fence: Fence,
 }
 
-/// The last version of a Lease that was read, and since when it has not changed. The time is from our own clock, since clocks of machines may differ.
+/// The last version of a Lease that was read, and since when it has not changed. The time is from our own clock, since
+/// clocks of machines may differ.
 pub struct Seen {
     version: Option<String>,
     since: Duration,
@@ -228,7 +231,8 @@ fn holder(lease: &Lease) -> Option<&str> {
         .filter(|holder| !holder.is_empty())
 }
 
-/// Whether a Lease may be taken: it has no holder, or it has not changed for longer than its duration. `seen`: the last version that was read.
+/// Whether a Lease may be taken: it has no holder, or it has not changed for longer than its duration. `seen`: the last
+/// version that was read.
 pub fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>, now: Duration) -> bool {
     if holder(lease).is_none() {
         return true;

@@ -1,4 +1,5 @@
-//! Which values may be sent to a server: no token of the operator's own ServiceAccount, and none that the Kubernetes API accepts. Pure.
+//! Which values may be sent to a server: no token of the operator's own ServiceAccount, and none that the Kubernetes
+//! API accepts. Pure.
 //!
 //! A server that receives such a token can use it. A token that is sent to a server must be valid at that server only.
 
@@ -18,7 +19,8 @@ use zeroize::Zeroizing;
 const ANSWER_LASTS: Duration = Duration::from_secs(600);
 /// Maximum length of a token's payload that is decoded; that of a ServiceAccount has about a thousand characters.
 const LONGEST_PAYLOAD: usize = 64 * 1024;
-/// Issuer of the tokens that never expire (`kubernetes.io/service-account-token`). They name no audience, and the API accepts them all.
+/// Issuer of the tokens that never expire (`kubernetes.io/service-account-token`). They name no audience, and the API
+/// accepts them all.
 const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
 /// Prefix of the subject of every ServiceAccount token, and of the user name that the API gives to its bearer.
 const ACCOUNT: &str = "system:serviceaccount:";

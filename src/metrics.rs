@@ -1,4 +1,5 @@
-//! Prometheus metrics. Apart from `server`, no label is the name of a resource: the number of series would be unbounded.
+//! Prometheus metrics. Apart from `server`, no label is the name of a resource: the number of series would be
+//! unbounded.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -232,7 +233,8 @@ impl Metrics {
     }
 }
 
-/// Counts the conditions of a kind's resources by their labels. Thousands are equal, so only distinct labels are copied.
+/// Counts the conditions of a kind's resources by their labels. Thousands are equal, so only distinct labels are
+/// copied.
 pub fn tally<'a>(
     kind: &'static str,
     conditions: impl IntoIterator<Item = &'a Condition>,

@@ -1,6 +1,7 @@
 //! Which Kubernetes cluster a marker on a server, or a claim in a status, names. Pure.
 //!
-//! UIDs do not distinguish clusters: a cluster that was restored from an etcd snapshot has the UIDs and statuses of the original.
+//! UIDs do not distinguish clusters: a cluster that was restored from an etcd snapshot has the UIDs and statuses of the
+//! original.
 
 /// The cluster that a marker or claim names, relative to this cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

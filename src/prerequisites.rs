@@ -1,4 +1,5 @@
-//! What the operator needs in a cluster: its CRDs and its permissions. Every instance checks them, on standby too, so that it reports what it lacks before it has to take over.
+//! What the operator needs in a cluster: its CRDs and its permissions. Every instance checks them, on standby too, so
+//! that it reports what it lacks before it has to take over.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -237,7 +238,8 @@ fn review(right: Right, verb: &str, settings: &Run) -> SelfSubjectAccessReview {
     }
 }
 
-/// The kinds of our group that the API serves, by plural, from discovery: one request whose reply holds no tenant's objects. Every authenticated user may send it: Kubernetes grants them `system:discovery`.
+/// The kinds of our group that the API serves, by plural, from discovery: one request whose reply holds no tenant's
+/// objects. Every authenticated user may send it: Kubernetes grants them `system:discovery`.
 async fn served(client: &Client) -> kube::Result<Vec<String>> {
     match client.list_api_group_resources(&OAuth2Client::api_version(&())).await {
         Ok(list) => Ok(list.resources.into_iter().map(|resource| resource.name).collect()),

@@ -4,7 +4,8 @@ use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-/// Length of a generated secret in characters: 62^43 is just over 2^256. The characters survive every encoding on the way (form, header, shell).
+/// Length of a generated secret in characters: 62^43 is just over 2^256. The characters survive every encoding on the
+/// way (form, header, shell).
 const GENERATED_LENGTH: usize = 43;
 
 /// A client secret or another value that must stay secret.
@@ -35,7 +36,8 @@ impl From<String> for Secret {
     }
 }
 
-/// A new random revision. It identifies the secret that a remote object was last given and reveals nothing about it. 128 bits, hexadecimal.
+/// A new random revision. It identifies the secret that a remote object was last given and reveals nothing about it.
+/// 128 bits, hexadecimal.
 pub fn new_revision() -> String {
     format!("{:032x}", rand::random::<u128>())
 }

@@ -45,7 +45,9 @@ impl State {
     }
 }
 
-/// Serves until stopped, on a separate thread with its own runtime. So `/livez` can report that the operator's runtime hangs, probes are answered while all its workers are busy, and a client that sends requests in a loop uses this one thread only.
+/// Serves until stopped, on a separate thread with its own runtime. So `/livez` can report that the operator's runtime
+/// hangs, probes are answered while all its workers are busy, and a client that sends requests in a loop uses this one
+/// thread only.
 ///
 /// # Errors
 /// If the thread or its runtime cannot be created.

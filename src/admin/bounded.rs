@@ -1,4 +1,5 @@
-//! Texts of servers that the operator keeps: in a status, an event, a log, or for a comparison. Each is short and on one line, whatever the server sends.
+//! Texts of servers that the operator keeps: in a status, an event, a log, or for a comparison. Each is short and on
+//! one line, whatever the server sends.
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,7 +22,8 @@ pub struct Bounded<const N: usize>(String);
 #[error("too long, or with control characters")]
 pub struct Unbounded;
 
-/// Whether a text has at most `bytes` bytes, and no characters that are control characters, change the writing direction or start a new line.
+/// Whether a text has at most `bytes` bytes, no control characters, and no characters that change the writing
+/// direction or start a new line.
 pub fn fits(text: &str, bytes: usize) -> bool {
     let is_odd = |c: char| {
         c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

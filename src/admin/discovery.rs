@@ -52,7 +52,8 @@ pub async fn fetch(http: &Http, public_url: &str) -> Result<Discovery, Failure> 
     parse(&document, url).ok_or(Failure::Reply("names no issuer"))
 }
 
-/// Fetches `{publicUrl}/.well-known/jwks.json`, where Hydra publishes its key set whatever `jwks_uri` says. Sends no login.
+/// Fetches `{publicUrl}/.well-known/jwks.json`, where Hydra publishes its key set whatever `jwks_uri` says. Sends no
+/// login.
 ///
 /// # Errors
 /// [`Failure`]; a document that is not a key set is a failure too.
@@ -61,7 +62,8 @@ pub async fn fetch_keys(http: &Http) -> Result<Keys, Failure> {
     parse_keys(&document).ok_or(Failure::Reply("is not a JSON Web Key Set"))
 }
 
-/// As [`fetch`], for an issuer below a path of the endpoint. The discovery URL is built from the issuer that the document names.
+/// As [`fetch`], for an issuer below a path of the endpoint. The discovery URL is built from the issuer that the
+/// document names.
 ///
 /// # Errors
 /// As [`fetch`].

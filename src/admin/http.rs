@@ -206,7 +206,9 @@ impl Http {
     /// Sends a request and reads the whole reply.
     ///
     /// # Errors
-    /// [`Failure`]. An outage or a refused login opens the circuit breaker, unless one write may be the cause: it may wait for something that its resource names, or be refused for its content. The prober then finds out whether the server is well.
+    /// [`Failure`]. An outage or a refused login opens the circuit breaker, unless one write may be the cause: it may
+    /// wait for something that its resource names, or be refused for its content. The prober then finds out whether the
+    /// server is well.
     pub async fn send(&self, request: Request<'_>) -> Result<Reply, Failure> {
         if self.breaker.is_open() && !request.probe {
             return Err(Failure::Outage(Outage::Known));
@@ -255,7 +257,7 @@ impl Http {
             PAGE_BYTES
         };
         let Ok(request) = self.built(request) else {
-            return (0, Err(Failure::Reply("cannot be requested: a header cannot be sent")));
+            return (0, Err(Failure::Reply("cannot be requested: a header value is invalid")));
         };
         let response = match request.send().await {
             Ok(response) => response,

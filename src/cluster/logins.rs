@@ -1,4 +1,6 @@
-//! Logins at servers: requests tokens of ServiceAccounts, and keeps tokens for the Kubernetes API from being sent to a server. The operator asks the Kubernetes API for its own user name and for the accepted audiences. Without both answers it does not log in.
+//! Logins at servers: requests tokens of ServiceAccounts, and keeps tokens for the Kubernetes API from being sent to a
+//! server. The operator asks the Kubernetes API for its own user name and for the accepted audiences. Without both
+//! answers it does not log in.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -24,7 +26,8 @@ pub(super) struct Logins {
     account: Option<Account>,
     /// The operator's user name. It does not change while the process runs.
     operator: OnceCell<String>,
-    /// The accepted audiences, by the ServiceAccount that was used to ask, so that no answer depends on earlier questions of others. Concurrent callers wait for the request in progress.
+    /// The accepted audiences, by the ServiceAccount that was used to ask, so that no answer depends on earlier
+    /// questions of others. Concurrent callers wait for the request in progress.
     accepted: Mutex<BTreeMap<Account, Accepted>>,
 }
 
@@ -53,7 +56,8 @@ impl Cluster {
         judge(&self.accepted(namespace, name).await?)
     }
 
-    /// Requests a token of a ServiceAccount for these audiences that may be sent to a server. It is valid for ten minutes, the minimum of the Kubernetes API.
+    /// Requests a token of a ServiceAccount for these audiences that may be sent to a server. It is valid for ten
+    /// minutes, the minimum of the Kubernetes API.
     ///
     /// # Errors
     /// As [`Cluster::check_account`].

@@ -34,10 +34,12 @@
 //! | turn | when a resource that is late with a rotation may go on, as many others may be late too |
 //! | treatment | what an error means for conditions, events and the next try |
 
+#![warn(unreachable_pub)]
+
 pub mod common;
 pub mod engine;
 pub mod foulkon;
 pub mod hydra;
-pub mod kind;
+pub(crate) mod kind;
 pub mod vault;
-pub mod watch;
+pub(crate) mod watch;

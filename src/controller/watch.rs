@@ -17,13 +17,13 @@ use crate::controller::watch::feed::Watch;
 use crate::controller::watch::seen::{Gate, Gates};
 use crate::health::Health;
 
-pub mod accepted;
-pub mod feed;
-pub mod seen;
-pub mod wake;
+pub(crate) mod accepted;
+pub(crate) mod feed;
+pub(crate) mod seen;
+pub(crate) mod wake;
 
 /// The writing ends of all caches.
-pub struct Writers {
+pub(crate) struct Writers {
     /// Of our kinds.
     pub kinds: kinds::Writers,
     /// Of namespaces.
@@ -33,7 +33,7 @@ pub struct Writers {
 }
 
 /// Starts all watches. `health`: hears how they fare.
-pub fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, stop: &CancellationToken) {
+pub(crate) fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, stop: &CancellationToken) {
     let watch = Watch {
         ctx: ctx.clone(),
         health: health.clone(),

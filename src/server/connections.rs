@@ -1,6 +1,8 @@
 //! Connections of the web server: limited in number and time, but a new one is always accepted.
 //!
-//! The port is open to the whole cluster, and the kubelet must get its answer whatever other clients do. So no connection waits for a free slot: when all are taken, the newest connection displaces the oldest. A probe needs its slot only for a moment; connections that stay long are the ones that are displaced.
+//! The port is open to the whole cluster, and the kubelet must get its answer whatever other clients do. So no
+//! connection waits for a free slot: when all are taken, the newest connection displaces the oldest. A probe needs its
+//! slot only for a moment; connections that stay long are the ones that are displaced.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,13 +17,15 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum number of concurrent connections.
 pub const MOST: usize = 256;
-/// Longest time for the head of a request, from the start of the connection or the end of the last reply. It also ends idle connections.
+/// Longest time for the head of a request, from the start of the connection or the end of the last reply. It also ends
+/// idle connections.
 pub const HEAD: Duration = Duration::from_secs(5);
 /// How long a connection may be used; a request in progress then has [`HEAD`] to finish.
 const LIFETIME: Duration = Duration::from_secs(30);
 /// Time that connections have to finish after a stop signal.
 const GRACE: Duration = Duration::from_secs(1);
-/// Connections that are accepted before the open ones are served: none is displaced unserved, and none waits long to be accepted.
+/// Connections that are accepted before the open ones are served: none is displaced unserved, and none waits long to be
+/// accepted.
 const BATCH: usize = MOST / 16;
 /// Maximum number of bytes buffered of a request's head, or of a reply that the client does not read.
 const BUFFER: usize = 16 * 1024;

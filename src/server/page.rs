@@ -1,4 +1,5 @@
-//! A text that is expensive to render and that anybody may request: rendered now and then, however often it is requested.
+//! A text that is expensive to render and that anybody may request: rendered now and then, however often it is
+//! requested.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +29,8 @@ impl Page {
         Page { most, latest }
     }
 
-    /// The text, no older than the maximum age. Concurrent callers wait for one rendering and share it. None if `make` panics.
+    /// The text, no older than the maximum age. Concurrent callers wait for one rendering and share it. None if `make`
+    /// panics.
     pub async fn text(&self, make: impl FnOnce() -> String + Send + 'static) -> Option<Bytes> {
         let mut latest = self.latest.clone().lock_owned().await;
         if let Some((made, text)) = &*latest

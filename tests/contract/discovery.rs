@@ -53,14 +53,14 @@ async fn a_reply_without_a_document_or_key_set_is_reported_with_its_problem() {
     for (reply, expected) in [
         (html(200), Failure::Reply("is not JSON")),
         (huge(), large),
-        (json_reply(200, &json!({})), Failure::Reply("is no JSON Web Key Set")),
+        (json_reply(200, &json!({})), Failure::Reply("is not a JSON Web Key Set")),
         (
             json_reply(200, &json!({ "keys": {} })),
-            Failure::Reply("is no JSON Web Key Set"),
+            Failure::Reply("is not a JSON Web Key Set"),
         ),
         (
             json_reply(200, &json!({ "keys": ["x"] })),
-            Failure::Reply("is no JSON Web Key Set"),
+            Failure::Reply("is not a JSON Web Key Set"),
         ),
         (html(308), Failure::Reply("is a redirect")),
     ] {

@@ -115,7 +115,7 @@ async fn a_listing_that_loops_is_cut_off() {
         .mount(&server)
         .await;
     let found = all(&hydra(&server.uri())).await;
-    assert_eq!(found.err(), Some(Failure::Reply("does not come to an end")));
+    assert_eq!(found.err(), Some(Failure::Reply("does not end")));
     assert_eq!(served.load(Ordering::Relaxed), 4);
 }
 
@@ -123,7 +123,7 @@ async fn a_listing_that_loops_is_cut_off() {
 async fn a_listing_by_offset_that_repeats_a_page_is_cut_off() {
     let (server, _) = always(json_reply(200, &page(0, PAGE_SIZE))).await;
     let found = all(&over(http(&server.uri(), &Settings::default()), "v1.11.10")).await;
-    assert_eq!(found.err(), Some(Failure::Reply("does not come to an end")));
+    assert_eq!(found.err(), Some(Failure::Reply("does not end")));
     assert_eq!(received(&server).await, 2);
 }
 

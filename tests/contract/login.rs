@@ -87,7 +87,11 @@ async fn every_request_carries_login_and_headers() {
             assert_eq!(sent(&server, name).await, every, "{name}");
         }
         let mut accepted = sent(&server, "Accept").await;
-        assert_eq!(accepted.pop(), Some(Some("text/plain".to_owned())), "the metrics are requested last");
+        assert_eq!(
+            accepted.pop(),
+            Some(Some("text/plain".to_owned())),
+            "the metrics are requested last"
+        );
         let json = Some("application/json".to_owned());
         assert!(accepted.iter().all(|value| *value == json), "{accepted:?}");
     }

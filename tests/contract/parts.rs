@@ -195,7 +195,7 @@ async fn more_clients_than_requested_are_refused() {
     let page: Value = (0..501).map(|n| json!({ "client_id": format!("c{n}") })).collect();
     let (_server, hydra) = always(ResponseTemplate::new(200).set_body_json(page)).await;
     let found = ids(&hydra, &mut Cursor::default()).await;
-    assert_eq!(found, Err(Failure::Reply("has more entries than were asked for")));
+    assert_eq!(found, Err(Failure::Reply("has more entries than requested")));
 }
 
 /// Without a link, nothing shows that the reply is a page, so no client is passed over.

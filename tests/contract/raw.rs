@@ -62,7 +62,10 @@ async fn an_endless_reply_is_cut_off() {
     assert!(stopped < (1 << 20) + slack, "{stopped} bytes for one object");
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(taken.load(Ordering::Relaxed), stopped, "nothing more is read");
-    assert!(!one.http().breaker().is_open(), "one reply says nothing about the server");
+    assert!(
+        !one.http().breaker().is_open(),
+        "one reply says nothing about the server"
+    );
     // A page of a listing may be larger, but not endless.
     let (url, taken) = serve(head, Then::Endless).await;
     let page = hydra(&url).list_clients("owner", &mut Default::default()).await;

@@ -42,7 +42,7 @@ async fn an_invalid_reply_is_a_failure_and_neither_absence_nor_success() {
     let text = |status, body: &str| ResponseTemplate::new(status).set_body_raw(body.to_owned(), "application/json");
     let no_json = Failure::Reply("is not JSON");
     let no_client = Failure::Reply("is not a client");
-    let stranger = Failure::Reply("speaks of another client");
+    let stranger = Failure::Reply("describes another client");
     let cases = [
         ("HTML", html(200), no_json.clone()),
         ("HTML instead of a created client", html(201), no_json.clone()),

@@ -26,7 +26,10 @@ fn a_default_orphan_policy_is_allowed_and_an_explicit_one_needs_a_rule() {
         access::check(&only_delete, namespace, &spec, &effective).is_err()
     };
     assert!(!denied(web()), "the default for an adopted client");
-    assert!(denied(with(web(), json!({ "deletionPolicy": "Orphan" }))), "set in the spec");
+    assert!(
+        denied(with(web(), json!({ "deletionPolicy": "Orphan" }))),
+        "set in the spec"
+    );
 }
 
 #[test]

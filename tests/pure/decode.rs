@@ -79,7 +79,7 @@ fn a_flaw_names_the_member_at_fault() {
     let too_large = "metadata: the spec is larger than 128 KiB; shorten it.";
     let unreadable = |member: &str| {
         format!(
-            "{member}: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one."
+            "{member}: this version of the operator cannot read it; correct it, or upgrade the operator if it needs a later version."
         )
     };
     let table = [

@@ -52,10 +52,10 @@ fn readiness_depends_on_the_stage_and_the_prerequisites() {
         (Stage::StandingBy, Prerequisites::Met, None),
         (Stage::Starting, Prerequisites::Met, Some("Lease")),
         (Stage::Filling, Prerequisites::Met, Some("caches")),
-        (Stage::StandingBy, Prerequisites::Unknown, Some("looked for")),
+        (Stage::StandingBy, Prerequisites::Unknown, Some("checking")),
         (Stage::StandingBy, missing.clone(), Some("install the CRDs")),
         (Stage::Working, missing, Some("install the CRDs")),
-        (Stage::Working, Prerequisites::Unknown, Some("looked for")),
+        (Stage::Working, Prerequisites::Unknown, Some("checking")),
     ];
     for (stage, prerequisites, reason) in table {
         let now = Instant::now();

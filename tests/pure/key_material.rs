@@ -73,28 +73,28 @@ fn an_unusable_key_is_reported_with_its_problem() {
     let table = [
         ("{".to_owned(), "is neither a JWK, nor a JWKS, nor a key in PEM form"),
         ("7".to_owned(), "is neither a JWK, nor a JWKS, nor a key in PEM form"),
-        (r#"{"keys": 7}"#.to_owned(), "is a JWKS whose `keys` is no list"),
+        (r#"{"keys": 7}"#.to_owned(), "is a JWKS whose `keys` is not a list"),
         (r#"{"keys": []}"#.to_owned(), "holds no private key"),
         (es256(&|key| key["d"] = Value::Null), "holds no private key"),
         (
             es256(&|key| key["d"] = json!("AA")),
-            "has a private part that is none of its curve",
+            "has a private part that is not valid for its curve",
         ),
         (
             es256(&|key| key["x"] = json!("AA")),
-            "has parts that do not go together",
+            "has parts that do not belong together",
         ),
         (
             es256(&|key| key["alg"] = json!("ES384")),
-            "has an `alg` that does not suit its type",
+            "has an `alg` that does not match its key type",
         ),
         (
             es256(&|key| key["use"] = json!("enc")),
-            "is not for signatures: its `use` is another than `sig`",
+            "is not for signatures: its `use` is not `sig`",
         ),
         (
             es256(&|key| key["crv"] = json!("secp256k1")),
-            "is of a type that is not supported: RSA, P-256, P-384, P-521 and Ed25519 are",
+            "is of an unsupported type; use RSA, P-256, P-384, P-521 or Ed25519",
         ),
         (
             json!({ "kty": "RSA", "n": long, "e": "AQAB", "d": "AQAB" }).to_string(),
@@ -106,14 +106,14 @@ fn an_unusable_key_is_reported_with_its_problem() {
         ),
         (
             json!({ "kty": "RSA", "d": "AQAB" }).to_string(),
-            "lacks modulus or exponent",
+            "has no modulus or no exponent",
         ),
         (
             format!(
                 "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----",
                 "A".repeat(9_000)
             ),
-            "is too long for a key in PEM form: more than 8 KiB",
+            "is longer than 8 KiB, which is too long for a key in PEM form",
         ),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----".to_owned(),
@@ -121,7 +121,7 @@ fn an_unusable_key_is_reported_with_its_problem() {
         ),
         (
             "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----".to_owned(),
-            "is no RSA, P-256, P-384, P-521 or Ed25519 key in PEM form",
+            "is not an RSA, P-256, P-384, P-521 or Ed25519 key in PEM form",
         ),
     ];
     for (text, problem) in table {

@@ -58,13 +58,7 @@ fn two_forms_of_one_key_are_the_same_if_the_server_treats_them_so() {
             true,
         ),
         ("padding", rsa.clone(), with(&rsa, json!({ "n": "yw==" })), true, true),
-        (
-            "unused bits",
-            rsa.clone(),
-            with(&rsa, json!({ "n": "yx" })),
-            true,
-            true,
-        ),
+        ("unused bits", rsa.clone(), with(&rsa, json!({ "n": "yx" })), true, true),
         (
             "a coordinate with a leading zero",
             ec.clone(),
@@ -166,7 +160,10 @@ fn the_order_of_keys_does_not_matter() {
     );
     assert!(set(json!([a, b])).same_as(&set(json!([b, a]))));
     assert!(!set(json!([a, b])).same_as(&set(json!([a]))));
-    assert!(set(json!([a, b])) != set(json!([b, a])), "the order is kept when a set is sent");
+    assert!(
+        set(json!([a, b])) != set(json!([b, a])),
+        "the order is kept when a set is sent"
+    );
 }
 
 /// Absent, null and empty `keys` are the same.

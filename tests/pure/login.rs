@@ -272,19 +272,19 @@ fn each_refusal_says_what_is_wrong_and_what_to_do() {
         ),
         (
             secret(Unsafe::AnyAudience),
-            "Secret `mine`, key `token`: the value is a token of a ServiceAccount for any audience, so the operator sends it to no server; use a token that only that server accepts.",
+            "Secret `mine`, key `token`: the value is a ServiceAccount token for any audience, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),
         (
             secret(Unsafe::TokenSecret),
-            "Secret `mine`, key `token`: the value is of a Secret whose type is that of tokens for the Kubernetes API, so the operator sends it to no server; use a token that only that server accepts.",
+            "Secret `mine`, key `token`: the value is in a Secret whose type is for tokens of the Kubernetes API, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),
         (
             secret(Unsafe::TooLarge),
-            "Secret `mine`, key `token`: the value looks like a token and is larger than any real one, so the operator sends it to no server; use a token that only that server accepts.",
+            "Secret `mine`, key `token`: the value looks like a token but is too large to be checked, so the operator sends it to no server; use a token that only that server accepts.",
             blocked,
             false,
         ),

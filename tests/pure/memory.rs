@@ -37,7 +37,10 @@ fn a_released_object_stays_released_until_a_newer_version() {
     for (version, expected) in [("9", true), ("10", true), ("11", false)] {
         assert_eq!(memory.is_released(&object(Some(UID), version)), expected, "{version}");
     }
-    assert!(!memory.is_released(&object(Some("uid-2"), "8")), "another resource with this name");
+    assert!(
+        !memory.is_released(&object(Some("uid-2"), "8")),
+        "another resource with this name"
+    );
     memory.forget(UID);
     assert!(!memory.is_released(&object(Some(UID), "8")), "it is forgotten");
 }
@@ -51,7 +54,11 @@ fn our_own_write_wins_until_the_watch_has_caught_up() {
     assert_eq!(newest(&memory, "9"), "10"); // numbers, not text: "9" is not newer than "10"
     assert_eq!(newest(&memory, "10"), "10");
     assert_eq!(newest(&memory, "12"), "12");
-    assert_eq!(newest(&memory, "11"), "11", "a write that the watch has shown is forgotten");
+    assert_eq!(
+        newest(&memory, "11"),
+        "11",
+        "a write that the watch has shown is forgotten"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn a_missing_right_is_named_with_what_to_do() {
     let text = lacks(&[("watch", "secrets"), ("patch", "scopes/status")]).expect("something is missing");
     assert_eq!(
         text,
-        "the operator's role lacks watch secrets, patch scopes/status: install the chart with rbac.create, or give it the rights of the chart's roles"
+        "the operator's role lacks watch secrets, patch scopes/status: install the chart with rbac.create, or grant it the permissions of the chart's roles"
     );
 }
 

@@ -112,7 +112,11 @@ fn only_a_client_without_any_marker_is_unmarked() {
     for (what, client, expected) in [
         ("no marker", observed("shop", Client::unmark), true),
         ("our marker", observed("shop", |_| {}), false),
-        ("metadata that an orphan keeps", under_our_key(json!({ "scopes": {} })), true),
+        (
+            "metadata that an orphan keeps",
+            under_our_key(json!({ "scopes": {} })),
+            true,
+        ),
         ("an unreadable marker", under_our_key(json!("text")), false),
     ] {
         assert_eq!(client.is_unmarked(), expected, "{what}");

@@ -1,6 +1,8 @@
-//! The admin API of a Foulkon worker: the OpenID Connect providers whose tokens it accepts (`/api/v1/admin/auth/oidc/providers`), and what it reports about itself (`/about`).
+//! The admin API of a Foulkon worker: the OpenID Connect providers whose tokens it accepts
+//! (`/api/v1/admin/auth/oidc/providers`), and what it reports about itself (`/about`).
 //!
-//! The worker looks up names with SQL's `LIKE`, so `_` in a name matches any character. A writer must therefore first read the provider and compare name and id. The worker reads its providers once, at startup.
+//! The worker looks up names with SQL's `LIKE`, so `_` in a name matches any character. A writer must therefore first
+//! read the provider and compare name and id. The worker reads its providers once, at startup.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +41,8 @@ pub struct Foulkon {
 pub struct About {
     /// Its version, for example `v0.5.0`.
     pub version: Bounded<WORD>,
-    /// The providers whose tokens it accepts: those that existed when it started. None if it accepts no tokens, or if the list cannot be parsed.
+    /// The providers whose tokens it accepts: those that existed when it started. None if it accepts no tokens, or if
+    /// the list cannot be parsed.
     pub loaded: Option<Vec<Provider>>,
 }
 
@@ -132,7 +135,8 @@ impl Foulkon {
         }
     }
 
-    /// Names of all providers whose path begins with this prefix. Pages may shift while other clients write; names that are missed are found the next time.
+    /// Names of all providers whose path begins with this prefix. Pages may shift while other clients write; names that
+    /// are missed are found the next time.
     ///
     /// # Errors
     /// [`Failure`].
@@ -159,7 +163,8 @@ impl Foulkon {
         }
     }
 
-    /// Reads a provider. None if it does not exist. The provider that is found may have another name, since `_` matches any character.
+    /// Reads a provider. None if it does not exist. The provider that is found may have another name, since `_` matches
+    /// any character.
     ///
     /// # Errors
     /// [`Failure`].

@@ -51,7 +51,8 @@ pub struct Fields {
     pub path: String,
     /// The issuer whose tokens are accepted.
     pub issuer_url: String,
-    /// Clients whose tokens are accepted, as [`is_client_id`] says. A provider without any would break every login with a token.
+    /// Clients whose tokens are accepted, as [`is_client_id`] says. A provider without any would break every login with
+    /// a token.
     pub clients: BTreeSet<String>,
 }
 
@@ -78,12 +79,15 @@ impl Fields {
     }
 }
 
-/// Whether the server accepts a text as a name and finds no other provider by it: 1 to 127 letters, digits and dashes. The server also accepts an underscore, but in a lookup it matches any character.
+/// Whether the server accepts a text as a name and finds no other provider by it: 1 to 127 letters, digits and dashes.
+/// The server also accepts an underscore, but in a lookup it matches any character.
 pub fn is_name(text: &str) -> bool {
     (1..=127).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-/// Whether the server accepts a text as a path below `/`: slashes at both ends, no two in a row, words of letters, digits, `_`, `+` and `-`, a letter, digit or `_` before the last slash, more than one character between the outer slashes, and fewer than 512 in all.
+/// Whether the server accepts a text as a path below `/`: slashes at both ends, no two in a row, words of letters,
+/// digits, `_`, `+` and `-`, a letter, digit or `_` before the last slash, more than one character between the outer
+/// slashes, and fewer than 512 in all.
 pub fn is_path(text: &str) -> bool {
     let inner = text.strip_prefix('/').and_then(|text| text.strip_suffix('/'));
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';

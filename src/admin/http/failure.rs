@@ -20,7 +20,8 @@ pub enum Failure {
     Status {
         /// HTTP status.
         code: u16,
-        /// The error code, in the format of [`ErrorBody`]. None if the body is not the server's, but for example a proxy's.
+        /// The error code, in the format of [`ErrorBody`]. None if the body is not the server's, but for example a
+        /// proxy's.
         error: Option<String>,
         /// The description of the error. It is searched for field names and never shown.
         description: String,
@@ -59,7 +60,8 @@ impl Failure {
 /// What is wrong with a reply that is [`Failure::TooLarge`], as the end of a sentence.
 pub const TOO_LARGE: &str = "is too large";
 
-/// The URL that a user's browser is sent to. It holds a verifier, which stands for the user's login or consent, so Debug does not show it.
+/// The URL that a user's browser is sent to. It holds a verifier, which stands for the user's login or consent, so
+/// Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedirectTo(Secret);
 
@@ -89,6 +91,7 @@ pub enum ErrorBody {
     OAuth,
     /// A list of texts in `errors`. The code is empty.
     Listed,
-    /// A code in `code` and a text in `message`. A 400 without a code refuses the login; a 403 with a code refuses one request.
+    /// A code in `code` and a text in `message`. A 400 without a code refuses the login; a 403 with a code refuses one
+    /// request.
     Coded,
 }

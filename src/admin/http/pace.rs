@@ -7,7 +7,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Maximum number of concurrent requests to one server.
 const MOST: usize = 16;
 
-/// The limit is halved when requests disturb each other, and raised by one after each successful round. A database may lock out concurrent writers and report it as a failure of the server.
+/// The limit is halved when requests disturb each other, and raised by one after each successful round. A database may
+/// lock out concurrent writers and report it as a failure of the server.
 pub(super) struct Pace {
     permits: Semaphore,
     state: Mutex<State>,

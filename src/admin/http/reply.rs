@@ -19,7 +19,8 @@ pub enum Expects {
     Json,
     /// JSON with many objects.
     Many,
-    /// A JSON list that also holds objects of others. Each is decoded separately, so that one cannot break the rest ([`items`]).
+    /// A JSON list that also holds objects of others. Each is decoded separately, so that one cannot break the rest
+    /// ([`items`]).
     Items,
     /// Text, which is not parsed.
     Text,
@@ -34,7 +35,8 @@ impl Expects {
     }
 }
 
-/// Maximum number of values in a reply: in memory each takes many times its size on the wire. A page of real clients has a tenth.
+/// Maximum number of values in a reply: in memory each takes many times its size on the wire. A page of real clients
+/// has a tenth.
 const VALUES: usize = 500_000;
 
 /// Reads a body of at most `limit` bytes.
@@ -53,7 +55,8 @@ pub(super) async fn read(mut response: reqwest::Response, limit: usize) -> Resul
     }
 }
 
-/// Approximate number of values in a JSON text: each but the outermost follows a comma or an opening bracket outside a string.
+/// Approximate number of values in a JSON text: each but the outermost follows a comma or an opening bracket outside a
+/// string.
 pub fn values(text: &[u8]) -> usize {
     let (mut count, mut in_string, mut escaped) = (0, false, false);
     for byte in text {
@@ -68,7 +71,8 @@ pub fn values(text: &[u8]) -> usize {
     count
 }
 
-/// Decodes the items of a JSON list, at most `most`. An item that is nested too deeply or is not JSON is None; only a text that is not a list fails as a whole. One item at a time is in memory as a tree.
+/// Decodes the items of a JSON list, at most `most`. An item that is nested too deeply or is not JSON is None; only a
+/// text that is not a list fails as a whole. One item at a time is in memory as a tree.
 ///
 /// # Errors
 /// [`Failure::Reply`] if the text is not a list, or has more items.
@@ -102,7 +106,8 @@ fn readable(text: &[u8]) -> Cow<'_, str> {
     Cow::Owned(readable)
 }
 
-/// Size in bytes of a JSON text that a server written in Go encodes: it escapes `<`, `>`, `&`, U+2028 and U+2029 in six bytes each. Older servers escape backspace and form feed too.
+/// Size in bytes of a JSON text that a server written in Go encodes: it escapes `<`, `>`, `&`, U+2028 and U+2029 in six
+/// bytes each. Older servers escape backspace and form feed too.
 pub fn size_in_go(text: &[u8]) -> usize {
     let mut escapes = text.iter().filter(|byte| matches!(byte, b'<' | b'>' | b'&')).count() * 5;
     escapes += text
@@ -183,7 +188,8 @@ fn refused(code: u16, retry_after: Option<Duration>, json: Option<&Value>, error
         // Until Foulkon accepts the login, its errors are text.
         400 if errors == ErrorBody::Coded && error.is_none() => Failure::Refused(code),
         403 if errors == ErrorBody::Coded && error.is_some() => Failure::Denied,
-        // Hydra says so of a user's login or consent request. A proxy that refuses the operator's login answers differently.
+        // Hydra says so of a user's login or consent request. A proxy that refuses the operator's login answers
+        // differently.
         401 if error.as_deref() == Some("request_unauthorized") => Failure::Expired,
         410 if text("redirect_to").is_some() => {
             let target = text("redirect_to").map(str::to_owned);

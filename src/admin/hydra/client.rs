@@ -1,4 +1,4 @@
-//! Hydra's OAuth2Client on the wire, and when two of them are the same.
+//! Hydra's OAuth2Client on the wire, and when two of them are equal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::api::GROUP;
 use crate::duration;
 use crate::secret::Secret;
 
-/// Members of replies that are credentials, or the server's own business: never kept, compared or sent back.
+/// Members of replies that are credentials or belong to the server: never kept, compared or sent back.
 const NOT_OURS: [&str; 6] = [
     "client_secret",
     "client_secret_expires_at",
@@ -21,8 +21,8 @@ const NOT_OURS: [&str; 6] = [
     "updated_at",
 ];
 
-/// A client as Hydra's admin API has it (RFC 7591 client metadata and Hydra's own), without its secret.
-/// Empty, false and absent are the same unless a field says otherwise.
+/// A client in Hydra's admin API (RFC 7591 client metadata and Hydra's own), without its secret.
+/// Empty, false and absent are equal unless a field says otherwise.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(default)]
 #[allow(missing_docs)] // the names are those of RFC 7591, OpenID Connect and Hydra's API reference
@@ -40,7 +40,7 @@ pub struct Client {
     pub grant_types: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub response_types: Vec<String>,
-    /// Space-separated. Never sent empty: Hydra would take its own default for it.
+    /// Space-separated. Never sent empty: Hydra would use its own default instead.
     pub scope: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub audience: Vec<String>,
@@ -97,7 +97,7 @@ pub struct Client {
     /// When the server last stored the client, by its own clock (RFC 3339). Never sent.
     #[serde(skip)]
     pub updated_at: Option<Bounded<WORD>>,
-    /// Members that we do not know. A PUT carries them over, since it would drop them otherwise.
+    /// Members that the operator does not know. A PUT sends them back, since it would drop them otherwise.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -129,7 +129,7 @@ pub struct Lifespans {
     pub refresh_token_grant_refresh_token_lifespan: String,
 }
 
-/// What the login and consent app finds in a client's metadata, under the key [`GROUP`].
+/// Data for the login and consent app in a client's metadata, under the key [`GROUP`].
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Catalogue {
     /// Scopes by name.
@@ -144,10 +144,10 @@ pub struct Catalogue {
 const SCOPES: &str = "scopes";
 const ASSIGNMENTS: &str = "assignments";
 
-/// A scope, for people and for tokens.
+/// A scope, described for people and for tokens.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct ScopeEntry {
-    /// What it lets a client do, in words.
+    /// What it allows a client to do, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Template of the claims that it adds to tokens: a JSON object in which `{{…}}` stands for a value.
@@ -155,7 +155,7 @@ pub struct ScopeEntry {
     pub template: Option<String>,
 }
 
-/// Who may log in to a client: everybody named here, one way or the other.
+/// Who may log in to a client: every subject that is listed itself or through a group.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Assigned {
     /// Subjects (`sub`).
@@ -166,7 +166,7 @@ pub struct Assigned {
     pub groups: BTreeSet<String>,
 }
 
-/// Who a remote object belongs to.
+/// The resource that a remote object belongs to.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Marker {
     /// Id of the cluster.
@@ -175,12 +175,13 @@ pub struct Marker {
     pub namespace: String,
     /// Name of the resource.
     pub name: String,
-    /// UID of the resource. It decides together with the cluster: a restored copy of a cluster has the same UIDs.
+    /// UID of the resource. Only together with the cluster it identifies the resource: a restored copy of a cluster has
+    /// the same UIDs.
     pub uid: String,
-    /// Which secret the object was last given; empty for a client without one.
+    /// Revision of the secret that the object was last given; empty for a client without a secret.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub revision: String,
-    /// Whether the object was there before the resource, and was taken over.
+    /// Whether the object existed before the resource and was adopted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
 }
@@ -191,7 +192,7 @@ impl Client {
         let Value::Object(mut members) = reply else { return None };
         let updated_at = members.get("updated_at").and_then(Value::as_str);
         let updated_at = updated_at.map(str::parse).transpose().ok()?;
-        // Hydra takes any JSON for metadata; what is not an object differs from everything that we want.
+        // Hydra accepts any JSON as metadata. A value that is not an object differs from every wanted value.
         if let Some(odd) = members
             .get_mut("metadata")
             .filter(|metadata| !metadata.is_object() && !metadata.is_null())
@@ -234,25 +235,26 @@ impl Client {
         is_bounded.then_some(marker)
     }
 
-    /// The cluster that the owner names, where the mark is repeated in short: who drops members that they do not know may have left it.
+    /// The cluster that `owner` names. `owner` repeats part of the marker, since tools that drop unknown members may
+    /// keep `owner`.
     pub fn owning_cluster(&self) -> Option<&str> {
         self.owner.strip_prefix(GROUP)?.strip_prefix('/')
     }
 
-    /// Whether nobody has marked the client. A mark that cannot be read is one.
+    /// Whether the client has no marker. A marker that cannot be read counts as one.
     pub fn is_unmarked(&self) -> bool {
         let is_mark = |ours: &Value| ours.as_object().is_none_or(|ours| ours.contains_key("uid"));
         !self.metadata.get(GROUP).is_some_and(is_mark)
     }
 
-    /// Marks the client. What else stands under our key stays.
+    /// Sets the marker of the client. Other members under our key stay.
     pub fn mark(&mut self, marker: &Marker) {
         self.owner = owner(&marker.cluster);
         let members = serde_json::to_value(marker).expect("strings serialise");
         let ours = self.metadata.entry(GROUP).or_insert_with(|| Value::Object(Map::new()));
         match (ours.as_object_mut(), members) {
             (Some(ours), Value::Object(members)) => {
-                // What is left out when it is empty.
+                // Members that are omitted when they are empty: old values must not stay.
                 ours.retain(|name, _| !["revision", "adopted"].contains(&name.as_str()));
                 ours.extend(members);
             }
@@ -260,7 +262,7 @@ impl Client {
         }
     }
 
-    /// Takes the mark off. What the login and consent app finds under our key stays.
+    /// Removes the marker. The data for the login and consent app under our key stays.
     pub fn unmark(&mut self) {
         self.owner.clear();
         let Some(ours) = self.metadata.get_mut(GROUP).and_then(Value::as_object_mut) else {
@@ -272,7 +274,7 @@ impl Client {
         }
     }
 
-    /// Puts in what the login and consent app finds under our key.
+    /// Sets the data for the login and consent app under our key.
     pub fn catalogue(&mut self, catalogue: &Catalogue) {
         let ours = self.metadata.entry(GROUP).or_insert_with(|| Value::Object(Map::new()));
         let members = serde_json::to_value(catalogue).expect("strings serialise");
@@ -281,7 +283,7 @@ impl Client {
         }
     }
 
-    /// Names of the members that differ between what we want and what is there, after bringing both into one form.
+    /// Names of the members that differ between this wanted client and the observed one, after both are normalized.
     pub fn differences(&self, observed: &Client) -> Vec<String> {
         let (wanted, found) = (self.normalized(), observed.normalized());
         let names: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
@@ -292,7 +294,7 @@ impl Client {
             .collect()
     }
 
-    /// The members that we own, in one form for everything that the server holds to be equal.
+    /// The members that the operator owns, normalized: values that the server treats as equal become equal.
     pub fn normalized(&self) -> Map<String, Value> {
         let mut client = self.clone();
         client.other.clear();
@@ -336,7 +338,7 @@ impl Client {
     }
 }
 
-/// The `owner` of every client of a cluster: by it the server's listing is filtered.
+/// The `owner` of every client of a cluster. The server's listing is filtered by it.
 pub fn owner(cluster: &str) -> String {
     format!("{GROUP}/{cluster}")
 }
@@ -353,7 +355,8 @@ fn words(text: &str) -> String {
     words.join(" ")
 }
 
-/// The public part of a set of keys, in one form. No keys at all is the same as no set, and what is no set differs from every one.
+/// The public part of a set of keys, normalized. An empty set equals no set. A value that is not a set differs from
+/// every set.
 fn normalized_jwks(jwks: &Map<String, Value>) -> Map<String, Value> {
     let Some(set) = JsonWebKeySet::parse(Value::Object(jwks.clone())) else {
         return jwks.clone();

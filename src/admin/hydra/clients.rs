@@ -1,4 +1,4 @@
-//! Clients: list, create, get, update, delete, and the patch that nothing calls.
+//! Clients: list, create, get, update, delete, and patch, which the operator never calls.
 
 use reqwest::Method;
 use serde::Serialize;
@@ -11,49 +11,49 @@ use crate::secret::Secret;
 
 pub use super::listing::{Cursor, PAGE_SIZE};
 
-/// One change of a document (RFC 6902, section 4). The paths are JSON Pointers (RFC 6901) to members of a client, such as `/scope`. Hydra 2 takes
-/// `add`, `remove` and `replace` alone. No Debug: a value may be a secret.
+/// One change of a document (RFC 6902, section 4). The paths are JSON Pointers (RFC 6901) to members of a client, such
+/// as `/scope`. Hydra 2 accepts `add`, `remove` and `replace` only. No Debug: a value may be a secret.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "op", rename_all = "lowercase")]
 pub enum JsonPatchOperation {
-    /// Puts a member there, or an element into a list.
+    /// Adds a member, or an element to a list.
     Add {
-        /// Where.
+        /// Target.
         path: String,
-        /// What.
+        /// New value.
         value: Value,
     },
-    /// Takes away what is there. Up to 2.3 it clears nothing.
+    /// Removes a value. Up to 2.3 it clears nothing.
     Remove {
-        /// What.
+        /// Target.
         path: String,
     },
-    /// Puts another value there.
+    /// Replaces a value.
     Replace {
-        /// Where.
+        /// Target.
         path: String,
-        /// What.
+        /// New value.
         value: Value,
     },
-    /// Takes a value from one place to another.
+    /// Moves a value.
     Move {
-        /// From where.
+        /// Source.
         from: String,
-        /// To where.
+        /// Target.
         path: String,
     },
-    /// Puts a value to another place too.
+    /// Copies a value.
     Copy {
-        /// From where.
+        /// Source.
         from: String,
-        /// To where.
+        /// Target.
         path: String,
     },
-    /// Fails the patch if something else is there.
+    /// Fails the patch if the value is different.
     Test {
-        /// Where.
+        /// Target.
         path: String,
-        /// What must be there.
+        /// Expected value.
         value: Value,
     },
 }
@@ -71,11 +71,11 @@ impl Hydra {
         if entries.contains(&Some(None)) {
             return Err(Failure::Reply("is not a list of clients"));
         }
-        // One that cannot be read must not hide all others; whoever it belongs to will miss it and look.
+        // A client that cannot be read must not hide all others. Its resource misses it and reads it.
         Ok(Some(entries.into_iter().flatten().flatten().flatten().collect()))
     }
 
-    /// `list_o_auth2_clients`, one client: whether the login is good. Passes an open circuit breaker.
+    /// `list_o_auth2_clients`, one client: whether the login is valid. Passes an open circuit breaker.
     ///
     /// # Errors
     /// [`Failure`].
@@ -95,10 +95,10 @@ impl Hydra {
             .map(|_| ())
     }
 
-    /// `get_o_auth2_client`. None if there is none of that id.
+    /// `get_o_auth2_client`. None if it does not exist.
     ///
     /// # Errors
-    /// [`Failure`]; a 404 that is not Hydra's own is one.
+    /// [`Failure`]; also a 404 that is not Hydra's own.
     pub async fn get_client(&self, id: &str) -> Result<Option<Client>, Failure> {
         let path = self.path(&["clients", id]);
         let request = Request::new("get_o_auth2_client", Method::GET, &path);
@@ -126,7 +126,8 @@ impl Hydra {
         }
     }
 
-    /// `update_o_auth2_client`: replaces everything but the secret, and that too if one is given. None if there is none of that id.
+    /// `update_o_auth2_client`: replaces everything but the secret, and the secret too if one is given. None if it does
+    /// not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -144,11 +145,12 @@ impl Hydra {
         }
     }
 
-    /// `patch_o_auth2_client`: a JSON Patch. None if there is none of that id.
+    /// `patch_o_auth2_client`: a JSON Patch. None if it does not exist.
     ///
-    /// Nothing in the operator calls it, and nothing should: up to 1.10.7 Hydra hashes the secret anew on each patch, so that the client is locked
-    /// out; up to 2.3 no member can be cleared by it, and a client with a `jwks_uri` cannot be patched at all; a patch of `/client_id` overwrites
-    /// the client of that id. [`Hydra::update_client`] does what it should do. It is here so that the API is whole.
+    /// The operator does not call it and should not. Up to 1.10.7 Hydra hashes the secret again on each patch, so that
+    /// the client is locked out. Up to 2.3 a patch cannot clear a member, and a client with a `jwks_uri` cannot be
+    /// patched at all. A patch of `/client_id` overwrites the client of that id. Use [`Hydra::update_client`] instead;
+    /// the patch exists so that the API is complete.
     ///
     /// # Errors
     /// [`Failure`]; a patch that cannot be applied is a 500.
@@ -165,7 +167,7 @@ impl Hydra {
         }
     }
 
-    /// `delete_o_auth2_client`. Fine if there is none of that id.
+    /// `delete_o_auth2_client`. Succeeds if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -182,6 +184,6 @@ fn one(reply: Reply, id: &str) -> Result<Client, Failure> {
     if client.client_id == id {
         Ok(client)
     } else {
-        Err(Failure::Reply("speaks of another client"))
+        Err(Failure::Reply("describes another client"))
     }
 }

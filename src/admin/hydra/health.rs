@@ -1,4 +1,4 @@
-//! Health, version and metrics of a server. Only the metrics have the prefix of v2.
+//! Health and metrics of a server. Only the path of the metrics has the prefix of v2.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -7,7 +7,8 @@ use super::Hydra;
 use crate::admin::http::{Expects, Failure, Request};
 
 impl Hydra {
-    /// `is_instance_alive`: whether the process serves HTTP; it says nothing of the database. Passes an open circuit breaker.
+    /// `is_instance_alive`: whether the process serves HTTP; it does not check the database. Passes an open circuit
+    /// breaker.
     ///
     /// # Errors
     /// [`Failure`]; also a reply that does not say `ok`.
@@ -15,7 +16,7 @@ impl Hydra {
         self.health("is_instance_alive", "alive").await
     }
 
-    /// `is_instance_ready`: whether the database answers and its schema is that of the server. Passes an open circuit breaker.
+    /// `is_instance_ready`: whether the database answers and has the server's schema. Passes an open circuit breaker.
     ///
     /// # Errors
     /// [`Failure`]; 503 if it is not ready.
@@ -32,7 +33,7 @@ impl Hydra {
         let reply = self.http.send(request).await?;
         match reply.body.get("status").and_then(Value::as_str) {
             Some("ok") => Ok(()),
-            _ => Err(Failure::Reply("does not say that all is well")),
+            _ => Err(Failure::Reply("does not report the status `ok`")),
         }
     }
 

@@ -1,6 +1,6 @@
-//! JSON Web Keys (RFC 7517) on the wire, and when two sets of them are the same.
+//! JSON Web Keys (RFC 7517) on the wire, and when two sets of them are equal.
 //!
-//! Every reply of Hydra's holds the private members too, so the types for whole keys have no Debug and no Serialize.
+//! Every reply of Hydra contains the private members too, so the types for whole keys have no Debug and no Serialize.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use super::wire;
 use crate::admin::bounded::{ID, fits};
 use crate::secret::Secret;
 
-/// The members of a key that anybody may see (RFC 7517, section 4; RFC 7518, sections 6.2.1 and 6.3.1; RFC 8037). Empty and absent are the same.
+/// The public members of a key (RFC 7517, section 4; RFC 7518, sections 6.2.1 and 6.3.1; RFC 8037). Empty and absent
+/// are equal.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(default)]
 pub struct PublicKey {
@@ -25,7 +26,7 @@ pub struct PublicKey {
     /// Type: `RSA`, `EC`, `OKP`, or `oct` for a symmetric one.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kty: String,
-    /// What it is for: `sig` or `enc`.
+    /// Intended use: `sig` or `enc`.
     #[serde(rename = "use", skip_serializing_if = "String::is_empty")]
     pub usage: String,
     /// Algorithm (RFC 7518, section 3.1).
@@ -46,10 +47,10 @@ pub struct PublicKey {
     /// Second coordinate of an `EC` key, base64url.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub y: String,
-    /// Chain of certificates, base64 of DER.
+    /// Certificate chain, base64 of DER.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub x5c: Vec<String>,
-    /// Where the chain of certificates is.
+    /// URL of the certificate chain.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub x5u: String,
     /// SHA-1 of the certificate, base64url.
@@ -60,23 +61,24 @@ pub struct PublicKey {
     pub x5t_s256: String,
 }
 
-/// Names of the members of [`PublicKey`]. All others are kept from view: of one that is not known, nobody can tell whether it is private.
+/// Names of the members of [`PublicKey`]. All others are hidden, since an unknown member may be private.
 const PUBLIC: [&str; 13] = [
     "kid", "kty", "use", "alg", "crv", "n", "e", "x", "y", "x5c", "x5u", "x5t", "x5t#S256",
 ];
-/// Private members from which everything else that is private follows (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1). Hydra 1 drops the rest.
+/// Private members from which all other private members follow (RFC 7518, sections 6.2.2, 6.3.2 and 6.4.1). Hydra 1
+/// drops the rest.
 const PRIVATE: [&str; 4] = ["d", "p", "q", "k"];
 
 /// A key with all its members. No Debug and no Serialize: most are private.
 #[derive(Clone, PartialEq)]
 pub struct JsonWebKey {
-    /// What anybody may see.
+    /// Public members.
     pub public: PublicKey,
-    /// Private members, and those that we do not know: each as JSON. A PUT carries them over, since it would drop them otherwise.
+    /// Private and unknown members, each as JSON. A PUT sends them back, since it would drop them otherwise.
     hidden: BTreeMap<String, Secret>,
 }
 
-/// A set of keys. The order means nothing but to a signer, which takes the newest.
+/// A set of keys. The order matters only to a signer, which uses the newest.
 #[derive(Clone, Default, PartialEq)]
 pub struct JsonWebKeySet {
     /// The keys.
@@ -91,7 +93,7 @@ impl From<PublicKey> for JsonWebKey {
 }
 
 impl JsonWebKey {
-    /// Reads a key. None if it is none.
+    /// Reads a key. None if the value is not a key.
     pub fn parse(key: Value) -> Option<Self> {
         let Value::Object(members) = key else { return None };
         let (public, hidden): (Map<_, _>, Map<_, _>) = members
@@ -105,14 +107,15 @@ impl JsonWebKey {
         })
     }
 
-    /// Whether what anybody may see of it is as short as that of a real key, a chain of certificates included: it goes into statuses and clients.
+    /// Whether its public members are no longer than those of a real key with a certificate chain: they are copied into
+    /// statuses and clients.
     pub fn is_bounded(&self) -> bool {
         const BYTES: usize = 16 << 10;
         let size = serde_json::to_vec(&self.public).map_or(0, |text| text.len());
         size <= BYTES && fits(&self.public.kid, ID)
     }
 
-    /// Whether it holds private members, so that whoever has it can sign or decrypt.
+    /// Whether it holds private members, with which its holder can sign or decrypt.
     pub fn is_private(&self) -> bool {
         PRIVATE.iter().any(|name| self.hidden.contains_key(*name))
     }
@@ -132,7 +135,7 @@ impl JsonWebKey {
         Value::Object(members)
     }
 
-    /// The key in one form for everything that the server holds to be equal.
+    /// The key, normalized: keys that the server treats as equal become equal.
     fn normalized(&self) -> Self {
         let mut key = self.clone();
         let is_number = matches!(key.public.kty.as_str(), "RSA" | "EC");
@@ -154,7 +157,7 @@ impl JsonWebKey {
 }
 
 impl JsonWebKeySet {
-    /// Reads a set. None if it is none, or one of its keys is none.
+    /// Reads a set. None if the value is not a set, or an entry is not a key.
     pub fn parse(set: Value) -> Option<Self> {
         let Value::Object(mut members) = set else { return None };
         let keys = match members.remove("keys") {
@@ -172,21 +175,23 @@ impl JsonWebKeySet {
         serde_json::json!({ "keys": keys }).to_string().into_bytes()
     }
 
-    /// The set in one form for everything that the server holds to be equal: sorted by id, numbers without leading zeros, encodings without padding,
-    /// and only members that the server keeps and that no other member implies. Not to be sent.
+    /// The set, normalized so that sets that the server treats as equal become equal: sorted by id, numbers without
+    /// leading zeros, encodings without padding, and only members that the server keeps and that no other member
+    /// implies. It must not be sent.
     pub fn normalized(&self) -> Self {
         let mut keys: Vec<JsonWebKey> = self.keys.iter().map(JsonWebKey::normalized).collect();
         keys.sort_by(|one, other| one.public.kid.cmp(&other.public.kid));
         JsonWebKeySet { keys }
     }
 
-    /// Whether the server holds both to be equal.
+    /// Whether the server treats both as equal.
     pub fn same_as(&self, other: &Self) -> bool {
         self.normalized() == other.normalized()
     }
 }
 
-/// Base64url as the server encodes it: no padding, no bits to spare, and a number without leading zeros. What is no base64url stays as it is.
+/// Base64url as the server encodes it: no padding, no surplus bits, and a number without leading zeros. Other texts
+/// stay unchanged.
 fn minimal(text: &str, is_number: bool) -> String {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &URL_SAFE,

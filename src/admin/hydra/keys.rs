@@ -9,26 +9,28 @@ use super::key::{JsonWebKey, JsonWebKeySet};
 use super::wire::{self, is_absent, is_conflict};
 use crate::admin::http::{Body, Failure, Request};
 
-/// Which key Hydra is to generate.
+/// The key that Hydra is to generate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct GenerateKey {
     /// Algorithm: `RS256`, `ES256`, `ES512` or `EdDSA` on every version; `HS256` and `HS512` on version 1 only.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub alg: String,
-    /// Id; the server chooses one if it is empty. Version 1 puts `private:` and `public:` before it, and makes an entry of either.
+    /// Id; the server chooses one if it is empty. Version 1 creates two entries, with the prefixes `private:` and
+    /// `public:`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kid: String,
-    /// What it is for: `sig` or `enc`.
+    /// Intended use: `sig` or `enc`.
     #[serde(rename = "use", skip_serializing_if = "String::is_empty")]
     pub usage: String,
 }
 
 impl Hydra {
-    /// `create_json_web_key_set`: generates a key and adds it to a set, which it creates if there is none. Returns the new entries only. None if the
-    /// set has a key of that id.
+    /// `create_json_web_key_set`: generates a key and adds it to a set, which it creates if necessary. Returns the new
+    /// entries only. None if the set has a key of that id.
     ///
-    /// Not to be repeated blindly: with an id, a lost reply shows as a taken one; without, it leaves a key that nobody knows. An `RS256` key has 4096
-    /// bits and may take the server longer than a request may last.
+    /// Do not retry blindly. If the reply is lost, a retry with an id finds the id taken; without an id, an unknown key
+    /// stays behind. An `RS256` key has 4096 bits, and generating it may take the server longer than the deadline of a
+    /// request.
     ///
     /// # Errors
     /// [`Failure`].
@@ -45,7 +47,8 @@ impl Hydra {
         }
     }
 
-    /// `get_json_web_key_set`. None if there is none of that name; an empty set is none. Version 2 creates a set that it signs with.
+    /// `get_json_web_key_set`. None if it does not exist; an empty set counts as missing. Version 2 creates a set that
+    /// it signs with.
     ///
     /// # Errors
     /// [`Failure`].
@@ -59,7 +62,7 @@ impl Hydra {
         }
     }
 
-    /// `get_json_web_key`. None if the set has none of that id.
+    /// `get_json_web_key`. None if the set has no key of that id.
     ///
     /// # Errors
     /// [`Failure`].
@@ -73,16 +76,17 @@ impl Hydra {
                 .into_iter()
                 .find(|key| key.public.kid == kid)
                 .map(Some)
-                .ok_or(Failure::Reply("speaks of another key")),
+                .ok_or(Failure::Reply("describes another key")),
             Err(failure) if is_absent(&failure) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    /// `update_json_web_key_set`: replaces a set, or creates it. All keys count as new then, so the signer may change. Without keys it is deleted.
+    /// `update_json_web_key_set`: replaces or creates a set. All keys then count as new, so the signer may use another
+    /// key. Without keys the set is deleted.
     ///
     /// # Errors
-    /// [`Failure`]; 409 if two keys have one id.
+    /// [`Failure`]; 409 if two keys have the same id.
     pub async fn update_key_set(&self, set: &str, keys: &JsonWebKeySet) -> Result<JsonWebKeySet, Failure> {
         let path = self.path(&["keys", set]);
         let request = Request {
@@ -92,12 +96,13 @@ impl Hydra {
         key_set(self.http.send(request).await?.body)
     }
 
-    /// `update_json_web_key`: replaces the key of that id, or adds it. It counts as new then, so the signer may change.
+    /// `update_json_web_key`: replaces or adds the key of that id. It then counts as new, so the signer may use another
+    /// key.
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn update_key(&self, set: &str, key: &JsonWebKey) -> Result<JsonWebKey, Failure> {
-        // The server goes by the id in the body, whatever the path says.
+        // The server uses the id in the body, whatever the path says.
         let path = self.path(&["keys", set, &key.public.kid]);
         let request = Request {
             body: Some(Body::Json(key.body())),
@@ -106,7 +111,7 @@ impl Hydra {
         JsonWebKey::parse(self.http.send(request).await?.body).ok_or(Failure::Reply("is not a key"))
     }
 
-    /// `delete_json_web_key`. Fine if the set has none of that id. A trusted issuer whose key it is goes with it.
+    /// `delete_json_web_key`. Succeeds if the set has no key of that id. Also deletes a trusted issuer with this key.
     ///
     /// # Errors
     /// [`Failure`].
@@ -116,7 +121,7 @@ impl Hydra {
             .await
     }
 
-    /// `delete_json_web_key_set`. Fine if there is none of that name. Trusted issuers whose keys are in it go with it.
+    /// `delete_json_web_key_set`. Succeeds if it does not exist. Also deletes trusted issuers with keys in it.
     ///
     /// # Errors
     /// [`Failure`].
@@ -131,6 +136,6 @@ fn key_set(reply: Value) -> Result<JsonWebKeySet, Failure> {
     let set = JsonWebKeySet::parse(reply).ok_or(Failure::Reply("is not a set of keys"))?;
     match set.keys.iter().all(JsonWebKey::is_bounded) {
         true => Ok(set),
-        false => Err(Failure::Reply("has a key that is larger than any real one")),
+        false => Err(Failure::Reply("has a key that is too large")),
     }
 }

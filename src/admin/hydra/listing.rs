@@ -1,4 +1,4 @@
-//! Listings, page after page, the same for everything that Hydra lists.
+//! Listings in pages, the same for everything that Hydra lists.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,30 +9,30 @@ use serde_json::Value;
 use super::{Dialect, Hydra};
 use crate::admin::http::{Expects, Failure, Reply, Request, items};
 
-/// Entries of a page of a listing: the most that every version accepts.
+/// Entries per page of a listing: the maximum that every version accepts.
 pub const PAGE_SIZE: usize = 500;
-/// What a page that is too large is asked for in instead, down to one entry: each size is a part of the one before, since version 1 rounds an offset down to a
-/// multiple of the limit.
+/// Sizes in which to request parts of a page that is too large, down to one entry. Each size divides the one before,
+/// since version 1 rounds an offset down to a multiple of the limit.
 const SIZES: [usize; 6] = [PAGE_SIZE, 250, 125, 25, 5, 1];
-/// Most entries of one listing: a server that never ends is not believed.
+/// Maximum number of entries of one listing, in case the server never ends it.
 const MAX_ENTRIES: usize = 1_000_000;
-/// Most requests of one listing, those included whose reply is too large.
+/// Maximum number of requests of one listing, including those whose reply is too large.
 const MAX_REQUESTS: usize = 4_000;
-/// Most entries of one listing that are passed over, each of them larger than a page may be.
+/// Maximum number of entries of one listing that are skipped because each alone is larger than a page may be.
 const MAX_PASSED_OVER: usize = 64;
-/// Most bytes of a page's token.
+/// Maximum length of a page token in bytes.
 const TOKEN_BYTES: usize = 4096;
 
-/// Where a listing stands.
+/// Position in a listing.
 #[derive(Default)]
 pub struct Cursor {
     /// v2: the token of the next page.
     token: Option<String>,
-    /// Tokens that were followed, or prints of pages: a server that repeats one goes in circles.
+    /// Tokens that were followed, or hashes of pages: a server that repeats one is in a loop.
     followed: HashSet<String>,
-    /// Entries that lie behind.
+    /// Number of entries before this position.
     behind: usize,
-    /// How often a smaller page was asked for at this place.
+    /// How often the size was reduced at this position.
     halved: usize,
     requests: usize,
     passed_over: usize,
@@ -40,23 +40,23 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// How many entries were passed over so far, since each alone was larger than a page may be.
+    /// How many entries were skipped so far, since each alone was larger than a page may be.
     pub fn passed_over(&self) -> usize {
         self.passed_over
     }
 
-    /// Whether a mark of a page is new.
+    /// Whether a token or a hash of a page is new.
     fn follows(&mut self, mark: &str) -> bool {
         self.followed.insert(mark.to_owned())
     }
 
-    /// Entries to ask for: as many as fit into a page, unless that was too large here.
+    /// Number of entries to request: a full page, unless that was too large at this position.
     fn size(&self) -> usize {
         let mut sizes = SIZES.into_iter().filter(|size| self.behind.is_multiple_of(*size));
         sizes.nth(self.halved).unwrap_or(1)
     }
 
-    /// So many entries lie behind, and what comes next is asked for anew.
+    /// Moves past these entries. The next request starts with the full size again.
     fn advance(&mut self, entries: usize, next: Option<String>) {
         self.behind += entries;
         self.halved = 0;
@@ -64,11 +64,12 @@ impl Cursor {
     }
 }
 
-const ENDLESS: Failure = Failure::Reply("does not come to an end");
+const ENDLESS: Failure = Failure::Reply("does not end");
 
 impl Hydra {
-    /// The entries of the next page, or None after the last. `limit` and `offset` on v1, `page_size` and `page_token` on v2. An entry that is deeper than any
-    /// real one is None. A page that is too large is asked for in parts; an entry that is too large alone is passed over.
+    /// The entries of the next page, or None after the last. Uses `limit` and `offset` on v1, `page_size` and
+    /// `page_token` on v2. An entry that is nested too deeply is None. A page that is too large is requested in parts;
+    /// an entry that alone is too large is skipped.
     pub(super) async fn next_page<T>(
         &self,
         operation: &'static str,
@@ -93,7 +94,7 @@ impl Hydra {
                     cursor.halved += 1;
                     continue;
                 }
-                // What has no links is no page of a listing.
+                // A reply without links is not a page of a listing.
                 Err(Failure::TooLarge(link)) => {
                     cursor.passed_over += 1;
                     let link = link.filter(|_| cursor.passed_over <= MAX_PASSED_OVER);
@@ -106,11 +107,11 @@ impl Hydra {
             };
             let next = next_token(reply.link.as_deref())?;
             let entries = items(&reply.text, size, &decode)?;
-            // v1 has no tokens: a server, or a cache before it, that does not heed the offset shows the first page again.
+            // v1 has no tokens: a server, or a cache before it, that ignores the offset returns the first page again.
             if is_v1 && !cursor.follows(&print_of(&reply.text)) {
                 return Err(ENDLESS);
             }
-            // Up to 2.3 a short page may name a next one that is empty; v1 names none that could be followed.
+            // Up to 2.3 a short page may link to a next page that is empty; links of v1 cannot be followed.
             cursor.ended = next.is_none() && !is_v1 || entries.len() < size;
             cursor.advance(size, next);
             return Ok(Some(entries));
@@ -145,14 +146,15 @@ impl Hydra {
     }
 }
 
-/// What tells one page from another.
+/// A hash that distinguishes pages.
 fn print_of(text: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("{:x}", hasher.finish())
 }
 
-/// The `page_token` of the link with `rel="next"` (RFC 8288). Its host and path are the server's own idea of itself and are not used.
+/// The `page_token` of the link with `rel="next"` (RFC 8288). Its host and path are not used: they are the server's own
+/// view of its address.
 fn next_token(link: Option<&str>) -> Result<Option<String>, Failure> {
     let token = link.and_then(|link| {
         let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
@@ -162,7 +164,7 @@ fn next_token(link: Option<&str>) -> Result<Option<String>, Failure> {
         members.find_map(|(key, token)| (key == "page_token").then(|| token.into_owned()))
     });
     match token {
-        Some(token) if token.len() > TOKEN_BYTES => Err(Failure::Reply("names a next page by a text that is too long")),
+        Some(token) if token.len() > TOKEN_BYTES => Err(Failure::Reply("has a page token that is too long")),
         token => Ok(token),
     }
 }
@@ -183,7 +185,8 @@ mod tests {
         assert!(next_token(Some(&long)).is_err());
     }
 
-    /// Each part of a page is asked for once, and the next page whole again; on version 1 each offset is a multiple of its limit.
+    /// Each part of a page is requested once, and the next page in full size again. On version 1 each offset is a
+    /// multiple of its limit.
     #[test]
     fn a_page_is_asked_for_in_parts_that_the_server_can_count() {
         let too_large = [7, 312];
@@ -206,6 +209,6 @@ mod tests {
         assert_eq!(asked.iter().filter(|(_, size)| *size == 1).count(), 10);
         assert!(asked.len() < 40, "{asked:?}");
         let places: HashSet<_> = asked.iter().collect();
-        assert_eq!(places.len(), asked.len(), "asked twice: {asked:?}");
+        assert_eq!(places.len(), asked.len(), "requested twice: {asked:?}");
     }
 }

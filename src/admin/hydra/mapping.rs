@@ -1,4 +1,4 @@
-//! From a spec to the client that Hydra should have. Pure.
+//! Maps a spec to the client that Hydra should have. Pure.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -7,7 +7,8 @@ use super::client::{Catalogue, Client, Lifespans, Marker};
 use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec, TokenLifespans};
 
-/// The client that Hydra should have. Every field is ours: what the spec leaves out is sent as Hydra's documented default.
+/// The client that Hydra should have. The operator owns every field: a field that the spec omits is sent as Hydra's
+/// documented default.
 pub fn desired(
     spec: &OAuth2ClientSpec,
     effective: &Effective,
@@ -65,7 +66,7 @@ pub fn desired(
     client
 }
 
-/// The protocol's name of a value; empty if there is none.
+/// The protocol's name of a value; empty if it is not set.
 fn named<T: Serialize>(value: &Option<T>) -> String {
     value.as_ref().map(wire_name).unwrap_or_default()
 }
@@ -96,7 +97,7 @@ fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {
     }
 }
 
-/// Fields of the spec that a server with these capabilities would drop without a word.
+/// Fields of the spec that a server with these capabilities would drop silently.
 pub fn unsupported(spec: &OAuth2ClientSpec, capabilities: &[Capability]) -> Vec<&'static str> {
     let hydra = spec.hydra.clone().unwrap_or_default();
     let table = [
@@ -116,7 +117,7 @@ pub fn unsupported(spec: &OAuth2ClientSpec, capabilities: &[Capability]) -> Vec<
             "hydra.tokenLifespans",
             hydra.token_lifespans.is_some(),
         ),
-        // Not to skip is what every version does.
+        // `false` is what every version does.
         (
             Capability::SkipConsent,
             "hydra.skipConsent",
@@ -147,7 +148,8 @@ fn wire_name<T: Serialize>(value: &T) -> String {
     }
 }
 
-/// Fields of the spec that a refusal of the server speaks of: those whose wire name occurs in its description. The description itself is never shown.
+/// Fields of the spec that a refusal of the server concerns: those whose wire name occurs in its description. The
+/// description itself is never shown.
 pub fn fields_named_in(description: &str) -> Vec<&'static str> {
     const FIELDS: [(&str, &str); 24] = [
         ("post_logout_redirect_uri", "postLogoutRedirectUris"),

@@ -1,7 +1,7 @@
 //! Ory Hydra's admin API, v1 and v2: typed calls, wire types, and pure mappings from specs.
 //!
-//! Every operation of Hydra's API reference, under the name that it has there, with method and path on either version. The name is also the
-//! `operation` of the metrics.
+//! All operations of Hydra's API reference, under their names there, with method and path on both versions. The name is
+//! also the `operation` of the metrics.
 //!
 //! | operation | v1 | v2 |
 //! |---|---|---|
@@ -76,12 +76,13 @@ pub struct Hydra {
 }
 
 impl Hydra {
-    /// Speaks to this endpoint as a server of this version wants it.
+    /// Client for an endpoint whose server has this version.
     pub fn new(http: Arc<Http>, version: Version) -> Self {
         Hydra { http, version }
     }
 
-    /// Asks a server for its version (`get_version`), and if that does not tell which API it speaks, for its clients. Passes an open circuit breaker.
+    /// Asks a server for its version (`get_version`). If that does not show which API it speaks, tries to list clients.
+    /// Passes an open circuit breaker.
     ///
     /// # Errors
     /// [`Failure`].
@@ -113,7 +114,7 @@ impl Hydra {
         &self.version
     }
 
-    /// Where the seed documents' path (v1) is on this server. Health and version stay where they are; see there.
+    /// The path on this server for a path of v1. Health and version have the same path on both versions.
     fn path<'a>(&self, v1: &[&'a str]) -> Vec<&'a str> {
         match self.version.dialect() {
             Dialect::V1 => v1.to_vec(),
@@ -121,7 +122,7 @@ impl Hydra {
         }
     }
 
-    /// Sends a DELETE. Fine if there is nothing to delete.
+    /// Sends a DELETE. Succeeds if there is nothing to delete.
     async fn deleted(&self, request: Request<'_>) -> Result<(), Failure> {
         match self.http.send(request).await {
             Err(failure) if !wire::is_absent(&failure) => Err(failure),

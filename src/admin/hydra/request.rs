@@ -1,4 +1,4 @@
-//! Requests that wait for a user, and the answers to them, on the wire.
+//! Login, consent and logout requests, and the answers to them, on the wire.
 //!
 //! A challenge is a credential of the user, so types that hold one have no Debug.
 
@@ -8,26 +8,26 @@ use serde_json::{Map, Value};
 use super::{Client, wire};
 use crate::secret::Secret;
 
-/// What a client asked for with OpenID Connect's own parameters (OpenID Connect Core, section 3.1.2.1).
+/// OpenID Connect parameters of a client's request (OpenID Connect Core, section 3.1.2.1).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct OidcContext {
-    /// Ways of authentication, the most wanted first.
+    /// Requested authentication context classes, most preferred first.
     pub acr_values: Vec<String>,
-    /// Languages for the user interface, the most wanted first.
+    /// Languages for the user interface, most preferred first.
     pub ui_locales: Vec<String>,
-    /// How the app is to show itself: `page`, `popup`, `touch` or `wap`.
+    /// How the app should display its pages: `page`, `popup`, `touch` or `wap`.
     pub display: String,
-    /// Claims of the ID token that was given as a hint.
+    /// Claims of the ID token that was sent as a hint.
     pub id_token_hint_claims: Map<String, Value>,
-    /// Whom the client expects.
+    /// The user that the client expects.
     pub login_hint: String,
 }
 
 /// A request to log in.
 #[derive(Clone, Deserialize, PartialEq)]
 pub struct LoginRequest {
-    /// Its challenge.
+    /// Challenge of the request.
     pub challenge: Secret,
     /// Scopes that the client asked for.
     #[serde(default)]
@@ -35,22 +35,22 @@ pub struct LoginRequest {
     /// Audiences that the client asked for.
     #[serde(default)]
     pub requested_access_token_audience: Vec<String>,
-    /// Whether the subject is remembered: accept it as it is, without showing anything.
+    /// Whether the subject is remembered: accept it unchanged, without showing a page.
     #[serde(default)]
     pub skip: bool,
-    /// The subject that is remembered, else empty.
+    /// The remembered subject, or empty.
     #[serde(default)]
     pub subject: String,
-    /// OpenID Connect's own parameters.
+    /// OpenID Connect parameters.
     #[serde(default, deserialize_with = "wire::object")]
     pub oidc_context: OidcContext,
-    /// Which client asks. None if it cannot be read.
+    /// The client that sent the request. None if it cannot be read.
     #[serde(default, deserialize_with = "readable_client")]
     pub client: Option<Client>,
-    /// The client's whole request.
+    /// URL of the client's request.
     #[serde(default)]
     pub request_url: String,
-    /// Id of the session that the login begins or belongs to.
+    /// Id of the session that the login starts or belongs to.
     #[serde(default)]
     pub session_id: String,
 }
@@ -58,7 +58,7 @@ pub struct LoginRequest {
 /// A request to consent.
 #[derive(Clone, Deserialize, PartialEq)]
 pub struct ConsentRequest {
-    /// Its challenge.
+    /// Challenge of the request.
     pub challenge: Secret,
     /// Scopes that the client asked for.
     #[serde(default)]
@@ -66,34 +66,34 @@ pub struct ConsentRequest {
     /// Audiences that the client asked for.
     #[serde(default)]
     pub requested_access_token_audience: Vec<String>,
-    /// Whether the subject consented before, or the client needs no consent: accept without showing anything.
+    /// Whether the subject consented before, or the client needs no consent: accept without showing a page.
     #[serde(default)]
     pub skip: bool,
-    /// Who is to consent.
+    /// The subject whose consent is requested.
     #[serde(default)]
     pub subject: String,
-    /// OpenID Connect's own parameters.
+    /// OpenID Connect parameters.
     #[serde(default, deserialize_with = "wire::object")]
     pub oidc_context: OidcContext,
-    /// Which client asks. None if it cannot be read.
+    /// The client that sent the request. None if it cannot be read.
     #[serde(default, deserialize_with = "readable_client")]
     pub client: Option<Client>,
-    /// The client's whole request.
+    /// URL of the client's request.
     #[serde(default)]
     pub request_url: String,
-    /// Challenge of the login before.
+    /// Challenge of the preceding login.
     #[serde(default)]
     pub login_challenge: Option<Secret>,
-    /// Id of the session of the login before.
+    /// Id of the session of the preceding login.
     #[serde(default)]
     pub login_session_id: String,
-    /// How the subject was authenticated, as a class.
+    /// Authentication context class that the login satisfied.
     #[serde(default)]
     pub acr: String,
-    /// How the subject was authenticated, as methods (RFC 8176).
+    /// Authentication methods that the login used (RFC 8176).
     #[serde(default)]
     pub amr: Vec<String>,
-    /// What the login app noted.
+    /// Data from the login app.
     #[serde(default)]
     pub context: Value,
 }
@@ -101,22 +101,22 @@ pub struct ConsentRequest {
 /// A request to log out.
 #[derive(Clone, Deserialize, PartialEq)]
 pub struct LogoutRequest {
-    /// Its challenge. Hydra 1.9 and 1.10 do not repeat it.
+    /// Challenge of the request. Hydra 1.9 and 1.10 do not return it.
     #[serde(default)]
     pub challenge: Option<Secret>,
-    /// Who is to be logged out.
+    /// The subject to log out.
     #[serde(default)]
     pub subject: String,
     /// Id of the session.
     #[serde(default)]
     pub sid: String,
-    /// The request as it came, which holds an ID token if a client asked.
+    /// URL of the request, which holds an ID token if a client sent it.
     #[serde(default)]
     pub request_url: Option<Secret>,
-    /// Whether a client asked, and not the user.
+    /// Whether a client sent the request, not the user.
     #[serde(default)]
     pub rp_initiated: bool,
-    /// Which client asked, if one did and it can be read.
+    /// The client that sent the request, if one did and it can be read.
     #[serde(default, deserialize_with = "readable_client")]
     pub client: Option<Client>,
 }
@@ -124,39 +124,39 @@ pub struct LogoutRequest {
 /// The answer to a request to log in. Hydra refuses members that its version does not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct AcceptLogin {
-    /// Who logged in; that of the request if it is to be skipped.
+    /// The subject that logged in; the request's subject if its `skip` is set.
     pub subject: String,
-    /// Whether to remember it in this browser.
+    /// Whether to remember the login in this browser.
     pub remember: bool,
-    /// For how many seconds; 0 is until the browser is closed, by Hydra's settings.
+    /// For how many seconds; 0 means until the browser is closed, by Hydra's settings.
     pub remember_for: i64,
-    /// Whether to remember it anew from now on when it was remembered. Version 2 only.
+    /// Whether to extend a remembered login from now on. Version 2 only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub extend_session_lifespan: bool,
-    /// How the subject was authenticated, as a class.
+    /// Authentication context class that the login satisfied.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub acr: String,
-    /// How the subject was authenticated, as methods (RFC 8176).
+    /// Authentication methods that the login used (RFC 8176).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<String>,
     /// The session of the identity provider behind the login app. Version 2.1 and later only.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub identity_provider_session_id: String,
-    /// A subject identifier for this client instead of the one that Hydra would make.
+    /// A subject identifier for this client instead of the one that Hydra would generate.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub force_subject_identifier: String,
-    /// A note to the consent app.
+    /// Data for the consent app.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub context: Value,
 }
 
-/// What goes into the tokens besides what is in them anyway.
+/// Additional claims in the tokens.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ConsentSession {
-    /// Into the access token, and what an introspection shows as `ext`.
+    /// Claims for the access token, which an introspection shows as `ext`.
     pub access_token: Map<String, Value>,
-    /// Into the ID token.
+    /// Claims for the ID token.
     pub id_token: Map<String, Value>,
 }
 
@@ -169,36 +169,36 @@ pub struct AcceptConsent {
     /// Audiences of access tokens to grant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grant_access_token_audience: Vec<String>,
-    /// What goes into the tokens.
+    /// Additional claims in the tokens.
     #[serde(skip_serializing_if = "is_default")]
     pub session: ConsentSession,
-    /// Whether it holds for later requests too.
+    /// Whether the consent also applies to later requests.
     #[serde(skip_serializing_if = "is_default")]
     pub remember: bool,
-    /// For how many seconds; 0 is for ever.
+    /// For how many seconds; 0 means forever.
     #[serde(skip_serializing_if = "is_default")]
     pub remember_for: i64,
-    /// A note, shown with the consent. Version 2 only.
+    /// Data that is shown with the consent. Version 2 only.
     #[serde(skip_serializing_if = "Value::is_null")]
     pub context: Value,
 }
 
-/// Why a request is denied; the client is told (RFC 6749, section 4.1.2.1).
+/// Why a request is denied, as sent to the client (RFC 6749, section 4.1.2.1).
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Reject {
-    /// Error code, for example `access_denied`. Hydra has its own if it is empty.
+    /// Error code, for example `access_denied`. If empty, Hydra uses its own.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error: String,
     /// Description for the client's developer.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error_description: String,
-    /// What might help.
+    /// Hint that might help.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error_hint: String,
-    /// What only logs show.
+    /// Details that only logs show.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub error_debug: String,
-    /// HTTP status of the error; Hydra's own if it is 0.
+    /// HTTP status of the error. If 0, Hydra uses its own.
     #[serde(skip_serializing_if = "is_default")]
     pub status_code: u16,
 }

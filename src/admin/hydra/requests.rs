@@ -1,8 +1,10 @@
-//! Requests that wait for a user: to log in, to consent, to log out. Hydra sends the user's browser to an app with a challenge in the URL; the app
-//! looks the request up by it, answers it, and sends the browser where Hydra says.
+//! Login, consent and logout requests, which wait for a user. Hydra sends the user's browser to an app with a challenge
+//! in the URL. The app looks up the request by its challenge, answers it, and sends the browser to the URL that Hydra
+//! returns.
 //!
-//! Every version knows which logout was answered before, and version 1 also which login or consent. From 2.2 on the challenge of these holds all that
-//! is known of the request: it can be answered again, and the browser uses one of the answers.
+//! Every version knows which logout requests were already answered; version 1 also knows this for login and consent
+//! requests. From 2.2 on, the challenge of a login or consent request holds the whole request: it can be answered
+//! again, and the browser uses one of the answers.
 
 use reqwest::Method;
 use serde::de::DeserializeOwned;
@@ -15,15 +17,15 @@ use crate::admin::http::{Body, Failure, RedirectTo, Request};
 use crate::secret::Secret;
 
 impl Hydra {
-    /// `get_login_request`. None if there is none of that challenge.
+    /// `get_login_request`. None if no request has this challenge.
     ///
     /// # Errors
-    /// [`Failure::Handled`] if it was answered before, [`Failure::Expired`] if it is too old; else [`Failure`].
+    /// [`Failure::Handled`] if it was already answered, [`Failure::Expired`] if it is too old; else [`Failure`].
     pub async fn get_login_request(&self, challenge: &Secret) -> Result<Option<LoginRequest>, Failure> {
         self.look_up("get_login_request", "login", challenge).await
     }
 
-    /// `accept_login_request`: says who logged in. None if there is none of that challenge.
+    /// `accept_login_request`: reports who logged in. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -41,7 +43,7 @@ impl Hydra {
         reply.await?.map(redirect_to).transpose()
     }
 
-    /// `reject_login_request`: says that nobody logged in. None if there is none of that challenge.
+    /// `reject_login_request`: reports that nobody logged in. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -59,7 +61,7 @@ impl Hydra {
         reply.await?.map(redirect_to).transpose()
     }
 
-    /// `get_consent_request`. None if there is none of that challenge.
+    /// `get_consent_request`. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -67,7 +69,7 @@ impl Hydra {
         self.look_up("get_consent_request", "consent", challenge).await
     }
 
-    /// `accept_consent_request`: says what the subject grants. None if there is none of that challenge.
+    /// `accept_consent_request`: reports what the subject grants. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -81,7 +83,7 @@ impl Hydra {
         reply.await?.map(redirect_to).transpose()
     }
 
-    /// `reject_consent_request`: says that the subject grants nothing. None if there is none of that challenge.
+    /// `reject_consent_request`: reports that the subject grants nothing. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -95,7 +97,7 @@ impl Hydra {
         reply.await?.map(redirect_to).transpose()
     }
 
-    /// `get_logout_request`. None if there is none of that challenge.
+    /// `get_logout_request`. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -103,7 +105,7 @@ impl Hydra {
         self.look_up("get_logout_request", "logout", challenge).await
     }
 
-    /// `accept_logout_request`: says that the user wants it. None if there is none of that challenge.
+    /// `accept_logout_request`: reports that the user confirms the logout. None if no request has this challenge.
     ///
     /// # Errors
     /// As [`Hydra::get_login_request`].
@@ -112,8 +114,8 @@ impl Hydra {
         reply.await?.map(redirect_to).transpose()
     }
 
-    /// `reject_logout_request`: says that the user does not want it; where the browser goes is the app's choice. Fine if there is none of that
-    /// challenge: version 1 does not tell.
+    /// `reject_logout_request`: reports that the user stays logged in; the app chooses where to send the browser.
+    /// Succeeds if no request has this challenge: version 1 does not report that.
     ///
     /// # Errors
     /// [`Failure`].
@@ -137,7 +139,7 @@ impl Hydra {
         match self.http.send(request).await {
             Ok(reply) => wire::parse(reply.body)
                 .map(Some)
-                .ok_or(Failure::Reply("is not such a request")),
+                .ok_or(Failure::Reply("is not a request of this type")),
             Err(failure) if is_absent(&failure) => Ok(None),
             Err(failure) => Err(failure),
         }
@@ -169,6 +171,6 @@ impl Hydra {
 fn redirect_to(mut reply: Value) -> Result<RedirectTo, Failure> {
     match reply.get_mut("redirect_to").map(Value::take) {
         Some(Value::String(url)) if !url.is_empty() => Ok(RedirectTo::new(url)),
-        _ => Err(Failure::Reply("does not say where to go on")),
+        _ => Err(Failure::Reply("has no URL to redirect to")),
     }
 }

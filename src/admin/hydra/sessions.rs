@@ -1,4 +1,4 @@
-//! What Hydra remembers of a subject (an end user): to whom it consented, and that it is logged in.
+//! What Hydra remembers of a subject (an end user): its consents, and that it is logged in.
 
 use reqwest::Method;
 use serde::Deserialize;
@@ -18,39 +18,40 @@ pub struct GivenConsent {
     /// Audiences of access tokens that were granted.
     #[serde(default)]
     pub grant_access_token_audience: Vec<String>,
-    /// What goes into the tokens.
+    /// Additional claims in the tokens.
     #[serde(default, deserialize_with = "wire::object")]
     pub session: ConsentSession,
-    /// Whether it holds for later requests too.
+    /// Whether the consent also applies to later requests.
     #[serde(default)]
     pub remember: bool,
-    /// For how many seconds; 0 is for ever.
+    /// For how many seconds; 0 means forever.
     #[serde(default)]
     pub remember_for: i64,
     /// When it was given (RFC 3339).
     #[serde(default)]
     pub handled_at: Option<String>,
-    /// What the consent app noted. Version 2 only.
+    /// Data from the consent app. Version 2 only.
     #[serde(default)]
     pub context: Value,
-    /// What was asked for.
+    /// The request that the consent answered.
     #[serde(default, deserialize_with = "wire::optional")]
     pub consent_request: Option<ConsentRequest>,
 }
 
-/// Whose consents are revoked.
+/// Which consents are revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consents<'a> {
-    /// Those given to the client of this id.
+    /// Those given to the client with this id.
     Client(&'a str),
     /// Those given to any client.
     All,
 }
 
 impl Hydra {
-    /// `list_subject_consent_sessions`: the next page of the consents that a subject gave, or None after the last. An unknown subject gave none.
+    /// `list_subject_consent_sessions`: the next page of the consents that a subject gave, or None after the last. An
+    /// unknown subject has none.
     ///
-    /// Hydra 2.3 names no third page, so nobody sees more than the first thousand there.
+    /// Hydra 2.3 links to no third page, so only the first thousand are listed there.
     ///
     /// # Errors
     /// [`Failure`]; also when the listing does not end.
@@ -66,7 +67,8 @@ impl Hydra {
         consents.map(Some).ok_or(Failure::Reply("is not a list of consents"))
     }
 
-    /// `revoke_consent_sessions`: revokes a subject's consents and the tokens that were issued on them. Fine if there are none.
+    /// `revoke_consent_sessions`: revokes a subject's consents and the tokens that were issued on them. Succeeds if
+    /// there are none.
     ///
     /// # Errors
     /// [`Failure`].
@@ -83,8 +85,8 @@ impl Hydra {
         self.http.send(request).await.map(|_| ())
     }
 
-    /// `revoke_authentication_session`: makes Hydra forget that a subject is logged in, in all its browsers. Tokens stay, and no client is told. Fine
-    /// if it is not.
+    /// `revoke_authentication_session`: makes Hydra forget that a subject is logged in, in all its browsers. Tokens
+    /// stay valid, and no client is notified. Succeeds if the subject is not logged in.
     ///
     /// # Errors
     /// [`Failure`].
@@ -98,5 +100,5 @@ impl Hydra {
     }
 }
 
-/// Where consents are, as v1 has it.
+/// Path of consents on v1.
 const CONSENTS: [&str; 4] = ["oauth2", "auth", "sessions", "consent"];

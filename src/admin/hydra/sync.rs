@@ -1,4 +1,4 @@
-//! Read → compare → write, decided: a pure function of what is wanted and what is there.
+//! Decides what to write: a pure function of the wanted and the observed client.
 
 use super::client::{Client, Marker};
 use crate::api::GROUP;
@@ -9,46 +9,47 @@ use crate::origin::Origin;
 pub struct Known<'a> {
     /// `updated_at` of the reply to our own last write, if one came.
     pub updated_at: Option<&'a str>,
-    /// Whether somebody may have written since: the sweep said so, or drift was looked for.
+    /// Whether another writer may have written since: the sweep reported it, or the pass checks for drift.
     pub must_read: bool,
-    /// Whether what is somebody else's may become ours.
+    /// Whether an object of another owner may be taken over.
     pub may_take_over: bool,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It is as it should be.
+    /// The client is as wanted.
     Nothing,
-    /// There is none.
+    /// The client does not exist.
     Create,
-    /// It differs.
+    /// The client differs.
     Update {
         /// Names of the members that differ.
         fields: Vec<String>,
-        /// Whether the secret goes along.
+        /// Whether to send the secret as well.
         with_secret: bool,
-        /// Whether somebody else wrote after our last confirmed write.
+        /// Whether another writer wrote after our last confirmed write.
         foreign: bool,
     },
-    /// It is somebody else's.
+    /// The client belongs to another owner.
     NotOwned,
 }
 
-/// Compares. `wanted` carries our marker with the ledger's revision.
+/// Compares the wanted and the observed client. `wanted` carries our marker with the ledger's revision.
 pub fn decide(wanted: &Client, observed: Option<&Client>, known: Known<'_>) -> Step {
     let Some(observed) = observed else { return Step::Create };
     let (Some(ours), theirs) = (wanted.marker(), observed.marker()) else {
         return Step::NotOwned;
     };
-    // The mark of a former cluster was rewritten before.
+    // The marker of a former cluster has already been rewritten.
     if !known.may_take_over && ownership(&ours, &[], None, observed) != Ownership::Ours {
         return Step::NotOwned;
     }
     let fields = wanted.differences(observed);
     let moved = match (known.updated_at, observed.updated_at.as_deref()) {
         (Some(last), Some(now)) => !same_instant(last, now),
-        // Without a confirmed write of ours, equal revisions say that our request arrived; a later look wants it confirmed.
+        // Without a confirmed write of ours, equal revisions show that our request arrived. A later check writes again
+        // to get a confirmation.
         (None, _) => known.must_read,
         (Some(_), None) => false,
     };
@@ -66,22 +67,22 @@ pub fn decide(wanted: &Client, observed: Option<&Client>, known: Known<'_>) -> S
     }
 }
 
-/// Whose a client is.
+/// The owner of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// The resource's.
+    /// The resource.
     Ours,
-    /// The resource's, marked by a former cluster: the mark is rewritten before anything else is done with it.
+    /// The resource, with the marker of this former cluster: the marker is rewritten before any other change.
     Former(String),
-    /// Another cluster's, of this id, whatever UID the mark has.
+    /// Another cluster with this id, whatever UID the marker has.
     OtherCluster(String),
-    /// Another resource's, or nobody's.
+    /// Another resource, or none.
     Others,
 }
 
-/// Ours is what carries our cluster and our UID; also a client whose id *is* our UID, if it carries nobody else's mark: other tools drop members that they do
-/// not know. `former`: ids of clusters whose marks are taken over; `kept_by`: the cluster that the resource was last in step with the server from, which
-/// answers for a client without any mark.
+/// A client is ours if its marker has our cluster and UID. It is also ours if its id *is* our UID and it has no other
+/// marker: other tools drop unknown members. `former`: ids of clusters whose markers are taken over. `kept_by`: the
+/// cluster in which the resource was last in sync with the server; a client without any marker belongs to it.
 pub fn ownership(ours: &Marker, former: &[String], kept_by: Option<&str>, observed: &Client) -> Ownership {
     let of = |cluster: &str, is_this: bool| match Origin::of(cluster, &ours.cluster, former) {
         Origin::Other => Ownership::OtherCluster(cluster.to_owned()),
@@ -100,13 +101,14 @@ pub fn ownership(ours: &Marker, former: &[String], kept_by: Option<&str>, observ
     }
 }
 
-/// Whether one time of the server is later than another; any is later than none.
+/// Whether one time of the server is later than another; any time is later than none.
 pub fn is_later(one: Option<&str>, other: Option<&str>) -> bool {
     let instant = |time: Option<&str>| time.and_then(|text| text.parse::<jiff::Timestamp>().ok());
     instant(one) > instant(other)
 }
 
-/// Whether two times of the server are the same write. A database that keeps whole seconds rounds what its reply still had.
+/// Whether two times of the server are of the same write. A database that stores whole seconds rounds the time that the
+/// reply had.
 pub fn same_instant(ours: &str, listed: &str) -> bool {
     if ours == listed {
         return true;

@@ -1,4 +1,4 @@
-//! Tokens: introspect them, delete those of a client, flush those that have expired.
+//! Tokens: introspect them, delete those of a client, flush expired ones.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -10,7 +10,8 @@ use super::{Dialect, Hydra};
 use crate::admin::http::{Failure, Request};
 use crate::secret::Secret;
 
-/// What an active token stands for (RFC 7662, section 2.2). Empty and absent are the same. It holds nothing of the token itself.
+/// What an active token grants (RFC 7662, section 2.2). Empty and absent are equal. It holds no part of the token
+/// itself.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub struct Introspection {
@@ -38,14 +39,15 @@ pub struct Introspection {
     pub token_type: String,
     /// `access_token` or `refresh_token`.
     pub token_use: String,
-    /// What the consent app put into the session of the access token.
+    /// Claims that the consent app added to the access token.
     pub ext: Map<String, Value>,
 }
 
 impl Hydra {
-    /// `introspect_o_auth2_token`: what an access or refresh token stands for. None if it is not active, or lacks one of the space-separated scopes.
+    /// `introspect_o_auth2_token`: what an access or refresh token grants. None if it is not active, or lacks one of
+    /// the space-separated scopes.
     ///
-    /// A POST that writes nothing: it does not take leadership.
+    /// A POST that writes nothing: it does not require leadership.
     ///
     /// # Errors
     /// [`Failure`].
@@ -62,12 +64,12 @@ impl Hydra {
         match reply.get("active").and_then(Value::as_bool) {
             Some(false) => Ok(None),
             Some(true) => wire::parse(reply).map(Some).ok_or(Failure::Reply("describes no token")),
-            None => Err(Failure::Reply("does not say whether the token is active")),
+            None => Err(Failure::Reply("does not report whether the token is active")),
         }
     }
 
-    /// `delete_o_auth2_token`: deletes all access tokens of a client. Its refresh tokens stay, and so does what a JSON Web Token says of itself. Fine if
-    /// there is no such client.
+    /// `delete_o_auth2_token`: deletes all access tokens of a client. Its refresh tokens stay, and the claims of a JSON
+    /// Web Token still verify. Succeeds if there is no such client.
     ///
     /// # Errors
     /// [`Failure`].
@@ -80,8 +82,8 @@ impl Hydra {
         self.http.send(request).await.map(|_| ())
     }
 
-    /// `flush_inactive_o_auth2_tokens`: deletes expired tokens that were issued before this time, or before now; no more than a thousand of a
-    /// kind at once. Version 1 only: version 2 has a command (`hydra janitor`) instead.
+    /// `flush_inactive_o_auth2_tokens`: deletes expired tokens that were issued before this time, or before now; at
+    /// most a thousand of each kind at once. Version 1 only: version 2 has a command (`hydra janitor`) instead.
     ///
     /// # Errors
     /// [`Failure::NotInThisVersion`] on version 2; else [`Failure`].

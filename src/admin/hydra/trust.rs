@@ -1,4 +1,5 @@
-//! Trusted issuers: whose JSON Web Tokens Hydra takes as authorization grants (RFC 7523). None can be changed: it is deleted and created anew.
+//! Trusted issuers: Hydra accepts their JSON Web Tokens as authorization grants (RFC 7523). They cannot be changed,
+//! only deleted and created again.
 
 use jiff::Timestamp;
 use reqwest::Method;
@@ -10,7 +11,7 @@ use super::listing::Cursor;
 use super::wire::{self, is_absent, is_conflict};
 use crate::admin::http::{Failure, Request};
 
-/// An issuer that is trusted.
+/// A trusted issuer.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 pub struct TrustedIssuer {
     /// Id, which the server chooses.
@@ -26,21 +27,21 @@ pub struct TrustedIssuer {
     /// Scopes that may be granted.
     #[serde(default)]
     pub scope: Vec<String>,
-    /// Where the key is that assertions are signed with.
+    /// Location of the key that signs assertions.
     #[serde(deserialize_with = "wire::object")]
     pub public_key: KeyPlace,
     /// When it was created, by the server's clock, in whole seconds.
     pub created_at: Timestamp,
-    /// Until when it is trusted, in whole seconds. Some time after that it vanishes.
+    /// Until when it is trusted, in whole seconds. The server deletes it some time after that.
     pub expires_at: Timestamp,
 }
 
-/// Where a key is among the JSON Web Keys of the server.
+/// Location of a key among the JSON Web Keys of the server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct KeyPlace {
-    /// The set: the issuer.
+    /// Name of the set: the issuer.
     pub set: String,
-    /// The key's id.
+    /// Id of the key.
     pub kid: String,
 }
 
@@ -52,12 +53,13 @@ pub struct NewTrustedIssuer {
     /// The `sub` of assertions; empty if it is trusted for any.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub subject: String,
-    /// Whether it is trusted for any subject; then there must be none.
+    /// Whether it is trusted for any subject; then `subject` must be empty.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_any_subject: bool,
     /// Scopes that may be granted.
     pub scope: Vec<String>,
-    /// The key that assertions are signed with; its `kid` is needed. A key of the same id that the issuer has already stays as it is.
+    /// The key that signs assertions; its `kid` is required. An existing key of the issuer with the same id stays
+    /// unchanged.
     pub jwk: PublicKey,
     /// Until when it is trusted; kept in whole seconds.
     pub expires_at: Timestamp,
@@ -88,7 +90,7 @@ impl Hydra {
             .ok_or(Failure::Reply("is not a list of trusted issuers"))
     }
 
-    /// `trust_o_auth2_jwt_grant_issuer`. None if issuer, subject and key are trusted together already.
+    /// `trust_o_auth2_jwt_grant_issuer`. None if this combination of issuer, subject and key is already trusted.
     ///
     /// # Errors
     /// [`Failure`].
@@ -105,7 +107,7 @@ impl Hydra {
         }
     }
 
-    /// `get_trusted_o_auth2_jwt_grant_issuer`. None if there is none of that id.
+    /// `get_trusted_o_auth2_jwt_grant_issuer`. None if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -119,7 +121,8 @@ impl Hydra {
         }
     }
 
-    /// `delete_trusted_o_auth2_jwt_grant_issuer`: with its key, and with all others of the same issuer and key. Fine if there is none of that id.
+    /// `delete_trusted_o_auth2_jwt_grant_issuer`: also deletes its key, and all other trusted issuers with the same
+    /// issuer and key. Succeeds if it does not exist.
     ///
     /// # Errors
     /// [`Failure`].
@@ -134,7 +137,7 @@ impl Hydra {
     }
 }
 
-/// Where trusted issuers are, as v1 has it.
+/// Path of trusted issuers on v1.
 const ISSUERS: [&str; 4] = ["trust", "grants", "jwt-bearer", "issuers"];
 
 const NO_ISSUER: Failure = Failure::Reply("is not a trusted issuer");

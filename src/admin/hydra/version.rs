@@ -7,30 +7,31 @@ use crate::api::authorization_server::{Capability, HydraVersion};
 pub enum Dialect {
     /// `/clients`, `/keys`, …: Hydra 1.x.
     V1,
-    /// `/admin/clients`, `/admin/keys`, …: Hydra from 2.0 on, with the numbers by year (25.4, 26.2) too.
+    /// `/admin/clients`, `/admin/keys`, …: Hydra from 2.0 on, including releases numbered by year (25.4, 26.2).
     V2,
 }
 
-/// A version of Hydra, and the API that goes with it.
+/// A version of Hydra, and its API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     text: String,
     dialect: Dialect,
-    /// None for a build from source: it can do what the newest release of its API can.
+    /// None for a build from source: it has the capabilities of the newest release of its API.
     number: Option<[u32; 3]>,
 }
 
 /// Why a version cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
-    /// Older than every one that we know.
+    /// Older than every supported version.
     TooOld,
-    /// It does not let a client's id be chosen (2.0 and 2.1), so a crash could leave clients that nobody knows of.
+    /// It does not accept a chosen client id (2.0 and 2.1), so a crash could leave unknown clients behind.
     NoChosenIds,
 }
 
 impl Version {
-    /// What the server's own word and the setting say. None: the server must be asked which API it speaks.
+    /// The version from the text that the server reports and the setting. None if only a request can show which API the
+    /// server speaks.
     pub fn of(text: &str, setting: HydraVersion) -> Option<Self> {
         let number = number(text);
         let told = match number {
@@ -60,7 +61,7 @@ impl Version {
         }
     }
 
-    /// As the server reports it, for example `v2.3.0`.
+    /// The version as the server reports it, for example `v2.3.0`.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -82,7 +83,7 @@ impl Version {
         }
     }
 
-    /// What it can do beyond what every supported version can. The one table of differences between versions.
+    /// Capabilities beyond those of every supported version. The only table of differences between versions.
     pub fn capabilities(&self) -> Vec<Capability> {
         let since = |first: [u32; 3]| self.number.is_none_or(|number| number >= first);
         let v2 = self.dialect == Dialect::V2;
@@ -101,7 +102,8 @@ impl Version {
     }
 }
 
-/// Releases are numbered `v1.11.10`, `v2.3.0`, `v26.2.0`; a build from source says `master`. What follows the number (`-rc.1`, `+build`) does not count.
+/// Releases are numbered `v1.11.10`, `v2.3.0`, `v26.2.0`; a build from source says `master`. A suffix (`-rc.1`,
+/// `+build`) is ignored.
 fn number(text: &str) -> Option<[u32; 3]> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let numbers = text.split(['-', '+']).next()?;

@@ -64,7 +64,8 @@ pub fn parse(body: Value) -> Result<Health, Failure> {
 }
 
 impl Health {
-    /// Capabilities beyond those of every supported server: OpenBao has selectable grants per client from 2.5 on, Vault does not.
+    /// Capabilities beyond those of every supported server: OpenBao has selectable grants per client from 2.5 on, Vault
+    /// does not.
     pub fn capabilities(&self) -> Vec<Capability> {
         match self.enterprise.is_none() && self.numbers() >= (2, 5) {
             true => vec![Capability::ClientCredentials],
@@ -77,7 +78,8 @@ impl Health {
         self.numbers() >= (1, 10)
     }
 
-    /// Whether it has namespaces: OpenBao from 2.3 on, and the Enterprise edition of Vault. Other servers ignore a requested namespace.
+    /// Whether it has namespaces: OpenBao from 2.3 on, and the Enterprise edition of Vault. Other servers ignore a
+    /// requested namespace.
     pub fn has_namespaces(&self) -> bool {
         match self.enterprise {
             Some(is_enterprise) => is_enterprise,

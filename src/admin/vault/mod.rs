@@ -1,6 +1,8 @@
-//! The identity engine of HashiCorp Vault and OpenBao as an OpenID Connect provider (`identity/oidc`): typed calls, wire types, pure mappings.
+//! The identity engine of HashiCorp Vault and OpenBao as an OpenID Connect provider (`identity/oidc`): typed calls,
+//! wire types, pure mappings.
 //!
-//! Every object has a name and no version. A write is an upsert in which an omitted field keeps its value, so each write carries every field. None of these objects has a place for a marker.
+//! Every object has a name and no version. A write is an upsert in which an omitted field keeps its value, so each
+//! write carries every field. None of these objects has a place for a marker.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -157,7 +159,8 @@ impl Vault {
     }
 }
 
-/// The data of a reply. The server's own 404 without errors means that the object does not exist; a 404 with errors means that the path does not exist.
+/// The data of a reply. The server's own 404 without errors means that the object does not exist; a 404 with errors
+/// means that the path does not exist.
 fn found(reply: Result<Reply, Failure>) -> Result<Option<Value>, Failure> {
     match reply {
         Err(Failure::Status {

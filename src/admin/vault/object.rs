@@ -1,6 +1,8 @@
 //! The objects of `identity/oidc`, as they are on the wire, and how two of them are compared.
 //!
-//! The comparison follows the server's normalization: it sorts lists and drops duplicates, lower-cases ids of entities and groups, and adds its own address and the provider's path to an issuer. A field that a flavour or version does not know is absent on the wire and counts as its default.
+//! The comparison follows the server's normalization: it sorts lists and drops duplicates, lower-cases ids of entities
+//! and groups, and adds its own address and the provider's path to an issuer. A field that a flavour or version does
+//! not know is absent on the wire and counts as its default.
 
 use std::collections::BTreeSet;
 
@@ -21,13 +23,13 @@ pub const OPENID: &str = "openid";
 pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// Name of the type in paths.
     const TYPE: &'static str;
-    /// Name of the operation that reads one, as all operation names for metrics.
+    /// Name of the operation that reads one, in metrics.
     const READ: &'static str;
-    /// Name of the operation that writes one.
+    /// Name of the operation that writes one, in metrics.
     const WRITE: &'static str;
-    /// Name of the operation that deletes one.
+    /// Name of the operation that deletes one, in metrics.
     const DELETE: &'static str;
-    /// Name of the operation that lists all.
+    /// Name of the operation that lists all, in metrics.
     const LIST: &'static str;
 
     /// Names of the fields that differ from the wanted ones.
@@ -74,7 +76,8 @@ pub struct Assignment {
 pub struct Scope {
     /// Purpose of the scope.
     pub description: String,
-    /// A JSON object with directives for values. Never empty: the server accepts an empty one, and then every write of a provider with the scope fails.
+    /// A JSON object with directives for values. Never empty: the server accepts an empty one, and then every write of
+    /// a provider with the scope fails.
     pub template: String,
 }
 
@@ -116,7 +119,8 @@ pub struct Provider {
     pub allowed_client_ids: BTreeSet<String>,
     /// Names of scopes, without `openid`.
     pub scopes_supported: BTreeSet<String>,
-    /// The whole issuer that the server made of its own address at the last write. The server does not show whether an issuer was written.
+    /// The whole issuer that the server made of its own address at the last write. The server does not show whether an
+    /// issuer was written.
     #[serde(skip)]
     pub of_own_address: Option<String>,
 }
@@ -255,7 +259,8 @@ impl Object for Provider {
     }
 }
 
-/// Whether the issuer of a provider that was read comes from the one that was written. Without a written one, the server uses its own address.
+/// Whether the issuer of a provider that was read comes from the one that was written. Without a written one, the
+/// server uses its own address.
 fn is_issuer_of(written: &str, of_own_address: Option<&str>, read: &str) -> bool {
     match written {
         "" => of_own_address.is_none_or(|known| known == read),

@@ -1,4 +1,5 @@
-//! The login at a Vault: one for all requests. The operator logs in when the login is first needed, renews it before it expires, logs in again when it is lost, and revokes it at the end.
+//! The login at a Vault: one for all requests. The operator logs in when the login is first needed, renews it before it
+//! expires, logs in again when it is lost, and revokes the token at the end.
 //!
 //! The token is in memory only. Requests that need it during a login wait for that login.
 
@@ -63,7 +64,8 @@ struct Lease {
 }
 
 impl Session {
-    /// A session that is not logged in yet. `namespace`: where the auth method is; the empty string is the root namespace.
+    /// A session that is not logged in yet. `namespace`: where the auth method is; the empty string is the root
+    /// namespace.
     pub fn new(http: Arc<Http>, login: Login, namespace: &str) -> Self {
         Session {
             http,
@@ -94,7 +96,8 @@ impl Session {
         self.login.describe()
     }
 
-    /// Logs in if necessary, and renews the login if it is due. Passes an open circuit breaker. Returns when to call it again, if the login expires.
+    /// Logs in if necessary, and renews the login if it is due. Passes an open circuit breaker. Returns when to call it
+    /// again, if the login expires.
     ///
     /// # Errors
     /// [`Failure`].
@@ -108,7 +111,8 @@ impl Session {
     /// Sends a request with the token. If the token is no longer valid, logs in again and sends the request once more.
     ///
     /// # Errors
-    /// [`Failure`]; [`Failure::Denied`] if the login is valid but lacks the permission, [`Failure::NoLogin`] or [`Failure::NotSent`] if logging in fails.
+    /// [`Failure`]; [`Failure::Denied`] if the login is valid but lacks the permission, [`Failure::NoLogin`] or
+    /// [`Failure::NotSent`] if logging in fails.
     pub async fn send<'a>(&self, namespace: &str, request: impl Fn() -> Request<'a>) -> Result<Reply, Failure> {
         let probe = request().probe;
         let token = self.token(probe).await?;
@@ -128,7 +132,8 @@ impl Session {
         }
     }
 
-    /// Ends the session for good. Revokes the token, unless it is a [`Login::Token`]. If that fails, the token expires later.
+    /// Ends the session for good. Revokes the token, unless it is a [`Login::Token`]. If that fails, the token expires
+    /// later.
     pub async fn close(&self) {
         let mut state = self.state.lock().await;
         state.closed = true;
@@ -241,8 +246,8 @@ impl Session {
     }
 
     async fn log_in(&self, probe: bool) -> Result<Token, Failure> {
-        // If the address now leads to another cluster, that cluster does not know the token, and the session logs in again.
-        // The login must not be sent there.
+        // If the address now leads to another cluster, that cluster does not know the token, and the session logs in
+        // again. The login must not be sent there.
         if let Some(known) = self.cluster.get() {
             let found = health::health(&self.http).await?;
             if found.is_of_another_cluster(known) {

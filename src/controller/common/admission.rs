@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::ServerNotFound`], [`Error::NoDefaultServer`]; [`Error::ServerNotReady`] of one that cannot be read as a whole.
-pub fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
+pub(crate) fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
     let server = ctx
         .server(resource.server_name())
         .ok_or_else(|| match resource.server_ref() {
@@ -39,7 +39,7 @@ pub fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<Authori
 ///
 /// # Errors
 /// As [`admitted`]; [`Error::UnsupportedKind`]; [`Error::ServerNotReady`] of a server whose API only a later version knows.
-pub fn unsupported_kind<K: OnServer, T>(resource: &K, ctx: &Context) -> Result<T> {
+pub(crate) fn unsupported_kind<K: OnServer, T>(resource: &K, ctx: &Context) -> Result<T> {
     let server = admitted(resource, ctx)?;
     let name = server.name_any();
     Err(match server.spec.flavour() {
@@ -55,7 +55,7 @@ pub fn unsupported_kind<K: OnServer, T>(resource: &K, ctx: &Context) -> Result<T
 ///
 /// # Errors
 /// As [`server_of`]; [`Error::NamespacePending`], [`Error::NotAllowed`].
-pub fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
+pub(crate) fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
     let server = server_of(resource, ctx)?;
     let name = resource.namespace().unwrap_or_default();
     let namespace = ctx.stores.namespaces.get(&ObjectRef::new(&name));
@@ -79,7 +79,7 @@ pub fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<Authoriz
 ///
 /// # Errors
 /// [`Error::NotAllowed`].
-pub fn may_name<K: OnServer>(
+pub(crate) fn may_name<K: OnServer>(
     resource: &K,
     ctx: &Context,
     server: &AuthorizationServer,
@@ -101,7 +101,7 @@ pub fn may_name<K: OnServer>(
 ///
 /// # Errors
 /// [`Error::NamespacePending`], [`Error::Cluster`]; [`Error::ServerPending`] while the caches lag behind.
-pub async fn is_revoked<K: OnServer>(
+pub(crate) async fn is_revoked<K: OnServer>(
     resource: &K,
     ctx: &Context,
     server: &AuthorizationServer,
@@ -141,7 +141,7 @@ async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Opti
 ///
 /// # Errors
 /// [`Error::ServerGoing`], [`Error::ServerNotReady`]; [`Error::Cluster`].
-pub async fn may_create(ctx: &Context, server: &AuthorizationServer) -> Result<()> {
+pub(crate) async fn may_create(ctx: &Context, server: &AuthorizationServer) -> Result<()> {
     let (name, uid) = (server.name_any(), server.uid().unwrap_or_default());
     let known = match ctx.departures.of(&uid) {
         Some(known) => known,

@@ -21,7 +21,7 @@ use crate::error::{Error, Result, Suspect};
 ///
 /// # Errors
 /// [`Error::CleanupWithoutServer`], [`Error::CleanupWaits`], and what is silent.
-pub fn connection<K: OnServer + CustomResourceExt>(
+pub(crate) fn connection<K: OnServer + CustomResourceExt>(
     resource: &K,
     ctx: &Context,
 ) -> Result<(Arc<AuthorizationServer>, Link)> {
@@ -49,7 +49,7 @@ pub fn connection<K: OnServer + CustomResourceExt>(
 }
 
 /// An object that a status claims, and where it is.
-pub struct Claimed {
+pub(crate) struct Claimed {
     /// Its name.
     pub name: String,
     /// The server that it is on.
@@ -64,7 +64,7 @@ pub struct Claimed {
 ///
 /// # Errors
 /// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`], and what `delete` returns.
-pub async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
+pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
     resource: &K,
     ctx: &Context,
     pass: &mut Pass<K::Status>,
@@ -99,7 +99,7 @@ pub async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
 }
 
 /// What a failed request means for a resource that is on its way out: it waits, and its user has a way to end that.
-pub fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, error: Error) -> Error {
+pub(crate) fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, error: Error) -> Error {
     let suspect = error.treatment().suspect;
     match error {
         Error::NotRecognized { .. } | Error::Reply { .. } => waits(resource, ctx, suspect),
@@ -110,7 +110,7 @@ pub fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, er
 
 /// Whether no write of ours can be under way any more: one whose reply never came may still commit. Asked before the look at the server, so that what is
 /// absent then stays absent.
-pub fn is_quiet<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -> bool {
+pub(crate) fn is_quiet<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -> bool {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
     was_confirmed && !memory.is_unconfirmed(&uid) || memory.quiet_for(&uid) >= DEADLINE
@@ -121,7 +121,7 @@ pub fn is_quiet<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -
 ///
 /// # Errors
 /// [`Error::Cluster`].
-pub async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
+pub(crate) async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
     if may_orphan(resource, ctx) {
         return Ok(true);
     }

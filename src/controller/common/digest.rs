@@ -4,11 +4,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// First 128 bits of the SHA-256 of a JSON value, hexadecimal. Members of objects are sorted, so equal values have equal digests.
-pub fn digest(value: &Value) -> String {
+pub(crate) fn digest(value: &Value) -> String {
     hex(&Sha256::digest(value.to_string())[..16])
 }
 
 /// Bytes as hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

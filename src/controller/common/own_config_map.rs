@@ -12,7 +12,7 @@ use crate::controller::engine::managed::Managed;
 use crate::error::{ClusterFault, Error, Result};
 
 /// What a ConfigMap of ours should be.
-pub struct Wanted {
+pub(crate) struct Wanted {
     /// Its name.
     pub name: String,
     /// What it holds.
@@ -28,7 +28,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// [`Error::ConfigMapConflict`], [`Error::ConfigMapGoing`], [`Error::InvalidField`], [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict: bool) -> Result<()> {
+pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict: bool) -> Result<()> {
     let namespace = owner.namespace().unwrap_or_default();
     let uid = owner.uid().unwrap_or_default();
     let name = wanted.name.clone();
@@ -52,7 +52,7 @@ pub async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict:
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn remove<K: Managed>(owner: &K, ctx: &Context, name: &str) -> Result<()> {
+pub(crate) async fn remove<K: Managed>(owner: &K, ctx: &Context, name: &str) -> Result<()> {
     let namespace = owner.namespace().unwrap_or_default();
     let uid = owner.uid().unwrap_or_default();
     let found = ctx.cluster.config_map(&namespace, name).await?;
@@ -68,7 +68,7 @@ pub async fn remove<K: Managed>(owner: &K, ctx: &Context, name: &str) -> Result<
 ///
 /// # Errors
 /// As [`remove`].
-pub async fn rename<K: Managed>(
+pub(crate) async fn rename<K: Managed>(
     owner: &K,
     ctx: &Context,
     named: &mut Option<String>,

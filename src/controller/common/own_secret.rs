@@ -15,7 +15,7 @@ use crate::controller::engine::managed::Managed;
 use crate::error::{ClusterFault, Error, Result};
 
 /// Remembers a write to one of the Secrets of the resource with UID `owner`, which the cache may not show yet.
-pub fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
+pub(crate) fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
     if let (Some(uid), Some(version)) = (secret.uid(), secret.resource_version()) {
         ctx.children
             .wrote(owner, &secret.name_any(), Child::Written(uid, version));
@@ -26,7 +26,7 @@ pub fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+pub(crate) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
     ctx.cluster.delete::<KubeSecret>(namespace, name, &uid).await?;
     ctx.children.wrote(owner, name, Child::Deleted(uid));
     Ok(())
@@ -36,7 +36,13 @@ pub async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: &str, u
 ///
 /// # Errors
 /// As [`drop_one`].
-pub async fn drop_at_cleanup(ctx: &Context, namespace: &str, owner: &str, name: &str, uid: String) -> Result<()> {
+pub(crate) async fn drop_at_cleanup(
+    ctx: &Context,
+    namespace: &str,
+    owner: &str,
+    name: &str,
+    uid: String,
+) -> Result<()> {
     let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
     let is_going = cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());
     match drop_one(ctx, namespace, owner, name, uid).await {
@@ -46,7 +52,7 @@ pub async fn drop_at_cleanup(ctx: &Context, namespace: &str, owner: &str, name: 
 }
 
 /// A Secret in our way: a namesake's that is about to go with it, or somebody's.
-pub fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
+pub(crate) fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
     if is_namesakes(found, owner) {
         Error::SecretGoing(found.name_any())
     } else {
@@ -55,7 +61,7 @@ pub fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
 }
 
 /// Whether an object belongs to an earlier resource of the owner's name.
-pub fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
+pub(crate) fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
     found.owner_references().iter().any(|reference| {
         reference.kind == K::KIND
             && Some(&reference.name) == owner.meta().name.as_ref()
@@ -65,7 +71,7 @@ pub fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
 }
 
 /// Whether an object belongs to the resource with this UID.
-pub fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
+pub(crate) fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
     found
         .owner_references()
         .iter()
@@ -73,7 +79,7 @@ pub fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
 }
 
 /// Whether an object carries the labels and annotations that it should; `strict`: and no others.
-pub fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: bool) -> bool {
+pub(crate) fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: bool) -> bool {
     let none = BTreeMap::new();
     let same = |found: &Option<BTreeMap<String, String>>, wanted: &Option<BTreeMap<String, String>>| {
         let (found, wanted) = (found.as_ref().unwrap_or(&none), wanted.as_ref().unwrap_or(&none));
@@ -86,7 +92,7 @@ pub fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: bool) ->
 }
 
 /// Gives an object the owner, labels and annotations that it should have; others stay unless it is `strict`.
-pub fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bool) {
+pub(crate) fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bool) {
     let merge = |found: &mut Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
         let kept = found.take().filter(|_| !strict);
         *found = Some(kept.into_iter().flatten().chain(wanted.into_iter().flatten()).collect());
@@ -97,14 +103,14 @@ pub fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bool) {
 }
 
 /// Whether a Secret carries the labels by which we watch it.
-pub fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
+pub(crate) fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
     labels(uid)
         .iter()
         .all(|(key, value)| secret.labels().get(key) == Some(value))
 }
 
 /// Labels of all our Secrets.
-pub fn labels(uid: &str) -> [(String, String); 2] {
+pub(crate) fn labels(uid: &str) -> [(String, String); 2] {
     [
         (WATCH_LABEL.to_owned(), "true".to_owned()),
         (UID_LABEL.to_owned(), uid.to_owned()),
@@ -112,11 +118,11 @@ pub fn labels(uid: &str) -> [(String, String); 2] {
 }
 
 /// A value of a Secret, if it is text.
-pub fn text(secret: &KubeSecret, key: &str) -> Option<String> {
+pub(crate) fn text(secret: &KubeSecret, key: &str) -> Option<String> {
     String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
 }
 
 /// Text as a value of a Secret.
-pub fn bytes(text: &str) -> ByteString {
+pub(crate) fn bytes(text: &str) -> ByteString {
     ByteString(text.as_bytes().to_vec())
 }

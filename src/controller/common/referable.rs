@@ -15,7 +15,7 @@ use crate::decode;
 use crate::error::{Error, Result};
 
 /// A kind that OAuth2Clients refer to.
-pub trait Referable: OnServer {
+pub(crate) trait Referable: OnServer {
     /// The field of an OAuth2Client that does.
     const FIELD: &'static str;
 
@@ -60,7 +60,7 @@ pub trait Referable: OnServer {
 }
 
 /// What refers to a resource.
-pub struct User {
+pub(crate) struct User {
     /// Its kind.
     pub kind: &'static str,
     /// Its name.
@@ -73,7 +73,7 @@ pub struct User {
 ///
 /// # Errors
 /// As [`find`]; [`Error::ReferenceNotReady`].
-pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) -> Result<Arc<K>> {
+pub(crate) fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) -> Result<Arc<K>> {
     let namespace = client.namespace().unwrap_or_default();
     let referrer = Referrer {
         namespace: &namespace,
@@ -89,7 +89,7 @@ pub fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &str) ->
 
 /// Who refers to a resource by name.
 #[derive(Clone, Copy)]
-pub struct Referrer<'a> {
+pub(crate) struct Referrer<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// Name of its server.
@@ -102,7 +102,7 @@ pub struct Referrer<'a> {
 ///
 /// # Errors
 /// [`Error::ReferenceNotFound`], [`Error::ReferenceElsewhere`].
-pub fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &str) -> Result<Arc<K>> {
+pub(crate) fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &str) -> Result<Arc<K>> {
     let found = find_anywhere::<K>(ctx, referrer.namespace, name)?;
     if found.server_name() != referrer.server {
         return Err(Error::ReferenceElsewhere {
@@ -120,7 +120,7 @@ pub fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &str) -> R
 ///
 /// # Errors
 /// [`Error::ReferenceNotFound`].
-pub fn find_anywhere<K: Managed>(ctx: &Context, namespace: &str, name: &str) -> Result<Arc<K>> {
+pub(crate) fn find_anywhere<K: Managed>(ctx: &Context, namespace: &str, name: &str) -> Result<Arc<K>> {
     let kind = K::kind_of(ctx);
     let cached = kind.store.get(&ObjectRef::new(name).within(namespace));
     cached
@@ -132,7 +132,7 @@ pub fn find_anywhere<K: Managed>(ctx: &Context, namespace: &str, name: &str) -> 
 }
 
 /// A resource that is referred to cannot be used yet.
-pub fn not_ready<K: Managed>(found: &K) -> Error {
+pub(crate) fn not_ready<K: Managed>(found: &K) -> Error {
     Error::ReferenceNotReady {
         kind: K::KIND,
         name: found.name_any(),
@@ -141,7 +141,7 @@ pub fn not_ready<K: Managed>(found: &K) -> Error {
 }
 
 /// Whether the spec as it is was looked at and found good.
-pub fn is_accepted<K: Managed>(found: &K) -> bool {
+pub(crate) fn is_accepted<K: Managed>(found: &K) -> bool {
     if decode::flaw(found).is_some() {
         return false; // an earlier version may have read it
     }
@@ -155,7 +155,7 @@ pub fn is_accepted<K: Managed>(found: &K) -> bool {
 ///
 /// # Errors
 /// [`Error::InUseBy`].
-pub fn let_go<K: Referable>(resource: &K, ctx: &Context) -> Result<()> {
+pub(crate) fn let_go<K: Referable>(resource: &K, ctx: &Context) -> Result<()> {
     if is_abandoned(resource) {
         return Ok(());
     }

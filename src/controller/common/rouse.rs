@@ -26,7 +26,7 @@ pub(crate) fn rouse<K: Managed>(kind: &Kind<K>, resource: &K) {
 }
 
 /// Wakes all that were in step, to read their objects.
-pub fn read_each<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) {
+pub(crate) fn read_each<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) {
     settled(kind, server)
         .iter()
         .for_each(|resource| rouse(kind, &**resource));

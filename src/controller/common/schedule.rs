@@ -10,11 +10,11 @@ use crate::api::ROTATE_AT_ANNOTATION;
 use crate::error::{Error, Result};
 
 /// What the message of a resource adds while it waits.
-pub const WAITS: &str = "what rotate-at asks for waits until minRotationPeriod of the access rule has passed";
+pub(crate) const WAITS: &str = "what rotate-at asks for waits until minRotationPeriod of the access rule has passed";
 
 /// When what is in use is to be replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     /// How long it is used. None: until it is asked for.
     pub period: Option<Duration>,
     /// From when on one that is older is to be replaced.
@@ -32,7 +32,7 @@ impl Schedule {
     ///
     /// # Errors
     /// [`Error::InvalidField`] if the annotation is no time.
-    pub fn of(resource: &impl ResourceExt, period: Option<&str>) -> Result<Self> {
+    pub(crate) fn of(resource: &impl ResourceExt, period: Option<&str>) -> Result<Self> {
         let asked = resource.annotations().get(ROTATE_AT_ANNOTATION);
         let asked_at = asked
             .map(|at| at.parse())
@@ -50,7 +50,7 @@ impl Schedule {
     }
 
     /// With these bounds.
-    pub fn bounded(self, min: Duration, rotated_at: Option<&str>, now: Timestamp) -> Self {
+    pub(crate) fn bounded(self, min: Duration, rotated_at: Option<&str>, now: Timestamp) -> Self {
         Schedule {
             min,
             rotated_at: rotated_at.and_then(|at| past(at, now)),
@@ -59,42 +59,42 @@ impl Schedule {
     }
 
     /// Whether what is in use since then is to be replaced. `ahead`: how much earlier than its age would have it.
-    pub fn is_due(&self, since: Timestamp, ahead: Duration, now: Timestamp) -> bool {
+    pub(crate) fn is_due(&self, since: Timestamp, ahead: Duration, now: Timestamp) -> bool {
         self.next(since, ahead).is_some_and(|at| at <= now)
     }
 
     /// When what is in use since then is to be replaced. None: not for that alone.
-    pub fn next(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
+    pub(crate) fn next(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
         self.by_age(since, ahead).into_iter().chain(self.asked(since)).min()
     }
 
     /// When what is in use since then is to be replaced because of its age.
-    pub fn by_age(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
+    pub(crate) fn by_age(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
         let period = self.period?.saturating_sub(ahead);
         let at = later(self.since(since), period);
         Some(self.turn.map_or(at, |turn| turn.max(at)))
     }
 
     /// When what is in use since then is to be replaced because somebody asks for it: no sooner than it may be. None: nobody does.
-    pub fn asked(&self, since: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn asked(&self, since: Timestamp) -> Option<Timestamp> {
         let since = self.since(since);
         let asked = self.asked_at.filter(|at| *at > since);
         asked.map(|at| at.max(later(since, self.min)))
     }
 
     /// Whether what is asked for would be done by now, if it were not too soon.
-    pub fn is_held_back(&self, since: Timestamp, now: Timestamp) -> bool {
+    pub(crate) fn is_held_back(&self, since: Timestamp, now: Timestamp) -> bool {
         self.asked_at.is_some_and(|at| at <= now) && self.asked(since).is_some_and(|at| at > now)
     }
 
     /// Since when what is in use is, if it is said to be since then.
-    pub fn since(&self, since: Timestamp) -> Timestamp {
+    pub(crate) fn since(&self, since: Timestamp) -> Timestamp {
         self.rotated_at.map_or(since, |at| at.max(since))
     }
 }
 
 /// What is no later than this is on time, and waits for no turn.
-pub const ON_TIME: Duration = Duration::from_secs(10);
+pub(crate) const ON_TIME: Duration = Duration::from_secs(10);
 
 /// Each resource lengthens the window over which late rotations are spread by this much.
 const SHARE: Duration = Duration::from_millis(20);
@@ -103,13 +103,13 @@ const SHARE: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// A time that a status says: nothing was done in the future.
-pub fn past(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn past(text: &str, now: Timestamp) -> Option<Timestamp> {
     text.parse().ok().filter(|at| *at <= now)
 }
 
 /// How long a resource waits for its turn when many may be late, after an outage or when the clock has jumped. It is always the same for one resource.
 /// `all`: how many there are.
-pub fn turn(uid: &str, all: usize) -> Duration {
+pub(crate) fn turn(uid: &str, all: usize) -> Duration {
     let window = SHARE
         .saturating_mul(u32::try_from(all).unwrap_or(u32::MAX))
         .min(LONGEST);
@@ -119,13 +119,13 @@ pub fn turn(uid: &str, all: usize) -> Duration {
 }
 
 /// A time so much later; the end of time if there is none so late.
-pub fn later(at: Timestamp, by: Duration) -> Timestamp {
+pub(crate) fn later(at: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
 /// How long until a time; a moment if it is past.
-pub fn wait_until(at: Timestamp) -> Duration {
+pub(crate) fn wait_until(at: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::from_millis(100))
 }
 

@@ -11,14 +11,14 @@ const REFILL: Duration = Duration::from_secs(300);
 
 /// How often it was done lately. A new one is full.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Budget {
+pub(crate) struct Budget {
     used: u32,
     since: Option<Instant>,
 }
 
 impl Budget {
     /// Takes one time out of the budget. False if there is none left.
-    pub fn take(&mut self, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.refill(now);
         if self.used >= AT_ONCE {
             return false;
@@ -29,7 +29,7 @@ impl Budget {
     }
 
     /// Whether nothing is missing.
-    pub fn is_full(&mut self, now: Instant) -> bool {
+    pub(crate) fn is_full(&mut self, now: Instant) -> bool {
         self.refill(now);
         self.used == 0
     }

@@ -12,7 +12,7 @@ use crate::error::{ClusterFault, Error, Result};
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status>) -> Result<()> {
+pub(crate) async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status>) -> Result<()> {
     let newest = latest(object, ctx);
     let before = newest.status().cloned().unwrap_or_default();
     store(&*newest, ctx, &before, pass.status.clone(), None).await.map(drop)
@@ -22,7 +22,7 @@ pub async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K::Status
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
+pub(crate) async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
     if is_held(object) {
         return Ok(false);
     }
@@ -35,7 +35,7 @@ pub async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
+pub(crate) async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     let api = object.api(ctx.cluster.client());
     let latest = latest(object, ctx);
     let released = match ctx.cluster.release(&api, &*latest).await {

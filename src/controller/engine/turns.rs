@@ -23,7 +23,7 @@ const AFTER_PANIC: Duration = Duration::from_secs(30);
 const TOGETHER: usize = 256;
 
 /// Gives passes to those who wake until told to stop; then ends when the passes under way have ended.
-pub async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, stop: CancellationToken) {
+pub(crate) async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, stop: CancellationToken) {
     let mut queue: Queue<Key> = Queue::default();
     let mut passes: JoinSet<Ended> = JoinSet::new();
     let mut running: HashMap<Id, Key> = HashMap::new();

@@ -22,11 +22,11 @@ use crate::controller::foulkon::provider::fields::fields;
 use crate::controller::foulkon::provider::plan::{ProviderPlan, plan};
 use crate::error::{Error, FoulkonFault, Result};
 
-pub mod entry;
-pub mod fields;
-pub mod lookup;
-pub mod names;
-pub mod plan;
+pub(crate) mod entry;
+pub(crate) mod fields;
+pub(crate) mod lookup;
+pub(crate) mod names;
+pub(crate) mod plan;
 
 pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
     pass.status.loaded = is_loaded(provider, ctx);

@@ -22,16 +22,16 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::error::{Error, Result};
 
-pub mod adoption;
-pub mod catalogue;
-pub mod cleanup;
-pub mod ledger;
-pub mod plan;
-pub mod reference;
-pub mod remote;
-pub mod run;
+pub(crate) mod adoption;
+pub(crate) mod catalogue;
+pub(crate) mod cleanup;
+pub(crate) mod ledger;
+pub(crate) mod plan;
+pub(crate) mod reference;
+pub(crate) mod remote;
+pub(crate) mod run;
 pub mod steps;
-pub mod work;
+pub(crate) mod work;
 
 /// How soon a referenced Secret without our watch label is looked at again.
 pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);

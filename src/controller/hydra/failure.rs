@@ -5,7 +5,7 @@ use crate::admin::hydra::mapping;
 use crate::error::{Error, Outage};
 
 /// What a failed request means for a resource.
-pub fn failure(operation: &'static str, failed: Failure) -> Error {
+pub(crate) fn failure(operation: &'static str, failed: Failure) -> Error {
     match failed {
         Failure::Outage(Outage::Unfinished) => Error::Unfinished(Vec::new()),
         Failure::Outage(outage) => Error::Unavailable(outage),

@@ -28,14 +28,14 @@ use crate::controller::hydra::key_set::remote::Remote;
 use crate::controller::hydra::key_set::rotation::Stage;
 use crate::error::{Error, Result};
 
-pub mod cleanup;
-pub mod keys;
-pub mod kid;
-pub mod ledger;
-pub mod output;
-pub mod plan;
-pub mod remote;
-pub mod rotation;
+pub(crate) mod cleanup;
+pub(crate) mod keys;
+pub(crate) mod kid;
+pub(crate) mod ledger;
+pub(crate) mod output;
+pub(crate) mod plan;
+pub(crate) mod remote;
+pub(crate) mod rotation;
 
 /// How soon an imported key's Secret without our watch label is looked at again.
 pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);

@@ -1,11 +1,11 @@
 //! Ory Hydra: the server itself, its sweep, and each kind as it lives there.
 
-pub mod assignment;
+pub(crate) mod assignment;
 pub mod client;
-pub mod failure;
-pub mod key_set;
-pub mod orphans;
-pub mod provider;
-pub mod scope;
-pub mod server;
-pub mod sweep;
+pub(crate) mod failure;
+pub(crate) mod key_set;
+pub(crate) mod orphans;
+pub(crate) mod provider;
+pub(crate) mod scope;
+pub(crate) mod server;
+pub(crate) mod sweep;

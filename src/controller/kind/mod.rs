@@ -1,10 +1,10 @@
 //! The kinds: what the engine asks of each, and on which server's floor each is answered.
 
-pub mod assignment;
-pub mod authorization_server;
-pub mod connect;
-pub mod json_web_key_set;
-pub mod oauth2_client;
-pub mod object;
-pub mod oidc_provider;
-pub mod scope;
+pub(crate) mod assignment;
+pub(crate) mod authorization_server;
+pub(crate) mod connect;
+pub(crate) mod json_web_key_set;
+pub(crate) mod oauth2_client;
+pub(crate) mod object;
+pub(crate) mod oidc_provider;
+pub(crate) mod scope;

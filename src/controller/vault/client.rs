@@ -37,7 +37,7 @@ use crate::controller::vault::name::Named;
 use crate::controller::vault::object::{self, Target};
 use crate::error::{Error, Result, VaultFault};
 
-pub mod fields;
+pub(crate) mod fields;
 
 /// How long tokens are valid unless the spec says otherwise: what the server has for both.
 const DAY: Duration = Duration::from_secs(86_400);

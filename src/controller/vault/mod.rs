@@ -3,13 +3,13 @@
 //! Objects there have no place for a mark. So a name is claimed in the status, once a look showed that it is free and before the first write; who has the
 //! claim has the object. Within the cluster the oldest claim wins.
 
-pub mod assignment;
-pub mod client;
+pub(crate) mod assignment;
+pub(crate) mod client;
 pub mod failure;
-pub mod key;
-pub mod name;
-pub mod object;
-pub mod provider;
-pub mod scope;
-pub mod server;
-pub mod sweep;
+pub(crate) mod key;
+pub(crate) mod name;
+pub(crate) mod object;
+pub(crate) mod provider;
+pub(crate) mod scope;
+pub(crate) mod server;
+pub(crate) mod sweep;

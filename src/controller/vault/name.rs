@@ -13,7 +13,7 @@ use crate::controller::engine::managed::OnServer;
 use crate::error::{Error, Result, VaultFault};
 
 /// A kind whose resources are objects on a Vault.
-pub trait Named: OnServer + Claiming {
+pub(crate) trait Named: OnServer + Claiming {
     /// The object.
     type Object: Object;
     /// The field that asks for a name.
@@ -39,7 +39,7 @@ pub trait Named: OnServer + Claiming {
 ///
 /// # Errors
 /// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`Error::NameClaimed`].
-pub fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
+pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     let name = resource.object_name();
     if resource.asked_name().is_some() {
         may_have_name(resource, ctx, server, &name)?;
@@ -71,7 +71,7 @@ fn is_addressable(name: &str) -> bool {
 }
 
 /// Whether another resource has the name, or may have it and asked for it first. Of two that have it, the later one withdraws.
-pub fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> bool {
+pub(crate) fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> bool {
     let kind = K::kind_of(ctx);
     let same_name = |other: &K| {
         other.uid() != resource.uid() && other.server_name() == resource.server_name() && other.object_name() == name

@@ -27,7 +27,7 @@ use crate::error::{Error, Result, Suspect, VaultFault};
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// One resource's object, within one pass.
-pub struct Target<'a, K> {
+pub(crate) struct Target<'a, K> {
     /// The resource.
     pub resource: &'a K,
     /// What every pass shares.
@@ -43,7 +43,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     ///
     /// # Errors
     /// As [`admitted`] and [`name::allowed`].
-    pub async fn of(resource: &'a K, ctx: &'a Context, pass: &mut Pass<K::Status>) -> Result<Self> {
+    pub(crate) async fn of(resource: &'a K, ctx: &'a Context, pass: &mut Pass<K::Status>) -> Result<Self> {
         let allowed = admitted(resource, ctx).and_then(|server| Ok((name::allowed(resource, ctx, &server)?, server)));
         match allowed {
             Ok((name, server)) => {
@@ -69,7 +69,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     ///
     /// # Errors
     /// What keeps the server from being used; [`Error::Cluster`].
-    pub async fn vault(&self, settled: bool) -> Result<Vault> {
+    pub(crate) async fn vault(&self, settled: bool) -> Result<Vault> {
         let link = self.ctx.links.usable(&self.server);
         let vault = link.map_err(|error| unread(error, settled))?.vault()?.clone();
         hold(self.resource, self.ctx).await?;
@@ -80,7 +80,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     ///
     /// # Errors
     /// [`Error::ObjectNotOwned`], [`VaultFault::Immutable`], [`Error::Contested`], and what a failed request means.
-    pub async fn sync(
+    pub(crate) async fn sync(
         &self,
         pass: &mut Pass<K::Status>,
         vault: &Vault,
@@ -205,7 +205,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
 ///
 /// # Errors
 /// [`VaultFault::InUse`] while another object refers to it; [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`].
-pub async fn remove<K: Named + CustomResourceExt>(
+pub(crate) async fn remove<K: Named + CustomResourceExt>(
     resource: &K,
     ctx: &Context,
     pass: &mut Pass<K::Status>,

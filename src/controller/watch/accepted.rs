@@ -16,11 +16,11 @@ use crate::health::Health;
 
 /// Tells [`Health`] of each watch that the Kubernetes API accepts.
 #[derive(Clone)]
-pub struct Accepted(pub Arc<Health>);
+pub(crate) struct Accepted(pub Arc<Health>);
 
 /// The service that sends requests, listened to.
 #[derive(Clone)]
-pub struct Listened<S> {
+pub(crate) struct Listened<S> {
     inner: S,
     health: Arc<Health>,
 }

@@ -171,7 +171,7 @@ async fn objects_of_another_version_do_not_affect_others(bed: &Bed) -> Result<()
     bed.operator().start_again().await?;
     victim.is_served("after").await?;
     mended().await?;
-    let unreadable = "deletionPolicy: this version of the operator cannot read it; correct it, or upgrade the operator if it is of a later one.";
+    let unreadable = "deletionPolicy: this version of the operator cannot read it; correct it, or upgrade the operator if it needs a later version.";
     wait::until("the odd spec to be reported", LIMIT, async || {
         Ok(evil.client_text("spec").await?.contains(unreadable).then_some(()))
     })

@@ -153,7 +153,7 @@ async fn a_server_that_is_not_foulkon_is_not_recognized(bed: &Bed) -> Result<()>
         (
             Answer::json(200, &json!({ "version": "v2.3.0" })),
             "InternalError",
-            "The server's reply to about is not what a Foulkon worker says of itself; this is a fault of the server, of a proxy before it, or of the operator.".to_owned(),
+            "The server's reply to about is not what a Foulkon worker reports about itself; this is a fault of the server, of a proxy before it, or of the operator.".to_owned(),
         ),
     ] {
         let fault = stage

@@ -74,14 +74,14 @@ pub(super) async fn an_invalid_private_key_is_reported(bed: &Bed) -> Result<()> 
             json!({ "keys": [private, other] }).to_string(),
             "holds more than one private key",
         ),
-        (torn.to_string(), "has parts that do not go together"),
+        (torn.to_string(), "has parts that do not belong together"),
         (
             "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n".to_owned(),
             "holds no private key",
         ),
         (
             json!({ "kty": "oct", "k": "c2VjcmV0", "d": "AA" }).to_string(),
-            "is of a type that is not supported: RSA, P-256, P-384, P-521 and Ed25519 are",
+            "is of an unsupported type; use RSA, P-256, P-384, P-521 or Ed25519",
         ),
     ];
     space.make::<JsonWebKeySet>("keys", &importing("mine")).await?;

@@ -134,7 +134,11 @@ async fn untrustworthy_keys_are_reported(bed: &Bed) -> Result<()> {
         (json(json!({ "keys": [shown] })), "InvalidKeys", shows),
         (json(json!({ "keys": [] })), "InvalidKeys", none),
         (html, "ServerNotRecognized", other("is not JSON")),
-        (json(json!([])), "ServerNotRecognized", other("is no JSON Web Key Set")),
+        (
+            json(json!([])),
+            "ServerNotRecognized",
+            other("is not a JSON Web Key Set"),
+        ),
         (
             Answer::status(404),
             "ServerNotRecognized",

@@ -61,7 +61,7 @@ fn cases() -> Vec<Case> {
             "other",
             text(200, r#"{"client_id":"somebody-else"}"#),
             "InternalError",
-            update("speaks of another client"),
+            update("describes another client"),
         ),
         (
             "a time of a megabyte",
@@ -88,7 +88,7 @@ fn cases() -> Vec<Case> {
             "huge",
             text(200, format!("\"{}\"", "x".repeat(2 << 20))),
             "InternalError",
-            update("is larger than any real one"),
+            update("is too large"),
         ),
         (
             "deep",

@@ -252,7 +252,7 @@ async fn a_changed_secret_is_used_for_the_next_login(bed: &Bed) -> Result<()> {
 async fn a_refused_login_is_reported_with_its_cause(bed: &Bed) -> Result<()> {
     let account = bed.installation().login_account();
     let kubernetes = |role: &str, name: &str, audience: &str| json!({ "kubernetes": { "role": role, "serviceAccount": { "name": name, "audiences": [audience] } } });
-    let refused = "it is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences";
+    let refused = "the login is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences";
     let mut elsewhere = kubernetes("oidc-operator", account, "vault");
     elsewhere["kubernetes"]["path"] = json!("nowhere");
     let cases = [

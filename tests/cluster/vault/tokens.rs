@@ -29,8 +29,8 @@ use crate::run::Side;
 const UNSAFE: &str = "UnsafeToken";
 const OWN: &str = "is a token of the operator's own ServiceAccount";
 const AUDIENCE: &str = "is a token with an audience that the Kubernetes API accepts";
-const ANY: &str = "is a token of a ServiceAccount for any audience";
-const TYPE: &str = "is of a Secret whose type is that of tokens for the Kubernetes API";
+const ANY: &str = "is a ServiceAccount token for any audience";
+const TYPE: &str = "is in a Secret whose type is for tokens of the Kubernetes API";
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![

@@ -77,7 +77,7 @@ async fn the_version_is_reported_and_the_loaded_providers_if_all_are_understood(
 
 #[tokio::test]
 async fn a_reply_that_is_not_from_a_worker_is_refused() {
-    let strange = Failure::Reply("is not what a Foulkon worker says of itself");
+    let strange = Failure::Reply("is not what a Foulkon worker reports about itself");
     let version = |version: Value| {
         let mut changed = about(&json!({ "type": "oidc" }));
         changed["version"] = version;

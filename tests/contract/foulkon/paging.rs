@@ -109,10 +109,7 @@ async fn a_listing_that_repeats_the_same_page_fails() {
     let page = json_reply(200, &json!({ "providers": ["a"], "total": u32::MAX }));
     super::answer(&server, page).await;
     let (foulkon, _) = connect(&server.uri(), &nobody());
-    assert_eq!(
-        foulkon.names("/team/").await,
-        Err(Failure::Reply("does not come to an end"))
-    );
+    assert_eq!(foulkon.names("/team/").await, Err(Failure::Reply("does not end")));
     assert_eq!(crate::received(&server).await, 2);
 }
 

@@ -11,7 +11,7 @@ use super::{EXISTS, NOT_FOUND, always, answer, authorized, coded, connect, field
 use crate::{html, json_reply, received, unfinished};
 
 /// A member is missing or malformed.
-const STRANGE: Failure = Failure::Reply("lacks a field or has one of another form");
+const STRANGE: Failure = Failure::Reply("lacks a field or has one of the wrong type");
 
 /// Asserts that every operation fails this way with each of these replies.
 async fn check_each(cases: &[(ResponseTemplate, Failure)]) {

@@ -166,7 +166,7 @@ async fn an_open_breaker_lets_requests_without_a_login_pass() {
 
 #[tokio::test]
 async fn a_reply_that_is_not_from_a_vault_is_refused() {
-    let strange = Failure::Reply("does not say how the server is");
+    let strange = Failure::Reply("does not report the server's health");
     let cases = [
         (html(200), Failure::Reply("is not JSON")),
         (json_reply(200, &json!({})), strange.clone()),

@@ -38,12 +38,7 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 9] = [
         r#"{"name":"e1"}"#,
         "we do not manage entities",
     ),
-    (
-        "POST",
-        "identity/group",
-        r#"{"name":"g1"}"#,
-        "we do not manage groups",
-    ),
+    ("POST", "identity/group", r#"{"name":"g1"}"#, "we do not manage groups"),
     (
         "LIST",
         "identity/oidc/provider?allowed_client_id=<client_id:1>",

@@ -131,10 +131,10 @@ async fn an_invalid_reply_is_a_failure_and_neither_absence_nor_success() {
     for data in cases {
         let (_server, vault) = always(json_reply(200, &json!({ "data": data }))).await;
         let found = vault.read::<Assignment>("x").await;
-        let expected = Failure::Reply("lacks a field or has one of another form");
+        let expected = Failure::Reply("lacks a field or has one of the wrong type");
         assert_eq!(found, Err(expected), "{data}");
         let listed = vault.list::<Assignment>().await;
-        assert_eq!(listed, Err(Failure::Reply("is no list")), "{data}");
+        assert_eq!(listed, Err(Failure::Reply("is not a list")), "{data}");
     }
     let (_server, vault) = always(json_reply(200, &json!({ "data": whole }))).await;
     assert_eq!(vault.read("x").await, Ok(Some(Assignment::default())));

@@ -272,7 +272,7 @@ async fn a_name_is_one_path_segment_whatever_it_contains() {
 async fn a_name_that_no_path_can_hold_is_not_sent() {
     for name in ["", ".", "..", "a\nb", "a\tb"] {
         let (server, vault) = always(ResponseTemplate::new(204)).await;
-        let refused = Failure::Reply("cannot be asked for: the id does not fit into a URL");
+        let refused = Failure::Reply("cannot be requested: the id cannot be part of a URL");
         assert_eq!(vault.write(name, &scope()).await, Err(refused.clone()), "{name:?}");
         assert_eq!(vault.delete::<Scope>(name).await, Err(refused.clone()), "{name:?}");
         assert_eq!(vault.rotate(name).await, Err(refused.clone()), "{name:?}");

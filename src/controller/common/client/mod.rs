@@ -1,6 +1,6 @@
 //! What OAuth2Clients share on every server that has them.
 
-pub mod inputs;
-pub mod outcome;
-pub mod output;
-pub mod plan;
+pub(crate) mod inputs;
+pub(crate) mod outcome;
+pub(crate) mod output;
+pub(crate) mod plan;

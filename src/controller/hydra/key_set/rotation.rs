@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::controller::common::schedule::{Schedule, later};
 
 /// Most keys at a time: clients and status hold 16. With so many, the next one waits until one of them goes.
-pub const MOST: usize = 12;
+pub(crate) const MOST: usize = 12;
 
 /// Where a key stands.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// It is known and does not sign yet.
     Next,
     /// It signs.
@@ -25,7 +25,7 @@ pub enum Stage {
 
 /// A key, as far as its age counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// Id.
     pub kid: String,
     /// Algorithm.
@@ -38,7 +38,7 @@ pub struct Held {
 
 /// What the spec asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// Algorithm of new keys.
     pub alg: String,
     /// When a key is replaced.
@@ -53,7 +53,7 @@ pub struct Terms {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// A key is made, and starts at this stage.
     Make(Stage),
     /// The next key becomes the current one, and the current a previous one.
@@ -64,7 +64,7 @@ pub enum Step {
 
 /// How far the world has followed what was written down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// Whether the next key is published, and known to all clients that refer to the set.
     pub is_known: bool,
     /// Whether the application has been handed the key that signs.
@@ -72,7 +72,7 @@ pub struct Progress {
 }
 
 /// The step that is due.
-pub fn due(held: &[Held], terms: &Terms, progress: Progress, now: Timestamp) -> Option<Step> {
+pub(crate) fn due(held: &[Held], terms: &Terms, progress: Progress, now: Timestamp) -> Option<Step> {
     let at = |stage: Stage| held.iter().find(|key| key.stage == stage);
     let current = at(Stage::Current);
     if let Some(next) = at(Stage::Next) {
@@ -94,12 +94,12 @@ pub fn due(held: &[Held], terms: &Terms, progress: Progress, now: Timestamp) -> 
 }
 
 /// Whether a key signs no more, and what it signed needs it no more.
-pub fn is_outlived(key: &Held, terms: &Terms, now: Timestamp) -> bool {
+pub(crate) fn is_outlived(key: &Held, terms: &Terms, now: Timestamp) -> bool {
     key.stage == Stage::Previous && now >= later(key.since, terms.overlap)
 }
 
 /// When a step can be due next, if time alone decides. What is past waits for something else.
-pub fn next_at(held: &[Held], terms: &Terms, now: Timestamp) -> Option<Timestamp> {
+pub(crate) fn next_at(held: &[Held], terms: &Terms, now: Timestamp) -> Option<Timestamp> {
     let has_next = held.iter().any(|key| key.stage == Stage::Next);
     let times = held.iter().filter_map(|key| match key.stage {
         Stage::Next => Some(later(key.since, terms.pre_publish)),
