@@ -1,4 +1,4 @@
-//! What is kept in the repository and made from code, or has to agree with it. `make generate` writes it anew.
+//! Files in the repository that are generated from code or must agree with it. `make generate` regenerates them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,8 @@ use kube::ResourceExt;
 use oidc_operator::api::condition::Reason;
 use serde_json::Value;
 
-/// A file may have no more: etcd takes 1.5 MiB, but `kubectl apply` keeps a copy of the object in an annotation of at most 256 KiB.
+/// Maximum bytes of a file: etcd allows 1.5 MiB, but `kubectl apply` keeps a copy of the object in an annotation of at
+/// most 256 KiB.
 const MAX_CRD: usize = 150 * 1024;
 
 fn path(relative: &str) -> PathBuf {
@@ -33,7 +34,7 @@ fn crds() -> Result<BTreeMap<String, String>> {
 }
 
 #[test]
-fn crd_files_are_those_of_the_code() -> Result<()> {
+fn crd_files_match_the_code() -> Result<()> {
     for folder in ["crds", "charts/oidc-operator/files/crds"] {
         if std::env::var_os("UPDATE").is_some() {
             update(&path(folder), &crds()?)?;
@@ -47,7 +48,7 @@ fn crd_files_are_those_of_the_code() -> Result<()> {
             let relative = format!("{folder}/{name}");
             ensure!(
                 read(&relative)? == text,
-                "{relative} is not what the code makes; run `make generate`"
+                "{relative} differs from the code; run `make generate`"
             );
         }
     }
@@ -97,7 +98,7 @@ fn chart_can_split_the_crds() -> Result<()> {
     Ok(())
 }
 
-/// The compiler does not see a reason that is missing in the list.
+/// The compiler does not detect a reason that is missing from the list.
 #[test]
 fn every_reason_is_in_the_list() -> Result<()> {
     let listed = read("src/api/condition.rs")?.matches(" => \"").count();
@@ -122,10 +123,10 @@ fn readme_has_a_line_for_every_reason() -> Result<()> {
 }
 
 #[test]
-fn chart_schema_knows_exactly_the_values() -> Result<()> {
+fn chart_schema_has_exactly_the_values() -> Result<()> {
     let values: Value = serde_yaml_ng::from_str(&read("charts/oidc-operator/values.yaml")?)?;
     let mut schema: Value = serde_json::from_str(&read("charts/oidc-operator/values.schema.json")?)?;
-    // Helm gives this to every chart that is part of another.
+    // Helm passes this to every subchart.
     schema["properties"]
         .as_object_mut()
         .context("no properties")?
@@ -133,7 +134,7 @@ fn chart_schema_knows_exactly_the_values() -> Result<()> {
     same_keys("", &values, &schema)
 }
 
-/// Compares the keys of every object that the schema closes; others hold what users like.
+/// Compares the keys of every object that the schema closes; other objects may have any keys.
 fn same_keys(at: &str, values: &Value, schema: &Value) -> Result<()> {
     if schema["additionalProperties"] != Value::Bool(false) {
         return Ok(());

@@ -1,6 +1,7 @@
-//! OpenBao, or HashiCorp Vault: a server with a configuration file, initialised and unsealed as in earnest.
+//! OpenBao, or HashiCorp Vault: a server with a configuration file, initialised and unsealed as in production.
 //!
-//! It keeps its data with Raft, in a cluster of one: both programs can, and OpenBao no longer writes to plain files.
+//! It stores its data with Raft, in a cluster of one: both programs support that, and OpenBao no longer writes to plain
+//! files.
 
 mod api;
 mod setup;
@@ -26,18 +27,18 @@ use crate::{http, ports, wait};
 
 /// Longest wait for the server to listen, and then to become active; both take a second or so on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
-/// Longest wait for the server to end by itself, which takes some three seconds; after that it is killed.
+/// Longest wait for the server to stop, which takes about three seconds; after that it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 /// Names within the run folder.
 const CONFIG: &str = "bao.json";
 const CERTIFICATE: &str = "bao.pem";
 const KEY: &str = "bao.key";
 const DATA: &str = "bao";
-/// Settings of the user's own servers, which would win over the configuration file.
+/// Prefixes of variables for the user's own servers, which would override the configuration file.
 const PREFIXES: [&str; 2] = ["BAO_", "VAULT_"];
 
-/// A running server, or one that was stopped and can be started again. It is killed, and its data removed, when this
-/// value is dropped.
+/// A running server, or a stopped one that can be started again. It is killed, and its data removed, when this value is
+/// dropped.
 pub struct Bao {
     process: Option<Child>, // before `run`: it is killed before its folder is removed
     settings: Settings,
@@ -49,10 +50,10 @@ pub struct Bao {
 
 impl Bao {
     /// Starts a server on free ports of 127.0.0.1, initialises it with one key share, unseals it, and returns when it
-    /// is active. The program is fetched first if it has to be.
+    /// is active. The program is fetched first if it is missing.
     ///
     /// # Errors
-    /// When the program cannot be had or is not ready in time; the message quotes the end of its log.
+    /// When the program is not available or not ready in time; the message quotes the end of its log.
     pub async fn start() -> Result<Self> {
         crate::init();
         let program = Program::Bao.path().await?;
@@ -95,8 +96,8 @@ impl Bao {
         self.settings.address()
     }
 
-    /// URL of the https listener, without a trailing slash. It asks for a client's certificate and needs none. It stays
-    /// the same when the server is started again.
+    /// URL of the https listener, without a trailing slash. It requests a client certificate but does not require one. It
+    /// stays the same when the server is started again.
     #[must_use]
     pub fn tls_address(&self) -> String {
         format!("https://127.0.0.1:{}", self.settings.ports[1])
@@ -114,7 +115,7 @@ impl Bao {
         &self.pki
     }
 
-    /// The token that may do everything.
+    /// The root token, which may do everything.
     #[must_use]
     pub fn root_token(&self) -> &str {
         &self.root_token
@@ -126,7 +127,7 @@ impl Bao {
         self.process.as_ref()
     }
 
-    /// The API in the name of the root token.
+    /// The API with the root token.
     #[must_use]
     pub fn root(&self) -> Api {
         Api::new(&self.address(), &self.root_token)
@@ -151,7 +152,7 @@ impl Bao {
     /// [`Api::must`] with the root token.
     ///
     /// # Errors
-    /// When there is no answer or the status is not one of success; with the server's own words.
+    /// When there is no answer or no success status; the message quotes the server.
     pub async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
         self.root().must(method, path, body).await
     }
@@ -164,10 +165,10 @@ impl Bao {
         self.must("POST", "sys/seal", None).await.map(|_| ())
     }
 
-    /// Unseals the server and returns when it is active. Nothing happens while it is unsealed.
+    /// Unseals the server and returns when it is active. Does nothing if it is unsealed.
     ///
     /// # Errors
-    /// When it is not active in time; with the end of the log.
+    /// When it is not active in time; the message quotes the end of the log.
     pub async fn unseal(&self) -> Result<()> {
         let key = json!({ "key": self.unseal_key });
         let anonymous = self.root().as_token("");
@@ -186,21 +187,21 @@ impl Bao {
     /// Stops the server; its ports and its data are kept. Requests under way are finished, for a few seconds at most.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // One that does not want to end is killed when it is dropped, here.
+            // A process that does not stop is killed when it is dropped, here.
             let _ = process.terminate(STOP_LIMIT).await;
         }
     }
 
-    /// Kills the server in the midst of whatever it does; its ports and its data are kept.
+    /// Kills the server at once; its ports and its data are kept.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Starts the server again on the same ports with the same data, unseals it, and returns when it is active. Nothing
-    /// happens while it runs.
+    /// Starts the server again on the same ports with the same data, unseals it, and returns when it is active. Does
+    /// nothing if it runs.
     ///
     /// # Errors
-    /// When it is not ready in time, or somebody holds one of its ports for all that time.
+    /// When it is not ready in time, or another process holds one of its ports for all that time.
     pub async fn start_again(&mut self) -> Result<()> {
         if self.process.as_mut().is_some_and(Child::is_alive) {
             return Ok(());
@@ -220,7 +221,7 @@ impl Bao {
 /// What stays the same from one start to the next.
 struct Settings {
     program: PathBuf,
-    /// Of the plain and of the https listener; then those at which each would meet other members of a cluster.
+    /// Ports of the plain and of the https listener, then the cluster port of each.
     ports: [u16; 4],
 }
 
@@ -229,7 +230,7 @@ impl Settings {
         format!("http://127.0.0.1:{}", self.ports[0])
     }
 
-    /// The configuration, which both programs take as JSON too.
+    /// The configuration, which both programs also accept as JSON.
     fn config(&self, run: &Path) -> Value {
         let [port, tls_port, cluster_port, tls_cluster_port] = self.ports;
         let local = |port: u16| format!("127.0.0.1:{port}");
@@ -255,7 +256,7 @@ impl Settings {
             ],
             "api_addr": self.address(),
             "cluster_addr": format!("https://{}", local(cluster_port)),
-            "disable_mlock": true, // Vault insists on it with Raft; OpenBao warns that it does not know it
+            "disable_mlock": true, // Vault requires it with Raft; OpenBao warns that it is unknown
             "ui": false,
         })
     }

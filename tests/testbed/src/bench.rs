@@ -1,4 +1,4 @@
-//! The benchmark: many clients at once, a restart, and their deletion, with what each costs. Figures, not assertions.
+//! The benchmark: many clients at once, a restart, and their deletion, with the cost of each. Figures, not assertions.
 
 use std::fs;
 use std::ops::Range;
@@ -20,16 +20,16 @@ use crate::{http, wait};
 mod latency;
 
 const NAMESPACE: &str = "bench";
-/// Clients after which memory is looked at for the first time.
+/// Number of clients after which memory is measured for the first time.
 const FIRST: usize = 1_000;
-/// Requests of the benchmark itself to the kube-apiserver at the same time.
+/// Concurrent requests of the benchmark itself to the kube-apiserver.
 const AT_ONCE: usize = 16;
 /// Longest wait for any step.
 const LIMIT: Duration = Duration::from_secs(900);
 /// Ticks of the process clock in a second, on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
 
-/// A running operator with what it has used so far.
+/// A running operator, with the URL of its metrics.
 struct Operator {
     child: Child,
     metrics: String,
@@ -85,7 +85,7 @@ pub async fn run(count: usize) -> Result<()> {
     let filled = begun.elapsed();
     operator.until_swept().await?;
     println!(
-        "restart: caches filled {filled:.1?} after the start, everything looked after {:.1?} after it",
+        "restart: caches filled {filled:.1?} after the start, all resources checked {:.1?} after it",
         begun.elapsed()
     );
     println!("        {}", operator.resources()?);

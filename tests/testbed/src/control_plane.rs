@@ -1,4 +1,4 @@
-//! A Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager. No kubelet, so that no pod ever runs.
+//! A Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager. It has no kubelet, so no pod ever runs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::{kubeconfig, ports, wait};
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// Name of the file with the public key of ServiceAccount tokens.
 const ACCOUNT_PUBLIC: &str = "service-accounts.pem";
-/// Validity of the ServiceAccount tokens handed out, in seconds.
+/// Validity of issued ServiceAccount tokens, in seconds.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
-/// The controllers that make a cluster without nodes behave like one.
+/// The controllers that make a cluster without nodes behave like a real one.
 const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,serviceaccount-controller,\
     serviceaccount-token-controller,clusterrole-aggregation-controller,root-ca-certificate-publisher-controller";
 
@@ -40,13 +40,13 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     /// Starts a control plane on free ports of 127.0.0.1 and returns when it serves requests and the ServiceAccount
-    /// `default` exists in the namespace `default`. The programs are built first if they have to be.
+    /// `default` exists in the namespace `default`. The programs are built first if they are missing.
     ///
     /// # Errors
-    /// When a program cannot be had, or a server is not ready in time; the message quotes the end of its log.
+    /// When a program is not available, or a server is not ready in time; the message quotes the end of its log.
     pub async fn start() -> Result<Self> {
         crate::init();
-        let kubectl = Program::Kubectl.path().await?; // the others come with it
+        let kubectl = Program::Kubectl.path().await?; // the other programs come with it
         let run = RunDir::new()?;
         let pki = Pki::new()?;
         let files = Files::write(&run, &pki)?;
@@ -108,8 +108,8 @@ impl ControlPlane {
         self.client.clone()
     }
 
-    /// A kubeconfig (YAML, everything embedded) that logs in with a token, at `server_url`: the kube-apiserver's own or
-    /// that of a proxy before it, whose certificate was signed by the owner of `ca_pem`.
+    /// A kubeconfig (YAML, everything embedded) that logs in with a token at `server_url`: the kube-apiserver, or a proxy in
+    /// front of it whose certificate was signed by the owner of `ca_pem`.
     #[must_use]
     pub fn token_kubeconfig(server_url: &str, ca_pem: &str, token: &str) -> String {
         kubeconfig::with_token(server_url, ca_pem, token)
@@ -210,7 +210,7 @@ async fn start_etcd(run: &RunDir, [port, peer_port]: [u16; 2]) -> Result<(Child,
         .arg(format!("--listen-client-urls={url}"))
         .arg(format!("--advertise-client-urls={url}"))
         .arg(format!("--listen-peer-urls=http://127.0.0.1:{peer_port}"))
-        .args(["--unsafe-no-fsync", "--log-level=error"]); // nobody needs this data after a power cut
+        .args(["--unsafe-no-fsync", "--log-level=error"]); // this data is not needed after a power failure
     let mut child = Child::spawn("etcd", command, &run.path().join("etcd.log"))?;
     let health = format!("{url}/health");
     child
@@ -258,7 +258,7 @@ async fn is_ready(client: &kube::Client) -> bool {
     client.request_text(request).await.is_ok()
 }
 
-/// Starts the controllers. They serve no port; that they work is seen by what they do.
+/// Starts the controllers. They serve no port; only their effects show that they work.
 async fn start_controller_manager(run: &RunDir, files: &Files, pki: &Pki, url: &str) -> Result<Child> {
     let (cert, key) = pki.issue_client("system:kube-controller-manager", None)?;
     let kubeconfig = kubeconfig::with_certificate(url, &pki.ca_pem(), &cert, &key);
@@ -280,7 +280,7 @@ async fn start_controller_manager(run: &RunDir, files: &Files, pki: &Pki, url: &
     Child::spawn("kube-controller-manager", command, &log)
 }
 
-/// Waits for the first thing that the controllers do and that a namespace needs.
+/// Waits for the first object that the controllers create and that a namespace needs.
 async fn wait_for_default_account(client: &kube::Client, children: &mut [Child]) -> Result<()> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
     wait::until("the ServiceAccount default/default", START_LIMIT, async || {

@@ -1,4 +1,5 @@
-//! The demo: a cluster and its servers, the operator installed as a user would, the samples applied, and what comes of them.
+//! The demo: it starts a cluster and its servers, installs the operator as a user would, applies the samples, and shows the
+//! results.
 
 mod hydra;
 mod trust;
@@ -20,21 +21,21 @@ use crate::run_dir::RunDir;
 use crate::servers::{Part, Servers};
 use crate::{foulkon, http, ports};
 
-/// Where the samples go.
+/// Namespace of the samples.
 const NAMESPACE: &str = "demo";
-/// The samples, from the folder of the repository.
+/// Folder of the samples, relative to the repository.
 const SAMPLES: &str = "deploy/samples";
 /// Longest wait for the operator to be ready.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Longest wait for the samples to be ready, as kubectl writes it.
+/// Longest wait for the samples to be ready, in kubectl's notation.
 const READY_LIMIT: &str = "60s";
 
-/// Which server the demo is about.
+/// The servers that the demo is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Story {
     /// Ory Hydra, and a machine that gets a token.
     Hydra,
-    /// OpenBao in the part of a HashiCorp Vault, and a user who signs in.
+    /// OpenBao in the role of a HashiCorp Vault, and a user who signs in.
     Vault,
     /// Ory Hydra, OpenBao, and a Foulkon that trusts the clients of both.
     Trust,
@@ -57,7 +58,7 @@ impl Story {
         }
     }
 
-    /// Where its samples are.
+    /// Folder of its samples.
     fn folder(self) -> PathBuf {
         match self {
             Self::Hydra => PathBuf::from(SAMPLES),
@@ -66,7 +67,7 @@ impl Story {
         }
     }
 
-    /// The sample whose credentials are tried.
+    /// The sample whose credentials are used.
     fn application(self) -> &'static str {
         match self {
             Self::Hydra => hydra::APPLICATION,
@@ -78,17 +79,17 @@ impl Story {
 
 /// A running demo. Everything stops, and all files but the cache are removed, when it is dropped.
 pub struct Demo {
-    operator: Child, // first: it stops before what it works with
+    operator: Child, // first: it stops before the servers that it uses
     story: Story,
     servers: Servers,
     run: RunDir,
 }
 
 impl Demo {
-    /// Starts the servers, installs and starts the operator, and applies the samples; says what it does.
+    /// Starts the servers, installs and starts the operator, and applies the samples; prints what it does.
     ///
     /// # Errors
-    /// When a program cannot be had, something does not start in time, or a sample does not become ready.
+    /// When a program is not available, something does not start in time, or a sample does not become ready.
     pub async fn start(story: Story) -> Result<Self> {
         say(&format!(
             "starting a Kubernetes control plane and {} (what is missing is built first; that takes minutes)",
@@ -115,7 +116,7 @@ impl Demo {
         Ok(demo)
     }
 
-    /// Shows what a user sees, does what the application would do with its credentials, and says how to look around.
+    /// Shows what a user sees, does what the application would do with its credentials, and prints how to look around.
     ///
     /// # Errors
     /// When kubectl fails or the server refuses what it should not.
@@ -151,7 +152,7 @@ impl Demo {
     /// Fails as soon as the operator has ended.
     ///
     /// # Errors
-    /// When the operator has ended; with the end of its log.
+    /// When the operator has ended; the message quotes the end of its log.
     pub async fn watch(&mut self) -> Result<()> {
         loop {
             self.operator.check_alive()?;
@@ -213,7 +214,7 @@ impl Demo {
     }
 }
 
-/// What a command writes; fails with its complaint if it fails.
+/// The output of a command; fails with its error output if it fails.
 async fn output(mut command: tokio::process::Command, name: &str, arguments: &[&str]) -> Result<String> {
     let output = command.stdin(Stdio::null()).output().await?;
     ensure!(
@@ -225,7 +226,7 @@ async fn output(mut command: tokio::process::Command, name: &str, arguments: &[&
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Starts the program that was built along with this one. Returns also where its metrics are.
+/// Starts the operator that was built along with this program. Returns it with the address of its metrics.
 pub(crate) async fn start_operator(
     plane: &ControlPlane,
     installation: &Installation,
@@ -274,7 +275,7 @@ fn samples(folder: &Path) -> Result<String> {
     Ok(texts.join("\n---\n"))
 }
 
-/// The folders that the demo puts before the user's own PATH.
+/// The folders that the demo puts in front of the user's PATH.
 fn added_folders(path: &str) -> PathBuf {
     let own: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     let all: Vec<PathBuf> = std::env::split_paths(path).collect();

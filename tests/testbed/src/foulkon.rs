@@ -1,7 +1,7 @@
-//! A Foulkon worker. It is archived and cannot be had as a package: this is a stand-in that answers as a real one was recorded
-//! to answer, with its peculiarities, and keeps its providers in memory.
+//! A Foulkon worker. Foulkon is archived and not available as a package, so this is a stand-in: it answers as a real worker
+//! was recorded to answer, with its peculiarities, and keeps its providers in memory.
 //!
-//! It has what concerns OIDC providers, and who may manage them; users, groups and policies it has not.
+//! It covers OIDC providers and who may manage them. It has no users, groups and policies.
 
 mod api;
 mod auth;
@@ -37,21 +37,21 @@ use self::server::{Running, Worker};
 use self::table::Database;
 use crate::wait;
 
-/// Variable with the URL of a real worker, which takes the place of the stand-in.
+/// Variable with the URL of a real worker, which replaces the stand-in.
 pub const URL_VARIABLE: &str = "FOULKON_URL";
 /// Variable with the name and the password of its administrator: `USER:PASSWORD`.
 pub const ADMIN_VARIABLE: &str = "FOULKON_ADMIN";
-/// Longest wait for a port that somebody else holds.
+/// Longest wait for a port that another process holds.
 const PORT_LIMIT: Duration = Duration::from_secs(90);
 /// Name of the administrator.
 const ADMIN: &str = "admin";
 /// Length of the administrator's password.
 const PASSWORD_LENGTH: usize = 24;
-/// Providers read at once; the most that the worker gives.
+/// Providers read at once: the maximum of the worker.
 const PAGE: usize = 1000;
 
-/// A running worker, or one that was stopped and can be started again. The stand-in stops, and what it keeps is gone, when
-/// this value is dropped.
+/// A running worker, or a stopped one that can be started again. The stand-in stops and loses its data when this value is
+/// dropped.
 pub struct Foulkon {
     address: String,
     user: String,
@@ -69,11 +69,11 @@ struct StandIn {
 
 impl Foulkon {
     /// Starts a stand-in on a free port of 127.0.0.1, with a random password for its administrator and without any
-    /// provider. With the variables `FOULKON_URL` and `FOULKON_ADMIN` it is the real worker there instead, with whatever it
-    /// keeps.
+    /// provider. If the variables `FOULKON_URL` and `FOULKON_ADMIN` are set, it uses the real worker there instead, with
+    /// that worker's providers.
     ///
     /// # Errors
-    /// When there is no port to be had, or only one of the variables.
+    /// When no port is free, or only one of the variables is set.
     pub async fn start() -> Result<Self> {
         if Self::is_real() {
             return Self::real();
@@ -106,7 +106,7 @@ impl Foulkon {
         ))
     }
 
-    /// Whether tests run against a real worker: `FOULKON_URL` is set. What only a stand-in can do has to be left out then.
+    /// Whether tests run against a real worker: `FOULKON_URL` is set. Then tests must skip what only a stand-in can do.
     #[must_use]
     pub fn is_real() -> bool {
         env::var_os(URL_VARIABLE).is_some()
@@ -141,7 +141,7 @@ impl Foulkon {
         (&self.user, &self.password)
     }
 
-    /// The API in the name of the administrator.
+    /// The API as the administrator.
     #[must_use]
     pub fn api(&self) -> Api {
         self.api.clone()
@@ -172,13 +172,13 @@ impl Foulkon {
     /// [`Api::must`] as the administrator.
     ///
     /// # Errors
-    /// When there is no answer or the status is not one of success; with the worker's own words.
+    /// When there is no answer or no success status; the message quotes the worker.
     pub async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
         self.api.must(method, path, body).await
     }
 
-    /// All providers, each as the API shows it. A stand-in tells them also while it is stopped; a real worker is asked for
-    /// each by its name, so that one of two whose names are alike can be missing, and the other be there twice.
+    /// All providers, as the API returns them. A stand-in returns them even while it is stopped. A real worker is asked for
+    /// each by name: of two whose names match each other, one can be missing and the other be returned twice.
     ///
     /// # Errors
     /// When a real worker does not answer.
@@ -192,7 +192,7 @@ impl Foulkon {
         for name in self.names().await? {
             match self.call("GET", &format!("/{name}"), None).await? {
                 (200, provider) => providers.push(provider),
-                (404, _) => {} // it has gone meanwhile
+                (404, _) => {} // it was deleted meanwhile
                 (status, body) => bail!("GET of {name} was answered {status}: {body}"),
             }
         }
@@ -204,7 +204,7 @@ impl Foulkon {
     /// # Errors
     /// When a real worker does not answer, or refuses.
     pub async fn remove_all(&self) -> Result<()> {
-        // As often as it takes: a name can stand for another provider too.
+        // Repeated until none is left: a name can match another provider too.
         loop {
             let names = self.names().await?;
             if names.is_empty() {
@@ -248,8 +248,7 @@ impl Foulkon {
         Ok(())
     }
 
-    /// Stops the worker at once, as if it were killed; its port and its providers are kept. Nothing happens while it is
-    /// stopped.
+    /// Stops the worker at once, as if it were killed; its port and its providers are kept. Does nothing if it is stopped.
     ///
     /// # Errors
     /// When the worker is a real one.
@@ -260,11 +259,10 @@ impl Foulkon {
         Ok(())
     }
 
-    /// Starts the worker again on the same port, with the same providers, which it loads now. Nothing happens while it
-    /// runs.
+    /// Starts the worker again on the same port, with the same providers, which it loads now. Does nothing if it runs.
     ///
     /// # Errors
-    /// When the worker is a real one, or somebody holds its port for a minute and a half.
+    /// When the worker is a real one, or another process holds its port for a minute and a half.
     pub async fn start_again(&mut self) -> Result<()> {
         let admin = format!("{}:{}", self.user, self.password);
         let stand_in = self.stand_in("started")?;

@@ -20,8 +20,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// Lines of the compiler's output that go into an error.
 const TAIL_LINES: usize = 30;
 
-/// Returns the folder with the module's programs, and builds them first if it is not there. Parallel callers, also in
-/// other processes, build once. Progress goes to stderr.
+/// Returns the folder with the module's programs, and builds them first if it does not exist. Parallel callers, also in
+/// other processes, build once. Progress is written to stderr.
 ///
 /// # Errors
 /// When Go or the C compiler is missing, when a module cannot be downloaded, or when the build fails.
@@ -56,7 +56,7 @@ fn build(module: &Module, name: &str, cache: &Path, finished: &Path) -> Result<(
         "testbed: building {name} from source, which takes minutes, but only once: {}",
         packages.join(", ")
     );
-    // Only the holder of the lock comes here, so that a leftover is from a build that was killed.
+    // Only the holder of the lock gets here, so a leftover is from a build that was killed.
     let scratch = cache.join(format!("{name}.building"));
     if scratch.exists() {
         fs::remove_dir_all(&scratch)?;
@@ -90,7 +90,7 @@ fn go_build(step: &Step, source: &Path, output: &Path) -> Command {
     go
 }
 
-/// Fails with advice when a compiler is missing; `go` itself would say so only in the midst of its output.
+/// Fails with advice when a compiler is missing; `go` itself would report that only amid its output.
 fn check_tools(module: &Module) -> Result<()> {
     let version = Command::new("go").env("GOTOOLCHAIN", "local").arg("version").output();
     if !version.is_ok_and(|output| output.status.success()) {
@@ -193,7 +193,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// With `-v`, `go` names each package when it compiles it, alone on a line; the rest is complaints.
+    /// With `-v`, `go` names each package when it compiles it, alone on a line; the other lines are errors.
     fn note(&mut self, line: String) {
         if line.starts_with("go: downloading ") {
             self.downloaded += 1;

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_in_names_and_linker_flags_are_those_of_the_go_mod() {
+    fn versions_in_names_and_linker_flags_match_the_go_mod() {
         for (module, package) in [
             (&CONTROL_PLANE, "k8s.io/kubernetes"),
             (&HYDRA2, "github.com/ory/hydra/v2"),

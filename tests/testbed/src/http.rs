@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use reqwest::RequestBuilder;
 use serde_json::Value;
 
-/// Longest wait for one answer: a server on a machine that does more than it can is slow and not broken.
+/// Longest wait for one answer: a server on an overloaded machine is slow and not broken.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client for servers on loopback: it ignores the proxies that the environment names, follows no redirects and gives
@@ -22,7 +22,7 @@ pub fn client() -> reqwest::Client {
         .expect("the TLS provider is installed, and nothing else can fail")
 }
 
-/// Whether a GET of `url` is answered with a status of success.
+/// Whether a GET of `url` is answered with a success status.
 pub(crate) async fn answers_ok(url: &str) -> bool {
     client()
         .get(url)

@@ -1,7 +1,7 @@
 //! Ory Hydra, version 1 or 2, with SQLite in a file.
 //!
-//! Never `DSN=memory`: version 2 then answers 400 to requests that are in order, and version 1 loses everything with its
-//! last connection.
+//! Never `DSN=memory`: version 2 then answers 400 to valid requests, and version 1 loses everything with its last
+//! connection.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::{go_build, http, ports, wait};
 
 /// Longest wait for Hydra to become ready, and for a migration; both take a second or two on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
-/// Longest wait for Hydra to end by itself; after that it is killed.
+/// Longest wait for Hydra to stop; after that it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// The database within the run folder. SQLite keeps what is not yet merged into it in two files beside it.
 const DATABASE: &str = "hydra.sqlite";
@@ -41,17 +41,17 @@ impl HydraMajor {
     }
 }
 
-/// What can be chosen when Hydra is started.
+/// Options for the start of Hydra.
 #[derive(Clone, Debug, Default)]
 pub struct HydraOptions {
     /// Which Hydra.
     pub major: HydraMajor,
-    /// Environment variables (name, value) of Hydra; they win over the testbed's own.
+    /// Environment variables (name, value) of Hydra; they override the testbed's.
     pub env: Vec<(String, String)>,
 }
 
 impl HydraOptions {
-    /// This Hydra, and nothing else chosen.
+    /// Options for this Hydra, with defaults for the rest.
     #[must_use]
     pub fn of(major: HydraMajor) -> Self {
         Self {
@@ -61,8 +61,8 @@ impl HydraOptions {
     }
 }
 
-/// A running Hydra, or one that was stopped and can be started again. It is killed, and its data removed, when this
-/// value is dropped.
+/// A running Hydra, or a stopped one that can be started again. It is killed, and its data removed, when this value is
+/// dropped.
 #[derive(Debug)]
 pub struct Hydra {
     process: Option<Child>, // before `run`: it is killed before its folder is removed
@@ -73,10 +73,10 @@ pub struct Hydra {
 
 impl Hydra {
     /// Starts Hydra on free ports of 127.0.0.1 with an empty database and returns when both APIs are ready. The program
-    /// is built first if it has to be.
+    /// is built first if it is missing.
     ///
     /// # Errors
-    /// When the program cannot be had or is not ready in time; the message quotes the end of its log.
+    /// When the program is not available or not ready in time; the message quotes the end of its log.
     pub async fn start(options: HydraOptions) -> Result<Self> {
         crate::init();
         let program = options.major.program().path().await?;
@@ -107,7 +107,7 @@ impl Hydra {
         self.settings.options.major
     }
 
-    /// URL of the admin API as clients are addressed below it: with the prefix `/admin` for version 2. Without a trailing
+    /// URL of the admin API below which clients are addressed: with the prefix `/admin` for version 2. Without a trailing
     /// slash.
     #[must_use]
     pub fn prefixed_admin_url(&self) -> String {
@@ -139,21 +139,21 @@ impl Hydra {
     /// Stops Hydra; its ports and its database are kept. Requests under way are finished, for a few seconds at most.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            // One that does not want to end is killed when it is dropped, here.
+            // A process that does not stop is killed when it is dropped, here.
             let _ = process.terminate(STOP_LIMIT).await;
         }
     }
 
-    /// Kills Hydra in the midst of whatever it does; its ports and its database are kept.
+    /// Kills Hydra at once; its ports and its database are kept.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Starts Hydra again on the same ports with the same database and returns when both APIs are ready. Nothing happens
-    /// while it runs.
+    /// Starts Hydra again on the same ports with the same database and returns when both APIs are ready. Does nothing if it
+    /// runs.
     ///
     /// # Errors
-    /// When it is not ready in time, or somebody holds one of its ports for all that time.
+    /// When it is not ready in time, or another process holds one of its ports for all that time.
     pub async fn start_again(&mut self) -> Result<()> {
         if self.process.as_mut().is_some_and(Child::is_alive) {
             return Ok(());
@@ -173,7 +173,7 @@ impl Hydra {
     /// issuer loses the slash that version 1 puts at its end.
     ///
     /// # Errors
-    /// When the program cannot be had, the migration fails, or Hydra is not ready in time.
+    /// When the program is not available, the migration fails, or Hydra is not ready in time.
     pub async fn upgrade(&mut self) -> Result<()> {
         let program = HydraMajor::V2.program().path().await?;
         self.stop().await;
@@ -210,7 +210,7 @@ impl Hydra {
 struct Settings {
     program: PathBuf,
     options: HydraOptions,
-    /// Of the admin and of the public API.
+    /// Ports of the admin and of the public API.
     ports: [u16; 2],
 }
 
@@ -270,7 +270,7 @@ async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     if finished.is_file() {
         return Ok(finished);
     }
-    let run = RunDir::new()?; // also when it fails, nothing half-made stays in the cache
+    let run = RunDir::new()?; // so that a failure leaves nothing incomplete in the cache
     let database = run.path().join(DATABASE);
     migrate(program, &database, &run.path().join("migrate.log")).await?;
     let copy = cache.join(format!("{name}.partial"));
@@ -279,8 +279,8 @@ async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     Ok(finished)
 }
 
-/// On SQLite, version 2 loses a column that version 1 has already added, and then misses it (seen from 1.11.10 to 2.3.0). Taken back, it is added
-/// again in its turn. It belongs to dynamic registration and is empty here.
+/// On SQLite, version 2 loses a column that version 1 has already added, and then misses it (seen from 1.11.10 to 2.3.0).
+/// This removes the column, so the migration adds it again. It belongs to dynamic registration and is empty here.
 fn prepare_upgrade(database: &Path) -> Result<()> {
     let database = rusqlite::Connection::open(database).context("opening Hydra's database")?;
     database.execute_batch(
@@ -292,7 +292,7 @@ fn prepare_upgrade(database: &Path) -> Result<()> {
 
 async fn migrate(program: &Path, database: &Path, log: &Path) -> Result<()> {
     let mut command = process::command(program);
-    // Without a write-ahead log all is in one file when the migration ends.
+    // Without a write-ahead log, everything is in one file when the migration ends.
     command
         .args(["migrate", "sql", "-e", "--yes"])
         .env("DSN", dsn(database, "DELETE"));
@@ -309,7 +309,7 @@ fn common_environment(command: &mut std::process::Command) {
     command
         .env("SQA_OPT_OUT", "true") // no telemetry
         .env("SECRETS_SYSTEM", "a-secret-of-the-testbed")
-        .env("OAUTH2_HASHERS_BCRYPT_COST", "4") // of version 1; its default takes 50 ms of every write of a secret
+        .env("OAUTH2_HASHERS_BCRYPT_COST", "4") // of version 1; its default costs 50 ms for every write of a secret
         .env("LOG_LEVEL", "warn");
 }
 
@@ -320,7 +320,7 @@ fn dsn(database: &Path, journal: &str) -> String {
     )
 }
 
-/// Tells one Hydra program from another without running it: by path, size and time of change.
+/// Identifies a Hydra program without running it: by path, size and modification time.
 fn identity(program: &Path) -> Result<String> {
     let file = fs::metadata(program).with_context(|| format!("looking at {}", program.display()))?;
     let changed = file.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The operator, installed as its users do: the chart, rendered by the real Helm and applied. Only the process is ours,
-//! since nothing here runs pods.
+//! The operator, installed as by its users: the real Helm renders the chart, and kubectl applies it. Only the process is
+//! started here, because nothing runs pods.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,11 +23,11 @@ use crate::wait;
 pub const NAMESPACE: &str = "oidc-system";
 /// Name of the Helm release.
 const RELEASE: &str = "oidc-operator";
-/// Field manager of what is applied here.
+/// Field manager of the objects that are applied here.
 const MANAGER: &str = "testbed";
-/// Longest wait for what was installed to be there.
+/// Longest wait for the installed objects to exist.
 const LIMIT: Duration = Duration::from_secs(60);
-/// The proxies that the environment may name; the servers are on loopback.
+/// Variables of proxies, which the operator must not use: the servers are on loopback.
 const PROXY_VARIABLES: [&str; 6] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -50,7 +50,7 @@ pub struct Installation {
 /// Renders the chart with `helm template`, with one `--set` for each of `settings`.
 ///
 /// # Errors
-/// When Helm cannot be had or refuses the chart; the message quotes Helm.
+/// When Helm is not available or refuses the chart; the message quotes Helm.
 pub async fn render(settings: &[&str]) -> Result<String> {
     let mut helm = tokio::process::Command::new(Program::Helm.path().await?);
     helm.args(["template", RELEASE])
@@ -127,7 +127,7 @@ pub async fn apply_into(plane: &ControlPlane, namespace: &str, manifests: &str) 
         .stderr(Stdio::piped());
     let mut kubectl = kubectl.spawn().context("running kubectl")?;
     let mut stdin = kubectl.stdin.take().context("stdin is piped")?;
-    // One that refuses early closes its side; its message counts, not the broken pipe.
+    // A kubectl that refuses early closes its side; its message counts, not the broken pipe.
     let _ = stdin.write_all(manifests.as_bytes()).await;
     drop(stdin);
     let output = kubectl.wait_with_output().await?;
@@ -137,10 +137,10 @@ pub async fn apply_into(plane: &ControlPlane, namespace: &str, manifests: &str) 
     Ok(())
 }
 
-/// Parses a stream of YAML documents; empty ones are left out.
+/// Parses a stream of YAML documents; empty documents are left out.
 ///
 /// # Errors
-/// When one is no YAML.
+/// When a document is not YAML.
 pub fn manifests(rendered: &str) -> Result<Vec<Value>> {
     serde_yaml_ng::Deserializer::from_str(rendered)
         .map(|document| Value::deserialize(document).context("a manifest is no YAML"))
@@ -201,8 +201,8 @@ impl Installation {
         plane.service_account_token(NAMESPACE, &self.service_account).await
     }
 
-    /// The command that the Deployment's container runs, with its arguments and variables. `flags` (name, value) win
-    /// over the chart's.
+    /// The command that the Deployment's container runs, with its arguments and variables. `flags` (name, value) override
+    /// the chart's.
     #[must_use]
     pub fn command(&self, program: &Path, kubeconfig: &Path, flags: &[(&str, &str)]) -> Command {
         let overridden = |argument: &str| {
@@ -247,7 +247,7 @@ fn is_established(crd: &CustomResourceDefinition) -> bool {
         .any(|condition| condition.type_ == "Established" && condition.status == "True")
 }
 
-/// A variable of a container: its value, or what the kubelet would put there. Others are the process's own affair.
+/// A variable of a container: its value, or the value that the kubelet would set. Other variables are left out.
 fn variable(entry: &Value) -> Option<(String, String)> {
     let name = text(&entry["name"])?;
     let value = match entry["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_process_runs_as_the_deployment_says_but_for_our_flags() -> Result<()> {
+    fn the_process_runs_as_in_the_deployment_except_for_our_flags() -> Result<()> {
         let installation = installation(json!({
             "args": ["run", "--listen=:8080", "--log=info"],
             "env": [

@@ -1,5 +1,5 @@
-//! A login and consent app for Hydra, such as every installation has one of its own. It knows its users and enforces what the operator puts into the
-//! metadata of a client: who may log in, and what its scopes mean. What it cannot read it refuses.
+//! A login and consent app for Hydra; every real installation has its own. It knows its users and enforces what the operator
+//! stores in the metadata of a client: who may log in, and what its scopes mean. It refuses metadata that it cannot read.
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Somebody who may have an account.
+/// A user with an account.
 #[derive(Clone)]
 pub struct User {
     /// The name to log in with, which is the subject of tokens too.
@@ -32,7 +32,7 @@ pub struct User {
     pub password: String,
     /// Groups.
     pub groups: Vec<String>,
-    /// What templates of scopes can take: `{{identity.entity.metadata.KEY}}`.
+    /// Values for templates of scopes: `{{identity.entity.metadata.KEY}}`.
     pub metadata: Map<String, Value>,
 }
 
@@ -54,7 +54,7 @@ impl LoginApp {
     /// Starts the app on a free port of 127.0.0.1. Hydra needs its URLs and is started after it: see [`LoginApp::env`].
     ///
     /// # Errors
-    /// When there is no port to be had.
+    /// When no port is free.
     pub async fn start(users: Vec<User>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -66,12 +66,12 @@ impl LoginApp {
             .route("/logout", get(log_out))
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
-            let _ = axum::serve(listener, routes).await; // never ends by itself
+            let _ = axum::serve(listener, routes).await; // never ends
         });
         Ok(Self { url, shared, server })
     }
 
-    /// Variables that lead Hydra's users here.
+    /// Variables that make Hydra send its users here.
     #[must_use]
     pub fn env(&self) -> [(&'static str, String); 3] {
         [
@@ -82,7 +82,7 @@ impl LoginApp {
         .map(|(name, page)| (name, format!("{}/{page}", self.url)))
     }
 
-    /// Tells the app where Hydra's admin API is.
+    /// Connects the app to Hydra's admin API.
     ///
     /// # Errors
     /// When Hydra does not answer.
@@ -106,7 +106,7 @@ impl Drop for LoginApp {
 
 /// Why a page cannot be shown.
 enum Trouble {
-    /// There is no such request, or not any more.
+    /// The request does not exist, or no longer.
     Gone,
     /// Hydra failed.
     Hydra,
@@ -157,7 +157,7 @@ struct LogoutQuery {
 async fn login_page(State(app): App, Query(query): Query<LoginQuery>) -> Result<Response, Trouble> {
     let challenge = Secret::new(query.login_challenge);
     let request = app.hydra()?.get_login_request(&challenge).await?.ok_or(Trouble::Gone)?;
-    // Who is remembered is looked at again: the assignment may be another since.
+    // A remembered user is checked again: the assignment may have changed since.
     if request.skip {
         let user = app.users.iter().find(|user| user.name == request.subject);
         return app.admit(&challenge, request.client.as_ref(), user).await;
@@ -237,7 +237,7 @@ impl Shared {
         self.hydra.get().ok_or(Trouble::Hydra)
     }
 
-    /// Lets a user in whom the client's assignments name, and nobody else.
+    /// Admits only users that the client's assignments name.
     async fn admit(
         &self,
         challenge: &Secret,
@@ -266,7 +266,7 @@ impl Shared {
         Ok(Redirect::to(next.ok_or(Trouble::Gone)?.expose()).into_response())
     }
 
-    /// Grants what was asked for, with the claims that the scopes' templates make of the user.
+    /// Grants the requested scopes, with the claims of their templates for the user.
     async fn grant(&self, challenge: &Secret) -> Result<Response, Trouble> {
         let request = self
             .hydra()?
@@ -300,7 +300,7 @@ impl Shared {
     }
 }
 
-/// What the operator left with a client. None if it cannot be read.
+/// The catalogue that the operator stored with a client. None if it cannot be read.
 fn catalogue(client: &Client) -> Option<Catalogue> {
     match client.metadata.get(GROUP) {
         None => Some(Catalogue::default()),
@@ -314,7 +314,7 @@ fn may_use(user: &User, assigned: Option<&Assigned>) -> bool {
     })
 }
 
-/// The claims that a template makes of a user. None if they are no JSON object.
+/// The claims of a template for a user. None if they are not a JSON object.
 fn claims(template: &str, user: &User) -> Option<Map<String, Value>> {
     let mut text = String::new();
     let mut rest = template;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_named_stays_outside() {
+    fn only_assigned_users_and_groups_may_log_in() {
         let assigned = |subjects: &[&str], groups: &[&str]| Assigned {
             subjects: subjects.iter().map(|name| (*name).to_owned()).collect(),
             groups: groups.iter().map(|name| (*name).to_owned()).collect(),

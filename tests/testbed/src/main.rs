@@ -13,7 +13,7 @@ use testbed::process::{self, Child, Signal};
 use testbed::servers::{Part, Servers};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Time between two looks at a command that was started.
+/// Time between two checks of a command that was started.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Starts a real Kubernetes control plane and more on loopback, each on free ports, in a temporary folder.
@@ -35,14 +35,14 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Bring up a cluster and its servers, install the operator, apply the samples, show what comes of them, and stay until Ctrl-C.
+    /// Start a cluster and its servers, install the operator, apply the samples, show the results, and stay until Ctrl-C.
     Demo {
-        /// Which servers: Ory Hydra, OpenBao in the part of a Vault, or both and a Foulkon that trusts them.
+        /// Which servers: Ory Hydra, OpenBao in the role of a Vault, or both and a Foulkon that trusts them.
         #[arg(value_name = "SERVER", default_value = "hydra")]
         story: Story,
     },
-    /// Start only the stand-in for a Foulkon worker, print where it is, and stay until Ctrl-C or SIGTERM. SIGHUP restarts it:
-    /// then it loads its providers.
+    /// Start only the stand-in for a Foulkon worker, print its address, and stay until Ctrl-C or SIGTERM. SIGHUP restarts it,
+    /// and it loads its providers.
     Foulkon {
         /// Where it listens. Port 0: a free one.
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
@@ -51,9 +51,9 @@ enum Verb {
         #[arg(long, value_name = "USER:PASSWORD")]
         admin: String,
     },
-    /// Create, restart and delete many clients, and print what it takes.
+    /// Create many clients, restart the operator, delete the clients, and print what each step takes.
     Bench {
-        /// How many.
+        /// Number of clients.
         #[arg(long, default_value_t = 10_000)]
         clients: usize,
     },
@@ -63,7 +63,7 @@ enum Verb {
 
 #[derive(clap::Args)]
 struct Parts {
-    /// What to have besides the control plane, separated by commas.
+    /// Parts besides the control plane, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "PART")]
     with: Vec<Part>,
 }
@@ -156,7 +156,7 @@ async fn run(parts: &[Part], command: &[String]) -> Result<ExitCode> {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
-            // The command decides when to end. The terminal sends a Ctrl-C to it too, but nobody else a SIGTERM.
+            // The command decides when to end. The terminal sends Ctrl-C to it too, but only this program sends it a SIGTERM.
             _ = stop.interrupt.recv() => {}
             _ = stop.terminate.recv() => child.signal(Signal::TERM)?,
         }
@@ -170,7 +170,7 @@ fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// The signals that ask this program to end. While this value lives they end it no more by themselves.
+/// The signals that ask this program to end. While this value exists, they no longer end it directly.
 struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,

@@ -6,7 +6,7 @@ use rcgen::{
     KeyPair, KeyUsagePurpose,
 };
 
-/// A certificate authority that lives in memory.
+/// A certificate authority in memory.
 #[derive(Debug)]
 pub struct Pki {
     authority: CertifiedIssuer<'static, KeyPair>,
@@ -46,8 +46,7 @@ impl Pki {
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// A certificate and its private key (both PEM) with which the kube-apiserver takes a client for `user`, member
-    /// of `group`.
+    /// A certificate and its private key (both PEM) that the kube-apiserver accepts as `user`, member of `group`.
     ///
     /// # Errors
     /// When the system has no random numbers.
@@ -70,7 +69,7 @@ impl Pki {
 
 /// A signing key for ServiceAccount tokens: the private key (PKCS#8 PEM) and the public one (PEM).
 ///
-/// It is ECDSA P-256, which the kube-apiserver takes as readily as RSA.
+/// It is ECDSA P-256, which the kube-apiserver accepts as well as RSA.
 ///
 /// # Errors
 /// When the system has no random numbers.

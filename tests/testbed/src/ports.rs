@@ -4,13 +4,13 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result};
 
-/// How often a server is started anew because somebody took its port in between.
+/// Maximum number of starts of a server if another process takes its port in between.
 const ATTEMPTS: u32 = 4;
 
 /// Runs `start` with `N` distinct free ports, and again with others when it fails because one of them was taken.
 ///
-/// A port is only known to be free by binding it, and has to be let go before the server can bind it: another process
-/// can be faster. That is told by "address already in use" in the error, so `start` puts the server's log into it.
+/// A port is known to be free only while it is bound here, and must be released before the server can bind it. Another
+/// process can be faster. Then the error says "address already in use", so `start` puts the server's log into its error.
 ///
 /// # Errors
 /// The error of the last `start`.
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_taken_port_means_another_try_with_other_ports() -> Result<()> {
+    async fn a_taken_port_leads_to_a_retry_with_other_ports() -> Result<()> {
         let mut tried = Vec::new();
         let ports = with_free(async |ports: [u16; 2]| {
             tried.push(ports);

@@ -119,13 +119,13 @@ impl Child {
         })
     }
 
-    /// The name it was given.
+    /// Name of the child in messages.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The number of the process.
+    /// Process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
@@ -153,7 +153,7 @@ impl Child {
         matches!(self.exit_status(), Ok(None))
     }
 
-    /// Fails, with the end of the log, when it does not run any more. For use while waiting for it to become ready.
+    /// Fails, with the end of the log, if it no longer runs. For use while waiting for it to become ready.
     ///
     /// # Errors
     /// When the process has ended.
@@ -176,13 +176,13 @@ impl Child {
         })
         .await;
         match result {
-            // A process that has ended was quoted already.
+            // The log of a process that has ended was quoted already.
             Err(error) if self.is_alive() => bail!("{error:#}; it wrote:\n{}", self.log_tail()),
             result => result,
         }
     }
 
-    /// Sends a signal; nothing happens when it has ended already.
+    /// Sends a signal; does nothing if it has ended already.
     ///
     /// # Errors
     /// When the system refuses the signal.
@@ -194,7 +194,7 @@ impl Child {
         Ok(())
     }
 
-    /// Waits until it ends by itself, for no longer than `limit`.
+    /// Waits until it ends, for no longer than `limit`.
     ///
     /// # Errors
     /// When it still runs after `limit`; it is left running.
@@ -219,7 +219,7 @@ impl Child {
         let _ = self.process.wait();
     }
 
-    /// The last lines that it wrote to its log, for messages; nothing of an earlier child with the same log.
+    /// The last lines that it wrote to its log, for messages; without those of an earlier child with the same log.
     #[must_use]
     pub fn log_tail(&self) -> String {
         let text = self.log.as_ref().and_then(|log| fs::read(log).ok()).unwrap_or_default();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn terminate_asks_and_kill_does_not() -> Result<()> {
+    async fn terminate_lets_a_process_end_in_order_and_kill_does_not() -> Result<()> {
         let script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done";
         let (mut child, _folder) = shell(script)?;
         wait::until("the trap", LIMIT, async || {
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_outlives_the_thread_that_asked_for_it() -> Result<()> {
+    async fn a_child_outlives_the_thread_that_started_it() -> Result<()> {
         let started = std::thread::spawn(|| shell("sleep 0.2; exit 5")).join();
         let (mut child, _folder) = started.map_err(|_| anyhow::anyhow!("the thread failed"))??;
         assert_eq!(child.wait(LIMIT).await?.code(), Some(5));

@@ -26,7 +26,7 @@ pub enum Program {
     Hydra2,
     /// Helm, version 4.
     Helm,
-    /// OpenBao; or HashiCorp Vault, where the user names that.
+    /// OpenBao, or HashiCorp Vault if the user has chosen that.
     Bao,
 }
 
@@ -45,7 +45,7 @@ impl Program {
         }
     }
 
-    /// The program's path; it is built if it has to be, which takes minutes and is reported on stderr. OpenBao is not
+    /// The program's path; it is built if it is missing, which takes minutes and is reported on stderr. OpenBao is not
     /// built but fetched, which takes seconds.
     ///
     /// The user's own programs come first: `KUBEBUILDER_ASSETS` (a folder with etcd, kube-apiserver,
@@ -84,7 +84,7 @@ impl Program {
         }
     }
 
-    /// The program that the user wants instead of ours. One that is not there is an error, never a reason to build.
+    /// The program that the user has set instead of ours. If it is missing, that is an error, never a reason to build.
     fn overridden(self) -> Result<Option<PathBuf>> {
         let (variable, in_folder) = match self {
             Self::Etcd | Self::KubeApiserver | Self::KubeControllerManager | Self::Kubectl => {
@@ -111,7 +111,7 @@ impl Program {
     }
 }
 
-/// The folder that keeps what is slow to make: programs and a migrated database.
+/// The folder for files that are slow to make: programs and a migrated database.
 ///
 /// # Errors
 /// When neither `TESTBED_CACHE`, `XDG_CACHE_HOME` nor `HOME` is set.
@@ -125,7 +125,7 @@ pub(crate) fn cache_folder() -> Result<PathBuf> {
     std::path::absolute(folder).context("the current folder is gone")
 }
 
-/// Eight hexadecimal digits that tell one list of texts from another, for names in the cache folder.
+/// Eight hexadecimal digits that distinguish lists of texts, for names in the cache folder.
 pub(crate) fn short_digest(parts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for part in parts {

@@ -5,8 +5,8 @@
 //! exact request, for example one that kills the client. Everything else passes through as it
 //! is, and replies are streamed, so a Kubernetes watch works through it.
 //!
-//! A failure to reach the upstream shows to the client as a closed connection, never as a
-//! gateway error: to the client the proxy *is* the server.
+//! To the client, a failure to reach the upstream is a closed connection, never a gateway error:
+//! to the client, the proxy *is* the server.
 
 mod fault;
 mod journal;
@@ -35,7 +35,7 @@ pub use upstream::{Identity, Upstream};
 use fault::Gate;
 use upstream::Target;
 
-/// How long the accept loop rests after a failed accept, most likely for want of descriptors.
+/// How long the accept loop rests after a failed accept, most likely without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// A running fault proxy. It stops, and closes its connections, when dropped.
@@ -54,7 +54,7 @@ struct Core {
     journal: Arc<Journal>,
     /// Cancelled when the proxy stops.
     stop: CancellationToken,
-    /// Parent of all connections of now; replaced when they are severed.
+    /// Parent of all current connections; replaced when they are severed.
     connections: Mutex<CancellationToken>,
 }
 
@@ -67,7 +67,7 @@ impl Proxy {
         Self::launch(name, upstream, acceptor).await
     }
 
-    /// Starts a proxy that serves TLS and lets in only who shows a certificate of the authority `clients_ca_pem`.
+    /// Starts a proxy that serves TLS and admits only clients with a certificate of the authority `clients_ca_pem`.
     pub async fn start_mutual(
         name: &str,
         upstream: Upstream,
@@ -126,7 +126,7 @@ impl Proxy {
         Gate::inject(&self.core.gate, fault)
     }
 
-    /// Removes all faults, also those whose handles live on, and ends what they hold back.
+    /// Removes all faults, also those whose handles still exist, and releases what they hold back.
     pub fn clear(&self) {
         self.core.gate.clear();
     }

@@ -49,7 +49,7 @@ impl RunDir {
     }
 }
 
-/// Removes the folders of processes that no longer exist. Best effort: whatever fails is left to the next process.
+/// Removes the folders of processes that no longer exist. Best effort: a folder that fails is left to the next process.
 fn remove_stale() {
     let Ok(entries) = fs::read_dir(std::env::temp_dir()) else {
         return;

@@ -1,4 +1,4 @@
-//! A set of servers for somebody who works with them by hand, and the variables that tell where they are.
+//! A set of servers for work by hand, and the variables with their addresses.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::hydra::{Hydra, HydraMajor, HydraOptions};
 use crate::process::Child;
 use crate::programs::Program;
 
-/// What can be had besides the control plane.
+/// Parts besides the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Part {
     /// A running Ory Hydra, version 1.
@@ -27,7 +27,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// What has to be built or fetched for it.
+    /// The program that must be built or fetched for it.
     fn program(self) -> Option<Program> {
         match self {
             Self::Hydra1 => Some(Program::Hydra1),
@@ -43,23 +43,23 @@ impl Part {
 pub struct Servers {
     /// Kubernetes.
     pub control_plane: ControlPlane,
-    /// Ory Hydra 1, if it was asked for.
+    /// Ory Hydra 1, if requested.
     pub hydra1: Option<Hydra>,
-    /// Ory Hydra 2, if it was asked for.
+    /// Ory Hydra 2, if requested.
     pub hydra2: Option<Hydra>,
-    /// OpenBao, if it was asked for.
+    /// OpenBao, if requested.
     pub bao: Option<Bao>,
-    /// Foulkon, if it was asked for.
+    /// Foulkon, if requested.
     pub foulkon: Option<Foulkon>,
-    /// Those that somebody may want to run, besides `kubectl`.
+    /// Programs to run by hand, besides `kubectl`.
     programs: Vec<PathBuf>,
 }
 
 impl Servers {
-    /// Makes sure that the programs of the control plane and of `parts` are there; builds what is missing.
+    /// Makes sure that the programs of the control plane and of `parts` exist; builds missing ones.
     ///
     /// # Errors
-    /// When a program cannot be had.
+    /// When a program is not available.
     pub async fn build(parts: &[Part]) -> Result<Vec<PathBuf>> {
         let control_plane = [
             Program::Etcd,
@@ -80,7 +80,7 @@ impl Servers {
     /// Starts the control plane and `parts` and returns when all are ready.
     ///
     /// # Errors
-    /// When a program cannot be had, or a server is not ready in time.
+    /// When a program is not available, or a server is not ready in time.
     pub async fn start(parts: &[Part]) -> Result<Self> {
         Self::build(parts).await?; // one after the other, so that their reports do not mix
         let hydra = async |part: Part, major: HydraMajor| match parts.contains(&part) {
@@ -117,8 +117,8 @@ impl Servers {
         })
     }
 
-    /// The variables (name, value) with which programs find the servers, and their own programs first on the PATH. Those of
-    /// OpenBao are called as for HashiCorp Vault, whose program can take its place: it reads them too.
+    /// The variables (name, value) with which programs find the servers, and a PATH that begins with the servers' programs.
+    /// Variables of OpenBao have the names of HashiCorp Vault's, whose program can replace it: OpenBao reads them too.
     ///
     /// # Errors
     /// When a path cannot be a part of PATH, or is no text.

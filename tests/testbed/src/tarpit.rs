@@ -1,13 +1,13 @@
-//! A server that accepts connections and never says a word on them.
+//! A server that accepts connections and never answers on them.
 
 use anyhow::Result;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// Starts one on loopback. Returns its port, and the task that holds its connections until it is aborted.
+/// Starts the server on loopback. Returns its port, and the task that holds its connections until it is aborted.
 ///
 /// # Errors
-/// If no port can be had.
+/// When no port is free.
 pub async fn start() -> Result<(u16, JoinHandle<()>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();

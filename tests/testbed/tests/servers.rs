@@ -43,7 +43,7 @@ async fn the_namespace_controller_works(namespaces: &Api<Namespace>) -> Result<(
     let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": "short-lived" } }))?;
     namespaces.create(&PostParams::default(), &namespace).await?;
     namespaces.delete("short-lived", &DeleteParams::default()).await?;
-    wait::until("the namespace to go", LIMIT, async || {
+    wait::until("the namespace to be deleted", LIMIT, async || {
         Ok(namespaces.get_opt("short-lived").await?.is_none().then_some(()))
     })
     .await
@@ -122,7 +122,7 @@ async fn token_status(hydra: &Hydra) -> Result<StatusCode> {
     Ok(status)
 }
 
-/// What `testbed up` prints about its processes.
+/// A running `testbed up`, with what it prints about its processes.
 struct Up {
     process: std::process::Child,
     pids: Vec<Pid>,
@@ -176,19 +176,19 @@ async fn wait_until_gone(pids: &[Pid]) -> Result<()> {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_parent_that_ended() -> Result<()> {
+async fn servers_end_with_their_parent_and_its_folder_is_removed() -> Result<()> {
     let temporary = tempfile::tempdir()?;
     let mut killed = testbed_up(temporary.path()).await?;
     ensure!(killed.pids.iter().all(|pid| test_kill_process(*pid).is_ok()));
     killed.process.kill()?;
     killed.process.wait()?;
     wait_until_gone(&killed.pids).await?;
-    ensure!(killed.folder.is_dir(), "nobody was there to remove it");
+    ensure!(killed.folder.is_dir(), "no process was left to remove it");
 
     let mut ended = testbed_up(temporary.path()).await?;
     ensure!(
         !killed.folder.exists() && ended.folder.is_dir(),
-        "the next one removes it"
+        "the next process removes it"
     );
     kill_process(Pid::from_child(&ended.process), Signal::TERM)?;
     let status = wait::until("`testbed up` to end", LIMIT, async || Ok(ended.process.try_wait()?)).await?;

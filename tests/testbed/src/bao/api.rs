@@ -8,12 +8,12 @@ use serde_json::Value;
 
 use crate::http;
 
-/// Longest wait for one answer. To initialise, to seal and to make an RSA key take a second on an idle machine.
+/// Longest wait for one answer. Initialising, sealing and making an RSA key each take a second on an idle machine.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// The API of a server, in the name of one token and within one namespace.
+/// The API of a server, with one token and within one namespace.
 ///
-/// Every call has a connection of its own: one that was kept would be dead after a restart of the server.
+/// Every call opens a new connection: a kept one would be dead after a restart of the server.
 #[derive(Clone)]
 pub struct Api {
     address: String,
@@ -24,8 +24,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API of the server at `address` (without a trailing slash) in the name of `token`, which is empty for calls
-    /// that need none; in the root namespace.
+    /// The API of the server at `address` (without a trailing slash) in the root namespace, with `token`, which is empty
+    /// for calls that need none.
     #[must_use]
     pub fn new(address: &str, token: &str) -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Api {
         }
     }
 
-    /// The same API in the name of another token.
+    /// The same API with another token.
     #[must_use]
     pub fn as_token(&self, token: &str) -> Self {
         Self {
@@ -44,7 +44,7 @@ impl Api {
         }
     }
 
-    /// The same API in the namespace `name` below this one. [`Self::namespace`] makes it.
+    /// The same API in the namespace `name` below this one. [`Self::namespace`] creates it.
     #[must_use]
     pub fn in_namespace(&self, name: &str) -> Self {
         let namespace = match self.namespace.as_str() {
@@ -76,10 +76,10 @@ impl Api {
         http::exchange(request, body, &format!("{method} {path}")).await
     }
 
-    /// As [`Self::call`], and fails unless the status is one of success.
+    /// Like [`Self::call`], but fails without a success status.
     ///
     /// # Errors
-    /// When there is no answer or another status; with the server's own words.
+    /// When there is no answer or another status; the message quotes the server.
     pub async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
         match self.call(method, path, body).await? {
             (200..=299, body) => Ok(body),
@@ -95,7 +95,7 @@ pub(super) fn text(answer: &Value, pointer: &str) -> Result<String> {
         .with_context(|| format!("an answer without {pointer}"))
 }
 
-/// What the server says about a failure, which is in a list called `errors` as a rule.
+/// The server's text about a failure, which is usually in a list called `errors`.
 pub(super) fn complaint(body: &Value) -> String {
     match body["errors"].as_array() {
         Some(errors) => {

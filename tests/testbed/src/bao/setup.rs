@@ -1,11 +1,11 @@
-//! What an administrator sets up before others use the server. Everything can be done again.
+//! What an administrator sets up before others use the server. Every step can be repeated.
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::api::{Api, complaint, text};
 
-/// Lets the bearer of a ServiceAccount's token log in.
+/// A role that lets the bearer of a ServiceAccount token log in.
 #[derive(Clone, Debug)]
 pub struct AccountRole<'a> {
     /// Name of the role.
@@ -14,26 +14,26 @@ pub struct AccountRole<'a> {
     pub account: &'a str,
     /// Namespace of the ServiceAccount.
     pub namespace: &'a str,
-    /// Audience that the token has to have. Without one, Kubernetes auth takes any, and JWT auth none.
+    /// Audience that the token must have. Without it, Kubernetes auth accepts any audience, and JWT auth none.
     pub audience: Option<&'a str>,
-    /// Policy of those who log in.
+    /// Policy of the login.
     pub policy: &'a str,
     /// How long a login lasts, for instance `1h`.
     pub ttl: &'a str,
 }
 
-/// Somebody who can sign in through a provider.
+/// A user who can sign in through a provider.
 #[derive(Clone)]
 pub struct User {
-    /// Id of the user's entity, as assignments and groups want it.
+    /// Id of the user's entity, for assignments and groups.
     pub entity_id: String,
     /// A token of the user.
     pub token: String,
 }
 
 impl Api {
-    /// Makes the namespace `name` below this one and returns the API within it. OpenBao has namespaces, of Vault only
-    /// the Enterprise edition.
+    /// Creates the namespace `name` below this one and returns the API within it. OpenBao has namespaces; of Vault, only
+    /// the Enterprise edition has them.
     ///
     /// # Errors
     /// When the server refuses.
@@ -68,8 +68,9 @@ impl Api {
     /// Mounts Kubernetes auth at `kubernetes`, for the cluster behind the kube-apiserver at `apiserver_url`, whose
     /// certificate was signed by the owner of `ca_pem`.
     ///
-    /// The kube-apiserver is asked about a token with `reviewer_jwt`, or else with that token itself. Then its account
-    /// needs the ClusterRole `system:auth-delegator`, and one of its audiences has to be the kube-apiserver's own.
+    /// The server sends a token review with `reviewer_jwt`, or else with the reviewed token itself. In that case, the
+    /// token's account needs the ClusterRole `system:auth-delegator`, and one of its audiences must be the
+    /// kube-apiserver's.
     ///
     /// # Errors
     /// When the server refuses.
@@ -101,7 +102,7 @@ impl Api {
     }
 
     /// Mounts JWT auth at `jwt`, for ServiceAccount tokens of `issuer` that were signed with the private half of
-    /// `public_key_pem`. The cluster is never asked.
+    /// `public_key_pem`. The server never contacts the cluster.
     ///
     /// # Errors
     /// When the server refuses.
@@ -152,7 +153,7 @@ impl Api {
         self.write(&format!("auth/cert/certs/{role}"), content).await
     }
 
-    /// Makes a token that lasts for `ttl`, for instance `1h`, and can be renewed.
+    /// Creates a token that lasts for `ttl`, for instance `1h`, and can be renewed.
     ///
     /// # Errors
     /// When the server refuses.
@@ -162,7 +163,7 @@ impl Api {
         text(&answer, "/auth/client_token")
     }
 
-    /// Mounts password auth at `userpass`, writes a user, and logs in: the first login makes the user's entity.
+    /// Mounts password auth at `userpass`, writes a user, and logs in: the first login creates the user's entity.
     ///
     /// # Errors
     /// When the server refuses.
@@ -188,7 +189,7 @@ impl Api {
     pub async fn group(&self, name: &str, entity_ids: &[&str]) -> Result<String> {
         let path = format!("identity/group/name/{name}");
         self.write(&path, json!({ "member_entity_ids": entity_ids })).await?;
-        // The answer to a write has an id only if the group was not there.
+        // The answer to a write has an id only if the group is new.
         text(&self.must("GET", &path, None).await?, "/data/id")
     }
 

@@ -13,12 +13,12 @@ use url::form_urlencoded;
 use super::api::{complaint, text};
 use crate::http;
 
-/// The nonce of every sign-in, to be found in the ID token.
+/// The nonce of every sign-in, expected in the ID token.
 pub const NONCE: &str = "testbed-nonce";
 const STATE: &str = "testbed-state";
-/// What an application makes up for every sign-in, so that a stolen code is of no use. Nobody steals here.
+/// The code verifier (RFC 7636). A real application generates one for every sign-in, so that a stolen code is useless.
 const VERIFIER: &str = "testbed-verifier-of-at-least-43-characters-testbed";
-/// What follows the issuer in the URL of its description.
+/// Path of the discovery document below the issuer.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Longest wait for one answer.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
@@ -38,11 +38,11 @@ pub struct SignIn<'a> {
     pub redirect_uri: &'a str,
     /// Scopes, separated by spaces; `openid` has to be among them.
     pub scope: &'a str,
-    /// Token of the user, as the server's login gave it.
+    /// Token of the user, from the server's login.
     pub user_token: &'a str,
 }
 
-/// What the application has in the end.
+/// The result of a sign-in for the application.
 #[derive(Clone)]
 pub struct SignedIn {
     /// The ID token, not verified.
@@ -51,7 +51,7 @@ pub struct SignedIn {
     pub access_token: String,
     /// How long the access token lives, in seconds.
     pub expires_in: i64,
-    /// What the provider tells about the user.
+    /// The provider's claims about the user.
     pub userinfo: Value,
     /// The provider's discovery document.
     pub discovery: Value,
@@ -70,22 +70,22 @@ pub enum Step {
     Discovery,
     /// The user consents and the application gets a code.
     Authorize,
-    /// The application changes the code for tokens.
+    /// The application exchanges the code for tokens.
     Token,
-    /// The application asks who the user is.
+    /// The application requests the user's claims.
     UserInfo,
 }
 
-/// The provider said no.
+/// A refusal by the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// At which step.
+    /// The refused step.
     pub step: Step,
     /// The status of the answer.
     pub status: u16,
     /// The error code of OAuth, for instance `access_denied`; empty when the answer is not one of OAuth.
     pub error: String,
-    /// The provider's own words.
+    /// The provider's description of the error.
     pub error_description: String,
 }
 
@@ -106,7 +106,7 @@ impl std::error::Error for Refused {}
 /// Signs in, as the user's browser and the application would together. The inner result is the provider's decision.
 ///
 /// # Errors
-/// When there is no answer, or one that breaks the rules of OpenID Connect.
+/// When there is no answer, or one that violates OpenID Connect.
 pub async fn sign_in(wanted: &SignIn<'_>) -> Result<Result<SignedIn, Refused>> {
     match walk(wanted).await {
         Ok(done) => Ok(Ok(done)),
@@ -180,8 +180,8 @@ fn token_request(client: &Client, endpoint: &str, wanted: &SignIn<'_>, code: &st
     request.body(form.finish())
 }
 
-/// Sends the request of one step and returns the content of the answer; its error is a [`Refused`] when the provider
-/// says no.
+/// Sends the request of one step and returns the content of the answer; the error is a [`Refused`] if the provider
+/// refuses.
 async fn answer(step: Step, request: RequestBuilder) -> Result<Value> {
     let answer = request.timeout(CALL_LIMIT).send().await;
     let answer = answer.with_context(|| format!("{step:?}"))?;
@@ -218,7 +218,7 @@ fn client(ca_pem: Option<&str>) -> Result<Client> {
 
 /// The challenge of a verifier (RFC 7636, method S256).
 fn challenge(verifier: &str) -> Result<String> {
-    // Kubernetes' byte strings are base64 when serialised; here it is to be the form for URLs.
+    // Kubernetes' byte strings are base64 when serialised, but base64url is needed here.
     let digest = ByteString(Sha256::digest(verifier).to_vec());
     let encoded: String = serde_json::from_value(serde_json::to_value(digest)?)?;
     Ok(encoded.trim_end_matches('=').replace('+', "-").replace('/', "_"))
@@ -231,14 +231,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_challenge_is_that_of_the_standard() -> Result<()> {
+    fn the_challenge_matches_the_example_of_the_standard() -> Result<()> {
         let challenge = challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")?;
         assert_eq!(challenge, "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
         Ok(())
     }
 
     #[test]
-    fn both_forms_of_an_error_are_understood() {
+    fn both_forms_of_an_error_are_read() {
         let of = |body: Value| {
             let refused = refusal(Step::Authorize, 400, &body);
             (refused.error, refused.error_description)

@@ -30,7 +30,7 @@ async fn data_outlives_seal_kill_and_stop() -> Result<()> {
 }
 
 #[tokio::test]
-async fn users_and_programs_come_in() -> Result<()> {
+async fn users_and_programs_can_log_in() -> Result<()> {
     let bao = Bao::start().await?;
     let root = bao.root();
     root.policy("operator", POLICY).await?;
@@ -38,7 +38,7 @@ async fn users_and_programs_come_in() -> Result<()> {
         .await?;
     an_approle_and_a_token_have_their_policy(&bao).await?;
     a_certificate_logs_in(&bao).await?;
-    // Vault says whether it is the edition with namespaces, OpenBao always has them and says nothing.
+    // Vault reports whether it is the edition with namespaces. OpenBao always has them and reports nothing.
     if root.must("GET", "sys/health", None).await?["enterprise"] != false {
         namespaces_are_apart(&root).await?;
     }
@@ -59,7 +59,7 @@ async fn an_approle_and_a_token_have_their_policy(bao: &Bao) -> Result<()> {
     for token in tokens {
         assert_eq!(bao.call_as(&token, "GET", KEY_PATH, None).await?.0, 200);
         let refused = root.as_token(&token).must("GET", "sys/auth", None).await;
-        let error = refused.expect_err("the policy says nothing of it").to_string();
+        let error = refused.expect_err("the policy does not allow it").to_string();
         assert!(
             error.contains("answered 403") && error.contains("permission denied"),
             "{error}"
@@ -139,7 +139,7 @@ async fn sign_ins_are_decided(root: &Api, address: &str) -> Result<()> {
         };
         let outcome = sign_in(&wanted).await.with_context(|| format!("client {name}"))?;
         if assignment == "nobody" {
-            let refused = outcome.expect_err("nobody may");
+            let refused = outcome.expect_err("no user is assigned");
             assert_eq!(
                 (refused.step, refused.status, refused.error.as_str()),
                 (Step::Authorize, 400, "access_denied")

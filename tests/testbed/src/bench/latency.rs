@@ -1,4 +1,5 @@
-//! How long one client takes until it is Ready: when nothing else happens, and while somebody else makes the operator wait.
+//! How long one client takes until it is Ready: when nothing else happens, and while another tenant keeps the operator
+//! busy.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use crate::tarpit;
 
 /// Clients that are measured in each situation, one after another.
 const MEASURED: usize = 100;
-/// What somebody else throws in at once.
+/// Clients that another tenant creates at once.
 const CROWD: usize = 500;
 /// Clients that name a URI which never answers.
 const WAITING: usize = 20;
@@ -33,13 +34,13 @@ const EVIL: &str = "evil";
 struct Times {
     /// From the request that creates it until it is Ready, sorted.
     ready: Vec<Duration>,
-    /// The part of it until the Kubernetes API has accepted the client, sorted: the operator has no say in that.
+    /// The part of it until the Kubernetes API has accepted the client, sorted: the operator does not affect it.
     accepted: Vec<Duration>,
-    /// The rest, which is the operator's, sorted.
+    /// The rest, which the operator takes, sorted.
     own: Vec<Duration>,
 }
 
-/// The time within which so many percent of them came.
+/// The time, in milliseconds, within which this percentage of them finished.
 fn within(sorted: &[Duration], percent: usize) -> f64 {
     let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(index).copied().unwrap_or_default().as_secs_f64() * 1_000.0
@@ -136,7 +137,7 @@ fn print(what: &str, times: &Times, idle: &Times) {
 /// Creates clients one after another, each when the one before is Ready, until there are enough and `is_over`.
 async fn measure(plane: &ControlPlane, prefix: &str, is_over: impl Fn() -> bool) -> Result<Times> {
     let clients = clients_in(plane.client(), GOOD);
-    // One watch for all: a connection of its own for each would be measured too.
+    // One watch for all: a separate connection for each client would be measured too.
     let mut seen = watcher(clients.clone(), watcher::Config::default())
         .applied_objects()
         .boxed();
@@ -199,7 +200,7 @@ async fn crowd(plane: &ControlPlane, prefix: &str, count: usize, spec: &Value) -
     .await
 }
 
-/// Waits until so many clients of the namespace are Ready, by a watch: lists would be load.
+/// Waits, with a watch, until this many clients of the namespace are Ready: lists would add load.
 async fn until_all_ready(plane: &ControlPlane, namespace: &str, count: usize) -> Result<()> {
     let clients = clients_in(plane.client(), namespace);
     let mut seen = watcher(clients, watcher::Config::default()).applied_objects().boxed();
@@ -218,7 +219,7 @@ async fn clear(plane: &ControlPlane, namespace: &str) -> Result<()> {
     clients
         .delete_collection(&DeleteParams::default(), &ListParams::default())
         .await?;
-    // Their Secrets too: what deletes them would count as the next situation's load.
+    // Their Secrets too: their deletion would count as load of the next situation.
     let secrets: Api<Secret> = Api::namespaced(plane.client(), namespace);
     let one = ListParams::default().limit(1);
     crate::wait::until("the clients to be gone", LIMIT, async || {

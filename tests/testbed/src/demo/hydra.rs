@@ -6,11 +6,11 @@ use super::{Demo, say};
 use crate::hydra::Hydra;
 use crate::{http, oauth};
 
-/// The sample whose credentials are tried.
+/// The sample whose credentials are used.
 pub(super) const APPLICATION: &str = "machine";
-/// A scope that it may ask for.
+/// A scope that it may request.
 const SCOPE: &str = "read";
-/// Where the samples say that Hydra is.
+/// Addresses of Hydra in the samples.
 const SAMPLE_ADMIN_URL: &str = "http://hydra-admin.hydra:4445";
 const SAMPLE_PUBLIC_URL: &str = "http://hydra-public.hydra:4444";
 
@@ -25,7 +25,7 @@ curl -s \"$HYDRA_ADMIN_URL/admin/clients\"
 kubectl patch authserver default --type merge -p '{\"spec\":{\"resyncInterval\":\"2s\"}}'
 curl -s -X DELETE \"$HYDRA_ADMIN_URL/admin/clients/$(kubectl get oac machine -n demo -o jsonpath='{.status.clientId}')\"
 kubectl get events -n demo
-# a resource goes with its client and its Secret:
+# the deletion of a resource deletes its client and its Secret:
 kubectl delete oac machine -n demo
 ";
 
@@ -37,7 +37,7 @@ pub(super) fn with_real_addresses(demo: &Demo, samples: &str) -> Result<String> 
         .replace(SAMPLE_PUBLIC_URL, &hydra.public_url()))
 }
 
-/// Gets a token and has Hydra confirm it. Returns what else there is to see.
+/// Gets a token and has Hydra confirm it. Returns commands to look around.
 pub(super) async fn show_token(demo: &Demo) -> Result<String> {
     let hydra = hydra(demo)?;
     let [id, client_secret] = demo.credentials(["CLIENT_ID", "CLIENT_SECRET"]).await?;

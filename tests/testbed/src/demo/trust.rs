@@ -1,4 +1,4 @@
-//! The demo of trust: who signs in at OpenBao is let in by Foulkon, since a manifest says so.
+//! The demo of trust: Foulkon admits a user who signs in at OpenBao, because a manifest says so.
 
 use anyhow::{Context, Result, ensure};
 
@@ -6,15 +6,15 @@ use super::{Demo, hydra, say, vault};
 use crate::foulkon::Foulkon;
 use crate::install::{self, Installation};
 
-/// The sample with which a user signs in, and where it wants the code.
+/// The sample with which a user signs in, and its redirect URI.
 pub(super) const APPLICATION: &str = "wiki";
 const REDIRECT_URI: &str = "https://wiki.example.com/callback";
-/// Where the samples say that OpenBao and Foulkon are.
+/// Addresses of OpenBao and Foulkon in the samples.
 const SAMPLE_ADDRESS: &str = "https://openbao.openbao:8200";
 const SAMPLE_WORKER_URL: &str = "https://foulkon-worker.foulkon:8000";
 /// The Secret of the samples with the login at Foulkon.
 const LOGIN: &str = "foulkon-admin";
-/// The user's own door at Foulkon.
+/// The path at Foulkon that the user requests.
 const DOOR: &str = "/api/v1/admin/auth/oidc/providers";
 
 /// Commands that show something in the demo's cluster.
@@ -23,13 +23,13 @@ kubectl get oidc -A -o wide
 kubectl describe oidcp trust-openbao -n demo
 kubectl explain oidcp.spec.issuerRef
 curl -s -u \"$FOULKON_ADMIN\" \"$FOULKON_URL/api/v1/admin/auth/oidc/providers/demo--trust-openbao\"
-# a client that goes is taken off, and the worker has to be restarted once more:
+# a deleted client is removed from the provider, and the worker must be restarted again:
 kubectl delete oac wiki -n demo
 curl -s -u \"$FOULKON_ADMIN\" \"$FOULKON_URL/api/v1/admin/auth/oidc/providers/demo--trust-openbao\"
 kubectl describe authserver foulkon
 ";
 
-/// Lets the operator in at OpenBao and at Foulkon.
+/// Gives the operator access to OpenBao and to Foulkon.
 pub(super) async fn set_up(demo: &Demo, installation: &Installation) -> Result<()> {
     vault::set_up(demo, installation).await?;
     say(&format!("the login at Foulkon: Secret {LOGIN} beside the operator"));
@@ -51,8 +51,8 @@ pub(super) fn with_real_addresses(demo: &Demo, samples: &str) -> Result<String> 
         .replace(SAMPLE_WORKER_URL, foulkon(demo)?.address()))
 }
 
-/// Signs a user in at OpenBao, and goes to Foulkon's door with the ID token: before and after the worker is restarted.
-/// Returns what else there is to see.
+/// Signs a user in at OpenBao, and calls Foulkon with the ID token before and after the worker is restarted. Returns
+/// commands to look around.
 pub(super) async fn show_trust(demo: &mut Demo) -> Result<String> {
     let issuer = [
         "get",
@@ -68,7 +68,7 @@ pub(super) async fn show_trust(demo: &mut Demo) -> Result<String> {
     foulkon(demo)?.allow(&subject)?;
     ensure!(
         knock(demo, &id_token).await? == 401,
-        "Foulkon trusts whom it does not know"
+        "Foulkon trusts an unknown issuer"
     );
     let conditions = "--output=jsonpath={.status.conditions[?(@.type==\"RestartRequired\")].message}{\"\\n\"}";
     demo.show_kubectl(&["get", "authserver", "foulkon", conditions]).await?;
@@ -79,7 +79,7 @@ pub(super) async fn show_trust(demo: &mut Demo) -> Result<String> {
     Ok(LOOK_AROUND.to_owned())
 }
 
-/// Asks Foulkon for something with a token, and says what it answers.
+/// Sends a request with a token to Foulkon, and prints the status.
 async fn knock(demo: &Demo, id_token: &str) -> Result<u16> {
     let authorization = format!("Bearer {id_token}");
     let (status, _) = foulkon(demo)?.call_as(Some(&authorization), "GET", DOOR, None).await?;

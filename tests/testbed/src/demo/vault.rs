@@ -1,4 +1,4 @@
-//! The demo with OpenBao in the part of a HashiCorp Vault: it is set up as the README says, and a user signs in to an
+//! The demo with OpenBao in the role of a HashiCorp Vault: it is set up as the README says, and a user signs in to an
 //! application.
 
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use crate::bao::{Bao, SignIn, sign_in};
 use crate::install::{self, Installation};
 use crate::programs::Program;
 
-/// The sample whose credentials are tried, and where it wants the code.
+/// The sample whose credentials are used, and its redirect URI.
 pub(super) const APPLICATION: &str = "shop";
 const REDIRECT_URI: &str = "https://shop.example.com/callback";
-/// Where the samples say that the server is.
+/// Address of the server in the samples.
 const SAMPLE_ADDRESS: &str = "https://vault.vault:8200";
-/// The policy that the operator comes with.
+/// The policy that is shipped with the operator.
 const POLICY: &str = "deploy/vault/policy.hcl";
-/// The ServiceAccount with which the server asks the kube-apiserver about others' tokens.
+/// The ServiceAccount with which the server sends token reviews to the kube-apiserver.
 const REVIEWER: &str = "vault-reviewer";
-/// Who signs in, and the group that the samples let in.
+/// The user who signs in, and the group that the samples admit.
 const USER: &str = "alice";
 const PASSWORD: &str = "of-alice";
 const GROUP: &str = "staff";
-/// Settings of the user's own servers.
+/// Prefixes of variables for the user's own servers.
 const PREFIXES: [&str; 2] = ["BAO_", "VAULT_"];
 
 /// Commands that show something in the demo's cluster.
@@ -42,14 +42,14 @@ kubectl patch authserver default --type merge -p '{\"spec\":{\"resyncInterval\":
 bao write identity/oidc/provider/demo.main allowed_client_ids=
 sleep 5; bao read identity/oidc/provider/demo.main
 kubectl get events -n demo
-# what is still referred to waits, and says for whom:
+# a scope that is still referenced is not deleted, and its status names the reason:
 kubectl delete oidcscope groups -n demo --wait=false
 kubectl get oidcscope groups -n demo -o wide
-# a resource goes with its client and its Secret:
+# the deletion of a resource deletes its client and its Secret:
 kubectl delete oac web-app -n demo
 ";
 
-/// Lets the operator in, and makes a user in a group, as an administrator would.
+/// Gives the operator access, and creates a user in a group, as an administrator would.
 pub(super) async fn set_up(demo: &Demo, installation: &Installation) -> Result<()> {
     say("setting OpenBao up: the operator's policy, and Kubernetes auth with a role for the operator");
     let plane = &demo.servers.control_plane;
@@ -79,7 +79,7 @@ pub(super) async fn set_up(demo: &Demo, installation: &Installation) -> Result<(
     Ok(())
 }
 
-/// A token that may ask about tokens.
+/// A token that may send token reviews.
 async fn reviewer(demo: &Demo) -> Result<String> {
     let namespace = install::NAMESPACE;
     demo.kubectl(&["create", "serviceaccount", REVIEWER, "--namespace", namespace])
@@ -101,7 +101,7 @@ fn file(demo: &Demo, name: &str, content: &str) -> Result<String> {
         .context("a path that is no text")
 }
 
-/// Runs a command of the server's own program as its administrator, from the folder of the repository.
+/// Runs a command of the server's program as administrator, from the folder of the repository.
 async fn run(demo: &Demo, command: &str) -> Result<()> {
     let program = Program::Bao.path().await?;
     let name = name(&program);
@@ -124,7 +124,7 @@ async fn run(demo: &Demo, command: &str) -> Result<()> {
     output(process, &name, &arguments).await.map(drop)
 }
 
-/// What the server's program is called: `bao`, or `vault` where the user has that in its place.
+/// Name of the server's program: `bao`, or `vault` if the user has chosen that.
 fn name(program: &Path) -> String {
     let name = program.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
@@ -135,7 +135,7 @@ pub(super) fn with_real_addresses(demo: &Demo, samples: &str) -> Result<String> 
     Ok(samples.replace(SAMPLE_ADDRESS, &bao(demo)?.address()))
 }
 
-/// Signs the user in and shows what the ID token says. Returns what else there is to see.
+/// Signs the user in and shows the claims of the ID token. Returns commands to look around.
 pub(super) async fn show_sign_in(demo: &Demo) -> Result<String> {
     let [issuer] = demo.credentials(["ISSUER"]).await?;
     let scope = format!("openid {NAMESPACE}.groups");
@@ -147,7 +147,7 @@ pub(super) async fn show_sign_in(demo: &Demo) -> Result<String> {
     Ok(LOOK_AROUND.replace("bao ", &format!("{} ", name(&program))))
 }
 
-/// Signs the user in with what the application's Secret holds. Returns the ID token, and its subject.
+/// Signs the user in with the credentials in the application's Secret. Returns the ID token and its subject.
 pub(super) async fn id_token(demo: &Demo, issuer: &str, redirect_uri: &str, scope: &str) -> Result<(String, String)> {
     let application = demo.story.application();
     say(&format!(
@@ -167,10 +167,10 @@ pub(super) async fn id_token(demo: &Demo, issuer: &str, redirect_uri: &str, scop
     Ok((sign_in(&wanted).await??.id_token, user.entity_id))
 }
 
-/// What a token says. It came from the token endpoint itself; an application verifies the signature too.
+/// The claims of a token. It came directly from the token endpoint; a real application also verifies the signature.
 pub(super) fn claims(token: &str) -> Result<Value> {
     let payload = token.split('.').nth(1).context("an ID token that is no JWT")?;
-    // Kubernetes' byte strings are base64 when they are read; here it is in the form for URLs.
+    // Kubernetes' byte strings are read as base64, but the token has base64url.
     let mut encoded = payload.replace('-', "+").replace('_', "/");
     while encoded.len() % 4 != 0 {
         encoded.push('=');

@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::route::{ABOUT, PROVIDERS};
 use crate::http;
 
-/// The API of a worker, in the name of its administrator.
+/// The API of a worker, as its administrator.
 ///
-/// Every call has a connection of its own: one that was kept would be dead after a restart of the worker.
+/// Every call opens a new connection: a kept one would be dead after a restart of the worker.
 #[derive(Clone)]
 pub struct Api {
     address: String,
@@ -60,10 +60,10 @@ impl Api {
         http::exchange(request, body, &format!("{method} {path}")).await
     }
 
-    /// As [`Self::call`], and fails unless the status is one of success.
+    /// Like [`Self::call`], but fails without a success status.
     ///
     /// # Errors
-    /// When there is no answer or another status; with the worker's own words.
+    /// When there is no answer or another status; the message quotes the worker.
     pub async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Result<Value> {
         match self.call(method, path, body).await? {
             (200..=299, body) => Ok(body),

@@ -13,16 +13,16 @@ use super::token;
 
 /// Scheme of a password.
 const BASIC: &str = "Basic ";
-/// The header in which the worker hands the user from one of its layers to the next. It adds its own value behind one that
-/// was sent, and then reads the first: whoever has any valid token is taken for whom they want.
+/// The header in which the worker passes the user from one of its layers to the next. The worker appends its own value to
+/// one that was sent, and then reads the first. So a caller with any valid token can act as any user.
 const USER_ID: &str = "x-foulkon-user-id";
 
-/// A caller that was let in.
+/// An authenticated caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// May do everything.
     Admin,
-    /// May do what its policies say. Known by the subject of its token.
+    /// May do what its policies allow. Identified by the subject of its token.
     User(String),
 }
 
@@ -35,7 +35,7 @@ impl Caller {
         match self {
             Self::Admin => Ok(()),
             Self::User(user) if database.managers().contains(user) => Ok(()),
-            // Not recorded. The worker words it in another way for a user whom it knows.
+            // Not recorded. The worker uses other words for a user that it knows.
             Self::User(user) => Err(Failure::unauthorized(format!(
                 "User with externalId {user} is not allowed to access to resource {urn}"
             ))),
@@ -43,10 +43,10 @@ impl Caller {
     }
 }
 
-/// Finds out who is calling.
+/// Determines the caller.
 ///
 /// # Errors
-/// The reply for a caller that is not let in, which is never JSON.
+/// The reply for a caller that is refused, which is never JSON.
 pub(super) async fn authenticate(worker: &Worker, headers: &HeaderMap) -> Result<Caller, Response> {
     let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let authorization = text(AUTHORIZATION.as_str()).unwrap_or_default();

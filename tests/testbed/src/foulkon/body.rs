@@ -1,9 +1,9 @@
 //! Bodies of requests, read as Go's `encoding/json` reads them: the first JSON value counts, whatever follows it; letter
-//! case of names does not matter, unknown members and nulls neither.
+//! case of names, unknown members and nulls do not matter.
 
 use serde_json::{Map, Value};
 
-/// What a provider is to be.
+/// The wanted fields of a provider.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
     pub(super) name: String,
@@ -12,13 +12,13 @@ pub(super) struct Wanted {
     pub(super) clients: Vec<String>,
 }
 
-/// Reads a body. `kind` is the name of Go's type, which its complaints mention.
+/// Reads a body. `kind` is the name of Go's type, which its error messages mention.
 ///
 /// # Errors
-/// Go's complaint. Those about empty and cut-off bodies and about a list in the place of an object are recorded; the others
-/// have Go's form, but may name another character or member where several are wrong.
+/// Go's error message. The messages for empty and cut-off bodies and for a list instead of an object are recorded. The
+/// others have Go's form, but may name another character or member if several are wrong.
 pub(super) fn read(body: &[u8], kind: &str) -> Result<Wanted, String> {
-    let text = String::from_utf8_lossy(body); // as Go does it: without a complaint
+    let text = String::from_utf8_lossy(body); // as Go does: without an error
     let value = match serde_json::Deserializer::from_str(&text).into_iter::<Value>().next() {
         None => return Err("EOF".to_owned()),
         Some(Ok(value)) => value,
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_go_can_read_is_read() {
+    fn bodies_are_read_as_go_reads_them() {
         let named = |name: &str| Wanted {
             name: name.to_owned(),
             ..Wanted::default()

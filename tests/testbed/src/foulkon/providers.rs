@@ -1,5 +1,5 @@
-//! The calls about providers. Each looks at the database and changes it in separate steps, as the worker does: what is done
-//! at the same time can come in between.
+//! The calls on providers. Each reads the database and changes it in separate steps, as the worker does, so concurrent
+//! calls can interleave.
 
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -50,12 +50,12 @@ pub(super) async fn create(database: &Database, caller: &Caller, wanted: Wanted)
     Ok(reply::json(StatusCode::CREATED, &provider))
 }
 
-/// GET of one.
+/// GET of a provider.
 pub(super) fn get(database: &Database, caller: &Caller, name: &str) -> Result<Response, Failure> {
     Ok(reply::json(StatusCode::OK, &find(database, caller, name)?))
 }
 
-/// PUT to one.
+/// PUT to a provider.
 pub(super) async fn update(
     database: &Database,
     caller: &Caller,
@@ -88,7 +88,7 @@ pub(super) async fn update(
     Ok(reply::json(StatusCode::OK, &provider))
 }
 
-/// DELETE of one.
+/// DELETE of a provider.
 pub(super) async fn delete(database: &Database, caller: &Caller, name: &str) -> Result<Response, Failure> {
     let provider = find(database, caller, name)?;
     yield_now().await;
@@ -120,7 +120,7 @@ fn find(database: &Database, caller: &Caller, name: &str) -> Result<Provider, Fa
     Ok(found)
 }
 
-/// Checks what a provider is to be. Complaints call the name and the path so.
+/// Checks the wanted fields. `name` and `path` are the words for these fields in error messages.
 fn check(wanted: &Wanted, name: &str, path: &str) -> Result<(), Failure> {
     let invalid = |what: &str, value: &str| Err(Failure::invalid(format!("Invalid parameter: {what} {value}")));
     if !validate::is_name(&wanted.name) {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_at_once_can_have_one_name_but_not_one_urn() {
+    async fn two_concurrent_creations_can_share_a_name_but_not_a_urn() {
         let database = Database::default();
         let create = |path: &'static str| create(&database, &Caller::Admin, wanted(path));
         let (one, other) = tokio::join!(create("/ab/"), create("/cd/"));
@@ -173,7 +173,7 @@ mod tests {
         let create = || super::create(&database, &Caller::Admin, wanted("/ab/"));
         let (one, other) = tokio::join!(create(), create());
         let failures: Vec<Failure> = [one, other].into_iter().filter_map(Result::err).collect();
-        assert_eq!(failures.len(), 1); // the database tells the later one
+        assert_eq!(failures.len(), 1); // the database refuses the later one
         let failure = format!("{failures:?}");
         assert!(
             failure.contains("UnknownApiError") && failure.contains("oidc_providers_urn_key"),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_update_of_what_goes_away_meanwhile_is_lost() {
+    async fn an_update_of_a_concurrently_deleted_provider_is_lost() {
         let database = Database::default();
         let made = create(&database, &Caller::Admin, wanted("/ab/")).await;
         assert!(made.is_ok());
@@ -191,8 +191,8 @@ mod tests {
             delete(&database, &Caller::Admin, "a"),
             update(&database, &Caller::Admin, "a", wanted("/cd/"))
         );
-        assert_eq!(deleted.expect("it was there").status(), StatusCode::NO_CONTENT);
-        assert_eq!(updated.expect("it was there").status(), StatusCode::OK);
+        assert_eq!(deleted.expect("it existed").status(), StatusCode::NO_CONTENT);
+        assert_eq!(updated.expect("it existed").status(), StatusCode::OK);
         assert_eq!(database.table().all().len(), 0);
     }
 }

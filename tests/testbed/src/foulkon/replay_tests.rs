@@ -1,4 +1,4 @@
-//! What a real worker was recorded to answer is what is answered.
+//! The stand-in answers as the recorded real worker did.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::tests::fresh;
 use super::*;
 use crate::http;
 
-/// Stories of a worker that had loaded nothing, and of one that had loaded a provider.
+/// Recordings of a worker that had loaded nothing, and of one that had loaded a provider.
 const RECORDINGS: [(&str, usize); 2] = [
     (include_str!("../../../recordings/foulkon.json"), 98),
     (include_str!("../../../recordings/foulkon-loaded.json"), 9),
@@ -36,7 +36,7 @@ struct Asked {
     method: String,
     path: String,
     auth: String,
-    /// Sent as it is if it is text, else as JSON.
+    /// Sent verbatim if it is a string, else as JSON.
     body: Option<Value>,
 }
 
@@ -58,7 +58,7 @@ fn recorded(text: &str, count: usize) -> Vec<Story> {
 }
 
 #[tokio::test]
-async fn every_story_is_told_again() -> Result<()> {
+async fn every_recorded_story_is_replayed() -> Result<()> {
     let (text, count) = RECORDINGS[0];
     for story in recorded(text, count) {
         let (foulkon, _alone) = fresh().await?;
@@ -74,7 +74,7 @@ async fn every_story_is_told_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn so_is_the_one_with_a_provider_loaded_at_start() -> Result<()> {
+async fn the_recorded_stories_with_a_loaded_provider_are_replayed() -> Result<()> {
     if Foulkon::is_real() {
         return Ok(()); // it cannot be restarted from here
     }
@@ -138,8 +138,8 @@ fn authorization(foulkon: &Foulkon, auth: &str) -> Option<String> {
     }
 }
 
-/// Whether a body is the recorded one, byte by byte but for its placeholders. Those with a number stand for the same value
-/// wherever they are, and no two of them for the same.
+/// Whether a body equals the recorded one byte by byte, except for its placeholders. A placeholder with a number stands
+/// for the same value everywhere, and different numbers for different values.
 fn fits(expected: &str, found: &str, bound: &mut BTreeMap<String, String>) -> Result<(), String> {
     let (mut expected, mut found) = (expected, found);
     while let Some((literal, rest)) = expected.split_once('<').filter(|(_, rest)| is_placeholder(rest)) {
@@ -185,7 +185,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 #[test]
-fn a_body_that_differs_is_found_out() {
+fn a_body_that_differs_is_detected() {
     let id = "0b0b0b0b-0000-4000-8000-000000000000";
     let fit = |expected: &str, found: &str| fits(expected, found, &mut BTreeMap::new()).is_ok();
     assert!(fit(

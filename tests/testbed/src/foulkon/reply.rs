@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Characters that Go escapes in JSON, so that it can stand within HTML and JavaScript.
+/// Characters that Go escapes in JSON, so that it can be embedded in HTML and JavaScript.
 const ESCAPED: [(char, &str); 5] = [
     ('<', r"\u003c"),
     ('>', r"\u003e"),
@@ -51,7 +51,7 @@ pub(super) fn empty(status: StatusCode) -> Response {
     response
 }
 
-/// What the API says instead of doing what was asked for.
+/// An error of the API.
 #[derive(Debug, Serialize)]
 pub(super) struct Failure {
     code: &'static str,
@@ -59,7 +59,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// Something that was sent is not valid.
+    /// A sent value is not valid.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::new("InvalidParameterError", message)
     }
@@ -80,7 +80,7 @@ impl Failure {
         Self::new("AuthOidcProviderAlreadyExist", message)
     }
 
-    /// The database complains; its words are passed on.
+    /// The database reports an error; its message is passed on.
     pub(super) fn database(message: impl Into<String>) -> Self {
         Self::new("UnknownApiError", message)
     }

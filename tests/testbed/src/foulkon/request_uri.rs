@@ -1,4 +1,4 @@
-//! What Go's `url.ParseRequestURI` takes for a URL.
+//! What Go's `url.ParseRequestURI` accepts as a URL.
 
 use std::net::Ipv6Addr;
 
@@ -15,7 +15,7 @@ pub(super) fn is_valid(text: &str) -> bool {
     };
     let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
     if !rest.starts_with('/') {
-        return !scheme.is_empty(); // nobody looks at what follows then
+        return !scheme.is_empty(); // the rest is not checked then
     }
     match rest.strip_prefix("//").filter(|_| !scheme.is_empty()) {
         Some(rest) => {
@@ -26,7 +26,7 @@ pub(super) fn is_valid(text: &str) -> bool {
     }
 }
 
-/// The scheme, which is empty when there is none, and what follows it. None when it is missing before its colon.
+/// The scheme, empty if there is none, and the rest. None if the scheme before a colon is missing.
 fn split_scheme(text: &str) -> Option<(&str, &str)> {
     let end = text.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c));
     match end {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn go_takes_more_than_one_would_think() {
+    fn urls_are_accepted_as_by_go() {
         let good = [
             "https://id.example.com",
             "http://id.example.com/",

@@ -1,5 +1,5 @@
-//! Paths and methods, as the worker's router (`httprouter`) matches them. Of the worker's many paths there are only those
-//! about providers and `/about`. Paths in another letter case, which the router redirects, are unknown here.
+//! Paths and methods, as the worker's router (`httprouter`) matches them. Of the worker's many paths, only those of
+//! providers and `/about` exist here. Paths in another letter case, which the router redirects, are unknown here.
 
 use axum::http::header::{ALLOW, LOCATION};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
@@ -12,12 +12,12 @@ pub(super) const PROVIDERS: &str = "/api/v1/admin/auth/oidc/providers";
 /// The worker's configuration.
 pub(super) const ABOUT: &str = "/about";
 
-/// Something that can be called.
+/// A resource that can be called.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// All providers.
     Providers,
-    /// The providers whose name is like this.
+    /// A provider whose name matches this.
     Provider(String),
     /// The configuration.
     About,
@@ -38,7 +38,7 @@ impl Target {
         }
     }
 
-    /// In the order of the alphabet, as the router names them.
+    /// In alphabetical order, as the router lists them.
     fn methods(&self) -> &'static [Method] {
         match self {
             Self::Providers => &[Method::GET, Method::POST],
@@ -51,7 +51,7 @@ impl Target {
 /// Finds what a request calls.
 ///
 /// # Errors
-/// The reply, if it calls nothing.
+/// The reply, if nothing matches.
 pub(super) fn route(method: &Method, uri: &Uri) -> Result<Target, Box<Response>> {
     let Some(path) = decode(uri.path()) else {
         return Err(Box::new(reply::text(StatusCode::BAD_REQUEST, "400 Bad Request")));
@@ -84,7 +84,7 @@ fn not_allowed(method: &Method, methods: &[Method]) -> Response {
     response
 }
 
-/// Leads to the same path without its last slash.
+/// Redirects to the same path without its trailing slash.
 fn moved(method: &Method, uri: &Uri) -> Response {
     let path = uri.path().strip_suffix('/').unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -98,7 +98,7 @@ fn moved(method: &Method, uri: &Uri) -> Response {
             let body = format!("<a href=\"{escaped}\">Moved Permanently</a>.\n\n");
             reply::typed(StatusCode::MOVED_PERMANENTLY, "text/html; charset=utf-8", body)
         }
-        _ => reply::empty(StatusCode::TEMPORARY_REDIRECT), // a 301 would let clients go on with GET
+        _ => reply::empty(StatusCode::TEMPORARY_REDIRECT), // with a 301, clients would switch to GET
     };
     if let Ok(location) = HeaderValue::from_str(&location) {
         response.headers_mut().insert(LOCATION, location);
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_and_slashes() {
+    fn methods_and_slashes_are_matched_as_by_the_router() {
         let status = |method: Method, path: &str| {
             let uri: Uri = path.parse().expect("a URI");
             match route(&method, &uri) {

@@ -1,4 +1,4 @@
-//! The worker: one start of it.
+//! One run of the worker.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Header with a new id for each request.
 const REQUEST_ID: &str = "x-request-id";
 
-/// What a started worker knows.
+/// The state of a started worker.
 pub(super) struct Worker {
     /// The administrator's `USER:PASSWORD`.
     pub(super) admin: String,
@@ -88,7 +88,7 @@ impl Worker {
         response
     }
 
-    /// Nothing is answered before authentication, not even that there is nothing.
+    /// Nothing is answered before authentication, not even a 404.
     async fn handle(&self, request: Request) -> Response {
         let (head, content) = request.into_parts();
         let caller = match auth::authenticate(self, &head.headers).await {
@@ -100,7 +100,7 @@ impl Worker {
             Err(reply) => return *reply,
         };
         let Ok(content) = to_bytes(content, usize::MAX).await else {
-            return reply::empty(StatusCode::BAD_REQUEST); // nobody is there to read it
+            return reply::empty(StatusCode::BAD_REQUEST); // the client is gone
         };
         let filter = Filter::read(head.uri.query().unwrap_or_default());
         let done = self.call(&caller, head.method.as_str(), target, &content, filter).await;
@@ -115,7 +115,7 @@ impl Worker {
         content: &[u8],
         filter: Result<Filter, Failure>,
     ) -> Result<Response, Failure> {
-        let filter = filter?; // a query that cannot be read is told before a body that cannot
+        let filter = filter?; // an invalid query is reported before an invalid body
         let wanted = |kind: &str| body::read(content, kind).map_err(Failure::invalid);
         let database = &*self.database;
         match (method, target) {
@@ -175,10 +175,10 @@ impl Running {
         }
     }
 
-    /// Stops as a killed process does: what is under way gets no answer. Returns when the port is free.
+    /// Stops as a killed process does: requests under way get no answer. Returns when the port is free.
     pub(super) async fn stop(self) {
         drop(self.stop);
-        let _ = self.task.await; // it does not panic, and nobody aborts it
+        let _ = self.task.await; // it neither panics nor is aborted
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the worker keeps in its database: it outlives restarts.
+//! The worker's database, which survives restarts.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashSet};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// PostgreSQL's complaint about a client that is named twice.
+/// PostgreSQL's error for a client that is named twice.
 const DUPLICATE_CLIENT: &str = "pq: duplicate key value violates unique constraint \"idx_oidc_client\"";
-/// PostgreSQL's complaint about a second row with the same URN. It is not recorded: it is the name that PostgreSQL itself
-/// gives to such a constraint, in the words that are recorded for clients.
+/// PostgreSQL's error for a second row with the same URN. It is not recorded: it has PostgreSQL's default name for such a
+/// constraint, in the words that are recorded for clients.
 const DUPLICATE_URN: &str = "pq: duplicate key value violates unique constraint \"oidc_providers_urn_key\"";
 
 /// A provider as the API shows it; members in its order.
@@ -37,7 +37,7 @@ pub(super) struct OidcClient {
     pub(super) name: String,
 }
 
-/// RFC 3339 with as many digits as it takes, as Go writes it too.
+/// RFC 3339 with as many digits as needed, as Go writes it too.
 fn in_words<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(time)
 }
@@ -52,7 +52,7 @@ pub(super) fn uuid() -> String {
     parts.join("-")
 }
 
-/// What is kept.
+/// The database.
 #[derive(Default)]
 pub(super) struct Database {
     table: Mutex<Table>,
@@ -71,7 +71,7 @@ impl Database {
     }
 }
 
-/// The providers, in the order of a PostgreSQL heap: a new version of a row is written behind the last one.
+/// The providers, in the order of a PostgreSQL heap: a new version of a row is written after the last row.
 #[derive(Default)]
 pub(super) struct Table {
     rows: Vec<Provider>,
@@ -102,7 +102,7 @@ pub(super) enum Column {
 }
 
 impl Table {
-    /// The provider whose name is like `pattern`. Of several the one with the least id, which is random.
+    /// The provider whose name is `LIKE` the pattern. Of several, the one with the smallest id, which is random.
     pub(super) fn find(&self, pattern: &str) -> Option<&Provider> {
         let like = self.rows.iter().filter(|row| is_like(pattern, &row.name));
         like.min_by_key(|row| &row.id)
@@ -111,7 +111,7 @@ impl Table {
     /// Adds a provider.
     ///
     /// # Errors
-    /// The database's words, when there is one with this URN, or a client is named twice. Nothing is stored then.
+    /// The database's message, when a provider with this URN exists, or a client is named twice. Nothing is stored then.
     pub(super) fn insert(&mut self, provider: Provider) -> Result<(), &'static str> {
         if self.rows.iter().any(|row| row.urn == provider.urn) {
             return Err(DUPLICATE_URN);
@@ -121,7 +121,7 @@ impl Table {
         Ok(())
     }
 
-    /// Replaces the provider with the same id. One that is gone is not missed: the worker does not look how many rows it
+    /// Replaces the provider with the same id. If none exists, nothing fails: the worker does not check how many rows it
     /// has changed.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl Table {
         Ok(())
     }
 
-    /// Removes the provider with this id, if it is there.
+    /// Removes the provider with this id, if it exists.
     pub(super) fn remove(&mut self, id: &str) {
         self.rows.retain(|row| row.id != id);
     }

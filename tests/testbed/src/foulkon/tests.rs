@@ -1,4 +1,4 @@
-//! What holds whatever is done.
+//! Properties that hold for any calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::*;
 
-/// Held by the test that uses the real worker: it is one for all.
+/// Held by the test that uses the real worker: all tests share one.
 static REAL: Mutex<()> = Mutex::const_new(());
 /// Random stories, and calls in each.
 const SEEDS: u64 = 6;
@@ -31,7 +31,7 @@ fn body(name: &str, path: &str) -> Value {
     json!({ "name": name, "path": path, "issuerUrl": "https://id.example.com", "clients": ["app"] })
 }
 
-/// A row of the table as we imagine it.
+/// A row of the expected table.
 #[derive(Clone, Debug, PartialEq)]
 struct Row {
     id: String,
@@ -39,7 +39,7 @@ struct Row {
     path: String,
 }
 
-/// The table.
+/// The expected table.
 #[derive(Default)]
 struct Model {
     rows: Vec<Row>,
@@ -85,7 +85,7 @@ impl Model {
 }
 
 #[tokio::test]
-async fn an_underscore_in_a_name_is_any_character() -> Result<()> {
+async fn an_underscore_in_a_name_matches_any_character() -> Result<()> {
     for seed in 0..SEEDS {
         let mut random = StdRng::seed_from_u64(seed);
         let (foulkon, _alone) = fresh().await?;
@@ -146,7 +146,7 @@ fn row(provider: &Value) -> Row {
 }
 
 #[tokio::test]
-async fn of_many_at_once_with_one_urn_one_is_made() -> Result<()> {
+async fn of_many_concurrent_creations_with_one_urn_one_succeeds() -> Result<()> {
     let (foulkon, _alone) = fresh().await?;
     for round in 0..5 {
         let name = format!("round-{round}");
@@ -166,7 +166,7 @@ async fn of_many_at_once_with_one_urn_one_is_made() -> Result<()> {
 }
 
 #[tokio::test]
-async fn pages_have_every_provider_once() -> Result<()> {
+async fn pages_list_every_provider_once() -> Result<()> {
     let (foulkon, _alone) = fresh().await?;
     let names: BTreeSet<String> = (0..33).map(|number| format!("n{number:02}")).collect();
     for name in &names {
@@ -199,7 +199,7 @@ async fn pages_have_every_provider_once() -> Result<()> {
         let query = format!("?Offset={}", names.len());
         assert!(foulkon.must("GET", &query, None).await?["providers"].is_null());
         if column != "path" {
-            // Made in the order of their names, never changed. By URN those of one path come first.
+            // Created in the order of their names, never changed. By URN, those of one path come first.
             let sorted = found.is_sorted() || found.iter().rev().is_sorted();
             assert!(
                 sorted || (column == "urn" && !threes),
@@ -232,7 +232,7 @@ async fn a_put_keeps_id_and_time_of_creation() -> Result<()> {
             continue;
         }
         assert_eq!(status, 200, "{step}: {changed}");
-        let before = kept.get(&row(&changed).id).context("the id is another")?;
+        let before = kept.get(&row(&changed).id).context("the id has changed")?;
         assert_eq!(row(before).name, *name);
         assert_eq!(changed["createAt"], before["createAt"]);
         assert_ne!(changed["updateAt"], before["updateAt"]);
@@ -290,7 +290,7 @@ async fn nothing_is_loaded_until_a_restart() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_administrator_has_a_name() {
+async fn a_stand_in_needs_an_administrator_name_and_a_free_port() {
     let listen = (Ipv4Addr::LOCALHOST, 0).into();
     for admin in ["admin", ":password", ""] {
         assert!(Foulkon::at(listen, admin).await.is_err(), "{admin}");

@@ -1,4 +1,4 @@
-//! ID tokens, verified as the worker does it: against the providers that it has loaded.
+//! ID tokens, verified as the worker does: against the providers that it has loaded.
 //!
 //! The texts of refusals begin as the worker's do. Only those for a token that cannot be read and for a provider without
 //! clients are known word by word.
@@ -13,16 +13,16 @@ use serde_json::{Map, Value};
 use super::table::Provider;
 use crate::http;
 
-/// Where an issuer describes itself, below its URL.
+/// Path of the discovery document below an issuer.
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-/// What is said about a token that cannot be read, and about one whose signature or time is not right.
+/// The message for a token that cannot be read, or whose signature or time is invalid.
 const FAILED: &str = "Jwt token validation failed.";
-/// Algorithms that the worker knows. A token with another one than RSA's never fits a key.
+/// Algorithms that the worker knows. A token with an algorithm other than RSA's never fits a key.
 const ALGORITHMS: [&str; 13] = [
     "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "none",
 ];
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
@@ -42,11 +42,11 @@ impl Refusal {
     }
 }
 
-/// Verifies a token and returns its subject. The keys of the issuer are fetched each time: the worker keeps them until one
-/// does not fit.
+/// Verifies a token and returns its subject. The keys of the issuer are fetched each time; the real worker keeps them until
+/// a key does not fit.
 ///
 /// # Errors
-/// When the token is not taken.
+/// When the token is refused.
 pub(super) async fn verify(token: &str, loaded: &[Provider]) -> Result<String, Refusal> {
     let malformed = || Refusal {
         status: StatusCode::BAD_REQUEST,
@@ -66,7 +66,7 @@ pub(super) async fn verify(token: &str, loaded: &[Provider]) -> Result<String, R
     let kid = header.get("kid").and_then(Value::as_str).unwrap_or_default();
     let key = key(&provider.issuer_url, kid).await?;
     let mut rules = Validation::new_for_family(AlgorithmFamily::Rsa);
-    rules.required_spec_claims.clear(); // a token without a time is valid for ever
+    rules.required_spec_claims.clear(); // a token without a time is valid forever
     rules.leeway = 0;
     rules.validate_nbf = true;
     rules.validate_aud = false; // checked above
@@ -89,9 +89,9 @@ fn read(token: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
     Some((read(header)?, read(claims)?))
 }
 
-/// The provider of the token's issuer: the first, also when there are several.
+/// The provider of the token's issuer: the first if there are several.
 fn provider<'a>(claims: &Map<String, Value>, loaded: &'a [Provider]) -> Result<&'a Provider, Refusal> {
-    // It concerns every token, whoever issued it.
+    // This affects every token, from any issuer.
     if loaded.iter().any(|provider| provider.clients.is_empty()) {
         let message = "Setup error. At leat one client id must be provided.";
         return Err(Refusal::unauthorized(message));
@@ -124,7 +124,7 @@ fn check_audience(claims: &Map<String, Value>, provider: &Provider) -> Result<()
     }
 }
 
-/// The issuer's key with this id; without an id, its first.
+/// The issuer's key with this id; without an id, its first key.
 async fn key(issuer: &str, kid: &str) -> Result<DecodingKey, Refusal> {
     let description = fetch(&format!("{issuer}{DISCOVERY}")).await?;
     let url = description["jwks_uri"].as_str().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Users come in with ID tokens of loaded providers, and with no others.
+//! Users are admitted with ID tokens of loaded providers, and with no others.
 
 use axum::Router;
 use axum::routing::get;
@@ -36,7 +36,7 @@ impl Issuer {
             .route("/keys", get(async move || keys));
         let mut server = JoinSet::new();
         server.spawn(async move {
-            let _ = axum::serve(listener, routes).await; // never ends by itself
+            let _ = axum::serve(listener, routes).await; // never ends
         });
         Ok(Self {
             url,
@@ -79,7 +79,7 @@ async fn loaded(issuer: &Issuer) -> Result<Foulkon> {
 }
 
 #[tokio::test]
-async fn a_user_may_do_what_it_is_allowed() -> Result<()> {
+async fn a_user_may_do_only_what_is_allowed() -> Result<()> {
     if Foulkon::is_real() {
         return Ok(()); // it cannot be restarted from here
     }
@@ -103,7 +103,7 @@ async fn a_user_may_do_what_it_is_allowed() -> Result<()> {
             "{method} {path}"
         );
     }
-    // What is wrong with the call itself is told to everybody.
+    // Errors of the call itself are reported to every user.
     assert_eq!(call("GET", "/none", None).await?.0, 404);
     assert_eq!(call("POST", "", Some(json!({}))).await?.0, 400);
     assert_eq!(foulkon.providers().await?.len(), 1);
@@ -119,7 +119,7 @@ async fn a_user_may_do_what_it_is_allowed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_header_makes_a_user_of_another() -> Result<()> {
+async fn a_header_turns_a_user_into_another() -> Result<()> {
     if Foulkon::is_real() {
         return Ok(()); // it cannot be restarted from here
     }
@@ -135,7 +135,7 @@ async fn a_header_makes_a_user_of_another() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_token_has_to_be_right_in_every_way() -> Result<()> {
+async fn a_token_must_be_valid_in_every_way() -> Result<()> {
     if Foulkon::is_real() {
         return Ok(()); // it cannot be restarted from here
     }
@@ -189,7 +189,7 @@ async fn a_token_has_to_be_right_in_every_way() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_not_there_lets_nobody_in() -> Result<()> {
+async fn tokens_of_an_unreachable_issuer_are_refused() -> Result<()> {
     if Foulkon::is_real() {
         return Ok(()); // it cannot be restarted from here
     }

@@ -1,4 +1,4 @@
-//! What the worker takes for valid.
+//! What the worker accepts as valid.
 
 use super::reply::Failure;
 use super::table::{Column, Order, Selection};
@@ -7,9 +7,9 @@ use super::table::{Column, Order, Selection};
 const NAME_LONGEST: usize = 127;
 /// Longest path, in bytes.
 const PATH_LONGEST: usize = 511;
-/// Entries of a page when nothing, or 0, is asked for.
+/// Entries of a page if no limit, or 0, is requested.
 const LIMIT_DEFAULT: usize = 20;
-/// Most entries of a page.
+/// Maximum entries of a page.
 const LIMIT_MOST: usize = 1000;
 
 /// `\w` of Go's regular expressions, which knows ASCII only.
@@ -17,7 +17,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Whether a text has at least one byte, at most as many as a name may have, and only such as `allowed` or words have.
+/// Whether a text has at least one byte, at most as many as a name may have, and only word bytes and those in `allowed`.
 fn consists_of(text: &str, allowed: &[u8]) -> bool {
     let fits = (1..=NAME_LONGEST).contains(&text.len());
     fits && text.bytes().all(|byte| is_word(byte) || allowed.contains(&byte))
@@ -33,8 +33,8 @@ pub(super) fn is_client(text: &str) -> bool {
     text.is_empty() || consists_of(text, b"+.@=-")
 }
 
-/// Whether a text can be a path. It has to end with a letter or the like and a slash, and something has to stand before
-/// these: `/a/` is none.
+/// Whether a text can be a path. It must end with a word byte and a slash, with at least one byte between the first slash
+/// and these: `/a/` is not a path.
 pub(super) fn is_path(text: &str) -> bool {
     if text == "/" {
         return true;
@@ -51,7 +51,7 @@ pub(super) fn is_path(text: &str) -> bool {
     })
 }
 
-/// What the query of a request asks for. Names are case sensitive, and of two with one name the first counts.
+/// The parameters in the query of a request. Names are case-sensitive, and of two with the same name, the first counts.
 pub(super) struct Filter {
     offset: usize,
     limit: usize,
@@ -61,10 +61,10 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    /// Reads a query. The worker does so for every call, also for those that do not need it.
+    /// Reads a query. The worker does this for every call, even for calls that do not need it.
     ///
     /// # Errors
-    /// When a number is none.
+    /// When a number is invalid.
     pub(super) fn read(query: &str) -> Result<Self, Failure> {
         let get = |name: &str| {
             let mut pairs = url::form_urlencoded::parse(query.as_bytes());
@@ -91,7 +91,7 @@ impl Filter {
         })
     }
 
-    /// What a list is asked for.
+    /// The selection for a list.
     ///
     /// # Errors
     /// When something is not valid.
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_clients() {
+    fn names_and_client_ids_are_checked_as_by_the_worker() {
         let long = "a".repeat(NAME_LONGEST + 1);
         let table = [
             ("a", true, true),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn paths() {
+    fn paths_are_checked_as_by_the_worker() {
         let long = format!("/{}/", "a".repeat(PATH_LONGEST - 2));
         for path in ["/", "/ab/", "/a/b/", "/-a/", "/a+_/", "/a-b/c/", &long] {
             assert!(is_path(path), "{path}");

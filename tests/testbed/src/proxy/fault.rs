@@ -83,8 +83,8 @@ pub enum Action {
     Hang,
     /// The server acts and replies in full, then the connection is silent as with `Hang`.
     HangReply,
-    /// The reply's body ends after so many bytes: what the head says about its length stays,
-    /// and the connection is closed. A reply that is no longer passes whole.
+    /// The reply's body ends after this many bytes: the length in the head stays, and the
+    /// connection is closed. A reply that is not longer passes whole.
     Truncate {
         /// How much of the body passes.
         bytes: usize,
@@ -205,11 +205,11 @@ struct Armed {
     matched: AtomicU64,
     /// Changed only under the gate's lock.
     struck: AtomicU64,
-    /// Ends what the fault holds back.
+    /// Releases what the fault holds back.
     release: CancellationToken,
 }
 
-/// A fault in force. Dropping the handle removes the fault and ends what it holds back.
+/// A fault in force. Dropping the handle removes the fault and releases what it holds back.
 #[must_use = "dropping the handle removes the fault"]
 pub struct FaultHandle {
     gate: Arc<Gate>,
@@ -227,7 +227,7 @@ impl FaultHandle {
         self.armed.struck.load(Ordering::SeqCst)
     }
 
-    /// Ends the fault: no request is struck any more.
+    /// Ends the fault: it strikes no more requests.
     pub fn end(&self) {
         lock(&self.gate.state)
             .faults

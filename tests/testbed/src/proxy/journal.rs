@@ -1,4 +1,4 @@
-//! The record of what came through a proxy.
+//! The record of all requests that a proxy received.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use super::lock;
 /// How much of a request's body is kept.
 const KEPT_BODY: usize = 64 * 1024;
 
-/// How many exchanges a wait in vain shows in its error.
+/// How many exchanges a failed wait shows in its error.
 const SHOWN_EXCHANGES: usize = 20;
 
 /// The head of a request, as the client sent it.
@@ -50,12 +50,12 @@ impl RequestHead {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// Whether the request has this method and this path, the query left aside.
+    /// Whether the request has this method and this path, whatever its query.
     pub fn is(&self, method: &str, path: &str) -> bool {
         self.method == method && self.path() == path
     }
 
-    /// Who sent the request, if it says so in readable characters.
+    /// The sender of the request, if it is named in readable characters.
     pub fn user_agent(&self) -> Option<&str> {
         self.headers.get(header::USER_AGENT)?.to_str().ok()
     }
@@ -78,11 +78,11 @@ pub enum Outcome {
     Open,
     /// The client was given a whole reply.
     Complete,
-    /// The connection ended before, from whichever side.
+    /// The connection ended before that, from either side.
     Broken,
 }
 
-/// One request and what became of it.
+/// One request and its outcome.
 #[derive(Clone)]
 pub struct Exchange {
     /// Its place in the order of arrival at this proxy, from 1.
@@ -214,7 +214,7 @@ impl Journal {
         }
     }
 
-    /// Changes a recorded exchange, unless it was cleared away meanwhile.
+    /// Changes a recorded exchange, unless it was cleared meanwhile.
     fn update(&self, seq: u64, change: impl FnOnce(&mut Exchange)) {
         let mut log = lock(&self.log);
         if let Ok(index) = log.exchanges.binary_search_by_key(&seq, |exchange| exchange.seq) {

@@ -117,7 +117,7 @@ impl Relay {
         Ok(reply)
     }
 
-    /// Forwards the request, waits for the whole reply and throws it away.
+    /// Forwards the request, waits for the whole reply and discards it.
     async fn act(self) -> Result<Recorder> {
         let (response, _connection, recorder) = self.forward().await?;
         let mut body = response.into_body();
@@ -138,7 +138,7 @@ impl Relay {
 fn outgoing(parts: Parts, body: Bytes) -> Result<Request<Full<Bytes>>> {
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = parts.method;
-    // Only the target: a client may have written the whole URL, which servers need not take.
+    // Only the target: a client may have written the whole URL, which servers need not accept.
     *request.uri_mut() = match parts.uri.path_and_query() {
         Some(target) => Uri::from(target.clone()),
         None => Uri::from_static("/"),

@@ -21,7 +21,7 @@ pub(super) type ReplyBody = UnsyncBoxBody<Bytes, anyhow::Error>;
 /// What is done to a body on its way.
 pub(super) enum Shape {
     Whole,
-    /// Cut after so many more bytes.
+    /// Cut after this many more bytes.
     Truncated(usize),
     /// Slowed down until released.
     Trickled {
@@ -74,7 +74,7 @@ impl Pump {
             return Ok(None);
         };
         let data = self.shape(data).await;
-        // Said with the last piece, because hyper does not ask for more once it has as much
+        // Recorded with the last piece, because hyper does not ask for more once it has as much
         // as the head announced.
         if self.held.is_empty() && self.flow.source.is_end_stream() {
             self.flow.recorder.complete();

@@ -58,7 +58,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// With `clients_ca_pem`, only clients with a certificate of that authority are let in.
+    /// With `clients_ca_pem`, only clients with a certificate of that authority are admitted.
     pub(super) fn acceptor(&self, clients_ca_pem: Option<&str>) -> Result<TlsAcceptor> {
         let chain = certificates(&self.certificate_pem)?;
         let key =
@@ -116,7 +116,7 @@ impl Target {
         })
     }
 
-    /// Sends a request on a connection of its own and waits for the head of the reply.
+    /// Sends a request on a new connection and waits for the head of the reply.
     ///
     /// Connections are not reused: a server may close an idle one just when the next request
     /// is written to it, and that failure would be the proxy's, not the server's.
@@ -140,8 +140,8 @@ impl Target {
 
 /// The task that drives a connection to the upstream; dropping it closes the connection.
 ///
-/// It is held along with the reply's body: hyper notices that nobody reads a body only when
-/// more of it arrives, which on a quiet watch is never.
+/// It is held along with the reply's body: hyper notices that a body is no longer read only
+/// when more of it arrives, which on a quiet watch is never.
 pub(super) struct Connection(JoinHandle<()>);
 
 impl Drop for Connection {

@@ -10,7 +10,7 @@ use testbed::proxy::{Action, Answer, Fault, Outcome, RequestHead};
 use crate::bed::{Bed, LIMIT};
 use crate::every;
 
-/// Longer than any test; what waits for it must be released otherwise.
+/// Longer than any test; a request that waits for it must be released in another way.
 const FOREVER: Duration = Duration::from_secs(3600);
 
 fn counter() -> (Arc<AtomicUsize>, impl Fn() + Send + Sync + 'static) {

@@ -1,4 +1,4 @@
-//! A server with a proxy before it and a client that talks to the proxy.
+//! A server behind a proxy, and a client that talks to the proxy.
 
 use std::time::Duration;
 

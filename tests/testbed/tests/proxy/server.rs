@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// The way to this server for a proxy.
+    /// This server as the upstream of a proxy.
     pub(crate) fn upstream(&self) -> Upstream {
         Upstream {
             url: self.url.clone(),
