@@ -23,28 +23,29 @@ use wording::{key_part, named, namespace_part, shown, unsupported, version_part,
 /// Result of anything that a pass does.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong. `Display` is the message of the condition: a full sentence with the next step, stable, without any secret or reply body.
+/// Why a pass failed. `Display` is the message of the condition: what is wrong and what to do, in full sentences. It is
+/// stable, and contains no secret and no body of a reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The value of a referenced secret cannot be used.
-    #[error("Secret `{secret}`, key `{key}`: the value {problem}; replace it with a usable one.")]
+    /// The value of a referenced Secret cannot be used.
+    #[error("Secret `{secret}`, key `{key}`: the value {problem}. Replace it with a usable one.")]
     UnusableSecret {
         /// Name of the Secret.
         secret: String,
-        /// Key within it.
+        /// Key in the Secret.
         key: String,
         /// What is wrong with the value.
         problem: &'static str,
     },
-    /// What the spec of a server refers to holds what cannot be used.
+    /// A Secret or ConfigMap that the spec of a server refers to has an unusable value.
     #[error("{field}: {problem}.")]
     UnusableSource {
-        /// Path of the field below `spec` that refers to it.
+        /// Path of the field below `spec` with the reference.
         field: &'static str,
         /// What is wrong, and what to do.
         problem: &'static str,
     },
-    /// A value of the spec cannot be used.
+    /// A field of the spec has an unusable value.
     #[error("{field}: {problem}.")]
     InvalidField {
         /// Path of the field below `spec`.
@@ -52,111 +53,111 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// The resource is not of a form that can be read as a whole.
+    /// The resource cannot be decoded as a whole.
     #[error("{0}")]
     Unreadable(String),
-    /// The server judged the metadata and refused it.
+    /// The server refused the client metadata.
     #[error("The server does not accept {}; the last registration that it accepted stays in force. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),
-    /// The server's version is not one that the operator can work with.
+    /// The operator does not support the server's version.
     #[error("The server reports version `{}`, which {}.", shown(.0), unsupported(*.1))]
     UnsupportedVersion(String, Unsupported),
-    /// The spec asks for what this version of the server does not have.
+    /// The server, or its version, does not have what the spec sets.
     #[error(
-        "AuthorizationServer `{server}`{} cannot do what the spec asks for in {}; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{server}`{} does not support what this resource sets in {}; nothing was changed. Remove it, or upgrade the server.",
         version_part(.version),
         .fields.join(", ")
     )]
     UnsupportedFields {
         /// Name of the AuthorizationServer.
         server: String,
-        /// The version that it reports, if it does.
+        /// Version that the server reports. None: it reports none.
         version: Option<String>,
-        /// The fields.
+        /// The unsupported fields.
         fields: Vec<std::borrow::Cow<'static, str>>,
     },
-    /// The server knows nothing of the kind.
+    /// The server does not have this kind.
     #[error(
-        "AuthorizationServer `{server}` is a Foulkon, which has OidcProviders only; create a new {kind} for another server."
+        "AuthorizationServer `{server}` is a Foulkon, which supports OidcProviders only. Create a new {kind} on another server."
     )]
     UnsupportedKind {
         /// Name of the AuthorizationServer.
         server: String,
-        /// The kind.
+        /// Kind of the resource.
         kind: &'static str,
     },
-    /// The access rules say no.
+    /// The access rules do not allow the resource.
     #[error("AuthorizationServer `{server}`: {denied}")]
     NotAllowed {
         /// Name of the AuthorizationServer.
         server: String,
-        /// Which rule and why.
+        /// Which rule denies the resource, and why.
         denied: Denied,
     },
-    /// No AuthorizationServer of that name.
-    #[error("AuthorizationServer `{0}` does not exist; create it or correct serverRef.")]
+    /// The AuthorizationServer does not exist.
+    #[error("AuthorizationServer `{0}` does not exist. Create it or correct serverRef.")]
     ServerNotFound(String),
-    /// The spec names no server and there is no default.
-    #[error("There is no AuthorizationServer `default`; create it or set serverRef.")]
+    /// The spec names no server, and the default one does not exist.
+    #[error("AuthorizationServer `default` does not exist. Create it or set serverRef.")]
     NoDefaultServer,
-    /// The AuthorizationServer is there but cannot be used.
-    #[error("AuthorizationServer `{0}` is not ready; `kubectl describe authserver {0}` says why.")]
+    /// The AuthorizationServer exists but cannot be used.
+    #[error("AuthorizationServer `{0}` is not ready. Run `kubectl describe authserver {0}` to see why.")]
     ServerNotReady(String),
     /// The AuthorizationServer is being deleted.
     #[error("AuthorizationServer `{0}` is being deleted, so the operator creates nothing on it.")]
     ServerGoing(String),
-    /// The AuthorizationServer was not looked at yet since the start; nothing to report.
-    #[error("Waiting for the first look at AuthorizationServer `{0}`.")]
+    /// The operator has not checked the AuthorizationServer since it started. Not reported.
+    #[error("Waiting for the first check of AuthorizationServer `{0}`.")]
     ServerPending(String),
-    /// A Secret or ConfigMap that is referred to, or a key of it, is missing.
-    #[error("{kind} `{name}`{} does not exist{}; create it.", key_part(.key), namespace_part(.namespace))]
+    /// A referenced Secret or ConfigMap, or a key in it, does not exist.
+    #[error("{kind} `{name}`{} does not exist{}. Create it.", key_part(.key), namespace_part(.namespace))]
     SourceNotFound {
-        /// Which of the two.
+        /// Kind of the object.
         kind: Source,
         /// Name of the object.
         name: String,
-        /// Key within it, where the object exists and the key does not.
+        /// The missing key. None: the object itself does not exist.
         key: Option<String>,
-        /// Namespace, where it is not the resource's own.
+        /// Namespace, if it is not the resource's own.
         namespace: Option<String>,
     },
-    /// A resource that the spec refers to is missing.
-    #[error("{kind} `{name}` does not exist; create it.")]
+    /// A referenced resource does not exist.
+    #[error("{kind} `{name}` does not exist. Create it.")]
     ReferenceNotFound {
-        /// Its kind.
+        /// Kind of the referenced resource.
         kind: &'static str,
-        /// Its name.
+        /// Name of the referenced resource.
         name: String,
     },
-    /// A resource that the spec refers to is there, but not as it can be used.
-    #[error("{kind} `{name}` is not ready; `kubectl describe {} {name} -n {namespace}` says why.", kind.to_lowercase())]
+    /// A referenced resource exists but cannot be used yet.
+    #[error("{kind} `{name}` is not ready. Run `kubectl describe {} {name} -n {namespace}` to see why.", kind.to_lowercase())]
     ReferenceNotReady {
-        /// Its kind.
+        /// Kind of the referenced resource.
         kind: &'static str,
-        /// Its name.
+        /// Name of the referenced resource.
         name: String,
-        /// Its namespace.
+        /// Namespace of the referenced resource.
         namespace: String,
     },
-    /// A resource that the spec refers to lives on another server.
+    /// A referenced resource is on another server.
     #[error(
-        "{field}: {kind} `{name}` is on AuthorizationServer `{there}` and this resource on `{here}`; refer to one on the same server."
+        "{field}: {kind} `{name}` is on AuthorizationServer `{there}`, but this resource is on `{here}`. Refer to a resource on the same server."
     )]
     ReferenceElsewhere {
-        /// Field that refers to it.
+        /// Field with the reference.
         field: &'static str,
-        /// Its kind.
+        /// Kind of the referenced resource.
         kind: &'static str,
-        /// Its name.
+        /// Name of the referenced resource.
         name: String,
-        /// Its server.
+        /// Server of the referenced resource.
         there: String,
-        /// The server of the resource that refers to it.
+        /// Server of the referring resource.
         here: String,
     },
-    /// `credentials.data` needs what the server does not tell.
+    /// `credentials.data` needs a value that the server does not provide.
     #[error(
-        "credentials.data needs $({variable}), which AuthorizationServer `{server}` does not tell: set hydra.publicUrl there."
+        "credentials.data needs $({variable}), which AuthorizationServer `{server}` does not provide. Set hydra.publicUrl there."
     )]
     VariableUnknown {
         /// Name of the variable.
@@ -164,9 +165,9 @@ pub enum Error {
         /// Name of the AuthorizationServer.
         server: String,
     },
-    /// `credentials.data` needs what the server has not told yet.
+    /// `credentials.data` needs a value that the server has not provided yet.
     #[error(
-        "credentials.data needs $({variable}), and the discovery document of AuthorizationServer `{server}` could not be read yet."
+        "credentials.data needs $({variable}), but the operator could not read the discovery document of AuthorizationServer `{server}` yet."
     )]
     VariablePending {
         /// Name of the variable.
@@ -174,123 +175,124 @@ pub enum Error {
         /// Name of the AuthorizationServer.
         server: String,
     },
-    /// A secret is to be replaced where the old one ends with the new one's beginning.
+    /// A client secret is to be replaced, and the server keeps only one: the old secret ends when the new one starts.
     #[error(
-        "AuthorizationServer `{0}` keeps one secret per client, so logins fail between its change and the application's next look at the Secret; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef."
+        "AuthorizationServer `{0}` keeps one secret per client, so logins would fail from a rotation until the application reads the Secret again; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef."
     )]
     RotationWithoutOverlap(String),
-    /// The server's log-in was refused.
+    /// The server refused the operator's login.
     #[error(
-        "The server answered {0}: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer."
+        "The server answered {0}: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer."
     )]
     ServerRefused(u16),
-    /// The key set hands out no private key.
+    /// The key set provides no private key.
     #[error(
-        "JsonWebKeySet `{0}` provides no private key, which credentials.data needs; set privateKey there, or remove the variable."
+        "JsonWebKeySet `{0}` provides no private key, which credentials.data needs. Set privateKey there, or remove the variable."
     )]
     NoPrivateKey(String),
-    /// The client was taken over, and its secret is known to others only.
+    /// The client was adopted, and the operator does not know its secret.
     #[error(
-        "The client existed on the server before, and the operator does not know its secret; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
+        "The client existed on the server before this resource, and the operator does not know its secret. Name a Secret that holds it in clientSecretRef, or replace it with rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
     )]
     SecretUnknown,
-    /// The client exists and is somebody else's.
+    /// The client exists and has another owner.
     #[error(
         "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
     )]
     NotOwned(String),
-    /// The client exists and is nobody's.
+    /// The client exists, and no resource manages it.
     #[error(
         "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId."
     )]
     NotAdopted(String),
-    /// It is there, and the mark or the claim of another cluster makes it that one's.
+    /// The object exists, and its marker or claim is that of another cluster.
     #[error(
-        "The {type_} `{}` on the server belongs to cluster `{}`, whose mark it has; nothing was changed. If this cluster takes the place of that one, list its id in --former-cluster-ids of the operator (formerClusterIds of the chart).",
+        "The {type_} `{}` on the server belongs to cluster `{}`; nothing was changed. If this cluster replaces that cluster, add its id to --former-cluster-ids of the operator (formerClusterIds of the chart).",
         shown(.name),
         shown(.cluster)
     )]
     OtherCluster {
-        /// Its type.
+        /// Type of the object.
         type_: &'static str,
-        /// Its name.
+        /// Name of the object.
         name: String,
         /// Id of the other cluster.
         cluster: String,
     },
-    /// An object of the name is there and somebody else's.
+    /// An object of that name exists and has another owner.
     #[error(
         "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server.",
         shown(.name)
     )]
     ObjectNotOwned {
-        /// Its type.
+        /// Type of the object.
         type_: &'static str,
-        /// Its name.
+        /// Name of the object.
         name: String,
     },
-    /// Another resource of ours has the name.
-    #[error("Another resource has the {type_} `{}` on this server, or asked for it first; choose another name.", shown(.name))]
+    /// Another resource of this cluster has the name.
+    #[error("Another resource has the {type_} `{}` on this server, or asked for it first. Choose another name.", shown(.name))]
     NameClaimed {
-        /// Its type.
+        /// Type of the object.
         type_: &'static str,
-        /// Its name.
+        /// Name of the object.
         name: String,
     },
-    /// The key set exists and holds somebody else's keys.
+    /// The key set exists and has another owner, or holds keys of other owners.
     #[error(
-        "The key set `{0}` on the server belongs to another resource or holds keys of others; nothing was changed. Choose another setName."
+        "The key set `{0}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
     )]
     KeySetNotOwned(String),
-    /// A Secret of that name exists and is somebody else's.
+    /// A Secret of that name exists and has another owner.
     #[error(
         "Secret `{0}` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName."
     )]
     SecretConflict(String),
-    /// A ConfigMap of that name exists and is somebody else's.
+    /// A ConfigMap of that name exists and has another owner.
     #[error(
         "ConfigMap `{0}` exists and does not belong to this resource; nothing was changed. Delete it or choose another configMapName."
     )]
     ConfigMapConflict(String),
-    /// A ConfigMap of that name belongs to a namesake that is just going.
+    /// A ConfigMap of that name belongs to an earlier resource of the same name and is being deleted.
     #[error("ConfigMap `{0}` belongs to an earlier resource of this name and is being deleted.")]
     ConfigMapGoing(String),
-    /// A Secret of that name belongs to a namesake that is just going.
+    /// A Secret of that name belongs to an earlier resource of the same name and is being deleted.
     #[error("Secret `{0}` belongs to an earlier resource of this name and is being deleted.")]
     SecretGoing(String),
-    /// Somebody else keeps changing the client.
+    /// Another writer keeps changing the object.
     #[error(
-        "Somebody else changed it on the server three times within an hour, so the operator stopped correcting it; find out who, then change this resource or wait an hour."
+        "Another writer changed the object on the server three times within an hour, so the operator stopped correcting it. Find that writer, then change this resource or wait an hour."
     )]
     Contested,
-    /// The server cannot be used at the moment.
+    /// The server cannot be used now.
     #[error("The server cannot be used now: {0}. The operator keeps trying.")]
     Unavailable(Outage),
-    /// The server did not finish a write in time, and is well. `fields`: what it may have waited for.
-    #[error("The server did not finish the request in time{}. The operator tries again, at longer and longer intervals.", waited_for(.0))]
+    /// The server did not finish a write in time, but answers other requests. The fields name what it may have waited
+    /// for.
+    #[error("The server did not finish the request in time{}. The operator tries again at increasing intervals.", waited_for(.0))]
     Unfinished(Vec<&'static str>),
     /// A resource that was in sync could not be checked; its status does not change.
     #[error("The object could not be checked: {0}.")]
     Unverified(Outage),
-    /// The public API cannot be used at the moment, which says nothing about the admin API.
+    /// The public API cannot be used now. The admin API may work.
     #[error("The public API of the server cannot be used now: {0}. The operator keeps trying.")]
     PublicUnavailable(Outage),
-    /// The object changed between a look and a write, or a write may still be in progress.
-    #[error("Another request changes the same object on the server; the operator tries again shortly.")]
+    /// The object changed between a read and a write, or another write may still be in progress.
+    #[error("Another request is changing the same object on the server. The operator tries again shortly.")]
     Overtaken,
-    /// The URL leads elsewhere.
-    #[error("{what} {problem}; check {field} of the AuthorizationServer.")]
+    /// The URL does not lead to the expected API.
+    #[error("{what} {problem}. Check {field} of the AuthorizationServer.")]
     NotRecognized {
-        /// What was asked.
+        /// What the operator requested.
         what: &'static str,
-        /// What came back.
+        /// What is wrong with the reply.
         problem: &'static str,
-        /// The field to check.
+        /// Field with the URL.
         field: &'static str,
     },
-    /// The issuer is not the one that this server had.
+    /// The server has another issuer than before.
     #[error(
-        "The server's issuer is now `{}` and was `{}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one.",
+        "The server's issuer is now `{}` instead of `{}`, so the operator writes nothing. If this is intended, set hydra.issuer to the new issuer.",
         shown(.found),
         shown(.known)
     )]
@@ -300,9 +302,9 @@ pub enum Error {
         /// Issuer in the discovery document.
         found: String,
     },
-    /// The issuer is not the one that tokens of this provider must carry.
+    /// The issuer is not the one that the provider's tokens must have.
     #[error(
-        "The discovery document of AuthorizationServer `{server}` names the issuer `{}` where `{}` is expected; the published values stay. Set issuer to the first one if it is right, otherwise correct the server.",
+        "The discovery document of AuthorizationServer `{server}` names the issuer `{}` instead of `{}`; the published values stay. If the document is right, set issuer to its value, otherwise correct the server.",
         shown(.found),
         shown(.expected)
     )]
@@ -314,47 +316,49 @@ pub enum Error {
         /// Issuer in the discovery document.
         found: String,
     },
-    /// The public API is not known.
+    /// The AuthorizationServer does not set the URL of its public API.
     #[error(
-        "AuthorizationServer `{0}` has no hydra.publicUrl, so the discovery document cannot be read; set it there."
+        "AuthorizationServer `{0}` has no hydra.publicUrl, so the operator cannot read the discovery document. Set hydra.publicUrl there."
     )]
     PublicUrlMissing(String),
-    /// The key set has nothing to verify tokens with.
+    /// The key set has no key to verify tokens with.
     #[error(
-        "AuthorizationServer `{0}` publishes no public key to verify tokens with; look at its key set /.well-known/jwks.json."
+        "AuthorizationServer `{0}` publishes no public key to verify tokens with. Check its key set /.well-known/jwks.json."
     )]
     NoSigningKey(String),
-    /// The key set shows private keys.
+    /// The published key set contains private keys.
     #[error(
-        "AuthorizationServer `{0}` shows a private key to everybody in /.well-known/jwks.json, so anybody can forge tokens; replace its keys and publish the public halves only."
+        "AuthorizationServer `{0}` publishes a private key in /.well-known/jwks.json, so anyone can forge tokens. Replace its keys and publish only public keys."
     )]
     PrivateKeysPublished(String),
     /// Resources still use the server.
     #[error(
-        "Resources with deletionPolicy Delete still use this server, for example {0}; delete them, or set their deletionPolicy to Orphan."
+        "Resources with deletionPolicy Delete still use this server, for example {0}. Delete them, or set their deletionPolicy to Orphan."
     )]
     InUse(String),
     /// Another resource refers to the resource.
-    #[error("{user} `{name}` still refers to this {kind}; remove it from its {field}, or delete that resource first.")]
+    #[error(
+        "{user} `{name}` still refers to this {kind}. Remove it from {field} of the {user}, or delete the {user} first."
+    )]
     InUseBy {
-        /// Kind of the resource.
+        /// Kind of the resource to delete.
         kind: &'static str,
-        /// Kind of the other one.
+        /// Kind of the referring resource.
         user: &'static str,
-        /// Name of the other one.
+        /// Name of the referring resource.
         name: String,
-        /// Its field that refers to the resource.
+        /// Field with the reference.
         field: &'static str,
     },
-    /// The server object went before its resource.
+    /// The AuthorizationServer was deleted before the resource.
     #[error(
-        "AuthorizationServer `{0}` is gone, so nothing can be deleted on it. Bring it back, or let go with `kubectl annotate {1} {2} -n {3} oidc-operator.dev/abandon=true`."
+        "AuthorizationServer `{0}` does not exist, so the operator cannot delete anything on it. Create it again, or skip the deletion on it with `kubectl annotate {1} {2} -n {3} oidc-operator.dev/abandon=true`."
     )]
     CleanupWithoutServer(String, &'static str, String, String),
     /// Cleanup waits for the server.
     #[error(
-        "The operator deletes it as soon as AuthorizationServer `{server}` is available again. To leave it there, {}`kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
-        if *.may_orphan { "" } else { "have its admin allow deletionPolicy Orphan, then " }
+        "The operator deletes the object when AuthorizationServer `{server}` is available again. To leave it there, {}run `kubectl annotate {kind} {name} -n {namespace} oidc-operator.dev/abandon=true`.",
+        if *.may_orphan { "" } else { "ask its admin to allow deletionPolicy Orphan, then " }
     )]
     CleanupWaits {
         /// Name of the AuthorizationServer.
@@ -363,45 +367,45 @@ pub enum Error {
         kind: &'static str,
         /// Name of the resource.
         name: String,
-        /// Its namespace.
+        /// Namespace of the resource.
         namespace: String,
-        /// Whether the access rules let clients be left behind.
+        /// Whether the access rules allow the resource to leave its object on the server.
         may_orphan: bool,
-        /// Whether the server's own pass has to look first.
+        /// Whether the server's own pass must check the server.
         suspect: Suspect,
     },
-    /// An unconfirmed request may still be under way.
-    #[error("A request may still be in progress; the operator checks the server again.")]
+    /// A request whose result is unknown may still be in progress.
+    #[error("A request may still be in progress. The operator checks the server again.")]
     CleanupUnconfirmed,
     /// A request to the Kubernetes API failed.
     #[error("The Kubernetes API {0}. The operator keeps trying.")]
     Cluster(ClusterFault),
-    /// Leadership is about to lapse; the next leader goes on.
-    #[error("This instance is not the leader any more.")]
+    /// The leader election lease is about to expire; the next leader continues.
+    #[error("This instance is no longer the leader.")]
     NotLeader,
-    /// The server's reply makes no sense.
+    /// The server's reply is not valid.
     #[error(
-        "The server's reply to {operation} {problem}; this is a fault of the server, of a proxy before it, or of the operator."
+        "The server's reply to {operation} {problem}. This is a fault of the server, of a proxy in front of it, or of the operator."
     )]
     Reply {
         /// Name of the operation.
         operation: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the reply.
         problem: &'static str,
     },
-    /// A fault of the operator.
-    #[error("The operator cannot {0}; this is a fault of the operator, so please report it.")]
+    /// A bug in the operator.
+    #[error("The operator cannot {0}. This is a bug in the operator; please report it.")]
     Internal(&'static str),
-    /// Nothing is sent to log in with, or to make a client's secret.
+    /// A credential must not be sent to the server, for a login or as a client secret.
     #[error(transparent)]
     Login(#[from] LoginFault),
-    /// What only a Vault or an OpenBao says, or is asked.
+    /// A fault that only Vault and OpenBao have.
     #[error(transparent)]
     Vault(#[from] VaultFault),
-    /// What only a Foulkon says, or is asked.
+    /// A fault that only Foulkon has.
     #[error(transparent)]
     Foulkon(#[from] FoulkonFault),
-    /// The namespace was not seen yet; nothing to report.
+    /// The watch has not reported the namespace yet. Not reported.
     #[error("Waiting for namespace `{0}`.")]
     NamespacePending(String),
     /// The pass took too long.

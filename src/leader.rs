@@ -183,29 +183,29 @@ impl Election {
             };
             let lease = Lease {
                 metadata,
-                spec: Some(self.claim(0)),
+                spec: Some(self.claim(None, 0)),
             };
             return won(self.api.create(&PostParams::default(), &lease).await);
         };
         if holder(&lease) != Some(self.identity.as_str()) && !has_lapsed(&lease, seen, since_boot()) {
             return Ok(false);
         }
-        let transitions = lease
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.lease_transitions)
-            .unwrap_or_default();
-        let taken = i32::from(holder(&lease) != Some(self.identity.as_str()));
-        lease.spec = Some(self.claim(transitions + taken));
+        let before = lease.spec.take().unwrap_or_default();
+        let transitions = before.lease_transitions.unwrap_or_default();
+        lease.spec = Some(match before.holder_identity.as_ref() == Some(&self.identity) {
+            true => self.claim(before.acquire_time, transitions),
+            false => self.claim(None, transitions + 1),
+        });
         won(self.api.replace(&self.name, &PostParams::default(), &lease).await)
     }
 
-    fn claim(&self, transitions: i32) -> LeaseSpec {
+    /// The Lease as this instance holds it. `acquired`: since when, or None if it acquires the Lease now.
+    fn claim(&self, acquired: Option<MicroTime>, transitions: i32) -> LeaseSpec {
         let now = MicroTime(Timestamp::now());
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: Some(i32::try_from(DURATION.as_secs()).unwrap_or(i32::MAX)),
-            acquire_time: Some(now.clone()),
+            acquire_time: acquired.or_else(|| Some(now.clone())),
             renew_time: Some(now),
             lease_transitions: Some(transitions),
             ..LeaseSpec::default()

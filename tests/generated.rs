@@ -124,7 +124,7 @@ fn readme_has_a_line_for_every_reason() -> Result<()> {
 
 #[test]
 fn chart_schema_has_exactly_the_values() -> Result<()> {
-    let values: Value = serde_yaml_ng::from_str(&read("charts/oidc-operator/values.yaml")?)?;
+    let values: Value = serde_saphyr::from_str(&read("charts/oidc-operator/values.yaml")?)?;
     let mut schema: Value = serde_json::from_str(&read("charts/oidc-operator/values.schema.json")?)?;
     // Helm passes this to every subchart.
     schema["properties"]
@@ -184,7 +184,7 @@ fn chart_uses_every_value() -> Result<()> {
 
 #[test]
 fn versions_agree() -> Result<()> {
-    let chart: Value = serde_yaml_ng::from_str(&read("charts/oidc-operator/Chart.yaml")?)?;
+    let chart: Value = serde_saphyr::from_str(&read("charts/oidc-operator/Chart.yaml")?)?;
     assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
     Ok(())

@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
@@ -269,7 +269,7 @@ impl Http {
             .get(reqwest::header::LINK)
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
-        let retry_after = reply::retry_after(response.headers());
+        let retry_after = reply::retry_after(response.headers(), SystemTime::now());
         let body = match reply::read(response, limit).await {
             Ok(body) => body,
             // The `Link` header names the next page, so an entry that is too large can be skipped.

@@ -64,39 +64,10 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 }
 
 /// A CustomResourceDefinition as YAML for kubectl and Helm. They read YAML 1.1, in which a bare `y` or `n` (coordinates
-/// and moduli of keys) is a boolean. Our serializer writes YAML 1.2, in which it is a string.
+/// and moduli of keys) is a boolean, so the serializer quotes such keys.
 ///
 /// # Errors
 /// None that a CustomResourceDefinition could cause.
-pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml_ng::Error> {
-    let text = serde_yaml_ng::to_string(crd)?;
-    Ok(text.lines().map(|line| quoted(line) + "\n").collect())
-}
-
-/// Quotes the key of a line if YAML 1.1 would read it as a boolean.
-fn quoted(line: &str) -> String {
-    let start = line.len() - line.trim_start_matches([' ', '-']).len();
-    let (indent, rest) = line.split_at(start);
-    match rest.split_once(':') {
-        Some((key, value)) if ["y", "n", "yes", "no", "on", "off"].contains(&key.to_ascii_lowercase().as_str()) => {
-            format!("{indent}\"{key}\":{value}")
-        }
-        _ => line.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn no_key_is_read_as_a_boolean() {
-        for (line, expected) in [
-            ("  y:", "  \"y\":"),
-            ("  N: { type: string }", "  \"N\": { type: string }"),
-            ("- on: x", "- \"on\": x"),
-            ("  ny: y", "  ny: y"),
-            ("no colon", "no colon"),
-        ] {
-            assert_eq!(super::quoted(line), expected);
-        }
-    }
+pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_saphyr::SerializeError> {
+    serde_saphyr::to_string(crd)
 }

@@ -1,46 +1,47 @@
-//! What can go wrong on a Foulkon only.
+//! Faults that only a Foulkon server has.
 
 use super::treatment::{Class, Treatment};
 use super::wording::shown;
 use crate::api::condition::Reason;
 
-/// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
+/// Why a pass failed. As for [`super::Error`], `Display` is the message of the condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FoulkonFault {
-    /// The login is refused.
-    #[error("The worker answered {0}: it refuses the operator's login; check foulkon.auth of the AuthorizationServer.")]
+    /// The worker refuses the login.
+    #[error("The worker answered {0}: it refuses the operator's login. Check foulkon.auth of the AuthorizationServer.")]
     Refused(u16),
-    /// The login is good and may not do it.
+    /// The login works but lacks a permission.
     #[error(
-        "The operator is logged in, but the policies of its user on the server do not allow {0}; let it manage OIDC providers, or use the admin's login in foulkon.auth."
+        "The operator can log in, but the policies of its user on the server do not allow {0}. Let it manage OIDC providers, or use the admin's login in foulkon.auth."
     )]
     PermissionDenied(&'static str),
-    /// Somebody gave the provider a place that is not the operator's.
+    /// The provider was moved to a path outside the operator's prefix.
     #[error(
-        "Somebody moved the provider to the path `{}` on the server, which is not below foulkon.pathPrefix; it stays untouched. Move it back, or delete it there.",
+        "The provider was moved to the path `{}` on the server, which is not below foulkon.pathPrefix; the operator does not change it there. Move it back, or delete it on the server.",
         shown(.0)
     )]
     MovedAway(String),
-    /// Somebody gave the provider a name by which others are found too.
+    /// The provider was given a name that also matches other names.
     #[error(
-        "Somebody renamed the provider to `{}` on the server, and an underscore stands for any character there; it stays untouched. Rename it, or delete it there.",
+        "The provider was renamed to `{}` on the server, where an underscore matches any character; the operator does not change it. Rename it, or delete it on the server.",
         shown(.0)
     )]
     Ambiguous(String),
-    /// None of its clients is there.
+    /// None of the provider's clients exists.
     #[error(
-        "None of the clients in allowedClients exists; name one that does. Until then the provider is not on the server, because one without clients would break every login with a token."
+        "None of the clients in allowedClients exists, and a provider without clients would break every login with a token, so it is not on the server. Name a client that exists."
     )]
     NoClients,
-    /// An id that the server does not take.
+    /// The server does not accept the id of a client.
     #[error(
-        "allowedClients: the id of OAuth2Client `{0}` has characters that this server does not take, or more than 127; create a client with another id."
+        "allowedClients: the id of OAuth2Client `{0}` has characters that this server does not accept, or more than 127. Create a client with another id."
     )]
     UnfitClientId(String),
 }
 
 impl FoulkonFault {
-    /// How it is treated. What keeps every resource from the server is for the server's own pass to look at.
+    /// The treatment of the fault. The server's own pass checks the faults that keep every resource from using the
+    /// server.
     pub(super) fn treatment(&self) -> Treatment {
         match self {
             FoulkonFault::Refused(_) => Treatment::of(Class::ServerRefused, Reason::ServerRefused).of_the_server(),

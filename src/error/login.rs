@@ -1,4 +1,4 @@
-//! Why nothing is sent to a server to log in with.
+//! Why the operator does not send a credential to a server.
 
 use std::fmt;
 
@@ -6,64 +6,65 @@ use super::treatment::{Class, Treatment};
 use crate::api::condition::Reason;
 use crate::login::Unsafe;
 
-/// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
+/// Why a pass failed. As for [`super::Error`], `Display` is the message of the condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoginFault {
-    /// The token that `vault.auth` asks for must not leave.
+    /// The token that `vault.auth` asks for must not be sent to a server.
     #[error("{}", of_account(*.0))]
     Account(Unsafe),
-    /// A value that is referred to must not leave.
+    /// The referenced value must not be sent to a server.
     #[error(
-        "Secret `{secret}`, key `{key}`: the value {why}, so the operator sends it to no server; use a token that only that server accepts."
+        "Secret `{secret}`, key `{key}`: the value {why}, so the operator does not send it to a server. Use a token that only that server accepts."
     )]
     Secret {
         /// Name of the Secret.
         secret: String,
-        /// Key within it.
+        /// Key in the Secret.
         key: String,
-        /// What the value is.
+        /// Why the value is unsafe.
         why: Unsafe,
     },
-    /// The Kubernetes API does not say what has to be known before a token of a ServiceAccount may leave.
-    #[error("The operator cannot log in: {0}. Look at vault.auth and at the auth method on the server.")]
+    /// The operator does not know what it must know before it sends a token of a ServiceAccount to a server.
+    #[error("The operator cannot log in: {0}. Check vault.auth and the auth method on the server.")]
     Untold(Untold),
-    /// The Kubernetes API does not say what has to be known before a value with a token in it may leave.
-    #[error("Secret `{secret}`, key `{key}`: the value is a JSON Web Token, which the operator sends to no server until it knows whether the Kubernetes API accepts it: {}.", of_secret(*.why))]
+    /// The operator does not know what it must know before it sends a value that contains a token to a server.
+    #[error("Secret `{secret}`, key `{key}`: the value is a JSON Web Token, which the operator does not send to a server until it knows whether the Kubernetes API accepts it: {}.", of_secret(*.why))]
     SecretUntold {
         /// Name of the Secret.
         secret: String,
-        /// Key within it.
+        /// Key in the Secret.
         key: String,
-        /// Why nobody says so.
+        /// Why the operator does not know it.
         why: Untold,
     },
 }
 
-/// Why the Kubernetes API does not say what has to be known. Displays as the end of a sentence about a ServiceAccount that is named.
+/// Why the operator cannot find out whether a token is safe to send. `Display` is the end of a sentence about the
+/// ServiceAccount that `vault.auth` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untold {
-    /// There is no ServiceAccount to ask through.
+    /// The ServiceAccount whose tokens the operator requests does not exist.
     NoAccount,
-    /// The operator may not ask for tokens of the ServiceAccount.
+    /// The operator is not allowed to request tokens of the ServiceAccount.
     NotGranted,
-    /// The API does not tell who the operator is.
+    /// The Kubernetes API does not report the operator's identity.
     Operator,
-    /// The API does not tell which audiences it accepts.
+    /// The Kubernetes API does not report which audiences it accepts.
     Audiences,
 }
 
 impl fmt::Display for Untold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Untold::NoAccount => "there is no such ServiceAccount in the operator's namespace",
+            Untold::NoAccount => "the ServiceAccount does not exist in the operator's namespace",
             Untold::NotGranted => {
-                "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts"
+                "the operator is not allowed to request tokens of the ServiceAccount; add it to vault.serviceAccounts of the chart"
             }
             Untold::Operator => {
-                "the Kubernetes API does not tell the operator who it is; let it create selfsubjectreviews, as the ClusterRole system:basic-user does"
+                "the Kubernetes API does not report the operator's identity; allow the operator to create selfsubjectreviews, as the ClusterRole system:basic-user does"
             }
             Untold::Audiences => {
-                "the Kubernetes API does not tell which audiences it accepts, and without that no token may leave for a server"
+                "the Kubernetes API does not report which audiences it accepts, and until it does the operator sends no token to a server"
             }
         })
     }
@@ -72,7 +73,7 @@ impl fmt::Display for Untold {
 fn of_secret(why: Untold) -> String {
     match why {
         Untold::NoAccount | Untold::NotGranted => {
-            "the operator has no ServiceAccount for logins, or may not ask for its tokens; look at the chart's login.serviceAccount"
+            "the operator has no ServiceAccount for logins, or is not allowed to request its tokens; check login.serviceAccount of the chart"
                 .to_owned()
         }
         Untold::Operator | Untold::Audiences => why.to_string(),
@@ -82,20 +83,21 @@ fn of_secret(why: Untold) -> String {
 fn of_account(why: Unsafe) -> &'static str {
     match why {
         Unsafe::OwnAccount => {
-            "vault.auth names the operator's own ServiceAccount, of which no token leaves for a server; name one without rights, such as that of the chart's login.serviceAccount."
+            "vault.auth names the operator's own ServiceAccount, whose tokens the operator does not send to a server. Name a ServiceAccount without rights, such as login.serviceAccount of the chart."
         }
         Unsafe::ApiAudience | Unsafe::AnyAudience | Unsafe::TokenSecret | Unsafe::TooLarge => {
-            "vault.auth asks for a token with an audience that the Kubernetes API accepts, and such a token leaves for no server; take that audience out, and give the Kubernetes auth method a token_reviewer_jwt of its own, or use the JWT auth method."
+            "vault.auth asks for a token with an audience that the Kubernetes API accepts, and the operator does not send such a token to a server. Remove that audience, and give the Kubernetes auth method its own token_reviewer_jwt, or use the JWT auth method."
         }
     }
 }
 
 impl LoginFault {
-    /// How it is treated. What keeps every resource from the server is for the server's own pass to look at.
+    /// The treatment of the fault. The server's own pass checks the faults that keep every resource from using the
+    /// server.
     pub(super) fn treatment(&self) -> Treatment {
         match self {
             LoginFault::Account(_) => Treatment::of(Class::Invalid, Reason::UnsafeToken).of_the_server(),
-            // The Secret may still be corrected.
+            // A change of the Secret can correct it.
             LoginFault::Secret { .. } => Treatment::of(Class::Blocked, Reason::UnsafeToken),
             LoginFault::Untold(_) => Treatment::of(Class::ServerRefused, Reason::LoginFailed).of_the_server(),
             LoginFault::SecretUntold { .. } => Treatment::of(Class::Blocked, Reason::LoginFailed),

@@ -1,24 +1,24 @@
-//! What is in the way when a server or the Kubernetes API cannot be used.
+//! Why a server or the Kubernetes API cannot be used.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a server cannot be used at the moment.
+/// Why a server cannot be used now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outage {
     /// No connection.
     Unreachable,
-    /// The certificate or the handshake.
+    /// The certificate cannot be verified, or the TLS handshake failed.
     Tls,
     /// No reply within the deadline.
     Silent,
-    /// No result of one write within the deadline, here or in a proxy: the server may be well, and what the write asks for takes long.
+    /// A write had no result within the deadline, here or in a proxy. The server may work: some writes take long.
     Unfinished,
-    /// The connection broke in the middle of the reply.
+    /// The connection broke during the reply.
     Broken,
     /// A 5xx status, or 429.
     Status(u16, Option<Duration>),
-    /// Another session changed the same rows.
+    /// Another database session changed the same rows.
     Busy,
     /// The circuit breaker is open, because other requests have just failed.
     Known,
@@ -29,26 +29,26 @@ pub enum Outage {
 impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outage::Unreachable => f.write_str("no connection (name, port and network policy?)"),
+            Outage::Unreachable => f.write_str("no connection (check name, port and network policy)"),
             Outage::Tls => f.write_str(
-                "its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName, tls.clientCertificateRef?)",
+                "its certificate cannot be verified or the TLS handshake fails (check tls.caRef, tls.serverName and tls.clientCertificateRef)",
             ),
-            Outage::Silent => f.write_str("no answer within the deadline"),
+            Outage::Silent => f.write_str("no reply within the deadline"),
             Outage::Unfinished => f.write_str("it did not finish the request in time"),
-            Outage::Broken => f.write_str("the connection broke in the middle of an answer"),
-            Outage::Status(code, _) => write!(f, "it answers {code}"),
+            Outage::Broken => f.write_str("the connection broke during a reply"),
+            Outage::Status(code, _) => write!(f, "it answered {code}"),
             Outage::Busy => f.write_str("it is busy with a concurrent change"),
             Outage::Known | Outage::Reported => f.write_str("it has just failed; see the AuthorizationServer"),
         }
     }
 }
 
-/// What a request to the Kubernetes API came to.
+/// Why a request to the Kubernetes API failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClusterFault {
     /// Refused by RBAC or admission.
     Forbidden,
-    /// The object changed meanwhile.
+    /// Another writer changed the object.
     Conflict,
     /// Any other status.
     Status(u16),
@@ -59,7 +59,9 @@ pub enum ClusterFault {
 impl fmt::Display for ClusterFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClusterFault::Forbidden => f.write_str("refused a request of the operator (RBAC, quota or admission)"),
+            ClusterFault::Forbidden => {
+                f.write_str("refused a request of the operator (check RBAC, quotas and admission)")
+            }
             ClusterFault::Conflict => f.write_str("reports a concurrent change"),
             ClusterFault::Status(code) => write!(f, "answered {code}"),
             ClusterFault::Silent => f.write_str("did not answer"),

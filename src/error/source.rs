@@ -1,8 +1,8 @@
-//! Where values are kept that a spec refers to.
+//! Kinds of objects with values that a spec refers to.
 
 use std::fmt;
 
-/// Where values are kept that a spec refers to.
+/// Kind of an object with a value that a spec refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A Secret.

@@ -11,11 +11,11 @@ use super::treatment::{Report, Retry, Suspect, Treatment};
 use crate::api::condition::Reason;
 
 impl Error {
-    /// How it is treated.
+    /// The treatment of the error.
     pub fn treatment(&self) -> Treatment {
         let of = Treatment::of;
         match self {
-            // What is referred to may still be corrected; nothing in the spec need change.
+            // The referenced object may be corrected without a change of the spec.
             Error::UnusableSecret { .. } | Error::UnusableSource { .. } | Error::ReferenceElsewhere { .. } => {
                 of(Blocked, Reason::InvalidSpec)
             }
@@ -24,7 +24,7 @@ impl Error {
             Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
                 of(Unsupported, Reason::UnsupportedByServer)
             }
-            // Neither the kind nor the API of a server changes.
+            // The kind of a resource and the API of a server never change.
             Error::UnsupportedKind { .. } => of(Unsupported, Reason::UnsupportedByServer).again(Retry::Never),
             Error::NotAllowed { .. } => of(NotAllowed, Reason::NotAllowed),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
@@ -46,7 +46,8 @@ impl Error {
             | Error::KeySetNotOwned(_)
             | Error::ObjectNotOwned { .. }
             | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
-            // A restored copy of a cluster must not keep the server of the original busy: as a rule a restart with another setting ends it.
+            // A restored copy of a cluster must not put load on the server of the original. Usually a restart of the
+            // operator with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
             Error::SecretGoing(_) => of(Blocked, Reason::SecretConflict),
@@ -81,19 +82,19 @@ impl Error {
         }
     }
 
-    /// Class and reason.
+    /// Class and reason of the treatment.
     pub fn class(&self) -> (Class, Reason) {
         let treatment = self.treatment();
         (treatment.class, treatment.reason)
     }
 
-    /// Whether the server itself may be in trouble, so that its own pass looks.
+    /// Whether the server itself may have failed. Then its own pass checks it.
     pub fn is_outage(&self) -> bool {
         self.treatment().suspect == Suspect::Server
     }
 
-    /// The error as a resource reports it: the server's own pass probes an outage and reports the details, so that one cause has one place. What the
-    /// server answered to this resource's own request stays.
+    /// The error as a resource reports it. The server's own pass probes an outage and reports the details, so each
+    /// cause is reported in one place. An answer of the server to this resource's own request is kept.
     pub fn for_resource(self) -> Self {
         match self {
             Error::Unavailable(Outage::Status(500, _) | Outage::Busy)
@@ -106,13 +107,13 @@ impl Error {
         }
     }
 
-    /// Whether people hear nothing of it.
+    /// Whether the error is not reported.
     pub fn is_silent(&self) -> bool {
         self.treatment().report == Report::Silent
     }
 }
 
-/// The server's own pass looks at an outage, unless it has reported it already.
+/// The server's own pass checks the server after an outage, unless it has already reported that outage.
 fn of_outage(outage: Outage) -> Treatment {
     let passing = Treatment::of(Transient, Reason::ServerUnavailable);
     match outage {

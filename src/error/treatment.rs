@@ -1,4 +1,4 @@
-//! How an error is treated: all that the engine asks of one.
+//! How an error is treated: everything that the engine needs to know about it.
 
 use std::time::Duration;
 
@@ -9,17 +9,18 @@ use crate::api::condition::Reason;
 pub enum Class {
     /// The spec must change.
     Invalid,
-    /// Something else must come or change. A watch wakes the resource where there is one; what is not watched is looked at again soon.
+    /// Something else must appear or change. A watch wakes the resource if there is one; without a watch, the operator
+    /// soon tries again.
     Blocked,
     /// The access rules must change.
     NotAllowed,
     /// The operator's login must change.
     ServerRefused,
-    /// Somebody else's object is in the way.
+    /// An object of another owner blocks the resource.
     NotOwned,
     /// Another server or version is needed.
     Unsupported,
-    /// It passes.
+    /// The problem passes without a change.
     Transient,
     /// A fault of the operator or of the server.
     Bug,
@@ -28,34 +29,34 @@ pub enum Class {
 /// When a resource is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Only after a change that a watch shows.
+    /// Only after a change that a watch reports.
     Never,
-    /// What it waits for is on its way.
+    /// Very soon: what the resource waits for is about to happen.
     Pending,
-    /// As soon as no request of the operator can be under way any more.
+    /// As soon as no request of the operator can still be in progress.
     Unconfirmed,
-    /// More and more seldom, up to the patience of the kind; and not before this time has passed.
+    /// At increasing intervals up to the patience of the kind, and not before this time has passed.
     Passing(Duration),
-    /// As [`Retry::Passing`], one at a time in each namespace: it is the resource's own doing that the server does not answer, and the recovery of the
-    /// server changes nothing.
+    /// As [`Retry::Passing`], but one resource at a time in each namespace. The resource itself makes the server fail
+    /// to answer, so the server's recovery does not help.
     Slow,
-    /// As [`Retry::Passing`], but soon: the server works, and the request met another one.
+    /// As [`Retry::Passing`], but soon: the server works, and the request conflicted with another one.
     Met,
-    /// Within half a minute: a watch wakes the resource first where there is one.
+    /// Within half a minute. If there is a watch, it wakes the resource earlier.
     Watched,
-    /// Within a minute: nobody tells when what is in the way goes.
+    /// Within a minute: no watch reports when the blocking object is deleted.
     InTheWay,
-    /// Within ten minutes, the first time soon.
+    /// Within ten minutes, and the first time after a few seconds.
     Fault,
-    /// Each minute.
+    /// Every minute.
     Minutely,
     /// Every ten minutes.
     Seldom,
 }
 
 impl Retry {
-    /// How long until the next try, without jitter. None: there is none. `failures`: how many came in a row before this one; `patience`: the longest wait while something passing
-    /// is in the way.
+    /// Time until the next try, without jitter. None: there is no next try. `failures`: consecutive failures before
+    /// this one. `patience`: maximum wait for a problem that passes.
     pub fn wait(self, failures: u32, patience: Duration) -> Option<Duration> {
         const MINUTE: Duration = Duration::from_secs(60);
         let doubling =
@@ -77,21 +78,21 @@ impl Retry {
     }
 }
 
-/// Whether people hear of an error.
+/// Whether an error is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// In the conditions, and in an event.
     Told,
-    /// Not at all: the next pass, here or elsewhere, says more.
+    /// Not at all: the next pass, in this process or in another one, reports more.
     Silent,
 }
 
-/// Whose trouble an error may be.
+/// Where the cause of an error may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suspect {
-    /// The resource's alone.
+    /// Only in the resource.
     Resource,
-    /// The server's, so that its own pass looks.
+    /// In the server. Then the server's own pass checks it.
     Server,
 }
 
@@ -100,18 +101,18 @@ pub enum Suspect {
 pub struct Treatment {
     /// What has to happen.
     pub class: Class,
-    /// The reason of the conditions.
+    /// Reason of the conditions.
     pub reason: Reason,
     /// When the resource is tried again.
     pub retry: Retry,
-    /// Whether people hear of it.
+    /// Whether the error is reported.
     pub report: Report,
-    /// Whose trouble it may be.
+    /// Where the cause may be.
     pub suspect: Suspect,
 }
 
 impl Treatment {
-    /// What is told, is the resource's alone, and is tried again as its class has it.
+    /// The default of a class: the error is reported, its cause is in the resource, and the retry depends on the class.
     pub(super) fn of(class: Class, reason: Reason) -> Self {
         let retry = match class {
             Class::Transient | Class::ServerRefused => Retry::Passing(Duration::ZERO),
@@ -130,24 +131,24 @@ impl Treatment {
         }
     }
 
-    /// Tried again otherwise.
+    /// With another retry.
     pub(super) fn again(self, retry: Retry) -> Self {
         Treatment { retry, ..self }
     }
 
-    /// Told to nobody.
+    /// Not reported.
     pub(super) fn silent(self) -> Self {
         let report = Report::Silent;
         Treatment { report, ..self }
     }
 
-    /// The server's own pass does not look.
+    /// Without a check by the server's own pass.
     pub(super) fn of_the_resource(self) -> Self {
         let suspect = Suspect::Resource;
         Treatment { suspect, ..self }
     }
 
-    /// The server's own pass looks.
+    /// With a check by the server's own pass.
     pub(super) fn of_the_server(self) -> Self {
         let suspect = Suspect::Server;
         Treatment { suspect, ..self }

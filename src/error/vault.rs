@@ -1,130 +1,129 @@
-//! What can go wrong on a Vault or an OpenBao only.
+//! Faults that only a Vault or OpenBao server has.
 
 use super::treatment::{Class, Treatment};
 use super::wording::shown;
 use crate::api::condition::Reason;
 
-/// What went wrong. As for [`super::Error`], `Display` is the message of the condition.
+/// Why a pass failed. As for [`super::Error`], `Display` is the message of the condition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VaultFault {
-    /// It answers nothing until somebody unseals it.
+    /// The server is sealed: it answers no requests until it is unsealed.
     #[error("The server is sealed; unseal it. The operator keeps trying.")]
     Sealed,
-    /// It was never set up.
+    /// The server was never initialized.
     #[error("The server is not initialized; initialize and unseal it. The operator keeps trying.")]
     Uninitialized,
-    /// It sends requests elsewhere, where a token must not follow.
+    /// The server redirects requests, and the operator must not send its token to another address.
     #[error(
-        "The server is a standby that redirects requests to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself."
+        "The server is a standby that redirects requests to another address, and the operator does not follow redirects. Set vault.address to the active server, or to a server that forwards requests itself."
     )]
     Standby,
-    /// It waits for a disaster of another cluster.
+    /// The server is a disaster recovery secondary of another cluster.
     #[error(
-        "The server is a disaster recovery secondary and answers no requests; set vault.address to the primary cluster."
+        "The server is a disaster recovery secondary and answers no requests. Set vault.address to the primary cluster."
     )]
     Secondary,
-    /// It is another server.
+    /// The server belongs to another cluster than before.
     #[error(
-        "The server at vault.address belongs to cluster `{}` and belonged to `{}`, so nothing is written. If that is right, confirm it by setting vault.clusterId to the new one.",
+        "The server at vault.address belongs to cluster `{}` instead of `{}`, so the operator writes nothing. If this is intended, set vault.clusterId to the new id.",
         shown(.found),
         shown(.known)
     )]
     ClusterChanged {
         /// Id in status or spec.
         known: String,
-        /// Id that the server tells.
+        /// Id that the server reports.
         found: String,
     },
-    /// No such Vault namespace.
-    #[error("The Vault namespace in vault.namespace does not exist; create it or correct the name.")]
+    /// The Vault namespace does not exist.
+    #[error("The Vault namespace in vault.namespace does not exist. Create it or correct the name.")]
     NamespaceNotFound,
     /// The version is too old.
-    #[error("The server reports version `{}`, whose identity engine is not yet an OpenID Connect provider; upgrade it to 1.10 or later.", shown(.0))]
+    #[error("The server reports version `{}`, whose identity engine is not an OpenID Connect provider. Upgrade the server to 1.10 or later.", shown(.0))]
     TooOld(String),
-    /// No login is to be had.
-    #[error("The operator cannot log in: {0}. Look at vault.auth and at the auth method on the server.")]
+    /// The operator cannot log in.
+    #[error("The operator cannot log in: {0}. Check vault.auth and the auth method on the server.")]
     LoginFailed(&'static str),
-    /// The policies of the login do not cover it.
+    /// The policies of the login do not allow an operation.
     #[error(
-        "The operator is logged in, but its policies on the server do not allow {0}; compare them with the policy that comes with the operator."
+        "The operator can log in, but its policies on the server do not allow {0}. Compare them with the policy that comes with the operator."
     )]
     PermissionDenied(&'static str),
-    /// The object is the server's own.
-    #[error("{field}: `{}` is the server's own; choose another name.", shown(.name))]
+    /// The server reserves the name.
+    #[error("{field}: the server reserves the name `{}`. Choose another name.", shown(.name))]
     Reserved {
-        /// The field that names it.
+        /// Field with the name.
         field: &'static str,
-        /// Its name.
+        /// The reserved name.
         name: String,
     },
-    /// The server takes no other value once the object is there.
+    /// The server does not allow changes of the field after the object was created.
     #[error(
-        "{} cannot be changed on this server once the object is there; nothing was changed. Set it back, or create a new resource.",
+        "{} cannot be changed on this server after the object was created; nothing was changed. Undo the change, or create a new resource.",
         .0.join(", ")
     )]
     Immutable(Vec<&'static str>),
-    /// Something refers to it on the server.
-    #[error(
-        "The {0} is still in use by another object on the server; the operator deletes it once that object is gone."
-    )]
+    /// Another object on the server refers to the object.
+    #[error("Another object on the server still uses the {0}. The operator deletes it when that object is gone.")]
     InUse(&'static str),
     /// A client's ID tokens would outlive the keys that verify them.
     #[error(
-        "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published; shorten its idTokenTtl, or lengthen rotation.overlap."
+        "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published. Shorten its idTokenTtl, or lengthen rotation.overlap."
     )]
     TtlInUse,
-    /// A client's ID tokens would outlive the key as it is now.
+    /// A client's ID tokens would outlive the public half of its key.
     #[error(
-        "idTokenTtl: ID tokens would be valid for longer than the key's public half stays published on the server; shorten it, or have the key changed. The operator keeps trying."
+        "idTokenTtl: ID tokens would be valid for longer than the server publishes the public key; shorten it, or change the key. The operator keeps trying."
     )]
     TtlTooLong,
     /// The server has no namespaces.
     #[error(
-        "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Remove it, or upgrade the server."
+        "This server has no namespaces and would ignore the one in vault.namespace, so the operator writes nothing. Remove vault.namespace, or upgrade the server."
     )]
     NoNamespaces,
-    /// What the object refers to is not on the server.
-    #[error("The server does not have something that the spec refers to: {0}. The operator keeps trying.")]
+    /// Something that the object refers to does not exist on the server.
+    #[error("The spec refers to {0} that does not exist on the server. The operator keeps trying.")]
     Missing(&'static str),
-    /// No such entity or group.
+    /// The entity, group or auth method does not exist.
     #[error("{field}: the server has no {type_} `{}`; nothing was changed. Create it, or correct the name.", shown(.name))]
     IdentityNotFound {
-        /// The field that names it.
+        /// Field with the name.
         field: &'static str,
         /// `entity`, `group` or `auth method`.
         type_: &'static str,
-        /// Its name.
+        /// The missing name.
         name: String,
     },
-    /// The client is not on the list of what it refers to.
+    /// A resource that the client refers to does not list the client yet.
     #[error("Waiting for {kind} `{namespace}/{name}` to list the client.")]
     NotListed {
-        /// Kind of what keeps the list.
+        /// Kind of the resource with the list.
         kind: &'static str,
-        /// Its name.
+        /// Name of the resource.
         name: String,
-        /// Its namespace.
+        /// Namespace of the resource.
         namespace: String,
     },
-    /// A provider of another namespace does not want clients of this one.
+    /// A provider in another namespace does not admit clients of this namespace.
     #[error(
-        "providerRefs: OidcProvider `{0}/{1}` does not admit clients of this namespace; have its allowedNamespaces admit it, or take the reference out."
+        "providerRefs: OidcProvider `{0}/{1}` does not admit clients of this namespace. Admit it in allowedNamespaces of the provider, or remove the reference."
     )]
     NotAdmitted(String, String),
-    /// A provider that nobody may use has no keys to show.
+    /// A provider without clients publishes no keys.
     #[error(
-        "No client may use the provider yet, so it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs."
+        "No client may use the provider yet, so it publishes no keys. Name a client in allowedClients, or the provider in a client's providerRefs."
     )]
     NoClients,
-    /// A provider with clients and without keys.
+    /// A provider with clients publishes no keys.
     #[error(
-        "The provider publishes no public key to verify tokens with; look at its clients and their keys on the server."
+        "The provider publishes no public key to verify tokens with. Check its clients and their keys on the server."
     )]
     NoKeys,
 }
 
 impl VaultFault {
-    /// How it is treated. What keeps every resource from the server is for the server's own pass to look at.
+    /// The treatment of the fault. The server's own pass checks the faults that keep every resource from using the
+    /// server.
     pub(super) fn treatment(&self) -> Treatment {
         match self {
             VaultFault::Sealed => Treatment::of(Class::Transient, Reason::ServerSealed).of_the_server(),

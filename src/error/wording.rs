@@ -2,7 +2,7 @@
 
 use crate::admin::hydra::version::Unsupported;
 
-/// A foreign value as it may stand in a message: bounded, on one line.
+/// A foreign value for a message: of limited length, on one line.
 pub fn shown(value: &str) -> String {
     const LONGEST: usize = 200;
     let mut text: String = value
@@ -18,9 +18,9 @@ pub fn shown(value: &str) -> String {
 
 pub(super) fn unsupported(why: Unsupported) -> &'static str {
     match why {
-        Unsupported::TooOld => "this operator does not know; it works with Ory Hydra 1.11, and from 2.2 on",
+        Unsupported::TooOld => "this operator does not support. Use Ory Hydra 1.11, or 2.2 or later",
         Unsupported::NoChosenIds => {
-            "does not let a client's id be chosen, so nothing can be registered safely; upgrade it to 2.2 or later"
+            "does not let the operator choose a client's id, so it cannot register clients safely. Upgrade the server to 2.2 or later"
         }
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn waited_for(fields: &[&'static str]) -> String {
     match fields {
         [] => String::new(),
         _ => format!(
-            "; it fetches {} before it answers, so see that it gets an answer there",
+            "; it fetches {} before it answers, so make sure that it gets a reply from there",
             fields.join(", ")
         ),
     }

@@ -160,7 +160,7 @@ impl Evidence {
                 self.canaries
                     .extend(taken_data(&mut object).iter().filter_map(secret_of_ledger));
             }
-            self.texts.push((place, serde_yaml_ng::to_string(&object)?));
+            self.texts.push((place, serde_saphyr::to_string(&object)?));
         }
         Ok(())
     }

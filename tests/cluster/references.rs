@@ -257,7 +257,7 @@ async fn an_invalid_scope_changes_no_client(bed: &Bed) -> Result<()> {
         client_says(&space, "app", Reconciling, "ReferenceNotReady", &message).await?;
         ensure!(bed.registered(&id).await? == before, "it was changed");
     }
-    let good: Value = serde_yaml_ng::from_str(ORDERS)?;
+    let good: Value = serde_saphyr::from_str(ORDERS)?;
     space.respecify::<Scope>("orders", good).await?;
     client_ready(&space, "app").await?;
     ensure!(bed.registered(&id).await? == before, "it was changed");
@@ -388,7 +388,7 @@ async fn an_orphan_keeps_its_scopes_and_assignments(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready::<Scope>("orders", ORDERS).await?;
     space.ready::<Assignment>("staff", STAFF).await?;
-    let mut spec: Value = serde_yaml_ng::from_str(APP)?;
+    let mut spec: Value = serde_saphyr::from_str(APP)?;
     spec["deletionPolicy"] = json!("Orphan");
     let client: OAuth2Client = space.ready_client("app", &spec.to_string()).await?;
     space.delete_and_wait("app").await?;

@@ -128,12 +128,10 @@ async fn a_pause_requested_by_the_server_is_reported_and_bounded() {
         (vec![("X-RateLimit-Reset", "9")], Some(9)),
         (vec![("Retry-After", "7"), ("x-ratelimit-reset", "9")], Some(7)),
         (vec![("Retry-After", "99999999")], Some(300)),
-        (vec![("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")], None),
+        (vec![("Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT")], Some(0)),
+        (vec![("Retry-After", "Wed, 21 Oct 2105 07:28:00 GMT")], Some(300)),
         (
-            vec![
-                ("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"),
-                ("x-ratelimit-reset", "9"),
-            ],
+            vec![("Retry-After", "Wed, 21 Oct"), ("x-ratelimit-reset", "9")],
             Some(9),
         ),
         (vec![("Retry-After", "-1")], None),

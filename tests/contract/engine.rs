@@ -1,5 +1,5 @@
-//! One pass of the engine against a scripted Kubernetes API, for replies that a real API gives only at rare moments. The
-//! resource is a Scope on a Hydra server, because it sends nothing to the server.
+//! One pass of the engine against a scripted Kubernetes API, for replies that a real API gives only at rare moments.
+//! The resource is a Scope on a Hydra server, because it sends nothing to the server.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

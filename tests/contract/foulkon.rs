@@ -1,4 +1,4 @@
-//! The same tests with Foulkon: recorded answers of a real worker, requests, meanings of replies, and whole round trips.
+//! The same tests with Foulkon: recorded answers of a real worker, requests, replies, and whole round trips.
 
 mod about;
 mod calls;

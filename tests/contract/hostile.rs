@@ -1,5 +1,4 @@
-//! Made-up replies of a hostile server: each leads to a failure of a known kind or to a value of bounded size, and none to
-//! a panic.
+//! Made-up replies of a hostile server: each leads to a known kind of failure or a value of bounded size, never a panic.
 //!
 //! Recorded answers of real servers are changed at random. A failed case prints its seed: `HOSTILE_SEED` runs that case
 //! alone, and `HOSTILE_CASES` sets the number of cases.

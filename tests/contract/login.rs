@@ -277,8 +277,7 @@ async fn no_metric_shows_a_secret_or_an_id() {
     assert!(!text.contains("geheim"), "{text}");
 }
 
-/// Does not compile if one of these types can be serialized by accident, as JSON for instance: two implementations would
-/// fit.
+/// Does not compile if one of these types can be serialized, as JSON for instance: two implementations would fit.
 #[test]
 fn types_that_hold_private_keys_have_no_serialize() {
     struct Writable;

@@ -73,7 +73,7 @@ fn html(status: u16) -> ResponseTemplate {
     ResponseTemplate::new(status).set_body_raw("<html><body>Hello</body></html>", "text/html")
 }
 
-/// The failure of a write for a reply that fails a read so: a gateway that gave up on a write says nothing about the server.
+/// The failure of a write where a read fails so: a gateway that gave up on a write says nothing about the server.
 fn unfinished(of_read: &Failure) -> Failure {
     match of_read {
         Failure::Outage(Outage::Status(502 | 504, _)) => Failure::Outage(Outage::Unfinished),

@@ -1,4 +1,4 @@
-//! The same tests with HashiCorp Vault and OpenBao: recorded answers, requests, meanings of replies, and the login.
+//! The same tests with HashiCorp Vault and OpenBao: recorded answers, requests, replies, and the login.
 
 mod calls;
 mod fake;

@@ -197,7 +197,7 @@ fn a_thousand_clients_in_a_loop_cause_one_rendering_a_second() {
     assert!(renderings <= most, "{renderings} renderings for {asked} answers");
 }
 
-/// Sends requests for as long as the attack lasts, on a new connection when one is cut off. Returns how many answers began.
+/// Sends requests while the attack lasts, on a new connection when one is cut off. Returns how many answers began.
 async fn in_a_loop(address: SocketAddr, begun: Instant) -> u64 {
     let mut answers = 0;
     let mut buffer = vec![0; 65536];

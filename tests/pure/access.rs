@@ -1,4 +1,4 @@
-//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says what would help.
+//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says how to fix it.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Whose an object is by the claim in a status, and who made it differ from its spec.
+//! Ownership of an object by the claim in a status, and the cause of a difference from its spec.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -23,8 +23,8 @@ fn server(uid: &str) -> AuthorizationServer {
 }
 
 #[test]
-fn a_claim_counts_on_its_own_server_under_its_name_and_in_its_cluster() {
-    // Name, UID of the server and cluster in the status; for `orders`, on the server, of another cluster.
+fn a_claim_is_valid_for_its_name_server_and_cluster() {
+    // Name, server UID and cluster in the status; whether it is for `orders`, whether it is on the server, another cluster.
     let table = [
         ((Some("orders"), Some("uid-1"), Some("this")), (true, true, None)),
         ((Some("orders"), Some("uid-1"), Some("former")), (true, true, None)),
@@ -79,7 +79,7 @@ fn a_claim_is_on_no_server_without_a_uid() {
 }
 
 #[test]
-fn the_older_claim_wins_and_the_lesser_uid_within_one_second() {
+fn the_older_resource_wins_and_the_smaller_uid_within_one_second() {
     let scope = |second: i64, uid: &str| {
         let mut scope: Scope = serde_json::from_value(json!({ "metadata": {}, "spec": {} })).expect("a scope");
         scope.metadata = ObjectMeta {
@@ -108,8 +108,8 @@ fn the_older_claim_wins_and_the_lesser_uid_within_one_second() {
 }
 
 #[test]
-fn only_another_writer_makes_drift_and_is_corrected_three_times_an_hour() {
-    // In sync and the spec unchanged; result of a write of ours unknown; corrections within the last hour.
+fn only_another_writer_causes_drift_which_is_corrected_three_times_an_hour() {
+    // In sync with an unchanged spec; the result of our own write is unknown; corrections within the last hour.
     let table = [
         (false, false, 0, Cause::Spec),
         (false, true, 9, Cause::Spec),

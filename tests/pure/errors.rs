@@ -300,8 +300,8 @@ fn messages_with_the_longest_names_fit_into_an_event() {
     }
 }
 
-/// Values of a spec may have 2048 characters, and an audience may have line breaks. An issuer comes from a reply and may
-/// be anything.
+/// Values of a spec may have 2048 characters, and an audience may have line breaks. An issuer comes from a reply and
+/// may be anything.
 #[test]
 fn messages_with_the_longest_values_fit_into_an_event() {
     let denied = |value: String| Error::NotAllowed {
@@ -375,7 +375,7 @@ fn only_trouble_with_the_server_itself_is_an_outage() {
     }
 }
 
-/// The server's own pass tells what an outage is; a resource points there, and keeps what the server answered to its own request.
+/// The server's own pass reports an outage. A resource points there, and keeps the answer to its own request.
 #[test]
 fn a_resource_reports_an_outage_by_pointing_to_its_server() {
     let unavailable = |outage| Error::Unavailable(outage);

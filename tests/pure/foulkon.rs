@@ -210,8 +210,8 @@ fn our_checks_agree_with_a_real_worker_and_never_accept_more() {
         ("path", "path", is_path),
         ("client name", "clients", is_client_id),
     ];
-    // We are stricter than the worker with the root path and with a client without a name. Names with an underscore were
-    // not created.
+    // We are stricter than the worker with the root path and with a client without a name. Names with an underscore
+    // were not created.
     let stricter = [("path", "/"), ("client name", "")];
     let creations = creations();
     let (mut taken, mut refused, mut less) = (0, 0, BTreeSet::new());

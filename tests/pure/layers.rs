@@ -197,7 +197,7 @@ fn circles(arrows: &[Arrow]) -> Vec<&Arrow> {
     arrows.iter().filter(|arrow| reaches(&arrow.to, &arrow.from)).collect()
 }
 
-/// The floor of a room of the controllers, and the room.
+/// The floor number and the name of the controllers' room of a module.
 fn floor(module: &[String]) -> Option<(usize, &str)> {
     let room = module.strip_prefix(&["controller".to_owned()])?.first()?;
     let floor = ROOMS.iter().position(|rooms| rooms.contains(&room.as_str()));

@@ -74,7 +74,7 @@ fn opening_steps_depend_on_what_has_changed() {
             Seen { is_due: true, ..LEFT },
             &[Hold, SettleLedger],
         ),
-        // Restored from a backup, perhaps into another cluster: client and ledger are changed, and the secret would be replaced.
+        // Restored from a backup, perhaps into another cluster: both are changed, and the secret would be replaced.
         (
             "restored",
             Seen {

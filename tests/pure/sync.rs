@@ -292,7 +292,7 @@ fn the_secret_is_sent_when_the_one_on_the_server_may_not_be_ours() {
 }
 
 #[test]
-fn a_write_counts_as_foreign_only_against_a_confirmed_one() {
+fn a_write_counts_as_foreign_only_after_a_confirmed_one() {
     for must_read in [false, true] {
         let step = decide(
             &wanted("shop"),

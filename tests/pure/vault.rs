@@ -181,8 +181,8 @@ fn a_client_differs_in_each_field_of_ours_and_not_in_server_made_fields() {
     );
 }
 
-/// A server without a choice of grants has neither field. A server with that choice may return null for a client that is
-/// older than the fields.
+/// A server without a choice of grants has neither field. A server with that choice may return null for a client that
+/// is older than the fields.
 #[test]
 fn a_missing_grant_field_means_the_grants_before_there_was_a_choice() {
     let none = json!({});

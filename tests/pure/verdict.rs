@@ -107,7 +107,7 @@ fn a_synced_resource_that_lacks_something_is_not_ready() {
     assert_eq!(short(&found), expected);
 }
 
-/// A wrong value in a referenced Secret is not final: the Secret is another object, which may be applied in the same commit.
+/// A wrong value in a referenced Secret is not final: the Secret may be applied in the same commit.
 #[test]
 fn an_unusable_value_in_a_secret_is_not_stalled_and_is_checked_again_within_a_minute() {
     let error = Error::UnusableSecret {

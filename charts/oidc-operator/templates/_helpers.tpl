@@ -15,7 +15,20 @@
 
 {{/* Names of cluster-scoped objects contain the namespace, so that two releases do not share them. */}}
 {{- define "oidc-operator.clusterName" -}}
-{{- printf "%s:%s" .Release.Namespace (include "oidc-operator.fullname" .) }}
+{{- printf "%s:%s" (include "oidc-operator.namespace" .) (include "oidc-operator.fullname" .) }}
+{{- end }}
+
+{{- define "oidc-operator.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride }}
+{{- end }}
+
+{{/* Annotations of one object: those of the whole chart, and its own. Call it with (list $ own). */}}
+{{- define "oidc-operator.annotations" -}}
+{{- $all := mustMergeOverwrite (dict) (index . 0).Values.commonAnnotations (default (dict) (index . 1)) }}
+{{- with $all -}}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "oidc-operator.selectorLabels" -}}
@@ -56,11 +69,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "oidc-operator.image" -}}
+{{- $name := list .Values.image.registry .Values.image.repository | compact | join "/" }}
 {{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- printf "%s@%s" $name .Values.image.digest }}
 {{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- printf "%s:%s" $name (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
+{{- end }}
+
+{{/* A probe of the operator: (list path values). The values may replace the handler. */}}
+{{- define "oidc-operator.probe" -}}
+{{- toYaml (mustMergeOverwrite (dict "httpGet" (dict "path" (index . 0) "port" "http")) (index . 1)) }}
 {{- end }}
 
 {{/* One name for all releases of a namespace: two of them must not work at the same time. */}}

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::error::Error as _;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
@@ -230,17 +230,19 @@ fn beginning(text: &str) -> String {
     text.chars().take(CHARACTERS).collect()
 }
 
-/// How long the server asks clients to wait: `Retry-After` in seconds, or what rate limiters send instead.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .and_then(|v| v.parse::<u64>().ok())
+/// How long the server asks clients to wait: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), or the
+/// seconds that rate limiters send instead. At most five minutes.
+pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(300);
+    let text = |name: &str| headers.get(name)?.to_str().ok();
+    let seconds = |value: &str| value.parse().ok().map(Duration::from_secs);
+    let until = |date: &str| {
+        let date = httpdate::parse_http_date(date).ok()?;
+        Some(date.duration_since(now).unwrap_or_default())
     };
-    seconds(RETRY_AFTER.as_str())
-        .or_else(|| seconds("x-ratelimit-reset"))
-        .map(|s| Duration::from_secs(s.min(300)))
+    let asked = text(RETRY_AFTER.as_str()).and_then(|value| seconds(value).or_else(|| until(value)));
+    let asked = asked.or_else(|| text("x-ratelimit-reset").and_then(seconds));
+    asked.map(|asked| asked.min(LONGEST))
 }
 
 /// Why there is no reply.
@@ -314,5 +316,22 @@ mod tests {
             judge(StatusCode::OK, None, deep.as_bytes(), Expects::Json, ErrorBody::OAuth),
             Err(Failure::Reply("is not JSON"))
         );
+    }
+
+    #[test]
+    fn a_date_in_retry_after_counts_from_now() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2026 07:28:00 GMT").expect("a date");
+        let table = [
+            ("Wed, 21 Oct 2026 07:28:30 GMT", Some(30)),
+            ("Wednesday, 21-Oct-26 07:28:30 GMT", Some(30)),
+            ("Wed Oct 21 07:28:30 2026", Some(30)),
+            ("Wed, 21 Oct 2026 07:27:59 GMT", Some(0)),
+            ("Wed, 21 Oct 2026 09:00:00 GMT", Some(300)),
+            ("tomorrow", None),
+        ];
+        for (value, expected) in table {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
+            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+        }
     }
 }

@@ -106,7 +106,7 @@ impl Space<'_> {
 }
 
 fn manifest<K: Namespaced>(name: &str, spec: &str) -> Result<String> {
-    let spec: Value = serde_yaml_ng::from_str(spec)?;
+    let spec: Value = serde_saphyr::from_str(spec)?;
     let manifest = json!({
         "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": { "name": name }, "spec": spec,
     });

@@ -263,7 +263,7 @@ impl<'a> Space<'a> {
 
     /// Applies a manifest. Returns the object, or why the kube-apiserver refused it.
     async fn try_apply(&self, manifest: &str) -> Result<Result<DynamicObject, String>> {
-        let object: DynamicObject = serde_yaml_ng::from_str(manifest).context("the manifest is not an object")?;
+        let object: DynamicObject = serde_saphyr::from_str(manifest).context("the manifest is not an object")?;
         let kind = object.types.as_ref().map_or("", |types| types.kind.as_str());
         let client = self.bed.client();
         let api: Api<DynamicObject> = match kind {

@@ -74,7 +74,7 @@ where
     let about: Vec<&str> = [namespace].into_iter().chain(text("/spec/serverRef/name")).collect();
     bail!(
         "gave up after {LIMIT:?} waiting for {what}; it is now:\n{}\n{}",
-        serde_yaml_ng::to_string(&object).unwrap_or_default(),
+        serde_saphyr::to_string(&object).unwrap_or_default(),
         bed.last_words(&about)
     )
 }

@@ -208,7 +208,7 @@ const SELECTORS: &[(&str, &str)] = &[
 async fn invalid_servers_are_refused_with_exact_messages(bed: &Bed) -> Result<()> {
     let mut wrong = Vec::new();
     for (spec, expected) in SPECS {
-        let spec: Value = serde_yaml_ng::from_str(spec)?;
+        let spec: Value = serde_saphyr::from_str(spec)?;
         let said = refusal(bed, "AuthorizationServer", &spec).await?;
         if said != *expected {
             wrong.push(format!("GIVEN {spec}\nSAID  {said}"));
@@ -240,14 +240,14 @@ fn with_rule(rule: Value) -> Value {
 async fn invalid_access_rules_are_refused(bed: &Bed) -> Result<()> {
     let mut wrong = Vec::new();
     for (rule, expected) in RULES {
-        let spec = with_rule(serde_yaml_ng::from_str(rule)?);
+        let spec = with_rule(serde_saphyr::from_str(rule)?);
         let said = refusal(bed, "AuthorizationServer", &spec).await?;
         if !said.starts_with(&format!("spec.access[0].{expected}")) {
             wrong.push(format!("GIVEN {rule}\nSAID  {said}"));
         }
     }
     for (selector, expected) in SELECTORS {
-        let selector: Value = serde_yaml_ng::from_str(selector)?;
+        let selector: Value = serde_saphyr::from_str(selector)?;
         let choice = json!({ "from": "Selector", "selector": selector });
         let server = with_rule(json!({ "namespaces": choice }));
         let provider = json!({ "allowedNamespaces": choice });

@@ -1,5 +1,5 @@
-//! Every recorded exchange is replayed: a server answers as the real worker did, the typed call for it is made, and both
-//! the request and the result are checked.
+//! Every recorded exchange is replayed: a server answers as the real worker did, the typed call for it is made, and
+//! both the request and the result are checked.
 
 use std::collections::BTreeSet;
 
@@ -178,7 +178,7 @@ async fn every_recorded_exchange_is_understood() {
         assert_eq!(sent.len(), 1, "{context}");
         check_request(asked, &sent[0], &context);
         let expected = check_outcome(&exchange, operation, &outcome, &context);
-        // A refusal of the admin's login, or of none, concerns every request; a write may be refused for its own content.
+        // A refused admin login, or a missing one, concerns every request; a write may be refused for its content.
         let opens = expected == Expected::Refused && !settings.refuses_singly && asked.method == "GET";
         assert_eq!(http.breaker().is_open(), opens, "{context}");
         rows.insert((operation, exchange.response.status, exchange.response.is_text()));

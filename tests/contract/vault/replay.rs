@@ -1,5 +1,5 @@
-//! Every recorded exchange is replayed: a server answers as the real one did, the typed call for it is made, and both the
-//! request and the result are checked.
+//! Every recorded exchange is replayed: a server answers as the real one did, the typed call for it is made, and both
+//! the request and the result are checked.
 
 use std::collections::BTreeSet;
 

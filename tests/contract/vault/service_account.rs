@@ -1,5 +1,4 @@
-//! A login with a ServiceAccount token. Before it requests the token, the operator asks the Kubernetes API which tokens must
-//! not be sent.
+//! A login with a ServiceAccount token, which the operator requests after it has asked which tokens must not be sent.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -135,7 +134,7 @@ async fn each_login_gets_a_new_service_account_token_for_its_audiences() {
     assert_eq!(bodies, vec![json!({ "role": "operator", "jwt": "geheim-issued" }); 2]);
 }
 
-/// For each answer of the Kubernetes API and each requested token: the failure of the login, and whether anything was sent.
+/// For each answer of the Kubernetes API and each requested token: the failure, and whether anything was sent.
 #[tokio::test]
 async fn a_token_for_the_api_or_of_the_operator_itself_is_never_sent() {
     let untold = LoginFault::Untold;

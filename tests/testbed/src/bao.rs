@@ -96,8 +96,8 @@ impl Bao {
         self.settings.address()
     }
 
-    /// URL of the https listener, without a trailing slash. It requests a client certificate but does not require one. It
-    /// stays the same when the server is started again.
+    /// URL of the https listener, without a trailing slash. It requests a client certificate but does not require one.
+    /// It stays the same when the server is started again.
     #[must_use]
     pub fn tls_address(&self) -> String {
         format!("https://127.0.0.1:{}", self.settings.ports[1])

@@ -1,4 +1,4 @@
-//! A Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager. It has no kubelet, so no pod ever runs.
+//! A Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager, without a kubelet, so no pod ever runs.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -108,8 +108,8 @@ impl ControlPlane {
         self.client.clone()
     }
 
-    /// A kubeconfig (YAML, everything embedded) that logs in with a token at `server_url`: the kube-apiserver, or a proxy in
-    /// front of it whose certificate was signed by the owner of `ca_pem`.
+    /// A kubeconfig (YAML, everything embedded) that logs in with a token at `server_url`: the kube-apiserver, or a
+    /// proxy in front of it whose certificate was signed by the owner of `ca_pem`.
     #[must_use]
     pub fn token_kubeconfig(server_url: &str, ca_pem: &str, token: &str) -> String {
         kubeconfig::with_token(server_url, ca_pem, token)
@@ -138,7 +138,8 @@ impl ControlPlane {
             .token)
     }
 
-    /// The public key that verifies tokens of ServiceAccounts, as PEM. Their issuer is `https://kubernetes.default.svc`.
+    /// The public key that verifies tokens of ServiceAccounts, as PEM. Their issuer is
+    /// `https://kubernetes.default.svc`.
     ///
     /// # Errors
     /// When the run folder is gone.

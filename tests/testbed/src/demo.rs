@@ -1,5 +1,5 @@
-//! The demo: it starts a cluster and its servers, installs the operator as a user would, applies the samples, and shows the
-//! results.
+//! The demo: it starts a cluster and its servers, installs the operator as a user would, applies the samples, and shows
+//! the results.
 
 mod hydra;
 mod trust;

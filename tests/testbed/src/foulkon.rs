@@ -1,5 +1,5 @@
-//! A Foulkon worker. Foulkon is archived and not available as a package, so this is a stand-in: it answers as a real worker
-//! was recorded to answer, with its peculiarities, and keeps its providers in memory.
+//! A Foulkon worker. Foulkon is archived and not available as a package, so this is a stand-in: it answers as a real
+//! worker was recorded to answer, with its peculiarities, and keeps its providers in memory.
 //!
 //! It covers OIDC providers and who may manage them. It has no users, groups and policies.
 
@@ -50,8 +50,8 @@ const PASSWORD_LENGTH: usize = 24;
 /// Providers read at once: the maximum of the worker.
 const PAGE: usize = 1000;
 
-/// A running worker, or a stopped one that can be started again. The stand-in stops and loses its data when this value is
-/// dropped.
+/// A running worker, or a stopped one that can be started again. The stand-in stops and loses its data when this value
+/// is dropped.
 pub struct Foulkon {
     address: String,
     user: String,
@@ -69,8 +69,8 @@ struct StandIn {
 
 impl Foulkon {
     /// Starts a stand-in on a free port of 127.0.0.1, with a random password for its administrator and without any
-    /// provider. If the variables `FOULKON_URL` and `FOULKON_ADMIN` are set, it uses the real worker there instead, with
-    /// that worker's providers.
+    /// provider. If the variables `FOULKON_URL` and `FOULKON_ADMIN` are set, it uses the real worker there instead,
+    /// with that worker's providers.
     ///
     /// # Errors
     /// When no port is free, or only one of the variables is set.
@@ -177,8 +177,8 @@ impl Foulkon {
         self.api.must(method, path, body).await
     }
 
-    /// All providers, as the API returns them. A stand-in returns them even while it is stopped. A real worker is asked for
-    /// each by name: of two whose names match each other, one can be missing and the other be returned twice.
+    /// All providers, as the API returns them. A stand-in returns them even while it is stopped. A real worker is asked
+    /// for each by name: of two whose names match each other, one can be missing and the other be returned twice.
     ///
     /// # Errors
     /// When a real worker does not answer.
@@ -248,7 +248,7 @@ impl Foulkon {
         Ok(())
     }
 
-    /// Stops the worker at once, as if it were killed; its port and its providers are kept. Does nothing if it is stopped.
+    /// Stops the worker at once, as if it were killed; its port and providers are kept. Does nothing if it is stopped.
     ///
     /// # Errors
     /// When the worker is a real one.

@@ -107,8 +107,8 @@ impl Hydra {
         self.settings.options.major
     }
 
-    /// URL of the admin API below which clients are addressed: with the prefix `/admin` for version 2. Without a trailing
-    /// slash.
+    /// URL of the admin API below which clients are addressed: with the prefix `/admin` for version 2. Without a
+    /// trailing slash.
     #[must_use]
     pub fn prefixed_admin_url(&self) -> String {
         match self.major() {
@@ -149,8 +149,8 @@ impl Hydra {
         self.process = None;
     }
 
-    /// Starts Hydra again on the same ports with the same database and returns when both APIs are ready. Does nothing if it
-    /// runs.
+    /// Starts Hydra again on the same ports with the same database and returns when both APIs are ready. Does nothing
+    /// if it runs.
     ///
     /// # Errors
     /// When it is not ready in time, or another process holds one of its ports for all that time.
@@ -169,8 +169,8 @@ impl Hydra {
         Ok(())
     }
 
-    /// Stops Hydra 1, migrates its database to version 2, and starts Hydra 2 on the same ports: an upgrade in place. The
-    /// issuer loses the slash that version 1 puts at its end.
+    /// Stops Hydra 1, migrates its database to version 2, and starts Hydra 2 on the same ports: an upgrade in place.
+    /// The issuer loses the slash that version 1 puts at its end.
     ///
     /// # Errors
     /// When the program is not available, the migration fails, or Hydra is not ready in time.
@@ -279,8 +279,8 @@ async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     Ok(finished)
 }
 
-/// On SQLite, version 2 loses a column that version 1 has already added, and then misses it (seen from 1.11.10 to 2.3.0).
-/// This removes the column, so the migration adds it again. It belongs to dynamic registration and is empty here.
+/// On SQLite, version 2 loses a column that version 1 has already added, and then misses it (seen from 1.11.10 to
+/// 2.3.0). Once removed here, it is added again. The column belongs to dynamic registration and is empty here.
 fn prepare_upgrade(database: &Path) -> Result<()> {
     let database = rusqlite::Connection::open(database).context("opening Hydra's database")?;
     database.execute_batch(

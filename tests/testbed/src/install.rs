@@ -1,5 +1,5 @@
-//! The operator, installed as by its users: the real Helm renders the chart, and kubectl applies it. Only the process is
-//! started here, because nothing runs pods.
+//! The operator, installed as by its users: the real Helm renders the chart, and kubectl applies it. Only the process
+//! is started here, because nothing runs pods.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +10,6 @@ use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
@@ -142,10 +141,7 @@ pub async fn apply_into(plane: &ControlPlane, namespace: &str, manifests: &str) 
 /// # Errors
 /// When a document is not YAML.
 pub fn manifests(rendered: &str) -> Result<Vec<Value>> {
-    serde_yaml_ng::Deserializer::from_str(rendered)
-        .map(|document| Value::deserialize(document).context("a manifest is no YAML"))
-        .filter(|manifest| !matches!(manifest, Ok(Value::Null)))
-        .collect()
+    serde_saphyr::from_multiple(rendered).context("a manifest is no YAML")
 }
 
 impl Installation {
@@ -201,8 +197,8 @@ impl Installation {
         plane.service_account_token(NAMESPACE, &self.service_account).await
     }
 
-    /// The command that the Deployment's container runs, with its arguments and variables. `flags` (name, value) override
-    /// the chart's.
+    /// The command that the Deployment's container runs, with its arguments and variables. `flags` (name, value)
+    /// override the chart's.
     #[must_use]
     pub fn command(&self, program: &Path, kubeconfig: &Path, flags: &[(&str, &str)]) -> Command {
         let overridden = |argument: &str| {

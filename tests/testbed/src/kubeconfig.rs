@@ -29,7 +29,7 @@ fn kubeconfig(server_url: &str, ca_pem: &str, user: &Value) -> String {
         "contexts": [{ "name": "testbed", "context": { "cluster": "testbed", "user": "testbed" } }],
         "current-context": "testbed",
     });
-    serde_yaml_ng::to_string(&config).expect("a tree of strings is valid YAML")
+    serde_saphyr::to_string(&config).expect("a tree of strings is valid YAML")
 }
 
 /// Kubernetes' byte strings are base64 when serialised.

@@ -1,5 +1,5 @@
-//! Real servers on loopback, for tests and for the demo: whatever can be tested against a real server is not tested against
-//! a mock. Only Foulkon is no longer available: a stand-in, tested against recordings of a real worker, replaces it.
+//! Real servers on loopback, for tests and for the demo: tests use a mock only where no real server can be used. Foulkon
+//! alone is no longer available: a stand-in, tested against recordings of a real worker, replaces it.
 //!
 //! Every server runs on free ports with its data in a temporary folder, every wait has a deadline, and no process
 //! outlives the one that started it. The programs are built from source or fetched once, into a cache folder.
@@ -33,8 +33,8 @@ pub use control_plane::ControlPlane;
 pub use foulkon::Foulkon;
 pub use hydra::{Hydra, HydraMajor, HydraOptions};
 
-/// Installs the TLS provider that kube and reqwest share. All code here that needs it calls this; a test that makes its own
-/// client calls it first too. Calling it again does nothing.
+/// Installs the TLS provider that kube and reqwest share. All code here that needs it calls this; a test that makes its
+/// own client calls it first too. Calling it again does nothing.
 pub fn init() {
     // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,5 +1,5 @@
-//! A login and consent app for Hydra; every real installation has its own. It knows its users and enforces what the operator
-//! stores in the metadata of a client: who may log in, and what its scopes mean. It refuses metadata that it cannot read.
+//! A login and consent app for Hydra; every installation has its own. It knows its users and enforces the metadata that
+//! the operator stores in a client: who may log in, and what its scopes mean. It refuses unreadable metadata.
 
 use std::sync::{Arc, OnceLock};
 

@@ -35,14 +35,14 @@ enum Verb {
         #[arg(last = true, required = true)]
         command: Vec<String>,
     },
-    /// Start a cluster and its servers, install the operator, apply the samples, show the results, and stay until Ctrl-C.
+    /// Start a cluster and its servers, install the operator, apply and show the samples, and stay until Ctrl-C.
     Demo {
         /// Which servers: Ory Hydra, OpenBao in the role of a Vault, or both and a Foulkon that trusts them.
         #[arg(value_name = "SERVER", default_value = "hydra")]
         story: Story,
     },
-    /// Start only the stand-in for a Foulkon worker, print its address, and stay until Ctrl-C or SIGTERM. SIGHUP restarts it,
-    /// and it loads its providers.
+    /// Start only the stand-in for a Foulkon worker, print its address, and stay until Ctrl-C or SIGTERM. SIGHUP
+    /// restarts it, and it loads its providers.
     Foulkon {
         /// Where it listens. Port 0: a free one.
         #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
@@ -156,7 +156,7 @@ async fn run(parts: &[Part], command: &[String]) -> Result<ExitCode> {
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
-            // The command decides when to end. The terminal sends Ctrl-C to it too, but only this program sends it a SIGTERM.
+            // The command decides when to end. The terminal sends it Ctrl-C too, but only this program sends SIGTERM.
             _ = stop.interrupt.recv() => {}
             _ = stop.terminate.recv() => child.signal(Signal::TERM)?,
         }

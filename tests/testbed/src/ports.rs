@@ -9,8 +9,8 @@ const ATTEMPTS: u32 = 4;
 
 /// Runs `start` with `N` distinct free ports, and again with others when it fails because one of them was taken.
 ///
-/// A port is known to be free only while it is bound here, and must be released before the server can bind it. Another
-/// process can be faster. Then the error says "address already in use", so `start` puts the server's log into its error.
+/// A port is known to be free only while it is bound here, but the server can bind it only after it is released, and
+/// another process can be faster. Then the error has "address already in use", so `start` adds the server's log to it.
 ///
 /// # Errors
 /// The error of the last `start`.

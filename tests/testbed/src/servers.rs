@@ -117,8 +117,9 @@ impl Servers {
         })
     }
 
-    /// The variables (name, value) with which programs find the servers, and a PATH that begins with the servers' programs.
-    /// Variables of OpenBao have the names of HashiCorp Vault's, whose program can replace it: OpenBao reads them too.
+    /// The variables (name, value) with which programs find the servers, and a PATH that begins with the servers'
+    /// programs. Variables of OpenBao have the names of HashiCorp Vault's, whose program can replace it: OpenBao reads
+    /// them too.
     ///
     /// # Errors
     /// When a path cannot be a part of PATH, or is no text.

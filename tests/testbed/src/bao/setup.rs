@@ -32,8 +32,8 @@ pub struct User {
 }
 
 impl Api {
-    /// Creates the namespace `name` below this one and returns the API within it. OpenBao has namespaces; of Vault, only
-    /// the Enterprise edition has them.
+    /// Creates the namespace `name` below this one and returns the API within it. OpenBao has namespaces; of Vault,
+    /// only the Enterprise edition has them.
     ///
     /// # Errors
     /// When the server refuses.

@@ -66,7 +66,7 @@ impl fmt::Debug for SignedIn {
 /// A part of the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The provider describes itself.
+    /// The application reads the discovery document.
     Discovery,
     /// The user consents and the application gets a code.
     Authorize,

@@ -66,10 +66,7 @@ pub(super) async fn show_trust(demo: &mut Demo) -> Result<String> {
     let (id_token, subject) = vault::id_token(demo, &issuer, REDIRECT_URI, "openid").await?;
     println!("{:#}", vault::claims(&id_token)?);
     foulkon(demo)?.allow(&subject)?;
-    ensure!(
-        knock(demo, &id_token).await? == 401,
-        "Foulkon trusts an unknown issuer"
-    );
+    ensure!(knock(demo, &id_token).await? == 401, "Foulkon trusts an unknown issuer");
     let conditions = "--output=jsonpath={.status.conditions[?(@.type==\"RestartRequired\")].message}{\"\\n\"}";
     demo.show_kubectl(&["get", "authserver", "foulkon", conditions]).await?;
     say("the worker is restarted");

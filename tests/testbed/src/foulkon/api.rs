@@ -32,8 +32,8 @@ impl Api {
 
     /// Sends a request and returns the status and the body: null when there is none, a string when it is not JSON.
     ///
-    /// `path` is what follows `/api/v1/admin/auth/oidc/providers`: nothing, a query, or a slash and a name. Or it is a whole
-    /// path: one that begins with `/api/`, or `/about`. (A provider called `about` needs its whole path.)
+    /// `path` is what follows `/api/v1/admin/auth/oidc/providers`: nothing, a query, or a slash and a name. Or it is a
+    /// whole path: one that begins with `/api/`, or `/about`. (A provider called `about` needs its whole path.)
     ///
     /// # Errors
     /// When there is no answer.

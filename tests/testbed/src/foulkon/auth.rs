@@ -13,8 +13,8 @@ use super::token;
 
 /// Scheme of a password.
 const BASIC: &str = "Basic ";
-/// The header in which the worker passes the user from one of its layers to the next. The worker appends its own value to
-/// one that was sent, and then reads the first. So a caller with any valid token can act as any user.
+/// The header in which the worker passes the user from one of its layers to the next. The worker appends its own value
+/// to one that was sent, and then reads the first. So a caller with any valid token can act as any user.
 const USER_ID: &str = "x-foulkon-user-id";
 
 /// An authenticated caller.

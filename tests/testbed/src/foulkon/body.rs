@@ -1,5 +1,5 @@
-//! Bodies of requests, read as Go's `encoding/json` reads them: the first JSON value counts, whatever follows it; letter
-//! case of names, unknown members and nulls do not matter.
+//! Bodies of requests, read as Go's `encoding/json` reads them: the first JSON value counts, whatever follows it;
+//! letter case of names, unknown members and nulls do not matter.
 
 use serde_json::{Map, Value};
 

@@ -9,8 +9,8 @@ use serde::{Serialize, Serializer};
 
 /// PostgreSQL's error for a client that is named twice.
 const DUPLICATE_CLIENT: &str = "pq: duplicate key value violates unique constraint \"idx_oidc_client\"";
-/// PostgreSQL's error for a second row with the same URN. It is not recorded: it has PostgreSQL's default name for such a
-/// constraint, in the words that are recorded for clients.
+/// PostgreSQL's error for a second row with the same URN. It is not recorded: it has PostgreSQL's default name for such
+/// a constraint, in the words that are recorded for clients.
 const DUPLICATE_URN: &str = "pq: duplicate key value violates unique constraint \"oidc_providers_urn_key\"";
 
 /// A provider as the API shows it; members in its order.
@@ -111,7 +111,7 @@ impl Table {
     /// Adds a provider.
     ///
     /// # Errors
-    /// The database's message, when a provider with this URN exists, or a client is named twice. Nothing is stored then.
+    /// The database's message, when a provider with this URN exists or a client is named twice; nothing is stored then.
     pub(super) fn insert(&mut self, provider: Provider) -> Result<(), &'static str> {
         if self.rows.iter().any(|row| row.urn == provider.urn) {
             return Err(DUPLICATE_URN);
@@ -121,8 +121,8 @@ impl Table {
         Ok(())
     }
 
-    /// Replaces the provider with the same id. If none exists, nothing fails: the worker does not check how many rows it
-    /// has changed.
+    /// Replaces the provider with the same id. If none exists, nothing fails: the worker does not check how many rows
+    /// it has changed.
     ///
     /// # Errors
     /// As [`Self::insert`].

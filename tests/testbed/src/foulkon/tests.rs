@@ -16,7 +16,7 @@ static REAL: Mutex<()> = Mutex::const_new(());
 const SEEDS: u64 = 6;
 const STEPS: u64 = 60;
 
-/// A worker without providers. A real one is for one test at a time.
+/// A worker without providers. Only one test at a time may use a real one.
 pub(super) async fn fresh() -> Result<(Foulkon, Option<MutexGuard<'static, ()>>)> {
     let alone = match Foulkon::is_real() {
         true => Some(REAL.lock().await),

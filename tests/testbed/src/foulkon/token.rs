@@ -1,7 +1,7 @@
 //! ID tokens, verified as the worker does: against the providers that it has loaded.
 //!
-//! The texts of refusals begin as the worker's do. Only those for a token that cannot be read and for a provider without
-//! clients are known word by word.
+//! The texts of refusals begin as the worker's do. Only those for a token that cannot be read and for a provider
+//! without clients are known word by word.
 
 use axum::http::StatusCode;
 use base64::Engine;
@@ -42,8 +42,8 @@ impl Refusal {
     }
 }
 
-/// Verifies a token and returns its subject. The keys of the issuer are fetched each time; the real worker keeps them until
-/// a key does not fit.
+/// Verifies a token and returns its subject. The keys of the issuer are fetched each time; the real worker keeps them
+/// until a key does not fit.
 ///
 /// # Errors
 /// When the token is refused.

@@ -17,7 +17,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Whether a text has at least one byte, at most as many as a name may have, and only word bytes and those in `allowed`.
+/// Whether a text has at least one byte, at most as many as a name may have, and only word or `allowed` bytes.
 fn consists_of(text: &str, allowed: &[u8]) -> bool {
     let fits = (1..=NAME_LONGEST).contains(&text.len());
     fits && text.bytes().all(|byte| is_word(byte) || allowed.contains(&byte))
@@ -33,8 +33,8 @@ pub(super) fn is_client(text: &str) -> bool {
     text.is_empty() || consists_of(text, b"+.@=-")
 }
 
-/// Whether a text can be a path. It must end with a word byte and a slash, with at least one byte between the first slash
-/// and these: `/a/` is not a path.
+/// Whether a text can be a path. It must end with a word byte and a slash, with at least one byte between the first
+/// slash and these: `/a/` is not a path.
 pub(super) fn is_path(text: &str) -> bool {
     if text == "/" {
         return true;
