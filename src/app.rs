@@ -158,7 +158,7 @@ async fn control(
     Ok(())
 }
 
-/// Returns the context that all passes share, the writers of the caches, and the keys that the caches wake.
+/// Returns the context that all passes share, the writers of the caches, and the receiver of the keys to wake.
 fn prepare(
     settings: &Run,
     client: Client,

@@ -405,10 +405,10 @@ pub enum Error {
     /// A fault that only Foulkon has.
     #[error(transparent)]
     Foulkon(#[from] FoulkonFault),
-    /// The watch has not reported the namespace yet. Not reported.
+    /// The watch has not shown the namespace yet. Not reported.
     #[error("Waiting for namespace `{0}`.")]
     NamespacePending(String),
     /// The pass took too long.
-    #[error("The pass did not end in time. The operator keeps trying.")]
+    #[error("The operator did not finish in time. It keeps trying.")]
     TooLong,
 }

@@ -1,38 +1,42 @@
 //! The controllers: what happens when a resource, its server, or something that it refers to has changed.
 //!
-//! Each room imports those below it and no other, and no file leads back to itself; `tests/pure/layers.rs` reads the imports.
+//! A module imports only the modules below it in this diagram, and files do not import each other in cycles.
+//! `tests/pure/layers.rs` checks both.
 //!
 //! ```text
-//! watch                        fills the caches and wakes whom a change concerns
-//!   kind                       what the engine asks of a kind, and one match over the API of the server
-//!     hydra   vault   foulkon  one floor for each server: itself, its sweep, and each kind as it lives there
+//! watch                        fills the caches and wakes the resources that a change concerns
+//!   kind                       implements the engine's traits for each kind, with one match over the server's API
+//!     hydra   vault   foulkon  one floor for each type of server: the server, its sweep, and each kind on it
 //!       common                 what kinds share on any server
 //!         engine               one pass over any resource: queue, finalizer, deadline, status, event, retry
 //! ```
 //!
-//! Start at [`engine::reconcile`], go on to a file in [`kind`], and from there to the floor of a server.
+//! Start with [`engine::reconcile`], continue with a file in [`kind`], and from there go to the floor of a server.
 //!
 //! # Words
 //!
 //! | word | meaning |
 //! |---|---|
-//! | pass | one look at one resource, from its turn in the queue to its status |
+//! | pass | one run over one resource, from its turn in the queue until its status is written |
 //! | kind | OAuth2Client, Scope, Assignment, JsonWebKeySet, OidcProvider, AuthorizationServer |
-//! | floor | all that lives on one sort of server |
-//! | wake | to put a resource into the queue; to *rouse* it is to wake it with the order to read its object |
-//! | sweep | one comparison of everything on a server with the cluster; it wakes and never writes |
-//! | link | the way to a server's API, as a pass may use it now |
-//! | admission | whether the server is there and its access rules let the resource be on it |
-//! | marker | what the metadata of a client on a server says of its resource |
-//! | claim | what the status says of the object on a server, where a server has no place for a marker |
-//! | origin | whether a marker or claim is this cluster's, a former one's, or another's |
-//! | ledger | the Secret that holds id, secret and revision of a client, or the keys of a set, before the server hears of them |
+//! | floor | all code for one type of server: `hydra`, `vault` or `foulkon` |
+//! | wake | to put a resource into the queue, so that it gets a pass |
+//! | rouse | to wake a resource and mark it, so that its next pass reads its object on the server |
+//! | sweep | one comparison of everything on a server with the cluster; it wakes resources and never writes |
+//! | link | the connection to a server and the API detected on it, as a pass may use them now |
+//! | admission | the check that the server exists and that its access rules allow the resource |
+//! | marker | the metadata of a client on a server that name its resource and its cluster |
+//! | claim | the fields of a status that make an object on a server ours, where the server has no place for a marker |
+//! | origin | whether a marker or claim names this cluster, a former one that it replaces, or another one |
+//! | ledger | Secret with a client's id, secret and revision, or a set's keys, stored before the server gets them |
 //! | credentials Secret | the Secret that applications mount |
-//! | inputs | digests and versions that a success was made from: while they are equal there is nothing to do |
-//! | settled | as it was left by the last success, with nothing else asked for since |
-//! | drift | a difference that only somebody else's write can have caused |
-//! | turn | when a resource that is late with a rotation may go on, as many others may be late too |
-//! | treatment | what an error means for conditions, events and the next try |
+//! | inputs | digests and versions of all that a success was made from; while they are equal, nothing has to be done |
+//! | settled | unchanged since the last success, with nothing new requested |
+//! | drift | a difference that only another writer can have caused |
+//! | turn | the time at which a late rotation may start, chosen so that many late rotations are spread over time |
+//! | lane | the keys in the queue that share a limit of running passes, such as the resources on one server |
+//! | breaker | the circuit breaker of a server: while it is open, only the server's own passes send requests |
+//! | treatment | what an error means for conditions, events and the next retry |
 
 #![warn(unreachable_pub)]
 

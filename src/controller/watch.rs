@@ -1,4 +1,4 @@
-//! Watches: they fill the caches and say who is to be woken.
+//! Watches: they fill the caches and wake the resources that a change concerns.
 
 use std::sync::Arc;
 
@@ -22,17 +22,17 @@ pub(crate) mod feed;
 pub(crate) mod seen;
 pub(crate) mod wake;
 
-/// The writing ends of all caches.
+/// Writers of all caches.
 pub(crate) struct Writers {
-    /// Of our kinds.
+    /// Writers for the operator's kinds.
     pub kinds: kinds::Writers,
-    /// Of namespaces.
+    /// Writer for namespaces.
     pub namespaces: Writer<PartialObjectMeta<Namespace>>,
-    /// Of Secrets with our watch label.
+    /// Writer for Secrets with the watch label.
     pub secrets: Writer<WatchedSecret>,
 }
 
-/// Starts all watches. `health`: hears how they fare.
+/// Starts all watches, which report their state to `health`.
 pub(crate) fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, stop: &CancellationToken) {
     let watch = Watch {
         ctx: ctx.clone(),
@@ -74,7 +74,7 @@ pub(crate) fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, 
     watch.some(ours, writers.secrets, kept, move |seen| wake::secret(&c, seen));
 }
 
-/// What is kept of most objects.
+/// Keeps an object as it is.
 fn itself<K>(object: K) -> K {
     object
 }

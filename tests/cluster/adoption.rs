@@ -35,7 +35,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 /// Secret of a client that another writer registered.
 pub const SECRET: &str = "known-to-others-1";
 /// Message while the secret is unknown.
-pub const UNKNOWN: &str = "The client existed on the server before, and the operator does not know its secret; name a Secret that holds it in clientSecretRef, or have it replaced: rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at.";
+pub const UNKNOWN: &str = "The client existed on the server before this resource, and the operator does not know its secret. Name a Secret that holds it in clientSecretRef, or replace it with rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at.";
 
 /// A machine client that another writer registered, and a server whose rules allow its adoption.
 struct Legacy<'a> {

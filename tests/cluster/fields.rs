@@ -215,7 +215,7 @@ async fn set_is_refused(workshop: &Workshop, space: &Space<'_>, name: &str, fiel
         .change(name, json!({ "spec": nested(field.path, field.value.clone()) }))
         .await?;
     let message = format!(
-        "AuthorizationServer `{}` (version `v1.11.10`) cannot do what the spec asks for in {}; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` (version `v1.11.10`) does not support what this resource sets in {}; nothing was changed. Remove it, or upgrade the server.",
         workshop.lab.server.name, field.path
     );
     client_says(space, name, Tone::Stalled, "UnsupportedByServer", &message).await?;

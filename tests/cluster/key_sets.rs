@@ -231,7 +231,7 @@ async fn the_server_can_generate_the_keys(bed: &Bed) -> Result<()> {
     }
     let spec = "{ generate: { algorithm: PS256, by: Server } }";
     space.make::<JsonWebKeySet>("ps256", spec).await?;
-    let message = "generate.algorithm: the server does not make such keys; take another algorithm, or let the operator make them.";
+    let message = "generate.algorithm: the server cannot make keys for this algorithm; choose another one, or let the operator make the keys.";
     let refused = space
         .says::<JsonWebKeySet>("ps256", Stalled, "InvalidSpec", message)
         .await?;
@@ -302,7 +302,7 @@ async fn a_set_in_use_is_not_deleted(bed: &Bed) -> Result<()> {
     let spec = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, tokenEndpointAuthSigningAlg: ES256, keySetRef: { name: keys } }";
     let client: OAuth2Client = space.ready_client("app", spec).await?;
     let set = space.remove::<JsonWebKeySet>("keys").await?;
-    let message = "OAuth2Client `app` still refers to this JsonWebKeySet; remove it from its keySetRef, or delete that resource first.";
+    let message = "OAuth2Client `app` still refers to this JsonWebKeySet. Remove it from keySetRef of the OAuth2Client, or delete the OAuth2Client first.";
     space
         .says::<JsonWebKeySet>("keys", Reconciling, "InUse", message)
         .await?;

@@ -183,7 +183,7 @@ async fn an_unexpected_issuer_is_reported(bed: &Bed) -> Result<()> {
     let before = space.config_maps().get("login").await?;
     let says = |expected: &str| {
         format!(
-            "The discovery document of AuthorizationServer `{}` names the issuer `{issuer}` where `{expected}` is expected; the published values stay. Set issuer to the first one if it is right, otherwise correct the server.",
+            "The discovery document of AuthorizationServer `{}` names the issuer `{issuer}` instead of `{expected}`; the published values stay. If the document is right, set issuer to its value, otherwise correct the server.",
             server.name
         )
     };
@@ -283,7 +283,7 @@ async fn a_server_without_a_public_url_is_reported(bed: &Bed) -> Result<()> {
     let spec = json!({ "serverRef": { "name": server.name } }).to_string();
     space.make::<OidcProvider>("login", &spec).await?;
     let message = format!(
-        "AuthorizationServer `{}` has no hydra.publicUrl, so the discovery document cannot be read; set it there.",
+        "AuthorizationServer `{}` has no hydra.publicUrl, so the operator cannot read the discovery document. Set hydra.publicUrl there.",
         server.name
     );
     let waits = space

@@ -43,7 +43,7 @@ async fn fields_of_a_vault_are_rejected(bed: &Bed) -> Result<()> {
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `default` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Remove it, or upgrade the server."
+            "AuthorizationServer `default` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or upgrade the server."
         )
     };
     let reason = "UnsupportedByServer";
@@ -73,11 +73,11 @@ fn ours(client: &Value) -> &Value {
 async fn a_client_waits_for_its_references(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("app", APP).await?;
-    let message = "Scope `orders` does not exist; create it.";
+    let message = "Scope `orders` does not exist. Create it.";
     let waits = client_says(&space, "app", Reconciling, "ReferenceNotFound", message).await?;
     ensure!(!is_held(&waits), "it has a finalizer");
     space.ready::<Scope>("orders", ORDERS).await?;
-    let message = "Assignment `staff` does not exist; create it.";
+    let message = "Assignment `staff` does not exist. Create it.";
     let waits = client_says(&space, "app", Reconciling, "ReferenceNotFound", message).await?;
     ensure!(
         bed.hydra_client(&uid_of(&waits)).await?.is_none(),
@@ -187,10 +187,9 @@ async fn referenced_scopes_and_assignments_are_not_deleted(bed: &Bed) -> Result<
     let client = space.ready_client("app", APP).await?;
     let scope = space.remove::<Scope>("orders").await?;
     let assignment = space.remove::<Assignment>("staff").await?;
-    let message =
-        "OAuth2Client `app` still refers to this Scope; remove it from its scopeRefs, or delete that resource first.";
+    let message = "OAuth2Client `app` still refers to this Scope. Remove it from scopeRefs of the OAuth2Client, or delete the OAuth2Client first.";
     space.says::<Scope>("orders", Reconciling, "InUse", message).await?;
-    let message = "OAuth2Client `app` still refers to this Assignment; remove it from its assignmentRefs, or delete that resource first.";
+    let message = "OAuth2Client `app` still refers to this Assignment. Remove it from assignmentRefs of the OAuth2Client, or delete the OAuth2Client first.";
     space.says::<Assignment>("staff", Reconciling, "InUse", message).await?;
     let found = bed.registered(&uid_of(&client)).await?;
     ensure!(!ours(&found)["scopes"]["orders:read"].is_null(), "{found}");
@@ -223,7 +222,7 @@ async fn a_reference_to_another_server_is_reported(bed: &Bed) -> Result<()> {
         )
         .await?;
     let message = format!(
-        "scopeRefs: Scope `orders` is on AuthorizationServer `{}` and this resource on `default`; refer to one on the same server.",
+        "scopeRefs: Scope `orders` is on AuthorizationServer `{}`, but this resource is on `default`. Refer to a resource on the same server.",
         server.name
     );
     client_says(&space, "app", Reconciling, "InvalidSpec", &message).await?;
@@ -251,7 +250,7 @@ async fn an_invalid_scope_changes_no_client(bed: &Bed) -> Result<()> {
         let message = format!("template: {problem}.");
         space.says::<Scope>("orders", Stalled, "InvalidSpec", &message).await?;
         let message = format!(
-            "Scope `orders` is not ready; `kubectl describe scope orders -n {}` says why.",
+            "Scope `orders` is not ready. Run `kubectl describe scope orders -n {}` to see why.",
             space.name()
         );
         client_says(&space, "app", Reconciling, "ReferenceNotReady", &message).await?;

@@ -65,7 +65,7 @@ pub async fn started_as(bed: &Bed, cluster: &str, former: &str) -> Result<Arc<Op
 /// Message of a resource in the copy about an object of the original.
 pub fn belongs_to_the_original(type_: &str, name: &str) -> String {
     format!(
-        "The {type_} `{name}` on the server belongs to cluster `{ORIGINAL}`, whose mark it has; nothing was changed. If this cluster takes the place of that one, list its id in --former-cluster-ids of the operator (formerClusterIds of the chart)."
+        "The {type_} `{name}` on the server belongs to cluster `{ORIGINAL}`; nothing was changed. If this cluster replaces that cluster, add its id to --former-cluster-ids of the operator (formerClusterIds of the chart)."
     )
 }
 
@@ -321,7 +321,7 @@ async fn keys_created_after_the_snapshot_are_left_alone(bed: &Bed) -> Result<()>
     let mark = server.admin.journal().mark();
     started_as(bed, COPY, "").await?;
     let message = format!(
-        "The key set `{uid}` on the server belongs to another resource or holds keys of others; nothing was changed. Choose another setName."
+        "The key set `{uid}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
     );
     space
         .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)

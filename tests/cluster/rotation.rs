@@ -108,7 +108,7 @@ async fn without_consent_nothing_is_replaced(bed: &Bed) -> Result<()> {
         .ready_client("app", "{ grantTypes: [client_credentials] }")
         .await?;
     let before = space.credentials("app").await?;
-    let message = "AuthorizationServer `default` keeps one secret per client, so logins fail between its change and the application's next look at the Secret; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef.";
+    let message = "AuthorizationServer `default` keeps one secret per client, so logins would fail from a rotation until the application reads the Secret again; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef.";
     rotate_at(&space, &jiff::Timestamp::now().to_string()).await?;
     client_says(&space, "app", Tone::Stalled, "UnsupportedByServer", message).await?;
     space
@@ -146,7 +146,7 @@ async fn an_invalid_time_is_reported(bed: &Bed) -> Result<()> {
     space.ready_client("app", CONSENT).await?;
     let before = space.credentials("app").await?;
     rotate_at(&space, "tomorrow").await?;
-    let message = "metadata.annotations: oidc-operator.dev/rotate-at is no RFC 3339 time such as 2026-01-31T12:00:00Z.";
+    let message = "metadata.annotations: oidc-operator.dev/rotate-at is not an RFC 3339 time; use one such as 2026-01-31T12:00:00Z.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     space.delete_and_wait("app").await?;
     wait::until("the Secret to be deleted", LIMIT, async || {

@@ -34,5 +34,5 @@ fn machine_on(server: &str) -> String {
 
 /// Message of resources whose server is not ready.
 pub fn not_ready(server: &str) -> String {
-    format!("AuthorizationServer `{server}` is not ready; `kubectl describe authserver {server}` says why.")
+    format!("AuthorizationServer `{server}` is not ready. Run `kubectl describe authserver {server}` to see why.")
 }

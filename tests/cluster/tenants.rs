@@ -328,7 +328,7 @@ async fn names_reach_no_other_namespace(bed: &Bed) -> Result<()> {
     let spec =
         victim.on_server(json!({ "clientSecretRef": { "name": ledger_of(&victim.client), "key": "client_secret" } }));
     attacker.apply_client("other", &spec).await?;
-    let message = format!("Secret `{}` does not exist; create it.", ledger_of(&victim.client));
+    let message = format!("Secret `{}` does not exist. Create it.", ledger_of(&victim.client));
     client_says(&attacker, "other", Tone::Reconciling, "SecretNotFound", &message).await?;
     let strange: Vec<_> = bed.operator().requests().since(mark);
     let strange: Vec<_> = strange

@@ -279,7 +279,7 @@ fn messages_with_the_longest_names_fit_into_an_event() {
         Error::UnusableSecret {
             secret: name.clone(),
             key: name.clone(),
-            problem: "begins or ends with white space, often a line break that got in by accident",
+            problem: "begins or ends with white space, often an accidental line break",
         },
         LoginFault::SecretUntold {
             secret: name.clone(),

@@ -103,5 +103,5 @@ fn keys_must_include_a_signing_key_and_show_no_private_key() {
         }
     }
     let worst = judge::keys("default", &keys(0, true)).map_err(|error| error.to_string());
-    assert!(worst.is_err_and(|text| text.contains("shows a private key")));
+    assert!(worst.is_err_and(|text| text.contains("publishes a private key")));
 }

@@ -192,10 +192,7 @@ fn a_message_names_the_operation_or_the_object_or_what_is_missing() {
     let cases = [
         (Failure::Denied, "do not allow write_key"),
         (status(400, "something new"), "write_key"),
-        (
-            status(400, "it is currently referenced by x"),
-            "The key is still in use",
-        ),
+        (status(400, "it is currently referenced by x"), "still uses the key"),
         (status(400, r#"key "k" does not exist"#), "a key"),
         (status(400, r#"scope "s" does not exist"#), "a scope"),
         (status(400, r#"assignment "a" does not exist"#), "an assignment"),

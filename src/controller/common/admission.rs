@@ -1,4 +1,5 @@
-//! Whether a resource may be on its AuthorizationServer: the server is there, and one of its access rules admits the resource.
+//! Whether a resource may be on its AuthorizationServer: the server exists, and one of its access rules admits the
+//! resource.
 
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ use crate::controller::engine::managed::OnServer;
 use crate::decode::{self, Item};
 use crate::error::{Error, Result};
 
-/// The server that a resource names, from the cache.
+/// Returns the server that a resource names, from the cache.
 ///
 /// # Errors
-/// [`Error::ServerNotFound`], [`Error::NoDefaultServer`]; [`Error::ServerNotReady`] of one that cannot be read as a whole.
+/// [`Error::ServerNotFound`], [`Error::NoDefaultServer`]; [`Error::ServerNotReady`] if the server cannot be decoded
+/// completely.
 pub(crate) fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<AuthorizationServer>> {
     let server = ctx
         .server(resource.server_name())
@@ -28,17 +30,19 @@ pub(crate) fn server_of<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<
             None => Error::NoDefaultServer,
             Some(named) => Error::ServerNotFound(named.name.clone()),
         })?;
-    // Of its access rules some may be missing, and what they say can end in a deletion.
+    // Some access rules may be missing in what was decoded, and a refusal by the others could delete something.
     match decode::flaw(&*server) {
         None => Ok(server),
         Some(_) => Err(Error::ServerNotReady(server.name_any())),
     }
 }
 
-/// Refuses a resource of a kind that its server does not have, once the access rules admit it: others learn nothing of the server.
+/// Refuses a resource whose kind its server does not support. The access rules are evaluated first, so that others
+/// learn nothing about the server.
 ///
 /// # Errors
-/// As [`admitted`]; [`Error::UnsupportedKind`]; [`Error::ServerNotReady`] of a server whose API only a later version knows.
+/// As [`admitted`]; [`Error::UnsupportedKind`]; [`Error::ServerNotReady`] for a server whose API only a later operator
+/// version knows.
 pub(crate) fn unsupported_kind<K: OnServer, T>(resource: &K, ctx: &Context) -> Result<T> {
     let server = admitted(resource, ctx)?;
     let name = server.name_any();
@@ -51,7 +55,8 @@ pub(crate) fn unsupported_kind<K: OnServer, T>(resource: &K, ctx: &Context) -> R
     })
 }
 
-/// The server of a resource that has no limits to be held to: it exists, and one of its access rules names namespace and kind.
+/// Returns the server of a resource whose kind has no limits. The server must exist, and one of its access rules must
+/// select namespace and kind.
 ///
 /// # Errors
 /// As [`server_of`]; [`Error::NamespacePending`], [`Error::NotAllowed`].
@@ -75,7 +80,8 @@ pub(crate) fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<A
     }
 }
 
-/// Asks the access rules whether a resource may have what one of its fields asks for. `is_own`: as for [`access::may_name`].
+/// Checks whether the access rules allow the name that a field of a resource requests. `is_own`: as for
+/// [`access::may_name`].
 ///
 /// # Errors
 /// [`Error::NotAllowed`].
@@ -96,8 +102,8 @@ pub(crate) fn may_name<K: OnServer>(
     })
 }
 
-/// Whether what was made for a resource goes, since no rule admits it any more and the server's admin wants it so. Looked at live: a deletion cannot be
-/// taken back.
+/// Whether everything that was made for a resource is deleted, because no rule admits it any more and the server has
+/// `onRevoked: Delete`. Server and namespace are read live, because a deletion cannot be undone.
 ///
 /// # Errors
 /// [`Error::NamespacePending`], [`Error::Cluster`]; [`Error::ServerPending`] while the caches lag behind.
@@ -129,15 +135,15 @@ pub(crate) async fn is_revoked<K: OnServer>(
     }
 }
 
-/// The server as it is now, if it is the one that we planned with and can be read as a whole.
+/// Reads the server live. None if it is not the one that the pass planned with, or cannot be decoded completely.
 async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Option<AuthorizationServer>> {
     let api: Api<Item<AuthorizationServer>> = Api::all(ctx.cluster.client());
     let live = ctx.cluster.live(&api, &server.name_any()).await?;
     Ok(live.filter(|live| live.uid() == server.uid() && decode::flaw(live).is_none()))
 }
 
-/// Nothing is created through a server that is going, or that does not hold our finalizer yet. Asked after the resource's own
-/// finalizer is stored ([`Departures`](crate::controller::engine::departures::Departures)).
+/// Checks that the server is not being deleted and has our finalizer, before anything is created on it. The resource's
+/// own finalizer must be stored before this check ([`Departures`](crate::controller::engine::departures::Departures)).
 ///
 /// # Errors
 /// [`Error::ServerGoing`], [`Error::ServerNotReady`]; [`Error::Cluster`].

@@ -1,4 +1,4 @@
-//! The claim in a status that makes an object ours where the server has no place for a mark.
+//! The claim in a status, which makes an object ours where the server has no place for a marker.
 
 use std::sync::Arc;
 
@@ -16,25 +16,26 @@ use crate::error::wording::shown;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 
-/// What a status keeps of an object.
+/// The fields of a status that claim an object.
 pub struct Claim<'a> {
-    /// Its name.
+    /// Name of the object.
     pub name: &'a mut Option<String>,
-    /// UID of the server that it is on.
+    /// UID of the AuthorizationServer that the object is on.
     pub server_uid: &'a mut Option<String>,
-    /// The cluster that claimed it. None: a version that did not keep it, in this cluster.
+    /// Id of the cluster that claimed the object. None: this cluster claimed it with a version that did not store the
+    /// id.
     pub cluster_id: &'a mut Option<String>,
-    /// What the last success was made from.
+    /// The inputs of the last success.
     pub inputs: &'a mut Option<String>,
 }
 
 impl Claim<'_> {
-    /// Whether it is for this name on this very server. One on a server of the same name that is gone says nothing.
+    /// Whether the claim is for this name on this server. A claim on an earlier server of the same name does not count.
     pub fn is_for(&self, name: &str, server: &AuthorizationServer, settings: &Settings) -> bool {
         self.name.as_deref() == Some(name) && self.is_on(server, settings)
     }
 
-    /// Whether it is for a name on this very server, and this cluster's, or one's whose place this one takes.
+    /// Whether the claim is for an object on this server, and made by this cluster or by one that it replaces.
     pub fn is_on(&self, server: &AuthorizationServer, settings: &Settings) -> bool {
         self.name.is_some()
             && self.server_uid.is_some()
@@ -42,15 +43,15 @@ impl Claim<'_> {
             && self.other_cluster(settings).is_none()
     }
 
-    /// The cluster whose claim it is, if that is another one.
+    /// Returns the cluster that made the claim, if it is another one.
     pub fn other_cluster(&self, settings: &Settings) -> Option<String> {
         let cluster = self.cluster_id.as_ref().filter(|_| self.name.is_some())?;
         (settings.origin(cluster) == Origin::Other).then(|| cluster.clone())
     }
 }
 
-/// Settles whose claim the status holds before anything is done with the object: one of a former cluster is rewritten, and stored. One of another cluster
-/// stays as it is, and makes sure that the object is looked at, so that it is told.
+/// Determines who made the claim, before anything is done with the object. A claim of a former cluster is rewritten and
+/// stored. A claim of another cluster stays, and the object must be read, so that the conflict is reported.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -73,20 +74,21 @@ pub async fn take_claim_over<K: Claiming>(resource: &K, ctx: &Context, pass: &mu
     Ok(())
 }
 
-/// Whether a resource asked for a name before another one did: it is older, or, if both came within one second, its UID is the lesser.
+/// Whether a resource requested a name before another one: it is older or, if both were created in the same second, has
+/// the lower UID.
 pub fn asked_first<K: ResourceExt>(one: &K, other: &K) -> bool {
     let age = |resource: &K| (resource.creation_timestamp(), resource.uid());
     age(one) < age(other)
 }
 
-/// What bore the mark of a former cluster bears this one's now.
+/// Reports that the object of a former cluster now belongs to this one.
 pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, former: &str) {
     tracing::info!(
         kind = K::KIND,
         namespace = resource.namespace(),
         name = resource.name_any(),
         former,
-        "a mark is taken over"
+        "an object of a former cluster is taken over"
     );
     let former = shown(former);
     let note = format!(
@@ -95,7 +97,7 @@ pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, forme
     pass.notes.push((EventType::Normal, "MarkTakenOver", note));
 }
 
-/// The resource goes, and what another cluster keeps under its name stays.
+/// Reports that the resource is deleted, but the object of its name belongs to another cluster and stays.
 pub fn note_left_behind<S>(pass: &mut Pass<S>, type_: &str, name: &str, cluster: &str) {
     let note = format!(
         "The {type_} `{}` on the server belongs to cluster `{}` and stays there.",
@@ -105,19 +107,19 @@ pub fn note_left_behind<S>(pass: &mut Pass<S>, type_: &str, name: &str, cluster:
     pass.notes.push((EventType::Warning, "LeftBehind", note));
 }
 
-/// A kind whose resources are objects without a mark on some servers.
+/// A kind whose resources have objects without a marker on some servers.
 pub trait Claiming: Managed {
-    /// Where the status keeps what makes the object ours, and what the last success was made from.
+    /// Returns the claim in a status.
     fn claim(status: &mut Self::Status) -> Claim<'_>;
 
-    /// Whether the object was as it should be once.
+    /// Whether the object was in sync once.
     fn is_settled(&self) -> bool {
         let mut status = self.status().cloned().unwrap_or_default();
         Self::claim(&mut status).inputs.is_some()
     }
 }
 
-/// Resources on a server whose object was confirmed there and should be there.
+/// Returns the resources on a server whose object was in sync once and that are not being deleted.
 pub fn settled<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) -> Vec<Arc<K>> {
     let resources = kind.on(server).into_iter().map(|resource| kind.newest(resource));
     resources
@@ -125,7 +127,8 @@ pub fn settled<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) -> Vec<Arc<
         .collect()
 }
 
-/// Forgets everything but the conditions, and lets go of the resource: what was made for it is gone.
+/// Clears the status except for the conditions and removes our finalizer, because everything that was made for the
+/// resource is deleted.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -133,12 +136,12 @@ pub async fn forget<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::
     let conditions = std::mem::take(pass.status.standing_mut().1);
     pass.status = K::Status::default();
     *pass.status.standing_mut().1 = conditions;
-    // First: a claim without our finalizer would outlive the resource's part in it.
+    // The claim is cleared first: none may remain on a resource without our finalizer.
     record(resource, ctx, pass).await?;
     release(resource, ctx).await
 }
 
-/// Stores the claim of a pass. Returns the resource as it is known then, unless it has gone.
+/// Stores the claim of a pass. Returns the resource as it is known afterwards.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`]; [`Error::Overtaken`] if the resource was deleted.

@@ -1,4 +1,4 @@
-//! Deletion of what is on a server, as far as it is the same for every kind that keeps something there.
+//! The part of a cleanup that is the same for every kind that has something on a server.
 
 use std::sync::Arc;
 
@@ -17,16 +17,16 @@ use crate::controller::engine::managed::{OnServer, Pass};
 use crate::decode::{self, Item};
 use crate::error::{Error, Result, Suspect};
 
-/// The server that a resource has to be taken off, and the way to it.
+/// Returns the server that a resource must be removed from, and the link to it.
 ///
 /// # Errors
-/// [`Error::CleanupWithoutServer`], [`Error::CleanupWaits`], and what is silent.
+/// [`Error::CleanupWithoutServer`], [`Error::CleanupWaits`], and silent errors.
 pub(crate) fn connection<K: OnServer + CustomResourceExt>(
     resource: &K,
     ctx: &Context,
 ) -> Result<(Arc<AuthorizationServer>, Link)> {
     let name = resource.server_name();
-    // What was there went with a server of that name and another API.
+    // If the server does not have the kind, it replaced the one that the object was on.
     let keeps = |server: &Arc<AuthorizationServer>| server.spec.has_kind(K::ACCESS);
     let Some(server) = ctx.server(name).filter(keeps) else {
         let namespace = resource.namespace().unwrap_or_default();
@@ -38,7 +38,7 @@ pub(crate) fn connection<K: OnServer + CustomResourceExt>(
         ));
     };
     match ctx.links.usable(&server) {
-        // It may be of an API that only a later version knows.
+        // Its API may be one that only a later operator version knows.
         _ if decode::flaw(&*server).is_some() || server.spec.flavour().is_none() => {
             Err(waits(resource, ctx, Suspect::Resource))
         }
@@ -48,19 +48,20 @@ pub(crate) fn connection<K: OnServer + CustomResourceExt>(
     }
 }
 
-/// An object that a status claims, and where it is.
+/// An object that a status claims, and the server that it is on.
 pub(crate) struct Claimed {
-    /// Its name.
+    /// Name of the object.
     pub name: String,
     /// The server that it is on.
     pub server: Arc<AuthorizationServer>,
-    /// The way to the server.
+    /// The link to the server.
     pub link: Link,
 }
 
-/// Deletes the object that a status claims, if there is one. Access is not evaluated: what was made may always be deleted.
+/// Deletes the object that a status claims, if there is one. Access is not evaluated: a resource may always delete its
+/// own object.
 ///
-/// `is_ours`: whether the claim is for the resource's object on this very server. `delete`: the request itself.
+/// `is_ours`: whether the claim is for the object of the resource on this server. `delete`: sends the request.
 ///
 /// # Errors
 /// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`], and what `delete` returns.
@@ -74,7 +75,7 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
 ) -> Result<()> {
     let claim = K::claim(&mut pass.status);
     let was_confirmed = claim.inputs.is_some();
-    // Without a claim nothing was ever written.
+    // Without a claim, nothing was ever written.
     let Some(name) = claim.name.clone().filter(|_| claim.server_uid.is_some()) else {
         return Ok(());
     };
@@ -87,7 +88,7 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
     }
     let (server, link) = connection(resource, ctx)?;
     if !is_ours(K::claim(&mut pass.status), &server) {
-        return Ok(()); // it was made on another server of that name
+        return Ok(()); // it was made on an earlier server of this name
     }
     let is_quiet = is_quiet(resource, ctx, was_confirmed);
     let deleted = delete(pass, Claimed { name, server, link }).await;
@@ -98,7 +99,8 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
     }
 }
 
-/// What a failed request means for a resource that is on its way out: it waits, and its user has a way to end that.
+/// Returns the error of a failed request during a cleanup: the resource waits, and the message says how the user can
+/// end the wait.
 pub(crate) fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, error: Error) -> Error {
     let suspect = error.treatment().suspect;
     match error {
@@ -108,16 +110,16 @@ pub(crate) fn hindered<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Cont
     }
 }
 
-/// Whether no write of ours can be under way any more: one whose reply never came may still commit. Asked before the look at the server, so that what is
-/// absent then stays absent.
+/// Whether no write of ours can still be in progress: a write without a reply may still commit. This is evaluated
+/// before the request to the server, so that an object that is absent then stays absent.
 pub(crate) fn is_quiet<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: bool) -> bool {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
     was_confirmed && !memory.is_unconfirmed(&uid) || memory.quiet_for(&uid) >= DEADLINE
 }
 
-/// Leaving something behind needs the consent of the access rules; a server that is gone has no say. Since a deletion cannot be taken back, a refusal of
-/// the cached rules is looked at live.
+/// Whether the resource may leave its object behind: the access rules must allow it, unless the server no longer
+/// exists. A refusal by the cached rules is checked live, because a deletion cannot be undone.
 ///
 /// # Errors
 /// [`Error::Cluster`].
@@ -146,7 +148,8 @@ fn may_orphan<K: OnServer>(resource: &K, ctx: &Context) -> bool {
     })
 }
 
-/// A resource that is being deleted waits for its server, and its user can end the wait. `suspect`: whether the server's own pass has to look first.
+/// Returns the error of a resource whose deletion waits for its server; the message says how the user can end the wait.
+/// `suspect`: whether the server's own pass must check first.
 pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context, suspect: Suspect) -> Error {
     Error::CleanupWaits {
         server: resource.server_name().to_owned(),
@@ -158,7 +161,7 @@ pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context
     }
 }
 
-/// As a person types the kind.
+/// Short name of the kind, as users type it.
 fn short_name<K: CustomResourceExt>() -> &'static str {
     K::shortnames().first().copied().unwrap_or_default()
 }

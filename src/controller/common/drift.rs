@@ -1,4 +1,4 @@
-//! What somebody else changed on a server is put right, but not for ever.
+//! Corrects what other writers change on a server, but not forever.
 
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
@@ -7,7 +7,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::error::{Error, Result};
 
-/// Corrections of foreign writes within an hour after which the operator stops.
+/// Number of corrections within an hour after which the operator stops correcting.
 const MOST_CORRECTIONS: usize = 3;
 
 /// What made an object differ from the spec.
@@ -17,15 +17,15 @@ pub enum Cause {
     Spec,
     /// A write of ours whose reply was lost.
     OwnWrite,
-    /// Another writer, who is corrected.
+    /// Another writer, whose change is corrected.
     OtherWriter,
-    /// Another writer, who was corrected too often.
+    /// Another writer, whose changes were corrected too often.
     Contest,
 }
 
 impl Cause {
-    /// `settled`: whether the object was in sync, and the spec has not changed since. `unconfirmed`: whether the result of a write of ours is unknown.
-    /// `corrections`: corrections of other writers within the last hour.
+    /// `settled`: whether the object was in sync, and the spec has not changed since. `unconfirmed`: whether the result
+    /// of a write of ours is unknown. `corrections`: corrections of other writers within the last hour.
     pub fn of(settled: bool, unconfirmed: bool, corrections: usize) -> Self {
         match (settled, unconfirmed) {
             (false, _) => Cause::Spec,
@@ -54,13 +54,13 @@ pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool) -> Resul
     }
 }
 
-/// What somebody else changed has been put right, and counts against whoever goes on changing it.
+/// Reports that a change of another writer was corrected, and counts the correction.
 pub fn note_drift<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>, note: String) {
     K::kind_of(ctx).memory.corrected(&resource.uid().unwrap_or_default());
     tell_drift(resource, ctx, pass, note);
 }
 
-/// Says that what somebody else changed has been put right.
+/// Reports that a change of another writer was corrected, without counting the correction.
 pub fn tell_drift<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>, note: String) {
     ctx.metrics.drift_corrected(K::KIND);
     let (kind, namespace, name) = (K::KIND, resource.namespace(), resource.name_any());

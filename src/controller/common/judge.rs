@@ -1,4 +1,4 @@
-//! Whether an issuer is as it should be. Pure.
+//! Checks whether an issuer is as expected. Pure.
 
 use crate::admin::discovery::{Discovery, Keys};
 use crate::error::{Error, Result};
@@ -6,12 +6,12 @@ use crate::error::{Error, Result};
 /// The issuer that tokens must carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected<'a> {
-    /// This one, character by character.
+    /// This issuer, character by character.
     Exactly(&'a str),
-    /// The URL that the discovery document is found under (OpenID Connect Discovery 1.0, section 4.3). A slash at the end makes no difference, since Hydra
-    /// 1.x adds one to every issuer.
+    /// The URL below which the discovery document is found (OpenID Connect Discovery 1.0, section 4.3). A trailing
+    /// slash makes no difference, because Hydra 1.x adds one to every issuer.
     At(&'a str),
-    /// Any that ends with this path: scheme, host and port are the server's own.
+    /// Any issuer that ends with this path; scheme, host and port are those of the server.
     Below(&'a str),
 }
 
@@ -33,8 +33,8 @@ impl Expected<'_> {
     }
 }
 
-/// Judges the discovery document of `server`: the issuer, and the endpoints without which nobody can log in. `field`: of the AuthorizationServer, where the
-/// document is found.
+/// Checks the discovery document of `server`: the issuer, and the endpoints that every login needs. `field`: the field
+/// of the AuthorizationServer that locates the document.
 ///
 /// # Errors
 /// [`Error::IssuerMismatch`]; [`Error::NotRecognized`] names an endpoint that is missing.
@@ -62,7 +62,7 @@ pub fn document(server: &str, field: &'static str, expected: Expected<'_>, found
     }
 }
 
-/// Judges the key set of `server`: there is something to verify tokens with, and nothing to forge them with.
+/// Checks the key set of `server`: it has a key to verify tokens with, and no private key.
 ///
 /// # Errors
 /// [`Error::PrivateKeysPublished`], [`Error::NoSigningKey`].

@@ -10,7 +10,7 @@ use crate::controller::common::schedule::past;
 use crate::controller::engine::context::Context;
 use crate::error::{Error, Result};
 
-/// Asks the access rules whether a key set may be what it asks for.
+/// Checks whether the access rules allow what a key set requests.
 ///
 /// # Errors
 /// [`Error::NotAllowed`].
@@ -29,7 +29,7 @@ pub(crate) fn check_access(
     })
 }
 
-/// Since when the key signs that does, as the status says.
+/// When the current signing key came into use, according to the status.
 pub(crate) fn since(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     past(status.rotated_at.as_ref()?, Timestamp::now())
 }

@@ -1,4 +1,5 @@
-//! What kinds share on any server: admission, claims, drift, references, Secrets and ConfigMaps of ours, schedules.
+//! What kinds share on any server: admission, claims, drift, references, the operator's Secrets and ConfigMaps,
+//! schedules.
 
 pub(crate) mod admission;
 pub mod claim;

@@ -1,4 +1,5 @@
-//! ConfigMaps of ours: each is created only where none is, and nobody else's is ever touched. They are not watched.
+//! ConfigMaps of the operator. One is created only if none of its name exists, and those of other owners are never
+//! changed. They are not watched.
 
 use std::collections::BTreeMap;
 
@@ -11,23 +12,24 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 use crate::error::{ClusterFault, Error, Result};
 
-/// What a ConfigMap of ours should be.
+/// The desired ConfigMap.
 pub(crate) struct Wanted {
-    /// Its name.
+    /// Name of the ConfigMap.
     pub name: String,
-    /// What it holds.
+    /// Data of the ConfigMap.
     pub data: BTreeMap<String, String>,
-    /// Labels besides ours.
+    /// Labels in addition to ours.
     pub labels: BTreeMap<String, String>,
-    /// Annotations.
+    /// Annotations of the ConfigMap.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// Brings a ConfigMap in step. `strict`: labels and annotations that are not wanted go too, since they may be those of an earlier spec; otherwise they are
-/// somebody else's addition and stay.
+/// Creates or updates a ConfigMap. `strict`: labels and annotations that are not wanted are removed, because they may
+/// be those of an earlier spec. Otherwise another writer has added them, and they stay.
 ///
 /// # Errors
-/// [`Error::ConfigMapConflict`], [`Error::ConfigMapGoing`], [`Error::InvalidField`], [`Error::Cluster`], [`Error::NotLeader`].
+/// [`Error::ConfigMapConflict`], [`Error::ConfigMapGoing`], [`Error::InvalidField`], [`Error::Cluster`],
+/// [`Error::NotLeader`].
 pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict: bool) -> Result<()> {
     let namespace = owner.namespace().unwrap_or_default();
     let uid = owner.uid().unwrap_or_default();
@@ -48,7 +50,7 @@ pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, 
     }
 }
 
-/// Deletes a ConfigMap if it is the owner's.
+/// Deletes a ConfigMap if it belongs to the owner.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -63,8 +65,8 @@ pub(crate) async fn remove<K: Managed>(owner: &K, ctx: &Context, name: &str) -> 
     }
 }
 
-/// Deletes the ConfigMap of a former name, once the one of the present name is there. `named`: the name in the status; it stays there until that one is
-/// gone, so that a failure is made up for by the next pass.
+/// Deletes the ConfigMap of a former name, once the one of the present name exists. `named`: the name in the status. It
+/// stays until the former ConfigMap is deleted, so that the next pass can retry after a failure.
 ///
 /// # Errors
 /// As [`remove`].
@@ -101,7 +103,8 @@ fn is_as_wanted(found: &ConfigMap, wanted: &ConfigMap, strict: bool) -> bool {
         && is_described_as(&found.metadata, &wanted.metadata, strict)
 }
 
-/// The found ConfigMap with our content: it keeps UID and resourceVersion, and foreign labels unless they are to go.
+/// Returns the found ConfigMap with our content. It keeps UID and resourceVersion and, unless `strict`, the labels and
+/// annotations of others.
 fn replacement(mut found: ConfigMap, wanted: ConfigMap, strict: bool) -> ConfigMap {
     found.data = wanted.data;
     found.binary_data = None;
@@ -109,19 +112,21 @@ fn replacement(mut found: ConfigMap, wanted: ConfigMap, strict: bool) -> ConfigM
     found
 }
 
-/// What the schema cannot see, the Kubernetes API refuses: label values, long annotations, a ConfigMap that was made immutable.
+/// The Kubernetes API refuses what the schema does not check: label values, long annotations, changes of an immutable
+/// ConfigMap.
 fn refused(error: Error) -> Error {
     match error {
         Error::Cluster(ClusterFault::Status(422)) => Error::InvalidField {
             field: "publish",
-            problem: "the Kubernetes API does not accept the ConfigMap as asked for; look at configMapName, labels and annotations, and whether it was made immutable"
+            problem: "the Kubernetes API does not accept this ConfigMap; check configMapName, labels and annotations, and whether the ConfigMap is immutable"
                 .to_owned(),
         },
         other => other,
     }
 }
 
-/// A ConfigMap in our way: a namesake's that is about to go with it, or somebody's.
+/// Returns the error for a conflicting ConfigMap. It belongs to an earlier resource of this name and is about to be
+/// deleted with it, or it belongs to another owner.
 fn conflict<K: Managed>(found: &ConfigMap, owner: &K) -> Error {
     match is_namesakes(found, owner) {
         true => Error::ConfigMapGoing(found.name_any()),

@@ -1,4 +1,4 @@
-//! Secrets of ours, and ConfigMaps: which they are and what they carry.
+//! Secrets and ConfigMaps of the operator: whose they are, and their labels and annotations.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,8 @@ pub(crate) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: 
     Ok(())
 }
 
-/// As [`drop_one`], when the resource itself is going: in a namespace that goes away, its Secrets go with it, and nobody may delete them any more.
+/// Like [`drop_one`], when the resource itself is being deleted. In a namespace that is being deleted, its Secrets are
+/// deleted with it, and the operator may not have permission to delete them any more.
 ///
 /// # Errors
 /// As [`drop_one`].
@@ -51,7 +52,8 @@ pub(crate) async fn drop_at_cleanup(
     }
 }
 
-/// A Secret in our way: a namesake's that is about to go with it, or somebody's.
+/// Returns the error for a conflicting Secret. It belongs to an earlier resource of this name and is about to be
+/// deleted with it, or it belongs to another owner.
 pub(crate) fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
     if is_namesakes(found, owner) {
         Error::SecretGoing(found.name_any())
@@ -60,7 +62,7 @@ pub(crate) fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
     }
 }
 
-/// Whether an object belongs to an earlier resource of the owner's name.
+/// Whether an object belongs to an earlier resource with the name of the owner.
 pub(crate) fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> bool {
     found.owner_references().iter().any(|reference| {
         reference.kind == K::KIND
@@ -78,7 +80,7 @@ pub(crate) fn is_owned(found: &impl ResourceExt, uid: &str) -> bool {
         .any(|owner| owner.uid == uid && owner.controller == Some(true))
 }
 
-/// Whether an object carries the labels and annotations that it should; `strict`: and no others.
+/// Whether an object has the wanted labels and annotations; `strict`: and no others.
 pub(crate) fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: bool) -> bool {
     let none = BTreeMap::new();
     let same = |found: &Option<BTreeMap<String, String>>, wanted: &Option<BTreeMap<String, String>>| {
@@ -91,7 +93,7 @@ pub(crate) fn is_described_as(found: &ObjectMeta, wanted: &ObjectMeta, strict: b
     same(&found.labels, &wanted.labels) && same(&found.annotations, &wanted.annotations)
 }
 
-/// Gives an object the owner, labels and annotations that it should have; others stay unless it is `strict`.
+/// Sets owner, labels and annotations of an object. `strict`: removes all other labels and annotations.
 pub(crate) fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bool) {
     let merge = |found: &mut Option<BTreeMap<String, String>>, wanted: Option<BTreeMap<String, String>>| {
         let kept = found.take().filter(|_| !strict);
@@ -102,7 +104,7 @@ pub(crate) fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bo
     found.owner_references = wanted.owner_references;
 }
 
-/// Whether a Secret carries the labels by which we watch it.
+/// Whether a Secret has the labels by which we watch it.
 pub(crate) fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
     labels(uid)
         .iter()

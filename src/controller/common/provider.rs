@@ -1,4 +1,5 @@
-//! What OidcProviders share on every server that is an issuer: a second look, the judgement of a failed one, the ConfigMap.
+//! What OidcProviders share on every server that is an issuer: the second look, the error of a failed look, the
+//! ConfigMap.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,10 +16,11 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::error::{Class, Error, Outage, Result};
 
-/// How long after a failed look a provider that is ready is looked at again.
+/// Wait before the second look at a ready provider.
 pub(crate) const SECOND_LOOK: Duration = Duration::from_secs(3);
 
-/// Waits for another look at a provider that was ready and fails to answer: one look that fails for a passing cause is no news. False if there is no need.
+/// Waits for a second look if a provider was ready and the first look failed with a transient error, because one such
+/// failure is not reported. False if no second look is needed.
 pub(crate) async fn waited<T: Sync>(was_ready: bool, found: &Result<T>) -> bool {
     match found {
         Err(error) if was_ready && error.class().0 == Class::Transient => {
@@ -30,7 +32,7 @@ pub(crate) async fn waited<T: Sync>(was_ready: bool, found: &Result<T>) -> bool 
     }
 }
 
-/// Writes ConfigMap and status. Returns what is so now.
+/// Writes the ConfigMap and fills the status. Returns the message of the conditions.
 pub(crate) async fn publish(
     provider: &OidcProvider,
     ctx: &Context,
@@ -51,7 +53,7 @@ pub(crate) async fn publish(
     ))
 }
 
-/// The ConfigMap: variables for `envFrom`, of what the server has.
+/// The desired ConfigMap: variables for `envFrom`, for those endpoints that the server has.
 pub(crate) fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> own_config_map::Wanted {
     let entries = [
         ("OIDC_ISSUER", Some(&endpoints.issuer)),
@@ -73,8 +75,9 @@ pub(crate) fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> own_conf
     }
 }
 
-/// What a failed request for public documents means. It carries no login, so a refusal does not concern one. `unavailable`: whether the documents come from
-/// the admin API or from an API of their own.
+/// Returns the error of a failed request for public documents. The request has no login, so a refusal does not concern
+/// the login. `unavailable`: the error of an outage, which depends on whether the admin API or a separate API serves
+/// the documents.
 pub(crate) fn failure(
     what: &'static str,
     field: &'static str,

@@ -1,4 +1,5 @@
-//! Kinds that clients refer to by name: Scope, Assignment and JsonWebKeySet. The first two live in their clients alone on a server without objects for them.
+//! Kinds that clients refer to by name: Scope, Assignment and JsonWebKeySet. On a server that has no objects for Scopes
+//! and Assignments, these exist only as values in their clients.
 
 use std::sync::Arc;
 
@@ -16,33 +17,33 @@ use crate::error::{Error, Result};
 
 /// A kind that OAuth2Clients refer to.
 pub(crate) trait Referable: OnServer {
-    /// The field of an OAuth2Client that does.
+    /// The field of an OAuth2Client with the references.
     const FIELD: &'static str;
 
     /// Names of the resources of this kind that a client refers to.
     fn named_by(client: &OAuth2Client) -> impl Iterator<Item = &str>;
 
-    /// Whether a client may carry what it says.
+    /// Whether a client may use the resource.
     fn is_reliable(&self) -> bool {
         is_accepted(self)
     }
 
-    /// What of it concerns the clients that refer to it, besides its spec.
+    /// The part of the status that concerns the clients that refer to the resource.
     fn standing(&self) -> String {
         self.is_reliable().to_string()
     }
 
-    /// Whether a client that refers to this resource has to hear of its change.
+    /// Whether a change of the resource concerns a client that refers to it.
     fn concerns(&self, _: &OAuth2Client) -> bool {
         true
     }
 
-    /// A resource that refers to this one and stays.
+    /// Returns a resource that refers to this one and is not being deleted.
     fn user(&self, ctx: &Context) -> Option<User> {
         self.client(ctx)
     }
 
-    /// A client that refers to this resource and stays.
+    /// Returns a client that refers to this resource and is not being deleted.
     fn client(&self, ctx: &Context) -> Option<User> {
         let refers = |client: &OAuth2Client| self.is_named_by(client) && !is_deleting(client);
         ctx.kinds.clients.store.find(refers).map(|client| User {
@@ -59,17 +60,17 @@ pub(crate) trait Referable: OnServer {
     }
 }
 
-/// What refers to a resource.
+/// A resource that refers to another one.
 pub(crate) struct User {
-    /// Its kind.
+    /// Kind of the referring resource.
     pub kind: &'static str,
-    /// Its name.
+    /// Name of the referring resource.
     pub name: String,
-    /// The field in which it does.
+    /// The field with the reference.
     pub field: &'static str,
 }
 
-/// A resource that a client refers to: it must be there, on the same server, and accepted.
+/// Finds a resource that a client refers to. It must exist, be on the same server, and be usable.
 ///
 /// # Errors
 /// As [`find`]; [`Error::ReferenceNotReady`].
@@ -87,18 +88,18 @@ pub(crate) fn lookup<K: Referable>(client: &OAuth2Client, ctx: &Context, name: &
     }
 }
 
-/// Who refers to a resource by name.
+/// Where a reference is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Referrer<'a> {
-    /// Its namespace.
+    /// Namespace of the referring resource.
     pub namespace: &'a str,
-    /// Name of its server.
+    /// Name of the server of the referring resource.
     pub server: &'a str,
-    /// The field in which it does.
+    /// The field with the reference.
     pub field: &'static str,
 }
 
-/// A resource that is referred to: it must be there and on the same server.
+/// Finds a resource that is referred to. It must exist and be on the same server.
 ///
 /// # Errors
 /// [`Error::ReferenceNotFound`], [`Error::ReferenceElsewhere`].
@@ -116,7 +117,7 @@ pub(crate) fn find<K: OnServer>(ctx: &Context, referrer: Referrer<'_>, name: &st
     Ok(found)
 }
 
-/// A resource that is referred to: it must be there, on whatever server.
+/// Finds a resource that is referred to, on any server. It must exist.
 ///
 /// # Errors
 /// [`Error::ReferenceNotFound`].
@@ -131,7 +132,7 @@ pub(crate) fn find_anywhere<K: Managed>(ctx: &Context, namespace: &str, name: &s
         })
 }
 
-/// A resource that is referred to cannot be used yet.
+/// Returns the error for a reference to a resource that cannot be used yet.
 pub(crate) fn not_ready<K: Managed>(found: &K) -> Error {
     Error::ReferenceNotReady {
         kind: K::KIND,
@@ -140,10 +141,10 @@ pub(crate) fn not_ready<K: Managed>(found: &K) -> Error {
     }
 }
 
-/// Whether the spec as it is was looked at and found good.
+/// Whether the resource is Ready at its current generation.
 pub(crate) fn is_accepted<K: Managed>(found: &K) -> bool {
     if decode::flaw(found).is_some() {
-        return false; // an earlier version may have read it
+        return false; // its status may be from an operator version that could decode it
     }
     found.status().is_some_and(|status| {
         let (observed, conditions) = status.standing();
@@ -151,7 +152,7 @@ pub(crate) fn is_accepted<K: Managed>(found: &K) -> bool {
     })
 }
 
-/// Nothing that is referred to goes, unless its user says so.
+/// Refuses the deletion of a resource that another one refers to, unless the user abandons it.
 ///
 /// # Errors
 /// [`Error::InUseBy`].

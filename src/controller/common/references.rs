@@ -11,14 +11,14 @@ use crate::controller::engine::context::Context;
 use crate::error::{Error, Result, Source};
 use crate::secret::Secret;
 
-/// Reads what the spec refers to in the operator's namespace, noting the version of each.
+/// Reads the objects in the operator's namespace that the spec refers to, and notes the version of each.
 pub(crate) struct References<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) made_from: String,
 }
 
 impl References<'_> {
-    /// The `Authorization` of each request.
+    /// Sets the `Authorization` of all requests.
     pub(crate) async fn authorize(
         &mut self,
         settings: &mut Settings,
@@ -58,13 +58,13 @@ impl References<'_> {
         Ok(settings)
     }
 
-    /// A value of a Secret to log in with, without the line break that files often end with.
+    /// Reads a value to log in with from a Secret, without the line break that files often end with.
     pub(crate) async fn value(&mut self, reference: &SecretKeyRef) -> Result<Secret> {
         let secret = self.secret(&reference.name).await?;
         self.login(&secret, &reference.key).await
     }
 
-    /// A value that may leave for the server.
+    /// Returns a value of a Secret after checking that it may be sent to the server.
     pub(crate) async fn login(&self, secret: &KubeSecret, key: &str) -> Result<Secret> {
         let value = text(secret, key, self.ctx)?;
         self.ctx.cluster.check_value(secret, key, value.expose()).await?;
@@ -103,7 +103,7 @@ impl References<'_> {
     }
 }
 
-/// A value without the line break that files often end with.
+/// Returns a value without the line break that files often end with.
 fn text(secret: &KubeSecret, key: &str, ctx: &Context) -> Result<Secret> {
     let bytes = secret.data.as_ref().and_then(|data| data.get(key));
     let value = bytes.and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());

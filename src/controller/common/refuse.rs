@@ -1,4 +1,4 @@
-//! Fields that the server of a resource does not have. They are refused: a server takes what it does not know without a word and drops it.
+//! Refuses fields that the server of a resource does not have. The server itself would accept and silently drop them.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::api::AuthorizationServer;
 use crate::controller::engine::links::is_reported;
 use crate::error::{Error, Result};
 
-/// Refuses those of these fields that are asked for.
+/// Refuses those of these fields that the spec sets.
 ///
 /// # Errors
 /// [`Error::UnsupportedFields`].
@@ -27,10 +27,12 @@ pub(crate) fn refuse(
     }
 }
 
-/// As [`refuse`], where the version of the server decides: one whose version is not known yet is waited for.
+/// Like [`refuse`], for fields whose support depends on the version of the server. While the version is not known, the
+/// resource waits.
 ///
 /// # Errors
-/// [`Error::UnsupportedFields`]; [`Error::ServerPending`] before the first look at the server, [`Error::ServerNotReady`] after one that failed.
+/// [`Error::UnsupportedFields`]; [`Error::ServerPending`] before the first check of the server,
+/// [`Error::ServerNotReady`] after a check that failed.
 pub(crate) fn refuse_by_version(server: &AuthorizationServer, fields: Vec<Cow<'static, str>>) -> Result<()> {
     let is_known = server.status.as_ref().is_some_and(|status| status.version.is_some());
     match is_known {

@@ -1,4 +1,4 @@
-//! What a refusal by the access rules comes to.
+//! What happens when the access rules refuse a resource.
 
 use kube::ResourceExt;
 
@@ -9,11 +9,11 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::error::{Error, Result};
 
-/// Refuses a resource. Where no rule admits it any more and the server's admin wants it so, `remove` takes away what was made for it, and the resource is
-/// let go of.
+/// Refuses a resource. If no rule admits it any more and the server has `onRevoked: Delete`, `remove` deletes what was
+/// made for it, and our finalizer is removed.
 ///
 /// # Errors
-/// [`Error::NotAllowed`]; what is in the way of the removal.
+/// [`Error::NotAllowed`]; errors of the removal.
 pub(crate) async fn deny<K: OnServer, T>(
     resource: &K,
     ctx: &Context,

@@ -1,4 +1,4 @@
-//! When something that ages is due: by its age, or because a time was asked for. Pure.
+//! When a rotation is due: by age, or because it was requested. Pure.
 
 use std::time::Duration;
 
@@ -9,29 +9,32 @@ use sha2::{Digest, Sha256};
 use crate::api::ROTATE_AT_ANNOTATION;
 use crate::error::{Error, Result};
 
-/// What the message of a resource adds while it waits.
-pub(crate) const WAITS: &str = "what rotate-at asks for waits until minRotationPeriod of the access rule has passed";
+/// What the message adds while a requested rotation waits.
+pub(crate) const WAITS: &str =
+    "the rotation that rotate-at requests waits until minRotationPeriod of the access rule has passed";
 
-/// When what is in use is to be replaced.
+/// When a secret or key in use is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {
-    /// How long it is used. None: until it is asked for.
+    /// How long it is used. None: until a rotation is requested.
     pub period: Option<Duration>,
-    /// From when on one that is older is to be replaced.
+    /// The requested time of a rotation: what is older is replaced then.
     pub asked_at: Option<Timestamp>,
-    /// How long it is used at least, whatever is asked for: whoever edits an annotation in a loop makes no load.
+    /// Minimum time in use, even if a rotation is requested, so that a user who edits the annotation in a loop causes
+    /// no load.
     pub min: Duration,
-    /// When it was replaced last, as far as the status knows: what is written down where a tenant may edit it cannot be older.
+    /// Last replacement according to the status. A time that is stored where a tenant can edit it counts as no earlier
+    /// than this.
     pub rotated_at: Option<Timestamp>,
-    /// When it is this resource's turn, if it is late by its age, as many may be.
+    /// The turn of this resource, if its rotation by age is late: many may be late at once.
     pub turn: Option<Timestamp>,
 }
 
 impl Schedule {
-    /// A period, as the spec has it, and the annotation of the resource.
+    /// Makes a schedule from the period in the spec and the annotation of the resource.
     ///
     /// # Errors
-    /// [`Error::InvalidField`] if the annotation is no time.
+    /// [`Error::InvalidField`] if the annotation is not a time.
     pub(crate) fn of(resource: &impl ResourceExt, period: Option<&str>) -> Result<Self> {
         let asked = resource.annotations().get(ROTATE_AT_ANNOTATION);
         let asked_at = asked
@@ -39,7 +42,9 @@ impl Schedule {
             .transpose()
             .map_err(|_| Error::InvalidField {
                 field: "metadata.annotations",
-                problem: format!("{ROTATE_AT_ANNOTATION} is no RFC 3339 time such as 2026-01-31T12:00:00Z"),
+                problem: format!(
+                    "{ROTATE_AT_ANNOTATION} is not an RFC 3339 time; use one such as 2026-01-31T12:00:00Z"
+                ),
             })?;
         let period = period.and_then(crate::duration::parse);
         Ok(Schedule {
@@ -49,7 +54,7 @@ impl Schedule {
         })
     }
 
-    /// With these bounds.
+    /// Adds the minimum time in use, and the last rotation unless it is in the future.
     pub(crate) fn bounded(self, min: Duration, rotated_at: Option<&str>, now: Timestamp) -> Self {
         Schedule {
             min,
@@ -58,42 +63,44 @@ impl Schedule {
         }
     }
 
-    /// Whether what is in use since then is to be replaced. `ahead`: how much earlier than its age would have it.
+    /// Whether what is in use since `since` is to be replaced now. `ahead`: how much earlier than at the end of its
+    /// period.
     pub(crate) fn is_due(&self, since: Timestamp, ahead: Duration, now: Timestamp) -> bool {
         self.next(since, ahead).is_some_and(|at| at <= now)
     }
 
-    /// When what is in use since then is to be replaced. None: not for that alone.
+    /// When what is in use since `since` is to be replaced. None: neither by age nor by request.
     pub(crate) fn next(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
         self.by_age(since, ahead).into_iter().chain(self.asked(since)).min()
     }
 
-    /// When what is in use since then is to be replaced because of its age.
+    /// When what is in use since `since` is to be replaced because of its age.
     pub(crate) fn by_age(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
         let period = self.period?.saturating_sub(ahead);
         let at = later(self.since(since), period);
         Some(self.turn.map_or(at, |turn| turn.max(at)))
     }
 
-    /// When what is in use since then is to be replaced because somebody asks for it: no sooner than it may be. None: nobody does.
+    /// When what is in use since `since` is to be replaced because it was requested, but not before the minimum time in
+    /// use has passed. None: it was not requested.
     pub(crate) fn asked(&self, since: Timestamp) -> Option<Timestamp> {
         let since = self.since(since);
         let asked = self.asked_at.filter(|at| *at > since);
         asked.map(|at| at.max(later(since, self.min)))
     }
 
-    /// Whether what is asked for would be done by now, if it were not too soon.
+    /// Whether a requested rotation waits only for the minimum time in use.
     pub(crate) fn is_held_back(&self, since: Timestamp, now: Timestamp) -> bool {
         self.asked_at.is_some_and(|at| at <= now) && self.asked(since).is_some_and(|at| at > now)
     }
 
-    /// Since when what is in use is, if it is said to be since then.
+    /// The start of use: `since`, or the last rotation if that is later.
     pub(crate) fn since(&self, since: Timestamp) -> Timestamp {
         self.rotated_at.map_or(since, |at| at.max(since))
     }
 }
 
-/// What is no later than this is on time, and waits for no turn.
+/// A rotation that is late by no more than this is on time and waits for no turn.
 pub(crate) const ON_TIME: Duration = Duration::from_secs(10);
 
 /// Each resource lengthens the window over which late rotations are spread by this much.
@@ -102,13 +109,13 @@ const SHARE: Duration = Duration::from_millis(20);
 /// Longest window.
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// A time that a status says: nothing was done in the future.
+/// Parses the time of a past action from a status. None if it is invalid or in the future.
 pub(crate) fn past(text: &str, now: Timestamp) -> Option<Timestamp> {
     text.parse().ok().filter(|at| *at <= now)
 }
 
-/// How long a resource waits for its turn when many may be late, after an outage or when the clock has jumped. It is always the same for one resource.
-/// `all`: how many there are.
+/// Returns how long a resource waits for its turn when many may be late, after an outage or a jump of the clock. It is
+/// always the same for one resource. `all`: the number of resources.
 pub(crate) fn turn(uid: &str, all: usize) -> Duration {
     let window = SHARE
         .saturating_mul(u32::try_from(all).unwrap_or(u32::MAX))
@@ -118,13 +125,13 @@ pub(crate) fn turn(uid: &str, all: usize) -> Duration {
     window * place / (1 << 16)
 }
 
-/// A time so much later; the end of time if there is none so late.
+/// Adds a duration to a time. Returns the end of time if the result is later.
 pub(crate) fn later(at: Timestamp, by: Duration) -> Timestamp {
     let by = SignedDuration::try_from(by).unwrap_or(SignedDuration::MAX);
     at.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-/// How long until a time; a moment if it is past.
+/// Time until `at`; 100 ms if it has passed.
 pub(crate) fn wait_until(at: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or(Duration::from_millis(100))
 }
@@ -138,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn due_by_age_or_because_it_was_asked_for() {
+    fn a_rotation_is_due_by_age_or_by_request() {
         let ahead = Duration::from_secs(10);
         let aged = Schedule {
             period: Some(Duration::from_secs(100)),
@@ -159,12 +166,12 @@ mod tests {
             (&early, 55, 144, false, Some(145)),
             (&late, 60, 199, false, Some(200)),
             (&late, 60, 200, true, Some(200)),
-            (&late, 0, 50, true, Some(50)), // what is asked for waits for no turn
+            (&late, 0, 50, true, Some(50)), // a request waits for no turn
             (&aged, 0, 89, false, Some(90)),
             (&aged, 0, 90, true, Some(90)),
             (&asked, 0, 49, false, Some(50)),
             (&asked, 0, 50, true, Some(50)),
-            (&asked, 50, 1_000, false, None), // once
+            (&asked, 50, 1_000, false, None), // only once
             (&asked, 60, 1_000, false, None),
             (&never, 0, 1_000_000, false, None),
         ];
@@ -184,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn many_that_are_due_at_once_come_one_after_another() {
+    fn rotations_that_are_due_at_once_are_spread() {
         let turns = |all: usize| {
             let mut turns: Vec<Duration> = (0..all).map(|number| turn(&number.to_string(), all)).collect();
             turns.sort();
@@ -200,7 +207,7 @@ mod tests {
             let turns = turns(all);
             let window = Duration::from_millis(window);
             assert!(turns.iter().all(|turn| *turn < window), "{all}");
-            // In no tenth of the time come twice as many as should.
+            // No tenth of the window has twice its share.
             for tenth in 0..10 {
                 let (from, to) = (window * tenth / 10, window * (tenth + 1) / 10);
                 let within = turns.iter().filter(|turn| (from..to).contains(turn)).count();
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_again_and_again_is_done_as_often_as_it_may_be() {
+    fn repeated_requests_rotate_only_as_often_as_allowed() {
         let asked = |asked: i64, rotated: Option<i64>| Schedule {
             asked_at: Some(at(asked)),
             min: Duration::from_secs(60),
@@ -220,13 +227,13 @@ mod tests {
             ..Schedule::default()
         };
         let table = [
-            // asked for, last by the status, in use since; done at
+            // requested at, last rotation in the status, in use since; due at
             (10, None, 0, Some(60)),
-            (59, None, 0, Some(60)), // however often it is edited
+            (59, None, 0, Some(60)), // however often the annotation is edited
             (61, None, 0, Some(61)),
             (10, Some(10), 10, None),
             (70, Some(60), 60, Some(120)),
-            (70, Some(60), 0, Some(120)), // what is in use was made to look older
+            (70, Some(60), 0, Some(120)), // the start of use was edited to an earlier time
             (50, Some(60), 0, None),
             (70, Some(0), 60, Some(120)), // the status is behind
         ];

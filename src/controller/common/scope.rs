@@ -1,4 +1,4 @@
-//! What of a Scope is refused on every server alike.
+//! Checks a Scope for what every server refuses.
 
 use crate::api::Scope;
 use crate::api::scope::check_template;

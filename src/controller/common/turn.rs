@@ -1,4 +1,4 @@
-//! When it is the turn of a resource that is late, as many others may be.
+//! Turns: rotations that are late at once are spread over time.
 
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
@@ -10,8 +10,8 @@ impl<K> Kind<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// When it is the turn of a resource that is late with what was due at this time, as many others may be. None: it waits for no turn. One that fails
-    /// waits by its failures already.
+    /// Returns the turn of a resource that is late with what was due at this time, because many others may be late too.
+    /// None: it waits for no turn. A failing resource already waits for its retries.
     pub fn turn(&self, uid: &str, due_at: Option<Timestamp>) -> Option<Timestamp> {
         let now = Timestamp::now();
         let late = due_at.filter(|at| later(*at, ON_TIME) < now && !self.memory.is_failing(uid));

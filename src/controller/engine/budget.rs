@@ -1,15 +1,15 @@
-//! How often something is done for one resource: a number of times at once, then one now and then, as in the event recorders of Kubernetes itself. Whoever
-//! edits a resource in a loop fills neither the cluster's events nor anybody's screen.
+//! Limits how often an action is done for one resource: a burst, then one action per interval, as in the event
+//! recorders of Kubernetes. So a user who edits a resource in a loop does not flood the cluster with events.
 
 use std::time::{Duration, Instant};
 
-/// Times at once.
+/// Number of actions in a burst.
 const AT_ONCE: u32 = 25;
 
-/// How long it takes until it may be done once more.
+/// Time until one more action is allowed.
 const REFILL: Duration = Duration::from_secs(300);
 
-/// How often it was done lately. A new one is full.
+/// Counts recent actions. A new budget is full.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Budget {
     used: u32,
@@ -17,7 +17,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Takes one time out of the budget. False if there is none left.
+    /// Uses one action of the budget. False if none is left.
     pub(crate) fn take(&mut self, now: Instant) -> bool {
         self.refill(now);
         if self.used >= AT_ONCE {
@@ -28,7 +28,7 @@ impl Budget {
         true
     }
 
-    /// Whether nothing is missing.
+    /// Whether no action is used.
     pub(crate) fn is_full(&mut self, now: Instant) -> bool {
         self.refill(now);
         self.used == 0
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_passes_and_then_one_now_and_then() {
+    fn a_burst_passes_and_then_one_per_interval() {
         let (mut budget, start) = (Budget::default(), Instant::now());
         let passed = (0..1_000).filter(|_| budget.take(start)).count();
         assert_eq!(passed, 25);

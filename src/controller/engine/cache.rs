@@ -1,7 +1,7 @@
-//! Caches of what the watches show: one table of objects for each kind, found by namespace and name.
+//! Caches of what the watches show: one table of objects per kind, looked up by namespace and name.
 //!
-//! kube's own store keeps namespace, name, UID and version of every object a second time, as its key: with three objects for each client more than a
-//! fifth of all memory.
+//! kube's own store uses a second copy of each object's namespace, name, UID and version as its key. With three objects
+//! per client, these copies take more than a fifth of all memory.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -12,13 +12,13 @@ use kube::runtime::reflector::{Lookup, ObjectRef};
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
-/// The reading end.
+/// Reads a cache.
 pub struct Cache<K>(Arc<Shared<K>>);
 
-/// The writing end.
+/// Fills a cache.
 pub struct Writer<K> {
     shared: Arc<Shared<K>>,
-    /// A list that is being read: it is shown when it is whole.
+    /// The list that is being received. Readers see it once it is complete.
     listed: HashTable<Arc<K>>,
     filled: watch::Sender<bool>,
 }
@@ -29,7 +29,7 @@ struct Shared<K> {
     filled: watch::Receiver<bool>,
 }
 
-/// An empty cache.
+/// Creates an empty cache.
 pub fn cache<K>() -> (Cache<K>, Writer<K>) {
     let (filled, receiver) = watch::channel(false);
     let shared = Arc::new(Shared {
@@ -52,7 +52,7 @@ impl<K> Clone for Cache<K> {
 }
 
 impl<K: Lookup<DynamicType = ()>> Cache<K> {
-    /// The object of this namespace and name.
+    /// Returns the object with this namespace and name.
     pub fn get(&self, key: &ObjectRef<K>) -> Option<Arc<K>> {
         let (namespace, name) = (key.namespace.as_deref().unwrap_or_default(), key.name.as_str());
         let objects = self.0.read();
@@ -61,18 +61,18 @@ impl<K: Lookup<DynamicType = ()>> Cache<K> {
             .cloned()
     }
 
-    /// All objects.
+    /// Returns all objects.
     pub fn state(&self) -> Vec<Arc<K>> {
         self.0.read().iter().cloned().collect()
     }
 
-    /// All objects that are wanted. `is_wanted` runs under the lock: it must not ask the cache itself.
+    /// Returns all objects that `is_wanted` accepts. It runs under the lock, so it must not use this cache.
     pub fn state_filter(&self, is_wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let objects = self.0.read();
         objects.iter().filter(|object| is_wanted(object)).cloned().collect()
     }
 
-    /// An object that is wanted. As for [`Cache::state_filter`].
+    /// Returns one object that `is_wanted` accepts, with the restriction of [`Cache::state_filter`].
     pub fn find(&self, is_wanted: impl Fn(&K) -> bool) -> Option<Arc<K>> {
         self.0.read().iter().find(|object| is_wanted(object)).cloned()
     }
@@ -87,19 +87,20 @@ impl<K: Lookup<DynamicType = ()>> Cache<K> {
         self.len() == 0
     }
 
-    /// Waits until everything was listed once. False if that cannot come any more.
+    /// Waits until all objects were listed once. False if the writer is dropped before that.
     pub async fn is_filled(&self) -> bool {
         self.0.filled.clone().wait_for(|filled| *filled).await.is_ok()
     }
 }
 
 impl<K: Lookup<DynamicType = ()>> Writer<K> {
-    /// The reading end.
+    /// Returns a reader of this cache.
     pub fn reader(&self) -> Cache<K> {
         Cache(self.shared.clone())
     }
 
-    /// Takes in what a watch shows, and returns the object, if it is one that the cache shows from now on or has just left.
+    /// Applies an event of a watch. Returns the object that was changed or deleted; None while a list is being
+    /// received.
     pub fn apply(&mut self, event: Event<K>) -> Option<Arc<K>> {
         match event {
             Event::Apply(object) => {
@@ -130,7 +131,7 @@ impl<K: Lookup<DynamicType = ()>> Writer<K> {
             }
             Event::InitDone => {
                 let before = std::mem::replace(&mut *self.shared.write(), std::mem::take(&mut self.listed));
-                drop(before); // after the lock
+                drop(before); // after the lock is released
                 self.filled.send_replace(true);
                 None
             }

@@ -1,23 +1,23 @@
-//! What our own last writes made of our Secrets, since the cache may lag behind.
+//! Our own last writes to our Secrets, because the cache may lag behind them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A child Secret as of our own last write to it.
+/// What our own last write did to a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Child {
-    /// It was written: UID and resourceVersion.
+    /// The Secret was written: its UID and resourceVersion.
     Written(String, String),
-    /// The one of this UID was deleted.
+    /// The Secret with this UID was deleted.
     Deleted(String),
 }
 
-/// Our own last writes to Secrets, by UID of the resource that they belong to and by name.
+/// Our own last writes to Secrets, by UID of the resource that owns the Secret and by name.
 #[derive(Default)]
 pub struct Children(Mutex<HashMap<String, BTreeMap<String, Child>>>);
 
 impl Children {
-    /// Remembers our own write to a child.
+    /// Remembers our own write to a Secret.
     pub fn wrote(&self, uid: &str, name: &str, child: Child) {
         self.lock()
             .entry(uid.to_owned())
@@ -25,12 +25,12 @@ impl Children {
             .insert(name.to_owned(), child);
     }
 
-    /// Our own last write to a child.
+    /// Returns our own last write to a Secret, unless the watch has caught up with it.
     pub fn get(&self, uid: &str, name: &str) -> Option<Child> {
         self.lock().get(uid)?.get(name).cloned()
     }
 
-    /// The watch has shown a child as it is after our own last write, or later: the cache tells.
+    /// Forgets our last write to a Secret: the watch has shown its result or something later, so the cache is current.
     pub fn seen(&self, uid: &str, name: &str) {
         let mut all = self.lock();
         if let Some(children) = all.get_mut(uid) {
@@ -41,12 +41,12 @@ impl Children {
         }
     }
 
-    /// The watch has listed all children afresh: our own last writes say nothing any more.
+    /// Forgets all writes: the watch has listed all Secrets again, so the cache is current.
     pub fn listed(&self) {
         self.lock().clear();
     }
 
-    /// Forgets the children of a resource that is gone.
+    /// Forgets the Secrets of a resource that is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }

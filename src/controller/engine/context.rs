@@ -1,4 +1,4 @@
-//! What every pass shares: caches, connections, memory.
+//! What all passes share: caches, connections, memory.
 
 use std::sync::Arc;
 
@@ -25,61 +25,61 @@ use crate::origin::Origin;
 /// Settings of the process.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The operator's own namespace: where references of an AuthorizationServer resolve.
+    /// The operator's own namespace, in which references of an AuthorizationServer are resolved.
     pub namespace: String,
-    /// Id of this cluster in ownership markers.
+    /// Id of this cluster in markers and claims.
     pub cluster: String,
-    /// Ids of clusters whose markers are taken over.
+    /// Ids of former clusters, whose markers and claims this cluster takes over.
     pub former_clusters: Vec<String>,
 }
 
 impl Settings {
-    /// The cluster of an id in a mark or a claim, as this one sees it.
+    /// Returns whether the cluster id in a marker or claim is that of this cluster, a former one or another one.
     pub fn origin(&self, cluster: &str) -> Origin {
         Origin::of(cluster, &self.cluster, &self.former_clusters)
     }
 }
 
-/// Caches of what is not ours. Filled before the first pass.
+/// Caches of namespaces and Secrets. They are filled before the first pass.
 pub struct Stores {
     /// All namespaces, metadata only.
     pub namespaces: Cache<PartialObjectMeta<Namespace>>,
-    /// Secrets with our watch label.
+    /// Secrets with the watch label.
     pub secrets: Cache<WatchedSecret>,
 }
 
-/// What every pass shares.
+/// What all passes share.
 pub struct Context {
     /// The Kubernetes API.
     pub cluster: Cluster,
     /// Settings of the process.
     pub settings: Settings,
-    /// The kinds, with their caches.
+    /// All kinds, with their caches.
     pub kinds: Kinds,
-    /// Caches of what is not ours.
+    /// Caches of namespaces and Secrets.
     pub stores: Stores,
     /// Our own last writes to Secrets.
     pub children: Children,
     /// Connections to servers.
     pub links: Links,
-    /// Which servers are going.
+    /// Which servers are being cleaned up.
     pub departures: Departures,
     /// Publishes events.
     pub recorder: Recorder,
-    /// Counts.
+    /// Metrics of the process.
     pub metrics: Arc<Metrics>,
-    /// The fence of writes to servers.
+    /// The fence for writes to servers: only the leader may write.
     pub fence: Fence,
 }
 
-/// A Secret of ours, by metadata.
+/// One of our Secrets, by its metadata.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnSecret {
-    /// Name.
+    /// Name of the Secret.
     pub name: String,
-    /// UID.
+    /// UID of the Secret.
     pub uid: String,
-    /// resourceVersion.
+    /// resourceVersion of the Secret.
     pub version: String,
 }
 
@@ -94,21 +94,21 @@ impl OwnSecret {
 }
 
 impl Context {
-    /// A server, from the cache.
+    /// Returns the newest known version of an AuthorizationServer.
     pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
         let cached = self.kinds.servers.store.get(&ObjectRef::new(name))?;
         Some(self.kinds.servers.newest(cached))
     }
 
-    /// Asks the access rules something about a namespace as the cache shows it.
+    /// Evaluates access rules for a namespace as the cache shows it.
     pub fn with_namespace<T>(&self, name: &str, ask: impl FnOnce(access::Namespace<'_>) -> T) -> T {
         let cached = self.stores.namespaces.get(&ObjectRef::new(name));
         let labels = cached.as_ref().map(|namespace| namespace.labels());
         ask(access::Namespace { name, labels })
     }
 
-    /// One of a resource's Secrets, from the cache or from our own last write, whichever is newer. The write is asked for first: the watch fills the cache
-    /// before the write is forgotten.
+    /// Returns one of a resource's Secrets, from the cache or from our own last write, whichever is newer. The write is
+    /// read first, because the watch fills the cache before it forgets the write.
     pub fn own_secret(&self, namespace: &str, uid: &str, name: &str) -> Option<OwnSecret> {
         let written = self.children.get(uid, name);
         let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace));
@@ -133,13 +133,13 @@ impl Context {
         }
     }
 
-    /// The names of all Secrets that carry a resource's mark in the cache. Looks at every one of them.
+    /// Returns the names of all cached Secrets that belong to a resource. This scans the whole cache.
     pub fn marked_secrets(&self, namespace: &str, uid: &str) -> Vec<String> {
         let marked = self.stores.secrets.state_filter(|secret| secret.is_of(namespace, uid));
         marked.iter().map(|secret| secret.name().to_owned()).collect()
     }
 
-    /// resourceVersion of a watched Secret of any owner, from the cache.
+    /// Returns the resourceVersion of a watched Secret of any owner, from the cache.
     pub fn watched_secret(&self, namespace: &str, name: &str) -> Option<String> {
         let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace))?;
         Some(cached.version.to_string())

@@ -1,4 +1,4 @@
-//! Events of a resource.
+//! Publishes events of a resource.
 
 use kube::ResourceExt;
 use kube::runtime::events::Event;
@@ -7,7 +7,7 @@ use crate::clock::DEADLINE;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 
-/// Events are a courtesy: a failure to publish one fails nothing.
+/// Publishes an event. A failure is only logged, because nothing depends on events.
 pub(crate) async fn publish<K: Managed>(ctx: &Context, object: &K, event: &Event) {
     let uid = object.meta().uid.as_deref().unwrap_or_default();
     if !ctx.fence.allows_write() || !K::kind_of(ctx).memory.may_publish(uid) {

@@ -1,4 +1,4 @@
-//! The finalizer, and the status in the midst of a pass.
+//! Writes the finalizer, and the status during a pass.
 
 use kube::ResourceExt;
 
@@ -8,7 +8,7 @@ use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::report::{latest, store};
 use crate::error::{ClusterFault, Error, Result};
 
-/// Stores what the status says so far, since what is done next must not be forgotten.
+/// Stores the status of the pass so far, before a step that must not be forgotten.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -18,7 +18,7 @@ pub(crate) async fn record<K: Managed>(object: &K, ctx: &Context, pass: &Pass<K:
     store(&*newest, ctx, &before, pass.status.clone(), None).await.map(drop)
 }
 
-/// Stores our finalizer before anything else is written anywhere. Returns whether it was not there before.
+/// Adds our finalizer if it is missing, which must come before any other write. True if it was missing.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
@@ -31,7 +31,7 @@ pub(crate) async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> 
     Ok(true)
 }
 
-/// Takes our finalizer off; fine if the object has gone.
+/// Removes our finalizer. Succeeds if the object no longer exists.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].

@@ -1,10 +1,10 @@
-//! What the queue knows of a resource.
+//! Identifies a resource in the queue.
 
 use std::sync::Arc;
 
-/// A kind of ours.
+/// One of the operator's kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is the kind of that name
+#[allow(missing_docs)] // each variant is the kind of that name
 pub enum Which {
     AuthorizationServer,
     OAuth2Client,
@@ -14,13 +14,13 @@ pub enum Which {
     OidcProvider,
 }
 
-/// A resource that wants a pass.
+/// A resource, by kind, namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
-    /// Its kind.
+    /// Kind of the resource.
     pub which: Which,
-    /// Its namespace; empty of a server.
+    /// Namespace of the resource; empty for an AuthorizationServer.
     pub namespace: Arc<str>,
-    /// Its name.
+    /// Name of the resource.
     pub name: Arc<str>,
 }

@@ -1,4 +1,4 @@
-//! What the process keeps of one kind.
+//! Cache, memory and queue of one kind.
 
 use std::sync::Arc;
 
@@ -10,14 +10,14 @@ use crate::controller::engine::cache::{Cache, Writer, cache};
 use crate::controller::engine::key::{Key, Which};
 use crate::controller::engine::memory::{Memory, is_newer};
 
-/// What the process keeps of one kind: its cache, its queue, and what it remembers. The cache is filled before the first pass.
+/// Cache, memory and queue of one kind. The cache is filled before the first pass.
 pub struct Kind<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// The cache, kept by a watch.
+    /// The cache, filled by a watch.
     pub store: Cache<K>,
-    /// What is remembered of resources.
+    /// What the process remembers about each resource.
     pub memory: Memory<K>,
     pub(crate) which: Which,
     pub(crate) queue: UnboundedSender<Key>,
@@ -27,7 +27,7 @@ impl<K> Kind<K>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    /// A kind of which nothing is known yet, and what fills its cache. `queue`: where those are put that are woken.
+    /// Creates a kind with an empty cache, and the writer of this cache. `queue`: where woken keys are sent.
     pub fn new(which: Which, queue: &UnboundedSender<Key>) -> (Self, Writer<K>) {
         let (store, writer) = cache();
         let kind = Kind {
@@ -39,8 +39,8 @@ where
         (kind, writer)
     }
 
-    /// The newest version known of an object: the one at hand, what our own last write returned, or the cache's. Asked for in this order: the watch fills
-    /// the cache before the memory lets go.
+    /// Returns the newest known version of an object: `known`, the one that our own last write returned, or the cached
+    /// one. They are read in this order, because the watch fills the cache before the memory drops its copy.
     pub fn newest(&self, known: Arc<K>) -> Arc<K> {
         let known = self.memory.newest(known);
         let cached = self.store.get(&ObjectRef::from_obj(&*known));
@@ -51,7 +51,7 @@ where
         newer.unwrap_or(known)
     }
 
-    /// Remembers what our own write returned, unless the cache shows it already.
+    /// Remembers the object that our own write returned, unless the cache shows it already.
     pub fn wrote(&self, written: K) {
         let key = ObjectRef::from_obj(&written);
         self.memory.wrote(Arc::new(written));
@@ -60,15 +60,15 @@ where
         }
     }
 
-    /// Whether the cache shows this very resource, and not only one of its name.
+    /// Whether the cache shows this resource, and not another one of the same name.
     pub fn shows(&self, resource: &K) -> bool {
         let cached = self.store.get(&ObjectRef::from_obj(resource));
         cached.is_some_and(|cached| cached.meta().uid == resource.meta().uid)
     }
 
-    /// Wakes a resource: it gets a pass soon.
+    /// Puts a resource into the queue, so that it gets a pass soon.
     pub fn wake(&self, resource: ObjectRef<K>) {
-        // The queue lives as long as the process: that nobody takes from it any more means that it is ending.
+        // The receiver lives as long as the process, so a failure to send means that the process is ending.
         let _ = self.queue.send(Key {
             which: self.which,
             namespace: resource.namespace.as_deref().unwrap_or_default().into(),

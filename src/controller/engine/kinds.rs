@@ -1,4 +1,4 @@
-//! The kinds, in one list.
+//! All kinds in one list.
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -7,7 +7,7 @@ use crate::controller::engine::cache::Writer;
 use crate::controller::engine::key::{Key, Which};
 use crate::controller::engine::kind::Kind;
 
-/// What the process keeps of each kind.
+/// Cache, memory and queue of each kind.
 pub struct Kinds {
     /// AuthorizationServers.
     pub servers: Kind<AuthorizationServer>,
@@ -23,24 +23,24 @@ pub struct Kinds {
     pub providers: Kind<OidcProvider>,
 }
 
-/// The writing ends of the caches of all kinds.
+/// Writers of the caches of all kinds.
 pub struct Writers {
-    /// Of AuthorizationServers.
+    /// Writer for AuthorizationServers.
     pub servers: Writer<AuthorizationServer>,
-    /// Of OAuth2Clients.
+    /// Writer for OAuth2Clients.
     pub clients: Writer<OAuth2Client>,
-    /// Of Scopes.
+    /// Writer for Scopes.
     pub scopes: Writer<Scope>,
-    /// Of Assignments.
+    /// Writer for Assignments.
     pub assignments: Writer<Assignment>,
-    /// Of JsonWebKeySets.
+    /// Writer for JsonWebKeySets.
     pub key_sets: Writer<JsonWebKeySet>,
-    /// Of OidcProviders.
+    /// Writer for OidcProviders.
     pub providers: Writer<OidcProvider>,
 }
 
 impl Kinds {
-    /// Kinds of which nothing is known yet, and what fills their caches. `queue`: where those are put that are woken.
+    /// Creates all kinds with empty caches, and the writers of these caches. `queue`: where woken keys are sent.
     pub fn new(queue: &UnboundedSender<Key>) -> (Self, Writers) {
         let servers = Kind::new(Which::AuthorizationServer, queue);
         let clients = Kind::new(Which::OAuth2Client, queue);
@@ -67,7 +67,7 @@ impl Kinds {
         (kinds, writers)
     }
 
-    /// Waits until the caches are filled. False if a watch has ended before.
+    /// Waits until the caches are filled. False if a watch ends before that.
     pub async fn are_filled(&self) -> bool {
         self.servers.store.is_filled().await
             && self.clients.store.is_filled().await

@@ -1,10 +1,10 @@
-//! Where a resource stands between its creation and its end, as its metadata tell.
+//! Where a resource is between its creation and its deletion, according to its metadata.
 
 use kube::{Resource, ResourceExt};
 
 use crate::api::{ABANDON_ANNOTATION, FINALIZER};
 
-/// Whether the object carries our finalizer.
+/// Whether the object has our finalizer.
 pub fn is_held<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
@@ -14,7 +14,7 @@ pub fn is_deleting<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some()
 }
 
-/// Whether the user asked to let the object go without its remote side.
+/// Whether the user wants the resource deleted without its object on the server.
 pub fn is_abandoned<K: Resource>(object: &K) -> bool {
     object
         .annotations()

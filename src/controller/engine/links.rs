@@ -1,4 +1,4 @@
-//! Connections to servers: made by the server's own passes, used by those of its resources.
+//! Connections to servers. A server's own passes make them, and the passes of its resources use them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,31 +16,31 @@ use crate::api::authorization_server::Facts;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::error::{Error, Outage, Result};
 
-/// A server as a resource may use it: the connection, and the API that the server was found to speak.
+/// A server as a pass may use it: its connection, and the API detected on it.
 #[derive(Clone)]
 pub struct Link {
-    /// The connection.
+    /// The connection to the server.
     pub connection: Arc<Connection>,
     admin: Admin,
     server: String,
 }
 
-/// The API that a server was found to speak.
+/// The API detected on a server.
 #[derive(Clone)]
 pub enum Admin {
-    /// Ory Hydra's.
+    /// The admin API of Ory Hydra.
     Hydra(Hydra),
-    /// That of HashiCorp Vault and OpenBao.
+    /// The API of HashiCorp Vault and OpenBao.
     Vault(Vault),
-    /// That of a Foulkon's worker.
+    /// The API of a Foulkon worker.
     Foulkon(Worker),
 }
 
 impl Link {
-    /// The admin API of an Ory Hydra.
+    /// Returns the admin API of an Ory Hydra.
     ///
     /// # Errors
-    /// [`Error::ServerPending`] if there is another server now than the one that was planned with.
+    /// [`Error::ServerPending`] if the API of the server has changed since the pass was planned.
     pub fn hydra(&self) -> Result<&Hydra> {
         match &self.admin {
             Admin::Hydra(hydra) => Ok(hydra),
@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// The API of a Vault or an OpenBao.
+    /// Returns the API of a Vault or an OpenBao.
     ///
     /// # Errors
     /// As [`Link::hydra`].
@@ -59,7 +59,7 @@ impl Link {
         }
     }
 
-    /// The worker of a Foulkon.
+    /// Returns the API of a Foulkon worker.
     ///
     /// # Errors
     /// As [`Link::hydra`].
@@ -71,51 +71,54 @@ impl Link {
     }
 }
 
-/// A connection to a server, as its spec and the Secrets it refers to say.
+/// A connection to a server, made from its spec and the Secrets and ConfigMaps that the spec refers to.
 pub struct Connection {
-    /// The admin API's endpoint.
+    /// The endpoint of the admin API.
     pub admin: Arc<Http>,
-    /// The public API and its URL, where the server has one.
+    /// The endpoint and URL of the public API, if the server has one.
     pub public: Option<(Http, String)>,
-    /// The server with its login, where a login is more than a header.
+    /// The server with its login, if a login takes more than a header.
     pub vault: Option<Vault>,
-    /// What the connection was made from: generation and versions of what the spec refers to.
+    /// What the connection was made from: UID and generation of the server, and versions of the objects that its spec
+    /// refers to.
     pub made_from: String,
-    /// Held by whoever takes a new name where the server does not keep others from taking it at the same time.
+    /// Held while a pass takes a new name, on a server that does not prevent two requests from taking the same name.
     pub naming: tokio::sync::Mutex<()>,
-    /// Set once the key set was read.
+    /// Set once the key set was read for the first time. Hydra 2 generates missing keys then, once for each concurrent
+    /// request.
     pub keys_made: OnceCell<()>,
-    /// The last sweep.
+    /// Result of the last sweep.
     pub swept: Mutex<Option<Swept>>,
-    /// Clients that no resource had at the last sweep, with the UID of the one that they had. None after one that failed.
+    /// Clients without a resource at the last sweep, with the UID of the resource that they had. Empty after a failed
+    /// sweep.
     pub strangers: Mutex<BTreeMap<String, String>>,
 }
 
-/// How a sweep ended.
+/// Result of a sweep.
 #[derive(Clone)]
 pub struct Swept {
-    /// When.
+    /// When it ended.
     pub at: Instant,
-    /// Why it failed, if it did.
+    /// Why it failed, if it failed.
     pub failed: Option<Error>,
-    /// How many failed in a row, with this one.
+    /// Number of consecutive failed sweeps, including this one.
     pub failures: u32,
 }
 
 impl Connection {
-    /// The last sweep, if there was one.
+    /// Returns the result of the last sweep, if there was one.
     pub fn last_sweep(&self) -> Option<Swept> {
         self.swept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends the login, if there is one to end.
+    /// Ends the login, if there is one.
     pub async fn close(&self) {
         if let Some(vault) = &self.vault {
             vault.session().close().await;
         }
     }
 
-    /// Remembers the clients that no resource had at a sweep. Returns those of the sweep before.
+    /// Remembers the clients without a resource at a sweep. Returns those of the sweep before.
     pub fn strangers(&self, found: BTreeMap<String, String>) -> BTreeMap<String, String> {
         std::mem::replace(
             &mut *self.strangers.lock().unwrap_or_else(PoisonError::into_inner),
@@ -123,7 +126,7 @@ impl Connection {
         )
     }
 
-    /// A sweep has ended.
+    /// Records the result of a sweep.
     pub fn swept(&self, failed: Option<Error>) {
         if failed.is_some() {
             self.strangers(BTreeMap::new());
@@ -138,40 +141,40 @@ impl Connection {
     }
 }
 
-/// A server as of its last pass in this process.
+/// State of a server after its last pass in this process.
 #[derive(Clone)]
 struct Standing {
     generation: Option<i64>,
     connection: Option<Arc<Connection>>,
-    /// What was found, or what keeps the server from being used.
+    /// What the pass found, or why the server cannot be used.
     found: Result<Found>,
 }
 
-/// What a look at a server found.
+/// What a check of a server found.
 #[derive(Clone)]
 pub struct Found {
-    /// The admin API.
+    /// The API of the server.
     pub admin: Admin,
-    /// What the status is going to say of it.
+    /// What the status will report about the server.
     pub facts: Facts,
 }
 
-/// Connections by name of the server.
+/// Connections, by name of the server.
 #[derive(Default)]
 pub struct Links(Mutex<HashMap<String, Standing>>);
 
 impl Links {
-    /// The connection that a resource may use now.
+    /// Returns the link that a resource may use now.
     ///
     /// # Errors
-    /// [`Error::ServerPending`] before the server's first pass, afterwards what keeps it from being used.
+    /// [`Error::ServerPending`] before the server's first pass, afterwards why the server cannot be used.
     pub fn usable(&self, server: &AuthorizationServer) -> Result<Link> {
         let name = server.name_any();
         if is_deleting(server) && !is_held(server) {
-            return Err(Error::ServerGoing(name)); // somebody else's finalizer keeps it
+            return Err(Error::ServerGoing(name)); // only finalizers of others are left
         }
         let standing = self.lock().get(&name).cloned();
-        // What is known must be of this spec, and nothing is written through a server without our finalizer.
+        // The state must be that of this spec, and nothing is written through a server without our finalizer.
         let current = |standing: &Standing| {
             standing.generation == server.metadata.generation && is_reported(server) && is_held(server)
         };
@@ -179,7 +182,8 @@ impl Links {
             return Err(Error::ServerPending(name));
         };
         match (standing.connection, standing.found) {
-            // Defaults and Secrets are made from the status, so they would be wrong before it says what was found.
+            // Defaults and Secrets are computed from the status, so they would be wrong until it reports what was
+            // found.
             (Some(_), Ok(found)) if server.status.as_ref().map(Facts::of) != Some(found.facts.clone()) => {
                 Err(Error::ServerPending(name))
             }
@@ -193,12 +197,12 @@ impl Links {
         }
     }
 
-    /// The connection of a server's last pass, whatever its standing.
+    /// Returns the connection of a server's last pass, even if the server cannot be used.
     pub fn last(&self, name: &str) -> Option<Arc<Connection>> {
         self.lock().get(name)?.connection.clone()
     }
 
-    /// Records how a server's pass ended. Returns whether the server can be used and could not before.
+    /// Records the result of a server's check. True if the server can be used now and could not before.
     pub fn stands(
         &self,
         server: &AuthorizationServer,
@@ -220,7 +224,7 @@ impl Links {
         self.lock().remove(name)?.connection
     }
 
-    /// Ends all logins: the process stops.
+    /// Ends all logins, because the process stops.
     pub async fn close(&self) {
         let standings: Vec<Standing> = self.lock().drain().map(|(_, standing)| standing).collect();
         let connections = standings.iter().filter_map(|standing| standing.connection.as_ref());
@@ -232,15 +236,15 @@ impl Links {
     }
 }
 
-/// Whether the status speaks of the spec as it is.
+/// Whether the status reports on the current generation of the spec.
 pub(crate) fn is_reported(server: &AuthorizationServer) -> bool {
     server.status.as_ref().and_then(|status| status.observed_generation) == server.metadata.generation
 }
 
-/// A server that answers well.
+/// Result of a successful check of a server.
 pub(crate) struct Checked {
-    /// The API that it speaks.
+    /// The API detected on it.
     pub(crate) admin: Admin,
-    /// Whether that closed the circuit breaker.
+    /// Whether the check closed the circuit breaker.
     pub(crate) closed: bool,
 }

@@ -1,4 +1,4 @@
-//! What the engine asks of a kind, and what a kind may ask of the engine.
+//! The traits that a kind implements for the engine, and the pass that the engine gives to a kind.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::controller::engine::verdict::Done;
 use crate::decode::{Decode, Item};
 use crate::error::Result;
 
-/// A kind whose resources live on an AuthorizationServer.
+/// A kind whose resources are on an AuthorizationServer.
 pub trait OnServer: Managed {
-    /// The kind as access rules name it.
+    /// Name of the kind in access rules.
     const ACCESS: ManagedKind;
 
-    /// The server that the spec names, if it does.
+    /// The server that the spec names, if any.
     fn server_ref(&self) -> Option<&ServerRef>;
 
-    /// Name of the server that it lives on.
+    /// Name of the server that the resource is on.
     fn server_name(&self) -> &str {
         self.server_ref().map_or(DEFAULT_SERVER, |server| server.name.as_str())
     }
 }
 
-/// A kind that the driver can take care of.
+/// A kind that the engine reconciles.
 pub trait Managed:
     HasStatus<Status: Standing + Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync>
     + Decode
@@ -46,45 +46,48 @@ pub trait Managed:
 {
     /// Name of the kind in metrics and logs.
     const KIND: &'static str;
-    /// Longest wait between two tries while something passing is in the way.
+    /// Longest wait between two retries of a transient error.
     const PATIENCE: Duration = Duration::from_secs(300);
-    /// Longest time for one pass.
+    /// Time limit of one pass.
     const PASS: Duration = Duration::from_secs(120);
 
-    /// Name of the AuthorizationServer that the resource lives on. None for an AuthorizationServer itself.
+    /// Name of the AuthorizationServer that the resource is on. None for an AuthorizationServer itself.
     fn server(&self) -> Option<&str> {
         None
     }
-    /// The Api that holds this object.
+    /// The Api through which this object is read and written.
     fn api(&self, client: Client) -> Api<Item<Self>>;
-    /// What the process keeps of this kind.
+    /// Cache, memory and queue of this kind.
     fn kind_of(ctx: &Context) -> &Kind<Self>;
-    /// Settles between this pass and somebody else's, who wrote `live` meanwhile. What the pass did not change since `before` is taken over already.
+    /// Resolves conflicts between the status of this pass and `live`, which another writer has stored meanwhile. Fields
+    /// that the pass has not changed since `before` already have the value of `live`.
     fn rebase(_status: &mut Self::Status, _before: &Self::Status, _live: &Self::Status) {}
 
-    /// Conditions of this kind's own, which hold however a pass ends. `status`: as it is going to be.
+    /// Conditions of this kind that do not depend on the result of the pass. `status`: the status that is about to be
+    /// written.
     fn conditions(&self, _status: &Self::Status) -> Vec<Wanted> {
         Vec::new()
     }
 
-    /// Brings the world in step with the spec. What was achieved goes into `pass.status` even if a later step fails.
+    /// Brings server and cluster in line with the spec. Puts what is achieved into `pass.status`, even if a later step
+    /// fails.
     fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<Done>> + Send;
-    /// Undoes everything; the finalizer goes after it.
+    /// Undoes everything. The engine removes the finalizer afterwards.
     fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// What a pass brings about besides its result.
+/// What a pass produces besides its result.
 pub struct Pass<S> {
-    /// The status to be.
+    /// The status to write.
     pub status: S,
-    /// Events to publish, with reason and note.
+    /// Events to publish: type, reason and note.
     pub notes: Vec<(EventType, &'static str, String)>,
-    /// Whether the remote object has to be read: it may not be as we left it.
+    /// Whether the object on the server must be read, because it may have changed since our last write.
     pub must_read: bool,
 }
 
 impl<K: OnServer> Kind<K> {
-    /// The resources on a server, from the cache.
+    /// Returns the resources on a server, from the cache.
     pub fn on(&self, server: &str) -> Vec<Arc<K>> {
         self.store.state_filter(|resource| resource.server_name() == server)
     }

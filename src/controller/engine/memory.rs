@@ -1,4 +1,5 @@
-//! What a process remembers of each resource between passes. Never needed for safety after a restart: all of it can be found again.
+//! What the process remembers about each resource between passes. Safety after a restart does not depend on it: all of
+//! it can be found out again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,28 +11,28 @@ use kube::Resource;
 use crate::controller::engine::budget::Budget;
 use crate::error::{Error, Retry};
 
-/// Window in which corrections of foreign writes are counted.
+/// Period in which corrections of other writers are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
-/// Most statuses of our own that are remembered until the watch shows them.
+/// Maximum number of our own statuses that are remembered until the watch shows them.
 const MEANT: usize = 4;
 
 struct Record<K> {
     written: Option<Arc<K>>,
-    /// Digests of the statuses that we have written lately and the watch has not shown yet.
+    /// Digests of the statuses that we wrote recently and that the watch has not shown yet.
     meant: Vec<u64>,
-    /// How often a status that somebody else wrote may still be put right at once.
+    /// Limits how often a status of another writer is corrected at once.
     repairs: Budget,
     released: Option<String>,
     marked: u64,
     cleared: u64,
     failures: u32,
-    /// Whether the last failure was the resource's own doing.
+    /// Whether the resource itself caused the last failure (`Retry::Slow`).
     own_delay: bool,
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
-    /// What is due by time alone: when it was to be done, and since when that is known.
+    /// A time at which something is due, and since when this is known.
     due: Option<(Timestamp, Instant)>,
     events: Budget,
 }
@@ -57,7 +58,7 @@ impl<K> Default for Record<K> {
 }
 
 impl<K> Record<K> {
-    /// Whether it says nothing that no record at all would not say.
+    /// Whether the record holds nothing and can be dropped.
     fn is_blank(&mut self) -> bool {
         self.written.is_none()
             && self.meant.is_empty()
@@ -89,7 +90,7 @@ impl<K> Default for Memory<K> {
 }
 
 impl<K: Resource<DynamicType = ()>> Memory<K> {
-    /// The newer of the cached object and the one that our own last write returned: a cache may lag behind our writes.
+    /// Returns the newer of the cached object and the one that our own last write returned: the cache may lag behind.
     pub fn newest(&self, cached: Arc<K>) -> Arc<K> {
         let Some(uid) = cached.meta().uid.clone() else {
             return cached;
@@ -107,7 +108,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// The watch shows an object: a copy of our own that is not newer is not needed any more.
+    /// Drops our own copy of an object that the watch shows, unless the copy is newer.
     pub fn seen(&self, shown: &K) {
         let mut records = self.lock();
         let Some(uid) = &shown.meta().uid else { return };
@@ -121,14 +122,15 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Remembers what our own write returned.
+    /// Remembers the object that our own write returned.
     pub fn wrote(&self, object: Arc<K>) {
         if let Some(uid) = object.meta().uid.clone() {
             self.lock().entry(uid).or_default().written = Some(object);
         }
     }
 
-    /// Remembers the status that is about to be written. The watch may show it before the reply comes.
+    /// Remembers the digest of a status that is about to be written. The watch may show the status before the reply
+    /// arrives.
     pub fn means(&self, uid: &str, status: u64) {
         let mut records = self.lock();
         let meant = &mut records.entry(uid.to_owned()).or_default().meant;
@@ -138,7 +140,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         meant.push(status);
     }
 
-    /// Whether a status that the watch shows is one that we have written. A match uses it up, and all before it.
+    /// Whether we have written the status that the watch shows. A match forgets this status and all earlier ones.
     pub fn meant(&self, uid: &str, status: u64) -> bool {
         let mut records = self.lock();
         let Some(record) = records.get_mut(uid) else {
@@ -152,20 +154,22 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         place.is_some()
     }
 
-    /// Whether a status that somebody else wrote is put right at once. Not again and again: two that do not agree would write for ever.
+    /// Whether a status of another writer is corrected at once. This is limited, because two writers that disagree
+    /// would otherwise write forever.
     pub fn may_repair(&self, uid: &str) -> bool {
         let mut records = self.lock();
         records.entry(uid.to_owned()).or_default().repairs.take(Instant::now())
     }
 
-    /// Remembers what taking our finalizer off returned. If that was the last one, the object is gone, and its version is the one it had before.
+    /// Remembers the version that the removal of our finalizer returned. If it was the last finalizer, the object is
+    /// gone, and this is the version that it had before.
     pub fn released(&self, object: &K) {
         if let Some(uid) = object.meta().uid.clone() {
             self.lock().entry(uid).or_default().released = version(object).map(str::to_owned);
         }
     }
 
-    /// Whether our finalizer was taken off an object as it is shown here: nothing is left to be done.
+    /// Whether our finalizer was removed from this version of the object or a later one, so that nothing is left to do.
     pub fn is_released(&self, shown: &K) -> bool {
         let records = self.lock();
         let record = shown.meta().uid.as_ref().and_then(|uid| records.get(uid));
@@ -178,17 +182,17 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().remove(uid);
     }
 
-    /// Forgets all but these.
+    /// Forgets all resources except these.
     pub fn retain(&self, present: &HashSet<String>) {
         self.lock().retain(|uid, _| present.contains(uid));
     }
 
-    /// Marks a resource: its next pass must read the remote object.
+    /// Marks a resource: its next pass must read the object on the server.
     pub fn mark(&self, uid: &str) {
         self.lock().entry(uid.to_owned()).or_default().marked += 1;
     }
 
-    /// The mark as it stands, if it is not cleared.
+    /// Returns the mark, unless it is cleared.
     pub fn marked(&self, uid: &str) -> Option<u64> {
         self.lock()
             .get(uid)
@@ -196,14 +200,14 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
             .map(|record| record.marked)
     }
 
-    /// Clears the mark that a pass started with; one that was set meanwhile stays.
+    /// Clears the mark that a pass started with. A mark that was set during the pass stays.
     pub fn clear_mark(&self, uid: &str, started_with: u64) {
         if let Some(record) = self.lock().get_mut(uid) {
             record.cleared = record.cleared.max(started_with);
         }
     }
 
-    /// Counts a failure; returns how many came in a row before it.
+    /// Counts a failure. Returns the number of consecutive failures before it.
     pub fn failed(&self, uid: &str, error: &Error) -> u32 {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
@@ -217,7 +221,8 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().get(uid).is_some_and(|record| record.failures > 0)
     }
 
-    /// What was in the way of everybody is gone: the next failure counts as the first. False of a resource that does not fail, or by its own doing.
+    /// Restarts the count of failures, because the server works again. False if the resource is not failing, or caused
+    /// its failure itself.
     pub fn start_anew(&self, uid: &str) -> bool {
         let mut records = self.lock();
         let failing = records
@@ -226,14 +231,14 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         failing.map(|record| record.failures = 1).is_some()
     }
 
-    /// Ends a row of failures.
+    /// Ends a series of failures.
     pub fn succeeded(&self, uid: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
             record.failures = 0;
         }
     }
 
-    /// For how long it has been known that something was to be done at this time.
+    /// Returns for how long it has been known that something is due at this time.
     pub fn due_for(&self, uid: &str, due_at: Timestamp) -> Duration {
         let mut records = self.lock();
         let due = &mut records.entry(uid.to_owned()).or_default().due;
@@ -242,7 +247,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         since.elapsed()
     }
 
-    /// Nothing waits for its turn.
+    /// Records that the resource waits for no turn.
     pub fn not_due(&self, uid: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
             record.due = None;
@@ -255,7 +260,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         records.entry(uid.to_owned()).or_default().events.take(Instant::now())
     }
 
-    /// Remembers that a foreign write was corrected.
+    /// Counts a correction of another writer.
     pub fn corrected(&self, uid: &str) {
         self.lock()
             .entry(uid.to_owned())
@@ -264,14 +269,14 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
             .push(Instant::now());
     }
 
-    /// Forgets the corrections: the resource itself has changed.
+    /// Forgets the corrections, because the resource itself has changed.
     pub fn forgive(&self, uid: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
             record.corrections.clear();
         }
     }
 
-    /// Corrections of foreign writes within the last hour.
+    /// Number of corrections of other writers within the last hour.
     pub fn corrections(&self, uid: &str) -> usize {
         let mut records = self.lock();
         let Some(record) = records.get_mut(uid) else { return 0 };
@@ -279,34 +284,34 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         record.corrections.len()
     }
 
-    /// Remembers that a write to the server begins, whose outcome is unknown until [`Memory::confirmed`].
+    /// Remembers that a write to the server begins. Its outcome is unknown until [`Memory::confirmed`].
     pub fn writing(&self, uid: &str) {
         self.lock().entry(uid.to_owned()).or_default().unconfirmed = Some(Instant::now());
     }
 
-    /// The reply to our write came.
+    /// Records that the outcome of our last write is known.
     pub fn confirmed(&self, uid: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
             record.unconfirmed = None;
         }
     }
 
-    /// Remembers `updated_at` of the reply to our last write: the status that should hold it may fail to be written.
+    /// Remembers `updated_at` from the reply to our last write, because writing it to the status may fail.
     pub fn wrote_at(&self, uid: &str, updated_at: Option<String>) {
         self.lock().entry(uid.to_owned()).or_default().updated_at = updated_at;
     }
 
-    /// `updated_at` of the reply to our last write in this process.
+    /// Returns `updated_at` from the reply to our last write in this process.
     pub fn written_at(&self, uid: &str) -> Option<String> {
         self.lock().get(uid)?.updated_at.clone()
     }
 
-    /// Whether our last write is without a reply.
+    /// Whether the outcome of our last write is unknown.
     pub fn is_unconfirmed(&self, uid: &str) -> bool {
         self.lock().get(uid).is_some_and(|record| record.unconfirmed.is_some())
     }
 
-    /// Time since a write could last have begun that is still under way: by us, or by a process before us.
+    /// Time since the latest start of a write that may still be in progress, by this process or an earlier one.
     pub fn quiet_for(&self, uid: &str) -> Duration {
         let unconfirmed = self.lock().get(uid).and_then(|record| record.unconfirmed);
         unconfirmed.map_or_else(|| self.started.elapsed(), |at| at.elapsed())
@@ -321,7 +326,7 @@ fn version<K: Resource>(object: &K) -> Option<&str> {
     object.meta().resource_version.as_deref()
 }
 
-/// Whether one resourceVersion is newer than another. Those of one cluster are numbers that grow.
+/// Whether one resourceVersion is newer than another. Within a cluster, they are growing numbers.
 pub fn is_newer(one: Option<&str>, other: Option<&str>) -> bool {
     let number = |version: Option<&str>| version.and_then(|text| text.parse::<u64>().ok());
     match (number(one), number(other)) {
@@ -347,20 +352,20 @@ mod tests {
         assert!(!memory.meant("b", 1) && !memory.meant("a", 3));
         assert!(memory.meant("a", 1), "the watch lags behind the second write");
         assert!(memory.meant("a", 2));
-        assert!(!memory.meant("a", 2), "somebody wrote it again");
+        assert!(!memory.meant("a", 2), "another writer wrote it again");
         (0..10).for_each(|status| memory.means("a", status));
         assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), MEANT);
         assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
     }
 
     #[test]
-    fn what_waits_for_its_turn_waits_from_when_it_was_first_seen() {
+    fn the_wait_for_a_turn_starts_when_it_is_first_seen() {
         let memory = Memory::<Secret>::default();
         let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
         let first = memory.due_for("a", one);
         assert!(memory.due_for("a", one) > first);
         let waited = memory.due_for("a", one);
-        assert!(memory.due_for("a", other) < waited, "the next one waits anew");
+        assert!(memory.due_for("a", other) < waited, "the next wait starts from zero");
         memory.not_due("a");
         assert!(memory.due_for("a", other) < waited);
     }

@@ -1,4 +1,4 @@
-//! The pass over any resource: fair queue, reconcile, report, retry, memory. It knows the kinds, and no server.
+//! One pass over any resource: fair queue, reconcile, report, retry, memory. The engine knows the kinds but no server.
 
 pub(crate) mod budget;
 pub mod cache;

@@ -1,63 +1,66 @@
-//! Who gets a pass next. Pure: it knows keys and places, and nothing of what a pass does.
+//! Decides which key gets a pass next. Pure: it knows keys and places, but not what a pass does.
 //!
-//! Every server has a lane for the resources on it, and a lane takes a bounded number of passes at a time, so that a server that is slow holds up nobody
-//! but its own. Turns go round: by lane, and within a lane by namespace, each of which has a bounded number of passes too, fewer while it is not alone. What
-//! waited in vain for something of its own is tried again one at a time in each namespace, behind everything else there.
+//! Each server has a lane for the resources on it. A lane runs a bounded number of passes at a time, so a slow server
+//! delays only its own resources. Lanes take turns, and so do the namespaces within a lane. A namespace also runs a
+//! bounded number of passes, and fewer while other namespaces use the lane. A resource that itself makes its server
+//! slow is retried behind everything else in its namespace, one such resource at a time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Passes of one lane at a time.
+/// Maximum number of passes of one lane at a time.
 const OF_LANE: usize = 32;
 
-/// Passes of one namespace at a time in a lane that it has for itself.
+/// Maximum number of passes of one namespace at a time while no other namespace uses its lane.
 const ALONE: usize = 4;
 
-/// Passes of one namespace at a time while others use its lane: what they take of the servers and the processor, the others wait for.
+/// Maximum number of passes of one namespace at a time while others use its lane: they wait for the server and
+/// processor time that these passes take.
 const IN_COMPANY: usize = 2;
 
-/// How long after its latest pass a namespace counts as using its lane: longer than it takes to see that a client is Ready and to create another one.
+/// How long after the start of its last pass a namespace counts as using its lane. This is longer than it takes to see
+/// that a client is Ready and to create another one.
 const STAY: Duration = Duration::from_secs(5);
 
-/// Second tries at a time, in one namespace of a lane, of what was slow.
+/// Maximum number of retries of slow keys at a time, in one namespace of a lane.
 const OF_SLOW: usize = 1;
 
-/// What shares its slots.
+/// A group of keys that share a limit of running passes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lane {
-    /// The passes of a server itself: its resources never keep it from looking.
+    /// The passes of an AuthorizationServer itself, which its resources never delay.
     Server(Arc<str>),
     /// The resources on a server.
     On(Arc<str>),
-    /// Resources that name a server that is not there: all together, since anybody can think up names.
+    /// Resources that name a server that does not exist. They share one lane, because anyone can make up names.
     Nowhere,
 }
 
 /// Where a key waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Its lane.
+    /// Lane of the key.
     pub lane: Lane,
-    /// Its namespace; empty of a server.
+    /// Namespace of the resource; empty for an AuthorizationServer.
     pub namespace: Arc<str>,
 }
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// When the next one is due, if nothing wakes the key before.
+    /// Time until the next pass, if nothing wakes the key earlier. None: only a wake starts the next pass.
     pub again: Option<Duration>,
-    /// Whether it waited in vain for something of the resource's own.
+    /// Whether the resource itself made the server slow (`Retry::Slow`).
     pub was_slow: bool,
 }
 
-/// Keys that wait for a pass, have one, or rest until their time.
+/// Keys that wait for a pass, have one, or rest until their next pass is due.
 pub struct Queue<K> {
     entries: HashMap<K, Entry>,
     lanes: HashMap<Lane, Waiting<K>>,
-    /// Lanes with somebody waiting, the next one first.
+    /// Lanes with waiting keys, the next one first.
     turns: VecDeque<Lane>,
     resting: BTreeMap<(Instant, u64), K>,
     rests: u64,
@@ -74,23 +77,23 @@ enum State {
     Resting { until: (Instant, u64), tempo: Tempo },
 }
 
-/// Whether a key is tried again because it was slow, and nothing has woken it since.
+/// Whether a key is retried after a slow pass (`Slow`). A wake makes it `Usual` again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tempo {
     Usual,
     Slow,
 }
 
-/// A lane.
+/// The state of a lane.
 struct Waiting<K> {
     running: usize,
     namespaces: HashMap<Arc<str>, Namespace<K>>,
-    /// Namespaces with somebody waiting, the next one first.
+    /// Namespaces with waiting keys, the next one first.
     turns: VecDeque<Arc<str>>,
     company: Company,
 }
 
-/// The last two namespaces that were given a pass, the latest first, and when.
+/// The last two namespaces that got a pass, and when; the latest first.
 #[derive(Default)]
 struct Company([Option<(Arc<str>, Instant)>; 2]);
 
@@ -136,7 +139,7 @@ impl<K> Default for Namespace<K> {
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// A key wants a pass as soon as may be. One that has a pass gets another after it.
+    /// Queues a key for a pass as soon as possible. A key whose pass is running gets another one after it.
     pub fn wake(&mut self, key: K, place: impl FnOnce() -> Place) {
         let Some(entry) = self.entries.get_mut(&key) else {
             return self.enqueue(key, place(), Tempo::Usual);
@@ -163,7 +166,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.enqueue(key, place(), Tempo::Usual);
     }
 
-    /// The next key whose turn it is. Whoever takes it reports its end.
+    /// Returns the next key whose turn it is. The caller must report the end of its pass with [`Queue::end`].
     pub fn take(&mut self, now: Instant) -> Option<K> {
         self.rouse(now);
         for _ in 0..self.turns.len() {
@@ -183,7 +186,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         None
     }
 
-    /// A pass has ended. `place`: where the key waits for the next one.
+    /// Records that a pass has ended. `place`: where the key waits if it was woken during the pass.
     pub fn end(&mut self, key: &K, ended: Ended, now: Instant, place: impl FnOnce() -> Place) {
         let Some(Entry {
             place: before,
@@ -207,12 +210,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// When the first of those that rest is due.
+    /// Returns when the first resting key is due.
     pub fn due(&self) -> Option<Instant> {
         self.resting.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Puts those whose time has come into their lanes.
+    /// Moves the resting keys that are due into their lanes.
     fn rouse(&mut self, now: Instant) {
         while let Some(first) = self.resting.first_entry()
             && first.key().0 <= now
@@ -270,7 +273,7 @@ impl<K> Waiting<K> {
         }
     }
 
-    /// The first key of the next namespace that may have one more pass.
+    /// Takes the first key of the next namespace that may run one more pass.
     fn take(&mut self, now: Instant) -> Option<(K, Tempo)> {
         if self.running >= OF_LANE {
             return None;

@@ -1,6 +1,6 @@
-//! One pass over one resource: finalizer, deadline, status, event, retry. Once, for every kind.
+//! One pass over one resource: finalizer, deadline, status, event, retry. The same code serves every kind.
 //!
-//! A kind tells its story in `apply` and `cleanup`; only this writes status and events.
+//! A kind implements `apply` and `cleanup`. Only the engine writes status and events.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,15 +22,18 @@ use crate::controller::engine::verdict::Done;
 use crate::decode;
 use crate::error::{Error, Result, Retry};
 
-/// One pass over a resource, as the queue asks for it.
+/// Runs one pass over a resource that the queue has returned.
 pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     let begun = Instant::now();
     let kind = K::kind_of(&ctx);
     let memory = &kind.memory;
     let object = kind.newest(cached);
     let uid = object.uid().unwrap_or_default();
-    // It may have gone between the queue and here, and what is remembered of it with it: asked for in this order, one of both tells.
-    if !kind.shows(&object) || is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object)) {
+    // The resource may have been deleted since it was queued. Then the cache no longer shows it, or its memory says
+    // that it was released.
+    // Memory first: the watch removes the resource from the cache, then from memory.
+    let is_done = is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object));
+    if is_done || !kind.shows(&object) {
         return Ended::default();
     }
     let mark = memory.marked(&uid);
@@ -77,7 +80,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     next::<K>(outcome, memory, &uid, mark)
 }
 
-/// When the next pass is due, after one that came to this.
+/// Returns when the next pass is due after one with this outcome.
 fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: Option<u64>) -> Ended {
     match outcome {
         Ok(done) => {
@@ -86,7 +89,7 @@ fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: 
                 memory.clear_mark(uid, mark);
             }
             if memory.marked(uid).is_some() {
-                return again(Duration::ZERO); // marked while this pass was under way
+                return again(Duration::ZERO); // marked during this pass
             }
             done.again.map_or_else(Ended::default, |after| again(jittered(after)))
         }
@@ -112,7 +115,8 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
     result.map_err(|error| referred(object, ctx, error))
 }
 
-/// An error as the resource reports it. Where it may be the server's, it wakes the server's own pass, which looks.
+/// Returns the error as the resource reports it. If the server may have caused it, wakes the server, whose own pass
+/// then checks.
 fn referred<K: Managed>(object: &K, ctx: &Context, error: Error) -> Error {
     let Some(server) = object.server() else {
         return error;
@@ -127,7 +131,7 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
     let uid = object.uid().unwrap_or_default();
     match release(object, ctx).await {
         Ok(()) => {
-            // The memory goes with the cached object: until the watch shows the end, it keeps a late pass from beginning anew.
+            // The memory is kept as long as the cache shows the object: it stops a late pass from starting over.
             if !K::kind_of(ctx).shows(object) {
                 K::kind_of(ctx).memory.forget(&uid);
                 ctx.children.forget(&uid);
@@ -144,8 +148,9 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
     }
 }
 
-/// The resource has gone in the midst of its pass and without a cleanup: somebody took its finalizer off, or the Kubernetes API, which deletes at once what
-/// had no finalizer when it looked, did not see ours. Nobody comes back for what the pass has made.
+/// Cleans up after a resource that disappeared during its pass without a cleanup. Either another writer removed its
+/// finalizer, or the Kubernetes API read the object before our finalizer was stored and then deleted it at once. No
+/// other pass would remove what this pass has made.
 async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Ended {
     const PATIENCE: Duration = Duration::from_secs(60);
     let begun = Instant::now();
@@ -157,7 +162,7 @@ async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>)
         let pause = error.treatment().retry.wait(failures, K::PATIENCE);
         let Some(pause) = pause.filter(|pause| begun.elapsed() + *pause <= PATIENCE) else {
             let (kind, namespace, name) = (K::KIND, object.namespace(), object.name_any());
-            tracing::warn!(kind, namespace, name, %error, "a resource went without its cleanup, and what it had is left behind");
+            tracing::warn!(kind, namespace, name, %error, "a resource disappeared without its cleanup; delete what it left on the server");
             break;
         };
         tokio::time::sleep(pause).await;
@@ -175,8 +180,8 @@ fn again(after: Duration) -> Ended {
     }
 }
 
-/// Spreads a delay over ± 20 %, so that what failed together does not come back together, but over no more than a minute: what waits for weeks comes on
-/// time.
+/// Spreads a delay by ± 20 %, so that resources that failed together are not retried together. The spread is at most a
+/// minute, so that a wait of weeks ends on time.
 fn jittered(delay: Duration) -> Duration {
     let most = (delay / 5).min(Duration::from_secs(60));
     (delay + most).saturating_sub(2 * most.mul_f64(rand::rng().random_range(0.0..1.0)))

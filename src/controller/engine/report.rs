@@ -1,4 +1,4 @@
-//! What a pass reports: conditions and fields of the status, and the event that goes with a change.
+//! Reports the result of a pass: writes the status and publishes the event for a change.
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
@@ -19,16 +19,16 @@ use crate::controller::engine::managed::Managed;
 use crate::controller::engine::verdict::{self, Done};
 use crate::error::{ClusterFault, Error, Result};
 
-/// What became of a status.
+/// Result of storing a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// It stands as it should.
+    /// The status is stored.
     There,
-    /// There is no resource of that name any more.
+    /// The resource does not exist any more, or a new one has its name.
     Gone,
 }
 
-/// Writes the status if it has changed, and publishes the event that goes with it. Without a result only the fields change.
+/// Writes the status if it has changed, and publishes the event for the change. Without a result, the conditions stay.
 pub(crate) async fn store<K: Managed>(
     object: &K,
     ctx: &Context,
@@ -60,12 +60,12 @@ pub(crate) async fn store<K: Managed>(
     Ok(stored)
 }
 
-/// The newest version known of the object of a pass, which may have written it itself.
+/// Returns the newest known version of the object of a pass, because the pass itself may have written it.
 pub(crate) fn latest<K: Managed>(object: &K, ctx: &Context) -> Arc<K> {
     K::kind_of(ctx).newest(Arc::new(object.clone()))
 }
 
-/// Applies a status; a conflict is tried again on the live object, as long as it is the same one.
+/// Applies a status. After a conflict, it is applied to the live object, if that is still the same object.
 async fn write<K: Managed>(
     object: &K,
     ctx: &Context,
@@ -96,7 +96,7 @@ async fn write<K: Managed>(
         }
         match ctx.cluster.live(&api, &object.name_any()).await? {
             None => return Ok(Stored::Gone),
-            Some(live) if live.uid() != object.uid() => return Ok(Stored::There), // its namesake's is not ours to write
+            Some(live) if live.uid() != object.uid() => return Ok(Stored::Gone), // a new resource has the name
             Some(live) => {
                 rebase(&live, before, &mut status, judged);
                 target = Arc::new(live);
@@ -106,7 +106,8 @@ async fn write<K: Managed>(
     Err(Error::Cluster(ClusterFault::Conflict))
 }
 
-/// The members of a status as it is stored that are not of the one that was applied: somebody else applied them, and they stay when we apply ours.
+/// Returns the members of the stored status that are missing in the applied one. Another writer applied them, so our
+/// apply does not remove them.
 fn surplus(applied: &impl Serialize, stored: &impl Serialize) -> Vec<String> {
     let applied = members(applied).unwrap_or_default();
     let stored = members(stored).unwrap_or_default();
@@ -121,14 +122,14 @@ fn members(status: &impl Serialize) -> Option<Map<String, Value>> {
     }
 }
 
-/// Digest of a status, to tell one from another within this process.
+/// Digest of a status, comparable only within this process.
 pub(crate) fn digest(status: &impl Serialize) -> u64 {
     static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     HASHER.hash_one(serde_json::to_vec(status).unwrap_or_default())
 }
 
-/// Somebody else may have written the status since the pass began: what the pass did not change is theirs. `judged`: whether the pass has come to a
-/// result, so that the conditions are its own.
+/// Merges a status with one that another writer has stored since the pass began: members that the pass did not change
+/// take the live value. `judged`: whether the pass has a result, so that the conditions are its own.
 fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judged: bool) {
     let live = live.status().cloned().unwrap_or_default();
     if live == *before {
@@ -144,7 +145,7 @@ fn rebase<K: Managed>(live: &K, before: &K::Status, status: &mut K::Status, judg
     *status = merged;
 }
 
-/// `live` with those members that differ between `before` and `status`.
+/// Returns `live`, with the members of `status` that differ from `before`.
 fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> Option<S> {
     let (before, ours, mut theirs) = (members(before)?, members(status)?, members(live)?);
     let names: BTreeSet<&String> = before.keys().chain(ours.keys()).collect();
@@ -164,7 +165,7 @@ mod tests {
     use super::{merged, surplus};
 
     #[test]
-    fn what_others_applied_is_found() {
+    fn members_that_others_applied_are_found() {
         let applied = json!({ "a": 1, "b": [2] });
         assert_eq!(surplus(&applied, &json!({ "a": 3, "c": 4, "d": null })), ["c", "d"]);
         assert_eq!(surplus(&applied, &applied), [""; 0]);
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pass_did_not_change_is_the_others() {
+    fn members_that_a_pass_did_not_change_keep_the_live_value() {
         let table: [(Value, Value, Value, Value); 5] = [
             (json!({}), json!({}), json!({ "a": 1 }), json!({ "a": 1 })),
             (

@@ -1,4 +1,4 @@
-//! Passes, one at a time for each resource, as the [queue](super::queue) gives them their turns.
+//! Runs the passes, one at a time for each resource, in the order of the [queue](super::queue).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::controller::engine::managed::{Managed, OnServer};
 use crate::controller::engine::queue::{Ended, Lane, Place, Queue};
 use crate::controller::engine::reconcile::reconcile;
 
-/// How soon a resource whose pass ended in a panic gets another one.
+/// Time until the next pass of a resource whose pass panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(30);
 
-/// Wakes that are taken up together.
+/// Maximum number of wakes that are handled together.
 const TOGETHER: usize = 256;
 
-/// Gives passes to those who wake until told to stop; then ends when the passes under way have ended.
+/// Runs a pass for each woken key until told to stop, then waits for the running passes to end.
 pub(crate) async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, stop: CancellationToken) {
     let mut queue: Queue<Key> = Queue::default();
     let mut passes: JoinSet<Ended> = JoinSet::new();
@@ -30,7 +30,7 @@ pub(crate) async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, st
     let mut keys = Vec::new();
     loop {
         while let Some(key) = queue.take(Instant::now()) {
-            // A task of its own: all cores are used, and a panic stays in its pass.
+            // A separate task: all cores are used, and a panic ends only this pass.
             let pass = passes.spawn(pass(key.clone(), ctx.clone()));
             running.insert(pass.id(), key);
         }
@@ -63,7 +63,7 @@ async fn until(due: Option<Instant>) {
 
 fn after(ended: Result<(Id, Ended), JoinError>) -> (Id, Ended) {
     ended.unwrap_or_else(|error| {
-        tracing::error!(%error, "a pass ended in a fault of the operator");
+        tracing::error!(%error, "a pass panicked; this is a fault of the operator, so please report it");
         let again = Some(AFTER_PANIC);
         (error.id(), Ended { again, was_slow: false })
     })
@@ -83,7 +83,7 @@ async fn pass(key: Key, ctx: Arc<Context>) -> Ended {
 async fn pass_of<K: Managed>(reference: ObjectRef<K>, ctx: Arc<Context>) -> Ended {
     match K::kind_of(&ctx).store.get(&reference) {
         Some(object) => reconcile(object, ctx).await,
-        None => Ended::default(), // it went between its wake and its pass
+        None => Ended::default(), // deleted since it was queued
     }
 }
 

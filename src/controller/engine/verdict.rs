@@ -1,4 +1,4 @@
-//! From the result of a pass to conditions and event. Pure.
+//! Turns the result of a pass into conditions and an event. Pure.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use kube::runtime::events::{Event, EventType};
 use crate::api::condition::{self, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
 use crate::error::{Class, Error, Treatment};
 
-/// A pass that ended well.
+/// Result of a pass that succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done {
-    /// What is so now: a full sentence.
+    /// Describes the state that was reached, as a full sentence.
     pub message: String,
     /// Whether nothing was done because the resource is suspended.
     pub suspended: bool,
-    /// What keeps the resource from being ready although all was done that could be.
+    /// Why the resource is not ready, although everything that was possible was done.
     pub lacks: Option<Error>,
-    /// When to look again, if not only at the next change.
+    /// Time until the next pass. None: the resource waits for a change.
     pub again: Option<Duration>,
 }
 
 impl Done {
-    /// Nothing was done, since the spec says so.
+    /// Nothing was done, because `spec.suspend` is set.
     pub fn suspended() -> Self {
         Done {
             message: "Reconciliation is suspended by spec.suspend.".to_owned(),
@@ -32,7 +32,7 @@ impl Done {
     }
 }
 
-/// The conditions after a pass. `standing`: those of the kind's own, which hold however it ended.
+/// Returns the conditions after a pass. `standing`: the kind's own conditions, which do not depend on the result.
 pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
     let mut all = match result {
         Ok(done) if done.suspended => {
@@ -68,7 +68,7 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
     all
 }
 
-/// The conditions that an error makes.
+/// Returns the conditions for an error.
 fn failing(error: &Error) -> Vec<Wanted> {
     let Treatment { class, reason, .. } = error.treatment();
     let message = error.to_string();
@@ -89,7 +89,8 @@ fn wanted(type_: &'static str, status: &'static str, reason: Reason, message: &s
     }
 }
 
-/// What another object could put right is never stalled.
+/// Whether an error makes the resource `Stalled`. An error that a change of another Kubernetes object can resolve never
+/// does.
 fn stalls(class: Class) -> bool {
     match class {
         Class::Invalid | Class::NotOwned | Class::Unsupported => true,
@@ -97,7 +98,7 @@ fn stalls(class: Class) -> bool {
     }
 }
 
-/// The event that goes with a change of the Ready condition: none if there was no change, or if all is simply well from the start.
+/// Returns the event for a change of the Ready condition: a failure, or the recovery from one. None for anything else.
 pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
     let (before, now) = (condition::find(old, READY), condition::find(new, READY)?);
     let same = before.is_some_and(|b| b.status == now.status && b.reason == now.reason && b.message == now.message);

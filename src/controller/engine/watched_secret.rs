@@ -1,4 +1,5 @@
-//! Secrets with our watch label, as far as anybody asks about them. There are two of ours for each client, so little is kept of each.
+//! Secrets with the watch label, reduced to what the operator uses. There are two of ours per client, so little is kept
+//! of each.
 
 use std::borrow::Cow;
 
@@ -9,23 +10,23 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::UID_LABEL;
 
-/// A Secret by its metadata.
+/// The metadata of a Secret that the cache keeps.
 #[derive(Clone, Debug)]
 pub struct WatchedSecret {
     namespace: Box<str>,
     name: Box<str>,
-    /// UID.
+    /// UID of the Secret.
     pub uid: Box<str>,
-    /// resourceVersion.
+    /// resourceVersion of the Secret.
     pub version: Box<str>,
-    /// UID of the resource of ours that it belongs to, by its label. Empty of a Secret that a user has watched.
+    /// UID of our resource that the Secret belongs to, from its label. Empty for a user's own Secret.
     pub label: Box<str>,
-    /// Kind and name of the resource with that UID, if it is an owner of the Secret.
+    /// Kind and name of the resource with that UID, if the Secret has an owner reference to it.
     pub owner: Option<(Box<str>, Box<str>)>,
 }
 
 impl WatchedSecret {
-    /// What is kept of a Secret.
+    /// Takes what is kept from a Secret.
     pub fn of(secret: &PartialObjectMeta<Secret>) -> Self {
         let label = secret.labels().get(UID_LABEL).map(String::as_str).unwrap_or_default();
         let owner = secret.owner_references().iter().find(|owner| owner.uid == label);
@@ -39,17 +40,17 @@ impl WatchedSecret {
         }
     }
 
-    /// Name.
+    /// Name of the Secret.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Namespace.
+    /// Namespace of the Secret.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Whether it belongs to the resource of ours with this UID, by label and by owner.
+    /// Whether the Secret belongs to the resource with this UID, by label and by owner reference.
     pub fn is_of(&self, namespace: &str, uid: &str) -> bool {
         *self.namespace == *namespace && *self.label == *uid && self.owner.is_some()
     }
@@ -82,12 +83,12 @@ impl Lookup for WatchedSecret {
         Some(Cow::Borrowed(&self.namespace))
     }
 
-    /// Left out: the cache's keys would keep a copy.
+    /// Not returned: the cache uses only namespace and name as its key.
     fn resource_version(&self) -> Option<Cow<'_, str>> {
         None
     }
 
-    /// Left out: the cache's keys would keep a copy.
+    /// Not returned: the cache uses only namespace and name as its key.
     fn uid(&self) -> Option<Cow<'_, str>> {
         None
     }

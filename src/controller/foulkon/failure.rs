@@ -4,7 +4,8 @@ use crate::admin::foulkon::is_absent;
 use crate::admin::http::{Failure, TOO_LARGE};
 use crate::error::{Error, FoulkonFault, Outage};
 
-/// The parameters that the server finds fault with, as its texts name them, and the field that each comes from. The first that fits counts.
+/// Parameters that the server refuses, as its texts name them, and the field that each comes from. The first match
+/// counts.
 const PARAMETERS: [(&str, &str); 5] = [
     ("client name", "allowedClients"),
     ("issuerUrl", "issuer"),
@@ -15,7 +16,7 @@ const PARAMETERS: [(&str, &str); 5] = [
 
 /// What a failed request means.
 pub fn failure(operation: &'static str, failed: Failure) -> Error {
-    // What was there a moment ago has gone, or got another name: a look tells.
+    // The entry was just deleted or renamed. The next pass finds out.
     if is_absent(&failed) {
         return Error::Overtaken;
     }
@@ -32,11 +33,11 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
         } => match parameter(&description) {
             Some(field) => Error::InvalidField {
                 field,
-                problem: "the server does not take the value; nothing was changed, correct it".to_owned(),
+                problem: "the server does not accept the value; nothing was changed. Correct it".to_owned(),
             },
             None => unexpected(operation),
         },
-        Failure::Reply("is a redirect") => not_recognized("redirects elsewhere"),
+        Failure::Reply("is a redirect") => not_recognized("redirects to another URL"),
         Failure::Reply(problem) => Error::Reply { operation, problem },
         Failure::TooLarge(_) => Error::Reply {
             operation,
@@ -53,7 +54,7 @@ pub fn failure(operation: &'static str, failed: Failure) -> Error {
 fn unexpected(operation: &'static str) -> Error {
     Error::Reply {
         operation,
-        problem: "has a status that it never should",
+        problem: "has an unexpected status",
     }
 }
 

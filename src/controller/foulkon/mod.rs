@@ -1,4 +1,4 @@
-//! Foulkon: the server itself, and OidcProviders, the one kind that it has.
+//! Foulkon: the server itself, and OidcProviders, the only kind on it.
 
 pub mod failure;
 pub(crate) mod provider;

@@ -1,7 +1,8 @@
-//! A provider on a Foulkon: the trust in an issuer elsewhere, for the tokens of some clients.
+//! A provider on a Foulkon: trust in the issuer of another server, for the tokens of some clients.
 //!
-//! access → name, path, issuer, clients → server → finalizer → claim → write → status. Issuer and clients may be those of other servers, and are followed.
-//! The worker accepts no token before it has loaded the provider, which it does when it starts.
+//! access → name, path, issuer, clients → server → finalizer → claim → write → status. Issuer and clients may be on
+//! other servers; their changes are followed. The worker accepts tokens only after it has loaded the provider, which it
+//! does when it starts.
 
 use kube::ResourceExt;
 use serde_json::json;
@@ -69,7 +70,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     }
     pass.status.loaded = worker.has_loaded(&fields);
     Ok(Done {
-        message: "The provider is on the server, and lists its clients.".to_owned(),
+        message: "The provider is on the server and lists its clients.".to_owned(),
         lacks: missing,
         ..Done::default()
     })
@@ -81,12 +82,12 @@ fn is_loaded(provider: &OidcProvider, ctx: &Context) -> Option<bool> {
     link.foulkon().ok()?.has_loaded(&fields(provider)?)
 }
 
-/// What is so as long as the worker goes on with what it read at its start.
+/// The condition while the worker still uses what it read when it started.
 pub(crate) fn outdated(status: &OidcProviderStatus) -> Option<Wanted> {
     (status.loaded == Some(false)).then(|| Wanted {
         type_: RESTART_REQUIRED,
         status: "True",
         reason: Reason::RestartRequired,
-        message: "The worker has not loaded the current provider; restart it.".to_owned(),
+        message: "The worker has not loaded the current provider. Restart the worker.".to_owned(),
     })
 }

@@ -1,4 +1,4 @@
-//! The AuthorizationServer of a Foulkon: login, version, what the worker has loaded, what nobody keeps.
+//! The AuthorizationServer of a Foulkon: login, version, what the worker has loaded, and orphans.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use crate::controller::foulkon::failure::failure;
 use crate::controller::foulkon::provider::fields::fields;
 use crate::error::Result;
 
-/// Asks the worker about itself and lists the operator's providers; a server that answers well closes the circuit breaker.
+/// Asks the worker about itself and lists the operator's providers. A server that answers well closes the circuit
+/// breaker.
 ///
 /// # Errors
-/// What keeps the server from being used.
+/// Why the server cannot be used.
 pub(crate) async fn check(
     server: &AuthorizationServer,
     spec: &FoulkonServer,
@@ -35,7 +36,7 @@ pub(crate) async fn check(
     let api = Foulkon::new(connection.admin.clone());
     pass.status.login = Some(login_name(spec).to_owned());
     let about = match api.about().await {
-        // Only the admin is told.
+        // Only the admin gets an answer.
         Err(Failure::Denied | Failure::Refused(_)) if spec.auth.basic.is_none() => About::default(),
         about => about.map_err(|failed| failure("about", failed))?,
     };
@@ -53,7 +54,7 @@ pub(crate) async fn check(
         loaded: about.loaded.map(Arc::new),
     };
     pass.status.loaded = is_current(server, spec, ctx, &worker, &names);
-    // One whose name is not there has gone, or has another one.
+    // A provider whose name is not listed was deleted or renamed.
     for provider in settled(&ctx.kinds.providers, &server.name_any()) {
         let name = provider.status.as_ref().and_then(|status| status.name.as_ref());
         if name.is_some_and(|name| !names.contains(name)) {
@@ -77,14 +78,15 @@ pub(crate) fn login_name(spec: &FoulkonServer) -> &'static str {
     }
 }
 
-/// Names that a resource has or is about to have.
+/// Names that resources have claimed.
 fn known(server: &AuthorizationServer, ctx: &Context) -> BTreeSet<String> {
     let providers = ctx.kinds.providers.on(&server.name_any()).into_iter();
     let claimed = providers.filter_map(|provider| ctx.kinds.providers.newest(provider).status.as_ref()?.name.clone());
     claimed.collect()
 }
 
-/// Whether the worker has loaded every provider of ours as it is, and none that is gone. None if it does not tell.
+/// Whether the worker has loaded all our current providers, and none that was deleted. None: the worker does not report
+/// it.
 fn is_current(
     server: &AuthorizationServer,
     spec: &FoulkonServer,
@@ -99,7 +101,7 @@ fn is_current(
     Some(ours.into_iter().all(|provider| is_loaded(loaded, &provider)) && !loaded.iter().any(is_gone))
 }
 
-/// Wakes the providers that the worker has loaded, or dropped, since they were looked at.
+/// Wakes the providers that the worker has loaded or dropped since their last pass.
 pub(crate) fn wake_reloaded(server: &AuthorizationServer, ctx: &Context, worker: &Worker) {
     let is_other = |provider: &OidcProvider| {
         let said = provider.status.as_ref().and_then(|status| status.loaded);

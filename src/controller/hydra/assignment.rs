@@ -1,4 +1,4 @@
-//! `Assignment` on a Hydra: carried by the clients that refer to it.
+//! `Assignment` on a Hydra: the clients that refer to it carry it.
 
 use crate::api::Assignment;
 use crate::controller::common::admission::admitted;
@@ -8,7 +8,7 @@ use crate::controller::engine::hold::hold;
 use crate::controller::engine::verdict::Done;
 use crate::error::Result;
 
-/// Accepts the assignment, for clients to refer to.
+/// Accepts the assignment, so that clients can refer to it.
 ///
 /// # Errors
 /// What is wrong with the spec.
@@ -17,7 +17,7 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context) -> Result<Done
     refuse(&server, [("vault", assignment.spec.vault.is_some())])?;
     hold(assignment, ctx).await?;
     Ok(Done {
-        message: "OAuth2Clients can refer to the assignment; they carry it in their metadata, and the login and consent app has to enforce it."
+        message: "OAuth2Clients can refer to the assignment. They carry it in their metadata; the login and consent app must enforce it."
             .to_owned(),
         ..Done::default()
     })

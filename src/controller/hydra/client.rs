@@ -33,13 +33,13 @@ pub(crate) mod run;
 pub mod steps;
 pub(crate) mod work;
 
-/// How soon a referenced Secret without our watch label is looked at again.
+/// Interval between checks of a referenced Secret without our watch label.
 pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
 
 /// Brings client, ledger and credentials Secret in step with the spec.
 ///
 /// # Errors
-/// What is wrong with the spec, or in the way.
+/// What is wrong with the spec, or blocks the pass.
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
     let (mut plan, catalogue) = plan(client, ctx)?;
     match check_access(client, ctx, &plan) {
@@ -84,14 +84,15 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     done(client, &plan, pass, layout.name, reference.as_ref())
 }
 
-/// Settles the time of the last write between this pass and another instance's: what the server stored last is what counts.
+/// Merges the time of the last write when another instance wrote the status meanwhile: the later write on the server
+/// counts.
 pub(crate) fn rebase(status: &mut OAuth2ClientStatus, before: &OAuth2ClientStatus, live: &OAuth2ClientStatus) {
     if status.updated_at == before.updated_at || is_later(live.updated_at.as_deref(), status.updated_at.as_deref()) {
         status.updated_at = live.updated_at.clone();
     }
 }
 
-/// When the secret is replaced, within the bounds that the access rules set, and in its turn.
+/// When the secret is replaced: within the limits of the access rules, and in the resource's turn.
 fn bounded(
     client: &OAuth2Client,
     ctx: &Context,
@@ -107,7 +108,8 @@ fn bounded(
     Schedule { turn, ..schedule }
 }
 
-/// Says what is so, once everything is in step. `secret_name`: of the credentials Secret that the spec asks for.
+/// Completes status and message once everything is in sync. `secret_name`: of the credentials Secret that the spec asks
+/// for.
 fn done(
     client: &OAuth2Client,
     plan: &ClientPlan,
@@ -117,7 +119,7 @@ fn done(
 ) -> Result<Done> {
     let status = &mut pass.status;
     status.client_id = Some(plan.client_id.clone());
-    status.endpoints = None; // they are the server's, whose status says them once for all
+    status.endpoints = None; // the status of the AuthorizationServer has them
     status.effective = Some(Effective {
         deletion_policy: deletion_policy(client, status),
         ..plan.effective.clone()

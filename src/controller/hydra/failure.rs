@@ -23,19 +23,19 @@ pub(crate) fn failure(operation: &'static str, failed: Failure) -> Error {
         },
         Failure::Reply("is a redirect") => Error::NotRecognized {
             what: "The admin API",
-            problem: "redirects elsewhere",
+            problem: "redirects to another URL",
             field: "hydra.adminUrl",
         },
         Failure::Status { .. } => Error::Reply {
             operation,
-            problem: "has a status that it never should",
+            problem: "has an unexpected status",
         },
-        // Only of a user's request does this speak of that request.
+        // Outside a user's request, this reply refuses the operator's login.
         Failure::Expired => Error::ServerRefused(401),
         Failure::NotSent(fault) => fault.into(),
         Failure::Handled(_) | Failure::NotInThisVersion | Failure::Denied | Failure::NoLogin(_) => Error::Reply {
             operation,
-            problem: "has a status that it never should",
+            problem: "has an unexpected status",
         },
         Failure::Reply(problem) => Error::Reply { operation, problem },
         Failure::TooLarge(_) => Error::Reply {

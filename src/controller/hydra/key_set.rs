@@ -1,6 +1,7 @@
-//! `JsonWebKeySet` on a Hydra: access → finalizer → ledger → server → Secret → status, and on with the rotation when its time has come.
+//! `JsonWebKeySet` on a Hydra: access → finalizer → ledger → server → Secret → status, and the rotation steps that are
+//! due.
 //!
-//! Hydra cannot list key sets: each is read once per interval of its server.
+//! Hydra cannot list key sets, so each is read once per interval of its server.
 
 use std::time::Duration;
 
@@ -37,13 +38,13 @@ pub(crate) mod plan;
 pub(crate) mod remote;
 pub(crate) mod rotation;
 
-/// How soon an imported key's Secret without our watch label is looked at again.
+/// Interval between checks of the Secret of an imported key without our watch label.
 pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
 
-/// Brings keys, ledger and Secrets in step with the spec, and goes on with the rotation.
+/// Brings keys, ledger and Secrets in step with the spec, and continues the rotation.
 ///
 /// # Errors
-/// What is wrong with the spec, or in the way.
+/// What is wrong with the spec, or blocks the pass.
 pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
     let plan = match KeySetPlan::of(set, ctx, &pass.status) {
         Err(Error::NotAllowed { denied, .. }) => {
@@ -102,7 +103,7 @@ async fn work(
     if let Some(cluster) = JsonWebKeySet::claim(&mut pass.status).other_cluster(&ctx.settings) {
         let checked = remote.check_cluster(&pass.status, &ledger, cluster).await;
         checked.map_err(|error| unread(error, drift))?;
-        // Nothing of it is there any more: what is made now is made here.
+        // The other cluster's keys do not exist any more: from now on, this cluster owns the set.
         pass.status.cluster_id = Some(ctx.settings.cluster.clone());
         record(set, ctx, pass).await?;
     }
@@ -118,7 +119,8 @@ async fn work(
     pass.status.set_name = Some(plan.target.set_name.clone());
     pass.status.cluster_id = Some(ctx.settings.cluster.clone());
     let current = ledger.at(Stage::Current);
-    // Verifiers hear of a key before it signs: the status, from which clients take their keys, is no later than the Secret.
+    // Verifiers must know a key before it signs. Clients take their keys from the status, so it gets the keys even if
+    // the Secret cannot be written.
     pass.status.keys = keys::public(&ledger);
     output::write(set, ctx, plan, pass, current).await?;
     pass.status.secret_name = plan.secret_name.clone();
@@ -128,19 +130,19 @@ async fn work(
     let held = ledger.held();
     let progress = keys::progress(&pass.status, &ledger, seen.carried);
     let next = match set.spec.generate.is_some() && rotation::due(&held, &plan.terms, progress, now).is_some() {
-        true => Some(now), // what this pass brought about was in the way
+        true => Some(now), // this pass made the next step possible
         false => rotation::next_at(&held, &plan.terms, now),
     };
     pass.status.next_step_at = next.filter(|at| *at < Timestamp::MAX).map(|at| at.to_string());
     Ok(())
 }
 
-/// When time alone brings the next step.
+/// When time alone makes the next step due.
 fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     status.next_step_at.as_ref()?.parse().ok()
 }
 
-/// What a success was made from, in one line: equal inputs need no work.
+/// What a success was made from, in one line: with equal inputs there is nothing to do.
 fn inputs(
     set: &JsonWebKeySet,
     ctx: &Context,
@@ -154,7 +156,7 @@ fn inputs(
     let version = |name: &str| ctx.own_secret(namespace, uid, name).map(|secret| secret.version);
     let schedule = &plan.terms.schedule;
     let asked_at = match since(status) {
-        Some(since) => schedule.asked(since), // so that one edited while it waits is no news
+        Some(since) => schedule.asked(since), // so an edit while the request waits changes nothing
         None => schedule.asked_at,
     };
     digest(&json!([

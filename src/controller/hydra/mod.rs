@@ -1,4 +1,4 @@
-//! Ory Hydra: the server itself, its sweep, and each kind as it lives there.
+//! Ory Hydra: the server itself, its sweep, and each kind on it.
 
 pub(crate) mod assignment;
 pub mod client;

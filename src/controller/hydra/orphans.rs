@@ -1,7 +1,9 @@
-//! Clients with this cluster's mark whose resource is gone: counted, and deleted where the server's admin wants it.
+//! Clients with this cluster's marker whose resource no longer exists. They are counted, and deleted if the
+//! AuthorizationServer says so.
 //!
-//! One goes only if its resource was unknown before and after two whole sweeps in a row of one connection, and is in no namespace right now, and the client
-//! still carries the mark. What was taken over stays, as it does when its access ends.
+//! A client is deleted only if its resource was unknown before and after two complete consecutive sweeps of one
+//! connection, exists in no namespace now, and the client still has the marker. An adopted client stays, as it does
+//! when its access ends.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -19,23 +21,23 @@ use crate::controller::engine::links::Connection;
 use crate::controller::engine::managed::Pass;
 use crate::decode::Item;
 
-/// Most clients that one sweep deletes. The next one goes on.
+/// Maximum number of clients that one sweep deletes. The next sweep continues.
 const MOST: usize = 50;
 
-/// Most clients that are kept of one sweep. What is beyond is only counted.
+/// Maximum number of clients that are remembered from one sweep. Further clients are only counted.
 const KEPT: usize = 20_000;
 
-/// Clients that no resource has, as a listing shows them.
+/// Clients without a resource, from a listing.
 #[derive(Default)]
 pub(crate) struct Strangers {
-    /// UID of the resource that they had, by their id.
+    /// UID of the former resource, by client id.
     uids: BTreeMap<String, String>,
-    /// How many there are beside.
+    /// Number of further clients.
     more: usize,
 }
 
 impl Strangers {
-    /// Adds a client and the UID of the resource that it had.
+    /// Adds a client and the UID of its former resource.
     pub(crate) fn add(&mut self, client_id: String, uid: String) {
         match self.uids.len() < KEPT {
             true => drop(self.uids.insert(client_id, uid)),
@@ -43,7 +45,7 @@ impl Strangers {
         }
     }
 
-    /// Takes out those whose resource has come to be known.
+    /// Removes clients whose resource is known by now.
     pub(crate) fn retain(&mut self, is_unknown: impl Fn(&str) -> bool) {
         self.uids.retain(|_, uid| is_unknown(uid));
     }
@@ -53,7 +55,7 @@ impl Strangers {
     }
 }
 
-/// After a whole sweep: deletes what may go, where the spec says so. Returns how many clients without a resource are left.
+/// After a complete sweep: deletes orphans, if the spec says so. Returns how many clients without a resource are left.
 pub(crate) async fn clear(
     server: &AuthorizationServer,
     ctx: &Context,
@@ -91,7 +93,7 @@ async fn delete(
     {
         Ok(live) => live,
         Err(error) => {
-            tracing::warn!(server, %error, "the resources cannot be listed, so that no orphan is deleted");
+            tracing::warn!(server, %error, "resources cannot be listed, so no orphan is deleted");
             return 0;
         }
     };
@@ -105,12 +107,13 @@ async fn delete(
             Ok(Some(resource)) => {
                 deleted += 1;
                 ctx.metrics.orphan_deleted(&server);
-                tracing::info!(server, client_id = id, resource, uid, "an orphan was deleted");
-                let note = format!("The client `{id}` of OAuth2Client `{resource}`, which is gone, was deleted.");
+                tracing::info!(server, client_id = id, resource, uid, "orphan deleted");
+                let note =
+                    format!("The client `{id}` was deleted, because OAuth2Client `{resource}` no longer exists.");
                 pass.notes.push((EventType::Normal, "OrphanDeleted", note));
             }
             Err(failed) => {
-                tracing::warn!(server, client_id = id, ?failed, "an orphan cannot be deleted");
+                tracing::warn!(server, client_id = id, ?failed, "orphan cannot be deleted");
                 if matches!(failed, Failure::Outage(_) | Failure::NotLeader) {
                     break;
                 }
@@ -120,7 +123,7 @@ async fn delete(
     deleted
 }
 
-/// Reads a client once more and deletes it if it carries the mark. Returns the resource that it had.
+/// Reads a client again and deletes it if it has the marker. Returns its former resource.
 async fn delete_one(hydra: &Hydra, cluster: &str, id: &str, uid: &str) -> Result<Option<String>, Failure> {
     let Some(client) = hydra.get_client(id).await? else {
         return Ok(None);
@@ -132,14 +135,15 @@ async fn delete_one(hydra: &Hydra, cluster: &str, id: &str, uid: &str) -> Result
     Ok(Some(resource))
 }
 
-/// The resource that a client had, if it may go with it: it carries this cluster's mark with that UID, and was not there before the resource.
+/// The former resource of a client, if the client may be deleted: it has this cluster's marker with that UID, and was
+/// not adopted.
 fn removable(client: &Client, cluster: &str, uid: &str) -> Option<String> {
     let marker = client.marker()?;
     let is_ours = marker.cluster == cluster && marker.uid == uid && !uid.is_empty() && !marker.adopted;
     is_ours.then(|| format!("{}/{}", marker.namespace, marker.name))
 }
 
-/// UIDs of all resources, of whatever server: one that has just changed hands is no orphan.
+/// UIDs of all resources on any server: a client whose resource exists is no orphan.
 pub(crate) fn known_uids(ctx: &Context) -> HashSet<String> {
     ctx.kinds
         .clients
@@ -158,7 +162,7 @@ mod tests {
     use crate::api::GROUP;
 
     #[test]
-    fn only_what_carries_this_clusters_mark_and_was_not_taken_over_is_deleted() {
+    fn only_unadopted_clients_with_this_clusters_marker_are_deleted() {
         let mark = |more: Value| {
             let mut mark = json!({ "cluster": "here", "namespace": "team", "name": "shop", "uid": "u1" });
             for (name, value) in more.as_object().into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! `OidcProvider` on a Hydra, which has no object for its issuer, so that nothing is written there: access → server → discovery document → keys →
-//! finalizer → ConfigMap → status.
+//! `OidcProvider` on a Hydra. Hydra has no object for its issuer, so nothing is written there: access → server →
+//! discovery document → keys → finalizer → ConfigMap → status.
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::error::{Error, Result};
 
-/// Looks at the issuer and publishes what it says.
+/// Checks the issuer and publishes its values.
 ///
 /// # Errors
-/// What is wrong with the spec or the issuer, or in the way.
+/// What is wrong with the spec or the issuer, or blocks the pass.
 pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
     let server = admitted(provider, ctx)?;
     check_fields(provider, &server)?;
@@ -43,7 +43,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     })
 }
 
-/// A Hydra has one issuer, and nothing of it is an object: who may use it is not for a provider to say.
+/// Hydra has one issuer and no object for it, so a provider cannot decide who may use it.
 fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
     let spec = &provider.spec;
     let asked = [
@@ -58,7 +58,8 @@ fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result
     refuse(server, asked)
 }
 
-/// The connection to look through. An outage of the admin API says nothing about the issuer: a provider that is ready is then judged by the public API.
+/// The connection to read the issuer through. An outage of the admin API says nothing about the issuer, so a provider
+/// that is ready is then checked through the public API.
 fn connection(server: &AuthorizationServer, ctx: &Context, was_ready: bool) -> Result<Arc<Connection>> {
     match ctx.links.usable(server) {
         Ok(link) => Ok(link.connection),
@@ -67,7 +68,7 @@ fn connection(server: &AuthorizationServer, ctx: &Context, was_ready: bool) -> R
     }
 }
 
-/// Reads the discovery document and the keys, and judges both.
+/// Reads and checks the discovery document and the keys.
 async fn look(
     provider: &OidcProvider,
     server: &AuthorizationServer,
@@ -104,7 +105,8 @@ async fn look(
     Ok((found, keys))
 }
 
-/// Reads the key set. Hydra 2 generates one that is missing, once for each request that comes meanwhile: so the first is waited for.
+/// Reads the key set. Hydra 2 generates a missing one, once for each request that arrives meanwhile, so the first
+/// request is awaited before others are sent.
 async fn keys(connection: &Connection, http: &Http) -> Result<Keys, Failure> {
     let first = async || discovery::fetch_keys(http).await.map(drop);
     connection.keys_made.get_or_try_init(first).await?;

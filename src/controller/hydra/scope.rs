@@ -1,4 +1,4 @@
-//! `Scope` on a Hydra: an entry of the catalogue that clients carry.
+//! `Scope` on a Hydra: an entry in the catalogue that clients carry.
 
 use crate::api::Scope;
 use crate::api::scope::ScopeStatus;
@@ -10,7 +10,7 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::error::Result;
 
-/// Accepts the scope, for clients to refer to.
+/// Accepts the scope, so that clients can refer to it.
 ///
 /// # Errors
 /// What is wrong with the spec.
@@ -21,7 +21,7 @@ pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeSta
     pass.status.name = Some(scope.scope_name());
     Ok(Done {
         message:
-            "OAuth2Clients can refer to the scope; they carry it in their metadata, for the login and consent app."
+            "OAuth2Clients can refer to the scope. They carry it in their metadata, for the login and consent app."
                 .to_owned(),
         ..Done::default()
     })

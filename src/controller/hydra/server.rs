@@ -1,4 +1,4 @@
-//! Whether an Ory Hydra can be used: version, issuer.
+//! Whether an Ory Hydra can be used: its version and issuer.
 
 use kube::ResourceExt;
 
@@ -14,10 +14,10 @@ use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Outage, Result};
 use crate::secret::Secret;
 
-/// Asks for version and issuer; a server that answers well closes the circuit breaker.
+/// Checks version and issuer. A server that answers well closes the circuit breaker.
 ///
 /// # Errors
-/// What keeps the server from being used.
+/// Why the server cannot be used.
 pub(crate) async fn check(
     server: &AuthorizationServer,
     spec: &HydraServer,
@@ -37,9 +37,10 @@ pub(crate) async fn check(
     }
     let was_open = breaker.is_open();
     if was_open {
-        // The version may be open to everyone where the rest needs the login.
+        // The version may be public even if other requests need the login.
         match hydra.probe_clients().await {
-            // It opens no breaker either: one client that the server cannot read fails every listing, and no other request.
+            // These do not open the breaker either: one client that the server cannot read fails every listing, but no
+            // other request.
             Ok(()) | Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => {}
             Err(failed) => return Err(failure("list_o_auth2_clients", failed)),
         }
@@ -56,7 +57,7 @@ pub(crate) async fn check(
             }
         }
     }
-    // One that has opened since is left to the next look, which probes.
+    // A breaker that opened since then stays open until the next check, which probes.
     if was_open {
         breaker.close();
     }
@@ -66,7 +67,7 @@ pub(crate) async fn check(
     })
 }
 
-/// Reads the discovery document and compares the issuer. None if there is none to be had, which blocks nothing.
+/// Reads the discovery document and compares the issuer. None if the document cannot be read, which blocks nothing.
 async fn issuer(
     server: &AuthorizationServer,
     spec: &HydraServer,
@@ -97,8 +98,8 @@ async fn issuer(
     }
 }
 
-/// Whether the server still is the one it was, asked before something that had been confirmed is created again: a restored copy or a slip in DNS must
-/// not be handed all clients and secrets.
+/// Makes sure that the server is still the same before a confirmed object is created again: a restored copy or a DNS
+/// mistake must not give all clients and secrets to another server.
 ///
 /// # Errors
 /// [`Error::IssuerChanged`].
@@ -109,15 +110,16 @@ pub(crate) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) ->
     }
 }
 
-/// Hydra 1.x ends every issuer with a slash and 2.x takes it as it is set: an upgrade is no other server.
+/// Hydra 1.x adds a slash to every issuer, and 2.x uses the issuer as configured: an upgrade does not make another
+/// server.
 fn is_same_issuer(known: &str, found: &str) -> bool {
     known.trim_end_matches('/') == found.trim_end_matches('/')
 }
 
-/// What a Hydra's admin API is sent with each request.
+/// Headers of each request to the admin API of a Hydra.
 ///
 /// # Errors
-/// What is wrong with what the spec refers to.
+/// What is wrong with a referenced object.
 pub(crate) async fn headers(
     hydra: &HydraServer,
     references: &mut References<'_>,
@@ -143,7 +145,7 @@ pub(crate) async fn headers(
     Ok(())
 }
 
-/// How the operator logs in.
+/// Name of the login method.
 pub(crate) fn login_name(auth: Option<&Auth>) -> &'static str {
     match auth {
         Some(auth) if auth.bearer_token.is_some() => "Bearer",

@@ -1,7 +1,8 @@
-//! The sweep: one listing per server and interval finds what drifted, is missing, or was touched, and wakes only that.
+//! The sweep: one listing per server and interval finds clients that drifted, are missing, or were touched, and wakes
+//! only their resources.
 //!
-//! It detects and never acts: the woken pass reads the object itself before it writes. What carries our mark and has no resource is told to whoever counts
-//! it.
+//! It detects and never acts: the woken pass reads the object itself before it writes. Clients with our marker and
+//! without a resource are returned to be counted.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,8 +24,9 @@ use crate::controller::hydra::orphans::{Strangers, known_uids};
 use crate::decode;
 use crate::origin::Origin;
 
-/// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. A page that fails ends the sweep: then
-/// nothing counts as missing or orphaned. Returns the orphans: remote objects with our mark and without a resource.
+/// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. If a
+/// page fails, the sweep ends, and nothing counts as missing or orphaned. Returns the orphans: clients with our marker
+/// and without a resource.
 pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Strangers, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
@@ -35,7 +37,8 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     while let Some(page) = hydra.list_clients(&owner, &mut cursor).await? {
         for listed in page {
             let mark = listed.marker();
-            // What another cluster has marked is no orphan of ours, whatever its owner says; nor is it a resource's client.
+            // A client with the marker of another cluster is neither our orphan nor a client of a resource, whatever
+            // its owner is.
             if mark
                 .as_ref()
                 .is_some_and(|mark| ctx.settings.origin(&mark.cluster) == Origin::Other)
@@ -43,7 +46,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
                 continue;
             }
             let uid = mark.map(|mark| mark.uid);
-            // One without a mark of its own is found by its id, which is the UID unless another was asked for.
+            // A client without a marker is found by its id, which is the UID unless the spec asks for another id.
             let uid = uid.unwrap_or_else(|| listed.client_id.clone());
             match expected.remove(&uid) {
                 Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
@@ -55,12 +58,12 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     }
     if cursor.passed_over() > 0 {
         let count = cursor.passed_over();
-        tracing::warn!(server = name, count, "clients too large to be listed were passed over");
+        tracing::warn!(server = name, count, "skipped clients that are too large to be listed");
     }
     for missing in expected.values().filter(|client| !was_written_since(client, ctx)) {
         rouse(&ctx.kinds.clients, missing);
     }
-    // The server cannot list key sets: each is read.
+    // The server cannot list key sets, so each is read.
     for set in ctx.kinds.key_sets.on(&name).iter().filter(|set| is_held(&***set)) {
         rouse(&ctx.kinds.key_sets, set);
     }
@@ -88,11 +91,12 @@ fn expected_on(ctx: &Context, server: &str) -> HashMap<String, Arc<OAuth2Client>
 }
 
 fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
-    // One that waits for something that it refers to is left as it is.
+    // A client that waits for a reference stays as it is.
     let Some(mut wanted) = wanted(client, ctx) else {
         return true;
     };
-    // The revision belongs to the ledger, which is not read here; a foreign one shows in updated_at. So does the origin, which the mark alone knows.
+    // The revision is in the ledger, which is not read here; a foreign revision shows in `updated_at`. Only the marker
+    // knows whether the client was adopted.
     if let (Some(mut marker), Some(theirs)) = (wanted.marker(), listed.marker()) {
         (marker.revision, marker.adopted) = (theirs.revision, theirs.adopted);
         wanted.mark(&marker);
@@ -106,7 +110,8 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
     listed.client_id == client_id(client) && untouched && wanted.differences(listed).is_empty()
 }
 
-/// Whether we wrote the client while the listing went on: then both sides of the comparison are of another time, and the next sweep tells.
+/// Whether the operator wrote the client during the listing. Then the two sides are from different times, and the next
+/// sweep compares them.
 fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
     let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
     let before = updated_at(compared);

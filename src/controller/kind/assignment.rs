@@ -1,4 +1,4 @@
-//! `Assignment`.
+//! `Assignment`: calls the floor of its server.
 
 use kube::{Api, Client, ResourceExt};
 

@@ -37,12 +37,12 @@ fn resources(ctx: &Context, server: &str) -> i64 {
     i64::try_from(resources.iter().sum::<usize>()).unwrap_or(i64::MAX)
 }
 
-/// How soon a sweep or a discovery that failed is tried again.
+/// Longest wait before a failed sweep or discovery is retried.
 const AGAIN: Duration = Duration::from_secs(30);
 
 impl Managed for AuthorizationServer {
     const KIND: &'static str = "AuthorizationServer";
-    /// The prober: what waits for the server should not wait long after it is back.
+    /// These passes are the probes: what waits for the server should not wait long once it is back.
     const PATIENCE: Duration = Duration::from_secs(5);
     /// A sweep of a large server has many pages; each request has its own deadline.
     const PASS: Duration = Duration::from_secs(3600);
@@ -62,13 +62,13 @@ impl Managed for AuthorizationServer {
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
         let login_ends = look(self, ctx, pass).await?;
-        // What waits for the endpoints should not wait for a whole interval because the last look did not find them.
+        // Resources may wait for the endpoints, so a failed discovery is retried before the interval has passed.
         let has_endpoints = match self.spec.flavour() {
             Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
             Some(Flavour::Vault(_) | Flavour::Foulkon(_)) | None => false,
         };
         let interval = self.spec.resync_interval();
-        // Nobody tells of a restart either.
+        // Nothing announces a restart of the worker, so the operator checks for one as often.
         let incomplete = has_endpoints && pass.status.endpoints.is_none() || pass.status.loaded == Some(false);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
@@ -78,7 +78,8 @@ impl Managed for AuthorizationServer {
         })
     }
 
-    /// The server stays while something on it would be left behind. It stays usable too: its resources are cleaned up through it.
+    /// Keeps the server as long as something on it would be left behind. The server stays usable, because its resources
+    /// are cleaned up through it.
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let name = self.name_any();
         ctx.departures.goes(&self.uid().unwrap_or_default());
@@ -101,7 +102,7 @@ impl Managed for AuthorizationServer {
             (user, _) => user,
         };
         if let Some(user) = user {
-            // Its own trouble shows in the resources that wait for it.
+            // If the server cannot be used, the resources that wait for it report that.
             if let Err(error) = look(self, ctx, pass).await {
                 tracing::debug!(name, %error, "a server that is being deleted cannot be used");
             }
@@ -120,13 +121,13 @@ fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
     resource.server_name() == server && is_held(resource)
 }
 
-/// A resource of a kind that may have something on a server, looked for live.
+/// Finds a resource of a kind that may have something on a server, by a live list.
 async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
     let resources = ctx.cluster.list(&Api::<Item<K>>::all(ctx.cluster.client())).await?;
     Ok(resources.iter().find(|resource| uses(*resource, server)).map(described))
 }
 
-/// As [`user_of`], of the kinds that have objects on a Vault alone.
+/// Like [`user_of`], for the kinds that have objects on a Vault but not on a Hydra.
 async fn object_of(ctx: &Context, server: &str) -> Result<Option<String>> {
     if let Some(user) = user_of::<OidcProvider>(ctx, server).await? {
         return Ok(Some(user));
@@ -141,7 +142,8 @@ fn described<K: OnServer>(resource: &K) -> String {
     format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
 }
 
-/// Connects, looks, sweeps if it is time, and records whether the server can be used. Returns when its login has to be renewed, if it has to be.
+/// Connects to the server, checks it, sweeps it if that is due, and records whether it can be used. Returns the time
+/// until its login must be renewed, if it ends.
 async fn look(
     server: &AuthorizationServer,
     ctx: &Context,
@@ -172,13 +174,13 @@ async fn look(
     if is_due(&connection, server.spec.resync_interval()) {
         compare(server, ctx, &connection, &admin, pass).await?;
     } else if let Some(failed) = connection.last_sweep().and_then(|last| last.failed) {
-        // A listing that fails stops nobody, but nobody sees what drifts meanwhile.
+        // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
         return Err(failed);
     }
     Ok(login_ends)
 }
 
-/// The connection that the spec asks for. Another one than before ends the login of that one.
+/// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.
 async fn connected(server: &AuthorizationServer, flavour: Flavour<'_>, ctx: &Context) -> Result<Arc<Connection>> {
     let last = ctx.links.last(&server.name_any());
     let connection = match connect::connect(server, flavour, ctx).await {
@@ -195,7 +197,7 @@ async fn connected(server: &AuthorizationServer, flavour: Flavour<'_>, ctx: &Con
     Ok(connection)
 }
 
-/// Asks the server what it is and how it fares.
+/// Checks version and state of the server.
 async fn check(
     server: &AuthorizationServer,
     flavour: Flavour<'_>,
@@ -220,7 +222,7 @@ async fn check(
     }
 }
 
-/// Sweeps: compares everything on the server with the cluster, and wakes what is not as it was left.
+/// Sweeps: compares everything on the server with the cluster, and wakes the resources whose objects have changed.
 async fn compare(
     server: &AuthorizationServer,
     ctx: &Context,
@@ -237,7 +239,7 @@ async fn compare(
             Err(failed) => Err(failure("list_o_auth2_clients", failed)),
         },
         Admin::Vault(vault) => vault::sweep::run(server, ctx, vault).await,
-        // The list shows names alone: each provider is read once per interval, by its own pass.
+        // The list contains only names, so each provider is read once per interval, by its own pass.
         Admin::Foulkon(_) => {
             read_each(&ctx.kinds.providers, &name);
             Ok(pass.status.orphans)
@@ -257,7 +259,7 @@ async fn compare(
     Ok(())
 }
 
-/// What failed while the server could not be used need not wait for its own next try.
+/// Wakes the resources that failed while the server could not be used, so that they do not wait for their next retry.
 fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
     fn of<K: OnServer>(kind: &Kind<K>, server: &str) {
         for resource in kind.on(server) {
@@ -277,9 +279,9 @@ fn wake_failing(server: &AuthorizationServer, ctx: &Context) {
 
 fn is_due(connection: &Connection, interval: Duration) -> bool {
     connection.last_sweep().is_none_or(|last| match last.failures {
-        // The jitter of the queue may bring a pass a little early.
+        // Jitter may start a pass a little early.
         0 => last.at.elapsed() >= interval.mul_f64(0.7),
-        // A listing that failed starts from its first page: not at every probe.
+        // A sweep that failed starts again from the first page, so it is not repeated at every probe.
         failures => {
             let pause = Duration::from_secs(1) * 2u32.saturating_pow(failures.min(8) - 1);
             last.at.elapsed() >= interval.min(AGAIN).min(pause)

@@ -1,4 +1,4 @@
-//! From the spec of an AuthorizationServer to a connection.
+//! Makes the connection for the spec of an AuthorizationServer.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,8 @@ use crate::controller::{hydra, vault};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
-/// The connection that the spec asks for: the last one if nothing has changed, so that its breaker and sweep stay.
+/// Returns the connection for the spec. It is the last one if nothing has changed, so that its breaker and its last
+/// sweep are kept.
 pub(crate) async fn connect(
     server: &AuthorizationServer,
     flavour: Flavour<'_>,
@@ -71,7 +72,8 @@ pub(crate) async fn connect(
     }))
 }
 
-/// What the operator proves itself with: what each request carries goes into the settings, and a login that is more than that is returned.
+/// Prepares the operator's login. What every request sends goes into `settings`; a login that takes more than that is
+/// returned.
 async fn log_in(
     flavour: Flavour<'_>,
     references: &mut References<'_>,
@@ -84,7 +86,7 @@ async fn log_in(
         }
         Flavour::Foulkon(foulkon) => {
             settings.errors = ErrorBody::Coded;
-            // A user who is not the admin may do some of it.
+            // A user other than the admin may be allowed only some of the requests.
             settings.refuses_singly = foulkon.auth.basic.is_none();
             let (bearer, basic) = (foulkon.auth.bearer_token.as_ref(), foulkon.auth.basic.as_ref());
             references.authorize(settings, bearer, basic).await?;
@@ -93,7 +95,8 @@ async fn log_in(
         Flavour::Vault(vault) => {
             settings.refuses_singly = true;
             settings.errors = ErrorBody::Listed;
-            // Agents and proxies in front of a Vault may want it, against requests that somebody else's browser is made to send.
+            // Agents and proxies in front of a Vault may require it, to refuse requests that a browser was made to
+            // send.
             let header = ("X-Vault-Request".to_owned(), Secret::new("true".to_owned()));
             settings.headers.push(header);
             vault::server::login(vault, references).await.map(Some)
@@ -104,15 +107,15 @@ async fn log_in(
 fn public_url(flavour: Flavour<'_>) -> Option<&str> {
     match flavour {
         Flavour::Hydra(hydra) => hydra.public_url.as_deref(),
-        Flavour::Vault(_) | Flavour::Foulkon(_) => None, // it has one address for all
+        Flavour::Vault(_) | Flavour::Foulkon(_) => None, // it has one address for everything
     }
 }
 
-/// Neither login nor client certificate is for the public side.
+/// Settings for the public API: without login and client certificate.
 fn public_settings(settings: &Settings) -> Settings {
     Settings {
         ca_pem: settings.ca_pem.clone(),
-        // The public side usually has a certificate of a public authority, even where the admin API has a private one.
+        // The public API usually has a certificate of a public CA, even if the admin API has one of a private CA.
         keep_system_roots: true,
         ..Settings::default()
     }
@@ -139,7 +142,7 @@ fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSetti
         ),
         BadSettings::Identity => (
             "tls.clientCertificateRef",
-            "tls.crt and tls.key are not a certificate and its key in PEM form",
+            "tls.crt and tls.key are not a certificate and its key in PEM form; correct them in the Secret",
         ),
     };
     tracing::debug!(server = server.name_any(), field, "the connection cannot be made");

@@ -1,4 +1,4 @@
-//! `JsonWebKeySet`.
+//! `JsonWebKeySet`: calls the floor of its server.
 
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -67,13 +67,14 @@ impl Referable for JsonWebKeySet {
         client.spec.key_set_ref.iter().map(|reference| reference.name.as_str())
     }
 
-    /// Keys that are published can be relied on, whatever comes next; so can a key that the server keeps to itself, once it is there.
+    /// A client may rely on published keys, even if a later step fails. It may also rely on a key that the server does
+    /// not publish, once that key exists.
     fn is_reliable(&self) -> bool {
         let status = self.status.as_ref();
         status.is_some_and(|status| !status.keys.is_empty() || status.inputs.is_some())
     }
 
-    /// A client on a list of ids has nothing new to hear when others come and go.
+    /// A client that is already on the list of ids is not concerned by changes for other clients.
     fn concerns(&self, client: &OAuth2Client) -> bool {
         let status = self.status.clone().unwrap_or_default();
         let own = client.status.clone().unwrap_or_default();

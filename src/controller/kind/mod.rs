@@ -1,4 +1,4 @@
-//! The kinds: what the engine asks of each, and on which server's floor each is answered.
+//! The kinds: each implements the traits of the engine and calls the floor of its server.
 
 pub(crate) mod assignment;
 pub(crate) mod authorization_server;

@@ -1,4 +1,4 @@
-//! `OAuth2Client`.
+//! `OAuth2Client`: calls the floor of its server.
 
 use kube::{Api, Client, ResourceExt};
 

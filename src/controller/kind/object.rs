@@ -1,4 +1,4 @@
-//! Objects that a kind has on some servers and not on others.
+//! Objects that a kind has on some servers only.
 
 use kube::core::CustomResourceExt;
 
@@ -8,7 +8,7 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::vault;
 use crate::error::Result;
 
-/// Deletes the object of a resource of a kind that has one on a Vault alone.
+/// Deletes the object of a resource whose kind has objects on a Vault only.
 ///
 /// # Errors
 /// As [`vault::object::remove`].
@@ -20,7 +20,7 @@ where
     match server.as_ref().and_then(|server| server.spec.flavour()) {
         Some(Flavour::Vault(_)) => vault::object::remove(resource, ctx, pass).await,
         Some(Flavour::Hydra(_) | Flavour::Foulkon(_)) => Ok(()),
-        // What was on a server that has gone is known by its claim.
+        // The server is gone. The claim shows whether an object was on it.
         None if resource.is_settled() => vault::object::remove(resource, ctx, pass).await,
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! `OidcProvider`.
+//! `OidcProvider`: calls the floor of its server.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::error::Result;
 
 impl Managed for OidcProvider {
     const KIND: &'static str = "OidcProvider";
-    /// Nothing tells when the public API is back.
+    /// Nothing announces that the public API is back.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn server(&self) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! `Scope`.
+//! `Scope`: calls the floor of its server.
 
 use kube::{Api, Client, ResourceExt};
 

@@ -1,4 +1,5 @@
-//! An assignment as an object of a Vault: names and aliases become ids at every look, and one that is not there changes nothing.
+//! An assignment as an object of a Vault. Each pass resolves names and aliases to ids. If one does not exist, nothing
+//! is changed.
 
 use std::collections::BTreeSet;
 
@@ -56,7 +57,7 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context, pass: &mut Pas
         let vault = target.vault(settled).await?;
         let resolved = resolve(assignment, &vault).await;
         let wanted = resolved.map_err(|error| unread(error, settled))?;
-        // Somebody who has another id now is no drift.
+        // A named identity with another id than before is not drift.
         let same = |ids: &[String], wanted: &BTreeSet<String>| ids.iter().eq(wanted.iter());
         let is_same =
             same(&pass.status.entity_ids, &wanted.entity_ids) && same(&pass.status.group_ids, &wanted.group_ids);
@@ -72,7 +73,7 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context, pass: &mut Pas
     })
 }
 
-/// What the server should have.
+/// The assignment that the server should have.
 async fn resolve(assignment: &Assignment, vault: &Vault) -> Result<vault::Assignment> {
     let spec = &assignment.spec;
     let own = spec.vault.clone().unwrap_or_default();
@@ -104,7 +105,7 @@ async fn resolve(assignment: &Assignment, vault: &Vault) -> Result<vault::Assign
         let found = id(vault, "vault.entities", IdentityType::Entity, entity).await?;
         wanted.entity_ids.insert(found);
     }
-    // The server takes it for the assignment that everybody is in, in a place where it means nobody.
+    // The server would read `*` as its assignment for everybody, but as an id it means nobody.
     match wanted.entity_ids.iter().chain(&wanted.group_ids).any(|id| id == "*") {
         true => Err(Error::InvalidField {
             field: "subjects",

@@ -1,7 +1,7 @@
 //! A client as an object of a Vault: refs → access → object → credentials Secret → status.
 //!
-//! The server makes id and secret and shows both to whoever may read the client. So there is no ledger: a Secret that is lost or edited is written again from
-//! the server, and nothing is changed there.
+//! The server makes id and secret and shows both to anyone who may read the client. So there is no ledger: a Secret
+//! that is lost or edited is written again from the server, and nothing changes there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,10 +39,10 @@ use crate::error::{Error, Result, VaultFault};
 
 pub(crate) mod fields;
 
-/// How long tokens are valid unless the spec says otherwise: what the server has for both.
+/// Lifetime of tokens unless the spec says otherwise: the server's default for both.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Most bytes of a client secret that a server makes.
+/// Maximum length of a client secret from the server, in bytes.
 const SECRET_BYTES: usize = 4096;
 
 impl Named for OAuth2Client {
@@ -127,7 +127,7 @@ pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pas
     }
 }
 
-/// The client that a server should have for this resource. None while something that it refers to is missing.
+/// The client that a server should have for this resource. None while a reference is missing.
 pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<vault::Client> {
     let plan = plan(client, ctx).ok()?;
     plan.missing.is_none().then(|| desired(client, ctx, &plan))
@@ -168,7 +168,7 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<ClientPlan> {
     })
 }
 
-/// What a client refers to and what has to be on the server before it.
+/// A referenced resource that must be on the server before the client.
 fn referred<K: Named + Referable>(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -> Result<Arc<K>> {
     let referrer = Referrer {
         namespace,
@@ -182,7 +182,7 @@ fn referred<K: Named + Referable>(client: &OAuth2Client, ctx: &Context, namespac
     }
 }
 
-/// The values in force: the server has no refresh tokens, and scopes are its providers' business.
+/// The values in force. The server has no refresh tokens, and its providers decide on scopes.
 fn effective(client: &OAuth2Client) -> Effective {
     let spec = &client.spec;
     let client_type = spec.client_type.unwrap_or_default();
@@ -238,7 +238,7 @@ fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> vault::Cl
     }
 }
 
-/// Takes id and secret from what the server shows.
+/// Takes id and secret from the server's reply.
 fn take_over(
     plan: &mut ClientPlan,
     pass: &mut Pass<OAuth2ClientStatus>,
@@ -249,7 +249,7 @@ fn take_over(
         problem,
     };
     let id = found.client_id.map(String::from).filter(|id| !id.is_empty());
-    let id = id.ok_or_else(|| lacks("names no client id"))?;
+    let id = id.ok_or_else(|| lacks("has no client id"))?;
     if pass.status.client_id.as_ref().is_some_and(|known| *known != id) {
         let note = "The client was deleted on the server and has been created again, with another id and secret.";
         pass.notes.push((EventType::Warning, "ClientReplaced", note.to_owned()));
@@ -257,7 +257,7 @@ fn take_over(
     let secret = match plan.effective.has_secret() {
         true => {
             let secret = found.client_secret.filter(|secret| fits(secret.expose(), SECRET_BYTES));
-            Some(secret.ok_or_else(|| lacks("holds no client secret that could be one"))?)
+            Some(secret.ok_or_else(|| lacks("holds no usable client secret"))?)
         }
         false => None,
     };
@@ -266,7 +266,7 @@ fn take_over(
     Ok(secret)
 }
 
-/// A value that a provider has not said yet is waited for there; one that the server does not have never comes.
+/// A value that a provider does not have yet is waited for. A value that the server never has is an error in the spec.
 fn pending(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, error: Error) -> Error {
     let Error::VariablePending { variable, .. } = error else {
         return error;
@@ -274,7 +274,7 @@ fn pending(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, error: Error
     if plan.endpoints.is_some() {
         return Error::InvalidField {
             field: "credentials.data",
-            problem: format!("$({variable}) is not there, since the server has no such endpoint; take it out"),
+            problem: format!("$({variable}) has no value, because the server has no such endpoint; remove it"),
         };
     }
     match first_provider(client, ctx) {
@@ -305,12 +305,13 @@ fn provider(client: &OAuth2Client, ctx: &Context, namespace: &str, name: &str) -
     match find::<OidcProvider>(ctx, referrer, name) {
         Ok(found) if admits(&found, &own, labels) => Ok(found),
         Err(error) if namespace == own => Err(error),
-        // Who may not use what is there is not told whether it is.
+        // A client that may not use a provider does not learn whether it exists.
         _ => Err(VaultFault::NotAdmitted(namespace.to_owned(), name.to_owned()).into()),
     }
 }
 
-/// A client can be used once the key that signs for it and the providers that it names have it on their lists. They are the only writers of those.
+/// A client can be used once its signing key and the providers that it names list it. Only their own passes write these
+/// lists.
 fn unlisted(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<()> {
     let waits = |kind, name: String, namespace: &str| {
         Error::Vault(VaultFault::NotListed {

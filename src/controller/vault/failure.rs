@@ -4,7 +4,7 @@ use crate::admin::http::{Failure, TOO_LARGE};
 use crate::admin::vault::session::NO_NAMESPACE;
 use crate::error::{Error, Outage, VaultFault};
 
-/// Known beginnings and parts of the texts with which the server refuses a write, and what each means. The first that fits counts.
+/// Known parts of the texts with which the server refuses a write, and their meanings. The first match counts.
 const REFUSALS: [(&str, Meaning); 13] = [
     ("id_token_ttl greater than", Meaning::TtlInUse),
     ("currently referenced by", Meaning::InUse),
@@ -22,34 +22,37 @@ const REFUSALS: [(&str, Meaning); 13] = [
     ),
     (
         "unknown signing algorithm",
-        Meaning::Field("generate.algorithm", "the server does not know it; choose another one"),
+        Meaning::Field(
+            "generate.algorithm",
+            "the server does not support it; choose another one",
+        ),
     ),
     (
         "top level key",
         Meaning::Field(
             "template",
-            "it sets a claim that is the server's own (iat, aud, exp, iss, sub, namespace, nonce, auth_time, at_hash or c_hash); take it out",
+            "it sets a claim that the server reserves (iat, aud, exp, iss, sub, namespace, nonce, auth_time, at_hash or c_hash); remove it",
         ),
     ),
     (
         "no value could be found for one of the template directives",
         Meaning::Field(
             "template",
-            "the server does not know one of the `{{…}}`; look at the documentation of its identity templates",
+            "the server does not know one of the `{{…}}`; see the documentation of its identity templates",
         ),
     ),
     (
         "template",
         Meaning::Field(
             "template",
-            "the server does not accept it; it has to be a JSON object once every `{{…}}` is filled in",
+            "the server does not accept it; it must be a JSON object when every `{{…}}` is filled in",
         ),
     ),
     (
         "invalid issuer",
         Meaning::Field(
             "issuer",
-            "the server takes scheme, host and port only, such as https://vault.example.com:8200; correct it",
+            "the server accepts only scheme, host and port, such as https://vault.example.com:8200; correct it",
         ),
     ),
     ("scope \"", Meaning::Missing("a scope")),
@@ -66,7 +69,7 @@ enum Meaning {
     TtlTooLong,
 }
 
-/// What a failed request means. `object`: what it was about, for people.
+/// What a failed request means. `object`: what the request was about, for messages.
 pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -> Error {
     let known = |text: &str| {
         REFUSALS
@@ -120,6 +123,6 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
 fn unexpected(operation: &'static str) -> Error {
     Error::Reply {
         operation,
-        problem: "has a status that it never should",
+        problem: "has an unexpected status",
     }
 }

@@ -1,5 +1,6 @@
-//! A key set as a named key of a Vault, which makes and rotates the keys itself. Which clients may have tokens signed with it is worked out as a whole from
-//! the cluster, by this one writer: the server keeps no version of that list, so that two writers would lose each other's clients.
+//! A key set as a named key of a Vault, which makes and rotates the keys itself. This writer alone computes the list of
+//! clients whose tokens the key may sign, from the whole cluster: the server keeps no version of the list, so two
+//! writers would drop each other's clients.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,13 +28,14 @@ use crate::controller::vault::name::Named;
 use crate::controller::vault::object::Target;
 use crate::error::Result;
 
-/// How long a key signs, and how long it verifies after that, unless the spec says otherwise: what the server has for both.
+/// How long a key signs, and how long it verifies after that, unless the spec says otherwise: the server's default for
+/// both.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// [`DAY`] as specs have it.
+/// [`DAY`] as written in specs.
 const DAY_TEXT: &str = "24h";
 
-/// How much longer than it signs a key may verify.
+/// Maximum overlap, as a multiple of the rotation period.
 const MOST_OVERLAPS: u32 = 10;
 
 impl Named for JsonWebKeySet {
@@ -82,7 +84,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     let (since, now) = (since(&pass.status), Timestamp::now());
     let message = match since.is_some_and(|since| schedule.is_held_back(since, now)) {
         true => format!("The key is on the server, which makes and rotates it; {WAITS}."),
-        false => "The key is on the server, which makes and rotates it; OAuth2Clients can refer to it.".to_owned(),
+        false => "The key is on the server, which makes and rotates it. OAuth2Clients can refer to it.".to_owned(),
     };
     Ok(Done {
         message,
@@ -91,7 +93,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     })
 }
 
-/// What the access rules are asked for. The server rotates a key whether its period is asked for or not.
+/// The request to the access rules. The server rotates a key even if the spec asks for no period.
 fn request(set: &JsonWebKeySet) -> KeySetRequest<'_> {
     let rotation = set.spec.rotation.as_ref();
     KeySetRequest {
@@ -117,7 +119,8 @@ fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
     }
 }
 
-/// Whether a client's tokens are signed with the key: a client that has one keeps it, whatever its spec says now.
+/// Whether a client's tokens are signed with the key. A client that already has a key keeps it, whatever its spec says
+/// now.
 fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
     let status = client.status.as_ref();
     match status.and_then(|status| status.key_set_name.as_ref()) {
@@ -138,7 +141,7 @@ fn period(set: &JsonWebKeySet) -> Duration {
         .unwrap_or(DAY)
 }
 
-/// How long a key verifies after it signed last, and so the longest that an ID token may be valid.
+/// How long a key verifies after it last signed. This is also the maximum lifetime of an ID token.
 pub(crate) fn overlap(set: &JsonWebKeySet) -> Duration {
     let asked = set
         .spec
@@ -150,7 +153,7 @@ pub(crate) fn overlap(set: &JsonWebKeySet) -> Duration {
         .unwrap_or_else(|| DAY.min(period(set).saturating_mul(MOST_OVERLAPS)))
 }
 
-/// The server makes its keys itself and shows no private one.
+/// Refuses fields that the server does not have: it makes its keys itself and shows no private key.
 fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()> {
     let spec = &set.spec;
     let generate = spec.generate.as_ref();

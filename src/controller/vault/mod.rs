@@ -1,7 +1,7 @@
-//! HashiCorp Vault and OpenBao: the server itself, its sweep, and each kind as it lives there.
+//! HashiCorp Vault and OpenBao: the server itself, its sweep, and each kind on it.
 //!
-//! Objects there have no place for a mark. So a name is claimed in the status, once a look showed that it is free and before the first write; who has the
-//! claim has the object. Within the cluster the oldest claim wins.
+//! Objects there have no place for a marker. So the status claims a name, after a read showed that it is free and
+//! before the first write. The resource with the claim owns the object. Within the cluster, the oldest claim wins.
 
 pub(crate) mod assignment;
 pub(crate) mod client;

@@ -1,4 +1,4 @@
-//! Names of objects, and who has them.
+//! Names of objects, and which resource has them.
 
 use kube::ResourceExt;
 
@@ -14,28 +14,29 @@ use crate::error::{Error, Result, VaultFault};
 
 /// A kind whose resources are objects on a Vault.
 pub(crate) trait Named: OnServer + Claiming {
-    /// The object.
+    /// Type of the object.
     type Object: Object;
-    /// The field that asks for a name.
+    /// Field of the spec that asks for a name.
     const NAME_FIELD: &'static str;
 
-    /// The name that the spec asks for, if it does.
+    /// The name that the spec asks for, if any.
     fn asked_name(&self) -> Option<&str>;
 
-    /// Name of the object: asked for, or namespace, dot, name. A namespace has no dot in its name, so that two resources never come to the same name.
+    /// Name of the object: the requested one, or namespace, dot, name. The name of a namespace has no dot, so two
+    /// resources never get the same name.
     fn object_name(&self) -> String {
         let generated = || format!("{}.{}", self.namespace().unwrap_or_default(), self.name_any());
         self.asked_name().map_or_else(generated, str::to_owned)
     }
 
-    /// Whether the name has been claimed for this resource on this very server.
+    /// Whether this resource has claimed the name on this very server.
     fn has_claim(&self, server: &AuthorizationServer, ctx: &Context) -> bool {
         let mut status = self.status().cloned().unwrap_or_default();
         Self::claim(&mut status).is_for(&self.object_name(), server, &ctx.settings)
     }
 }
 
-/// The name that a resource may have its object under.
+/// The name that a resource may give its object.
 ///
 /// # Errors
 /// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`Error::NameClaimed`].
@@ -47,7 +48,7 @@ pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &Authorizat
     if !is_addressable(&name) {
         return Err(Error::InvalidField {
             field: K::NAME_FIELD,
-            problem: "on this server names consist of letters, digits, underscore, and within them dash and dot; choose such a one"
+            problem: "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; choose another name"
                 .to_owned(),
         });
     }
@@ -64,13 +65,14 @@ pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &Authorizat
     }
 }
 
-/// Whether the server takes a name: any other is answered as if there were no such API.
+/// Whether the server accepts a name. It answers any other name as if the API did not exist.
 fn is_addressable(name: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     name.chars().all(|c| is_word(c) || matches!(c, '-' | '.')) && name.starts_with(is_word) && name.ends_with(is_word)
 }
 
-/// Whether another resource has the name, or may have it and asked for it first. Of two that have it, the later one withdraws.
+/// Whether another resource has the name, or may have it and asked for it first. If two resources have it, the later
+/// one withdraws.
 pub(crate) fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> bool {
     let kind = K::kind_of(ctx);
     let same_name = |other: &K| {
@@ -88,7 +90,7 @@ pub(crate) fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &Authori
     })
 }
 
-/// Whether the access rules let a resource have the name that it asks for: one that may not does not stand in anybody's way.
+/// Whether the access rules allow a resource the name that it asks for. Otherwise it must not block other resources.
 fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
     let Ok(server) = admitted(resource, ctx) else {
         return false;

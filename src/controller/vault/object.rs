@@ -1,4 +1,4 @@
-//! An object kept in step, and an object removed.
+//! Syncs or removes the object of a resource.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,14 +23,14 @@ use crate::controller::vault::failure::failure;
 use crate::controller::vault::name::{self, Named};
 use crate::error::{Error, Result, Suspect, VaultFault};
 
-/// How long after an object seems gone it is looked for again: a standby may not have it yet.
+/// Wait before a missing object is read again: a standby may not have it yet.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// One resource's object, within one pass.
 pub(crate) struct Target<'a, K> {
     /// The resource.
     pub resource: &'a K,
-    /// What every pass shares.
+    /// Shared by all passes.
     pub ctx: &'a Context,
     /// The server.
     pub server: Arc<AuthorizationServer>,
@@ -39,7 +39,8 @@ pub(crate) struct Target<'a, K> {
 }
 
 impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
-    /// The object of a resource that the access rules admit. Of one that they do not admit any more, what was made goes where the server's admin wants it.
+    /// The object of a resource that the access rules admit. If they no longer admit it and the server's admin wants it
+    /// so, the object is deleted.
     ///
     /// # Errors
     /// As [`admitted`] and [`name::allowed`].
@@ -65,10 +66,11 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         }
     }
 
-    /// The server, once it may be written to for this resource. `settled`: whether nothing is to be written unless somebody else did.
+    /// The server, once the operator may write to it for this resource. `settled`: whether nothing must be written
+    /// unless another writer changed the object.
     ///
     /// # Errors
-    /// What keeps the server from being used; [`Error::Cluster`].
+    /// Why the server cannot be used; [`Error::Cluster`].
     pub(crate) async fn vault(&self, settled: bool) -> Result<Vault> {
         let link = self.ctx.links.usable(&self.server);
         let vault = link.map_err(|error| unread(error, settled))?.vault()?.clone();
@@ -76,7 +78,8 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         Ok(vault)
     }
 
-    /// Reads the object, and makes it what it should be if it is not. Returns it as it is then. `settled`: whether a difference is somebody else's doing.
+    /// Reads the object and corrects it if it differs. Returns it as it is then. `settled`: whether only another writer
+    /// can have caused a difference.
     ///
     /// # Errors
     /// [`Error::ObjectNotOwned`], [`VaultFault::Immutable`], [`Error::Contested`], and what a failed request means.
@@ -104,14 +107,14 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 });
             }
             (Some(found), Some(fields)) if fields.is_empty() => {
-                memory.confirmed(&uid); // whatever became of the reply to the last write
+                memory.confirmed(&uid); // even if the reply to the last write was lost
                 return Ok(found);
             }
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }
             (Some(_), Some(fields)) => (fields.join(", "), is_drift(self.resource, self.ctx, settled)?),
-            // A first write that comes while another one is still under way would make another id.
+            // An earlier create may still be in progress. A second one would make another id.
             _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
                 return Err(Error::Overtaken);
             }
@@ -119,7 +122,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 may_create(self.ctx, &self.server).await?;
                 let is_drift = is_drift(self.resource, self.ctx, settled)?;
                 self.claim(pass).await?;
-                ("it was gone".to_owned(), is_drift)
+                ("it was deleted".to_owned(), is_drift)
             }
         };
         self.write(pass, vault, wanted, is_new).await?;
@@ -128,13 +131,13 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             let note = format!("The {type_} was changed on the server ({what}) and has been corrected.");
             note_drift(self.resource, self.ctx, pass, note);
         }
-        // The reply does not show the object, and what the server does not know it drops without a word.
+        // The reply does not show the object, and the server silently drops what it does not support.
         let now = self.read(vault, false).await?;
         // A standby may not have it yet.
         now.filter(|now| wanted.is_confirmed_by(now)).ok_or(Error::Overtaken)
     }
 
-    /// Writes the object. `is_new`: whether it was never there.
+    /// Writes the object. `is_new`: whether it never existed.
     async fn write(&self, pass: &mut Pass<K::Status>, vault: &Vault, wanted: &K::Object, is_new: bool) -> Result<()> {
         let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
         memory.writing(&uid);
@@ -143,7 +146,8 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             memory.confirmed(&uid);
         }
         if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
-            // Nothing was made: a claim that stays would make ours what somebody else makes of that name later.
+            // Nothing was created. If the claim stayed, an object that others create under this name later would count
+            // as ours.
             self.withdraw(pass).await?;
         }
         written
@@ -151,7 +155,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             .map_err(|failed| self.failed(K::Object::WRITE, failed))
     }
 
-    /// The object as it is. One that was there before is looked for twice.
+    /// Reads the object. If it existed before and is missing now, it is read twice.
     async fn look(&self, vault: &Vault, settled: bool, was_there: bool) -> Result<Option<K::Object>> {
         match self.read(vault, settled).await? {
             None if was_there => {
@@ -171,7 +175,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         failure(operation, K::Object::TYPE, failed)
     }
 
-    /// Keeps in the status that the name is ours, before anything of that name is written.
+    /// Stores the claim to the name in the status, before anything is written under that name.
     async fn claim(&self, pass: &mut Pass<K::Status>) -> Result<()> {
         self.set_claim(pass, Some(self.name.clone()));
         let latest = store_claim(self.resource, self.ctx, pass, &self.server).await?;
@@ -197,11 +201,12 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         *claim.server_uid = name.as_ref().and(self.server.uid());
         *claim.cluster_id = name.as_ref().map(|_| self.ctx.settings.cluster.clone());
         *claim.name = name;
-        *claim.inputs = None; // what is there next is another one
+        *claim.inputs = None; // the next object is a new one
     }
 }
 
-/// Deletes the object of a resource, if it has one. Access is not evaluated: what was made may always go.
+/// Deletes the object of a resource, if it has one. Access rules are not checked: what the operator made may always be
+/// deleted.
 ///
 /// # Errors
 /// [`VaultFault::InUse`] while another object refers to it; [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`].

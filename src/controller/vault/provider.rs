@@ -1,5 +1,5 @@
-//! A provider as an object of a Vault. Which clients may be used with it is worked out as a whole from the cluster, by this one writer: the server keeps no
-//! version of that list, so that two writers would lose each other's clients.
+//! A provider as an object of a Vault. This writer alone computes the list of clients that may use the provider, from
+//! the whole cluster: the server keeps no version of the list, so two writers would drop each other's clients.
 
 use std::collections::BTreeSet;
 
@@ -61,14 +61,15 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
     let vault = match target.vault(was_ready && settled).await {
-        // An outage of the server says nothing about the issuer that is not already said.
+        // An outage of the server says nothing new about the issuer.
         Err(Error::Unverified(outage)) => return Err(Error::Unverified(outage)),
         vault => vault?,
     };
     if pass.must_read || !settled {
         let ids = wanted.allowed_client_ids.iter().cloned().collect();
         let wanted = vault::Provider {
-            // One that was asked for before cannot be told from it: then it is written.
+            // The server does not show whether its issuer is its own address or an earlier issuer of the spec, so it is
+            // written.
             of_own_address: match settled {
                 true => pass.status.issuer.clone(),
                 false => Some(String::new()),
@@ -97,7 +98,8 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     })
 }
 
-/// The provider that the server should have, and what is named and not there. Scopes have to be on the server first; of the clients, those that are.
+/// The provider that the server should have, and a reference that is missing. Scopes must be on the server first; of
+/// the clients, only those with an id are listed.
 ///
 /// # Errors
 /// As [`find`]; [`Error::ReferenceNotReady`].
@@ -130,7 +132,7 @@ fn referrer<'a>(provider: &'a OidcProvider, namespace: &'a str, field: &'static 
     }
 }
 
-/// Ids of the clients that the provider names or that name it.
+/// Ids of the clients that the provider names or that name the provider.
 fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet<String>, Option<Error>) {
     let mut ids = BTreeSet::new();
     let mut missing = None;
@@ -152,7 +154,7 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
         .as_ref()
         .map(|status| status.client_ids.as_slice())
         .unwrap_or_default();
-    // Who may not use the server any more keeps what it has, and gets no more.
+    // A client that may no longer use the server stays on the list, but cannot be added to it.
     let may_have =
         |client: &OAuth2Client| admitted(client, ctx).is_ok() || id(client).is_some_and(|id| listed.contains(&id));
     let attached =
@@ -163,7 +165,7 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
     (ids, missing)
 }
 
-/// Whether a client names the provider, and the provider wants it.
+/// Whether a client names the provider, and the provider admits it.
 fn is_attached(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) -> bool {
     let own = client.metadata.namespace.as_deref().unwrap_or_default();
     is_named_by(provider, client) && client.server_name() == provider.server_name() && {
@@ -173,7 +175,7 @@ fn is_attached(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) ->
     }
 }
 
-/// Clients and scopes that others made are named by grant only: their owners are not asked.
+/// Clients and scopes of other owners can be named only with a grant, because their owners are not asked.
 fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<()> {
     let clients = provider
         .spec
@@ -201,7 +203,7 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
     Ok(())
 }
 
-/// What others have.
+/// Refuses fields of other servers, and client ids that this server never makes.
 fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result<()> {
     let spec = &provider.spec;
     refuse(
@@ -220,13 +222,13 @@ fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result
         Some(id) => Err(Error::InvalidField {
             field: "allowedClients",
             problem: format!(
-                "this server gives no client the clientId `{id}`; letters and digits, or `*` for every client"
+                "this server has no client with the clientId `{id}`; use letters and digits only, or `*` for every client"
             ),
         }),
     }
 }
 
-/// The server takes scheme, host and port.
+/// The server accepts only scheme, host and port.
 fn check_issuer(provider: &OidcProvider) -> Result<()> {
     let Some(issuer) = &provider.spec.issuer else {
         return Ok(());
@@ -235,13 +237,13 @@ fn check_issuer(provider: &OidcProvider) -> Result<()> {
         2 => Ok(()),
         _ => Err(Error::InvalidField {
             field: "issuer",
-            problem: "on this server it is scheme, host and port only, such as https://vault.example.com:8200; the provider's path is added to it"
+            problem: "on this server it must be only scheme, host and port, such as https://vault.example.com:8200; the server adds the provider's path"
                 .to_owned(),
         }),
     }
 }
 
-/// Reads discovery document and keys of the provider, and judges both.
+/// Reads and checks the discovery document and the keys of the provider.
 async fn look(provider: &OidcProvider, server: &str, vault: &Vault, name: &str) -> Result<(Discovery, Keys)> {
     let path = vault.provider_path(name);
     let below = format!("/{}", path.join("/"));

@@ -36,7 +36,7 @@ impl Claiming for Scope {
     }
 }
 
-/// What the server should have.
+/// The scope that the server should have.
 fn wanted(scope: &Scope) -> vault::Scope {
     vault::Scope {
         description: scope.spec.description.clone().unwrap_or_default(),

@@ -15,13 +15,13 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::vault::failure::failure;
 use crate::error::{Error, Result, VaultFault};
 
-/// Shortest wait before the login is looked at again.
+/// Minimum wait before the login is checked again.
 const SOON: Duration = Duration::from_secs(1);
 
 /// The login that the spec asks for.
 ///
 /// # Errors
-/// What is wrong with what it refers to.
+/// What is wrong with a referenced object.
 pub(crate) async fn login(spec: &VaultServer, references: &mut References<'_>) -> Result<Login> {
     let auth = &spec.auth;
     let path = |path: &Option<String>, default: &str| path.clone().unwrap_or_else(|| default.to_owned());
@@ -62,11 +62,11 @@ pub(crate) async fn login(spec: &VaultServer, references: &mut References<'_>) -
     }
     Err(Error::InvalidField {
         field: "vault.auth",
-        problem: "it names no login that this operator knows".to_owned(),
+        problem: "it names no login method that this operator supports; set a supported one".to_owned(),
     })
 }
 
-/// A login that is refused is refused before the server hears of it.
+/// Checks that a token of the ServiceAccount is safe before any is sent to the server.
 async fn issued(account: &ServiceAccountToken, references: &References<'_>) -> Result<Jwt> {
     let (cluster, namespace) = (&references.ctx.cluster, &references.ctx.settings.namespace);
     cluster
@@ -80,7 +80,7 @@ async fn issued(account: &ServiceAccountToken, references: &References<'_>) -> R
     })
 }
 
-/// The server through an endpoint, with a login of its own.
+/// The server at an endpoint, with a separate login.
 pub(crate) fn connection(spec: &VaultServer, http: Arc<Http>, login: Login) -> Vault {
     let namespace = spec.namespace.clone().unwrap_or_default();
     let of_login = spec.auth.namespace.as_ref().unwrap_or(&namespace);
@@ -88,10 +88,10 @@ pub(crate) fn connection(spec: &VaultServer, http: Arc<Http>, login: Login) -> V
     Vault::new(Arc::new(session), &namespace)
 }
 
-/// Asks how the server is and logs in; a server that answers well closes the circuit breaker.
+/// Checks the server's health and logs in. A server that answers well closes the circuit breaker.
 ///
 /// # Errors
-/// What keeps the server from being used.
+/// Why the server cannot be used.
 pub(crate) async fn check(
     spec: &VaultServer,
     connection: &Connection,
@@ -105,7 +105,7 @@ pub(crate) async fn check(
     let health = health(&connection.admin).await.map_err(|failed| match failed {
         Failure::Status { .. } | Failure::Refused(_) => Error::NotRecognized {
             what: "A Vault",
-            problem: "does not answer there",
+            problem: "does not answer at this address",
             field: "vault.address",
         },
         other => failure("health", "server", other),
@@ -131,11 +131,11 @@ pub(crate) async fn check(
     let kept = vault.session().keep().await;
     kept.map_err(|failed| failure("login", "server", failed))?;
     let was_open = breaker.is_open();
-    // The default provider is for those who have none of their own; somebody may have closed it.
+    // The default provider serves clients without a provider of their own. It may have been closed.
     match discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await {
         Ok(found) => pass.status.endpoints = Some(found.endpoints),
         Err(Failure::Status { code: 404, .. }) => pass.status.endpoints = None,
-        // What opened the breaker just now is for the next look to find out.
+        // The next check finds out what has just opened the breaker.
         Err(Failure::Outage(outage)) if !was_open && breaker.is_open() => return Err(Error::Unavailable(outage)),
         Err(failed) => tracing::debug!(?failed, "the discovery document of the default provider cannot be read"),
     }
@@ -148,7 +148,7 @@ pub(crate) async fn check(
     })
 }
 
-/// A slip in DNS or a wrong address must not have everything made anew on another cluster, with other ids and secrets.
+/// A DNS mistake or a wrong address must not create everything again on another cluster, with other ids and secrets.
 fn check_cluster(
     spec: &VaultServer,
     health: &Health,
@@ -171,10 +171,10 @@ fn check_cluster(
     Ok(())
 }
 
-/// When the login has to be renewed, if there is one that ends.
+/// When the login must be renewed. None: it does not end.
 ///
 /// # Errors
-/// What keeps the operator from logging in.
+/// Why the operator cannot log in.
 pub(crate) async fn login_ends(connection: &Connection) -> Result<Option<Duration>> {
     let Some(vault) = &connection.vault else {
         return Ok(None);

@@ -1,7 +1,9 @@
-//! The sweep of a Vault: the lists of clients and providers show everything but the secret; those of keys, assignments and scopes show names alone, so that
-//! each of these objects is read once per interval, by its own pass, as many at a time as the server bears.
+//! The sweep of a Vault. The lists of clients and providers show everything except the secret. The lists of keys,
+//! assignments and scopes show only names, so each of these objects is read once per interval, by its own pass, as many
+//! at a time as the server allows.
 //!
-//! As on other servers it detects and never acts. What nobody has claimed is not counted: nothing tells ours from others'.
+//! As on other servers, the sweep detects and never acts. Unclaimed objects are not counted, because nothing
+//! distinguishes ours from those of others.
 
 use kube::ResourceExt;
 use serde_json::{Map, Value};
@@ -31,7 +33,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vau
         |client, listed| {
             let id = client.status.as_ref().and_then(|status| status.client_id.clone());
             let wanted = client::wanted(client, ctx);
-            // One that waits for something that it refers to is left as it is.
+            // A client that waits for a reference stays as it is.
             client.spec.suspend == Some(true) || wanted.is_none_or(|wanted| is_as_left(&wanted, listed, id.as_deref()))
         },
     );
@@ -50,7 +52,8 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vau
     Ok(None)
 }
 
-/// None if the list is too large: the server has no pages, and whoever may make objects can make it so.
+/// None if the list is too large: the server has no pages, and anyone who may create objects can make the list too
+/// large.
 async fn list<K: Named>(vault: &Vault) -> Result<Option<Listed>> {
     match vault.list::<K::Object>().await {
         Ok(listed) => Ok(Some(listed)),
@@ -59,7 +62,7 @@ async fn list<K: Named>(vault: &Vault) -> Result<Option<Listed>> {
     }
 }
 
-/// Wakes those that are not on the list, or not as they should be. Without a list, each is read.
+/// Wakes the resources whose object is missing from the list or differs. Without a list, each object is read.
 fn compare<K: Named>(
     kind: &Kind<K>,
     server: &str,
@@ -70,7 +73,7 @@ fn compare<K: Named>(
         tracing::warn!(
             server,
             kind = K::KIND,
-            "the server's list is too large to be read; each object is"
+            "the server's list is too large, so each object is read"
         );
         return read_each(kind, server);
     };
@@ -85,7 +88,7 @@ fn compare<K: Named>(
     }
 }
 
-/// Whether a listed object is what it should be. `id`: of a client, the id that it had.
+/// Whether a listed object is as wanted. `id`: the known id of a client.
 fn is_as_left<O: Object>(wanted: &O, listed: &Map<String, Value>, id: Option<&str>) -> bool {
     let same_id = id.is_none_or(|id| listed.get("client_id").and_then(Value::as_str) == Some(id));
     let listed = serde_json::from_value::<O>(Value::Object(listed.clone()));

@@ -1,5 +1,5 @@
-//! Notices that a watch was accepted. kube's watcher does not tell: after an interruption it goes on where it was and is silent until something changes,
-//! and this silence must not be read as a lasting failure.
+//! Reports that the Kubernetes API has accepted a watch. kube's watcher does not report it: after an interruption it
+//! resumes where it was and is silent until something changes. This silence must not count as a lasting failure.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, O
 use crate::controller::watch::feed::kind_of;
 use crate::health::Health;
 
-/// Tells [`Health`] of each watch that the Kubernetes API accepts.
+/// Reports each watch that the Kubernetes API accepts to [`Health`].
 #[derive(Clone)]
 pub(crate) struct Accepted(pub Arc<Health>);
 
-/// The service that sends requests, listened to.
+/// The service that sends requests and reports accepted watches.
 #[derive(Clone)]
 pub(crate) struct Listened<S> {
     inner: S,
@@ -65,8 +65,8 @@ where
     }
 }
 
-/// The kind that a request goes on watching in all namespaces, if it does. One that asks for a list first is not meant: that it is accepted says nothing
-/// of the list.
+/// Returns the kind for which a request resumes a watch of all namespaces, if it does. A request that asks for a list
+/// first does not count, because its acceptance says nothing about the list.
 fn watched(uri: &Uri) -> Option<&'static str> {
     let has = |wanted: &str| {
         uri.query()

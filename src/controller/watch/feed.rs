@@ -1,4 +1,4 @@
-//! What fills a cache: a watch whose objects are decoded one by one.
+//! Fills a cache from a watch, whose objects are decoded one by one.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -18,14 +18,14 @@ use crate::decode;
 use crate::decode::{Decode, Item};
 use crate::health::{BEAT, Health, Watched};
 
-/// Objects on a page, where the Kubernetes API does not send them one by one. Each may have more than a megabyte.
+/// Objects per page, if the Kubernetes API does not send lists one by one. Each object may be larger than a megabyte.
 const PAGE: u32 = 25;
 
 /// Name of a kind.
 pub(crate) fn kind_of<K: Resource<DynamicType = ()>>() -> &'static str {
     match K::kind(&()) {
         Cow::Borrowed(kind) => kind,
-        Cow::Owned(_) => "of an unknown kind", // none that is known at compile time
+        Cow::Owned(_) => "of an unknown kind", // never for a kind that is known at compile time
     }
 }
 
@@ -37,7 +37,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Watches all objects of a kind. `kept`: what the cache keeps of each; `on`: who hears of it.
+    /// Watches all objects of a kind. `kept`: returns what the cache keeps of each object; `on`: is called for each
+    /// change.
     pub(crate) fn all<K, C>(&self, writer: Writer<C>, kept: fn(K) -> C, on: impl FnMut(Seen<C>) + Send + 'static)
     where
         K: Decode + Send + Sync + 'static,
@@ -46,7 +47,7 @@ impl Watch {
         self.some(watcher::Config::default(), writer, kept, on);
     }
 
-    /// As [`Watch::all`], of the objects that are asked for.
+    /// Like [`Watch::all`], for the objects that `config` selects.
     pub(crate) fn some<K, C>(
         &self,
         config: watcher::Config,
@@ -70,12 +71,13 @@ impl Watch {
         };
         let stop = self.stop.clone();
         tokio::spawn(async move {
-            // One by one where that is offered, so that a long list takes no memory; else in small pages.
+            // Lists are read one by one if the API supports it, so that no long response is held in memory; otherwise
+            // in small pages.
             let one_by_one = watcher(api.clone(), config.clone().streaming_lists());
             if feed.fill(one_by_one, Lists::OneByOne, &stop).await == Filled::Refused {
                 tracing::info!(
                     kind = feed.kind,
-                    "the Kubernetes API does not send lists one by one; they are read in pages"
+                    "the Kubernetes API does not support streaming lists, so they are read in pages"
                 );
                 let in_pages = watcher(api, config.page_size(PAGE));
                 feed.fill(in_pages, Lists::InPages, &stop).await;
@@ -84,27 +86,27 @@ impl Watch {
     }
 }
 
-/// How the Kubernetes API is asked for lists.
+/// How lists are requested from the Kubernetes API.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lists {
-    /// As events of a watch (WatchList), which not every version offers.
+    /// As events of a watch (WatchList), which not every version supports.
     OneByOne,
     InPages,
 }
 
-/// Why a cache is not kept any more.
+/// Why a cache is no longer filled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filled {
     Stopped,
-    /// The Kubernetes API does not know this way of sending lists.
+    /// The Kubernetes API does not support this way of sending lists.
     Refused,
 }
 
-/// What fills a cache.
+/// A watch and the cache that it fills.
 struct Feed<C: Lookup<DynamicType = ()> + Clone + 'static, K, F> {
     kind: &'static str,
     watched: Watched,
-    /// UIDs of the objects that cannot be read as they are.
+    /// UIDs of the objects that cannot be decoded completely.
     flawed: HashSet<String>,
     ctx: Arc<Context>,
     writer: Writer<C>,
@@ -118,7 +120,7 @@ where
     K: Decode + Send + Sync + 'static,
     F: FnMut(Seen<C>),
 {
-    /// Keeps the cache until told to stop, or until the Kubernetes API refuses to send lists in this way.
+    /// Fills the cache until told to stop, or until the Kubernetes API refuses to send lists in this way.
     async fn fill(
         &mut self,
         events: impl Stream<Item = watcher::Result<Event<Item<K>>>> + Send,
@@ -138,7 +140,7 @@ where
             };
             let Some(event) = event else { return Filled::Stopped };
             match &event {
-                Ok(Event::Init) => {} // a list is about to be asked for
+                Ok(Event::Init) => {} // a list is about to be requested
                 Ok(_) => self.watched.went_well(),
                 Err(_) => self.watched.failed(),
             }
@@ -149,14 +151,14 @@ where
                 {
                     return Filled::Refused;
                 }
-                Err(error) => tracing::warn!(kind = self.kind, %error, "a watch failed; it is tried again"),
+                Err(error) => tracing::warn!(kind = self.kind, %error, "a watch failed; it is retried"),
             }
         }
     }
 
     fn take(&mut self, event: Event<Item<K>>) {
         match event {
-            // Nothing without a name is ever stored.
+            // The Kubernetes API stores no object without a name.
             Event::Apply(Item(object)) | Event::Delete(Item(object)) | Event::InitApply(Item(object))
                 if object.meta().name.is_none() => {}
             Event::Apply(Item(object)) => {
@@ -173,7 +175,7 @@ where
                 self.flawed.clear();
                 self.writer.apply(Event::Init);
             }
-            // The cache shows a new list only when it is complete: nobody is woken before.
+            // The cache shows a new list only when it is complete, so nothing is woken before.
             Event::InitApply(Item(object)) => {
                 self.look(&object);
                 self.writer.apply(Event::InitApply((self.kept)(object)));
@@ -189,7 +191,7 @@ where
         }
     }
 
-    /// Looks whether an object can be read as it is.
+    /// Checks whether an object could be decoded completely.
     fn look(&mut self, object: &K) {
         let Some(flaw) = decode::flaw(object) else {
             return self.forget(object);
@@ -201,7 +203,7 @@ where
                 namespace,
                 name,
                 flaw,
-                "an object cannot be read as it is"
+                "an object cannot be decoded completely; correct what `flaw` names"
             );
             self.count();
         }

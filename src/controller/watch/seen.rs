@@ -1,4 +1,4 @@
-//! What a watch shows, and what of it is news.
+//! What a watch shows, and whether it is new.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -11,20 +11,22 @@ use kube::Resource;
 pub(crate) enum Seen<K> {
     Applied(Arc<K>),
     Deleted(Arc<K>),
-    /// Everything was listed afresh; all that is there is shown next. What was deleted meanwhile is not named.
+    /// All objects were listed again. Each existing object follows as `Applied`; objects that were deleted meanwhile
+    /// are not named.
     Relisted,
 }
 
-/// What a gate sees.
+/// How an object compares to what a gate has seen of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// It has not seen this object, or everything was listed afresh.
+    /// The gate has not seen the object since it was last opened.
     New,
     Same,
     Changed,
 }
 
-/// Lets an object pass only when what interests us of it has changed. Keeps a hash of its UID and one of what interests.
+/// Lets an object pass only if the part of it that matters (`interest`) has changed. Keeps a hash of the UID and a hash
+/// of this part.
 #[derive(Default)]
 pub(crate) struct Gate {
     pub(crate) seen: HashMap<u64, u64>,
@@ -36,7 +38,7 @@ impl Gate {
         self.look(object, interest) != Look::Same
     }
 
-    /// How what interests compares to what was seen last.
+    /// Compares `interest` to the one that was seen last.
     pub(crate) fn look(&mut self, object: &impl Resource, interest: impl Hash) -> Look {
         let Some(uid) = &object.meta().uid else {
             return Look::New;
@@ -49,7 +51,7 @@ impl Gate {
         }
     }
 
-    /// Lets everything pass once more.
+    /// Lets every object pass once more.
     pub(crate) fn open(&mut self) {
         self.seen.clear();
     }
@@ -61,7 +63,8 @@ impl Gate {
     }
 }
 
-/// The gates of one kind: one for what makes a resource itself work again, one for its status, and one for what others depend on.
+/// The gates of one kind: for changes that need a pass of the resource itself, for its status, and for what other
+/// resources depend on.
 #[derive(Default)]
 pub(crate) struct Gates {
     pub(crate) own: Gate,

@@ -1,4 +1,4 @@
-//! Who is woken by what a watch shows.
+//! Which resources a change wakes.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     }
     if gone {
         gate.forget(&*object);
-        drop(ctx.links.forget(&object.name_any())); // its cleanup ended the login
+        drop(ctx.links.forget(&object.name_any())); // its cleanup has ended the login
         ctx.kinds.servers.memory.forget(&object.uid().unwrap_or_default());
         ctx.departures.forget(&object.uid().unwrap_or_default());
     } else {
@@ -69,7 +69,8 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     wake(&ctx.kinds.providers, ctx.kinds.providers.on(&name));
 }
 
-/// A resource of ours was seen. `standing`: what of its status concerns those whom `tell` wakes, as its spec does.
+/// Handles what a watch shows of a resource. `tell` wakes the resources that depend on it. It is called when the spec
+/// changes, or the part of the status that `standing` returns.
 pub(crate) fn resource<K: OnServer>(
     ctx: &Context,
     gates: &mut Gates,
@@ -90,7 +91,7 @@ pub(crate) fn resource<K: OnServer>(
                 .collect();
             kind.memory.retain(&present);
             all(&ctx.kinds.servers);
-            // Clients that went meanwhile may still be on their lists.
+            // The lists of these may still name clients that were deleted meanwhile.
             all(&ctx.kinds.key_sets);
             all(&ctx.kinds.providers);
         }
@@ -99,7 +100,7 @@ pub(crate) fn resource<K: OnServer>(
             kind.memory.forget(&resource.uid().unwrap_or_default());
             ctx.children.forget(&resource.uid().unwrap_or_default());
             tell(ctx, &resource);
-            // A server that is being deleted may have waited for this one.
+            // A server that is being deleted may have waited for this resource.
             let server = ctx.server(resource.server_name());
             if server.is_some_and(|server| is_deleting(&*server)) {
                 ctx.kinds.servers.wake(ObjectRef::new(resource.server_name()));
@@ -108,7 +109,7 @@ pub(crate) fn resource<K: OnServer>(
     }
 }
 
-/// A resource of ours was seen as it is.
+/// Handles a resource that exists.
 fn applied<K: OnServer>(
     ctx: &Context,
     gates: &mut Gates,
@@ -130,7 +131,7 @@ fn applied<K: OnServer>(
         is_abandoned(resource),
         resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
     );
-    // A status that is not as we wrote it is put right, and nothing that it says is believed.
+    // A status of another writer is corrected. The pass does not trust it but reads the object on the server.
     let is_changed = gates.status.look(resource, status) == Look::Changed;
     let is_foreign = is_changed && !is_ours && kind.memory.may_repair(&uid);
     if is_foreign {
@@ -147,27 +148,28 @@ fn applied<K: OnServer>(
     }
 }
 
-/// What of a client concerns others: the keys that it is registered with, and the id that they list. What it was made from shows that it has changed.
+/// Returns the part of a client's status that concerns others: the keys that it is registered with, and the id that
+/// others list. `inputs` shows whether the client has changed.
 pub(crate) fn standing_of_client(client: &OAuth2Client) -> String {
     let status = client.status.clone().unwrap_or_default();
     let made_from = status.name.and(status.inputs);
     format!("{:?}", (status.key_ids, status.client_id, made_from))
 }
 
-/// What of a provider concerns its clients and scopes.
+/// Returns the part of a provider's status that concerns its clients and scopes.
 pub(crate) fn standing_of_provider(provider: &OidcProvider) -> String {
     let status = provider.status.clone().unwrap_or_default();
     format!("{:?}", (status.client_ids, status.endpoints, status.issuer, status.id))
 }
 
-/// Clients wait for a provider to list them and to say its endpoints, providers elsewhere trust its issuer; what is being deleted may wait for the last
-/// provider that refers to it.
+/// Wakes what depends on a provider. Clients wait until it lists them and publishes its endpoints. Other providers may
+/// trust its issuer. A scope that is being deleted may wait for the last provider that refers to it.
 pub(crate) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
     let status = provider.status.clone().unwrap_or_default();
     let concerns = |client: &OAuth2Client| {
         let own = client.status.clone().unwrap_or_default();
         let is_listed = own.client_id.is_some_and(|id| status.client_ids.contains(&id));
-        // Only the first one's endpoints are the client's.
+        // A client uses the endpoints of its first provider only.
         let is_first = client
             .spec
             .provider_refs
@@ -201,7 +203,7 @@ pub(crate) fn what_waits_for_provider(ctx: &Context, provider: &OidcProvider) {
     wake(&ctx.kinds.scopes, ctx.kinds.scopes.store.state_filter(leaving));
 }
 
-/// The clients and providers that refer to a scope.
+/// Wakes the clients and providers that refer to a scope.
 pub(crate) fn what_names_scope(ctx: &Context, scope: &Scope) {
     clients_that_name(ctx, scope);
     let names = |provider: &OidcProvider| {
@@ -212,7 +214,8 @@ pub(crate) fn what_names_scope(ctx: &Context, scope: &Scope) {
     wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(names));
 }
 
-/// What is being deleted may wait for the last client that refers to it.
+/// Wakes what depends on a client. A scope or assignment that is being deleted may wait for the last client that refers
+/// to it.
 pub(crate) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
     fn leaving<K: OnServer>(kind: &Kind<K>, namespace: Option<&String>) {
         let leaving = |resource: &K| is_deleting(resource) && resource.meta().namespace.as_ref() == namespace;
@@ -220,14 +223,14 @@ pub(crate) fn what_waits_for_client(ctx: &Context, client: &OAuth2Client) {
     }
     leaving(&ctx.kinds.scopes, client.metadata.namespace.as_ref());
     leaving(&ctx.kinds.assignments, client.metadata.namespace.as_ref());
-    // A key signs when all clients that refer to its set know it, and one of them may have turned to another set.
+    // A key signs once all clients that refer to its set know it, and this client may have switched to another set.
     let beside = |set: &JsonWebKeySet| set.metadata.namespace == client.metadata.namespace;
     wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.store.state_filter(beside));
     let lists = |provider: &OidcProvider| is_named_by(provider, client) || names(provider, client);
     wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(lists));
 }
 
-/// The clients that refer to a resource carry what it says.
+/// Wakes the clients that refer to a resource, because their registrations contain values of it.
 pub(crate) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
     wake(
         &ctx.kinds.clients,
@@ -257,7 +260,7 @@ pub(crate) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
     within(&ctx.kinds.assignments, &name);
     within(&ctx.kinds.key_sets, &name);
     within(&ctx.kinds.providers, &name);
-    // Clients there may be admitted by its labels now, or no longer.
+    // The new labels may admit or exclude clients in this namespace.
     let chooses = |provider: &OidcProvider| {
         let allowed = provider.spec.allowed_namespaces.as_ref();
         allowed.is_some_and(|allowed| allowed.selector.is_some())
@@ -265,7 +268,8 @@ pub(crate) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
     wake(&ctx.kinds.providers, ctx.kinds.providers.store.state_filter(chooses));
 }
 
-/// Wakes the owner of a Secret of ours, and whoever refers to a Secret of a user. Our own writes wake nobody.
+/// Wakes the owner of one of our Secrets, and the resources that refer to a user's Secret. Our own writes do not wake
+/// the owner.
 pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
     let (secret, gone) = match seen {
         Seen::Applied(secret) => (secret, false),
@@ -292,7 +296,7 @@ pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
         ctx.children.seen(&secret.label, name);
     }
     if !is_ours && namespace == ctx.settings.namespace {
-        // It may be the login of a server.
+        // It may hold the login for a server.
         all(&ctx.kinds.servers);
     }
     if let Some((kind, owner)) = secret.owner.as_ref().filter(|_| !is_ours) {

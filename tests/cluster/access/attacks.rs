@@ -270,12 +270,12 @@ async fn an_annotation_edited_in_a_loop_makes_no_request(bed: &Bed) -> Result<()
             .await?;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let waits = "what rotate-at asks for waits until minRotationPeriod of the access rule has passed";
+    let waits = "the rotation that rotate-at requests waits until minRotationPeriod of the access rule has passed";
     let message = format!("The client is registered and its credentials are in Secret `app`; {waits}.");
     has_message(
         &space,
         &message,
-        &format!("The keys are on the server as they should be; {waits}."),
+        &format!("The keys on the server are up to date; {waits}."),
     )
     .await?;
     ensure!(written(&server, mark).is_empty(), "{:?}", written(&server, mark));

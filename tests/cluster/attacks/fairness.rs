@@ -60,7 +60,7 @@ async fn a_uri_that_never_answers_delays_only_clients_that_name_it(bed: &Bed) ->
     })
     .await?;
     is_served_soon(&victim).await?;
-    let message = "The server did not finish the request in time; it fetches sectorIdentifierUri before it answers, so see that it gets an answer there. The operator tries again, at longer and longer intervals.";
+    let message = "The server did not finish the request in time; it fetches sectorIdentifierUri before it answers, so make sure that it gets a reply from there. The operator tries again at increasing intervals.";
     evil.says::<OAuth2Client>("tar-0", Tone::Reconciling, "Timeout", message)
         .await?;
     // The slow clients are slow again, and are not retried sooner because others succeed.

@@ -39,7 +39,7 @@ async fn a_resource_that_was_never_written_is_deleted_at_once(bed: &Bed) -> Resu
     stage
         .make::<OidcProvider>("main", json!({ "allowedClients": [{ "clientId": "web" }] }))
         .await?;
-    let message = "issuer: on this server it says whose tokens are accepted; set it, or issuerRef.";
+    let message = "issuer: on this server it names whose tokens are accepted; set it, or issuerRef.";
     let found = stage
         .space
         .says::<OidcProvider>("main", crate::conditions::Tone::Stalled, "InvalidSpec", message)
@@ -61,7 +61,7 @@ async fn a_deletion_waits_for_the_server_and_reports_it(bed: &Bed) -> Result<()>
     stage.foulkon.stop().await?;
     let made = stage.space.remove::<OidcProvider>("main").await?;
     let message = format!(
-        "The operator deletes it as soon as AuthorizationServer `{}` is available again. To leave it there, `kubectl annotate oidcp main -n {} oidc-operator.dev/abandon=true`.",
+        "The operator deletes the object when AuthorizationServer `{}` is available again. To leave it there, run `kubectl annotate oidcp main -n {} oidc-operator.dev/abandon=true`.",
         stage.server.name,
         stage.space.name()
     );

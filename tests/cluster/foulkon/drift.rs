@@ -158,11 +158,11 @@ async fn a_provider_moved_out_of_reach_is_not_changed(bed: &Bed) -> Result<()> {
     for (change, message) in [
         (
             json!({ "path": "/theirs/" }),
-            "Somebody moved the provider to the path `/theirs/` on the server, which is not below foulkon.pathPrefix; it stays untouched. Move it back, or delete it there.".to_owned(),
+            "The provider was moved to the path `/theirs/` on the server, which is not below foulkon.pathPrefix; the operator does not change it there. Move it back, or delete it on the server.".to_owned(),
         ),
         (
             json!({ "name": "n_w", "issuerUrl": "https://theirs.example.com" }),
-            "Somebody renamed the provider to `n_w` on the server, and an underscore stands for any character there; it stays untouched. Rename it, or delete it there.".to_owned(),
+            "The provider was renamed to `n_w` on the server, where an underscore matches any character; the operator does not change it. Rename it, or delete it on the server.".to_owned(),
         ),
     ] {
         let stage = Stage::eager(bed).await?;

@@ -67,7 +67,7 @@ async fn a_wrong_password_is_reported_and_a_corrected_one_is_used(bed: &Bed) -> 
         let server = bed.make_foulkon(&foulkon, options).await?;
         let code = if loaded { 400 } else { 401 };
         let message = format!(
-            "The worker answered {code}: it refuses the operator's login; check foulkon.auth of the AuthorizationServer."
+            "The worker answered {code}: it refuses the operator's login. Check foulkon.auth of the AuthorizationServer."
         );
         server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", &message).await?;
         bed.home().edit_secret(&login, json!({ "password": password })).await?;
@@ -91,7 +91,7 @@ async fn a_user_logs_in_with_a_token(bed: &Bed) -> Result<()> {
         "basic": null, "bearerToken": { "secretRef": { "name": secret, "key": "token" } },
     } } });
     bed.change_server(&stage.server.name, bearer).await?;
-    let message = "The operator is logged in, but the policies of its user on the server do not allow list_oidc_providers; let it manage OIDC providers, or use the admin's login in foulkon.auth.";
+    let message = "The operator can log in, but the policies of its user on the server do not allow list_oidc_providers. Let it manage OIDC providers, or use the admin's login in foulkon.auth.";
     server_says(bed, &stage.server.name, Tone::Reconciling, "PermissionDenied", message).await?;
     stage.foulkon.allow(&subject.name)?;
     bed.server_ready(&stage.server.name).await?;
@@ -128,8 +128,7 @@ async fn resources_become_ready_after_an_outage(bed: &Bed) -> Result<()> {
             spec
         })
         .await?;
-    let message =
-        "The server cannot be used now: the connection broke in the middle of an answer. The operator keeps trying.";
+    let message = "The server cannot be used now: the connection broke during a reply. The operator keeps trying.";
     server_says(bed, &stage.server.name, Tone::Reconciling, "ServerUnavailable", message).await?;
     stage.foulkon.start_again().await?;
     bed.server_ready(&stage.server.name).await?;
@@ -142,18 +141,18 @@ async fn resources_become_ready_after_an_outage(bed: &Bed) -> Result<()> {
 async fn a_server_that_is_not_foulkon_is_not_recognized(bed: &Bed) -> Result<()> {
     let stage = Stage::eager(bed).await?;
     let message =
-        |problem: &str| format!("Foulkon's admin API {problem}; check foulkon.workerUrl of the AuthorizationServer.");
+        |problem: &str| format!("Foulkon's admin API {problem}. Check foulkon.workerUrl of the AuthorizationServer.");
     for (answer, reason, message) in [
         (Answer::status(404), "ServerNotRecognized", message("is not found where it should be")),
         (
             Answer::status(302).header("location", "https://elsewhere.example.com"),
             "ServerNotRecognized",
-            message("redirects elsewhere"),
+            message("redirects to another URL"),
         ),
         (
             Answer::json(200, &json!({ "version": "v2.3.0" })),
             "InternalError",
-            "The server's reply to about is not what a Foulkon worker reports about itself; this is a fault of the server, of a proxy before it, or of the operator.".to_owned(),
+            "The server's reply to about is not what a Foulkon worker reports about itself. This is a fault of the server, of a proxy in front of it, or of the operator.".to_owned(),
         ),
     ] {
         let fault = stage

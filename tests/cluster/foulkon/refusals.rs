@@ -56,7 +56,7 @@ async fn unsupported_kinds_are_reported_once(bed: &Bed) -> Result<()> {
 async fn lacks<K: Namespaced>(stage: &Stage<'_>, spec: Value) -> Result<()> {
     stage.make::<K>("unknown", spec).await?;
     let message = format!(
-        "AuthorizationServer `{}` is a Foulkon, which has OidcProviders only; create a new {} for another server.",
+        "AuthorizationServer `{}` is a Foulkon, which supports OidcProviders only. Create a new {} on another server.",
         stage.server.name,
         K::KIND
     );
@@ -92,7 +92,7 @@ async fn invalid_specs_are_reported_in_a_sentence(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let long = "x".repeat(60);
     let unsupported = format!(
-        "AuthorizationServer `{}` (version `{}`) cannot do what the spec asks for in allowedNamespaces, scopeRefs, scopes, vault, publish; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` (version `{}`) does not support what this resource sets in allowedNamespaces, scopeRefs, scopes, vault, publish; nothing was changed. Remove it, or upgrade the server.",
         stage.server.name,
         bed.server_ready(&stage.server.name)
             .await?
@@ -108,29 +108,29 @@ async fn invalid_specs_are_reported_in_a_sentence(bed: &Bed) -> Result<()> {
         (
             json!({ "issuer": "https://id.example.com" }),
             "InvalidSpec",
-            "allowedClients: on this server at least one client has to be named, since a provider without clients breaks every login with a token.",
+            "allowedClients: on this server it must name at least one client, because a provider without clients breaks every login with a token.",
         ),
         (
             json!({ "allowedClients": [{ "clientId": "web" }] }),
             "InvalidSpec",
-            "issuer: on this server it says whose tokens are accepted; set it, or issuerRef.",
+            "issuer: on this server it names whose tokens are accepted; set it, or issuerRef.",
         ),
         (
             with(json!({ "allowedClients": [{ "clientId": "*" }] })),
             "InvalidSpec",
-            "allowedClients: this server takes no clientId `*`; name one client with 1 to 127 characters.",
+            "allowedClients: this server does not accept the clientId `*`; name one client, with 1 to 127 characters.",
         ),
         (
             with(json!({ "foulkon": { "path": "/elsewhere/" } })),
             "InvalidSpec",
-            "foulkon.path: it has to begin with `/oidc-operator/`, as its AuthorizationServer says.",
+            "foulkon.path: it must begin with `/oidc-operator/`, the foulkon.pathPrefix of the AuthorizationServer.",
         ),
     ] {
         says(&stage, spec, (Stalled, reason, message)).await?;
     }
     let name = format!("{long}.{long}");
     stage.make::<OidcProvider>(&name, trusting(&["web"])).await?;
-    let message = "foulkon.name: namespace and name are longer than the 127 characters that this server takes; ask for a shorter one.";
+    let message = "foulkon.name: namespace and name are longer than the 127 characters that this server accepts; set a shorter one.";
     stage
         .space
         .says::<OidcProvider>(&name, Stalled, "InvalidSpec", message)
@@ -146,18 +146,19 @@ async fn missing_references_are_reported(bed: &Bed) -> Result<()> {
         (
             json!({ "allowedClients": [{ "name": "app" }] }),
             "ReferenceNotFound",
-            "OAuth2Client `app` does not exist; create it.",
+            "OAuth2Client `app` does not exist. Create it.",
         ),
         (
             json!({ "issuer": null, "issuerRef": { "name": "elsewhere" } }),
             "ReferenceNotFound",
-            "OidcProvider `elsewhere` does not exist; create it.",
+            "OidcProvider `elsewhere` does not exist. Create it.",
         ),
     ] {
         says(&stage, with(change), (Reconciling, reason, message)).await?;
     }
     stage.ready("other", trusting(&["web"])).await?;
-    let message = "issuerRef: it names a provider on a Foulkon, which issues no tokens; name one of another server.";
+    let message =
+        "issuerRef: it names a provider on a Foulkon, which issues no tokens; name a provider on another server.";
     let chained = with(json!({ "issuer": null, "issuerRef": { "name": "other" } }));
     says(&stage, chained, (Stalled, "InvalidSpec", message)).await
 }

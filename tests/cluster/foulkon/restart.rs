@@ -26,7 +26,7 @@ async fn a_required_restart_is_reported_until_it_is_done(bed: &Bed) -> Result<()
     let found = conditions(&made);
     let asked = condition::find(&found, RESTART_REQUIRED).context("the condition is missing")?;
     ensure!(
-        asked.message == "The worker has not loaded the current provider; restart it.",
+        asked.message == "The worker has not loaded the current provider. Restart the worker.",
         "{asked:?}"
     );
     asks(&stage, Some(true)).await?;

@@ -130,7 +130,7 @@ async fn trust_follows_clients_of_two_servers(bed: &Bed) -> Result<()> {
     let second = format!("{}.second", space.name());
     space.delete_and_wait("hydra-app").await?;
     listed(&[&of_bao]).await?;
-    let message = "OAuth2Client `hydra-app` does not exist; create it.";
+    let message = "OAuth2Client `hydra-app` does not exist. Create it.";
     space
         .says::<OidcProvider>("trust", Reconciling, "ReferenceNotFound", message)
         .await?;
@@ -165,7 +165,7 @@ async fn a_provider_without_clients_is_deleted_on_the_server(bed: &Bed) -> Resul
     stage.entry(&name).await?;
     space.delete_and_wait("app").await?;
     stage.until_none(&name).await?;
-    let message = "OAuth2Client `app` does not exist; create it.";
+    let message = "OAuth2Client `app` does not exist. Create it.";
     let said = space
         .says::<OidcProvider>("trust", Reconciling, "ReferenceNotFound", message)
         .await?;
@@ -203,7 +203,7 @@ async fn a_changed_issuer_of_another_server_is_applied(bed: &Bed) -> Result<()> 
     // The trust stays while the issuer's own resource does not exist.
     let gone = space.remove::<OidcProvider>("bao").await?;
     space.until_gone(&gone).await?;
-    let message = "OidcProvider `bao` does not exist; create it.";
+    let message = "OidcProvider `bao` does not exist. Create it.";
     space
         .says::<OidcProvider>("trust", Reconciling, "ReferenceNotFound", message)
         .await?;

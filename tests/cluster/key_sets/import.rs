@@ -85,7 +85,7 @@ pub(super) async fn an_invalid_private_key_is_reported(bed: &Bed) -> Result<()> 
         ),
     ];
     space.make::<JsonWebKeySet>("keys", &importing("mine")).await?;
-    let message = "Secret `mine` does not exist; create it.";
+    let message = "Secret `mine` does not exist. Create it.";
     let waits = space
         .says::<JsonWebKeySet>("keys", Reconciling, "SecretNotFound", message)
         .await?;
@@ -95,7 +95,7 @@ pub(super) async fn an_invalid_private_key_is_reported(bed: &Bed) -> Result<()> 
     );
     for (text, problem) in cases {
         import(&space, "mine", &text).await?;
-        let message = format!("Secret `mine`, key `key`: the value {problem}; replace it with a usable one.");
+        let message = format!("Secret `mine`, key `key`: the value {problem}. Replace it with a usable one.");
         space
             .says::<JsonWebKeySet>("keys", Reconciling, "InvalidSpec", &message)
             .await?;
@@ -107,7 +107,7 @@ pub(super) async fn an_invalid_private_key_is_reported(bed: &Bed) -> Result<()> 
     // Another key with the same id, which verifiers could not tell apart.
     let clash = key_material::generate(KeyAlgorithm::ES256, "mine").map_err(anyhow::Error::msg)?;
     import(&space, "mine", &String::from_utf8(clash.body())?).await?;
-    let message = "Secret `mine`, key `key`: the value holds another key of the same `kid` as before, which verifiers could not tell apart; give it another; replace it with a usable one.";
+    let message = "Secret `mine`, key `key`: the value holds another key with the same `kid` as before, so verifiers cannot tell the two apart; give it a new `kid`. Replace it with a usable one.";
     space
         .says::<JsonWebKeySet>("keys", Reconciling, "InvalidSpec", message)
         .await?;

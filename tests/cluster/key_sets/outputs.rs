@@ -141,7 +141,7 @@ pub(super) async fn a_clients_credentials_secret_follows_the_signing_key(bed: &B
         "tokenEndpointAuthSigningAlg": "ES256", "keySetRef": { "name": "keys" }, "credentials": { "data": data },
     });
     space.apply_client("app", &spec.to_string()).await?;
-    let message = "JsonWebKeySet `keys` provides no private key, which credentials.data needs; set privateKey there, or remove the variable.";
+    let message = "JsonWebKeySet `keys` provides no private key, which credentials.data needs. Set privateKey there, or remove the variable.";
     space
         .says::<OAuth2Client>("app", Reconciling, "ReferenceNotReady", message)
         .await?;
@@ -169,7 +169,7 @@ pub(super) async fn a_clients_credentials_secret_follows_the_signing_key(bed: &B
 
     let without = json!({ "tokenEndpointAuthMethod": null, "tokenEndpointAuthSigningAlg": null, "keySetRef": null });
     space.change("app", json!({ "spec": without })).await?;
-    let message = "credentials.data: $(keyId), $(privateKey) and $(privateKeyJwk) are of a JsonWebKeySet; set keySetRef, or take them out.";
+    let message = "credentials.data: $(keyId), $(privateKey) and $(privateKeyJwk) come from a JsonWebKeySet; set keySetRef, or remove them.";
     space
         .says::<OAuth2Client>("app", Stalled, "InvalidSpec", message)
         .await?;

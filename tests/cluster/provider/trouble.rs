@@ -123,13 +123,13 @@ async fn untrustworthy_keys_are_reported(bed: &Bed) -> Result<()> {
     let shown = json!({ "kty": "RSA", "kid": "a", "n": "AQAB", "e": "AQAB", "d": PRIVATE });
     let name = &server.name;
     let shows = format!(
-        "AuthorizationServer `{name}` shows a private key to everybody in /.well-known/jwks.json, so anybody can forge tokens; replace its keys and publish the public halves only."
+        "AuthorizationServer `{name}` publishes a private key in /.well-known/jwks.json, so anyone can forge tokens. Replace its keys and publish only public keys."
     );
     let none = format!(
-        "AuthorizationServer `{name}` publishes no public key to verify tokens with; look at its key set /.well-known/jwks.json."
+        "AuthorizationServer `{name}` publishes no public key to verify tokens with. Check its key set /.well-known/jwks.json."
     );
     let other =
-        |problem: &str| format!("The JSON Web Key Set {problem}; check hydra.publicUrl of the AuthorizationServer.");
+        |problem: &str| format!("The JSON Web Key Set {problem}. Check hydra.publicUrl of the AuthorizationServer.");
     let cases = [
         (json(json!({ "keys": [shown] })), "InvalidKeys", shows),
         (json(json!({ "keys": [] })), "InvalidKeys", none),

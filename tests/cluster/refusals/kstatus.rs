@@ -135,7 +135,7 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", refused).await?;
     let waits = "{ redirectUris: [https://web.example.com/cb], clientSecretRef: { name: own, key: password } }";
     space.apply_client("app", waits).await?;
-    let missing = "Secret `own` does not exist; create it.";
+    let missing = "Secret `own` does not exist. Create it.";
     client_says(&space, "app", Tone::Reconciling, "SecretNotFound", missing).await?;
     space
         .apply_client("app", "{ redirectUris: [https://web.example.com/cb], suspend: true }")

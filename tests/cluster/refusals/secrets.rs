@@ -33,11 +33,11 @@ async fn an_unusable_secret_is_reported_without_its_value(bed: &Bed) -> Result<(
         (b"k7#Zq", "is shorter than the 6 characters that the server accepts"),
         (
             b"v4lue-with-a-line-break\n",
-            "begins or ends with white space, often a line break that got in by accident",
+            "begins or ends with white space, often an accidental line break",
         ),
         (
             b" v4lue-with-a-space-before",
-            "begins or ends with white space, often a line break that got in by accident",
+            "begins or ends with white space, often an accidental line break",
         ),
         (b"n0t-text-\xff\xfe-at-all", "is not text"),
     ];
@@ -46,7 +46,7 @@ async fn an_unusable_secret_is_reported_without_its_value(bed: &Bed) -> Result<(
         let text = String::from_utf8_lossy(value).trim().to_owned();
         bed.canary(text.clone());
         put(&space, true, value).await?;
-        let message = format!("Secret `own`, key `password`: the value {problem}; replace it with a usable one.");
+        let message = format!("Secret `own`, key `password`: the value {problem}. Replace it with a usable one.");
         let client = client_says(&space, "app", Tone::Reconciling, "InvalidSpec", &message).await?;
         let shown = serde_json::to_string(&client.status)?;
         ensure!(!shown.contains(&text), "the value is shown");
@@ -61,7 +61,7 @@ async fn an_unusable_secret_is_reported_without_its_value(bed: &Bed) -> Result<(
 
     // An unusable value does not break a working client.
     put(&space, true, b"short").await?;
-    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; replace it with a usable one.";
+    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts. Replace it with a usable one.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
     bed.token(&id, &secret, "").await?;
     ensure!(space.credentials("app").await?.1 == secret, "the credentials changed");
@@ -76,7 +76,7 @@ async fn an_unusable_secret_without_label_is_read_again(bed: &Bed) -> Result<()>
     let space = bed.space().await?;
     put(&space, false, b"short").await?;
     space.apply_client("app", SPEC).await?;
-    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts; replace it with a usable one.";
+    let message = "Secret `own`, key `password`: the value is shorter than the 6 characters that the server accepts. Replace it with a usable one.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
     put(&space, false, b"long-enough-now").await?;
     client_ready(&space, "app").await?;
@@ -94,7 +94,7 @@ async fn a_missing_secret_without_label_is_found_within_a_minute(bed: &Bed) -> R
 async fn appears(bed: &Bed, labelled: bool) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("app", SPEC).await?;
-    let message = "Secret `own` does not exist; create it.";
+    let message = "Secret `own` does not exist. Create it.";
     client_says(&space, "app", Tone::Reconciling, "SecretNotFound", message).await?;
     put(&space, labelled, b"from-the-user-1").await?;
     let begun = std::time::Instant::now();
@@ -115,7 +115,7 @@ async fn a_missing_key_wakes_its_client_once_added(bed: &Bed) -> Result<()> {
     put(&space, true, b"from-the-user-2").await?;
     let spec = "{ grantTypes: [client_credentials], clientSecretRef: { name: own, key: other } }";
     space.apply_client("app", spec).await?;
-    let message = "Secret `own`, key `other`, does not exist; create it.";
+    let message = "Secret `own`, key `other`, does not exist. Create it.";
     client_says(&space, "app", Tone::Reconciling, "SecretNotFound", message).await?;
     space.edit_secret("own", json!({ "other": "from-the-user-3" })).await?;
     client_ready(&space, "app").await?;

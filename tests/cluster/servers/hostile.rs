@@ -31,7 +31,7 @@ fn text(status: u16, body: impl Into<String>) -> Action {
 
 fn reply(operation: &str, problem: &str) -> String {
     format!(
-        "The server's reply to {operation} {problem}; this is a fault of the server, of a proxy before it, or of the operator."
+        "The server's reply to {operation} {problem}. This is a fault of the server, of a proxy in front of it, or of the operator."
     )
 }
 
@@ -100,13 +100,13 @@ fn cases() -> Vec<Case> {
             "teapot",
             text(418, "short and stout"),
             "InternalError",
-            update("has a status that it never should"),
+            update("has an unexpected status"),
         ),
         (
             "error",
             text(500, r#"{"error":"it is the database: password=hunter2-hunter2"}"#),
             "ServerUnavailable",
-            unavailable("it answers 500"),
+            unavailable("it answered 500"),
         ),
         (
             "busy",
@@ -158,8 +158,7 @@ async fn one_strange_reply(bed: &Bed, (_, action, reason, message): Case) -> Res
 async fn a_failed_write_is_reported_as_an_outage_or_a_timeout(bed: &Bed) -> Result<()> {
     let known = unavailable("it has just failed; see the AuthorizationServer");
     let own =
-        "The server did not finish the request in time. The operator tries again, at longer and longer intervals."
-            .to_owned();
+        "The server did not finish the request in time. The operator tries again at increasing intervals.".to_owned();
     let outage = ("ServerUnavailable", &known);
     let timeout = ("Timeout", &own);
     let actions = [
@@ -225,13 +224,13 @@ async fn malformed_versions_and_lists_are_reported_on_the_server(bed: &Bed) -> R
             version,
             text(503, ""),
             "ServerUnavailable",
-            unavailable("it answers 503"),
+            unavailable("it answered 503"),
         ),
         (
             version,
             Action::Hang,
             "ServerUnavailable",
-            unavailable("no answer within the deadline"),
+            unavailable("no reply within the deadline"),
         ),
         (list, text(200, "{}"), "InternalError", of_list("is not a list")),
         (
@@ -241,12 +240,12 @@ async fn malformed_versions_and_lists_are_reported_on_the_server(bed: &Bed) -> R
             of_list("is not a list of clients"),
         ),
         (list, text(200, "not json"), "InternalError", of_list("is not JSON")),
-        (list, text(500, ""), "ServerUnavailable", unavailable("it answers 500")),
+        (list, text(500, ""), "ServerUnavailable", unavailable("it answered 500")),
         (
             list,
             Action::Truncate { bytes: 1 },
             "ServerUnavailable",
-            unavailable("the connection broke in the middle of an answer"),
+            unavailable("the connection broke during a reply"),
         ),
     ];
     let results = futures::stream::iter(cases.into_iter().enumerate().map(

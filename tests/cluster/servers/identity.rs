@@ -36,9 +36,8 @@ fn discovery(head: &RequestHead) -> bool {
 async fn an_unsupported_version_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let too_old = "this operator does not know; it works with Ory Hydra 1.11, and from 2.2 on";
-    let no_ids =
-        "does not let a client's id be chosen, so nothing can be registered safely; upgrade it to 2.2 or later";
+    let too_old = "this operator does not support. Use Ory Hydra 1.11, or 2.2 or later";
+    let no_ids = "does not let the operator choose a client's id, so it cannot register clients safely. Upgrade the server to 2.2 or later";
     for (old, why, proto) in [
         ("v1.10.7", too_old, "http"),
         ("v2.1.0", no_ids, "https"),
@@ -116,7 +115,7 @@ async fn a_changed_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> 
 
     let fault = server.public.inject(other_issuer());
     let message = format!(
-        "The server's issuer is now `{OTHER}` and was `{known}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
+        "The server's issuer is now `{OTHER}` instead of `{known}`, so the operator writes nothing. If this is intended, set hydra.issuer to the new issuer."
     );
     server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
     let mark = server.admin.journal().mark();
@@ -153,7 +152,7 @@ async fn a_changed_issuer_stops_every_write_until_it_is_confirmed(bed: &Bed) -> 
     // The former issuer now counts as another one.
     drop(fault);
     let message = format!(
-        "The server's issuer is now `{known}` and was `{OTHER}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
+        "The server's issuer is now `{known}` instead of `{OTHER}`, so the operator writes nothing. If this is intended, set hydra.issuer to the new issuer."
     );
     server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
     Ok(())
@@ -179,7 +178,7 @@ async fn a_wrong_issuer_in_the_spec_is_reported(bed: &Bed) -> Result<()> {
     bed.change_server(&server.name, json!({ "hydra": { "issuer": OTHER } }))
         .await?;
     let message = format!(
-        "The server's issuer is now `{known}` and was `{OTHER}`, so nothing is written. If that is right, confirm it by setting hydra.issuer to the new one."
+        "The server's issuer is now `{known}` instead of `{OTHER}`, so the operator writes nothing. If this is intended, set hydra.issuer to the new issuer."
     );
     server_says(bed, &server.name, Tone::Reconciling, "IssuerChanged", &message).await?;
     bed.change_server(&server.name, json!({ "hydra": { "issuer": known } }))
@@ -226,14 +225,14 @@ async fn a_client_that_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
     });
     space.apply_client("app", &spec.to_string()).await?;
     let message = format!(
-        "credentials.data needs $(issuer), which AuthorizationServer `{name}` does not tell: set hydra.publicUrl there."
+        "credentials.data needs $(issuer), which AuthorizationServer `{name}` does not provide. Set hydra.publicUrl there."
     );
     client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
     server.public.down();
     bed.change_server(&name, json!({ "hydra": { "publicUrl": server.public.url() } }))
         .await?;
     let message = format!(
-        "credentials.data needs $(issuer), and the discovery document of AuthorizationServer `{name}` could not be read yet."
+        "credentials.data needs $(issuer), but the operator could not read the discovery document of AuthorizationServer `{name}` yet."
     );
     client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
     server.public.up();
@@ -245,7 +244,7 @@ async fn a_client_that_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
 async fn a_wrong_admin_url_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let missing = "The admin API is not found where it should be; check hydra.adminUrl of the AuthorizationServer.";
+    let missing = "The admin API is not found where it should be. Check hydra.adminUrl of the AuthorizationServer.";
     let html = || {
         Answer::status(404)
             .header("content-type", "text/html")
@@ -257,7 +256,7 @@ async fn a_wrong_admin_url_is_reported(bed: &Bed) -> Result<()> {
     bed.server_ready(&server.name).await?;
     let redirect = Answer::status(302).header("location", &server.public.url());
     let redirect = server.admin.inject(Fault::new(|_| true, Action::Answer(redirect)));
-    let message = "The admin API redirects elsewhere; check hydra.adminUrl of the AuthorizationServer.";
+    let message = "The admin API redirects to another URL. Check hydra.adminUrl of the AuthorizationServer.";
     let mark = server.public.journal().mark();
     server_says(bed, &server.name, Tone::Reconciling, "ServerNotRecognized", message).await?;
     let followed = server.public.journal().since(mark);

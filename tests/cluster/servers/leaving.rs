@@ -40,7 +40,7 @@ async fn deletion_of_a_server_waits_for_its_last_user(bed: &Bed) -> Result<()> {
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
     let message = |user: &str| {
         format!(
-            "Resources with deletionPolicy Delete still use this server, for example {user}/app; delete them, or set their deletionPolicy to Orphan."
+            "Resources with deletionPolicy Delete still use this server, for example {user}/app. Delete them, or set their deletionPolicy to Orphan."
         )
     };
     let waiting = bed
@@ -94,7 +94,7 @@ async fn clients_to_be_orphaned_do_not_block_deletion(bed: &Bed) -> Result<()> {
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
     wait_server_gone(bed, &server.name).await?;
     let message = format!(
-        "AuthorizationServer `{}` does not exist; create it or correct serverRef.",
+        "AuthorizationServer `{}` does not exist. Create it or correct serverRef.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "ServerNotFound", &message).await?;

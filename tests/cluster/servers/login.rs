@@ -85,7 +85,7 @@ fn has(head: &RequestHead, demanded: &[(&str, String)]) -> bool {
 }
 
 const REFUSED: &str =
-    "The server answered 401: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
+    "The server answered 401: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer.";
 
 async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
     let space = bed.space().await?;
@@ -99,7 +99,7 @@ async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
     let mark = server.admin.journal().mark();
     bed.change_server(&server.name, json!({ "hydra": { "auth": (login.auth)(&secret) } }))
         .await?;
-    let message = format!("Secret `{secret}` does not exist in namespace `oidc-system`; create it.");
+    let message = format!("Secret `{secret}` does not exist in namespace `oidc-system`. Create it.");
     server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
     client_says(
@@ -164,7 +164,7 @@ async fn a_login_refused_only_for_clients_is_reported(bed: &Bed) -> Result<()> {
     let refuses = server
         .admin
         .inject(Fault::new(is_of_clients, Action::Answer(Answer::status(403))));
-    let message = "The server answered 403: it refuses the operator's login; check hydra.auth and tls of the AuthorizationServer.";
+    let message = "The server answered 403: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer.";
     server_says(bed, &server.name, Tone::Reconciling, "ServerRefused", message).await?;
     space.apply_client("app", &machine_on(&server.name)).await?;
     client_says(

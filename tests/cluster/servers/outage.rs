@@ -48,8 +48,7 @@ async fn an_outage_is_reported_once_and_costs_few_requests(bed: &Bed) -> Result<
         busy.change(&format!("app-{number}"), json!({ "spec": { "clientName": "changed" } }))
             .await?;
     }
-    let message =
-        "The server cannot be used now: the connection broke in the middle of an answer. The operator keeps trying.";
+    let message = "The server cannot be used now: the connection broke during a reply. The operator keeps trying.";
     let said = server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", message).await?;
     let known =
         "The server cannot be used now: it has just failed; see the AuthorizationServer. The operator keeps trying.";

@@ -22,7 +22,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     ]
 }
 
-const NOT_VERIFIED: &str = "The server cannot be used now: its certificate cannot be verified or the TLS handshake fails (tls.caRef, tls.serverName, tls.clientCertificateRef?). The operator keeps trying.";
+const NOT_VERIFIED: &str = "The server cannot be used now: its certificate cannot be verified or the TLS handshake fails (check tls.caRef, tls.serverName and tls.clientCertificateRef). The operator keeps trying.";
 
 fn identity(pki: &Pki, name: &str) -> Result<Identity> {
     let (certificate_pem, key_pem) = pki.issue_server(&[name])?;
@@ -125,10 +125,10 @@ async fn a_missing_or_invalid_ca_is_reported(bed: &Bed) -> Result<()> {
         let name = format!("{}-{}", server.name, kind.to_lowercase());
         let spec = json!({ "hydra": { "adminUrl": proxy.url() }, "tls": { "caRef": ca_ref(kind, &name) } });
         bed.change_server(&server.name, spec).await?;
-        let message = format!("{kind} `{name}` does not exist in namespace `oidc-system`; create it.");
+        let message = format!("{kind} `{name}` does not exist in namespace `oidc-system`. Create it.");
         server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
         put(bed, kind, &name, json!({ "other.crt": pki.ca_pem() })).await?;
-        let message = format!("{kind} `{name}`, key `ca.crt`, does not exist in namespace `oidc-system`; create it.");
+        let message = format!("{kind} `{name}`, key `ca.crt`, does not exist in namespace `oidc-system`. Create it.");
         server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
         put(bed, kind, &name, json!({ "ca.crt": "no certificate" })).await?;
         let message = "tls.caRef: it holds no certificates in PEM form; put the CA's certificate there.";
@@ -188,7 +188,7 @@ async fn a_client_certificate_is_presented(bed: &Bed) -> Result<()> {
         json!({ "tls": { "clientCertificateRef": { "name": certificate } } }),
     )
     .await?;
-    let message = format!("Secret `{certificate}` does not exist in namespace `oidc-system`; create it.");
+    let message = format!("Secret `{certificate}` does not exist in namespace `oidc-system`. Create it.");
     server_says(bed, &server.name, Tone::Reconciling, "SecretNotFound", &message).await?;
     put(
         bed,
@@ -197,7 +197,7 @@ async fn a_client_certificate_is_presented(bed: &Bed) -> Result<()> {
         json!({ "tls.crt": "none", "tls.key": "none" }),
     )
     .await?;
-    let message = "tls.clientCertificateRef: tls.crt and tls.key are not a certificate and its key in PEM form.";
+    let message = "tls.clientCertificateRef: tls.crt and tls.key are not a certificate and its key in PEM form; correct them in the Secret.";
     server_says(bed, &server.name, Tone::Reconciling, "InvalidSpec", message).await?;
     // The CA of this certificate is unknown to the server.
     let (cert, key) = pki.issue_client("stranger", None)?;

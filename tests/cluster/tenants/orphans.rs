@@ -112,7 +112,7 @@ async fn an_orphan_is_deleted_if_the_admin_wants_it(bed: &Bed) -> Result<()> {
         Ok(events.into_iter().find(is_it))
     })
     .await?;
-    let expected = format!("of OAuth2Client `{}/", attacker.name());
+    let expected = format!("because OAuth2Client `{}/", attacker.name());
     ensure!(
         event.note.as_deref().is_some_and(|note| note.contains(&expected)),
         "{event:?}"

@@ -52,7 +52,7 @@ async fn resources_can_be_deleted_in_the_wrong_order(bed: &Bed) -> Result<()> {
     let space = &stage.space;
     let message = |user: &str, name: &str, kind: &str, field: &str| {
         format!(
-            "{user} `{name}` still refers to this {kind}; remove it from its {field}, or delete that resource first."
+            "{user} `{name}` still refers to this {kind}. Remove it from {field} of the {user}, or delete the {user} first."
         )
     };
     let keys = space.remove::<JsonWebKeySet>("signing").await?;
@@ -120,7 +120,7 @@ async fn deletion_waits_for_foreign_objects_that_use_the_object(bed: &Bed) -> Re
 async fn waits_for_others<K: Namespaced>(stage: &Stage<'_>, name: &str, type_: &str) -> Result<()> {
     stage.space.remove::<K>(name).await?;
     let message = format!(
-        "The {type_} is still in use by another object on the server; the operator deletes it once that object is gone."
+        "Another object on the server still uses the {type_}. The operator deletes it when that object is gone."
     );
     stage
         .space

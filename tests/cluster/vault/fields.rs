@@ -331,7 +331,7 @@ async fn a_tenant_cannot_rotate_keys_more_often_than_its_rule_allows(bed: &Bed) 
         sets.patch("keys", &Default::default(), &kube::api::Patch::Merge(annotation))
             .await?;
     }
-    let waits = "The key is on the server, which makes and rotates it; what rotate-at asks for waits until minRotationPeriod of the access rule has passed.";
+    let waits = "The key is on the server, which makes and rotates it; the rotation that rotate-at requests waits until minRotationPeriod of the access rule has passed.";
     let says = |set: &JsonWebKeySet| {
         let conditions = set.status.clone().unwrap_or_default().conditions;
         conditions.iter().any(|condition| condition.message == waits)

@@ -161,7 +161,7 @@ async fn objects_are_created_in_the_vault_namespace(bed: &Bed) -> Result<()> {
         .unwrap_or_default();
     ensure!(issuer.contains("/v1/team/inner/identity/oidc/provider/"), "{issuer}");
 
-    let message = "The Vault namespace in vault.namespace does not exist; create it or correct the name.";
+    let message = "The Vault namespace in vault.namespace does not exist. Create it or correct the name.";
     let nowhere = json!({ "vault": { "namespace": "nowhere" } });
     let lost = bed
         .make_vault(
@@ -241,7 +241,7 @@ async fn a_changed_secret_is_used_for_the_next_login(bed: &Bed) -> Result<()> {
     let server = bed
         .make_vault(&format!("vault-of-{name}"), ServerOptions { spec, ..quiet() })
         .await?;
-    let message = "The operator cannot log in: there is no such role, or the secret id is not valid. Look at vault.auth and at the auth method on the server.";
+    let message = "The operator cannot log in: there is no such role, or the secret id is not valid. Check vault.auth and the auth method on the server.";
     server_says(bed, &server.name, Tone::Reconciling, "LoginFailed", message).await?;
     bed.canary(&secret_id);
     bed.home().edit_secret(&name, json!({ "value": secret_id })).await?;
@@ -264,7 +264,7 @@ async fn a_refused_login_is_reported_with_its_cause(bed: &Bed) -> Result<()> {
         (elsewhere, refused),
         (
             kubernetes("oidc-operator", "default", "vault"),
-            "the operator may not ask for tokens of the ServiceAccount; name it in the chart's vault.serviceAccounts",
+            "the operator is not allowed to request tokens of the ServiceAccount; add it to vault.serviceAccounts of the chart",
         ),
     ];
     for (nth, (auth, problem)) in cases.into_iter().enumerate() {
@@ -273,7 +273,7 @@ async fn a_refused_login_is_reported_with_its_cause(bed: &Bed) -> Result<()> {
             .make_vault(&format!("outside-{nth}"), ServerOptions { spec, ..quiet() })
             .await?;
         let message =
-            format!("The operator cannot log in: {problem}. Look at vault.auth and at the auth method on the server.");
+            format!("The operator cannot log in: {problem}. Check vault.auth and the auth method on the server.");
         server_says(bed, &server.name, Tone::Reconciling, "LoginFailed", &message).await?;
         bed.servers_api().delete(&server.name, &Default::default()).await?;
     }

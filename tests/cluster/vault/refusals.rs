@@ -45,11 +45,11 @@ async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
     for (template, message) in [
         (
             r#"{"sub": "x"}"#,
-            "template: it sets a claim that is the server's own (iat, aud, exp, iss, sub, namespace, nonce, auth_time, at_hash or c_hash); take it out.",
+            "template: it sets a claim that the server reserves (iat, aud, exp, iss, sub, namespace, nonce, auth_time, at_hash or c_hash); remove it.",
         ),
         (
             r#"{"name": {{identity.nothing}}}"#,
-            "template: the server does not know one of the `{{…}}`; look at the documentation of its identity templates.",
+            "template: the server does not know one of the `{{…}}`; see the documentation of its identity templates.",
         ),
         (
             r#"{"name": "{{identity.entity.name}}"}"#,
@@ -65,8 +65,7 @@ async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
         )
         .await?;
     }
-    let message =
-        "on this server names consist of letters, digits, underscore, and within them dash and dot; choose such a one.";
+    let message = "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; choose another name.";
     says::<Scope>(
         &stage,
         "scope",
@@ -94,18 +93,18 @@ async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
     let message = "rotation.overlap: it must not be longer than ten times rotation.period; shorten it.";
     let rotation = json!({ "period": "1h", "overlap": "11h" });
     says::<JsonWebKeySet>(&stage, "key", keys(rotation), (Stalled, "InvalidSpec", message)).await?;
-    let message = "issuer: on this server it is scheme, host and port only, such as https://vault.example.com:8200; the provider's path is added to it.";
+    let message = "issuer: on this server it must be only scheme, host and port, such as https://vault.example.com:8200; the server adds the provider's path.";
     let provider = json!({ "issuer": "https://vault.example.com/path" });
     says::<OidcProvider>(&stage, "provider", provider, (Stalled, "InvalidSpec", message)).await?;
 
     stage
         .ready::<JsonWebKeySet>("short", keys(json!({ "period": "1h", "overlap": "1h" })))
         .await?;
-    let message = "idTokenTtl: ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet.";
+    let message = "idTokenTtl: ID tokens must not be valid for longer than the public key stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet.";
     let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "idTokenTtl": "2h" });
     says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
 
-    let message = "deletionPolicy: an orphaned client would fall off the lists of its JsonWebKeySet and OidcProviders and stop working; leave it out, or keySetRef and providerRefs.";
+    let message = "deletionPolicy: an orphaned client would be removed from the lists of its JsonWebKeySet and OidcProviders and stop working; use Delete, or remove keySetRef and providerRefs.";
     let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "deletionPolicy": "Orphan" });
     says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
 
@@ -145,7 +144,7 @@ async fn unsupported_fields_are_named(bed: &Bed) -> Result<()> {
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `{}` (version `{version}`) cannot do what the spec asks for in {fields}; nothing was changed. Remove it, or upgrade the server.",
+            "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or upgrade the server.",
             stage.server.name
         )
     };
@@ -199,7 +198,7 @@ async fn changes_of_immutable_fields_are_reported(bed: &Bed) -> Result<()> {
     let before = stage.object("client", "app").await?;
     let change = json!({ "keySetRef": { "name": "other" }, "clientType": "Public" });
     stage.space.respecify::<OAuth2Client>("app", change).await?;
-    let message = "keySetRef, clientType cannot be changed on this server once the object is there; nothing was changed. Set it back, or create a new resource.";
+    let message = "keySetRef, clientType cannot be changed on this server after the object was created; nothing was changed. Undo the change, or create a new resource.";
     stage
         .space
         .says::<OAuth2Client>("app", Stalled, "InvalidSpec", message)
@@ -222,7 +221,7 @@ async fn changes_of_immutable_fields_are_reported(bed: &Bed) -> Result<()> {
         .space
         .respecify::<JsonWebKeySet>("one", json!({ "rotation": { "period": "1h", "overlap": "1h" } }))
         .await?;
-    let message = "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published; shorten its idTokenTtl, or lengthen rotation.overlap.";
+    let message = "rotation: a client of the key has ID tokens that are valid for longer than a public key would stay published. Shorten its idTokenTtl, or lengthen rotation.overlap.";
     stage
         .space
         .says::<JsonWebKeySet>("one", Reconciling, "InvalidSpec", message)
@@ -240,7 +239,7 @@ async fn changes_of_immutable_fields_are_reported(bed: &Bed) -> Result<()> {
 
 async fn missing_references_are_reported(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
-    let missing = |kind: &str, name: &str| format!("{kind} `{name}` does not exist; create it.");
+    let missing = |kind: &str, name: &str| format!("{kind} `{name}` does not exist. Create it.");
     let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "none" } });
     let message = missing("JsonWebKeySet", "none");
     says::<OAuth2Client>(&stage, "client", client, (Reconciling, "ReferenceNotFound", &message)).await?;

@@ -39,7 +39,7 @@ async fn the_redirect_of_a_standby_is_not_followed(bed: &Bed) -> Result<()> {
         Action::Answer(answer),
     ));
     stage.make::<Scope>("proof", json!({})).await?;
-    let message = "The server is a standby that redirects requests to another address, which the operator does not follow; set vault.address to the active server, or to one that forwards requests itself.";
+    let message = "The server is a standby that redirects requests to another address, and the operator does not follow redirects. Set vault.address to the active server, or to a server that forwards requests itself.";
     stage
         .space
         .says::<Scope>("proof", Tone::Reconciling, "ServerStandby", message)
@@ -69,7 +69,7 @@ async fn an_unusable_server_is_reported_with_its_cause(bed: &Bed) -> Result<()> 
         (
             json!({ "replication_dr_mode": "secondary" }),
             "ServerStandby",
-            "The server is a disaster recovery secondary and answers no requests; set vault.address to the primary cluster.",
+            "The server is a disaster recovery secondary and answers no requests. Set vault.address to the primary cluster.",
         ),
     ] {
         let fault = stage.server.admin.inject(health(change));
@@ -89,11 +89,11 @@ async fn an_unusable_server_is_reported_with_its_cause(bed: &Bed) -> Result<()> 
         bed,
     };
     let fault = lonely.server.admin.inject(health(json!({ "enterprise": false })));
-    let message = "This server has no namespaces and would ignore the one in vault.namespace; nothing is written. Remove it, or upgrade the server.";
+    let message = "This server has no namespaces and would ignore the one in vault.namespace, so the operator writes nothing. Remove vault.namespace, or upgrade the server.";
     server_says(bed, &lonely.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;
     drop(fault);
     let fault = stage.server.admin.inject(health(json!({ "version": "1.9.3" })));
-    let message = "The server reports version `1.9.3`, whose identity engine is not yet an OpenID Connect provider; upgrade it to 1.10 or later.";
+    let message = "The server reports version `1.9.3`, whose identity engine is not an OpenID Connect provider. Upgrade the server to 1.10 or later.";
     server_says(bed, &stage.server.name, Tone::Stalled, "UnsupportedByServer", message).await?;
     drop(fault);
     Ok(())
@@ -141,7 +141,7 @@ async fn a_changed_cluster_id_stops_every_write_until_it_is_confirmed(bed: &Bed)
         .admin
         .inject(Fault::new(is_health, Action::Answer(Answer::json(200, &health))));
     let message = format!(
-        "The server at vault.address belongs to cluster `elsewhere` and belonged to `{known}`, so nothing is written. If that is right, confirm it by setting vault.clusterId to the new one."
+        "The server at vault.address belongs to cluster `elsewhere` instead of `{known}`, so the operator writes nothing. If this is intended, set vault.clusterId to the new id."
     );
     server_says(bed, name, Tone::Reconciling, "ServerChanged", &message).await?;
     let mark = stage.server.admin.journal().mark();
@@ -169,7 +169,7 @@ async fn a_changed_cluster_id_stops_every_write_until_it_is_confirmed(bed: &Bed)
     stage.space.until_ready::<Scope>("new").await?;
     drop(fault);
     let message = format!(
-        "The server at vault.address belongs to cluster `{known}` and belonged to `elsewhere`, so nothing is written. If that is right, confirm it by setting vault.clusterId to the new one."
+        "The server at vault.address belongs to cluster `{known}` instead of `elsewhere`, so the operator writes nothing. If this is intended, set vault.clusterId to the new id."
     );
     server_says(bed, name, Tone::Reconciling, "ServerChanged", &message).await?;
     bed.change_server(name, json!({ "vault": { "clusterId": known } }))
@@ -192,7 +192,7 @@ async fn a_provider_is_ready_when_discovery_names_its_issuer(bed: &Bed) -> Resul
     let everyone = json!({ "allowedClients": [{ "clientId": "*" }] });
     stage.make::<OidcProvider>("main", everyone).await?;
     let message = format!(
-        "The discovery document of AuthorizationServer `{}` names the issuer `https://elsewhere.example.org` where `/v1/identity/oidc/provider/{}.main` is expected; the published values stay. Set issuer to the first one if it is right, otherwise correct the server.",
+        "The discovery document of AuthorizationServer `{}` names the issuer `https://elsewhere.example.org` instead of `/v1/identity/oidc/provider/{}.main`; the published values stay. If the document is right, set issuer to its value, otherwise correct the server.",
         stage.server.name,
         stage.space.name()
     );

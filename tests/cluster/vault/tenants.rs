@@ -30,13 +30,13 @@ async fn clients_of_other_namespaces_need_the_consent_of_the_provider(bed: &Bed)
     });
     other.make::<OAuth2Client>("app", &stage.spec(refers)).await?;
     let message = format!(
-        "providerRefs: OidcProvider `{}/main` does not admit clients of this namespace; have its allowedNamespaces admit it, or take the reference out.",
+        "providerRefs: OidcProvider `{}/main` does not admit clients of this namespace. Admit it in allowedNamespaces of the provider, or remove the reference.",
         stage.space.name()
     );
     other
         .says::<OAuth2Client>("app", Reconciling, "NotAllowed", &message)
         .await?;
-    let message = "No client may use the provider yet, so it publishes no keys; name one in allowedClients, or the provider in a client's providerRefs.";
+    let message = "No client may use the provider yet, so it publishes no keys. Name a client in allowedClients, or the provider in a client's providerRefs.";
     stage
         .space
         .says::<OidcProvider>("main", Reconciling, "ReferenceNotReady", message)
@@ -65,7 +65,7 @@ async fn clients_of_other_namespaces_need_the_consent_of_the_provider(bed: &Bed)
         Reconciling,
         "NotAllowed",
         &format!(
-            "providerRefs: OidcProvider `{}/main` does not admit clients of this namespace; have its allowedNamespaces admit it, or take the reference out.",
+            "providerRefs: OidcProvider `{}/main` does not admit clients of this namespace. Admit it in allowedNamespaces of the provider, or remove the reference.",
             stage.space.name()
         ),
     )
@@ -140,7 +140,7 @@ async fn the_first_resource_to_claim_a_name_gets_it(bed: &Bed) -> Result<()> {
         .make::<Scope>("second", &stage.spec(json!({ "name": name, "description": "second" })))
         .await?;
     let message =
-        format!("Another resource has the scope `{name}` on this server, or asked for it first; choose another name.");
+        format!("Another resource has the scope `{name}` on this server, or asked for it first. Choose another name.");
     other.says::<Scope>("second", Stalled, "NotOwned", &message).await?;
     let path = format!("scope/{name}");
     ensure!(bed.existing(&path).await?["description"] == "first");

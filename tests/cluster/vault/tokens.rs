@@ -43,7 +43,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 
 fn refusal(secret: &str, key: &str, why: &str) -> String {
     format!(
-        "Secret `{secret}`, key `{key}`: the value {why}, so the operator sends it to no server; use a token that only that server accepts."
+        "Secret `{secret}`, key `{key}`: the value {why}, so the operator does not send it to a server. Use a token that only that server accepts."
     )
 }
 
@@ -68,8 +68,8 @@ async fn a_vault_gets_no_token_of_the_operator_or_for_the_kubernetes_api(bed: &B
     root.jwt_auth(ISSUER, &bed.plane().service_account_public_key()?)
         .await?;
     root.jwt_role(&bed.vault_role()).await?;
-    let own_message = "vault.auth names the operator's own ServiceAccount, of which no token leaves for a server; name one without rights, such as that of the chart's login.serviceAccount.";
-    let api_message = "vault.auth asks for a token with an audience that the Kubernetes API accepts, and such a token leaves for no server; take that audience out, and give the Kubernetes auth method a token_reviewer_jwt of its own, or use the JWT auth method.";
+    let own_message = "vault.auth names the operator's own ServiceAccount, whose tokens the operator does not send to a server. Name a ServiceAccount without rights, such as login.serviceAccount of the chart.";
+    let api_message = "vault.auth asks for a token with an audience that the Kubernetes API accepts, and the operator does not send such a token to a server. Remove that audience, and give the Kubernetes auth method its own token_reviewer_jwt, or use the JWT auth method.";
     let cases = [
         (own, json!([ISSUER]), own_message),
         (own, json!(["vault"]), own_message),

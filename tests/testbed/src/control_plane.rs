@@ -189,7 +189,7 @@ struct Files {
 
 impl Files {
     fn write(run: &RunDir, pki: &Pki) -> Result<Self> {
-        let (cert, key) = pki.issue_server(&["127.0.0.1", "localhost", "kubernetes.default.svc"])?;
+        let (cert, key) = pki.issue_server(&["127.0.0.1", "localhost", "kubernetes.default.svc", "10.0.0.1"])?;
         let (account_private, account_public) = service_account_key()?;
         Ok(Self {
             ca: run.write("ca.pem", &pki.ca_pem())?,
@@ -233,7 +233,8 @@ async fn start_apiserver(run: &RunDir, files: &Files, pki: &Pki, etcd_url: &str,
             "--service-cluster-ip-range=10.0.0.0/24",
         ])
         .arg("--service-account-issuer=https://kubernetes.default.svc")
-        .args(["--authorization-mode=RBAC", "--profiling=false"]);
+        .args(["--authorization-mode=RBAC", "--profiling=false"])
+        .arg("--kubelet-preferred-address-types=InternalIP"); // names of nodes do not resolve here
     for (flag, file) in [
         ("--tls-cert-file", &files.server_cert),
         ("--tls-private-key-file", &files.server_key),

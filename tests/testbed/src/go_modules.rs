@@ -29,6 +29,13 @@ pub(crate) struct Step {
     pub(crate) ldflags: &'static str,
 }
 
+/// Linker flags of Kubernetes' programs. With the same flags they share what is compiled.
+const KUBERNETES_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
+    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
+    -X k8s.io/component-base/version.gitTreeState=clean \
+    -X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z \
+    -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3";
+
 /// etcd, kube-apiserver, kube-controller-manager and kubectl.
 pub(crate) static CONTROL_PLANE: Module = Module {
     name: "controlplane",
@@ -45,11 +52,7 @@ pub(crate) static CONTROL_PLANE: Module = Module {
             ],
             cgo: false,
             tags: "",
-            ldflags: "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
-                -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
-                -X k8s.io/component-base/version.gitTreeState=clean \
-                -X k8s.io/component-base/version.buildDate=1970-01-01T00:00:00Z \
-                -X k8s.io/client-go/pkg/version.gitVersion=v1.36.3",
+            ldflags: KUBERNETES_FLAGS,
         },
         Step {
             output: "etcd",
@@ -106,6 +109,40 @@ pub(crate) static HELM: Module = Module {
     }],
 };
 
+/// The kubelet and the scheduler of a node.
+pub(crate) static KUBELET: Module = Module {
+    name: "kubelet",
+    version: "1.36.3",
+    go_mod: include_str!("../node/kubelet/go.mod"),
+    go_sum: include_str!("../node/kubelet/go.sum"),
+    steps: &[Step {
+        output: "",
+        packages: &["k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kube-scheduler"],
+        cgo: false,
+        tags: "",
+        ldflags: KUBERNETES_FLAGS,
+    }],
+};
+
+/// The container runtime of a node.
+pub(crate) static CONTAINERD: Module = Module {
+    name: "containerd",
+    version: "2.4.2",
+    go_mod: include_str!("../node/containerd/go.mod"),
+    go_sum: include_str!("../node/containerd/go.sum"),
+    steps: &[Step {
+        output: "",
+        packages: &[
+            "github.com/containerd/containerd/v2/cmd/containerd",
+            "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            "github.com/containerd/containerd/v2/cmd/ctr",
+        ],
+        cgo: false,
+        tags: "",
+        ldflags: "-s -w",
+    }],
+};
+
 impl Module {
     /// Name of the module's folder in the cache: version, and a digest of all that decides what is built.
     pub(crate) fn cache_name(&self) -> String {
@@ -131,6 +168,8 @@ mod tests {
             (&HYDRA2, "github.com/ory/hydra/v2"),
             (&HYDRA1, "github.com/ory/hydra"),
             (&HELM, "helm.sh/helm/v4"),
+            (&KUBELET, "k8s.io/kubernetes"),
+            (&CONTAINERD, "github.com/containerd/containerd/v2"),
         ] {
             let required = format!("\t{package} v{}", module.version);
             assert!(

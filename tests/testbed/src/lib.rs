@@ -16,6 +16,7 @@ pub mod hydra;
 pub mod install;
 pub mod kubeconfig;
 pub mod login_app;
+pub mod node;
 pub mod oauth;
 pub mod pki;
 pub mod ports;

@@ -28,6 +28,14 @@ pub enum Program {
     Helm,
     /// OpenBao, or HashiCorp Vault if the user has chosen that.
     Bao,
+    /// Runs the pods of a node.
+    Kubelet,
+    /// Decides on which node a pod runs.
+    KubeScheduler,
+    /// Runs the containers of a node.
+    Containerd,
+    /// containerd's own client.
+    Ctr,
 }
 
 impl Program {
@@ -42,6 +50,10 @@ impl Program {
             Self::Hydra1 | Self::Hydra2 => "hydra",
             Self::Helm => "helm",
             Self::Bao => "bao",
+            Self::Kubelet => "kubelet",
+            Self::KubeScheduler => "kube-scheduler",
+            Self::Containerd => "containerd",
+            Self::Ctr => "ctr",
         }
     }
 
@@ -80,6 +92,8 @@ impl Program {
             Self::Hydra1 => Some(&go_modules::HYDRA1),
             Self::Hydra2 => Some(&go_modules::HYDRA2),
             Self::Helm => Some(&go_modules::HELM),
+            Self::Kubelet | Self::KubeScheduler => Some(&go_modules::KUBELET),
+            Self::Containerd | Self::Ctr => Some(&go_modules::CONTAINERD),
             Self::Bao => None,
         }
     }
@@ -94,6 +108,7 @@ impl Program {
             Self::Hydra2 => ("HYDRA_BIN", false),
             Self::Helm => ("HELM_BIN", false),
             Self::Bao => ("BAO_BIN", false),
+            Self::Kubelet | Self::KubeScheduler | Self::Containerd | Self::Ctr => return Ok(None),
         };
         let Some(value) = variable_path(variable) else {
             return Ok(None);

@@ -8,6 +8,7 @@ use crate::bao::Bao;
 use crate::control_plane::ControlPlane;
 use crate::foulkon::{self, Foulkon};
 use crate::hydra::{Hydra, HydraMajor, HydraOptions};
+use crate::node::Node;
 use crate::process::Child;
 use crate::programs::Program;
 
@@ -24,17 +25,25 @@ pub enum Part {
     Foulkon,
     /// The program `helm` on the PATH.
     Helm,
+    /// A node that runs pods on this machine; as root on Linux only.
+    Node,
 }
 
 impl Part {
-    /// The program that must be built or fetched for it.
-    fn program(self) -> Option<Program> {
+    /// The programs that must be built or fetched for it.
+    fn programs(self) -> &'static [Program] {
         match self {
-            Self::Hydra1 => Some(Program::Hydra1),
-            Self::Hydra2 => Some(Program::Hydra2),
-            Self::Bao => Some(Program::Bao),
-            Self::Foulkon => None,
-            Self::Helm => Some(Program::Helm),
+            Self::Hydra1 => &[Program::Hydra1],
+            Self::Hydra2 => &[Program::Hydra2],
+            Self::Bao => &[Program::Bao],
+            Self::Foulkon => &[],
+            Self::Helm => &[Program::Helm],
+            Self::Node => &[
+                Program::Kubelet,
+                Program::KubeScheduler,
+                Program::Containerd,
+                Program::Ctr,
+            ],
         }
     }
 }
@@ -51,6 +60,8 @@ pub struct Servers {
     pub bao: Option<Bao>,
     /// Foulkon, if requested.
     pub foulkon: Option<Foulkon>,
+    /// The node, if requested.
+    pub node: Option<Node>,
     /// Programs to run by hand, besides `kubectl`.
     programs: Vec<PathBuf>,
 }
@@ -70,7 +81,7 @@ impl Servers {
         let mut paths = Vec::new();
         for program in control_plane
             .into_iter()
-            .chain(parts.iter().filter_map(|part| part.program()))
+            .chain(parts.iter().flat_map(|part| part.programs()).copied())
         {
             paths.push(program.path().await?);
         }
@@ -102,9 +113,13 @@ impl Servers {
             bao(),
             foulkon()
         )?;
+        let node = match parts.contains(&Part::Node) {
+            true => Some(Node::start(&control_plane).await?),
+            false => None,
+        };
         let mut programs = Vec::new();
         let wanted = [Part::Helm, Part::Bao].into_iter().filter(|part| parts.contains(part));
-        for program in wanted.filter_map(Part::program) {
+        for program in wanted.flat_map(Part::programs) {
             programs.push(program.path().await?);
         }
         Ok(Self {
@@ -113,6 +128,7 @@ impl Servers {
             hydra2,
             bao,
             foulkon,
+            node,
             programs,
         })
     }
@@ -169,5 +185,6 @@ impl Servers {
             .iter()
             .chain(hydras.filter_map(Hydra::child))
             .chain(self.bao.iter().filter_map(Bao::child))
+            .chain(self.node.iter().flat_map(Node::children))
     }
 }

@@ -1,4 +1,4 @@
-//! What a success was made from, in one line: equal inputs need no work.
+//! The inputs of a success in one line: while they are equal, nothing has to be done.
 
 use std::fmt;
 
@@ -12,7 +12,8 @@ use crate::controller::engine::context::Context;
 
 const FORMAT: &str = "1";
 
-/// Digests and versions; never a generation or a version of the operator, or a change of no effect would wake everyone.
+/// Digests and versions. Generations and operator versions are never part of them, because a change without effect
+/// would then cause work on every client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inputs {
     /// Digest of the desired client, without secret and revision, and of the server's UID.
@@ -23,12 +24,14 @@ pub(crate) struct Inputs {
     pub(crate) ledger: String,
     /// resourceVersion of the credentials Secret; empty if there is none.
     pub(crate) secret: String,
-    /// resourceVersions of the Secrets that clientSecretRef names and that the private key is in; empty if there are none.
+    /// resourceVersions of the Secret that clientSecretRef names and of the one with the private key; empty if there
+    /// are none.
     pub(crate) reference: String,
 }
 
 impl Inputs {
-    /// The inputs as they are now: from spec and server, and the newest versions known of our Secrets. `wanted`: what the server should have.
+    /// Returns the current inputs, from spec and server and the newest known versions of our Secrets. `wanted`: what
+    /// the server should have.
     pub(crate) fn observe(
         ctx: &Context,
         plan: &ClientPlan,
@@ -54,17 +57,18 @@ impl Inputs {
         }
     }
 
-    /// The ledger was read or written in this version. A later one, which the cache may show already, was not looked at.
+    /// Records the version in which the ledger was read or written. The cache may already show a later version, which
+    /// was not read.
     pub(crate) fn wrote_ledger(&mut self, version: Option<String>) {
         self.ledger = version.unwrap_or_default();
     }
 
-    /// The credentials Secret was read or written in this version.
+    /// Records the version in which the credentials Secret was read or written.
     pub(crate) fn wrote_secret(&mut self, version: String) {
         self.secret = version;
     }
 
-    /// Reads the line back. None if it is of another format: then everything is looked at once.
+    /// Parses the line. None if it has another format; everything is then checked once.
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let parts: Vec<&str> = line.split(':').collect();
         let [FORMAT, remote, layout, ledger, secret, reference] = parts.as_slice() else {
@@ -80,7 +84,7 @@ impl Inputs {
         })
     }
 
-    /// Whether the server should have the same as at the last success.
+    /// Whether the server should have the same client as at the last success.
     pub(crate) fn same_remote(&self, plan: &ClientPlan, wanted: &Value) -> bool {
         self.remote == remote(plan, wanted)
     }
@@ -90,17 +94,18 @@ impl Inputs {
         self.remote == last.remote
     }
 
-    /// Whether the ledger is as it was at the last success. A ledger that changed may hold a secret that the server has not heard of.
+    /// Whether the ledger is the same as at the last success. A changed ledger may hold a secret that the server does
+    /// not have yet.
     pub(crate) fn same_ledger(&self, last: &Inputs) -> bool {
         self.ledger == last.ledger
     }
 
-    /// Whether there was a ledger at the last success.
+    /// Whether a ledger existed at the last success.
     pub(crate) fn had_ledger(&self) -> bool {
         !self.ledger.is_empty()
     }
 
-    /// Whether the credentials Secret is as it was left, and should be.
+    /// Whether the credentials Secret is unchanged since the last success and still has the desired content.
     pub(crate) fn same_secret(&self, last: &Inputs) -> bool {
         !self.secret.is_empty()
             && self.secret == last.secret
@@ -108,7 +113,7 @@ impl Inputs {
             && self.same_layout(last)
     }
 
-    /// Whether the credentials Secret should be as it should have been at the last success.
+    /// Whether the desired layout of the credentials Secret is the same as at the last success.
     pub(crate) fn same_layout(&self, last: &Inputs) -> bool {
         self.layout == last.layout
     }
@@ -124,7 +129,7 @@ impl fmt::Display for Inputs {
     }
 }
 
-/// Digest of what the server should have, and of which server that is.
+/// Digest of the desired client and of the UID of its server.
 fn remote(plan: &ClientPlan, wanted: &Value) -> String {
     digest(&json!([plan.server.uid(), plan.effective.has_secret(), wanted]))
 }

@@ -1,4 +1,4 @@
-//! What becomes of a client and its Secrets in the end.
+//! What happens to a client and its Secrets when the resource is deleted.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,17 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::error::Result;
 
-/// What becomes of the client on the server.
+/// What happens to the client on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Delete,
     Orphan,
-    /// Nothing is asked of the server at all.
+    /// No request is sent to the server.
     Abandon,
 }
 
-/// Leaving a client behind needs the consent of the access rules, given now or when the spec was accepted.
+/// Decides what happens to the client on the server. It is left behind only if the access rules allow it, now or when
+/// the spec was accepted, or if that is the default for this client.
 pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     let status = client.status.clone().unwrap_or_default();
     let wants_orphan = deletion_policy(client, &status) == DeletionPolicy::Orphan;
@@ -42,7 +43,7 @@ pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     })
 }
 
-/// Leaves the credentials Secret working, without our marks; the ledger goes.
+/// Keeps the credentials Secret, without our owner reference, labels and annotation, and deletes the ledger.
 pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
@@ -74,7 +75,8 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
     Ok(())
 }
 
-/// Names that Secrets of ours may have: the present ones, and every marked one while a change of name may be half done.
+/// Names that our Secrets may have: the present names and, while a rename may be incomplete, those of all Secrets with
+/// our labels.
 fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
     let uid = client.uid().unwrap_or_default();
     let wanted = client
@@ -92,7 +94,7 @@ fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
     names
 }
 
-/// Deletes our Secrets ourselves: a namesake that comes next must not find them.
+/// Deletes our Secrets without waiting for the garbage collector: a new resource of the same name must not find them.
 pub(crate) async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
@@ -105,7 +107,7 @@ pub(crate) async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result
     Ok(())
 }
 
-/// What becomes of the client in the end: what others had made stays, unless the spec says otherwise.
+/// Returns the deletion policy: an adopted client stays, unless the spec says otherwise.
 pub(crate) fn deletion_policy(client: &OAuth2Client, status: &OAuth2ClientStatus) -> DeletionPolicy {
     let default = match status.adopted {
         Some(true) => DeletionPolicy::Orphan,

@@ -1,4 +1,4 @@
-//! The credentials Secret: what it should hold, and writing it. It is created only when complete.
+//! The credentials Secret: its desired content, and how it is written. It is created only when complete.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,10 +24,10 @@ use crate::secret::Secret;
 
 const CLIENT_SECRET: &str = "clientSecret";
 
-/// Variables of the key that signs, and where the Secret of the key set has them.
+/// Variables for the signing key, and the keys of their values in the Secret of the key set.
 const OF_KEY: [(&str, &str); 3] = [("keyId", KID), ("privateKey", PEM), ("privateKeyJwk", JWK)];
 
-/// What the Secret should be, its secret value aside.
+/// The desired Secret, except for its secret values.
 pub(crate) struct Layout {
     /// Name of the Secret.
     pub(crate) name: String,
@@ -35,9 +35,9 @@ pub(crate) struct Layout {
     secret_key: String,
     /// Whether the client has a secret at all.
     has_secret: bool,
-    /// Texts with every variable but the secret and the private key put in.
+    /// Texts in which all variables except those of the client secret and the private key are replaced.
     entries: BTreeMap<String, String>,
-    /// Where the private key is, if a text has it.
+    /// The source of the private key, if a text contains it.
     key: Option<KeySource>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
@@ -47,12 +47,12 @@ pub(crate) struct Layout {
 struct KeySource {
     name: String,
     owner: String,
-    /// The version of which the cache knows.
+    /// The newest known resourceVersion.
     version: Option<String>,
 }
 
 impl Layout {
-    /// Digest of everything here.
+    /// Digest of the layout, without the version of the private key.
     pub(crate) fn digest(&self) -> String {
         digest(&json!([
             self.name,
@@ -66,18 +66,18 @@ impl Layout {
         ]))
     }
 
-    /// The version of the private key's Secret, if a text has the key.
+    /// The version of the private key's Secret, if a text contains the key.
     pub(crate) fn key_version(&self) -> Option<&str> {
         self.key.as_ref()?.version.as_deref()
     }
 
-    /// Key of the client secret.
+    /// Key in the Secret for the client secret.
     pub(crate) fn secret_key(&self) -> &str {
         &self.secret_key
     }
 }
 
-/// The layout that the spec asks for.
+/// Returns the layout that the spec requests.
 ///
 /// # Errors
 /// [`Error::VariableUnknown`], [`Error::InvalidField`], [`Error::NoPrivateKey`].
@@ -110,18 +110,18 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
     })
 }
 
-/// The client secret, and which one it is where that is kept track of.
+/// The client secret, and its revision if that is recorded.
 #[derive(Clone, Copy)]
 pub(crate) struct Held<'a> {
     pub(crate) secret: &'a Secret,
     pub(crate) revision: Option<&'a str>,
 }
 
-/// Where the private key is that the texts ask for.
+/// Returns the source of the private key that the texts contain.
 fn key_source(ctx: &Context, plan: &ClientPlan) -> Result<KeySource> {
     let Some(set) = &plan.key_set else {
         let problem =
-            "$(keyId), $(privateKey) and $(privateKeyJwk) are of a JsonWebKeySet; set keySetRef, or take them out";
+            "$(keyId), $(privateKey) and $(privateKeyJwk) come from a JsonWebKeySet; set keySetRef, or remove them";
         return Err(Error::InvalidField {
             field: "credentials.data",
             problem: problem.to_owned(),
@@ -136,7 +136,7 @@ fn key_source(ctx: &Context, plan: &ClientPlan) -> Result<KeySource> {
     Ok(KeySource { name, owner, version })
 }
 
-/// Puts variables into a text. Secret and private key stay variables until the Secret is written.
+/// Replaces the variables in a text. Those of the client secret and the private key stay until the Secret is written.
 fn fill(template: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Result<String> {
     let mut text = template.to_owned();
     for variable in VARIABLES {
@@ -151,7 +151,7 @@ fn fill(template: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Res
             if plan.effective.has_secret() {
                 continue;
             }
-            let problem = "$(clientSecret) is not there, since this client has no secret; take it out".to_owned();
+            let problem = "$(clientSecret) has no value, because this client has no secret; remove it".to_owned();
             return Err(Error::InvalidField {
                 field: "credentials.data",
                 problem,
@@ -164,7 +164,8 @@ fn fill(template: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Res
     Ok(text)
 }
 
-/// Why a variable has no value: not to be had, not read yet, or the server itself not looked at yet.
+/// Returns why a variable has no value: the server has no discovery document, the document was not read yet, or the
+/// server itself was not checked yet.
 fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
     let name = server.name_any();
     if !server.spec.has_discovery() {
@@ -196,7 +197,8 @@ fn value_of(variable: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) ->
     }
 }
 
-/// Creates the Secret, or makes it what it should be; returns its resourceVersion. `strict`: labels and annotations that nobody asked for go too.
+/// Creates or updates the Secret. Returns its resourceVersion. `fresh`: tries to create it without reading it first;
+/// `strict`: removes labels and annotations that are not wanted.
 pub(crate) async fn write(
     client: &OAuth2Client,
     ctx: &Context,
@@ -232,7 +234,7 @@ pub(crate) async fn write(
     Ok(written.resource_version().unwrap_or_default())
 }
 
-/// Whether nobody else has a Secret of the name.
+/// Checks that no Secret of this name belongs to another owner.
 ///
 /// # Errors
 /// [`Error::SecretConflict`], [`Error::SecretGoing`], [`Error::Cluster`].
@@ -243,7 +245,7 @@ pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &Clie
     }
 }
 
-/// The variables of the key that signs, with their values. The key set writes its Secret before it says so.
+/// Reads the variables for the signing key. The key set writes its Secret before its status names it.
 async fn private_key(ctx: &Context, plan: &ClientPlan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
     let found = ctx.cluster.secret(&plan.namespace, &source.name).await?;
     let found = found.filter(|found| is_owned(found, &source.owner));
@@ -256,13 +258,14 @@ async fn private_key(ctx: &Context, plan: &ClientPlan, source: &KeySource) -> Re
     })
 }
 
-/// What the schema cannot see, the Kubernetes API refuses: label values, long annotations, a Secret that was made immutable.
+/// The Kubernetes API refuses what the schema does not check: label values, long annotations, changes of an immutable
+/// Secret.
 fn refused(error: Error) -> Error {
     match error {
         Error::Cluster(ClusterFault::Status(422)) => Error::InvalidField {
             field: "credentials",
             problem:
-                "the Kubernetes API does not accept the Secret as asked for; look at secretName, labels and annotations"
+                "the Kubernetes API does not accept this Secret; check secretName, labels and annotations, and whether it is immutable"
                     .to_owned(),
         },
         other => other,
@@ -309,14 +312,16 @@ fn is_as_wanted(found: &KubeSecret, wanted: &KubeSecret, strict: bool) -> bool {
         && is_described_as(&found.metadata, &wanted.metadata, strict)
 }
 
-/// The found Secret with our content: it keeps UID, resourceVersion and type, and foreign labels unless they are to go.
+/// Returns the found Secret with our content. It keeps UID, resourceVersion and type and, unless `strict`, the labels
+/// and annotations of others.
 fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeSecret {
     found.data = wanted.data;
     describe_as(&mut found.metadata, wanted.metadata, strict);
     found
 }
 
-/// Deletes our Secrets of any other name: of a former secretName, and the ledger of a client that has no secret any more.
+/// Deletes our Secrets of other names: those of a former secretName, and the ledger of a client that no longer has a
+/// secret.
 pub(crate) async fn drop_others(
     ctx: &Context,
     plan: &ClientPlan,
@@ -339,7 +344,7 @@ pub(crate) async fn drop_others(
     for other in others {
         let cached = plan.own_secret(ctx, &other).map(|secret| secret.uid);
         let uid = match cached {
-            // A former one that lost its label is not in the cache.
+            // A former Secret that has lost its label is not in the cache.
             None if former == Some(other.as_str()) => {
                 let found = ctx.cluster.secret(&plan.namespace, &other).await?;
                 found

@@ -1,4 +1,5 @@
-//! Everything that follows from the spec of an OAuth2Client and its server before anything is read or written, and what of it every server refuses.
+//! Everything that follows from the spec of an OAuth2Client and its server before anything is read or written, and
+//! checks that are the same on every server.
 
 use std::sync::Arc;
 
@@ -21,11 +22,11 @@ pub(crate) struct ClientPlan {
     pub(crate) effective: Effective,
     /// The JsonWebKeySet that the spec refers to.
     pub(crate) key_set: Option<Arc<JsonWebKeySet>>,
-    /// What applications talk to.
+    /// The endpoints that applications use.
     pub(crate) endpoints: Option<Endpoints>,
     /// When the secret is replaced.
     pub(crate) schedule: Schedule,
-    /// What the spec refers to and is not there (yet).
+    /// The error for a reference that cannot be used (yet).
     pub(crate) missing: Option<Error>,
     pub(crate) client_id: String,
     pub(crate) namespace: String,
@@ -38,14 +39,14 @@ impl ClientPlan {
         ctx.own_secret(&self.namespace, &self.uid, name)
     }
 
-    /// The public keys that the client proves itself with.
+    /// The public keys that the client authenticates with.
     pub(crate) fn keys(&self) -> &[Map<String, Value>] {
         let status = self.key_set.as_ref().and_then(|set| set.status.as_ref());
         status.map(|status| status.keys.as_slice()).unwrap_or_default()
     }
 }
 
-/// Name of the Secret that holds id, secret and revision of the client with this UID, on servers that do not show secrets.
+/// Name of the ledger of the client with this UID. It is used on servers that do not show secrets.
 pub(crate) fn ledger_name(uid: &str) -> String {
     format!("oac-{uid}")
 }
@@ -56,12 +57,13 @@ pub(crate) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &ClientPl
     })
 }
 
-/// A client must fit into a page of a listing together with all others, in the words of the server: one that does not would hide them from the sweep.
+/// Checks the size of a client as the server will send it. It must fit into a page of a listing together with all
+/// others, because a page that is too large would hide them from the sweep.
 ///
 /// # Errors
 /// [`Error::InvalidField`].
 pub(crate) fn check_size(body: &[u8]) -> Result<()> {
-    // 500 of them, with some 1.3 KiB each that the server adds, are less than a page may have.
+    // 500 such clients, with about 1.3 KiB each that the server adds, are less than the limit of a page.
     const BYTES: usize = 64 << 10;
     const VALUES: usize = 900;
     const DEPTH: usize = 64;
@@ -72,7 +74,7 @@ pub(crate) fn check_size(body: &[u8]) -> Result<()> {
     Err(Error::InvalidField { field: "spec", problem })
 }
 
-/// Since when the secret is in use, as the status says.
+/// When the secret came into use: at the last rotation in the status, or when the resource was created.
 pub(crate) fn since(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
     let rotated_at = status.rotated_at.as_ref();
     let rotated_at = rotated_at.and_then(|at| past(at, Timestamp::now()));
@@ -85,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// What the server adds, and 499 others as large, still fit into a page.
+    /// A client of the maximum size, with what the server adds and 499 others like it, still fits into a page.
     #[test]
     fn a_client_is_measured_as_the_server_will_send_it() {
         let text = |part: &str, times: usize| json!({ "metadata": { "a": part.repeat(times) } }).to_string();

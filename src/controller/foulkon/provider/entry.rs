@@ -1,4 +1,4 @@
-//! The server's entry of a provider: claimed, written, removed.
+//! The entry of a provider on the server: claim, write, remove.
 
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
@@ -28,9 +28,9 @@ pub(crate) struct Entry<'a> {
     pub(crate) ctx: &'a Context,
     pub(crate) server: &'a AuthorizationServer,
     pub(crate) api: &'a Foulkon,
-    /// Held by whoever takes a name.
+    /// Lock that is held while a name is taken.
     pub(crate) naming: &'a tokio::sync::Mutex<()>,
-    /// What the path of every entry of ours begins with.
+    /// Prefix of the paths of all our entries.
     pub(crate) prefix: &'a str,
     /// A path that only this provider's entry has.
     pub(crate) marked_path: String,
@@ -40,7 +40,7 @@ impl<'a> Entry<'a> {
     /// The entry of a provider on a server.
     ///
     /// # Errors
-    /// [`Error::ServerPending`] if the server is no Foulkon any more.
+    /// [`Error::ServerPending`] if the server is no longer a Foulkon.
     pub(crate) fn new(
         provider: &'a OidcProvider,
         ctx: &'a Context,
@@ -60,10 +60,12 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Makes the entry what it should be, if it is not. Returns it as it is then. `settled`: whether a difference is somebody else's doing.
+    /// Reads the entry and corrects it if it differs. Returns it as it is then. `settled`: whether only another writer
+    /// can have caused a difference.
     ///
     /// # Errors
-    /// [`Error::ObjectNotOwned`], [`Error::NameClaimed`], [`Error::Contested`], [`FoulkonFault`], and what a failed request means.
+    /// [`Error::ObjectNotOwned`], [`Error::NameClaimed`], [`Error::Contested`], [`FoulkonFault`], and what a failed
+    /// request means.
     pub(crate) async fn sync(
         &self,
         pass: &mut Pass<OidcProviderStatus>,
@@ -74,7 +76,7 @@ impl<'a> Entry<'a> {
         let uid = self.provider.uid().unwrap_or_default();
         let found = match self.find(&pass.status, Some(&wanted.name)).await {
             Err(error @ Error::ObjectNotOwned { .. }) => {
-                disown(&mut pass.status); // ours is not there any more
+                disown(&mut pass.status); // our entry does not exist any more
                 return Err(error);
             }
             found => found.map_err(|error| unread(error, settled))?,
@@ -82,7 +84,7 @@ impl<'a> Entry<'a> {
         let differences = found.as_ref().map(|found| wanted.differences(found));
         let note = match (&found, &differences) {
             (Some(found), Some(differences)) if differences.is_empty() => {
-                memory.confirmed(&uid); // whatever became of the reply to the last write
+                memory.confirmed(&uid); // even if the reply to the last write was lost
                 self.set_claim(pass, wanted);
                 return Ok(found.clone());
             }
@@ -90,7 +92,7 @@ impl<'a> Entry<'a> {
                 "The provider was changed on the server ({}) and has been corrected.",
                 differences.join(", ")
             ),
-            // One that comes while another one is still under way would make a twin.
+            // An earlier create may still be in progress. A second one would make a duplicate.
             _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
                 return Err(Error::Overtaken);
             }
@@ -114,7 +116,7 @@ impl<'a> Entry<'a> {
         found: Option<&Provider>,
     ) -> Result<Provider> {
         let has_name = found.is_some_and(|found| found.name == *wanted.name);
-        // The server looks whether a name is free, and then lets it be taken, with nothing in between to keep others out.
+        // The server first checks whether a name is free and then stores it, without a lock in between.
         let _turn = match has_name {
             true => None,
             false => Some(self.naming.lock().await),
@@ -143,11 +145,12 @@ impl<'a> Entry<'a> {
             Ok(written) if wanted.differences(&written).is_empty() => Ok(written),
             Ok(_) => Err(Error::Reply {
                 operation,
-                problem: "is not what was asked for",
+                problem: "is not what was requested",
             }),
             Err(failed) => {
                 if matches!(failed, Failure::Status { .. } | Failure::Refused(_) | Failure::Denied) {
-                    // Nothing was written: a claim that stays would make ours what somebody else makes of that name later.
+                    // Nothing was written. If the claim stayed, an entry that others create under this name later would
+                    // count as ours.
                     self.withdraw(pass, before).await?;
                 }
                 Err(match is_conflict(&failed) {
@@ -158,7 +161,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Deletes the entry and forgets it.
+    /// Deletes the entry and the claim to it.
     ///
     /// # Errors
     /// As [`Entry::delete`].
@@ -173,7 +176,8 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// Deletes the entry, if there is one. What somebody has moved out of the operator's reach stays, which is told.
+    /// Deletes the entry, if there is one. An entry that was moved or renamed out of the operator's reach stays, and an
+    /// event reports it.
     ///
     /// # Errors
     /// What a failed request means.
@@ -200,7 +204,8 @@ impl<'a> Entry<'a> {
         Ok(())
     }
 
-    /// That a restart is called for is the server's to say. If it says so already, it has nothing new to find out.
+    /// Wakes the server, which reports whether a restart is required. If it reports that already, there is nothing new
+    /// to find out.
     pub(crate) fn tell_the_server(&self) {
         let server = self.ctx.server(&self.server.name_any());
         if server.is_some_and(|server| server.status.as_ref().is_some_and(|status| status.loaded == Some(true))) {
@@ -208,7 +213,8 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// Keeps in the status that name and path are ours, before anything is written under them. `is_new`: whether what is written next gets an id of its own.
+    /// Stores the claim to name and path in the status, before anything is written under them. `is_new`: whether the
+    /// next write makes a new id.
     pub(crate) async fn claim(&self, pass: &mut Pass<OidcProviderStatus>, wanted: &Fields, is_new: bool) -> Result<()> {
         let before = pass.status.clone();
         self.set_claim(pass, wanted);
@@ -228,14 +234,14 @@ impl<'a> Entry<'a> {
         pass.status.cluster_id = Some(self.ctx.settings.cluster.clone());
     }
 
-    /// The claim is as it was before.
+    /// Restores the claim as it was before.
     pub(crate) async fn withdraw(&self, pass: &mut Pass<OidcProviderStatus>, before: OidcProviderStatus) -> Result<()> {
         pass.status = before;
         record(self.provider, self.ctx, pass).await
     }
 }
 
-/// Forgets what was on the server, and all but what every status has.
+/// Forgets what was on the server: everything except the fields of every status.
 fn disown(status: &mut OidcProviderStatus) {
     *status = OidcProviderStatus {
         observed_generation: status.observed_generation,
@@ -244,7 +250,7 @@ fn disown(status: &mut OidcProviderStatus) {
     };
 }
 
-/// Deletes the entry of a provider that goes. Access is not evaluated: what was made may always go.
+/// Deletes the entry of a provider. Access rules are not checked: what the operator made may always be deleted.
 ///
 /// # Errors
 /// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`].

@@ -1,9 +1,9 @@
-//! A provider as it was left on a Foulkon.
+//! The fields of a provider as they were left on a Foulkon.
 
 use crate::admin::foulkon::Fields;
 use crate::api::OidcProvider;
 
-/// What a settled provider was left as. None of one that is not on a Foulkon.
+/// Fields with which a settled provider was left. None: it is not on a Foulkon.
 pub(crate) fn fields(provider: &OidcProvider) -> Option<Fields> {
     let status = provider.status.as_ref()?;
     status.inputs.as_ref().and(status.id.as_ref())?;

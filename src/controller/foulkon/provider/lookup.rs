@@ -1,8 +1,9 @@
-//! The entry of a provider, found again whatever became of it.
+//! Finds the entry of a provider, even if it was renamed or moved.
 //!
-//! It is ours if its path ends with the UID of the resource; where the spec asks for another path, if it has the id that the status keeps, and before that is
-//! known the name and the path that the status has claimed. Names are looked up with `_` for any character, so that nothing is written or deleted by a name
-//! but what was just read under exactly that name.
+//! An entry is ours if its path ends with the UID of the resource. If the spec asks for another path, the entry is ours
+//! if it has the id in the status or, until the id is known, the name and path that the status claims. The server looks
+//! up names with `_` as a wildcard for any character. So the operator writes or deletes by a name only after it has
+//! read an entry with exactly that name.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +19,13 @@ use crate::controller::foulkon::provider::names::TYPE;
 use crate::error::{Error, FoulkonFault, Result};
 
 impl Entry<'_> {
-    /// Finds the entry: by the names that it may have, then by its path, and then wherever it was moved to. `wanted`: a name that is free, or ours.
+    /// Finds the entry: by its possible names, then by its path, then anywhere below our prefix. `wanted`: a name that
+    /// is free, or ours.
     ///
     /// # Errors
-    /// [`Error::ObjectNotOwned`] if there is no entry of ours, and somebody else's has the wanted name; [`Error::OtherCluster`] if another cluster has claimed
-    /// it; [`FoulkonFault`] if ours is where it must not be written.
+    /// [`Error::ObjectNotOwned`] if there is no entry of ours and another owner has the wanted name;
+    /// [`Error::OtherCluster`] if another cluster has claimed it; [`FoulkonFault`] if our entry is where the operator
+    /// must not write.
     pub(crate) async fn find(&self, status: &OidcProviderStatus, wanted: Option<&String>) -> Result<Option<Provider>> {
         if let Some(cluster) = OidcProvider::claim(&mut status.clone()).other_cluster(&self.ctx.settings) {
             return self.find_of(cluster, wanted).await.map(|()| None);
@@ -51,7 +54,8 @@ impl Entry<'_> {
         }
     }
 
-    /// Another cluster has claimed an entry for this resource: a path with the resource's UID makes it no more ours than before.
+    /// Another cluster has claimed an entry for this resource. A path with the UID of the resource does not make it
+    /// ours.
     async fn find_of(&self, cluster: String, wanted: Option<&String>) -> Result<()> {
         let Some(name) = wanted else { return Ok(()) };
         match self.get(name).await?.filter(|found| found.name == **name) {
@@ -75,8 +79,8 @@ impl Entry<'_> {
         }
     }
 
-    /// Somebody renamed the entry, moved it, or deleted it. Below its own path there is nothing else as a rule; elsewhere, entries that no resource is known
-    /// to have are read one by one.
+    /// Another writer renamed, moved or deleted the entry. Usually nothing else is below its own path. Elsewhere,
+    /// entries that no known resource has are read one by one.
     async fn search(&self, status: &OidcProviderStatus) -> Result<Option<Provider>> {
         if let Some(path) = &status.path {
             for name in self.names(path).await? {
@@ -118,7 +122,7 @@ impl Entry<'_> {
         found.path == *self.marked_path || self.has_claim(status) && is_claimed()
     }
 
-    /// Ours, if it is still where the operator may write.
+    /// Our entry, if it still is where the operator may write.
     fn checked(&self, found: Provider) -> Result<Provider> {
         match found {
             found if !found.path.starts_with(self.prefix) => Err(FoulkonFault::MovedAway(found.path.into()).into()),

@@ -11,7 +11,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::error::{Error, Result};
 
-/// A path that nobody else's provider has: it ends with the UID of the resource.
+/// A path that no other provider has: it ends with the UID of the resource.
 pub(crate) fn marked_path(provider: &OidcProvider, foulkon: &FoulkonServer) -> String {
     let namespace = provider.namespace().unwrap_or_default();
     format!(
@@ -21,10 +21,11 @@ pub(crate) fn marked_path(provider: &OidcProvider, foulkon: &FoulkonServer) -> S
     )
 }
 
-/// What the entry is called in messages.
+/// Type of the entry in messages.
 pub(crate) const TYPE: &str = "provider";
 
-/// Whether a provider may have a name, or goes on having it: nobody else has claimed it. Of two that have, the later one withdraws.
+/// Whether a provider may take or keep a name: no other resource has claimed it. If two have claimed it, the later one
+/// withdraws.
 ///
 /// # Errors
 /// [`Error::NameClaimed`].

@@ -1,4 +1,5 @@
-//! What a provider on a Foulkon asks for: name, path, issuer, clients; and whether it may. Nothing is asked of the server.
+//! What a provider on a Foulkon asks for (name, path, issuer and clients), and whether it may have it. The server is
+//! not asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,16 +23,16 @@ use crate::error::{Error, FoulkonFault, Result};
 /// What the spec asks for.
 pub(crate) struct ProviderPlan {
     pub(crate) server: Arc<AuthorizationServer>,
-    /// As they should be; without clients, there is to be no provider.
+    /// The wanted fields. Without clients, there must be no provider.
     pub(crate) fields: Fields,
-    /// What is named and cannot be had.
+    /// A reference that is missing or cannot be used.
     pub(crate) missing: Option<Error>,
 }
 
-/// Works out what a provider asks for.
+/// Derives what a provider asks for.
 ///
 /// # Errors
-/// What is wrong with it, or not there.
+/// What is wrong with the spec, or missing.
 pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPlan> {
     let server = admitted(provider, ctx)?;
     let spec = &provider.spec;
@@ -51,7 +52,7 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPla
     if spec.allowed_clients.is_empty() {
         return Err(Error::InvalidField {
             field: "allowedClients",
-            problem: "on this server at least one client has to be named, since a provider without clients breaks every login with a token".to_owned(),
+            problem: "on this server it must name at least one client, because a provider without clients breaks every login with a token".to_owned(),
         });
     }
     let (name, path) = place(provider, ctx, &server, foulkon)?;
@@ -73,7 +74,8 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPla
     })
 }
 
-/// Of several providers with one issuer the worker looks at the clients of one, whichever it comes upon first: so each lists the clients of all.
+/// If several providers have the same issuer, the worker looks at the clients of only one of them, the first that it
+/// finds. So each provider lists the clients of all.
 fn clients_of_others(
     provider: &OidcProvider,
     ctx: &Context,
@@ -118,7 +120,7 @@ fn place(
             return Err(Error::InvalidField {
                 field: "foulkon.path",
                 problem: format!(
-                    "it has to begin with `{}`, as its AuthorizationServer says",
+                    "it must begin with `{}`, the foulkon.pathPrefix of the AuthorizationServer",
                     foulkon.prefix()
                 ),
             });
@@ -132,14 +134,14 @@ fn place(
         false => Err(Error::InvalidField {
             field: "foulkon.name",
             problem:
-                "namespace and name are longer than the 127 characters that this server takes; ask for a shorter one"
+                "namespace and name are longer than the 127 characters that this server accepts; set a shorter one"
                     .to_owned(),
         }),
     }
 }
 
-/// Namespace, two dashes, name; the server has no dots. What follows the last two dashes is never a part of the namespace, so that two namespaces never
-/// come to one name.
+/// Namespace, two dashes, name; the server allows no dots. The part after the last two dashes never belongs to the
+/// namespace, so two namespaces never get the same name.
 fn default_name(namespace: &str, name: &str) -> String {
     let words = name.split(['.', '-']).filter(|word| !word.is_empty());
     format!("{namespace}--{}", words.collect::<Vec<_>>().join("-"))
@@ -150,7 +152,8 @@ fn is_own_name(namespace: &str, name: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('-') && !rest.contains("--"))
 }
 
-/// The issuer; that of the last success while the provider that it is taken from is not there, so that clients are followed all the same.
+/// The issuer. While the provider that it comes from is missing or not ready, this is the issuer of the last success,
+/// so that changes of clients are still followed.
 fn issuer_or_last(
     provider: &OidcProvider,
     ctx: &Context,
@@ -165,7 +168,8 @@ fn issuer_or_last(
     }
 }
 
-/// Whom the server believes is for admins to say: an issuer is granted, or that of a provider whose server's admin has set it.
+/// Admins decide whom the server trusts. An issuer needs a grant, or must come from a provider whose server's admin has
+/// set it.
 fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     if let Some(issuer) = &provider.spec.issuer {
         may_name(provider, ctx, server, "issuer", issuer, false)?;
@@ -174,7 +178,7 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     let Some(named) = &provider.spec.issuer_ref else {
         return Err(Error::InvalidField {
             field: "issuer",
-            problem: "on this server it says whose tokens are accepted; set it, or issuerRef".to_owned(),
+            problem: "on this server it names whose tokens are accepted; set it, or issuerRef".to_owned(),
         });
     };
     let namespace = provider.namespace().unwrap_or_default();
@@ -183,16 +187,17 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     if home.as_ref().is_some_and(|home| home.spec.foulkon.is_some()) {
         return Err(Error::InvalidField {
             field: "issuerRef",
-            problem: "it names a provider on a Foulkon, which issues no tokens; name one of another server".to_owned(),
+            problem: "it names a provider on a Foulkon, which issues no tokens; name a provider on another server"
+                .to_owned(),
         });
     }
     let endpoints = found.status.as_ref().and_then(|status| status.endpoints.as_ref());
     let issuer = endpoints.map(|endpoints| endpoints.issuer.clone());
-    // What it said when it was well is good enough for who has heard it before.
+    // A provider that already trusts this issuer keeps it while the referenced provider is not ready.
     let last = fields(provider).map(|fields| fields.issuer_url);
     let issuer = issuer.filter(|issuer| is_accepted(&*found) || last.as_ref() == Some(issuer));
     let issuer = issuer.ok_or_else(|| not_ready(&*found))?;
-    // On a Vault its users choose what goes before the provider's path.
+    // On a Vault, users choose the part of the issuer before the provider's path.
     let is_chosen = found.spec.issuer.is_some() && home.is_none_or(|home| home.spec.hydra.is_none());
     if is_chosen {
         may_name(provider, ctx, server, "issuerRef", &issuer, false)?;
@@ -200,7 +205,7 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     Ok(issuer)
 }
 
-/// Ids of the clients, of whatever server they are; and what is named and not there.
+/// Ids of the clients, on any server, and a reference that is missing or cannot be used.
 fn clients(
     provider: &OidcProvider,
     ctx: &Context,
@@ -221,7 +226,9 @@ fn clients(
             if !is_client_id(id) {
                 return Err(Error::InvalidField {
                     field: "allowedClients",
-                    problem: format!("this server takes no clientId `{id}`; name one client with 1 to 127 characters"),
+                    problem: format!(
+                        "this server does not accept the clientId `{id}`; name one client, with 1 to 127 characters"
+                    ),
                 });
             }
             ids.insert(id.clone());
@@ -240,7 +247,8 @@ fn clients(
     Ok((ids, missing))
 }
 
-/// The id of a client. One that somebody has chosen may be another client's at the issuer, unless both are of the issuer's server.
+/// The id of a client. An id that a user chose may be another client's at the issuer, unless the client is on the
+/// issuer's server.
 fn id_of(
     provider: &OidcProvider,
     ctx: &Context,
@@ -272,7 +280,7 @@ mod tests {
     use super::{default_name, is_own_name};
 
     #[test]
-    fn no_two_namespaces_come_to_one_name() {
+    fn no_two_namespaces_get_the_same_name() {
         let cases = [
             ("team-a", "main", "team-a--main"),
             ("team", "a-main", "team--a-main"),
@@ -292,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_ones_own_begins_with_the_namespace_and_two_dashes() {
+    fn an_own_name_begins_with_the_namespace_and_two_dashes() {
         let cases = [
             ("team-a--x", true),
             ("team-a--x-y", true),

@@ -1,6 +1,8 @@
-//! Adoption: a client that was on the server before its resource is taken over where the access rules let it. Its secret is nobody's to reset.
+//! Adoption: a client that existed on the server before its resource is taken over if the access rules allow it. Its
+//! secret belongs to other owners, so the operator does not reset it.
 //!
-//! The mark on the server tells whose the secret is: one that was taken over and has no revision was never given a secret by us.
+//! The marker on the server shows whose the secret is: an adopted client without a revision never got a secret from the
+//! operator.
 
 use kube::ResourceExt;
 
@@ -22,8 +24,9 @@ use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
 
-/// Whether a client that is not ours may become ours: asked for, marked by nobody who is still there, and claimed by no other resource. Who had a client of
-/// its own under this id does not take another's in its place.
+/// Whether the resource may take over a client that is not ours: the spec asks for it, the client has no marker of an
+/// existing resource, and no other resource claims it. A resource that had its own client under this id does not take
+/// over another one.
 pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> bool {
     let is_there = |uid: &String| {
         ctx.kinds
@@ -70,21 +73,21 @@ fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
     })
 }
 
-/// Whose a client on the server is.
+/// Owner of a client on the server.
 pub(crate) fn owner_of(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> Ownership {
     let former = &ctx.settings.former_clusters;
     ownership(&marker(client, ctx), former, status.cluster_id.as_deref(), found)
 }
 
-/// Our mark on a client, if it is this resource's, also one from a former cluster.
+/// The marker of this resource on a client, also if a former cluster set it.
 pub(crate) fn own_mark(client: &OAuth2Client, ctx: &Context, found: &Client) -> Option<Marker> {
     found.marker().filter(|marker| {
         Some(&marker.uid) == client.uid().as_ref() && ctx.settings.origin(&marker.cluster) != Origin::Other
     })
 }
 
-/// Whether the secret of a client with this mark, or without one, was given to it by others. Other tools drop marks: one that had a secret of ours has it
-/// still.
+/// Whether other owners gave the client its secret. Other tools drop markers: without a marker, a client that had a
+/// secret of ours still has it.
 pub(crate) fn is_secret_of_others(mark: Option<&Marker>, status: &OAuth2ClientStatus, had_ledger: bool) -> bool {
     match mark {
         Some(mark) => mark.adopted && mark.revision.is_empty(),
@@ -92,7 +95,7 @@ pub(crate) fn is_secret_of_others(mark: Option<&Marker>, status: &OAuth2ClientSt
     }
 }
 
-/// Why a client that is not ours stays as it is.
+/// Why a client that is not ours stays unchanged.
 pub(crate) fn not_owned(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> Error {
     let id = found.client_id.clone();
     let kept_by = status.cluster_id.as_ref().filter(|_| found.is_unmarked());
@@ -113,11 +116,11 @@ pub(crate) fn of_another_cluster(id: String, cluster: String) -> Error {
 }
 
 impl Work<'_> {
-    /// Makes sure that a client that was in step before is not another cluster's, where its secret might be replaced here first: what this cluster restored
-    /// stays as it is then.
+    /// Makes sure that a client that was in sync before does not belong to another cluster now. This runs before the
+    /// pass may replace the secret. If it fails, the Secrets that a restore brought back stay unchanged.
     ///
     /// # Errors
-    /// [`Error::OtherCluster`], and what keeps the server from being asked.
+    /// [`Error::OtherCluster`], and why the server cannot be asked.
     pub(crate) async fn check_cluster(&self, status: &OAuth2ClientStatus, link: &Link) -> Result<()> {
         let found = link.hydra()?.get_client(&self.plan.client_id).await;
         let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
@@ -127,10 +130,10 @@ impl Work<'_> {
         }
     }
 
-    /// Whose the client's secret is. Nothing is written down before that is known.
+    /// Finds out whose the client's secret is. Nothing is stored before that is known.
     ///
     /// # Errors
-    /// [`Error::NotOwned`], and what keeps the server from being asked.
+    /// [`Error::NotOwned`], and why the server cannot be asked.
     pub(crate) async fn secrecy(&self, status: &OAuth2ClientStatus, link: Option<&Link>) -> Result<Secrecy> {
         let mut is_marked = true;
         let is_of_others = match link {
@@ -147,7 +150,7 @@ impl Work<'_> {
                 is_secret_of_others(mark.as_ref(), status, self.had_ledger())
             }
         };
-        // What was asked for before the client was taken over was not asked of it.
+        // A rotation that was requested before the adoption does not count.
         let is_due = self.is_due && is_marked && status.rotated_at.is_some();
         Ok(match (is_of_others, is_due) {
             (false, _) => Secrecy::Ours,

@@ -1,4 +1,4 @@
-//! What a client's references to Scopes, Assignments and a JsonWebKeySet come to.
+//! Resolves a client's references to Scopes, Assignments and a JsonWebKeySet.
 
 use std::sync::Arc;
 
@@ -8,19 +8,19 @@ use crate::controller::common::referable::{Referable, lookup};
 use crate::controller::engine::context::Context;
 use crate::error::Error;
 
-/// Everything that a client refers to, as far as it is there.
+/// Everything that a client refers to, as far as it exists.
 pub(crate) struct Referred {
-    /// Scopes that it may request besides those of its own.
+    /// Scopes that the client may request besides its own.
     pub(crate) scopes: Vec<String>,
-    /// What it carries for the login and consent app.
+    /// Data that the client carries for the login and consent app.
     pub(crate) catalogue: Catalogue,
-    /// The set of keys that it proves itself with, if it refers to one.
+    /// Key set that the client authenticates with, if it refers to one.
     pub(crate) key_set: Option<Arc<JsonWebKeySet>>,
-    /// What is not there, or not yet: then nothing is written, rather than half of it.
+    /// A reference that does not exist or is not ready. Then nothing is written, not even in part.
     pub(crate) missing: Option<Error>,
 }
 
-/// Looks up what a client refers to, in the caches.
+/// Looks up the references of a client in the caches.
 pub(crate) fn resolve(client: &OAuth2Client, ctx: &Context) -> Referred {
     let mut referred = Referred {
         scopes: Vec::new(),

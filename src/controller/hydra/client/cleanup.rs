@@ -1,4 +1,5 @@
-//! Deletion: the client on the server, then our Secrets, then (by the driver) the finalizer. Access is not evaluated: what was made may always go.
+//! Deletion: the client on the server, then our Secrets, then (in the engine) the finalizer. Access rules are not
+//! checked: what the operator made may always be deleted.
 
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -28,8 +29,8 @@ pub(crate) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OA
     }
 }
 
-/// Deletes the client, if it is ours, and our Secrets. One that others had made stays, unless the spec says otherwise: the mark knows, whatever became of
-/// the status.
+/// Deletes the client, if it is ours, and our Secrets. An adopted client stays, unless the spec says otherwise. The
+/// marker shows that it was adopted, even if the status was lost.
 pub(crate) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     let (_, link) = connection(client, ctx)?;
     let removed = remove_client(client, ctx, pass, &link).await;
@@ -55,7 +56,7 @@ async fn remove_client(
     let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
     let is_kept = is_left && mark.as_ref().is_some_and(|mark| mark.adopted);
     match owner {
-        // The mark of a former cluster need not be rewritten on what goes.
+        // The marker of a former cluster need not be rewritten before a deletion.
         Some(Ownership::Ours | Ownership::Former(_)) => match is_kept {
             true => Ok(Fate::Orphan),
             false => {
@@ -68,9 +69,9 @@ async fn remove_client(
             note_left_behind(pass, "client", &id, &cluster);
             Ok(Fate::Delete)
         }
-        // The mark has gone before: by another tool, or by us.
+        // The marker was already removed, by another tool or by us.
         Some(Ownership::Others) if pass.status.adopted == Some(true) && is_unmarked && is_left => Ok(Fate::Orphan),
-        // A write that takes it over may still be under way.
+        // A write that takes the client over may still be in progress.
         Some(Ownership::Others) if !is_quiet && client.spec.adoption == Some(Adoption::Allow) => {
             Err(Error::CleanupUnconfirmed)
         }
@@ -79,19 +80,19 @@ async fn remove_client(
     }
 }
 
-/// Leaves client and credentials Secret working, without our marks.
+/// Leaves client and credentials Secret working, without our markers.
 async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     leave_secret(client, ctx).await?;
-    // Last, since the mark tells what is left to be done.
+    // Last: while the marker exists, it shows that the cleanup is not complete.
     let unmarked = match connection(client, ctx) {
         Ok((_, link)) => unmark(client, ctx, &link).await,
-        // The server's first pass in this process is worth waiting for: nobody comes back for the mark.
+        // Wait for the server's first pass in this process: no later pass removes the marker.
         Err(error) if error.is_silent() => return Err(error),
         Err(error) => Err(error),
     };
     match unmarked {
         Ok(()) => {}
-        // The server works, and this request met another: it passes.
+        // The server works, but the request conflicted with another one. The next try may succeed.
         Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) if !is_abandoned(client) => {
             return Err(hindered(client, ctx, error));
         }
@@ -99,7 +100,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
             if failure.is_outage() {
                 ctx.kinds.servers.wake(ObjectRef::new(client.server_name()));
             }
-            tracing::info!(namespace = client.namespace(), name = client.name_any(), %failure, "the mark stays on the orphaned client");
+            tracing::info!(namespace = client.namespace(), name = client.name_any(), %failure, "the orphaned client keeps its marker");
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
-//! The ledger: id, secret and revision of a client, written before the server hears of them.
+//! The ledger: id, secret and revision of a client, stored before the server gets them.
 //!
-//! A Secret of its own, so that the one that applications mount never exists half-made. One direction: ledger → server → credentials Secret.
+//! It is a separate Secret, so the Secret that applications mount is never incomplete. Changes flow one way: ledger →
+//! server → credentials Secret.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,17 +27,17 @@ use crate::secret::{Secret, new_revision};
 
 const TYPE: &str = "oidc-operator.dev/ledger";
 
-/// The secret in force, and which one it is.
+/// The current secret and its revision.
 pub(crate) struct Ledger {
     /// The client secret.
     pub(crate) secret: Secret,
-    /// Its revision: repeated in the marker on the server.
+    /// Revision of the secret. The marker on the server repeats it.
     pub(crate) revision: String,
-    /// Whether this pass wrote it with a new revision.
+    /// Whether this pass wrote the ledger with a new revision.
     pub(crate) rewritten: bool,
-    /// resourceVersion in which it was read or written.
+    /// resourceVersion of the Secret that was read or written.
     pub(crate) version: String,
-    /// Since when the secret is in force.
+    /// When the secret was made.
     pub(crate) since: Option<Timestamp>,
 }
 
@@ -50,18 +51,18 @@ impl Ledger {
     }
 }
 
-/// What a ledger holds.
+/// Content of a ledger.
 #[derive(Clone)]
 struct Entry {
     client_id: String,
     secret: Secret,
     revision: String,
-    /// Not part of the checksum: an edited one makes a rotation come late, and no more.
+    /// Not part of the checksum: an edit of it can only delay a rotation.
     since: Option<Timestamp>,
 }
 
-/// Reads the ledger and puts it right: created, rebuilt from the credentials Secret, given the user's own secret, or a new one if its time has come. None for
-/// a client without secret, or with one that only others know.
+/// Reads and repairs the ledger: creates it, rebuilds it from the credentials Secret, or stores the user's secret or,
+/// if one is due, a new secret. None for a client without a secret, or with a secret that only other owners know.
 pub(crate) async fn put_right(
     work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
@@ -92,7 +93,7 @@ pub(crate) async fn put_right(
         .and_then(|entry| entry.since)
         .or_else(|| created_at(found.as_ref()?))
         .map(|since| plan.schedule.since(since));
-    // Both say so: the pass, which has looked before whether it may be replaced, and what was written down with it.
+    // Both must agree: the pass, which has checked that the secret may be replaced, and the time in the ledger.
     let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, Timestamp::now()));
     let is_due = work.is_due && is_old && users.is_none();
     if let (Some(entry), Some(found)) = (&entry, &found)
@@ -126,7 +127,7 @@ pub(crate) async fn put_right(
 /// Our ledger, if there is one.
 ///
 /// # Errors
-/// [`Error::SecretConflict`] if somebody else's Secret has its name; [`Error::Cluster`].
+/// [`Error::SecretConflict`] if a Secret of another owner has its name; [`Error::Cluster`].
 async fn find(ctx: &Context, plan: &ClientPlan) -> Result<Option<KubeSecret>> {
     let name = ledger_name(&plan.uid);
     match ctx.cluster.secret(&plan.namespace, &name).await? {
@@ -135,7 +136,7 @@ async fn find(ctx: &Context, plan: &ClientPlan) -> Result<Option<KubeSecret>> {
     }
 }
 
-/// Writes a secret down under a new revision, in place of what was found.
+/// Stores a secret with a new revision, in place of what was found.
 async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
     let Work { client, ctx, plan, .. } = *work;
     let entry = Entry {
@@ -152,14 +153,14 @@ async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> 
             version,
             since: entry.since,
         }),
-        // Somebody else made one between our look and our write; the next pass reads it.
+        // Another writer created one between our read and our write; the next pass reads it.
         None => Err(Error::Cluster(ClusterFault::Conflict)),
     }
 }
 
-/// A new secret in the place of one whose time has come.
+/// A new secret in place of one that is due for replacement.
 fn replaced(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
-    let note = "The client has a new secret, because the old one was due; restart applications that read the Secret only at their start.";
+    let note = "The client has a new secret, because the old one was due. Restart applications that read the Secret only when they start.";
     pass.notes.push((EventType::Normal, "SecretRotated", note.to_owned()));
     Secret::generate()
 }
@@ -193,18 +194,18 @@ async fn repeated(
     Ok(None)
 }
 
-/// A new secret; that one was lost is said aloud.
+/// A new secret. An event reports if a former one was lost.
 fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
     let status = &pass.status;
     let had_one = status.effective.as_ref().is_some_and(Effective::has_secret) && status.secret_name.is_some();
     if had_one && status.updated_at.is_some() {
-        let note = "The ledger and the credentials Secret were lost, so the client has a new secret; restart applications that still use the old one.";
+        let note = "The ledger and the credentials Secret were lost, so the client has a new secret. Restart applications that still use the old one.";
         pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
     }
     Secret::generate()
 }
 
-/// Creates or replaces the ledger; returns its resourceVersion. None if the name was taken meanwhile.
+/// Creates or replaces the ledger. Returns its resourceVersion. None: the name is already taken.
 async fn write(
     client: &OAuth2Client,
     ctx: &Context,
@@ -246,7 +247,7 @@ async fn write(
     Ok(written.resource_version())
 }
 
-/// What an intact ledger holds. The derivable id wins: a ledger that says another is not intact.
+/// Content of an intact ledger. A ledger with another client id than the derived one is not intact.
 fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
     let entry = Entry {
         client_id: text(secret, "client_id")?,
@@ -258,14 +259,14 @@ fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
     intact.then_some(entry)
 }
 
-/// The value of an edited ledger, if it can be a secret: it is pushed, as its editor meant.
+/// Value of an edited ledger, if it can be a secret. The operator sends it to the server, as the editor intended.
 fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
     text(secret, "client_secret")
         .filter(|value| reference::problem(value).is_none())
         .map(Secret::new)
 }
 
-/// SHA-256 over the parts with their lengths. It is kept beside the secret itself and nowhere else.
+/// SHA-256 over the parts with their lengths. It is stored only beside the secret itself.
 fn checksum(entry: &Entry) -> String {
     let mut hash = Sha256::new();
     for part in [entry.client_id.as_str(), entry.secret.expose(), entry.revision.as_str()] {

@@ -1,4 +1,5 @@
-//! What a client should be on a Hydra, from spec and server; what of it this Hydra cannot do; when its secret is due.
+//! What a client on a Hydra should be, from spec and server; which fields this Hydra does not support; when the secret
+//! is due.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::catalogue;
 use crate::error::{Error, Result};
 
-/// The id of a client: asked for, or the UID. The same whenever it is worked out, so that nothing stored can mislead.
+/// Id of a client: the requested one, or the UID. It is derived each time, so no stored value can mislead.
 pub(crate) fn client_id(client: &OAuth2Client) -> String {
     client
         .spec
@@ -41,13 +42,13 @@ pub(crate) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
     }
 }
 
-/// The client that a server should have for this resource, its revision aside. None while something that it refers to is missing.
+/// The client that a server should have for this resource, without its revision. None while a reference is missing.
 pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<hydra::Client> {
     let (plan, catalogue) = plan(client, ctx).ok()?;
     plan.missing.is_none().then(|| desired(client, ctx, &plan, &catalogue))
 }
 
-/// Everything that follows from spec and server, and what the client carries for the login and consent app.
+/// Everything that follows from spec and server, and the data that the client carries for the login and consent app.
 ///
 /// # Errors
 /// As [`server_of`]; what is wrong with the rotation.
@@ -81,7 +82,7 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, 
     Ok((plan, referred.catalogue))
 }
 
-/// The client that the server should have, its revision aside.
+/// The client that the server should have, without its revision.
 pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, catalogue: &Catalogue) -> hydra::Client {
     let marker = marker(client, ctx);
     let mut wanted = hydra::mapping::desired(&client.spec, &plan.effective, catalogue, &plan.client_id, &marker);
@@ -108,7 +109,7 @@ fn without_revision(members: &mut Map<String, Value>) {
     }
 }
 
-/// What the server's version cannot do is refused: it would take the field without a word and drop it.
+/// Refuses fields that the server's version does not support: the server would accept and silently drop them.
 pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<()> {
     let status = plan.server.status.clone().unwrap_or_default();
     let fields = hydra::mapping::unsupported(&client.spec, &status.capabilities);
@@ -124,10 +125,10 @@ pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<(
     refuse_by_version(&plan.server, fields)
 }
 
-/// When the secret is to be replaced, if it is.
+/// When the secret is to be replaced. None: it is not to be replaced.
 ///
 /// # Errors
-/// [`Error::RotationWithoutOverlap`] unless the spec consents to what Hydra does.
+/// [`Error::RotationWithoutOverlap`] unless the spec allows a rotation without overlap.
 pub(crate) fn rotation(
     client: &OAuth2Client,
     plan: &ClientPlan,
@@ -149,14 +150,14 @@ pub(crate) fn rotation(
     }
 }
 
-/// Whether another secret is asked for too soon after the last.
+/// Whether a rotation was requested too soon after the last one.
 pub(crate) fn is_held_back(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
     let held = |since| schedule(plan, status).is_held_back(since, Timestamp::now());
     let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
     is_ours && since(client, status).is_some_and(held)
 }
 
-/// A secret that is still others' was never replaced, so that the first time is not too soon.
+/// A secret of other owners was never replaced here, so its first replacement is never too soon.
 fn schedule(plan: &ClientPlan, status: &OAuth2ClientStatus) -> Schedule {
     let min = match status.adopted == Some(true) && status.secret_name.is_none() {
         true => Duration::ZERO,

@@ -11,23 +11,24 @@ use crate::controller::engine::context::Context;
 use crate::error::{Error, Result, Source};
 use crate::secret::Secret;
 
-/// Fewest characters of a secret that Hydra accepts.
+/// Minimum number of characters of a secret that Hydra accepts.
 const SHORTEST: usize = 6;
 
-/// Most bytes of a secret that Hydra 1.x looks at: it hashes with bcrypt and ignores the rest.
+/// Number of bytes of a secret that Hydra 1.x uses: it hashes with bcrypt, which ignores the rest.
 const LONGEST_OF_V1: usize = 72;
 
 /// The Secret that a client refers to.
 pub(crate) struct Reference {
-    /// Its resourceVersion.
+    /// resourceVersion of the Secret.
     pub(crate) version: String,
-    /// Whether a change of it wakes us.
+    /// Whether a change of the Secret wakes the resource.
     pub(crate) watched: bool,
     /// The Secret itself, if it had to be read.
     read: Option<KubeSecret>,
 }
 
-/// Finds out the version of the referenced Secret: from the cache if it carries our watch label, else live.
+/// Finds the version of the referenced Secret: from the cache if the Secret has our watch label, otherwise with a live
+/// read.
 pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Option<Reference>> {
     let Some(reference) = &client.spec.client_secret_ref else {
         return Ok(None);
@@ -47,7 +48,7 @@ pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan
     }))
 }
 
-/// The secret itself.
+/// Value of the client secret.
 pub(crate) async fn value(
     client: &OAuth2Client,
     ctx: &Context,
@@ -81,7 +82,7 @@ pub(crate) async fn value(
     match problem(&value) {
         Some(problem) => Err(unusable(problem)),
         None if value.len() > LONGEST_OF_V1 && !takes_long => Err(unusable(
-            "is longer than the 72 bytes of which this version of the server takes notice",
+            "is longer than the 72 bytes that this version of the server uses",
         )),
         None => {
             ctx.cluster.check_value(&secret, &named.key, &value).await?;
@@ -90,12 +91,12 @@ pub(crate) async fn value(
     }
 }
 
-/// What keeps a value from being a client secret.
+/// Why a value cannot be a client secret. None: it can.
 pub(crate) fn problem(value: &str) -> Option<&'static str> {
     if value.chars().count() < SHORTEST {
         Some("is shorter than the 6 characters that the server accepts")
     } else if value.trim() != value {
-        Some("begins or ends with white space, often a line break that got in by accident")
+        Some("begins or ends with white space, often an accidental line break")
     } else {
         None
     }

@@ -33,16 +33,16 @@ pub(crate) struct Remote<'a> {
     pub(crate) plan: &'a ClientPlan,
     pub(crate) link: &'a Link,
     pub(crate) ledger: Option<&'a Ledger>,
-    /// Whether the secret may be given to a client that has one from others.
+    /// Whether our secret may replace a secret of other owners.
     pub(crate) may_tell: bool,
     /// Whether there was a ledger at the last success.
     pub(crate) had_ledger: bool,
-    /// Whether nothing but a foreign write can be the cause of a difference.
+    /// Whether only another writer can have caused a difference.
     pub(crate) drift: bool,
 }
 
 impl Remote<'_> {
-    /// Makes the client on the server what it should be.
+    /// Syncs the client on the server.
     pub(crate) async fn sync(
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
@@ -63,7 +63,7 @@ impl Remote<'_> {
         if fresh && self.client.spec.adoption != Some(Adoption::Allow) && self.create(pass, &wanted).await? {
             return Ok(());
         }
-        // Twice: what is found may be gone when it is written, and the other way round.
+        // Twice: the client may be deleted between read and write, or created between them.
         for _ in 0..2 {
             if self.attempt(pass, &mut wanted, &mut marker, confirmed).await? {
                 return Ok(());
@@ -72,7 +72,7 @@ impl Remote<'_> {
         Err(Error::Overtaken)
     }
 
-    /// Reads the client, compares, and writes what differs. False if it changed between look and write.
+    /// Reads the client, compares it, and writes what differs. False if it changed between read and write.
     async fn attempt(
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
@@ -82,7 +82,7 @@ impl Remote<'_> {
     ) -> Result<bool> {
         let observed = self.link.hydra()?.get_client(&wanted.client_id).await;
         let mut observed = observed.map_err(|f| unread(failure("get_o_auth2_client", f), self.drift))?;
-        // Compared with the write before a mark is taken over: that one hides no other.
+        // Taken before the marker is rewritten, so that our own write does not hide one of another writer.
         let updated_at = pass.status.updated_at.clone();
         if let Some(found) = &mut observed
             && !self.take_mark_over(pass, found).await?
@@ -106,7 +106,7 @@ impl Remote<'_> {
                 let id = || Error::NotOwned(wanted.client_id.clone());
                 Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)))
             }
-            // It has just gone, and so has the secret that others knew.
+            // The client was just deleted, and with it the secret that only others knew.
             Step::Create if self.plan.effective.has_secret() && self.ledger.is_none() => Err(Error::Overtaken),
             Step::Create => {
                 let created = self.recreate(pass, wanted, confirmed).await?;
@@ -118,7 +118,7 @@ impl Remote<'_> {
                 with_secret,
                 foreign,
             } => {
-                // Members that we do not know go back as they are: a PUT would drop them.
+                // Unknown members are sent back unchanged: a PUT would drop them.
                 let body = Client {
                     other: observed.map(|observed| observed.other).unwrap_or_default(),
                     ..wanted.clone()
@@ -132,10 +132,11 @@ impl Remote<'_> {
         }
     }
 
-    /// Finds out whether the client was others' before, and notes it in the marker. Returns whether what is somebody else's may become ours.
+    /// Finds out whether the client existed before the resource, and notes it in the marker. Returns whether a client
+    /// of another owner may be taken over.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] if it would replace a secret that others know.
+    /// [`Error::Overtaken`] if this would replace a secret of other owners.
     fn adopt(&self, pass: &mut Pass<OAuth2ClientStatus>, found: Option<&Client>, marker: &mut Marker) -> Result<bool> {
         let mark = found.and_then(|found| own_mark(self.client, self.ctx, found));
         let may_take_over =
@@ -143,14 +144,15 @@ impl Remote<'_> {
         marker.adopted = may_take_over || mark.as_ref().is_some_and(|mark| mark.adopted);
         let is_of_others = marker.adopted && is_secret_of_others(mark.as_ref(), &pass.status, self.had_ledger);
         if is_of_others && self.ledger.is_some() && !self.may_tell {
-            // It was not known when the ledger was written. The next pass looks first.
+            // This was not known when the ledger was written. The next pass checks it first.
             pass.status.adopted = mark.map(|_| true).or(pass.status.adopted);
             return Err(Error::Overtaken);
         }
         Ok(may_take_over)
     }
 
-    /// Rewrites the mark of a former cluster, and nothing else: the secret stays, and its revision with it. False if the client is gone.
+    /// Rewrites the marker of a former cluster and nothing else: secret and revision stay. False if the client was
+    /// deleted.
     ///
     /// # Errors
     /// [`Error::OtherCluster`], and what a failed request means.
@@ -173,7 +175,7 @@ impl Remote<'_> {
         Ok(true)
     }
 
-    /// Creates a client that is not there (any more). False if the id is taken.
+    /// Creates a client that does not exist (any more). False if the id is taken.
     async fn recreate(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, confirmed: bool) -> Result<bool> {
         if confirmed {
             server::confirm_issuer(&self.plan.server, self.link).await?;
@@ -189,7 +191,7 @@ impl Remote<'_> {
         Ok(created)
     }
 
-    /// Puts right what differs, unless somebody else keeps changing it. False if the client is gone.
+    /// Corrects what differs, unless another writer keeps changing it. False if the client was deleted.
     async fn correct(
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
@@ -198,7 +200,8 @@ impl Remote<'_> {
         with_secret: bool,
         foreign: bool,
     ) -> Result<bool> {
-        // A difference without a later time of change is nobody's doing. That of a write of ours whose reply was lost is not somebody else's.
+        // Without a later `updated_at`, no other writer caused the difference. The same holds after a write of ours
+        // whose reply was lost.
         let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift)?;
         if !self.update(pass, body, with_secret).await? {
             return Ok(false);
@@ -227,7 +230,7 @@ impl Remote<'_> {
         self.confirm(pass, reply, "create_o_auth2_client")
     }
 
-    /// False if there is none of that id any more.
+    /// False if no client has that id any more.
     async fn update(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &Client, with_secret: bool) -> Result<bool> {
         self.ctx.kinds.clients.memory.writing(&self.plan.uid);
         let secret = self.ledger.filter(|_| with_secret).map(|ledger| &ledger.secret);
@@ -240,13 +243,13 @@ impl Remote<'_> {
         self.confirm(pass, reply, "update_o_auth2_client")
     }
 
-    /// A write that failed.
+    /// Meaning of a failed write.
     fn failed(&self, operation: &'static str, failed: Failure) -> Error {
         if failed.is_certain() {
             self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
         }
         match failure(operation, failed) {
-            // What the server fetches, it refuses without a name.
+            // The server does not name the field if it refuses a document that it fetches.
             Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
                 Error::MetadataRefused(vec!["sectorIdentifierUri"])
             }

@@ -17,7 +17,7 @@ use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::error::{Error, Result};
 
-/// A pass, and what its steps have come to so far.
+/// A pass with the results of its steps so far.
 struct Run<'a> {
     work: &'a Work<'a>,
     pass: &'a mut Pass<OAuth2ClientStatus>,
@@ -29,10 +29,10 @@ struct Run<'a> {
     ledger: Option<Ledger>,
 }
 
-/// Takes all steps, and keeps in the status what the success was made from. `inputs`: as they are before the first step.
+/// Takes all steps, and stores in the status what the success was made from. `inputs`: before the first step.
 ///
 /// # Errors
-/// What is in the way of a step; those after it are not taken.
+/// What blocks a step; the steps after it are not taken.
 pub(super) async fn run(
     work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
@@ -107,7 +107,7 @@ impl Run<'_> {
             }
             Step::SettleLedger => {
                 if self.secrecy != Secrecy::Ours {
-                    // Before a secret that works is replaced, it is known that the new one can be handed out.
+                    // Before a working secret is replaced, make sure that the new one can be published.
                     output::check_free(client, ctx, plan, layout).await?;
                 }
                 self.ledger = ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await?;
@@ -135,7 +135,7 @@ impl Run<'_> {
             ..
         } = *self.work;
         let link = self.link()?.clone();
-        let wanted = std::mem::take(&mut self.wanted); // it is brought there once
+        let wanted = std::mem::take(&mut self.wanted); // used only once
         let remote = Remote {
             client,
             ctx,
@@ -162,7 +162,7 @@ impl Run<'_> {
         let made = self.ledger.as_ref().filter(|_| self.work.reference.is_none());
         let status = &mut self.pass.status;
         status.rotated_at = match self.secrecy {
-            // As others gave it to the client: since it was taken over.
+            // Other owners made the secret: it counts from the adoption.
             Secrecy::Others => status.rotated_at.take().or_else(|| Some(Timestamp::now().to_string())),
             Secrecy::Ours | Secrecy::Replaced => made.and_then(|ledger| ledger.since).map(|since| since.to_string()),
         };

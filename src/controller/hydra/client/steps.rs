@@ -1,13 +1,15 @@
-//! What a pass does for a client on a Hydra, step by step. Pure: decided by what has changed since the last success.
+//! Steps of a pass over a client on a Hydra. Pure: they depend on what has changed since the last success.
 //!
-//! One direction: finalizer → ledger → server → credentials Secret. So a secret is written down before the server hears of it, and handed out after.
+//! Changes flow one way: finalizer → ledger → server → credentials Secret. So a secret is stored before the server gets
+//! it, and published after that.
 
-/// How something is, compared with the last success. Without one, everything has changed but the layout, which nobody could have left otherwise.
+/// How something compares with the last success. Without a success, everything counts as changed except the layout,
+/// since no earlier spec can have left another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
-    /// As it was.
+    /// Unchanged.
     Same,
-    /// Otherwise.
+    /// Different.
     Changed,
 }
 
@@ -20,18 +22,18 @@ pub enum Source {
     Reference,
     /// From the ledger.
     Ledger,
-    /// From the ledger, unless others gave the client one before it was taken over.
+    /// From the ledger, unless the client was adopted with a secret of other owners.
     LedgerOrOthers,
 }
 
 /// What is known before anything is read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Whether the client has to be read: it may not be as it was left.
+    /// Whether the client must be read, because it may have changed since the last write.
     pub must_read: bool,
-    /// Whether the time of the secret in force is over.
+    /// Whether the current secret is due for replacement.
     pub is_due: bool,
-    /// Whether a write of the client was confirmed once.
+    /// Whether a write of the client was ever confirmed.
     pub was_registered: bool,
     /// Whether there was a ledger at the last success.
     pub had_ledger: bool,
@@ -39,42 +41,42 @@ pub struct Seen {
     pub source: Source,
     /// The client that the server should have.
     pub client: Compared,
-    /// The ledger. One that has changed may hold a secret that the server has not heard of.
+    /// The ledger. If it has changed, it may hold a secret that the server does not have.
     pub ledger: Compared,
-    /// The credentials Secret, and what it is made from besides the client secret.
+    /// The credentials Secret, and its inputs besides the client secret.
     pub secret: Compared,
-    /// What the credentials Secret should hold, the client secret aside.
+    /// The wanted content of the credentials Secret, apart from the client secret.
     pub layout: Compared,
 }
 
-/// What the ledger came to.
+/// Result of the steps up to the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AfterLedger {
-    /// Whether the finalizer was stored in this pass: then the resource is new.
+    /// Whether this pass stored the finalizer. Then the resource is new.
     pub is_new: bool,
-    /// Whether the server is connected to.
+    /// Whether the pass is connected to the server.
     pub is_connected: bool,
     /// Whether the secret is known, or the client has none.
     pub is_complete: bool,
-    /// Whether the ledger has another secret, or another revision, than before.
+    /// Whether this pass wrote the ledger with another secret or another revision.
     pub is_rewritten: bool,
 }
 
-/// Why the server is asked.
+/// Why the server is contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Something is to be written. An outage is told.
+    /// Something must be written. An outage is reported.
     Change,
-    /// Only somebody else's write can be the cause of a difference. Nobody need hear that there was no look.
+    /// Only another writer can have caused a difference. A failed check is not reported.
     Drift,
 }
 
-/// What becomes of labels and annotations of the credentials Secret that the spec does not ask for.
+/// What happens to labels and annotations of the credentials Secret that the spec does not ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extras {
-    /// They are somebody else's addition and stay.
+    /// Another writer added them: they stay.
     Stay,
-    /// They may be those of an earlier spec and go.
+    /// An earlier spec may have asked for them: they are removed.
     Go,
 }
 
@@ -85,17 +87,17 @@ pub enum Step {
     Connect(Cause),
     /// Stores the finalizer.
     Hold,
-    /// Makes sure that the client is not another cluster's, where its secret might be replaced here first.
+    /// Makes sure that the client does not belong to another cluster, before this pass may replace its secret.
     CheckCluster(Cause),
-    /// Finds out whose the secret is: by the server if it is connected to, else as at the last success.
+    /// Finds out whose the secret is: from the server if connected, otherwise from the last success.
     LearnWhoseSecret(Cause),
-    /// Reads the ledger and puts it right.
+    /// Reads and repairs the ledger.
     SettleLedger,
-    /// Makes the client on the server what it should be.
+    /// Syncs the client on the server.
     Sync(Cause),
     /// Writes the credentials Secret.
     WriteSecret(Extras),
-    /// Deletes our Secrets of other names.
+    /// Deletes our Secrets with other names.
     DropOtherSecrets,
 }
 

@@ -7,7 +7,7 @@ use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::reference::Reference;
 
-/// What is to be done when the inputs are not those of the last success.
+/// What to do when the inputs differ from those of the last success.
 pub(crate) struct Work<'a> {
     pub(crate) client: &'a OAuth2Client,
     pub(crate) ctx: &'a Context,
@@ -15,17 +15,17 @@ pub(crate) struct Work<'a> {
     pub(crate) layout: &'a Layout,
     pub(crate) reference: Option<&'a Reference>,
     pub(crate) last: Option<Inputs>,
-    /// Whether the time of the secret in force is over.
+    /// Whether the current secret is due for replacement.
     pub(crate) is_due: bool,
 }
 
-/// Whose a client's secret is.
+/// Owner of a client's secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// Ours: kept, rebuilt or made.
+    /// The operator, which keeps, rebuilds or makes it.
     Ours,
-    /// It was others', and its time has come: a new one is made.
+    /// Other owners until now. The secret is due, so the operator makes a new one.
     Replaced,
-    /// Others': it stays, and nothing is written down.
+    /// Other owners: the secret stays, and the operator stores nothing.
     Others,
 }

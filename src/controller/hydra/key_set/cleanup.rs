@@ -1,4 +1,5 @@
-//! Deletion: the keys on the server, then what holds them in the cluster. Access is not evaluated: what was made may always go.
+//! Deletion: the keys on the server, then the objects in the cluster that hold them. Access rules are not checked: what
+//! the operator made may always be deleted.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +35,8 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
     }
     let (server, link) = connection(set, ctx)?;
     let target = RemoteSet::of(set, server);
-    // Ids and status know what is ours, but for a key of the user's that was never confirmed. Cleanup does not depend on the ledger.
+    // Key ids and status show which keys are ours, except an imported key that was never confirmed. So cleanup does not
+    // depend on the ledger.
     let entries = Ledger::read(set, ctx).await.map(|ledger| ledger.entries);
     let is_quiet = is_quiet(set, ctx, pass.status.set_name.is_some());
     let remote = Remote {
@@ -53,7 +55,7 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
 async fn drop_copies(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
     let uid = set.uid().unwrap_or_default();
     let namespace = set.namespace().unwrap_or_default();
-    // One that was just written is not in the cache yet, and one of a former name is nowhere else.
+    // A Secret that was just written is not in the cache yet. A Secret with a former name is only in the cache.
     let published = set.spec.publish.as_ref();
     let mut names: BTreeSet<String> = ctx.marked_secrets(&namespace, &uid).into_iter().collect();
     names.insert(ledger::name(&uid));

@@ -1,4 +1,4 @@
-//! From spec and ledger to the keys that should be: made, imported, promoted, retired.
+//! Derives the keys that should exist from spec and ledger: makes, imports, promotes and retires them.
 
 use std::collections::BTreeSet;
 
@@ -31,24 +31,25 @@ use crate::key_material;
 
 /// The Secret with the user's key.
 pub(crate) struct Imported {
-    /// Its resourceVersion.
+    /// resourceVersion of the Secret.
     pub(crate) version: String,
-    /// Whether a change of it wakes us.
+    /// Whether a change of the Secret wakes the resource.
     pub(crate) watched: bool,
 }
 
-/// What a pass sees besides spec, server and status.
+/// What a pass knows besides spec, server and status.
 #[derive(Clone, Copy)]
 pub(crate) struct Seen<'a> {
     /// The Secret with the user's key, if the spec names one.
     pub(crate) import: Option<&'a Imported>,
-    /// What the clients carry.
+    /// Keys that the clients carry.
     pub(crate) carried: &'a Carried,
 }
 
-/// The keys that all clients carry which refer to a set, as one look found them: a pass decides and remembers by the same look.
+/// Keys that all clients with a reference to the set carry. Read once, so that a pass decides and records from the same
+/// state.
 pub(crate) struct Carried {
-    /// Ids; `None` if no client refers to the set.
+    /// Ids. None: no client refers to the set.
     pub(crate) ids: Option<BTreeSet<String>>,
 }
 
@@ -63,7 +64,7 @@ impl Carried {
         }
     }
 
-    /// Of the published keys, those that no client lacks.
+    /// The published keys that no client lacks.
     pub(crate) fn of<'a>(&self, status: &'a JsonWebKeySetStatus) -> Vec<&'a str> {
         let mut ids = status.key_ids();
         ids.retain(|kid| self.includes(kid));
@@ -75,7 +76,8 @@ impl Carried {
     }
 }
 
-/// Finds out the version of the Secret with the user's key: from the cache if it carries our watch label, else live.
+/// Finds the version of the Secret with the user's key: from the cache if the Secret has our watch label, otherwise
+/// with a live read.
 pub(crate) async fn look(set: &JsonWebKeySet, ctx: &Context, plan: &KeySetPlan) -> Result<Option<Imported>> {
     let Some(import) = &set.spec.import else {
         return Ok(None);
@@ -90,7 +92,7 @@ pub(crate) async fn look(set: &JsonWebKeySet, ctx: &Context, plan: &KeySetPlan) 
     }))
 }
 
-/// Takes the steps that are due; returns whether the ledger is another now. Nothing is written here.
+/// Takes the steps that are due, in memory only. Returns whether the ledger changed.
 pub(crate) async fn advance(
     set: &JsonWebKeySet,
     ctx: &Context,
@@ -101,7 +103,7 @@ pub(crate) async fn advance(
 ) -> Result<bool> {
     let now = Timestamp::now();
     if ledger.at(Stage::Current).is_none() && pass.status.current_key_id.is_some() {
-        let note = "The private key was lost, here and on the server, so another signs now; what signs with the old one is verified for a while.";
+        let note = "The private key was lost, in the cluster and on the server, so a new key signs now. Signatures of the old key can be verified for a while.";
         pass.notes.push((EventType::Warning, "KeysReplaced", note.to_owned()));
     }
     let before = ledger.ids();
@@ -113,8 +115,7 @@ pub(crate) async fn advance(
         let key = imported(ctx, plan, import).await?;
         let clashes = |entry: &&Entry| entry.key.public.kid == key.public.kid && !alike(&entry.key.public, &key.public);
         if ledger.entries.iter().find(clashes).is_some() {
-            let problem =
-                "holds another key of the same `kid` as before, which verifiers could not tell apart; give it another";
+            let problem = "holds another key with the same `kid` as before, so verifiers cannot tell the two apart; give it a new `kid`";
             return Err(unusable(import, problem));
         }
         let changed = take_over(plan, status, ledger, key, now);
@@ -143,7 +144,7 @@ pub(crate) async fn advance(
     Ok(changed)
 }
 
-/// How far the world has followed the ledger.
+/// How far status and clients have followed the ledger.
 pub(crate) fn progress(status: &JsonWebKeySetStatus, ledger: &Ledger, carried: &Carried) -> Progress {
     let kid = |stage: Stage| ledger.at(stage).map(|entry| entry.key.public.kid.as_str());
     Progress {
@@ -152,7 +153,8 @@ pub(crate) fn progress(status: &JsonWebKeySetStatus, ledger: &Ledger, carried: &
     }
 }
 
-/// Time that nobody had does not count: a next key is known from when it is published, and a previous one is needed until its successor is handed out.
+/// Restarts the time of keys: a next key counts from its publication, and a previous key is kept until its successor is
+/// delivered.
 fn put_off(ledger: &mut Ledger, plan: &KeySetPlan, status: &JsonWebKeySetStatus, now: Timestamp) -> bool {
     let current = ledger.at(Stage::Current).map(|entry| entry.key.public.kid.clone());
     let is_delivered = status.current_key_id == current;
@@ -172,15 +174,15 @@ fn put_off(ledger: &mut Ledger, plan: &KeySetPlan, status: &JsonWebKeySetStatus,
     changed
 }
 
-/// Whether what the server was to make is what the spec still asks for.
+/// Whether the spec still asks for the key that the server was to make.
 fn is_wanted(ordered: &Entry, set: &JsonWebKeySet) -> bool {
     set.spec.generate.as_ref().is_some_and(|generate| {
         generate.by == Some(KeyMaker::Server) && ordered.key.public.alg == generate.algorithm.as_str()
     })
 }
 
-/// Fills a ledger that was lost with what the server holds, as far as it is what the status says; returns whether it was. The next key is lost with it:
-/// its private half was nowhere else.
+/// Fills a lost ledger with the keys on the server that match the status. Returns whether it did. The next key is lost
+/// with the ledger: its private half was stored nowhere else.
 pub(crate) async fn rebuild(remote: &Remote<'_>, status: &JsonWebKeySetStatus, ledger: &mut Ledger) -> Result<bool> {
     let Some(current) = status.current_key_id.as_ref().filter(|_| ledger.entries.is_empty()) else {
         return Ok(false);
@@ -207,13 +209,13 @@ pub(crate) async fn rebuild(remote: &Remote<'_>, status: &JsonWebKeySetStatus, l
             }),
         }
         if is_current {
-            break; // the one after it has not signed yet
+            break; // the key after it has not signed yet
         }
     }
     Ok(true)
 }
 
-/// What is so, for people.
+/// Message of the condition.
 pub(crate) fn said(set: &JsonWebKeySet, ctx: &Context, schedule: &Schedule, status: &JsonWebKeySetStatus) -> String {
     let last = status.keys.last().and_then(|key| key.get("kid")?.as_str());
     let lacking = last.and_then(|kid| lacking(set, ctx, kid));
@@ -222,9 +224,9 @@ pub(crate) fn said(set: &JsonWebKeySet, ctx: &Context, schedule: &Schedule, stat
     match lacking {
         Some(client) => format!("The next key signs as soon as OAuth2Client `{client}` is registered with it."),
         None if !has_next && key_set::since(status).is_some_and(held) => {
-            format!("The keys are on the server as they should be; {WAITS}.")
+            format!("The keys on the server are up to date; {WAITS}.")
         }
-        None => "The keys are on the server as they should be.".to_owned(),
+        None => "The keys on the server are up to date.".to_owned(),
     }
 }
 
@@ -235,7 +237,7 @@ pub(crate) fn public(ledger: &Ledger) -> Vec<Map<String, Value>> {
     keys.filter_map(|key| key.ok()?.as_object().cloned()).collect()
 }
 
-/// The client that a key waits for, if there is one.
+/// A client that does not have a key yet.
 fn lacking(set: &JsonWebKeySet, ctx: &Context, kid: &str) -> Option<String> {
     let lacks = |client: &OAuth2Client| relies_on(set, client) && !key_ids(client).iter().any(|id| id == kid);
     ctx.kinds.clients.store.find(lacks).map(|client| client.name_any())
@@ -262,7 +264,7 @@ fn promote(entries: &mut [Entry], now: Timestamp) {
     }
 }
 
-/// A key that the server is to make: written down before it is asked to.
+/// A key that the server is to make. It is stored in the ledger before the server is asked.
 fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
     JsonWebKey::from(PublicKey {
         kid,
@@ -271,19 +273,19 @@ fn ordered(algorithm: KeyAlgorithm, kid: String) -> JsonWebKey {
     })
 }
 
-/// Keys are made one at a time: an RSA key takes a core for a while, however many are due.
+/// Keys are made one at a time: an RSA key takes one core for a while, however many keys are due.
 static GENERATION: Semaphore = Semaphore::const_new(1);
 
-/// Makes a key, beside the threads that others wait for.
+/// Makes a key on a separate thread, so that other tasks do not wait.
 async fn made(algorithm: KeyAlgorithm, kid: String) -> Result<JsonWebKey> {
-    let _turn = GENERATION.acquire().await; // never closed
+    let _turn = GENERATION.acquire().await; // the semaphore is never closed
     let made = tokio::task::spawn_blocking(move || key_material::generate(algorithm, &kid)).await;
     made.ok()
         .and_then(|made| made.ok())
         .ok_or(Error::Internal("generate a key"))
 }
 
-/// The user's key becomes the current one, and the one before it is known for a while. Returns whether anything changes.
+/// Makes the user's key the current one, and keeps the one before it for a while. Returns whether anything changed.
 fn take_over(
     plan: &KeySetPlan,
     status: &JsonWebKeySetStatus,
@@ -297,7 +299,7 @@ fn take_over(
     let is_delivered = status.current_key_id.as_ref() == Some(kid);
     ledger.entries.retain(|entry| match entry.stage {
         Stage::Current => true,
-        // One that was made under an earlier spec has signed nothing yet.
+        // A key that was made under an earlier spec has not signed anything yet.
         Stage::Next => false,
         Stage::Previous => !(is_delivered && rotation::is_outlived(&entry.held(), &plan.terms, now)),
     });
@@ -329,7 +331,7 @@ async fn imported(ctx: &Context, plan: &KeySetPlan, import: &Import) -> Result<J
     let value = text(&secret, &named.key).ok_or_else(|| unusable(import, "is not text"))?;
     let mut key = key_material::import(&value).map_err(|problem| unusable(import, problem))?;
     if key.public.kid.is_empty() {
-        // One without an id of its own has the same one as long as it is the same key.
+        // A key without an id gets the same id as long as it is the same key.
         let members = serde_json::to_value(&key.public).unwrap_or_default().to_string();
         let digest = hex(&Sha256::digest(members)[..8]);
         key.public.kid = format!("{}.{digest}", plan.target.uid);

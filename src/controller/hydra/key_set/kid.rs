@@ -1,23 +1,24 @@
-//! Ids of keys that the operator makes: `UID.CLUSTER.RANDOM`, the cluster in short.
+//! Ids of keys that the operator makes: `UID.CLUSTER.RANDOM`, with a short digest of the cluster's id.
 //!
-//! The UID makes a key the resource's. The cluster tells a restored copy of a cluster, whose UIDs are the same, from the original, as long as no status does.
-//! Keys that an earlier version made name no cluster, nor do imported keys that have no id of their own.
+//! The UID assigns a key to its resource. A restored copy of a cluster has the same UIDs: the cluster in the id
+//! distinguishes its keys from those of the original, as long as no status does. Keys of earlier versions and imported
+//! keys without an id name no cluster.
 
 use sha2::{Digest, Sha256};
 
 use crate::controller::common::digest::hex;
 
-/// A new id that bears the mark of a resource and of its cluster.
+/// A new id with the marker of a resource and its cluster.
 pub(crate) fn new(uid: &str, cluster: &str) -> String {
     format!("{uid}.{}.{:08x}", short(cluster), rand::random::<u32>())
 }
 
-/// Whether an id bears the mark of a resource.
+/// Whether an id has the marker of a resource.
 pub(crate) fn is_marked(kid: &str, uid: &str) -> bool {
     after(kid, uid).is_some()
 }
 
-/// Whether an id bears the mark of a resource in a cluster that is none of these.
+/// Whether an id has the marker of a resource in a cluster that is not one of `ours`.
 pub(crate) fn is_of_another_cluster<'a>(kid: &str, uid: &str, mut ours: impl Iterator<Item = &'a String>) -> bool {
     let named = after(kid, uid).and_then(|rest| rest.split_once('.'));
     named.is_some_and(|(cluster, _)| !ours.any(|id| short(id) == cluster))
@@ -27,7 +28,7 @@ fn after<'a>(kid: &'a str, uid: &str) -> Option<&'a str> {
     kid.strip_prefix(uid)?.strip_prefix('.')
 }
 
-/// Any text can be the id of a cluster; what stands in an id of a key goes into paths.
+/// The id of a cluster can be any text, but the id of a key becomes part of paths.
 fn short(cluster: &str) -> String {
     hex(&Sha256::digest(cluster)[..4])
 }
@@ -37,7 +38,7 @@ mod tests {
     use super::{is_marked, is_of_another_cluster, new};
 
     #[test]
-    fn a_kid_tells_the_resource_and_its_cluster() {
+    fn a_kid_names_the_resource_and_its_cluster() {
         let (uid, own) = ("u-1", "cluster/ä".to_owned());
         let kid = new(uid, &own);
         assert!(is_marked(&kid, uid), "{kid}");

@@ -1,4 +1,4 @@
-//! The ledger of a key set: its private keys with their stages, written before anybody else hears of them.
+//! The ledger of a key set: its private keys with their stages, stored before the keys are used anywhere else.
 
 use std::collections::BTreeMap;
 
@@ -20,18 +20,18 @@ use crate::error::{ClusterFault, Error, Result};
 
 const TYPE: &str = "oidc-operator.dev/ledger";
 
-/// A key with its stage. No Debug: it is private.
+/// A key with its stage. It has no `Debug`, because it is private.
 #[derive(Clone)]
 pub(crate) struct Entry {
     /// The key, with its private half.
     pub(crate) key: JsonWebKey,
-    /// Where it stands.
+    /// Stage of the key.
     pub(crate) stage: Stage,
-    /// Since when.
+    /// When the key reached the stage.
     pub(crate) since: Timestamp,
 }
 
-/// The keys, as they are written down.
+/// The stored keys.
 pub(crate) struct Ledger {
     /// The keys, oldest first.
     pub(crate) entries: Vec<Entry>,
@@ -52,12 +52,12 @@ pub(crate) fn name(uid: &str) -> String {
 }
 
 impl Entry {
-    /// Whether the server was to make it and has not been heard of since.
+    /// Whether the server is to make the key and the operator has not fetched it yet.
     pub(crate) fn is_ordered(&self) -> bool {
         self.key.public.kty.is_empty()
     }
 
-    /// What of it counts for a rotation.
+    /// The part of the entry that matters for a rotation.
     pub(crate) fn held(&self) -> Held {
         Held {
             kid: self.key.public.kid.clone(),
@@ -69,7 +69,7 @@ impl Entry {
 }
 
 impl Ledger {
-    /// Reads the ledger. One that is not intact counts as lost, and its keys with it.
+    /// Reads the ledger. If it is not intact, it counts as lost, and so do its keys.
     pub(crate) async fn read(set: &JsonWebKeySet, ctx: &Context) -> Result<Self> {
         let uid = set.uid().unwrap_or_default();
         let found = ctx
@@ -80,13 +80,13 @@ impl Ledger {
             return Err(Error::SecretConflict(name(&uid)));
         }
         let mut entries = found.as_ref().and_then(parse).unwrap_or_default();
-        // What is fetched from the server must bear our mark: a ledger can be edited by whoever may edit Secrets.
+        // A key that the server makes must have our marker, since anyone who may edit Secrets can edit a ledger.
         let mark = format!("{uid}.");
         entries.retain(|entry: &Entry| !entry.is_ordered() || entry.key.public.kid.starts_with(&mark));
         Ok(Ledger { entries, found })
     }
 
-    /// Whether it is there as it was written, with the labels by which it is watched.
+    /// Whether the ledger exists as it was written, with the labels by which it is watched.
     pub(crate) fn is_intact(&self, uid: &str) -> bool {
         self.found
             .as_ref()
@@ -98,7 +98,7 @@ impl Ledger {
         self.entries.iter().map(|entry| entry.key.public.kid.clone()).collect()
     }
 
-    /// What of the keys counts for a rotation.
+    /// The part of the entries that matters for a rotation.
     pub(crate) fn held(&self) -> Vec<Held> {
         self.entries.iter().map(Entry::held).collect()
     }
@@ -108,7 +108,7 @@ impl Ledger {
         self.entries.iter().find(|entry| entry.stage == stage)
     }
 
-    /// Writes the entries down.
+    /// Stores the entries.
     pub(crate) async fn write(&mut self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
         let (uid, namespace) = (set.uid().unwrap_or_default(), set.namespace().unwrap_or_default());
         let keys = serialized(&self.entries);
@@ -131,11 +131,7 @@ impl Ledger {
             }
         };
         remember(ctx, &uid, &written);
-        tracing::debug!(
-            kind = JsonWebKeySet::KIND,
-            name = set.name_any(),
-            "the ledger is written"
-        );
+        tracing::debug!(kind = JsonWebKeySet::KIND, name = set.name_any(), "ledger written");
         self.found = Some(written);
         Ok(())
     }
@@ -165,7 +161,7 @@ fn serialized(entries: &[Entry]) -> String {
     Value::Array(entries.iter().map(entry).collect()).to_string()
 }
 
-/// SHA-256. It is kept beside the keys themselves and nowhere else.
+/// SHA-256. It is stored only beside the keys themselves.
 fn checksum(keys: &str) -> String {
     hex(&Sha256::digest(keys))
 }

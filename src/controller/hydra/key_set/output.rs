@@ -1,4 +1,5 @@
-//! What applications get: Secrets of the private key in use and of the public keys, a ConfigMap of the public keys. Each is created only when complete.
+//! What applications get: Secrets with the current private key and with the public keys, and a ConfigMap with the
+//! public keys. Each is created only when complete.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +88,7 @@ async fn secret(
     Ok(())
 }
 
-/// Deletes our Secrets but for the ledger and those that the spec names.
+/// Deletes our Secrets, except the ledger and those that the spec names.
 async fn drop_others(ctx: &Context, plan: &KeySetPlan) -> Result<()> {
     let kept = [
         Some(ledger::name(&plan.target.uid)),

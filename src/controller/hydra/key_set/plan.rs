@@ -1,4 +1,4 @@
-//! What follows from spec and server, before anything is read or written; and what of it is refused.
+//! What follows from spec and server before anything is read or written, and what is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +21,21 @@ use crate::controller::engine::managed::OnServer;
 use crate::controller::hydra::key_set::rotation::Terms;
 use crate::error::{Error, Result};
 
-/// How long a public key is known before its private half signs, unless the spec says otherwise.
+/// How long a public key is published before its private half signs, unless the spec says otherwise.
 const PRE_PUBLISH: Duration = Duration::from_secs(60);
 
-/// How long a public key is known after its private half signed last, unless the spec says otherwise.
+/// How long a public key stays published after its private half last signed, unless the spec says otherwise.
 const OVERLAP: Duration = Duration::from_secs(3600);
 
-/// Where the keys of a resource are.
+/// Location of a resource's keys.
 pub(crate) struct RemoteSet {
-    /// The server that they are on.
+    /// The server with the keys.
     pub(crate) server: Arc<AuthorizationServer>,
-    /// Name of the set there: asked for, or the UID.
+    /// Name of the set on the server: the requested one, or the UID.
     pub(crate) set_name: String,
-    /// The resource's namespace.
+    /// Namespace of the resource.
     pub(crate) namespace: String,
-    /// The resource's UID.
+    /// UID of the resource.
     pub(crate) uid: String,
 }
 
@@ -63,7 +63,7 @@ impl RemoteSet {
 
 impl KeySetPlan {
     /// # Errors
-    /// What is wrong with the spec, or who is in the way.
+    /// What is wrong with the spec, or what blocks it.
     pub(crate) fn of(set: &JsonWebKeySet, ctx: &Context, status: &JsonWebKeySetStatus) -> Result<Self> {
         let target = RemoteSet::of(set, admitted(set, ctx)?);
         let grant = granted(set, ctx, &target)?;
@@ -80,7 +80,7 @@ impl KeySetPlan {
         Ok(plan)
     }
 
-    /// The server's own sets: only where a key can be known before it signs.
+    /// The server's own sets are allowed only if a key can be published before it signs.
     pub(crate) fn check_reserved(&self, set: &JsonWebKeySet) -> Result<()> {
         let RemoteSet { server, set_name, .. } = &self.target;
         if !is_reserved(set_name) {
@@ -98,12 +98,12 @@ impl KeySetPlan {
         }
     }
 
-    /// Of two that name one set, the one has it whose status says so, or else the older.
+    /// If two resources name the same set, the one with the claim in its status has it, otherwise the older one.
     pub(crate) fn check_claim(&self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
         let has_claimed = |set: &JsonWebKeySet| set.status.as_ref().is_some_and(|status| status.set_name.is_some());
         let same_name = |other: &JsonWebKeySet| {
             let name = other.spec.set_name.as_deref();
-            // Some databases compare without regard to case.
+            // Some databases ignore case in comparisons.
             name.is_some_and(|name| name.eq_ignore_ascii_case(&self.target.set_name))
         };
         let claims = |other: &JsonWebKeySet| {
@@ -140,7 +140,7 @@ fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Res
     let rotation = set.spec.rotation.as_ref();
     let parsed = |text: &Option<String>| text.as_ref().and_then(|text| crate::duration::parse(text));
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
-    // A key of the user's is replaced by the user.
+    // The user replaces an imported key.
     let schedule = match algorithm {
         Some(_) => {
             let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?;
@@ -161,18 +161,18 @@ fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Res
     })
 }
 
-/// Why the server could not sign with such keys: the field, and what is wrong with it.
+/// Why the server cannot sign with such keys: the field, and what is wrong with it.
 fn unfit_for_reserved(set: &JsonWebKeySet, terms: &Terms) -> Option<(&'static str, &'static str)> {
     if terms.alg == KeyAlgorithm::EdDSA.as_str() {
         let problem = "the server signs with EdDSA but cannot verify it; choose another algorithm for its own sets";
         return Some(("generate.algorithm", problem));
     }
     if set.spec.import.is_some() {
-        let problem = "the server would sign with your key before anybody knows it; let the operator make the keys of the server's own sets";
+        let problem = "the server would sign with the imported key before verifiers know it; let the operator make the keys of the server's own sets";
         return Some(("import", problem));
     }
     if maker(set) == KeyMaker::Server {
-        let problem = "the server would sign with its new key before anybody knows it; let the operator make the keys of the server's own sets";
+        let problem = "the server would sign with its new key before verifiers know it; let the operator make the keys of the server's own sets";
         return Some(("generate.by", problem));
     }
     None
@@ -183,14 +183,15 @@ fn maker(set: &JsonWebKeySet) -> KeyMaker {
     generate.and_then(|generate| generate.by).unwrap_or_default()
 }
 
-/// Hydra generates keys for some algorithms only.
+/// Hydra generates keys only for some algorithms.
 fn check_maker(set: &JsonWebKeySet) -> Result<()> {
     let by_operator_only = [KeyAlgorithm::PS256, KeyAlgorithm::ES384];
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
     if maker(set) == KeyMaker::Operator || algorithm.is_none_or(|algorithm| !by_operator_only.contains(&algorithm)) {
         return Ok(());
     }
-    let problem = "the server does not make such keys; take another algorithm, or let the operator make them";
+    let problem =
+        "the server cannot make keys for this algorithm; choose another one, or let the operator make the keys";
     Err(Error::InvalidField {
         field: "generate.algorithm",
         problem: problem.to_owned(),

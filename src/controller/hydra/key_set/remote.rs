@@ -1,4 +1,4 @@
-//! The key set on the server: key by key, so that a foreign key in it is never touched.
+//! The key set on the server. It is changed key by key, so that keys of other owners are never touched.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ pub(crate) struct Remote<'a> {
 }
 
 impl Remote<'_> {
-    /// Has the server make the keys that it was ordered to, and fetches them. Returns whether there were any.
+    /// Asks the server to make the ordered keys of the ledger, and fetches them. Returns whether there were any.
     pub(crate) async fn fetch(&self, status: &JsonWebKeySetStatus, ledger: &mut Ledger) -> Result<bool> {
         if !ledger.entries.iter().any(Entry::is_ordered) {
             return Ok(false);
@@ -38,7 +38,7 @@ impl Remote<'_> {
         let observed = self.observe(status, ledger).await?;
         for entry in ledger.entries.iter_mut().filter(|entry| entry.is_ordered()) {
             let kid = entry.key.public.kid.clone();
-            // One whose making was asked for before, and whose reply was lost, is there.
+            // If the reply to an earlier request was lost, the key already exists.
             entry.key = match private_of(&observed, &kid) {
                 Some(found) => found,
                 None => self.make(&kid, &entry.key.public.alg).await?,
@@ -58,15 +58,16 @@ impl Remote<'_> {
         let made = made.map_err(|failed| failure("create_json_web_key_set", failed))?;
         let made = match made {
             Some(made) => made,
-            None => self.get().await?, // a lost reply came true
+            None => self.get().await?, // an earlier request had succeeded without a reply
         };
         private_of(&made, kid).ok_or(Error::Reply {
             operation: "create_json_web_key_set",
-            problem: "holds no private key of the id that was asked for",
+            problem: "holds no private key with the requested id",
         })
     }
 
-    /// The set, if nobody else's keys are in it. Before it is made (again), server and issuer are asked for once more: private keys go to no other server.
+    /// The set, if it has no keys of other owners. Before it is created (again), server and issuer are checked once
+    /// more, so that private keys do not go to another server.
     async fn observe(&self, status: &JsonWebKeySetStatus, ledger: &Ledger) -> Result<Keys> {
         let RemoteSet { server, set_name, .. } = self.target;
         let observed = self.get().await?;
@@ -84,7 +85,8 @@ impl Remote<'_> {
         Ok(observed)
     }
 
-    /// Makes our keys on the server what the ledger says. `settled`: whether a difference can only come from somebody else.
+    /// Makes our keys on the server match the ledger. `settled`: whether only another writer can have caused a
+    /// difference.
     pub(crate) async fn sync(
         &self,
         set: &JsonWebKeySet,
@@ -97,7 +99,7 @@ impl Remote<'_> {
         let lacking = self.lacking(&pass.status, &observed, ledger)?;
         let surplus = self.surplus(&pass.status, &observed, ledger);
         if lacking.is_empty() && surplus.is_empty() {
-            self.ctx.kinds.key_sets.memory.confirmed(&self.target.uid); // whatever became of the reply to the last write
+            self.ctx.kinds.key_sets.memory.confirmed(&self.target.uid); // even if the reply to the last write was lost
             return Ok(());
         }
         let is_drift = is_drift(set, self.ctx, settled)?;
@@ -114,15 +116,15 @@ impl Remote<'_> {
         Ok(())
     }
 
-    /// The keys that are not on the server as they should be, in the order in which they are written.
+    /// The keys that are missing or different on the server, in the order in which they are written.
     fn lacking(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<Vec<JsonWebKey>> {
         let mut lacking = Vec::new();
-        // The key that signs first: a signer takes what was written last, and knows no public key for one.
+        // The current key first: a signer uses the private key that was written last, and ignores public keys.
         for stage in [Stage::Current, Stage::Next, Stage::Previous] {
             for entry in ledger.entries.iter().filter(|entry| entry.stage == stage) {
                 let wanted = on_server(entry);
                 let found = observed.keys.iter().find(|key| key.public.kid == wanted.public.kid);
-                // In a set of the server's own, others have keys too.
+                // The server's own sets can also have keys of other owners.
                 if found.is_some_and(|found| !self.is_ours(status, &ledger.entries, found)) {
                     return Err(Error::KeySetNotOwned(self.target.set_name.clone()));
                 }
@@ -134,7 +136,7 @@ impl Remote<'_> {
         Ok(lacking)
     }
 
-    /// Keys of ours that the ledger does not know (any more).
+    /// Our keys that are not in the ledger (any more).
     fn surplus<'k>(&self, status: &JsonWebKeySetStatus, observed: &'k Keys, ledger: &Ledger) -> Vec<&'k JsonWebKey> {
         let entries = &ledger.entries;
         let kept = |key: &JsonWebKey| entries.iter().any(|entry| entry.key.public.kid == key.public.kid);
@@ -142,11 +144,11 @@ impl Remote<'_> {
         observed.keys.iter().filter(is_surplus).collect()
     }
 
-    /// Deletes our keys; a set without keys is none.
+    /// Deletes our keys. A set without keys does not exist.
     pub(crate) async fn remove(&self, status: &JsonWebKeySetStatus, entries: &[Entry]) -> Result<()> {
         let RemoteSet { set_name, uid, .. } = self.target;
         if set_name == uid && !self.is_of_another_cluster(status).await? {
-            // All of it is ours, readable or not.
+            // The whole set is ours, even if it cannot be read.
             let deleted = self.link.hydra()?.delete_key_set(set_name).await;
             return deleted.map_err(|failed| failure("delete_json_web_key_set", failed));
         }
@@ -158,10 +160,10 @@ impl Remote<'_> {
         Ok(())
     }
 
-    /// Makes sure that none of the keys that another cluster keeps for this resource is there.
+    /// Makes sure that the set has no keys that another cluster keeps for this resource.
     ///
     /// # Errors
-    /// [`Error::OtherCluster`], and what keeps the server from being asked.
+    /// [`Error::OtherCluster`], and why the server cannot be asked.
     pub(crate) async fn check_cluster(
         &self,
         status: &JsonWebKeySetStatus,
@@ -179,7 +181,8 @@ impl Remote<'_> {
         }
     }
 
-    /// Whether another cluster has keys in a set that bears our UID. Where the status has claimed it, there is nothing to ask.
+    /// Whether another cluster has keys in a set with our UID as its name. If the status has claimed the set, the
+    /// server is not asked.
     async fn is_of_another_cluster(&self, status: &JsonWebKeySetStatus) -> Result<bool> {
         if status.set_name.is_some() {
             return Ok(false);
@@ -191,15 +194,17 @@ impl Remote<'_> {
         }
     }
 
-    /// Whether a key bears our UID and the mark of another cluster. It counts until the status knows better: ids stay when a key set is taken over.
+    /// Whether a key has our UID and the marker of another cluster. This counts only until the status claims the set,
+    /// because ids stay when a key set is taken over.
     fn is_foreign(&self, status: &JsonWebKeySetStatus, key: &JsonWebKey) -> bool {
         let settings = &self.ctx.settings;
         let ours = settings.former_clusters.iter().chain([&settings.cluster]);
         status.set_name.is_none() && kid::is_of_another_cluster(own_kid(key), &self.target.uid, ours)
     }
 
-    /// Ours is every key of a set that bears our UID, a key whose id bears it, one that the status published as it is, and one whose private half is in our
-    /// ledger. An id alone says nothing: whoever imports a key chooses it.
+    /// Ours are: all keys of a set with our UID as its name, keys with our UID in their id, keys that the status
+    /// published in the same form, and keys whose private half is in our ledger. Any other id proves nothing: users
+    /// choose the ids of imported keys.
     fn is_ours(&self, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
         let RemoteSet { set_name, uid, .. } = self.target;
         let is_ours = set_name == uid
@@ -209,7 +214,7 @@ impl Remote<'_> {
         is_ours && !self.is_foreign(status, key)
     }
 
-    /// The set as it is on the server; one that is not there has no keys.
+    /// The set on the server. A set that does not exist has no keys.
     pub(crate) async fn get(&self) -> Result<Keys> {
         let found = self.link.hydra()?.get_key_set(&self.target.set_name).await;
         let found = found.map_err(|failed| failure("get_json_web_key_set", failed))?;
@@ -227,7 +232,7 @@ impl Remote<'_> {
             .writing(self.link.hydra()?.update_key(&self.target.set_name, key))
             .await;
         let written = written.map_err(|failed| match failed {
-            // What Hydra's library cannot read; our own keys it can.
+            // Hydra's library cannot read the key. It can read the operator's own keys.
             Failure::Status { code: 400, .. } => Error::MetadataRefused(vec!["import"]),
             other => failure("update_json_web_key", other),
         })?;
@@ -240,7 +245,7 @@ impl Remote<'_> {
         }
     }
 
-    /// Remembers a write as long as its outcome is unknown.
+    /// Remembers a write until its result is known.
     async fn writing<T>(&self, write: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let memory = &self.ctx.kinds.key_sets.memory;
         memory.writing(&self.target.uid);
@@ -252,7 +257,7 @@ impl Remote<'_> {
     }
 }
 
-/// The private key of an id, before which version 1 puts a prefix.
+/// The private key with an id. Version 1 puts a prefix before the id.
 fn private_of(keys: &Keys, kid: &str) -> Option<JsonWebKey> {
     let found = keys.keys.iter().find(|key| key.is_private() && own_kid(key) == kid)?;
     let mut key = key_material::complete(found).ok()?;
@@ -260,7 +265,7 @@ fn private_of(keys: &Keys, kid: &str) -> Option<JsonWebKey> {
     Some(key)
 }
 
-/// The id of a key as it was asked for.
+/// The id of a key as it was requested, without the prefix of version 1.
 fn own_kid(key: &JsonWebKey) -> &str {
     let kid = key.public.kid.as_str();
     let prefixes = ["private:", "public:"];
@@ -270,7 +275,7 @@ fn own_kid(key: &JsonWebKey) -> &str {
         .unwrap_or(kid)
 }
 
-/// What the server is to hold of a key: the private half only while it signs.
+/// The part of a key that the server holds: the private half only while the key signs.
 fn on_server(entry: &Entry) -> JsonWebKey {
     match entry.stage {
         Stage::Current => entry.key.clone(),
@@ -290,7 +295,7 @@ fn one(key: &JsonWebKey) -> Keys {
     }
 }
 
-/// Whether two public keys are one, whatever form they are in.
+/// Whether two public keys are the same, in any form.
 pub(crate) fn alike(one: &PublicKey, other: &PublicKey) -> bool {
     let alone = |key: &PublicKey| Keys {
         keys: vec![JsonWebKey::from(key.clone())],

@@ -1,6 +1,7 @@
-//! When keys are replaced: a pure function of what there is, the terms and the time.
+//! When keys are replaced: a pure function of the existing keys, the terms and the time.
 //!
-//! A key is *next* while its public half alone is known, *current* while it signs, *previous* while what it signed may still have to be verified.
+//! A key is *next* while only its public half is known, *current* while it signs, and *previous* while its signatures
+//! may still have to be verified.
 
 use std::time::Duration;
 
@@ -9,30 +10,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::controller::common::schedule::{Schedule, later};
 
-/// Most keys at a time: clients and status hold 16. With so many, the next one waits until one of them goes.
+/// Maximum number of keys: clients and status hold 16. At this maximum, the next key waits until another one is
+/// deleted.
 pub(crate) const MOST: usize = 12;
 
-/// Where a key stands.
+/// Stage of a key.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub(crate) enum Stage {
-    /// It is known and does not sign yet.
+    /// Known, but does not sign yet.
     Next,
-    /// It signs.
+    /// Signs.
     Current,
-    /// It signs no more and is still known.
+    /// Does not sign any more, but is still known.
     Previous,
 }
 
-/// A key, as far as its age counts.
+/// The part of a key that matters for its age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// Id.
+    /// Id of the key.
     pub kid: String,
-    /// Algorithm.
+    /// Algorithm of the key.
     pub alg: String,
-    /// Where it stands.
+    /// Stage of the key.
     pub stage: Stage,
-    /// Since when.
+    /// When the key reached the stage.
     pub since: Timestamp,
 }
 
@@ -43,7 +45,7 @@ pub(crate) struct Terms {
     pub alg: String,
     /// When a key is replaced.
     pub schedule: Schedule,
-    /// Whether the server itself signs with the set, so that the first key has to be known before it signs, too.
+    /// Whether the server itself signs with the set. Then the first key, too, must be known before it signs.
     pub reserved: bool,
     /// How long a key is known before it signs.
     pub pre_publish: Duration,
@@ -51,23 +53,23 @@ pub(crate) struct Terms {
     pub overlap: Duration,
 }
 
-/// What is to be done.
+/// Step of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// A key is made, and starts at this stage.
+    /// Make a key, which starts at this stage.
     Make(Stage),
-    /// The next key becomes the current one, and the current a previous one.
+    /// Make the next key the current one, and the current key a previous one.
     Promote,
-    /// A previous key goes.
+    /// Delete a previous key.
     Retire(String),
 }
 
-/// How far the world has followed what was written down.
+/// How far the cluster has followed the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
     /// Whether the next key is published, and known to all clients that refer to the set.
     pub is_known: bool,
-    /// Whether the application has been handed the key that signs.
+    /// Whether the application has the key that signs.
     pub is_delivered: bool,
 }
 
@@ -81,7 +83,7 @@ pub(crate) fn due(held: &[Held], terms: &Terms, progress: Progress, now: Timesta
         }
     } else {
         match current {
-            // Nobody knows the keys of a set of our own before there are any.
+            // No verifier knows an earlier key of the set, so the first key can sign at once.
             None if !terms.reserved => return Some(Step::Make(Stage::Current)),
             None => return Some(Step::Make(Stage::Next)),
             Some(current) if is_old(current, terms, now) && held.len() < MOST => return Some(Step::Make(Stage::Next)),
@@ -93,12 +95,12 @@ pub(crate) fn due(held: &[Held], terms: &Terms, progress: Progress, now: Timesta
         .map(|key| Step::Retire(key.kid.clone()))
 }
 
-/// Whether a key signs no more, and what it signed needs it no more.
+/// Whether a key no longer signs and its overlap is over.
 pub(crate) fn is_outlived(key: &Held, terms: &Terms, now: Timestamp) -> bool {
     key.stage == Stage::Previous && now >= later(key.since, terms.overlap)
 }
 
-/// When a step can be due next, if time alone decides. What is past waits for something else.
+/// When time alone can make a step due. A step whose time has passed waits for something else.
 pub(crate) fn next_at(held: &[Held], terms: &Terms, now: Timestamp) -> Option<Timestamp> {
     let has_next = held.iter().any(|key| key.stage == Stage::Next);
     let times = held.iter().filter_map(|key| match key.stage {
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_goes_step_by_step() {
+    fn a_rotation_takes_each_step_when_it_is_due() {
         use Stage::{Current, Next, Previous};
         let one = held("1", Current, 0);
         let two = held("2", Next, 90);
@@ -180,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_signs_with_nothing_that_nobody_knows() {
+    fn a_server_never_signs_with_an_unpublished_key() {
         let own = Terms {
             reserved: true,
             ..terms()
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_keys_and_no_more() {
+    fn no_key_is_made_above_the_maximum() {
         let mut keys: Vec<Held> = (1..MOST).map(|_| held("0", Stage::Previous, 99)).collect();
         keys.push(held("1", Stage::Current, 0));
         assert_eq!(due(&keys, &terms(), WELL, at(100)), None);
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn another_algorithm_is_another_key() {
+    fn another_algorithm_needs_another_key() {
         let other = Terms {
             alg: "EdDSA".to_owned(),
             schedule: Schedule::default(),
@@ -212,14 +214,14 @@ mod tests {
     }
 
     #[test]
-    fn the_next_look_is_when_time_brings_a_step() {
+    fn the_next_pass_is_when_a_step_is_due() {
         use Stage::{Current, Next, Previous};
         let waiting = [held("1", Current, 0), held("2", Next, 90)];
         let overlapping = [held("1", Previous, 100), held("2", Current, 100)];
         let table = [
             (&[held("1", Current, 0)][..], 0, Some(90)),
             (&waiting, 95, Some(100)),
-            (&waiting, 100, None), // it waits for clients, who tell
+            (&waiting, 100, None), // it waits for clients, whose changes wake it
             (&overlapping, 100, Some(130)),
             (&overlapping, 130, Some(190)),
         ];

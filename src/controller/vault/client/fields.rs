@@ -13,12 +13,12 @@ use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::vault::key::overlap;
 use crate::error::{Error, Result};
 
-/// What the server does not have is refused: it would take the field without a word and drop it.
+/// Refuses fields that the server does not have: the server would accept and silently drop them.
 pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<()> {
     refuse_by_version(&plan.server, unsupported(client, plan))
 }
 
-/// What cannot be together.
+/// Refuses combinations that cannot work.
 ///
 /// # Errors
 /// [`Error::InvalidField`].
@@ -32,31 +32,31 @@ pub(crate) fn check_combinations(client: &OAuth2Client, plan: &ClientPlan) -> Re
     if too_long {
         return Err(Error::InvalidField {
             field: "idTokenTtl",
-            problem: "ID tokens must not be valid for longer than the key's public half stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet".to_owned(),
+            problem: "ID tokens must not be valid for longer than the public key stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet".to_owned(),
         });
     }
     let is_listed = spec.key_set_ref.is_some() || !spec.provider_refs.is_empty();
     match spec.deletion_policy {
         Some(DeletionPolicy::Orphan) if is_listed => Err(Error::InvalidField {
             field: "deletionPolicy",
-            problem: "an orphaned client would fall off the lists of its JsonWebKeySet and OidcProviders and stop working; leave it out, or keySetRef and providerRefs"
+            problem: "an orphaned client would be removed from the lists of its JsonWebKeySet and OidcProviders and stop working; use Delete, or remove keySetRef and providerRefs"
                 .to_owned(),
         }),
         _ => Ok(()),
     }
 }
 
-/// Fields of the spec that the server does not have, by their names in the manifest: all that are not known to be had, so that a field which is new, and of
-/// which nobody thought here, is refused and not dropped.
+/// Fields of the spec that the server does not have, by their names in the manifest. Every field that is not known to
+/// be supported is refused, so a new field is never silently dropped.
 fn unsupported(client: &OAuth2Client, plan: &ClientPlan) -> Vec<Cow<'static, str>> {
     let spec = &client.spec;
     let is_refused = |field: &str| match field {
-        // What the server has.
+        // Fields that the server has.
         "clientType" | "redirectUris" | "assignmentRefs" | "providerRefs" | "keySetRef" | "accessTokenTtl"
         | "idTokenTtl" | "vault" => false,
-        // What is the operator's.
+        // Fields for the operator.
         "serverRef" | "credentials" | "deletionPolicy" | "suspend" => false,
-        // What the server has some of.
+        // Fields that the server has in part.
         "grantTypes" => has_other_grants(plan),
         "responseTypes" => spec
             .response_types
@@ -90,7 +90,7 @@ fn has_other_grants(plan: &ClientPlan) -> bool {
             && (grants.contains(&GrantType::ClientCredentials) || !grants.contains(&GrantType::AuthorizationCode))
 }
 
-/// Whether the grants of a client can be chosen on the server.
+/// Whether the server lets the grants of a client be chosen.
 pub(crate) fn chooses_grants(plan: &ClientPlan) -> bool {
     let status = plan.server.status.as_ref();
     status.is_some_and(|status| status.capabilities.contains(&Capability::ClientCredentials))
