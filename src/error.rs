@@ -4,6 +4,7 @@ use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
 mod foulkon;
+mod issuer;
 mod login;
 mod outage;
 mod source;
@@ -13,6 +14,7 @@ mod vault;
 pub(crate) mod wording;
 
 pub use foulkon::FoulkonFault;
+pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
 pub use outage::{ClusterFault, Outage};
 pub use source::Source;
@@ -290,47 +292,6 @@ pub enum Error {
         /// Field with the URL.
         field: &'static str,
     },
-    /// The server has another issuer than before.
-    #[error(
-        "The server's issuer is now `{}` instead of `{}`, so the operator writes nothing. If this is intended, set hydra.issuer to the new issuer.",
-        shown(.found),
-        shown(.known)
-    )]
-    IssuerChanged {
-        /// Issuer in status or spec.
-        known: String,
-        /// Issuer in the discovery document.
-        found: String,
-    },
-    /// The issuer is not the one that the provider's tokens must have.
-    #[error(
-        "The discovery document of AuthorizationServer `{server}` names the issuer `{}` instead of `{}`; the published values stay. If the document is right, set issuer to its value, otherwise correct the server.",
-        shown(.found),
-        shown(.expected)
-    )]
-    IssuerMismatch {
-        /// Name of the AuthorizationServer.
-        server: String,
-        /// The issuer that the spec asks for, or the public URL.
-        expected: String,
-        /// Issuer in the discovery document.
-        found: String,
-    },
-    /// The AuthorizationServer does not set the URL of its public API.
-    #[error(
-        "AuthorizationServer `{0}` has no hydra.publicUrl, so the operator cannot read the discovery document. Set hydra.publicUrl there."
-    )]
-    PublicUrlMissing(String),
-    /// The key set has no key to verify tokens with.
-    #[error(
-        "AuthorizationServer `{0}` publishes no public key to verify tokens with. Check its key set /.well-known/jwks.json."
-    )]
-    NoSigningKey(String),
-    /// The published key set contains private keys.
-    #[error(
-        "AuthorizationServer `{0}` publishes a private key in /.well-known/jwks.json, so anyone can forge tokens. Replace its keys and publish only public keys."
-    )]
-    PrivateKeysPublished(String),
     /// Resources still use the server.
     #[error(
         "Resources with deletionPolicy Delete still use this server, for example {0}. Delete them, or set their deletionPolicy to Orphan."
@@ -399,6 +360,9 @@ pub enum Error {
     /// A credential must not be sent to the server, for a login or as a client secret.
     #[error(transparent)]
     Login(#[from] LoginFault),
+    /// The issuer or its keys must not be trusted.
+    #[error(transparent)]
+    Issuer(#[from] IssuerFault),
     /// A fault that only Vault and OpenBao have.
     #[error(transparent)]
     Vault(#[from] VaultFault),

@@ -19,8 +19,9 @@ impl Error {
             Error::UnusableSecret { .. } | Error::UnusableSource { .. } | Error::ReferenceElsewhere { .. } => {
                 of(Blocked, Reason::InvalidSpec)
             }
-            Error::InvalidField { .. } | Error::Unreadable(_) => of(Invalid, Reason::InvalidSpec),
-            Error::MetadataRefused(_) => of(Invalid, Reason::InvalidSpec),
+            Error::InvalidField { .. } | Error::Unreadable(_) | Error::MetadataRefused(_) => {
+                of(Invalid, Reason::InvalidSpec)
+            }
             Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
                 of(Unsupported, Reason::UnsupportedByServer)
             }
@@ -31,8 +32,7 @@ impl Error {
                 of(Blocked, Reason::ServerNotFound)
             }
             Error::ServerNotReady(_) | Error::ServerGoing(_) => of(Blocked, Reason::ServerNotReady),
-            Error::PublicUrlMissing(_) | Error::VariableUnknown { .. } => of(Blocked, Reason::ServerNotReady),
-            Error::VariablePending { .. } => of(Blocked, Reason::ServerNotReady),
+            Error::VariableUnknown { .. } | Error::VariablePending { .. } => of(Blocked, Reason::ServerNotReady),
             Error::SourceNotFound { .. } => of(Blocked, Reason::SecretNotFound),
             Error::ReferenceNotFound { .. } => of(Blocked, Reason::ReferenceNotFound),
             Error::ReferenceNotReady { .. } | Error::NoPrivateKey(_) => of(Blocked, Reason::ReferenceNotReady),
@@ -59,22 +59,14 @@ impl Error {
             Error::Unverified(outage) => of_outage(*outage).again(Retry::Passing(Duration::ZERO)).silent(),
             Error::Unfinished(_) => of(Transient, Reason::Timeout).again(Retry::Slow).of_the_server(),
             Error::NotRecognized { .. } => of(Transient, Reason::ServerNotRecognized),
-            Error::IssuerChanged { .. } => of(Blocked, Reason::IssuerChanged),
-            Error::IssuerMismatch { .. } => of(Blocked, Reason::IssuerMismatch),
-            Error::NoSigningKey(_) | Error::PrivateKeysPublished(_) => of(Blocked, Reason::InvalidKeys),
             Error::InUse(_) | Error::InUseBy { .. } => of(Blocked, Reason::InUse),
-            Error::CleanupWaits { suspect, .. } => {
-                let suspect = *suspect;
-                Treatment {
-                    suspect,
-                    ..of(Transient, Reason::Deleting)
-                }
-            }
+            Error::CleanupWaits { suspect, .. } => of(Transient, Reason::Deleting).suspecting(*suspect),
             Error::CleanupUnconfirmed => of(Transient, Reason::Deleting).again(Retry::Unconfirmed),
             Error::Cluster(fault) => of_cluster(*fault),
             Error::NotLeader => of(Transient, Reason::ClusterUnavailable).silent(),
             Error::TooLong => of(Transient, Reason::ClusterUnavailable),
             Error::Login(fault) => fault.treatment(),
+            Error::Issuer(fault) => fault.treatment(),
             Error::Vault(fault) => fault.treatment(),
             Error::Foulkon(fault) => fault.treatment(),
             Error::Overtaken => of(Transient, Reason::ServerUnavailable).again(Retry::Met),

@@ -142,15 +142,18 @@ impl Treatment {
         Treatment { report, ..self }
     }
 
+    /// With this suspect: a check by the server's own pass, or none.
+    pub(super) fn suspecting(self, suspect: Suspect) -> Self {
+        Treatment { suspect, ..self }
+    }
+
     /// Without a check by the server's own pass.
     pub(super) fn of_the_resource(self) -> Self {
-        let suspect = Suspect::Resource;
-        Treatment { suspect, ..self }
+        self.suspecting(Suspect::Resource)
     }
 
     /// With a check by the server's own pass.
     pub(super) fn of_the_server(self) -> Self {
-        let suspect = Suspect::Server;
-        Treatment { suspect, ..self }
+        self.suspecting(Suspect::Server)
     }
 }

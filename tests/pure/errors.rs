@@ -8,7 +8,7 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Error, FoulkonFault, LoginFault, Outage, Source, Suspect, Untold, VaultFault,
+    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, Source, Suspect, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -143,15 +143,18 @@ variants! {
         problem: "is not found where it should be",
         field: "hydra.adminUrl",
     }],
-    IssuerChanged => [Error::IssuerChanged { known: s("https://a.example.com/"), found: s("https://b.example.com/") }],
-    IssuerMismatch => [Error::IssuerMismatch {
-        server: s("default"),
-        expected: s("https://a.example.com/"),
-        found: s("https://b.example.com/"),
-    }],
-    PublicUrlMissing => [Error::PublicUrlMissing(s("default"))],
-    NoSigningKey => [Error::NoSigningKey(s("default"))],
-    PrivateKeysPublished => [Error::PrivateKeysPublished(s("default"))],
+    Issuer => [
+        IssuerFault::Changed { known: s("https://a.example.com/"), found: s("https://b.example.com/") }.into(),
+        IssuerFault::Mismatch {
+            server: s("default"),
+            expected: s("https://a.example.com/"),
+            found: s("https://b.example.com/"),
+        }
+        .into(),
+        IssuerFault::PublicUrlMissing(s("default")).into(),
+        IssuerFault::NoSigningKey(s("default")).into(),
+        IssuerFault::PrivateKeysPublished(s("default")).into(),
+    ],
     InUse => [Error::InUse(s("team-a/shop"))],
     CleanupWithoutServer => [Error::CleanupWithoutServer(s("main"), "oac", s("shop"), s("team-a"))],
     CleanupWaits => [Error::CleanupWaits { server: s("main"), kind: "oac", name: s("shop"), namespace: s("team-a"), may_orphan: false, suspect: Suspect::Resource }],
@@ -273,7 +276,7 @@ fn messages_with_the_longest_names_fit_into_an_event() {
         },
         Error::ServerNotReady(name.clone()),
         Error::ConfigMapConflict(name.clone()),
-        Error::PrivateKeysPublished(name.clone()),
+        IssuerFault::PrivateKeysPublished(name.clone()).into(),
         Error::InUse(format!("{namespace}/{name}")),
         Error::NotOwned("i".repeat(128)),
         Error::UnusableSecret {
@@ -316,19 +319,22 @@ fn messages_with_the_longest_values_fit_into_an_event() {
     let errors = [
         denied("a".repeat(2048)),
         denied(s("one\ntwo")),
-        Error::IssuerChanged {
+        IssuerFault::Changed {
             known: s("https://a.example.com/"),
             found: "x".repeat(4096),
-        },
-        Error::IssuerChanged {
+        }
+        .into(),
+        IssuerFault::Changed {
             known: s("https://a.example.com/"),
             found: s("https://b.example.com/\nnext"),
-        },
-        Error::IssuerMismatch {
+        }
+        .into(),
+        IssuerFault::Mismatch {
             server: "n".repeat(253),
             expected: "y".repeat(1024),
             found: format!("{}\n", "x".repeat(1023)),
-        },
+        }
+        .into(),
         Error::UnsupportedVersion(s("v1\nv2"), Unsupported::TooOld),
         Error::OtherCluster {
             type_: "assignment",

@@ -5,7 +5,7 @@ use oidc_operator::api::authorization_server::Endpoints;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::controller::common::judge;
 use oidc_operator::controller::common::judge::Expected;
-use oidc_operator::error::Class;
+use oidc_operator::error::{Class, Error};
 
 use crate::errors::s;
 
@@ -96,7 +96,7 @@ fn keys_must_include_a_signing_key_and_show_no_private_key() {
         (keys(1, true), false),
         (keys(0, true), false),
     ] {
-        let judged = judge::keys("default", &found);
+        let judged = judge::keys("default", &found).map_err(Error::Issuer);
         assert_eq!(judged.is_ok(), good, "{found:?}");
         if let Err(error) = judged {
             assert_eq!(error.class(), (Class::Blocked, Reason::InvalidKeys));

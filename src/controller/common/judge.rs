@@ -1,7 +1,7 @@
 //! Checks whether an issuer is as expected. Pure.
 
 use crate::admin::discovery::{Discovery, Keys};
-use crate::error::{Error, Result};
+use crate::error::{Error, IssuerFault, Result};
 
 /// The issuer that tokens must carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,15 +37,16 @@ impl Expected<'_> {
 /// of the AuthorizationServer that locates the document.
 ///
 /// # Errors
-/// [`Error::IssuerMismatch`]; [`Error::NotRecognized`] names an endpoint that is missing.
+/// [`IssuerFault::Mismatch`]; [`Error::NotRecognized`] names an endpoint that is missing.
 pub fn document(server: &str, field: &'static str, expected: Expected<'_>, found: &Discovery) -> Result<()> {
     let endpoints = &found.endpoints;
     if !expected.is_met_by(&endpoints.issuer) {
-        return Err(Error::IssuerMismatch {
+        let mismatch = IssuerFault::Mismatch {
             server: server.to_owned(),
             expected: expected.as_str().to_owned(),
             found: endpoints.issuer.clone(),
-        });
+        };
+        return Err(mismatch.into());
     }
     let required = [
         (&endpoints.authorization_endpoint, "names no authorization_endpoint"),
@@ -65,12 +66,12 @@ pub fn document(server: &str, field: &'static str, expected: Expected<'_>, found
 /// Checks the key set of `server`: it has a key to verify tokens with, and no private key.
 ///
 /// # Errors
-/// [`Error::PrivateKeysPublished`], [`Error::NoSigningKey`].
-pub fn keys(server: &str, found: &Keys) -> Result<()> {
+/// [`IssuerFault::PrivateKeysPublished`], [`IssuerFault::NoSigningKey`].
+pub fn keys(server: &str, found: &Keys) -> Result<(), IssuerFault> {
     if found.shows_private {
-        Err(Error::PrivateKeysPublished(server.to_owned()))
+        Err(IssuerFault::PrivateKeysPublished(server.to_owned()))
     } else if found.signing == 0 {
-        Err(Error::NoSigningKey(server.to_owned()))
+        Err(IssuerFault::NoSigningKey(server.to_owned()))
     } else {
         Ok(())
     }

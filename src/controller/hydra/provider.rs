@@ -19,7 +19,7 @@ use crate::controller::engine::hold::hold;
 use crate::controller::engine::links::Connection;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
-use crate::error::{Error, Result};
+use crate::error::{Error, IssuerFault, Result};
 
 /// Checks the issuer and publishes its values.
 ///
@@ -76,7 +76,7 @@ async fn look(
 ) -> Result<(Discovery, Keys)> {
     let name = server.name_any();
     let Some((http, url)) = &connection.public else {
-        return Err(Error::PublicUrlMissing(name));
+        return Err(IssuerFault::PublicUrlMissing(name).into());
     };
     let expected = match &provider.spec.issuer {
         Some(issuer) => Expected::Exactly(issuer),

@@ -11,7 +11,7 @@ use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection, Link};
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
-use crate::error::{Error, Outage, Result};
+use crate::error::{Error, IssuerFault, Outage, Result};
 use crate::secret::Secret;
 
 /// Checks version and issuer. A server that answers well closes the circuit breaker.
@@ -90,10 +90,11 @@ async fn issuer(
         .and_then(|status| status.endpoints.as_ref())
         .map(|endpoints| &endpoints.issuer);
     match spec.issuer.as_ref().or(last) {
-        Some(known) if !is_same_issuer(known, &found.endpoints.issuer) => Err(Error::IssuerChanged {
+        Some(known) if !is_same_issuer(known, &found.endpoints.issuer) => Err(IssuerFault::Changed {
             known: known.clone(),
             found: found.endpoints.issuer,
-        }),
+        }
+        .into()),
         _ => Ok(Some(found)),
     }
 }
@@ -102,7 +103,7 @@ async fn issuer(
 /// mistake must not give all clients and secrets to another server.
 ///
 /// # Errors
-/// [`Error::IssuerChanged`].
+/// [`IssuerFault::Changed`].
 pub(crate) async fn confirm_issuer(server: &AuthorizationServer, link: &Link) -> Result<()> {
     match &server.spec.hydra {
         Some(spec) => issuer(server, spec, &link.connection).await.map(drop),

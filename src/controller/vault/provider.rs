@@ -26,7 +26,7 @@ use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::name::Named;
 use crate::controller::vault::object::Target;
-use crate::error::{Error, Result, VaultFault};
+use crate::error::{Error, IssuerFault, Result, VaultFault};
 
 /// Stands for every client.
 const ANY: &str = "*";
@@ -258,9 +258,9 @@ async fn look(provider: &OidcProvider, server: &str, vault: &Vault, name: &str) 
     judge::document(server, "vault.address", expected, &found)?;
     let keys = discovery::fetch_keys_below(vault.http(), &path).await;
     let keys = keys.map_err(|failed| failure("The JSON Web Key Set", "vault.address", Error::Unavailable, failed))?;
-    judge::keys(server, &keys).map_err(|error| match error {
-        Error::NoSigningKey(_) => VaultFault::NoKeys.into(),
-        other => other,
+    judge::keys(server, &keys).map_err(|fault| match fault {
+        IssuerFault::NoSigningKey(_) => VaultFault::NoKeys.into(),
+        other => Error::Issuer(other),
     })?;
     Ok((found, keys))
 }
