@@ -4,11 +4,13 @@
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 DENY := $(CARGO) deny --locked --config .deny.toml
+# Name and tag of the image; by default localhost/oidc-operator with this version.
+IMAGE ?=
 # Servers that the demo runs: hydra, vault or trust.
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint advisories generate bench
+.PHONY: help demo test lint advisories generate bench image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,20 +28,23 @@ lint: ## Format, clippy, documentation, licences, chart
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
-	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny@$(CARGO_DENY_VERSION)
 	$(DENY) check --hide-inclusion-graph licenses bans sources
 	helm="$$($(CARGO) run --locked -q --bin testbed -- build --with helm | tail -n 1)" && \
 		"$$helm" lint --strict charts/oidc-operator
 
 advisories: ## Known vulnerabilities in dependencies, from the RustSec database (needs the network)
-	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny@$(CARGO_DENY_VERSION)
+	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny@$(CARGO_DENY_VERSION)
 	@$(DENY) fetch db || \
 		{ echo 'Nothing was checked: the RustSec advisory database cannot be fetched from https://github.com/rustsec/advisory-db.' >&2; exit 1; }
 	$(DENY) check --hide-inclusion-graph advisories
 
-generate: ## Generate crds/ and the chart's copies from the Rust types
+generate: ## Write crds/, the chart's copies and the README of the chart from their sources
 	UPDATE=1 $(CARGO) test --locked --test generated
 
 bench: ## What 1,000 and 10,000 clients cost, and how long one takes under disturbance; about ten minutes
 	$(CARGO) build --release --locked
 	$(CARGO) run --release --locked --bin testbed -- bench
+
+image: ## The container image, with docker, podman or buildah; IMAGE=registry.example.com/oidc-operator:0.1.0 names it
+	CARGO=$(CARGO) deploy/image.sh $(IMAGE)

@@ -70,7 +70,7 @@ printf 'nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >"$out/rootfs/etc/passw
 chmod 0644 "$out/rootfs/etc/passwd"
 find "$out/rootfs" -exec touch -h -d "@$epoch" {} +
 
-"$cargo" cyclonedx --version >/dev/null 2>&1 || "$cargo" install --locked "cargo-cyclonedx@$cyclonedx_version"
+"$cargo" cyclonedx --version >/dev/null 2>&1 || "$cargo" install --locked --debug "cargo-cyclonedx@$cyclonedx_version"
 "$cargo" cyclonedx --quiet --format json --target "$target" --override-filename oidc-operator.cdx
 mv oidc-operator.cdx.json "$out/"
 find tests -name oidc-operator.cdx.json -delete # of other members of the workspace

@@ -182,6 +182,46 @@ fn chart_uses_every_value() -> Result<()> {
     Ok(())
 }
 
+/// The chart's README: every value with its default and the description in the schema.
+#[test]
+fn chart_readme_lists_every_value() -> Result<()> {
+    let values: Value = serde_saphyr::from_str(&read("charts/oidc-operator/values.yaml")?)?;
+    let schema: Value = serde_json::from_str(&read("charts/oidc-operator/values.schema.json")?)?;
+    let mut rows = String::new();
+    value_rows("", &values, &schema, &mut rows)?;
+    let text = format!(
+        "# Helm chart oidc-operator\n\n\
+         Installs the operator and its CustomResourceDefinitions. [The project's README](../../README.md#install) shows how.\n\n\
+         The chart refuses values that are not in this list. [values.yaml](values.yaml) has examples.\n\n\
+         | Value | Default | |\n|---|---|---|\n{rows}"
+    );
+    let file = "charts/oidc-operator/README.md";
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path(file), &text)?;
+    }
+    ensure!(
+        read(file)? == text,
+        "{file} differs from the values; run `make generate`"
+    );
+    Ok(())
+}
+
+/// A row for each value; objects that the schema closes have a row for each member instead.
+fn value_rows(at: &str, values: &Value, schema: &Value, rows: &mut String) -> Result<()> {
+    let properties = schema["properties"].as_object().context("no properties")?;
+    for (key, of_key) in properties.iter().filter(|(key, _)| *key != "global") {
+        let path = format!("{at}{key}");
+        let value = &values[key];
+        if of_key["additionalProperties"] == Value::Bool(false) {
+            value_rows(&format!("{path}."), value, of_key, rows)?;
+            continue;
+        }
+        let description = of_key["description"].as_str().context("no description")?;
+        *rows += &format!("| `{path}` | `{value}` | {} |\n", description.replace('|', "\\|"));
+    }
+    Ok(())
+}
+
 #[test]
 fn versions_agree() -> Result<()> {
     let chart: Value = serde_saphyr::from_str(&read("charts/oidc-operator/Chart.yaml")?)?;

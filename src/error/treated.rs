@@ -41,11 +41,8 @@ impl Error {
             }
             Error::ServerRefused(_) => of(ServerRefused, Reason::ServerRefused).of_the_server(),
             Error::SecretUnknown => of(Invalid, Reason::SecretUnknown),
-            Error::NotOwned(_)
-            | Error::NotAdopted(_)
-            | Error::KeySetNotOwned(_)
-            | Error::ObjectNotOwned { .. }
-            | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
+            Error::NotOwned(_) | Error::NotAdopted(_) | Error::KeySetNotOwned(_) => of(NotOwned, Reason::NotOwned),
+            Error::ObjectNotOwned { .. } | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
             // A restored copy of a cluster must not put load on the server of the original. Usually a restart of the
             // operator with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),

@@ -26,6 +26,7 @@ mod harness;
 mod helm;
 mod key_sets;
 mod login;
+mod node;
 mod operations;
 mod probes;
 mod provider;
@@ -105,6 +106,8 @@ fn main() -> ExitCode {
             failed = true;
         }
     }
+
+    failed |= libtest_mimic::run(&arguments, node::trials(&run)).has_failed();
 
     // The closing trials also examine a run of only some tests, which does not use everything.
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;

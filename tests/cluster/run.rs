@@ -19,6 +19,9 @@ const OWN_BEDS: usize = 2;
 /// Longest time for one test, not counting the wait for its bed.
 const TEST_LIMIT: Duration = Duration::from_secs(300);
 
+/// Longest time for a story, which may compile the image first.
+const STORY_LIMIT: Duration = Duration::from_secs(1500);
+
 /// One run of the test program.
 pub struct Run {
     runtime: Runtime,
@@ -79,6 +82,21 @@ impl Run {
         Trial::test(format!("closing::{name}"), move || {
             let evidence = run.evidence.lock().unwrap_or_else(PoisonError::into_inner);
             judge(&evidence).map_err(described)
+        })
+    }
+
+    /// A test with servers of its own, which tells a long story.
+    pub fn story<F>(self: &Arc<Self>, name: &str, story: F) -> Trial
+    where
+        F: AsyncFnOnce() -> Result<()> + Send + 'static,
+    {
+        let run = Arc::clone(self);
+        Trial::test(name, move || {
+            run.runtime.block_on(async {
+                let ended = tokio::time::timeout(STORY_LIMIT, story()).await;
+                let result = ended.unwrap_or_else(|_| Err(anyhow!("the story did not end within {STORY_LIMIT:?}")));
+                result.map_err(described)
+            })
         })
     }
 

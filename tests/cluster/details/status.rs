@@ -171,7 +171,10 @@ async fn kubectl_explains_every_field(bed: &Bed) -> Result<()> {
         ),
         ("oac.spec.jwks.keys", "Y coordinate, base64url"),
         ("authserver.spec.hydra", "Base URL of the admin API, without `/admin`"),
-        ("authserver.spec.access.clients", "Where the client's URIs may lead a"),
+        (
+            "authserver.spec.access.clients",
+            "Hosts to which the client's URIs may lead a browser",
+        ),
     ] {
         let text = kubectl(bed, &["explain", path]).await?;
         let words: Vec<&str> = text.split_whitespace().collect();

@@ -23,7 +23,7 @@ pub fn client() -> reqwest::Client {
 }
 
 /// Whether a GET of `url` is answered with a success status.
-pub(crate) async fn answers_ok(url: &str) -> bool {
+pub async fn answers_ok(url: &str) -> bool {
     client()
         .get(url)
         .send()
