@@ -12,13 +12,15 @@ use kube::{Api, CustomResourceExt};
 use libtest_mimic::Trial;
 use oidc_operator::api::{AuthorizationServer, OAuth2Client};
 use serde_json::{Value, json};
-use testbed::install;
 use testbed::programs::Program;
 use testbed::run_dir::RunDir;
 use testbed::wait;
+use testbed::{HydraMajor, install};
 
 use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
 use crate::run::Side;
+
+mod values;
 
 /// Timeout of Helm for what it has installed; far more than the failing release may take.
 const PATIENCE: &str = "120s";
@@ -32,11 +34,17 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         server: None,
         ..Options::default()
     };
-    vec![
+    let mut trials = vec![
         side.shared(a_release_is_deployed_when_its_clients_are_ready),
         side.shared(a_release_with_a_refused_client_fails_at_once),
         side.alone(bare, the_operators_chart_installs_and_keeps_its_crds),
-    ]
+    ];
+    if side.major() == HydraMajor::V2 {
+        // The chart does not depend on the server.
+        trials.push(side.shared(values::every_value_changes_what_it_says));
+        trials.push(side.shared(values::a_mistyped_value_is_refused_by_name));
+    }
+    trials
 }
 
 async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<()> {

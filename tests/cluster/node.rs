@@ -162,14 +162,15 @@ impl Stage {
         let failed = self
             .shell(&format!("{install} --set crds.install=false --timeout 15s"))
             .await;
-        ensure!(failed.is_err(), "the release is deployed");
-        let log = self
-            .log_of(&self.pods().await?.first().context("no pod")?.name_any())
-            .await?;
-        ensure!(
-            log.contains("AuthorizationServer") && log.contains("CustomResourceDefinition"),
-            "the log does not say what is missing: {log}"
-        );
+        let Err(failed) = failed else {
+            bail!("the release is deployed")
+        };
+        let pod = self.pods().await?.first().context("no pod")?.name_any();
+        let told = wait::until("the log to name the missing CRDs", LIMIT, async || {
+            let log = self.log_of(&pod).await?;
+            Ok((log.contains("not ready") && log.contains("authorizationservers")).then_some(()))
+        });
+        told.await.with_context(|| format!("helm said: {failed:#}"))?;
         self.shell(&format!("helm uninstall {RELEASE} -n {} --wait", install::NAMESPACE))
             .await
             .map(drop)

@@ -90,7 +90,7 @@ impl Node {
         let programs = Programs::find().await?;
         let run = RunDir::new()?;
         let bridge = Bridge::new().await?;
-        configuration::write(&run, plane.admin_kubeconfig(), &programs)?;
+        configuration::write(&run, plane.admin_kubeconfig())?;
         let mut children = vec![dns(&run)?];
         children.extend(controllers(&run, plane).await?);
         children.push(runtime(&run, &programs)?);

@@ -14,9 +14,9 @@ pub(super) const SOCKET: &str = "containerd.sock";
 pub(super) const PAUSE: &str = "localhost/pause:1";
 
 /// Writes all files that [`script`] refers to.
-pub(super) fn write(run: &RunDir, kubeconfig: &str, programs: &Programs) -> Result<()> {
+pub(super) fn write(run: &RunDir, kubeconfig: &str) -> Result<()> {
     run.write("node.kubeconfig", kubeconfig)?;
-    run.write("containerd.toml", &containerd(run.path(), programs))?;
+    run.write("containerd.toml", &containerd(run.path()))?;
     std::fs::create_dir(run.path().join("cni"))?;
     run.write("cni/10-bridge.conflist", &network())?;
     run.write("kubelet.json", &kubelet(run.path()))?;
@@ -45,10 +45,9 @@ pub(super) fn script(run: &Path, programs: &Programs) -> String {
 }
 
 /// `restrict_oom_score_adj`: containers of this machine may not lower that score. The native snapshotter needs no
-/// overlay file system.
-fn containerd(run: &Path, programs: &Programs) -> String {
+/// overlay file system; only the local pull knows it.
+fn containerd(run: &Path) -> String {
     let run = run.display();
-    let _ = programs;
     format!(
         "version = 3\n\
          root = '{run}/containerd'\n\
@@ -66,6 +65,7 @@ fn containerd(run: &Path, programs: &Programs) -> String {
          conf_dir = '{run}/cni'\n\
          [plugins.'io.containerd.cri.v1.images']\n\
          snapshotter = 'native'\n\
+         use_local_image_pull = true\n\
          [plugins.'io.containerd.cri.v1.images'.pinned_images]\n\
          sandbox = '{PAUSE}'\n"
     )

@@ -1,0 +1,424 @@
+//! Every value of the chart: what it changes, and that the kube-apiserver accepts the result.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use testbed::install;
+use testbed::programs::Program;
+use tokio::io::AsyncWriteExt;
+
+use crate::bed::Bed;
+
+/// A value, what it is set to (JSON), other settings that it needs, and a text that only then is in the rendering.
+struct Row(&'static str, &'static str, &'static [&'static str], &'static str);
+
+/// One row for each value of the chart.
+const ROWS: [Row; 72] = [
+    Row("replicaCount", "3", &[], "replicas: 3"),
+    Row(
+        "image.registry",
+        r#""registry.test""#,
+        &[],
+        "image: \"registry.test/oidc-operator/oidc-operator:",
+    ),
+    Row("image.repository", r#""mine""#, &[], "image: \"ghcr.io/mine:"),
+    Row("image.tag", r#""v9""#, &[], "oidc-operator:v9\""),
+    Row(
+        "image.digest",
+        r#""sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef""#,
+        &[],
+        "oidc-operator@sha256:0123456789abcdef",
+    ),
+    Row("image.pullPolicy", r#""Always""#, &[], "imagePullPolicy: Always"),
+    Row(
+        "imagePullSecrets",
+        r#"[{"name":"login"}]"#,
+        &[],
+        "imagePullSecrets:\n        - name: login",
+    ),
+    Row("nameOverride", r#""iam""#, &[], "app.kubernetes.io/name: iam"),
+    Row("fullnameOverride", r#""logins""#, &[], "name: logins\n"),
+    Row("namespaceOverride", r#""elsewhere""#, &[], "namespace: elsewhere"),
+    Row("commonLabels", r#"{"team":"iam"}"#, &[], "team: iam"),
+    Row(
+        "commonAnnotations",
+        r#"{"owner":"iam"}"#,
+        &[],
+        "annotations:\n    owner: iam",
+    ),
+    Row("crds.install", "false", &[], ""),
+    Row("crds.keep", "false", &[], ""),
+    Row(
+        "crds.annotations",
+        r#"{"example.com/sync":"yes"}"#,
+        &[],
+        "example.com/sync: \"yes\"",
+    ),
+    Row("serviceAccount.create", "false", &[], "serviceAccountName: default"),
+    Row("serviceAccount.name", r#""robot""#, &[], "serviceAccountName: robot"),
+    Row(
+        "serviceAccount.annotations",
+        r#"{"example.com/role":"iam"}"#,
+        &[],
+        "example.com/role: iam",
+    ),
+    Row("rbac.create", "false", &[], ""),
+    Row("rbac.aggregate.view", "false", &[], ""),
+    Row("rbac.aggregate.edit", "false", &[], ""),
+    Row("rbac.aggregate.admin", "false", &[], ""),
+    Row("clusterId", r#""west""#, &[], "\"--cluster-id=west\""),
+    Row("login.serviceAccount.create", "false", &[], ""),
+    Row(
+        "login.serviceAccount.name",
+        r#""visitor""#,
+        &[],
+        "--login-service-account=visitor",
+    ),
+    Row("formerClusterIds", r#"["east"]"#, &[], "\"--former-cluster-ids=east\""),
+    Row("vault.serviceAccounts", r#"["second"]"#, &[], ", second]"),
+    Row("log.level", r#""debug""#, &[], "\"--log=debug\""),
+    Row("log.format", r#""text""#, &[], "--log-format=text"),
+    Row("leaderElection.enabled", "false", &[], "type: Recreate"),
+    Row("networkPolicy.enabled", "true", &[], "kind: NetworkPolicy"),
+    Row(
+        "networkPolicy.scrapers",
+        r#"[{"podSelector":{"matchLabels":{"app":"prometheus"}}}]"#,
+        &["networkPolicy.enabled=true"],
+        "app: prometheus",
+    ),
+    Row(
+        "networkPolicy.apiServer.cidrs",
+        r#"["10.0.0.10/32"]"#,
+        &["networkPolicy.enabled=true"],
+        "cidr: \"10.0.0.10/32\"",
+    ),
+    Row(
+        "networkPolicy.apiServer.ports",
+        "[16443]",
+        &["networkPolicy.enabled=true"],
+        "port: 16443",
+    ),
+    Row(
+        "networkPolicy.servers.cidrs",
+        r#"["10.1.2.0/24"]"#,
+        &["networkPolicy.enabled=true"],
+        "cidr: \"10.1.2.0/24\"",
+    ),
+    Row(
+        "networkPolicy.servers.ports",
+        "[4445]",
+        &[
+            "networkPolicy.enabled=true",
+            r#"networkPolicy.servers.cidrs=["10.1.2.0/24"]"#,
+        ],
+        "port: 4445",
+    ),
+    Row(
+        "networkPolicy.extraEgress",
+        r#"[{"ports":[{"port":5353}]}]"#,
+        &["networkPolicy.enabled=true"],
+        "port: 5353",
+    ),
+    Row("port", "9090", &[], "containerPort: 9090"),
+    Row("metrics.service.create", "false", &[], ""),
+    Row(
+        "metrics.service.annotations",
+        r#"{"prometheus.io/scrape":"true"}"#,
+        &[],
+        "prometheus.io/scrape: \"true\"",
+    ),
+    Row("metrics.serviceMonitor.enabled", "true", &[], "kind: ServiceMonitor"),
+    Row(
+        "metrics.serviceMonitor.labels",
+        r#"{"release":"prometheus"}"#,
+        &["metrics.serviceMonitor.enabled=true"],
+        "release: prometheus",
+    ),
+    Row(
+        "metrics.serviceMonitor.interval",
+        r#""90s""#,
+        &["metrics.serviceMonitor.enabled=true"],
+        "interval: 90s",
+    ),
+    Row(
+        "metrics.serviceMonitor.scrapeTimeout",
+        r#""7s""#,
+        &["metrics.serviceMonitor.enabled=true"],
+        "scrapeTimeout: 7s",
+    ),
+    Row("metrics.podMonitor.enabled", "true", &[], "kind: PodMonitor"),
+    Row(
+        "metrics.podMonitor.labels",
+        r#"{"release":"prometheus"}"#,
+        &["metrics.podMonitor.enabled=true"],
+        "release: prometheus",
+    ),
+    Row(
+        "metrics.podMonitor.interval",
+        r#""90s""#,
+        &["metrics.podMonitor.enabled=true"],
+        "interval: 90s",
+    ),
+    Row(
+        "metrics.podMonitor.scrapeTimeout",
+        r#""7s""#,
+        &["metrics.podMonitor.enabled=true"],
+        "scrapeTimeout: 7s",
+    ),
+    Row("podDisruptionBudget.enabled", "true", &[], "kind: PodDisruptionBudget"),
+    Row(
+        "podDisruptionBudget.maxUnavailable",
+        r#""50%""#,
+        &["podDisruptionBudget.enabled=true"],
+        "maxUnavailable: 50%",
+    ),
+    Row("resources", r#"{"limits":{"memory":"1Gi"}}"#, &[], "memory: 1Gi"),
+    Row("podSecurityContext", r#"{"fsGroup":2000}"#, &[], "fsGroup: 2000"),
+    Row("securityContext", r#"{"runAsUser":1000}"#, &[], "runAsUser: 1000"),
+    Row(
+        "startupProbe",
+        r#"{"failureThreshold":99}"#,
+        &[],
+        "failureThreshold: 99",
+    ),
+    Row(
+        "livenessProbe",
+        r#"{"failureThreshold":98}"#,
+        &[],
+        "failureThreshold: 98",
+    ),
+    Row(
+        "readinessProbe",
+        r#"{"failureThreshold":97}"#,
+        &[],
+        "failureThreshold: 97",
+    ),
+    Row(
+        "terminationGracePeriodSeconds",
+        "45",
+        &[],
+        "terminationGracePeriodSeconds: 45",
+    ),
+    Row(
+        "podAnnotations",
+        r#"{"example.com/inject":"no"}"#,
+        &[],
+        "example.com/inject: \"no\"",
+    ),
+    Row("podLabels", r#"{"tier":"control"}"#, &[], "tier: control"),
+    Row("nodeSelector", r#"{"disk":"ssd"}"#, &[], "disk: ssd"),
+    Row(
+        "tolerations",
+        r#"[{"key":"infra","operator":"Exists"}]"#,
+        &[],
+        "key: infra",
+    ),
+    Row(
+        "affinity",
+        r#"{"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[]}}"#,
+        &[],
+        "podAntiAffinity:",
+    ),
+    Row(
+        "topologySpreadConstraints",
+        r#"[{"maxSkew":1,"topologyKey":"zone","whenUnsatisfiable":"ScheduleAnyway"}]"#,
+        &[],
+        "topologyKey: zone",
+    ),
+    Row(
+        "priorityClassName",
+        r#""system-cluster-critical""#,
+        &[],
+        "priorityClassName: \"system-cluster-critical\"",
+    ),
+    Row("dnsPolicy", r#""Default""#, &[], "dnsPolicy: Default"),
+    Row(
+        "dnsConfig",
+        r#"{"options":[{"name":"ndots","value":"2"}]}"#,
+        &[],
+        "name: ndots",
+    ),
+    Row(
+        "hostAliases",
+        r#"[{"ip":"10.9.9.9","hostnames":["id.test"]}]"#,
+        &[],
+        "id.test",
+    ),
+    Row(
+        "extraArgs",
+        r#"["--metrics-max-age=5s"]"#,
+        &[],
+        "\"--metrics-max-age=5s\"",
+    ),
+    Row("extraEnv", r#"[{"name":"EXTRA","value":"1"}]"#, &[], "name: EXTRA"),
+    Row("extraEnvFrom", r#"[{"secretRef":{"name":"proxy"}}]"#, &[], "envFrom:"),
+    Row("extraVolumes", r#"[{"name":"ca","emptyDir":{}}]"#, &[], "volumes:"),
+    Row(
+        "extraVolumeMounts",
+        r#"[{"name":"ca","mountPath":"/ca"}]"#,
+        &[r#"extraVolumes=[{"name":"ca","emptyDir":{}}]"#],
+        "mountPath: /ca",
+    ),
+];
+/// The value with templates of its own.
+const EXTRA_OBJECTS: Row = Row(
+    "extraObjects",
+    r#"[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-extra","namespace":"{{ .Release.Namespace }}"}}]"#,
+    &[],
+    "name: oidc-operator-extra",
+);
+/// Values whose default would contradict another row, so that they are not part of the rendering with all values.
+const ALONE: [&str; 8] = [
+    "crds.install", // nothing else could be applied
+    "rbac.create",
+    "serviceAccount.create",
+    "login.serviceAccount.create",
+    "leaderElection.enabled", // not with several replicas
+    "metrics.service.create", // a ServiceMonitor needs it
+    "namespaceOverride",      // the namespace does not exist
+    "commonLabels",           // applied in a rendering of its own
+];
+/// Kinds of the Prometheus Operator, which is not installed here.
+const NOT_SERVED: [&str; 2] = ["ServiceMonitor", "PodMonitor"];
+
+pub(super) async fn every_value_changes_what_it_says(bed: &Bed) -> Result<()> {
+    let rows: Vec<&Row> = ROWS.iter().chain([&EXTRA_OBJECTS]).collect();
+    let listed: BTreeSet<String> = rows.iter().map(|row| row.0.to_owned()).collect();
+    ensure!(listed.len() == rows.len(), "a value has two rows");
+    ensure!(
+        listed == leaves()?,
+        "rows and values differ: {:?}",
+        listed.symmetric_difference(&leaves()?)
+    );
+
+    let default = render(&[]).await?;
+    for Row(value, to, needed, text) in &rows {
+        let base = render(needed).await?;
+        let setting = format!("{value}={to}");
+        let changed = render(&[needed, &[setting.as_str()][..]].concat()).await?;
+        ensure!(changed != base, "{value} changes nothing");
+        ensure!(
+            changed.contains(text) && (text.is_empty() || !base.contains(text)),
+            "{setting}: no `{text}`"
+        );
+    }
+    let all: Vec<String> = rows
+        .iter()
+        .filter(|row| !ALONE.contains(&row.0))
+        .map(|Row(value, to, _, _)| format!("{value}={to}"))
+        .collect();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    accepts(bed, &default).await.context("the defaults")?;
+    accepts(bed, &render(&all).await?).await.context("all values")?;
+    for row in rows
+        .iter()
+        .filter(|row| ALONE.contains(&row.0) && row.0 != "namespaceOverride")
+    {
+        let setting = format!("{}={}", row.0, row.1);
+        accepts(bed, &render(&[&setting]).await?).await.context(setting)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_mistyped_value_is_refused_by_name(_bed: &Bed) -> Result<()> {
+    let wrong = [
+        ("replicas=2", "replicas"),
+        ("image.repo=x", "repo"),
+        ("metrics.serviceMonitor.enable=true", "enable"),
+        ("port=0", "port"),
+        ("podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
+        ("log.format=\"xml\"", "format"),
+        ("networkPolicy.servers.cidrs=[\"10.1.2.0\"]", "cidrs"),
+    ];
+    for (setting, word) in wrong {
+        let refused = render(&[setting]).await;
+        let said = refused.err().map(|error| format!("{error:#}")).unwrap_or_default();
+        ensure!(said.contains(word), "{setting}: {said}");
+    }
+    let contradictions = [
+        (&["replicaCount=2", "leaderElection.enabled=false"][..], "replicaCount"),
+        (
+            &["metrics.serviceMonitor.enabled=true", "metrics.service.create=false"],
+            "metrics.serviceMonitor",
+        ),
+        (&["login.serviceAccount.name=\"oidc-operator\""], "login.serviceAccount"),
+    ];
+    for (settings, word) in contradictions {
+        let said = render(settings)
+            .await
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
+        ensure!(said.contains(word), "{settings:?}: {said}");
+    }
+    Ok(())
+}
+
+/// Paths of all values: members of objects that the schema closes, and all other values as a whole.
+fn leaves() -> Result<BTreeSet<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator/values.schema.json");
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    let mut leaves = BTreeSet::new();
+    collect("", &schema, &mut leaves);
+    leaves.remove("global"); // defined by Helm
+    Ok(leaves)
+}
+
+fn collect(at: &str, schema: &Value, leaves: &mut BTreeSet<String>) {
+    for (key, of_key) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{at}{key}");
+        match of_key["additionalProperties"] == Value::Bool(false) {
+            true => collect(&format!("{path}."), of_key, leaves),
+            false => drop(leaves.insert(path)),
+        }
+    }
+}
+
+/// Renders the chart with values in JSON.
+async fn render(settings: &[&str]) -> Result<String> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator");
+    let mut helm = tokio::process::Command::new(Program::Helm.path().await?);
+    helm.args(["template", "oidc-operator"]).arg(chart);
+    helm.args(["--namespace", install::NAMESPACE]).kill_on_drop(true);
+    for setting in settings {
+        helm.args(["--set-json", setting]);
+    }
+    super::run("helm template", helm).await
+}
+
+/// Has the kube-apiserver validate a rendering, without storing it.
+async fn accepts(bed: &Bed, rendered: &str) -> Result<()> {
+    let manifests = install::manifests(rendered)?;
+    let served = manifests
+        .iter()
+        .filter(|manifest| !NOT_SERVED.iter().any(|kind| manifest["kind"] == *kind));
+    let served: Vec<String> = served.map(Value::to_string).collect();
+    let mut kubectl = bed.plane().kubectl();
+    kubectl
+        .args([
+            "apply",
+            "--dry-run=server",
+            "--validate=strict",
+            "--server-side",
+            "--force-conflicts",
+            "-f",
+            "-",
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut kubectl = kubectl.spawn()?;
+    let mut stdin = kubectl.stdin.take().context("stdin of kubectl is piped")?;
+    stdin.write_all(served.join("\n---\n").as_bytes()).await?;
+    drop(stdin);
+    let output = kubectl.wait_with_output().await?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
