@@ -220,7 +220,7 @@ impl Stage {
         pods.delete(&leader, &DeleteParams::default()).await?;
         let next = wait::until("another leader", LIMIT, async || {
             let found = self.leader().await?;
-            Ok((found != leader && !found.is_empty()).then_some(found))
+            Ok((found != leader).then_some(found))
         });
         next.await?;
         self.client_becomes_ready("after-failover").await
@@ -285,13 +285,10 @@ impl Stage {
         self.shell("kubectl get oac web-app")
             .await
             .context("a resource went with the release")?;
-        let leases: Api<Lease> = Api::namespaced(self.plane.client(), namespace);
-        let holder = leases.get(RELEASE).await?.spec.and_then(|spec| spec.holder_identity);
-        ensure!(
-            holder.as_deref().unwrap_or_default().is_empty(),
-            "{holder:?} still holds the Lease"
-        );
-        Ok(())
+        wait::until("all pods to be gone", LIMIT, async || {
+            Ok(self.pods().await?.is_empty().then_some(()))
+        })
+        .await
     }
 
     fn upgrade(&self, chart: &str, settings: &str) -> String {
@@ -316,10 +313,15 @@ impl Stage {
         self.shell(&wait).await.map(drop)
     }
 
+    /// Name of the pod that leads; waits until one of the present pods does.
     async fn leader(&self) -> Result<String> {
         let leases: Api<Lease> = Api::namespaced(self.plane.client(), install::NAMESPACE);
-        let lease = leases.get(RELEASE).await?;
-        Ok(lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default())
+        wait::until("a leader", LIMIT, async || {
+            let holder = leases.get(RELEASE).await?.spec.and_then(|spec| spec.holder_identity);
+            let pods = self.pods().await?;
+            Ok(holder.filter(|holder| pods.iter().any(|pod| pod.name_any() == *holder && !is_going(pod))))
+        })
+        .await
     }
 
     async fn pods(&self) -> Result<Vec<Pod>> {
@@ -359,6 +361,10 @@ impl Stage {
         }
         Ok(String::from_utf8(output.stdout)?)
     }
+}
+
+fn is_going(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
 }
 
 /// Starts a registry without TLS and returns it with its host and port.

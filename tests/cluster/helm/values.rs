@@ -268,7 +268,7 @@ const EXTRA_OBJECTS: Row = Row(
     "extraObjects",
     r#"[{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"{{ .Release.Name }}-extra","namespace":"{{ .Release.Namespace }}"}}]"#,
     &[],
-    "name: oidc-operator-extra",
+    "oidc-operator-extra",
 );
 /// Values whose default would contradict another row, so that they are not part of the rendering with all values.
 const ALONE: [&str; 8] = [
