@@ -404,6 +404,7 @@ async fn accepts(bed: &Bed, rendered: &str) -> Result<()> {
             "--validate=strict",
             "--server-side",
             "--force-conflicts",
+            "--field-manager=testbed", // which has installed the operator here
             "-f",
             "-",
         ])
