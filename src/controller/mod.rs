@@ -11,7 +11,7 @@
 //!         engine               one pass over any resource: queue, finalizer, deadline, status, event, retry
 //! ```
 //!
-//! Start with [`engine::reconcile`], continue with a file in [`kind`], and from there go to the floor of a server.
+//! Start with [`engine::reconcile`], continue with a file in `kind`, and from there go to the floor of a server.
 //!
 //! # Words
 //!
