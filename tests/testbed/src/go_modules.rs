@@ -171,9 +171,12 @@ mod tests {
             (&KUBELET, "k8s.io/kubernetes"),
             (&CONTAINERD, "github.com/containerd/containerd/v2"),
         ] {
-            let required = format!("\t{package} v{}", module.version);
+            let required = format!("{package} v{}", module.version);
             assert!(
-                module.go_mod.lines().any(|line| line.starts_with(&required)),
+                module
+                    .go_mod
+                    .lines()
+                    .any(|line| line.trim_start_matches("require ").trim().starts_with(&required)),
                 "{required}"
             );
             for flag in module.steps.iter().flat_map(|step| step.ldflags.split_whitespace()) {
