@@ -8,6 +8,8 @@
 # (docker-archive). Variables: BUILDER (docker, podman or buildah), TARGET (a Rust target such as
 # aarch64-unknown-linux-gnu), BINARY (a program that is built already), CA_BUNDLE (certificates to trust).
 set -euo pipefail
+[ -z "${BINARY:-}" ] || BINARY=$(realpath "$BINARY")
+[ -z "${CA_BUNDLE:-}" ] || CA_BUNDLE=$(realpath "$CA_BUNDLE")
 cd "$(dirname "$0")/.."
 
 fail() { echo "image: $*" >&2; exit 1; }
@@ -18,6 +20,7 @@ name=${1:-localhost/oidc-operator:$version}
 out=target/image
 cargo=${CARGO:-cargo}
 cyclonedx_version=0.5.9
+export PATH="$PWD/target/tools/bin:$PATH"
 
 # What makes two builds equal: the time of the commit in place of now, and no path of this machine in the program.
 epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
@@ -70,7 +73,8 @@ printf 'nonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >"$out/rootfs/etc/passw
 chmod 0644 "$out/rootfs/etc/passwd"
 find "$out/rootfs" -exec touch -h -d "@$epoch" {} +
 
-"$cargo" cyclonedx --version >/dev/null 2>&1 || "$cargo" install --locked --debug "cargo-cyclonedx@$cyclonedx_version"
+"$cargo" cyclonedx --version >/dev/null 2>&1 ||
+    "$cargo" install --quiet --locked --debug --root target/tools "cargo-cyclonedx@$cyclonedx_version"
 "$cargo" cyclonedx --quiet --format json --target "$target" --override-filename oidc-operator.cdx
 mv oidc-operator.cdx.json "$out/"
 find tests -name oidc-operator.cdx.json -delete # of other members of the workspace
@@ -81,9 +85,8 @@ arguments=(
 )
 case $builder in
     docker)
-        docker buildx build "${arguments[@]}" --provenance=false \
-            --output "type=docker,dest=$out/image.tar,rewrite-timestamp=true" "$out"
-        docker load --input "$out/image.tar"
+        docker build "${arguments[@]}" "$out"
+        docker save --output "$out/image.tar" "$name"
         ;;
     podman)
         podman build "${arguments[@]}" --timestamp "$epoch" "$out"

@@ -77,9 +77,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* A probe of the operator: (list path values). The values may replace the handler. */}}
+{{/* A probe of the operator: (list path values). The values may name another handler. */}}
 {{- define "oidc-operator.probe" -}}
-{{- toYaml (mustMergeOverwrite (dict "httpGet" (dict "path" (index . 0) "port" "http")) (index . 1)) }}
+{{- $values := index . 1 }}
+{{- $probe := dict }}
+{{- if not (or $values.exec $values.grpc $values.tcpSocket) }}
+{{- $probe = dict "httpGet" (dict "path" (index . 0) "port" "http") }}
+{{- end }}
+{{- toYaml (mustMergeOverwrite $probe $values) }}
 {{- end }}
 
 {{/* One name for all releases of a namespace: two of them must not work at the same time. */}}

@@ -150,12 +150,16 @@ pub async fn store_claim<K: Claiming>(
     ctx: &Context,
     pass: &mut Pass<K::Status>,
     server: &AuthorizationServer,
+    before: K::Status,
 ) -> Result<Arc<K>> {
     record(resource, ctx, pass).await?;
     let latest = K::kind_of(ctx).newest(Arc::new(resource.clone()));
     let mut status = latest.status().cloned().unwrap_or_default();
     match K::claim(&mut status).is_on(server, &ctx.settings) {
         true => Ok(latest),
-        false => Err(Error::Overtaken),
+        false => {
+            pass.status = before; // a claim that is not stored must not delete what another writer makes
+            Err(Error::Overtaken)
+        }
     }
 }

@@ -22,9 +22,9 @@ use crate::error::{ClusterFault, Error, Result};
 /// Result of storing a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// The status is stored.
+    /// The status is stored, or another resource of this name exists by now.
     There,
-    /// The resource does not exist any more, or a new one has its name.
+    /// No resource of this name exists any more.
     Gone,
 }
 
@@ -96,7 +96,7 @@ async fn write<K: Managed>(
         }
         match ctx.cluster.live(&api, &object.name_any()).await? {
             None => return Ok(Stored::Gone),
-            Some(live) if live.uid() != object.uid() => return Ok(Stored::Gone), // a new resource has the name
+            Some(live) if live.uid() != object.uid() => return Ok(Stored::There), // a new resource with its own status
             Some(live) => {
                 rebase(&live, before, &mut status, judged);
                 target = Arc::new(live);

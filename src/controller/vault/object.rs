@@ -177,8 +177,9 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
 
     /// Stores the claim to the name in the status, before anything is written under that name.
     async fn claim(&self, pass: &mut Pass<K::Status>) -> Result<()> {
+        let before = pass.status.clone();
         self.set_claim(pass, Some(self.name.clone()));
-        let latest = store_claim(self.resource, self.ctx, pass, &self.server).await?;
+        let latest = store_claim(self.resource, self.ctx, pass, &self.server, before).await?;
         match name::is_claimed(&*latest, self.ctx, &self.server, &self.name) {
             false => Ok(()),
             true => {

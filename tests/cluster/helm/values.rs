@@ -323,6 +323,20 @@ pub(super) async fn every_value_changes_what_it_says(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+/// A probe has one handler only: Kubernetes refuses two.
+pub(super) async fn a_probe_may_have_another_handler(bed: &Bed) -> Result<()> {
+    for handler in [
+        r#"{"exec":{"command":["/oidc-operator","--version"]}}"#,
+        r#"{"tcpSocket":{"port":8080}}"#,
+        r#"{"httpGet":{"path":"/metrics"}}"#,
+    ] {
+        let settings = ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| format!("{probe}={handler}"));
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        accepts(bed, &render(&settings).await?).await.context(handler)?;
+    }
+    Ok(())
+}
+
 pub(super) async fn a_mistyped_value_is_refused_by_name(_bed: &Bed) -> Result<()> {
     let wrong = [
         ("replicas=2", "replicas"),

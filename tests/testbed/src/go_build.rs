@@ -43,7 +43,7 @@ pub(crate) fn lock(cache: &Path, name: &str) -> Result<File> {
     let path = cache.join(format!("{name}.lock"));
     let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
     if file.try_lock().is_err() {
-        eprintln!("testbed: another process is making {name}; waiting for it");
+        eprintln!("testbed: another process has {name}; waiting for it");
         file.lock().with_context(|| format!("locking {}", path.display()))?;
     }
     Ok(file)

@@ -8,6 +8,7 @@
 //! first of its processes, however this process ends.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -21,8 +22,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::control_plane::ControlPlane;
+use crate::go_build;
 use crate::process::{self, Child, Signal};
-use crate::programs::Program;
+use crate::programs::{self, Program};
 use crate::run_dir::RunDir;
 use crate::wait;
 
@@ -62,6 +64,8 @@ pub struct Node {
     ctr: PathBuf,
     run: RunDir,
     _bridge: Bridge,
+    _settings: KernelSettings,
+    _alone: File, // last: the machine is as before when the next node starts
 }
 
 impl Node {
@@ -88,6 +92,9 @@ impl Node {
             bail!("{obstacle}");
         }
         let programs = Programs::find().await?;
+        let cache = programs::cache_folder()?;
+        let alone = tokio::task::spawn_blocking(move || go_build::lock(&cache, "node")).await??;
+        let settings = KernelSettings::save();
         let run = RunDir::new()?;
         let bridge = Bridge::new().await?;
         configuration::write(&run, plane.admin_kubeconfig())?;
@@ -101,6 +108,8 @@ impl Node {
             ctr: programs.ctr,
             run,
             _bridge: bridge,
+            _settings: settings,
+            _alone: alone,
         };
         let apiserver: SocketAddr = plane.url().trim_start_matches("https://").parse()?;
         node.forward(SocketAddrV4::new(KUBERNETES, 443), apiserver).await?;
@@ -241,6 +250,32 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         let mut ip = std::process::Command::new("ip");
         let _ = ip.args(["link", "delete", BRIDGE]).stderr(Stdio::null()).status();
+    }
+}
+
+/// Settings of the kernel that kubelet and the pods' network change. They are restored when this value is dropped.
+struct KernelSettings(Vec<(&'static str, String)>);
+
+impl KernelSettings {
+    const FILES: [&str; 5] = [
+        "/proc/sys/kernel/panic",
+        "/proc/sys/kernel/panic_on_oops",
+        "/proc/sys/vm/overcommit_memory",
+        "/proc/sys/vm/panic_on_oom",
+        "/proc/sys/net/ipv4/ip_forward",
+    ];
+
+    fn save() -> Self {
+        let read = |file| Some((file, std::fs::read_to_string(file).ok()?));
+        Self(Self::FILES.into_iter().filter_map(read).collect())
+    }
+}
+
+impl Drop for KernelSettings {
+    fn drop(&mut self) {
+        for (file, value) in &self.0 {
+            let _ = std::fs::write(file, value); // best effort: the machine works either way
+        }
     }
 }
 

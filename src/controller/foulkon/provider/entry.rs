@@ -223,7 +223,9 @@ impl<'a> Entry<'a> {
         }
         match pass.status == before {
             true => Ok(()),
-            false => store_claim(self.provider, self.ctx, pass, self.server).await.map(drop),
+            false => store_claim(self.provider, self.ctx, pass, self.server, before)
+                .await
+                .map(drop),
         }
     }
 

@@ -110,6 +110,7 @@ fn kubelet(run: &Path) -> String {
         "cgroupDriver": "cgroupfs",
         "cgroupsPerQOS": false,
         "enforceNodeAllocatable": [],
+        "makeIPTablesUtilChains": false,
         "failCgroupV1": false,
         "failSwapOn": false,
         "evictionHard": { "memory.available": "0%", "nodefs.available": "0%", "imagefs.available": "0%" },
