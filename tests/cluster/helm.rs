@@ -1,7 +1,6 @@
 //! The real Helm: the release of a user's chart waits for the operator, and the operator's own chart installs.
 
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,6 +11,7 @@ use kube::{Api, CustomResourceExt};
 use libtest_mimic::Trial;
 use oidc_operator::api::{AuthorizationServer, OAuth2Client};
 use serde_json::{Value, json};
+use testbed::process;
 use testbed::programs::Program;
 use testbed::run_dir::RunDir;
 use testbed::wait;
@@ -218,7 +218,7 @@ async fn remove_all(bed: &Bed) -> Result<()> {
     kubectl
         .args(["delete", "--wait", "--namespace", install::NAMESPACE, "--filename"])
         .arg(file);
-    run("kubectl delete", kubectl).await?;
+    process::output("kubectl delete", kubectl).await?;
     Ok(())
 }
 
@@ -291,15 +291,5 @@ async fn helm(bed: &Bed, space: &Space<'_>, arguments: &[&str]) -> Result<String
         .env("HELM_CONFIG_HOME", home.path())
         .env("HELM_DATA_HOME", home.path())
         .kill_on_drop(true);
-    run(&format!("helm {}", arguments[0]), command).await
-}
-
-async fn run(what: &str, mut command: tokio::process::Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().await?;
-    ensure!(
-        output.status.success(),
-        "{what}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(String::from_utf8(output.stdout)?)
+    process::output(&format!("helm {}", arguments[0]), command).await
 }

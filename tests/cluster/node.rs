@@ -4,7 +4,7 @@
 //! say why.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,12 +70,8 @@ struct Stage {
 
 impl Stage {
     fn obstacle() -> Option<String> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let is_there = |tool: &&str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
-        let missing: Vec<&str> = ["buildah", "docker-registry", "bash", "git"]
-            .into_iter()
-            .filter(|tool| !is_there(tool))
-            .collect();
+        let tools = ["buildah", "docker-registry", "bash", "git"].map(|tool| (tool, tool));
+        let missing = process::missing(&tools);
         (!missing.is_empty()).then(|| format!("the image needs packages that are missing here: {}", missing.join(" ")))
     }
 
@@ -116,14 +112,14 @@ impl Stage {
             .strip_prefix("docker push ")
             .context("the README pushes otherwise")?;
         self.shell(make).await?;
-        let built = self.digests()?;
+        let built = self.digests().await?;
         self.shell(make).await?;
-        ensure!(self.digests()? == built, "a second build has another digest");
+        ensure!(self.digests().await? == built, "a second build has another digest");
         let push = format!("buildah --storage-driver vfs push --tls-verify=false {image} docker://{image}");
         self.shell(&push).await?;
-        let program = std::fs::metadata(repository().join("target/image/rootfs/oidc-operator"))?;
+        let program = std::fs::metadata(install::repository().join("target/image/rootfs/oidc-operator"))?;
         ensure!(program.len() <= 15_000_000, "the program has {} bytes", program.len());
-        let bill = std::fs::read_to_string(repository().join("target/image/oidc-operator.cdx.json"))?;
+        let bill = std::fs::read_to_string(install::repository().join("target/image/oidc-operator.cdx.json"))?;
         let bill: serde_json::Value = serde_json::from_str(&bill)?;
         let components = bill["components"].as_array().map_or(0, Vec::len);
         ensure!(
@@ -134,19 +130,11 @@ impl Stage {
     }
 
     /// What identifies the image: the manifest of the archive names its configuration and layers by digest.
-    fn digests(&self) -> Result<String> {
-        let archive = repository().join("target/image/image.tar");
-        let output = std::process::Command::new("tar")
-            .arg("-xOf")
-            .arg(archive)
-            .arg("manifest.json")
-            .output()?;
-        ensure!(
-            output.status.success(),
-            "tar: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(String::from_utf8(output.stdout)?)
+    async fn digests(&self) -> Result<String> {
+        let archive = install::repository().join("target/image/image.tar");
+        let mut tar = tokio::process::Command::new("tar");
+        tar.arg("-xOf").arg(archive).arg("manifest.json");
+        process::output("tar", tar).await
     }
 
     /// A pod without CRDs never becomes ready, and its log says why.
@@ -345,7 +333,7 @@ impl Stage {
         let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)))?;
         shell
             .args(["-c", command])
-            .current_dir(repository())
+            .current_dir(install::repository())
             .env("PATH", path)
             .env("BUILDER", "buildah")
             .env("KUBECONFIG", self.plane.kubeconfig_path())
@@ -388,7 +376,7 @@ async fn start_registry(run: &RunDir, port: u16) -> Result<(Child, String)> {
 
 /// The first block of code in a language below a heading of the README.
 fn block(heading: &str, language: &str) -> Result<String> {
-    let readme = std::fs::read_to_string(repository().join("README.md"))?;
+    let readme = std::fs::read_to_string(install::repository().join("README.md"))?;
     let (_, section) = readme
         .split_once(&format!("\n{heading}\n"))
         .with_context(|| format!("the README has no heading {heading}"))?;
@@ -397,10 +385,6 @@ fn block(heading: &str, language: &str) -> Result<String> {
         .with_context(|| format!("{heading}: no block of {language}"))?;
     let (block, _) = block.split_once("\n```").context("the block does not end")?;
     Ok(block.to_owned())
-}
-
-fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn last_lines(text: &str, count: usize) -> String {

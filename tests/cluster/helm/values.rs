@@ -2,18 +2,26 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use testbed::install;
+use testbed::process;
 use testbed::programs::Program;
-use tokio::io::AsyncWriteExt;
 
 use crate::bed::Bed;
 
 /// A value, what it is set to (JSON), other settings that it needs, and a text that only then is in the rendering.
 struct Row(&'static str, &'static str, &'static [&'static str], &'static str);
+
+/// What rows need to be rendered at all.
+const POLICY: &[&str] = &["networkPolicy.enabled=true"];
+const TO_SERVERS: &[&str] = &[
+    "networkPolicy.enabled=true",
+    r#"networkPolicy.servers.cidrs=["10.1.2.0/24"]"#,
+];
+const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
+const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
 
 /// One row for each value of the chart.
 const ROWS: [Row; 72] = [
@@ -86,40 +94,27 @@ const ROWS: [Row; 72] = [
     Row(
         "networkPolicy.scrapers",
         r#"[{"podSelector":{"matchLabels":{"app":"prometheus"}}}]"#,
-        &["networkPolicy.enabled=true"],
+        POLICY,
         "app: prometheus",
     ),
     Row(
         "networkPolicy.apiServer.cidrs",
         r#"["10.0.0.10/32"]"#,
-        &["networkPolicy.enabled=true"],
+        POLICY,
         "cidr: \"10.0.0.10/32\"",
     ),
-    Row(
-        "networkPolicy.apiServer.ports",
-        "[16443]",
-        &["networkPolicy.enabled=true"],
-        "port: 16443",
-    ),
+    Row("networkPolicy.apiServer.ports", "[16443]", POLICY, "port: 16443"),
     Row(
         "networkPolicy.servers.cidrs",
         r#"["10.1.2.0/24"]"#,
-        &["networkPolicy.enabled=true"],
+        POLICY,
         "cidr: \"10.1.2.0/24\"",
     ),
-    Row(
-        "networkPolicy.servers.ports",
-        "[4445]",
-        &[
-            "networkPolicy.enabled=true",
-            r#"networkPolicy.servers.cidrs=["10.1.2.0/24"]"#,
-        ],
-        "port: 4445",
-    ),
+    Row("networkPolicy.servers.ports", "[4445]", TO_SERVERS, "port: 4445"),
     Row(
         "networkPolicy.extraEgress",
         r#"[{"ports":[{"port":5353}]}]"#,
-        &["networkPolicy.enabled=true"],
+        POLICY,
         "port: 5353",
     ),
     Row("port", "9090", &[], "containerPort: 9090"),
@@ -134,38 +129,33 @@ const ROWS: [Row; 72] = [
     Row(
         "metrics.serviceMonitor.labels",
         r#"{"release":"prometheus"}"#,
-        &["metrics.serviceMonitor.enabled=true"],
+        SERVICE_MONITOR,
         "release: prometheus",
     ),
     Row(
         "metrics.serviceMonitor.interval",
         r#""90s""#,
-        &["metrics.serviceMonitor.enabled=true"],
+        SERVICE_MONITOR,
         "interval: 90s",
     ),
     Row(
         "metrics.serviceMonitor.scrapeTimeout",
         r#""7s""#,
-        &["metrics.serviceMonitor.enabled=true"],
+        SERVICE_MONITOR,
         "scrapeTimeout: 7s",
     ),
     Row("metrics.podMonitor.enabled", "true", &[], "kind: PodMonitor"),
     Row(
         "metrics.podMonitor.labels",
         r#"{"release":"prometheus"}"#,
-        &["metrics.podMonitor.enabled=true"],
+        POD_MONITOR,
         "release: prometheus",
     ),
-    Row(
-        "metrics.podMonitor.interval",
-        r#""90s""#,
-        &["metrics.podMonitor.enabled=true"],
-        "interval: 90s",
-    ),
+    Row("metrics.podMonitor.interval", r#""90s""#, POD_MONITOR, "interval: 90s"),
     Row(
         "metrics.podMonitor.scrapeTimeout",
         r#""7s""#,
-        &["metrics.podMonitor.enabled=true"],
+        POD_MONITOR,
         "scrapeTimeout: 7s",
     ),
     Row("podDisruptionBudget.enabled", "true", &[], "kind: PodDisruptionBudget"),
@@ -400,7 +390,7 @@ async fn render(settings: &[&str]) -> Result<String> {
     for setting in settings {
         helm.args(["--set-json", setting]);
     }
-    super::run("helm template", helm).await
+    process::output("helm template", helm).await
 }
 
 /// Has the kube-apiserver validate a rendering, without storing it.
@@ -410,30 +400,5 @@ async fn accepts(bed: &Bed, rendered: &str) -> Result<()> {
         .iter()
         .filter(|manifest| !NOT_SERVED.iter().any(|kind| manifest["kind"] == *kind));
     let served: Vec<String> = served.map(Value::to_string).collect();
-    let mut kubectl = bed.plane().kubectl();
-    kubectl
-        .args([
-            "apply",
-            "--dry-run=server",
-            "--validate=strict",
-            "--server-side",
-            "--force-conflicts",
-            "--field-manager=testbed", // which has installed the operator here
-            "-f",
-            "-",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let mut kubectl = kubectl.spawn()?;
-    let mut stdin = kubectl.stdin.take().context("stdin of kubectl is piped")?;
-    stdin.write_all(served.join("\n---\n").as_bytes()).await?;
-    drop(stdin);
-    let output = kubectl.wait_with_output().await?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(())
+    install::validate(bed.plane(), &served.join("\n---\n")).await
 }

@@ -29,6 +29,19 @@ pub(crate) struct Step {
     pub(crate) ldflags: &'static str,
 }
 
+impl Step {
+    /// A step without C and without tags.
+    const fn go(output: &'static str, packages: &'static [&'static str], ldflags: &'static str) -> Self {
+        Self {
+            output,
+            packages,
+            cgo: false,
+            tags: "",
+            ldflags,
+        }
+    }
+}
+
 /// Linker flags of Kubernetes' programs. With the same flags they share what is compiled.
 const KUBERNETES_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36 \
@@ -43,24 +56,16 @@ pub(crate) static CONTROL_PLANE: Module = Module {
     go_mod: include_str!("../controlplane/go.mod"),
     go_sum: include_str!("../controlplane/go.sum"),
     steps: &[
-        Step {
-            output: "",
-            packages: &[
+        Step::go(
+            "",
+            &[
                 "k8s.io/kubernetes/cmd/kube-apiserver",
                 "k8s.io/kubernetes/cmd/kube-controller-manager",
                 "k8s.io/kubernetes/cmd/kubectl",
             ],
-            cgo: false,
-            tags: "",
-            ldflags: KUBERNETES_FLAGS,
-        },
-        Step {
-            output: "etcd",
-            packages: &["go.etcd.io/etcd/server/v3"],
-            cgo: false,
-            tags: "",
-            ldflags: "-s -w",
-        },
+            KUBERNETES_FLAGS,
+        ),
+        Step::go("etcd", &["go.etcd.io/etcd/server/v3"], "-s -w"),
     ],
 };
 
@@ -100,13 +105,11 @@ pub(crate) static HELM: Module = Module {
     version: "4.3.1",
     go_mod: include_str!("../helm/go.mod"),
     go_sum: include_str!("../helm/go.sum"),
-    steps: &[Step {
-        output: "helm",
-        packages: &["helm.sh/helm/v4/cmd/helm"],
-        cgo: false,
-        tags: "",
-        ldflags: "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1",
-    }],
+    steps: &[Step::go(
+        "helm",
+        &["helm.sh/helm/v4/cmd/helm"],
+        "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1",
+    )],
 };
 
 /// The kubelet and the scheduler of a node.
@@ -115,13 +118,11 @@ pub(crate) static KUBELET: Module = Module {
     version: "1.36.3",
     go_mod: include_str!("../node/kubelet/go.mod"),
     go_sum: include_str!("../node/kubelet/go.sum"),
-    steps: &[Step {
-        output: "",
-        packages: &["k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kube-scheduler"],
-        cgo: false,
-        tags: "",
-        ldflags: KUBERNETES_FLAGS,
-    }],
+    steps: &[Step::go(
+        "",
+        &["k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kube-scheduler"],
+        KUBERNETES_FLAGS,
+    )],
 };
 
 /// The container runtime of a node.
@@ -130,17 +131,15 @@ pub(crate) static CONTAINERD: Module = Module {
     version: "2.4.2",
     go_mod: include_str!("../node/containerd/go.mod"),
     go_sum: include_str!("../node/containerd/go.sum"),
-    steps: &[Step {
-        output: "",
-        packages: &[
+    steps: &[Step::go(
+        "",
+        &[
             "github.com/containerd/containerd/v2/cmd/containerd",
             "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
             "github.com/containerd/containerd/v2/cmd/ctr",
         ],
-        cgo: false,
-        tags: "",
-        ldflags: "-s -w",
-    }],
+        "-s -w",
+    )],
 };
 
 impl Module {

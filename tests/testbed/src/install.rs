@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
@@ -59,13 +59,7 @@ pub async fn render(settings: &[&str]) -> Result<String> {
     for setting in settings {
         helm.args(["--set", setting]);
     }
-    let output = helm.output().await.context("running helm")?;
-    ensure!(
-        output.status.success(),
-        "helm template: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    String::from_utf8(output.stdout).context("helm wrote no text")
+    process::output("helm template", helm).await
 }
 
 /// The operator's chart in this repository.
@@ -117,9 +111,23 @@ pub async fn apply(plane: &ControlPlane, manifests: &str) -> Result<()> {
 /// # Errors
 /// When kubectl refuses them; the message quotes kubectl.
 pub async fn apply_into(plane: &ControlPlane, namespace: &str, manifests: &str) -> Result<()> {
+    kubectl_apply(plane, namespace, manifests, &[]).await
+}
+
+/// Has the kube-apiserver validate manifests as [`apply`] would apply them, without storing them.
+///
+/// # Errors
+/// When it refuses one; the message quotes kubectl.
+pub async fn validate(plane: &ControlPlane, manifests: &str) -> Result<()> {
+    let flags = ["--dry-run=server", "--validate=strict", "--force-conflicts"];
+    kubectl_apply(plane, NAMESPACE, manifests, &flags).await
+}
+
+async fn kubectl_apply(plane: &ControlPlane, namespace: &str, manifests: &str, flags: &[&str]) -> Result<()> {
     let mut kubectl = plane.kubectl();
     kubectl
         .args(["apply", "--server-side", "--namespace", namespace])
+        .args(flags)
         .args(["--field-manager", MANAGER, "--filename", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

@@ -15,7 +15,7 @@ use std::process::Stdio;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Node as KubeNode;
 use kube::Api;
 use tokio::net::{TcpListener, TcpStream};
@@ -75,11 +75,7 @@ impl Node {
         if !cfg!(target_os = "linux") || !rustix::process::geteuid().is_root() {
             return Some("a node runs on Linux and as root only".to_owned());
         }
-        let missing: Vec<&str> = TOOLS
-            .into_iter()
-            .filter(|(tool, _)| !is_there(tool))
-            .map(|(_, package)| package)
-            .collect();
+        let missing = process::missing(&TOOLS);
         (!missing.is_empty()).then(|| format!("a node needs packages that are missing here: {}", missing.join(" ")))
     }
 
@@ -138,7 +134,7 @@ impl Node {
         let mut ctr = tokio::process::Command::new(&self.ctr);
         ctr.arg("--address").arg(self.run.path().join(configuration::SOCKET));
         ctr.args(["--namespace", "k8s.io"]).args(arguments).kill_on_drop(true);
-        output("ctr", ctr).await
+        process::output("ctr", ctr).await
     }
 
     /// Lets pods reach a server of this machine as a Service: `name` as in `hydra-admin.hydra` (Service and namespace).
@@ -334,19 +330,5 @@ fn runtime(run: &RunDir, programs: &Programs) -> Result<Child> {
 async fn ip(arguments: &[&str]) -> Result<String> {
     let mut ip = tokio::process::Command::new("ip");
     ip.args(arguments);
-    output("ip", ip).await
-}
-
-async fn output(what: &str, mut command: tokio::process::Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().await;
-    let output = output.with_context(|| format!("running {what}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{what}: {}", errors.trim());
-    String::from_utf8(output.stdout).with_context(|| format!("{what} wrote no text"))
-}
-
-fn is_there(tool: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Path::new(tool).is_absolute() && Path::new(tool).is_file()
-        || std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+    process::output("ip", ip).await
 }

@@ -51,6 +51,29 @@ pub fn start(command: Command) -> Result<std::process::Child> {
     }
 }
 
+/// Runs a command to its end and returns what it wrote. `what`: its name in messages.
+///
+/// # Errors
+/// When it cannot be started, or fails; the message quotes what it wrote to stderr.
+pub async fn output(what: &str, mut command: tokio::process::Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output().await;
+    let output = output.with_context(|| format!("running {what}"))?;
+    if !output.status.success() {
+        bail!("{what}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("{what} wrote no text"))
+}
+
+/// The packages of those tools (name or absolute path, package) that are not installed.
+#[must_use]
+pub fn missing<'a>(tools: &[(&str, &'a str)]) -> Vec<&'a str> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Joined to an absolute path, a folder does not count.
+    let is_there = |tool: &str| std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    let missing = tools.iter().filter(|(tool, _)| !is_there(tool));
+    missing.map(|(_, package)| *package).collect()
+}
+
 struct SpawnRequest {
     command: Command,
     answer: SyncSender<io::Result<std::process::Child>>,

@@ -147,8 +147,12 @@ pub(crate) fn short_digest(parts: &[&str]) -> String {
         digest.update(part);
         digest.update([0]); // so that moving text from one part to the next makes a difference
     }
-    let start = &digest.finalize()[..4];
-    start.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize()[..4])
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A variable's value; set but empty counts as unset.

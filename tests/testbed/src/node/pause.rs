@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::configuration::PAUSE;
+use crate::process;
+use crate::programs::hex;
 use crate::run_dir::RunDir;
 
 /// Waits for ever, and for its children.
@@ -37,8 +39,7 @@ pub(super) async fn archive(run: &RunDir) -> Result<PathBuf> {
     .await?;
     let layer = folder.join("layer.tar");
     execute("tar", &["-C", &text(&root)?, "-cf", &text(&layer)?, "pause"]).await?;
-    let digest = Sha256::digest(std::fs::read(&layer)?);
-    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(std::fs::read(&layer)?));
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -66,9 +67,7 @@ fn text(path: &Path) -> Result<String> {
 }
 
 async fn execute(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = tokio::process::Command::new(program).args(arguments).output().await;
-    let output = output.with_context(|| format!("running {program}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program}: {}", errors.trim());
-    Ok(())
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments);
+    process::output(program, command).await.map(drop)
 }
