@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
 use crate::cluster::Cluster;
-use crate::controller::engine::cache::cache;
+use crate::controller::engine::cache::{cache, cache_of};
 use crate::controller::engine::children::Children;
 use crate::controller::engine::context::{Context, Settings, Stores};
 use crate::controller::engine::departures::Departures;
@@ -74,6 +74,7 @@ async fn work(settings: &Run, client: Client, state: &State, stop: &Cancellation
         former_clusters = ?settings.former_clusters(),
         identity,
         namespace = settings.namespace,
+        reach = ?settings.reach(),
         "starting"
     );
     lead(settings, client, cluster, &identity, state, stop).await
@@ -91,7 +92,8 @@ async fn lead(
         state.health.enter(Stage::Filling);
         return control(settings, client, cluster, identity, Fence::open(), state, stop).await;
     }
-    let election = Election::new(client.clone(), &settings.namespace, &settings.lease_name, identity);
+    let election = Election::new(client.clone(), &settings.lease_namespace, &settings.lease(), identity);
+    let election = election.of(&settings.namespace);
     let waiting = || state.health.enter(Stage::StandingBy);
     if !election.acquire(stop, waiting).await {
         return Ok(());
@@ -170,7 +172,8 @@ fn prepare(
     let (queue, woken) = mpsc::unbounded_channel();
     let (kinds, writers) = Kinds::new(&queue);
     let (namespaces, namespace_writer) = cache();
-    let (secrets, secret_writer) = cache();
+    let reach = settings.reach();
+    let (secrets, secret_writers) = cache_of(reach.watched_secrets(&settings.namespace));
     let reporter = Reporter {
         controller: "oidc-operator".to_owned(),
         instance: Some(identity.to_owned()),
@@ -182,6 +185,7 @@ fn prepare(
             namespace: settings.namespace.clone(),
             cluster,
             former_clusters: settings.former_clusters(),
+            reach,
         },
         kinds,
         stores: Stores { namespaces, secrets },
@@ -196,7 +200,7 @@ fn prepare(
     let writers = Writers {
         kinds: writers,
         namespaces: namespace_writer,
-        secrets: secret_writer,
+        secrets: secret_writers,
     };
     (ctx, writers, woken)
 }

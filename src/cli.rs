@@ -1,9 +1,12 @@
 //! The command line: every flag has an environment variable, a default and a description.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::reach::{Reach, SecretAccess};
 
 /// Keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
 #[derive(Debug, Parser)]
@@ -26,7 +29,7 @@ pub enum Command {
 /// Settings of a running operator.
 #[derive(Clone, Debug, Args)]
 pub struct Run {
-    /// Namespace of the operator: it holds the Lease, and the Secrets and ConfigMaps that AuthorizationServers name.
+    /// Namespace of the operator: it holds the Secrets and ConfigMaps that AuthorizationServers name.
     #[arg(long, env = "OIDC_OPERATOR_NAMESPACE", default_value = "oidc-system")]
     pub namespace: String,
     /// ServiceAccount in the operator's namespace, without permissions. The operator requests tokens of it to learn
@@ -43,12 +46,29 @@ pub struct Run {
     /// cluster that is still running.
     #[arg(long, env = "OIDC_OPERATOR_FORMER_CLUSTER_IDS", value_delimiter = ',')]
     pub former_cluster_ids: Vec<String>,
+    /// Namespaces whose resources the operator works on, separated by commas or given one by one. If unset, all. It
+    /// reads and writes Secrets and ConfigMaps in these namespaces only, and in its own those that AuthorizationServers
+    /// name.
+    #[arg(long, env = "OIDC_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+    /// Whether the operator watches Secrets, which needs the permission to list them. Without it, the operator reads
+    /// each of its Secrets once per resyncInterval and notices changes only then.
+    #[arg(long, env = "OIDC_OPERATOR_WATCH_SECRETS", default_value_t = true, action = ArgAction::Set)]
+    pub watch_secrets: bool,
+    /// The operator works on AuthorizationServers with this spec.serverClass only. If unset, on those without one. Each
+    /// class has its own operator.
+    #[arg(long, env = "OIDC_OPERATOR_SERVER_CLASS")]
+    pub server_class: Option<String>,
     /// Whether only the holder of a Lease works. Without it, two instances break nothing but do everything twice.
     #[arg(long, env = "OIDC_OPERATOR_LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
-    /// Name of the Lease.
-    #[arg(long, env = "OIDC_OPERATOR_LEASE_NAME", default_value = "oidc-operator")]
-    pub lease_name: String,
+    /// Namespace of the Lease. All operators of a cluster must share it: an operator of the same class that is installed
+    /// twice works once. Only administrators should have access to it.
+    #[arg(long, env = "OIDC_OPERATOR_LEASE_NAMESPACE", default_value = "kube-system")]
+    pub lease_namespace: String,
+    /// Name of the Lease. If unset, `oidc-operator`, followed by `-` and the server class if there is one.
+    #[arg(long, env = "OIDC_OPERATOR_LEASE_NAME")]
+    pub lease_name: Option<String>,
     /// Name of this instance in the Lease and in events. If unset, a random name.
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
@@ -69,9 +89,36 @@ pub struct Run {
 impl Run {
     /// Ids of clusters whose markers are taken over. Empty ids, as an empty list leaves, are dropped.
     pub fn former_clusters(&self) -> Vec<String> {
-        let ids = self.former_cluster_ids.iter().map(|id| id.trim());
-        ids.filter(|id| !id.is_empty()).map(str::to_owned).collect()
+        filled(&self.former_cluster_ids).collect()
     }
+
+    /// Which resources this operator works on.
+    pub fn reach(&self) -> Reach {
+        let namespaces: BTreeSet<String> = filled(&self.watch_namespaces).collect();
+        Reach {
+            namespaces: (!namespaces.is_empty()).then_some(namespaces),
+            class: self.server_class.clone().filter(|class| !class.is_empty()),
+            secrets: match self.watch_secrets {
+                true => SecretAccess::Watched,
+                false => SecretAccess::Read,
+            },
+        }
+    }
+
+    /// Name of the Lease.
+    pub fn lease(&self) -> String {
+        let name = self.lease_name.clone().filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| match self.reach().class {
+            Some(class) => format!("oidc-operator-{class}"),
+            None => "oidc-operator".to_owned(),
+        })
+    }
+}
+
+/// The elements of a list without empty ones, which an empty variable leaves.
+fn filled(list: &[String]) -> impl Iterator<Item = String> {
+    let elements = list.iter().map(|element| element.trim());
+    elements.filter(|element| !element.is_empty()).map(str::to_owned)
 }
 
 /// Format of log lines.

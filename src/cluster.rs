@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::NamespaceResourceScope;
 use kube::core::params::ValidationDirective;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -77,6 +77,14 @@ impl Cluster {
     /// [`Error::Cluster`].
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>> {
         bounded(self.outputs(namespace).get_opt(name)).await
+    }
+
+    /// Reads the metadata of a Secret from the API server. None only if it answers 404.
+    ///
+    /// # Errors
+    /// [`Error::Cluster`].
+    pub async fn secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<PartialObjectMeta<Secret>>> {
+        bounded(self.outputs::<Secret>(namespace).get_metadata_opt(name)).await
     }
 
     /// Reads a ConfigMap from the API server.

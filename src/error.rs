@@ -96,6 +96,11 @@ pub enum Error {
         /// Which rule denies the resource, and why.
         denied: Denied,
     },
+    /// The operator does not work in the namespace of the resource.
+    #[error(
+        "The operator does not work in namespace `{0}`. Ask its admin to add the namespace to watchNamespaces, or create this resource in another one."
+    )]
+    NamespaceNotWatched(String),
     /// The AuthorizationServer does not exist.
     #[error("AuthorizationServer `{0}` does not exist. Create it or correct serverRef.")]
     ServerNotFound(String),

@@ -4,6 +4,7 @@
 //! hangs does not block a probe. Times are from the monotonic clock: a part that slept with the machine has not hung.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,51 @@ pub enum Prerequisites {
     Unmet(String),
 }
 
+/// What a watch shows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    kind: &'static str,
+    /// None: all namespaces.
+    namespace: Option<String>,
+}
+
+impl Part {
+    /// The objects of a kind, in one namespace or in all.
+    pub fn of(kind: &'static str, namespace: Option<&str>) -> Self {
+        Part {
+            kind,
+            namespace: namespace.map(str::to_owned),
+        }
+    }
+}
+
+impl From<&'static str> for Part {
+    fn from(kind: &'static str) -> Self {
+        Part::of(kind, None)
+    }
+}
+
+impl From<&&'static str> for Part {
+    fn from(kind: &&'static str) -> Self {
+        Part::of(kind, None)
+    }
+}
+
+impl From<&Part> for Part {
+    fn from(part: &Part) -> Self {
+        part.clone()
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.namespace {
+            Some(namespace) => write!(f, "{} in namespace {namespace}", self.kind),
+            None => f.write_str(self.kind),
+        }
+    }
+}
+
 /// State of a watch.
 #[derive(Clone, Copy, Debug)]
 struct Vital {
@@ -56,7 +102,7 @@ pub struct Vitals {
     stage: Stage,
     prerequisites: Prerequisites,
     runtime_alive_at: Instant,
-    watches: BTreeMap<&'static str, Vital>,
+    watches: BTreeMap<Part, Vital>,
 }
 
 impl Vitals {
@@ -88,32 +134,33 @@ impl Vitals {
     }
 
     /// A watch starts or restarts.
-    pub fn watch_begins(&mut self, kind: &'static str, now: Instant) {
-        self.watches.remove(kind);
-        self.watch(kind, now);
+    pub fn watch_begins(&mut self, part: impl Into<Part>, now: Instant) {
+        let part = part.into();
+        self.watches.remove(&part);
+        self.watch(part, now);
     }
 
     /// The task of a watch still runs.
-    pub fn watch_beats(&mut self, kind: &'static str, now: Instant) {
-        self.watch(kind, now);
+    pub fn watch_beats(&mut self, part: impl Into<Part>, now: Instant) {
+        self.watch(part, now);
     }
 
     /// A request of a watch succeeded.
-    pub fn watch_went_well(&mut self, kind: &'static str) {
-        if let Some(watch) = self.watches.get_mut(kind) {
+    pub fn watch_went_well(&mut self, part: impl Into<Part>) {
+        if let Some(watch) = self.watches.get_mut(&part.into()) {
             watch.failing = None;
         }
     }
 
     /// A request of a watch failed.
-    pub fn watch_failed(&mut self, kind: &'static str, now: Instant) {
-        let watch = self.watch(kind, now);
+    pub fn watch_failed(&mut self, part: impl Into<Part>, now: Instant) {
+        let watch = self.watch(part, now);
         watch.failing.get_or_insert(now);
     }
 
     /// The task of a watch has ended.
-    pub fn watch_ended(&mut self, kind: &'static str, now: Instant) {
-        self.watch(kind, now).has_ended = true;
+    pub fn watch_ended(&mut self, part: impl Into<Part>, now: Instant) {
+        self.watch(part, now).has_ended = true;
     }
 
     /// Whether the process should keep running.
@@ -124,12 +171,12 @@ impl Vitals {
         if now.saturating_duration_since(self.runtime_alive_at) > HANG {
             return Err("the operator hangs: its tasks do not run".to_owned());
         }
-        for (kind, watch) in &self.watches {
+        for (part, watch) in &self.watches {
             if watch.has_ended {
-                return Err(format!("the watch of {kind} has ended"));
+                return Err(format!("the watch of {part} has ended"));
             }
             if now.saturating_duration_since(watch.alive_at) > HANG {
-                return Err(format!("the watch of {kind} hangs"));
+                return Err(format!("the watch of {part} hangs"));
             }
         }
         Ok(())
@@ -152,9 +199,9 @@ impl Vitals {
             let since = watch.failing;
             since.is_some_and(|since| now.saturating_duration_since(since) > FAILING)
         };
-        if let Some((kind, _)) = self.watches.iter().find(|(_, watch)| is_failing(watch)) {
+        if let Some((part, _)) = self.watches.iter().find(|(_, watch)| is_failing(watch)) {
             return Err(format!(
-                "the watch of {kind} fails, so the operator misses changes; the log says why"
+                "the watch of {part} fails, so the operator misses changes; the log says why"
             ));
         }
         match self.stage {
@@ -164,8 +211,8 @@ impl Vitals {
         }
     }
 
-    fn watch(&mut self, kind: &'static str, now: Instant) -> &mut Vital {
-        let watch = self.watches.entry(kind).or_insert(Vital {
+    fn watch(&mut self, part: impl Into<Part>, now: Instant) -> &mut Vital {
+        let watch = self.watches.entry(part.into()).or_insert(Vital {
             alive_at: now,
             failing: None,
             has_ended: false,
@@ -203,19 +250,20 @@ impl Health {
         }
     }
 
-    /// A watch starts. Its task owns the returned value: when that is dropped, the watch has ended. At most one per
-    /// kind at a time.
-    pub fn watch(self: &Arc<Self>, kind: &'static str) -> Watched {
-        self.vitals().watch_begins(kind, Instant::now());
+    /// A watch starts. Its task owns the returned value: when that is dropped, the watch has ended. At most one of a
+    /// part at a time.
+    pub fn watch(self: &Arc<Self>, part: impl Into<Part>) -> Watched {
+        let part = part.into();
+        self.vitals().watch_begins(&part, Instant::now());
         Watched {
             health: self.clone(),
-            kind,
+            part,
         }
     }
 
-    /// The Kubernetes API has accepted the watch of a kind.
-    pub fn accepted(&self, kind: &'static str) {
-        self.vitals().watch_went_well(kind);
+    /// The Kubernetes API has accepted the watch of a part.
+    pub fn accepted(&self, part: &Part) {
+        self.vitals().watch_went_well(part);
     }
 
     /// [`Vitals::live`] now.
@@ -242,29 +290,29 @@ impl Health {
 /// A watch that reports its health.
 pub struct Watched {
     health: Arc<Health>,
-    kind: &'static str,
+    part: Part,
 }
 
 impl Watched {
     /// The task still runs. Call it every [`BEAT`], even if nothing happens.
     pub fn beat(&self) {
-        self.health.vitals().watch_beats(self.kind, Instant::now());
+        self.health.vitals().watch_beats(&self.part, Instant::now());
     }
 
     /// Data has arrived: a page of a list, an object or a bookmark. `Event::Init` of kube is no success: it only
     /// announces a list request.
     pub fn went_well(&self) {
-        self.health.vitals().watch_went_well(self.kind);
+        self.health.vitals().watch_went_well(&self.part);
     }
 
     /// An error has occurred.
     pub fn failed(&self) {
-        self.health.vitals().watch_failed(self.kind, Instant::now());
+        self.health.vitals().watch_failed(&self.part, Instant::now());
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.health.vitals().watch_ended(self.kind, Instant::now());
+        self.health.vitals().watch_ended(&self.part, Instant::now());
     }
 }

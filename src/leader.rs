@@ -3,6 +3,7 @@
 //! Authorization servers do not check Leases, so a flag that says "leader" is not enough: it stays true while the
 //! process is frozen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,15 +78,29 @@ impl Fence {
 pub struct Election {
     api: Api<Lease>,
     name: String,
+    /// Namespace of the operator.
+    home: String,
     identity: String,
     fence: Fence,
 }
+
+/// Annotation of the Lease: the namespace of the operator that holds it. The Lease itself is in another one.
+const HOME: &str = "oidc-operator.dev/namespace";
 
 /// The last version of a Lease that was read, and since when it has not changed. The time is from our own clock, since
 /// clocks of machines may differ.
 pub struct Seen {
     version: Option<String>,
     since: Duration,
+    holder: Holder,
+}
+
+/// Who holds a Lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Holder {
+    identity: String,
+    /// Namespace of the operator, if it is known.
+    home: Option<String>,
 }
 
 impl Election {
@@ -94,9 +109,16 @@ impl Election {
         Election {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
+            home: namespace.to_owned(),
             identity: identity.to_owned(),
             fence: Fence::closed(),
         }
+    }
+
+    /// Sets the namespace of the operator, if it is not that of the Lease.
+    pub fn of(self, home: &str) -> Self {
+        let home = home.to_owned();
+        Election { home, ..self }
     }
 
     /// The fence of this candidate's writes.
@@ -107,17 +129,38 @@ impl Election {
     /// Waits until this instance holds the Lease; calls `waiting` before each wait. False if stopped first.
     pub async fn acquire(&self, stop: &CancellationToken, waiting: impl Fn()) -> bool {
         let mut seen: Option<Seen> = None;
+        let mut told: Option<Holder> = None;
         loop {
             if self.attempt(&mut seen).await {
                 tracing::info!(lease = self.name, identity = self.identity, "leading");
                 return true;
             }
             waiting();
+            let leader = seen.as_ref().map(|seen| seen.holder.clone());
+            if leader.is_some() && told != leader {
+                self.tell(leader.as_ref());
+                told = leader;
+            }
             tokio::select! {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(RENEWAL) => {}
             }
         }
+    }
+
+    /// Logs whom this instance stands by for.
+    fn tell(&self, leader: Option<&Holder>) {
+        let Some(Holder { identity, home }) = leader else {
+            return;
+        };
+        let is_other = home.as_ref().is_some_and(|home| *home != self.home);
+        let what = match is_other {
+            true => {
+                "standing by: an operator of another installation leads; to run both, set another serverClass for this one"
+            }
+            false => "standing by: another instance leads",
+        };
+        tracing::info!(lease = self.name, leader = identity, namespace = home, "{what}");
     }
 
     /// Renews the Lease until stopped, or until it has expired. False if it has expired.
@@ -179,6 +222,7 @@ impl Election {
         let Some(mut lease) = self.api.get_opt(&self.name).await? else {
             let metadata = ObjectMeta {
                 name: Some(self.name.clone()),
+                annotations: Some(self.home()),
                 ..ObjectMeta::default()
             };
             let lease = Lease {
@@ -190,6 +234,7 @@ impl Election {
         if holder(&lease) != Some(self.identity.as_str()) && !has_lapsed(&lease, seen, since_boot()) {
             return Ok(false);
         }
+        lease.metadata.annotations.get_or_insert_default().extend(self.home());
         let before = lease.spec.take().unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or_default();
         lease.spec = Some(match before.holder_identity.as_ref() == Some(&self.identity) {
@@ -197,6 +242,10 @@ impl Election {
             false => self.claim(None, transitions + 1),
         });
         won(self.api.replace(&self.name, &PostParams::default(), &lease).await)
+    }
+
+    fn home(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(HOME.to_owned(), self.home.clone())])
     }
 
     /// The Lease as this instance holds it. `acquired`: since when, or None if it acquires the Lease now.
@@ -249,7 +298,21 @@ pub fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>, now: Duration) -> bool
             now.saturating_sub(last.since) > holds
         }
         _ => {
-            *seen = Some(Seen { version, since: now });
+            let holder = Holder {
+                identity: holder(lease).unwrap_or_default().to_owned(),
+                home: lease
+                    .metadata
+                    .annotations
+                    .iter()
+                    .flatten()
+                    .find(|(name, _)| *name == HOME)
+                    .map(|(_, home)| home.clone()),
+            };
+            *seen = Some(Seen {
+                version,
+                since: now,
+                holder,
+            });
             false
         }
     }

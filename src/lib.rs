@@ -13,6 +13,7 @@
 //! - [`cluster`]: requests to the Kubernetes API, each with a deadline, each write fenced.
 //! - [`decode`]: decodes each object of the Kubernetes API separately.
 //! - [`origin`]: which cluster a marker or a claim belongs to. Pure.
+//! - [`reach`]: which resources this operator works on. Pure.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`login`]: which values may be sent to a server. Pure.
 //! - [`duration`]: durations in Go's notation.
@@ -40,6 +41,7 @@ pub mod login;
 pub mod metrics;
 pub mod origin;
 pub mod prerequisites;
+pub mod reach;
 pub mod secret;
 pub mod server;
 pub mod telemetry;

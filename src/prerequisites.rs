@@ -1,18 +1,20 @@
 //! What the operator needs in a cluster: its CRDs and its permissions. Every instance checks them, on standby too, so
 //! that it reports what it lacks before it has to take over.
 
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 
 use crate::api::OAuth2Client;
 use crate::cli::Run;
 use crate::health::{Health, Prerequisites};
+use crate::reach::SecretAccess;
 
 /// API group of our kinds.
 const GROUP: &str = "oidc-operator.dev";
@@ -45,9 +47,13 @@ pub struct Right {
 pub enum Place {
     /// In all namespaces.
     Everywhere,
+    /// In the namespaces that the operator works in.
+    Within,
     /// In the operator's namespace.
     Home,
-    /// In the operator's namespace, on the Lease only.
+    /// In the namespace of the Lease.
+    Election,
+    /// In the namespace of the Lease, on the Lease only.
     Lease,
 }
 
@@ -56,60 +62,100 @@ const STATUS: &[&str] = &["patch"];
 
 /// Permissions that every installation needs, whatever servers it has. The chart's roles grant them.
 pub const RIGHTS: [Right; 16] = [
-    everywhere(GROUP, "authorizationservers", WATCHED),
-    everywhere(GROUP, "authorizationservers/status", STATUS),
-    everywhere(GROUP, "oauth2clients", WATCHED),
-    everywhere(GROUP, "oauth2clients/status", STATUS),
-    everywhere(GROUP, "scopes", WATCHED),
-    everywhere(GROUP, "scopes/status", STATUS),
-    everywhere(GROUP, "assignments", WATCHED),
-    everywhere(GROUP, "assignments/status", STATUS),
-    everywhere(GROUP, "jsonwebkeysets", WATCHED),
-    everywhere(GROUP, "jsonwebkeysets/status", STATUS),
-    everywhere(GROUP, "oidcproviders", WATCHED),
-    everywhere(GROUP, "oidcproviders/status", STATUS),
-    everywhere("", "namespaces", &["get", "list", "watch"]),
-    everywhere("", "secrets", &["get", "list", "watch", "create", "update", "delete"]),
-    everywhere("", "configmaps", &["get", "create", "update", "delete"]),
-    everywhere("events.k8s.io", "events", &["create", "patch"]),
+    right(GROUP, "authorizationservers", WATCHED, Place::Everywhere),
+    right(GROUP, "authorizationservers/status", STATUS, Place::Everywhere),
+    right(GROUP, "oauth2clients", WATCHED, Place::Everywhere),
+    right(GROUP, "oauth2clients/status", STATUS, Place::Everywhere),
+    right(GROUP, "scopes", WATCHED, Place::Everywhere),
+    right(GROUP, "scopes/status", STATUS, Place::Everywhere),
+    right(GROUP, "assignments", WATCHED, Place::Everywhere),
+    right(GROUP, "assignments/status", STATUS, Place::Everywhere),
+    right(GROUP, "jsonwebkeysets", WATCHED, Place::Everywhere),
+    right(GROUP, "jsonwebkeysets/status", STATUS, Place::Everywhere),
+    right(GROUP, "oidcproviders", WATCHED, Place::Everywhere),
+    right(GROUP, "oidcproviders/status", STATUS, Place::Everywhere),
+    right("", "namespaces", &["get", "list", "watch"], Place::Everywhere),
+    right("events.k8s.io", "events", &["create", "patch"], Place::Everywhere),
+    right("", "secrets", &["get", "create", "update", "delete"], Place::Within),
+    right("", "configmaps", &["get", "create", "update", "delete"], Place::Within),
 ];
+/// Permissions for what AuthorizationServers name, if the operator does not work in all namespaces.
+const REFERENCES: [Right; 2] = [
+    right("", "secrets", &["get"], Place::Home),
+    right("", "configmaps", &["get"], Place::Home),
+];
+/// Permissions for a watch of Secrets.
+const SECRET_WATCH: &[&str] = &["list", "watch"];
 /// Additional permissions for leader election. A `create` cannot be limited to a name.
-pub const ELECTION: [Right; 2] = [
-    Right {
-        group: "coordination.k8s.io",
-        resource: "leases",
-        verbs: &["create"],
-        place: Place::Home,
-    },
-    Right {
-        group: "coordination.k8s.io",
-        resource: "leases",
-        verbs: &["get", "update"],
-        place: Place::Lease,
-    },
+const ELECTION: [Right; 2] = [
+    right("coordination.k8s.io", "leases", &["create"], Place::Election),
+    right("coordination.k8s.io", "leases", &["get", "update"], Place::Lease),
 ];
 
-const fn everywhere(group: &'static str, resource: &'static str, verbs: &'static [&'static str]) -> Right {
+const fn right(group: &'static str, resource: &'static str, verbs: &'static [&'static str], place: Place) -> Right {
     Right {
         group,
         resource,
         verbs,
-        place: Place::Everywhere,
+        place,
     }
 }
 
-/// One line on missing permissions, given as (verb, resource). None if nothing is missing.
-pub fn lacks(missing: &[(&str, &str)]) -> Option<String> {
-    if missing.is_empty() {
+/// The permissions that an installation with these settings needs.
+fn rights(settings: &Run) -> Vec<Right> {
+    let reach = settings.reach();
+    let is_narrow = reach.namespaces.is_some();
+    let watch = |place| right("", "secrets", SECRET_WATCH, place);
+    let watches = match (reach.secrets, is_narrow) {
+        (SecretAccess::Read, _) => vec![],
+        (SecretAccess::Watched, false) => vec![watch(Place::Within)],
+        (SecretAccess::Watched, true) => vec![watch(Place::Within), watch(Place::Home)],
+    };
+    let references: &[Right] = if is_narrow { &REFERENCES } else { &[] };
+    let election: &[Right] = if settings.leader_election { &ELECTION } else { &[] };
+    let all = RIGHTS.iter().chain(references).chain(election).copied();
+    all.chain(watches).collect()
+}
+
+/// One verb on one resource that the operator needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The verb.
+    pub verb: &'static str,
+    /// API group, empty for the core.
+    pub group: &'static str,
+    /// Plural, with `/subresource` if there is one.
+    pub resource: &'static str,
+    /// The namespace. None: all.
+    pub namespace: Option<String>,
+    /// Name of the object. None: any.
+    pub name: Option<String>,
+    /// Where it is needed.
+    pub place: Place,
+}
+
+/// One line on missing permissions. None if nothing is missing.
+pub fn lacks(missing: &[Need]) -> Option<String> {
+    let mut verbs: Vec<String> = Vec::new();
+    for missing in missing {
+        let verb = format!("{} {}", missing.verb, missing.resource);
+        if !verbs.contains(&verb) {
+            verbs.push(verb);
+        }
+    }
+    if verbs.is_empty() {
         return None;
     }
-    let mut text = "the operator's role lacks ".to_owned();
-    for (nth, (verb, resource)) in missing.iter().enumerate() {
-        let comma = if nth == 0 { "" } else { ", " };
-        let _ = write!(text, "{comma}{verb} {resource}");
-    }
-    text += ": install the chart with rbac.create, or grant it the permissions of the chart's roles";
-    Some(text)
+    let namespaces: BTreeSet<&str> = missing.iter().filter_map(|need| need.namespace.as_deref()).collect();
+    let namespaces: Vec<&str> = namespaces.into_iter().collect();
+    let within = match namespaces.as_slice() {
+        [] => String::new(),
+        names => format!(" (namespaces {})", names.join(", ")),
+    };
+    Some(format!(
+        "the operator's role lacks {}{within}: install the chart with rbac.create, or grant it the permissions of the chart's roles",
+        verbs.join(", ")
+    ))
 }
 
 /// The kinds, by plural, that are not in `served`.
@@ -173,60 +219,105 @@ pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
 }
 
 async fn look(client: &Client, settings: &Run) -> kube::Result<Prerequisites> {
-    let missing = missing_rights(client, settings).await?;
-    if let Some(what) = lacks(&missing) {
+    let is_partial = |need: &Need| need.place == Place::Within && need.namespace.is_some();
+    let (within, elsewhere): (Vec<_>, Vec<_>) = missing(client, settings).await?.into_iter().partition(is_partial);
+    if let Some(what) = lacks(&elsewhere) {
+        return Ok(Prerequisites::Unmet(what));
+    }
+    if let Some(what) = lacks_within(client, settings, within).await? {
         return Ok(Prerequisites::Unmet(what));
     }
     let missing = missing_kinds(&served(client).await?);
     Ok(not_served(&missing).map_or(Prerequisites::Met, Prerequisites::Unmet))
 }
 
-/// Every verb of every permission that an installation needs.
-fn questions(settings: &Run) -> Vec<(Right, &'static str)> {
-    let election: &[Right] = if settings.leader_election { &ELECTION } else { &[] };
-    let rights = RIGHTS.iter().chain(election);
-    rights
-        .flat_map(|right| right.verbs.iter().map(|verb| (*right, *verb)))
-        .collect()
+/// One line on permissions that are missing in every namespace that the operator works in. Permissions that are missing
+/// in some of them are only logged: whoever administers a namespace can take them away there, and must not make the
+/// operator look broken for all others.
+async fn lacks_within(client: &Client, settings: &Run, missing: Vec<Need>) -> kube::Result<Option<String>> {
+    let Some(namespaces) = settings.reach().namespaces.filter(|_| !missing.is_empty()) else {
+        return Ok(None);
+    };
+    let api: Api<Namespace> = Api::all(client.clone());
+    let mut existing = BTreeSet::new();
+    for name in namespaces {
+        match api.get_metadata_opt(&name).await? {
+            Some(found) if found.metadata.deletion_timestamp.is_none() => drop(existing.insert(name)),
+            _ => tracing::warn!(namespace = name, "a namespace of watchNamespaces does not exist"),
+        }
+    }
+    let exists = |need: &Need| need.namespace.as_ref().is_some_and(|name| existing.contains(name));
+    let missing: Vec<Need> = missing.into_iter().filter(exists).collect();
+    let lacking: BTreeSet<&String> = missing.iter().filter_map(|need| need.namespace.as_ref()).collect();
+    let what = lacks(&missing);
+    if lacking.len() == existing.len() {
+        return Ok(what);
+    }
+    if let Some(what) = what {
+        tracing::warn!(what, "the operator cannot work in some namespaces");
+    }
+    Ok(None)
 }
 
 /// Asks for each verb separately: a review of all rules at once shows the rules of one namespace only.
-async fn missing_rights(client: &Client, settings: &Run) -> kube::Result<Vec<(&'static str, &'static str)>> {
-    let asked: Vec<_> = questions(settings)
+async fn missing(client: &Client, settings: &Run) -> kube::Result<Vec<Need>> {
+    let asked: Vec<_> = needs(settings)
         .into_iter()
-        .map(|(right, verb)| is_missing(client, right, verb, settings))
+        .map(|need| unless_allowed(client, need))
         .collect();
     let answers: Vec<_> = futures::stream::iter(asked).buffered(CONCURRENCY).try_collect().await?;
     Ok(answers.into_iter().flatten().collect())
 }
 
-/// Every authenticated user may ask for its own permissions: Kubernetes grants them `system:basic-user`.
-async fn is_missing(
-    client: &Client,
-    right: Right,
-    verb: &'static str,
-    settings: &Run,
-) -> kube::Result<Option<(&'static str, &'static str)>> {
-    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
-    let answer = api
-        .create(&PostParams::default(), &review(right, verb, settings))
-        .await?;
-    let is_allowed = answer.status.is_some_and(|status| status.allowed);
-    Ok((!is_allowed).then_some((verb, right.resource)))
+/// Every verb of every permission that an installation with these settings needs, in every namespace where it does.
+pub fn needs(settings: &Run) -> Vec<Need> {
+    let within: Vec<Option<String>> = match settings.reach().namespaces {
+        Some(namespaces) => namespaces.into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let namespaces = |place| match place {
+        Place::Everywhere => vec![None],
+        Place::Within => within.clone(),
+        Place::Home => vec![Some(settings.namespace.clone())],
+        Place::Election | Place::Lease => vec![Some(settings.lease_namespace.clone())],
+    };
+    let mut all = Vec::new();
+    for right in rights(settings) {
+        for namespace in namespaces(right.place) {
+            all.extend(right.verbs.iter().map(|verb| Need {
+                verb,
+                group: right.group,
+                resource: right.resource,
+                namespace: namespace.clone(),
+                name: (right.place == Place::Lease).then(|| settings.lease()),
+                place: right.place,
+            }));
+        }
+    }
+    all
 }
 
-fn review(right: Right, verb: &str, settings: &Run) -> SelfSubjectAccessReview {
-    let (resource, subresource) = match right.resource.split_once('/') {
+/// Returns the permission if it is missing. Every authenticated user may ask for its own permissions: Kubernetes grants
+/// them `system:basic-user`.
+async fn unless_allowed(client: &Client, need: Need) -> kube::Result<Option<Need>> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = api.create(&PostParams::default(), &review(&need)).await?;
+    let is_allowed = answer.status.is_some_and(|status| status.allowed);
+    Ok((!is_allowed).then_some(need))
+}
+
+fn review(need: &Need) -> SelfSubjectAccessReview {
+    let (resource, subresource) = match need.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-        None => (right.resource, None),
+        None => (need.resource, None),
     };
     let attributes = ResourceAttributes {
-        group: Some(right.group.to_owned()),
+        group: Some(need.group.to_owned()),
         resource: Some(resource.to_owned()),
         subresource,
-        verb: Some(verb.to_owned()),
-        namespace: (right.place != Place::Everywhere).then(|| settings.namespace.clone()),
-        name: (right.place == Place::Lease).then(|| settings.lease_name.clone()),
+        verb: Some(need.verb.to_owned()),
+        namespace: need.namespace.clone(),
+        name: need.name.clone(),
         ..ResourceAttributes::default()
     };
     SelfSubjectAccessReview {

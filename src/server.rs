@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::connections::{HEAD, MOST};
 pub use self::page::{AGE, Page};
 use crate::api::status::Standing;
+use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::engine::context::Context;
-use crate::controller::engine::kind::Kind;
 use crate::controller::engine::managed::Managed;
+use crate::controller::engine::reconcile::is_ours;
 use crate::health::Health;
 use crate::metrics::{ConditionLabels, Metrics, tally};
 
@@ -97,18 +98,19 @@ async fn scrape(state: Arc<State>) -> Response {
 fn render(state: &State) -> String {
     let mut counts = Vec::new();
     if let Some(ctx) = state.context.get() {
-        counts.extend(count(&ctx.kinds.servers));
-        counts.extend(count(&ctx.kinds.clients));
-        counts.extend(count(&ctx.kinds.scopes));
-        counts.extend(count(&ctx.kinds.assignments));
-        counts.extend(count(&ctx.kinds.key_sets));
-        counts.extend(count(&ctx.kinds.providers));
+        counts.extend(count::<AuthorizationServer>(ctx));
+        counts.extend(count::<OAuth2Client>(ctx));
+        counts.extend(count::<Scope>(ctx));
+        counts.extend(count::<Assignment>(ctx));
+        counts.extend(count::<JsonWebKeySet>(ctx));
+        counts.extend(count::<OidcProvider>(ctx));
     }
     state.metrics.render(counts)
 }
 
-fn count<K: Managed>(kind: &Kind<K>) -> Vec<(ConditionLabels, i64)> {
-    let resources = kind.store.state();
+fn count<K: Managed>(ctx: &Context) -> Vec<(ConditionLabels, i64)> {
+    let mut resources = K::kind_of(ctx).store.state();
+    resources.retain(|known| is_ours(&**known, ctx));
     let statuses = resources.iter().filter_map(|known| known.status());
     tally(K::KIND, statuses.flat_map(|status| status.conditions()))
 }

@@ -81,6 +81,15 @@ pub struct AuthorizationServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "FoulkonServer")]
     pub foulkon: Option<FoulkonServer>,
+    /// Which operator works on this server and on its resources: the one that was started with this class
+    /// (`serverClass` of the chart). Default: the operator without a class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(min = 1, max = 40),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+    )]
+    pub server_class: Option<String>,
     /// How the operator verifies the server on https connections, and which client certificate it presents. Default:
     /// the system's CA certificates, and no client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,8 @@ pub enum Reason {
     UnsupportedByServer,
     /// The access rules of the server do not allow the resource.
     NotAllowed,
+    /// The operator does not work in the namespace of the resource.
+    NamespaceNotWatched,
     /// The remote object exists and does not belong to this resource.
     NotOwned,
     /// A Secret of that name exists and does not belong to this resource.
@@ -98,13 +100,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 36] = [
+    pub const ALL: [Reason; 37] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
         Reason::InvalidSpec,
         Reason::UnsupportedByServer,
         Reason::NotAllowed,
+        Reason::NamespaceNotWatched,
         Reason::NotOwned,
         Reason::SecretConflict,
         Reason::ConfigMapConflict,
@@ -146,6 +149,7 @@ impl Reason {
             Reason::InvalidSpec => "InvalidSpec",
             Reason::UnsupportedByServer => "UnsupportedByServer",
             Reason::NotAllowed => "NotAllowed",
+            Reason::NamespaceNotWatched => "NamespaceNotWatched",
             Reason::NotOwned => "NotOwned",
             Reason::SecretConflict => "SecretConflict",
             Reason::ConfigMapConflict => "ConfigMapConflict",

@@ -28,8 +28,8 @@ pub(crate) struct Writers {
     pub kinds: kinds::Writers,
     /// Writer for namespaces.
     pub namespaces: Writer<PartialObjectMeta<Namespace>>,
-    /// Writer for Secrets with the watch label.
-    pub secrets: Writer<WatchedSecret>,
+    /// Writers for Secrets with the watch label, one for each watch of them.
+    pub secrets: Vec<Writer<WatchedSecret>>,
 }
 
 /// Starts all watches, which report their state to `health`.
@@ -68,10 +68,14 @@ pub(crate) fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, 
     watch.all(writers.namespaces, itself, move |seen| {
         wake::namespace(&c, &mut gate, seen)
     });
-    let c = ctx.clone();
     let ours = watcher::Config::default().labels(&format!("{WATCH_LABEL}=true"));
-    let kept = |secret: PartialObjectMeta<Secret>| WatchedSecret::of(&secret);
-    watch.some(ours, writers.secrets, kept, move |seen| wake::secret(&c, seen));
+    for writer in writers.secrets {
+        let (c, part) = (ctx.clone(), writer.namespace().map(str::to_owned));
+        let kept = |secret: PartialObjectMeta<Secret>| WatchedSecret::of(&secret);
+        watch.within(ours.clone(), writer, kept, move |seen| {
+            wake::secret(&c, part.as_deref(), seen)
+        });
+    }
 }
 
 /// Keeps an object as it is.

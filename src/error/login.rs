@@ -73,7 +73,7 @@ impl fmt::Display for Untold {
 fn of_secret(why: Untold) -> String {
     match why {
         Untold::NoAccount | Untold::NotGranted => {
-            "the operator has no ServiceAccount for logins, or is not allowed to request its tokens; check login.serviceAccount of the chart"
+            "the operator has no ServiceAccount for logins, or is not allowed to request its tokens; set login.serviceAccount.create in the values of the chart"
                 .to_owned()
         }
         Untold::Operator | Untold::Audiences => why.to_string(),

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::PostParams;
@@ -44,6 +44,49 @@ pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 /// needs alone.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
+/// How far the operators of a bed reach: the chart's values, and with them its roles.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// All namespaces, with a watch of Secrets: the chart's default.
+    #[default]
+    Everywhere,
+    /// The namespaces of the tests only.
+    Namespaces,
+    /// All namespaces, without a watch of Secrets.
+    NoSecretWatch,
+}
+
+/// Number of namespaces that exist before the operator is installed, where it has to name them.
+const NAMED_SPACES: u32 = 100;
+
+impl Reach {
+    /// Prefix of the names of its tests, unless it is the default.
+    pub fn label(self) -> Option<&'static str> {
+        match self {
+            Reach::Everywhere => None,
+            Reach::Namespaces => Some("namespaces"),
+            Reach::NoSecretWatch => Some("no_secret_watch"),
+        }
+    }
+
+    /// Settings of the chart.
+    fn settings(self) -> Vec<String> {
+        let mut settings = vec!["login.serviceAccount.create=true".to_owned()];
+        match self {
+            Reach::Everywhere => {}
+            Reach::Namespaces => settings.push(format!("watchNamespaces={{{}}}", self.namespaces().join(","))),
+            Reach::NoSecretWatch => settings.push("rbac.secrets.watch=false".to_owned()),
+        }
+        settings
+    }
+
+    /// The namespaces that the operator has to know before it is installed.
+    fn namespaces(self) -> Vec<String> {
+        let named = if self == Reach::Namespaces { NAMED_SPACES } else { 0 };
+        (1..=named).map(|nth| format!("space-{nth}")).collect()
+    }
+}
+
 /// Options of a bed.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -53,6 +96,8 @@ pub struct Options {
     pub server: Option<ServerOptions>,
     /// Version of Hydra.
     pub major: HydraMajor,
+    /// How far the operators reach.
+    pub reach: Reach,
 }
 
 impl Default for Options {
@@ -61,6 +106,7 @@ impl Default for Options {
             operator: Some(OperatorOptions::default()),
             server: Some(ServerOptions::default()),
             major: HydraMajor::default(),
+            reach: Reach::default(),
         }
     }
 }
@@ -77,6 +123,9 @@ pub struct Bed {
     bao: tokio::sync::OnceCell<Bao>,
     hydra_urls: HydraUrls,
     major: HydraMajor,
+    reach: Reach,
+    /// Number of namespaces that the tests have.
+    spaces: AtomicU32,
     plane: ControlPlane,
     run: RunDir,
 }
@@ -94,7 +143,14 @@ impl Bed {
     pub async fn start(options: Options) -> Result<Self> {
         let hydra = Hydra::start(HydraOptions::of(options.major));
         let (plane, hydra) = tokio::try_join!(ControlPlane::start(), hydra)?;
-        let installation = install::install(&plane, &[]).await.context("installing the chart")?;
+        for name in options.reach.namespaces() {
+            install::make_namespace(&plane, &name).await?;
+        }
+        let settings = options.reach.settings();
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        let installation = install::install(&plane, &settings)
+            .await
+            .context("installing the chart")?;
         let token = installation.token(&plane).await?;
         let bed = Self {
             operators: Mutex::default(),
@@ -109,6 +165,8 @@ impl Bed {
                 public: hydra.public_url(),
             },
             major: options.major,
+            reach: options.reach,
+            spaces: AtomicU32::new(0),
             hydra: tokio::sync::Mutex::new(hydra),
             bao: tokio::sync::OnceCell::new(),
             plane,
@@ -148,11 +206,33 @@ impl Bed {
 
     /// A new namespace.
     pub async fn space(&self) -> Result<Space<'_>> {
-        let name = self.new_name("space");
+        if self.reach == Reach::Namespaces {
+            let nth = self.spaces.fetch_add(1, Ordering::Relaxed) + 1;
+            ensure!(
+                nth <= NAMED_SPACES,
+                "the tests need more than {NAMED_SPACES} namespaces"
+            );
+            return Ok(Space::new(self, format!("space-{nth}")));
+        }
+        self.unnamed_space().await
+    }
+
+    /// A new namespace that the operator has not been told of.
+    pub async fn unnamed_space(&self) -> Result<Space<'_>> {
+        let name = self.new_name(if self.reach == Reach::Namespaces {
+            "outside"
+        } else {
+            "space"
+        });
         let namespace: Namespace = serde_json::from_value(json!({ "metadata": { "name": name } }))?;
         let namespaces: Api<Namespace> = Api::all(self.client());
         namespaces.create(&PostParams::default(), &namespace).await?;
         Ok(Space::new(self, name))
+    }
+
+    /// How far its operators reach.
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// The operator's own namespace, where references of an AuthorizationServer resolve. All tests of the bed share it.

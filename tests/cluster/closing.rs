@@ -8,19 +8,26 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
+use crate::bed::Reach;
 use crate::evidence::Evidence;
 use crate::run::Run;
 
 /// The closing trials. Only a `whole` run can show that something never happened.
 pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
-    let mut trials = vec![
-        run.closing("nothing_was_forbidden", rbac::nothing_was_forbidden),
-        run.closing("no_secret_was_seen", canary::no_secret_was_seen),
-        run.closing("no_operator_panicked", no_operator_panicked),
-    ];
+    let mut trials = Vec::new();
+    for reach in [Reach::Everywhere, Reach::Namespaces, Reach::NoSecretWatch] {
+        trials.extend([
+            run.closing(reach, "nothing_was_forbidden", rbac::nothing_was_forbidden),
+            run.closing(reach, "no_secret_was_seen", canary::no_secret_was_seen),
+            run.closing(reach, "no_operator_panicked", no_operator_panicked),
+        ]);
+        if whole {
+            trials.push(run.closing(reach, "every_right_was_used", rbac::every_right_was_used));
+        }
+    }
     if whole {
-        trials.push(run.closing("every_right_was_used", rbac::every_right_was_used));
-        trials.push(run.closing("secrets_were_collected", canary::secrets_were_collected));
+        let collected = canary::secrets_were_collected;
+        trials.push(run.closing(Reach::Everywhere, "secrets_were_collected", collected));
     }
     trials
 }

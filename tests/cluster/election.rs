@@ -12,7 +12,7 @@ use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 use testbed::process::Signal;
 use testbed::proxy::{Action, Exchange, Fault, RequestHead};
-use testbed::{install, wait};
+use testbed::wait;
 
 use crate::bed::{
     Bed, LIMIT, Operator, OperatorOptions, Options, Server, ServerOptions, Space, is_create, is_list, ledger_of, uid_of,
@@ -20,7 +20,8 @@ use crate::bed::{
 use crate::closing::rbac::KubeRequest;
 use crate::run::Side;
 
-/// Name of the Lease.
+/// Namespace and name of the Lease.
+const ELECTION: &str = "kube-system";
 const LEASE: &str = "oidc-operator";
 /// Longest time from the end of a leader that could not release its Lease to the work of the next.
 const TAKEOVER: Duration = Duration::from_secs(20);
@@ -367,7 +368,7 @@ async fn pair(bed: &Bed) -> Result<(Arc<Operator>, Arc<Operator>)> {
 }
 
 async fn holder(bed: &Bed) -> Result<Option<String>> {
-    let leases: Api<Lease> = Api::namespaced(bed.client(), install::NAMESPACE);
+    let leases: Api<Lease> = Api::namespaced(bed.client(), ELECTION);
     Ok(leases.get(LEASE).await?.spec.and_then(|spec| spec.holder_identity))
 }
 

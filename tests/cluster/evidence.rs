@@ -12,9 +12,10 @@ use oidc_operator::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2C
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use testbed::install;
 use testbed::proxy::Exchange;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, Reach};
 use crate::closing::rbac::{Grant, KubeRequest, grants};
 
 /// The evidence that the beds of a run collect.
@@ -39,7 +40,7 @@ impl Evidence {
     pub async fn of(bed: &Bed, canaries: BTreeSet<String>) -> Result<Self> {
         let mut evidence = Self {
             canaries,
-            grants: grants(bed.installation().manifests(), bed.installation().service_account())?,
+            grants: grants_of(bed)?,
             ..Self::default()
         };
         let living = living_namespaces(bed).await?;
@@ -166,6 +167,17 @@ impl Evidence {
     }
 }
 
+/// The rights that the chart gives to the operator. Of operators that reach less, only those that differ count, and the
+/// namespaces of the tests count as one.
+fn grants_of(bed: &Bed) -> Result<BTreeSet<Grant>> {
+    let all = grants(bed.installation().manifests(), bed.installation().service_account())?;
+    if bed.reach() == Reach::Everywhere {
+        return Ok(all);
+    }
+    let differing = all.into_iter().filter(Grant::is_of_outputs);
+    Ok(differing.map(|grant| grant.anywhere_but(install::NAMESPACE)).collect())
+}
+
 /// Removes the data from a Secret and returns it.
 fn taken_data(secret: &mut Value) -> Option<Value> {
     let members = secret.as_object_mut()?;
@@ -179,11 +191,11 @@ fn secret_of_ledger(data: &Value) -> Option<String> {
     String::from_utf8(value.0).ok()
 }
 
-/// Whether a request creates something in a terminating namespace: its refusal says nothing about rights.
+/// Whether a request is about a namespace that is terminating, where nothing can be created and roles are deleted with
+/// everything else. Its refusal says nothing about rights.
 fn is_end_of_namespace(request: Option<&KubeRequest>, living: &BTreeSet<String>) -> bool {
-    request.is_some_and(|request| {
-        request.verb == "create" && request.namespace.as_ref().is_some_and(|name| !living.contains(name))
-    })
+    let namespace = request.and_then(|request| request.namespace.as_ref());
+    namespace.is_some_and(|name| !living.contains(name))
 }
 
 /// The namespaces that are not terminating.

@@ -42,6 +42,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     if side.major() == HydraMajor::V2 {
         // The chart does not depend on the server.
         trials.push(side.shared(values::every_value_changes_what_it_says));
+        trials.push(side.shared(values::the_roles_grant_what_the_operator_needs));
         trials.push(side.shared(values::a_mistyped_value_is_refused_by_name));
         trials.push(side.shared(values::a_probe_may_have_another_handler));
     }
@@ -187,7 +188,7 @@ async fn the_operators_chart_installs_and_keeps_its_crds(bed: &Bed) -> Result<()
         Ok(left.is_empty().then_some(()))
     })
     .await?;
-    install::install(bed.plane(), &[]).await?; // restores the bed
+    install::install(bed.plane(), &["login.serviceAccount.create=true"]).await?; // restores the bed
     until_served(bed).await
 }
 
@@ -215,9 +216,7 @@ async fn remove_all(bed: &Bed) -> Result<()> {
     let folder = RunDir::new()?;
     let file = folder.write("all.yaml", &manifests.join("\n---\n"))?;
     let mut kubectl = bed.plane().kubectl();
-    kubectl
-        .args(["delete", "--wait", "--namespace", install::NAMESPACE, "--filename"])
-        .arg(file);
+    kubectl.args(["delete", "--wait", "--filename"]).arg(file);
     process::output("kubectl delete", kubectl).await?;
     Ok(())
 }

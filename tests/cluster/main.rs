@@ -1,6 +1,7 @@
 //! All tests that need a real cluster and a real server. They form one test program, so that one control plane and one
 //! operator serve all tests of one Hydra version at the same time, each test in its own namespaces. Then the tests of
-//! the other version run, then those of OpenBao and of Foulkon. At the end, closing trials examine the whole run.
+//! the other version run, then those of OpenBao and of Foulkon, and the core again with operators that have fewer rights
+//! (`namespaces::…`, `no_secret_watch::…`). At the end, closing trials examine the whole run.
 //!
 //! `cargo test --test cluster -- NAME` runs the tests whose name contains NAME. A test is an `async fn`; `trials` of
 //! its module lists it. `side.shared` runs it on the shared bed, `side.alone` on its own bed. Tests of Hydra run
@@ -30,6 +31,7 @@ mod node;
 mod operations;
 mod probes;
 mod provider;
+mod reach;
 mod references;
 mod refusals;
 mod repair;
@@ -47,6 +49,7 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 use testbed::HydraMajor;
 
+use bed::Reach;
 use run::{Run, Side};
 
 /// Number of tests that run at the same time; they mostly wait.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         operations::trials,
         probes::trials,
         provider::trials,
+        reach::classes,
         references::trials,
         refusals::trials,
         repair::trials,
@@ -101,6 +105,15 @@ fn main() -> ExitCode {
     ] {
         let side = run.side_of(label);
         failed |= libtest_mimic::run(&arguments, trials(&side)).has_failed();
+        if let Err(error) = side.end() {
+            eprintln!("{error:#}");
+            failed = true;
+        }
+    }
+
+    for reach in [Reach::Namespaces, Reach::NoSecretWatch] {
+        let side = run.side_with(reach);
+        failed |= libtest_mimic::run(&arguments, reach::trials(&side)).has_failed();
         if let Err(error) = side.end() {
             eprintln!("{error:#}");
             failed = true;

@@ -303,7 +303,7 @@ impl Stage {
 
     /// Name of the pod that leads; waits until one of the present pods does.
     async fn leader(&self) -> Result<String> {
-        let leases: Api<Lease> = Api::namespaced(self.plane.client(), install::NAMESPACE);
+        let leases: Api<Lease> = Api::namespaced(self.plane.client(), "kube-system");
         wait::until("a leader", LIMIT, async || {
             let holder = leases.get(RELEASE).await?.spec.and_then(|spec| spec.holder_identity);
             let pods = self.pods().await?;

@@ -19,7 +19,8 @@ use crate::run::Side;
 
 /// Spec of a client that refers to no other resource.
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
-/// Name of the Lease.
+/// Namespace and name of the Lease.
+const ELECTION: &str = "kube-system";
 const LEASE: &str = "oidc-operator";
 
 /// The tests of this module.
@@ -77,7 +78,7 @@ async fn an_operator_reports_missing_crds_and_rights_before_it_leads(bed: &Bed) 
     for operator in [&nameless, &standby, &alone] {
         operator.until_ready().await?;
     }
-    let leases: Api<Lease> = Api::namespaced(bed.client(), install::NAMESPACE);
+    let leases: Api<Lease> = Api::namespaced(bed.client(), ELECTION);
     let holder = leases.get(LEASE).await?.spec.and_then(|spec| spec.holder_identity);
     ensure!(holder.as_deref() == Some("another"), "{holder:?} leads");
     Ok(())
@@ -128,7 +129,7 @@ async fn another_leads(bed: &Bed) -> Result<()> {
         "metadata": { "name": LEASE },
         "spec": { "holderIdentity": "another", "leaseDurationSeconds": 3600 },
     }))?;
-    let leases: Api<Lease> = Api::namespaced(bed.client(), install::NAMESPACE);
+    let leases: Api<Lease> = Api::namespaced(bed.client(), ELECTION);
     leases.create(&PostParams::default(), &lease).await?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use oidc_operator::controller::engine::managed::Managed;
 use oidc_operator::error::Error;
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, Namespaced, Options, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::bed::{Bed, Namespaced, Options, Reach, Server, ServerOptions, Space, ledger_of, uid_of};
 use crate::conditions::Tone;
 use crate::run::Side;
 
@@ -303,9 +303,13 @@ async fn a_lost_database_is_refilled(bed: &Bed) -> Result<()> {
 
 /// A ready client `app` on its own server, which is compared so rarely that only the test wakes resources.
 async fn quiet_client(bed: &Bed) -> Result<(Arc<Server>, Space<'_>, OAuth2Client)> {
+    let resync = match bed.reach() {
+        Reach::Everywhere | Reach::Namespaces => "1h",
+        Reach::NoSecretWatch => "2s", // nothing else shows a change to a Secret
+    };
     let server = bed
         .own_server(ServerOptions {
-            resync_interval: "1h".to_owned(),
+            resync_interval: resync.to_owned(),
             ..ServerOptions::default()
         })
         .await?;

@@ -2,6 +2,7 @@
 //! the evidence for the closing trials.
 
 use std::any::type_name;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use testbed::HydraMajor;
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, Semaphore};
 
-use crate::bed::{Bed, Options};
+use crate::bed::{Bed, Options, Reach};
 use crate::evidence::Evidence;
 
 /// Number of tests with their own bed at the same time; each bed runs five servers.
@@ -26,7 +27,8 @@ const STORY_LIMIT: Duration = Duration::from_secs(1500);
 pub struct Run {
     runtime: Runtime,
     own_beds: Semaphore,
-    evidence: Mutex<Evidence>,
+    /// The evidence of the beds, by how far their operators reached.
+    evidence: Mutex<BTreeMap<Reach, Evidence>>,
 }
 
 /// The tests of a run against one server.
@@ -35,6 +37,7 @@ pub struct Side {
     /// Prefix of the names of its tests.
     label: &'static str,
     major: HydraMajor,
+    reach: Reach,
     bed: Arc<SharedBed>,
 }
 
@@ -61,7 +64,17 @@ impl Run {
             run: Arc::clone(self),
             label,
             major,
+            reach: Reach::default(),
             bed: Arc::default(),
+        }
+    }
+
+    /// The tests of operators that reach less than by default.
+    pub fn side_with(self: &Arc<Self>, reach: Reach) -> Side {
+        let label = reach.label().unwrap_or("hydra2");
+        Side {
+            reach,
+            ..self.side_of(label)
         }
     }
 
@@ -73,15 +86,16 @@ impl Run {
         }
     }
 
-    /// A trial that examines the evidence of all beds.
-    pub fn closing<F>(self: &Arc<Self>, name: &str, judge: F) -> Trial
+    /// A trial that examines the evidence of all beds whose operators reached this far.
+    pub fn closing<F>(self: &Arc<Self>, reach: Reach, name: &str, judge: F) -> Trial
     where
         F: FnOnce(&Evidence) -> Result<()> + Send + 'static,
     {
         let run = Arc::clone(self);
-        Trial::test(format!("closing::{name}"), move || {
-            let evidence = run.evidence.lock().unwrap_or_else(PoisonError::into_inner);
-            judge(&evidence).map_err(described)
+        let within = reach.label().map(|label| format!("{label}::")).unwrap_or_default();
+        Trial::test(format!("closing::{within}{name}"), move || {
+            let mut evidence = run.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+            judge(evidence.entry(reach).or_default()).map_err(described)
         })
     }
 
@@ -100,15 +114,18 @@ impl Run {
         })
     }
 
-    fn add(&self, evidence: Evidence) {
-        self.evidence
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .add(evidence);
+    fn add(&self, reach: Reach, evidence: Evidence) {
+        let mut all = self.evidence.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(reach).or_default().add(evidence);
     }
 }
 
 impl Side {
+    /// How far the operators reach.
+    pub fn reach(&self) -> Reach {
+        self.reach
+    }
+
     /// Major version of Hydra.
     pub fn major(&self) -> HydraMajor {
         self.major
@@ -119,10 +136,11 @@ impl Side {
     where
         F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
     {
-        let (run, bed, major) = (Arc::clone(&self.run), Arc::clone(&self.bed), self.major);
+        let (run, bed) = (Arc::clone(&self.run), Arc::clone(&self.bed));
+        let (major, reach) = (self.major, self.reach);
         Trial::test(self.name_of::<F>(), move || {
             run.runtime.block_on(async {
-                let bed = started(&bed, major).await?;
+                let bed = started(&bed, major, reach).await?;
                 limited(test(&bed)).await
             })
         })
@@ -134,8 +152,10 @@ impl Side {
         F: AsyncFnOnce(&Bed) -> Result<()> + Send + 'static,
     {
         let run = Arc::clone(&self.run);
+        let reach = self.reach;
         let options = Options {
             major: self.major,
+            reach,
             ..options
         };
         Trial::test(self.name_of::<F>(), move || {
@@ -144,7 +164,7 @@ impl Side {
                 let bed = Bed::start(options).await?;
                 let result = limited(test(&bed)).await;
                 match bed.evidence().await {
-                    Ok(evidence) => run.add(evidence),
+                    Ok(evidence) => run.add(reach, evidence),
                     Err(error) if result.is_ok() => return Err(described(error)),
                     Err(_) => {} // the failure of the test says more
                 }
@@ -164,7 +184,7 @@ impl Side {
             .runtime
             .block_on(bed.evidence())
             .context("collecting evidence")?;
-        self.run.add(evidence);
+        self.run.add(self.reach, evidence);
         let _runtime = self.run.runtime.enter();
         drop(self.bed);
         Ok(())
@@ -178,10 +198,11 @@ impl Side {
     }
 }
 
-async fn started(shared: &SharedBed, major: HydraMajor) -> Result<Arc<Bed>, Failed> {
+async fn started(shared: &SharedBed, major: HydraMajor, reach: Reach) -> Result<Arc<Bed>, Failed> {
     let start = async || {
         let options = Options {
             major,
+            reach,
             ..Options::default()
         };
         let bed = Bed::start(options).await.map_err(|error| format!("{error:#}"))?;

@@ -24,6 +24,7 @@ use oidc_operator::controller::engine::queue::Ended;
 use oidc_operator::controller::engine::reconcile::reconcile;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
+use oidc_operator::reach::Reach;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -83,6 +84,7 @@ impl Stage {
                 namespace: "operator".to_owned(),
                 cluster: "cluster-1".to_owned(),
                 former_clusters: Vec::new(),
+                reach: Reach::default(),
             },
             kinds,
             stores: Stores { namespaces, secrets },

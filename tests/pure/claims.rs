@@ -7,6 +7,7 @@ use oidc_operator::api::{AuthorizationServer, Scope};
 use oidc_operator::controller::common::claim::{Claim, asked_first};
 use oidc_operator::controller::common::drift::Cause;
 use oidc_operator::controller::engine::context::Settings;
+use oidc_operator::reach::Reach;
 use serde_json::json;
 
 fn settings() -> Settings {
@@ -14,6 +15,7 @@ fn settings() -> Settings {
         namespace: "oidc-operator".to_owned(),
         cluster: "this".to_owned(),
         former_clusters: vec!["former".to_owned()],
+        reach: Reach::default(),
     }
 }
 

@@ -75,6 +75,7 @@ variants! {
             denied: Denied::TooOften { rule: 0, period: s("1s"), min: s("1h") },
         },
     ],
+    NamespaceNotWatched => [Error::NamespaceNotWatched(s("team-a"))],
     Login => [
         LoginFault::Account(Unsafe::OwnAccount).into(),
         LoginFault::Account(Unsafe::ApiAudience).into(),

@@ -296,7 +296,7 @@ fn each_refusal_says_what_is_wrong_and_what_to_do() {
         ),
         (
             untold(Untold::NoAccount),
-            "Secret `mine`, key `token`: the value is a JSON Web Token, which the operator does not send to a server until it knows whether the Kubernetes API accepts it: the operator has no ServiceAccount for logins, or is not allowed to request its tokens; check login.serviceAccount of the chart.",
+            "Secret `mine`, key `token`: the value is a JSON Web Token, which the operator does not send to a server until it knows whether the Kubernetes API accepts it: the operator has no ServiceAccount for logins, or is not allowed to request its tokens; set login.serviceAccount.create in the values of the chart.",
             waits,
             false,
         ),

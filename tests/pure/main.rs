@@ -25,6 +25,7 @@ mod ownership;
 mod prerequisites;
 mod provider;
 mod queue;
+mod reach;
 mod scrape;
 mod selectors;
 mod steps;

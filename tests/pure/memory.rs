@@ -230,14 +230,26 @@ fn our_own_write_to_a_child_is_remembered_until_the_watch_shows_it() {
     assert_eq!(children.get(UID, "oac-uid-1"), None);
 }
 
+/// Without a watch of Secrets, each pass remembers what it has read.
 #[test]
-fn a_new_listing_of_children_clears_all_remembered_writes() {
+fn what_was_read_of_a_child_does_not_replace_a_later_write() {
     let children = Children::default();
-    children.wrote(UID, "shop", Child::Deleted("s".to_owned()));
-    children.wrote("uid-2", "shop", Child::Deleted("t".to_owned()));
-    children.listed();
-    assert_eq!(children.get(UID, "shop"), None);
-    assert_eq!(children.get("uid-2", "shop"), None);
+    let at = |version: &str| Child::Written("s".to_owned(), version.to_owned());
+    let read = |uid: &str, version: &str| children.read(UID, "shop", uid.to_owned(), version.to_owned());
+    read("s", "7");
+    assert_eq!(children.get(UID, "shop"), Some(at("7")));
+    read("s", "10");
+    assert_eq!(children.get(UID, "shop"), Some(at("10")));
+    read("s", "9");
+    assert_eq!(children.get(UID, "shop"), Some(at("10")), "an older version");
+    read("t", "11");
+    assert_eq!(
+        children.get(UID, "shop"),
+        Some(Child::Written("t".to_owned(), "11".to_owned()))
+    );
+    children.wrote(UID, "gone", Child::Deleted("g".to_owned()));
+    assert_eq!(children.names(UID), ["shop"]);
+    assert!(children.names("uid-2").is_empty());
 }
 
 #[test]

@@ -2,15 +2,88 @@
 
 use std::collections::BTreeSet;
 
-use oidc_operator::prerequisites::{Place, RIGHTS, lacks, missing_kinds, not_served};
+use clap::Parser;
+use oidc_operator::cli::{Cli, Command, Run};
+use oidc_operator::prerequisites::{Need, Place, RIGHTS, lacks, missing_kinds, needs, not_served};
+
+fn missing(verb: &'static str, resource: &'static str, namespace: Option<&str>) -> Need {
+    Need {
+        verb,
+        group: "",
+        resource,
+        namespace: namespace.map(str::to_owned),
+        name: None,
+        place: Place::Within,
+    }
+}
 
 #[test]
 fn a_missing_right_is_named_with_what_to_do() {
     assert_eq!(lacks(&[]), None);
-    let text = lacks(&[("watch", "secrets"), ("patch", "scopes/status")]).expect("something is missing");
+    let text = lacks(&[
+        missing("watch", "secrets", None),
+        missing("patch", "scopes/status", None),
+    ]);
     assert_eq!(
-        text,
-        "the operator's role lacks watch secrets, patch scopes/status: install the chart with rbac.create, or grant it the permissions of the chart's roles"
+        text.as_deref(),
+        Some(
+            "the operator's role lacks watch secrets, patch scopes/status: install the chart with rbac.create, or grant it the permissions of the chart's roles"
+        )
+    );
+    let text = lacks(&[
+        missing("get", "secrets", Some("b")),
+        missing("get", "secrets", Some("a")),
+    ]);
+    assert_eq!(
+        text.as_deref(),
+        Some(
+            "the operator's role lacks get secrets (namespaces a, b): install the chart with rbac.create, or grant it the permissions of the chart's roles"
+        )
+    );
+}
+
+fn run(flags: &[&str]) -> Run {
+    let Command::Run(run) = Cli::parse_from(["oidc-operator", "run"].iter().chain(flags)).command else {
+        panic!("not run");
+    };
+    *run
+}
+
+#[test]
+fn fewer_rights_are_needed_for_less_reach() {
+    let of = |flags: &[&str]| -> BTreeSet<String> {
+        let all = needs(&run(flags)).into_iter();
+        let narrow = all.filter(|need| need.place != Place::Everywhere);
+        let place = |need: &Need| need.namespace.clone().unwrap_or_default();
+        narrow
+            .map(|need| format!("{} {} {}", need.verb, need.resource, place(&need)))
+            .collect()
+    };
+    let within = |namespace: &str, verbs: &[&str]| -> BTreeSet<String> {
+        let secrets = verbs.iter().map(|verb| format!("{verb} secrets {namespace}"));
+        let config_maps = ["get", "create", "update", "delete"].map(|verb| format!("{verb} configmaps {namespace}"));
+        secrets.chain(config_maps).collect()
+    };
+    let (all, unwatched) = (
+        ["get", "list", "watch", "create", "update", "delete"],
+        ["get", "create", "update", "delete"],
+    );
+    let named = |rights: &[&str]| -> BTreeSet<String> { rights.iter().map(|right| (*right).to_owned()).collect() };
+    let election = named(&[
+        "create leases kube-system",
+        "get leases kube-system",
+        "update leases kube-system",
+    ]);
+    let home = named(&["get secrets oidc-system", "get configmaps oidc-system"]);
+    let watch = named(&["list secrets oidc-system", "watch secrets oidc-system"]);
+    assert_eq!(of(&[]), &within("", &all) | &election);
+    assert_eq!(of(&["--leader-election=false"]), within("", &all));
+    assert_eq!(of(&["--watch-secrets=false"]), &within("", &unwatched) | &election);
+    let both = |verbs: &[&str]| &(&within("a", verbs) | &within("b", verbs)) | &(&home | &election);
+    assert_eq!(of(&["--watch-namespaces=a,b"]), &both(&all) | &watch);
+    assert_eq!(
+        of(&["--watch-namespaces=a,b", "--watch-secrets=false"]),
+        both(&unwatched)
     );
 }
 

@@ -87,7 +87,51 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml (mustMergeOverwrite $probe $values) }}
 {{- end }}
 
-{{/* One name for all releases of a namespace: two of them must not work at the same time. */}}
+{{/* The operator derives the same name from its class: one Lease per cluster and class, wherever it is installed. */}}
 {{- define "oidc-operator.leaseName" -}}
-oidc-operator
+{{- list "oidc-operator" .Values.serverClass | compact | join "-" }}
+{{- end }}
+
+{{/* Verbs for Secrets in the namespaces that the operator works in. */}}
+{{- define "oidc-operator.secretVerbs" -}}
+[get, {{ if .Values.rbac.secrets.watch }}list, watch, {{ end }}create, update, delete]
+{{- end }}
+
+{{/* A RoleBinding or ClusterRoleBinding to the operator: (list $ kind name namespace). */}}
+{{- define "oidc-operator.binding" -}}
+{{- $root := index . 0 }}
+{{- $kind := index . 1 }}
+{{- $name := index . 2 }}
+{{- $namespace := index . 3 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: {{ $kind }}Binding
+metadata:
+  name: {{ $name }}
+  {{- with $namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "oidc-operator.labels" $root | nindent 4 }}
+  {{- with include "oidc-operator.annotations" (list $root dict) }}{{ . | nindent 2 }}{{ end }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ $kind }}
+  name: {{ $name }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "oidc-operator.serviceAccountName" $root }}
+    namespace: {{ include "oidc-operator.namespace" $root }}
+{{- end }}
+
+{{/* Head of a Role of the operator: (list $ name namespace). */}}
+{{- define "oidc-operator.role" -}}
+{{- $root := index . 0 -}}
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ index . 1 }}
+  namespace: {{ index . 2 }}
+  labels:
+    {{- include "oidc-operator.labels" $root | nindent 4 }}
+  {{- with include "oidc-operator.annotations" (list $root dict) }}{{ . | nindent 2 }}{{ end }}
 {{- end }}

@@ -125,9 +125,9 @@ pub struct Jwt {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceAccountToken {
-    /// Name of the ServiceAccount, which needs no rights in the cluster. The chart creates one (`login.serviceAccount`;
-    /// `oidc-operator-login` for a release named oidc-operator), and lets the operator request tokens of it and of
-    /// those in `vault.serviceAccounts`. The operator refuses its own ServiceAccount, because anyone with its token
+    /// Name of the ServiceAccount, which needs no rights in the cluster. With `login.serviceAccount.create`, the chart
+    /// creates one (`oidc-operator-login` for a release named oidc-operator), and lets the operator request tokens of it
+    /// and of those in `vault.serviceAccounts`. The operator refuses its own ServiceAccount, because anyone with its token
     /// could act as the operator.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,

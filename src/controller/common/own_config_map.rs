@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
 use crate::api::UID_LABEL;
-use crate::controller::common::own_secret::{describe_as, is_described_as, is_namesakes, is_owned};
+use crate::controller::common::own_secret::{describe_as, is_described_as, is_namesakes, is_owned, unless_left};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 use crate::error::{ClusterFault, Error, Result};
@@ -57,12 +57,15 @@ pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, 
 pub(crate) async fn remove<K: Managed>(owner: &K, ctx: &Context, name: &str) -> Result<()> {
     let namespace = owner.namespace().unwrap_or_default();
     let uid = owner.uid().unwrap_or_default();
-    let found = ctx.cluster.config_map(&namespace, name).await?;
-    let own = found.filter(|found| is_owned(found, &uid));
-    match own.and_then(|found| found.uid()) {
-        Some(uid) => ctx.cluster.delete::<ConfigMap>(&namespace, name, &uid).await,
-        None => Ok(()),
-    }
+    let removed = async {
+        let found = ctx.cluster.config_map(&namespace, name).await?;
+        let own = found.filter(|found| is_owned(found, &uid));
+        match own.and_then(|found| found.uid()) {
+            Some(uid) => ctx.cluster.delete::<ConfigMap>(&namespace, name, &uid).await,
+            None => Ok(()),
+        }
+    };
+    unless_left(ctx, &namespace, removed.await)
 }
 
 /// Deletes the ConfigMap of a former name, once the one of the present name exists. `named`: the name in the status. It

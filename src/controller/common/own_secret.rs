@@ -32,8 +32,7 @@ pub(crate) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: 
     Ok(())
 }
 
-/// Like [`drop_one`], when the resource itself is being deleted. In a namespace that is being deleted, its Secrets are
-/// deleted with it, and the operator may not have permission to delete them any more.
+/// Like [`drop_one`], when the resource itself is being deleted.
 ///
 /// # Errors
 /// As [`drop_one`].
@@ -44,12 +43,27 @@ pub(crate) async fn drop_at_cleanup(
     name: &str,
     uid: String,
 ) -> Result<()> {
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
-    let is_going = cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some());
-    match drop_one(ctx, namespace, owner, name, uid).await {
-        Err(Error::Cluster(ClusterFault::Forbidden)) if is_going => Ok(()),
+    let dropped = drop_one(ctx, namespace, owner, name, uid).await;
+    unless_left(ctx, namespace, dropped)
+}
+
+/// The result of a request about an output at cleanup. In a namespace that is being deleted, and in one that the operator
+/// does not work in, it may have no permission for outputs; Kubernetes deletes them with their owner.
+///
+/// # Errors
+/// Any other error of the request.
+pub(crate) fn unless_left(ctx: &Context, namespace: &str, result: Result<()>) -> Result<()> {
+    let is_left = is_going(ctx, namespace) || !ctx.settings.reach.has_namespace(namespace);
+    match result {
+        Err(Error::Cluster(ClusterFault::Forbidden)) if is_left => Ok(()),
         result => result,
     }
+}
+
+/// Whether a namespace is being deleted, or is gone.
+pub(crate) fn is_going(ctx: &Context, namespace: &str) -> bool {
+    let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
+    cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }
 
 /// Returns the error for a conflicting Secret. It belongs to an earlier resource of this name and is about to be

@@ -15,34 +15,65 @@ use tokio::sync::watch;
 /// Reads a cache.
 pub struct Cache<K>(Arc<Shared<K>>);
 
-/// Fills a cache.
+/// Fills a cache, or the part of it with the objects of one namespace.
 pub struct Writer<K> {
     shared: Arc<Shared<K>>,
+    /// The namespace whose objects it writes. None: all.
+    namespace: Option<String>,
     /// The list that is being received. Readers see it once it is complete.
     listed: HashTable<Arc<K>>,
-    filled: watch::Sender<bool>,
+    is_filled: bool,
+    /// Number of writers that have not filled their part yet.
+    unfilled: Arc<watch::Sender<usize>>,
 }
 
 struct Shared<K> {
     objects: RwLock<HashTable<Arc<K>>>,
     hasher: RandomState,
-    filled: watch::Receiver<bool>,
+    unfilled: watch::Receiver<usize>,
 }
 
-/// Creates an empty cache.
+/// Creates an empty cache that one writer fills.
 pub fn cache<K>() -> (Cache<K>, Writer<K>) {
-    let (filled, receiver) = watch::channel(false);
+    let (cache, parts) = shared(1);
+    (cache, parts.writer(None))
+}
+
+/// Creates an empty cache with a writer for each of these namespaces; None stands for all. Without a writer, the cache
+/// stays empty and counts as filled.
+pub fn cache_of<K>(namespaces: Vec<Option<String>>) -> (Cache<K>, Vec<Writer<K>>) {
+    let (cache, parts) = shared(namespaces.len());
+    let writers = namespaces.into_iter().map(|namespace| parts.writer(namespace));
+    (cache, writers.collect())
+}
+
+fn shared<K>(writers: usize) -> (Cache<K>, Parts<K>) {
+    let (unfilled, receiver) = watch::channel(writers);
     let shared = Arc::new(Shared {
         objects: RwLock::default(),
         hasher: RandomState::new(),
-        filled: receiver,
+        unfilled: receiver,
     });
-    let writer = Writer {
-        shared: shared.clone(),
-        listed: HashTable::new(),
-        filled,
-    };
-    (Cache(shared), writer)
+    let unfilled = Arc::new(unfilled);
+    (Cache(shared.clone()), Parts { shared, unfilled })
+}
+
+/// What the writers of one cache share.
+struct Parts<K> {
+    shared: Arc<Shared<K>>,
+    unfilled: Arc<watch::Sender<usize>>,
+}
+
+impl<K> Parts<K> {
+    fn writer(&self, namespace: Option<String>) -> Writer<K> {
+        Writer {
+            shared: self.shared.clone(),
+            namespace,
+            listed: HashTable::new(),
+            is_filled: false,
+            unfilled: self.unfilled.clone(),
+        }
+    }
 }
 
 impl<K> Clone for Cache<K> {
@@ -87,16 +118,39 @@ impl<K: Lookup<DynamicType = ()>> Cache<K> {
         self.len() == 0
     }
 
-    /// Waits until all objects were listed once. False if the writer is dropped before that.
+    /// Waits until every writer has filled its part. False if the writers are dropped before that.
     pub async fn is_filled(&self) -> bool {
-        self.0.filled.clone().wait_for(|filled| *filled).await.is_ok()
+        self.0
+            .unfilled
+            .clone()
+            .wait_for(|unfilled| *unfilled == 0)
+            .await
+            .is_ok()
     }
 }
 
 impl<K: Lookup<DynamicType = ()>> Writer<K> {
-    /// Returns a reader of this cache.
-    pub fn reader(&self) -> Cache<K> {
-        Cache(self.shared.clone())
+    /// The namespace whose objects it writes. None: all.
+    pub fn namespace(&self) -> Option<&str> {
+        self.namespace.as_deref()
+    }
+
+    /// Returns the objects of its part.
+    pub fn objects(&self) -> Vec<Arc<K>> {
+        Cache(self.shared.clone()).state_filter(|object| self.has(object))
+    }
+
+    /// Ends the wait for its part: it is filled, or its objects cannot be listed.
+    pub fn mark_filled(&mut self) {
+        if !std::mem::replace(&mut self.is_filled, true) {
+            self.unfilled.send_modify(|unfilled| *unfilled -= 1);
+        }
+    }
+
+    fn has(&self, object: &K) -> bool {
+        self.namespace
+            .as_deref()
+            .is_none_or(|namespace| key(object).0 == namespace)
     }
 
     /// Applies an event of a watch. Returns the object that was changed or deleted; None while a list is being
@@ -130,9 +184,18 @@ impl<K: Lookup<DynamicType = ()>> Writer<K> {
                 None
             }
             Event::InitDone => {
-                let before = std::mem::replace(&mut *self.shared.write(), std::mem::take(&mut self.listed));
+                let mut listed = std::mem::take(&mut self.listed);
+                let mut objects = self.shared.write();
+                let before = std::mem::take(&mut *objects);
+                if self.namespace.is_some() {
+                    for object in before.iter().filter(|object| !self.has(object)) {
+                        put(&mut listed, &self.shared, object.clone());
+                    }
+                }
+                *objects = listed;
+                drop(objects);
                 drop(before); // after the lock is released
-                self.filled.send_replace(true);
+                self.mark_filled();
                 None
             }
         }

@@ -1,7 +1,10 @@
-//! Our own last writes to our Secrets, because the cache may lag behind them.
+//! Our own last writes to our Secrets, because the cache may lag behind them. Without a watch of Secrets, also what each
+//! pass has read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::controller::engine::memory::is_newer;
 
 /// What our own last write did to a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,24 @@ impl Children {
             .insert(name.to_owned(), child);
     }
 
+    /// Remembers a Secret as it was read, unless our own last write is newer.
+    pub fn read(&self, owner: &str, name: &str, uid: String, version: String) {
+        let mut all = self.lock();
+        let children = all.entry(owner.to_owned()).or_default();
+        let is_older = |known: &Child| matches!(known, Child::Written(known, at) if *known == uid && is_newer(Some(at), Some(&version)));
+        if !children.get(name).is_some_and(is_older) {
+            children.insert(name.to_owned(), Child::Written(uid, version));
+        }
+    }
+
+    /// Returns the names of the Secrets of a resource that were read or written.
+    pub fn names(&self, uid: &str) -> Vec<String> {
+        let all = self.lock();
+        let written = all.get(uid).into_iter().flatten();
+        let present = written.filter(|(_, child)| matches!(child, Child::Written(..)));
+        present.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Returns our own last write to a Secret, unless the watch has caught up with it.
     pub fn get(&self, uid: &str, name: &str) -> Option<Child> {
         self.lock().get(uid)?.get(name).cloned()
@@ -41,12 +62,7 @@ impl Children {
         }
     }
 
-    /// Forgets all writes: the watch has listed all Secrets again, so the cache is current.
-    pub fn listed(&self) {
-        self.lock().clear();
-    }
-
-    /// Forgets the Secrets of a resource that is gone.
+    /// Forgets the Secrets of a resource: it is gone, or the watch has listed its Secrets again.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }

@@ -21,6 +21,7 @@ use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
+use crate::reach::{Reach, SecretAccess};
 
 /// Settings of the process.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Settings {
     pub cluster: String,
     /// Ids of former clusters, whose markers and claims this cluster takes over.
     pub former_clusters: Vec<String>,
+    /// Which resources the operator works on.
+    pub reach: Reach,
 }
 
 impl Settings {
@@ -87,8 +90,8 @@ impl OwnSecret {
     pub(crate) fn of(secret: &WatchedSecret) -> Self {
         OwnSecret {
             name: secret.name().to_owned(),
-            uid: secret.uid.to_string(),
-            version: secret.version.to_string(),
+            uid: secret.uid().to_owned(),
+            version: secret.version().to_owned(),
         }
     }
 }
@@ -98,6 +101,12 @@ impl Context {
     pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
         let cached = self.kinds.servers.store.get(&ObjectRef::new(name))?;
         Some(self.kinds.servers.newest(cached))
+    }
+
+    /// Whether this operator works on a resource, and not one of another class. `server`: name of its server.
+    pub fn is_ours(&self, server: &str, is_deleting: bool) -> bool {
+        let server = self.server(server);
+        self.settings.reach.has_resource_on(server.as_deref(), is_deleting)
     }
 
     /// Evaluates access rules for a namespace as the cache shows it.
@@ -133,8 +142,11 @@ impl Context {
         }
     }
 
-    /// Returns the names of all cached Secrets that belong to a resource. This scans the whole cache.
+    /// Returns the names of all known Secrets that belong to a resource. This scans the whole cache.
     pub fn marked_secrets(&self, namespace: &str, uid: &str) -> Vec<String> {
+        if self.settings.reach.secrets == SecretAccess::Read {
+            return self.children.names(uid);
+        }
         let marked = self.stores.secrets.state_filter(|secret| secret.is_of(namespace, uid));
         marked.iter().map(|secret| secret.name().to_owned()).collect()
     }
@@ -142,6 +154,6 @@ impl Context {
     /// Returns the resourceVersion of a watched Secret of any owner, from the cache.
     pub fn watched_secret(&self, namespace: &str, name: &str) -> Option<String> {
         let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace))?;
-        Some(cached.version.to_string())
+        Some(cached.version().to_owned())
     }
 }

@@ -63,6 +63,11 @@ pub trait Managed:
     /// that the pass has not changed since `before` already have the value of `live`.
     fn rebase(_status: &mut Self::Status, _before: &Self::Status, _live: &Self::Status) {}
 
+    /// Secrets that the operator has made and that this resource depends on.
+    fn secrets(&self, _ctx: &Context) -> Vec<SecretKey> {
+        Vec::new()
+    }
+
     /// Conditions of this kind that do not depend on the result of the pass. `status`: the status that is about to be
     /// written.
     fn conditions(&self, _status: &Self::Status) -> Vec<Wanted> {
@@ -74,6 +79,15 @@ pub trait Managed:
     fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<Done>> + Send;
     /// Undoes everything. The engine removes the finalizer afterwards.
     fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// A Secret that the operator has made, in the namespace of the resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretKey {
+    /// UID of the resource that owns it.
+    pub owner: String,
+    /// Name of the Secret.
+    pub name: String,
 }
 
 /// What a pass produces besides its result.

@@ -18,9 +18,10 @@ use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::memory::Memory;
 use crate::controller::engine::queue::Ended;
 use crate::controller::engine::report::{Stored, store};
+use crate::controller::engine::secrets;
 use crate::controller::engine::verdict::Done;
 use crate::decode;
-use crate::error::{Error, Result, Retry};
+use crate::error::{ClusterFault, Error, Result, Retry};
 
 /// Runs one pass over a resource that the queue has returned.
 pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
@@ -33,7 +34,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     // that it was released.
     // Memory first: the watch removes the resource from the cache, then from memory.
     let is_done = is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object));
-    if is_done || !kind.shows(&object) {
+    if is_done || !kind.shows(&object) || !is_ours(&*object, &ctx) {
         return Ended::default();
     }
     let mark = memory.marked(&uid);
@@ -103,16 +104,40 @@ fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: 
     }
 }
 
+/// Whether this operator works on a server or its resources, or one of another class does.
+pub(crate) fn is_ours<K: Managed>(object: &K, ctx: &Context) -> bool {
+    let own = object.name_any();
+    ctx.is_ours(object.server().unwrap_or(&own), is_deleting(object))
+}
+
 async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
+    let namespace = object.namespace().unwrap_or_default();
+    let is_within = object.server().is_none() || ctx.settings.reach.has_namespace(&namespace);
     let work = async {
         match decode::flaw(object) {
-            _ if is_deleting(object) => object.cleanup(ctx, pass).await.map(|()| Done::default()),
+            _ if is_deleting(object) => clean_up(object, ctx, pass).await.map(|()| Done::default()),
+            _ if !is_within => Err(Error::NamespaceNotWatched(namespace)),
             Some(flaw) => Err(Error::Unreadable(flaw.to_owned())),
-            None => object.apply(ctx, pass).await,
+            None => bring_in_line(object, ctx, pass).await,
         }
     };
     let result = tokio::time::timeout(K::PASS, work).await.unwrap_or(Err(Error::TooLong));
     result.map_err(|error| referred(object, ctx, error))
+}
+
+async fn bring_in_line<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
+    secrets::look(object, ctx).await?;
+    let mut done = object.apply(ctx, pass).await?;
+    done.again = done.again.into_iter().chain(secrets::due(object, ctx)).min();
+    Ok(done)
+}
+
+async fn clean_up<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
+    match secrets::look(object, ctx).await {
+        // The operator may have lost its permissions in a namespace that is being deleted. Cleanup knows what to do.
+        Ok(()) | Err(Error::Cluster(ClusterFault::Forbidden)) => object.cleanup(ctx, pass).await,
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns the error as the resource reports it. If the server may have caused it, wakes the server, whose own pass

@@ -3,6 +3,7 @@
 //!
 //! Hydra cannot list key sets, so each is read once per interval of its server.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -20,7 +21,7 @@ use crate::controller::common::revoke;
 use crate::controller::common::schedule::wait_until;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record};
-use crate::controller::engine::managed::Pass;
+use crate::controller::engine::managed::{Pass, SecretKey};
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::key_set::keys::Seen;
 use crate::controller::hydra::key_set::ledger::Ledger;
@@ -135,6 +136,24 @@ async fn work(
     };
     pass.status.next_step_at = next.filter(|at| *at < Timestamp::MAX).map(|at| at.to_string());
     Ok(())
+}
+
+/// The Secrets of a key set whose names follow from spec and status. On a Vault there are none.
+pub(crate) fn secrets(set: &JsonWebKeySet) -> Vec<SecretKey> {
+    let uid = set.uid().unwrap_or_default();
+    let published = set
+        .spec
+        .publish
+        .as_ref()
+        .and_then(|publish| publish.secret_name.clone());
+    let former = set.status.as_ref().and_then(|status| status.secret_name.clone());
+    let outputs = [set.private_key_secret_name(), published, former];
+    let names: BTreeSet<String> = outputs.into_iter().flatten().chain([ledger::name(&uid)]).collect();
+    let own = |name| SecretKey {
+        owner: uid.clone(),
+        name,
+    };
+    names.into_iter().map(own).collect()
 }
 
 /// When time alone makes the next step due.

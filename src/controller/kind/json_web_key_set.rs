@@ -13,7 +13,7 @@ use crate::controller::common::admission::{server_of, unsupported_kind};
 use crate::controller::common::referable::{Referable, let_go};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
-use crate::controller::engine::managed::{Managed, OnServer, Pass};
+use crate::controller::engine::managed::{Managed, OnServer, Pass, SecretKey};
 use crate::controller::engine::verdict::Done;
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
@@ -32,6 +32,10 @@ impl Managed for JsonWebKeySet {
 
     fn kind_of(ctx: &Context) -> &Kind<Self> {
         &ctx.kinds.key_sets
+    }
+
+    fn secrets(&self, _: &Context) -> Vec<SecretKey> {
+        hydra::key_set::secrets(self)
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

@@ -7,9 +7,10 @@ use crate::api::access::ManagedKind;
 use crate::api::authorization_server::Flavour;
 use crate::api::refs::ServerRef;
 use crate::controller::common::admission::{server_of, unsupported_kind};
+use crate::controller::common::client::outcome;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
-use crate::controller::engine::managed::{Managed, OnServer, Pass};
+use crate::controller::engine::managed::{Managed, OnServer, Pass, SecretKey};
 use crate::controller::engine::verdict::Done;
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
@@ -32,6 +33,10 @@ impl Managed for OAuth2Client {
 
     fn rebase(status: &mut Self::Status, before: &Self::Status, live: &Self::Status) {
         hydra::client::rebase(status, before, live);
+    }
+
+    fn secrets(&self, ctx: &Context) -> Vec<SecretKey> {
+        outcome::secrets(self, ctx)
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::watch::feed::kind_of;
-use crate::health::Health;
+use crate::health::{Health, Part};
 
 /// Reports each watch that the Kubernetes API accepts to [`Health`].
 #[derive(Clone)]
@@ -50,24 +50,24 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let kind = watched(request.uri());
+        let part = watched(request.uri());
         let health = self.health.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            if let (Some(kind), Ok(answer)) = (kind, &answer)
+            if let (Some(part), Ok(answer)) = (part, &answer)
                 && answer.status().is_success()
             {
-                health.accepted(kind);
+                health.accepted(&part);
             }
             answer
         })
     }
 }
 
-/// Returns the kind for which a request resumes a watch of all namespaces, if it does. A request that asks for a list
-/// first does not count, because its acceptance says nothing about the list.
-fn watched(uri: &Uri) -> Option<&'static str> {
+/// Returns what a request resumes a watch of, if it does. A request that asks for a list first does not count, because
+/// its acceptance says nothing about the list.
+fn watched(uri: &Uri) -> Option<Part> {
     let has = |wanted: &str| {
         uri.query()
             .is_some_and(|query| query.split('&').any(|found| found == wanted))
@@ -75,8 +75,12 @@ fn watched(uri: &Uri) -> Option<&'static str> {
     if !has("watch=true") || has("sendInitialEvents=true") {
         return None;
     }
-    fn of<K: Resource<DynamicType = ()>>(uri: &Uri) -> Option<&'static str> {
-        (uri.path() == K::url_path(&(), None)).then(kind_of::<K>)
+    fn of<K: Resource<DynamicType = ()>>(uri: &Uri) -> Option<Part> {
+        let is_of = |namespace: Option<&str>| uri.path() == K::url_path(&(), namespace);
+        let namespace = uri.path().split('/').skip_while(|part| *part != "namespaces").nth(1);
+        let namespaces = [None, namespace];
+        let found = namespaces.into_iter().find(|namespace| is_of(*namespace));
+        found.map(|namespace| Part::of(kind_of::<K>(), namespace))
     }
     let kinds = [
         of::<AuthorizationServer>,
@@ -94,22 +98,35 @@ fn watched(uri: &Uri) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::watched;
+    use crate::health::Part;
 
     #[test]
     fn a_watch_is_known_by_its_path() {
         let group = "/apis/oidc-operator.dev/v1alpha1";
         for (uri, expected) in [
-            (format!("{group}/scopes?&watch=true&timeoutSeconds=290"), Some("Scope")),
+            (
+                format!("{group}/scopes?&watch=true&timeoutSeconds=290"),
+                Some(Part::of("Scope", None)),
+            ),
             (
                 format!("{group}/authorizationservers?watch=true"),
-                Some("AuthorizationServer"),
+                Some(Part::of("AuthorizationServer", None)),
             ),
-            ("/api/v1/secrets?watch=true&labelSelector=a".to_owned(), Some("Secret")),
-            ("/api/v1/namespaces?watch=true".to_owned(), Some("Namespace")),
+            (
+                "/api/v1/secrets?watch=true&labelSelector=a".to_owned(),
+                Some(Part::of("Secret", None)),
+            ),
+            (
+                "/api/v1/namespaces/a/secrets?watch=true".to_owned(),
+                Some(Part::of("Secret", Some("a"))),
+            ),
+            (
+                "/api/v1/namespaces?watch=true".to_owned(),
+                Some(Part::of("Namespace", None)),
+            ),
             (format!("{group}/scopes?watch=true&sendInitialEvents=true"), None),
             (format!("{group}/scopes?limit=25"), None),
             (format!("{group}/scopes"), None),
-            (format!("{group}/namespaces/a/scopes?watch=true"), None),
             ("/api/v1/pods?watch=true".to_owned(), None),
         ] {
             assert_eq!(watched(&uri.parse().expect("a URI")), expected, "{uri}");

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::reflector::Lookup;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -16,7 +17,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::watch::seen::Seen;
 use crate::decode;
 use crate::decode::{Decode, Item};
-use crate::health::{BEAT, Health, Watched};
+use crate::health::{BEAT, Health, Part, Watched};
 
 /// Objects per page, if the Kubernetes API does not send lists one by one. Each object may be larger than a megabyte.
 const PAGE: u32 = 25;
@@ -44,12 +45,33 @@ impl Watch {
         K: Decode + Send + Sync + 'static,
         C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
-        self.some(watcher::Config::default(), writer, kept, on);
+        let client = self.ctx.cluster.client();
+        self.run(Api::all(client), watcher::Config::default(), writer, kept, on);
     }
 
-    /// Like [`Watch::all`], for the objects that `config` selects.
-    pub(crate) fn some<K, C>(
+    /// Like [`Watch::all`], for the objects that `config` selects in the namespace of the writer, or in all if it has
+    /// none.
+    pub(crate) fn within<K, C>(
         &self,
+        config: watcher::Config,
+        writer: Writer<C>,
+        kept: fn(K) -> C,
+        on: impl FnMut(Seen<C>) + Send + 'static,
+    ) where
+        K: Decode + Resource<Scope = NamespaceResourceScope> + Send + Sync + 'static,
+        C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let client = self.ctx.cluster.client();
+        let api = match writer.namespace() {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        self.run(api, config, writer, kept, on);
+    }
+
+    fn run<K, C>(
+        &self,
+        api: Api<Item<K>>,
         config: watcher::Config,
         writer: Writer<C>,
         kept: fn(K) -> C,
@@ -58,11 +80,10 @@ impl Watch {
         K: Decode + Send + Sync + 'static,
         C: Lookup<DynamicType = ()> + Clone + Send + Sync + 'static,
     {
-        let api: Api<Item<K>> = Api::all(self.ctx.cluster.client());
         let kind = kind_of::<K>();
         let mut feed = Feed {
             kind,
-            watched: self.health.watch(kind),
+            watched: self.health.watch(Part::of(kind, writer.namespace())),
             flawed: HashSet::new(),
             ctx: self.ctx.clone(),
             writer,
@@ -142,6 +163,9 @@ where
             match &event {
                 Ok(Event::Init) => {} // a list is about to be requested
                 Ok(_) => self.watched.went_well(),
+                // In one of several namespaces, its users may have taken the operator's role away. That must not stop
+                // the work in the others.
+                Err(error) if self.writer.namespace().is_some() && is_forbidden(error) => self.writer.mark_filled(),
                 Err(_) => self.watched.failed(),
             }
             match event {
@@ -151,7 +175,10 @@ where
                 {
                     return Filled::Refused;
                 }
-                Err(error) => tracing::warn!(kind = self.kind, %error, "a watch failed; it is retried"),
+                Err(error) => {
+                    let namespace = self.writer.namespace();
+                    tracing::warn!(kind = self.kind, namespace, %error, "a watch failed; it is retried");
+                }
             }
         }
     }
@@ -184,7 +211,7 @@ where
                 self.writer.apply(Event::InitDone);
                 self.count();
                 (self.on)(Seen::Relisted);
-                for object in self.writer.reader().state() {
+                for object in self.writer.objects() {
                     (self.on)(Seen::Applied(object));
                 }
             }
@@ -218,4 +245,14 @@ where
     fn count(&self) {
         self.ctx.metrics.unreadable(self.kind, self.flawed.len());
     }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(error)
+    | watcher::Error::WatchStartFailed(error)
+    | watcher::Error::WatchFailed(error)) = error
+    else {
+        return matches!(error, watcher::Error::WatchError(status) if status.is_forbidden());
+    };
+    matches!(error, kube::Error::Api(status) if status.is_forbidden())
 }

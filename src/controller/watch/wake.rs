@@ -15,9 +15,10 @@ use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::children::Child;
 use crate::controller::engine::context::Context;
+use crate::controller::engine::key::Which;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
-use crate::controller::engine::managed::{Managed, OnServer};
+use crate::controller::engine::managed::OnServer;
 use crate::controller::engine::memory::is_newer;
 use crate::controller::engine::report;
 use crate::controller::engine::watched_secret::WatchedSecret;
@@ -60,6 +61,9 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         }
         ctx.kinds.servers.memory.seen(&object);
         ctx.kinds.servers.wake(ObjectRef::from_obj(&*object));
+        if !ctx.settings.reach.has_server(&object) {
+            drop(ctx.links.forget(&object.name_any())); // another operator works on it now
+        }
     }
     let name = object.name_any();
     wake(&ctx.kinds.clients, ctx.kinds.clients.on(&name));
@@ -269,41 +273,39 @@ pub(crate) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObject
 }
 
 /// Wakes the owner of one of our Secrets, and the resources that refer to a user's Secret. Our own writes do not wake
-/// the owner.
-pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
+/// the owner. `part`: the namespace that is watched; None stands for all.
+pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret>) {
     let (secret, gone) = match seen {
         Seen::Applied(secret) => (secret, false),
         Seen::Deleted(secret) => (secret, true),
         Seen::Relisted => {
-            ctx.children.listed();
-            all(&ctx.kinds.key_sets);
-            return all(&ctx.kinds.clients);
+            relisted(ctx, &ctx.kinds.key_sets, part);
+            return relisted(ctx, &ctx.kinds.clients, part);
         }
     };
-    let (name, namespace) = (secret.name(), secret.namespace());
-    let (is_ours, caught_up) = match ctx.children.get(&secret.label, name) {
-        Some(Child::Written(written, at)) if !gone && *written == *secret.uid => (
-            !is_newer(Some(&secret.version), Some(&at)),
-            !is_newer(Some(&at), Some(&secret.version)),
+    let (name, namespace, version) = (secret.name(), secret.namespace(), secret.version().to_owned());
+    let (is_ours, caught_up) = match ctx.children.get(secret.label(), name) {
+        Some(Child::Written(written, at)) if !gone && written == secret.uid() => (
+            !is_newer(Some(&version), Some(&at)),
+            !is_newer(Some(&at), Some(&version)),
         ),
         Some(Child::Deleted(deleted)) => {
-            let is_it = *deleted == *secret.uid;
+            let is_it = deleted == secret.uid();
             (gone && is_it, gone || !is_it)
         }
         _ => (false, true),
     };
     if caught_up {
-        ctx.children.seen(&secret.label, name);
+        ctx.children.seen(secret.label(), name);
     }
     if !is_ours && namespace == ctx.settings.namespace {
         // It may hold the login for a server.
         all(&ctx.kinds.servers);
     }
-    if let Some((kind, owner)) = secret.owner.as_ref().filter(|_| !is_ours) {
-        match &**kind {
-            JsonWebKeySet::KIND => ctx.kinds.key_sets.wake(ObjectRef::new(owner).within(namespace)),
-            _ => ctx.kinds.clients.wake(ObjectRef::new(owner).within(namespace)),
-        }
+    match secret.owner().filter(|_| !is_ours) {
+        Some((Which::JsonWebKeySet, owner)) => ctx.kinds.key_sets.wake(ObjectRef::new(owner).within(namespace)),
+        Some((_, owner)) => ctx.kinds.clients.wake(ObjectRef::new(owner).within(namespace)),
+        None => {}
     }
     let refers = |client: &OAuth2Client| {
         client.metadata.namespace.as_deref() == Some(namespace)
@@ -320,6 +322,15 @@ pub(crate) fn secret(ctx: &Context, seen: Seen<WatchedSecret>) {
             && import.is_some_and(|import| import.secret_ref.name == name)
     };
     wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.store.state_filter(imports));
+}
+
+/// The Secrets of a part were listed again. The cache is now newer than our last writes, and wakes their owners.
+fn relisted<K: OnServer>(ctx: &Context, kind: &Kind<K>, part: Option<&str>) {
+    let within = |resource: &K| part.is_none() || resource.meta().namespace.as_deref() == part;
+    for resource in kind.store.state_filter(within) {
+        ctx.children.forget(resource.meta().uid.as_deref().unwrap_or_default());
+        kind.wake(ObjectRef::from_obj(&*resource));
+    }
 }
 
 fn wake<K>(kind: &Kind<K>, resources: Vec<Arc<K>>)

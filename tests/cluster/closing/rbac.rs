@@ -5,6 +5,7 @@ use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::rbac::v1::{PolicyRule, RoleRef, Subject};
+use oidc_operator::prerequisites::Need;
 use serde_json::Value;
 use testbed::install;
 use testbed::proxy::RequestHead;
@@ -89,6 +90,28 @@ fn verb(head: &RequestHead, named: bool) -> Option<&'static str> {
 }
 
 impl Grant {
+    /// What the operator says that it needs.
+    pub fn needed(need: &Need) -> Self {
+        Self {
+            namespace: need.namespace.clone(),
+            verb: need.verb.to_owned(),
+            group: need.group.to_owned(),
+            resource: need.resource.to_owned(),
+            name: need.name.clone(),
+        }
+    }
+
+    /// Whether it is about what the operator writes for applications.
+    pub fn is_of_outputs(&self) -> bool {
+        matches!(self.resource.as_str(), "secrets" | "configmaps")
+    }
+
+    /// The right without its namespace, unless that is `home`.
+    pub fn anywhere_but(self, home: &str) -> Self {
+        let namespace = self.namespace.filter(|namespace| namespace == home);
+        Self { namespace, ..self }
+    }
+
     fn covers(&self, request: &KubeRequest) -> bool {
         self.verb == request.verb
             && self.group == request.group

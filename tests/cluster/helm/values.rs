@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use oidc_operator::cli::{Cli, Command};
+use oidc_operator::prerequisites;
 use serde_json::Value;
 use testbed::install;
 use testbed::process;
 use testbed::programs::Program;
 
 use crate::bed::Bed;
+use crate::closing::rbac::{Grant, grants};
 
 /// A value, what it is set to (JSON), other settings that it needs, and a text that only then is in the rendering.
 struct Row(&'static str, &'static str, &'static [&'static str], &'static str);
@@ -24,7 +28,7 @@ const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
 
 /// One row for each value of the chart.
-const ROWS: [Row; 72] = [
+const ROWS: [Row; 76] = [
     Row("replicaCount", "3", &[], "replicas: 3"),
     Row(
         "image.registry",
@@ -73,12 +77,20 @@ const ROWS: [Row; 72] = [
         &[],
         "example.com/role: iam",
     ),
+    Row("watchNamespaces", r#"["default"]"#, &[], "--watch-namespaces=default"),
+    Row("serverClass", r#""edge""#, &[], "resourceNames: [oidc-operator-edge]"),
     Row("rbac.create", "false", &[], ""),
+    Row("rbac.secrets.watch", "false", &[], "--watch-secrets=false"),
     Row("rbac.aggregate.view", "false", &[], ""),
     Row("rbac.aggregate.edit", "false", &[], ""),
     Row("rbac.aggregate.admin", "false", &[], ""),
     Row("clusterId", r#""west""#, &[], "\"--cluster-id=west\""),
-    Row("login.serviceAccount.create", "false", &[], ""),
+    Row(
+        "login.serviceAccount.create",
+        "true",
+        &[],
+        "resources: [serviceaccounts/token]",
+    ),
     Row(
         "login.serviceAccount.name",
         r#""visitor""#,
@@ -86,10 +98,16 @@ const ROWS: [Row; 72] = [
         "--login-service-account=visitor",
     ),
     Row("formerClusterIds", r#"["east"]"#, &[], "\"--former-cluster-ids=east\""),
-    Row("vault.serviceAccounts", r#"["second"]"#, &[], ", second]"),
+    Row("vault.serviceAccounts", r#"["second"]"#, &[], "resourceNames: [second]"),
     Row("log.level", r#""debug""#, &[], "\"--log=debug\""),
     Row("log.format", r#""text""#, &[], "--log-format=text"),
     Row("leaderElection.enabled", "false", &[], "type: Recreate"),
+    Row(
+        "leaderElection.namespace",
+        r#""default""#,
+        &[],
+        "--lease-namespace=default",
+    ),
     Row("networkPolicy.enabled", "true", &[], "kind: NetworkPolicy"),
     Row(
         "networkPolicy.scrapers",
@@ -261,11 +279,10 @@ const EXTRA_OBJECTS: Row = Row(
     "oidc-operator-extra",
 );
 /// Values whose default would contradict another row, so that they are not part of the rendering with all values.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 7] = [
     "crds.install", // nothing else could be applied
     "rbac.create",
     "serviceAccount.create",
-    "login.serviceAccount.create",
     "leaderElection.enabled", // not with several replicas
     "metrics.service.create", // a ServiceMonitor needs it
     "namespaceOverride",      // the namespace does not exist
@@ -323,6 +340,40 @@ pub(super) async fn a_probe_may_have_another_handler(bed: &Bed) -> Result<()> {
         let settings = ["startupProbe", "livenessProbe", "readinessProbe"].map(|probe| format!("{probe}={handler}"));
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         accepts(bed, &render(&settings).await?).await.context(handler)?;
+    }
+    Ok(())
+}
+
+/// What the operator asks for before it is ready is what the chart grants: nothing is missing, and nothing is too much.
+pub(super) async fn the_roles_grant_what_the_operator_needs(_bed: &Bed) -> Result<()> {
+    for settings in [
+        &[][..],
+        &["leaderElection.enabled=false"],
+        &["rbac.secrets.watch=false"],
+        &[r#"watchNamespaces=["a","b"]"#],
+        &[
+            r#"watchNamespaces=["a","oidc-system"]"#,
+            r#"leaderElection.namespace="here""#,
+        ],
+        &[
+            r#"watchNamespaces=["a"]"#,
+            "rbac.secrets.watch=false",
+            r#"serverClass="edge""#,
+        ],
+    ] {
+        let manifests = install::manifests(&render(settings).await?)?;
+        let deployment = manifests.iter().find(|manifest| manifest["kind"] == "Deployment");
+        let arguments = &deployment.context("no Deployment")?["spec"]["template"]["spec"]["containers"][0]["args"];
+        let arguments: Vec<String> = serde_json::from_value(arguments.clone())?;
+        let home = ["--namespace".to_owned(), install::NAMESPACE.to_owned()];
+        let command = Cli::try_parse_from(["oidc-operator".to_owned()].into_iter().chain(arguments).chain(home))?;
+        let Command::Run(run) = command.command else {
+            anyhow::bail!("the Deployment runs something else");
+        };
+        let needed: BTreeSet<Grant> = prerequisites::needs(&run).iter().map(Grant::needed).collect();
+        let granted = grants(&manifests, "oidc-operator")?;
+        let differing: Vec<String> = needed.symmetric_difference(&granted).map(Grant::to_string).collect();
+        ensure!(differing.is_empty(), "{settings:?}: {differing:#?}");
     }
     Ok(())
 }

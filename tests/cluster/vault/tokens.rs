@@ -366,14 +366,17 @@ async fn granted(settings: &[&str]) -> Result<BTreeSet<String>> {
 async fn the_chart_lets_the_operator_request_none_of_its_own_tokens(bed: &Bed) -> Result<()> {
     let (own, login) = (bed.installation().service_account(), bed.installation().login_account());
     let named = |names: &[&str]| names.iter().copied().map(str::to_owned).collect::<BTreeSet<_>>();
-    let none = "login.serviceAccount.create=false";
+    let create = "login.serviceAccount.create=true";
     for (settings, expected) in [
-        (&[][..], named(&[login])),
-        (&["vault.serviceAccounts={one,two}"], named(&[login, "one", "two"])),
-        (&["login.serviceAccount.name=other"], named(&["other"])),
-        (&[none, "login.serviceAccount.name=theirs"], named(&["theirs"])),
-        (&[none, "vault.serviceAccounts={one}"], named(&["one"])),
-        (&[none], named(&[])),
+        (&[create][..], named(&[login])),
+        (
+            &[create, "vault.serviceAccounts={one,two}"],
+            named(&[login, "one", "two"]),
+        ),
+        (&[create, "login.serviceAccount.name=other"], named(&["other"])),
+        (&["login.serviceAccount.name=theirs"], named(&["theirs"])),
+        (&["vault.serviceAccounts={one}"], named(&["one"])),
+        (&[], named(&[])),
     ] {
         ensure!(
             granted(settings).await? == expected,

@@ -98,7 +98,7 @@ impl Demo {
         let servers = Servers::start(story.parts()).await?;
         let run = RunDir::new()?;
         say("installing the operator: helm template charts/oidc-operator | kubectl apply --server-side -f -");
-        let installation = install::install(&servers.control_plane, &[]).await?;
+        let installation = install::install(&servers.control_plane, &["login.serviceAccount.create=true"]).await?;
         say("starting the operator as its ServiceAccount, with exactly the rights of the chart");
         let (operator, _) = start_operator(&servers.control_plane, &installation, &run).await?;
         let demo = Self {

@@ -79,7 +79,7 @@ pub fn repository() -> PathBuf {
 pub async fn install(plane: &ControlPlane, settings: &[&str]) -> Result<Installation> {
     let rendered = render(settings).await?;
     make_namespace(plane, NAMESPACE).await?;
-    apply(plane, &rendered).await?;
+    kubectl_apply(plane, &rendered, &[]).await?; // the chart names every namespace
     let installation = Installation::of(manifests(&rendered)?)?;
     installation.wait_until_served(plane).await?;
     Ok(installation)
@@ -111,22 +111,22 @@ pub async fn apply(plane: &ControlPlane, manifests: &str) -> Result<()> {
 /// # Errors
 /// When kubectl refuses them; the message quotes kubectl.
 pub async fn apply_into(plane: &ControlPlane, namespace: &str, manifests: &str) -> Result<()> {
-    kubectl_apply(plane, namespace, manifests, &[]).await
+    kubectl_apply(plane, manifests, &["--namespace", namespace]).await
 }
 
-/// Has the kube-apiserver validate manifests as [`apply`] would apply them, without storing them.
+/// Has the kube-apiserver validate manifests that name their namespaces, without storing them.
 ///
 /// # Errors
 /// When it refuses one; the message quotes kubectl.
 pub async fn validate(plane: &ControlPlane, manifests: &str) -> Result<()> {
     let flags = ["--dry-run=server", "--validate=strict", "--force-conflicts"];
-    kubectl_apply(plane, NAMESPACE, manifests, &flags).await
+    kubectl_apply(plane, manifests, &flags).await
 }
 
-async fn kubectl_apply(plane: &ControlPlane, namespace: &str, manifests: &str, flags: &[&str]) -> Result<()> {
+async fn kubectl_apply(plane: &ControlPlane, manifests: &str, flags: &[&str]) -> Result<()> {
     let mut kubectl = plane.kubectl();
     kubectl
-        .args(["apply", "--server-side", "--namespace", namespace])
+        .args(["apply", "--server-side"])
         .args(flags)
         .args(["--field-manager", MANAGER, "--filename", "-"])
         .stdin(Stdio::piped())

@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::common::cleanup::may_leave_behind;
 use crate::controller::common::client::plan::ledger_name;
-use crate::controller::common::own_secret::{drop_at_cleanup, drop_one, is_owned};
+use crate::controller::common::own_secret::{drop_at_cleanup, is_going, is_owned};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
-use crate::error::Result;
+use crate::controller::engine::managed::SecretKey;
+use crate::error::{ClusterFault, Error, Result};
 
 /// What happens to the client on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,23 @@ pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     })
 }
 
-/// Keeps the credentials Secret, without our owner reference, labels and annotation, and deletes the ledger.
+/// Keeps the credentials Secret, without our owner reference, labels and annotation, and deletes the ledger. In a
+/// namespace that is being deleted, both are deleted with it.
 pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+    let namespace = client.namespace().unwrap_or_default();
+    match keep_credentials(client, ctx).await {
+        Err(Error::Cluster(ClusterFault::Forbidden)) if is_going(ctx, &namespace) => return Ok(()),
+        kept => kept?,
+    }
+    let uid = client.uid().unwrap_or_default();
+    let ledger = ledger_name(&uid);
+    if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
+        drop_at_cleanup(ctx, &namespace, &uid, &ledger, found.uid).await?;
+    }
+    Ok(())
+}
+
+async fn keep_credentials(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
     let uid = client.uid().unwrap_or_default();
     for name in secret_names(client, ctx)
@@ -68,10 +85,6 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
             .remove(REVISION_ANNOTATION);
         ctx.cluster.replace(&namespace, &secret).await?;
     }
-    let ledger = ledger_name(&uid);
-    if let Some(found) = ctx.own_secret(&namespace, &uid, &ledger) {
-        drop_one(ctx, &namespace, &uid, &ledger, found.uid).await?;
-    }
     Ok(())
 }
 
@@ -79,19 +92,42 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
 /// our labels.
 fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
     let uid = client.uid().unwrap_or_default();
-    let wanted = client
-        .spec
-        .credentials
-        .as_ref()
-        .and_then(|credentials| credentials.secret_name.clone());
-    let wanted = wanted.unwrap_or_else(|| client.name_any());
-    let former = client.status.as_ref().and_then(|status| status.secret_name.clone());
-    let mut names = BTreeSet::from([ledger_name(&uid), wanted.clone()]);
-    if former.as_ref().is_some_and(|former| *former != wanted) {
+    let mut names = own_secrets(client);
+    let is_renamed = names.len() > 2;
+    if is_renamed {
         names.extend(ctx.marked_secrets(&client.namespace().unwrap_or_default(), &uid));
     }
-    names.extend(former);
     names
+}
+
+/// Names that follow from spec and status: of the ledger and of the credentials Secret, the present and the former one.
+fn own_secrets(client: &OAuth2Client) -> BTreeSet<String> {
+    let credentials = client.spec.credentials.as_ref();
+    let wanted = credentials.and_then(|credentials| credentials.secret_name.clone());
+    let former = client.status.as_ref().and_then(|status| status.secret_name.clone());
+    let ledger = ledger_name(&client.uid().unwrap_or_default());
+    let all = [ledger, wanted.unwrap_or_else(|| client.name_any())];
+    all.into_iter().chain(former).collect()
+}
+
+/// The Secrets that a client depends on: its own, and the one with the private key of its key set.
+pub(crate) fn secrets(client: &OAuth2Client, ctx: &Context) -> Vec<SecretKey> {
+    let uid = client.uid().unwrap_or_default();
+    let own = own_secrets(client).into_iter().map(|name| SecretKey {
+        owner: uid.clone(),
+        name,
+    });
+    let set = client.spec.key_set_ref.as_ref().and_then(|reference| {
+        let key = ObjectRef::new(&reference.name).within(&client.namespace().unwrap_or_default());
+        ctx.kinds.key_sets.store.get(&key)
+    });
+    let key = set.and_then(|set| {
+        Some(SecretKey {
+            owner: set.uid()?,
+            name: set.status.as_ref()?.secret_name.clone()?,
+        })
+    });
+    own.chain(key).collect()
 }
 
 /// Deletes our Secrets without waiting for the garbage collector: a new resource of the same name must not find them.
