@@ -39,8 +39,9 @@ advisories: ## Known vulnerabilities in dependencies, from the RustSec database 
 		{ echo 'Nothing was checked: the RustSec advisory database cannot be fetched from https://github.com/rustsec/advisory-db.' >&2; exit 1; }
 	$(DENY) check --hide-inclusion-graph advisories
 
-generate: ## Write crds/, the chart's copies and the README of the chart from their sources
+generate: ## Write crds/, the chart's copies and README, and the manifests in deploy/ from their sources
 	UPDATE=1 $(CARGO) test --locked --test generated
+	UPDATE=1 $(CARGO) test --locked --test cluster -- manifests::files_match_the_chart
 
 bench: ## What 1,000 and 10,000 clients cost, and how long one takes under disturbance; about ten minutes
 	$(CARGO) build --release --locked

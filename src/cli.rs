@@ -22,6 +22,11 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator.
     Run(Box<Run>),
+    /// Check whether the cluster has what the operator needs with these flags: the CRDs, and the permissions of the
+    /// current user.
+    Check(Box<Run>),
+    /// List the resources that could not be deleted without the operator.
+    UninstallCheck,
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
 }

@@ -20,6 +20,7 @@
 //! - [`key_material`]: generates, reads and writes private keys.
 //! - [`secret`]: secret values, which cannot be printed.
 //! - [`error`]: everything that can go wrong; each error has one treatment, which decides condition, event and retry.
+//! - [`check`]: the verbs that check an installation.
 //! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: a clock that counts sleep, and the deadline of requests.
 //! - [`health`], [`prerequisites`]: whether the process and its watches run, and whether the cluster has what the operator needs.
 
@@ -27,6 +28,7 @@ pub mod access;
 pub mod admin;
 pub mod api;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod cluster;

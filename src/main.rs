@@ -1,25 +1,35 @@
 //! The `oidc-operator` program.
 
-use anyhow::{Context as _, Result};
-use clap::Parser;
-use oidc_operator::cli::{Cli, Command};
-use oidc_operator::{api, app, telemetry};
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
+use anyhow::{Context, Result};
+use clap::Parser;
+use oidc_operator::cli::{Cli, Command, LogFormat};
+use oidc_operator::{api, app, check, telemetry};
+use tokio::runtime::Runtime;
+
+fn main() -> Result<ExitCode> {
     match Cli::parse().command {
         Command::Crds => {
             for crd in api::crds() {
                 let text = api::to_yaml(&crd).context("a CRD cannot be written as YAML")?;
                 print!("---\n{text}");
             }
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Command::Run(settings) => {
-            telemetry::init(settings.log_format, &settings.log).context("--log cannot be parsed")?;
-            // reqwest and kube share this provider. One that is already installed works as well.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let runtime = tokio::runtime::Runtime::new().context("cannot start the async runtime")?;
-            runtime.block_on(app::run(*settings))
+            let runtime = start(settings.log_format, &settings.log)?;
+            runtime.block_on(app::run(*settings))?;
+            Ok(ExitCode::SUCCESS)
         }
+        Command::Check(settings) => start(LogFormat::Text, "warn")?.block_on(check::installation(&settings)),
+        Command::UninstallCheck => start(LogFormat::Text, "warn")?.block_on(check::uninstallation()),
     }
+}
+
+fn start(format: LogFormat, log: &str) -> Result<Runtime> {
+    telemetry::init(format, log).context("--log cannot be parsed")?;
+    // reqwest and kube share this provider. One that is already installed works as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Runtime::new().context("cannot start the async runtime")
 }

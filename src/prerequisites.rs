@@ -218,7 +218,11 @@ pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
     }
 }
 
-async fn look(client: &Client, settings: &Run) -> kube::Result<Prerequisites> {
+/// Checks once.
+///
+/// # Errors
+/// If the Kubernetes API does not answer the questions.
+pub async fn look(client: &Client, settings: &Run) -> kube::Result<Prerequisites> {
     let is_partial = |need: &Need| need.place == Place::Within && need.namespace.is_some();
     let (within, elsewhere): (Vec<_>, Vec<_>) = missing(client, settings).await?.into_iter().partition(is_partial);
     if let Some(what) = lacks(&elsewhere) {

@@ -43,6 +43,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         // The chart does not depend on the server.
         trials.push(side.shared(values::every_value_changes_what_it_says));
         trials.push(side.shared(values::the_roles_grant_what_the_operator_needs));
+        trials.push(side.shared(values::the_notes_hold_what_the_api_accepts));
         trials.push(side.shared(values::a_mistyped_value_is_refused_by_name));
         trials.push(side.shared(values::a_probe_may_have_another_handler));
     }

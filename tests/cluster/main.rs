@@ -27,6 +27,7 @@ mod harness;
 mod helm;
 mod key_sets;
 mod login;
+mod manifests;
 mod node;
 mod operations;
 mod probes;
@@ -74,6 +75,7 @@ fn main() -> ExitCode {
         helm::trials,
         key_sets::trials,
         login::trials,
+        manifests::trials,
         operations::trials,
         probes::trials,
         provider::trials,
@@ -88,7 +90,8 @@ fn main() -> ExitCode {
         steady::trials,
         tenants::trials,
     ];
-    let mut failed = libtest_mimic::run(&arguments, harness::trials()).has_failed();
+    let without_bed = harness::trials().into_iter().chain(manifests::files()).collect();
+    let mut failed = libtest_mimic::run(&arguments, without_bed).has_failed();
     for major in [HydraMajor::V2, HydraMajor::V1] {
         let side = run.side(major);
         let tests = trials.iter().flat_map(|list| list(&side)).collect();

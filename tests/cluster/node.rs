@@ -268,15 +268,47 @@ impl Stage {
         let replicas = deployments.get(RELEASE).await?.spec.and_then(|spec| spec.replicas);
         ensure!(replicas == Some(1), "{replicas:?} replicas");
         self.client_becomes_ready("after-rollback").await?;
-        self.shell(&format!("helm uninstall {RELEASE} -n {namespace} --wait"))
+        let tested = self
+            .shell(&format!("helm test {RELEASE} -n {namespace} --logs"))
+            .await?;
+        ensure!(tested.contains("No CRD and no permission is missing."), "{tested}");
+        self.uninstallation_is_stopped()
+            .await
+            .context("a guarded uninstallation")?;
+        self.shell(&format!("helm uninstall {RELEASE} -n {namespace} --wait --no-hooks"))
             .await?;
         self.shell("kubectl get oac web-app")
             .await
             .context("a resource went with the release")?;
-        wait::until("all pods to be gone", LIMIT, async || {
-            Ok(self.pods().await?.is_empty().then_some(()))
+        let of_operator = |pod: &Pod| pod.name_any().starts_with(RELEASE) && !pod.name_any().contains("check");
+        wait::until("all its pods to be gone", LIMIT, async || {
+            Ok((!self.pods().await?.iter().any(of_operator)).then_some(()))
         })
-        .await
+        .await?;
+        self.shell("kubectl delete oac web-app --wait=false").await?;
+        self.shell(&block("### Uninstall", "sh")?).await?;
+        self.shell("kubectl delete oidc --all --all-namespaces --timeout 30s")
+            .await
+            .map(drop)
+    }
+
+    /// `helm uninstall` fails while resources need the operator, and a log names them.
+    async fn uninstallation_is_stopped(&self) -> Result<()> {
+        let namespace = install::NAMESPACE;
+        self.shell(&self.upgrade("charts/oidc-operator", "--set uninstallCheck.enabled=true"))
+            .await?;
+        let stopped = self
+            .shell(&format!("helm uninstall {RELEASE} -n {namespace} --timeout {PATIENCE}"))
+            .await;
+        ensure!(stopped.is_err(), "the release was uninstalled");
+        let said = self
+            .shell(&format!("kubectl logs job/{RELEASE}-uninstall-check -n {namespace}"))
+            .await?;
+        ensure!(
+            said.contains("OAuth2Client default/web-app") && said.contains("Delete them first"),
+            "{said}"
+        );
+        self.client_becomes_ready("after-check").await
     }
 
     fn upgrade(&self, chart: &str, settings: &str) -> String {

@@ -135,3 +135,59 @@ metadata:
     {{- include "oidc-operator.labels" $root | nindent 4 }}
   {{- with include "oidc-operator.annotations" (list $root dict) }}{{ . | nindent 2 }}{{ end }}
 {{- end }}
+
+{{/* Flags that decide what the operator needs in the cluster. */}}
+{{- define "oidc-operator.flags" -}}
+- --leader-election={{ .Values.leaderElection.enabled }}
+- --lease-namespace={{ .Values.leaderElection.namespace }}
+{{- with .Values.serverClass }}
+- --server-class={{ . }}
+{{- end }}
+{{- with .Values.watchNamespaces }}
+- --watch-namespaces={{ join "," . }}
+{{- end }}
+- --watch-secrets={{ .Values.rbac.secrets.watch }}
+{{- end }}
+
+{{/* Pod of a hook that runs a verb of the operator once: (list $ verb flags). */}}
+{{- define "oidc-operator.verb" -}}
+{{- $root := index . 0 -}}
+serviceAccountName: {{ include "oidc-operator.serviceAccountName" $root }}
+automountServiceAccountToken: true
+enableServiceLinks: false
+restartPolicy: Never
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.podSecurityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+containers:
+  - name: {{ index . 1 }}
+    image: {{ include "oidc-operator.image" $root | quote }}
+    imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+    args:
+      - {{ index . 1 }}
+      {{- with index . 2 }}
+      {{- . | nindent 6 }}
+      {{- end }}
+    env:
+      - name: OIDC_OPERATOR_NAMESPACE
+        value: {{ include "oidc-operator.namespace" $root }}
+    {{- with $root.Values.securityContext }}
+    securityContext:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    resources:
+      {{- toYaml $root.Values.resources | nindent 6 }}
+{{- with $root.Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $root.Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}

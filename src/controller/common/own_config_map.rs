@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::ResourceExt;
 
 use crate::api::UID_LABEL;
-use crate::controller::common::own_secret::{describe_as, is_described_as, is_namesakes, is_owned, unless_left};
+use crate::controller::common::own_secret::{
+    describe_as, is_described_as, is_namesakes, is_owned, owned_by, unless_left,
+};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 use crate::error::{ClusterFault, Error, Result};
@@ -94,7 +96,7 @@ fn object<K: Managed>(owner: &K, wanted: Wanted) -> ConfigMap {
     let mut labels = wanted.labels;
     labels.insert(UID_LABEL.to_owned(), owner.uid().unwrap_or_default());
     object.metadata.name = Some(wanted.name);
-    object.metadata.owner_references = Some(owner.controller_owner_ref(&()).into_iter().collect());
+    object.metadata.owner_references = owned_by(owner);
     object.metadata.labels = Some(labels);
     object.metadata.annotations = Some(wanted.annotations);
     object

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
@@ -84,6 +84,16 @@ pub(crate) fn is_namesakes<K: Managed>(found: &impl ResourceExt, owner: &K) -> b
             && reference.controller == Some(true)
             && Some(&reference.uid) != owner.meta().uid.as_ref()
     })
+}
+
+/// Owner references of an output. They do not block the deletion of the owner: this would need the permission to update
+/// its finalizers where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
+pub(crate) fn owned_by<K: Managed>(owner: &K) -> Option<Vec<OwnerReference>> {
+    let reference = owner.controller_owner_ref(&())?;
+    Some(vec![OwnerReference {
+        block_owner_deletion: None,
+        ..reference
+    }])
 }
 
 /// Whether an object belongs to the resource with this UID.

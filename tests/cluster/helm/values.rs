@@ -28,7 +28,7 @@ const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
 
 /// One row for each value of the chart.
-const ROWS: [Row; 76] = [
+const ROWS: [Row; 78] = [
     Row("replicaCount", "3", &[], "replicas: 3"),
     Row(
         "image.registry",
@@ -183,6 +183,13 @@ const ROWS: [Row; 76] = [
         &["podDisruptionBudget.enabled=true"],
         "maxUnavailable: 50%",
     ),
+    Row(
+        "deletionProtection.enabled",
+        "true",
+        &[],
+        "kind: ValidatingAdmissionPolicyBinding",
+    ),
+    Row("uninstallCheck.enabled", "true", &[], "- uninstall-check"),
     Row("resources", r#"{"limits":{"memory":"1Gi"}}"#, &[], "memory: 1Gi"),
     Row("podSecurityContext", r#"{"fsGroup":2000}"#, &[], "fsGroup: 2000"),
     Row("securityContext", r#"{"runAsUser":1000}"#, &[], "runAsUser: 1000"),
@@ -378,6 +385,52 @@ pub(super) async fn the_roles_grant_what_the_operator_needs(_bed: &Bed) -> Resul
     Ok(())
 }
 
+/// The commands that the chart prints after an installation.
+pub(super) async fn the_notes_hold_what_the_api_accepts(bed: &Bed) -> Result<()> {
+    for (settings, words) in [
+        (
+            &[][..],
+            &[
+                "works in all namespaces",
+                "helm test oidc-operator -n oidc-system",
+                "-n default",
+            ][..],
+        ),
+        (
+            &[r#"watchNamespaces=["team-a"]"#, r#"serverClass="edge""#],
+            &[
+                "works in the namespaces team-a, on AuthorizationServers with serverClass: edge",
+                "-n team-a",
+            ],
+        ),
+        (&["rbac.create=false"], &["WARNING: rbac.create"]),
+        (&["crds.keep=false"], &["WARNING: crds.keep"]),
+        (&["leaderElection.enabled=false"], &["WARNING: leaderElection.enabled"]),
+    ] {
+        let notes = helm(&["install", "--dry-run=client"], settings).await?;
+        let (_, notes) = notes.split_once("NOTES:").context("no notes")?;
+        for word in words {
+            ensure!(notes.contains(word), "{settings:?}: no `{word}` in {notes}");
+        }
+        let blocks: Vec<&str> = notes
+            .split("<<EOF\n")
+            .skip(1)
+            .filter_map(|rest| rest.split("  EOF").next())
+            .collect();
+        ensure!(blocks.len() == 4, "{} blocks", blocks.len());
+        for block in blocks {
+            let namespace = block.contains("namespace: team-a").then_some("team-a");
+            if let Some(namespace) = namespace {
+                install::make_namespace(bed.plane(), namespace).await?;
+            }
+            let block = block.replace("{name: default}", "{name: of-the-notes}"); // the bed has a server of that name
+            let valid = install::validate(bed.plane(), &block).await;
+            valid.with_context(|| block.clone())?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn a_mistyped_value_is_refused_by_name(_bed: &Bed) -> Result<()> {
     let wrong = [
         ("replicas=2", "replicas"),
@@ -434,19 +487,26 @@ fn collect(at: &str, schema: &Value, leaves: &mut BTreeSet<String>) {
 
 /// Renders the chart with values in JSON.
 async fn render(settings: &[&str]) -> Result<String> {
+    helm(&["template"], settings).await
+}
+
+async fn helm(verb: &[&str], settings: &[&str]) -> Result<String> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oidc-operator");
     let mut helm = tokio::process::Command::new(Program::Helm.path().await?);
-    helm.args(["template", "oidc-operator"]).arg(chart);
+    helm.args(verb).arg("oidc-operator").arg(chart);
     helm.args(["--namespace", install::NAMESPACE]).kill_on_drop(true);
     for setting in settings {
         helm.args(["--set-json", setting]);
     }
-    process::output("helm template", helm).await
+    process::output(&format!("helm {}", verb[0]), helm).await
 }
 
 /// Has the kube-apiserver validate a rendering, without storing it.
 async fn accepts(bed: &Bed, rendered: &str) -> Result<()> {
-    let manifests = install::manifests(rendered)?;
+    let mut manifests = install::manifests(rendered)?;
+    for pod in manifests.iter_mut().filter(|manifest| manifest["kind"] == "Pod") {
+        pod["spec"]["serviceAccountName"] = "default".into(); // its own is not stored
+    }
     let served = manifests
         .iter()
         .filter(|manifest| !NOT_SERVED.iter().any(|kind| manifest["kind"] == *kind));

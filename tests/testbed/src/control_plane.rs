@@ -234,6 +234,7 @@ async fn start_apiserver(run: &RunDir, files: &Files, pki: &Pki, etcd_url: &str,
         ])
         .arg("--service-account-issuer=https://kubernetes.default.svc")
         .args(["--authorization-mode=RBAC", "--profiling=false"])
+        .arg("--enable-admission-plugins=OwnerReferencesPermissionEnforcement") // as OpenShift has it
         .arg("--kubelet-preferred-address-types=InternalIP"); // names of nodes do not resolve here
     for (flag, file) in [
         ("--tls-cert-file", &files.server_cert),

@@ -52,7 +52,7 @@ pub struct Installation {
 /// When Helm is not available or refuses the chart; the message quotes Helm.
 pub async fn render(settings: &[&str]) -> Result<String> {
     let mut helm = tokio::process::Command::new(Program::Helm.path().await?);
-    helm.args(["template", RELEASE])
+    helm.args(["template", RELEASE, "--skip-tests"]) // their pods would never run
         .arg(chart())
         .args(["--namespace", NAMESPACE])
         .kill_on_drop(true);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde_json::json;
 
 use crate::api::authorization_server::Endpoints;
@@ -14,7 +14,7 @@ use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNO
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::common::own_secret::{
-    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, remember, text,
+    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
 };
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links;
@@ -301,7 +301,7 @@ fn wanted(
         ..KubeSecret::default()
     };
     wanted.metadata.name = Some(layout.name.clone());
-    wanted.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
+    wanted.metadata.owner_references = owned_by(client);
     wanted.metadata.labels = Some(layout.labels.clone().into_iter().chain(labels(&plan.uid)).collect());
     wanted.metadata.annotations = Some(annotations);
     wanted

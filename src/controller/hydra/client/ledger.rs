@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use kube::runtime::events::EventType;
-use kube::{Resource, ResourceExt};
 use sha2::{Digest, Sha256};
 
 use crate::api::OAuth2Client;
@@ -17,7 +17,7 @@ use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::hex;
-use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
+use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::reference;
@@ -216,7 +216,7 @@ async fn write(
     let exists = found.is_some();
     let mut secret = found.unwrap_or_default();
     secret.metadata.name = Some(ledger_name(&plan.uid));
-    secret.metadata.owner_references = Some(client.controller_owner_ref(&()).into_iter().collect());
+    secret.metadata.owner_references = owned_by(client);
     secret.metadata.labels.get_or_insert_default().extend(labels(&plan.uid));
     if !exists {
         secret.type_ = Some(TYPE.to_owned());

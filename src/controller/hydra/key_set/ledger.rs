@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::admin::hydra::key::JsonWebKey;
 use crate::api::JsonWebKeySet;
 use crate::controller::common::digest::hex;
-use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, remember, text};
+use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 use crate::controller::hydra::key_set::rotation::{Held, Stage};
@@ -114,7 +114,7 @@ impl Ledger {
         let keys = serialized(&self.entries);
         let mut secret = self.found.clone().unwrap_or_default();
         secret.metadata.name = Some(name(&uid));
-        secret.metadata.owner_references = Some(set.controller_owner_ref(&()).into_iter().collect());
+        secret.metadata.owner_references = owned_by(set);
         secret.metadata.labels.get_or_insert_default().extend(labels(&uid));
         let data = [("keys", keys.as_str()), ("checksum", &checksum(&keys))];
         let data: BTreeMap<_, _> = data

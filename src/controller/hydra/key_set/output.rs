@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
-use kube::Resource;
 use serde_json::{Map, Value, json};
 
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::{JWK, JsonWebKeySetStatus, KID, PEM};
 use crate::controller::common::own_config_map;
-use crate::controller::common::own_secret::{bytes, conflict, drop_one, has_labels, is_owned, labels, remember};
+use crate::controller::common::own_secret::{
+    bytes, conflict, drop_one, has_labels, is_owned, labels, owned_by, remember,
+};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::key_set::ledger::{self, Entry};
@@ -78,7 +79,7 @@ async fn secret(
                 ..KubeSecret::default()
             };
             secret.metadata.name = Some(name.to_owned());
-            secret.metadata.owner_references = Some(set.controller_owner_ref(&()).into_iter().collect());
+            secret.metadata.owner_references = owned_by(set);
             secret.metadata.labels = Some(labels(&plan.target.uid).into());
             let created = ctx.cluster.create(&plan.target.namespace, &secret).await?;
             created.ok_or(Error::Cluster(ClusterFault::Conflict))?

@@ -1,0 +1,228 @@
+//! The manifests in `deploy`: rendered from the chart, and equal to what it renders with the same settings.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use testbed::install::{self, NAMESPACE};
+use testbed::programs::Program;
+use testbed::{HydraMajor, process};
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+
+use crate::bed::Bed;
+use crate::run::{Side, pure};
+
+/// Settings of the chart for manifests without Helm.
+const PLAIN: &str = "crds.keep=false";
+/// Settings of the overlay `namespaced`.
+const NAMESPACED: &str = "watchNamespaces={team-a}";
+/// Settings of the overlay `openshift`.
+const OPENSHIFT: &str = "metrics.serviceMonitor.enabled=true";
+/// What a Kubernetes without the Prometheus Operator does not serve.
+const NOT_SERVED: &str = "ServiceMonitor";
+
+/// The tests that need no bed.
+pub fn files() -> Vec<Trial> {
+    vec![
+        pure("manifests::files_match_the_chart", || {
+            Runtime::new()?.block_on(files_match_the_chart())
+        }),
+        pure("manifests::overlays_are_what_the_chart_renders", || {
+            Runtime::new()?.block_on(overlays_are_what_the_chart_renders())
+        }),
+    ]
+}
+
+/// The tests that need a Kubernetes API.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    if side.major() != HydraMajor::V2 {
+        return Vec::new(); // they do not depend on the server
+    }
+    vec![
+        side.shared(the_api_accepts_every_overlay),
+        side.shared(a_protected_object_is_not_deleted),
+    ]
+}
+
+/// Files below `deploy`, and their texts.
+async fn rendered() -> Result<Vec<(&'static str, String)>> {
+    let head = "# Rendered from charts/oidc-operator by `make generate`.\n";
+    let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+        "name": NAMESPACE, "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
+    let namespace = serde_saphyr::to_string(&namespace)?;
+    let only = async |template: &str, settings: &[&str]| render(settings, Some(template)).await;
+    let roles = only("role", &[NAMESPACED]).await?;
+    let of_overlay = |document: &&str| document.contains(":home\n") || document.contains("namespace: team-a\n");
+    let roles: Vec<&str> = roles.split("---\n").filter(of_overlay).collect();
+    Ok(vec![
+        (
+            "install.yaml",
+            format!("{head}---\n{namespace}{}", render(&[PLAIN], None).await?),
+        ),
+        ("crds.yaml", format!("{head}{}", only("crds", &[PLAIN]).await?)),
+        (
+            "deletion-protection.yaml",
+            format!(
+                "{head}{}",
+                only("deletionprotection", &["deletionProtection.enabled=true"]).await?
+            ),
+        ),
+        (
+            "overlays/namespaced/roles.yaml",
+            format!("{head}---\n{}", roles.join("---\n")),
+        ),
+        (
+            "overlays/openshift/servicemonitor.yaml",
+            format!("{head}{}", only("servicemonitor", &[OPENSHIFT]).await?),
+        ),
+    ])
+}
+
+async fn files_match_the_chart() -> Result<()> {
+    for (name, text) in rendered().await? {
+        let path = deploy().join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &text)?;
+        }
+        let found = std::fs::read_to_string(&path).with_context(|| format!("reading {name}"))?;
+        ensure!(
+            found == text,
+            "deploy/{name} differs from the chart; run `make generate`"
+        );
+    }
+    Ok(())
+}
+
+async fn overlays_are_what_the_chart_renders() -> Result<()> {
+    for (overlay, settings) in [
+        ("base", &[PLAIN][..]),
+        ("overlays/namespaced", &[PLAIN, NAMESPACED]),
+        ("overlays/openshift", &[PLAIN, OPENSHIFT]),
+    ] {
+        let built = install::manifests(&kustomize(overlay).await?)?;
+        let mut built: Vec<Value> = built
+            .into_iter()
+            .filter(|object| object["kind"] != "Namespace")
+            .collect();
+        let mut chart = install::manifests(&render(settings, None).await?)?;
+        for objects in [&mut built, &mut chart] {
+            objects.iter_mut().for_each(sort_arguments);
+            objects.sort_by_key(|object| format!("{} {}", object["kind"], object["metadata"]));
+        }
+        ensure!(
+            built.len() == chart.len(),
+            "{overlay}: {} objects, {} in the chart",
+            built.len(),
+            chart.len()
+        );
+        for (built, chart) in built.iter().zip(&chart) {
+            ensure!(built == chart, "{overlay}: {built:#} instead of {chart:#}");
+        }
+    }
+    Ok(())
+}
+
+/// A patch adds an argument at the end.
+fn sort_arguments(object: &mut Value) {
+    let arguments = object.pointer_mut("/spec/template/spec/containers/0/args");
+    if let Some(arguments) = arguments.and_then(Value::as_array_mut) {
+        arguments.sort_by_key(Value::to_string);
+    }
+}
+
+async fn the_api_accepts_every_overlay(bed: &Bed) -> Result<()> {
+    install::make_namespace(bed.plane(), "team-a").await?;
+    for overlay in ["base", "overlays/namespaced", "overlays/openshift"] {
+        let served = install::manifests(&kustomize(overlay).await?)?.into_iter();
+        let served: Vec<String> = served
+            .filter(|object| object["kind"] != NOT_SERVED)
+            .map(|object| object.to_string())
+            .collect();
+        let valid = install::validate(bed.plane(), &served.join("\n---\n")).await;
+        valid.with_context(|| overlay.to_owned())?;
+    }
+    Ok(())
+}
+
+async fn a_protected_object_is_not_deleted(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    install::apply(
+        bed.plane(),
+        &std::fs::read_to_string(deploy().join("deletion-protection.yaml"))?,
+    )
+    .await?;
+    let machine = "{ grantTypes: [client_credentials] }";
+    for name in ["labelled", "annotated", "open"] {
+        space.ready_client(name, machine).await?;
+    }
+    let mark = json!({ "oidc-operator.dev/deletion-protection": "true" });
+    space
+        .change("labelled", json!({ "metadata": { "labels": mark } }))
+        .await?;
+    space
+        .change("annotated", json!({ "metadata": { "annotations": mark } }))
+        .await?;
+    // The kube-apiserver takes a moment until it enforces a policy.
+    let refused = testbed::wait::until("the policy to be enforced", crate::bed::LIMIT, async || {
+        let options = kube::api::DeleteParams {
+            dry_run: true,
+            ..Default::default()
+        };
+        Ok(space.clients().delete("labelled", &options).await.err())
+    });
+    let refused = refused.await?.to_string();
+    ensure!(
+        refused.contains("protected by oidc-operator.dev/deletion-protection"),
+        "{refused}"
+    );
+    for name in ["labelled", "annotated"] {
+        ensure!(
+            space.clients().delete(name, &Default::default()).await.is_err(),
+            "{name} was deleted"
+        );
+    }
+    space.delete_and_wait("open").await?;
+    let off = json!({ "oidc-operator.dev/deletion-protection": null });
+    space
+        .change("labelled", json!({ "metadata": { "labels": off } }))
+        .await?;
+    space
+        .change("annotated", json!({ "metadata": { "annotations": off } }))
+        .await?;
+    space.delete_and_wait("labelled").await?;
+    space.delete_and_wait("annotated").await?;
+    Ok(())
+}
+
+fn deploy() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy")
+}
+
+/// Renders the chart, or one of its templates, without what only Helm needs.
+async fn render(settings: &[&str], template: Option<&str>) -> Result<String> {
+    let mut helm = Command::new(Program::Helm.path().await?);
+    helm.args(["template", "oidc-operator", "charts/oidc-operator", "--skip-tests"]);
+    helm.args(["--namespace", NAMESPACE])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    for setting in settings {
+        helm.args(["--set", setting]);
+    }
+    if let Some(template) = template {
+        helm.args(["--show-only", &format!("templates/{template}.yaml")]);
+    }
+    let text = process::output("helm template", helm).await?;
+    let of_helm = ["# Source:", "app.kubernetes.io/managed-by: Helm", "helm.sh/chart:"];
+    let mut lines = text.lines().filter(|line| {
+        let line = line.trim();
+        !line.is_empty() && !of_helm.iter().any(|part| line.starts_with(part))
+    });
+    Ok(lines.by_ref().fold(String::new(), |text, line| text + line + "\n"))
+}
+
+async fn kustomize(folder: &str) -> Result<String> {
+    let mut kubectl = Command::new(Program::Kubectl.path().await?);
+    kubectl.arg("kustomize").arg(deploy().join(folder));
+    process::output("kubectl kustomize", kubectl).await
+}
