@@ -43,6 +43,7 @@ mod servers;
 mod sign_in;
 mod steady;
 mod tenants;
+mod upgrade;
 mod vault;
 
 use std::process::ExitCode;
@@ -123,6 +124,7 @@ fn main() -> ExitCode {
         }
     }
 
+    failed |= libtest_mimic::run(&arguments, upgrade::trials(&run)).has_failed();
     failed |= libtest_mimic::run(&arguments, node::trials(&run)).has_failed();
 
     // The closing trials also examine a run of only some tests, which does not use everything.

@@ -26,6 +26,7 @@ mod prerequisites;
 mod provider;
 mod queue;
 mod reach;
+mod schema;
 mod scrape;
 mod selectors;
 mod steps;

@@ -55,6 +55,14 @@ impl Bao {
     /// # Errors
     /// When the program is not available or not ready in time; the message quotes the end of its log.
     pub async fn start() -> Result<Self> {
+        Self::start_as(None).await
+    }
+
+    /// As [`Self::start`], with the URL that clients use (`api_addr`), for example that of a proxy.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_as(api_addr: Option<String>) -> Result<Self> {
         crate::init();
         let program = Program::Bao.path().await?;
         let run = RunDir::new()?;
@@ -67,6 +75,7 @@ impl Bao {
             let settings = Settings {
                 program: program.clone(),
                 ports,
+                api_addr: api_addr.clone(),
             };
             run.write(CONFIG, &settings.config(run.path()).to_string())?;
             let process = settings.start(run.path()).await?;
@@ -184,6 +193,37 @@ impl Bao {
         })
     }
 
+    /// The whole state of the server (a snapshot of Raft), encrypted with a key that [`Self::unseal_key`] opens.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn snapshot(&self) -> Result<Vec<u8>> {
+        let url = format!("{}/v1/sys/storage/raft/snapshot", self.address());
+        let request = http::client().get(url).header("x-vault-token", &self.root_token);
+        let answer = request.send().await?.error_for_status()?;
+        Ok(answer.bytes().await?.to_vec())
+    }
+
+    /// The key that unseals the server.
+    #[must_use]
+    pub fn unseal_key(&self) -> &str {
+        &self.unseal_key
+    }
+
+    /// Replaces the state of the server by a snapshot, with the unseal key and the root token of its server.
+    ///
+    /// # Errors
+    /// When the server refuses, or is not active in time.
+    pub async fn restore(&mut self, snapshot: Vec<u8>, unseal_key: &str, root_token: &str) -> Result<()> {
+        let url = format!("{}/v1/sys/storage/raft/snapshot-force", self.address());
+        let request = http::client().post(url).header("x-vault-token", &self.root_token);
+        request.body(snapshot).send().await?.error_for_status()?;
+        self.unseal_key = unseal_key.to_owned();
+        self.root_token = root_token.to_owned();
+        self.stop().await;
+        self.start_again().await
+    }
+
     /// Stops the server; its ports and its data are kept. Requests under way are finished, for a few seconds at most.
     pub async fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -223,6 +263,8 @@ struct Settings {
     program: PathBuf,
     /// Ports of the plain and of the https listener, then the cluster port of each.
     ports: [u16; 4],
+    /// The URL that clients use. None: that of the plain listener.
+    api_addr: Option<String>,
 }
 
 impl Settings {
@@ -254,7 +296,7 @@ impl Settings {
                     "tls_key_file": file(KEY),
                 } },
             ],
-            "api_addr": self.address(),
+            "api_addr": self.api_addr.clone().unwrap_or_else(|| self.address()),
             "cluster_addr": format!("https://{}", local(cluster_port)),
             "disable_mlock": true, // Vault requires it with Raft; OpenBao warns that it is unknown
             "ui": false,

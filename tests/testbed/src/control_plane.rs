@@ -16,6 +16,10 @@ use crate::programs::Program;
 use crate::run_dir::RunDir;
 use crate::{kubeconfig, ports, wait};
 
+mod etcd;
+
+pub use etcd::Stored;
+
 /// Longest wait for one server to become ready; each takes a second or two on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// Name of the file with the public key of ServiceAccount tokens.
@@ -45,12 +49,22 @@ impl ControlPlane {
     /// # Errors
     /// When a program is not available, or a server is not ready in time; the message quotes the end of its log.
     pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Self::start`], with objects that are stored before the kube-apiserver starts. They keep UIDs and
+    /// resourceVersions.
+    ///
+    /// # Errors
+    /// As [`Self::start`], and when etcd does not take the objects.
+    pub async fn start_with(objects: &[Stored]) -> Result<Self> {
         crate::init();
         let kubectl = Program::Kubectl.path().await?; // the other programs come with it
         let run = RunDir::new()?;
         let pki = Pki::new()?;
         let files = Files::write(&run, &pki)?;
         let (etcd, etcd_url) = ports::with_free(async |ports| start_etcd(&run, ports).await).await?;
+        etcd::fill(&etcd_url, objects).await.context("storing the objects")?;
         let (apiserver, url) =
             ports::with_free(async |[port]| start_apiserver(&run, &files, &pki, &etcd_url, port).await).await?;
         let (cert, key) = pki.issue_client("admin", Some("system:masters"))?;

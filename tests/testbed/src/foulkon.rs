@@ -27,7 +27,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use rand::distr::{Alphanumeric, SampleString};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -104,6 +104,20 @@ impl Foulkon {
                 running: Some(running),
             }),
         ))
+    }
+
+    /// Gives a stand-in these providers, with their ids and times, as [`Self::providers`] returns them.
+    ///
+    /// # Errors
+    /// When the worker is a real one, or a provider is incomplete or clashes with another one.
+    pub fn restore(&self, providers: Vec<Value>) -> Result<()> {
+        let stand_in = self.stand_in.as_ref().context("a real worker cannot be restored")?;
+        for provider in providers {
+            let provider = serde_json::from_value(provider)?;
+            let inserted = stand_in.database.table().insert(provider);
+            inserted.map_err(|refused| anyhow!("{refused}"))?;
+        }
+        Ok(())
     }
 
     /// Whether tests run against a real worker: `FOULKON_URL` is set. Then tests must skip what only a stand-in can do.

@@ -48,6 +48,8 @@ pub struct HydraOptions {
     pub major: HydraMajor,
     /// Environment variables (name, value) of Hydra; they override the testbed's.
     pub env: Vec<(String, String)>,
+    /// A database to start with, which is copied. None: an empty one.
+    pub database: Option<PathBuf>,
 }
 
 impl HydraOptions {
@@ -82,7 +84,8 @@ impl Hydra {
         let program = options.major.program().path().await?;
         let empty_database = empty_database(&program, options.major).await?;
         let run = RunDir::new()?;
-        fs::copy(&empty_database, run.path().join(DATABASE)).context("copying the empty database")?;
+        let database = options.database.as_ref().unwrap_or(&empty_database);
+        fs::copy(database, run.path().join(DATABASE)).with_context(|| format!("copying {}", database.display()))?;
         let (settings, process) = ports::with_free(async |ports| {
             let settings = Settings {
                 program: program.clone(),
@@ -134,6 +137,17 @@ impl Hydra {
     #[must_use]
     pub fn child(&self) -> Option<&Child> {
         self.process.as_ref()
+    }
+
+    /// Writes the database, as it is now, into a new file.
+    ///
+    /// # Errors
+    /// When SQLite fails.
+    pub fn store(&self, file: &Path) -> Result<()> {
+        let database =
+            rusqlite::Connection::open(self.run.path().join(DATABASE)).context("opening Hydra's database")?;
+        database.execute("VACUUM INTO ?1", [file.to_string_lossy()])?;
+        Ok(())
     }
 
     /// Stops Hydra; its ports and its database are kept. Requests under way are finished, for a few seconds at most.

@@ -25,6 +25,7 @@ pub mod programs;
 pub mod proxy;
 pub mod run_dir;
 pub mod servers;
+pub mod state;
 pub mod tarpit;
 pub mod wait;
 mod wheel;

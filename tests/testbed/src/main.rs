@@ -1,6 +1,7 @@
 //! `testbed`: starts the real servers for work by hand.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Duration;
 
@@ -57,6 +58,12 @@ enum Verb {
         #[arg(long, default_value_t = 10_000)]
         clients: usize,
     },
+    /// Let the operator register resources of every sort on every server, and store what it leaves in a new folder: the
+    /// state that later versions must take over.
+    Export {
+        /// The folder, for example `tests/states/0.1.0`.
+        folder: PathBuf,
+    },
     /// Only build the programs that are missing, and print where they are.
     Build(Parts),
 }
@@ -77,6 +84,7 @@ async fn main() -> ExitCode {
         Verb::Demo { story } => demo(story).await,
         Verb::Foulkon { listen, admin } => foulkon(listen, &admin).await,
         Verb::Bench { clients } => testbed::bench::run(clients).await.map(|()| ExitCode::SUCCESS),
+        Verb::Export { folder } => testbed::state::export(&folder).await.map(|()| ExitCode::SUCCESS),
         Verb::Build(parts) => build(&parts.with).await,
     };
     result.unwrap_or_else(|error| {

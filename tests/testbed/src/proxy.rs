@@ -15,7 +15,7 @@ mod reply;
 mod upstream;
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,9 @@ use upstream::Target;
 
 /// How long the accept loop rests after a failed accept, most likely without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A free loopback port.
+const FREE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A running fault proxy. It stops, and closes its connections, when dropped.
 pub struct Proxy {
@@ -64,7 +67,12 @@ impl Proxy {
     /// `name` marks its log lines. With an `identity` it serves TLS, without one plain HTTP.
     pub async fn start(name: &str, upstream: Upstream, identity: Option<Identity>) -> Result<Self> {
         let acceptor = identity.as_ref().map(|identity| identity.acceptor(None)).transpose()?;
-        Self::launch(name, upstream, acceptor).await
+        Self::launch(name, FREE, upstream, acceptor).await
+    }
+
+    /// Starts a proxy that serves plain HTTP at this address.
+    pub async fn start_at(name: &str, address: SocketAddr, upstream: Upstream) -> Result<Self> {
+        Self::launch(name, address, upstream, None).await
     }
 
     /// Starts a proxy that serves TLS and admits only clients with a certificate of the authority `clients_ca_pem`.
@@ -75,14 +83,19 @@ impl Proxy {
         clients_ca_pem: &str,
     ) -> Result<Self> {
         let acceptor = identity.acceptor(Some(clients_ca_pem))?;
-        Self::launch(name, upstream, Some(acceptor)).await
+        Self::launch(name, FREE, upstream, Some(acceptor)).await
     }
 
-    async fn launch(name: &str, upstream: Upstream, acceptor: Option<TlsAcceptor>) -> Result<Self> {
+    async fn launch(
+        name: &str,
+        address: SocketAddr,
+        upstream: Upstream,
+        acceptor: Option<TlsAcceptor>,
+    ) -> Result<Self> {
         let target = Target::resolve(&upstream)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        let listener = TcpListener::bind(address)
             .await
-            .context("no free loopback port for the proxy")?;
+            .with_context(|| format!("the proxy cannot listen at {address}"))?;
         let address = listener.local_addr()?;
         let scheme = if acceptor.is_some() { "https" } else { "http" };
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// PostgreSQL's error for a client that is named twice.
 const DUPLICATE_CLIENT: &str = "pq: duplicate key value violates unique constraint \"idx_oidc_client\"";
@@ -14,7 +14,7 @@ const DUPLICATE_CLIENT: &str = "pq: duplicate key value violates unique constrai
 const DUPLICATE_URN: &str = "pq: duplicate key value violates unique constraint \"oidc_providers_urn_key\"";
 
 /// A provider as the API shows it; members in its order.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Provider {
     pub(super) id: String,
@@ -26,14 +26,14 @@ pub(super) struct Provider {
     #[serde(serialize_with = "in_words")]
     pub(super) update_at: Timestamp,
     pub(super) issuer_url: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) clients: Vec<OidcClient>,
 }
 
 /// A client of a provider. One with an empty name is shown as `{}`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct OidcClient {
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) name: String,
 }
 
