@@ -1,6 +1,10 @@
 # Everyday commands. They need only make, Rust, Go and a C compiler. The first run builds the servers for demo and tests
 # from source, which takes about ten minutes on two cores, and keeps them in the user's cache folder.
 
+TOOLS := tests/testbed/tools.sh
+# Tools that are installed outside of PATH.
+FOUND := $(shell $(TOOLS) path)
+export PATH := $(if $(FOUND),$(FOUND):)$(PATH)
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 DENY := $(CARGO) deny --locked --config .deny.toml
@@ -10,18 +14,24 @@ IMAGE ?=
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint advisories generate bench image
+.PHONY: help tools demo test lint advisories generate bench image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+tools: ## Install what the other commands need and this machine lacks, with apt
+	@$(TOOLS) install
+
 demo: ## Real Kubernetes API and Ory Hydra (or DEMO=vault, DEMO=trust) on this machine, with the operator; runs until Ctrl-C
 	$(if $(filter-out hydra vault trust,$(DEMO)),$(error DEMO=$(DEMO) is not known: it is hydra, the default, vault or trust))
+	@$(TOOLS) check
 	$(CARGO) build --locked
 	$(CARGO) run --locked --bin testbed -- demo $(DEMO)
 
 test: ## All tests, including those against the real servers
+	@$(TOOLS) check
 	$(CARGO) build --locked
+	$(CARGO) run --locked --bin testbed -- build --all
 	$(CARGO) test --workspace --locked
 
 lint: ## Format, clippy, documentation, licences, chart

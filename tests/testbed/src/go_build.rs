@@ -33,9 +33,44 @@ pub(crate) fn ensure(module: &Module, cache: &Path) -> Result<PathBuf> {
     }
     let _lock = lock(cache, &name)?;
     if !finished.is_dir() {
+        let _compiled = Compiled::keep(cache)?;
         build(module, &name, cache, &finished).with_context(|| format!("building {name}"))?;
     }
     Ok(finished)
+}
+
+/// What Go has compiled, several gigabytes. It is kept while programs are built, for packages that they share, and
+/// removed with the last of these values in any process. If the user has set `GOCACHE`, that folder is used and stays.
+pub(crate) struct Compiled {
+    folder: PathBuf,
+    used: File,
+}
+
+impl Compiled {
+    /// Keeps the folder until the returned value is dropped, or the process dies.
+    pub(crate) fn keep(cache: &Path) -> Result<Self> {
+        let path = cache.join("compiled.lock");
+        let used = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+        used.lock_shared()
+            .with_context(|| format!("locking {}", path.display()))?;
+        Ok(Self {
+            folder: Self::folder(cache),
+            used,
+        })
+    }
+
+    fn folder(cache: &Path) -> PathBuf {
+        cache.join("compiled")
+    }
+}
+
+impl Drop for Compiled {
+    fn drop(&mut self) {
+        // Somebody else who still uses it removes it later. What cannot be removed now is removed after the next build.
+        if self.used.unlock().is_ok() && self.used.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
 }
 
 /// Holds the lock file `name` in the cache folder until the returned file is dropped, or the process dies.
@@ -67,7 +102,7 @@ fn build(module: &Module, name: &str, cache: &Path, finished: &Path) -> Result<(
     fs::write(scratch.join("go.sum"), module.go_sum)?;
     let mut progress = Progress::new(name);
     for step in module.steps {
-        progress.follow(go_build(step, &scratch, &output))?;
+        progress.follow(go_build(step, &scratch, &output, cache))?;
     }
     fs::rename(&output, finished)?;
     fs::remove_dir_all(&scratch)?;
@@ -75,8 +110,11 @@ fn build(module: &Module, name: &str, cache: &Path, finished: &Path) -> Result<(
     Ok(())
 }
 
-fn go_build(step: &Step, source: &Path, output: &Path) -> Command {
+fn go_build(step: &Step, source: &Path, output: &Path, cache: &Path) -> Command {
     let mut go = process::command("go");
+    if std::env::var_os("GOCACHE").is_none() {
+        go.env("GOCACHE", Compiled::folder(cache));
+    }
     go.current_dir(source)
         .env("CGO_ENABLED", if step.cgo { "1" } else { "0" })
         .env("GOTOOLCHAIN", "local") // never download another Go behind the user's back
@@ -205,5 +243,24 @@ impl<'a> Progress<'a> {
             }
             self.tail.push_back(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_has_compiled_goes_with_its_last_user() -> Result<()> {
+        let cache = tempfile::tempdir()?;
+        let compiled = Compiled::folder(cache.path());
+        let first = Compiled::keep(cache.path())?;
+        fs::create_dir_all(compiled.join("aa"))?;
+        let second = Compiled::keep(cache.path())?;
+        drop(first);
+        assert!(compiled.is_dir(), "another build still uses it");
+        drop(second);
+        assert!(!compiled.exists());
+        Ok(())
     }
 }

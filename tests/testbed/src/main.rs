@@ -65,7 +65,13 @@ enum Verb {
         folder: PathBuf,
     },
     /// Only build the programs that are missing, and print where they are.
-    Build(Parts),
+    Build {
+        #[command(flatten)]
+        parts: Parts,
+        /// All programs that the tests use on this machine.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -85,7 +91,8 @@ async fn main() -> ExitCode {
         Verb::Foulkon { listen, admin } => foulkon(listen, &admin).await,
         Verb::Bench { clients } => testbed::bench::run(clients).await.map(|()| ExitCode::SUCCESS),
         Verb::Export { folder } => testbed::state::export(&folder).await.map(|()| ExitCode::SUCCESS),
-        Verb::Build(parts) => build(&parts.with).await,
+        Verb::Build { all: true, .. } => build(&Part::all_here()).await,
+        Verb::Build { parts, all: false } => build(&parts.with).await,
     };
     result.unwrap_or_else(|error| {
         eprintln!("testbed: {error:#}"); // without the backtrace that returning the error could print

@@ -3,14 +3,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use clap::ValueEnum;
 
 use crate::bao::Bao;
 use crate::control_plane::ControlPlane;
 use crate::foulkon::{self, Foulkon};
+use crate::go_build;
 use crate::hydra::{Hydra, HydraMajor, HydraOptions};
 use crate::node::Node;
 use crate::process::Child;
-use crate::programs::Program;
+use crate::programs::{self, Program};
 
 /// Parts besides the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -30,6 +32,14 @@ pub enum Part {
 }
 
 impl Part {
+    /// All parts that can run on this machine.
+    #[must_use]
+    pub fn all_here() -> Vec<Self> {
+        let mut all = Self::value_variants().to_vec();
+        all.retain(|part| *part != Self::Node || Node::obstacle().is_none());
+        all
+    }
+
     /// The programs that must be built or fetched for it.
     fn programs(self) -> &'static [Program] {
         match self {
@@ -78,6 +88,7 @@ impl Servers {
             Program::KubeControllerManager,
             Program::Kubectl,
         ];
+        let _compiled = go_build::Compiled::keep(&programs::cache_folder()?)?; // the programs share packages
         let mut paths = Vec::new();
         for program in control_plane
             .into_iter()
