@@ -34,7 +34,7 @@ test: ## All tests, including those against the real servers
 	$(CARGO) run --locked --bin testbed -- build --all
 	$(CARGO) test --workspace --locked
 
-lint: ## Format, clippy, documentation, licences, chart
+lint: ## Format, clippy, documentation, licences, chart, workflows
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
@@ -42,6 +42,8 @@ lint: ## Format, clippy, documentation, licences, chart
 	$(DENY) check --hide-inclusion-graph licenses bans sources
 	helm="$$($(CARGO) run --locked -q --bin testbed -- build --with helm | tail -n 1)" && \
 		"$$helm" lint --strict charts/oidc-operator
+	actionlint="$$($(CARGO) run --locked -q --bin testbed -- build --with actionlint | tail -n 1)" && \
+		"$$actionlint" -shellcheck= -pyflakes= .github/workflows/*.yaml
 
 advisories: ## Known vulnerabilities in dependencies, from the RustSec database (needs the network)
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny@$(CARGO_DENY_VERSION)

@@ -42,6 +42,7 @@ for manifest in base/install.yaml crds.yaml deletion-protection.yaml; do
     expect "the version label in deploy/$manifest" < <(of_labels "deploy/$manifest")
 done
 
+[ -d "tests/states/$version" ] || complain "tests/states/$version is missing, from which later versions are tested."
 deploy/release-notes.sh "$version" >/dev/null || wrong=1
 if pending=$(deploy/release-notes.sh Unreleased 2>/dev/null); then
     complain "CHANGELOG.md still lists changes as unreleased: $(grep -c '^- ' <<<"$pending") entries."

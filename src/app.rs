@@ -22,6 +22,7 @@ use crate::controller::engine::departures::Departures;
 use crate::controller::engine::key::Key;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
+use crate::controller::engine::secrets::Unwatched;
 use crate::controller::engine::turns;
 use crate::controller::watch::accepted::Accepted;
 use crate::controller::watch::{self, Writers};
@@ -188,7 +189,11 @@ fn prepare(
             reach,
         },
         kinds,
-        stores: Stores { namespaces, secrets },
+        stores: Stores {
+            namespaces,
+            secrets,
+            unwatched: Unwatched::default(),
+        },
         children: Children::default(),
         links: Links::default(),
         departures: Departures::default(),

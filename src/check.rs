@@ -9,10 +9,12 @@ use kube::{Api, Client, ResourceExt};
 
 use crate::api::{Assignment, AuthorizationServer, FINALIZER, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::cli::Run;
-use crate::controller::engine::managed::Managed;
+use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::managed::{Managed, OnServer};
 use crate::decode::Item;
 use crate::health::Prerequisites;
 use crate::prerequisites;
+use crate::reach::Reach;
 
 /// Maximum number of resources that are named.
 const NAMED: usize = 20;
@@ -43,19 +45,22 @@ pub async fn installation(settings: &Run) -> Result<ExitCode> {
     }
 }
 
-/// Lists the resources with the operator's finalizer. The exit code is 1 if there are any.
+/// Lists the resources of this operator's class that have the finalizer. The exit code is 1 if there are any.
 ///
 /// # Errors
 /// If the Kubernetes API cannot be asked.
-pub async fn uninstallation() -> Result<ExitCode> {
-    let client = client().await?;
+pub async fn uninstallation(settings: &Run) -> Result<ExitCode> {
+    let (client, reach) = (client().await?, settings.reach());
+    let servers = all::<AuthorizationServer>(&client).await?;
+    let on = |name: &str| servers.iter().find(|server| server.name_any() == name);
     let mut held = Vec::new();
-    held.extend(held_of::<OAuth2Client>(&client).await?);
-    held.extend(held_of::<JsonWebKeySet>(&client).await?);
-    held.extend(held_of::<OidcProvider>(&client).await?);
-    held.extend(held_of::<Scope>(&client).await?);
-    held.extend(held_of::<Assignment>(&client).await?);
-    held.extend(held_of::<AuthorizationServer>(&client).await?);
+    held.extend(held_of(&all::<OAuth2Client>(&client).await?, &reach, on));
+    held.extend(held_of(&all::<JsonWebKeySet>(&client).await?, &reach, on));
+    held.extend(held_of(&all::<OidcProvider>(&client).await?, &reach, on));
+    held.extend(held_of(&all::<Scope>(&client).await?, &reach, on));
+    held.extend(held_of(&all::<Assignment>(&client).await?, &reach, on));
+    let own = |server: &&AuthorizationServer| is_held(*server) && reach.has_server(server);
+    held.extend(servers.iter().filter(own).map(described));
     print!("{}", stranded(&held));
     Ok(match held.is_empty() {
         true => ExitCode::SUCCESS,
@@ -79,28 +84,37 @@ pub fn stranded(held: &[String]) -> String {
     text
 }
 
-async fn held_of<K: Managed>(client: &Client) -> Result<Vec<String>> {
+/// The resources with the finalizer that an operator works on.
+fn held_of<'a, K: OnServer>(
+    resources: &[K],
+    reach: &Reach,
+    on: impl Fn(&str) -> Option<&'a AuthorizationServer>,
+) -> Vec<String> {
+    let held = resources.iter().filter(|resource| is_held(*resource));
+    let own = held.filter(|resource| reach.has_resource_on(on(resource.server_name()), false));
+    own.map(described).collect()
+}
+
+fn described<K: Managed>(resource: &K) -> String {
+    let namespace = resource.namespace().map(|namespace| format!("{namespace}/"));
+    format!("{} {}{}", K::KIND, namespace.unwrap_or_default(), resource.name_any())
+}
+
+/// All resources of a kind; none if the kind is not served.
+async fn all<K: Managed>(client: &Client) -> Result<Vec<K>> {
     let api: Api<Item<K>> = Api::all(client.clone());
     let mut parameters = ListParams::default().limit(PAGE);
-    let mut held = Vec::new();
+    let mut all = Vec::new();
     loop {
         let page = match api.list(&parameters).await {
             Ok(page) => page,
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(held), // the kind is not served
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(all),
             Err(error) => return Err(error).with_context(|| format!("cannot list {}s", K::KIND)),
         };
-        for Item(found) in page.items {
-            if found.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-                let namespace = found
-                    .namespace()
-                    .map(|namespace| format!("{namespace}/"))
-                    .unwrap_or_default();
-                held.push(format!("{} {namespace}{}", K::KIND, found.name_any()));
-            }
-        }
+        all.extend(page.items.into_iter().map(|Item(found)| found));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(held),
+            None => return Ok(all),
         }
     }
 }

@@ -25,8 +25,8 @@ pub enum Command {
     /// Check whether the cluster has what the operator needs with these flags: the CRDs, and the permissions of the
     /// current user.
     Check(Box<Run>),
-    /// List the resources that could not be deleted without the operator.
-    UninstallCheck,
+    /// List the resources that could not be deleted without the operator that runs with these flags.
+    UninstallCheck(Box<Run>),
     /// Print the CustomResourceDefinitions as YAML.
     Crds,
 }

@@ -101,6 +101,11 @@ pub enum Error {
         "The operator does not work in namespace `{0}`. Ask its admin to add the namespace to watchNamespaces, or create this resource in another one."
     )]
     NamespaceNotWatched(String),
+    /// The operator cannot keep the Secret of a client, because it does not work in its namespace any more.
+    #[error(
+        "The operator does not work in namespace `{0}`, so it cannot keep the Secret of this client. Ask its admin to add the namespace to watchNamespaces, or set deletionPolicy: Delete."
+    )]
+    NamespaceLeft(String),
     /// The AuthorizationServer does not exist.
     #[error("AuthorizationServer `{0}` does not exist. Create it or correct serverRef.")]
     ServerNotFound(String),

@@ -187,7 +187,7 @@ impl Election {
         let Ok(Ok(mut lease)) = tokio::time::timeout(RENEWAL, self.api.get(&self.name)).await else {
             return;
         };
-        if holder(&lease) != Some(self.identity.as_str()) {
+        if !self.is_held_by_us(&lease) {
             return;
         }
         if let Some(spec) = lease.spec.as_mut() {
@@ -231,17 +231,23 @@ impl Election {
             };
             return won(self.api.create(&PostParams::default(), &lease).await);
         };
-        if holder(&lease) != Some(self.identity.as_str()) && !has_lapsed(&lease, seen, since_boot()) {
+        if !self.is_held_by_us(&lease) && !has_lapsed(&lease, seen, since_boot()) {
             return Ok(false);
         }
+        let was_ours = self.is_held_by_us(&lease);
         lease.metadata.annotations.get_or_insert_default().extend(self.home());
         let before = lease.spec.take().unwrap_or_default();
         let transitions = before.lease_transitions.unwrap_or_default();
-        lease.spec = Some(match before.holder_identity.as_ref() == Some(&self.identity) {
+        lease.spec = Some(match was_ours {
             true => self.claim(before.acquire_time, transitions),
             false => self.claim(None, transitions + 1),
         });
         won(self.api.replace(&self.name, &PostParams::default(), &lease).await)
+    }
+
+    /// Instances of two installations may have the same name.
+    fn is_held_by_us(&self, lease: &Lease) -> bool {
+        holder(lease) == Some(self.identity.as_str()) && home_of(lease).is_none_or(|home| *home == self.home)
     }
 
     fn home(&self) -> BTreeMap<String, String> {
@@ -280,6 +286,10 @@ fn holder(lease: &Lease) -> Option<&str> {
         .filter(|holder| !holder.is_empty())
 }
 
+fn home_of(lease: &Lease) -> Option<&String> {
+    lease.metadata.annotations.as_ref()?.get(HOME)
+}
+
 /// Whether a Lease may be taken: it has no holder, or it has not changed for longer than its duration. `seen`: the last
 /// version that was read.
 pub fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>, now: Duration) -> bool {
@@ -300,13 +310,7 @@ pub fn has_lapsed(lease: &Lease, seen: &mut Option<Seen>, now: Duration) -> bool
         _ => {
             let holder = Holder {
                 identity: holder(lease).unwrap_or_default().to_owned(),
-                home: lease
-                    .metadata
-                    .annotations
-                    .iter()
-                    .flatten()
-                    .find(|(name, _)| *name == HOME)
-                    .map(|(_, home)| home.clone()),
+                home: home_of(lease).cloned(),
             };
             *seen = Some(Seen {
                 version,

@@ -23,7 +23,7 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(settings) => start(LogFormat::Text, "warn")?.block_on(check::installation(&settings)),
-        Command::UninstallCheck => start(LogFormat::Text, "warn")?.block_on(check::uninstallation()),
+        Command::UninstallCheck(settings) => start(LogFormat::Text, "warn")?.block_on(check::uninstallation(&settings)),
     }
 }
 

@@ -3,10 +3,14 @@
 pub mod canary;
 pub mod rbac;
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::bed::Reach;
 use crate::evidence::Evidence;
@@ -20,6 +24,7 @@ pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
             run.closing(reach, "nothing_was_forbidden", rbac::nothing_was_forbidden),
             run.closing(reach, "no_secret_was_seen", canary::no_secret_was_seen),
             run.closing(reach, "no_operator_panicked", no_operator_panicked),
+            run.closing(reach, "logs_are_json_with_fixed_keys", logs_are_json_with_fixed_keys),
         ]);
         if whole {
             trials.push(run.closing(reach, "every_right_was_used", rbac::every_right_was_used));
@@ -30,6 +35,49 @@ pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
         trials.push(run.closing(Reach::Everywhere, "secrets_were_collected", collected));
     }
     trials
+}
+
+/// Every line is one JSON object without a key twice, and the lines of a pass name its resource.
+fn logs_are_json_with_fixed_keys(evidence: &Evidence) -> Result<()> {
+    for (name, log) in &evidence.logs {
+        for line in log.lines().filter(|line| line.starts_with('{')) {
+            let keys: Keys = serde_json::from_str(line).with_context(|| format!("{name}: {line}"))?;
+            let is_pass = line.contains(r#""message":"pass""#);
+            let of_pass = ["kind", "name", "generation", "reconcile_id"];
+            ensure!(
+                !is_pass || of_pass.iter().all(|key| keys.0.contains(*key)),
+                "{name}: {line}"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The keys of a JSON object, none of which it has twice.
+struct Keys(BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Keys;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = BTreeSet::new();
+                while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
+                    if !keys.insert(key.clone()) {
+                        return Err(A::Error::custom(format!("the key {key} twice")));
+                    }
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Each)
+    }
 }
 
 fn no_operator_panicked(evidence: &Evidence) -> Result<()> {

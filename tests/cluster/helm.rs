@@ -20,7 +20,7 @@ use testbed::{HydraMajor, install};
 use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
 use crate::run::Side;
 
-mod values;
+pub mod values;
 
 /// Timeout of Helm for what it has installed; far more than the failing release may take.
 const PATIENCE: &str = "120s";

@@ -25,6 +25,7 @@ use testbed::programs::Program;
 use testbed::run_dir::RunDir;
 use testbed::{ControlPlane, ports, wait};
 
+use crate::helm::values;
 use crate::run::Run;
 
 /// Longest wait for pods and resources.
@@ -55,6 +56,10 @@ async fn story() -> Result<()> {
     stage.second_replica_takes_over().await.context("a failover")?;
     stage.killed_container_restarts().await.context("a killed container")?;
     stage.chart_from_registry().await.context("the chart from a registry")?;
+    stage
+        .upgrade_with_every_value()
+        .await
+        .context("an upgrade of every value")?;
     stage.roll_back_and_remove().await.context("rollback and removal")
 }
 
@@ -256,6 +261,18 @@ impl Stage {
         self.shell(&self.upgrade(&format!("{charts}/oidc-operator"), settings))
             .await?;
         self.client_becomes_ready("after-upgrade").await
+    }
+
+    /// Every value that can run here is changed at once. With a class, the operator needs a server of that class.
+    async fn upgrade_with_every_value(&self) -> Result<()> {
+        let class = |class: &str| {
+            format!("kubectl patch authserver default --type merge -p '{{\"spec\":{{\"serverClass\":{class}}}}}'")
+        };
+        self.shell(&self.upgrade("charts/oidc-operator", &values::on_a_node().join(" ")))
+            .await?;
+        self.shell(&class("\"edge\"")).await?;
+        self.client_becomes_ready("after-every-value").await?;
+        self.shell(&class("null")).await.map(drop)
     }
 
     async fn roll_back_and_remove(&self) -> Result<()> {

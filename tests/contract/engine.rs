@@ -22,6 +22,7 @@ use oidc_operator::controller::engine::kinds::{Kinds, Writers};
 use oidc_operator::controller::engine::links::Links;
 use oidc_operator::controller::engine::queue::Ended;
 use oidc_operator::controller::engine::reconcile::reconcile;
+use oidc_operator::controller::engine::secrets::Unwatched;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use oidc_operator::reach::Reach;
@@ -87,7 +88,11 @@ impl Stage {
                 reach: Reach::default(),
             },
             kinds,
-            stores: Stores { namespaces, secrets },
+            stores: Stores {
+                namespaces,
+                secrets,
+                unwatched: Unwatched::default(),
+            },
             children: Children::default(),
             links: Links::default(),
             departures: Departures::default(),

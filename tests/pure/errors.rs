@@ -76,6 +76,7 @@ variants! {
         },
     ],
     NamespaceNotWatched => [Error::NamespaceNotWatched(s("team-a"))],
+    NamespaceLeft => [Error::NamespaceLeft(s("team-a"))],
     Login => [
         LoginFault::Account(Unsafe::OwnAccount).into(),
         LoginFault::Account(Unsafe::ApiAudience).into(),

@@ -149,6 +149,9 @@ async fn live_server(ctx: &Context, server: &AuthorizationServer) -> Result<Opti
 /// [`Error::ServerGoing`], [`Error::ServerNotReady`]; [`Error::Cluster`].
 pub(crate) async fn may_create(ctx: &Context, server: &AuthorizationServer) -> Result<()> {
     let (name, uid) = (server.name_any(), server.uid().unwrap_or_default());
+    if !ctx.is_ours(&name, false) {
+        return Err(Error::ServerPending(name)); // handed over during this pass
+    }
     let known = match ctx.departures.of(&uid) {
         Some(known) => known,
         None => match live_server(ctx, server).await? {

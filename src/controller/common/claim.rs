@@ -68,7 +68,7 @@ pub async fn take_claim_over<K: Claiming>(resource: &K, ctx: &Context, pass: &mu
         Origin::Former => {
             *claim.cluster_id = Some(own.clone());
             record(resource, ctx, pass).await?;
-            note_takeover(resource, pass, &known);
+            note_takeover(pass, &known);
         }
     }
     Ok(())
@@ -82,14 +82,8 @@ pub fn asked_first<K: ResourceExt>(one: &K, other: &K) -> bool {
 }
 
 /// Reports that the object of a former cluster now belongs to this one.
-pub fn note_takeover<K: Managed>(resource: &K, pass: &mut Pass<K::Status>, former: &str) {
-    tracing::info!(
-        kind = K::KIND,
-        namespace = resource.namespace(),
-        name = resource.name_any(),
-        former,
-        "an object of a former cluster is taken over"
-    );
+pub fn note_takeover<S>(pass: &mut Pass<S>, former: &str) {
+    tracing::info!(former, "an object of a former cluster is taken over");
     let former = shown(former);
     let note = format!(
         "This cluster takes the place of cluster `{former}` and now owns what that cluster made on the server."

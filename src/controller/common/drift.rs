@@ -61,9 +61,8 @@ pub fn note_drift<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::St
 }
 
 /// Reports that a change of another writer was corrected, without counting the correction.
-pub fn tell_drift<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>, note: String) {
+pub fn tell_drift<K: Managed>(_: &K, ctx: &Context, pass: &mut Pass<K::Status>, note: String) {
     ctx.metrics.drift_corrected(K::KIND);
-    let (kind, namespace, name) = (K::KIND, resource.namespace(), resource.name_any());
-    tracing::info!(kind, namespace, name, note, "drift corrected");
+    tracing::info!(note, "drift corrected");
     pass.notes.push((EventType::Normal, "DriftCorrected", note));
 }

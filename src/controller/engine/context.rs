@@ -17,6 +17,7 @@ use crate::controller::engine::departures::Departures;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::memory::is_newer;
+use crate::controller::engine::secrets::Unwatched;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -49,6 +50,8 @@ pub struct Stores {
     pub namespaces: Cache<PartialObjectMeta<Namespace>>,
     /// Secrets with the watch label.
     pub secrets: Cache<WatchedSecret>,
+    /// Namespaces whose Secrets the cache does not show.
+    pub unwatched: Unwatched,
 }
 
 /// What all passes share.
@@ -120,7 +123,7 @@ impl Context {
     /// read first, because the watch fills the cache before it forgets the write.
     pub fn own_secret(&self, namespace: &str, uid: &str, name: &str) -> Option<OwnSecret> {
         let written = self.children.get(uid, name);
-        let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace));
+        let cached = self.cached_secret(namespace, name);
         let cached = cached
             .filter(|secret| secret.is_of(namespace, uid))
             .map(|secret| OwnSecret::of(&secret));
@@ -144,7 +147,7 @@ impl Context {
 
     /// Returns the names of all known Secrets that belong to a resource. This scans the whole cache.
     pub fn marked_secrets(&self, namespace: &str, uid: &str) -> Vec<String> {
-        if self.settings.reach.secrets == SecretAccess::Read {
+        if !self.shows_secrets(namespace) {
             return self.children.names(uid);
         }
         let marked = self.stores.secrets.state_filter(|secret| secret.is_of(namespace, uid));
@@ -153,7 +156,16 @@ impl Context {
 
     /// Returns the resourceVersion of a watched Secret of any owner, from the cache.
     pub fn watched_secret(&self, namespace: &str, name: &str) -> Option<String> {
-        let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace))?;
-        Some(cached.version().to_owned())
+        Some(self.cached_secret(namespace, name)?.version().to_owned())
+    }
+
+    fn cached_secret(&self, namespace: &str, name: &str) -> Option<Arc<WatchedSecret>> {
+        let cached = self.stores.secrets.get(&ObjectRef::new(name).within(namespace));
+        cached.filter(|_| self.shows_secrets(namespace))
+    }
+
+    /// Whether the cache shows the Secrets of a namespace. If not, each pass reads those of its resource.
+    pub fn shows_secrets(&self, namespace: &str) -> bool {
+        self.settings.reach.secrets == SecretAccess::Watched && !self.stores.unwatched.has(namespace)
     }
 }

@@ -1,6 +1,5 @@
 //! Publishes events of a resource.
 
-use kube::ResourceExt;
 use kube::runtime::events::Event;
 
 use crate::clock::DEADLINE;
@@ -16,11 +15,6 @@ pub(crate) async fn publish<K: Managed>(ctx: &Context, object: &K, event: &Event
     let reference = object.object_ref(&());
     let published = tokio::time::timeout(DEADLINE, ctx.recorder.publish(event, &reference)).await;
     if !matches!(published, Ok(Ok(()))) {
-        tracing::debug!(
-            kind = K::KIND,
-            name = object.name_any(),
-            reason = event.reason,
-            "an event could not be published"
-        );
+        tracing::debug!(reason = event.reason, "an event could not be published");
     }
 }

@@ -67,6 +67,17 @@ impl Kinds {
         (kinds, writers)
     }
 
+    /// Another process may have written to a server until now ([`Memory::begin_again`]).
+    ///
+    /// [`Memory::begin_again`]: crate::controller::engine::memory::Memory::begin_again
+    pub fn begin_again(&self) {
+        self.clients.memory.begin_again();
+        self.scopes.memory.begin_again();
+        self.assignments.memory.begin_again();
+        self.key_sets.memory.begin_again();
+        self.providers.memory.begin_again();
+    }
+
     /// Waits until the caches are filled. False if a watch ends before that.
     pub async fn are_filled(&self) -> bool {
         self.servers.store.is_filled().await

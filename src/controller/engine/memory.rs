@@ -77,14 +77,15 @@ impl<K> Record<K> {
 /// Memory of all resources of a kind, by UID.
 pub struct Memory<K> {
     records: Mutex<HashMap<String, Record<K>>>,
-    started: Instant,
+    /// When this process, or its work on a server, began.
+    started: Mutex<Instant>,
 }
 
 impl<K> Default for Memory<K> {
     fn default() -> Self {
         Memory {
             records: Mutex::default(),
-            started: Instant::now(),
+            started: Mutex::new(Instant::now()),
         }
     }
 }
@@ -314,7 +315,16 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     /// Time since the latest start of a write that may still be in progress, by this process or an earlier one.
     pub fn quiet_for(&self, uid: &str) -> Duration {
         let unconfirmed = self.lock().get(uid).and_then(|record| record.unconfirmed);
-        unconfirmed.map_or_else(|| self.started.elapsed(), |at| at.elapsed())
+        unconfirmed.map_or_else(|| self.started().elapsed(), |at| at.elapsed())
+    }
+
+    /// Another process may have written until now: it has handed a server over to this one.
+    pub fn begin_again(&self) {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    fn started(&self) -> Instant {
+        *self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Record<K>>> {

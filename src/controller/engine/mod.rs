@@ -17,7 +17,7 @@ pub mod memory;
 pub mod queue;
 pub mod reconcile;
 pub(crate) mod report;
-pub(crate) mod secrets;
+pub mod secrets;
 pub(crate) mod turns;
 pub mod verdict;
 pub(crate) mod watched_secret;

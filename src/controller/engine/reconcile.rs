@@ -13,7 +13,7 @@ use rand::RngExt;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::events::publish;
 use crate::controller::engine::hold::release;
-use crate::controller::engine::lifecycle::{is_deleting, is_held};
+use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::memory::Memory;
 use crate::controller::engine::queue::Ended;
@@ -50,6 +50,9 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         .err()
         .map_or("success", |error| error.class().1.as_str());
     ctx.metrics.reconciled(K::KIND, reason, begun.elapsed());
+    if !is_ours(&*object, &ctx) {
+        return Ended::default(); // handed over during the pass; the other operator reports what it finds
+    }
     for (type_, reason, note) in &pass.notes {
         let event = Event {
             type_: *type_,
@@ -71,13 +74,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         return bury(&*object, &ctx, &mut pass).await;
     }
     let outcome = reported.map(drop).and(result);
-    tracing::debug!(
-        kind = K::KIND,
-        namespace = object.namespace(),
-        name = object.name_any(),
-        ?outcome,
-        "pass"
-    );
+    tracing::debug!(?outcome, "pass");
     next::<K>(outcome, memory, &uid, mark)
 }
 
@@ -104,10 +101,12 @@ fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: 
     }
 }
 
-/// Whether this operator works on a server or its resources, or one of another class does.
+/// Whether this operator works on a server or its resources, or one of another class does. A resource that is abandoned
+/// needs no server: the operator without a class releases it, in case the class has no operator.
 pub(crate) fn is_ours<K: Managed>(object: &K, ctx: &Context) -> bool {
     let own = object.name_any();
-    ctx.is_ours(object.server().unwrap_or(&own), is_deleting(object))
+    let is_left = is_deleting(object) && object.server().is_some() && is_abandoned(object);
+    ctx.is_ours(object.server().unwrap_or(&own), is_deleting(object)) || is_left && ctx.settings.reach.class.is_none()
 }
 
 async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
@@ -126,17 +125,25 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
 }
 
 async fn bring_in_line<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
-    secrets::look(object, ctx).await?;
+    look(object, ctx).await?;
     let mut done = object.apply(ctx, pass).await?;
-    done.again = done.again.into_iter().chain(secrets::due(object, ctx)).min();
+    if !done.suspended {
+        done.again = done.again.into_iter().chain(secrets::due(object, ctx)).min();
+    }
     Ok(done)
 }
 
 async fn clean_up<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
+    look(object, ctx).await?;
+    object.cleanup(ctx, pass).await
+}
+
+/// Reads the resource's Secrets if no watch shows them. Without permission for them, the pass decides what it can do: it
+/// still checks access, and it can still clean up.
+async fn look<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     match secrets::look(object, ctx).await {
-        // The operator may have lost its permissions in a namespace that is being deleted. Cleanup knows what to do.
-        Ok(()) | Err(Error::Cluster(ClusterFault::Forbidden)) => object.cleanup(ctx, pass).await,
-        Err(error) => Err(error),
+        Err(Error::Cluster(ClusterFault::Forbidden)) => Ok(()),
+        looked => looked,
     }
 }
 
@@ -186,8 +193,7 @@ async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>)
         let error = referred(object, ctx, error);
         let pause = error.treatment().retry.wait(failures, K::PATIENCE);
         let Some(pause) = pause.filter(|pause| begun.elapsed() + *pause <= PATIENCE) else {
-            let (kind, namespace, name) = (K::KIND, object.namespace(), object.name_any());
-            tracing::warn!(kind, namespace, name, %error, "a resource disappeared without its cleanup; delete what it left on the server");
+            tracing::warn!(%error, "a resource disappeared without its cleanup; delete what it left on the server");
             break;
         };
         tokio::time::sleep(pause).await;

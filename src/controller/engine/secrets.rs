@@ -1,5 +1,7 @@
 //! Secrets without a watch: each pass reads those of its resource, and a pass is due once per `resyncInterval`.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -8,17 +10,41 @@ use crate::api::UID_LABEL;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, SecretKey};
 use crate::error::Result;
-use crate::reach::SecretAccess;
+
+/// Namespaces whose Secrets the operator may not list, although it is meant to watch them.
+#[derive(Default)]
+pub struct Unwatched(Mutex<BTreeSet<String>>);
+
+impl Unwatched {
+    /// The watch of a namespace was refused. True if it was not known.
+    pub fn refused(&self, namespace: &str) -> bool {
+        self.lock().insert(namespace.to_owned())
+    }
+
+    /// The watch of a namespace shows its Secrets.
+    pub fn shown(&self, namespace: &str) {
+        self.lock().remove(namespace);
+    }
+
+    /// Whether the watch of this namespace is refused.
+    pub fn has(&self, namespace: &str) -> bool {
+        self.lock().contains(namespace)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Reads the versions of the Secrets that a resource depends on, if no watch shows them.
 ///
 /// # Errors
 /// [`Error::Cluster`](crate::error::Error::Cluster).
 pub(crate) async fn look<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
-    if ctx.settings.reach.secrets == SecretAccess::Watched {
+    let namespace = object.namespace().unwrap_or_default();
+    if ctx.shows_secrets(&namespace) {
         return Ok(());
     }
-    let namespace = object.namespace().unwrap_or_default();
     for SecretKey { owner, name } in object.secrets(ctx) {
         let found = ctx.cluster.secret_metadata(&namespace, &name).await?;
         let own = found.filter(|found| {
@@ -36,7 +62,8 @@ pub(crate) async fn look<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
 /// Returns when a resource must be looked at again because no watch shows its Secrets. None: one does, or there are
 /// none.
 pub(crate) fn due<K: Managed>(object: &K, ctx: &Context) -> Option<Duration> {
-    let is_read = ctx.settings.reach.secrets == SecretAccess::Read && !object.secrets(ctx).is_empty();
+    let namespace = object.namespace().unwrap_or_default();
+    let is_read = !ctx.shows_secrets(&namespace) && !object.secrets(ctx).is_empty();
     let server = ctx.server(object.server()?)?;
     is_read.then(|| server.spec.resync_interval())
 }

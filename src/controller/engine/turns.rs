@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::engine::context::Context;
@@ -18,6 +21,9 @@ use crate::controller::engine::reconcile::reconcile;
 
 /// Time until the next pass of a resource whose pass panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(30);
+
+/// Number of passes that have begun, which tells their log lines apart.
+static PASSES: AtomicU64 = AtomicU64::new(0);
 
 /// Maximum number of wakes that are handled together.
 const TOGETHER: usize = 256;
@@ -82,7 +88,19 @@ async fn pass(key: Key, ctx: Arc<Context>) -> Ended {
 
 async fn pass_of<K: Managed>(reference: ObjectRef<K>, ctx: Arc<Context>) -> Ended {
     match K::kind_of(&ctx).store.get(&reference) {
-        Some(object) => reconcile(object, ctx).await,
+        Some(object) => {
+            let id = PASSES.fetch_add(1, Ordering::Relaxed) + 1;
+            // Of the highest level, so that no filter takes these keys off the lines of a pass.
+            let span = tracing::error_span!(
+                "pass",
+                kind = K::KIND,
+                namespace = object.namespace(),
+                name = object.name_any(),
+                generation = object.meta().generation,
+                reconcile_id = id
+            );
+            reconcile(object, ctx).instrument(span).await
+        }
         None => Ended::default(), // deleted since it was queued
     }
 }

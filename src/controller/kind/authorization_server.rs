@@ -104,7 +104,7 @@ impl Managed for AuthorizationServer {
         if let Some(user) = user {
             // If the server cannot be used, the resources that wait for it report that.
             if let Err(error) = look(self, ctx, pass).await {
-                tracing::debug!(name, %error, "a server that is being deleted cannot be used");
+                tracing::debug!(%error, "a server that is being deleted cannot be used");
             }
             return Err(Error::InUse(user));
         }

@@ -92,6 +92,10 @@ pub(crate) fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &Authori
 
 /// Whether the access rules allow a resource the name that it asks for. Otherwise it must not block other resources.
 fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
+    let namespace = resource.namespace().unwrap_or_default();
+    if !ctx.settings.reach.has_namespace(&namespace) {
+        return false; // nobody works on it
+    }
     let Ok(server) = admitted(resource, ctx) else {
         return false;
     };

@@ -72,7 +72,7 @@ fn compare<K: Named>(
     let Some(listed) = listed else {
         tracing::warn!(
             server,
-            kind = K::KIND,
+            resources = K::KIND,
             "the server's list is too large, so each object is read"
         );
         return read_each(kind, server);

@@ -165,7 +165,11 @@ where
                 Ok(_) => self.watched.went_well(),
                 // In one of several namespaces, its users may have taken the operator's role away. That must not stop
                 // the work in the others.
-                Err(error) if self.writer.namespace().is_some() && is_forbidden(error) => self.writer.mark_filled(),
+                Err(error) if self.writer.namespace().is_some() && is_forbidden(error) => {
+                    self.watched.went_well();
+                    self.writer.mark_filled();
+                    (self.on)(Seen::Refused);
+                }
                 Err(_) => self.watched.failed(),
             }
             match event {
@@ -210,6 +214,9 @@ where
             Event::InitDone => {
                 self.writer.apply(Event::InitDone);
                 self.count();
+                if let Some(namespace) = self.writer.namespace() {
+                    self.ctx.stores.unwatched.shown(namespace);
+                }
                 (self.on)(Seen::Relisted);
                 for object in self.writer.objects() {
                     (self.on)(Seen::Applied(object));

@@ -14,6 +14,8 @@ pub(crate) enum Seen<K> {
     /// All objects were listed again. Each existing object follows as `Applied`; objects that were deleted meanwhile
     /// are not named.
     Relisted,
+    /// The Kubernetes API refuses to show the objects of the watched namespace.
+    Refused,
 }
 
 /// How an object compares to what a gate has seen of it.

@@ -15,6 +15,7 @@ use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::children::Child;
 use crate::controller::engine::context::Context;
+use crate::controller::engine::departures::HandOver;
 use crate::controller::engine::key::Which;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
@@ -28,6 +29,7 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     let (object, gone) = match seen {
         Seen::Applied(object) => (object, false),
         Seen::Deleted(object) => (object, true),
+        Seen::Refused => return,
         Seen::Relisted => {
             gate.open();
             ctx.departures.doubt();
@@ -44,6 +46,7 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         object.metadata.generation,
         object.finalizers().to_vec(),
         ready,
+        status.observed_generation,
         facts,
         gone,
     );
@@ -61,9 +64,7 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         }
         ctx.kinds.servers.memory.seen(&object);
         ctx.kinds.servers.wake(ObjectRef::from_obj(&*object));
-        if !ctx.settings.reach.has_server(&object) {
-            drop(ctx.links.forget(&object.name_any())); // another operator works on it now
-        }
+        hand_over(ctx, &object);
     }
     let name = object.name_any();
     wake(&ctx.kinds.clients, ctx.kinds.clients.on(&name));
@@ -71,6 +72,22 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
     wake(&ctx.kinds.assignments, ctx.kinds.assignments.on(&name));
     wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.on(&name));
     wake(&ctx.kinds.providers, ctx.kinds.providers.on(&name));
+}
+
+/// Notices when a server begins or ceases to be ours, because its class was changed.
+fn hand_over(ctx: &Context, server: &AuthorizationServer) {
+    let (name, uid) = (server.name_any(), server.uid().unwrap_or_default());
+    match ctx.departures.hand_over(&uid, ctx.settings.reach.has_server(server)) {
+        None => {}
+        Some(HandOver::Came) => ctx.kinds.begin_again(),
+        Some(HandOver::Left) => {
+            ctx.departures.forget(&uid);
+            ctx.metrics.forget_server(&name);
+            if let Some(connection) = ctx.links.forget(&name) {
+                tokio::spawn(async move { connection.close().await });
+            }
+        }
+    }
 }
 
 /// Handles what a watch shows of a resource. `tell` wakes the resources that depend on it. It is called when the spec
@@ -85,6 +102,7 @@ pub(crate) fn resource<K: OnServer>(
     let kind = K::kind_of(ctx);
     match seen {
         Seen::Applied(resource) => applied(ctx, gates, &*resource, standing, tell),
+        Seen::Refused => {}
         Seen::Relisted => {
             gates.open();
             let present: HashSet<String> = kind
@@ -248,6 +266,7 @@ pub(crate) fn clients_that_name<K: Referable>(ctx: &Context, resource: &K) {
 pub(crate) fn namespace(ctx: &Context, gate: &mut Gate, seen: Seen<PartialObjectMeta<Namespace>>) {
     let namespace = match seen {
         Seen::Applied(namespace) => namespace,
+        Seen::Refused => return,
         Seen::Deleted(namespace) => return gate.forget(&*namespace),
         Seen::Relisted => return gate.open(),
     };
@@ -281,6 +300,14 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
         Seen::Relisted => {
             relisted(ctx, &ctx.kinds.key_sets, part);
             return relisted(ctx, &ctx.kinds.clients, part);
+        }
+        Seen::Refused => {
+            if part.is_some_and(|namespace| ctx.stores.unwatched.refused(namespace)) {
+                // From now on, each pass reads their Secrets.
+                relisted(ctx, &ctx.kinds.key_sets, part);
+                relisted(ctx, &ctx.kinds.clients, part);
+            }
+            return;
         }
     };
     let (name, namespace, version) = (secret.name(), secret.namespace(), secret.version().to_owned());

@@ -298,6 +298,38 @@ const ALONE: [&str; 7] = [
 /// Kinds of the Prometheus Operator, which is not installed here.
 const NOT_SERVED: [&str; 2] = ["ServiceMonitor", "PodMonitor"];
 
+/// Values that a release on the node of the tests cannot have, with the reason.
+const NOT_ON_A_NODE: [(&str, &str); 19] = [
+    ("image.registry", "it is the registry of the tests"),
+    ("image.repository", "there is one image"),
+    ("image.tag", "there is one tag"),
+    ("image.digest", "there is one image"),
+    ("nameOverride", "selectors are immutable"),
+    ("fullnameOverride", "it makes another release"),
+    ("namespaceOverride", "the namespace does not exist"),
+    ("crds.install", "Helm would take the kinds away"),
+    ("rbac.create", "no pod would become ready"),
+    ("serviceAccount.create", "the roles would be those of `default`"),
+    ("clusterId", "it must never change"),
+    ("leaderElection.enabled", "not with several replicas"),
+    ("metrics.service.create", "a ServiceMonitor needs it"),
+    ("metrics.serviceMonitor.enabled", "the kind is not served"),
+    ("metrics.podMonitor.enabled", "the kind is not served"),
+    ("nodeSelector", "the node has no such label"),
+    ("dnsPolicy", "servers would not be found"),
+    ("extraEnvFrom", "the Secret does not exist"),
+    ("startupProbe", "a slow machine needs its time"),
+];
+
+/// Flags of Helm that change every value that a release on a node can have.
+pub fn on_a_node() -> Vec<String> {
+    let rows = ROWS.iter().chain([&EXTRA_OBJECTS]);
+    let possible = rows.filter(|row| !NOT_ON_A_NODE.iter().any(|(value, _)| *value == row.0));
+    possible
+        .map(|Row(value, to, _, _)| format!("--set-json '{value}={to}'"))
+        .collect()
+}
+
 pub(super) async fn every_value_changes_what_it_says(bed: &Bed) -> Result<()> {
     let rows: Vec<&Row> = ROWS.iter().chain([&EXTRA_OBJECTS]).collect();
     let listed: BTreeSet<String> = rows.iter().map(|row| row.0.to_owned()).collect();

@@ -99,6 +99,19 @@ pub(crate) static HYDRA1: Module = Module {
     }],
 };
 
+/// The linter of the workflows.
+pub(crate) static ACTIONLINT: Module = Module {
+    name: "actionlint",
+    version: "1.7.12",
+    go_mod: include_str!("../actionlint/go.mod"),
+    go_sum: include_str!("../actionlint/go.sum"),
+    steps: &[Step::go(
+        "actionlint",
+        &["github.com/rhysd/actionlint/cmd/actionlint"],
+        "-s -w",
+    )],
+};
+
 /// Helm.
 pub(crate) static HELM: Module = Module {
     name: "helm",
@@ -166,6 +179,7 @@ mod tests {
             (&CONTROL_PLANE, "k8s.io/kubernetes"),
             (&HYDRA2, "github.com/ory/hydra/v2"),
             (&HYDRA1, "github.com/ory/hydra"),
+            (&ACTIONLINT, "github.com/rhysd/actionlint"),
             (&HELM, "helm.sh/helm/v4"),
             (&KUBELET, "k8s.io/kubernetes"),
             (&CONTAINERD, "github.com/containerd/containerd/v2"),

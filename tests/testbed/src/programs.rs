@@ -24,6 +24,8 @@ pub enum Program {
     Hydra1,
     /// Ory Hydra, version 2.
     Hydra2,
+    /// Lints GitHub workflows.
+    Actionlint,
     /// Helm, version 4.
     Helm,
     /// OpenBao, or HashiCorp Vault if the user has chosen that.
@@ -48,6 +50,7 @@ impl Program {
             Self::KubeControllerManager => "kube-controller-manager",
             Self::Kubectl => "kubectl",
             Self::Hydra1 | Self::Hydra2 => "hydra",
+            Self::Actionlint => "actionlint",
             Self::Helm => "helm",
             Self::Bao => "bao",
             Self::Kubelet => "kubelet",
@@ -91,6 +94,7 @@ impl Program {
             }
             Self::Hydra1 => Some(&go_modules::HYDRA1),
             Self::Hydra2 => Some(&go_modules::HYDRA2),
+            Self::Actionlint => Some(&go_modules::ACTIONLINT),
             Self::Helm => Some(&go_modules::HELM),
             Self::Kubelet | Self::KubeScheduler => Some(&go_modules::KUBELET),
             Self::Containerd | Self::Ctr => Some(&go_modules::CONTAINERD),
@@ -106,6 +110,7 @@ impl Program {
             }
             Self::Hydra1 => ("HYDRA1_BIN", false),
             Self::Hydra2 => ("HYDRA_BIN", false),
+            Self::Actionlint => ("ACTIONLINT_BIN", false),
             Self::Helm => ("HELM_BIN", false),
             Self::Bao => ("BAO_BIN", false),
             Self::Kubelet | Self::KubeScheduler | Self::Containerd | Self::Ctr => return Ok(None),

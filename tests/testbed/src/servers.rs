@@ -27,6 +27,8 @@ pub enum Part {
     Foulkon,
     /// The program `helm` on the PATH.
     Helm,
+    /// The program `actionlint`.
+    Actionlint,
     /// A node that runs pods on this machine; as root on Linux only.
     Node,
 }
@@ -48,6 +50,7 @@ impl Part {
             Self::Bao => &[Program::Bao],
             Self::Foulkon => &[],
             Self::Helm => &[Program::Helm],
+            Self::Actionlint => &[Program::Actionlint],
             Self::Node => &[
                 Program::Kubelet,
                 Program::KubeScheduler,

@@ -49,8 +49,17 @@ pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
 /// namespace that is being deleted, both are deleted with it.
 pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     let namespace = client.namespace().unwrap_or_default();
+    let is_within = ctx.settings.reach.has_namespace(&namespace);
+    let has_secret = client
+        .status
+        .as_ref()
+        .is_some_and(|status| status.secret_name.is_some());
     match keep_credentials(client, ctx).await {
         Err(Error::Cluster(ClusterFault::Forbidden)) if is_going(ctx, &namespace) => return Ok(()),
+        Err(Error::Cluster(ClusterFault::Forbidden)) if !is_within && has_secret => {
+            return Err(Error::NamespaceLeft(namespace));
+        }
+        Err(Error::Cluster(ClusterFault::Forbidden)) if !is_within => return Ok(()),
         kept => kept?,
     }
     let uid = client.uid().unwrap_or_default();

@@ -1,7 +1,6 @@
 //! Deletion: the client on the server, then our Secrets, then (in the engine) the finalizer. Access rules are not
 //! checked: what the operator made may always be deleted.
 
-use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::hydra::Client;
@@ -100,7 +99,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
             if failure.is_outage() {
                 ctx.kinds.servers.wake(ObjectRef::new(client.server_name()));
             }
-            tracing::info!(namespace = client.namespace(), name = client.name_any(), %failure, "the orphaned client keeps its marker");
+            tracing::info!(%failure, "the orphaned client keeps its marker");
         }
     }
     Ok(())

@@ -171,7 +171,7 @@ impl Remote<'_> {
         if !self.update(pass, found, false).await? {
             return Ok(false);
         }
-        note_takeover(self.client, pass, &former);
+        note_takeover(pass, &former);
         Ok(true)
     }
 

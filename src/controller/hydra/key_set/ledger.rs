@@ -14,7 +14,6 @@ use crate::api::JsonWebKeySet;
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
-use crate::controller::engine::managed::Managed;
 use crate::controller::hydra::key_set::rotation::{Held, Stage};
 use crate::error::{ClusterFault, Error, Result};
 
@@ -131,7 +130,7 @@ impl Ledger {
             }
         };
         remember(ctx, &uid, &written);
-        tracing::debug!(kind = JsonWebKeySet::KIND, name = set.name_any(), "ledger written");
+        tracing::debug!("ledger written");
         self.found = Some(written);
         Ok(())
     }
