@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use clap::Parser;
-use oidc_operator::cli::{Cli, Command, Run};
 use oidc_operator::prerequisites::{Need, Place, RIGHTS, lacks, missing_kinds, needs, not_served};
+
+use crate::reach::run;
 
 fn missing(verb: &'static str, resource: &'static str, namespace: Option<&str>) -> Need {
     Need {
@@ -40,13 +40,6 @@ fn a_missing_right_is_named_with_what_to_do() {
             "the operator's role lacks get secrets (namespaces a, b): install the chart with rbac.create, or grant it the permissions of the chart's roles"
         )
     );
-}
-
-fn run(flags: &[&str]) -> Run {
-    let Command::Run(run) = Cli::parse_from(["oidc-operator", "run"].iter().chain(flags)).command else {
-        panic!("not run");
-    };
-    *run
 }
 
 #[test]

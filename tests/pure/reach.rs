@@ -8,11 +8,12 @@ use oidc_operator::api::authorization_server::AuthorizationServerSpec;
 use oidc_operator::cli::{Cli, Command, Run};
 use oidc_operator::reach::{Reach, SecretAccess};
 
-fn run(flags: &[&str]) -> Run {
-    let Command::Run(run) = Cli::parse_from(["oidc-operator", "run"].iter().chain(flags)).command else {
-        panic!("not run");
-    };
-    *run
+/// The settings that these flags give.
+pub fn run(flags: &[&str]) -> Run {
+    match Cli::parse_from(["oidc-operator", "run"].iter().chain(flags)).command {
+        Command::Run(run) => *run,
+        other => unreachable!("{other:?}"),
+    }
 }
 
 fn server(class: Option<&str>) -> AuthorizationServer {
