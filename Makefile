@@ -1,4 +1,4 @@
-# Everyday commands. They need only make, Rust, Go and a C compiler. The first run builds the servers for demo and tests
+# Everyday commands. They need what `make tools` installs. The first run builds the servers for demo and tests
 # from source, which takes about ten minutes on two cores, and keeps them in the user's cache folder.
 
 TOOLS := tests/testbed/tools.sh

@@ -30,12 +30,12 @@ pub async fn installation(settings: &Run) -> Result<ExitCode> {
     let version = client
         .apiserver_version()
         .await
-        .context("the Kubernetes API does not answer")?;
+        .context("cannot read the version of the Kubernetes API")?;
     println!("The Kubernetes API answers (version {}).", version.git_version);
     let found = prerequisites::look(&client, settings).await;
-    match found.context("the Kubernetes API refuses to say what is missing")? {
+    match found.context("cannot ask the Kubernetes API which CRDs and permissions are missing")? {
         Prerequisites::Met | Prerequisites::Unknown => {
-            println!("No CRD and no permission is missing.");
+            println!("All CRDs are served, and no permission is missing that every installation needs.");
             Ok(ExitCode::SUCCESS)
         }
         Prerequisites::Unmet(what) => {
@@ -80,7 +80,7 @@ pub fn stranded(held: &[String]) -> String {
     if let Some(more) = held.len().checked_sub(NAMED).filter(|more| *more > 0) {
         let _ = writeln!(text, "  and {more} more");
     }
-    text += "Without the operator, they cannot be deleted, and what they stand for stays on the servers. Delete them first, or keep them for the next installation.\n";
+    text += "Without the operator, Kubernetes cannot delete them, and nobody deletes their clients and other objects on the servers. Delete them first, or keep them for the next installation.\n";
     text
 }
 

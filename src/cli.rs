@@ -56,8 +56,8 @@ pub struct Run {
     /// name.
     #[arg(long, env = "OIDC_OPERATOR_WATCH_NAMESPACES", value_delimiter = ',')]
     pub watch_namespaces: Vec<String>,
-    /// Whether the operator watches Secrets, which needs the permission to list them. Without it, the operator reads
-    /// each of its Secrets once per resyncInterval and notices changes only then.
+    /// Whether the operator watches Secrets, which needs the permission to list them. If false, the operator reads
+    /// the Secrets of a resource in each pass, at least once per resyncInterval, and notices changes only then.
     #[arg(long, env = "OIDC_OPERATOR_WATCH_SECRETS", default_value_t = true, action = ArgAction::Set)]
     pub watch_secrets: bool,
     /// The operator works on AuthorizationServers with this spec.serverClass only. If unset, on those without one. Each
@@ -67,8 +67,8 @@ pub struct Run {
     /// Whether only the holder of a Lease works. Without it, two instances break nothing but do everything twice.
     #[arg(long, env = "OIDC_OPERATOR_LEADER_ELECTION", default_value_t = true, action = ArgAction::Set)]
     pub leader_election: bool,
-    /// Namespace of the Lease. All operators of a cluster must share it: an operator of the same class that is installed
-    /// twice works once. Only administrators should have access to it.
+    /// Namespace of the Lease. All operators of a cluster must use the same one, so that only one operator of each class
+    /// works. Only administrators should have access to it.
     #[arg(long, env = "OIDC_OPERATOR_LEASE_NAMESPACE", default_value = "kube-system")]
     pub lease_namespace: String,
     /// Name of the Lease. If unset, `oidc-operator`, followed by `-` and the server class if there is one.

@@ -98,12 +98,12 @@ pub enum Error {
     },
     /// The operator does not work in the namespace of the resource.
     #[error(
-        "The operator does not work in namespace `{0}`. Ask its admin to add the namespace to watchNamespaces, or create this resource in another one."
+        "The operator does not work in namespace `{0}`. Ask the admin of the operator to add it to watchNamespaces, or create this resource in another namespace."
     )]
     NamespaceNotWatched(String),
     /// The operator cannot keep the Secret of a client, because it does not work in its namespace any more.
     #[error(
-        "The operator does not work in namespace `{0}`, so it cannot keep the Secret of this client. Ask its admin to add the namespace to watchNamespaces, or set deletionPolicy: Delete."
+        "The operator does not work in namespace `{0}`, so it cannot keep the Secret of this client. Ask the admin of the operator to add the namespace to watchNamespaces, or set deletionPolicy: Delete to delete client and Secret."
     )]
     NamespaceLeft(String),
     /// The AuthorizationServer does not exist.

@@ -136,26 +136,34 @@ pub struct Need {
 
 /// One line on missing permissions. None if nothing is missing.
 pub fn lacks(missing: &[Need]) -> Option<String> {
-    let mut verbs: Vec<String> = Vec::new();
-    for missing in missing {
-        let verb = format!("{} {}", missing.verb, missing.resource);
-        if !verbs.contains(&verb) {
-            verbs.push(verb);
+    let (within, everywhere): (Vec<&Need>, Vec<&Need>) = missing.iter().partition(|need| need.namespace.is_some());
+    let mut parts = Vec::new();
+    if !everywhere.is_empty() {
+        parts.push(listed(&everywhere));
+    }
+    if !within.is_empty() {
+        let namespaces: BTreeSet<&str> = within.iter().filter_map(|need| need.namespace.as_deref()).collect();
+        let namespaces: Vec<&str> = namespaces.into_iter().collect();
+        parts.push(format!("in namespace {}: {}", namespaces.join(", "), listed(&within)));
+    }
+    (!parts.is_empty()).then(|| {
+        format!(
+            "the operator's role lacks {}: install the chart with rbac.create, or grant it the permissions of the chart's roles",
+            parts.join("; ")
+        )
+    })
+}
+
+/// Verbs and resources, each once.
+fn listed(missing: &[&Need]) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for need in missing {
+        let one = format!("{} {}", need.verb, need.resource);
+        if !all.contains(&one) {
+            all.push(one);
         }
     }
-    if verbs.is_empty() {
-        return None;
-    }
-    let namespaces: BTreeSet<&str> = missing.iter().filter_map(|need| need.namespace.as_deref()).collect();
-    let namespaces: Vec<&str> = namespaces.into_iter().collect();
-    let within = match namespaces.as_slice() {
-        [] => String::new(),
-        names => format!(" (namespaces {})", names.join(", ")),
-    };
-    Some(format!(
-        "the operator's role lacks {}{within}: install the chart with rbac.create, or grant it the permissions of the chart's roles",
-        verbs.join(", ")
-    ))
+    all.join(", ")
 }
 
 /// The kinds, by plural, that are not in `served`.
@@ -211,7 +219,9 @@ pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
         {
             match found {
                 Prerequisites::Unmet(what) => tracing::warn!(what, "not ready"),
-                Prerequisites::Met | Prerequisites::Unknown => tracing::info!("no CRD or permission is missing"),
+                Prerequisites::Met | Prerequisites::Unknown => {
+                    tracing::info!("all CRDs are served, and no permission is missing that every installation needs")
+                }
             }
         }
         tokio::time::sleep(pause).await;

@@ -168,7 +168,7 @@ impl KeyAlgorithm {
 pub struct Import {
     /// The Secret and the key in it that holds a private key as JWK, a JWKS with one private key, or PEM (PKCS #8, PKCS
     /// #1 or SEC 1). The operator imports a change at once if the Secret has the label
-    /// `oidc-operator.dev/watch: "true"`, and within a minute otherwise.
+    /// `oidc-operator.dev/watch: "true"` and the operator watches Secrets, and within a minute otherwise.
     pub secret_ref: SecretKeyRef,
 }
 

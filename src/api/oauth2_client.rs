@@ -324,7 +324,8 @@ pub struct OAuth2ClientSpec {
     #[schemars(with = "Credentials")]
     pub credentials: Option<Box<Credentials>>,
     /// Your own client secret, instead of a generated one. The operator sends a change to the server at once if the
-    /// Secret has the label `oidc-operator.dev/watch: "true"`, and within a minute otherwise.
+    /// Secret has the label `oidc-operator.dev/watch: "true"` and the operator watches Secrets, and within a minute
+    /// otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeyRef")]
     pub client_secret_ref: Option<SecretKeyRef>,

@@ -28,8 +28,8 @@ impl Error {
             // The kind of a resource and the API of a server never change.
             Error::UnsupportedKind { .. } => of(Unsupported, Reason::UnsupportedByServer).again(Retry::Never),
             Error::NotAllowed { .. } => of(NotAllowed, Reason::NotAllowed),
-            // Only a restart of the operator with other settings ends this.
             Error::NamespaceLeft(_) => of(NotAllowed, Reason::NamespaceNotWatched),
+            // Only a restart of the operator with other settings ends this.
             Error::NamespaceNotWatched(_) => of(NotAllowed, Reason::NamespaceNotWatched).again(Retry::Never),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
                 of(Blocked, Reason::ServerNotFound)

@@ -1,6 +1,6 @@
 //! Details: a test for each safety rule that no other module covers.
 
-mod caches;
+pub mod caches;
 mod cleanup;
 mod kube;
 mod ledger;

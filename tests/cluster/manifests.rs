@@ -32,6 +32,9 @@ pub fn files() -> Vec<Trial> {
         pure("manifests::overlays_are_what_the_chart_renders", || {
             Runtime::new()?.block_on(overlays_are_what_the_chart_renders())
         }),
+        pure("manifests::the_bundle_has_the_same_permissions", || {
+            Runtime::new()?.block_on(the_bundle_has_the_same_permissions())
+        }),
     ]
 }
 
@@ -121,6 +124,34 @@ async fn overlays_are_what_the_chart_renders() -> Result<()> {
             ensure!(built == chart, "{overlay}: {built:#} instead of {chart:#}");
         }
     }
+    Ok(())
+}
+
+/// The bundle for Operator Lifecycle Manager is assembled from the manifests.
+async fn the_bundle_has_the_same_permissions() -> Result<()> {
+    let mut olm = Command::new(deploy().join("olm.sh"));
+    olm.current_dir(env!("CARGO_MANIFEST_DIR"));
+    process::output("deploy/olm.sh", olm).await?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/olm/manifests");
+    let version = std::fs::read_to_string(folder.join("oidc-operator.clusterserviceversion.yaml"))?;
+    let version = install::manifests(&version)?.into_iter().next().context("no version")?;
+    let install = install::manifests(&std::fs::read_to_string(deploy().join("install.yaml"))?)?;
+    let object = |kind: &str, suffix: &str| {
+        let is_it = |object: &&Value| {
+            let name = object["metadata"]["name"].as_str().unwrap_or_default();
+            object["kind"] == kind && name.ends_with(suffix)
+        };
+        install.iter().find(is_it).with_context(|| format!("no {kind}"))
+    };
+    let strategy = &version["spec"]["install"]["spec"];
+    let rules = |list: &str| strategy[list][0]["rules"].clone();
+    ensure!(rules("clusterPermissions") == object("ClusterRole", ":oidc-operator")?["rules"]);
+    ensure!(rules("permissions") == object("Role", ":lease")?["rules"]);
+    let image = |spec: &Value| spec["template"]["spec"]["containers"][0]["image"].clone();
+    ensure!(image(&strategy["deployments"][0]["spec"]) == image(&object("Deployment", "oidc-operator")?["spec"]));
+    let kinds = std::fs::read_dir(folder)?.flatten();
+    let kinds = kinds.filter(|entry| entry.file_name().to_string_lossy().ends_with(".crd.yaml"));
+    ensure!(kinds.count() == 6, "not six kinds");
     Ok(())
 }
 

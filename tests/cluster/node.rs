@@ -288,7 +288,7 @@ impl Stage {
         let tested = self
             .shell(&format!("helm test {RELEASE} -n {namespace} --logs"))
             .await?;
-        ensure!(tested.contains("No CRD and no permission is missing."), "{tested}");
+        ensure!(tested.contains("All CRDs are served"), "{tested}");
         self.uninstallation_is_stopped()
             .await
             .context("a guarded uninstallation")?;

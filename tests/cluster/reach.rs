@@ -10,11 +10,12 @@ use kube::{Api, ResourceExt};
 use libtest_mimic::Trial;
 use oidc_operator::api::{ABANDON_ANNOTATION, FINALIZER, OAuth2Client, condition};
 use oidc_operator::error::Error;
-use serde_json::json;
+use serde_json::{Value, json};
 use testbed::{HydraMajor, wait};
 
 use crate::bed::{Bed, LIMIT, Operator, OperatorOptions, Options, Reach, ServerOptions, Space, uid_of};
 use crate::conditions::Tone;
+use crate::details::caches::a_kubernetes_api_with_paged_lists_is_supported;
 use crate::run::Side;
 use crate::{change, create, delete, key_sets, login, provider, references, repair, rotation};
 
@@ -39,6 +40,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         Reach::Everywhere => {}
         Reach::Namespaces => trials.extend([
             side.shared(a_resource_in_another_namespace_says_that_nobody_works_on_it),
+            side.alone(Options::default(), a_kubernetes_api_with_paged_lists_is_supported),
             side.alone(Options::default(), who_takes_the_role_away_stops_one_namespace_only),
             side.alone(
                 Options::default(),
@@ -94,10 +96,7 @@ async fn a_resource_in_another_namespace_says_that_nobody_works_on_it(bed: &Bed)
 async fn who_takes_the_role_away_stops_one_namespace_only(bed: &Bed) -> Result<()> {
     let (stopped, other) = (bed.space().await?, bed.space().await?);
     let before = stopped.ready_client("app", MACHINE).await?;
-    let bindings: Api<RoleBinding> = Api::namespaced(bed.client(), stopped.name());
-    let found = bindings.list(&ListParams::default()).await?.items;
-    let binding = found.into_iter().next().context("the operator has no RoleBinding")?;
-    bindings.delete(&binding.name_any(), &DeleteParams::default()).await?;
+    let (bindings, binding) = take_role_away(bed, &stopped).await?;
 
     // A restart must not wait for the Secrets of that namespace.
     bed.operator().terminate().await?;
@@ -324,15 +323,15 @@ async fn a_second_installation_of_a_class_stands_by_and_says_so(bed: &Bed) -> Re
     };
     let first = bed.start_operator(installed("oidc-system")).await?;
     let second: Arc<Operator> = bed.start_operator(installed("elsewhere")).await?;
-    let said = format!("\"leader\":\"{}\",\"namespace\":\"oidc-system\"", first.name());
     wait::until("the second one to say for whom it stands by", LIMIT, async || {
         let log = second.log();
-        let told = log
-            .lines()
-            .find(|line| line.contains("an operator of another installation leads"));
-        Ok(told
-            .filter(|line| line.contains(&said) && line.contains("serverClass"))
-            .map(|_| ()))
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let told = lines.into_iter().find(|line| {
+            let message = line["message"].as_str().unwrap_or_default();
+            message.contains("an operator of another installation leads") && message.contains("serverClass")
+        });
+        let is_first = |line: &Value| line["leader"] == first.name() && line["namespace"] == "oidc-system";
+        Ok(told.filter(is_first).map(|_| ()))
     })
     .await?;
     bed.make_server("default", ServerOptions::default()).await?;

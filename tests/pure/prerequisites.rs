@@ -32,12 +32,13 @@ fn a_missing_right_is_named_with_what_to_do() {
     );
     let text = lacks(&[
         missing("get", "secrets", Some("b")),
+        missing("list", "scopes", None),
         missing("get", "secrets", Some("a")),
     ]);
     assert_eq!(
         text.as_deref(),
         Some(
-            "the operator's role lacks get secrets (namespaces a, b): install the chart with rbac.create, or grant it the permissions of the chart's roles"
+            "the operator's role lacks list scopes; in namespace a, b: get secrets: install the chart with rbac.create, or grant it the permissions of the chart's roles"
         )
     );
 }

@@ -76,7 +76,7 @@ check() {
     local missing
     missing=$({ packages | tr ' ' '\n'; outdated; } | paste -sd , - | sed 's/,/, /g')
     [ -z "$missing" ] || {
-        echo "Missing: $missing. Install it with \`make tools\` on Debian or Ubuntu, or by hand." >&2
+        echo "Missing: $missing. Install it by hand or, on Debian 13, Ubuntu 24.04 or newer, with \`make tools\`." >&2
         exit 1
     }
 }
