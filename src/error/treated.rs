@@ -29,7 +29,6 @@ impl Error {
             Error::UnsupportedKind { .. } => of(Unsupported, Reason::UnsupportedByServer).again(Retry::Never),
             Error::NotAllowed { .. } => of(NotAllowed, Reason::NotAllowed),
             Error::NamespaceLeft(_) => of(NotAllowed, Reason::NamespaceNotWatched),
-            // Only a restart of the operator with other settings ends this.
             Error::NamespaceNotWatched(_) => of(NotAllowed, Reason::NamespaceNotWatched).again(Retry::Never),
             Error::ServerNotFound(_) | Error::NoDefaultServer | Error::CleanupWithoutServer(..) => {
                 of(Blocked, Reason::ServerNotFound)

@@ -22,7 +22,7 @@ use oidc_operator::controller::engine::kinds::{Kinds, Writers};
 use oidc_operator::controller::engine::links::Links;
 use oidc_operator::controller::engine::queue::Ended;
 use oidc_operator::controller::engine::reconcile::reconcile;
-use oidc_operator::controller::engine::secrets::Unwatched;
+use oidc_operator::controller::engine::unwatched::Unwatched;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
 use oidc_operator::reach::Reach;

@@ -17,7 +17,7 @@ use crate::controller::engine::departures::Departures;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::memory::is_newer;
-use crate::controller::engine::secrets::Unwatched;
+use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::leader::Fence;
 use crate::metrics::Metrics;

@@ -1,7 +1,5 @@
 //! Secrets without a watch: each pass reads those of its resource, and a pass is due once per `resyncInterval`.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kube::ResourceExt;
@@ -10,31 +8,6 @@ use crate::api::UID_LABEL;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, SecretKey};
 use crate::error::Result;
-
-/// Namespaces whose Secrets the operator may not list, although it is meant to watch them.
-#[derive(Default)]
-pub struct Unwatched(Mutex<BTreeSet<String>>);
-
-impl Unwatched {
-    /// The watch of a namespace was refused. True if it was not known.
-    pub fn refused(&self, namespace: &str) -> bool {
-        self.lock().insert(namespace.to_owned())
-    }
-
-    /// The watch of a namespace shows its Secrets.
-    pub fn shown(&self, namespace: &str) {
-        self.lock().remove(namespace);
-    }
-
-    /// Whether the watch of this namespace is refused.
-    pub fn has(&self, namespace: &str) -> bool {
-        self.lock().contains(namespace)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Reads the versions of the Secrets that a resource depends on, if no watch shows them.
 ///
