@@ -95,7 +95,7 @@ install() {
         # shellcheck disable=SC2086 # one word for each package
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
     fi
-    PATH=$(path):$PATH
+    widen
     if has rustup; then
         rustup show active-toolchain >/dev/null 2>&1 || rustup default stable
         cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
@@ -105,12 +105,23 @@ install() {
     if ! reaches "$(go_version go)" "$go_needed" && reaches "$(go_version go)" 1.21; then
         GOTOOLCHAIN="go$go_needed" go version
     fi
-    PATH=$(path):$PATH
+    widen
     check
 }
 
+# PATH with the folders of `path`.
+widen() {
+    local found
+    found=$(path)
+    PATH="${found:+$found:}$PATH"
+}
+
 case ${1:-} in
-    check | install | path) "$1" ;;
+    path) path ;;
+    check | install)
+        widen
+        "$1"
+        ;;
     *)
         sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,6p' >&2
         exit 2
