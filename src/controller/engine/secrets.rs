@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 
-use crate::api::UID_LABEL;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, SecretKey};
+use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::error::Result;
 
 /// Reads the versions of the Secrets that a resource depends on, if no watch shows them.
@@ -20,12 +20,11 @@ pub(crate) async fn look<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     }
     for SecretKey { owner, name } in object.secrets(ctx) {
         let found = ctx.cluster.secret_metadata(&namespace, &name).await?;
-        let own = found.filter(|found| {
-            let owners = found.owner_references();
-            found.labels().get(UID_LABEL) == Some(&owner) && owners.iter().any(|reference| reference.uid == owner)
-        });
-        match own.and_then(|own| own.uid().zip(own.resource_version())) {
-            Some((uid, version)) => ctx.children.read(&owner, &name, uid, version),
+        let found = found.map(|found| WatchedSecret::of(&found));
+        match found.filter(|found| found.is_of(&namespace, &owner)) {
+            Some(own) => ctx
+                .children
+                .read(&owner, &name, own.uid().to_owned(), own.version().to_owned()),
             None => ctx.children.seen(&owner, &name),
         }
     }
