@@ -18,13 +18,13 @@ const ALONE: usize = 4;
 
 /// Maximum number of passes of one namespace at a time while others use its lane: they wait for the server and
 /// processor time that these passes take.
-const IN_COMPANY: usize = 2;
+const IN_COMPANY: usize = 1;
 
 /// How long after the start of its last pass a namespace counts as using its lane. This is longer than it takes to see
 /// that a client is Ready and to create another one.
 const STAY: Duration = Duration::from_secs(5);
 
-/// Maximum number of retries of slow keys at a time, in one namespace of a lane.
+/// Maximum number of retries of slow keys at a time, in one namespace of a lane. They do not count as its other passes.
 const OF_SLOW: usize = 1;
 
 /// A group of keys that share a limit of running passes.
@@ -99,6 +99,7 @@ struct Company([Option<(Arc<str>, Instant)>; 2]);
 
 struct Namespace<K> {
     running: usize,
+    /// Retries of slow keys that are running; not part of `running`.
     slow_running: usize,
     waiting: VecDeque<K>,
     slow: VecDeque<K>,
@@ -247,11 +248,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         };
         waiting.running = waiting.running.saturating_sub(1);
         if let Some(namespace) = waiting.namespaces.get_mut(&place.namespace) {
-            namespace.running = namespace.running.saturating_sub(1);
-            if tempo == Tempo::Slow {
-                namespace.slow_running = namespace.slow_running.saturating_sub(1);
-            }
-            if namespace.running == 0 && namespace.is_empty() {
+            let running = match tempo {
+                Tempo::Usual => &mut namespace.running,
+                Tempo::Slow => &mut namespace.slow_running,
+            };
+            *running = running.saturating_sub(1);
+            if namespace.running + namespace.slow_running == 0 && namespace.is_empty() {
                 waiting.namespaces.remove(&place.namespace);
             }
         }
@@ -323,18 +325,17 @@ impl<K> Namespace<K> {
     }
 
     fn take(&mut self, most: usize) -> Option<(K, Tempo)> {
-        if self.running >= most {
-            return None;
+        if self.running < most
+            && let Some(key) = self.waiting.pop_front()
+        {
+            self.running += 1;
+            return Some((key, Tempo::Usual));
         }
-        let taken = match self.waiting.pop_front() {
-            Some(key) => (key, Tempo::Usual),
-            None if self.slow_running < OF_SLOW => (self.slow.pop_front()?, Tempo::Slow),
-            None => return None,
-        };
-        self.running += 1;
-        if taken.1 == Tempo::Slow {
+        if self.waiting.is_empty() && self.slow_running < OF_SLOW {
+            let key = self.slow.pop_front()?;
             self.slow_running += 1;
+            return Some((key, Tempo::Slow));
         }
-        Some(taken)
+        None
     }
 }
