@@ -109,6 +109,7 @@ fn parse(document: &Value, discovery_url: String) -> Option<Discovery> {
             issuer: url("issuer")?,
             discovery_url,
             authorization_endpoint: url("authorization_endpoint"),
+            device_authorization_endpoint: url("device_authorization_endpoint"),
             token_endpoint: url("token_endpoint"),
             userinfo_endpoint: url("userinfo_endpoint"),
             jwks_uri: url("jwks_uri"),

@@ -52,6 +52,8 @@ pub const PEM: &str = "key.pem";
         priority = 1
     )
 )]
+#[kube(validation = Rule::new("self.spec.?setName.orValue('') == oldSelf.spec.?setName.orValue('') || (self.spec.?setName.orValue('') == '' || oldSelf.spec.?setName.orValue('') == '') && ('.' + self.spec.?setName.orValue('') + oldSelf.spec.?setName.orValue('')).endsWith('.' + self.metadata.name)")
+    .message("setName is immutable: create a new JsonWebKeySet with the other name").field_path(".spec.setName"))]
 #[serde(rename_all = "camelCase")]
 #[kube(validation = Rule::new("!self.metadata.name.matches('^(oac|jwks)-[0-9a-f]{8}-')")
     .message("metadata.name: names that start like jwks-01234567- or oac-01234567- are reserved for the operator's ledgers; choose another name"))]
@@ -59,10 +61,8 @@ pub const PEM: &str = "key.pem";
     .message("import: names the Secret that the operator writes; keep your own key in another Secret").field_path(".spec.import"))]
 #[kube(validation = Rule::new("!has(self.spec.publish) || !has(self.spec.publish.secretName) || !(has(self.spec.import) && self.spec.import.secretRef.name == self.spec.publish.secretName || has(self.spec.privateKey) && (has(self.spec.privateKey.secretName) ? self.spec.privateKey.secretName : self.metadata.name) == self.spec.publish.secretName)")
     .message("publish.secretName: names the Secret of a private key; publish the public keys in another Secret").field_path(".spec.publish.secretName"))]
-#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
+#[x_kube(validation = Rule::new("self.?serverRef.?name.orValue('default') == oldSelf.?serverRef.?name.orValue('default')")
     .message("serverRef is immutable: create a new JsonWebKeySet for the other server").field_path(".serverRef"))]
-#[x_kube(validation = Rule::new("has(self.setName) ? has(oldSelf.setName) && self.setName == oldSelf.setName : !has(oldSelf.setName)")
-    .message("setName is immutable: create a new JsonWebKeySet with the other name").field_path(".setName"))]
 #[x_kube(validation = Rule::new("has(self.generate) != has(self.import)")
     .message("set exactly one of generate, for new keys, and import, for your own key"))]
 #[x_kube(validation = Rule::new("!has(self.rotation) || has(self.generate)")

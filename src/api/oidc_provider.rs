@@ -47,10 +47,10 @@ use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
         priority = 1
     )
 )]
-#[x_kube(validation = Rule::new("has(self.vault) && has(self.vault.name) ? has(oldSelf.vault) && has(oldSelf.vault.name) && self.vault.name == oldSelf.vault.name : !has(oldSelf.vault) || !has(oldSelf.vault.name)")
-    .message("vault.name is immutable: create a new OidcProvider with the other name").field_path(".vault"))]
+#[kube(validation = Rule::new("self.spec.?vault.?name.orValue('') == oldSelf.spec.?vault.?name.orValue('') || (self.spec.?vault.?name.orValue('') == '' || oldSelf.spec.?vault.?name.orValue('') == '') && ('.' + self.spec.?vault.?name.orValue('') + oldSelf.spec.?vault.?name.orValue('')).endsWith('.' + self.metadata.name)")
+    .message("vault.name is immutable: create a new OidcProvider with the other name").field_path(".spec.vault"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
+#[x_kube(validation = Rule::new("self.?serverRef.?name.orValue('default') == oldSelf.?serverRef.?name.orValue('default')")
     .message("serverRef is immutable: create a new OidcProvider for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("!has(self.issuer) || !has(self.issuerRef)")
     .message("set issuer or issuerRef, not both"))]
@@ -160,10 +160,10 @@ pub enum AllowedFrom {
 }
 
 /// ConfigMap from which applications read issuer and endpoints, for example with `envFrom`. Its keys are OIDC_ISSUER,
-/// OIDC_DISCOVERY_URL, OIDC_AUTHORIZATION_ENDPOINT, OIDC_TOKEN_ENDPOINT, OIDC_USERINFO_ENDPOINT, OIDC_JWKS_URI,
-/// OIDC_REVOCATION_ENDPOINT and OIDC_END_SESSION_ENDPOINT; an endpoint that the server does not have is left out. The
-/// operator reverts changes of its data by others at the next check, within `resyncInterval` of the
-/// AuthorizationServer.
+/// OIDC_DISCOVERY_URL, OIDC_AUTHORIZATION_ENDPOINT, OIDC_DEVICE_AUTHORIZATION_ENDPOINT, OIDC_TOKEN_ENDPOINT,
+/// OIDC_USERINFO_ENDPOINT, OIDC_JWKS_URI, OIDC_REVOCATION_ENDPOINT and OIDC_END_SESSION_ENDPOINT; an endpoint that the
+/// server does not have is left out. The operator reverts changes of its data by others at the next check, within
+/// `resyncInterval` of the AuthorizationServer.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")

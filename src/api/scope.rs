@@ -40,11 +40,11 @@ use super::refs::ServerRef;
         priority = 1
     )
 )]
+#[kube(validation = Rule::new("self.spec.?name.orValue('') == oldSelf.spec.?name.orValue('') || (self.spec.?name.orValue('') == '' || oldSelf.spec.?name.orValue('') == '') && ('.' + self.spec.?name.orValue('') + oldSelf.spec.?name.orValue('')).endsWith('.' + self.metadata.name)")
+    .message("name is immutable: create a new Scope with the other name").field_path(".spec.name"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) ? has(oldSelf.serverRef) && self.serverRef.name == oldSelf.serverRef.name : !has(oldSelf.serverRef)")
+#[x_kube(validation = Rule::new("self.?serverRef.?name.orValue('default') == oldSelf.?serverRef.?name.orValue('default')")
     .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
-#[x_kube(validation = Rule::new("has(self.name) ? has(oldSelf.name) && self.name == oldSelf.name : !has(oldSelf.name)")
-    .message("name is immutable: create a new Scope with the other name").field_path(".name"))]
 pub struct ScopeSpec {
     /// The AuthorizationServer. Default: the AuthorizationServer named `default`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]

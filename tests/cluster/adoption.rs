@@ -21,6 +21,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(the_secret_of_an_adopted_client_is_replaced_only_on_request),
         side.shared(a_conflicting_secret_is_detected_before_anything_is_changed),
         side.shared(a_public_client_is_adopted_without_a_secret),
+        side.shared(an_adopted_client_keeps_its_grant_types),
         side.shared(a_client_that_does_not_exist_is_created_as_usual),
         side.shared(only_clients_that_a_rule_allows_are_adopted),
         side.shared(a_client_of_another_resource_is_not_adopted),
@@ -251,6 +252,72 @@ async fn a_conflicting_secret_is_detected_before_anything_is_changed(bed: &Bed) 
         .await?;
     legacy.is_unknown("app").await?;
     legacy.works_with(SECRET).await
+}
+
+/// Grant types that no spec can list stay, and all of them if the spec lists none.
+async fn an_adopted_client_keeps_its_grant_types(bed: &Bed) -> Result<()> {
+    const OTHERS: [&str; 2] = ["urn:ietf:params:oauth:grant-type:token-exchange", "urn:example:custom"];
+    const KEPT: &str = "It keeps grant types that it had before its adoption: ";
+    let before = json!(["client_credentials", OTHERS[0], "implicit", OTHERS[1]]);
+    let legacy = Legacy::new(
+        bed,
+        json!({ "grant_types": before, "token_endpoint_auth_method": "none" }),
+    )
+    .await?;
+    let space = &legacy.space;
+    let public = json!({ "clientType": "Public", "redirectUris": ["https://a.example.com/cb"] });
+    let mut spec: Value = serde_json::from_str(&legacy.spec(public))?;
+    spec.as_object_mut().map(|spec| spec.remove("grantTypes"));
+    space.apply_client("app", &spec.to_string()).await?;
+    let named = format!(
+        "{KEPT}`client_credentials`, `{}`, `implicit`, `{}`.",
+        OTHERS[0], OTHERS[1]
+    );
+    let says = |named: &str| {
+        let named = named.to_owned();
+        move |client: &OAuth2Client| {
+            let ready = status_of(client)
+                .conditions
+                .into_iter()
+                .find(|condition| condition.type_ == "Ready");
+            ready.is_some_and(|ready| ready.status == "True" && ready.message.ends_with(&named))
+        }
+    };
+    space
+        .wait_client("app to say what it keeps", "app", says(&named))
+        .await?;
+    let all = json!([
+        "authorization_code",
+        "refresh_token",
+        "client_credentials",
+        OTHERS[0],
+        "implicit",
+        OTHERS[1]
+    ]);
+    let (found, _) = legacy.on_server().await?;
+    ensure!(found["grant_types"] == all, "{found}");
+    let mark = legacy.server.admin.journal().mark();
+    legacy.swept().await?;
+    let asked = legacy.server.about_clients(mark);
+    ensure!(asked.is_empty(), "{asked:#?}");
+
+    // What was kept before stays, whatever the spec lists later.
+    space
+        .change(
+            "app",
+            json!({ "spec": { "grantTypes": ["implicit", "refresh_token"] } }),
+        )
+        .await?;
+    let named = format!("{KEPT}`client_credentials`, `{}`, `{}`.", OTHERS[0], OTHERS[1]);
+    space.wait_client("app to keep less", "app", says(&named)).await?;
+    let (found, _) = legacy.on_server().await?;
+    let rest = json!(["implicit", "refresh_token", "client_credentials", OTHERS[0], OTHERS[1]]);
+    ensure!(found["grant_types"] == rest, "{found}");
+    let mark = legacy.server.admin.journal().mark();
+    legacy.swept().await?;
+    let asked = legacy.server.about_clients(mark);
+    ensure!(asked.is_empty(), "{asked:#?}");
+    Ok(())
 }
 
 async fn a_public_client_is_adopted_without_a_secret(bed: &Bed) -> Result<()> {

@@ -3,14 +3,15 @@
 pub mod canary;
 pub mod rbac;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::bed::Reach;
 use crate::evidence::Evidence;
@@ -41,39 +42,41 @@ pub fn trials(run: &Arc<Run>, whole: bool) -> Vec<Trial> {
 fn logs_are_json_with_fixed_keys(evidence: &Evidence) -> Result<()> {
     for (name, log) in &evidence.logs {
         for line in log.lines().filter(|line| line.starts_with('{')) {
-            let keys: Keys = serde_json::from_str(line).with_context(|| format!("{name}: {line}"))?;
-            let is_pass = line.contains(r#""message":"pass""#);
+            let Line(found) = serde_json::from_str(line).with_context(|| format!("{name}: {line}"))?;
+            let is_pass = found.get("message").is_some_and(|message| message == "pass");
             let of_pass = ["kind", "name", "generation", "reconcile_id"];
             ensure!(
-                !is_pass || of_pass.iter().all(|key| keys.0.contains(*key)),
+                !is_pass || of_pass.iter().all(|key| found.contains_key(*key)),
                 "{name}: {line}"
             );
+            // No test makes a resource with the name of the span.
+            ensure!(found.get("name").is_none_or(|of| of != "pass"), "{name}: {line}");
         }
     }
     Ok(())
 }
 
-/// The keys of a JSON object, none of which it has twice.
-struct Keys(BTreeSet<String>);
+/// A JSON object that has no key twice.
+struct Line(BTreeMap<String, Value>);
 
-impl<'de> Deserialize<'de> for Keys {
+impl<'de> Deserialize<'de> for Line {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Each;
         impl<'de> Visitor<'de> for Each {
-            type Value = Keys;
+            type Value = Line;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
-                let mut keys = BTreeSet::new();
-                while let Some((key, _)) = map.next_entry::<String, IgnoredAny>()? {
-                    if !keys.insert(key.clone()) {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Line, A::Error> {
+                let mut found = BTreeMap::new();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if found.insert(key.clone(), value).is_some() {
                         return Err(A::Error::custom(format!("the key {key} twice")));
                     }
                 }
-                Ok(Keys(keys))
+                Ok(Line(found))
             }
         }
         deserializer.deserialize_map(Each)

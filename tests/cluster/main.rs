@@ -19,6 +19,7 @@ mod crash;
 mod create;
 mod delete;
 mod details;
+mod device;
 mod election;
 mod evidence;
 mod fields;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         crash::trials,
         create::trials,
         delete::trials,
+        device::trials,
         details::trials,
         election::trials,
         fields::trials,

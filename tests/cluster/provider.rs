@@ -36,9 +36,10 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// Keys of the ConfigMap, each with the member of the discovery document that it copies.
-const ENTRIES: [(&str, &str); 7] = [
+const ENTRIES: [(&str, &str); 8] = [
     ("OIDC_ISSUER", "issuer"),
     ("OIDC_AUTHORIZATION_ENDPOINT", "authorization_endpoint"),
+    ("OIDC_DEVICE_AUTHORIZATION_ENDPOINT", "device_authorization_endpoint"),
     ("OIDC_TOKEN_ENDPOINT", "token_endpoint"),
     ("OIDC_USERINFO_ENDPOINT", "userinfo_endpoint"),
     ("OIDC_JWKS_URI", "jwks_uri"),

@@ -314,6 +314,7 @@ fn of_discovery(found: discovery::Discovery) -> Vec<String> {
     let urls = [
         Some(endpoints.issuer),
         endpoints.authorization_endpoint,
+        endpoints.device_authorization_endpoint,
         endpoints.token_endpoint,
         endpoints.userinfo_endpoint,
         endpoints.jwks_uri,

@@ -1,6 +1,7 @@
 //! The HTTP contract: replies that no real server gives on demand, and recorded bodies of real servers.
 
 mod breaker;
+mod device;
 mod discovery;
 mod engine;
 mod foulkon;
@@ -41,9 +42,9 @@ fn hydra(base: &str) -> Hydra {
 }
 
 /// The admin API of a server that reports this version.
-fn over(http: Http, version: &str) -> Hydra {
+fn over(http: impl Into<Arc<Http>>, version: &str) -> Hydra {
     let version = Version::of(version, HydraVersion::Auto).expect("a release");
-    Hydra::new(Arc::new(http), version)
+    Hydra::new(http.into(), version)
 }
 
 /// A server that gives every request the same answer, and its admin API.

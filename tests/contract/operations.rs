@@ -8,7 +8,7 @@ use oidc_operator::admin::http::{Failure, Http, Settings};
 use oidc_operator::admin::hydra::clients::{Cursor, JsonPatchOperation};
 use oidc_operator::admin::hydra::key::{JsonWebKey, JsonWebKeySet, PublicKey};
 use oidc_operator::admin::hydra::keys::GenerateKey;
-use oidc_operator::admin::hydra::request::{AcceptConsent, AcceptLogin, Reject};
+use oidc_operator::admin::hydra::request::{AcceptConsent, AcceptLogin, AcceptUserCode, Reject};
 use oidc_operator::admin::hydra::sessions::Consents;
 use oidc_operator::admin::hydra::trust::NewTrustedIssuer;
 use oidc_operator::admin::hydra::{Hydra, get_version};
@@ -27,6 +27,17 @@ pub struct Operation {
     pub name: &'static str,
     /// Makes the call and returns its failure, if any.
     pub call: fn(&Hydra) -> BoxFuture<'_, Option<Failure>>,
+}
+
+impl Operation {
+    /// Calls it on a server of a version that has it.
+    pub async fn on(&self, http: &Arc<Http>) -> Option<Failure> {
+        let version = match self.name {
+            "accept_user_code_request" => "v26.2.0",
+            _ => "v1.11.10",
+        };
+        (self.call)(&over(http.clone(), version)).await
+    }
 }
 
 fn operation(name: &'static str, call: fn(&Hydra) -> BoxFuture<'_, Option<Failure>>) -> Operation {
@@ -173,6 +184,12 @@ fn requests() -> Vec<Operation> {
         operation("reject_logout_request", |h| {
             Box::pin(async { h.reject_logout_request(&secret()).await.err() })
         }),
+        operation("accept_user_code_request", |h| {
+            let answer = AcceptUserCode {
+                user_code: "geheim-code".to_owned(),
+            };
+            Box::pin(async move { h.accept_user_code_request(&secret(), &answer).await.err() })
+        }),
     ]
 }
 
@@ -233,26 +250,24 @@ async fn sent_to(version: &str) -> BTreeMap<String, Option<String>> {
     found
 }
 
-/// The table in the module's documentation.
-fn documented() -> BTreeMap<String, [Option<String>; 2]> {
+/// The table in the module's documentation: what is sent to a version.
+fn documented(column: usize, is_newest: bool) -> BTreeMap<String, Option<String>> {
     let source = include_str!("../../src/admin/hydra/mod.rs");
     let rows = source.lines().filter_map(|line| line.strip_prefix("//! | `"));
     rows.map(|row| {
-        let cells: Vec<&str> = row.split('|').map(|cell| cell.trim().trim_matches('`')).collect();
-        let place = |cell: &str| (cell != "–").then(|| cell.to_owned());
-        (cells[0].to_owned(), [place(cells[1]), place(cells[2])])
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let (place, since) = cells[column].rsplit_once(" (").unwrap_or((cells[column], ""));
+        let is_there = place != "–" && (since.is_empty() || is_newest);
+        let name = cells[0].trim_matches('`').to_owned();
+        (name, is_there.then(|| place.trim_matches('`').to_owned()))
     })
     .collect()
 }
 
 #[tokio::test]
 async fn requests_match_the_documented_table() {
-    let documented = documented();
-    for (version, column) in [("v1.11.10", 0), ("v2.3.0", 1), ("v26.2.0", 1)] {
-        let expected: BTreeMap<String, Option<String>> = documented
-            .iter()
-            .map(|(name, places)| (name.clone(), places[column].clone()))
-            .collect();
+    for (version, column) in [("v1.11.10", 1), ("v2.3.0", 2), ("v26.2.0", 2)] {
+        let expected = documented(column, version == "v26.2.0");
         assert_eq!(sent_to(version).await, expected, "{version}");
     }
 }
@@ -297,8 +312,8 @@ fn every_operation_of_the_reference_exists() {
     let ours: BTreeSet<&str> = all().iter().map(|operation| operation.name).collect();
     let missing: Vec<&&str> = REFERENCE.iter().filter(|name| !ours.contains(**name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // Later additions: trusted issuers, and readiness.
-    assert_eq!(ours.len(), REFERENCE.len() + 5);
+    // Later additions: trusted issuers, the device authorization grant, and readiness.
+    assert_eq!(ours.len(), REFERENCE.len() + 6);
 }
 
 #[tokio::test]
@@ -308,11 +323,11 @@ async fn metrics_name_the_operation() {
     let metrics = Arc::new(Metrics::default());
     let settings = Settings::default();
     let http = Http::new("default", &server.uri(), &settings, Fence::open(), metrics.clone());
-    let hydra = over(http.expect("an endpoint"), "v1.11.10");
+    let http = Arc::new(http.expect("an endpoint"));
     for operation in all() {
         let label = format!(r#"operation="{}""#, operation.name);
         assert!(!metrics.render(std::iter::empty()).contains(&label), "{label}");
-        let _ = (operation.call)(&hydra).await;
+        let _ = operation.on(&http).await;
         assert!(metrics.render(std::iter::empty()).contains(&label), "{label}");
     }
 }
@@ -331,10 +346,11 @@ async fn no_operation_takes_a_failure_for_success_or_absence() {
         crate::html(307),
     ];
     for reply in replies {
-        let (_server, hydra) = serving(reply, "v1.11.10").await;
+        let (server, _) = always(reply).await;
+        let http = Arc::new(crate::http(&server.uri(), &Settings::default()));
         for operation in all() {
-            assert!((operation.call)(&hydra).await.is_some(), "{}", operation.name);
-            hydra.http().breaker().close(); // an open breaker would answer the next call
+            assert!(operation.on(&http).await.is_some(), "{}", operation.name);
+            http.breaker().close(); // an open breaker would answer the next call
         }
     }
 }
@@ -358,6 +374,7 @@ async fn operations_with_a_result_refuse_an_empty_object() {
         "accept_consent_request",
         "reject_consent_request",
         "accept_logout_request",
+        "accept_user_code_request",
         "list_trusted_o_auth2_jwt_grant_issuers",
         "trust_o_auth2_jwt_grant_issuer",
         "get_trusted_o_auth2_jwt_grant_issuer",
@@ -365,9 +382,10 @@ async fn operations_with_a_result_refuse_an_empty_object() {
         "is_instance_ready",
         "get_version",
     ];
-    let (_server, hydra) = serving(json_reply(200, &json!({})), "v1.11.10").await;
+    let (server, _) = always(json_reply(200, &json!({}))).await;
+    let http = Arc::new(crate::http(&server.uri(), &Settings::default()));
     for operation in all() {
-        let failed = (operation.call)(&hydra).await.is_some();
+        let failed = operation.on(&http).await.is_some();
         assert_eq!(failed, contents.contains(&operation.name), "{}", operation.name);
     }
 }

@@ -61,6 +61,9 @@ pub fn full() -> Client {
         access_token_strategy: text("jwt"),
         metadata: object(json!({ "a": 1 })),
         lifespans: Lifespans {
+            device_authorization_grant_access_token_lifespan: text("1h"),
+            device_authorization_grant_id_token_lifespan: text("1h"),
+            device_authorization_grant_refresh_token_lifespan: text("1h"),
             authorization_code_grant_access_token_lifespan: text("1h"),
             authorization_code_grant_id_token_lifespan: text("1h"),
             authorization_code_grant_refresh_token_lifespan: text("1h"),

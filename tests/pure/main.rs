@@ -31,6 +31,7 @@ mod scrape;
 mod selectors;
 mod steps;
 mod sync;
+mod template;
 mod vault;
 mod vault_failures;
 mod verdict;

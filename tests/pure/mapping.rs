@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::client::Catalogue;
 use oidc_operator::admin::hydra::mapping::{desired, fields_named_in};
+use oidc_operator::api::authorization_server::Capability;
 use oidc_operator::api::oauth2_client::Effective;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +15,14 @@ fn wire(value: Value) -> Value {
     let spec = spec(value);
     let effective = Effective::of(&spec, &[], &[]);
     let id = spec.client_id.clone().unwrap_or_else(|| "uid-1".to_owned());
-    let client = desired(&spec, &effective, &Catalogue::default(), &id, &marker("uid-1", "r-1"));
+    let client = desired(
+        &spec,
+        &effective,
+        &Catalogue::default(),
+        &id,
+        &marker("uid-1", "r-1"),
+        &[Capability::DeviceAuthorizationGrant],
+    );
     serde_json::from_slice(&client.body(None)).expect("JSON")
 }
 
@@ -43,7 +51,7 @@ fn full() -> Value {
         "postLogoutRedirectUris": ["https://app.example.com/bye"],
         "grantTypes": [
             "authorization_code", "refresh_token", "client_credentials", "implicit",
-            "urn:ietf:params:oauth:grant-type:jwt-bearer"
+            "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code"
         ],
         "responseTypes": [
             "code", "token", "id_token", "code id_token", "code token", "id_token token", "code id_token token"
@@ -144,7 +152,7 @@ fn every_field_of_the_spec_is_sent_to_hydra() {
         "post_logout_redirect_uris": ["https://app.example.com/bye"],
         "grant_types": [
             "authorization_code", "refresh_token", "client_credentials", "implicit",
-            "urn:ietf:params:oauth:grant-type:jwt-bearer"
+            "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code"
         ],
         "response_types": [
             "code", "token", "id_token", "code id_token", "code token", "id_token token", "code id_token token"
@@ -270,6 +278,22 @@ fn each_token_lifespan_overrides_the_ttl_for_its_own_grant_only() {
 }
 
 #[test]
+fn lifetimes_of_the_device_grant_are_sent_only_to_servers_that_have_it() {
+    let spec = spec(json!({ "grantTypes": ["client_credentials"], "accessTokenTtl": "1h", "idTokenTtl": "2h" }));
+    let effective = Effective::of(&spec, &[], &[]);
+    let of = |capabilities: &[Capability]| {
+        let mark = marker("uid-1", "r-1");
+        desired(&spec, &effective, &Catalogue::default(), "uid-1", &mark, capabilities).lifespans
+    };
+    let (without, with) = (of(&[]), of(&[Capability::DeviceAuthorizationGrant]));
+    assert_eq!(without.device_authorization_grant_access_token_lifespan, "");
+    assert_eq!(without.device_authorization_grant_id_token_lifespan, "");
+    assert_eq!(with.device_authorization_grant_access_token_lifespan, "1h");
+    assert_eq!(with.device_authorization_grant_id_token_lifespan, "2h");
+    assert_eq!(without.authorization_code_grant_access_token_lifespan, "1h");
+}
+
+#[test]
 fn a_desired_client_does_not_differ_from_its_stored_form() {
     let minimal = spec(web());
     let wanted = desired(
@@ -278,6 +302,7 @@ fn a_desired_client_does_not_differ_from_its_stored_form() {
         &Catalogue::default(),
         "uid-1",
         &marker("uid-1", "r-1"),
+        &[],
     );
     let mut stored: Value = serde_json::from_slice(&wanted.body(None)).expect("JSON");
     // As a GET of Hydra 2.3 returns it.
@@ -366,7 +391,7 @@ fn references_of_a_client_are_in_its_metadata_beside_the_marker() {
         "assignments": { "subjects": ["bob", "alice"], "groups": [] },
     }))
     .expect("a catalogue");
-    let wanted = desired(&spec, &effective, &catalogue, "uid-1", &marker("uid-1", "r-1"));
+    let wanted = desired(&spec, &effective, &catalogue, "uid-1", &marker("uid-1", "r-1"), &[]);
     assert_eq!(wanted.scope, "openid offline_access orders:read");
     let mut ours = serde_json::to_value(marker("uid-1", "r-1")).expect("JSON");
     let carried = serde_json::to_value(&catalogue).expect("JSON");

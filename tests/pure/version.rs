@@ -42,7 +42,10 @@ fn the_version_determines_the_api_and_whether_it_is_supported() {
 
 #[test]
 fn each_version_has_its_capabilities() {
-    use Capability::{AccessTokenStrategy, FlushTokens, KeyPrePublication, LongSecrets, SkipConsent, TokenLifespans};
+    use Capability::{
+        AccessTokenStrategy, DeviceAuthorizationGrant, FlushTokens, KeyPrePublication, LongSecrets, SkipConsent,
+        TokenLifespans,
+    };
     let newer = vec![
         TokenLifespans,
         SkipConsent,
@@ -50,12 +53,16 @@ fn each_version_has_its_capabilities() {
         LongSecrets,
         KeyPrePublication,
     ];
+    let newest = [newer.as_slice(), &[DeviceAuthorizationGrant]].concat();
     let table = [
         ("v1.11.8", vec![FlushTokens]),
         ("v1.11.9", vec![TokenLifespans, FlushTokens]),
         ("v1.11.10", vec![TokenLifespans, FlushTokens]),
         ("v2.2.0", newer.clone()),
-        ("v26.2.0", newer),
+        ("v2.3.0", newer.clone()),
+        ("v25.3.9", newer),
+        ("v25.4.0", newest.clone()),
+        ("v26.2.0", newest),
     ];
     for (text, expected) in table {
         let version = Version::of(text, HydraVersion::Auto).expect("a release");
@@ -63,6 +70,36 @@ fn each_version_has_its_capabilities() {
     }
     let source = Version::built_from_source("master", Dialect::V1);
     assert_eq!(source.capabilities(), [TokenLifespans, FlushTokens]);
+}
+
+#[test]
+fn the_device_grant_is_refused_by_name_before_it_exists() {
+    let grant = json!({ "grantTypes": ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"] });
+    let lifespan = |name: &str| json!({ "hydra": { "tokenLifespans": { name: "30m" } } });
+    let table = [
+        (grant, "grantTypes (urn:ietf:params:oauth:grant-type:device_code)"),
+        (
+            lifespan("deviceAuthorizationGrantAccessToken"),
+            "hydra.tokenLifespans.deviceAuthorizationGrantAccessToken",
+        ),
+        (
+            lifespan("deviceAuthorizationGrantIdToken"),
+            "hydra.tokenLifespans.deviceAuthorizationGrantIdToken",
+        ),
+        (
+            lifespan("deviceAuthorizationGrantRefreshToken"),
+            "hydra.tokenLifespans.deviceAuthorizationGrantRefreshToken",
+        ),
+    ];
+    for (spec, named) in table {
+        let spec: OAuth2ClientSpec = serde_json::from_value(spec).expect("a spec");
+        let of = |version: &str| {
+            let version = Version::of(version, HydraVersion::Auto).expect("a release");
+            unsupported(&spec, &version.capabilities())
+        };
+        assert_eq!(of("v2.3.0"), [named]);
+        assert!(of("v25.4.0").is_empty(), "{named}");
+    }
 }
 
 #[test]

@@ -116,6 +116,12 @@ pub struct Lifespans {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_credentials_grant_access_token_lifespan: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    pub device_authorization_grant_access_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub device_authorization_grant_id_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub device_authorization_grant_refresh_token_lifespan: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub implicit_grant_access_token_lifespan: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub implicit_grant_id_token_lifespan: String,

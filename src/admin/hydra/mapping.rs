@@ -5,16 +5,17 @@ use serde_json::Value;
 
 use super::client::{Catalogue, Client, Lifespans, Marker};
 use crate::api::authorization_server::Capability;
-use crate::api::oauth2_client::{Effective, OAuth2ClientSpec, TokenLifespans};
+use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientSpec, TokenLifespans};
 
-/// The client that Hydra should have. The operator owns every field: a field that the spec omits is sent as Hydra's
-/// documented default.
+/// The client that a Hydra with these capabilities should have. The operator owns every field: a field that the spec
+/// omits is sent as Hydra's documented default.
 pub fn desired(
     spec: &OAuth2ClientSpec,
     effective: &Effective,
     catalogue: &Catalogue,
     client_id: &str,
     marker: &Marker,
+    capabilities: &[Capability],
 ) -> Client {
     let hydra = spec.hydra.clone().unwrap_or_default();
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -23,7 +24,7 @@ pub fn desired(
         client_name: text(&spec.client_name),
         redirect_uris: spec.redirect_uris.clone(),
         post_logout_redirect_uris: spec.post_logout_redirect_uris.clone(),
-        grant_types: effective.grant_types.iter().map(wire_name).collect(),
+        grant_types: grant_names(&effective.grant_types),
         response_types: effective.response_types.iter().map(wire_name).collect(),
         scope: if effective.scopes.is_empty() {
             " ".to_owned()
@@ -58,7 +59,7 @@ pub fn desired(
         skip_logout_consent: hydra.skip_logout_consent,
         access_token_strategy: named(&hydra.access_token_strategy),
         metadata: spec.metadata.members(),
-        lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default()),
+        lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default(), capabilities),
         ..Client::default()
     };
     client.mark(marker);
@@ -66,12 +67,17 @@ pub fn desired(
     client
 }
 
+/// The protocol's names of grant types.
+pub fn grant_names(grant_types: &[GrantType]) -> Vec<String> {
+    grant_types.iter().map(wire_name).collect()
+}
+
 /// The protocol's name of a value; empty if it is not set.
 fn named<T: Serialize>(value: &Option<T>) -> String {
     value.as_ref().map(wire_name).unwrap_or_default()
 }
 
-fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {
+fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans, capabilities: &[Capability]) -> Lifespans {
     let access = |own: &Option<String>| {
         own.clone()
             .or_else(|| spec.access_token_ttl.clone())
@@ -83,7 +89,17 @@ fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {
             .or_else(|| spec.refresh_token_ttl.clone())
             .unwrap_or_default()
     };
+    // A version without the grant drops its lifetimes, so they would differ for ever.
+    let device = capabilities.contains(&Capability::DeviceAuthorizationGrant);
+    let of_device = |lifespan: String| if device { lifespan } else { String::new() };
     Lifespans {
+        device_authorization_grant_access_token_lifespan: of_device(access(
+            &by_grant.device_authorization_grant_access_token,
+        )),
+        device_authorization_grant_id_token_lifespan: of_device(id(&by_grant.device_authorization_grant_id_token)),
+        device_authorization_grant_refresh_token_lifespan: of_device(refresh(
+            &by_grant.device_authorization_grant_refresh_token,
+        )),
         authorization_code_grant_access_token_lifespan: access(&by_grant.authorization_code_grant_access_token),
         authorization_code_grant_id_token_lifespan: id(&by_grant.authorization_code_grant_id_token),
         authorization_code_grant_refresh_token_lifespan: refresh(&by_grant.authorization_code_grant_refresh_token),
@@ -100,7 +116,32 @@ fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans) -> Lifespans {
 /// Fields of the spec that a server with these capabilities would drop silently.
 pub fn unsupported(spec: &OAuth2ClientSpec, capabilities: &[Capability]) -> Vec<&'static str> {
     let hydra = spec.hydra.clone().unwrap_or_default();
+    let lifespans = hydra.token_lifespans.as_ref();
+    let asked = |lifespan: fn(&TokenLifespans) -> &Option<String>| lifespans.is_some_and(|set| lifespan(set).is_some());
     let table = [
+        (
+            Capability::DeviceAuthorizationGrant,
+            "grantTypes (urn:ietf:params:oauth:grant-type:device_code)",
+            spec.grant_types
+                .iter()
+                .flatten()
+                .any(|grant| *grant == GrantType::DeviceCode),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "hydra.tokenLifespans.deviceAuthorizationGrantAccessToken",
+            asked(|set| &set.device_authorization_grant_access_token),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "hydra.tokenLifespans.deviceAuthorizationGrantIdToken",
+            asked(|set| &set.device_authorization_grant_id_token),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "hydra.tokenLifespans.deviceAuthorizationGrantRefreshToken",
+            asked(|set| &set.device_authorization_grant_refresh_token),
+        ),
         (
             Capability::TokenLifespans,
             "accessTokenTtl",

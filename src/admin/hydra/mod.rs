@@ -1,7 +1,7 @@
 //! Ory Hydra's admin API, v1 and v2: typed calls, wire types, and pure mappings from specs.
 //!
 //! All operations of Hydra's API reference, under their names there, with method and path on both versions. The name is
-//! also the `operation` of the metrics.
+//! also the `operation` of the metrics. A version in parentheses is the first one that has the operation.
 //!
 //! | operation | v1 | v2 |
 //! |---|---|---|
@@ -33,6 +33,7 @@
 //! | `get_logout_request` | `GET /oauth2/auth/requests/logout` | `GET /admin/oauth2/auth/requests/logout` |
 //! | `accept_logout_request` | `PUT /oauth2/auth/requests/logout/accept` | `PUT /admin/oauth2/auth/requests/logout/accept` |
 //! | `reject_logout_request` | `PUT /oauth2/auth/requests/logout/reject` | `PUT /admin/oauth2/auth/requests/logout/reject` |
+//! | `accept_user_code_request` | – | `PUT /admin/oauth2/auth/requests/device/accept` (25.4) |
 //! | `list_trusted_o_auth2_jwt_grant_issuers` | `GET /trust/grants/jwt-bearer/issuers` | `GET /admin/trust/grants/jwt-bearer/issuers` |
 //! | `trust_o_auth2_jwt_grant_issuer` | `POST /trust/grants/jwt-bearer/issuers` | `POST /admin/trust/grants/jwt-bearer/issuers` |
 //! | `get_trusted_o_auth2_jwt_grant_issuer` | `GET /trust/grants/jwt-bearer/issuers/{id}` | `GET /admin/trust/grants/jwt-bearer/issuers/{id}` |

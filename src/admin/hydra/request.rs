@@ -55,6 +55,13 @@ pub struct LoginRequest {
     pub session_id: String,
 }
 
+/// The code that a user entered to log in on another device (RFC 8628, section 3.3).
+#[derive(Serialize)]
+pub struct AcceptUserCode {
+    /// The code, as the user entered it.
+    pub user_code: String,
+}
+
 /// A request to consent.
 #[derive(Clone, Deserialize, PartialEq)]
 pub struct ConsentRequest {

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::Hydra;
-use super::request::{AcceptConsent, AcceptLogin, ConsentRequest, LoginRequest, LogoutRequest, Reject};
+use super::request::{AcceptConsent, AcceptLogin, AcceptUserCode, ConsentRequest, LoginRequest, LogoutRequest, Reject};
 use super::wire::{self, is_absent, is_conflict};
 use crate::admin::http::{Body, Failure, RedirectTo, Request};
+use crate::api::authorization_server::Capability;
 use crate::secret::Secret;
 
 impl Hydra {
@@ -122,6 +123,26 @@ impl Hydra {
     pub async fn reject_logout_request(&self, challenge: &Secret) -> Result<(), Failure> {
         let reply = self.answer("reject_logout_request", ["logout", "reject"], challenge, None);
         reply.await.map(|_| ())
+    }
+
+    /// `accept_user_code_request`: reports the code that a user entered to log in on another device (RFC 8628, section
+    /// 3.3). The returned URL continues with the login. None if no request has this challenge.
+    ///
+    /// # Errors
+    /// [`Failure::NotInThisVersion`] before 25.4. [`Failure::Status`] if the code is wrong; else as
+    /// [`Hydra::get_login_request`].
+    pub async fn accept_user_code_request(
+        &self,
+        challenge: &Secret,
+        answer: &AcceptUserCode,
+    ) -> Result<Option<RedirectTo>, Failure> {
+        let capabilities = self.version().capabilities();
+        if !capabilities.contains(&Capability::DeviceAuthorizationGrant) {
+            return Err(Failure::NotInThisVersion);
+        }
+        let (which, body) = (["device", "accept"], wire::json(answer));
+        let reply = self.answer("accept_user_code_request", which, challenge, Some(body));
+        reply.await?.map(redirect_to).transpose()
     }
 
     async fn look_up<T: DeserializeOwned>(

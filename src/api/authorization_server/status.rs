@@ -73,6 +73,8 @@ pub enum Capability {
     KeyPrePublication,
     /// Deletion of expired tokens on request.
     FlushTokens,
+    /// The device authorization grant (RFC 8628).
+    DeviceAuthorizationGrant,
     /// The client credentials grant, on servers whose clients otherwise have only the authorization code grant.
     ClientCredentials,
 }
@@ -112,6 +114,9 @@ pub struct Endpoints {
     /// Authorization endpoint (RFC 6749, section 3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_endpoint: Option<String>,
+    /// Device authorization endpoint (RFC 8628, section 3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_endpoint: Option<String>,
     /// Token endpoint (RFC 6749, section 3.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_endpoint: Option<String>,

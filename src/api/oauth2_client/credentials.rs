@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Variables that `credentials.data` may use, as `$(name)`.
-pub const VARIABLES: [&str; 14] = [
+/// Variables that `credentials.data` may use, as `$(name)` or `$(name|encoding)`.
+pub const VARIABLES: [&str; 17] = [
     "clientId",
     "clientSecret",
+    "basicCredentials",
     "scope",
+    "audience",
     "keyId",
     "privateKey",
     "privateKeyJwk",
     "issuer",
     "discoveryUrl",
     "authorizationEndpoint",
+    "deviceAuthorizationEndpoint",
     "tokenEndpoint",
     "userinfoEndpoint",
     "jwksUri",
@@ -30,8 +33,8 @@ pub const VARIABLES: [&str; 14] = [
     .message("credentials.keys: clientId and clientSecret must be different keys").field_path(".keys"))]
 #[x_kube(validation = Rule::new("!has(self.data) || self.data.all(k, k.matches('^[-._a-zA-Z0-9]+$') && k != (has(self.keys) && has(self.keys.clientId) ? self.keys.clientId : 'CLIENT_ID') && k != (has(self.keys) && has(self.keys.clientSecret) ? self.keys.clientSecret : 'CLIENT_SECRET'))")
     .message("credentials.data: keys must consist of letters, digits, dots, dashes and underscores, and must differ from those of the client id and secret").field_path(".data"))]
-#[x_kube(validation = Rule::new(r"!has(self.data) || self.data.all(k, self.data[k].matches('^([^$]|[$]([^(]|$)|[$][(](clientId|clientSecret|scope|keyId|privateKey|privateKeyJwk|issuer|discoveryUrl|authorizationEndpoint|tokenEndpoint|userinfoEndpoint|jwksUri|revocationEndpoint|endSessionEndpoint)[)])*$'))")
-    .message("credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)").field_path(".data"))]
+#[x_kube(validation = Rule::new(r"!has(self.data) || self.data.all(k, self.data[k].matches('^([^$]|[$]([^(]|$)|[$][(](clientId|clientSecret|basicCredentials|scope|audience|keyId|privateKey|privateKeyJwk|issuer|discoveryUrl|authorizationEndpoint|deviceAuthorizationEndpoint|tokenEndpoint|userinfoEndpoint|jwksUri|revocationEndpoint|endSessionEndpoint)([|](url|base64|json))?[)])*$'))")
+    .message("credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(basicCredentials), $(scope), $(audience), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(deviceAuthorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint), and an encoding may follow: $(clientSecret|url), |base64 or |json").field_path(".data"))]
 #[x_kube(validation = Rule::new("(!has(self.labels) || self.labels.all(k, !k.contains('oidc-operator.dev/') && (!k.contains('kubernetes.io/') || k.startsWith('app.kubernetes.io/')))) && (!has(self.annotations) || self.annotations.all(k, !k.contains('oidc-operator.dev/') && !k.contains('kubernetes.io/')))")
     .message("credentials: labels and annotations of kubernetes.io (other than app.kubernetes.io labels) and of oidc-operator.dev are reserved; remove them"))]
 pub struct Credentials {
@@ -50,8 +53,10 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeys")]
     pub keys: Option<SecretKeys>,
-    /// Additional entries: text with variables such as `$(issuer)`. `$(scope)` lists all scopes that the client may
-    /// request. `$(keyId)`, `$(privateKey)` (PEM, PKCS #8) and `$(privateKeyJwk)` describe the key with which the
+    /// Additional entries: text with variables such as `$(issuer)`. `$(scope)` and `$(audience)` list all scopes and
+    /// audiences that the client may request, `$(basicCredentials)` is the value for HTTP Basic authentication.
+    /// `$(clientSecret|url)` form-encodes a value, `|base64` encodes it in Base64 and `|json` as a JSON string.
+    /// `$(keyId)`, `$(privateKey)` (PEM, PKCS #8) and `$(privateKeyJwk)` describe the key with which the
     /// JsonWebKeySet of keySetRef signs now, and need its `privateKey`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "data_schema")]

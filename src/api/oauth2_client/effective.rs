@@ -14,9 +14,10 @@ impl Effective {
             .clone()
             .unwrap_or_else(|| vec![GrantType::AuthorizationCode, GrantType::RefreshToken]);
         let with_code = grant_types.contains(&GrantType::AuthorizationCode);
+        let with_user = with_code || grant_types.contains(&GrantType::DeviceCode);
         let default_scopes = || {
             let mut scopes = Vec::new();
-            if with_code {
+            if with_user {
                 scopes.push("openid".to_owned());
                 if grant_types.contains(&GrantType::RefreshToken) {
                     scopes.push("offline_access".to_owned());

@@ -45,6 +45,15 @@ pub struct TokenLifespans {
     /// Access token from the client credentials grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_credentials_grant_access_token: Option<String>,
+    /// Access token from the device authorization grant (RFC 8628). From Hydra 25.4 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_grant_access_token: Option<String>,
+    /// ID token from the device authorization grant. From Hydra 25.4 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_grant_id_token: Option<String>,
+    /// Refresh token from the device authorization grant. From Hydra 25.4 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_authorization_grant_refresh_token: Option<String>,
     /// Access token from the implicit grant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub implicit_grant_access_token: Option<String>,

@@ -61,6 +61,10 @@ pub struct OAuth2ClientStatus {
     /// Whether the client existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
+    /// Grant types that an adopted client keeps although `grantTypes` does not list them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub kept_grant_types: Vec<String>,
     /// When the server last stored what the operator sent, by the server's clock. A different value on the server means
     /// that another writer changed the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]

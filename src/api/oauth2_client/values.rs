@@ -13,7 +13,7 @@ pub enum ClientType {
     Public,
 }
 
-/// Grant types (RFC 6749, RFC 7523).
+/// Grant types (RFC 6749, RFC 7523, RFC 8628).
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
@@ -28,6 +28,9 @@ pub enum GrantType {
     /// Exchanges a JWT from a trusted issuer for a token.
     #[serde(rename = "urn:ietf:params:oauth:grant-type:jwt-bearer")]
     JwtBearer,
+    /// Login in a browser on another device, for applications on TVs and in terminals.
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 /// Response types (OAuth 2.0 Multiple Response Type Encoding Practices).

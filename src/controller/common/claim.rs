@@ -50,6 +50,24 @@ impl Claim<'_> {
     }
 }
 
+/// Checks that a resource still asks for the name that it has claimed. The schema lets a name appear or go that may be
+/// the generated one.
+///
+/// # Errors
+/// [`Error::InvalidField`].
+pub fn unchanged(field: &'static str, claimed: Option<&str>, asked: &str) -> Result<()> {
+    match claimed {
+        Some(claimed) if claimed != asked => Err(Error::InvalidField {
+            field,
+            problem: format!(
+                "the name on the server is `{}` and cannot change; restore the field, or create a new resource with the other name",
+                shown(claimed)
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Determines who made the claim, before anything is done with the object. A claim of a former cluster is rewritten and
 /// stored. A claim of another cluster stays, and the object must be read, so that the conflict is reported.
 ///

@@ -4,7 +4,7 @@
 pub(crate) mod admission;
 pub mod claim;
 pub(crate) mod cleanup;
-pub(crate) mod client;
+pub mod client;
 pub(crate) mod digest;
 pub mod drift;
 pub(crate) mod failure;

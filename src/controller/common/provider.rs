@@ -59,6 +59,10 @@ pub(crate) fn wanted(provider: &OidcProvider, endpoints: &Endpoints) -> own_conf
         ("OIDC_ISSUER", Some(&endpoints.issuer)),
         ("OIDC_DISCOVERY_URL", Some(&endpoints.discovery_url)),
         ("OIDC_AUTHORIZATION_ENDPOINT", endpoints.authorization_endpoint.as_ref()),
+        (
+            "OIDC_DEVICE_AUTHORIZATION_ENDPOINT",
+            endpoints.device_authorization_endpoint.as_ref(),
+        ),
         ("OIDC_TOKEN_ENDPOINT", endpoints.token_endpoint.as_ref()),
         ("OIDC_USERINFO_ENDPOINT", endpoints.userinfo_endpoint.as_ref()),
         ("OIDC_JWKS_URI", endpoints.jwks_uri.as_ref()),

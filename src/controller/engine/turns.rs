@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::engine::context::Context;
@@ -95,10 +96,12 @@ async fn pass_of<K: Managed>(reference: ObjectRef<K>, ctx: Arc<Context>) -> Ende
                 "pass",
                 kind = K::KIND,
                 namespace = object.namespace(),
-                name = object.name_any(),
+                name = Empty,
                 generation = object.meta().generation,
                 reconcile_id = id
             );
+            // The JSON lines put the name of the span there unless it is set afterwards.
+            span.record("name", object.name_any());
             reconcile(object, ctx).instrument(span).await
         }
         None => Ended::default(), // deleted since it was queued

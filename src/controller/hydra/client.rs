@@ -20,6 +20,7 @@ use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
+use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
 pub(crate) mod adoption;
@@ -108,6 +109,17 @@ fn bounded(
     Schedule { turn, ..schedule }
 }
 
+fn kept_in_words(kept: &[String]) -> String {
+    let names: Vec<String> = kept.iter().map(|name| format!("`{}`", shown(name))).collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(
+            " It keeps grant types that it had before its adoption: {}.",
+            names.join(", ")
+        ),
+    }
+}
+
 /// Completes status and message once everything is in sync. `secret_name`: of the credentials Secret that the spec asks
 /// for.
 fn done(
@@ -133,9 +145,10 @@ fn done(
         true => format!("; {WAITS}"),
         false => String::new(),
     };
+    let kept = kept_in_words(&status.kept_grant_types);
     let message = match &status.secret_name {
-        Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}."),
-        None => "The client is registered.".to_owned(),
+        Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}.{kept}"),
+        None => format!("The client is registered.{kept}"),
     };
     let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);
     let next = rotation(client, plan, status)?.map(wait_until);

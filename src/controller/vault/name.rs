@@ -6,7 +6,7 @@ use crate::access;
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
 use crate::controller::common::admission::{admitted, may_name};
-use crate::controller::common::claim::{Claiming, asked_first};
+use crate::controller::common::claim::{Claiming, asked_first, unchanged};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::managed::OnServer;
@@ -56,6 +56,10 @@ pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &Authorizat
         let field = K::NAME_FIELD;
         return Err(VaultFault::Reserved { field, name }.into());
     }
+    let mut status = resource.status().cloned().unwrap_or_default();
+    let claim = K::claim(&mut status);
+    let claimed = claim.name.as_deref().filter(|_| claim.is_on(server, &ctx.settings));
+    unchanged(K::NAME_FIELD, claimed, &name)?;
     match resource.has_claim(server, ctx) || !is_claimed(resource, ctx, server, &name) {
         true => Ok(name),
         false => Err(Error::NameClaimed {

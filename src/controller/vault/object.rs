@@ -216,8 +216,7 @@ pub(crate) async fn remove<K: Named + CustomResourceExt>(
     ctx: &Context,
     pass: &mut Pass<K::Status>,
 ) -> Result<()> {
-    let is_ours =
-        |claim: Claim<'_>, server: &AuthorizationServer| claim.is_for(&resource.object_name(), server, &ctx.settings);
+    let is_ours = |claim: Claim<'_>, server: &AuthorizationServer| claim.is_on(server, &ctx.settings);
     remove_claimed(resource, ctx, pass, K::Object::TYPE, is_ours, async |_, claimed| {
         let (memory, uid) = (&K::kind_of(ctx).memory, resource.uid().unwrap_or_default());
         let vault = claimed.link.vault()?;

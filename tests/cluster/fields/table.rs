@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use kube::CustomResourceExt;
 use oidc_operator::api::OAuth2Client;
+use oidc_operator::api::authorization_server::Capability;
 use serde_json::{Value, json};
 
 /// The redirect URI of every client that has one.
@@ -32,14 +33,15 @@ pub(super) struct Field {
 }
 
 impl Field {
-    /// Whether Hydra 1 lacks the field.
-    pub(super) fn is_newer(&self) -> bool {
-        const NEWER: [&str; 3] = [
-            "hydra.skipConsent",
-            "hydra.skipLogoutConsent",
-            "hydra.accessTokenStrategy",
-        ];
-        NEWER.contains(&self.path)
+    /// Whether a server with these capabilities lacks the field.
+    pub(super) fn is_lacking(&self, capabilities: &[Capability]) -> bool {
+        let needed = match self.path {
+            "hydra.skipConsent" | "hydra.skipLogoutConsent" => Capability::SkipConsent,
+            "hydra.accessTokenStrategy" => Capability::AccessTokenStrategy,
+            path if path.starts_with("hydra.tokenLifespans.device") => Capability::DeviceAuthorizationGrant,
+            _ => return false,
+        };
+        !capabilities.contains(&needed)
     }
 }
 
@@ -285,6 +287,21 @@ fn lifetimes() -> Vec<Field> {
             "hydra.tokenLifespans.clientCredentialsGrantAccessToken",
             "client_credentials",
             "access",
+        ),
+        (
+            "hydra.tokenLifespans.deviceAuthorizationGrantAccessToken",
+            "device_authorization",
+            "access",
+        ),
+        (
+            "hydra.tokenLifespans.deviceAuthorizationGrantIdToken",
+            "device_authorization",
+            "id",
+        ),
+        (
+            "hydra.tokenLifespans.deviceAuthorizationGrantRefreshToken",
+            "device_authorization",
+            "refresh",
         ),
         ("hydra.tokenLifespans.implicitGrantAccessToken", "implicit", "access"),
         ("hydra.tokenLifespans.implicitGrantIdToken", "implicit", "id"),

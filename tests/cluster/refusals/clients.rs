@@ -48,7 +48,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "grantTypes: [password]",
-        r#"spec.grantTypes[0]: Unsupported value: "password": supported values: "authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer""#,
+        r#"spec.grantTypes[0]: Unsupported value: "password": supported values: "authorization_code", "refresh_token", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer", "urn:ietf:params:oauth:grant-type:device_code""#,
     ),
     (
         "grantTypes: []",
@@ -232,11 +232,11 @@ const LAYOUTS: &[(&str, &str)] = &[
     ),
     (
         "{ data: { config: 'url=$(tokenUrl)' } }",
-        "spec.credentials.data: Invalid value: credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+        "spec.credentials.data: Invalid value: credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(basicCredentials), $(scope), $(audience), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(deviceAuthorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint), and an encoding may follow: $(clientSecret|url), |base64 or |json",
     ),
     (
         "{ data: { config: '$(' } }",
-        "spec.credentials.data: Invalid value: credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(scope), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint)",
+        "spec.credentials.data: Invalid value: credentials.data: `$(` must start a variable; the variables are $(clientId), $(clientSecret), $(basicCredentials), $(scope), $(audience), $(keyId), $(privateKey), $(privateKeyJwk), $(issuer), $(discoveryUrl), $(authorizationEndpoint), $(deviceAuthorizationEndpoint), $(tokenEndpoint), $(userinfoEndpoint), $(jwksUri), $(revocationEndpoint) and $(endSessionEndpoint), and an encoding may follow: $(clientSecret|url), |base64 or |json",
     ),
     (
         "{ labels: { oidc-operator.dev/uid: x } }",

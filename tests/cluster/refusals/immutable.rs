@@ -146,6 +146,41 @@ fn cases() -> Vec<Case> {
     ]
 }
 
+/// Kind, spec, field, and its default for a namespace and a name.
+type Default = (&'static str, Value, &'static str, fn(&str, &str) -> Value);
+
+fn defaults() -> Vec<Default> {
+    let server: fn(&str, &str) -> Value = |_, _| json!({ "name": "default" });
+    let object: fn(&str, &str) -> Value = |namespace, name| json!({ "name": format!("{namespace}.{name}") });
+    let name: fn(&str, &str) -> Value = |namespace, name| json!(format!("{namespace}.{name}"));
+    let bases = [
+        (
+            "OAuth2Client",
+            json!({ "grantTypes": ["client_credentials"] }),
+            "/vault",
+            object,
+        ),
+        (
+            "OidcProvider",
+            json!({ "issuer": "https://id.example.com" }),
+            "/vault",
+            object,
+        ),
+        ("Assignment", json!({ "subjects": ["alice"] }), "/vault", object),
+        ("Scope", json!({ "description": "a" }), "/name", name),
+        (
+            "JsonWebKeySet",
+            json!({ "generate": { "algorithm": "ES256" } }),
+            "/setName",
+            name,
+        ),
+    ];
+    let each = |(kind, base, field, of): (&'static str, Value, &'static str, fn(&str, &str) -> Value)| {
+        [(kind, base.clone(), "/serverRef", server), (kind, base, field, of)]
+    };
+    bases.into_iter().flat_map(each).collect()
+}
+
 async fn immutable_fields_cannot_be_set_changed_or_removed(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let mut made = Vec::new();
@@ -171,6 +206,29 @@ async fn immutable_fields_cannot_be_set_changed_or_removed(bed: &Bed) -> Result<
             }
             made.push((all.clone(), name));
         }
+    }
+    // A default may be written out, and left out again.
+    for (kind, base, field, written) in defaults() {
+        let all = objects(&space, kind);
+        let name = format!("{}-default", space.name());
+        let written = with(&base, field, written(space.name(), &name));
+        for spec in [&base, &written, &base] {
+            let applied = apply(&all, kind, &name, spec).await?;
+            applied
+                .map_err(anyhow::Error::msg)
+                .with_context(|| format!("{kind} {field}"))?;
+        }
+        made.push((all, name));
+        let other = format!("{}-other", space.name());
+        let all = objects(&space, kind);
+        apply(&all, kind, &other, &written).await?.map_err(anyhow::Error::msg)?;
+        if field != "/serverRef" {
+            ensure!(
+                apply(&all, kind, &other, &base).await?.is_err(),
+                "{kind} {field} was removed"
+            );
+        }
+        made.push((all, other));
     }
     // The member that is set selects the API of a server.
     let servers = objects(&space, "AuthorizationServer");

@@ -15,6 +15,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(invalid_values_are_explained),
         side.shared(unsupported_fields_are_named),
         side.shared(changes_of_immutable_fields_are_reported),
+        side.shared(the_generated_name_may_be_written_out_and_no_other),
         side.shared(missing_references_are_reported),
         side.shared(the_schema_rejects_invalid_specs),
     ]
@@ -183,6 +184,37 @@ async fn unsupported_fields_are_named(bed: &Bed) -> Result<()> {
         (Stalled, "UnsupportedByServer", &message("import")),
     )
     .await
+}
+
+async fn the_generated_name_may_be_written_out_and_no_other(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let assignment = stage
+        .ready::<Assignment>("staff", json!({ "subjects": [NOBODY] }))
+        .await?;
+    let before = stage.object("assignment", "staff").await?;
+    let name = format!("{}.staff", stage.space.name());
+    for vault in [json!({ "name": name }), json!({ "name": null })] {
+        stage
+            .space
+            .respecify::<Assignment>("staff", json!({ "vault": vault }))
+            .await?;
+        stage.space.until_ready::<Assignment>("staff").await?;
+    }
+    let other = json!({ "vault": { "name": "elsewhere.staff" } });
+    stage.space.respecify::<Assignment>("staff", other).await?;
+    let message = format!(
+        "vault.name: the name on the server is `{name}` and cannot change; restore the field, or create a new resource with the other name."
+    );
+    stage
+        .space
+        .says::<Assignment>("staff", Stalled, "InvalidSpec", &message)
+        .await?;
+    ensure!(stage.object("assignment", "staff").await? == before);
+    ensure!(stage.bed.object("assignment/elsewhere.staff").await?.is_none());
+    // It is the claimed object that is deleted.
+    stage.space.remove::<Assignment>("staff").await?;
+    stage.space.until_gone(&assignment).await?;
+    stage.bed.until_no_object(&stage.path("assignment", "staff")).await
 }
 
 async fn changes_of_immutable_fields_are_reported(bed: &Bed) -> Result<()> {

@@ -4,7 +4,7 @@ use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::hydra::clients::{Cursor, JsonPatchOperation};
 use oidc_operator::admin::hydra::key::{JsonWebKey, JsonWebKeySet};
 use oidc_operator::admin::hydra::keys::GenerateKey;
-use oidc_operator::admin::hydra::request::AcceptConsent;
+use oidc_operator::admin::hydra::request::{AcceptConsent, AcceptUserCode};
 use oidc_operator::admin::hydra::sessions::Consents;
 use oidc_operator::admin::hydra::{Client, Hydra, get_version};
 use oidc_operator::secret::Secret;
@@ -167,6 +167,12 @@ async fn play_rest(hydra: &Hydra, asked: &Asked, path: &str, query: &[(String, S
             let answer = AcceptConsent::default();
             let accepted = hydra.accept_consent_request(&challenge, &answer).await;
             Played("accept_consent_request", value(accepted, |_| Value::Null))
+        }
+        ("PUT", "oauth2/auth/requests/device/accept") if !parameter.is_empty() => {
+            let user_code = asked.body["user_code"].as_str()?.to_owned();
+            let answer = AcceptUserCode { user_code };
+            let accepted = hydra.accept_user_code_request(&challenge, &answer).await;
+            Played("accept_user_code_request", value(accepted, |_| Value::Null))
         }
         ("GET", "oauth2/auth/sessions/consent") => {
             let page = hydra.list_consent_sessions(parameter, &mut Cursor::default()).await;

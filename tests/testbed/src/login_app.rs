@@ -12,7 +12,7 @@ use axum::routing::get;
 use oidc_operator::admin::http::{Failure, Http, Settings};
 use oidc_operator::admin::hydra::Hydra;
 use oidc_operator::admin::hydra::client::{Assigned, Catalogue, Client};
-use oidc_operator::admin::hydra::request::{AcceptConsent, AcceptLogin, ConsentSession, Reject};
+use oidc_operator::admin::hydra::request::{AcceptConsent, AcceptLogin, AcceptUserCode, ConsentSession, Reject};
 use oidc_operator::api::GROUP;
 use oidc_operator::api::authorization_server::HydraVersion;
 use oidc_operator::leader::Fence;
@@ -64,6 +64,8 @@ impl LoginApp {
             .route("/login", get(login_page).post(log_in))
             .route("/consent", get(consent_page).post(consent))
             .route("/logout", get(log_out))
+            .route("/device", get(device_page).post(enter_code))
+            .route("/device/done", get(device_done))
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move {
             let _ = axum::serve(listener, routes).await; // never ends
@@ -71,13 +73,21 @@ impl LoginApp {
         Ok(Self { url, shared, server })
     }
 
+    /// The URL of the app.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Variables that make Hydra send its users here.
     #[must_use]
-    pub fn env(&self) -> [(&'static str, String); 3] {
+    pub fn env(&self) -> [(&'static str, String); 5] {
         [
             ("URLS_LOGIN", "login"),
             ("URLS_CONSENT", "consent"),
             ("URLS_LOGOUT", "logout"),
+            ("URLS_DEVICE_VERIFICATION", "device"),
+            ("URLS_DEVICE_SUCCESS", "device/done"),
         ]
         .map(|(name, page)| (name, format!("{}/{page}", self.url)))
     }
@@ -152,6 +162,13 @@ struct ConsentQuery {
 #[derive(Deserialize)]
 struct LogoutQuery {
     logout_challenge: String,
+}
+
+#[derive(Deserialize)]
+struct DeviceForm {
+    device_challenge: String,
+    #[serde(default)]
+    user_code: String,
 }
 
 async fn login_page(State(app): App, Query(query): Query<LoginQuery>) -> Result<Response, Trouble> {
@@ -230,6 +247,40 @@ async fn log_out(State(app): App, Query(query): Query<LogoutQuery>) -> Result<Re
         .await?
         .ok_or(Trouble::Gone)?;
     Ok(Redirect::to(next.expose()).into_response())
+}
+
+/// The code from another device. It may come with the URL that the device shows.
+async fn device_page(Query(query): Query<DeviceForm>) -> Html<String> {
+    code_form(&query, "Enter the code that your device shows.")
+}
+
+fn code_form(form: &DeviceForm, text: &str) -> Html<String> {
+    Html(page(&format!(
+        r#"<p>{text}</p><form method="post" action="/device"><input type="hidden" name="device_challenge" value="{}"><input name="user_code" value="{}" autofocus> <button>Continue</button></form>"#,
+        escaped(&form.device_challenge),
+        escaped(&form.user_code)
+    )))
+}
+
+async fn enter_code(State(app): App, Form(form): Form<DeviceForm>) -> Result<Response, Trouble> {
+    let challenge = Secret::new(form.device_challenge.clone());
+    let answer = AcceptUserCode {
+        user_code: form.user_code.clone(),
+    };
+    match app.hydra()?.accept_user_code_request(&challenge, &answer).await {
+        Ok(next) => Ok(Redirect::to(next.ok_or(Trouble::Gone)?.expose()).into_response()),
+        Err(Failure::Status { .. }) => {
+            let again = code_form(&form, "This code is wrong or no longer valid.");
+            Ok((StatusCode::UNPROCESSABLE_ENTITY, again).into_response())
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+async fn device_done() -> Html<String> {
+    Html(page(
+        "<p>You are logged in on your device. You can close this page.</p>",
+    ))
 }
 
 impl Shared {

@@ -4,3 +4,4 @@ pub(crate) mod inputs;
 pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod plan;
+pub mod template;

@@ -7,11 +7,11 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::authorization_server::Endpoints;
 use crate::api::json_web_key_set::{JWK, KID, PEM};
-use crate::api::oauth2_client::{OAuth2ClientStatus, VARIABLES};
+use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
+use crate::controller::common::client::template::{Template, basic_credentials};
 use crate::controller::common::digest::digest;
 use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
@@ -22,7 +22,8 @@ use crate::controller::engine::managed::{Managed, Pass};
 use crate::error::{ClusterFault, Error, Result};
 use crate::secret::Secret;
 
-const CLIENT_SECRET: &str = "clientSecret";
+/// Variables for the client secret: itself, and for HTTP Basic authentication.
+const OF_SECRET: [&str; 2] = ["clientSecret", "basicCredentials"];
 
 /// Variables for the signing key, and the keys of their values in the Secret of the key set.
 const OF_KEY: [(&str, &str); 3] = [("keyId", KID), ("privateKey", PEM), ("privateKeyJwk", JWK)];
@@ -36,7 +37,7 @@ pub(crate) struct Layout {
     /// Whether the client has a secret at all.
     has_secret: bool,
     /// Texts in which all variables except those of the client secret and the private key are replaced.
-    entries: BTreeMap<String, String>,
+    entries: BTreeMap<String, Template>,
     /// The source of the private key, if a text contains it.
     key: Option<KeySource>,
     labels: BTreeMap<String, String>,
@@ -54,12 +55,14 @@ struct KeySource {
 impl Layout {
     /// Digest of the layout, without the version of the private key.
     pub(crate) fn digest(&self) -> String {
+        let entries = self.entries.iter();
+        let entries: BTreeMap<_, _> = entries.map(|(key, text)| (key, text.as_written())).collect();
         digest(&json!([
             self.name,
             self.id_key,
             self.secret_key,
             self.has_secret,
-            self.entries,
+            entries,
             self.labels,
             self.annotations,
             self.key.as_ref().map(|key| &key.name),
@@ -84,19 +87,21 @@ impl Layout {
 pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Layout> {
     let credentials = client.spec.credentials.clone().unwrap_or_default();
     let keys = credentials.keys.unwrap_or_default();
-    let endpoints = plan.endpoints.as_ref();
     let mut entries = BTreeMap::new();
-    for (key, template) in &credentials.data {
-        entries.insert(key.clone(), fill(template, plan, endpoints)?);
+    for (key, text) in &credentials.data {
+        entries.insert(
+            key.clone(),
+            Template::parse(text).fill(|variable| value(variable, client, plan))?,
+        );
     }
-    let has_key = |text: &String| OF_KEY.iter().any(|(name, _)| text.contains(&format!("$({name})")));
-    let key = match entries.values().any(has_key) {
+    let is_of_key = |variable| OF_KEY.iter().any(|(name, _)| *name == variable);
+    let key = match entries.values().flat_map(Template::variables).any(is_of_key) {
         true => Some(key_source(ctx, plan)?),
         false => None,
     };
     entries.insert(
         keys.client_id.clone().unwrap_or_else(|| "CLIENT_ID".to_owned()),
-        plan.client_id.clone(),
+        Template::text(plan.client_id.clone()),
     );
     Ok(Layout {
         name: credentials.secret_name.unwrap_or_else(|| plan.name.clone()),
@@ -136,32 +141,22 @@ fn key_source(ctx: &Context, plan: &ClientPlan) -> Result<KeySource> {
     Ok(KeySource { name, owner, version })
 }
 
-/// Replaces the variables in a text. Those of the client secret and the private key stay until the Secret is written.
-fn fill(template: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Result<String> {
-    let mut text = template.to_owned();
-    for variable in VARIABLES {
-        let placeholder = format!("$({variable})");
-        if !text.contains(&placeholder) {
-            continue;
-        }
-        if OF_KEY.iter().any(|(name, _)| *name == variable) {
-            continue;
-        }
-        if variable == CLIENT_SECRET {
-            if plan.effective.has_secret() {
-                continue;
-            }
-            let problem = "$(clientSecret) has no value, because this client has no secret; remove it".to_owned();
-            return Err(Error::InvalidField {
-                field: "credentials.data",
-                problem,
-            });
-        }
-        let value = value_of(variable, plan, endpoints);
-        let unknown = || unknown(variable, &plan.server);
-        text = text.replace(&placeholder, &value.ok_or_else(unknown)?);
+/// The value of a variable. None for the client secret and the private key, which stay until the Secret is written.
+fn value(variable: &'static str, client: &OAuth2Client, plan: &ClientPlan) -> Result<Option<String>> {
+    if OF_KEY.iter().any(|(name, _)| *name == variable) {
+        return Ok(None);
     }
-    Ok(text)
+    if OF_SECRET.contains(&variable) {
+        if plan.effective.has_secret() {
+            return Ok(None);
+        }
+        return Err(Error::InvalidField {
+            field: "credentials.data",
+            problem: format!("$({variable}) has no value, because this client has no secret; remove it"),
+        });
+    }
+    let known = known(variable, client, plan);
+    known.map(Some).ok_or_else(|| unknown(variable, &plan.server))
 }
 
 /// Returns why a variable has no value: the server has no discovery document, the document was not read yet, or the
@@ -177,17 +172,19 @@ fn unknown(variable: &'static str, server: &AuthorizationServer) -> Error {
     }
 }
 
-fn value_of(variable: &str, plan: &ClientPlan, endpoints: Option<&Endpoints>) -> Option<String> {
+fn known(variable: &str, client: &OAuth2Client, plan: &ClientPlan) -> Option<String> {
     match variable {
         "clientId" => return Some(plan.client_id.clone()),
         "scope" => return Some(plan.effective.scopes.join(" ")),
+        "audience" => return Some(client.spec.audience.join(" ")),
         _ => {}
     }
-    let endpoints = endpoints?;
+    let endpoints = plan.endpoints.as_ref()?;
     match variable {
         "issuer" => Some(endpoints.issuer.clone()),
         "discoveryUrl" => Some(endpoints.discovery_url.clone()),
         "authorizationEndpoint" => endpoints.authorization_endpoint.clone(),
+        "deviceAuthorizationEndpoint" => endpoints.device_authorization_endpoint.clone(),
         "tokenEndpoint" => endpoints.token_endpoint.clone(),
         "userinfoEndpoint" => endpoints.userinfo_endpoint.clone(),
         "jwksUri" => endpoints.jwks_uri.clone(),
@@ -212,7 +209,7 @@ pub(crate) async fn write(
         Some(source) => private_key(ctx, plan, source).await?,
         None => Vec::new(),
     };
-    let wanted = wanted(client, plan, layout, held, &key);
+    let wanted = wanted(client, plan, layout, held, key);
     if fresh && let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
         remember(ctx, &plan.uid, &created);
         return Ok(created.resource_version().unwrap_or_default());
@@ -277,16 +274,14 @@ fn wanted(
     plan: &ClientPlan,
     layout: &Layout,
     held: Option<Held<'_>>,
-    key: &[(&str, Secret)],
+    key: Vec<(&'static str, Secret)>,
 ) -> KubeSecret {
-    let secret = held.map(|held| (CLIENT_SECRET, held.secret));
-    let secrets = || key.iter().map(|(name, value)| (*name, value)).chain(secret);
-    let filled = |text: &String| {
-        let put_in = |text: String, (name, value): (&str, &Secret)| text.replace(&format!("$({name})"), value.expose());
-        bytes(&secrets().fold(text.clone(), put_in))
-    };
+    let basic = held.map(|held| basic_credentials(&plan.client_id, held.secret));
+    let of_secret = held.map(|held| held.secret.clone()).into_iter().chain(basic);
+    let secrets: Vec<_> = OF_SECRET.into_iter().zip(of_secret).chain(key).collect();
     let entries = layout.entries.iter();
-    let mut data: BTreeMap<String, ByteString> = entries.map(|(key, text)| (key.clone(), filled(text))).collect();
+    let filled = |(key, text): (&String, &Template)| (key.clone(), bytes(text.with(&secrets).expose()));
+    let mut data: BTreeMap<String, ByteString> = entries.map(filled).collect();
     let mut annotations = layout.annotations.clone();
     if let Some(held) = held {
         data.insert(layout.secret_key.clone(), bytes(held.secret.expose()));

@@ -10,7 +10,7 @@ use crate::access;
 use crate::admin::hydra::client::{Client, Marker};
 use crate::admin::hydra::sync::{Ownership, ownership};
 use crate::api::OAuth2Client;
-use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus};
 use crate::api::refs::Adoption;
 use crate::controller::common::claim::asked_first;
 use crate::controller::engine::context::Context;
@@ -71,6 +71,34 @@ fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
     ctx.with_namespace(&client.namespace().unwrap_or_default(), |namespace| {
         access::check(&server.spec.access, namespace, &client.spec, &effective).is_ok()
     })
+}
+
+/// Maximum number of kept grant types in the status.
+const KEPT: usize = 16;
+
+/// Grant types of an adopted client that stay although the spec does not list them: those that it cannot list, all of
+/// them if it lists none, and those that were kept before. `asked`: those of the spec.
+pub(crate) fn kept_grant_types(
+    asked: Option<&[GrantType]>,
+    effective: &[GrantType],
+    kept: &[String],
+    found: &[String],
+) -> Vec<String> {
+    let is_kept = |name: &&String| match grant_type(name) {
+        None => true,
+        Some(known) => !effective.contains(&known) && (asked.is_none() || kept.contains(name)),
+    };
+    found.iter().filter(is_kept).cloned().collect()
+}
+
+fn grant_type(name: &str) -> Option<GrantType> {
+    serde_json::from_value(name.into()).ok()
+}
+
+/// The part of the kept grant types that the status names.
+pub(crate) fn in_status(kept: &[String]) -> Vec<String> {
+    let short = kept.iter().filter(|name| name.len() <= 256);
+    short.take(KEPT).cloned().collect()
 }
 
 /// Owner of a client on the server.
@@ -175,5 +203,39 @@ impl Work<'_> {
 
     pub(crate) fn had_ledger(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.had_ledger())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_adopted_client_keeps_grant_types_that_the_spec_cannot_list() {
+        use GrantType::{AuthorizationCode, RefreshToken};
+        const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+        const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+        let default = [AuthorizationCode, RefreshToken];
+        let listed = Some(&default[..]);
+        let table: [(Option<&[GrantType]>, &[&str], &[&str], &[&str]); 6] = [
+            (listed, &[], &["authorization_code", "refresh_token"], &[]),
+            (listed, &[], &["authorization_code", EXCHANGE, "x"], &[EXCHANGE, "x"]),
+            // The spec lists its grant types, so it decides on those that it can list …
+            (listed, &[], &["implicit", DEVICE, EXCHANGE], &[EXCHANGE]),
+            // … except those that it could not list when the client was adopted.
+            (listed, &[DEVICE], &["implicit", DEVICE], &[DEVICE]),
+            (
+                None,
+                &[],
+                &["implicit", "refresh_token", EXCHANGE],
+                &["implicit", EXCHANGE],
+            ),
+            (None, &["implicit"], &[], &[]),
+        ];
+        for (asked, kept, found, expected) in table {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            let result = kept_grant_types(asked, &default, &owned(kept), &owned(found));
+            assert_eq!(result, expected, "{asked:?} {kept:?} {found:?}");
+        }
     }
 }

@@ -45,7 +45,15 @@ pub(crate) fn marker(client: &OAuth2Client, ctx: &Context) -> Marker {
 /// The client that a server should have for this resource, without its revision. None while a reference is missing.
 pub(crate) fn wanted(client: &OAuth2Client, ctx: &Context) -> Option<hydra::Client> {
     let (plan, catalogue) = plan(client, ctx).ok()?;
-    plan.missing.is_none().then(|| desired(client, ctx, &plan, &catalogue))
+    let status = client.status.as_ref();
+    let kept = status
+        .map(|status| status.kept_grant_types.as_slice())
+        .unwrap_or_default();
+    plan.missing.is_none().then(|| {
+        let mut wanted = desired(client, ctx, &plan, &catalogue);
+        wanted.grant_types.extend_from_slice(kept);
+        wanted
+    })
 }
 
 /// Everything that follows from spec and server, and the data that the client carries for the login and consent app.
@@ -85,7 +93,16 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, 
 /// The client that the server should have, without its revision.
 pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, catalogue: &Catalogue) -> hydra::Client {
     let marker = marker(client, ctx);
-    let mut wanted = hydra::mapping::desired(&client.spec, &plan.effective, catalogue, &plan.client_id, &marker);
+    let status = plan.server.status.as_ref();
+    let capabilities = status.map(|status| status.capabilities.as_slice()).unwrap_or_default();
+    let mut wanted = hydra::mapping::desired(
+        &client.spec,
+        &plan.effective,
+        catalogue,
+        &plan.client_id,
+        &marker,
+        capabilities,
+    );
     if client.spec.key_set_ref.is_some() {
         wanted.jwks = Map::from_iter([("keys".to_owned(), json!(plan.keys()))]);
     }

@@ -5,6 +5,7 @@ use kube::runtime::events::EventType;
 use crate::admin::http::Failure;
 use crate::admin::hydra::Client;
 use crate::admin::hydra::client::Marker;
+use crate::admin::hydra::mapping::grant_names;
 use crate::admin::hydra::sync::{Known, Ownership, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
@@ -18,7 +19,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::adoption::{
-    is_secret_of_others, may_take_over, not_owned, of_another_cluster, own_mark, owner_of,
+    in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned, of_another_cluster, own_mark, owner_of,
 };
 use crate::controller::hydra::client::ledger::Ledger;
 use crate::controller::hydra::client::plan::marker as own_marker;
@@ -92,6 +93,7 @@ impl Remote<'_> {
         let found = observed.as_ref();
         let may_take_over = self.adopt(pass, found, marker)?;
         wanted.mark(marker);
+        self.keep_grant_types(pass, wanted, found.filter(|_| marker.adopted));
         let known = Known {
             updated_at: updated_at.as_deref(),
             must_read: pass.must_read,
@@ -130,6 +132,19 @@ impl Remote<'_> {
                 Ok(corrected)
             }
         }
+    }
+
+    /// An adopted client keeps grant types that the spec does not list, because applications may depend on them.
+    fn keep_grant_types(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &mut Client, adopted: Option<&Client>) {
+        let effective = &self.plan.effective.grant_types;
+        let kept = adopted.map(|found| {
+            let asked = self.client.spec.grant_types.as_deref();
+            kept_grant_types(asked, effective, &pass.status.kept_grant_types, &found.grant_types)
+        });
+        let kept = kept.unwrap_or_default();
+        wanted.grant_types = grant_names(effective);
+        wanted.grant_types.extend_from_slice(&kept);
+        pass.status.kept_grant_types = in_status(&kept);
     }
 
     /// Finds out whether the client existed before the resource, and notes it in the marker. Returns whether a client

@@ -1,0 +1,75 @@
+//! Texts with variables and encodings.
+
+use oidc_operator::controller::common::client::template::{Template, basic_credentials, is_url_safe};
+use oidc_operator::error::Result;
+use oidc_operator::secret::Secret;
+
+/// A value with everything that an encoding may have to change.
+const ODD: &str = "50%off+now:o\"k é";
+
+fn values(name: &'static str) -> Result<Option<String>> {
+    Ok(match name {
+        "issuer" => Some("https://id.example.com/".to_owned()),
+        "scope" => Some("openid profile".to_owned()),
+        // A value is never read as a template.
+        "clientId" => Some("$(clientSecret)".to_owned()),
+        _ => None,
+    })
+}
+
+fn filled(text: &str) -> Template {
+    Template::parse(text).fill(values).expect("no variable fails")
+}
+
+#[test]
+fn variables_are_replaced_once_and_encoded() {
+    let table = [
+        ("", ""),
+        ("plain $ text $", "plain $ text $"),
+        ("$(issuer)x", "https://id.example.com/x"),
+        ("$(issuer|url)", "https%3A%2F%2Fid.example.com%2F"),
+        ("a=$(scope|url)&b=$(scope)", "a=openid+profile&b=openid profile"),
+        ("$(scope|base64)", "b3BlbmlkIHByb2ZpbGU="),
+        (r#"{"s": $(scope|json)}"#, r#"{"s": "openid profile"}"#),
+        ("$(clientId)", "$(clientSecret)"),
+        ("$(clientSecret)", ODD),
+        ("$(clientSecret|url)", "50%25off%2Bnow%3Ao%22k+%C3%A9"),
+        ("$(clientSecret|json)", r#""50%off+now:o\"k é""#),
+        ("$(clientSecret|base64)", "NTAlb2ZmK25vdzpvImsgw6k="),
+        // What is not a variable is text.
+        ("$(unknown) $(scope|rot13) $(scope", "$(unknown) $(scope|rot13) $(scope"),
+        ("$($(scope))", "$(openid profile)"),
+        ("$()", "$()"),
+    ];
+    for (text, expected) in table {
+        let secrets = [("clientSecret", Secret::new(ODD.to_owned()))];
+        assert_eq!(filled(text).with(&secrets).expose(), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_filled_yet_is_written_as_in_the_manifest() {
+    let text = "$(issuer) $(clientSecret) $(privateKey|json) $(basicCredentials|url)";
+    let filled = filled(text);
+    assert_eq!(
+        filled.as_written(),
+        "https://id.example.com/ $(clientSecret) $(privateKey|json) $(basicCredentials|url)"
+    );
+    let left: Vec<_> = filled.variables().collect();
+    assert_eq!(left, ["clientSecret", "privateKey", "basicCredentials"]);
+}
+
+#[test]
+fn basic_credentials_encode_id_and_secret_before_joining_them() {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    // `shop:abc123` and `https%3A%2F%2Fa:50%25%3A`
+    assert_eq!(
+        basic_credentials("shop", &secret("abc123")).expose(),
+        "c2hvcDphYmMxMjM="
+    );
+    assert_eq!(
+        basic_credentials("https://a", &secret("50%:")).expose(),
+        "aHR0cHMlM0ElMkYlMkZhOjUwJTI1JTNB"
+    );
+    assert!(is_url_safe("aZ09-_.*") && !is_url_safe(ODD) && !is_url_safe("a~") && !is_url_safe(" "));
+}
