@@ -12,7 +12,7 @@ mod selector;
 mod uris;
 
 pub use client::check;
-pub use denied::Denied;
+pub use denied::{Broken, Denied};
 pub use key_set::{KeySetRequest, check_key_set};
 pub use rotation::Grant;
 pub use rules::{Namespace, is_prefixed};
@@ -51,11 +51,9 @@ pub fn may_name(
     let first = rules.peek().map(|(index, _)| *index).unwrap_or_default();
     match rules.any(|(_, rule)| lets_name(rule, is_own)) {
         true => Ok(()),
-        false => Err(Denied::Limit {
+        false => Err(Denied::Limits {
             rule: first,
-            limit: "objectNames",
-            field,
-            value: name.to_owned(),
+            broken: vec![Broken::one("objectNames", field, name.to_owned())],
         }),
     }
 }

@@ -17,7 +17,7 @@ pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
 pub use outage::{ClusterFault, Outage};
-pub use source::Source;
+pub use source::{Source, Taken};
 pub use treatment::{Class, Report, Retry, Suspect, Treatment};
 pub use vault::VaultFault;
 use wording::{key_part, named, namespace_part, shown, unsupported, version_part, waited_for};
@@ -61,6 +61,9 @@ pub enum Error {
     /// The server refused the client metadata.
     #[error("The server does not accept {}; the last registration that it accepted stays in force. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),
+    /// The server stores other values than it was sent.
+    #[error("The server stores another value than requested in {}, and would do so again. Write the value in the form that the server stores, or leave it out.", .0.join(", "))]
+    NotKept(Vec<&'static str>),
     /// The operator does not support the server's version.
     #[error("The server reports version `{}`, which {}.", shown(.0), unsupported(*.1))]
     UnsupportedVersion(String, Unsupported),
@@ -107,10 +110,12 @@ pub enum Error {
     )]
     NamespaceLeft(String),
     /// The AuthorizationServer does not exist.
-    #[error("AuthorizationServer `{0}` does not exist. Create it or correct serverRef.")]
+    #[error(
+        "AuthorizationServer `{0}` does not exist. Create it, or create this resource again with another serverRef."
+    )]
     ServerNotFound(String),
     /// The spec names no server, and the default one does not exist.
-    #[error("AuthorizationServer `default` does not exist. Create it or set serverRef.")]
+    #[error("AuthorizationServer `default` does not exist. Create it, or create this resource again with a serverRef.")]
     NoDefaultServer,
     /// The AuthorizationServer exists but cannot be used.
     #[error("AuthorizationServer `{0}` is not ready. Run `kubectl describe authserver {0}` to see why.")]
@@ -256,15 +261,11 @@ pub enum Error {
     )]
     KeySetNotOwned(String),
     /// A Secret of that name exists and has another owner.
-    #[error(
-        "Secret `{0}` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName."
-    )]
-    SecretConflict(String),
+    #[error("Secret {0}. Delete it or choose another secretName.")]
+    SecretConflict(Taken),
     /// A ConfigMap of that name exists and has another owner.
-    #[error(
-        "ConfigMap `{0}` exists and does not belong to this resource; nothing was changed. Delete it or choose another configMapName."
-    )]
-    ConfigMapConflict(String),
+    #[error("ConfigMap {0}. Delete it or choose another configMapName.")]
+    ConfigMapConflict(Taken),
     /// A ConfigMap of that name belongs to an earlier resource of the same name and is being deleted.
     #[error("ConfigMap `{0}` belongs to an earlier resource of this name and is being deleted.")]
     ConfigMapGoing(String),
@@ -273,9 +274,9 @@ pub enum Error {
     SecretGoing(String),
     /// Another writer keeps changing the object.
     #[error(
-        "Another writer changed the object on the server three times within an hour, so the operator stopped correcting it. Find that writer, then change this resource or wait an hour."
+        "Another writer changed the object on the server ({0}) three times within an hour, so the operator stopped correcting it. Find that writer, then change this resource or wait an hour."
     )]
-    Contested,
+    Contested(String),
     /// The server cannot be used now.
     #[error("The server cannot be used now: {0}. The operator keeps trying.")]
     Unavailable(Outage),

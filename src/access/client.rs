@@ -1,6 +1,6 @@
 //! What the rules allow for an OAuth2Client.
 
-use super::denied::Denied;
+use super::denied::{Broken, Denied};
 use super::rotation::Grant;
 use super::rotation::too_often;
 use super::rules::{Namespace, is_prefixed, judge, lets_name};
@@ -9,13 +9,10 @@ use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 use crate::api::refs::{Adoption, DeletionPolicy};
 
-/// Limit, field, and the value that the limit does not allow.
-type Violation = (&'static str, &'static str, String);
-
 /// Whether a single rule allows the whole client.
 ///
 /// # Errors
-/// [`Denied`]: no rule selects the namespace, or the first violation of the rule with the fewest.
+/// [`Denied`]: no rule selects the namespace, or all violations of the rule with the fewest.
 pub fn check(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
@@ -23,46 +20,46 @@ pub fn check(
     effective: &Effective,
 ) -> Result<Grant, Denied> {
     judge(rules, namespace, ManagedKind::OAuth2Client, |index, rule| {
-        let limits = violations(rule, namespace.name, spec, effective)
-            .into_iter()
-            .map(|(limit, field, value)| Denied::Limit {
-                rule: index,
-                limit,
-                field,
-                value,
-            });
+        let broken = broken(rule, namespace.name, spec, effective);
+        let limits = (!broken.is_empty()).then_some(Denied::Limits { rule: index, broken });
         let period = spec.rotation.as_ref().and_then(|rotation| rotation.period.as_deref());
-        limits.chain(too_often(index, rule, period)).collect()
+        limits.into_iter().chain(too_often(index, rule, period)).collect()
     })
 }
 
-fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective: &Effective) -> Vec<Violation> {
+fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective: &Effective) -> Vec<Broken> {
     let limits = rule.clients.clone().unwrap_or_default();
-    let mut found: Vec<Violation> = Vec::new();
+    let mut found = Vec::new();
     if let Some(allowed) = &limits.grant_types {
         let extra = effective.grant_types.iter().filter(|g| !allowed.contains(g));
-        found.extend(extra.map(|g| ("clients.grantTypes", "grantTypes", protocol_name(g))));
+        let allowed = allowed.iter().map(protocol_name).collect();
+        found.extend(beyond(
+            "clients.grantTypes",
+            "grantTypes",
+            extra.map(protocol_name),
+            allowed,
+        ));
     }
     if let Some(allowed) = &limits.scopes {
-        let extra = effective.scopes.iter().filter(|s| !allowed.contains(s));
-        found.extend(extra.map(|s| ("clients.scopes", "scopes", s.clone())));
+        let extra = effective.scopes.iter().filter(|s| !allowed.contains(s)).cloned();
+        found.extend(beyond("clients.scopes", "scopes", extra, allowed.clone()));
     }
     if let Some(allowed) = &limits.audiences {
-        let extra = spec.audience.iter().filter(|a| !allowed.contains(a));
-        found.extend(extra.map(|a| ("clients.audiences", "audience", a.clone())));
+        let extra = spec.audience.iter().filter(|a| !allowed.contains(a)).cloned();
+        found.extend(beyond("clients.audiences", "audience", extra, allowed.clone()));
     }
     if let Some(allowed) = &limits.uri_hosts {
         let extra = uris::of_browsers(spec).filter(|(_, uri)| !uris::browser_may(allowed, uri));
-        found.extend(extra.map(|(field, uri)| ("clients.uriHosts", field, uri.to_owned())));
+        found.extend(by_field("clients.uriHosts", extra, allowed));
     }
     // Without this limit nothing is allowed: the server calls these URIs from within its own network.
     let allowed = limits.server_uri_hosts.unwrap_or_default();
     let extra = uris::of_server(spec).filter(|(_, uri)| !uris::server_may(&allowed, uri));
-    found.extend(extra.map(|(field, uri)| ("clients.serverUriHosts", field, uri.to_owned())));
+    found.extend(by_field("clients.serverUriHosts", extra, &allowed));
     found.extend(id_violation(rule, namespace, spec));
     let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
     if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
-        found.push(("objectNames", "vault.name", name.clone()));
+        found.push(Broken::one("objectNames", "vault.name", name.clone()));
     }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         found.extend(skipped_consents(spec));
@@ -73,11 +70,41 @@ fn violations(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effec
         && !allowed.contains(&effective.deletion_policy)
         && !leaves_what_it_found
     {
-        found.push((
-            "clients.deletionPolicies",
-            "deletionPolicy",
-            effective.deletion_policy.as_str().to_owned(),
-        ));
+        let policy = effective.deletion_policy.as_str().to_owned();
+        let allowed = allowed.iter().map(|policy| policy.as_str().to_owned()).collect();
+        found.extend(beyond("clients.deletionPolicies", "deletionPolicy", [policy], allowed));
+    }
+    found
+}
+
+/// The violation of a limit that lists what it allows, if there are such values.
+fn beyond(
+    limit: &'static str,
+    field: &'static str,
+    values: impl IntoIterator<Item = String>,
+    allowed: Vec<String>,
+) -> Option<Broken> {
+    let values: Vec<String> = values.into_iter().collect();
+    (!values.is_empty()).then_some(Broken {
+        limit,
+        field,
+        values,
+        allowed: Some(allowed),
+    })
+}
+
+/// The violations of a limit of several fields. Values of one field follow each other.
+fn by_field<'a>(
+    limit: &'static str,
+    extra: impl Iterator<Item = (&'static str, &'a str)>,
+    allowed: &[String],
+) -> Vec<Broken> {
+    let mut found: Vec<Broken> = Vec::new();
+    for (field, uri) in extra {
+        match found.last_mut() {
+            Some(last) if last.field == field => last.values.push(uri.to_owned()),
+            _ => found.extend(beyond(limit, field, [uri.to_owned()], allowed.to_vec())),
+        }
     }
     found
 }
@@ -91,11 +118,11 @@ fn protocol_name<T: serde::Serialize>(value: &T) -> String {
 }
 
 /// A client id that the rule does not allow, or does not allow to adopt.
-fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> Option<Violation> {
+fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> Option<Broken> {
     let id = spec.client_id.as_ref()?;
     if spec.adoption == Some(Adoption::Allow) {
         let is_listed = rule.adopt.as_ref().is_some_and(|adopt| adopt.client_ids.contains(id));
-        return (!is_listed).then(|| ("adopt.clientIds", "clientId", id.clone()));
+        return (!is_listed).then(|| Broken::one("adopt.clientIds", "clientId", id.clone()));
     }
     let limits = rule.clients.as_ref();
     let is_fine = match limits.and_then(|limits| limits.client_ids).unwrap_or_default() {
@@ -103,15 +130,15 @@ fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> 
         ClientIds::Prefixed => is_prefixed(namespace, id),
         ClientIds::Any => true,
     };
-    (!is_fine).then(|| ("clients.clientIds", "clientId", id.clone()))
+    (!is_fine).then(|| Broken::one("clients.clientIds", "clientId", id.clone()))
 }
 
-fn skipped_consents(spec: &OAuth2ClientSpec) -> impl Iterator<Item = Violation> {
+fn skipped_consents(spec: &OAuth2ClientSpec) -> impl Iterator<Item = Broken> {
     let hydra = spec.hydra.clone().unwrap_or_default();
     let asked = [
         ("hydra.skipConsent", hydra.skip_consent),
         ("hydra.skipLogoutConsent", hydra.skip_logout_consent),
     ];
     let skipped = asked.into_iter().filter(|(_, value)| *value == Some(true));
-    skipped.map(|(field, _)| ("clients.skipConsent", field, "true".to_owned()))
+    skipped.map(|(field, _)| Broken::one("clients.skipConsent", field, "true".to_owned()))
 }

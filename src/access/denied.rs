@@ -15,16 +15,12 @@ pub enum Denied {
         /// Kind of the resource.
         kind: ManagedKind,
     },
-    /// A rule selects them, but the resource breaks a limit.
-    Limit {
+    /// A rule selects them, but the resource breaks limits.
+    Limits {
         /// Index of the rule with the fewest violations.
         rule: usize,
-        /// Limit of the rule, for example `clients.scopes`.
-        limit: &'static str,
-        /// Field of the resource's spec.
-        field: &'static str,
-        /// The first value that the limit does not allow.
-        value: String,
+        /// The limits, in the order of the rule's fields.
+        broken: Vec<Broken>,
     },
     /// A rule selects them, but does not allow the server's own key sets.
     Reserved {
@@ -42,6 +38,71 @@ pub enum Denied {
         /// The shortest period that the rule allows.
         min: String,
     },
+    /// A rule selects them, and refuses the resource for several reasons.
+    All(Vec<Denied>),
+}
+
+/// A limit that a resource breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Limit of the rule, for example `clients.scopes`.
+    pub limit: &'static str,
+    /// Field of the resource's spec.
+    pub field: &'static str,
+    /// The values that the limit does not allow.
+    pub values: Vec<String>,
+    /// What it allows instead. None: this cannot be listed.
+    pub allowed: Option<Vec<String>>,
+}
+
+impl Broken {
+    /// A single value.
+    pub fn one(limit: &'static str, field: &'static str, value: String) -> Self {
+        Broken {
+            limit,
+            field,
+            values: vec![value],
+            allowed: None,
+        }
+    }
+}
+
+impl Denied {
+    /// Number of violations.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Denied::Limits { broken, .. } => broken.iter().map(|broken| broken.values.len()).sum(),
+            Denied::All(all) => all.iter().map(Denied::count).sum(),
+            Denied::NoRule { .. } | Denied::Reserved { .. } | Denied::TooOften { .. } => 1,
+        }
+    }
+}
+
+/// Values in quotation marks, as many as fit into a message.
+fn quoted(values: &[String]) -> String {
+    const LONGEST: usize = 160;
+    let mut text = String::new();
+    for value in values {
+        if text.len() > LONGEST {
+            text += ", …";
+            break;
+        }
+        let separator = if text.is_empty() { "" } else { ", " };
+        text += &format!("{separator}`{}`", shown(value));
+    }
+    text
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (limit, field) = (self.limit, self.field);
+        write!(f, "{limit} does not allow {} in {field}", quoted(&self.values))?;
+        match self.allowed.as_deref() {
+            None => Ok(()),
+            Some([]) => f.write_str(" (nothing is allowed)"),
+            Some(allowed) => write!(f, " (only {})", quoted(allowed)),
+        }
+    }
 }
 
 impl fmt::Display for Denied {
@@ -72,17 +133,19 @@ impl fmt::Display for Denied {
                     shown(min)
                 )
             }
-            Denied::Limit {
-                rule,
-                limit,
-                field,
-                value,
-            } => {
-                write!(
-                    f,
-                    "access[{rule}].{limit} does not allow `{}` in {field}; change it or ask the server's admin.",
-                    shown(value)
-                )
+            Denied::Limits { rule, broken } => {
+                /// Most limits that a message names.
+                const MOST: usize = 4;
+                let parts = broken.iter().map(|broken| format!("access[{rule}].{broken}"));
+                let mut parts: Vec<String> = parts.take(MOST).collect();
+                if broken.len() > MOST {
+                    parts.push("…".to_owned());
+                }
+                write!(f, "{}; change it or ask the server's admin.", parts.join("; "))
+            }
+            Denied::All(all) => {
+                let all: Vec<String> = all.iter().map(Denied::to_string).collect();
+                f.write_str(&all.join(" "))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What the rules allow for a JsonWebKeySet.
 
-use super::denied::Denied;
+use super::denied::{Broken, Denied};
 use super::rotation::Grant;
 use super::rotation::too_often;
 use super::rules::{Namespace, is_prefixed, judge, lets_name};
@@ -20,7 +20,7 @@ pub struct KeySetRequest<'a> {
 /// Whether a single rule allows the whole key set.
 ///
 /// # Errors
-/// [`Denied`]: no rule selects the namespace, or the first violation of the rule with the fewest.
+/// [`Denied`]: no rule selects the namespace, or all violations of the rule with the fewest.
 pub fn check_key_set(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
@@ -50,10 +50,8 @@ fn refused_name(
         });
     }
     let may_have = lets_name(rule, is_prefixed(namespace.name, name));
-    (!may_have).then(|| Denied::Limit {
+    (!may_have).then(|| Denied::Limits {
         rule: index,
-        limit: "objectNames",
-        field: "setName",
-        value: name.to_owned(),
+        broken: vec![Broken::one("objectNames", "setName", name.to_owned())],
     })
 }

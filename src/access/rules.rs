@@ -17,31 +17,34 @@ pub struct Namespace<'a> {
 }
 
 /// Asks every rule that selects this namespace and kind what it refuses. One rule that refuses nothing is enough.
-/// Otherwise the error is the first refusal of the rule with the fewest.
+/// Otherwise the error holds all refusals of the rule with the fewest.
 pub(super) fn judge(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
     kind: ManagedKind,
     refused: impl Fn(usize, &AccessRule) -> Vec<Denied>,
 ) -> Result<Grant, Denied> {
-    let (mut granted, mut closest): (Option<Grant>, Option<(usize, Denied)>) = (None, None);
+    let (mut granted, mut closest): (Option<Grant>, Option<Denied>) = (None, None);
     for (index, rule) in selecting(rules, namespace, kind) {
-        let mut refused = refused(index, rule).into_iter();
-        let Some(first) = refused.next() else {
-            let grant = Grant::of(rule);
-            granted = Some(granted.map_or(grant, |granted| granted.or(grant)));
-            continue;
+        let mut refused = refused(index, rule);
+        let denied = match refused.len() {
+            0 => {
+                let grant = Grant::of(rule);
+                granted = Some(granted.map_or(grant, |granted| granted.or(grant)));
+                continue;
+            }
+            1 => refused.remove(0),
+            _ => Denied::All(refused),
         };
-        let count = 1 + refused.count();
-        if closest.as_ref().is_none_or(|(fewest, _)| count < *fewest) {
-            closest = Some((count, first));
+        if closest.as_ref().is_none_or(|closest| denied.count() < closest.count()) {
+            closest = Some(denied);
         }
     }
     let no_rule = || Denied::NoRule {
         namespace: namespace.name.to_owned(),
         kind,
     };
-    granted.ok_or_else(|| closest.map_or_else(no_rule, |(_, denied)| denied))
+    granted.ok_or_else(|| closest.unwrap_or_else(no_rule))
 }
 
 pub(super) fn lets_name(rule: &AccessRule, is_own: bool) -> bool {

@@ -60,7 +60,7 @@ pub struct AccessRule {
 pub struct Adoptable {
     /// Exact ids of clients. They are allowed regardless of `clients.clientIds`. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256), inner(length(min = 1, max = 128)))]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
     pub client_ids: Vec<String>,
 }
 

@@ -52,7 +52,7 @@ pub const PEM: &str = "key.pem";
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("self.spec.?setName.orValue('') == oldSelf.spec.?setName.orValue('') || (self.spec.?setName.orValue('') == '' || oldSelf.spec.?setName.orValue('') == '') && ('.' + self.spec.?setName.orValue('') + oldSelf.spec.?setName.orValue('')).endsWith('.' + self.metadata.name)")
+#[kube(validation = Rule::new("has(self.spec.setName) == has(oldSelf.spec.setName) ? !has(self.spec.setName) || self.spec.setName == oldSelf.spec.setName : has(self.spec.setName) ? self.spec.setName.endsWith('.' + self.metadata.name) : oldSelf.spec.setName.endsWith('.' + self.metadata.name)")
     .message("setName is immutable: create a new JsonWebKeySet with the other name").field_path(".spec.setName"))]
 #[serde(rename_all = "camelCase")]
 #[kube(validation = Rule::new("!self.metadata.name.matches('^(oac|jwks)-[0-9a-f]{8}-')")
@@ -61,7 +61,7 @@ pub const PEM: &str = "key.pem";
     .message("import: names the Secret that the operator writes; keep your own key in another Secret").field_path(".spec.import"))]
 #[kube(validation = Rule::new("!has(self.spec.publish) || !has(self.spec.publish.secretName) || !(has(self.spec.import) && self.spec.import.secretRef.name == self.spec.publish.secretName || has(self.spec.privateKey) && (has(self.spec.privateKey.secretName) ? self.spec.privateKey.secretName : self.metadata.name) == self.spec.publish.secretName)")
     .message("publish.secretName: names the Secret of a private key; publish the public keys in another Secret").field_path(".spec.publish.secretName"))]
-#[x_kube(validation = Rule::new("self.?serverRef.?name.orValue('default') == oldSelf.?serverRef.?name.orValue('default')")
+#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
     .message("serverRef is immutable: create a new JsonWebKeySet for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.generate) != has(self.import)")
     .message("set exactly one of generate, for new keys, and import, for your own key"))]

@@ -58,13 +58,13 @@ pub use values::{
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("self.spec.?vault.?name.orValue('') == oldSelf.spec.?vault.?name.orValue('') || (self.spec.?vault.?name.orValue('') == '' || oldSelf.spec.?vault.?name.orValue('') == '') && ('.' + self.spec.?vault.?name.orValue('') + oldSelf.spec.?vault.?name.orValue('')).endsWith('.' + self.metadata.name)")
+#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name)) == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name)) ? !(has(self.spec.vault) && has(self.spec.vault.name)) || self.spec.vault.name == oldSelf.spec.vault.name : (has(self.spec.vault) && has(self.spec.vault.name)) ? self.spec.vault.name.endsWith('.' + self.metadata.name) : oldSelf.spec.vault.name.endsWith('.' + self.metadata.name)")
     .message("vault.name is immutable: create a new OAuth2Client with the other name").field_path(".spec.vault"))]
 #[kube(validation = Rule::new("!self.metadata.name.matches('^oac-[0-9a-f]{8}-')")
     .message("metadata.name: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name"))]
 #[kube(validation = Rule::new("!has(self.spec.clientSecretRef) || self.spec.clientSecretRef.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
     .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another Secret").field_path(".spec.clientSecretRef"))]
-#[x_kube(validation = Rule::new("self.?serverRef.?name.orValue('default') == oldSelf.?serverRef.?name.orValue('default')")
+#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
     .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.clientId) ? has(oldSelf.clientId) && self.clientId == oldSelf.clientId : !has(oldSelf.clientId)")
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
@@ -93,15 +93,16 @@ pub struct OAuth2ClientSpec {
     #[schemars(with = "ServerRef")]
     pub server_ref: Option<ServerRef>,
     /// The client_id (RFC 6749, section 2.2). Default: the UID of this resource. Another id needs a grant in the
-    /// server's access rules (`clients.clientIds`). Immutable. Not on Vault and OpenBao, which generate it.
+    /// server's access rules (`clients.clientIds`). An id with a slash, such as a URL, needs Hydra 25.4 or later.
+    /// Immutable. Not on Vault and OpenBao, which generate it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
-        length(max = 128),
-        regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._~-]*$")
+        length(max = 255),
+        regex(pattern = r"^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$")
     )]
-    #[x_kube(validation = Rule::new("!self.contains('..')")
-        .message("clientId: must not contain two dots in a row"))]
+    #[x_kube(validation = Rule::new("!self.matches('(^|/)[.][.]?(/|$)')")
+        .message("clientId: must not have `.` or `..` between slashes, because proxies change such URLs"))]
     pub client_id: Option<String>,
     /// Name shown to users, for example on the consent screen (RFC 7591 client_name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,7 +118,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
-        length(max = 64),
+        length(max = 1000),
         inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$"))
     )]
     #[x_kube(validation = Rule::new("self.all(u, !u.contains('#'))")
@@ -130,7 +131,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
-        length(max = 64),
+        length(max = 1000),
         inner(length(min = 1, max = 2048), regex(pattern = r"^[a-zA-Z][a-zA-Z0-9+.-]*:[^\s\\]+$"))
     )]
     pub post_logout_redirect_uris: Vec<String>,
@@ -181,7 +182,7 @@ pub struct OAuth2ClientSpec {
     /// Audiences that the client may request: the `aud` of its access tokens.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[schemars(length(max = 64), inner(length(min = 1, max = 2048), regex(pattern = r"[^\\]$")))]
+    #[schemars(length(max = 1000), inner(length(min = 1, max = 2048), regex(pattern = r"[^\\]$")))]
     pub audience: Vec<String>,
     /// People responsible for the client, usually e-mail addresses (RFC 7591 contacts).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -277,7 +278,7 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(
-        length(max = 64),
+        length(max = 1000),
         inner(length(min = 1, max = 512), regex(pattern = r"^https?://[^/?#@\s]+/?$"))
     )]
     pub allowed_cors_origins: Vec<String>,

@@ -40,10 +40,10 @@ use super::refs::ServerRef;
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("self.spec.?name.orValue('') == oldSelf.spec.?name.orValue('') || (self.spec.?name.orValue('') == '' || oldSelf.spec.?name.orValue('') == '') && ('.' + self.spec.?name.orValue('') + oldSelf.spec.?name.orValue('')).endsWith('.' + self.metadata.name)")
+#[kube(validation = Rule::new("has(self.spec.name) == has(oldSelf.spec.name) ? !has(self.spec.name) || self.spec.name == oldSelf.spec.name : has(self.spec.name) ? (self.spec.name == self.metadata.name || self.spec.name.endsWith('.' + self.metadata.name)) : (oldSelf.spec.name == self.metadata.name || oldSelf.spec.name.endsWith('.' + self.metadata.name))")
     .message("name is immutable: create a new Scope with the other name").field_path(".spec.name"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self.?serverRef.?name.orValue('default') == oldSelf.?serverRef.?name.orValue('default')")
+#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
     .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
 pub struct ScopeSpec {
     /// The AuthorizationServer. Default: the AuthorizationServer named `default`. Immutable.

@@ -19,3 +19,23 @@ impl fmt::Display for Source {
         })
     }
 }
+
+/// An object in the cluster that has the name of an output and another owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Name of the object.
+    pub name: String,
+    /// Kind and name of its owner, if it has an owner reference.
+    pub owner: Option<String>,
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let owner = self.owner.as_deref().unwrap_or("another owner");
+        write!(
+            f,
+            "`{}` exists and belongs to {owner}, so the operator does not change it",
+            self.name
+        )
+    }
+}

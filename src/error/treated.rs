@@ -19,7 +19,7 @@ impl Error {
             Error::UnusableSecret { .. } | Error::UnusableSource { .. } | Error::ReferenceElsewhere { .. } => {
                 of(Blocked, Reason::InvalidSpec)
             }
-            Error::InvalidField { .. } | Error::Unreadable(_) | Error::MetadataRefused(_) => {
+            Error::InvalidField { .. } | Error::Unreadable(_) | Error::MetadataRefused(_) | Error::NotKept(_) => {
                 of(Invalid, Reason::InvalidSpec)
             }
             Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
@@ -52,7 +52,7 @@ impl Error {
             Error::SecretGoing(_) => of(Blocked, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::ConfigMapGoing(_) => of(Blocked, Reason::ConfigMapConflict),
-            Error::Contested => of(NotOwned, Reason::Conflict),
+            Error::Contested(_) => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(*outage),
             Error::PublicUnavailable(outage) => of_outage(*outage).of_the_resource(),
             Error::Unverified(outage) => of_outage(*outage).again(Retry::Passing(Duration::ZERO)).silent(),

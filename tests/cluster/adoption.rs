@@ -242,7 +242,7 @@ async fn a_conflicting_secret_is_detected_before_anything_is_changed(bed: &Bed) 
         format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: app }}, stringData: {{ secret: {SECRET} }} }}");
     let _: k8s_openapi::api::core::v1::Secret = space.apply(&own).await?;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let message = "Secret `app` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName.";
+    let message = "Secret `app` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
     space
         .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
         .await?;

@@ -1,5 +1,6 @@
 //! Every field of an OAuth2Client: it reaches the server, it stays there, and it can be removed.
 
+mod odd;
 mod secret;
 mod table;
 
@@ -30,6 +31,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(every_field_reaches_the_server_and_stays),
         side.shared(every_field_can_be_set_and_unset),
         side.shared(unknown_members_are_preserved),
+        side.shared(odd::odd_values_are_written_once),
     ];
     trials.extend(secret::trials(side));
     trials

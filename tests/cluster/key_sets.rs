@@ -183,7 +183,7 @@ async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> 
         .await?;
     }
     settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
-    let message = Error::Contested.to_string();
+    let message = Error::Contested("its keys".to_owned()).to_string();
     space
         .says::<JsonWebKeySet>("keys", Stalled, "Conflict", &message)
         .await?;

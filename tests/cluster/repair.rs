@@ -67,7 +67,7 @@ async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> 
             .await?;
     }
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
-    let message = Error::Contested.to_string();
+    let message = Error::Contested("scope".to_owned()).to_string();
     space
         .says::<OAuth2Client>("app", Tone::Stalled, "Conflict", &message)
         .await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oidc_operator::access::{self, Denied, Namespace};
+use oidc_operator::access::{self, Broken, Denied, Namespace};
 use oidc_operator::api::access::AccessRule;
 use oidc_operator::api::oauth2_client::Effective;
 use serde_json::{Value, json};
@@ -38,14 +38,21 @@ pub fn check(rules: &[AccessRule], value: Value) -> Result<(), Denied> {
 
 /// `limit: field: value` of the first violation; empty if allowed.
 pub fn violation(rules: &[AccessRule], value: Value) -> String {
-    match check(rules, value) {
-        Ok(()) => String::new(),
-        Err(Denied::NoRule { .. }) => "no rule".to_owned(),
-        Err(Denied::Reserved { set_name, .. }) => format!("reservedKeySets: setName: {set_name}"),
-        Err(Denied::TooOften { period, min, .. }) => format!("minRotationPeriod: {period}: {min}"),
-        Err(Denied::Limit {
-            limit, field, value, ..
-        }) => format!("{}: {field}: {value}", limit.trim_start_matches("clients.")),
+    check(rules, value).err().map(first).unwrap_or_default()
+}
+
+fn first(denied: Denied) -> String {
+    match denied {
+        Denied::NoRule { .. } => "no rule".to_owned(),
+        Denied::Reserved { set_name, .. } => format!("reservedKeySets: setName: {set_name}"),
+        Denied::TooOften { period, min, .. } => format!("minRotationPeriod: {period}: {min}"),
+        Denied::Limits { mut broken, .. } => {
+            let Broken {
+                limit, field, values, ..
+            } = broken.remove(0);
+            format!("{}: {field}: {}", limit.trim_start_matches("clients."), values[0])
+        }
+        Denied::All(mut all) => first(all.remove(0)),
     }
 }
 
@@ -374,6 +381,31 @@ fn the_message_names_the_rule_with_the_fewest_violations() {
     let spec = with(web(), json!({ "audience": ["api"] }));
     assert_eq!(
         check(&listed, spec).expect_err("denied").to_string(),
-        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes; change it or ask the server's admin."
+        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes (only `authorization_code`); change it or ask the server's admin."
     );
+}
+
+#[test]
+fn the_message_names_every_violation_and_what_is_allowed() {
+    let listed = rules(json!([{
+        "namespaces": all(), "kinds": ["OAuth2Client"], "minRotationPeriod": "2h",
+        "clients": { "scopes": ["openid"], "audiences": [], "uriHosts": ["*.example.org"] },
+    }]));
+    let spec = with(
+        web(),
+        json!({
+            "scopes": ["a", "openid", "b"], "audience": ["api"],
+            "rotation": { "period": "1h", "withoutOverlap": "Allow" },
+        }),
+    );
+    assert_eq!(
+        check(&listed, spec).expect_err("denied").to_string(),
+        "access[0].clients.scopes does not allow `a`, `b` in scopes (only `openid`); access[0].clients.audiences does not allow `api` in audience (nothing is allowed); access[0].clients.uriHosts does not allow `https://app.example.com/cb` in redirectUris (only `*.example.org`); change it or ask the server's admin. access[0].minRotationPeriod does not allow rotation.period `1h`, which is shorter than 2h; lengthen it or ask the server's admin."
+    );
+    // A long list is cut, and the message still fits into an event.
+    let many: Vec<String> = (0..1000).map(|number| format!("scope-{number:0>100}")).collect();
+    let message = check(&listed, with(web(), json!({ "scopes": many })))
+        .expect_err("denied")
+        .to_string();
+    assert!(message.contains("`, …") && message.len() < 1024, "{message}");
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use oidc_operator::access::Denied;
+use oidc_operator::access::{Broken, Denied};
 use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, Source, Suspect, Untold, VaultFault,
+    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, Source, Suspect, Taken, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -43,6 +43,7 @@ variants! {
     UnusableSecret => [Error::UnusableSecret { secret: s("mine"), key: s("secret"), problem: "is not text" }],
     InvalidField => [Error::InvalidField { field: "credentials.data", problem: s("take it out") }],
     Unreadable => [Error::Unreadable(s("metadata: it is nested deeper than 64 levels; make it flatter."))],
+    NotKept => [Error::NotKept(vec!["allowedCorsOrigins", "metadata"])],
     MetadataRefused => [Error::MetadataRefused(vec![]), Error::MetadataRefused(vec!["jwks", "jwksUri"])],
     UnsupportedVersion => [
         Error::UnsupportedVersion(s("v2.0.1"), Unsupported::NoChosenIds),
@@ -68,7 +69,7 @@ variants! {
         },
         Error::NotAllowed {
             server: s("default"),
-            denied: Denied::Limit { rule: 63, limit: "clients.scopes", field: "scopes", value: s("email") },
+            denied: Denied::Limits { rule: 63, broken: vec![Broken::one("clients.scopes", "scopes", s("email"))] },
         },
         Error::NotAllowed {
             server: s("default"),
@@ -124,11 +125,14 @@ variants! {
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
     NameClaimed => [Error::NameClaimed { type_: "key", name: s("signing") }],
-    SecretConflict => [Error::SecretConflict(s("shop"))],
-    ConfigMapConflict => [Error::ConfigMapConflict(s("issuer"))],
+    SecretConflict => [
+        Error::SecretConflict(Taken { name: s("shop"), owner: None }),
+        Error::SecretConflict(Taken { name: s("shop"), owner: Some(s("OAuth2Client `shop`")) }),
+    ],
+    ConfigMapConflict => [Error::ConfigMapConflict(Taken { name: s("issuer"), owner: None })],
     ConfigMapGoing => [Error::ConfigMapGoing(s("issuer"))],
     SecretGoing => [Error::SecretGoing(s("shop"))],
-    Contested => [Error::Contested],
+    Contested => [Error::Contested(s("scope"))],
     Unavailable => [
         Error::Unavailable(Outage::Unreachable),
         Error::Unavailable(Outage::Tls),
@@ -277,7 +281,10 @@ fn messages_with_the_longest_names_fit_into_an_event() {
             namespace: Some(namespace.clone()),
         },
         Error::ServerNotReady(name.clone()),
-        Error::ConfigMapConflict(name.clone()),
+        Error::ConfigMapConflict(Taken {
+            name: name.clone(),
+            owner: None,
+        }),
         IssuerFault::PrivateKeysPublished(name.clone()).into(),
         Error::InUse(format!("{namespace}/{name}")),
         Error::NotOwned("i".repeat(128)),
@@ -311,11 +318,9 @@ fn messages_with_the_longest_names_fit_into_an_event() {
 fn messages_with_the_longest_values_fit_into_an_event() {
     let denied = |value: String| Error::NotAllowed {
         server: s("default"),
-        denied: Denied::Limit {
+        denied: Denied::Limits {
             rule: 0,
-            limit: "clients.audiences",
-            field: "audience",
-            value,
+            broken: vec![Broken::one("clients.audiences", "audience", value)],
         },
     };
     let errors = [

@@ -129,6 +129,9 @@ fn changes() -> Vec<(&'static str, Value)> {
         ("authorization_code_grant_id_token_lifespan", json!("59m59s")),
         ("authorization_code_grant_refresh_token_lifespan", json!("1m")),
         ("client_credentials_grant_access_token_lifespan", json!("1s")),
+        ("device_authorization_grant_access_token_lifespan", json!("2m")),
+        ("device_authorization_grant_id_token_lifespan", json!("3m")),
+        ("device_authorization_grant_refresh_token_lifespan", json!("4m")),
         ("implicit_grant_access_token_lifespan", json!("1ms")),
         ("implicit_grant_id_token_lifespan", json!("0s")),
         ("jwt_bearer_grant_access_token_lifespan", json!("10h")),
@@ -362,7 +365,7 @@ fn secrets_and_server_made_members_are_not_compared_sent_or_shown() {
 #[test]
 fn unknown_members_are_kept_and_not_compared() {
     let known = json!({ "client_id": "id", "scope": "openid" });
-    let unknown = json!({ "device_authorization_grant_id_token_lifespan": "1m0s", "new": { "deep": [1, null] } });
+    let unknown = json!({ "of_tomorrow_lifespan": "1m0s", "new": { "deep": [1, null] } });
     let client = parse(with(known.clone(), unknown.clone()));
     assert_eq!(client.differences(&parse(known.clone())), Vec::<String>::new());
     let sent: Value = serde_json::from_slice(&client.body(None)).expect("JSON");

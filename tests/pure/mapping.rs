@@ -191,6 +191,9 @@ fn every_field_of_the_spec_is_sent_to_hydra() {
         "authorization_code_grant_id_token_lifespan": "20m",
         "authorization_code_grant_refresh_token_lifespan": "720h",
         "client_credentials_grant_access_token_lifespan": "5m",
+        "device_authorization_grant_access_token_lifespan": "10m",
+        "device_authorization_grant_id_token_lifespan": "20m",
+        "device_authorization_grant_refresh_token_lifespan": "720h",
         "implicit_grant_access_token_lifespan": "10m",
         "implicit_grant_id_token_lifespan": "20m",
         "jwt_bearer_grant_access_token_lifespan": "10m",
@@ -238,9 +241,9 @@ fn lifespans(more: Value) -> Map<String, Value> {
 #[test]
 fn a_ttl_sets_only_the_lifespans_of_its_token() {
     for (ttl, token, count) in [
-        ("accessTokenTtl", "_access_token_lifespan", 5),
-        ("idTokenTtl", "_id_token_lifespan", 3),
-        ("refreshTokenTtl", "_refresh_token_lifespan", 2),
+        ("accessTokenTtl", "_access_token_lifespan", 6),
+        ("idTokenTtl", "_id_token_lifespan", 4),
+        ("refreshTokenTtl", "_refresh_token_lifespan", 3),
     ] {
         let set = lifespans(json!({ ttl: "15m" }));
         assert_eq!(set.len(), count, "{ttl}: {set:?}");
@@ -254,7 +257,7 @@ fn a_ttl_sets_only_the_lifespans_of_its_token() {
 #[test]
 fn each_token_lifespan_overrides_the_ttl_for_its_own_grant_only() {
     let names = properties(&["spec", "hydra", "tokenLifespans"]);
-    assert_eq!(names.len(), 10);
+    assert_eq!(names.len(), 13);
     let ttls = json!({ "accessTokenTtl": "1h", "idTokenTtl": "1h", "refreshTokenTtl": "1h" });
     for name in names {
         let mut wire_name: String = name

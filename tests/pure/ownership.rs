@@ -173,6 +173,7 @@ fn a_restored_copy_of_a_cluster_writes_nothing_to_the_originals_clients() {
         updated_at: Some("2026-01-01T00:00:00.5Z"),
         must_read: true,
         may_take_over: false,
+        is_settled: false,
     };
     let originals = [
         client(UID, |client| client.mark(&made_by("original", UID))),

@@ -35,6 +35,7 @@ fn known(updated_at: Option<&str>, must_read: bool) -> Known<'_> {
         updated_at,
         must_read,
         may_take_over: false,
+        is_settled: false,
     }
 }
 
@@ -339,5 +340,52 @@ fn times_are_compared_as_instants() {
     ];
     for (ours, listed, expected) in cases {
         assert_eq!(same_instant(ours, listed), expected, "{ours} {listed}");
+    }
+}
+
+/// A value that the server stores in another form must not be sent at every sweep.
+#[test]
+fn what_the_server_does_not_keep_is_not_sent_again() {
+    const LATER: &str = "2026-01-01T00:00:01.5Z";
+    const WHOLE: &str = "2026-01-01T00:00:00Z";
+    let other_origins = |client: &mut Client| client.allowed_cors_origins = vec!["https://a".to_owned()];
+    let at = |time: &str| {
+        let mut client = observed("shop", other_origins);
+        client.updated_at = time.parse().ok();
+        client
+    };
+    let other_revision = observed("shop", |client| {
+        other_origins(client);
+        client.mark(&marker(UID, "r-2"));
+    });
+    let fields = ["allowed_cors_origins"];
+    let not_kept = Step::NotKept(fields.map(str::to_owned).to_vec());
+    let table = [
+        ("our own write", at(NOW), Some(NOW), true, not_kept),
+        ("a new spec", at(NOW), Some(NOW), false, update(&fields, false, false)),
+        ("a later write", at(LATER), Some(NOW), true, update(&fields, true, true)),
+        ("no write of ours", at(NOW), None, true, update(&fields, false, false)),
+        (
+            "another secret",
+            other_revision,
+            Some(NOW),
+            true,
+            update(&["allowed_cors_origins", "metadata"], true, false),
+        ),
+        // A time without a fraction may hide the write of another.
+        (
+            "whole seconds",
+            at(WHOLE),
+            Some(NOW),
+            true,
+            update(&fields, false, false),
+        ),
+    ];
+    for (what, found, last, is_settled, expected) in table {
+        let known = Known {
+            is_settled,
+            ..known(last, false)
+        };
+        assert_eq!(decide(&wanted("shop"), Some(&found), known), expected, "{what}");
     }
 }

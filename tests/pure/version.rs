@@ -44,7 +44,7 @@ fn the_version_determines_the_api_and_whether_it_is_supported() {
 fn each_version_has_its_capabilities() {
     use Capability::{
         AccessTokenStrategy, DeviceAuthorizationGrant, FlushTokens, KeyPrePublication, LongSecrets, SkipConsent,
-        TokenLifespans,
+        SlashesInClientIds, TokenLifespans,
     };
     let newer = vec![
         TokenLifespans,
@@ -53,7 +53,7 @@ fn each_version_has_its_capabilities() {
         LongSecrets,
         KeyPrePublication,
     ];
-    let newest = [newer.as_slice(), &[DeviceAuthorizationGrant]].concat();
+    let newest = [newer.as_slice(), &[SlashesInClientIds, DeviceAuthorizationGrant]].concat();
     let table = [
         ("v1.11.8", vec![FlushTokens]),
         ("v1.11.9", vec![TokenLifespans, FlushTokens]),
@@ -73,11 +73,12 @@ fn each_version_has_its_capabilities() {
 }
 
 #[test]
-fn the_device_grant_is_refused_by_name_before_it_exists() {
+fn what_hydra_25_4_added_is_refused_by_name_before_it() {
     let grant = json!({ "grantTypes": ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"] });
     let lifespan = |name: &str| json!({ "hydra": { "tokenLifespans": { name: "30m" } } });
     let table = [
         (grant, "grantTypes (urn:ietf:params:oauth:grant-type:device_code)"),
+        (json!({ "clientId": "https://a.example/id" }), "clientId (a slash)"),
         (
             lifespan("deviceAuthorizationGrantAccessToken"),
             "hydra.tokenLifespans.deviceAuthorizationGrantAccessToken",

@@ -116,32 +116,7 @@ fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans, capabilities: &
 /// Fields of the spec that a server with these capabilities would drop silently.
 pub fn unsupported(spec: &OAuth2ClientSpec, capabilities: &[Capability]) -> Vec<&'static str> {
     let hydra = spec.hydra.clone().unwrap_or_default();
-    let lifespans = hydra.token_lifespans.as_ref();
-    let asked = |lifespan: fn(&TokenLifespans) -> &Option<String>| lifespans.is_some_and(|set| lifespan(set).is_some());
     let table = [
-        (
-            Capability::DeviceAuthorizationGrant,
-            "grantTypes (urn:ietf:params:oauth:grant-type:device_code)",
-            spec.grant_types
-                .iter()
-                .flatten()
-                .any(|grant| *grant == GrantType::DeviceCode),
-        ),
-        (
-            Capability::DeviceAuthorizationGrant,
-            "hydra.tokenLifespans.deviceAuthorizationGrantAccessToken",
-            asked(|set| &set.device_authorization_grant_access_token),
-        ),
-        (
-            Capability::DeviceAuthorizationGrant,
-            "hydra.tokenLifespans.deviceAuthorizationGrantIdToken",
-            asked(|set| &set.device_authorization_grant_id_token),
-        ),
-        (
-            Capability::DeviceAuthorizationGrant,
-            "hydra.tokenLifespans.deviceAuthorizationGrantRefreshToken",
-            asked(|set| &set.device_authorization_grant_refresh_token),
-        ),
         (
             Capability::TokenLifespans,
             "accessTokenTtl",
@@ -175,10 +150,49 @@ pub fn unsupported(spec: &OAuth2ClientSpec, capabilities: &[Capability]) -> Vec<
             hydra.access_token_strategy.is_some(),
         ),
     ];
-    let missing = table
+    let missing = since_25_4(spec)
         .into_iter()
+        .chain(table)
         .filter(|(needed, _, asked)| *asked && !capabilities.contains(needed));
     missing.map(|(_, field, _)| field).collect()
+}
+
+/// What Hydra 25.4 added: the capability, the field, and whether the spec needs it.
+fn since_25_4(spec: &OAuth2ClientSpec) -> [(Capability, &'static str, bool); 5] {
+    let hydra = spec.hydra.as_deref();
+    let lifespans = hydra.and_then(|hydra| hydra.token_lifespans.as_ref());
+    let asked = |lifespan: fn(&TokenLifespans) -> &Option<String>| lifespans.is_some_and(|set| lifespan(set).is_some());
+    [
+        // Others decode the path first: `victim/lifespans` would be another operation on another client.
+        (
+            Capability::SlashesInClientIds,
+            "clientId (a slash)",
+            spec.client_id.as_ref().is_some_and(|id| id.contains('/')),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "grantTypes (urn:ietf:params:oauth:grant-type:device_code)",
+            spec.grant_types
+                .iter()
+                .flatten()
+                .any(|grant| *grant == GrantType::DeviceCode),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "hydra.tokenLifespans.deviceAuthorizationGrantAccessToken",
+            asked(|set| &set.device_authorization_grant_access_token),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "hydra.tokenLifespans.deviceAuthorizationGrantIdToken",
+            asked(|set| &set.device_authorization_grant_id_token),
+        ),
+        (
+            Capability::DeviceAuthorizationGrant,
+            "hydra.tokenLifespans.deviceAuthorizationGrantRefreshToken",
+            asked(|set| &set.device_authorization_grant_refresh_token),
+        ),
+    ]
 }
 
 /// The protocol value of an enum.
@@ -189,35 +203,69 @@ fn wire_name<T: Serialize>(value: &T) -> String {
     }
 }
 
+/// Members of a client that refusals name, and their fields in the spec.
+const FIELDS: [(&str, &str); 24] = [
+    ("post_logout_redirect_uri", "postLogoutRedirectUris"),
+    ("redirect_uri", "redirectUris"),
+    ("grant_type", "grantTypes"),
+    ("response_type", "responseTypes"),
+    ("audience", "audience"),
+    ("contacts", "contacts"),
+    ("client_uri", "clientUri"),
+    ("logo_uri", "logoUri"),
+    ("policy_uri", "policyUri"),
+    ("tos_uri", "tosUri"),
+    ("jwks_uri", "jwksUri"),
+    ("jwks", "jwks"),
+    ("subject_type", "subjectType"),
+    ("sector_identifier_uri", "sectorIdentifierUri"),
+    ("token_endpoint_auth_method", "tokenEndpointAuthMethod"),
+    ("token_endpoint_auth_signing_alg", "tokenEndpointAuthSigningAlg"),
+    ("request_object_signing_alg", "requestObjectSigningAlg"),
+    ("userinfo_signed_response_alg", "userinfoSignedResponseAlg"),
+    ("request_uris", "requestUris"),
+    ("frontchannel_logout_uri", "frontchannelLogoutUri"),
+    ("backchannel_logout_uri", "backchannelLogoutUri"),
+    ("allowed_cors_origins", "allowedCorsOrigins"),
+    ("access_token_strategy", "hydra.accessTokenStrategy"),
+    ("client_secret", "clientSecretRef"),
+];
+
+/// Further members and their fields.
+const MORE_FIELDS: [(&str, &str); 8] = [
+    ("client_name", "clientName"),
+    ("scope", "scopes"),
+    ("metadata", "metadata"),
+    (
+        "frontchannel_logout_session_required",
+        "frontchannelLogoutSessionRequired",
+    ),
+    (
+        "backchannel_logout_session_required",
+        "backchannelLogoutSessionRequired",
+    ),
+    ("skip_consent", "hydra.skipConsent"),
+    ("skip_logout_consent", "hydra.skipLogoutConsent"),
+    ("owner", "hydra.owner"),
+];
+
+/// Fields of the spec that become these members of a client.
+pub fn fields_of(members: &[String]) -> Vec<&'static str> {
+    let field = |member: &String| {
+        let mut all = FIELDS.iter().chain(&MORE_FIELDS);
+        match all.find(|(wire, _)| wire.trim_end_matches('s') == member.trim_end_matches('s')) {
+            Some((_, field)) => field,
+            None => "hydra.tokenLifespans",
+        }
+    };
+    let mut fields: Vec<_> = members.iter().map(field).collect();
+    fields.dedup();
+    fields
+}
+
 /// Fields of the spec that a refusal of the server concerns: those whose wire name occurs in its description. The
 /// description itself is never shown.
 pub fn fields_named_in(description: &str) -> Vec<&'static str> {
-    const FIELDS: [(&str, &str); 24] = [
-        ("post_logout_redirect_uri", "postLogoutRedirectUris"),
-        ("redirect_uri", "redirectUris"),
-        ("grant_type", "grantTypes"),
-        ("response_type", "responseTypes"),
-        ("audience", "audience"),
-        ("contacts", "contacts"),
-        ("client_uri", "clientUri"),
-        ("logo_uri", "logoUri"),
-        ("policy_uri", "policyUri"),
-        ("tos_uri", "tosUri"),
-        ("jwks_uri", "jwksUri"),
-        ("jwks", "jwks"),
-        ("subject_type", "subjectType"),
-        ("sector_identifier_uri", "sectorIdentifierUri"),
-        ("token_endpoint_auth_method", "tokenEndpointAuthMethod"),
-        ("token_endpoint_auth_signing_alg", "tokenEndpointAuthSigningAlg"),
-        ("request_object_signing_alg", "requestObjectSigningAlg"),
-        ("userinfo_signed_response_alg", "userinfoSignedResponseAlg"),
-        ("request_uris", "requestUris"),
-        ("frontchannel_logout_uri", "frontchannelLogoutUri"),
-        ("backchannel_logout_uri", "backchannelLogoutUri"),
-        ("allowed_cors_origins", "allowedCorsOrigins"),
-        ("access_token_strategy", "hydra.accessTokenStrategy"),
-        ("client_secret", "clientSecretRef"),
-    ];
     // Some descriptions write the name as words: `Subject type … is not supported by server`.
     const WORDS: [(&str, &str); 2] = [
         ("Subject type", "subject_type"),

@@ -13,6 +13,8 @@ pub struct Known<'a> {
     pub must_read: bool,
     /// Whether an object of another owner may be taken over.
     pub may_take_over: bool,
+    /// Whether the wanted client is the one of the last success.
+    pub is_settled: bool,
 }
 
 /// What to do.
@@ -31,6 +33,9 @@ pub enum Step {
         /// Whether another writer wrote after our last confirmed write.
         foreign: bool,
     },
+    /// Nobody wrote since our last write, so the server stores other values than it was sent. Another write would not
+    /// help.
+    NotKept(Vec<String>),
     /// The client belongs to another owner.
     NotOwned,
 }
@@ -57,6 +62,13 @@ pub fn decide(wanted: &Client, observed: Option<&Client>, known: Known<'_>) -> S
     let becomes_confidential =
         observed.token_endpoint_auth_method == "none" && wanted.token_endpoint_auth_method != "none";
     let with_secret = foreign_revision || moved || becomes_confidential;
+    let is_our_write = observed
+        .updated_at
+        .as_deref()
+        .is_some_and(|now| now.contains('.') && known.updated_at.is_some_and(|last| same_instant(last, now)));
+    if known.is_settled && is_our_write && !with_secret && !fields.is_empty() {
+        return Step::NotKept(fields);
+    }
     if fields.is_empty() && !with_secret {
         return Step::Nothing;
     }

@@ -93,6 +93,7 @@ impl Version {
             (Capability::AccessTokenStrategy, v2),
             (Capability::LongSecrets, v2),
             (Capability::KeyPrePublication, v2),
+            (Capability::SlashesInClientIds, v2 && since([25, 4, 0])),
             (Capability::DeviceAuthorizationGrant, v2 && since([25, 4, 0])),
             (Capability::FlushTokens, !v2),
         ];

@@ -73,6 +73,8 @@ pub enum Capability {
     KeyPrePublication,
     /// Deletion of expired tokens on request.
     FlushTokens,
+    /// Client ids with slashes, such as URLs.
+    SlashesInClientIds,
     /// The device authorization grant (RFC 8628).
     DeviceAuthorizationGrant,
     /// The client credentials grant, on servers whose clients otherwise have only the authorization code grant.

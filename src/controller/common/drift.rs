@@ -36,11 +36,12 @@ impl Cause {
     }
 }
 
-/// Whether another writer changed the object of a resource. `settled`: as in [`Cause::of`].
+/// Whether another writer changed the object of a resource. `settled`: as in [`Cause::of`]. `what`: the part of the
+/// object that differs.
 ///
 /// # Errors
 /// [`Error::Contested`] if it was corrected too often.
-pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool) -> Result<bool> {
+pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool, what: &str) -> Result<bool> {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
     match Cause::of(settled, memory.is_unconfirmed(&uid), memory.corrections(&uid)) {
@@ -50,7 +51,7 @@ pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool) -> Resul
         }
         Cause::OwnWrite => Ok(false),
         Cause::OtherWriter => Ok(true),
-        Cause::Contest => Err(Error::Contested),
+        Cause::Contest => Err(Error::Contested(what.to_owned())),
     }
 }
 

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::UID_LABEL;
 use crate::controller::common::own_secret::{
-    describe_as, is_described_as, is_namesakes, is_owned, owned_by, unless_left,
+    describe_as, is_described_as, is_namesakes, is_owned, owned_by, taken, unless_left,
 };
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
@@ -135,6 +135,6 @@ fn refused(error: Error) -> Error {
 fn conflict<K: Managed>(found: &ConfigMap, owner: &K) -> Error {
     match is_namesakes(found, owner) {
         true => Error::ConfigMapGoing(found.name_any()),
-        false => Error::ConfigMapConflict(found.name_any()),
+        false => Error::ConfigMapConflict(taken(found)),
     }
 }

@@ -12,7 +12,8 @@ use crate::api::{UID_LABEL, WATCH_LABEL};
 use crate::controller::engine::children::Child;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
-use crate::error::{ClusterFault, Error, Result};
+use crate::error::wording::shown;
+use crate::error::{ClusterFault, Error, Result, Taken};
 
 /// Remembers a write to one of the Secrets of the resource with UID `owner`, which the cache may not show yet.
 pub(crate) fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
@@ -72,7 +73,17 @@ pub(crate) fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
     if is_namesakes(found, owner) {
         Error::SecretGoing(found.name_any())
     } else {
-        Error::SecretConflict(found.name_any())
+        Error::SecretConflict(taken(found))
+    }
+}
+
+/// An object of another owner.
+pub(crate) fn taken(found: &impl ResourceExt) -> Taken {
+    let mut references = found.owner_references().iter();
+    let owner = references.find(|reference| reference.controller == Some(true));
+    Taken {
+        name: found.name_any(),
+        owner: owner.map(|owner| format!("{} `{}`", shown(&owner.kind), shown(&owner.name))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::plan::{check_fields, desired, is_held_back, plan, rotation};
+use self::plan::{check_fields, check_values, desired, is_held_back, plan, rotation};
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
@@ -58,6 +58,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         return Ok(Done::suspended());
     }
     check_fields(client, &plan)?;
+    check_values(client)?;
     if let Some(missing) = plan.missing.take() {
         return Err(missing);
     }

@@ -93,6 +93,9 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     if pass.must_read || !layout.is_ok_and(|layout| is_as_left(&layout)) {
         let settled = last.as_ref().is_some_and(|last| last.same_remote(&plan, &remote));
         let vault = target.vault(settled).await?;
+        if last.is_none() {
+            output::check_free(client, ctx, &plan).await?; // nothing is registered that cannot be published
+        }
         let found = target.sync(pass, &vault, &wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;
         let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
@@ -161,7 +164,6 @@ fn plan(client: &OAuth2Client, ctx: &Context) -> Result<ClientPlan> {
             .as_ref()
             .and_then(|status| status.client_id.clone())
             .unwrap_or_default(),
-        name: client.name_any(),
         uid: client.uid().unwrap_or_default(),
         server,
         namespace,

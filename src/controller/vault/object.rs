@@ -113,16 +113,21 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }
-            (Some(_), Some(fields)) => (fields.join(", "), is_drift(self.resource, self.ctx, settled)?),
+            (Some(_), Some(fields)) => {
+                let what = fields.join(", ");
+                let is_drift = is_drift(self.resource, self.ctx, settled, &what)?;
+                (what, is_drift)
+            }
             // An earlier create may still be in progress. A second one would make another id.
             _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
                 return Err(Error::Overtaken);
             }
             _ => {
                 may_create(self.ctx, &self.server).await?;
-                let is_drift = is_drift(self.resource, self.ctx, settled)?;
+                let what = "it was deleted".to_owned();
+                let is_drift = is_drift(self.resource, self.ctx, settled, &what)?;
                 self.claim(pass).await?;
-                ("it was deleted".to_owned(), is_drift)
+                (what, is_drift)
             }
         };
         self.write(pass, vault, wanted, is_new).await?;

@@ -119,7 +119,7 @@ async fn a_tenant_cannot_send_the_server_to_unlisted_hosts(bed: &Bed) -> Result<
         let spec = json!({ "redirectUris": ["https://app.example.com/cb"], field: value });
         evil.apply_client(&name, &on(&server, spec)).await?;
         let message = format!(
-            "AuthorizationServer `{}`: access[0].clients.serverUriHosts does not allow `{uri}` in {field}; change it or ask the server's admin.",
+            "AuthorizationServer `{}`: access[0].clients.serverUriHosts does not allow `{uri}` in {field} (nothing is allowed); change it or ask the server's admin.",
             server.name
         );
         let refused = client_says(&evil, &name, Reconciling, "NotAllowed", &message).await?;

@@ -113,37 +113,37 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
         (
             json!({ "grantTypes": ["authorization_code"] }),
             web(json!({})), // the default includes refresh_token
-            "grantTypes does not allow `refresh_token` in grantTypes",
+            "grantTypes does not allow `refresh_token` in grantTypes (only `authorization_code`)",
             json!({ "grantTypes": ["authorization_code"] }),
         ),
         (
             json!({ "scopes": ["openid"] }),
             web(json!({})), // the default includes offline_access
-            "scopes does not allow `offline_access` in scopes",
+            "scopes does not allow `offline_access` in scopes (only `openid`)",
             json!({ "scopes": ["openid"] }),
         ),
         (
             json!({ "scopes": [] }),
             machine(json!({ "scopes": ["read"] })),
-            "scopes does not allow `read` in scopes",
+            "scopes does not allow `read` in scopes (nothing is allowed)",
             json!({ "scopes": null }),
         ),
         (
             json!({ "audiences": ["api"] }),
             machine(json!({ "audience": ["api", "billing"] })),
-            "audiences does not allow `billing` in audience",
+            "audiences does not allow `billing` in audience (only `api`)",
             json!({ "audience": ["api"] }),
         ),
         (
             hosts(),
             web(json!({ "redirectUris": ["https://app.example.com/cb", "https://example.com/cb"] })),
-            "uriHosts does not allow `https://example.com/cb` in redirectUris",
+            "uriHosts does not allow `https://example.com/cb` in redirectUris (only `*.example.com`, `localhost`)",
             json!({ "redirectUris": ["https://app.example.com/cb", "http://localhost:8080/cb"] }),
         ),
         (
             hosts(),
             web(json!({ "redirectUris": ["com.example.app:/callback"] })),
-            "uriHosts does not allow `com.example.app:/callback` in redirectUris",
+            "uriHosts does not allow `com.example.app:/callback` in redirectUris (only `*.example.com`, `localhost`)",
             json!({ "redirectUris": ["https://APP.example.com/cb"] }),
         ),
         (
@@ -151,14 +151,23 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
             web(
                 json!({ "redirectUris": ["com.example.app:/callback", "http://127.0.0.1:51004/cb", "http://localhost/cb"] }),
             ),
-            "uriHosts does not allow `http://localhost/cb` in redirectUris",
+            "uriHosts does not allow `http://localhost/cb` in redirectUris (only `com.example.app:`, `127.0.0.1`, `localhost:8080`)",
             json!({ "redirectUris": ["com.example.app:/callback", "http://127.0.0.1:51004/cb", "http://localhost:8080/cb"] }),
         ),
         (
             hosts(),
             web(json!({ "redirectUris": ["https://app.example.com@evil.org/cb"] })),
-            "uriHosts does not allow `https://app.example.com@evil.org/cb` in redirectUris",
+            "uriHosts does not allow `https://app.example.com@evil.org/cb` in redirectUris (only `*.example.com`, `localhost`)",
             json!({ "redirectUris": ["https://app.example.com/cb"] }),
+        ),
+        (
+            json!({ "scopes": ["read"], "audiences": [], "uriHosts": ["*.example.com"] }),
+            machine(json!({
+                "scopes": ["a", "read", "b"], "audience": ["api"], "clientUri": "https://a.example.org",
+                "redirectUris": ["https://b.example.org/cb", "https://app.example.com/cb"],
+            })),
+            "scopes does not allow `a`, `b` in scopes (only `read`); access[RULE].clients.audiences does not allow `api` in audience (nothing is allowed); access[RULE].clients.uriHosts does not allow `https://b.example.org/cb` in redirectUris (only `*.example.com`); access[RULE].clients.uriHosts does not allow `https://a.example.org` in clientUri (only `*.example.com`)",
+            json!({ "scopes": null, "audience": null, "clientUri": null, "redirectUris": null }),
         ),
         (
             json!({ "clientIds": "Any" }),
@@ -175,7 +184,7 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
         (
             json!({ "deletionPolicies": ["Delete"] }),
             machine(json!({ "deletionPolicy": "Orphan" })),
-            "deletionPolicies does not allow `Orphan` in deletionPolicy",
+            "deletionPolicies does not allow `Orphan` in deletionPolicy (only `Delete`)",
             json!({ "deletionPolicy": null }),
         ),
     ]
@@ -205,6 +214,7 @@ async fn every_limit_reports_the_value_it_refuses(bed: &Bed) -> Result<()> {
     bed.change_server(&server.name, json!({ "access": rules })).await?;
 
     let says = |rule: usize, what: &str| {
+        let what = what.replace("RULE", &rule.to_string());
         format!(
             "AuthorizationServer `{}`: access[{rule}].clients.{what}; change it or ask the server's admin.",
             server.name
@@ -253,7 +263,7 @@ async fn limits_of_different_rules_are_not_combined(bed: &Bed) -> Result<()> {
     let spec = json!({ "grantTypes": ["client_credentials"], "scopes": ["read"], "audience": ["api"] });
     space.apply_client("app", &on(&server, spec)).await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `read` in scopes; change it or ask the server's admin.",
+        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `read` in scopes (nothing is allowed); change it or ask the server's admin.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;

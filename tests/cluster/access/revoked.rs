@@ -222,7 +222,7 @@ async fn a_client_that_exceeds_a_limit_is_not_deleted(bed: &Bed) -> Result<()> {
         json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": ["write"] } }]);
     bed.change_server(&server.name, json!({ "access": rule })).await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[0].clients.scopes does not allow `read` in scopes; change it or ask the server's admin.",
+        "AuthorizationServer `{}`: access[0].clients.scopes does not allow `read` in scopes (only `write`); change it or ask the server's admin.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;
@@ -241,7 +241,7 @@ async fn a_forbidden_switch_to_orphan_leaves_nothing_behind(bed: &Bed) -> Result
         .change("app", json!({ "spec": { "deletionPolicy": "Orphan" } }))
         .await?;
     let message = format!(
-        "AuthorizationServer `{}`: access[0].clients.deletionPolicies does not allow `Orphan` in deletionPolicy; change it or ask the server's admin.",
+        "AuthorizationServer `{}`: access[0].clients.deletionPolicies does not allow `Orphan` in deletionPolicy (only `Delete`); change it or ask the server's admin.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "NotAllowed", &message).await?;

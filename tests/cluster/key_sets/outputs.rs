@@ -100,7 +100,7 @@ pub(super) async fn foreign_secrets_and_config_maps_are_left_alone(bed: &Bed) ->
             "{ generate: { algorithm: ES256 }, publish: { configMapName: theirs } }",
         )
         .await?;
-    let message = "ConfigMap `theirs` exists and does not belong to this resource; nothing was changed. Delete it or choose another configMapName.";
+    let message = "ConfigMap `theirs` exists and belongs to another owner, so the operator does not change it. Delete it or choose another configMapName.";
     space
         .says::<JsonWebKeySet>("one", Stalled, "ConfigMapConflict", message)
         .await?;
@@ -110,7 +110,7 @@ pub(super) async fn foreign_secrets_and_config_maps_are_left_alone(bed: &Bed) ->
             "{ generate: { algorithm: ES256 }, privateKey: { secretName: own } }",
         )
         .await?;
-    let message = "Secret `own` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName.";
+    let message = "Secret `own` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
     space
         .says::<JsonWebKeySet>("two", Stalled, "SecretConflict", message)
         .await?;

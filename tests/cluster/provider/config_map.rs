@@ -46,7 +46,7 @@ async fn a_foreign_config_map_is_not_touched(bed: &Bed) -> Result<()> {
     let foreign: ConfigMap = serde_json::from_value(foreign)?;
     let foreign = space.config_maps().create(&PostParams::default(), &foreign).await?;
     space.make::<OidcProvider>("login", &spec.to_string()).await?;
-    let message = "ConfigMap `login` exists and does not belong to this resource; nothing was changed. Delete it or choose another configMapName.";
+    let message = "ConfigMap `login` exists and belongs to another owner, so the operator does not change it. Delete it or choose another configMapName.";
     space
         .says::<OidcProvider>("login", Stalled, "ConfigMapConflict", message)
         .await?;

@@ -101,7 +101,7 @@ async fn a_foreign_secret_is_left_alone(bed: &Bed) -> Result<()> {
         "{ apiVersion: v1, kind: Secret, metadata: { name: app }, stringData: { CLIENT_ID: mine, other: value } }";
     let mine: k8s_openapi::api::core::v1::Secret = space.apply(manifest).await?;
     space.apply_client("app", "grantTypes: [client_credentials]").await?;
-    let message = "Secret `app` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName.";
+    let message = "Secret `app` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
     client_says(&space, "app", Tone::Stalled, "SecretConflict", message).await?;
     let found = space.secret("app").await?.context("it is gone")?;
     ensure!(found == mine, "it was changed");
@@ -129,7 +129,7 @@ async fn a_foreign_ledger_is_left_alone(bed: &Bed) -> Result<()> {
     let mine: k8s_openapi::api::core::v1::Secret = space.apply(&manifest.to_string()).await?;
     bed.make_server(&server, ServerOptions::default()).await?;
     let message = format!(
-        "Secret `{ledger}` exists and does not belong to this resource; nothing was changed. Delete it or choose another secretName."
+        "Secret `{ledger}` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName."
     );
     client_says(&space, "app", Tone::Stalled, "SecretConflict", &message).await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");

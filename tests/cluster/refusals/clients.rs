@@ -143,12 +143,12 @@ const SPECS: &[(&str, &str)] = &[
         "spec.clientId: Invalid value: clientId: must not look like a UUID, because clients without clientId get UUIDs as ids; choose another id, or set adoption: Allow to adopt an existing client",
     ),
     (
-        "{ grantTypes: [client_credentials], clientId: team..app }",
-        r#"spec.clientId: Invalid value: "team..app": clientId: must not contain two dots in a row"#,
+        "{ grantTypes: [client_credentials], clientId: team/../app }",
+        r#"spec.clientId: Invalid value: "team/../app": clientId: must not have `.` or `..` between slashes, because proxies change such URLs"#,
     ),
     (
-        "{ grantTypes: [client_credentials], clientId: team/app }",
-        r#"spec.clientId: Invalid value: "team/app": spec.clientId in body should match '^[A-Za-z0-9][A-Za-z0-9._~-]*$'"#,
+        "{ grantTypes: [client_credentials], clientId: tëam }",
+        r#"spec.clientId: Invalid value: "tëam": spec.clientId in body should match '^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$'"#,
     ),
     (
         "{ grantTypes: [client_credentials], metadata: { oidc-operator.dev: { uid: forged } } }",
@@ -293,11 +293,11 @@ async fn too_long_lists_are_refused(bed: &Bed) -> Result<()> {
     };
     let words = |count: usize| (0..count).map(|n| format!("w{n}")).collect::<Vec<_>>().join(",");
     let lists = [
-        ("redirectUris", uris("cb", 65), 64),
-        ("postLogoutRedirectUris", uris("out", 65), 64),
+        ("redirectUris", uris("cb", 1001), 1000),
+        ("postLogoutRedirectUris", uris("out", 1001), 1000),
         ("requestUris", uris("request", 65), 64),
         ("scopes", words(129), 128),
-        ("audience", words(65), 64),
+        ("audience", words(1001), 1000),
         ("contacts", words(33), 32),
     ];
     for (field, list, most) in lists {
@@ -332,8 +332,7 @@ async fn changes_of_immutable_client_fields_are_refused_with_advice(bed: &Bed) -
     let of_id = way_out("clientId", "create a new OAuth2Client with the other id");
     let cases = [
         ("other-server", server("default"), server("other"), &of_server),
-        ("set-server", bare.clone(), server("default"), &of_server),
-        ("unset-server", server("default"), bare.clone(), &of_server),
+        ("set-server", bare.clone(), server("other"), &of_server),
         ("other-id", id(&format!("{chosen}.1")), id(&chosen), &of_id),
         ("set-id", bare.clone(), id(&chosen), &of_id),
         ("unset-id", id(&format!("{chosen}.2")), bare.clone(), &of_id),

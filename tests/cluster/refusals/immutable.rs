@@ -208,9 +208,9 @@ async fn immutable_fields_cannot_be_set_changed_or_removed(bed: &Bed) -> Result<
         }
     }
     // A default may be written out, and left out again.
-    for (kind, base, field, written) in defaults() {
+    for (number, (kind, base, field, written)) in defaults().into_iter().enumerate() {
         let all = objects(&space, kind);
-        let name = format!("{}-default", space.name());
+        let name = format!("{}-default-{number}", space.name());
         let written = with(&base, field, written(space.name(), &name));
         for spec in [&base, &written, &base] {
             let applied = apply(&all, kind, &name, spec).await?;
@@ -219,7 +219,7 @@ async fn immutable_fields_cannot_be_set_changed_or_removed(bed: &Bed) -> Result<
                 .with_context(|| format!("{kind} {field}"))?;
         }
         made.push((all, name));
-        let other = format!("{}-other", space.name());
+        let other = format!("{}-other-{number}", space.name());
         let all = objects(&space, kind);
         apply(&all, kind, &other, &written).await?.map_err(anyhow::Error::msg)?;
         if field != "/serverRef" {

@@ -114,7 +114,9 @@ async fn a_server_created_later_wakes_its_clients(bed: &Bed) -> Result<()> {
             &format!("{{ grantTypes: [client_credentials], serverRef: {{ name: {name} }} }}"),
         )
         .await?;
-    let message = format!("AuthorizationServer `{name}` does not exist. Create it or correct serverRef.");
+    let message = format!(
+        "AuthorizationServer `{name}` does not exist. Create it, or create this resource again with another serverRef."
+    );
     let client = client_says(&space, "app", Tone::Reconciling, "ServerNotFound", &message).await?;
     ensure!(client.metadata.finalizers.is_none(), "it has a finalizer");
     bed.make_server(&name, ServerOptions::default()).await?;
@@ -127,7 +129,8 @@ async fn a_server_created_later_wakes_its_clients(bed: &Bed) -> Result<()> {
 async fn a_default_server_created_later_wakes_its_clients(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("app", "grantTypes: [client_credentials]").await?;
-    let message = "AuthorizationServer `default` does not exist. Create it or set serverRef.";
+    let message =
+        "AuthorizationServer `default` does not exist. Create it, or create this resource again with a serverRef.";
     client_says(&space, "app", Tone::Reconciling, "ServerNotFound", message).await?;
     bed.make_server("default", ServerOptions::default()).await?;
     client_ready(&space, "app").await?;

@@ -94,7 +94,7 @@ async fn clients_to_be_orphaned_do_not_block_deletion(bed: &Bed) -> Result<()> {
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
     wait_server_gone(bed, &server.name).await?;
     let message = format!(
-        "AuthorizationServer `{}` does not exist. Create it or correct serverRef.",
+        "AuthorizationServer `{}` does not exist. Create it, or create this resource again with another serverRef.",
         server.name
     );
     client_says(&space, "app", Tone::Reconciling, "ServerNotFound", &message).await?;

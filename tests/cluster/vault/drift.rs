@@ -154,7 +154,7 @@ async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> 
             .await?;
     }
     bed.write_object(&path, json!({ "description": "theirs" })).await?;
-    let message = oidc_operator::error::Error::Contested.to_string();
+    let message = oidc_operator::error::Error::Contested("description".to_owned()).to_string();
     stage
         .space
         .says::<Scope>("contested", Stalled, "Conflict", &message)

@@ -9,6 +9,7 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::common::cleanup::may_leave_behind;
+use crate::controller::common::client::output::secret_name;
 use crate::controller::common::client::plan::ledger_name;
 use crate::controller::common::own_secret::{drop_at_cleanup, is_going, is_owned};
 use crate::controller::engine::context::Context;
@@ -111,11 +112,9 @@ fn secret_names(client: &OAuth2Client, ctx: &Context) -> BTreeSet<String> {
 
 /// Names that follow from spec and status: of the ledger and of the credentials Secret, the present and the former one.
 fn own_secrets(client: &OAuth2Client) -> BTreeSet<String> {
-    let credentials = client.spec.credentials.as_ref();
-    let wanted = credentials.and_then(|credentials| credentials.secret_name.clone());
     let former = client.status.as_ref().and_then(|status| status.secret_name.clone());
     let ledger = ledger_name(&client.uid().unwrap_or_default());
-    let all = [ledger, wanted.unwrap_or_else(|| client.name_any())];
+    let all = [ledger, secret_name(client)];
     all.into_iter().chain(former).collect()
 }
 

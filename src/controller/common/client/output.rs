@@ -1,6 +1,7 @@
 //! The credentials Secret: its desired content, and how it is written. It is created only when complete.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
@@ -10,6 +11,7 @@ use serde_json::json;
 use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
+use crate::controller::common::claim::asked_first;
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::client::template::{Template, basic_credentials};
 use crate::controller::common::digest::digest;
@@ -17,9 +19,10 @@ use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
 };
 use crate::controller::engine::context::Context;
+use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links;
 use crate::controller::engine::managed::{Managed, Pass};
-use crate::error::{ClusterFault, Error, Result};
+use crate::error::{ClusterFault, Error, Result, Taken};
 use crate::secret::Secret;
 
 /// Variables for the client secret: itself, and for HTTP Basic authentication.
@@ -80,6 +83,13 @@ impl Layout {
     }
 }
 
+/// Name of the credentials Secret.
+pub(crate) fn secret_name(client: &OAuth2Client) -> String {
+    let credentials = client.spec.credentials.as_ref();
+    let asked = credentials.and_then(|credentials| credentials.secret_name.clone());
+    asked.unwrap_or_else(|| client.name_any())
+}
+
 /// Returns the layout that the spec requests.
 ///
 /// # Errors
@@ -104,7 +114,7 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
         Template::text(plan.client_id.clone()),
     );
     Ok(Layout {
-        name: credentials.secret_name.unwrap_or_else(|| plan.name.clone()),
+        name: secret_name(client),
         id_key: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
         secret_key: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
         has_secret: plan.effective.has_secret(),
@@ -231,15 +241,34 @@ pub(crate) async fn write(
     Ok(written.resource_version().unwrap_or_default())
 }
 
-/// Checks that no Secret of this name belongs to another owner.
+/// Checks that no Secret of this name belongs to another owner, and that no other client is about to create one.
 ///
 /// # Errors
 /// [`Error::SecretConflict`], [`Error::SecretGoing`], [`Error::Cluster`].
-pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, layout: &Layout) -> Result<()> {
-    match ctx.cluster.secret(&plan.namespace, &layout.name).await? {
+pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<()> {
+    let name = secret_name(client);
+    if let Some(other) = other_user(client, ctx, &name) {
+        return Err(Error::SecretConflict(Taken {
+            name,
+            owner: Some(format!("{} `{}`", OAuth2Client::KIND, other.name_any())),
+        }));
+    }
+    match ctx.cluster.secret(&plan.namespace, &name).await? {
         Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
         _ => Ok(()),
     }
+}
+
+/// Another client of the namespace that has a Secret of this name, or asked for it first and is being registered.
+fn other_user(client: &OAuth2Client, ctx: &Context, name: &str) -> Option<Arc<OAuth2Client>> {
+    let uses = |other: &OAuth2Client| {
+        let has_it = other.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some(name);
+        other.metadata.namespace == client.metadata.namespace
+            && other.metadata.uid != client.metadata.uid
+            && is_held(other)
+            && (has_it || secret_name(other) == name && asked_first(other, client))
+    };
+    ctx.kinds.clients.store.find(uses)
 }
 
 /// Reads the variables for the signing key. The key set writes its Secret before its status names it.

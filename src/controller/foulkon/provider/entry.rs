@@ -101,7 +101,7 @@ impl<'a> Entry<'a> {
                 "The provider was deleted on the server and has been created again.".to_owned()
             }
         };
-        let is_drift = is_drift(self.provider, self.ctx, settled)?;
+        let is_drift = is_drift(self.provider, self.ctx, settled, "the provider")?;
         let written = self.write(pass, wanted, found.as_ref()).await?;
         if is_drift {
             note_drift(self.provider, self.ctx, pass, note);

@@ -17,7 +17,7 @@ use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::hex;
-use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, owned_by, remember, text};
+use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::reference;
@@ -85,7 +85,7 @@ pub(crate) async fn put_right(
     };
     let found = match is_new {
         true => None,
-        false => find(ctx, plan).await?,
+        false => find(client, ctx, plan).await?,
     };
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
     let since = entry
@@ -128,10 +128,10 @@ pub(crate) async fn put_right(
 ///
 /// # Errors
 /// [`Error::SecretConflict`] if a Secret of another owner has its name; [`Error::Cluster`].
-async fn find(ctx: &Context, plan: &ClientPlan) -> Result<Option<KubeSecret>> {
+async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Option<KubeSecret>> {
     let name = ledger_name(&plan.uid);
     match ctx.cluster.secret(&plan.namespace, &name).await? {
-        Some(found) if !is_owned(&found, &plan.uid) => Err(Error::SecretConflict(name)),
+        Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
         found => Ok(found),
     }
 }

@@ -18,6 +18,7 @@ use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::catalogue;
+use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
 /// Id of a client: the requested one, or the UID. It is derived each time, so no stored value can mislead.
@@ -84,7 +85,6 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, 
         server,
         client_id: client_id(client),
         namespace: client.namespace().unwrap_or_default(),
-        name: client.name_any(),
         uid: client.uid().unwrap_or_default(),
     };
     Ok((plan, referred.catalogue))
@@ -140,6 +140,48 @@ pub(crate) fn check_fields(client: &OAuth2Client, plan: &ClientPlan) -> Result<(
         .map(|(field, _)| field);
     let fields = fields.into_iter().chain(of_others).map(Into::into).collect();
     refuse_by_version(&plan.server, fields)
+}
+
+/// Refuses values that the server stores, but that cannot work.
+///
+/// # Errors
+/// [`Error::InvalidField`].
+pub(crate) fn check_values(client: &OAuth2Client) -> Result<()> {
+    let has_star = |uri: &String| {
+        let host = uri
+            .split_once("://")
+            .map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
+        host.is_some_and(|host| host.contains('*'))
+    };
+    if client.spec.redirect_uris.iter().any(has_star) {
+        return Err(Error::InvalidField {
+            field: "redirectUris",
+            problem:
+                "a `*` in a host matches nothing, because the server compares redirect URIs exactly; list every URI"
+                    .to_owned(),
+        });
+    }
+    let mut origins = client.spec.allowed_cors_origins.iter();
+    let problem = match origins.find_map(|origin| in_browsers(origin)) {
+        None => return Ok(()),
+        Some(Ok(sent)) => format!(
+            "browsers name one of the origins `{}`; write it like that",
+            shown(&sent)
+        ),
+        Some(Err(_)) => "one of the origins has a host name that does not exist; correct it".to_owned(),
+    };
+    Err(Error::InvalidField {
+        field: "allowedCorsOrigins",
+        problem,
+    })
+}
+
+/// How browsers write an origin with characters beyond ASCII. None: it has none. The server stores such an origin in a
+/// form that no browser sends.
+fn in_browsers(origin: &str) -> Option<std::result::Result<String, url::ParseError>> {
+    const ANY: [&str; 2] = ["://*.", "://any."];
+    let url = (!origin.is_ascii()).then(|| url::Url::parse(&origin.replace(ANY[0], ANY[1])))?;
+    Some(url.map(|url| url.origin().ascii_serialization().replace(ANY[1], ANY[0])))
 }
 
 /// When the secret is to be replaced. None: it is not to be replaced.

@@ -5,7 +5,7 @@ use kube::runtime::events::EventType;
 use crate::admin::http::Failure;
 use crate::admin::hydra::Client;
 use crate::admin::hydra::client::Marker;
-use crate::admin::hydra::mapping::grant_names;
+use crate::admin::hydra::mapping::{fields_of, grant_names};
 use crate::admin::hydra::sync::{Known, Ownership, Step, decide, is_later};
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
@@ -92,18 +92,19 @@ impl Remote<'_> {
         }
         let found = observed.as_ref();
         let may_take_over = self.adopt(pass, found, marker)?;
-        wanted.mark(marker);
-        self.keep_grant_types(pass, wanted, found.filter(|_| marker.adopted));
+        self.complete(pass, wanted, found, marker);
         let known = Known {
             updated_at: updated_at.as_deref(),
             must_read: pass.must_read,
             may_take_over,
+            is_settled: self.drift,
         };
         match decide(wanted, found, known) {
             Step::Nothing => {
                 pass.status.adopted = marker.adopted.then_some(true);
                 Ok(true)
             }
+            Step::NotKept(fields) => Err(Error::NotKept(fields_of(&fields))),
             Step::NotOwned => {
                 let id = || Error::NotOwned(wanted.client_id.clone());
                 Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)))
@@ -134,10 +135,18 @@ impl Remote<'_> {
         }
     }
 
-    /// An adopted client keeps grant types that the spec does not list, because applications may depend on them.
-    fn keep_grant_types(&self, pass: &mut Pass<OAuth2ClientStatus>, wanted: &mut Client, adopted: Option<&Client>) {
+    /// Marks the wanted client. An adopted client keeps grant types that the spec does not list, because applications may
+    /// depend on them.
+    fn complete(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        wanted: &mut Client,
+        found: Option<&Client>,
+        marker: &Marker,
+    ) {
+        wanted.mark(marker);
         let effective = &self.plan.effective.grant_types;
-        let kept = adopted.map(|found| {
+        let kept = found.filter(|_| marker.adopted).map(|found| {
             let asked = self.client.spec.grant_types.as_deref();
             kept_grant_types(asked, effective, &pass.status.kept_grant_types, &found.grant_types)
         });
@@ -217,14 +226,14 @@ impl Remote<'_> {
     ) -> Result<bool> {
         // Without a later `updated_at`, no other writer caused the difference. The same holds after a write of ours
         // whose reply was lost.
-        let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift)?;
-        if !self.update(pass, body, with_secret).await? {
-            return Ok(false);
-        }
         let what = match fields {
             [] => "secret or time of change".to_owned(),
             fields => fields.join(", "),
         };
+        let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift, &what)?;
+        if !self.update(pass, body, with_secret).await? {
+            return Ok(false);
+        }
         let note = format!("The client was changed on the server ({what}) and has been corrected.");
         if is_foreign {
             note_drift(self.client, self.ctx, pass, note);

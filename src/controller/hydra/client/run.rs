@@ -106,9 +106,9 @@ impl Run<'_> {
                 self.secrecy = secrecy.map_err(|error| unread(error, cause == Cause::Drift))?;
             }
             Step::SettleLedger => {
-                if self.secrecy != Secrecy::Ours {
-                    // Before a working secret is replaced, make sure that the new one can be published.
-                    output::check_free(client, ctx, plan, layout).await?;
+                if self.secrecy != Secrecy::Ours || self.pass.status.updated_at.is_none() {
+                    // Nothing is registered or replaced that cannot be published then.
+                    output::check_free(client, ctx, plan).await?;
                 }
                 self.ledger = ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await?;
             }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::admin::hydra::key::JsonWebKey;
 use crate::api::JsonWebKeySet;
 use crate::controller::common::digest::hex;
-use crate::controller::common::own_secret::{bytes, has_labels, is_owned, labels, owned_by, remember, text};
+use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::key_set::rotation::{Held, Stage};
 use crate::error::{ClusterFault, Error, Result};
@@ -75,8 +75,8 @@ impl Ledger {
             .cluster
             .secret(&set.namespace().unwrap_or_default(), &name(&uid))
             .await?;
-        if found.as_ref().is_some_and(|found| !is_owned(found, &uid)) {
-            return Err(Error::SecretConflict(name(&uid)));
+        if let Some(foreign) = found.as_ref().filter(|found| !is_owned(*found, &uid)) {
+            return Err(conflict(foreign, set));
         }
         let mut entries = found.as_ref().and_then(parse).unwrap_or_default();
         // A key that the server makes must have our marker, since anyone who may edit Secrets can edit a ledger.

@@ -102,7 +102,7 @@ impl Remote<'_> {
             self.ctx.kinds.key_sets.memory.confirmed(&self.target.uid); // even if the reply to the last write was lost
             return Ok(());
         }
-        let is_drift = is_drift(set, self.ctx, settled)?;
+        let is_drift = is_drift(set, self.ctx, settled, "its keys")?;
         for key in &lacking {
             self.write(key).await?;
         }
