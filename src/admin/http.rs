@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
-use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, redirect};
+use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::Value;
 use url::Url;
 
@@ -21,8 +21,10 @@ use crate::secret::Secret;
 use pace::Pace;
 
 mod failure;
+mod outage;
 mod pace;
 pub mod reply;
+mod tls;
 
 pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
 pub use reply::{Expects, items};
@@ -77,6 +79,7 @@ pub struct Http {
     server: String,
     refuses_singly: bool,
     errors: ErrorBody,
+    facts: tls::Facts,
     pace: Pace,
     breaker: Arc<Breaker>,
     fence: Fence,
@@ -153,7 +156,9 @@ impl Http {
         metrics: Arc<Metrics>,
     ) -> Result<Self, BadSettings> {
         let mut base = Url::parse(base).map_err(|_| BadSettings::Url)?;
+        let (tls, facts) = tls::configure(&base, settings)?;
         let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none()) // a redirect could send the login to another host
             .timeout(DEADLINE)
             .connect_timeout(DEADLINE / 2)
@@ -161,19 +166,6 @@ impl Http {
             .user_agent(concat!("oidc-operator/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .default_headers(headers(settings)?);
-        if let Some(pem) = &settings.ca_pem {
-            let roots = Certificate::from_pem_bundle(pem).map_err(|_| BadSettings::Ca)?;
-            if roots.is_empty() {
-                return Err(BadSettings::Ca);
-            }
-            builder = match settings.keep_system_roots {
-                true => builder.tls_certs_merge(roots),
-                false => builder.tls_certs_only(roots),
-            };
-        }
-        if let Some(pem) = &settings.identity_pem {
-            builder = builder.identity(Identity::from_pem(pem.expose().as_bytes()).map_err(|_| BadSettings::Identity)?);
-        }
         let mut host = None;
         if let Some(name) = &settings.server_name {
             let authority = base.authority().to_owned();
@@ -182,7 +174,7 @@ impl Http {
             base.set_host(Some(name)).map_err(|_| BadSettings::Url)?;
             builder = builder.dns_resolver(Arc::new(Elsewhere(address)));
         }
-        let client = builder.build().map_err(|_| BadSettings::Ca)?;
+        let client = builder.build().map_err(|_| BadSettings::Url)?;
         Ok(Http {
             client,
             base,
@@ -191,6 +183,7 @@ impl Http {
             server: server.to_owned(),
             refuses_singly: settings.refuses_singly,
             errors: settings.errors,
+            facts,
             pace: Pace::default(),
             breaker: Arc::default(),
             fence,
@@ -261,7 +254,7 @@ impl Http {
         };
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return (0, Err(Failure::Outage(reply::outage(&error)))),
+            Err(error) => return (0, Err(Failure::Outage(outage::outage(&error, &self.facts)))),
         };
         let status = response.status();
         let link = response
@@ -276,6 +269,9 @@ impl Http {
             Err(Failure::TooLarge(_)) => return (status.as_u16(), Err(Failure::TooLarge(link))),
             Err(failure) => return (status.as_u16(), Err(failure)),
         };
+        if let Some(fault) = outage::refusal(status, &body, &self.facts) {
+            return (status.as_u16(), Err(Failure::Outage(Outage::Tls(fault))));
+        }
         let judged = reply::judge(status, retry_after, &body, expects, self.errors);
         let reply = match judged {
             Ok(judged) => Ok(Reply {

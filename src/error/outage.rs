@@ -3,13 +3,17 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::tls::TlsFault;
+
 /// Why a server cannot be used now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outage {
     /// No connection.
     Unreachable,
-    /// The certificate cannot be verified, or the TLS handshake failed.
-    Tls,
+    /// No TLS session.
+    Tls(TlsFault),
+    /// The reply is not HTTP.
+    NotHttp,
     /// No reply within the deadline.
     Silent,
     /// A write had no result within the deadline, here or in a proxy. The server may work: some writes take long.
@@ -30,9 +34,8 @@ impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outage::Unreachable => f.write_str("no connection (check name, port and network policy)"),
-            Outage::Tls => f.write_str(
-                "its certificate cannot be verified or the TLS handshake fails (check tls.caRef, tls.serverName and tls.clientCertificateRef)",
-            ),
+            Outage::Tls(fault) => fault.fmt(f),
+            Outage::NotHttp => f.write_str("its reply is not HTTP (check the port, and whether it expects https)"),
             Outage::Silent => f.write_str("no reply within the deadline"),
             Outage::Unfinished => f.write_str("it did not finish the request in time"),
             Outage::Broken => f.write_str("the connection broke during a reply"),

@@ -15,6 +15,7 @@ mod recordings;
 mod replay;
 mod replies;
 mod requests;
+mod tls;
 mod vault;
 mod web;
 

@@ -8,7 +8,7 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, Source, Suspect, Untold, VaultFault,
+    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, Source, Suspect, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -131,7 +131,7 @@ variants! {
     Contested => [Error::Contested],
     Unavailable => [
         Error::Unavailable(Outage::Unreachable),
-        Error::Unavailable(Outage::Tls),
+        Error::Unavailable(Outage::Tls(TlsFault::Expired)),
         Error::Unavailable(Outage::Silent),
         Error::Unavailable(Outage::Broken),
         Error::Unavailable(Outage::Status(503, None)),
@@ -398,7 +398,7 @@ fn a_resource_reports_an_outage_by_pointing_to_its_server() {
     };
     let pointing = [
         unavailable(Outage::Unreachable),
-        unavailable(Outage::Tls),
+        unavailable(Outage::Tls(TlsFault::Expired)),
         unavailable(Outage::Silent),
         unavailable(Outage::Broken),
         unavailable(Outage::Status(503, None)),
