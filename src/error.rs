@@ -17,7 +17,7 @@ pub(crate) mod wording;
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
-pub use outage::{ClusterFault, Outage};
+pub use outage::{ClusterFault, Outage, ProxyFault, ProxyTrouble};
 pub use source::Source;
 pub use tls::{CertificateNames, TlsFault, Trust};
 pub use treatment::{Class, Report, Retry, Suspect, Treatment};

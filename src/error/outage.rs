@@ -12,6 +12,8 @@ pub enum Outage {
     Unreachable,
     /// No TLS session.
     Tls(TlsFault),
+    /// The proxy in front of the server.
+    Proxy(ProxyFault),
     /// The reply is not HTTP.
     NotHttp,
     /// No reply within the deadline.
@@ -35,6 +37,7 @@ impl fmt::Display for Outage {
         match self {
             Outage::Unreachable => f.write_str("no connection (check name, port and network policy)"),
             Outage::Tls(fault) => fault.fmt(f),
+            Outage::Proxy(fault) => fault.fmt(f),
             Outage::NotHttp => f.write_str("its reply is not HTTP (check the port, and whether it expects https)"),
             Outage::Silent => f.write_str("no reply within the deadline"),
             Outage::Unfinished => f.write_str("it did not finish the request in time"),
@@ -42,6 +45,46 @@ impl fmt::Display for Outage {
             Outage::Status(code, _) => write!(f, "it answered {code}"),
             Outage::Busy => f.write_str("it is busy with a concurrent change"),
             Outage::Known | Outage::Reported => f.write_str("it has just failed; see the AuthorizationServer"),
+        }
+    }
+}
+
+/// Why an HTTP proxy does not lead to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyFault {
+    /// The URL of the proxy, without its login.
+    pub proxy: String,
+    /// What is wrong.
+    pub trouble: ProxyTrouble,
+}
+
+/// What is wrong with an HTTP proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyTrouble {
+    /// No connection to it.
+    Unreachable,
+    /// It requires a login, or another one: 407.
+    Login,
+    /// It does not open a tunnel to the server.
+    Refused,
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = &self.proxy;
+        match self.trouble {
+            ProxyTrouble::Unreachable => write!(
+                f,
+                "no connection to the proxy `{proxy}` (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
+            ),
+            ProxyTrouble::Login => write!(
+                f,
+                "the proxy `{proxy}` requires a login (put user and password into its URL in the operator's environment)"
+            ),
+            ProxyTrouble::Refused => write!(
+                f,
+                "the proxy `{proxy}` does not connect the operator to it (check the proxy's rules, or add the server to NO_PROXY)"
+            ),
         }
     }
 }

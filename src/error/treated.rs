@@ -113,6 +113,7 @@ fn of_outage(outage: &Outage) -> Treatment {
         Outage::Status(_, after) => passing.again(Retry::Passing(after.unwrap_or_default())).of_the_server(),
         Outage::Unreachable
         | Outage::Tls(_)
+        | Outage::Proxy(_)
         | Outage::NotHttp
         | Outage::Silent
         | Outage::Unfinished

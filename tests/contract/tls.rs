@@ -62,10 +62,14 @@ fn config(
         .expect("a certificate")
 }
 
-/// Serves one client over TLS. Returns the URL.
+/// Answers every request over TLS. Returns the URL.
 async fn serve_as(config: ServerConfig) -> String {
+    serve_on(HOST, config).await
+}
+
+async fn serve_on(host: &str, config: ServerConfig) -> String {
     let acceptor = TlsAcceptor::from(Arc::new(config));
-    let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
+    let listener = TcpListener::bind((host, 0)).await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -83,7 +87,7 @@ async fn serve_as(config: ServerConfig) -> String {
     url
 }
 
-async fn serve(certificate: &(String, String)) -> String {
+pub(crate) async fn serve(certificate: &(String, String)) -> String {
     serve_as(config(certificate, &Clients::All, rustls::ALL_VERSIONS)).await
 }
 
@@ -100,7 +104,7 @@ async fn serve_raw(answer: &'static [u8]) -> String {
     address
 }
 
-fn trusting(ca: &str) -> Settings {
+pub(crate) fn trusting(ca: &str) -> Settings {
     Settings {
         ca_pem: Some(ca.as_bytes().to_vec()),
         ..Settings::default()
@@ -114,7 +118,7 @@ fn showing(ca: &str, (certificate, key): &(String, String)) -> Settings {
     }
 }
 
-fn at(url: &str, settings: &Settings) -> Hydra {
+pub(crate) fn at(url: &str, settings: &Settings) -> Hydra {
     over(http(url, settings), "v2.3.0")
 }
 
@@ -435,4 +439,64 @@ async fn every_flavour_tells_an_expired_certificate() {
     assert_eq!(foulkon.about().await.err(), expired());
     let hydra = over(http(&url, &trusting(&pki.ca_pem())), "v2.3.0");
     assert_eq!(hydra.get_client("shop").await.err(), expired());
+}
+
+#[tokio::test]
+async fn a_server_at_an_ipv6_address_is_verified_by_it() {
+    if TcpListener::bind("[::1]:0").await.is_err() {
+        return; // no IPv6 here
+    }
+    let pki = Pki::new().expect("a CA");
+    let of = |name: &str| {
+        let certificate = pki.issue(ServerCertificate::of(&[name])).expect("a certificate");
+        config(&certificate, &Clients::All, rustls::ALL_VERSIONS)
+    };
+    let url = serve_on("::1", of("::1")).await;
+    assert!(url.starts_with("https://[::1]:"), "{url}");
+    assert_eq!(said(&url, &trusting(&pki.ca_pem())).await, "");
+    let url = serve_on("::1", of("hydra.test")).await;
+    let wrong = "its certificate is for `hydra.test`, not for `::1` (correct the URL or set tls.serverName)";
+    assert_eq!(said(&url, &trusting(&pki.ca_pem())).await, sentence(wrong));
+    let named = Settings {
+        server_name: Some("hydra.test".to_owned()),
+        ..trusting(&pki.ca_pem())
+    };
+    assert_eq!(said(&url, &named).await, "");
+}
+
+#[tokio::test]
+async fn the_name_to_verify_can_be_an_address() {
+    let pki = Pki::new().expect("a CA");
+    for (of, name, works) in [
+        ("10.0.0.7", "10.0.0.7", true),
+        ("fd00::7", "fd00::7", true),
+        ("fd00::7", "[fd00::7]", true),
+        ("10.0.0.7", "10.0.0.8", false),
+        (HOST, "10.0.0.7", false),
+    ] {
+        let url = serve(&pki.issue(ServerCertificate::of(&[of])).expect("a certificate")).await;
+        let settings = Settings {
+            server_name: Some(name.to_owned()),
+            ..trusting(&pki.ca_pem())
+        };
+        let expected = match works {
+            true => String::new(),
+            false => sentence(&format!(
+                "its certificate is for `{of}`, not for `{name}` (correct the URL or set tls.serverName)"
+            )),
+        };
+        assert_eq!(said(&url, &settings).await, expected, "{of} {name}");
+    }
+    let settings = Settings {
+        server_name: Some("no name".to_owned()),
+        ..Settings::default()
+    };
+    let made = Http::new(
+        "default",
+        "https://hydra:4445",
+        &settings,
+        Fence::open(),
+        Arc::default(),
+    );
+    assert_eq!(made.err(), Some(BadSettings::ServerName));
 }

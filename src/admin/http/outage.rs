@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use rustls::{AlertDescription, CertificateError};
 
 use super::tls::{ClientCertificate, Facts, is_ca_as_server};
-use crate::error::{CertificateNames, Outage, TlsFault, Trust};
+use crate::error::{CertificateNames, Outage, ProxyFault, ProxyTrouble, TlsFault, Trust};
 
 /// Texts with which servers answer a request over plain http on a port for https: Go, nginx, Apache, Tomcat.
 const HTTPS_EXPECTED: [&str; 4] = [
@@ -27,6 +27,11 @@ pub(super) fn outage(error: &reqwest::Error, facts: &Facts) -> Outage {
         .filter_map(|cause| cause.downcast_ref::<io::Error>())
         .any(is_closed);
     let is_https = facts.is_https;
+    if let Some(proxy) = &facts.proxy
+        && let Some(trouble) = of_proxy(error, is_https)
+    {
+        return at_proxy(proxy, trouble);
+    }
     if error.is_connect() {
         match is_https && is_closed {
             true => Outage::Tls(TlsFault::Closed),
@@ -48,11 +53,19 @@ pub(super) fn outage(error: &reqwest::Error, facts: &Facts) -> Outage {
     }
 }
 
-/// What is wrong with TLS, as a reply over HTTP says.
-pub(super) fn refusal(status: StatusCode, body: &[u8], facts: &Facts) -> Option<TlsFault> {
-    if status != StatusCode::BAD_REQUEST {
-        return None;
+/// What is wrong with the connection, as a reply over HTTP says.
+pub(super) fn told(status: StatusCode, body: &[u8], facts: &Facts) -> Option<Outage> {
+    match (status, &facts.proxy) {
+        (StatusCode::BAD_REQUEST, _) => told_of_tls(body, facts).map(Outage::Tls),
+        // Through a tunnel, the reply is the server's.
+        (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) if !facts.is_https => {
+            Some(at_proxy(proxy, ProxyTrouble::Login))
+        }
+        _ => None,
     }
+}
+
+fn told_of_tls(body: &[u8], facts: &Facts) -> Option<TlsFault> {
     let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
     if !facts.is_https {
         let is_expected = HTTPS_EXPECTED.iter().any(|known| text.contains(known));
@@ -65,6 +78,31 @@ pub(super) fn refusal(status: StatusCode, body: &[u8], facts: &Facts) -> Option<
         Some(TlsFault::ClientCertificateRefused)
     } else {
         None
+    }
+}
+
+fn at_proxy(proxy: &str, trouble: ProxyTrouble) -> Outage {
+    Outage::Proxy(ProxyFault {
+        proxy: proxy.to_owned(),
+        trouble,
+    })
+}
+
+/// What is wrong with the proxy. None if the server may be the cause.
+fn of_proxy(error: &reqwest::Error, is_https: bool) -> Option<ProxyTrouble> {
+    if !error.is_connect() {
+        return None;
+    }
+    // The type of these errors is not public.
+    let texts = causes(error).map(ToString::to_string);
+    let tunnel = texts.filter_map(|text| text.strip_prefix("tunnel error: ").map(str::to_owned));
+    match tunnel.last().as_deref() {
+        Some("proxy authorization required") => Some(ProxyTrouble::Login),
+        Some("unsuccessful" | "unexpected end of file" | "proxy response headers too long") => {
+            Some(ProxyTrouble::Refused)
+        }
+        Some(_) => Some(ProxyTrouble::Unreachable),
+        None => (!is_https || error.is_timeout()).then_some(ProxyTrouble::Unreachable),
     }
 }
 

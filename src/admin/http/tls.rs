@@ -13,7 +13,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use url::Url;
 
-use super::{BadSettings, Settings};
+use super::route::Route;
+use super::settings::{BadSettings, Settings};
 use crate::error::Trust;
 
 /// What is known about the TLS sessions with a server when one fails.
@@ -21,6 +22,8 @@ use crate::error::Trust;
 pub(super) struct Facts {
     /// Whether the URL says https.
     pub(super) is_https: bool,
+    /// The URL of the proxy, without its login.
+    pub(super) proxy: Option<String>,
     /// The CAs that the operator trusts.
     pub(super) trust: Trust,
     has_certificate: bool,
@@ -52,7 +55,7 @@ impl Facts {
 ///
 /// # Errors
 /// [`BadSettings`].
-pub(super) fn configure(base: &Url, settings: &Settings) -> Result<(ClientConfig, Facts), BadSettings> {
+pub(super) fn configure(base: &Url, settings: &Settings, route: &Route) -> Result<(ClientConfig, Facts), BadSettings> {
     let is_https = base.scheme() == "https";
     let default = CryptoProvider::get_default().cloned();
     let provider = default.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()));
@@ -70,11 +73,12 @@ pub(super) fn configure(base: &Url, settings: &Settings) -> Result<(ClientConfig
     };
     let facts = Facts {
         is_https,
+        proxy: route.proxy_shown.clone(),
         trust,
         has_certificate: own.is_some(),
         was_asked: Arc::default(),
     };
-    let verifier = Verifier::new(roots, named, provider.clone())?;
+    let verifier = Verifier::new(roots, named, route.verified.clone(), provider.clone())?;
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|_| BadSettings::Ca)?.dangerous();
     let mut config = config
@@ -129,6 +133,8 @@ struct Verifier {
     /// None without any root, which webpki refuses.
     web_pki: Option<Arc<WebPkiServerVerifier>>,
     named: Vec<CertificateDer<'static>>,
+    /// The name to verify instead of that in the URL.
+    name: Option<ServerName<'static>>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -136,6 +142,7 @@ impl Verifier {
     fn new(
         roots: RootCertStore,
         named: Vec<CertificateDer<'static>>,
+        name: Option<ServerName<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, BadSettings> {
         let web_pki = match roots.is_empty() {
@@ -148,6 +155,7 @@ impl Verifier {
         Ok(Verifier {
             web_pki,
             named,
+            name,
             provider,
         })
     }
@@ -162,6 +170,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let server_name = self.name.as_ref().unwrap_or(server_name);
         let Some(web_pki) = &self.web_pki else {
             return Err(CertificateError::UnknownIssuer.into());
         };

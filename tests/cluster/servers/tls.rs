@@ -28,7 +28,9 @@ const EXPIRED: &str = "its certificate, or one of its chain, has expired (renew 
 
 async fn unavailable(bed: &Bed, server: &Server, why: &str) -> Result<()> {
     let message = format!("The server cannot be used now: {why}. The operator keeps trying.");
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", &message).await
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", &message)
+        .await
+        .map(drop)
 }
 
 /// What the operator says of a certificate if the spec names no CA: it depends on the machine.
@@ -49,7 +51,7 @@ fn identity(pki: &Pki, name: &str) -> Result<Identity> {
     })
 }
 
-async fn put(bed: &Bed, kind: &str, name: &str, data: Value) -> Result<()> {
+pub(super) async fn put(bed: &Bed, kind: &str, name: &str, data: Value) -> Result<()> {
     let field = if kind == "Secret" { "stringData" } else { "data" };
     let manifest = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name }, field: data }).to_string();
     match kind {
@@ -69,7 +71,7 @@ async fn works(bed: &Bed, server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn ca_ref(kind: &str, name: &str) -> Value {
+pub(super) fn ca_ref(kind: &str, name: &str) -> Value {
     json!({ "kind": kind, "name": name, "key": "ca.crt" })
 }
 
