@@ -67,6 +67,8 @@ pub enum ProxyTrouble {
     Login,
     /// It does not open a tunnel to the server.
     Refused,
+    /// No connection through it within the deadline: it, or the server behind it, is silent.
+    Silent,
 }
 
 impl fmt::Display for ProxyFault {
@@ -76,6 +78,10 @@ impl fmt::Display for ProxyFault {
             ProxyTrouble::Unreachable => write!(
                 f,
                 "no connection to the proxy `{proxy}` (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
+            ),
+            ProxyTrouble::Silent => write!(
+                f,
+                "no connection through the proxy `{proxy}` within the deadline (check that the proxy works and reaches the server)"
             ),
             ProxyTrouble::Login => write!(
                 f,

@@ -189,6 +189,19 @@ async fn trouble_with_the_proxy_names_the_proxy() {
     }
 }
 
+#[tokio::test]
+async fn a_silent_proxy_is_named_too() {
+    let (port, _held) = testbed::tarpit::start().await.expect("a port");
+    let settings = Settings {
+        proxies: through(&format!("http://user:geheim@127.0.0.1:{port}")),
+        ..Settings::default()
+    };
+    let silent = format!(
+        "no connection through the proxy `http://127.0.0.1:{port}` within the deadline (check that the proxy works and reaches the server)"
+    );
+    assert_eq!(said("https://hydra.test:4445", &settings).await, sentence(&silent));
+}
+
 /// The proxy resolves the URL's host, and the certificate is compared with `tls.serverName`.
 #[tokio::test]
 async fn a_server_name_changes_what_is_verified_and_not_where_the_proxy_connects_to() {

@@ -442,10 +442,19 @@ async fn every_flavour_tells_an_expired_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_at_an_ipv6_address_is_verified_by_it() {
+async fn a_server_at_an_ipv6_address_is_reached_and_verified_by_it() {
     if TcpListener::bind("[::1]:0").await.is_err() {
         return; // no IPv6 here
     }
+    let listener = std::net::TcpListener::bind("[::1]:0").expect("a port");
+    let plain = wiremock::MockServer::builder().listener(listener).start().await;
+    let reply = crate::json_reply(200, &serde_json::json!({ "client_id": "shop" }));
+    wiremock::Mock::given(wiremock::matchers::any())
+        .respond_with(reply)
+        .mount(&plain)
+        .await;
+    let url = format!("http://{}", plain.address());
+    assert_eq!(said(&url, &Settings::default()).await, "", "{url}");
     let pki = Pki::new().expect("a CA");
     let of = |name: &str| {
         let certificate = pki.issue(ServerCertificate::of(&[name])).expect("a certificate");

@@ -102,7 +102,8 @@ fn of_proxy(error: &reqwest::Error, is_https: bool) -> Option<ProxyTrouble> {
             Some(ProxyTrouble::Refused)
         }
         Some(_) => Some(ProxyTrouble::Unreachable),
-        None => (!is_https || error.is_timeout()).then_some(ProxyTrouble::Unreachable),
+        None if error.is_timeout() => Some(ProxyTrouble::Silent),
+        None => (!is_https).then_some(ProxyTrouble::Unreachable),
     }
 }
 

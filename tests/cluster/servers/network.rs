@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
+use testbed::HydraMajor;
 use testbed::forward::{ForwardProxy, Rules};
 use testbed::pki::{Pki, ServerCertificate};
 use testbed::proxy::{Identity, Proxy, Upstream};
@@ -16,6 +17,9 @@ use crate::conditions::{Tone, client_ready, server_says};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
+    if side.major() != HydraMajor::V2 {
+        return Vec::new(); // they do not depend on the server
+    }
     let bare = Options {
         operator: None,
         server: None,
@@ -23,7 +27,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     };
     vec![
         side.alone(bare.clone(), servers_behind_a_proxy_become_ready),
-        side.alone(bare, an_image_without_ca_certificates_serves_plain_http),
+        side.alone(bare, a_bare_image_serves_plain_http_and_both_families_of_addresses),
     ]
 }
 
@@ -107,7 +111,7 @@ async fn servers_behind_a_proxy_become_ready(bed: &Bed) -> Result<()> {
 }
 
 /// The variables name no HTTP proxy, and kube does not understand them either.
-async fn an_image_without_ca_certificates_serves_plain_http(bed: &Bed) -> Result<()> {
+async fn a_bare_image_serves_plain_http_and_both_families_of_addresses(bed: &Bed) -> Result<()> {
     let options = environment(&[
         ("SSL_CERT_FILE", "/nonexistent"),
         ("SSL_CERT_DIR", "/nonexistent"),
@@ -140,12 +144,19 @@ async fn an_image_without_ca_certificates_serves_plain_http(bed: &Bed) -> Result
         "the log is silent about HTTPS_PROXY"
     );
     ensure!(!log.contains("geheim"), "the log shows the value of HTTPS_PROXY");
-    let mut hosts = vec!["127.0.0.1"];
-    if std::net::TcpListener::bind("[::1]:0").is_ok() {
-        hosts.push("[::1]");
+    ensure!(operator.probe_at("127.0.0.1", "/readyz").await?.0 == 200);
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return Ok(()); // no IPv6 here
     }
-    for host in hosts {
-        ensure!(operator.probe_at(host, "/readyz").await?.0 == 200, "{host}");
-    }
+    ensure!(operator.probe_at("[::1]", "/readyz").await?.0 == 200);
+    let upstream = Upstream::http(server.admin.url());
+    let of_ipv6 = Proxy::start_at("IPv6", "[::1]:0".parse()?, upstream).await?;
+    let spec = json!({ "hydra": { "adminUrl": of_ipv6.url() }, "tls": null });
+    bed.change_server(&server.name, spec).await?;
+    works(bed, &server, "ipv6").await?;
+    ensure!(
+        !of_ipv6.journal().snapshot().is_empty(),
+        "the IPv6 address was not used"
+    );
     Ok(())
 }
