@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
+use serde_json::json;
 use testbed::pki::{Pki, ServerCertificate, Usage, Validity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -376,7 +377,7 @@ async fn plain_http_to_a_port_for_https_is_told() {
     for text in [
         "Client sent an HTTP request to an HTTPS server.\n",
         "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
-        "<p>Reason: You're speaking plain HTTP to an SSL-enabled server port.</p>",
+        "<!DOCTYPE HTML><html><p>Bad Request.<br />\nReason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
         "Bad Request\nThis combination of host and port requires TLS.\n",
     ] {
         let (server, _) = always(ResponseTemplate::new(400).set_body_string(text)).await;
@@ -391,18 +392,29 @@ async fn plain_http_to_a_port_for_https_is_told() {
     let url = serve(&pki.issue(ServerCertificate::of(&[HOST])).expect("a certificate")).await;
     let url = url.replace("https:", "http:");
     assert_eq!(said(&url, &Settings::default()).await, sentence(NOT_HTTP));
-    // Another 400 is what it was.
-    let (server, _) = always(ResponseTemplate::new(400).set_body_string("Bad Request")).await;
-    assert!(said(&server.uri(), &Settings::default()).await.contains("code: 400"));
+    // Another 400 is what it was, even if it repeats a user's text.
+    for body in [
+        "Bad Request".to_owned(),
+        json!({ "error": "invalid_client_metadata", "error_description": "Client sent an HTTP request to an HTTPS server" })
+            .to_string(),
+        json!({ "errors": ["<title>400 The plain HTTP request was sent to HTTPS port</title>"] }).to_string(),
+        "no client Client sent an HTTP request to an HTTPS server".to_owned(),
+    ] {
+        let (server, hydra) = always(ResponseTemplate::new(400).set_body_string(body)).await;
+        assert!(said(&server.uri(), &Settings::default()).await.contains("code: 400"));
+        let _ = hydra.get_client("shop").await;
+        assert!(!hydra.http().breaker().is_open(), "one request says nothing about the server");
+    }
 }
 
 /// nginx accepts the connection and answers over HTTP.
 #[tokio::test]
 async fn a_reply_about_the_client_certificate_is_understood() {
     for (text, expected) in [
-        ("400 No required SSL certificate was sent", WANTED),
-        ("400 The SSL certificate error", REFUSED),
+        ("No required SSL certificate was sent", WANTED),
+        ("The SSL certificate error", REFUSED),
     ] {
+        let text = format!("<html>\r\n<head><title>400 {text}</title></head></html>");
         let page = format!(
             "HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n{text}",
             text.len()
@@ -448,7 +460,7 @@ async fn a_server_at_an_ipv6_address_is_reached_and_verified_by_it() {
     }
     let listener = std::net::TcpListener::bind("[::1]:0").expect("a port");
     let plain = wiremock::MockServer::builder().listener(listener).start().await;
-    let reply = crate::json_reply(200, &serde_json::json!({ "client_id": "shop" }));
+    let reply = crate::json_reply(200, &json!({ "client_id": "shop" }));
     wiremock::Mock::given(wiremock::matchers::any())
         .respond_with(reply)
         .mount(&plain)

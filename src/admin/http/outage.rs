@@ -9,12 +9,15 @@ use rustls::{AlertDescription, CertificateError};
 use super::tls::{ClientCertificate, Facts, is_ca_as_server};
 use crate::error::{CertificateNames, Outage, ProxyFault, ProxyTrouble, TlsFault, Trust};
 
-/// Texts with which servers answer a request over plain http on a port for https: Go, nginx, Apache, Tomcat.
-const HTTPS_EXPECTED: [&str; 4] = [
-    "HTTP request to an HTTPS server",
-    "plain HTTP request was sent to HTTPS port",
-    "speaking plain HTTP to an SSL-enabled server port",
-    "combination of host and port requires TLS",
+/// Beginnings of the texts with which Go and Tomcat answer a request over plain http on a port for https.
+const HTTPS_EXPECTED: [&str; 2] = [
+    "Client sent an HTTP request to an HTTPS server",
+    "Bad Request\nThis combination of host and port requires TLS",
+];
+/// Parts of the pages with which nginx and Apache do.
+const HTTPS_EXPECTED_PAGES: [&str; 2] = [
+    "<title>400 The plain HTTP request was sent to HTTPS port</title>",
+    "Reason: You're speaking plain HTTP to an SSL-enabled server port.",
 ];
 
 /// Why there is no reply.
@@ -65,16 +68,19 @@ pub(super) fn told(status: StatusCode, body: &[u8], facts: &Facts) -> Option<Out
     }
 }
 
+/// Only texts and pages count: an error of the server's own API, which is JSON, may repeat what a user has written.
 fn told_of_tls(body: &[u8], facts: &Facts) -> Option<TlsFault> {
     let text = String::from_utf8_lossy(&body[..body.len().min(1024)]);
+    let is_page = |title: &str| text.trim_start().starts_with('<') && text.contains(title);
     if !facts.is_https {
-        let is_expected = HTTPS_EXPECTED.iter().any(|known| text.contains(known));
+        let is_expected = HTTPS_EXPECTED.iter().any(|known| text.starts_with(known))
+            || HTTPS_EXPECTED_PAGES.iter().any(|known| is_page(known));
         return is_expected.then_some(TlsFault::HttpsExpected);
     }
     // nginx
-    if text.contains("No required SSL certificate was sent") {
+    if is_page("<title>400 No required SSL certificate was sent</title>") {
         Some(TlsFault::ClientCertificateWanted)
-    } else if text.contains("The SSL certificate error") {
+    } else if is_page("<title>400 The SSL certificate error</title>") {
         Some(TlsFault::ClientCertificateRefused)
     } else {
         None
