@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::client::ClientBuilder;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Api, Client, Config, ResourceExt};
-use tokio::net::TcpListener;
+use kube::{Api, Client, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
@@ -26,9 +24,11 @@ use crate::controller::engine::turns;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::watch::accepted::Accepted;
 use crate::controller::watch::{self, Writers};
-use crate::health::{Health, Stage};
+use crate::health::Stage;
+use crate::kubernetes;
 use crate::leader::{Election, Fence};
 use crate::prerequisites;
+use crate::proxies::Proxies;
 use crate::server::{self, State};
 
 /// Time that running passes have to finish after a stop signal: less than a pod's default grace period of 30 s.
@@ -41,14 +41,15 @@ const GRACE: Duration = Duration::from_secs(20);
 pub async fn run(settings: Run) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
-    let listener = TcpListener::bind(settings.listen).await;
+    let listener = server::listen(settings.listen);
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
     let state = Arc::new(State::new(settings.metrics_max_age));
     let web_stop = CancellationToken::new();
     let web =
         server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("cannot start the web server")?;
     tokio::spawn(state.health.clone().beat());
-    let client = connect(&state.health).await?;
+    let client = kubernetes::client(&proxies()).await?;
+    let client = client.with_layer(&Accepted(state.health.clone())).build();
     let looking = prerequisites::keep_looking(client.clone(), settings.clone(), state.health.clone());
     tokio::spawn(looking);
     let result = work(&settings, client, &state, &stop).await;
@@ -187,6 +188,7 @@ fn prepare(
             cluster,
             former_clusters: settings.former_clusters(),
             reach,
+            proxies: Proxies::of_process(),
         },
         kinds,
         stores: Stores {
@@ -220,18 +222,19 @@ async fn filled(ctx: &Context) -> Result<()> {
     Ok(())
 }
 
-async fn connect(health: &Arc<Health>) -> Result<Client> {
-    let mut config = Config::infer()
-        .await
-        .context("no usable configuration of the Kubernetes client was found")?;
-    // A retried POST could act twice. The operator retries whole passes instead.
-    config.default_retry = false;
-    config.connect_timeout = Some(Duration::from_secs(10));
-    // Above the 290 s of a watch: a connection that is silent for longer is dead.
-    config.read_timeout = Some(Duration::from_secs(300));
-    let builder =
-        ClientBuilder::try_from(config).context("the configuration of the Kubernetes client is not usable")?;
-    Ok(builder.with_layer(&Accepted(health.clone())).build())
+/// The proxies of the environment, which the log names.
+fn proxies() -> Proxies {
+    let proxies = Proxies::of_process();
+    for variable in proxies.ignored() {
+        tracing::warn!(
+            variable,
+            "the variable is not the URL of an HTTP proxy (http://HOST:PORT) and is ignored"
+        );
+    }
+    if !proxies.are_none() {
+        tracing::info!(%proxies, "requests to servers go through proxies, except as NO_PROXY says");
+    }
+    proxies
 }
 
 /// The UID of the namespace `kube-system`. Waits while the operator may not read it; the readiness probe names the

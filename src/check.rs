@@ -13,7 +13,9 @@ use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::managed::{Managed, OnServer};
 use crate::decode::Item;
 use crate::health::Prerequisites;
+use crate::kubernetes;
 use crate::prerequisites;
+use crate::proxies::Proxies;
 use crate::reach::Reach;
 
 /// Maximum number of resources that are named.
@@ -120,6 +122,5 @@ async fn all<K: Managed>(client: &Client) -> Result<Vec<K>> {
 }
 
 async fn client() -> Result<Client> {
-    let client = Client::try_default().await;
-    client.context("no usable configuration of the Kubernetes client was found")
+    Ok(kubernetes::client(&Proxies::of_process()).await?.build())
 }

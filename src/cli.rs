@@ -77,8 +77,8 @@ pub struct Run {
     /// Name of this instance in the Lease and in events. If unset, a random name.
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
-    /// Address of /livez, /readyz and /metrics.
-    #[arg(long, env = "OIDC_OPERATOR_LISTEN", default_value = "0.0.0.0:8080")]
+    /// Address of /livez, /readyz and /metrics. `[::]` means all addresses, of IPv4 and IPv6.
+    #[arg(long, env = "OIDC_OPERATOR_LISTEN", default_value = "[::]:8080")]
     pub listen: SocketAddr,
     /// Maximum age of the text of /metrics, as a duration such as `1s`: with many resources it takes a while to render.
     #[arg(long, env = "OIDC_OPERATOR_METRICS_MAX_AGE", default_value = "1s", value_parser = age)]

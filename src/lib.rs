@@ -14,6 +14,7 @@
 //! - [`decode`]: decodes each object of the Kubernetes API separately.
 //! - [`origin`]: which cluster a marker or a claim belongs to. Pure.
 //! - [`reach`]: which resources this operator works on. Pure.
+//! - [`proxies`]: which HTTP proxy leads to a server. Pure. [`kubernetes`]: the client of the Kubernetes API.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`login`]: which values may be sent to a server. Pure.
 //! - [`duration`]: durations in Go's notation.
@@ -38,11 +39,13 @@ pub mod duration;
 pub mod error;
 pub mod health;
 pub mod key_material;
+pub mod kubernetes;
 pub mod leader;
 pub mod login;
 pub mod metrics;
 pub mod origin;
 pub mod prerequisites;
+pub mod proxies;
 pub mod reach;
 pub mod secret;
 pub mod server;

@@ -1,6 +1,7 @@
 //! Probes and metrics.
 
 mod connections;
+mod listening;
 mod page;
 
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use self::connections::{HEAD, MOST};
+pub use self::listening::listen;
 pub use self::page::{AGE, Page};
 use crate::api::status::Standing;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};

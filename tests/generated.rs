@@ -158,6 +158,50 @@ fn same_keys(at: &str, values: &Value, schema: &Value) -> Result<()> {
     Ok(())
 }
 
+/// Users copy the examples in comments as they stand.
+#[test]
+fn examples_in_the_values_are_yaml() -> Result<()> {
+    let values = read("charts/oidc-operator/values.yaml")?;
+    let mut comment = String::new();
+    let mut examples = Vec::new();
+    for line in values.lines() {
+        match line.trim_start().strip_prefix('#') {
+            Some(text) => comment.push_str(text),
+            None => examples.append(&mut in_brackets(&std::mem::take(&mut comment))?),
+        }
+    }
+    ensure!(examples.len() > 10, "the examples were not found: {examples:?}");
+    for example in examples {
+        let value: Value = serde_saphyr::from_str(&example).with_context(|| example.clone())?;
+        ensure!(value.is_array() || value.is_object(), "{example}");
+    }
+    Ok(())
+}
+
+/// The parts of a text in brackets or braces, outermost ones only.
+fn in_brackets(text: &str) -> Result<Vec<String>> {
+    let (mut found, mut depth, mut start, mut quoted) = (Vec::new(), 0, 0, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            '"' if depth > 0 => quoted = !quoted,
+            _ if quoted => {}
+            '[' | '{' => {
+                start = if depth == 0 { at } else { start };
+                depth += 1;
+            }
+            ']' | '}' if depth > 0 => {
+                depth -= 1;
+                if depth == 0 {
+                    found.push(text[start..=at].to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+    ensure!(depth == 0 && !quoted, "brackets or quotes are not closed: {text}");
+    Ok(found)
+}
+
 #[test]
 fn chart_uses_every_value() -> Result<()> {
     let mut templates = String::new();

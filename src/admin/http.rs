@@ -2,13 +2,11 @@
 //!
 //! Nothing here logs a body or returns one in an error: failures are closed enums.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
-use reqwest::{Certificate, Client, Identity, Method, RequestBuilder, redirect};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
+use reqwest::{Client, Method, RequestBuilder, redirect};
 use serde_json::Value;
 use url::Url;
 
@@ -19,13 +17,19 @@ use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use pace::Pace;
+use route::{Elsewhere, Route};
 
 mod failure;
+mod outage;
 mod pace;
 pub mod reply;
+mod route;
+mod settings;
+mod tls;
 
 pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
 pub use reply::{Expects, items};
+pub use settings::{BadSettings, Settings};
 
 /// After this time a request no longer occupies a turn.
 const LONG: Duration = Duration::from_secs(1);
@@ -33,40 +37,6 @@ const LONG: Duration = Duration::from_secs(1);
 const OBJECT_BYTES: usize = 1 << 20;
 /// Maximum size of a page of a listing or of a text, in bytes.
 const PAGE_BYTES: usize = 32 << 20;
-
-/// How to reach a server.
-#[derive(Clone, Default)]
-pub struct Settings {
-    /// Headers of every request; some are secrets.
-    pub headers: Vec<(String, Secret)>,
-    /// User and password for Basic authentication.
-    pub basic: Option<(Secret, Secret)>,
-    /// Certificates (PEM) to trust.
-    pub ca_pem: Option<Vec<u8>>,
-    /// Whether the system's certificates are trusted as well.
-    pub keep_system_roots: bool,
-    /// Client certificate and key (PEM).
-    pub identity_pem: Option<Secret>,
-    /// Name that the server's certificate must carry.
-    pub server_name: Option<String>,
-    /// Whether a 401 or 403 concerns one request only, so that the circuit breaker stays closed.
-    pub refuses_singly: bool,
-    /// The format of the server's errors.
-    pub errors: ErrorBody,
-}
-
-/// The part of [`Settings`] that cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadSettings {
-    /// The base URL.
-    Url,
-    /// A header's value.
-    Header,
-    /// The CA certificates.
-    Ca,
-    /// The client certificate.
-    Identity,
-}
 
 /// One server's HTTP endpoint.
 pub struct Http {
@@ -77,6 +47,7 @@ pub struct Http {
     server: String,
     refuses_singly: bool,
     errors: ErrorBody,
+    facts: tls::Facts,
     pace: Pace,
     breaker: Arc<Breaker>,
     fence: Fence,
@@ -153,36 +124,29 @@ impl Http {
         metrics: Arc<Metrics>,
     ) -> Result<Self, BadSettings> {
         let mut base = Url::parse(base).map_err(|_| BadSettings::Url)?;
+        let mut route = Route::of(&base, settings)?;
+        let (tls, facts) = tls::configure(&base, settings, &route)?;
         let mut builder = Client::builder()
+            .tls_backend_preconfigured(tls)
             .redirect(redirect::Policy::none()) // a redirect could send the login to another host
             .timeout(DEADLINE)
             .connect_timeout(DEADLINE / 2)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("oidc-operator/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .default_headers(headers(settings)?);
-        if let Some(pem) = &settings.ca_pem {
-            let roots = Certificate::from_pem_bundle(pem).map_err(|_| BadSettings::Ca)?;
-            if roots.is_empty() {
-                return Err(BadSettings::Ca);
-            }
-            builder = match settings.keep_system_roots {
-                true => builder.tls_certs_merge(roots),
-                false => builder.tls_certs_only(roots),
-            };
-        }
-        if let Some(pem) = &settings.identity_pem {
-            builder = builder.identity(Identity::from_pem(pem.expose().as_bytes()).map_err(|_| BadSettings::Identity)?);
-        }
+            .default_headers(settings.default_headers()?);
+        builder = match route.proxy.take() {
+            Some(proxy) => builder.proxy(proxy),
+            None => builder.no_proxy(),
+        };
         let mut host = None;
-        if let Some(name) = &settings.server_name {
+        if let Some(name) = route.renamed {
             let authority = base.authority().to_owned();
             let address = base.host_str().ok_or(BadSettings::Url)?.to_owned();
             host = Some(HeaderValue::from_str(&authority).map_err(|_| BadSettings::Url)?);
-            base.set_host(Some(name)).map_err(|_| BadSettings::Url)?;
+            base.set_host(Some(&name)).map_err(|_| BadSettings::ServerName)?;
             builder = builder.dns_resolver(Arc::new(Elsewhere(address)));
         }
-        let client = builder.build().map_err(|_| BadSettings::Ca)?;
+        let client = builder.build().map_err(|_| BadSettings::Url)?;
         Ok(Http {
             client,
             base,
@@ -191,6 +155,7 @@ impl Http {
             server: server.to_owned(),
             refuses_singly: settings.refuses_singly,
             errors: settings.errors,
+            facts,
             pace: Pace::default(),
             breaker: Arc::default(),
             fence,
@@ -261,7 +226,7 @@ impl Http {
         };
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return (0, Err(Failure::Outage(reply::outage(&error)))),
+            Err(error) => return (0, Err(Failure::Outage(outage::outage(&error, &self.facts)))),
         };
         let status = response.status();
         let link = response
@@ -276,6 +241,9 @@ impl Http {
             Err(Failure::TooLarge(_)) => return (status.as_u16(), Err(Failure::TooLarge(link))),
             Err(failure) => return (status.as_u16(), Err(failure)),
         };
+        if let Some(outage) = outage::told(status, &body, &self.facts) {
+            return (status.as_u16(), Err(Failure::Outage(outage)));
+        }
         let judged = reply::judge(status, retry_after, &body, expects, self.errors);
         let reply = match judged {
             Ok(judged) => Ok(Reply {
@@ -342,28 +310,4 @@ fn of_one(failure: Failure) -> Failure {
 /// Whether a URL keeps a segment unchanged: `.` and `..` mean folders, and line breaks and tabs are dropped.
 fn is_addressable(segment: &str) -> bool {
     !matches!(segment, "" | "." | "..") && !segment.contains(['\t', '\r', '\n'])
-}
-
-/// Resolves every name to the addresses of one host: the name in the certificate is not the host to connect to.
-struct Elsewhere(String);
-
-impl Resolve for Elsewhere {
-    fn resolve(&self, _: Name) -> Resolving {
-        let host = self.0.trim_matches(['[', ']']).to_owned();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
-    }
-}
-
-fn headers(settings: &Settings) -> Result<HeaderMap, BadSettings> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &settings.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| BadSettings::Header)?;
-        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| BadSettings::Header)?;
-        value.set_sensitive(true);
-        headers.append(name, value);
-    }
-    Ok(headers)
 }

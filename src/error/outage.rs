@@ -3,13 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::tls::TlsFault;
+
 /// Why a server cannot be used now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outage {
     /// No connection.
     Unreachable,
-    /// The certificate cannot be verified, or the TLS handshake failed.
-    Tls,
+    /// No TLS session.
+    Tls(TlsFault),
+    /// The proxy in front of the server.
+    Proxy(ProxyFault),
+    /// The reply is not HTTP.
+    NotHttp,
     /// No reply within the deadline.
     Silent,
     /// A write had no result within the deadline, here or in a proxy. The server may work: some writes take long.
@@ -30,15 +36,61 @@ impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outage::Unreachable => f.write_str("no connection (check name, port and network policy)"),
-            Outage::Tls => f.write_str(
-                "its certificate cannot be verified or the TLS handshake fails (check tls.caRef, tls.serverName and tls.clientCertificateRef)",
-            ),
+            Outage::Tls(fault) => fault.fmt(f),
+            Outage::Proxy(fault) => fault.fmt(f),
+            Outage::NotHttp => f.write_str("its reply is not HTTP (check the port, and whether it expects https)"),
             Outage::Silent => f.write_str("no reply within the deadline"),
             Outage::Unfinished => f.write_str("it did not finish the request in time"),
             Outage::Broken => f.write_str("the connection broke during a reply"),
             Outage::Status(code, _) => write!(f, "it answered {code}"),
             Outage::Busy => f.write_str("it is busy with a concurrent change"),
             Outage::Known | Outage::Reported => f.write_str("it has just failed; see the AuthorizationServer"),
+        }
+    }
+}
+
+/// Why an HTTP proxy does not lead to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyFault {
+    /// The URL of the proxy, without its login.
+    pub proxy: String,
+    /// What is wrong.
+    pub trouble: ProxyTrouble,
+}
+
+/// What is wrong with an HTTP proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyTrouble {
+    /// No connection to it.
+    Unreachable,
+    /// It requires a login, or another one: 407.
+    Login,
+    /// It does not open a tunnel to the server.
+    Refused,
+    /// No connection through it within the deadline: it, or the server behind it, is silent.
+    Silent,
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let proxy = &self.proxy;
+        match self.trouble {
+            ProxyTrouble::Unreachable => write!(
+                f,
+                "no connection to the proxy `{proxy}` (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
+            ),
+            ProxyTrouble::Silent => write!(
+                f,
+                "no connection through the proxy `{proxy}` within the deadline (check that the proxy works and reaches the server)"
+            ),
+            ProxyTrouble::Login => write!(
+                f,
+                "the proxy `{proxy}` requires a login (put user and password into its URL in the operator's environment)"
+            ),
+            ProxyTrouble::Refused => write!(
+                f,
+                "the proxy `{proxy}` does not connect the operator to it (check the proxy's rules, or add the server to NO_PROXY)"
+            ),
         }
     }
 }

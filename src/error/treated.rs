@@ -53,9 +53,9 @@ impl Error {
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::ConfigMapGoing(_) => of(Blocked, Reason::ConfigMapConflict),
             Error::Contested(_) => of(NotOwned, Reason::Conflict),
-            Error::Unavailable(outage) => of_outage(*outage),
-            Error::PublicUnavailable(outage) => of_outage(*outage).of_the_resource(),
-            Error::Unverified(outage) => of_outage(*outage).again(Retry::Passing(Duration::ZERO)).silent(),
+            Error::Unavailable(outage) => of_outage(outage),
+            Error::PublicUnavailable(outage) => of_outage(outage).of_the_resource(),
+            Error::Unverified(outage) => of_outage(outage).again(Retry::Passing(Duration::ZERO)).silent(),
             Error::Unfinished(_) => of(Transient, Reason::Timeout).again(Retry::Slow).of_the_server(),
             Error::NotRecognized { .. } => of(Transient, Reason::ServerNotRecognized),
             Error::InUse(_) | Error::InUseBy { .. } => of(Blocked, Reason::InUse),
@@ -105,15 +105,20 @@ impl Error {
 }
 
 /// The server's own pass checks the server after an outage, unless it has already reported that outage.
-fn of_outage(outage: Outage) -> Treatment {
+fn of_outage(outage: &Outage) -> Treatment {
     let passing = Treatment::of(Transient, Reason::ServerUnavailable);
     match outage {
         Outage::Reported => passing,
         Outage::Busy => passing.again(Retry::Met).of_the_server(),
         Outage::Status(_, after) => passing.again(Retry::Passing(after.unwrap_or_default())).of_the_server(),
-        Outage::Unreachable | Outage::Tls | Outage::Silent | Outage::Unfinished | Outage::Broken | Outage::Known => {
-            passing.of_the_server()
-        }
+        Outage::Unreachable
+        | Outage::Tls(_)
+        | Outage::Proxy(_)
+        | Outage::NotHttp
+        | Outage::Silent
+        | Outage::Unfinished
+        | Outage::Broken
+        | Outage::Known => passing.of_the_server(),
     }
 }
 

@@ -9,6 +9,7 @@ mod hostile;
 mod identity;
 mod leaving;
 mod login;
+mod network;
 mod outage;
 mod tls;
 mod upgrade;
@@ -20,6 +21,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         identity::trials,
         leaving::trials,
         login::trials,
+        network::trials,
         outage::trials,
         tls::trials,
         upgrade::trials,

@@ -25,6 +25,7 @@ use oidc_operator::controller::engine::reconcile::reconcile;
 use oidc_operator::controller::engine::unwatched::Unwatched;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
+use oidc_operator::proxies::Proxies;
 use oidc_operator::reach::Reach;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -86,6 +87,7 @@ impl Stage {
                 cluster: "cluster-1".to_owned(),
                 former_clusters: Vec::new(),
                 reach: Reach::default(),
+                proxies: Proxies::default(),
             },
             kinds,
             stores: Stores {

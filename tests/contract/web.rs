@@ -9,7 +9,7 @@ use futures::future::join_all;
 use oidc_operator::health::{Prerequisites, Stage};
 use oidc_operator::server::{self, AGE, HEAD, MOST, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,11 @@ struct Web {
 
 impl Web {
     async fn start() -> Web {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Web::start_at("127.0.0.1:0").await
+    }
+
+    async fn start_at(address: &str) -> Web {
+        let listener = server::listen(address.parse().expect("an address")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let (state, stop) = (Arc::new(State::default()), CancellationToken::new());
         let listener = listener.into_std().expect("a listener");
@@ -269,4 +273,26 @@ fn probes_are_answered_while_the_runtime_hangs() {
     let asking = tokio::runtime::Runtime::new().expect("a runtime");
     assert_eq!(asking.block_on(web.get("/livez")).0, 200);
     drop(release);
+}
+
+#[tokio::test]
+async fn all_addresses_are_those_of_both_families() {
+    let mut web = Web::start_at("[::]:0").await;
+    let port = web.address.port();
+    let mut hosts = vec!["127.0.0.1"];
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        assert!(web.address.is_ipv6());
+        hosts.push("[::1]");
+    }
+    for host in hosts {
+        web.address = format!("{host}:{port}").parse().expect("an address");
+        assert_eq!(web.get("/livez").await, (200, "ok".to_owned()), "{host}");
+    }
+}
+
+#[tokio::test]
+async fn a_taken_address_is_an_error() {
+    let first = server::listen("[::]:0".parse().expect("an address")).expect("a port");
+    let taken = server::listen(first.local_addr().expect("an address"));
+    assert_eq!(taken.err().map(|error| error.kind()), Some(ErrorKind::AddrInUse));
 }

@@ -7,6 +7,7 @@ use oidc_operator::api::{AuthorizationServer, Scope};
 use oidc_operator::controller::common::claim::{Claim, asked_first};
 use oidc_operator::controller::common::drift::Cause;
 use oidc_operator::controller::engine::context::Settings;
+use oidc_operator::proxies::Proxies;
 use oidc_operator::reach::Reach;
 use serde_json::json;
 
@@ -16,6 +17,7 @@ fn settings() -> Settings {
         cluster: "this".to_owned(),
         former_clusters: vec!["former".to_owned()],
         reach: Reach::default(),
+        proxies: Proxies::default(),
     }
 }
 

@@ -8,7 +8,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, Source, Suspect, Taken, Untold, VaultFault,
+    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source, Suspect,
+    Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -135,7 +136,9 @@ variants! {
     Contested => [Error::Contested(s("scope"))],
     Unavailable => [
         Error::Unavailable(Outage::Unreachable),
-        Error::Unavailable(Outage::Tls),
+        Error::Unavailable(Outage::Tls(TlsFault::Expired)),
+        Error::Unavailable(Outage::NotHttp),
+        Error::Unavailable(proxy()),
         Error::Unavailable(Outage::Silent),
         Error::Unavailable(Outage::Broken),
         Error::Unavailable(Outage::Status(503, None)),
@@ -214,6 +217,13 @@ variants! {
 }
 
 /// What is wrong with a message: it must have one or two full sentences, on one line, and end with a full stop.
+fn proxy() -> Outage {
+    Outage::Proxy(ProxyFault {
+        proxy: "http://proxy:3128".to_owned(),
+        trouble: ProxyTrouble::Refused,
+    })
+}
+
 fn fault_of(message: &str) -> Option<String> {
     let characters: Vec<char> = message.chars().collect();
     let ends = characters
@@ -403,7 +413,9 @@ fn a_resource_reports_an_outage_by_pointing_to_its_server() {
     };
     let pointing = [
         unavailable(Outage::Unreachable),
-        unavailable(Outage::Tls),
+        unavailable(Outage::Tls(TlsFault::Expired)),
+        unavailable(Outage::NotHttp),
+        unavailable(proxy()),
         unavailable(Outage::Silent),
         unavailable(Outage::Broken),
         unavailable(Outage::Status(503, None)),

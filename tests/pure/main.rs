@@ -24,6 +24,7 @@ mod memory;
 mod ownership;
 mod prerequisites;
 mod provider;
+mod proxies;
 mod queue;
 mod reach;
 mod schema;

@@ -1,7 +1,6 @@
 //! What a reply, or its absence, means: the same for every operation.
 
 use std::borrow::Cow;
-use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
@@ -247,28 +246,6 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     let asked = text(RETRY_AFTER.as_str()).and_then(|value| seconds(value).or_else(|| until(value)));
     let asked = asked.or_else(|| text("x-ratelimit-reset").and_then(seconds));
     asked.map(|asked| asked.min(LONGEST))
-}
-
-/// Why there is no reply.
-pub(super) fn outage(error: &reqwest::Error) -> Outage {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<rustls::Error>() {
-            return Outage::Tls;
-        }
-        // `source` of an I/O error skips the error that it wraps; `get_ref` returns it.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause = wrapped
-            .map(|inner| inner as &(dyn std::error::Error + 'static))
-            .or_else(|| error.source());
-    }
-    if error.is_connect() {
-        Outage::Unreachable
-    } else if error.is_timeout() {
-        Outage::Silent
-    } else {
-        Outage::Broken
-    }
 }
 
 #[cfg(test)]

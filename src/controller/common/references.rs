@@ -43,7 +43,10 @@ impl References<'_> {
     }
 
     pub(crate) async fn tls(&mut self, server: &AuthorizationServer) -> Result<Settings> {
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            proxies: self.ctx.settings.proxies.clone(),
+            ..Settings::default()
+        };
         if let Some(tls) = &server.spec.tls {
             settings.server_name = tls.server_name.clone();
             if let Some(ca) = &tls.ca_ref {

@@ -22,10 +22,11 @@ use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
+use crate::proxies::Proxies;
 use crate::reach::{Reach, SecretAccess};
 
 /// Settings of the process.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// The operator's own namespace, in which references of an AuthorizationServer are resolved.
     pub namespace: String,
@@ -35,6 +36,8 @@ pub struct Settings {
     pub former_clusters: Vec<String>,
     /// Which resources the operator works on.
     pub reach: Reach,
+    /// The proxies of the environment.
+    pub proxies: Proxies,
 }
 
 impl Settings {

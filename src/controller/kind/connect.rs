@@ -117,6 +117,7 @@ fn public_settings(settings: &Settings) -> Settings {
         ca_pem: settings.ca_pem.clone(),
         // The public API usually has a certificate of a public CA, even if the admin API has one of a private CA.
         keep_system_roots: true,
+        proxies: settings.proxies.clone(),
         ..Settings::default()
     }
 }
@@ -127,6 +128,16 @@ fn unusable(server: &AuthorizationServer, url_field: &'static str, bad: BadSetti
             return Error::InvalidField {
                 field: url_field,
                 problem: "it cannot be used as a URL; correct it".to_owned(),
+            };
+        }
+        BadSettings::ServerName => (
+            "tls.serverName",
+            "it is neither a DNS name nor an IP address; correct it",
+        ),
+        BadSettings::Ipv6ThroughProxy => {
+            return Error::InvalidField {
+                field: url_field,
+                problem: "the operator cannot reach an IPv6 address over https through a proxy; use a name, or add the address to NO_PROXY".to_owned(),
             };
         }
         BadSettings::Header => (

@@ -27,6 +27,8 @@ pub struct OperatorOptions {
     pub flags: Vec<(String, String)>,
     /// Environment variables.
     pub environment: Vec<(String, String)>,
+    /// Whether its web server listens on all addresses, as by default, and not on loopback only.
+    pub everywhere: bool,
     /// Whether something is missing, so that it cannot become ready; the start does not wait for readiness then.
     pub lacking: bool,
 }
@@ -212,6 +214,13 @@ impl Operator {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
+    /// Status and text of a probe at another address of this machine.
+    pub async fn probe_at(&self, host: &str, path: &str) -> Result<(u16, String)> {
+        let url = format!("http://{host}:{}{path}", self.port);
+        let answer = http::client().get(url).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
     /// Waits until it is ready.
     pub async fn until_ready(&self) -> Result<()> {
         self.until_probe("200 ok").await
@@ -250,7 +259,8 @@ impl Operator {
     }
 
     async fn launch(&self, port: u16) -> Result<()> {
-        let listen = format!("127.0.0.1:{port}");
+        let (local, all) = (format!("127.0.0.1:{port}"), format!("[::]:{port}"));
+        let listen = if self.options.everywhere { &all } else { &local };
         let election = self.options.leader_election.to_string();
         let mut flags = vec![
             ("listen", listen.as_str()),
@@ -267,7 +277,7 @@ impl Operator {
         command.envs(self.options.environment.iter().cloned());
         let mut child = Child::spawn(&self.name, command, &self.log)?;
         let probe = if self.options.lacking { "livez" } else { "readyz" };
-        let ready = format!("http://{listen}/{probe}");
+        let ready = format!("http://{local}/{probe}");
         child
             .wait_ready(LIMIT, async || {
                 let answer = http::client().get(&ready).send().await;

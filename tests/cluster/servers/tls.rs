@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use libtest_mimic::Trial;
 use oidc_operator::api::condition::{self, INSECURE};
 use serde_json::{Value, json};
-use testbed::pki::Pki;
+use testbed::pki::{Pki, ServerCertificate, Usage, Validity};
 use testbed::proxy::{Identity, Proxy, Upstream};
 
 use super::machine_on;
@@ -19,10 +19,29 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_missing_or_invalid_ca_is_reported),
         side.shared(the_spec_can_set_another_server_name),
         side.shared(a_client_certificate_is_presented),
+        side.shared(a_server_that_is_its_own_ca_works_until_it_expires),
     ]
 }
 
-const NOT_VERIFIED: &str = "The server cannot be used now: its certificate cannot be verified or the TLS handshake fails (check tls.caRef, tls.serverName and tls.clientCertificateRef). The operator keeps trying.";
+const NOT_IN_CA_REF: &str = "its certificate is not from a CA in tls.caRef (add the certificate of its CA there, and let the server send intermediate certificates)";
+const EXPIRED: &str = "its certificate, or one of its chain, has expired (renew it)";
+
+async fn unavailable(bed: &Bed, server: &Server, why: &str) -> Result<()> {
+    let message = format!("The server cannot be used now: {why}. The operator keeps trying.");
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", &message)
+        .await
+        .map(drop)
+}
+
+/// What the operator says of a certificate if the spec names no CA: it depends on the machine.
+fn not_known_to_image() -> &'static str {
+    match rustls_native_certs::load_native_certs().certs.is_empty() {
+        true => {
+            "the operator's image holds no CA certificates to verify its certificate with (set tls.caRef, or add CA certificates to the image)"
+        }
+        false => "its certificate is not from a CA that the operator's image knows (set tls.caRef)",
+    }
+}
 
 fn identity(pki: &Pki, name: &str) -> Result<Identity> {
     let (certificate_pem, key_pem) = pki.issue_server(&[name])?;
@@ -32,7 +51,7 @@ fn identity(pki: &Pki, name: &str) -> Result<Identity> {
     })
 }
 
-async fn put(bed: &Bed, kind: &str, name: &str, data: Value) -> Result<()> {
+pub(super) async fn put(bed: &Bed, kind: &str, name: &str, data: Value) -> Result<()> {
     let field = if kind == "Secret" { "stringData" } else { "data" };
     let manifest = json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": name }, field: data }).to_string();
     match kind {
@@ -52,7 +71,7 @@ async fn works(bed: &Bed, server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn ca_ref(kind: &str, name: &str) -> Value {
+pub(super) fn ca_ref(kind: &str, name: &str) -> Value {
     json!({ "kind": kind, "name": name, "key": "ca.crt" })
 }
 
@@ -79,12 +98,12 @@ async fn https_is_verified_and_http_is_reported_as_insecure(bed: &Bed) -> Result
     // Without caRef the operator trusts the CAs of the system, which have not signed the certificate.
     bed.change_server(&server.name, json!({ "hydra": { "adminUrl": proxy.url() } }))
         .await?;
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    unavailable(bed, &server, not_known_to_image()).await?;
     let wrong = format!("{}-wrong-ca", server.name);
     put(bed, "ConfigMap", &wrong, json!({ "ca.crt": theirs.ca_pem() })).await?;
     bed.change_server(&server.name, json!({ "tls": { "caRef": ca_ref("ConfigMap", &wrong) } }))
         .await?;
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    unavailable(bed, &server, NOT_IN_CA_REF).await?;
     ensure!(
         proxy.journal().snapshot().is_empty(),
         "a request was sent before the certificate was verified"
@@ -152,7 +171,9 @@ async fn the_spec_can_set_another_server_name(bed: &Bed) -> Result<()> {
         json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls }),
     )
     .await?;
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    let wrong =
+        "its certificate is for `hydra-admin.internal`, not for `127.0.0.1` (correct the URL or set tls.serverName)";
+    unavailable(bed, &server, wrong).await?;
     bed.change_server(&server.name, json!({ "tls": { "serverName": "hydra-admin.internal" } }))
         .await?;
     works(bed, &server).await?;
@@ -181,7 +202,8 @@ async fn a_client_certificate_is_presented(bed: &Bed) -> Result<()> {
         json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls }),
     )
     .await?;
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    let wanted = "it requires a client certificate (set tls.clientCertificateRef)";
+    unavailable(bed, &server, wanted).await?;
 
     bed.change_server(
         &server.name,
@@ -202,10 +224,40 @@ async fn a_client_certificate_is_presented(bed: &Bed) -> Result<()> {
     // The CA of this certificate is unknown to the server.
     let (cert, key) = pki.issue_client("stranger", None)?;
     put(bed, "Secret", &certificate, json!({ "tls.crt": cert, "tls.key": key })).await?;
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", NOT_VERIFIED).await?;
+    let refused = "it refuses the operator's client certificate (check issuer, validity and usage of the one in tls.clientCertificateRef)";
+    unavailable(bed, &server, refused).await?;
     let (cert, key) = clients.issue_client("oidc-operator", None)?;
     put(bed, "Secret", &certificate, json!({ "tls.crt": cert, "tls.key": key })).await?;
     works(bed, &server).await?;
     ensure!(!proxy.journal().snapshot().is_empty(), "the proxy was bypassed");
+    Ok(())
+}
+
+/// Hydra makes such a certificate for itself, and `openssl req -x509` does.
+async fn a_server_that_is_its_own_ca_works_until_it_expires(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let ca = format!("{}-ca", server.name);
+    let tls = json!({ "caRef": ca_ref("ConfigMap", &ca) });
+    for (validity, works_with_it) in [(Validity::Past, false), (Validity::Now, true)] {
+        let certificate = ServerCertificate {
+            names: &["127.0.0.1"],
+            validity,
+            usage: Usage::Authority,
+        };
+        let (certificate_pem, key_pem) = certificate.self_signed()?;
+        put(bed, "ConfigMap", &ca, json!({ "ca.crt": certificate_pem })).await?;
+        let own = Identity {
+            certificate_pem,
+            key_pem,
+        };
+        let proxy = Proxy::start("own CA", Upstream::http(server.admin.url()), Some(own)).await?;
+        let spec = json!({ "hydra": { "adminUrl": proxy.url() }, "tls": tls });
+        bed.change_server(&server.name, spec).await?;
+        if works_with_it {
+            works(bed, &server).await?;
+        } else {
+            unavailable(bed, &server, EXPIRED).await?;
+        }
+    }
     Ok(())
 }

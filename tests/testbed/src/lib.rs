@@ -8,6 +8,7 @@ pub mod bao;
 pub mod bench;
 pub mod control_plane;
 pub mod demo;
+pub mod forward;
 pub mod foulkon;
 mod go_build;
 mod go_modules;
