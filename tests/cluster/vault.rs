@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod drift;
 mod fields;
+mod hidden;
 mod login;
 mod policy;
 mod refusals;
@@ -27,6 +28,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         delete::trials,
         drift::trials,
         fields::trials,
+        hidden::trials,
         login::trials,
         policy::trials,
         refusals::trials,

@@ -189,6 +189,7 @@ variants! {
         VaultFault::TtlInUse.into(),
         VaultFault::TtlTooLong.into(),
         VaultFault::NoNamespaces.into(),
+        VaultFault::Dropped(vec!["grantTypes"]).into(),
         VaultFault::Missing("a key").into(),
         VaultFault::IdentityNotFound { field: "groups", type_: "group", name: s("staff") }.into(),
         VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),

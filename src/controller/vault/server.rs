@@ -7,7 +7,7 @@ use crate::admin::discovery;
 use crate::admin::http::{Failure, Http};
 use crate::admin::vault::health::{Health, health};
 use crate::admin::vault::object::DEFAULT;
-use crate::admin::vault::{Jwt, Login, Session, Vault};
+use crate::admin::vault::{Jwt, Login, Release, Session, Vault};
 use crate::api::authorization_server::{AuthorizationServerStatus, ServiceAccountToken, VaultServer};
 use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection};
@@ -110,26 +110,23 @@ pub(crate) async fn check(
         },
         other => failure("health", "server", other),
     })?;
-    pass.status.version = Some(health.version.to_string());
-    pass.status.capabilities = health.capabilities();
-    if !health.initialized {
-        return Err(VaultFault::Uninitialized.into());
-    }
-    if health.sealed {
-        return Err(VaultFault::Sealed.into());
-    }
-    if health.replication_dr_mode == "secondary" {
-        return Err(VaultFault::Secondary.into());
-    }
-    if !health.is_provider() {
-        return Err(VaultFault::TooOld(health.version.into()).into());
-    }
-    if vault.uses_namespaces() && !health.has_namespaces() {
+    let release = Release::of(&health);
+    pass.status.version = release.version().map(str::to_owned);
+    check_state(&health)?;
+    check_release(&release)?;
+    if vault.uses_namespaces() && !has_namespaces(&vault, &release).await? {
         return Err(VaultFault::NoNamespaces.into());
     }
     check_cluster(spec, &health, &vault, pass)?;
     let kept = vault.session().keep().await;
     kept.map_err(|failed| failure("login", "server", failed))?;
+    let release = match release.version() {
+        Some(_) => release,
+        None => learn(spec, release, &vault, pass).await?,
+    };
+    pass.status.version = release.version().map(str::to_owned);
+    pass.status.capabilities = release.capabilities();
+    check_release(&release)?;
     let was_open = breaker.is_open();
     // The default provider serves clients without a provider of their own. It may have been closed.
     match discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await {
@@ -146,6 +143,65 @@ pub(crate) async fn check(
         admin: Admin::Vault(vault),
         closed: was_open,
     })
+}
+
+fn check_state(health: &Health) -> Result<()> {
+    if !health.initialized {
+        return Err(VaultFault::Uninitialized.into());
+    }
+    if health.sealed {
+        return Err(VaultFault::Sealed.into());
+    }
+    if health.replication_dr_mode == "secondary" {
+        return Err(VaultFault::Secondary.into());
+    }
+    Ok(())
+}
+
+fn check_release(release: &Release) -> Result<()> {
+    match release.is_provider() {
+        true => Ok(()),
+        false => Err(VaultFault::TooOld(release.version().unwrap_or_default().to_owned()).into()),
+    }
+}
+
+async fn has_namespaces(vault: &Vault, release: &Release) -> Result<bool> {
+    if let Some(has) = release.has_namespaces() {
+        return Ok(has);
+    }
+    let found = vault.has_namespaces().await;
+    found.map_err(|failed| failure("discovery", "server", failed))
+}
+
+/// Learns after the login what a server hides before it. Nothing of it is necessary, so a refusal stops nothing.
+async fn learn(
+    spec: &VaultServer,
+    release: Release,
+    vault: &Vault,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Release> {
+    let health = if_shown("health", vault.session().health().await)?;
+    if let Some(health) = &health {
+        check_cluster(spec, health, vault, pass)?;
+    }
+    let release = release.after_login(health.as_ref(), None);
+    // The help of a Vault shows nothing else.
+    if release.version().is_some() || release.is_vault() == Some(true) {
+        return Ok(release);
+    }
+    let help = if_shown("help", vault.help().await)?;
+    Ok(release.after_login(None, help.as_ref()))
+}
+
+/// None if the server answers, but does not show it.
+fn if_shown<T>(operation: &'static str, shown: Result<T, Failure>) -> Result<Option<T>> {
+    match shown {
+        Ok(shown) => Ok(Some(shown)),
+        Err(
+            Failure::Status { .. } | Failure::Refused(_) | Failure::Denied | Failure::Reply(_) | Failure::TooLarge(_),
+        ) => Ok(None),
+        Err(failed) => Err(failure(operation, "server", failed)),
+    }
 }
 
 /// A DNS mistake or a wrong address must not create everything again on another cluster, with other ids and secrets.
