@@ -5,6 +5,7 @@ use libtest_mimic::Trial;
 
 use crate::run::Side;
 
+mod gateway;
 mod hostile;
 mod identity;
 mod leaving;
@@ -16,6 +17,7 @@ mod upgrade;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
+        gateway::trials,
         hostile::trials,
         identity::trials,
         leaving::trials,

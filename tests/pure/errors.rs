@@ -168,6 +168,8 @@ variants! {
         Error::Cluster(ClusterFault::Silent),
     ],
     NotLeader => [Error::NotLeader],
+    ProbeNotFound => [Error::ProbeNotFound],
+    ProbeDenied => [Error::ProbeDenied(401)],
     Unfinished => [Error::Unfinished(vec![]), Error::Unfinished(vec!["sectorIdentifierUri"])],
     Unverified => [Error::Unverified(Outage::Reported), Error::Unverified(Outage::Busy)],
     PublicUnavailable => [Error::PublicUnavailable(Outage::Unreachable), Error::PublicUnavailable(Outage::Known)],
@@ -367,7 +369,7 @@ fn only_trouble_with_the_server_itself_is_an_outage() {
     for error in examples() {
         let expected = match &error {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Reported,
-            Error::ServerRefused(_) | Error::Unfinished(_) => true,
+            Error::ServerRefused(_) | Error::ProbeDenied(_) | Error::Unfinished(_) => true,
             Error::Vault(fault) => matches!(
                 fault,
                 VaultFault::Sealed

@@ -4,14 +4,14 @@ use kube::ResourceExt;
 
 use crate::admin::discovery::{self, Discovery};
 use crate::admin::http::{Failure, Settings};
-use crate::admin::hydra::Hydra;
+use crate::admin::hydra::{Hydra, get_version};
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, ForwardedProto, HydraServer};
 use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection, Link};
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
-use crate::error::{Error, IssuerFault, Outage, Result};
+use crate::error::{Error, IssuerFault, Result};
 use crate::secret::Secret;
 
 /// Checks version and issuer. A server that answers well closes the circuit breaker.
@@ -25,25 +25,21 @@ pub(crate) async fn check(
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<Checked> {
     let breaker = connection.admin.breaker();
-    let setting = spec.version.unwrap_or_default();
-    let hydra = Hydra::detect(&connection.admin, setting)
-        .await
-        .map_err(|failed| failure("get_version", failed))?;
+    let hydra = detect(spec, connection).await?;
     let version = hydra.version();
-    pass.status.version = Some(version.as_str().to_owned());
+    pass.status.version = version.as_str().map(str::to_owned);
     pass.status.capabilities = version.capabilities();
     if let Err(why) = version.check() {
-        return Err(Error::UnsupportedVersion(version.as_str().to_owned(), why));
+        return Err(Error::UnsupportedVersion(
+            version.as_str().unwrap_or_default().to_owned(),
+            why,
+        ));
     }
     let was_open = breaker.is_open();
     if was_open {
         // The version may be public even if other requests need the login.
-        match hydra.probe_clients().await {
-            // These do not open the breaker either: one client that the server cannot read fails every listing, but no
-            // other request.
-            Ok(()) | Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => {}
-            Err(failed) => return Err(failure("list_o_auth2_clients", failed)),
-        }
+        let answers = hydra.answers().await;
+        answers.map_err(|failed| failure("list_o_auth2_clients", failed))?;
     }
     match &connection.public {
         None => {
@@ -65,6 +61,39 @@ pub(crate) async fn check(
         admin: Admin::Hydra(hydra),
         closed: was_open,
     })
+}
+
+/// Finds out which API the server speaks, and that it answers.
+async fn detect(spec: &HydraServer, connection: &Connection) -> Result<Hydra> {
+    let setting = spec.version.unwrap_or_default();
+    if let Some(hints) = &connection.hints {
+        let found = Hydra::detect(&connection.admin, setting).await.map_err(of_promised)?;
+        return Ok(found.hinted(hints).await);
+    }
+    let text = get_version(&connection.admin).await.map_err(of_version)?;
+    let found = Hydra::speaking(&connection.admin, &text).await;
+    found.map_err(|failed| failure("list_o_auth2_clients", failed))
+}
+
+/// What a failed request for the version means.
+fn of_version(failed: Failure) -> Error {
+    match failed {
+        Failure::Status { code: 404 | 405, .. } => Error::ProbeNotFound,
+        Failure::Refused(code) => Error::ProbeDenied(code),
+        other => failure("get_version", other),
+    }
+}
+
+/// What the first failed request to a server means whose API the spec promises.
+fn of_promised(failed: Failure) -> Error {
+    match failure("list_o_auth2_clients", failed) {
+        Error::NotRecognized { what, problem, .. } => Error::NotRecognized {
+            what,
+            problem,
+            field: "hydra.adminUrl and hydra.version",
+        },
+        other => other,
+    }
 }
 
 /// Reads the discovery document and compares the issuer. None if the document cannot be read, which blocks nothing.

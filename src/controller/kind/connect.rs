@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
 use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
+use crate::admin::hydra::version::promised;
 use crate::admin::vault::Login;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Flavour;
@@ -56,12 +57,19 @@ pub(crate) async fn connect(
         )),
         None => None,
     };
+    let hints = match flavour {
+        Flavour::Hydra(hydra) if promised(hydra.version.unwrap_or_default()).is_some() => {
+            Some(endpoint(field, url, &settings)?)
+        }
+        _ => None,
+    };
     let vault = match (flavour, login) {
         (Flavour::Vault(vault), Some(login)) => Some(vault::server::connection(vault, admin.clone(), login)),
         _ => None,
     };
     Ok(Arc::new(Connection {
         admin,
+        hints,
         public,
         vault,
         made_from: references.made_from,
