@@ -11,6 +11,7 @@ mod identity;
 mod leaving;
 mod login;
 mod outage;
+mod public;
 mod tls;
 mod upgrade;
 
@@ -23,6 +24,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         leaving::trials,
         login::trials,
         outage::trials,
+        public::trials,
         tls::trials,
         upgrade::trials,
     ];

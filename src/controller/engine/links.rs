@@ -249,4 +249,6 @@ pub(crate) struct Checked {
     pub(crate) admin: Admin,
     /// Whether the check closed the circuit breaker.
     pub(crate) closed: bool,
+    /// What does not work although the server can be used, and what to do, in full sentences.
+    pub(crate) remarks: Vec<String>,
 }

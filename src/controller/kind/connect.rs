@@ -52,7 +52,7 @@ pub(crate) async fn connect(
     let admin = Arc::new(endpoint(field, url, &settings)?);
     let public = match public_url(flavour) {
         Some(url) => Some((
-            endpoint("hydra.publicUrl", url, &public_settings(&settings))?,
+            endpoint("hydra.publicUrl", url, &public_settings(flavour, &settings))?,
             url.to_owned(),
         )),
         None => None,
@@ -120,8 +120,13 @@ fn public_url(flavour: Flavour<'_>) -> Option<&str> {
 }
 
 /// Settings for the public API: without login and client certificate.
-fn public_settings(settings: &Settings) -> Settings {
+fn public_settings(flavour: Flavour<'_>, settings: &Settings) -> Settings {
+    let forwarded = match flavour {
+        Flavour::Hydra(hydra) => hydra::server::forwarded(hydra),
+        Flavour::Vault(_) | Flavour::Foulkon(_) => None,
+    };
     Settings {
+        headers: forwarded.into_iter().collect(),
         ca_pem: settings.ca_pem.clone(),
         // The public API usually has a certificate of a public CA, even if the admin API has one of a private CA.
         keep_system_roots: true,

@@ -142,6 +142,7 @@ pub(crate) async fn check(
     Ok(Checked {
         admin: Admin::Vault(vault),
         closed: was_open,
+        remarks: Vec::new(),
     })
 }
 

@@ -64,7 +64,9 @@ async fn a_set_version_makes_the_question_for_it_needless(bed: &Bed) -> Result<(
             continue;
         }
         server.admin.down();
-        space.change(&name, json!({ "spec": { "clientName": "changed" } })).await?;
+        space
+            .change(&name, json!({ "spec": { "clientName": "changed" } }))
+            .await?;
         let message = "The server cannot be used now: the connection broke during a reply. The operator keeps trying.";
         server_says(bed, &name, Tone::Reconciling, "ServerUnavailable", message).await?;
         let mark = server.admin.journal().mark();
