@@ -7,6 +7,7 @@ mod drift;
 mod fields;
 mod hidden;
 mod login;
+mod namespaced;
 mod policy;
 mod refusals;
 mod restored;
@@ -30,6 +31,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         fields::trials,
         hidden::trials,
         login::trials,
+        namespaced::trials,
         policy::trials,
         refusals::trials,
         restored::trials,

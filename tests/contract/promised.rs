@@ -51,7 +51,7 @@ async fn a_gateway_need_not_route_the_version() {
         let found = Hydra::detect(&admin, HydraVersion::V2)
             .await
             .map_err(|failure| format!("{failure:?}"));
-        let found = found.expect("a server of the set version").hinted(&hints).await;
+        let found = found.expect("a server of the set version").hinted(&hints, None).await;
         let known = (found.version().dialect(), found.version().as_str());
         assert_eq!(known, (Dialect::V2, expected), "{version:?}");
         assert!(!admin.breaker().is_open(), "{version:?}");
@@ -66,7 +66,7 @@ async fn the_version_is_asked_once_and_only_of_the_endpoint_for_hints() {
         assert!(found.is_ok(), "{setting:?}");
         assert_eq!(received(&server).await, 1, "{setting:?}");
         if let Ok(found) = found {
-            found.hinted(&hints).await;
+            found.hinted(&hints, None).await;
         }
         assert_eq!(received(&server).await, 2, "{setting:?}");
     }
@@ -76,9 +76,38 @@ async fn the_version_is_asked_once_and_only_of_the_endpoint_for_hints() {
 async fn a_version_that_never_comes_is_not_waited_for() {
     let (_server, admin, hints) = gateway(page(), html(200).set_delay(Duration::from_secs(30))).await;
     let found = Hydra::detect(&admin, HydraVersion::V2).await;
-    let found = async { found.ok()?.hinted(&hints).await.version().as_str().map(str::to_owned) };
+    let found = async {
+        found
+            .ok()?
+            .hinted(&hints, None)
+            .await
+            .version()
+            .as_str()
+            .map(str::to_owned)
+    };
     let waited = tokio::time::timeout(Duration::from_secs(8), found).await;
     assert_eq!(waited, Ok(None));
+}
+
+/// A server whose version was known must not seem to be another one while it is busy.
+#[tokio::test]
+async fn without_a_reply_the_last_version_counts() {
+    let of = |version: &str| json_reply(200, &json!({ "version": version }));
+    let table = [
+        (html(503), Some("v2.3.0")),
+        (html(502), Some("v2.3.0")),
+        (html(404), None),
+        (html(401), None),
+        (of("v1.3.0"), None),
+        (of("v26.2.0"), Some("v26.2.0")),
+    ];
+    for (version, expected) in table {
+        let (_server, admin, hints) = gateway(page(), version.clone()).await;
+        let found = Hydra::detect(&admin, HydraVersion::V2).await;
+        let found = found.map_err(|failure| format!("{failure:?}")).expect("a server");
+        let found = found.hinted(&hints, Some("v2.3.0")).await;
+        assert_eq!(found.version().as_str(), expected, "{version:?}");
+    }
 }
 
 #[tokio::test]

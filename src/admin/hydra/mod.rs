@@ -138,10 +138,14 @@ impl Hydra {
     }
 
     /// The same server with the version that it reports, if it reports one of the API that it was promised to speak.
-    /// `hints`: an endpoint of its own, since this request may fail although the server is well.
-    pub async fn hinted(self, hints: &Http) -> Self {
-        let reported = tokio::time::timeout(HINT, get_version(hints)).await;
-        let reported = reported.ok().and_then(Result::ok);
+    /// `hints`: an endpoint of its own, since this request may fail although the server is well. `last`: the version that
+    /// it reported before, which counts as long as there is no reply.
+    pub async fn hinted(self, hints: &Http, last: Option<&str>) -> Self {
+        let reported = match tokio::time::timeout(HINT, get_version(hints)).await {
+            Ok(Ok(reported)) => Some(reported),
+            Ok(Err(Failure::Outage(_))) | Err(_) => last.map(str::to_owned),
+            Ok(Err(_)) => None,
+        };
         Hydra {
             version: Version::promised(self.version.dialect(), reported.as_deref()),
             ..self

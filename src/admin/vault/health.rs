@@ -8,12 +8,13 @@ use crate::admin::bounded::{Bounded, ID, WORD};
 use crate::admin::http::{Failure, Http, Request};
 
 /// Makes the server answer 200 in every state: the body reports the state as well.
-const ALWAYS_OK: [(&str, &str); 6] = [
+const ALWAYS_OK: [(&str, &str); 7] = [
     ("standbyok", "true"),
     ("perfstandbyok", "true"),
     ("sealedcode", "200"),
     ("uninitcode", "200"),
     ("drsecondarycode", "200"),
+    ("haunhealthycode", "200"), // a standby that has lost the active server
     ("removedcode", "200"),
 ];
 

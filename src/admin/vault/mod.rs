@@ -25,7 +25,7 @@ pub mod session;
 pub use health::Health;
 pub use login::{Jwt, Login};
 pub use object::{Assignment, Client, Key, Object, Provider, Scope};
-pub use release::{Help, Release};
+pub use release::{Help, Limit, Release};
 pub use session::Session;
 
 /// A namespace that cannot exist: the server reserves its name.
@@ -111,6 +111,11 @@ impl Vault {
         };
         let reply = self.session.send(&self.namespace, request).await?;
         Ok(Help::parse(&reply.body))
+    }
+
+    /// Whether the objects are in a namespace other than the root.
+    pub fn is_in_namespace(&self) -> bool {
+        !self.namespace.is_empty()
     }
 
     /// Path of a provider's issuer. Its discovery document and keys are below it.

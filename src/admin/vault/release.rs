@@ -19,6 +19,20 @@ const NAMESPACES: Number = [2, 3, 0];
 /// First version of OpenBao with selectable grants per client.
 const GRANTS: Number = [2, 5, 0];
 
+/// First version of OpenBao that rotates keys in every namespace. Earlier ones silently skip all but the root namespace.
+const ROTATION: Number = [2, 5, 2];
+/// First version of OpenBao with the key `default` in every namespace. In earlier ones only the root namespace has it.
+const DEFAULT_KEY: Number = [2, 6, 2];
+
+/// What a version lacks in namespaces other than the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// The periodic rotation of keys.
+    Rotation,
+    /// The key `default`.
+    DefaultKey,
+}
+
 /// What is known about the software of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Release {
@@ -121,6 +135,16 @@ impl Release {
             None => self.number.map(|number| number >= NAMESPACES),
             told => told,
         }
+    }
+
+    /// What the server lacks in namespaces other than the root. Empty if it hides its version.
+    pub fn limits_in_namespaces(&self) -> Vec<Limit> {
+        let (Some(number), Some(false)) = (self.number, self.is_vault()) else {
+            return Vec::new();
+        };
+        let since = [(Limit::Rotation, ROTATION), (Limit::DefaultKey, DEFAULT_KEY)];
+        let lacking = since.into_iter().filter(|(_, first)| number < *first);
+        lacking.map(|(limit, _)| limit).collect()
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn check(
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<Checked> {
     let breaker = connection.admin.breaker();
-    let hydra = detect(spec, connection).await?;
+    let hydra = detect(spec, connection, pass.status.version.as_deref()).await?;
     let version = hydra.version();
     pass.status.version = version.as_str().map(str::to_owned);
     pass.status.capabilities = version.capabilities();
@@ -77,12 +77,12 @@ pub(crate) async fn check(
     })
 }
 
-/// Finds out which API the server speaks, and that it answers.
-async fn detect(spec: &HydraServer, connection: &Connection) -> Result<Hydra> {
+/// Finds out which API the server speaks, and that it answers. `last`: the version in the status.
+async fn detect(spec: &HydraServer, connection: &Connection, last: Option<&str>) -> Result<Hydra> {
     let setting = spec.version.unwrap_or_default();
     if let Some(hints) = &connection.hints {
         let found = Hydra::detect(&connection.admin, setting).await.map_err(of_promised)?;
-        return Ok(found.hinted(hints).await);
+        return Ok(found.hinted(hints, last).await);
     }
     let text = get_version(&connection.admin).await.map_err(of_version)?;
     let found = Hydra::speaking(&connection.admin, &text).await;

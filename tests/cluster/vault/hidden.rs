@@ -47,7 +47,7 @@ async fn health(bed: &Bed, changes: Value) -> Result<Value> {
 }
 
 /// Hides the version from every request, with a login or without.
-async fn hide(stage: &Stage<'_>, value: Value) -> Result<[FaultHandle; 2]> {
+pub async fn hide(stage: &Stage<'_>, value: Value) -> Result<[FaultHandle; 2]> {
     let health = health(stage.bed, json!({ "version": value, "cluster_name": "" })).await?;
     let denied = json!({ "errors": ["1 error occurred:\n\t* permission denied\n\n"] });
     Ok([
@@ -58,7 +58,7 @@ async fn hide(stage: &Stage<'_>, value: Value) -> Result<[FaultHandle; 2]> {
 }
 
 /// Waits until the server reports this version, and is ready.
-async fn until_version(stage: &Stage<'_>, version: Option<&str>) -> Result<AuthorizationServerStatus> {
+pub async fn until_version(stage: &Stage<'_>, version: Option<&str>) -> Result<AuthorizationServerStatus> {
     let what = format!("the version {version:?}");
     let name = &stage.server.name;
     let is_so = |server: &AuthorizationServer| {

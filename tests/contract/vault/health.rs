@@ -4,7 +4,7 @@ use oidc_operator::admin::discovery;
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::vault::health::{self, Health};
 use oidc_operator::admin::vault::identity::IdentityType;
-use oidc_operator::admin::vault::{Help, Release};
+use oidc_operator::admin::vault::{Help, Limit, Release};
 use oidc_operator::api::authorization_server::Capability;
 use oidc_operator::error::Outage;
 use serde_json::{Value, json};
@@ -223,6 +223,36 @@ fn openbao_has_namespaces_from_2_3_on_and_vault_in_its_enterprise_edition() {
     }
 }
 
+#[test]
+fn older_versions_of_openbao_lack_something_in_namespaces() {
+    use Limit::{DefaultKey, Rotation};
+    let (openbao, vault, enterprise) = (None, Some(false), Some(true));
+    let cases: [(&str, Option<bool>, &[Limit]); 16] = [
+        ("2.3.0", openbao, &[Rotation, DefaultKey]),
+        ("2.5.0", openbao, &[Rotation, DefaultKey]),
+        ("2.5.1", openbao, &[Rotation, DefaultKey]),
+        ("2.5", openbao, &[Rotation, DefaultKey]),
+        ("2.5.2", openbao, &[DefaultKey]),
+        ("2.5.10", openbao, &[DefaultKey]),
+        ("2.6.1", openbao, &[DefaultKey]),
+        ("v2.6.1-hsm", openbao, &[DefaultKey]),
+        ("2.6.2", openbao, &[]),
+        ("2.7.2", openbao, &[]),
+        ("3.0.0", openbao, &[]),
+        ("1.19.5", vault, &[]),
+        ("2.0.0", vault, &[]),
+        ("1.19.5+ent", enterprise, &[]),
+        ("1.12.0+ent", openbao, &[]),
+        ("", openbao, &[]),
+    ];
+    for (version, enterprise, expected) in cases {
+        let limits = release(version, enterprise).limits_in_namespaces();
+        assert_eq!(limits, expected, "{version} {enterprise:?}");
+    }
+    let learnt = release("", None).after_login(Some(&with("2.6.1", None)), None);
+    assert_eq!(learnt.limits_in_namespaces(), [DefaultKey]);
+}
+
 /// What a server without namespaces answers to a request in one: it answers as if none were requested.
 #[tokio::test]
 async fn namespaces_are_found_by_a_request_in_one_that_cannot_exist() {
@@ -326,6 +356,7 @@ async fn health_is_requested_without_a_token_and_with_status_200_for_every_state
     query.sort();
     let expected = [
         ("drsecondarycode", "200"),
+        ("haunhealthycode", "200"),
         ("perfstandbyok", "true"),
         ("removedcode", "200"),
         ("sealedcode", "200"),
