@@ -35,10 +35,8 @@ async fn ready_saying(bed: &Bed, name: &str, message: &str) -> Result<Authorizat
 }
 
 fn is_plain(head: &RequestHead) -> bool {
-    !head
-        .headers
-        .get("x-forwarded-proto")
-        .is_some_and(|proto| proto == "https")
+    let proto = head.headers.get("x-forwarded-proto");
+    proto.is_none_or(|proto| proto != "https")
 }
 
 async fn discovery_that_cannot_be_read_is_reported_on_the_server(bed: &Bed) -> Result<()> {

@@ -169,7 +169,8 @@ fn what_a_server_hides_is_learnt_after_the_login() {
         })
     };
     type Learnt<'a> = (Option<&'a str>, &'a [Capability]);
-    let cases: [(Option<bool>, Option<&str>, Option<Help>, Learnt); 11] = [
+    type Case<'a> = (Option<bool>, Option<&'a str>, Option<Help>, Learnt<'a>);
+    let cases: [Case; 11] = [
         // Only the login counts.
         (Some(false), Some("1.19.5"), None, (Some("1.19.5"), &[])),
         (Some(true), Some("1.19.5+ent"), None, (Some("1.19.5+ent"), &[])),
