@@ -204,6 +204,16 @@ pub enum Error {
         "The server answered {0}: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer."
     )]
     ServerRefused(u16),
+    /// The server has no version where it should be.
+    #[error(
+        "The admin API is not found where it should be. Check hydra.adminUrl of the AuthorizationServer; if only /version is not found, set hydra.version."
+    )]
+    ProbeNotFound,
+    /// The server refused the operator's login when it was asked for its version.
+    #[error(
+        "The server answered {0}: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer; if it refuses only /version, set hydra.version."
+    )]
+    ProbeDenied(u16),
     /// The key set provides no private key.
     #[error(
         "JsonWebKeySet `{0}` provides no private key, which credentials.data needs. Set privateKey there, or remove the variable."

@@ -46,10 +46,8 @@ pub struct Keys {
 ///
 /// # Errors
 /// [`Failure`]; a document without issuer is a failure too.
-pub async fn fetch(http: &Http, public_url: &str) -> Result<Discovery, Failure> {
-    let document = get(http, "discovery", &[".well-known", "openid-configuration"]).await?;
-    let url = format!("{}/.well-known/openid-configuration", public_url.trim_end_matches('/'));
-    parse(&document, url).ok_or(Failure::Reply("names no issuer"))
+pub async fn fetch(http: &Http) -> Result<Discovery, Failure> {
+    fetch_below(http, &[]).await
 }
 
 /// Fetches `{publicUrl}/.well-known/jwks.json`, where Hydra publishes its key set whatever `jwks_uri` says. Sends no
@@ -62,8 +60,7 @@ pub async fn fetch_keys(http: &Http) -> Result<Keys, Failure> {
     parse_keys(&document).ok_or(Failure::Reply("is not a JSON Web Key Set"))
 }
 
-/// As [`fetch`], for an issuer below a path of the endpoint. The discovery URL is built from the issuer that the
-/// document names.
+/// As [`fetch`], for an issuer below a path of the endpoint.
 ///
 /// # Errors
 /// As [`fetch`].
@@ -75,9 +72,7 @@ pub async fn fetch_below(http: &Http, path: &[String]) -> Result<Discovery, Fail
         &[path.as_slice(), &[".well-known", "openid-configuration"]].concat(),
     )
     .await?;
-    let issuer = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    parse(&document, url).ok_or(Failure::Reply("names no issuer"))
+    parse(&document).ok_or(Failure::Reply("names no issuer"))
 }
 
 /// As [`fetch_keys`], for an issuer below a path of the endpoint, with the key set beside the discovery document.
@@ -98,16 +93,19 @@ async fn get(http: &Http, operation: &'static str, path: &[&str]) -> Result<Valu
     http.send(request).await.map(|reply| reply.body)
 }
 
-fn parse(document: &Value, discovery_url: String) -> Option<Discovery> {
+/// The discovery URL is that of the issuer (OpenID Connect Discovery 1.0, section 4), where applications find it. The
+/// operator may use another address.
+fn parse(document: &Value) -> Option<Discovery> {
     let url = |key: &str| {
         let text = document.get(key).and_then(Value::as_str);
         text.filter(|text| is_url(text)).map(str::to_owned)
     };
+    let issuer = url("issuer")?;
     let subject_types = document.get("subject_types_supported").and_then(Value::as_array);
     Some(Discovery {
         endpoints: Endpoints {
-            issuer: url("issuer")?,
-            discovery_url,
+            discovery_url: format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')),
+            issuer,
             authorization_endpoint: url("authorization_endpoint"),
             device_authorization_endpoint: url("device_authorization_endpoint"),
             token_endpoint: url("token_endpoint"),

@@ -41,7 +41,7 @@ impl Error {
             Error::ServerPending(_) | Error::NamespacePending(_) => {
                 of(Blocked, Reason::ServerNotReady).again(Retry::Pending).silent()
             }
-            Error::ServerRefused(_) => of(ServerRefused, Reason::ServerRefused).of_the_server(),
+            Error::ServerRefused(_) | Error::ProbeDenied(_) => of(ServerRefused, Reason::ServerRefused).of_the_server(),
             Error::SecretUnknown => of(Invalid, Reason::SecretUnknown),
             Error::NotOwned(_) | Error::NotAdopted(_) | Error::KeySetNotOwned(_) => of(NotOwned, Reason::NotOwned),
             Error::ObjectNotOwned { .. } | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
@@ -57,7 +57,7 @@ impl Error {
             Error::PublicUnavailable(outage) => of_outage(outage).of_the_resource(),
             Error::Unverified(outage) => of_outage(outage).again(Retry::Passing(Duration::ZERO)).silent(),
             Error::Unfinished(_) => of(Transient, Reason::Timeout).again(Retry::Slow).of_the_server(),
-            Error::NotRecognized { .. } => of(Transient, Reason::ServerNotRecognized),
+            Error::NotRecognized { .. } | Error::ProbeNotFound => of(Transient, Reason::ServerNotRecognized),
             Error::InUse(_) | Error::InUseBy { .. } => of(Blocked, Reason::InUse),
             Error::CleanupWaits { suspect, .. } => of(Transient, Reason::Deleting).suspecting(*suspect),
             Error::CleanupUnconfirmed => of(Transient, Reason::Deleting).again(Retry::Unconfirmed),

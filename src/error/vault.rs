@@ -81,6 +81,9 @@ pub enum VaultFault {
         "This server has no namespaces and would ignore the one in vault.namespace, so the operator writes nothing. Remove vault.namespace, or upgrade the server."
     )]
     NoNamespaces,
+    /// The server dropped fields that it does not know.
+    #[error("The server does not know what this resource sets in {}, and dropped it. Remove it, or upgrade the server.", .0.join(", "))]
+    Dropped(Vec<&'static str>),
     /// Something that the object refers to does not exist on the server.
     #[error("The spec refers to {0} that does not exist on the server. The operator keeps trying.")]
     Missing(&'static str),
@@ -140,7 +143,9 @@ impl VaultFault {
             }
             VaultFault::InUse(_) => Treatment::of(Class::Blocked, Reason::InUse),
             VaultFault::TtlInUse | VaultFault::TtlTooLong => Treatment::of(Class::Blocked, Reason::InvalidSpec),
-            VaultFault::NoNamespaces => Treatment::of(Class::Unsupported, Reason::UnsupportedByServer),
+            VaultFault::NoNamespaces | VaultFault::Dropped(_) => {
+                Treatment::of(Class::Unsupported, Reason::UnsupportedByServer)
+            }
             VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => {
                 Treatment::of(Class::Blocked, Reason::ReferenceNotFound)
             }

@@ -5,24 +5,28 @@ use libtest_mimic::Trial;
 
 use crate::run::Side;
 
+mod gateway;
 mod hostile;
 mod identity;
 mod leaving;
 mod login;
 mod network;
 mod outage;
+mod public;
 mod tls;
 mod upgrade;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
+        gateway::trials,
         hostile::trials,
         identity::trials,
         leaving::trials,
         login::trials,
         network::trials,
         outage::trials,
+        public::trials,
         tls::trials,
         upgrade::trials,
     ];

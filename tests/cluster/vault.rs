@@ -5,7 +5,9 @@ mod create;
 mod delete;
 mod drift;
 mod fields;
+mod hidden;
 mod login;
+mod namespaced;
 mod policy;
 mod refusals;
 mod restored;
@@ -27,7 +29,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         delete::trials,
         drift::trials,
         fields::trials,
+        hidden::trials,
         login::trials,
+        namespaced::trials,
         policy::trials,
         refusals::trials,
         restored::trials,

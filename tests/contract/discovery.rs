@@ -15,7 +15,7 @@ async fn document(reply: ResponseTemplate) -> Result<Discovery, Failure> {
         .respond_with(reply)
         .mount(&server)
         .await;
-    discovery::fetch(&http(&server.uri(), &Settings::default()), &server.uri()).await
+    discovery::fetch(&http(&server.uri(), &Settings::default())).await
 }
 
 /// The result of a key set in this reply.
@@ -197,7 +197,7 @@ async fn a_url_in_a_document_is_never_requested() {
         .mount(&server)
         .await;
     let endpoint = http(&server.uri(), &Settings::default());
-    let found = discovery::fetch(&endpoint, &server.uri()).await.expect("a document");
+    let found = discovery::fetch(&endpoint).await.expect("a document");
     assert_eq!(found.endpoints.jwks_uri, Some(format!("{}/keys", elsewhere.uri())));
     discovery::fetch_keys(&endpoint).await.expect("a key set");
     assert_eq!((received(&server).await, received(&elsewhere).await), (2, 0));

@@ -189,9 +189,7 @@ impl Bed {
             "list_trusted_issuers" => older.list_trusted_issuers(None, &mut cursor).await.map(|_| Vec::new()),
             "list_consent_sessions" => newer.list_consent_sessions("s", &mut cursor).await.map(|_| Vec::new()),
             "get_version" => get_version(&self.plain).await.map(|version| vec![version]),
-            "discovery" => discovery::fetch(&self.plain, &self.server.uri())
-                .await
-                .map(of_discovery),
+            "discovery" => discovery::fetch(&self.plain).await.map(of_discovery),
             "jwks" => discovery::fetch_keys(&self.plain).await.map(|keys| keys.ids),
             "health" => health(vault.http())
                 .await

@@ -156,7 +156,7 @@ async fn discovery_is_fetched_below_the_public_url() {
     });
     let (server, _) = always(json_reply(200, &document)).await;
     let url = format!("{}/base/", server.uri());
-    let found = discovery::fetch(&http(&url, &Settings::default()), &url)
+    let found = discovery::fetch(&http(&url, &Settings::default()))
         .await
         .expect("a document");
     assert_eq!(found.endpoints.issuer, "https://id.example.com/");
@@ -167,15 +167,39 @@ async fn discovery_is_fetched_below_the_public_url() {
     assert_eq!(found.endpoints.jwks_uri, None);
     assert_eq!(
         found.endpoints.discovery_url,
-        format!("{}/base/.well-known/openid-configuration", server.uri())
+        "https://id.example.com/.well-known/openid-configuration"
     );
     assert_eq!(found.subject_types.len(), 1, "unknown types are left out");
     let requests = server.received_requests().await.unwrap_or_default();
     assert_eq!(requests[0].url.path(), "/base/.well-known/openid-configuration");
     for body in [json!({}), json!({ "issuer": 1 }), json!([]), json!(null)] {
         let (server, _) = always(json_reply(200, &body)).await;
-        let found = discovery::fetch(&http(&server.uri(), &Settings::default()), &server.uri()).await;
+        let found = discovery::fetch(&http(&server.uri(), &Settings::default())).await;
         assert!(found.is_err(), "{body}");
+    }
+}
+
+/// The operator may reach the server at an address that applications cannot use. Hydra 1 ends its issuer with a slash.
+#[tokio::test]
+async fn the_discovery_url_is_that_of_the_issuer() {
+    for (issuer, expected) in [
+        (
+            "https://id.example.com",
+            "https://id.example.com/.well-known/openid-configuration",
+        ),
+        (
+            "https://id.example.com/",
+            "https://id.example.com/.well-known/openid-configuration",
+        ),
+        (
+            "https://id.example.com/a/b/",
+            "https://id.example.com/a/b/.well-known/openid-configuration",
+        ),
+    ] {
+        let (server, _) = always(json_reply(200, &json!({ "issuer": issuer }))).await;
+        let found = discovery::fetch(&http(&server.uri(), &Settings::default())).await;
+        let endpoints = found.expect("a document").endpoints;
+        assert_eq!((&*endpoints.issuer, &*endpoints.discovery_url), (issuer, expected));
     }
 }
 

@@ -12,6 +12,7 @@ mod login;
 mod operations;
 mod parts;
 mod paths;
+mod promised;
 mod proxies;
 mod raw;
 mod recordings;

@@ -175,6 +175,8 @@ variants! {
         Error::Cluster(ClusterFault::Silent),
     ],
     NotLeader => [Error::NotLeader],
+    ProbeNotFound => [Error::ProbeNotFound],
+    ProbeDenied => [Error::ProbeDenied(401)],
     Unfinished => [Error::Unfinished(vec![]), Error::Unfinished(vec!["sectorIdentifierUri"])],
     Unverified => [Error::Unverified(Outage::Reported), Error::Unverified(Outage::Busy)],
     PublicUnavailable => [Error::PublicUnavailable(Outage::Unreachable), Error::PublicUnavailable(Outage::Known)],
@@ -196,6 +198,7 @@ variants! {
         VaultFault::TtlInUse.into(),
         VaultFault::TtlTooLong.into(),
         VaultFault::NoNamespaces.into(),
+        VaultFault::Dropped(vec!["grantTypes"]).into(),
         VaultFault::Missing("a key").into(),
         VaultFault::IdentityNotFound { field: "groups", type_: "group", name: s("staff") }.into(),
         VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),
@@ -381,7 +384,7 @@ fn only_trouble_with_the_server_itself_is_an_outage() {
     for error in examples() {
         let expected = match &error {
             Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Reported,
-            Error::ServerRefused(_) | Error::Unfinished(_) => true,
+            Error::ServerRefused(_) | Error::ProbeDenied(_) | Error::Unfinished(_) => true,
             Error::Vault(fault) => matches!(
                 fault,
                 VaultFault::Sealed

@@ -371,3 +371,29 @@ fn built_in_objects_are_recognized_by_name() {
         assert_eq!(found, expected, "{name:?}");
     }
 }
+
+#[test]
+fn grants_that_the_server_does_not_know_are_found_in_what_it_stored() {
+    let asked = |grants: Value| object::<Client>(with(client(), grants));
+    let [code, machine, both] = [(true, false), (false, true), (true, true)]
+        .map(|(code, machine)| json!({ "authorization_code": code, "client_credentials": machine }));
+    let cases = [
+        (json!({}), json!({}), false),
+        (code.clone(), json!({}), false),
+        (code, machine.clone(), false),
+        (machine.clone(), json!({}), true),
+        (machine.clone(), machine.clone(), false),
+        (
+            machine,
+            json!({ "authorization_code": null, "client_credentials": false }),
+            false,
+        ),
+        (both.clone(), json!({}), true),
+        (both.clone(), both, false),
+    ];
+    for (wanted, stored, expected) in cases {
+        let dropped = asked(wanted.clone()).dropped(&asked(stored.clone()));
+        let expected: &[&str] = if expected { &["grantTypes"] } else { &[] };
+        assert_eq!(dropped, expected, "{wanted} {stored}");
+    }
+}

@@ -34,9 +34,43 @@ fn the_version_determines_the_api_and_whether_it_is_supported() {
     ];
     for (text, setting, expected) in table {
         let found = Version::of(text, setting);
-        assert!(found.iter().all(|version| version.as_str() == text));
+        let is_of_another_api = setting != Auto && text != "master";
+        let shown = (!is_of_another_api).then_some(text);
+        assert!(
+            found.iter().all(|version| version.as_str() == shown),
+            "{text} {setting:?}"
+        );
         let found = found.map(|version| (version.dialect(), version.check()));
         assert_eq!(found, expected, "{text} {setting:?}");
+    }
+}
+
+#[test]
+fn a_promised_api_ignores_replies_that_are_no_version_of_it() {
+    use Dialect::{V1, V2};
+    let table = [
+        (V2, Some("v2.3.0"), Some("v2.3.0"), Ok(())),
+        (V2, Some("v26.2.0"), Some("v26.2.0"), Ok(())),
+        (V2, Some("v2.1.0"), Some("v2.1.0"), Err(Unsupported::NoChosenIds)),
+        (V2, Some("master"), Some("master"), Ok(())),
+        (V2, Some("v1.3.0"), None, Ok(())),
+        (V2, Some("v1.9.0"), None, Ok(())),
+        (V2, Some("nightly"), None, Ok(())),
+        (V2, Some(""), None, Ok(())),
+        (V2, None, None, Ok(())),
+        (V1, Some("v1.11.10"), Some("v1.11.10"), Ok(())),
+        (V1, Some("v1.10.7"), Some("v1.10.7"), Err(Unsupported::TooOld)),
+        (V1, Some("v2.3.0"), None, Ok(())),
+        (V1, None, None, Ok(())),
+    ];
+    let newest = |dialect| Version::built_from_source("master", dialect).capabilities();
+    for (dialect, reported, shown, check) in table {
+        let version = Version::promised(dialect, reported);
+        let found = (version.dialect(), version.as_str(), version.check());
+        assert_eq!(found, (dialect, shown, check), "{reported:?}");
+        if check.is_ok() {
+            assert_eq!(version.capabilities(), newest(dialect), "{reported:?}");
+        }
     }
 }
 

@@ -44,9 +44,11 @@
 //! | `prometheus` | `GET /metrics/prometheus` | `GET /admin/metrics/prometheus` |
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::http::{Failure, Http, Request};
 use crate::api::authorization_server::HydraVersion;
+use crate::error::Outage;
 
 pub mod client;
 pub mod clients;
@@ -69,6 +71,9 @@ pub use client::Client;
 pub use probe::get_version;
 pub use version::{Dialect, Version};
 
+/// Longest wait for a version that is only a hint.
+const HINT: Duration = Duration::from_secs(2);
+
 /// The admin API of one Hydra server of a known version.
 #[derive(Clone)]
 pub struct Hydra {
@@ -82,27 +87,70 @@ impl Hydra {
         Hydra { http, version }
     }
 
-    /// Asks a server for its version (`get_version`). If that does not show which API it speaks, tries to list clients.
-    /// Passes an open circuit breaker.
+    /// Finds out which API a server speaks, and that it answers. Passes an open circuit breaker.
+    ///
+    /// A version in the setting is a promise: the server is only asked to list a client, because a gateway may route
+    /// nothing but the admin API. Otherwise it is asked for its version (`get_version`).
     ///
     /// # Errors
     /// [`Failure`].
     pub async fn detect(http: &Arc<Http>, setting: HydraVersion) -> Result<Self, Failure> {
-        let text = get_version(http).await?;
-        let version = match Version::of(&text, setting) {
+        let Some(dialect) = version::promised(setting) else {
+            let text = get_version(http).await?;
+            return Hydra::speaking(http, &text).await;
+        };
+        let promised = Hydra::new(http.clone(), Version::promised(dialect, None));
+        promised.answers().await?;
+        Ok(promised)
+    }
+
+    /// The server that reports this version. If that does not show which API it speaks, tries to list clients. Passes an
+    /// open circuit breaker.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn speaking(http: &Arc<Http>, text: &str) -> Result<Self, Failure> {
+        let version = match Version::of(text, HydraVersion::Auto) {
             Some(version) => version,
             None => {
-                let newer = Hydra::new(http.clone(), Version::built_from_source(&text, Dialect::V2));
+                let newer = Hydra::new(http.clone(), Version::built_from_source(text, Dialect::V2));
                 let Err(failure) = newer.probe_clients().await else {
                     return Ok(newer);
                 };
-                let older = Version::built_from_source(&text, Dialect::V1);
+                let older = Version::built_from_source(text, Dialect::V1);
                 let is_older = matches!(failure, Failure::Status { code: 404, .. })
                     && Hydra::new(http.clone(), older.clone()).probe_clients().await.is_ok();
                 if is_older { older } else { return Err(failure) }
             }
         };
         Ok(Hydra::new(http.clone(), version))
+    }
+
+    /// Whether the server answers a request for clients. Passes an open circuit breaker.
+    ///
+    /// # Errors
+    /// [`Failure`]; not one that concerns the listing alone: one client that the server cannot read fails every listing,
+    /// but no other request.
+    pub async fn answers(&self) -> Result<(), Failure> {
+        match self.probe_clients().await {
+            Ok(()) | Err(Failure::Outage(Outage::Busy | Outage::Status(500, _))) => Ok(()),
+            Err(failed) => Err(failed),
+        }
+    }
+
+    /// The same server with the version that it reports, if it reports one of the API that it was promised to speak.
+    /// `hints`: an endpoint of its own, since this request may fail although the server is well. `last`: the version that
+    /// it reported before, which counts as long as there is no reply.
+    pub async fn hinted(self, hints: &Http, last: Option<&str>) -> Self {
+        let reported = match tokio::time::timeout(HINT, get_version(hints)).await {
+            Ok(Ok(reported)) => Some(reported),
+            Ok(Err(Failure::Outage(_))) | Err(_) => last.map(str::to_owned),
+            Ok(Err(_)) => None,
+        };
+        Hydra {
+            version: Version::promised(self.version.dialect(), reported.as_deref()),
+            ..self
+        }
     }
 
     /// The endpoint.

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::admin::http::{Failure, Http, Request};
 
-/// `get_version`: the version that the server reports. Also the probe of the circuit breaker. The path has no prefix on
-/// any version.
+/// `get_version`: the version that the server reports. Also the probe of the circuit breaker, unless the version is set.
+/// The path has no prefix on any version.
 ///
 /// # Errors
 /// [`Failure`].

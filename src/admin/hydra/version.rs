@@ -2,6 +2,9 @@
 
 use crate::api::authorization_server::{Capability, HydraVersion};
 
+/// What a build from source reports.
+const SOURCE: &str = "master";
+
 /// One of Hydra's two admin APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
@@ -14,9 +17,11 @@ pub enum Dialect {
 /// A version of Hydra, and its API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    text: String,
+    /// None if the server does not report one.
+    text: Option<String>,
     dialect: Dialect,
-    /// None for a build from source: it has the capabilities of the newest release of its API.
+    /// None if it is not known, and for a build from source: the server has the capabilities of the newest release of
+    /// its API.
     number: Option<[u32; 3]>,
 }
 
@@ -33,37 +38,43 @@ impl Version {
     /// The version from the text that the server reports and the setting. None if only a request can show which API the
     /// server speaks.
     pub fn of(text: &str, setting: HydraVersion) -> Option<Self> {
-        let number = number(text);
-        let told = match number {
-            Some([0 | 1, ..]) => Some(Dialect::V1),
-            Some(_) => Some(Dialect::V2),
-            None => None,
-        };
-        let dialect = match setting {
-            HydraVersion::Auto => told?,
-            HydraVersion::V1 => Dialect::V1,
-            HydraVersion::V2 => Dialect::V2,
+        let dialect = match promised(setting) {
+            Some(dialect) => return Some(Version::promised(dialect, Some(text))),
+            None => dialect_of(number(text)?),
         };
         Some(Version {
-            text: text.to_owned(),
+            text: Some(text.to_owned()),
             dialect,
-            // A number of the other API says nothing about this one.
-            number: number.filter(|_| told == Some(dialect)),
+            number: number(text),
         })
+    }
+
+    /// The version of a server that speaks this API because the setting says so. `reported`: what it reports, if
+    /// anything. A gateway may report the version of another product, so anything but a version of this API is ignored.
+    pub fn promised(dialect: Dialect, reported: Option<&str>) -> Self {
+        let number = reported
+            .and_then(number)
+            .filter(|number| dialect_of(*number) == dialect);
+        let text = reported.filter(|text| number.is_some() || *text == SOURCE);
+        Version {
+            text: text.map(str::to_owned),
+            dialect,
+            number,
+        }
     }
 
     /// A build from source that was found to speak this API.
     pub fn built_from_source(text: &str, dialect: Dialect) -> Self {
         Version {
-            text: text.to_owned(),
+            text: Some(text.to_owned()),
             dialect,
             number: None,
         }
     }
 
-    /// The version as the server reports it, for example `v2.3.0`.
-    pub fn as_str(&self) -> &str {
-        &self.text
+    /// The version as the server reports it, for example `v2.3.0`. None if it does not report one.
+    pub fn as_str(&self) -> Option<&str> {
+        self.text.as_deref()
     }
 
     /// The API that it speaks.
@@ -101,6 +112,22 @@ impl Version {
             .into_iter()
             .filter_map(|(what, can)| can.then_some(what))
             .collect()
+    }
+}
+
+/// The API that a setting promises. None: the server has to be asked.
+pub fn promised(setting: HydraVersion) -> Option<Dialect> {
+    match setting {
+        HydraVersion::Auto => None,
+        HydraVersion::V1 => Some(Dialect::V1),
+        HydraVersion::V2 => Some(Dialect::V2),
+    }
+}
+
+fn dialect_of([major, ..]: [u32; 3]) -> Dialect {
+    match major {
+        0 | 1 => Dialect::V1,
+        _ => Dialect::V2,
     }
 }
 

@@ -1,20 +1,20 @@
 //! `sys/health`: whether a server can be used, and which cluster it belongs to.
 
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::admin::bounded::{Bounded, ID, WORD};
 use crate::admin::http::{Failure, Http, Request};
-use crate::api::authorization_server::Capability;
 
 /// Makes the server answer 200 in every state: the body reports the state as well.
-const ALWAYS_OK: [(&str, &str); 6] = [
+const ALWAYS_OK: [(&str, &str); 7] = [
     ("standbyok", "true"),
     ("perfstandbyok", "true"),
     ("sealedcode", "200"),
     ("uninitcode", "200"),
     ("drsecondarycode", "200"),
+    ("haunhealthycode", "200"), // a standby that has lost the active server
     ("removedcode", "200"),
 ];
 
@@ -29,16 +29,16 @@ pub struct Health {
     #[serde(default)]
     pub standby: bool,
     /// Id of its cluster, which all its nodes share and which moves with its storage. Empty while it is sealed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub cluster_id: Bounded<ID>,
-    /// Its version, for example `1.19.5` of Vault or `2.7.2` of OpenBao.
-    #[serde(default)]
+    /// Its version, for example `1.19.5` of Vault or `2.7.2` of OpenBao. Empty, or a word, if the server hides it.
+    #[serde(default, deserialize_with = "or_default")]
     pub version: Bounded<WORD>,
-    /// `enterprise`, which HashiCorp Vault reports and OpenBao does not.
+    /// `enterprise`, which HashiCorp Vault reports and OpenBao does not. Old versions of Vault do not report it either.
     #[serde(default)]
     pub enterprise: Option<bool>,
     /// `replication_dr_mode`: `secondary` on a disaster recovery secondary.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub replication_dr_mode: String,
 }
 
@@ -47,12 +47,15 @@ pub struct Health {
 /// # Errors
 /// [`Failure`].
 pub async fn health(http: &Http) -> Result<Health, Failure> {
-    let request = Request {
+    parse(http.send(request()).await?.body)
+}
+
+pub(super) fn request() -> Request<'static> {
+    Request {
         query: &ALWAYS_OK,
         probe: true,
         ..Request::new("health", Method::GET, &["v1", "sys", "health"])
-    };
-    parse(http.send(request).await?.body)
+    }
 }
 
 /// Reads the reply.
@@ -64,41 +67,17 @@ pub fn parse(body: Value) -> Result<Health, Failure> {
 }
 
 impl Health {
-    /// Capabilities beyond those of every supported server: OpenBao has selectable grants per client from 2.5 on, Vault
-    /// does not.
-    pub fn capabilities(&self) -> Vec<Capability> {
-        match self.enterprise.is_none() && self.numbers() >= (2, 5) {
-            true => vec![Capability::ClientCredentials],
-            false => Vec::new(),
-        }
-    }
-
-    /// Whether its identity engine is an OpenID Connect provider: Vault from 1.10 on, and every OpenBao.
-    pub fn is_provider(&self) -> bool {
-        self.numbers() >= (1, 10)
-    }
-
-    /// Whether it has namespaces: OpenBao from 2.3 on, and the Enterprise edition of Vault. Other servers ignore a
-    /// requested namespace.
-    pub fn has_namespaces(&self) -> bool {
-        match self.enterprise {
-            Some(is_enterprise) => is_enterprise,
-            None => self.numbers() >= (2, 3) || self.version.contains("+ent"),
-        }
-    }
-
     /// Whether it belongs to a cluster with another id. False if it does not report one.
     pub fn is_of_another_cluster(&self, known: &str) -> bool {
         !self.cluster_id.is_empty() && *self.cluster_id != *known
     }
+}
 
-    /// Major and minor version.
-    fn numbers(&self) -> (u32, u32) {
-        let mut numbers = self
-            .version
-            .trim_start_matches('v')
-            .split(['.', '-', '+'])
-            .map(|part| part.parse().unwrap_or_default());
-        (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
-    }
+/// A member that is null counts as missing.
+fn or_default<'de, D, T>(value: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }

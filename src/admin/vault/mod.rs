@@ -19,12 +19,17 @@ pub mod identity;
 pub mod login;
 pub mod object;
 mod path;
+pub mod release;
 pub mod session;
 
 pub use health::Health;
 pub use login::{Jwt, Login};
 pub use object::{Assignment, Client, Key, Object, Provider, Scope};
+pub use release::{Help, Limit, Release};
 pub use session::Session;
+
+/// A namespace that cannot exist: the server reserves its name.
+const NO_NAMESPACE: &str = "sys";
 
 /// One Vault or OpenBao, within one of its namespaces.
 #[derive(Clone)]
@@ -63,6 +68,54 @@ impl Vault {
     /// Whether the login or the objects are in a namespace other than the root.
     pub fn uses_namespaces(&self) -> bool {
         !self.namespace.is_empty() || self.session.uses_namespaces()
+    }
+
+    /// Whether the server has namespaces, found out without a login: a server that has none ignores that a namespace is
+    /// requested. Passes an open circuit breaker.
+    ///
+    /// # Errors
+    /// [`Failure`]; another reply than that of a server with or without namespaces.
+    pub async fn has_namespaces(&self) -> Result<bool, Failure> {
+        let path = path_of(&[
+            "identity",
+            "oidc",
+            "provider",
+            object::DEFAULT,
+            ".well-known",
+            "openid-configuration",
+        ]);
+        let request = Request {
+            probe: true,
+            headers: vec![(session::NAMESPACE, NO_NAMESPACE)],
+            ..Request::new("discovery", Method::GET, &path)
+        };
+        match self.http().send(request).await {
+            Ok(_) => Ok(false),
+            Err(Failure::Status {
+                code: 404, description, ..
+            }) if session::names_namespace(&description) => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// The server's own help for clients. Passes an open circuit breaker.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn help(&self) -> Result<Help, Failure> {
+        let path = path_of(&["identity", "oidc", Client::TYPE, "name"]);
+        let request = || Request {
+            query: &[("help", "1")],
+            probe: true,
+            ..Request::new("help", Method::GET, &path)
+        };
+        let reply = self.session.send(&self.namespace, request).await?;
+        Ok(Help::parse(&reply.body))
+    }
+
+    /// Whether the objects are in a namespace other than the root.
+    pub fn is_in_namespace(&self) -> bool {
+        !self.namespace.is_empty()
     }
 
     /// Path of a provider's issuer. Its discovery document and keys are below it.

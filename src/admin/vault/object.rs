@@ -40,6 +40,12 @@ pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
         self.differences(written).is_empty()
     }
 
+    /// Names of the fields that were written and that the server dropped because it does not know them, as in the
+    /// manifest.
+    fn dropped(&self, _written: &Self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Names of the fields that differ and that no write can change.
     fn immutable(&self, _observed: &Self) -> Vec<&'static str> {
         Vec::new()
@@ -211,6 +217,11 @@ impl Object for Client {
                 self.client_credentials.unwrap_or_default() != observed.client_credentials.unwrap_or_default(),
             ),
         ])
+    }
+
+    fn dropped(&self, written: &Self) -> Vec<&'static str> {
+        let asks = self.client_credentials == Some(true) || self.authorization_code == Some(false);
+        differing([("grantTypes", asks && written.client_credentials.is_none())])
     }
 
     fn immutable(&self, observed: &Self) -> Vec<&'static str> {

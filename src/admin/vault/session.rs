@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::health;
+use super::health::{self, Health};
 use super::login::Login;
 use super::path::{API, path_of};
 use crate::admin::http::{Body, Failure, Http, Reply, Request};
@@ -20,7 +20,7 @@ use crate::secret::Secret;
 /// Header that carries the token.
 const TOKEN: &str = "X-Vault-Token";
 /// Header that carries the namespace. As a part of the path, a missing namespace would look like a forbidden one.
-const NAMESPACE: &str = "X-Vault-Namespace";
+pub(super) const NAMESPACE: &str = "X-Vault-Namespace";
 /// Operation that reports what a token may be used for and how long.
 const LOOK_UP: &str = "lookup-self";
 /// Why the operator cannot log in to a Vault namespace that does not exist.
@@ -130,6 +130,16 @@ impl Session {
             Err(Failure::Refused(_)) => Err(Failure::Denied),
             other => other,
         }
+    }
+
+    /// The health of the server, as it shows it after the login: HashiCorp Vault then hides nothing. Passes an open
+    /// circuit breaker.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub async fn health(&self) -> Result<Health, Failure> {
+        // The server refuses it in a namespace.
+        health::parse(self.send("", health::request).await?.body)
     }
 
     /// Ends the session for good. Revokes the token, unless it is a [`Login::Token`]. If that fails, the token expires
@@ -307,7 +317,7 @@ fn refused(failure: Failure) -> Failure {
         _ => return failure,
     };
     let problem = match (code, text) {
-        (404, text) if text.contains("namespace") || text.contains("no handler for route") => NO_NAMESPACE,
+        (404, text) if names_namespace(text) => NO_NAMESPACE,
         (403 | 404, _) => {
             "the login is refused; the auth method is not mounted at that path, or the role does not accept the ServiceAccount, its namespace or the audiences"
         }
@@ -319,6 +329,11 @@ fn refused(failure: Failure) -> Failure {
         _ => "the login is not accepted",
     };
     Failure::NoLogin(problem)
+}
+
+/// Whether a 404 of this text is about the namespace.
+pub fn names_namespace(text: &str) -> bool {
+    text.contains("namespace") || text.contains("no handler for route")
 }
 
 /// When a token has to be renewed and when it expires. None if it never expires.

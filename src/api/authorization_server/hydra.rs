@@ -17,7 +17,8 @@ pub struct HydraServer {
     #[schemars(length(max = 1024), regex(pattern = r"^https?://[^/?#@\s]+(/[^?#\s]*)?$"))]
     pub admin_url: String,
     /// Base URL of the public API, for example `https://id.example.com`. The operator reads the discovery document
-    /// there, checks the issuer, and knows the endpoints for status and Secrets. Default: none of this.
+    /// there, checks the issuer, and knows the endpoints for status and Secrets. It may be an address that only the
+    /// operator uses: applications get the issuer and the endpoints that the document names. Default: none of this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -31,7 +32,8 @@ pub struct HydraServer {
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub issuer: Option<String>,
     /// Version of Hydra's admin API: V1 (Hydra 1.x), V2 (Hydra 2.0 and later), or Auto, which uses the version that the
-    /// server reports. Default: Auto.
+    /// server reports at `/version`. Set V1 or V2 if a gateway in front of the server routes only the admin API, as on
+    /// Ory Network (V2). Default: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HydraVersion")]
     pub version: Option<HydraVersion>,
@@ -39,8 +41,8 @@ pub struct HydraServer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Auth")]
     pub auth: Option<Auth>,
-    /// Value of the `X-Forwarded-Proto` header, for servers that terminate TLS elsewhere (`https`). Default: the
-    /// operator does not send the header.
+    /// Value of the `X-Forwarded-Proto` header, for servers that terminate TLS elsewhere (`https`). The operator sends
+    /// it to the admin API and to the public API. Default: the operator does not send the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ForwardedProto")]
     pub forwarded_proto: Option<ForwardedProto>,

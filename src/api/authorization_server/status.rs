@@ -23,7 +23,7 @@ pub struct AuthorizationServerStatus {
     /// API that the server speaks: hydra, vault or foulkon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<String>,
-    /// The version that the server reports, for example `v2.3.0`.
+    /// The version that the server reports, for example `v2.3.0`. Empty if the server does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// How the operator logs in: None, Bearer, Basic or Headers; on Vault and OpenBao Kubernetes, JWT, AppRole, Token

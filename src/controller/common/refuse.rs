@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use kube::ResourceExt;
 
 use crate::api::AuthorizationServer;
+use crate::api::authorization_server::AuthorizationServerStatus;
+use crate::api::condition::{READY, is_true};
 use crate::controller::engine::links::is_reported;
 use crate::error::{Error, Result};
 
@@ -27,14 +29,16 @@ pub(crate) fn refuse(
     }
 }
 
-/// Like [`refuse`], for fields whose support depends on the version of the server. While the version is not known, the
-/// resource waits.
+/// Like [`refuse`], for fields whose support depends on the version of the server. Until a check has found out what the
+/// server supports, the resource waits. A server may hide its version.
 ///
 /// # Errors
 /// [`Error::UnsupportedFields`]; [`Error::ServerPending`] before the first check of the server,
 /// [`Error::ServerNotReady`] after a check that failed.
 pub(crate) fn refuse_by_version(server: &AuthorizationServer, fields: Vec<Cow<'static, str>>) -> Result<()> {
-    let is_known = server.status.as_ref().is_some_and(|status| status.version.is_some());
+    let is_checked =
+        |status: &AuthorizationServerStatus| status.version.is_some() || is_true(&status.conditions, READY);
+    let is_known = server.status.as_ref().is_some_and(is_checked);
     match is_known {
         _ if fields.is_empty() => Ok(()),
         true => Err(unsupported(server, fields)),

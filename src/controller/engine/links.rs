@@ -75,6 +75,8 @@ impl Link {
 pub struct Connection {
     /// The endpoint of the admin API.
     pub admin: Arc<Http>,
+    /// The admin API as an endpoint of its own, for what its reply is a hint only. None if nothing is.
+    pub hints: Option<Http>,
     /// The endpoint and URL of the public API, if the server has one.
     pub public: Option<(Http, String)>,
     /// The server with its login, if a login takes more than a header.
@@ -247,4 +249,6 @@ pub(crate) struct Checked {
     pub(crate) admin: Admin,
     /// Whether the check closed the circuit breaker.
     pub(crate) closed: bool,
+    /// What does not work although the server can be used, and what to do, in full sentences.
+    pub(crate) remarks: Vec<String>,
 }

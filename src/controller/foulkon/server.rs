@@ -68,6 +68,7 @@ pub(crate) async fn check(
     Ok(Checked {
         admin: Admin::Foulkon(worker),
         closed: was_open,
+        remarks: Vec::new(),
     })
 }
 

@@ -82,7 +82,7 @@ async fn look(
         Some(issuer) => Expected::Exactly(issuer),
         None => Expected::At(url),
     };
-    let found = discovery::fetch(http, url).await;
+    let found = discovery::fetch(http).await;
     let found = found.map_err(|failed| {
         failure(
             "The discovery document",

@@ -61,7 +61,7 @@ impl Managed for AuthorizationServer {
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
-        let login_ends = look(self, ctx, pass).await?;
+        let looked = look(self, ctx, pass).await?;
         // Resources may wait for the endpoints, so a failed discovery is retried before the interval has passed.
         let has_endpoints = match self.spec.flavour() {
             Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
@@ -72,8 +72,8 @@ impl Managed for AuthorizationServer {
         let incomplete = has_endpoints && pass.status.endpoints.is_none() || pass.status.loaded == Some(false);
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
-            message: "The admin API is available.".to_owned(),
-            again: login_ends.into_iter().chain([again]).min(),
+            message: available(&looked.remarks),
+            again: looked.login_ends.into_iter().chain([again]).min(),
             ..Done::default()
         })
     }
@@ -142,13 +142,28 @@ fn described<K: OnServer>(resource: &K) -> String {
     format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any())
 }
 
-/// Connects to the server, checks it, sweeps it if that is due, and records whether it can be used. Returns the time
-/// until its login must be renewed, if it ends.
+/// The message of a server that can be used.
+fn available(remarks: &[String]) -> String {
+    let all = ["The admin API is available."]
+        .into_iter()
+        .chain(remarks.iter().map(String::as_str));
+    all.collect::<Vec<_>>().join(" ")
+}
+
+/// What a look at a server found.
+struct Looked {
+    /// Time until its login must be renewed, if it ends.
+    login_ends: Option<Duration>,
+    /// As in [`Checked::remarks`].
+    remarks: Vec<String>,
+}
+
+/// Connects to the server, checks it, sweeps it if that is due, and records whether it can be used.
 async fn look(
     server: &AuthorizationServer,
     ctx: &Context,
     pass: &mut Pass<AuthorizationServerStatus>,
-) -> Result<Option<Duration>> {
+) -> Result<Looked> {
     let Some(flavour) = server.spec.flavour() else {
         return Err(Error::InvalidField {
             field: "spec",
@@ -158,9 +173,13 @@ async fn look(
     let connection = connected(server, flavour, ctx).await?;
     let checked = check(server, flavour, ctx, &connection, pass).await;
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
-    let found = checked.map(|checked| Found {
-        admin: checked.admin,
-        facts: Facts::of(&pass.status),
+    let mut remarks = Vec::new();
+    let found = checked.map(|checked| {
+        remarks = checked.remarks;
+        Found {
+            admin: checked.admin,
+            facts: Facts::of(&pass.status),
+        }
     });
     let back = ctx.links.stands(server, Some(connection.clone()), found.clone());
     let admin = found?.admin;
@@ -177,7 +196,7 @@ async fn look(
         // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
         return Err(failed);
     }
-    Ok(login_ends)
+    Ok(Looked { login_ends, remarks })
 }
 
 /// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use tokio::sync::OnceCell;
 
 use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
+use crate::admin::hydra::version::promised;
 use crate::admin::vault::Login;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Flavour;
@@ -51,10 +52,16 @@ pub(crate) async fn connect(
     let admin = Arc::new(endpoint(field, url, &settings)?);
     let public = match public_url(flavour) {
         Some(url) => Some((
-            endpoint("hydra.publicUrl", url, &public_settings(&settings))?,
+            endpoint("hydra.publicUrl", url, &public_settings(flavour, &settings))?,
             url.to_owned(),
         )),
         None => None,
+    };
+    let hints = match flavour {
+        Flavour::Hydra(hydra) if promised(hydra.version.unwrap_or_default()).is_some() => {
+            Some(endpoint(field, url, &settings)?)
+        }
+        _ => None,
     };
     let vault = match (flavour, login) {
         (Flavour::Vault(vault), Some(login)) => Some(vault::server::connection(vault, admin.clone(), login)),
@@ -62,6 +69,7 @@ pub(crate) async fn connect(
     };
     Ok(Arc::new(Connection {
         admin,
+        hints,
         public,
         vault,
         made_from: references.made_from,
@@ -112,8 +120,13 @@ fn public_url(flavour: Flavour<'_>) -> Option<&str> {
 }
 
 /// Settings for the public API: without login and client certificate.
-fn public_settings(settings: &Settings) -> Settings {
+fn public_settings(flavour: Flavour<'_>, settings: &Settings) -> Settings {
+    let forwarded = match flavour {
+        Flavour::Hydra(hydra) => hydra::server::forwarded(hydra),
+        Flavour::Vault(_) | Flavour::Foulkon(_) => None,
+    };
     Settings {
+        headers: forwarded.into_iter().collect(),
         ca_pem: settings.ca_pem.clone(),
         // The public API usually has a certificate of a public CA, even if the admin API has one of a private CA.
         keep_system_roots: true,

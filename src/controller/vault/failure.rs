@@ -1,7 +1,7 @@
 //! What a failed request to a Vault means for a resource.
 
 use crate::admin::http::{Failure, TOO_LARGE};
-use crate::admin::vault::session::NO_NAMESPACE;
+use crate::admin::vault::session::{NO_NAMESPACE, names_namespace};
 use crate::error::{Error, Outage, VaultFault};
 
 /// Known parts of the texts with which the server refuses a write, and their meanings. The first match counts.
@@ -106,9 +106,7 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
         },
         Failure::Status {
             code: 404, description, ..
-        } if description.contains("namespace") || description.contains("no handler for route") => {
-            VaultFault::NamespaceNotFound.into()
-        }
+        } if names_namespace(&description) => VaultFault::NamespaceNotFound.into(),
         Failure::Status { code: 404 | 405, .. } => Error::NotRecognized {
             what: "The identity engine",
             problem: "is not found where it should be",

@@ -136,10 +136,18 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             let note = format!("The {type_} was changed on the server ({what}) and has been corrected.");
             note_drift(self.resource, self.ctx, pass, note);
         }
-        // The reply does not show the object, and the server silently drops what it does not support.
-        let now = self.read(vault, false).await?;
-        // A standby may not have it yet.
-        now.filter(|now| wanted.is_confirmed_by(now)).ok_or(Error::Overtaken)
+        self.confirmed(vault, wanted).await
+    }
+
+    /// The object that was just written, as the server has it. The reply to the write does not show it, and the server
+    /// silently drops what it does not support.
+    async fn confirmed(&self, vault: &Vault, wanted: &K::Object) -> Result<K::Object> {
+        match self.read(vault, false).await? {
+            Some(now) if wanted.is_confirmed_by(&now) => Ok(now),
+            Some(now) if !wanted.dropped(&now).is_empty() => Err(VaultFault::Dropped(wanted.dropped(&now)).into()),
+            Some(_) => Err(Error::Overtaken),
+            None => Err(Error::Overtaken), // a standby may not have it yet
+        }
     }
 
     /// Writes the object. `is_new`: whether it never existed.

@@ -7,8 +7,9 @@ use crate::admin::discovery;
 use crate::admin::http::{Failure, Http};
 use crate::admin::vault::health::{Health, health};
 use crate::admin::vault::object::DEFAULT;
-use crate::admin::vault::{Jwt, Login, Session, Vault};
+use crate::admin::vault::{Jwt, Limit, Login, Release, Session, Vault};
 use crate::api::authorization_server::{AuthorizationServerStatus, ServiceAccountToken, VaultServer};
+use crate::controller::common::provider::failure as unpublished;
 use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection};
 use crate::controller::engine::managed::Pass;
@@ -110,8 +111,68 @@ pub(crate) async fn check(
         },
         other => failure("health", "server", other),
     })?;
-    pass.status.version = Some(health.version.to_string());
-    pass.status.capabilities = health.capabilities();
+    let release = Release::of(&health);
+    pass.status.version = release.version().map(str::to_owned);
+    check_state(&health)?;
+    check_release(&release)?;
+    if vault.uses_namespaces() && !has_namespaces(&vault, &release).await? {
+        return Err(VaultFault::NoNamespaces.into());
+    }
+    check_cluster(spec, &health, &vault, pass)?;
+    let kept = vault.session().keep().await;
+    kept.map_err(|failed| failure("login", "server", failed))?;
+    let release = match release.version() {
+        Some(_) => release,
+        None => learn(spec, release, &vault, pass).await?,
+    };
+    pass.status.version = release.version().map(str::to_owned);
+    pass.status.capabilities = release.capabilities();
+    check_release(&release)?;
+    let was_open = breaker.is_open();
+    let mut remarks = remarks(&release, vault.is_in_namespace());
+    // The default provider serves clients without a provider of their own. It may have been closed.
+    match discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await {
+        Ok(found) => pass.status.endpoints = Some(found.endpoints),
+        Err(Failure::Status { code: 404, .. }) => pass.status.endpoints = None,
+        // The next check finds out what has just opened the breaker.
+        Err(Failure::Outage(outage)) if !was_open && breaker.is_open() => return Err(Error::Unavailable(outage)),
+        Err(failed) => remarks.push(unread(failed)),
+    }
+    if was_open {
+        breaker.close();
+    }
+    Ok(Checked {
+        admin: Admin::Vault(vault),
+        closed: was_open,
+        remarks,
+    })
+}
+
+/// What does not work in the namespace of the objects, and what to do.
+fn remarks(release: &Release, is_in_namespace: bool) -> Vec<String> {
+    let limits = if is_in_namespace {
+        release.limits_in_namespaces()
+    } else {
+        Vec::new()
+    };
+    let words = limits.into_iter().map(|limit| match limit {
+        Limit::Rotation => {
+            "In a Vault namespace, this version of OpenBao does not rotate keys; upgrade it to 2.5.2 or later."
+        }
+        Limit::DefaultKey => {
+            "In a Vault namespace, this version of OpenBao has no key `default`; set keySetRef in every OAuth2Client, or upgrade it to 2.6.2 or later."
+        }
+    });
+    words.map(str::to_owned).collect()
+}
+
+/// Why the discovery document of the default provider cannot be read. This blocks only what needs its endpoints.
+fn unread(failed: Failure) -> String {
+    let what = "The discovery document of the provider `default`";
+    unpublished(what, "vault.address", Error::Unavailable, failed).to_string()
+}
+
+fn check_state(health: &Health) -> Result<()> {
     if !health.initialized {
         return Err(VaultFault::Uninitialized.into());
     }
@@ -121,31 +182,53 @@ pub(crate) async fn check(
     if health.replication_dr_mode == "secondary" {
         return Err(VaultFault::Secondary.into());
     }
-    if !health.is_provider() {
-        return Err(VaultFault::TooOld(health.version.into()).into());
+    Ok(())
+}
+
+fn check_release(release: &Release) -> Result<()> {
+    match release.is_provider() {
+        true => Ok(()),
+        false => Err(VaultFault::TooOld(release.version().unwrap_or_default().to_owned()).into()),
     }
-    if vault.uses_namespaces() && !health.has_namespaces() {
-        return Err(VaultFault::NoNamespaces.into());
+}
+
+async fn has_namespaces(vault: &Vault, release: &Release) -> Result<bool> {
+    if let Some(has) = release.has_namespaces() {
+        return Ok(has);
     }
-    check_cluster(spec, &health, &vault, pass)?;
-    let kept = vault.session().keep().await;
-    kept.map_err(|failed| failure("login", "server", failed))?;
-    let was_open = breaker.is_open();
-    // The default provider serves clients without a provider of their own. It may have been closed.
-    match discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await {
-        Ok(found) => pass.status.endpoints = Some(found.endpoints),
-        Err(Failure::Status { code: 404, .. }) => pass.status.endpoints = None,
-        // The next check finds out what has just opened the breaker.
-        Err(Failure::Outage(outage)) if !was_open && breaker.is_open() => return Err(Error::Unavailable(outage)),
-        Err(failed) => tracing::debug!(?failed, "the discovery document of the default provider cannot be read"),
+    let found = vault.has_namespaces().await;
+    found.map_err(|failed| failure("discovery", "server", failed))
+}
+
+/// Learns after the login what a server hides before it. Nothing of it is necessary, so a refusal stops nothing.
+async fn learn(
+    spec: &VaultServer,
+    release: Release,
+    vault: &Vault,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Release> {
+    let health = if_shown("health", vault.session().health().await)?;
+    if let Some(health) = &health {
+        check_cluster(spec, health, vault, pass)?;
     }
-    if was_open {
-        breaker.close();
+    let release = release.after_login(health.as_ref(), None);
+    // The help of a Vault shows nothing else.
+    if release.version().is_some() || release.is_vault() == Some(true) {
+        return Ok(release);
     }
-    Ok(Checked {
-        admin: Admin::Vault(vault),
-        closed: was_open,
-    })
+    let help = if_shown("help", vault.help().await)?;
+    Ok(release.after_login(None, help.as_ref()))
+}
+
+/// None if the server answers, but does not show it.
+fn if_shown<T>(operation: &'static str, shown: Result<T, Failure>) -> Result<Option<T>> {
+    match shown {
+        Ok(shown) => Ok(Some(shown)),
+        Err(
+            Failure::Status { .. } | Failure::Refused(_) | Failure::Denied | Failure::Reply(_) | Failure::TooLarge(_),
+        ) => Ok(None),
+        Err(failed) => Err(failure(operation, "server", failed)),
+    }
 }
 
 /// A DNS mistake or a wrong address must not create everything again on another cluster, with other ids and secrets.
@@ -182,4 +265,46 @@ pub(crate) async fn login_ends(connection: &Connection) -> Result<Option<Duratio
     let kept = vault.session().keep().await;
     let renewal = kept.map_err(|failed| failure("login", "server", failed))?;
     Ok(renewal.map(|renewal| renewal.max(SOON)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::admin::vault::health;
+    use crate::error::Outage;
+
+    #[test]
+    fn what_an_old_version_lacks_in_namespaces_is_remarked_there_only() {
+        let table = [
+            ("2.5.1", true, 2),
+            ("2.6.1", true, 1),
+            ("2.6.2", true, 0),
+            ("2.5.1", false, 0),
+            ("", true, 0),
+        ];
+        for (version, is_in_namespace, expected) in table {
+            let health = health::parse(json!({ "initialized": true, "sealed": false, "version": version }));
+            let found = health.map(|health| remarks(&Release::of(&health), is_in_namespace).len());
+            assert_eq!(found, Ok(expected), "{version} {is_in_namespace}");
+        }
+    }
+
+    #[test]
+    fn an_unread_document_of_the_default_provider_is_remarked_with_what_to_do() {
+        let table = [
+            (
+                Failure::Refused(403),
+                "The discovery document of the provider `default` is not open to everybody. Check vault.address of the AuthorizationServer.",
+            ),
+            (
+                Failure::Outage(Outage::Status(500, None)),
+                "The server cannot be used now: it answered 500. The operator keeps trying.",
+            ),
+        ];
+        for (failed, expected) in table {
+            assert_eq!(unread(failed), expected);
+        }
+    }
 }

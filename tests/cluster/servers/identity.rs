@@ -244,7 +244,7 @@ async fn a_client_that_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
 async fn a_wrong_admin_url_is_reported(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let missing = "The admin API is not found where it should be. Check hydra.adminUrl of the AuthorizationServer.";
+    let missing = "The admin API is not found where it should be. Check hydra.adminUrl of the AuthorizationServer; if only /version is not found, set hydra.version.";
     let html = || {
         Answer::status(404)
             .header("content-type", "text/html")

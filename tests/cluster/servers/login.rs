@@ -84,8 +84,7 @@ fn has(head: &RequestHead, demanded: &[(&str, String)]) -> bool {
         .all(|(name, wanted)| value(name).as_deref() == Some(wanted.as_bytes()))
 }
 
-const REFUSED: &str =
-    "The server answered 401: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer.";
+const REFUSED: &str = "The server answered 401: it refuses the operator's login. Check hydra.auth and tls of the AuthorizationServer; if it refuses only /version, set hydra.version.";
 
 async fn is_demanded(bed: &Bed, login: Login) -> Result<()> {
     let space = bed.space().await?;

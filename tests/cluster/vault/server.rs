@@ -26,7 +26,8 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     ]
 }
 
-fn is_health(head: &RequestHead) -> bool {
+/// Whether a request asks for the health of the server.
+pub fn is_health(head: &RequestHead) -> bool {
     head.path() == "/v1/sys/health"
 }
 

@@ -4,12 +4,13 @@ use oidc_operator::admin::discovery;
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::vault::health::{self, Health};
 use oidc_operator::admin::vault::identity::IdentityType;
+use oidc_operator::admin::vault::{Help, Limit, Release};
 use oidc_operator::api::authorization_server::Capability;
 use oidc_operator::error::Outage;
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
-use super::fake::header;
+use super::fake::{Fake, Rules, header};
 use super::objects::with as with_members;
 use super::recordings::{OPENBAO, VAULT, exchanges};
 use super::{always, errors_reply};
@@ -40,12 +41,19 @@ fn both_flavours_are_read_and_distinguished() {
     assert_eq!(health::parse(recorded(VAULT)), Ok(with("1.19.5", Some(false))));
 }
 
+fn release(version: &str, enterprise: Option<bool>) -> Release {
+    Release::of(&with(version, enterprise))
+}
+
+/// Values with which a server, or a proxy in front of it, hides a version.
+const HIDDEN: [&str; 6] = ["", "unknown", "(version redacted)", "v", "2", "0.0.0"];
+
 #[test]
 fn the_version_and_the_flavour_decide_what_a_server_can_do() {
     let openbao = None;
     let (vault, enterprise) = (Some(false), Some(true));
     let grants = &[Capability::ClientCredentials][..];
-    let cases: [(&str, Option<bool>, bool, &[Capability]); 23] = [
+    let cases: [(&str, Option<bool>, bool, &[Capability]); 21] = [
         // Vault. Old versions do not report whether they are the Enterprise edition.
         ("1.9.2", None, false, &[]),
         ("1.9.10", vault, false, &[]),
@@ -69,36 +77,243 @@ fn the_version_and_the_flavour_decide_what_a_server_can_do() {
         ("v2.7.2", openbao, true, grants),
         ("2.10.0", openbao, true, grants),
         ("3.0.0", openbao, true, grants),
-        // Neither
-        ("", openbao, false, &[]),
-        ("unknown", openbao, false, &[]),
     ];
     for (version, enterprise, is_provider, capabilities) in cases {
-        let health = with(version, enterprise);
-        assert_eq!(health.is_provider(), is_provider, "{version}");
-        assert_eq!(health.capabilities(), capabilities, "{version} {enterprise:?}");
+        let release = release(version, enterprise);
+        assert_eq!(release.version(), Some(version), "{version}");
+        assert_eq!(release.is_provider(), is_provider, "{version}");
+        assert_eq!(release.capabilities(), capabilities, "{version} {enterprise:?}");
     }
+    for hidden in HIDDEN {
+        assert_eq!(release(hidden, openbao).capabilities(), grants, "{hidden:?}");
+        assert_eq!(release(hidden, vault).capabilities(), [], "{hidden:?}");
+        for enterprise in [openbao, vault, enterprise] {
+            let release = release(hidden, enterprise);
+            assert_eq!(release.version(), None, "{hidden:?}");
+            assert!(release.is_provider(), "{hidden:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_shows_nothing_for_a_version_is_read() {
+    for (what, absent) in [
+        (
+            "null",
+            json!({ "version": null, "cluster_name": null, "cluster_id": null }),
+        ),
+        ("empty", json!({ "version": "", "cluster_name": "", "cluster_id": "" })),
+    ] {
+        for server in [OPENBAO, VAULT] {
+            let health = health::parse(with_members(recorded(server), &absent)).expect(what);
+            assert_eq!(Release::of(&health).version(), None, "{what}");
+            assert!(!health.is_of_another_cluster("a"), "{what}");
+        }
+    }
+    let mut body = recorded(VAULT);
+    body.as_object_mut()
+        .expect("an object")
+        .retain(|name, _| !matches!(name.as_str(), "version" | "cluster_name" | "cluster_id"));
+    assert_eq!(Release::of(&health::parse(body).expect("health")).version(), None);
+}
+
+#[test]
+fn a_hidden_cluster_name_keeps_the_identity_of_the_cluster() {
+    let health = health::parse(with_members(
+        recorded(VAULT),
+        &json!({ "version": "", "cluster_name": "" }),
+    ));
+    assert!(health.expect("health").is_of_another_cluster("another"));
+}
+
+/// The reply to a request for help about clients, shortened.
+fn help(version: &str, fields: &[&str]) -> Value {
+    let fields: String = fields
+        .iter()
+        .map(|field| format!("    {field} (bool)\n\n        …\n\n"))
+        .collect();
+    let help = format!("Request:        oidc/client/name\n\n## PARAMETERS\n\n{fields}## DESCRIPTION\n\n…");
+    json!({ "help": help, "openapi": { "info": { "title": "OpenBao API", "version": version } } })
+}
+
+#[test]
+fn help_shows_the_version_and_the_fields_for_grants() {
+    let parsed = |version: &str, documents_grants| Help {
+        version: version.parse().expect("short"),
+        documents_grants,
+    };
+    let newer = ["authorization_code", "client_credentials", "redirect_uris"];
+    let cases = [
+        (help("2.7.2", &newer), parsed("2.7.2", Some(true))),
+        (help("2.4.1", &newer[2..]), parsed("2.4.1", Some(false))),
+        (help("", &newer), parsed("", Some(true))),
+        (help("2.7.2", &["rotation_period"]), parsed("2.7.2", None)),
+        (json!({ "data": { "client_credentials": true } }), parsed("", None)),
+        (json!({ "help": null, "openapi": null }), parsed("", None)),
+        (help(&"9".repeat(65), &newer), parsed("", Some(true))),
+        (json!([]), parsed("", None)),
+    ];
+    for (body, expected) in cases {
+        assert_eq!(Help::parse(&body), expected, "{body}");
+    }
+}
+
+#[test]
+fn what_a_server_hides_is_learnt_after_the_login() {
+    let grants = &[Capability::ClientCredentials][..];
+    let shown = |version: &str, documents_grants| {
+        let version = version.parse().expect("short");
+        Some(Help {
+            version,
+            documents_grants,
+        })
+    };
+    type Learnt<'a> = (Option<&'a str>, &'a [Capability]);
+    type Case<'a> = (Option<bool>, Option<&'a str>, Option<Help>, Learnt<'a>);
+    let cases: [Case; 11] = [
+        // Only the login counts.
+        (Some(false), Some("1.19.5"), None, (Some("1.19.5"), &[])),
+        (Some(true), Some("1.19.5+ent"), None, (Some("1.19.5+ent"), &[])),
+        (None, Some("2.7.2"), None, (Some("2.7.2"), grants)),
+        (None, Some("2.4.1"), None, (Some("2.4.1"), &[])),
+        // The login shows no more.
+        (Some(false), Some(""), None, (None, &[])),
+        (None, None, None, (None, grants)),
+        (None, Some(""), shown("2.7.2", Some(true)), (Some("2.7.2"), grants)),
+        (None, Some(""), shown("", Some(true)), (None, grants)),
+        (None, Some(""), shown("", Some(false)), (None, &[])),
+        (None, None, shown("(hidden)", Some(false)), (None, &[])),
+        (None, None, shown("", None), (None, grants)),
+    ];
+    for (enterprise, health, help, (version, capabilities)) in cases {
+        let health = health.map(|version| with(version, enterprise));
+        for hidden in HIDDEN {
+            let learnt = release(hidden, enterprise).after_login(health.as_ref(), help.as_ref());
+            assert_eq!(learnt.version(), version, "{hidden:?} {health:?} {help:?}");
+            assert_eq!(learnt.capabilities(), capabilities, "{hidden:?} {health:?} {help:?}");
+        }
+    }
+    let old = release("", None).after_login(Some(&with("1.9.2", None)), None);
+    assert!(!old.is_provider());
 }
 
 /// A server without namespaces ignores the namespace of a request.
 #[test]
 fn openbao_has_namespaces_from_2_3_on_and_vault_in_its_enterprise_edition() {
     let cases = [
-        ("1.19.5", Some(false), false),
-        ("2.5.0", Some(false), false),
-        ("1.19.5+ent", Some(true), true),
-        ("1.12.0+ent", None, true),
-        ("1.9.3+ent.hsm", None, true),
-        ("1.12.0", None, false),
-        ("2.2.9", None, false),
-        ("2.3.0", None, true),
-        ("2.7.2", None, true),
-        ("", None, false),
+        ("1.19.5", Some(false), Some(false)),
+        ("2.5.0", Some(false), Some(false)),
+        ("1.19.5+ent", Some(true), Some(true)),
+        ("1.12.0+ent", None, Some(true)),
+        ("1.9.3+ent.hsm", None, Some(true)),
+        ("1.12.0", None, Some(false)),
+        ("2.2.9", None, Some(false)),
+        ("2.3.0", None, Some(true)),
+        ("2.7.2", None, Some(true)),
+        ("", Some(false), Some(false)),
+        ("", Some(true), Some(true)),
+        ("", None, None),
+        ("unknown", None, None),
     ];
     for (version, enterprise, expected) in cases {
-        let health = with(version, enterprise);
-        assert_eq!(health.has_namespaces(), expected, "{version} {enterprise:?}");
+        assert_eq!(
+            release(version, enterprise).has_namespaces(),
+            expected,
+            "{version} {enterprise:?}"
+        );
     }
+}
+
+#[test]
+fn older_versions_of_openbao_lack_something_in_namespaces() {
+    use Limit::{DefaultKey, Rotation};
+    let (openbao, vault, enterprise) = (None, Some(false), Some(true));
+    let cases: [(&str, Option<bool>, &[Limit]); 16] = [
+        ("2.3.0", openbao, &[Rotation, DefaultKey]),
+        ("2.5.0", openbao, &[Rotation, DefaultKey]),
+        ("2.5.1", openbao, &[Rotation, DefaultKey]),
+        ("2.5", openbao, &[Rotation, DefaultKey]),
+        ("2.5.2", openbao, &[DefaultKey]),
+        ("2.5.10", openbao, &[DefaultKey]),
+        ("2.6.1", openbao, &[DefaultKey]),
+        ("v2.6.1-hsm", openbao, &[DefaultKey]),
+        ("2.6.2", openbao, &[]),
+        ("2.7.2", openbao, &[]),
+        ("3.0.0", openbao, &[]),
+        ("1.19.5", vault, &[]),
+        ("2.0.0", vault, &[]),
+        ("1.19.5+ent", enterprise, &[]),
+        ("1.12.0+ent", openbao, &[]),
+        ("", openbao, &[]),
+    ];
+    for (version, enterprise, expected) in cases {
+        let limits = release(version, enterprise).limits_in_namespaces();
+        assert_eq!(limits, expected, "{version} {enterprise:?}");
+    }
+    let learnt = release("", None).after_login(Some(&with("2.6.1", None)), None);
+    assert_eq!(learnt.limits_in_namespaces(), [DefaultKey]);
+}
+
+/// What a server without namespaces answers to a request in one: it answers as if none were requested.
+#[tokio::test]
+async fn namespaces_are_found_by_a_request_in_one_that_cannot_exist() {
+    let document = json!({ "issuer": "https://id.example.com" });
+    let cases = [
+        (json_reply(200, &document), Ok(false)),
+        (errors_reply(404, &["namespace not found"]), Ok(true)),
+        (
+            errors_reply(404, &["no handler for route \"sys/identity\". route entry not found."]),
+            Ok(true),
+        ),
+        (errors_reply(404, &[]), Err(super::status(404, ""))),
+        (html(404), Err(super::proxied(404))),
+        (errors_reply(403, &["permission denied"]), Err(Failure::Refused(403))),
+    ];
+    for (reply, expected) in cases {
+        let (server, vault) = always(reply.clone()).await;
+        vault.http().breaker().open(None);
+        assert_eq!(vault.has_namespaces().await, expected, "{reply:?}");
+        let requests = server.received_requests().await.unwrap_or_default();
+        let [request] = requests.as_slice() else {
+            unreachable!("{requests:?}")
+        };
+        let expected = "/v1/identity/oidc/provider/default/.well-known/openid-configuration";
+        assert_eq!((request.method.as_str(), request.url.path()), ("GET", expected));
+        assert_eq!(header(request, "X-Vault-Namespace").as_deref(), Some("sys"));
+        assert_eq!(header(request, "X-Vault-Token"), None);
+    }
+}
+
+#[tokio::test]
+async fn after_the_login_health_and_help_are_requested_with_the_token_in_the_right_namespace() {
+    let (server, fake) = Fake::start(Rules {
+        other: json_reply(200, &help("2.7.2", &["client_credentials", "redirect_uris"])),
+        health: json_reply(200, &recorded(VAULT)),
+        ..Rules::default()
+    })
+    .await;
+    let vault = super::within(&server, super::given(), "team", "team");
+    vault.session().keep().await.expect("a login");
+    vault.http().breaker().open(None);
+    let shown = vault.session().health().await;
+    assert_eq!(shown, Ok(with("1.19.5", Some(false))));
+    let shown = vault.help().await.expect("help");
+    assert_eq!((&*shown.version, shown.documents_grants), ("2.7.2", Some(true)));
+    let requests = server.received_requests().await.unwrap_or_default();
+    let [.., health, help] = requests.as_slice() else {
+        unreachable!("{requests:?}")
+    };
+    for (request, path, namespace) in [
+        (health, "/v1/sys/health", None),
+        (help, "/v1/identity/oidc/client/name", Some("team")),
+    ] {
+        assert_eq!((request.method.as_str(), request.url.path()), ("GET", path));
+        assert_eq!(header(request, "X-Vault-Token").as_deref(), Some(super::GIVEN));
+        assert_eq!(header(request, "X-Vault-Namespace").as_deref(), namespace);
+    }
+    assert_eq!(help.url.query(), Some("help=1"));
+    fake.rule(|rules| rules.other = errors_reply(404, &[]));
+    assert_eq!(vault.help().await, Err(super::status(404, "")));
 }
 
 #[tokio::test]
@@ -142,6 +357,7 @@ async fn health_is_requested_without_a_token_and_with_status_200_for_every_state
     query.sort();
     let expected = [
         ("drsecondarycode", "200"),
+        ("haunhealthycode", "200"),
         ("perfstandbyok", "true"),
         ("removedcode", "200"),
         ("sealedcode", "200"),

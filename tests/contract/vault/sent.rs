@@ -1,11 +1,12 @@
 //! Requests: whole objects, on the right paths, with the token and nothing else.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use oidc_operator::admin::discovery;
-use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::http::{Failure, Settings};
 use oidc_operator::admin::vault::identity::IdentityType;
-use oidc_operator::admin::vault::{Assignment, Client, Key, Provider, Scope, Vault};
+use oidc_operator::admin::vault::{Assignment, Client, Key, Login, Provider, Scope, Session, Vault};
 use serde_json::{Value, json};
 use wiremock::{MockServer, Request, ResponseTemplate};
 
@@ -313,4 +314,33 @@ async fn a_closed_fence_lets_reads_and_the_login_pass_but_no_write() {
     expected.extend(reads);
     expected.push("POST auth/token/revoke-self".to_owned());
     assert_eq!(asked(&requests(&server).await), expected);
+}
+
+/// HashiCorp Vault 2 refuses a path with an empty segment. No server has a use for one.
+#[tokio::test]
+async fn a_path_with_an_empty_segment_is_never_sent() {
+    for (namespace, of_login) in [("", ""), ("team1", "team1")] {
+        let server = MockServer::start().await;
+        let vault = within(&server, given(), namespace, of_login);
+        everything(&vault, "").await;
+        let _ = discovery::fetch_below(vault.http(), &vault.provider_path("")).await;
+        for mount in ["", "/", "a//b", "a/", "/a"] {
+            let login = Login::AppRole(mount.to_owned(), "operator".to_owned(), secret("geheim-id"));
+            let failed = within(&server, login, namespace, of_login).session().keep().await;
+            assert!(matches!(failed, Err(Failure::Reply(_))), "{mount:?}: {failed:?}");
+        }
+        for base in ["/", ""] {
+            let http = crate::http(&format!("{}{base}", server.uri()), &Settings::default());
+            let session = Session::new(Arc::new(http), given(), of_login);
+            everything(&Vault::new(Arc::new(session), namespace), "name").await;
+        }
+        for path in ["team1//inner", "/team1", "team1/"] {
+            let vault = within(&server, given(), path, of_login);
+            let _ = discovery::fetch_below(vault.http(), &vault.provider_path("name")).await;
+        }
+        let requests = server.received_requests().await.unwrap_or_default();
+        assert!(!requests.is_empty(), "nothing was sent at all");
+        let empty = requests.iter().find(|request| request.url.path().contains("//"));
+        assert_eq!(empty.map(|request| request.url.to_string()), None);
+    }
 }

@@ -41,11 +41,24 @@ impl HydraMajor {
     }
 }
 
+/// Where TLS ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Termination {
+    /// There is none.
+    #[default]
+    None,
+    /// In front of the public API: version 1 then answers 502 to a request on loopback without `X-Forwarded-Proto:
+    /// https`. Version 2 does not ask for the header.
+    InFront,
+}
+
 /// Options for the start of Hydra.
 #[derive(Clone, Debug, Default)]
 pub struct HydraOptions {
     /// Which Hydra.
     pub major: HydraMajor,
+    /// Where TLS ends.
+    pub termination: Termination,
     /// Environment variables (name, value) of Hydra; they override the testbed's.
     pub env: Vec<(String, String)>,
     /// A database to start with, which is copied. None: an empty one.
@@ -242,9 +255,11 @@ impl Settings {
         let (admin_url, public_url) = (self.admin_url(), self.public_url());
         let mut command = process::command(&self.program);
         command
-            .args(match self.options.major {
-                HydraMajor::V1 => ["serve", "all", "--dangerous-force-http"],
-                HydraMajor::V2 => ["serve", "all", "--dev"],
+            .args(["serve", "all"])
+            .args(match (self.options.major, self.options.termination) {
+                (HydraMajor::V1, Termination::None) => Some("--dangerous-force-http"),
+                (HydraMajor::V1, Termination::InFront) => None,
+                (HydraMajor::V2, _) => Some("--dev"),
             })
             .env("DSN", dsn(&run.join(DATABASE), "WAL"))
             .env("SERVE_ADMIN_HOST", "127.0.0.1")
@@ -254,6 +269,11 @@ impl Settings {
             .env("URLS_SELF_ISSUER", &public_url)
             .env("URLS_LOGIN", format!("{public_url}/no-login-app"))
             .env("URLS_CONSENT", format!("{public_url}/no-consent-app"));
+        if self.options.termination == Termination::InFront {
+            command
+                .env("SERVE_ADMIN_TLS_ENABLED", "false")
+                .env("SERVE_PUBLIC_TLS_ALLOW_TERMINATION_FROM", "127.0.0.0/8");
+        }
         common_environment(&mut command);
         command.envs(self.options.env.iter().cloned());
         let mut child = Child::spawn("hydra", command, &run.join("hydra.log"))?;

@@ -34,7 +34,7 @@ mod wheel;
 pub use bao::Bao;
 pub use control_plane::ControlPlane;
 pub use foulkon::Foulkon;
-pub use hydra::{Hydra, HydraMajor, HydraOptions};
+pub use hydra::{Hydra, HydraMajor, HydraOptions, Termination};
 
 /// Installs the TLS provider that kube and reqwest share. All code here that needs it calls this; a test that makes its
 /// own client calls it first too. Calling it again does nothing.
