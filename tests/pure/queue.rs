@@ -65,10 +65,7 @@ fn a_lane_runs_a_bounded_number_of_passes_at_a_time() {
     }
     let taken = take_all(&mut queue, now);
     assert_eq!(taken.len(), 32);
-    assert!(
-        counted(&taken).values().all(|count| *count == 1),
-        "{taken:?}"
-    );
+    assert!(counted(&taken).values().all(|count| *count == 1), "{taken:?}");
     end(&mut queue, taken[0], now);
     assert_eq!(take_all(&mut queue, now).len(), 1);
 }

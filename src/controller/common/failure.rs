@@ -15,5 +15,5 @@ pub(crate) fn unread(error: Error, settled: bool) -> Error {
 /// Whether a failed write certainly had no effect. A server that loses its leadership or its database during a write
 /// answers 500, so a 500 is not certain.
 pub(crate) fn is_certain(failure: &Failure) -> bool {
-    failure.is_certain() && !matches!(failure, Failure::Outage(Outage::Status(..) | Outage::Busy))
+    failure.is_certain() && !matches!(failure, Failure::Outage(Outage::Status(500, _) | Outage::Busy))
 }

@@ -23,7 +23,7 @@ use crate::controller::hydra::failure::failure;
 use crate::controller::kind::connect;
 use crate::controller::{foulkon, hydra, vault};
 use crate::decode::Item;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outage, Result};
 
 /// Number of resources that name a server.
 fn resources(ctx: &Context, server: &str) -> i64 {
@@ -61,7 +61,7 @@ impl Managed for AuthorizationServer {
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {
         hold(self, ctx).await?;
-        let login_ends = look(self, ctx, pass).await?;
+        let due = look(self, ctx, pass).await?;
         // Resources may wait for the endpoints, so a failed discovery is retried before the interval has passed.
         let has_endpoints = match self.spec.flavour() {
             Some(Flavour::Hydra(hydra)) => hydra.public_url.is_some(),
@@ -73,7 +73,7 @@ impl Managed for AuthorizationServer {
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: "The admin API is available.".to_owned(),
-            again: login_ends.into_iter().chain([again]).min(),
+            again: due.into_iter().chain([again]).min(),
             ..Done::default()
         })
     }
@@ -143,7 +143,7 @@ fn described<K: OnServer>(resource: &K) -> String {
 }
 
 /// Connects to the server, checks it, sweeps it if that is due, and records whether it can be used. Returns the time
-/// until its login must be renewed, if it ends.
+/// until its login must be renewed or its sweep repeated, if there is one.
 async fn look(
     server: &AuthorizationServer,
     ctx: &Context,
@@ -157,6 +157,9 @@ async fn look(
     };
     let connection = connected(server, flavour, ctx).await?;
     let checked = check(server, flavour, ctx, &connection, pass).await;
+    if let Err(limited @ Error::Unavailable(Outage::Limited(_))) = checked {
+        return Err(limited); // the server works, so what was found before still holds
+    }
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
     let found = checked.map(|checked| Found {
         admin: checked.admin,
@@ -171,13 +174,21 @@ async fn look(
         foulkon::server::wake_reloaded(server, ctx, worker);
     }
     let login_ends = vault::server::login_ends(&connection).await?;
-    if is_due(&connection, server.spec.resync_interval()) {
-        compare(server, ctx, &connection, &admin, pass).await?;
-    } else if let Some(failed) = connection.last_sweep().and_then(|last| last.failed) {
+    let swept = if is_due(&connection, server.spec.resync_interval()) {
+        compare(server, ctx, &connection, &admin, pass).await
+    } else {
+        let failed = connection.last_sweep().and_then(|last| last.failed);
+        failed.map_or(Ok(()), Err)
+    };
+    match swept {
+        Ok(()) => Ok(login_ends),
+        Err(Error::Unavailable(Outage::Limited(_))) => {
+            tracing::info!("the server limits the rate of requests, so its objects are compared later");
+            Ok(login_ends.into_iter().chain([AGAIN]).min())
+        }
         // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
-        return Err(failed);
+        Err(failed) => Err(failed),
     }
-    Ok(login_ends)
 }
 
 /// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.
