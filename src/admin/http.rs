@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
@@ -14,7 +14,6 @@ use url::Url;
 
 use super::breaker::Breaker;
 use crate::clock::DEADLINE;
-use crate::error::Outage;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::secret::Secret;

@@ -10,6 +10,7 @@ mod identity;
 mod leaving;
 mod login;
 mod outage;
+mod rate;
 mod tls;
 mod upgrade;
 
@@ -21,6 +22,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         leaving::trials,
         login::trials,
         outage::trials,
+        rate::trials,
         tls::trials,
         upgrade::trials,
     ];

@@ -10,6 +10,7 @@ mod login;
 mod operations;
 mod parts;
 mod paths;
+mod rate;
 mod raw;
 mod recordings;
 mod replay;

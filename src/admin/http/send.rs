@@ -36,11 +36,18 @@ impl Http {
             let sent = Instant::now();
             let result = self.attempt(&request, turn).await;
             self.learn(&request, &result, sent);
-            match result {
-                // Sent again here, because the wait holds up only the same server. In a later pass, a login, a page of a
-                // sweep and all that the pass has read would be sent again too, and the limit would go unused meanwhile.
-                Err(Failure::Outage(Outage::Status(429, _))) if !self.breaker.is_open() => {}
-                result => return result,
+            // A refused request is sent again here, because the wait holds up only the same server. In a later pass, a
+            // login, a page of a sweep and all that the pass has read would be sent again too, and the limit would go
+            // unused meanwhile.
+            let Err(Failure::Outage(Outage::Status(429, asked))) = result else {
+                return result;
+            };
+            let is_outage = self.pace.refused(sent, asked);
+            if is_outage {
+                self.breaker.open(asked);
+            }
+            if is_outage || request.probe && self.breaker.is_open() {
+                return result;
             }
         }
     }
@@ -78,12 +85,7 @@ impl Http {
     /// Adjusts pace and breaker to the result of a request.
     fn learn(&self, request: &Request<'_>, result: &Result<Reply, Failure>, sent: Instant) {
         match result {
-            Err(Failure::Outage(Outage::Known | Outage::Unfinished)) => {}
-            Err(Failure::Outage(Outage::Status(429, asked))) => {
-                if self.pace.refused(sent, *asked) {
-                    self.breaker.open(*asked);
-                }
-            }
+            Err(Failure::Outage(Outage::Known | Outage::Unfinished | Outage::Status(429, _))) => {}
             Err(Failure::Outage(Outage::Status(502..=504, asked))) => {
                 self.breaker.open(*asked);
                 // A server that names a time is overloaded (RFC 9110, section 15.6.4). It needs the time without

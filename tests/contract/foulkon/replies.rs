@@ -1,5 +1,7 @@
 //! What a reply means, and what it never means.
 
+use std::time::Duration;
+
 use oidc_operator::admin::foulkon::{Listing, is_absent, is_conflict};
 use oidc_operator::admin::http::Failure;
 use oidc_operator::error::Outage;
@@ -137,7 +139,11 @@ async fn statuses_have_one_meaning_for_every_operation() {
         (coded(500, "UnknownApiError", "pq: x"), outage(500), [false, false]),
         (html(502), outage(502), [true, true]),
         (html(503), outage(503), [true, true]),
-        (html(429), outage(429), [true, true]),
+        (
+            html(429).insert_header("Retry-After", "60"),
+            Failure::Outage(Outage::Limited(Duration::from_secs(60))),
+            [false, false],
+        ),
     ];
     let (server, of_admin, http_of_admin) = always(ResponseTemplate::new(204)).await;
     let (of_user, http_of_user) = connect(&server.uri(), &authorized("Bearer geheim"));
