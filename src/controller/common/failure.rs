@@ -17,3 +17,36 @@ pub(crate) fn unread(error: Error, settled: bool) -> Error {
 pub(crate) fn is_certain(failure: &Failure) -> bool {
     failure.is_certain() && !matches!(failure, Failure::Outage(Outage::Status(500, _) | Outage::Busy))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_write_that_was_refused_or_not_sent_certainly_had_no_effect() {
+        let second = Duration::from_secs(1);
+        // Whether it is certain on a Hydra, and on any server.
+        let table = [
+            (Outage::Limited(second), true, true),
+            (Outage::Status(429, Some(second)), true, true),
+            (Outage::Known, true, true),
+            (Outage::Busy, true, false),
+            (Outage::Status(500, None), true, false),
+            (Outage::Status(502, None), false, false),
+            (Outage::Status(503, Some(second)), false, false),
+            (Outage::Silent, false, false),
+            (Outage::Unfinished, false, false),
+            (Outage::Broken, false, false),
+        ];
+        for (outage, on_hydra, on_any) in table {
+            let failure = Failure::Outage(outage);
+            assert_eq!(
+                (failure.is_certain(), is_certain(&failure)),
+                (on_hydra, on_any),
+                "{outage:?}"
+            );
+        }
+    }
+}

@@ -6,7 +6,8 @@ use oidc_operator::admin::foulkon::{Listing, is_absent, is_conflict};
 use oidc_operator::admin::http::Failure;
 use oidc_operator::error::Outage;
 use serde_json::{Value, json};
-use wiremock::{MockServer, ResponseTemplate};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::calls::{OPERATIONS, Outcome, call, each};
 use super::{EXISTS, NOT_FOUND, always, answer, authorized, coded, connect, fields, proxied, set, shown, status};
@@ -336,4 +337,24 @@ async fn an_oversized_404_is_a_failure_and_never_absence() {
     assert_eq!(foulkon.delete("shop").await, Err(larger));
     assert!(!http.breaker().is_open());
     assert!(received(&server).await < OPERATIONS.len());
+}
+
+/// Only a gateway limits the rate: the worker itself does not.
+#[tokio::test]
+async fn a_request_beyond_a_rate_limit_is_sent_again() {
+    for refusal in [
+        html(429),
+        json_reply(429, &json!({ "message": "API rate limit exceeded" })),
+    ] {
+        let (server, foulkon, http) = always(coded(404, NOT_FOUND, "OIDC Provider with name shop not found")).await;
+        Mock::given(any())
+            .respond_with(refusal)
+            .up_to_n_times(1)
+            .with_priority(1)
+            .mount(&server)
+            .await;
+        assert_eq!(foulkon.get("shop").await, Ok(None));
+        assert_eq!(received(&server).await, 2);
+        assert!(!http.breaker().is_open());
+    }
 }
