@@ -141,7 +141,10 @@ mod tests {
     /// Starts a request, or returns how long it has to wait.
     fn start(rate: &mut Rate, order: Order, now: Instant) -> Result<(), Duration> {
         match rate.wait(order, now) {
-            Duration::ZERO => Ok(rate.started(now)),
+            Duration::ZERO => {
+                rate.started(now);
+                Ok(())
+            }
             wait => Err(wait),
         }
     }
