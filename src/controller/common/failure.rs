@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn a_write_that_was_refused_or_not_sent_certainly_had_no_effect() {
         let second = Duration::from_secs(1);
-        // Whether it is certain on a Hydra, and on any server.
+        // Whether it is certain in itself, and on every server.
         let table = [
             (Outage::Limited(second), true, true),
             (Outage::Status(429, Some(second)), true, true),
@@ -40,11 +40,11 @@ mod tests {
             (Outage::Unfinished, false, false),
             (Outage::Broken, false, false),
         ];
-        for (outage, on_hydra, on_any) in table {
+        for (outage, is_sure, everywhere) in table {
             let failure = Failure::Outage(outage);
             assert_eq!(
                 (failure.is_certain(), is_certain(&failure)),
-                (on_hydra, on_any),
+                (is_sure, everywhere),
                 "{outage:?}"
             );
         }
