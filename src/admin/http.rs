@@ -3,7 +3,7 @@
 //! Nothing here logs a body or returns one in an error: failures are closed enums.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, InvalidHeaderValue};
 use reqwest::{Client, Method, RequestBuilder, redirect};
@@ -12,7 +12,6 @@ use url::Url;
 
 use super::breaker::Breaker;
 use crate::clock::DEADLINE;
-use crate::error::Outage;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::secret::Secret;
@@ -22,17 +21,18 @@ use route::{Elsewhere, Route};
 mod failure;
 mod outage;
 mod pace;
+mod rate;
 pub mod reply;
 mod route;
+mod send;
 mod settings;
 mod tls;
 
 pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
+pub use rate::Order;
 pub use reply::{Expects, items};
 pub use settings::{BadSettings, Settings};
 
-/// After this time a request no longer occupies a turn.
-const LONG: Duration = Duration::from_secs(1);
 /// Maximum size of a reply with one object, in bytes.
 const OBJECT_BYTES: usize = 1 << 20;
 /// Maximum size of a page of a listing or of a text, in bytes.
@@ -72,6 +72,8 @@ pub struct Request<'a> {
     pub probe: bool,
     /// Whether it changes nothing, so that the fence lets it pass. By default true for a GET only.
     pub reads: bool,
+    /// Whether it waits for others when the server limits the rate of requests. A probe never does.
+    pub order: Order,
     /// Headers of this request only; values may be secrets.
     pub headers: Vec<(&'static str, &'a str)>,
 }
@@ -95,6 +97,7 @@ impl<'a> Request<'a> {
             expects: Expects::Json,
             probe: false,
             reads: method == Method::GET,
+            order: Order::Queued,
             headers: Vec::new(),
             method,
         }
@@ -168,53 +171,7 @@ impl Http {
         &self.breaker
     }
 
-    /// Sends a request and reads the whole reply.
-    ///
-    /// # Errors
-    /// [`Failure`]. An outage or a refused login opens the circuit breaker, unless one write may be the cause: it may
-    /// wait for something that its resource names, or be refused for its content. The prober then finds out whether the
-    /// server is well.
-    pub async fn send(&self, request: Request<'_>) -> Result<Reply, Failure> {
-        if self.breaker.is_open() && !request.probe {
-            return Err(Failure::Outage(Outage::Known));
-        }
-        let turn = self.pace.turn().await;
-        // Other requests may have opened the breaker while this one waited for its turn.
-        if self.breaker.is_open() && !request.probe {
-            return Err(Failure::Outage(Outage::Known));
-        }
-        if !request.reads && !self.fence.allows_write() {
-            return Err(Failure::NotLeader);
-        }
-        if !request.path.iter().all(|segment| is_addressable(segment)) {
-            return Err(Failure::Reply("cannot be requested: the id cannot be part of a URL"));
-        }
-        let operation = request.operation;
-        let is_of_one = !request.reads && !request.probe;
-        let begun = Instant::now();
-        let mut exchange = std::pin::pin!(self.exchange(request));
-        let (code, result) = match tokio::time::timeout(LONG, &mut exchange).await {
-            Ok(done) => done,
-            Err(_) => {
-                drop(turn); // it waits for something other than its turn at the database
-                exchange.await
-            }
-        };
-        let result = if is_of_one { result.map_err(of_one) } else { result };
-        self.metrics
-            .admin_request(&self.server, operation, code, begun.elapsed());
-        match &result {
-            Err(Failure::Outage(Outage::Known | Outage::Unfinished)) => {}
-            Err(Failure::Outage(Outage::Status(429 | 502..=504, after))) => self.breaker.open(*after),
-            Err(Failure::Outage(Outage::Busy | Outage::Status(..))) => self.pace.slower(),
-            Err(Failure::Refused(_)) if self.refuses_singly || is_of_one => {}
-            Err(Failure::Outage(_) | Failure::Refused(_)) => self.breaker.open(None),
-            _ => self.pace.went_well(),
-        }
-        result
-    }
-
-    async fn exchange(&self, request: Request<'_>) -> (u16, Result<Reply, Failure>) {
+    async fn exchange(&self, request: &Request<'_>) -> (u16, Result<Reply, Failure>) {
         let expects = request.expects;
         let limit = if request.query.is_empty() && expects == Expects::Json {
             OBJECT_BYTES
@@ -261,30 +218,30 @@ impl Http {
     ///
     /// # Errors
     /// If the value of a header cannot be sent.
-    fn built(&self, request: Request<'_>) -> Result<RequestBuilder, InvalidHeaderValue> {
+    fn built(&self, request: &Request<'_>) -> Result<RequestBuilder, InvalidHeaderValue> {
         let mut builder = self
             .client
-            .request(request.method, self.url(request.path))
+            .request(request.method.clone(), self.url(request.path))
             .query(request.query)
             .header(ACCEPT, request.expects.media_type());
         if let Some(host) = &self.host {
             builder = builder.header(reqwest::header::HOST, host.clone());
         }
-        for (name, value) in request.headers {
+        for (name, value) in &request.headers {
             let mut value = HeaderValue::from_str(value)?;
             value.set_sensitive(true);
-            builder = builder.header(name, value);
+            builder = builder.header(*name, value);
         }
         if let Some((user, password)) = &self.basic {
             builder = builder.basic_auth(user.expose(), Some(password.expose()));
         }
-        let body = match request.body {
+        let body = match &request.body {
             None => None,
             Some(Body::Json(bytes)) => Some(("application/json", bytes)),
             Some(Body::Form(bytes)) => Some(("application/x-www-form-urlencoded", bytes)),
         };
         if let Some((media_type, bytes)) = body {
-            builder = builder.header(CONTENT_TYPE, media_type).body(bytes);
+            builder = builder.header(CONTENT_TYPE, media_type).body(bytes.clone());
         }
         Ok(builder)
     }
@@ -297,17 +254,4 @@ impl Http {
         }
         url
     }
-}
-
-/// Maps the failure of a write that its own content may have caused.
-fn of_one(failure: Failure) -> Failure {
-    match failure {
-        Failure::Outage(Outage::Silent | Outage::Status(502 | 504, _)) => Failure::Outage(Outage::Unfinished),
-        other => other,
-    }
-}
-
-/// Whether a URL keeps a segment unchanged: `.` and `..` mean folders, and line breaks and tabs are dropped.
-fn is_addressable(segment: &str) -> bool {
-    !matches!(segment, "" | "." | "..") && !segment.contains(['\t', '\r', '\n'])
 }

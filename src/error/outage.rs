@@ -22,8 +22,11 @@ pub enum Outage {
     Unfinished,
     /// The connection broke during the reply.
     Broken,
-    /// A 5xx status, or 429.
+    /// A 5xx status, 408, or 429 to everything for a long time; with the pause that the server asks for.
     Status(u16, Option<Duration>),
+    /// The server works and limits the rate of requests: a request was not sent, or answered with 429, and its next turn
+    /// does not come soon. In whole seconds: how long the server wants no request.
+    Limited(Duration),
     /// Another database session changed the same rows.
     Busy,
     /// The circuit breaker is open, because other requests have just failed.
@@ -42,6 +45,12 @@ impl fmt::Display for Outage {
             Outage::Silent => f.write_str("no reply within the deadline"),
             Outage::Unfinished => f.write_str("it did not finish the request in time"),
             Outage::Broken => f.write_str("the connection broke during a reply"),
+            Outage::Status(429, _) => {
+                f.write_str("it answers 429 to everything (raise its rate limit for the operator, or wait)")
+            }
+            Outage::Limited(_) => {
+                f.write_str("it limits the rate of requests (429; raise its limit for the operator, or wait)")
+            }
             Outage::Status(code, _) => write!(f, "it answered {code}"),
             Outage::Busy => f.write_str("it is busy with a concurrent change"),
             Outage::Known | Outage::Reported => f.write_str("it has just failed; see the AuthorizationServer"),

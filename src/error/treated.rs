@@ -88,7 +88,7 @@ impl Error {
     /// cause is reported in one place. An answer of the server to this resource's own request is kept.
     pub fn for_resource(self) -> Self {
         match self {
-            Error::Unavailable(Outage::Status(500, _) | Outage::Busy)
+            Error::Unavailable(Outage::Status(429 | 500, _) | Outage::Busy)
             | Error::Unfinished(_)
             | Error::ServerRefused(_)
             | Error::Unverified(_)
@@ -111,6 +111,8 @@ fn of_outage(outage: &Outage) -> Treatment {
         Outage::Reported => passing,
         Outage::Busy => passing.again(Retry::Met).of_the_server(),
         Outage::Status(_, after) => passing.again(Retry::Passing(after.unwrap_or_default())).of_the_server(),
+        // A server that limits the rate works.
+        Outage::Limited(after) => passing.again(Retry::Passing(*after)).late(),
         Outage::Unreachable
         | Outage::Tls(_)
         | Outage::Proxy(_)

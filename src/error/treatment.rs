@@ -83,8 +83,22 @@ impl Retry {
 pub enum Report {
     /// In the conditions, and in an event.
     Told,
+    /// Like [`Report::Told`], but only once the resource has failed for some time: usually the next try succeeds.
+    ToldLate,
     /// Not at all: the next pass, in this process or in another one, reports more.
     Silent,
+}
+
+impl Report {
+    /// Whether an error is reported after the resource has failed for this time.
+    pub fn is_due(self, failing_for: Duration) -> bool {
+        const LATE: Duration = Duration::from_secs(120);
+        match self {
+            Report::Told => true,
+            Report::ToldLate => failing_for >= LATE,
+            Report::Silent => false,
+        }
+    }
 }
 
 /// Where the cause of an error may be.
@@ -139,6 +153,12 @@ impl Treatment {
     /// Not reported.
     pub(super) fn silent(self) -> Self {
         let report = Report::Silent;
+        Treatment { report, ..self }
+    }
+
+    /// Reported only if it persists.
+    pub(super) fn late(self) -> Self {
+        let report = Report::ToldLate;
         Treatment { report, ..self }
     }
 

@@ -13,6 +13,7 @@ mod login;
 mod network;
 mod outage;
 mod public;
+mod rate;
 mod tls;
 mod upgrade;
 
@@ -27,6 +28,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         network::trials,
         outage::trials,
         public::trials,
+        rate::trials,
         tls::trials,
         upgrade::trials,
     ];

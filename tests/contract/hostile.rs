@@ -339,7 +339,7 @@ async fn one(bed: &Bed, recorded: &[(String, String, Value)], seed: u64) {
     };
     let body = body(&mut dice, seed_body);
     let status = *dice.one_of(&[
-        200, 200, 200, 200, 200, 201, 204, 400, 401, 403, 404, 409, 410, 412, 429, 500, 503,
+        200, 200, 200, 200, 200, 201, 204, 400, 401, 403, 404, 409, 410, 412, 418, 500, 503,
     ]);
     let id = seed_body["client_id"]
         .as_str()

@@ -14,6 +14,7 @@ mod parts;
 mod paths;
 mod promised;
 mod proxies;
+mod rate;
 mod raw;
 mod recordings;
 mod replay;

@@ -1,5 +1,7 @@
 //! What a reply means, and what it never means.
 
+use std::time::Duration;
+
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::hydra::get_version;
 use oidc_operator::error::Outage;
@@ -172,7 +174,10 @@ async fn statuses_have_one_meaning_for_every_operation() {
     let cases = [
         (html(401), Failure::Refused(401)),
         (html(403), Failure::Refused(403)),
-        (error_reply(429, "slow down"), outage(429)),
+        (
+            error_reply(429, "slow down").insert_header("Retry-After", "60"),
+            Failure::Outage(Outage::Limited(Duration::from_secs(60))),
+        ),
         (error_reply(500, "error"), outage(500)),
         (html(502), outage(502)),
         (html(503), outage(503)),

@@ -5,6 +5,7 @@ mod fake;
 mod health;
 mod login;
 mod objects;
+mod rate;
 mod recordings;
 mod renewal;
 mod replay;

@@ -143,6 +143,7 @@ variants! {
         Error::Unavailable(Outage::Broken),
         Error::Unavailable(Outage::Status(503, None)),
         Error::Unavailable(Outage::Status(429, Some(Duration::from_secs(7)))),
+        Error::Unavailable(Outage::Limited(Duration::from_secs(7))),
         Error::Unavailable(Outage::Busy),
         Error::Unavailable(Outage::Known),
         Error::Unavailable(Outage::Reported),
@@ -376,6 +377,18 @@ fn errors_that_the_next_pass_explains_better_are_silent() {
             _ => false,
         };
         assert_eq!(error.is_silent(), expected, "{error:?}");
+        for seconds in [0, 119, 120, 86_400] {
+            let expected = match &error {
+                Error::Unavailable(Outage::Limited(_)) => seconds >= 120,
+                _ => !expected,
+            };
+            let report = error.treatment().report;
+            assert_eq!(
+                report.is_due(Duration::from_secs(seconds)),
+                expected,
+                "{error:?} {seconds}"
+            );
+        }
     }
 }
 
@@ -383,7 +396,9 @@ fn errors_that_the_next_pass_explains_better_are_silent() {
 fn only_trouble_with_the_server_itself_is_an_outage() {
     for error in examples() {
         let expected = match &error {
-            Error::Unavailable(outage) | Error::Unverified(outage) => *outage != Outage::Reported,
+            Error::Unavailable(outage) | Error::Unverified(outage) => {
+                !matches!(outage, Outage::Reported | Outage::Limited(_))
+            }
             Error::ServerRefused(_) | Error::ProbeDenied(_) | Error::Unfinished(_) => true,
             Error::Vault(fault) => matches!(
                 fault,
@@ -434,6 +449,8 @@ fn a_resource_reports_an_outage_by_pointing_to_its_server() {
     let kept = [
         unavailable(Outage::Busy),
         unavailable(Outage::Status(500, None)),
+        unavailable(Outage::Status(429, None)),
+        unavailable(Outage::Limited(Duration::from_secs(1))),
         Error::Unfinished(vec!["sectorIdentifierUri"]),
         Error::ServerRefused(403),
         Error::Unverified(Outage::Silent),

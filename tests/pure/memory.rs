@@ -95,6 +95,22 @@ fn an_object_without_uid_is_returned_unchanged() {
 }
 
 #[test]
+fn a_resource_fails_since_the_first_failure_after_a_success() {
+    let memory = memory();
+    assert_eq!(memory.failing_for(UID), Duration::ZERO);
+    memory.failed(UID, &Error::TooLong);
+    let first = memory.failing_for(UID);
+    memory.failed(UID, &Error::TooLong);
+    assert!(memory.start_anew(UID));
+    let second = memory.failing_for(UID);
+    assert!(second > first);
+    memory.succeeded(UID);
+    assert_eq!(memory.failing_for(UID), Duration::ZERO);
+    memory.failed(UID, &Error::TooLong);
+    assert!(memory.failing_for(UID) < second);
+}
+
+#[test]
 fn a_deleted_resource_is_forgotten_completely() {
     let memory = memory();
     memory.wrote(object(Some(UID), "10"));

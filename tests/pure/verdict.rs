@@ -343,9 +343,14 @@ fn every_class_has_its_own_longest_pause() {
 
 #[test]
 fn a_server_that_asks_for_a_longer_pause_gets_it_and_a_shorter_one_changes_nothing() {
-    let asks = |seconds| Error::Unavailable(Outage::Status(429, Some(Duration::from_secs(seconds))));
-    assert_eq!(retry(&asks(60), 0, PATIENCE), Duration::from_secs(60));
-    assert_eq!(retry(&asks(60), 0, Duration::from_secs(5)), Duration::from_secs(60));
-    assert_eq!(retry(&asks(1), 4, PATIENCE), Duration::from_secs(8));
-    assert_eq!(retry(&asks(0), 0, PATIENCE), Duration::from_millis(500));
+    let down = |pause| Error::Unavailable(Outage::Status(503, Some(pause)));
+    let refusing = |pause| Error::Unavailable(Outage::Status(429, Some(pause)));
+    let limited = |pause| Error::Unavailable(Outage::Limited(pause));
+    for asks in [down, refusing, limited] {
+        let asks = |seconds| asks(Duration::from_secs(seconds));
+        assert_eq!(retry(&asks(60), 0, PATIENCE), Duration::from_secs(60));
+        assert_eq!(retry(&asks(60), 0, Duration::from_secs(5)), Duration::from_secs(60));
+        assert_eq!(retry(&asks(1), 4, PATIENCE), Duration::from_secs(8));
+        assert_eq!(retry(&asks(0), 0, PATIENCE), Duration::from_millis(500));
+    }
 }

@@ -51,7 +51,11 @@ impl Failure {
             | Failure::NotSent(_)
             | Failure::NotLeader
             | Failure::NotInThisVersion => true,
-            Failure::Outage(outage) => matches!(outage, Outage::Busy | Outage::Known | Outage::Status(500, _)),
+            // A limit of the rate is checked before anything else.
+            Failure::Outage(outage) => matches!(
+                outage,
+                Outage::Busy | Outage::Known | Outage::Limited(_) | Outage::Status(429 | 500, _)
+            ),
             Failure::Reply(_) | Failure::TooLarge(_) | Failure::Handled(_) | Failure::Expired => false,
         }
     }

@@ -1,8 +1,11 @@
-//! How many concurrent requests a server gets: as many as it can handle.
+//! How many concurrent requests a server gets, and when each may start: as many and as early as it can handle.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::rate::{Order, Rate};
 
 /// Maximum number of concurrent requests to one server.
 const MOST: usize = 16;
@@ -10,6 +13,9 @@ const MOST: usize = 16;
 /// The limit is halved when requests disturb each other, and raised by one after each successful round. A database may
 /// lock out concurrent writers and report it as a failure of the server.
 pub(super) struct Pace {
+    rate: Mutex<Rate>,
+    /// Held by the request that is next, in the order of arrival.
+    queue: tokio::sync::Mutex<()>,
     permits: Semaphore,
     state: Mutex<State>,
 }
@@ -31,6 +37,8 @@ pub(super) struct Turn<'a> {
 impl Default for Pace {
     fn default() -> Self {
         Pace {
+            rate: Mutex::default(),
+            queue: tokio::sync::Mutex::default(),
             permits: Semaphore::new(MOST),
             state: Mutex::new(State {
                 limit: MOST,
@@ -42,10 +50,47 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Waits for a turn.
-    pub(super) async fn turn(&self) -> Turn<'_> {
+    /// Waits for a turn, but not beyond `until`.
+    ///
+    /// # Errors
+    /// How long the server wants no request, in whole seconds.
+    pub(super) async fn turn(&self, order: Order, until: Instant) -> Result<Turn<'_>, Duration> {
+        let pause = self.rate().wait(Order::Ahead, Instant::now());
+        if Instant::now() + pause > until {
+            return Err(rounded(pause));
+        }
+        let _next = match order {
+            Order::Queued => {
+                let queue = tokio::time::timeout_at(until.into(), self.queue.lock()).await;
+                Some(queue.map_err(|_| Duration::ZERO)?)
+            }
+            Order::Ahead => None,
+        };
+        loop {
+            let now = Instant::now();
+            let wait = self.rate().wait(order, now);
+            if wait.is_zero() {
+                self.rate().started(now);
+                break;
+            }
+            if now + wait > until {
+                return Err(rounded(wait));
+            }
+            tokio::time::sleep(wait).await;
+        }
         let permit = self.permits.acquire().await.ok(); // never closed
-        Turn { pace: self, permit }
+        Ok(Turn { pace: self, permit })
+    }
+
+    /// A request that started at `sent` was answered with 429. `asked`: the pause that the server asks for. Returns
+    /// whether the server has accepted no request for too long.
+    pub(super) fn refused(&self, sent: Instant, asked: Option<Duration>) -> bool {
+        self.rate().refused(sent, asked, Instant::now())
+    }
+
+    /// A request that started at `sent` has shown that the server is overloaded: the next ones start half as often.
+    pub(super) fn overloaded(&self, sent: Instant) {
+        self.rate().overloaded(sent, Instant::now());
     }
 
     /// Requests disturbed each other.
@@ -60,6 +105,7 @@ impl Pace {
 
     /// A request succeeded.
     pub(super) fn went_well(&self) {
+        self.rate().passed();
         let mut state = self.lock();
         state.good += 1;
         if state.good < state.limit || state.limit == MOST {
@@ -71,6 +117,10 @@ impl Pace {
             0 => self.permits.add_permits(1),
             _ => state.surplus -= 1,
         }
+    }
+
+    fn rate(&self) -> MutexGuard<'_, Rate> {
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -90,9 +140,19 @@ impl Drop for Turn<'_> {
     }
 }
 
+/// The next whole second.
+fn rounded(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    async fn turn(pace: &Pace) -> Turn<'_> {
+        let soon = Instant::now() + Duration::from_secs(5);
+        pace.turn(Order::Queued, soon).await.expect("no limit")
+    }
 
     fn free(pace: &Pace) -> usize {
         pace.permits.available_permits()
@@ -118,7 +178,7 @@ mod tests {
         let pace = Pace::default();
         let mut turns = Vec::new();
         for _ in 0..MOST {
-            turns.push(pace.turn().await);
+            turns.push(turn(&pace).await);
         }
         pace.slower();
         pace.slower();
@@ -129,5 +189,37 @@ mod tests {
         assert_eq!(free(&pace), 3);
         drop(turns);
         assert_eq!(free(&pace), 4);
+    }
+
+    #[tokio::test]
+    async fn who_would_wait_too_long_gives_up_at_once() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        pace.refused(now, Some(Duration::from_secs(20)));
+        let until = now + Duration::from_secs(10);
+        let (one, other) = tokio::join!(pace.turn(Order::Queued, until), pace.turn(Order::Queued, until));
+        for turn in [one, other, pace.turn(Order::Ahead, until).await] {
+            assert_eq!(turn.err(), Some(Duration::from_secs(20)));
+        }
+    }
+
+    #[tokio::test]
+    async fn requests_start_in_the_order_in_which_they_came() {
+        let (pace, now) = (Pace::default(), Instant::now());
+        pace.refused(now, None);
+        let started = Mutex::new(Vec::new());
+        let until = now + Duration::from_secs(10);
+        let requests = (0..5).map(|number| {
+            let (pace, started) = (&pace, &started);
+            async move {
+                let _turn = pace.turn(Order::Queued, until).await;
+                started.lock().expect("not poisoned").push(number);
+            }
+        });
+        futures::future::join_all(requests).await;
+        assert_eq!(*started.lock().expect("not poisoned"), [0, 1, 2, 3, 4]);
+        assert!(
+            now.elapsed() >= Duration::from_millis(250 + 4 * 62),
+            "spaced after the pause"
+        );
     }
 }

@@ -233,18 +233,26 @@ fn beginning(text: &str) -> String {
     text.chars().take(CHARACTERS).collect()
 }
 
-/// How long the server asks clients to wait: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), or the
-/// seconds that rate limiters send instead. At most five minutes.
+/// How long the server asks clients to wait: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), or what
+/// rate limiters send instead: the time until their period ends, or its end as a Unix time. At most five minutes.
 pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(300);
+    /// Numbers from here on are Unix times: as a duration this would be 30 years.
+    const UNIX_TIMES: u64 = 1_000_000_000;
     let text = |name: &str| headers.get(name)?.to_str().ok();
+    let from_now = |at: SystemTime| at.duration_since(now).unwrap_or_default();
+    let date = |value: &str| httpdate::parse_http_date(value).ok().map(from_now);
     let seconds = |value: &str| value.parse().ok().map(Duration::from_secs);
-    let until = |date: &str| {
-        let date = httpdate::parse_http_date(date).ok()?;
-        Some(date.duration_since(now).unwrap_or_default())
+    let reset = |name: &str| {
+        let time = text(name).and_then(seconds)?;
+        match time.as_secs() {
+            UNIX_TIMES.. => SystemTime::UNIX_EPOCH.checked_add(time).map(from_now),
+            _ => Some(time),
+        }
     };
-    let asked = text(RETRY_AFTER.as_str()).and_then(|value| seconds(value).or_else(|| until(value)));
-    let asked = asked.or_else(|| text("x-ratelimit-reset").and_then(seconds));
+    let asked = text(RETRY_AFTER.as_str()).and_then(|value| seconds(value).or_else(|| date(value)));
+    let asked = asked.or_else(|| reset("x-ratelimit-reset"));
+    let asked = asked.or_else(|| reset("ratelimit-reset"));
     asked.map(|asked| asked.min(LONGEST))
 }
 
@@ -313,6 +321,30 @@ mod tests {
         for (value, expected) in table {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
             assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn rate_limiters_send_a_duration_or_a_time() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
+        let table = [
+            ("0", Some(0)),
+            ("7", Some(7)),
+            ("999999999", Some(300)),
+            ("1790000007", Some(7)),
+            ("1789999999", Some(0)),
+            ("1800000000", Some(300)),
+            ("18446744073709551615", None),
+            ("99999999999999999999", None),
+            ("-1", None),
+            ("", None),
+        ];
+        for name in ["x-ratelimit-reset", "ratelimit-reset"] {
+            for (value, expected) in table {
+                let name = reqwest::header::HeaderName::from_static(name);
+                let headers = HeaderMap::from_iter([(name, value.parse().expect("a header"))]);
+                assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::health::{self, Health};
 use super::login::Login;
 use super::path::{API, path_of};
-use crate::admin::http::{Body, Failure, Http, Reply, Request};
+use crate::admin::http::{Body, Failure, Http, Order, Reply, Request};
 use crate::error::Outage;
 use crate::secret::Secret;
 
@@ -184,7 +184,12 @@ impl Session {
                 ..Request::new(operation, Method::POST, &path)
             },
         };
-        let request = Request { probe, ..request };
+        let order = Order::Ahead;
+        let request = Request {
+            probe,
+            order,
+            ..request
+        };
         self.with(&self.namespace, Some(token), request).await
     }
 
@@ -282,6 +287,7 @@ impl Session {
             body: Some(Body::Json(without_nulls(body).to_string().into_bytes())),
             probe,
             reads: true,
+            order: Order::Ahead,
             ..Request::new("login", Method::POST, &path)
         };
         let reply = self.with(&self.namespace, None, request).await.map_err(refused)?;

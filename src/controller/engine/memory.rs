@@ -27,6 +27,8 @@ struct Record<K> {
     marked: u64,
     cleared: u64,
     failures: u32,
+    /// When the first of them was.
+    failing_since: Option<Instant>,
     /// Whether the resource itself caused the last failure (`Retry::Slow`).
     own_delay: bool,
     corrections: Vec<Instant>,
@@ -47,6 +49,7 @@ impl<K> Default for Record<K> {
             marked: 0,
             cleared: 0,
             failures: 0,
+            failing_since: None,
             own_delay: false,
             corrections: Vec::new(),
             unconfirmed: None,
@@ -214,7 +217,14 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         let record = records.entry(uid.to_owned()).or_default();
         record.own_delay = error.treatment().retry == Retry::Slow;
         record.failures = record.failures.saturating_add(1);
+        record.failing_since.get_or_insert_with(Instant::now);
         record.failures - 1
+    }
+
+    /// Time since the first of the consecutive failures.
+    pub fn failing_for(&self, uid: &str) -> Duration {
+        let since = self.lock().get(uid).and_then(|record| record.failing_since);
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Whether the last pass failed.
@@ -235,7 +245,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     /// Ends a series of failures.
     pub fn succeeded(&self, uid: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
-            record.failures = 0;
+            (record.failures, record.failing_since) = (0, None);
         }
     }
 

@@ -67,7 +67,9 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         return finish(&*object, &ctx).await;
     }
     let reported = match &result {
-        Err(error) if error.is_silent() => store(&*object, &ctx, &before, pass.status.clone(), None).await,
+        Err(error) if !error.treatment().report.is_due(memory.failing_for(&uid)) => {
+            store(&*object, &ctx, &before, pass.status.clone(), None).await
+        }
         other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
     };
     if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {

@@ -23,7 +23,7 @@ use crate::controller::hydra::failure::failure;
 use crate::controller::kind::connect;
 use crate::controller::{foulkon, hydra, vault};
 use crate::decode::Item;
-use crate::error::{Error, Result};
+use crate::error::{Error, Outage, Result};
 
 /// Number of resources that name a server.
 fn resources(ctx: &Context, server: &str) -> i64 {
@@ -73,7 +73,7 @@ impl Managed for AuthorizationServer {
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: available(&looked.remarks),
-            again: looked.login_ends.into_iter().chain([again]).min(),
+            again: looked.due.into_iter().chain([again]).min(),
             ..Done::default()
         })
     }
@@ -152,8 +152,8 @@ fn available(remarks: &[String]) -> String {
 
 /// What a look at a server found.
 struct Looked {
-    /// Time until its login must be renewed, if it ends.
-    login_ends: Option<Duration>,
+    /// Time until its login must be renewed or its sweep repeated, if there is one.
+    due: Option<Duration>,
     /// As in [`Checked::remarks`].
     remarks: Vec<String>,
 }
@@ -172,6 +172,9 @@ async fn look(
     };
     let connection = connected(server, flavour, ctx).await?;
     let checked = check(server, flavour, ctx, &connection, pass).await;
+    if let Err(limited @ Error::Unavailable(Outage::Limited(_))) = checked {
+        return Err(limited); // the server works, so what was found before still holds
+    }
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
     let mut remarks = Vec::new();
     let found = checked.map(|checked| {
@@ -190,13 +193,22 @@ async fn look(
         foulkon::server::wake_reloaded(server, ctx, worker);
     }
     let login_ends = vault::server::login_ends(&connection).await?;
-    if is_due(&connection, server.spec.resync_interval()) {
-        compare(server, ctx, &connection, &admin, pass).await?;
-    } else if let Some(failed) = connection.last_sweep().and_then(|last| last.failed) {
+    let swept = if is_due(&connection, server.spec.resync_interval()) {
+        compare(server, ctx, &connection, &admin, pass).await
+    } else {
+        let failed = connection.last_sweep().and_then(|last| last.failed);
+        failed.map_or(Ok(()), Err)
+    };
+    let due = match swept {
+        Ok(()) => login_ends,
+        Err(Error::Unavailable(Outage::Limited(_))) => {
+            tracing::info!("the server limits the rate of requests, so its objects are compared later");
+            login_ends.into_iter().chain([AGAIN]).min()
+        }
         // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
-        return Err(failed);
-    }
-    Ok(Looked { login_ends, remarks })
+        Err(failed) => return Err(failed),
+    };
+    Ok(Looked { due, remarks })
 }
 
 /// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.

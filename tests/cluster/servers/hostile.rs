@@ -168,11 +168,6 @@ async fn a_failed_write_is_reported_as_an_outage_or_a_timeout(bed: &Bed) -> Resu
         ("bad gateway", Action::Answer(Answer::status(502)), timeout),
         ("truncated", Action::Truncate { bytes: 20 }, outage),
         ("refused", Action::Refuse, outage),
-        (
-            "too many",
-            Action::Answer(Answer::status(429).header("retry-after", "1")),
-            outage,
-        ),
     ];
     let results = futures::stream::iter(actions.into_iter().map(|(name, action, (reason, message))| async move {
         let result = async {

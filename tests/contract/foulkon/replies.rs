@@ -1,10 +1,13 @@
 //! What a reply means, and what it never means.
 
+use std::time::Duration;
+
 use oidc_operator::admin::foulkon::{Listing, is_absent, is_conflict};
 use oidc_operator::admin::http::Failure;
 use oidc_operator::error::Outage;
 use serde_json::{Value, json};
-use wiremock::{MockServer, ResponseTemplate};
+use wiremock::matchers::any;
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use super::calls::{OPERATIONS, Outcome, call, each};
 use super::{EXISTS, NOT_FOUND, always, answer, authorized, coded, connect, fields, proxied, set, shown, status};
@@ -137,7 +140,11 @@ async fn statuses_have_one_meaning_for_every_operation() {
         (coded(500, "UnknownApiError", "pq: x"), outage(500), [false, false]),
         (html(502), outage(502), [true, true]),
         (html(503), outage(503), [true, true]),
-        (html(429), outage(429), [true, true]),
+        (
+            html(429).insert_header("Retry-After", "60"),
+            Failure::Outage(Outage::Limited(Duration::from_secs(60))),
+            [false, false],
+        ),
     ];
     let (server, of_admin, http_of_admin) = always(ResponseTemplate::new(204)).await;
     let (of_user, http_of_user) = connect(&server.uri(), &authorized("Bearer geheim"));
@@ -330,4 +337,24 @@ async fn an_oversized_404_is_a_failure_and_never_absence() {
     assert_eq!(foulkon.delete("shop").await, Err(larger));
     assert!(!http.breaker().is_open());
     assert!(received(&server).await < OPERATIONS.len());
+}
+
+/// Only a gateway limits the rate: the worker itself does not.
+#[tokio::test]
+async fn a_request_beyond_a_rate_limit_is_sent_again() {
+    for refusal in [
+        html(429),
+        json_reply(429, &json!({ "message": "API rate limit exceeded" })),
+    ] {
+        let (server, foulkon, http) = always(coded(404, NOT_FOUND, "OIDC Provider with name shop not found")).await;
+        Mock::given(any())
+            .respond_with(refusal)
+            .up_to_n_times(1)
+            .with_priority(1)
+            .mount(&server)
+            .await;
+        assert_eq!(foulkon.get("shop").await, Ok(None));
+        assert_eq!(received(&server).await, 2);
+        assert!(!http.breaker().is_open());
+    }
 }

@@ -1,6 +1,7 @@
 //! The login with each auth method, and the failures of a refused login.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::vault::login::Jwt;
@@ -245,7 +246,10 @@ async fn a_login_that_fails_with_the_server_is_a_failure_of_the_server() {
             outage(500),
         ),
         (errors_reply(503, &["Vault is sealed"]), outage(503)),
-        (errors_reply(429, &["rate limit quota exceeded"]), outage(429)),
+        (
+            errors_reply(429, &["rate limit quota exceeded"]).insert_header("Retry-After", "60"),
+            Failure::Outage(Outage::Limited(Duration::from_secs(60))),
+        ),
         (html(200), Failure::Reply("is not JSON")),
         (html(307), Failure::Reply("is a redirect")),
         (json_reply(200, &json!({})), Failure::Reply("holds no token")),

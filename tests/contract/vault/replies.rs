@@ -1,5 +1,7 @@
 //! What a reply means, and what it never means.
 
+use std::time::Duration;
+
 use oidc_operator::admin::discovery;
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::vault::health::health;
@@ -194,8 +196,8 @@ async fn statuses_have_one_meaning_for_every_operation() {
             outage(500),
         ),
         (
-            errors_reply(429, &["request path \"x\": rate limit quota exceeded"]),
-            outage(429),
+            errors_reply(429, &["request path \"x\": rate limit quota exceeded"]).insert_header("Retry-After", "60"),
+            Failure::Outage(Outage::Limited(Duration::from_secs(60))),
         ),
         (
             errors_reply(405, &["unsupported operation"]),

@@ -10,6 +10,7 @@
 
 mod fault;
 mod journal;
+mod limit;
 mod relay;
 mod reply;
 mod upstream;

@@ -92,7 +92,9 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
     match unmarked {
         Ok(()) => {}
         // The server works, but the request conflicted with another one. The next try may succeed.
-        Err(error @ Error::Unavailable(Outage::Busy | Outage::Status(500, _))) if !is_abandoned(client) => {
+        Err(error @ Error::Unavailable(Outage::Busy | Outage::Limited(_) | Outage::Status(500, _)))
+            if !is_abandoned(client) =>
+        {
             return Err(hindered(client, ctx, error));
         }
         Err(failure) => {

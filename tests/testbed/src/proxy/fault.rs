@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{Journal, Recorder, RequestHead};
+use super::limit::Bucket;
 use super::lock;
 
 /// Decides whether a fault concerns a request. It runs under the proxy's lock and must not call
@@ -36,6 +37,18 @@ impl Fault {
             times: None,
             action,
         }
+    }
+
+    /// A rate limit: answers the matching requests beyond this number a second. A second without
+    /// requests saves up as many.
+    pub fn beyond(
+        per_second: u32,
+        matching: impl Fn(&RequestHead) -> bool + Send + Sync + 'static,
+        answer: Answer,
+    ) -> Self {
+        let bucket = Mutex::new(Bucket::full(per_second, Instant::now()));
+        let exceeds = move |head: &RequestHead| matching(head) && !lock(&bucket).takes(Instant::now());
+        Self::new(exceeds, Action::Answer(answer))
     }
 
     /// Strikes only the `n`-th matching request, counted from 1 and from the injection.
