@@ -59,12 +59,13 @@ impl Pace {
         if Instant::now() + pause > until {
             return Err(rounded(pause));
         }
-        let _next = match order {
-            Order::Queued => {
+        let is_limited = self.rate().is_limited();
+        let next = match order {
+            Order::Queued if is_limited => {
                 let queue = tokio::time::timeout_at(until.into(), self.queue.lock()).await;
                 Some(queue.map_err(|_| Duration::ZERO)?)
             }
-            Order::Ahead => None,
+            Order::Queued | Order::Ahead => None,
         };
         loop {
             let now = Instant::now();
@@ -78,6 +79,7 @@ impl Pace {
             }
             tokio::time::sleep(wait).await;
         }
+        drop(next);
         let permit = self.permits.acquire().await.ok(); // never closed
         Ok(Turn { pace: self, permit })
     }

@@ -54,6 +54,11 @@ pub(super) struct Rate {
 }
 
 impl Rate {
+    /// Whether the server has shown a limit.
+    pub(super) fn is_limited(&self) -> bool {
+        self.limit.is_some() || self.refusals.is_some()
+    }
+
     /// How long a request has to wait before it asks again.
     pub(super) fn wait(&self, order: Order, now: Instant) -> Duration {
         let due = match order {
