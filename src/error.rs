@@ -278,12 +278,9 @@ pub enum Error {
     /// A ConfigMap of that name exists and has another owner.
     #[error("ConfigMap {0}. Delete it or choose another configMapName.")]
     ConfigMapConflict(Taken),
-    /// A ConfigMap of that name belongs to an earlier resource of the same name and is being deleted.
-    #[error("ConfigMap `{0}` belongs to an earlier resource of this name and is being deleted.")]
-    ConfigMapGoing(String),
-    /// A Secret of that name belongs to an earlier resource of the same name and is being deleted.
-    #[error("Secret `{0}` belongs to an earlier resource of this name and is being deleted.")]
-    SecretGoing(String),
+    /// A Secret or ConfigMap of that name belongs to an earlier resource of the same name and is being deleted.
+    #[error("{0} `{1}` belongs to an earlier resource of this name and is being deleted.")]
+    Going(Source, String),
     /// Another writer keeps changing the object.
     #[error(
         "Another writer changed the object on the server ({0}) three times within an hour, so the operator stopped correcting it. Find that writer, then change this resource or wait an hour."

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::outage::{ClusterFault, Outage};
+use super::source::Source;
 use super::treatment::Class::{
     self, Blocked, Bug, Invalid, NotAllowed, NotOwned, ServerRefused, Transient, Unsupported,
 };
@@ -49,9 +50,9 @@ impl Error {
             // operator with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
-            Error::SecretGoing(_) => of(Blocked, Reason::SecretConflict),
+            Error::Going(Source::Secret, _) => of(Blocked, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
-            Error::ConfigMapGoing(_) => of(Blocked, Reason::ConfigMapConflict),
+            Error::Going(Source::ConfigMap, _) => of(Blocked, Reason::ConfigMapConflict),
             Error::Contested(_) => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(outage),
             Error::PublicUnavailable(outage) => of_outage(outage).of_the_resource(),

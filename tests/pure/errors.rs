@@ -131,8 +131,7 @@ variants! {
         Error::SecretConflict(Taken { name: s("shop"), owner: Some(s("OAuth2Client `shop`")) }),
     ],
     ConfigMapConflict => [Error::ConfigMapConflict(Taken { name: s("issuer"), owner: None })],
-    ConfigMapGoing => [Error::ConfigMapGoing(s("issuer"))],
-    SecretGoing => [Error::SecretGoing(s("shop"))],
+    Going => [Error::Going(Source::Secret, s("shop")), Error::Going(Source::ConfigMap, s("issuer"))],
     Contested => [Error::Contested(s("scope"))],
     Unavailable => [
         Error::Unavailable(Outage::Unreachable),

@@ -12,7 +12,7 @@ use crate::controller::common::own_secret::{
 };
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
-use crate::error::{ClusterFault, Error, Result};
+use crate::error::{ClusterFault, Error, Result, Source};
 
 /// The desired ConfigMap.
 pub(crate) struct Wanted {
@@ -30,7 +30,7 @@ pub(crate) struct Wanted {
 /// be those of an earlier spec. Otherwise another writer has added them, and they stay.
 ///
 /// # Errors
-/// [`Error::ConfigMapConflict`], [`Error::ConfigMapGoing`], [`Error::InvalidField`], [`Error::Cluster`],
+/// [`Error::ConfigMapConflict`], [`Error::Going`], [`Error::InvalidField`], [`Error::Cluster`],
 /// [`Error::NotLeader`].
 pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict: bool) -> Result<()> {
     let namespace = owner.namespace().unwrap_or_default();
@@ -134,7 +134,7 @@ fn refused(error: Error) -> Error {
 /// deleted with it, or it belongs to another owner.
 fn conflict<K: Managed>(found: &ConfigMap, owner: &K) -> Error {
     match is_namesakes(found, owner) {
-        true => Error::ConfigMapGoing(found.name_any()),
+        true => Error::Going(Source::ConfigMap, found.name_any()),
         false => Error::ConfigMapConflict(taken(found)),
     }
 }

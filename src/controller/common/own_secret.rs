@@ -13,7 +13,7 @@ use crate::controller::engine::children::Child;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 use crate::error::wording::shown;
-use crate::error::{ClusterFault, Error, Result, Taken};
+use crate::error::{ClusterFault, Error, Result, Source, Taken};
 
 /// Remembers a write to one of the Secrets of the resource with UID `owner`, which the cache may not show yet.
 pub(crate) fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
@@ -71,7 +71,7 @@ pub(crate) fn is_going(ctx: &Context, namespace: &str) -> bool {
 /// deleted with it, or it belongs to another owner.
 pub(crate) fn conflict<K: Managed>(found: &KubeSecret, owner: &K) -> Error {
     if is_namesakes(found, owner) {
-        Error::SecretGoing(found.name_any())
+        Error::Going(Source::Secret, found.name_any())
     } else {
         Error::SecretConflict(taken(found))
     }

@@ -14,7 +14,7 @@ use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection};
 use crate::controller::engine::managed::Pass;
 use crate::controller::vault::failure::failure;
-use crate::error::{Error, Result, VaultFault};
+use crate::error::{Error, Outage, Result, VaultFault};
 
 /// Minimum wait before the login is checked again.
 const SOON: Duration = Duration::from_secs(1);
@@ -135,7 +135,9 @@ pub(crate) async fn check(
         Ok(found) => pass.status.endpoints = Some(found.endpoints),
         Err(Failure::Status { code: 404, .. }) => pass.status.endpoints = None,
         // The next check finds out what has just opened the breaker.
-        Err(Failure::Outage(outage)) if !was_open && breaker.is_open() => return Err(Error::Unavailable(outage)),
+        Err(Failure::Outage(outage)) if matches!(outage, Outage::Limited(_)) || !was_open && breaker.is_open() => {
+            return Err(Error::Unavailable(outage));
+        }
         Err(failed) => remarks.push(unread(failed)),
     }
     if was_open {

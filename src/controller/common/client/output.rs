@@ -244,7 +244,7 @@ pub(crate) async fn write(
 /// Checks that no Secret of this name belongs to another owner, and that no other client is about to create one.
 ///
 /// # Errors
-/// [`Error::SecretConflict`], [`Error::SecretGoing`], [`Error::Cluster`].
+/// [`Error::SecretConflict`], [`Error::Going`], [`Error::Cluster`].
 pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<()> {
     let name = secret_name(client);
     if let Some(other) = other_user(client, ctx, &name) {
