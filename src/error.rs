@@ -224,6 +224,16 @@ pub enum Error {
         "The client existed on the server before this resource, and the operator does not know its secret. Name a Secret that holds it in clientSecretRef, or replace it with rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
     )]
     SecretUnknown,
+    /// The client to adopt has another secret than the one that the spec refers to.
+    #[error(
+        "The client on the server has another secret than the one that clientSecretRef names, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace."
+    )]
+    SecretMismatch,
+    /// The secret of the client to adopt cannot be compared with the one that the spec refers to.
+    #[error(
+        "The operator cannot find out whether the client on the server has the secret that clientSecretRef names, because AuthorizationServer `{0}` has no hydra.publicUrl; nothing was changed. Set it there, or set onSecretMismatch: Replace."
+    )]
+    SecretUntried(String),
     /// The client exists and has another owner.
     #[error(
         "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."

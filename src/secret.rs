@@ -1,5 +1,7 @@
 //! A secret value: no Debug, no Display, no Serialize, wiped when dropped.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -40,4 +42,21 @@ impl From<String> for Secret {
 /// 128 bits, hexadecimal.
 pub fn new_revision() -> String {
     format!("{:032x}", rand::random::<u128>())
+}
+
+/// The credentials of HTTP Basic authentication (RFC 7617) for a client: id and secret are form-encoded before they are
+/// joined (RFC 6749, section 2.3.1).
+pub fn basic_credentials(client_id: &str, secret: &Secret) -> Secret {
+    let joined = format!("{}:{}", form_encoded(client_id), form_encoded(secret.expose()));
+    Secret::new(STANDARD.encode(Zeroizing::new(joined).as_bytes()))
+}
+
+/// Whether a value stays as it is when it is form-encoded.
+pub fn is_form_safe(value: &str) -> bool {
+    form_encoded(value) == value
+}
+
+/// A value for `application/x-www-form-urlencoded`. It may be a secret.
+pub fn form_encoded(value: &str) -> String {
+    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }

@@ -47,6 +47,8 @@ pub enum Reason {
     SecretNotFound,
     /// The client was adopted, and the operator does not know its secret.
     SecretUnknown,
+    /// An adoption would replace the secret of the client.
+    SecretMismatch,
     /// A custom resource that the spec refers to does not exist (yet).
     ReferenceNotFound,
     /// A custom resource that the spec refers to exists but is not ready.
@@ -100,7 +102,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 37] = [
+    pub const ALL: [Reason; 38] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -114,6 +116,7 @@ impl Reason {
         Reason::Conflict,
         Reason::SecretNotFound,
         Reason::SecretUnknown,
+        Reason::SecretMismatch,
         Reason::ReferenceNotFound,
         Reason::ReferenceNotReady,
         Reason::ServerNotFound,
@@ -156,6 +159,7 @@ impl Reason {
             Reason::Conflict => "Conflict",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::SecretUnknown => "SecretUnknown",
+            Reason::SecretMismatch => "SecretMismatch",
             Reason::ReferenceNotFound => "ReferenceNotFound",
             Reason::ReferenceNotReady => "ReferenceNotReady",
             Reason::ServerNotFound => "ServerNotFound",

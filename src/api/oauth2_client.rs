@@ -20,8 +20,8 @@ pub use keys::{JsonWebKey, JsonWebKeys};
 pub use rotation::{SecretRotation, WithoutOverlap};
 pub use status::{Effective, OAuth2ClientStatus};
 pub use values::{
-    AccessTokenStrategy, ClientType, GrantType, RequestObjectSigningAlg, ResponseType, SigningAlg, SubjectType,
-    TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
+    AccessTokenStrategy, ClientType, GrantType, OnSecretMismatch, RequestObjectSigningAlg, ResponseType, SigningAlg,
+    SubjectType, TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
 };
 
 /// An application that may request tokens from the authorization server. The operator registers it, keeps the
@@ -344,11 +344,18 @@ pub struct OAuth2ClientSpec {
     pub deletion_policy: Option<DeletionPolicy>,
     /// Whether the operator adopts an existing client with this clientId. Needs `adopt` in the server's access rules.
     /// The operator changes the client to match this spec, except for its secret, which it knows only from
-    /// clientSecretRef or after a replacement (see rotation). A registration access token of the client becomes
+    /// clientSecretRef, which it tries first (see onSecretMismatch), or after a replacement (see rotation). With
+    /// suspend: true the resource says what an adoption would change. A registration access token of the client becomes
     /// invalid. The operator never adopts a client that another resource manages. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
+    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or when the
+    /// operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
+    /// client's secret, so applications with the old one cannot log in any more. Default: Refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "OnSecretMismatch")]
+    pub on_secret_mismatch: Option<OnSecretMismatch>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -31,11 +31,10 @@ pub struct Taken {
 
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = self.owner.as_deref().unwrap_or("another owner");
-        write!(
-            f,
-            "`{}` exists and belongs to {owner}, so the operator does not change it",
-            self.name
-        )
+        match &self.owner {
+            Some(owner) => write!(f, "`{}` belongs to {owner}", self.name)?,
+            None => write!(f, "`{}` exists and belongs to another owner", self.name)?,
+        }
+        f.write_str(", so the operator does not change it")
     }
 }

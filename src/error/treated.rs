@@ -44,6 +44,7 @@ impl Error {
             }
             Error::ServerRefused(_) | Error::ProbeDenied(_) => of(ServerRefused, Reason::ServerRefused).of_the_server(),
             Error::SecretUnknown => of(Invalid, Reason::SecretUnknown),
+            Error::SecretMismatch | Error::SecretUntried(_) => of(Blocked, Reason::SecretMismatch),
             Error::NotOwned(_) | Error::NotAdopted(_) | Error::KeySetNotOwned(_) => of(NotOwned, Reason::NotOwned),
             Error::ObjectNotOwned { .. } | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
             // A restored copy of a cluster must not put load on the server of the original. Usually a restart of the

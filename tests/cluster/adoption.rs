@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::oauth2_client::OAuth2ClientStatus;
@@ -20,6 +22,8 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(the_secret_of_an_adopted_client_can_be_given_from_the_start),
         side.shared(the_secret_of_an_adopted_client_is_replaced_only_on_request),
         side.shared(a_conflicting_secret_is_detected_before_anything_is_changed),
+        side.shared(an_adoption_replaces_no_secret_unless_the_spec_consents),
+        side.shared(a_suspended_resource_says_what_an_adoption_would_change),
         side.shared(a_public_client_is_adopted_without_a_secret),
         side.shared(an_adopted_client_keeps_its_grant_types),
         side.shared(a_client_that_does_not_exist_is_created_as_usual),
@@ -252,6 +256,92 @@ async fn a_conflicting_secret_is_detected_before_anything_is_changed(bed: &Bed) 
         .await?;
     legacy.is_unknown("app").await?;
     legacy.works_with(SECRET).await
+}
+
+/// The operator tries the secret at the server's public API, in the way of the client's authentication method.
+async fn an_adoption_replaces_no_secret_unless_the_spec_consents(bed: &Bed) -> Result<()> {
+    const MISMATCH: &str = "The client on the server has another secret than the one that clientSecretRef names, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace.";
+    const OTHER: &str = "50%off+now:ok";
+    let told = |secret: &str| {
+        let labels = r#"{ oidc-operator.dev/watch: "true" }"#;
+        format!(
+            "{{ apiVersion: v1, kind: Secret, metadata: {{ name: told, labels: {labels} }}, stringData: {{ secret: '{secret}' }} }}"
+        )
+    };
+    for method in ["client_secret_basic", "client_secret_post"] {
+        let legacy = Legacy::new(bed, json!({ "token_endpoint_auth_method": method })).await?;
+        let space = &legacy.space;
+        space.canary(OTHER);
+        let before = legacy.on_server().await?.0;
+        let _: Secret = space.apply(&told(OTHER)).await?;
+        let spec = json!({ "clientSecretRef": { "name": "told", "key": "secret" }, "tokenEndpointAuthMethod": method });
+        space.apply_client("app", &legacy.spec(spec.clone())).await?;
+        let waits = space
+            .says::<OAuth2Client>("app", Reconciling, "SecretMismatch", MISMATCH)
+            .await?;
+        ensure!(legacy.on_server().await?.0 == before, "the client was changed");
+        ensure!(
+            space.secret(&ledger_of(&waits)).await?.is_none(),
+            "the secret was stored"
+        );
+        // Without consent, the right secret is needed.
+        let _: Secret = space.apply(&told(SECRET)).await?;
+        space.wait_ready("app").await?;
+        ensure!(legacy.on_server().await?.1["adopted"] == true, "it is not adopted");
+        if method == "client_secret_basic" {
+            legacy.works_with(SECRET).await?;
+        }
+    }
+    // With consent, the secret is replaced.
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    let _: Secret = space.apply(&told("another-secret-2")).await?;
+    let spec = json!({ "clientSecretRef": { "name": "told", "key": "secret" }, "onSecretMismatch": "Replace" });
+    space.apply_client("app", &legacy.spec(spec)).await?;
+    space.wait_ready("app").await?;
+    legacy.works_with("another-secret-2").await?;
+    ensure!(legacy.works_with(SECRET).await.is_err(), "the old secret still works");
+    Ok(())
+}
+
+async fn a_suspended_resource_says_what_an_adoption_would_change(bed: &Bed) -> Result<()> {
+    const SUSPENDED: &str = "Reconciliation is suspended by spec.suspend.";
+    let legacy = Legacy::new(
+        bed,
+        json!({ "token_endpoint_auth_method": "client_secret_post", "owner": "user-42" }),
+    )
+    .await?;
+    let space = &legacy.space;
+    let before = legacy.on_server().await?.0;
+    space
+        .apply_client("app", &legacy.spec(json!({ "suspend": true })))
+        .await?;
+    let changes = "client_name, metadata, owner, scope, token_endpoint_auth_method";
+    let says = |text: String| {
+        move |client: &OAuth2Client| {
+            let conditions = status_of(client).conditions;
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Suspended" && condition.message == text)
+        }
+    };
+    let expected = format!("{SUSPENDED} An adoption would change these members of the client: {changes}.");
+    space.wait_client("the preview", "app", says(expected)).await?;
+    let ours = json!({ "spec": { "scopes": null, "clientName": "Legacy", "metadata": { "team": "old" },
+        "tokenEndpointAuthMethod": "client_secret_post" } });
+    space.change("app", ours).await?;
+    let expected = format!("{SUSPENDED} An adoption would change these members of the client: owner, scope.");
+    space.wait_client("a smaller preview", "app", says(expected)).await?;
+    ensure!(legacy.on_server().await?.0 == before, "the client was changed");
+    // The event of the adoption names the same members.
+    space.change("app", json!({ "spec": { "suspend": null } })).await?;
+    legacy.is_unknown("app").await?;
+    let names = |event: &Event| {
+        let note = "The client existed on the server before and now belongs to this resource. Changed: owner, scope.";
+        event.note.as_deref() == Some(note)
+    };
+    space.wait_event("app", "Adopted", names).await?;
+    Ok(())
 }
 
 /// Grant types that no spec can list stay, and all of them if the spec lists none.

@@ -60,11 +60,38 @@ async fn a_secret_of_any_characters_works(bed: &Bed) -> Result<()> {
     let own = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "mine" },
         "stringData": { "value": VALUE } });
     space.apply::<Secret>(&own.to_string()).await?;
-    let spec = "{ grantTypes: [client_credentials], clientSecretRef: { name: mine, key: value } }";
-    space.ready_client("app", spec).await?;
+    let spec = json!({
+        "grantTypes": ["client_credentials"], "clientSecretRef": { "name": "mine", "key": "value" },
+        "scopes": ["read", "write"], "audience": ["https://api.example.com"],
+        "credentials": { "data": {
+            "BASIC": "$(basicCredentials)", "JSON": "{\"secret\": $(clientSecret|json)}",
+            "BODY": "grant_type=client_credentials&scope=$(scope|url)&audience=$(audience|url)",
+        } },
+    });
+    let client = space.ready_client("app", &spec.to_string()).await?;
     let (id, secret) = space.credentials("app").await?;
     ensure!(secret == VALUE, "the Secret has another value");
     bed.token(&id, &secret, "").await?;
+    let ready = client
+        .status
+        .unwrap_or_default()
+        .conditions
+        .into_iter()
+        .find(|c| c.type_ == "Ready");
+    let message = ready.context("no Ready")?.message;
+    let warning = " Applications must form-encode its secret before HTTP Basic authentication (RFC 6749, section 2.3.1); a secret of letters and digits needs no encoding.";
+    ensure!(message.ends_with(warning), "{message}");
+    // What the operator encoded can be sent as it is.
+    let data = space.secret_data("app").await?;
+    let parsed: serde_json::Value = serde_json::from_str(&data["JSON"])?;
+    ensure!(parsed["secret"] == VALUE, "the JSON has another value");
+    let asked = reqwest::Client::new()
+        .post(format!("{}/oauth2/token", bed.public_url()))
+        .header("Authorization", format!("Basic {}", data["BASIC"]))
+        .header("Content-Type", "application/x-www-form-urlencoded")
+        .body(data["BODY"].clone());
+    let answer = asked.send().await?;
+    ensure!(answer.status().is_success(), "{}", answer.status());
     Ok(())
 }
 

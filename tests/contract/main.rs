@@ -20,6 +20,7 @@ mod recordings;
 mod replay;
 mod replies;
 mod requests;
+mod revocation;
 mod tls;
 mod vault;
 mod web;

@@ -51,6 +51,8 @@ variants! {
         Error::UnsupportedVersion(s("v1.9.0"), Unsupported::TooOld),
     ],
     NoPrivateKey => [Error::NoPrivateKey(s("billing-keys"))],
+    SecretMismatch => [Error::SecretMismatch],
+    SecretUntried => [Error::SecretUntried(s("default"))],
     SecretUnknown => [Error::SecretUnknown],
     NotAdopted => [Error::NotAdopted(s("shop-web"))],
     RotationWithoutOverlap => [Error::RotationWithoutOverlap(s("main"))],

@@ -15,6 +15,8 @@ const LEFT: Seen = Seen {
     was_registered: true,
     had_ledger: true,
     source: Source::Ledger,
+    adopts_secret: false,
+    adopts_secret: false,
     client: Same,
     ledger: Same,
     secret: Same,
@@ -36,6 +38,15 @@ fn opening_steps_depend_on_what_has_changed() {
     let table: &[(&str, Seen, &[Step])] = &[
         ("settled", LEFT, &[Hold, SettleLedger]),
         ("new", NEW, &[Connect(Change), Hold, SettleLedger]),
+        (
+            "about to be adopted with a secret of its user",
+            Seen {
+                source: Source::Reference,
+                adopts_secret: true,
+                ..NEW
+            },
+            &[Connect(Change), Hold, TrySecret, SettleLedger],
+        ),
         (
             "must be read",
             Seen {

@@ -1,8 +1,8 @@
 //! Texts with variables and encodings.
 
-use oidc_operator::controller::common::client::template::{Template, basic_credentials, is_url_safe};
+use oidc_operator::controller::common::client::template::Template;
 use oidc_operator::error::Result;
-use oidc_operator::secret::Secret;
+use oidc_operator::secret::{Secret, basic_credentials, is_form_safe};
 
 /// A value with everything that an encoding may have to change.
 const ODD: &str = "50%off+now:o\"k é";
@@ -71,5 +71,5 @@ fn basic_credentials_encode_id_and_secret_before_joining_them() {
         basic_credentials("https://a", &secret("50%:")).expose(),
         "aHR0cHMlM0ElMkYlMkZhOjUwJTI1JTNB"
     );
-    assert!(is_url_safe("aZ09-_.*") && !is_url_safe(ODD) && !is_url_safe("a~") && !is_url_safe(" "));
+    assert!(is_form_safe("aZ09-_.*") && !is_form_safe(ODD) && !is_form_safe("a~") && !is_form_safe(" "));
 }

@@ -60,6 +60,7 @@ pub mod mapping;
 mod probe;
 pub mod request;
 pub mod requests;
+pub mod revocation;
 pub mod sessions;
 pub mod sync;
 pub mod tokens;

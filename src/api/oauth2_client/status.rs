@@ -61,6 +61,10 @@ pub struct OAuth2ClientStatus {
     /// Whether the client existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
+    /// Whether your own client secret has characters that applications must form-encode before HTTP Basic authentication
+    /// (RFC 6749, section 2.3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_needs_encoding: Option<bool>,
     /// Grant types that an adopted client keeps although `grantTypes` does not list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 256)))]

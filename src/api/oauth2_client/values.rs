@@ -129,6 +129,16 @@ pub enum AccessTokenStrategy {
     Opaque,
 }
 
+/// What the operator does when a client that it adopts has another secret than the one of `clientSecretRef`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum OnSecretMismatch {
+    /// It changes nothing, and the resource reports the difference.
+    #[default]
+    Refuse,
+    /// It adopts the client and replaces its secret.
+    Replace,
+}
+
 /// An open object that declares our own key, so that a rule can refuse it: CEL does not see undeclared keys.
 pub(super) fn metadata_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

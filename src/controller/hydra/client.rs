@@ -55,7 +55,17 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         }
     }
     if client.spec.suspend == Some(true) {
-        return Ok(Done::suspended());
+        let wanted = desired(client, ctx, &plan, &catalogue);
+        let preview = adoption::preview(client, ctx, &plan, &wanted, &pass.status).await;
+        let suspended = Done::suspended();
+        return Ok(Done {
+            message: [Some(suspended.message), preview]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" "),
+            ..suspended
+        });
     }
     check_fields(client, &plan)?;
     check_values(client)?;
@@ -146,10 +156,13 @@ fn done(
         true => format!("; {WAITS}"),
         false => String::new(),
     };
-    let kept = kept_in_words(&status.kept_grant_types);
+    let mut more = kept_in_words(&status.kept_grant_types);
+    if status.secret_needs_encoding == Some(true) {
+        more += " Applications must form-encode its secret before HTTP Basic authentication (RFC 6749, section 2.3.1); a secret of letters and digits needs no encoding.";
+    }
     let message = match &status.secret_name {
-        Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}.{kept}"),
-        None => format!("The client is registered.{kept}"),
+        Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}.{more}"),
+        None => format!("The client is registered.{more}"),
     };
     let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);
     let next = rotation(client, plan, status)?.map(wait_until);

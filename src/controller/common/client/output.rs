@@ -13,7 +13,7 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::claim::asked_first;
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
-use crate::controller::common::client::template::{Template, basic_credentials};
+use crate::controller::common::client::template::Template;
 use crate::controller::common::digest::digest;
 use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
@@ -23,7 +23,7 @@ use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links;
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::error::{ClusterFault, Error, Result, Taken};
-use crate::secret::Secret;
+use crate::secret::{Secret, basic_credentials};
 
 /// Variables for the client secret: itself, and for HTTP Basic authentication.
 const OF_SECRET: [&str; 2] = ["clientSecret", "basicCredentials"];
@@ -166,7 +166,13 @@ fn value(variable: &'static str, client: &OAuth2Client, plan: &ClientPlan) -> Re
         });
     }
     let known = known(variable, client, plan);
-    known.map(Some).ok_or_else(|| unknown(variable, &plan.server))
+    known.map(Some).ok_or_else(|| match plan.endpoints {
+        Some(_) => Error::InvalidField {
+            field: "credentials.data",
+            problem: format!("$({variable}) has no value, because the server's discovery document does not name it; remove it"),
+        },
+        None => unknown(variable, &plan.server),
+    })
 }
 
 /// Returns why a variable has no value: the server has no discovery document, the document was not read yet, or the

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::api::oauth2_client::VARIABLES;
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::secret::{Secret, form_encoded};
 
 /// A text with variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,25 +149,9 @@ impl Encoding {
     fn applied(self, value: &str) -> String {
         match self {
             Encoding::Plain => value.to_owned(),
-            Encoding::Url => url_encoded(value),
+            Encoding::Url => form_encoded(value),
             Encoding::Base64 => STANDARD.encode(value),
             Encoding::Json => serde_json::Value::from(value).to_string(),
         }
     }
-}
-
-/// The credentials of HTTP Basic authentication (RFC 7617) for a client: id and secret are form-encoded before they are
-/// joined (RFC 6749, section 2.3.1).
-pub fn basic_credentials(client_id: &str, secret: &Secret) -> Secret {
-    let joined = format!("{}:{}", url_encoded(client_id), url_encoded(secret.expose()));
-    Secret::new(STANDARD.encode(joined))
-}
-
-/// Whether a value stays as it is when it is form-encoded.
-pub fn is_url_safe(value: &str) -> bool {
-    url_encoded(value) == value
-}
-
-fn url_encoded(value: &str) -> String {
-    url::form_urlencoded::byte_serialize(value.as_bytes()).collect()
 }

@@ -8,16 +8,20 @@ use kube::ResourceExt;
 
 use crate::access;
 use crate::admin::hydra::client::{Client, Marker};
+use crate::admin::hydra::revocation::{SentIn, is_secret_of};
 use crate::admin::hydra::sync::{Ownership, ownership};
-use crate::api::OAuth2Client;
-use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus};
+use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus, OnSecretMismatch};
 use crate::api::refs::Adoption;
+use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::claim::asked_first;
+use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::provider;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::OnServer;
 use crate::controller::hydra::client::plan::{client_id, marker};
+use crate::controller::hydra::client::reference;
 use crate::controller::hydra::client::steps::Source;
 use crate::controller::hydra::client::work::{Secrecy, Work};
 use crate::controller::hydra::failure::failure;
@@ -76,17 +80,22 @@ fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
 /// Maximum number of kept grant types in the status.
 const KEPT: usize = 16;
 
-/// Grant types of an adopted client that stay although the spec does not list them: those that it cannot list, all of
-/// them if it lists none, and those that were kept before. `asked`: those of the spec.
+/// Grant types of an adopted client that stay although the spec does not list them: at the adoption those that it cannot
+/// list, and all of them if it lists none; later those that were kept then. `asked`: those of the spec; `kept`: those of
+/// the status, None before the adoption.
 pub(crate) fn kept_grant_types(
     asked: Option<&[GrantType]>,
     effective: &[GrantType],
-    kept: &[String],
+    kept: Option<&[String]>,
     found: &[String],
 ) -> Vec<String> {
-    let is_kept = |name: &&String| match grant_type(name) {
-        None => true,
-        Some(known) => !effective.contains(&known) && (asked.is_none() || kept.contains(name)),
+    // The status has no room for more, so nothing shows which of them were there first.
+    let before = kept.filter(|kept| kept.len() < KEPT);
+    let is_kept = |name: &&String| match (grant_type(name), before) {
+        (Some(known), _) if effective.contains(&known) => false,
+        (_, Some(kept)) => kept.contains(name),
+        (None, None) => true,
+        (Some(_), None) => asked.is_none(),
     };
     found.iter().filter(is_kept).cloned().collect()
 }
@@ -99,6 +108,59 @@ fn grant_type(name: &str) -> Option<GrantType> {
 pub(crate) fn in_status(kept: &[String]) -> Vec<String> {
     let short = kept.iter().filter(|name| name.len() <= 256);
     short.take(KEPT).cloned().collect()
+}
+
+/// What an adoption changes, for an event.
+pub(crate) fn adoption_in_words(wanted: &Client, found: &Client) -> String {
+    const ADOPTED: &str = "The client existed on the server before and now belongs to this resource.";
+    match changes(wanted, found).as_str() {
+        "" => format!("{ADOPTED} Nothing else was changed."),
+        fields => format!("{ADOPTED} Changed: {fields}."),
+    }
+}
+
+/// Names of the members that differ, apart from the marker.
+fn changes(wanted: &Client, found: &Client) -> String {
+    let bare = |client: &Client| {
+        let mut client = client.clone();
+        client.metadata.remove(GROUP);
+        if client.owning_cluster().is_some() {
+            client.owner.clear();
+        }
+        client
+    };
+    bare(wanted).differences(&bare(found)).join(", ")
+}
+
+/// What an adoption would change, for the message of a suspended resource. None: the resource has its client already,
+/// asks for no adoption, or the server cannot be asked.
+pub(crate) async fn preview(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    wanted: &Client,
+    status: &OAuth2ClientStatus,
+) -> Option<String> {
+    if client.spec.adoption != Some(Adoption::Allow) || status.updated_at.is_some() {
+        return None;
+    }
+    let link = ctx.links.usable(&plan.server).ok()?;
+    let Some(found) = link.hydra().ok()?.get_client(&plan.client_id).await.ok()? else {
+        return Some("The client does not exist on the server, so it would be created.".to_owned());
+    };
+    if !may_take_over(client, ctx, status, &found) {
+        return Some("The client on the server cannot be adopted.".to_owned());
+    }
+    let effective = &plan.effective.grant_types;
+    let asked = client.spec.grant_types.as_deref();
+    let mut adopted = wanted.clone();
+    adopted
+        .grant_types
+        .extend(kept_grant_types(asked, effective, None, &found.grant_types));
+    Some(match changes(&adopted, &found).as_str() {
+        "" => "An adoption would change nothing on the server except the mark.".to_owned(),
+        fields => format!("An adoption would change these members of the client: {fields}."),
+    })
 }
 
 /// Owner of a client on the server.
@@ -187,6 +249,42 @@ impl Work<'_> {
         })
     }
 
+    /// Makes sure that an adoption does not replace the secret of a client that works, unless the spec consents. Nothing is
+    /// stored before.
+    ///
+    /// # Errors
+    /// [`Error::SecretMismatch`], [`Error::SecretUntried`], and why the server cannot be asked.
+    pub(crate) async fn try_secret(&self, status: &OAuth2ClientStatus, link: &Link) -> Result<()> {
+        let Some(reference) = self.reference else { return Ok(()) };
+        let found = link.hydra()?.get_client(&self.plan.client_id).await;
+        let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+        let is_theirs = |found: &Client| {
+            own_mark(self.client, self.ctx, found).is_none() && may_take_over(self.client, self.ctx, status, found)
+        };
+        let Some(found) = found.filter(is_theirs) else {
+            return Ok(());
+        };
+        let Some(sent_in) = SentIn::of(&found.token_endpoint_auth_method) else {
+            return Ok(()); // it has no secret that could be replaced
+        };
+        let Some((public, _)) = &link.connection.public else {
+            return Err(Error::SecretUntried(self.plan.server.name_any()));
+        };
+        let secret = reference::value(self.client, self.ctx, self.plan, reference).await?;
+        let tried = is_secret_of(public, &self.plan.client_id, &secret, sent_in).await;
+        match tried.map_err(|failed| {
+            provider::failure(
+                "The revocation endpoint",
+                "hydra.publicUrl",
+                Error::PublicUnavailable,
+                failed,
+            )
+        })? {
+            true => Ok(()),
+            false => Err(Error::SecretMismatch),
+        }
+    }
+
     /// Where the secret comes from.
     pub(crate) fn source(&self, status: &OAuth2ClientStatus) -> Source {
         let may_be_adopted = self.client.spec.adoption == Some(Adoption::Allow) || status.adopted == Some(true);
@@ -199,6 +297,15 @@ impl Work<'_> {
         } else {
             Source::Ledger
         }
+    }
+
+    /// Whether the client may be one of other owners, to which the pass would give the user's own secret.
+    pub(crate) fn adopts_secret(&self, status: &OAuth2ClientStatus) -> bool {
+        let spec = &self.client.spec;
+        spec.adoption == Some(Adoption::Allow)
+            && self.source(status) == Source::Reference
+            && status.updated_at.is_none()
+            && spec.on_secret_mismatch != Some(OnSecretMismatch::Replace)
     }
 
     pub(crate) fn had_ledger(&self) -> bool {
@@ -217,24 +324,26 @@ mod tests {
         const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
         let default = [AuthorizationCode, RefreshToken];
         let listed = Some(&default[..]);
-        let table: [(Option<&[GrantType]>, &[&str], &[&str], &[&str]); 6] = [
-            (listed, &[], &["authorization_code", "refresh_token"], &[]),
-            (listed, &[], &["authorization_code", EXCHANGE, "x"], &[EXCHANGE, "x"]),
+        let many: Vec<String> = (0..KEPT).map(|number| format!("x{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        type Names<'a> = &'a [&'a str];
+        let table: [(Option<&[GrantType]>, Option<Names<'_>>, Names<'_>, Names<'_>); 8] = [
+            (listed, None, &["authorization_code", "refresh_token"], &[]),
+            (listed, None, &["authorization_code", EXCHANGE, "x"], &[EXCHANGE, "x"]),
             // The spec lists its grant types, so it decides on those that it can list …
-            (listed, &[], &["implicit", DEVICE, EXCHANGE], &[EXCHANGE]),
+            (listed, None, &["implicit", DEVICE, EXCHANGE], &[EXCHANGE]),
             // … except those that it could not list when the client was adopted.
-            (listed, &[DEVICE], &["implicit", DEVICE], &[DEVICE]),
-            (
-                None,
-                &[],
-                &["implicit", "refresh_token", EXCHANGE],
-                &["implicit", EXCHANGE],
-            ),
-            (None, &["implicit"], &[], &[]),
+            (listed, Some(&[DEVICE]), &["implicit", DEVICE], &[DEVICE]),
+            (None, None, &["implicit", "refresh_token", EXCHANGE], &["implicit", EXCHANGE]),
+            (None, Some(&["implicit"]), &[], &[]),
+            // What another writer adds later does not stay.
+            (None, Some(&[EXCHANGE]), &["implicit", EXCHANGE, "x"], &[EXCHANGE]),
+            (listed, Some(&many), &["implicit", EXCHANGE], &[EXCHANGE]),
         ];
         for (asked, kept, found, expected) in table {
             let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-            let result = kept_grant_types(asked, &default, &owned(kept), &owned(found));
+            let kept = kept.map(owned);
+            let result = kept_grant_types(asked, &default, kept.as_deref(), &owned(found));
             assert_eq!(result, expected, "{asked:?} {kept:?} {found:?}");
         }
     }

@@ -19,7 +19,8 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::adoption::{
-    in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned, of_another_cluster, own_mark, owner_of,
+    adoption_in_words, in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned, of_another_cluster,
+    own_mark, owner_of,
 };
 use crate::controller::hydra::client::ledger::Ledger;
 use crate::controller::hydra::client::plan::marker as own_marker;
@@ -121,14 +122,18 @@ impl Remote<'_> {
                 with_secret,
                 foreign,
             } => {
+                let note = found.filter(|_| marker.adopted && pass.status.adopted != Some(true));
+                let note = note.map(|found| adoption_in_words(wanted, found));
                 // Unknown members are sent back unchanged: a PUT would drop them.
+                let other = observed.map(|observed| observed.other).unwrap_or_default();
                 let body = Client {
-                    other: observed.map(|observed| observed.other).unwrap_or_default(),
+                    other,
                     ..wanted.clone()
                 };
                 let corrected = self.correct(pass, &body, &fields, with_secret, foreign).await?;
                 if corrected {
-                    self.note_adoption(pass, marker.adopted);
+                    pass.notes.extend(note.map(|note| (EventType::Normal, "Adopted", note)));
+                    pass.status.adopted = marker.adopted.then_some(true);
                 }
                 Ok(corrected)
             }
@@ -148,7 +153,9 @@ impl Remote<'_> {
         let effective = &self.plan.effective.grant_types;
         let kept = found.filter(|_| marker.adopted).map(|found| {
             let asked = self.client.spec.grant_types.as_deref();
-            kept_grant_types(asked, effective, &pass.status.kept_grant_types, &found.grant_types)
+            let was_adopted = pass.status.adopted == Some(true);
+            let before = was_adopted.then_some(pass.status.kept_grant_types.as_slice());
+            kept_grant_types(asked, effective, before, &found.grant_types)
         });
         let kept = kept.unwrap_or_default();
         wanted.grant_types = grant_names(effective);
@@ -311,13 +318,5 @@ impl Remote<'_> {
         pass.status.updated_at = updated_at;
         self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
         Ok(true)
-    }
-
-    fn note_adoption(&self, pass: &mut Pass<OAuth2ClientStatus>, adopted: bool) {
-        if adopted && pass.status.adopted != Some(true) {
-            let note = "The client existed on the server before and now belongs to this resource.";
-            pass.notes.push((EventType::Normal, "Adopted", note.to_owned()));
-        }
-        pass.status.adopted = adopted.then_some(true);
     }
 }

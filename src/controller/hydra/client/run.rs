@@ -8,7 +8,7 @@ use super::remote::Remote;
 use super::steps::{self, AfterLedger, Cause, Compared, Extras, Seen, Step};
 use super::work::{Secrecy, Work};
 use crate::admin::hydra;
-use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::api::oauth2_client::{OAuth2ClientStatus, TokenEndpointAuthMethod};
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output;
 use crate::controller::common::failure::unread;
@@ -16,6 +16,7 @@ use crate::controller::engine::hold::hold;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::error::{Error, Result};
+use crate::secret::is_form_safe;
 
 /// A pass with the results of its steps so far.
 struct Run<'a> {
@@ -72,6 +73,7 @@ fn seen(work: &Work<'_>, pass: &Pass<OAuth2ClientStatus>, inputs: &Inputs) -> Se
         was_registered: pass.status.updated_at.is_some(),
         had_ledger: work.had_ledger(),
         source: work.source(&pass.status),
+        adopts_secret: work.adopts_secret(&pass.status),
         client: compared(Inputs::same_client),
         ledger: compared(Inputs::same_ledger),
         secret: compared(Inputs::same_secret),
@@ -105,6 +107,7 @@ impl Run<'_> {
                 let secrecy = self.work.secrecy(&self.pass.status, self.link.as_ref()).await;
                 self.secrecy = secrecy.map_err(|error| unread(error, cause == Cause::Drift))?;
             }
+            Step::TrySecret => self.work.try_secret(&self.pass.status, self.link()?).await?,
             Step::SettleLedger => {
                 if self.secrecy != Secrecy::Ours || self.pass.status.updated_at.is_none() {
                     // Nothing is registered or replaced that cannot be published then.
@@ -160,12 +163,17 @@ impl Run<'_> {
 
     fn finish(self) {
         let made = self.ledger.as_ref().filter(|_| self.work.reference.is_none());
+        let users = self.ledger.as_ref().filter(|_| self.work.reference.is_some());
+        let is_basic =
+            self.work.plan.effective.token_endpoint_auth_method == TokenEndpointAuthMethod::ClientSecretBasic;
+        let needs_encoding = is_basic && users.is_some_and(|ledger| !is_form_safe(ledger.secret.expose()));
         let status = &mut self.pass.status;
         status.rotated_at = match self.secrecy {
             // Other owners made the secret: it counts from the adoption.
             Secrecy::Others => status.rotated_at.take().or_else(|| Some(Timestamp::now().to_string())),
             Secrecy::Ours | Secrecy::Replaced => made.and_then(|ledger| ledger.since).map(|since| since.to_string()),
         };
+        status.secret_needs_encoding = needs_encoding.then_some(true);
         let mut inputs = self.inputs;
         inputs.wrote_ledger(self.ledger.map(|ledger| ledger.version));
         status.inputs = Some(inputs.to_string());

@@ -39,6 +39,8 @@ pub struct Seen {
     pub had_ledger: bool,
     /// Where the secret comes from.
     pub source: Source,
+    /// Whether the client may be one of other owners that is about to be adopted, and whose secret must stay.
+    pub adopts_secret: bool,
     /// The client that the server should have.
     pub client: Compared,
     /// The ledger. If it has changed, it may hold a secret that the server does not have.
@@ -91,6 +93,8 @@ pub enum Step {
     CheckCluster(Cause),
     /// Finds out whose the secret is: from the server if connected, otherwise from the last success.
     LearnWhoseSecret(Cause),
+    /// Makes sure that the client to adopt has the secret that the spec refers to.
+    TrySecret,
     /// Reads and repairs the ledger.
     SettleLedger,
     /// Syncs the client on the server.
@@ -123,6 +127,7 @@ pub fn opening(seen: &Seen) -> Vec<Step> {
         (true, Step::Hold),
         (checks_cluster, Step::CheckCluster(cause)),
         (is_unclear, Step::LearnWhoseSecret(cause)),
+        (connects && seen.adopts_secret, Step::TrySecret),
         (true, Step::SettleLedger),
     ];
     taken(steps)
