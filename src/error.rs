@@ -63,9 +63,6 @@ pub enum Error {
     /// The server refused the client metadata.
     #[error("The server does not accept {}; the last registration that it accepted stays in force. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),
-    /// The server stores other values than it was sent.
-    #[error("The server stores another value than requested in {}, and would do so again. Write the value in the form that the server stores, or leave it out.", .0.join(", "))]
-    NotKept(Vec<&'static str>),
     /// The operator does not support the server's version.
     #[error("The server reports version `{}`, which {}.", shown(.0), unsupported(*.1))]
     UnsupportedVersion(String, Unsupported),
@@ -229,11 +226,6 @@ pub enum Error {
         "The client on the server has another secret than the one that clientSecretRef names, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace."
     )]
     SecretMismatch,
-    /// The secret of the client to adopt cannot be compared with the one that the spec refers to.
-    #[error(
-        "The operator cannot find out whether the client on the server has the secret that clientSecretRef names, because AuthorizationServer `{0}` has no hydra.publicUrl; nothing was changed. Set it there, or set onSecretMismatch: Replace."
-    )]
-    SecretUntried(String),
     /// The client exists and has another owner.
     #[error(
         "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
@@ -299,8 +291,7 @@ pub enum Error {
     /// The server cannot be used now.
     #[error("The server cannot be used now: {0}. The operator keeps trying.")]
     Unavailable(Outage),
-    /// The server did not finish a write in time, but answers other requests. The fields name what it may have waited
-    /// for.
+    /// The server did not finish a write in time. The fields name what it may have waited for.
     #[error("The server did not finish the request in time{}. The operator tries again at increasing intervals.", waited_for(.0))]
     Unfinished(Vec<&'static str>),
     /// A resource that was in sync could not be checked; its status does not change.

@@ -191,7 +191,7 @@ impl Http {
             .get(reqwest::header::LINK)
             .and_then(|v| v.to_str().ok())
             .map(str::to_owned);
-        let retry_after = reply::retry_after(response.headers(), SystemTime::now());
+        let retry_after = reply::retry_after(status, response.headers(), SystemTime::now());
         let body = match reply::read(response, limit).await {
             Ok(body) => body,
             // The `Link` header names the next page, so an entry that is too large can be skipped.

@@ -52,8 +52,6 @@ pub const PEM: &str = "key.pem";
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("has(self.spec.setName) == has(oldSelf.spec.setName) ? !has(self.spec.setName) || self.spec.setName == oldSelf.spec.setName : has(self.spec.setName) ? self.spec.setName.endsWith('.' + self.metadata.name) : oldSelf.spec.setName.endsWith('.' + self.metadata.name)")
-    .message("setName is immutable: create a new JsonWebKeySet with the other name").field_path(".spec.setName"))]
 #[serde(rename_all = "camelCase")]
 #[kube(validation = Rule::new("!self.metadata.name.matches('^(oac|jwks)-[0-9a-f]{8}-')")
     .message("metadata.name: names that start like jwks-01234567- or oac-01234567- are reserved for the operator's ledgers; choose another name"))]
@@ -63,6 +61,8 @@ pub const PEM: &str = "key.pem";
     .message("publish.secretName: names the Secret of a private key; publish the public keys in another Secret").field_path(".spec.publish.secretName"))]
 #[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
     .message("serverRef is immutable: create a new JsonWebKeySet for the other server").field_path(".serverRef"))]
+#[x_kube(validation = Rule::new("has(self.setName) ? has(oldSelf.setName) && self.setName == oldSelf.setName : !has(oldSelf.setName)")
+    .message("setName is immutable: create a new JsonWebKeySet with the other name").field_path(".setName"))]
 #[x_kube(validation = Rule::new("has(self.generate) != has(self.import)")
     .message("set exactly one of generate, for new keys, and import, for your own key"))]
 #[x_kube(validation = Rule::new("!has(self.rotation) || has(self.generate)")

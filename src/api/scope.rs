@@ -40,11 +40,11 @@ use super::refs::ServerRef;
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("has(self.spec.name) == has(oldSelf.spec.name) ? !has(self.spec.name) || self.spec.name == oldSelf.spec.name : has(self.spec.name) ? (self.spec.name == self.metadata.name || self.spec.name.endsWith('.' + self.metadata.name)) : (oldSelf.spec.name == self.metadata.name || oldSelf.spec.name.endsWith('.' + self.metadata.name))")
-    .message("name is immutable: create a new Scope with the other name").field_path(".spec.name"))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
     .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
+#[x_kube(validation = Rule::new("has(self.name) ? has(oldSelf.name) && self.name == oldSelf.name : !has(oldSelf.name)")
+    .message("name is immutable: create a new Scope with the other name").field_path(".name"))]
 pub struct ScopeSpec {
     /// The AuthorizationServer. Default: the AuthorizationServer named `default`. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ impl Error {
             Error::UnusableSecret { .. } | Error::UnusableSource { .. } | Error::ReferenceElsewhere { .. } => {
                 of(Blocked, Reason::InvalidSpec)
             }
-            Error::InvalidField { .. } | Error::Unreadable(_) | Error::MetadataRefused(_) | Error::NotKept(_) => {
+            Error::InvalidField { .. } | Error::Unreadable(_) | Error::MetadataRefused(_) => {
                 of(Invalid, Reason::InvalidSpec)
             }
             Error::UnsupportedVersion(..) | Error::UnsupportedFields { .. } | Error::RotationWithoutOverlap(_) => {
@@ -44,16 +44,15 @@ impl Error {
             }
             Error::ServerRefused(_) | Error::ProbeDenied(_) => of(ServerRefused, Reason::ServerRefused).of_the_server(),
             Error::SecretUnknown => of(Invalid, Reason::SecretUnknown),
-            Error::SecretMismatch | Error::SecretUntried(_) => of(Blocked, Reason::SecretMismatch),
+            Error::SecretMismatch => of(Blocked, Reason::SecretMismatch),
             Error::NotOwned(_) | Error::NotAdopted(_) | Error::KeySetNotOwned(_) => of(NotOwned, Reason::NotOwned),
             Error::ObjectNotOwned { .. } | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
             // A restored copy of a cluster must not put load on the server of the original. Usually a restart of the
             // operator with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
-            Error::Going(Source::Secret, _) => of(Blocked, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
-            Error::Going(Source::ConfigMap, _) => of(Blocked, Reason::ConfigMapConflict),
+            Error::Going(kind, _) => of(Blocked, conflict_of(*kind)),
             Error::Contested(_) => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(outage),
             Error::PublicUnavailable(outage) => of_outage(outage).of_the_resource(),
@@ -131,5 +130,12 @@ fn of_cluster(fault: ClusterFault) -> Treatment {
     match fault {
         ClusterFault::Conflict | ClusterFault::Silent => passing.silent(),
         ClusterFault::Forbidden | ClusterFault::Status(_) => passing,
+    }
+}
+
+fn conflict_of(kind: Source) -> Reason {
+    match kind {
+        Source::Secret => Reason::SecretConflict,
+        Source::ConfigMap => Reason::ConfigMapConflict,
     }
 }

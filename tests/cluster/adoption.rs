@@ -391,17 +391,17 @@ async fn an_adopted_client_keeps_its_grant_types(bed: &Bed) -> Result<()> {
     let asked = legacy.server.about_clients(mark);
     ensure!(asked.is_empty(), "{asked:#?}");
 
-    // What was kept before stays, whatever the spec lists later.
+    // Once the spec lists its grant types, only those stay that it cannot list.
     space
         .change(
             "app",
             json!({ "spec": { "grantTypes": ["implicit", "refresh_token"] } }),
         )
         .await?;
-    let named = format!("{KEPT}`client_credentials`, `{}`, `{}`.", OTHERS[0], OTHERS[1]);
+    let named = format!("{KEPT}`{}`, `{}`.", OTHERS[0], OTHERS[1]);
     space.wait_client("app to keep less", "app", says(&named)).await?;
     let (found, _) = legacy.on_server().await?;
-    let rest = json!(["implicit", "refresh_token", "client_credentials", OTHERS[0], OTHERS[1]]);
+    let rest = json!(["implicit", "refresh_token", OTHERS[0], OTHERS[1]]);
     ensure!(found["grant_types"] == rest, "{found}");
     let mark = legacy.server.admin.journal().mark();
     legacy.swept().await?;

@@ -39,18 +39,28 @@ async fn only_200_and_401_say_whether_a_secret_is_right() {
 async fn the_secret_is_sent_as_the_client_would_send_it() {
     let (_, server) = tried(ResponseTemplate::new(200), SentIn::Header).await;
     let requests = server.received_requests().await.unwrap_or_default();
-    let [request] = requests.as_slice() else { unreachable!("one request") };
+    let [request] = requests.as_slice() else {
+        unreachable!("one request")
+    };
     assert_eq!(request.url.path(), "/oauth2/revoke");
     // `shop%3A1:geheim%25%2B+%26`
     let basic = "Basic c2hvcCUzQTE6Z2VoZWltJTI1JTJCKyUyNg==";
-    assert_eq!(request.headers.get("authorization").and_then(|v| v.to_str().ok()), Some(basic));
+    assert_eq!(
+        request.headers.get("authorization").and_then(|v| v.to_str().ok()),
+        Some(basic)
+    );
     assert_eq!(request.body, b"token=none");
 
     let (_, server) = tried(ResponseTemplate::new(200), SentIn::Body).await;
     let requests = server.received_requests().await.unwrap_or_default();
-    let [request] = requests.as_slice() else { unreachable!("one request") };
+    let [request] = requests.as_slice() else {
+        unreachable!("one request")
+    };
     assert!(request.headers.get("authorization").is_none());
-    assert_eq!(request.body, b"token=none&client_id=shop%3A1&client_secret=geheim%25%2B+%26");
+    assert_eq!(
+        request.body,
+        b"token=none&client_id=shop%3A1&client_secret=geheim%25%2B+%26"
+    );
 
     let methods = [
         ("", Some(SentIn::Header)),

@@ -44,7 +44,6 @@ variants! {
     UnusableSecret => [Error::UnusableSecret { secret: s("mine"), key: s("secret"), problem: "is not text" }],
     InvalidField => [Error::InvalidField { field: "credentials.data", problem: s("take it out") }],
     Unreadable => [Error::Unreadable(s("metadata: it is nested deeper than 64 levels; make it flatter."))],
-    NotKept => [Error::NotKept(vec!["allowedCorsOrigins", "metadata"])],
     MetadataRefused => [Error::MetadataRefused(vec![]), Error::MetadataRefused(vec!["jwks", "jwksUri"])],
     UnsupportedVersion => [
         Error::UnsupportedVersion(s("v2.0.1"), Unsupported::NoChosenIds),
@@ -52,7 +51,6 @@ variants! {
     ],
     NoPrivateKey => [Error::NoPrivateKey(s("billing-keys"))],
     SecretMismatch => [Error::SecretMismatch],
-    SecretUntried => [Error::SecretUntried(s("default"))],
     SecretUnknown => [Error::SecretUnknown],
     NotAdopted => [Error::NotAdopted(s("shop-web"))],
     RotationWithoutOverlap => [Error::RotationWithoutOverlap(s("main"))],

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use oidc_operator::admin::hydra::Client;
 use oidc_operator::admin::hydra::client::Catalogue;
 use oidc_operator::admin::hydra::mapping::{desired, fields_named_in};
-use oidc_operator::api::authorization_server::Capability;
 use oidc_operator::api::oauth2_client::Effective;
 use serde_json::{Map, Value, json};
 
@@ -15,14 +14,7 @@ fn wire(value: Value) -> Value {
     let spec = spec(value);
     let effective = Effective::of(&spec, &[], &[]);
     let id = spec.client_id.clone().unwrap_or_else(|| "uid-1".to_owned());
-    let client = desired(
-        &spec,
-        &effective,
-        &Catalogue::default(),
-        &id,
-        &marker("uid-1", "r-1"),
-        &[Capability::DeviceAuthorizationGrant],
-    );
+    let client = desired(&spec, &effective, &Catalogue::default(), &id, &marker("uid-1", "r-1"));
     serde_json::from_slice(&client.body(None)).expect("JSON")
 }
 
@@ -97,7 +89,7 @@ fn full() -> Value {
         "clientSecretRef": { "name": "mine", "key": "secret" },
         "rotation": { "period": "720h", "withoutOverlap": "Allow" },
         "deletionPolicy": "Orphan",
-        "adoption": "Allow",
+        "adoption": "Allow", "onSecretMismatch": "Replace",
         "suspend": true,
     })
 }
@@ -241,9 +233,9 @@ fn lifespans(more: Value) -> Map<String, Value> {
 #[test]
 fn a_ttl_sets_only_the_lifespans_of_its_token() {
     for (ttl, token, count) in [
-        ("accessTokenTtl", "_access_token_lifespan", 6),
-        ("idTokenTtl", "_id_token_lifespan", 4),
-        ("refreshTokenTtl", "_refresh_token_lifespan", 3),
+        ("accessTokenTtl", "_access_token_lifespan", 5),
+        ("idTokenTtl", "_id_token_lifespan", 3),
+        ("refreshTokenTtl", "_refresh_token_lifespan", 2),
     ] {
         let set = lifespans(json!({ ttl: "15m" }));
         assert_eq!(set.len(), count, "{ttl}: {set:?}");
@@ -281,14 +273,15 @@ fn each_token_lifespan_overrides_the_ttl_for_its_own_grant_only() {
 }
 
 #[test]
-fn lifetimes_of_the_device_grant_are_sent_only_to_servers_that_have_it() {
-    let spec = spec(json!({ "grantTypes": ["client_credentials"], "accessTokenTtl": "1h", "idTokenTtl": "2h" }));
-    let effective = Effective::of(&spec, &[], &[]);
-    let of = |capabilities: &[Capability]| {
+fn lifetimes_of_the_device_grant_are_sent_only_for_clients_that_have_it() {
+    const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+    let of = |grant: &str| {
+        let spec = spec(json!({ "grantTypes": [grant], "accessTokenTtl": "1h", "idTokenTtl": "2h" }));
+        let effective = Effective::of(&spec, &[], &[]);
         let mark = marker("uid-1", "r-1");
-        desired(&spec, &effective, &Catalogue::default(), "uid-1", &mark, capabilities).lifespans
+        desired(&spec, &effective, &Catalogue::default(), "uid-1", &mark).lifespans
     };
-    let (without, with) = (of(&[]), of(&[Capability::DeviceAuthorizationGrant]));
+    let (without, with) = (of("client_credentials"), of(DEVICE));
     assert_eq!(without.device_authorization_grant_access_token_lifespan, "");
     assert_eq!(without.device_authorization_grant_id_token_lifespan, "");
     assert_eq!(with.device_authorization_grant_access_token_lifespan, "1h");
@@ -305,7 +298,6 @@ fn a_desired_client_does_not_differ_from_its_stored_form() {
         &Catalogue::default(),
         "uid-1",
         &marker("uid-1", "r-1"),
-        &[],
     );
     let mut stored: Value = serde_json::from_slice(&wanted.body(None)).expect("JSON");
     // As a GET of Hydra 2.3 returns it.
@@ -394,7 +386,7 @@ fn references_of_a_client_are_in_its_metadata_beside_the_marker() {
         "assignments": { "subjects": ["bob", "alice"], "groups": [] },
     }))
     .expect("a catalogue");
-    let wanted = desired(&spec, &effective, &catalogue, "uid-1", &marker("uid-1", "r-1"), &[]);
+    let wanted = desired(&spec, &effective, &catalogue, "uid-1", &marker("uid-1", "r-1"));
     assert_eq!(wanted.scope, "openid offline_access orders:read");
     let mut ours = serde_json::to_value(marker("uid-1", "r-1")).expect("JSON");
     let carried = serde_json::to_value(&catalogue).expect("JSON");

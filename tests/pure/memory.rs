@@ -8,7 +8,7 @@ use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
 use oidc_operator::controller::engine::children::Child;
 use oidc_operator::controller::engine::children::Children;
 use oidc_operator::controller::engine::memory::Memory;
-use oidc_operator::controller::engine::memory::is_newer;
+use oidc_operator::controller::engine::version::is_newer;
 use oidc_operator::error::{Error, Outage};
 
 const UID: &str = "uid-1";

@@ -6,7 +6,9 @@ use oidc_operator::controller::hydra::client::steps::{
 
 use Cause::{Change, Drift};
 use Compared::{Changed, Same};
-use Step::{CheckCluster, Connect, DropOtherSecrets, Hold, LearnWhoseSecret, SettleLedger, Sync, WriteSecret};
+use Step::{
+    CheckCluster, Connect, DropOtherSecrets, Hold, LearnWhoseSecret, SettleLedger, Sync, TrySecret, WriteSecret,
+};
 
 /// A settled client.
 const LEFT: Seen = Seen {
@@ -15,7 +17,6 @@ const LEFT: Seen = Seen {
     was_registered: true,
     had_ledger: true,
     source: Source::Ledger,
-    adopts_secret: false,
     adopts_secret: false,
     client: Same,
     ledger: Same,
@@ -257,7 +258,7 @@ fn all() -> Vec<Seen> {
         Source::LedgerOrOthers,
     ];
     for source in sources {
-        for bits in 0_u32..256 {
+        for bits in 0_u32..512 {
             let bit = |place: u32| bits >> place & 1 == 1;
             let compared = |place| if bit(place) { Changed } else { Same };
             all.push(Seen {
@@ -266,6 +267,7 @@ fn all() -> Vec<Seen> {
                 was_registered: bit(2),
                 had_ledger: bit(3),
                 source,
+                adopts_secret: bit(8),
                 client: compared(4),
                 ledger: compared(5),
                 secret: compared(6),
@@ -297,6 +299,9 @@ fn nothing_is_written_before_what_it_depends_on() {
             let connect = place(&steps, |step| matches!(step, Connect(_)));
             let sync = place(&steps, |step| matches!(step, Sync(_)));
             let secret = place(&steps, |step| matches!(step, WriteSecret(_)));
+            let tried = place(&steps, |step| *step == TrySecret);
+            assert_eq!(tried.is_some(), seen.adopts_secret, "{steps:?}");
+            assert!(tried.is_none() || connect < tried && tried < ledger, "{steps:?}");
             let told = || format!("{seen:?} {settled:?}: {steps:?}");
             assert!(hold.is_some() && hold < ledger, "{}", told());
             assert!(

@@ -1,10 +1,12 @@
 //! What a reply, or its absence, means: the same for every operation.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -80,18 +82,56 @@ const VALUES_OF_ITEM: usize = 10_000;
 /// [`Failure::Reply`] if the text is not a list, or has more items.
 pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result<Vec<Option<T>>, Failure> {
     let text = readable(text);
-    let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| match error.classify() {
+    let (mut json, mut has_more) = (serde_json::Deserializer::from_str(&text), false);
+    let few = Few {
+        most,
+        has_more: &mut has_more,
+    };
+    let raw = few.deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
+    let raw = raw.map_err(|error| match error.classify() {
+        _ if has_more => Failure::Reply("has more entries than requested"),
         serde_json::error::Category::Data => Failure::Reply("is not a list"),
         _ => Failure::Reply("is not JSON"),
     })?;
-    if raw.len() > most {
-        return Err(Failure::Reply("has more entries than requested"));
-    }
     let readable = |item: &RawValue| {
         let is_bounded = values(item.get().as_bytes()) <= VALUES_OF_ITEM;
         is_bounded.then(|| serde_json::from_str(item.get()).ok())?.map(&decode)
     };
     Ok(raw.into_iter().map(readable).collect())
+}
+
+/// Reads a list of at most so many items. It stops at the next one: millions would take much memory, however small.
+struct Few<'m> {
+    most: usize,
+    has_more: &'m mut bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Few<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Few<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            if items.len() == self.most {
+                *self.has_more = true;
+                return Err(A::Error::custom("too many items"));
+            }
+            items.push(item);
+        }
+        Ok(items)
+    }
 }
 
 /// Replaces invalid UTF-8, so that one item does not break the others. The text does not become longer.
@@ -235,7 +275,7 @@ fn beginning(text: &str) -> String {
 
 /// How long the server asks clients to wait: `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), or what
 /// rate limiters send instead: the time until their period ends, or its end as a Unix time. At most five minutes.
-pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(300);
     /// Numbers from here on are Unix times: as a duration this would be 30 years.
     const UNIX_TIMES: u64 = 1_000_000_000;
@@ -251,8 +291,10 @@ pub(super) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         }
     };
     let asked = text(RETRY_AFTER.as_str()).and_then(|value| seconds(value).or_else(|| date(value)));
-    let asked = asked.or_else(|| reset("x-ratelimit-reset"));
-    let asked = asked.or_else(|| reset("ratelimit-reset"));
+    // Other replies have these headers too, where they ask for nothing.
+    let is_limited = status == StatusCode::TOO_MANY_REQUESTS;
+    let asked = asked.or_else(|| is_limited.then(|| reset("x-ratelimit-reset"))?);
+    let asked = asked.or_else(|| is_limited.then(|| reset("ratelimit-reset"))?);
     asked.map(|asked| asked.min(LONGEST))
 }
 
@@ -320,7 +362,11 @@ mod tests {
         ];
         for (value, expected) in table {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().expect("a header"))]);
-            assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+            assert_eq!(
+                retry_after(StatusCode::TOO_MANY_REQUESTS, &headers, now),
+                expected.map(Duration::from_secs),
+                "{value}"
+            );
         }
     }
 
@@ -343,7 +389,11 @@ mod tests {
             for (value, expected) in table {
                 let name = reqwest::header::HeaderName::from_static(name);
                 let headers = HeaderMap::from_iter([(name, value.parse().expect("a header"))]);
-                assert_eq!(retry_after(&headers, now), expected.map(Duration::from_secs), "{value}");
+                assert_eq!(
+                    retry_after(StatusCode::TOO_MANY_REQUESTS, &headers, now),
+                    expected.map(Duration::from_secs),
+                    "{value}"
+                );
             }
         }
     }

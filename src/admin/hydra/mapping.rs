@@ -7,15 +7,14 @@ use super::client::{Catalogue, Client, Lifespans, Marker};
 use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientSpec, TokenLifespans};
 
-/// The client that a Hydra with these capabilities should have. The operator owns every field: a field that the spec
-/// omits is sent as Hydra's documented default.
+/// The client that Hydra should have. The operator owns every field: a field that the spec omits is sent as Hydra's
+/// documented default.
 pub fn desired(
     spec: &OAuth2ClientSpec,
     effective: &Effective,
     catalogue: &Catalogue,
     client_id: &str,
     marker: &Marker,
-    capabilities: &[Capability],
 ) -> Client {
     let hydra = spec.hydra.clone().unwrap_or_default();
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -59,7 +58,7 @@ pub fn desired(
         skip_logout_consent: hydra.skip_logout_consent,
         access_token_strategy: named(&hydra.access_token_strategy),
         metadata: spec.metadata.members(),
-        lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default(), capabilities),
+        lifespans: lifespans(spec, &hydra.token_lifespans.unwrap_or_default(), &effective.grant_types),
         ..Client::default()
     };
     client.mark(marker);
@@ -77,7 +76,7 @@ fn named<T: Serialize>(value: &Option<T>) -> String {
     value.as_ref().map(wire_name).unwrap_or_default()
 }
 
-fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans, capabilities: &[Capability]) -> Lifespans {
+fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans, grant_types: &[GrantType]) -> Lifespans {
     let access = |own: &Option<String>| {
         own.clone()
             .or_else(|| spec.access_token_ttl.clone())
@@ -90,16 +89,24 @@ fn lifespans(spec: &OAuth2ClientSpec, by_grant: &TokenLifespans, capabilities: &
             .unwrap_or_default()
     };
     // A version without the grant drops its lifetimes, so they would differ for ever.
-    let device = capabilities.contains(&Capability::DeviceAuthorizationGrant);
-    let of_device = |lifespan: String| if device { lifespan } else { String::new() };
+    let has_device = grant_types.contains(&GrantType::DeviceCode);
+    let of_device = |own: &Option<String>, lifespan: String| match own.is_some() || has_device {
+        true => lifespan,
+        false => String::new(),
+    };
     Lifespans {
-        device_authorization_grant_access_token_lifespan: of_device(access(
+        device_authorization_grant_access_token_lifespan: of_device(
             &by_grant.device_authorization_grant_access_token,
-        )),
-        device_authorization_grant_id_token_lifespan: of_device(id(&by_grant.device_authorization_grant_id_token)),
-        device_authorization_grant_refresh_token_lifespan: of_device(refresh(
+            access(&by_grant.device_authorization_grant_access_token),
+        ),
+        device_authorization_grant_id_token_lifespan: of_device(
+            &by_grant.device_authorization_grant_id_token,
+            id(&by_grant.device_authorization_grant_id_token),
+        ),
+        device_authorization_grant_refresh_token_lifespan: of_device(
             &by_grant.device_authorization_grant_refresh_token,
-        )),
+            refresh(&by_grant.device_authorization_grant_refresh_token),
+        ),
         authorization_code_grant_access_token_lifespan: access(&by_grant.authorization_code_grant_access_token),
         authorization_code_grant_id_token_lifespan: id(&by_grant.authorization_code_grant_id_token),
         authorization_code_grant_refresh_token_lifespan: refresh(&by_grant.authorization_code_grant_refresh_token),

@@ -44,6 +44,7 @@ pub async fn is_secret_of(public: &Http, client_id: &str, secret: &Secret, sent_
     let request = Request {
         headers,
         body: Some(body),
+        probe: true, // nobody probes the public API, so its circuit breaker must not stop this
         ..Request::new("revoke_o_auth2_token", Method::POST, &["oauth2", "revoke"])
     };
     match public.send(request).await {

@@ -105,7 +105,10 @@ impl Version {
             (Capability::LongSecrets, v2),
             (Capability::KeyPrePublication, v2),
             // A wrong guess would reach other clients, so an unknown version has it not.
-            (Capability::SlashesInClientIds, v2 && self.text.is_some() && since([25, 4, 0])),
+            (
+                Capability::SlashesInClientIds,
+                v2 && self.text.is_some() && since([25, 4, 0]),
+            ),
             (Capability::DeviceAuthorizationGrant, v2 && since([25, 4, 0])),
             (Capability::FlushTokens, !v2),
         ];

@@ -65,6 +65,10 @@ pub struct OAuth2ClientStatus {
     /// (RFC 6749, section 2.3.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_needs_encoding: Option<bool>,
+    /// Fields of which the server stores another value than requested.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub not_kept: Vec<String>,
     /// Grant types that an adopted client keeps although `grantTypes` does not list them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 256)))]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::controller::engine::memory::is_newer;
+use crate::controller::engine::version::is_newer;
 
 /// What our own last write did to a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

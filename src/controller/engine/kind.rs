@@ -8,7 +8,8 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::controller::engine::cache::{Cache, Writer, cache};
 use crate::controller::engine::key::{Key, Which};
-use crate::controller::engine::memory::{Memory, is_newer};
+use crate::controller::engine::memory::Memory;
+use crate::controller::engine::version::is_newer;
 
 /// Cache, memory and queue of one kind. The cache is filled before the first pass.
 pub struct Kind<K>

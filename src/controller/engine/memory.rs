@@ -9,6 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
 use crate::controller::engine::budget::Budget;
+use crate::controller::engine::version::is_newer;
 use crate::error::{Error, Retry};
 
 /// Period in which corrections of other writers are counted.
@@ -34,6 +35,7 @@ struct Record<K> {
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
     updated_at: Option<String>,
+    sent: Option<u64>,
     /// A time at which something is due, and since when this is known.
     due: Option<(Timestamp, Instant)>,
     events: Budget,
@@ -54,6 +56,7 @@ impl<K> Default for Record<K> {
             corrections: Vec::new(),
             unconfirmed: None,
             updated_at: None,
+            sent: None,
             due: None,
             events: Budget::default(),
         }
@@ -300,6 +303,14 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().entry(uid.to_owned()).or_default().unconfirmed = Some(Instant::now());
     }
 
+    /// Records how a write ended. One without a certain result may have been sent only now: it waits for its turn first.
+    pub fn ended(&self, uid: &str, is_certain: bool) {
+        match is_certain {
+            true => self.confirmed(uid),
+            false => self.writing(uid),
+        }
+    }
+
     /// Records that the outcome of our last write is known.
     pub fn confirmed(&self, uid: &str) {
         if let Some(record) = self.lock().get_mut(uid) {
@@ -308,8 +319,15 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     }
 
     /// Remembers `updated_at` from the reply to our last write, because writing it to the status may fail.
-    pub fn wrote_at(&self, uid: &str, updated_at: Option<String>) {
-        self.lock().entry(uid.to_owned()).or_default().updated_at = updated_at;
+    pub fn wrote_at(&self, uid: &str, updated_at: Option<String>, sent: Option<u64>) {
+        let mut records = self.lock();
+        let record = records.entry(uid.to_owned()).or_default();
+        (record.updated_at, record.sent) = (updated_at, sent);
+    }
+
+    /// Whether our last confirmed write in this process sent this (a digest).
+    pub fn has_sent(&self, uid: &str, what: u64) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.sent == Some(what))
     }
 
     /// Returns `updated_at` from the reply to our last write in this process.
@@ -344,16 +362,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
 
 fn version<K: Resource>(object: &K) -> Option<&str> {
     object.meta().resource_version.as_deref()
-}
-
-/// Whether one resourceVersion is newer than another. Within a cluster, they are growing numbers.
-pub fn is_newer(one: Option<&str>, other: Option<&str>) -> bool {
-    let number = |version: Option<&str>| version.and_then(|text| text.parse::<u64>().ok());
-    match (number(one), number(other)) {
-        (Some(one), Some(other)) => one > other,
-        (Some(_), None) => true,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -21,4 +21,5 @@ pub(crate) mod secrets;
 pub(crate) mod turns;
 pub mod unwatched;
 pub mod verdict;
+pub mod version;
 pub(crate) mod watched_secret;

@@ -48,7 +48,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         Err(denied) => {
             let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
                 cleanup::remove(client, ctx, pass).await?;
-                ctx.kinds.clients.memory.wrote_at(&plan.uid, None);
+                ctx.kinds.clients.memory.wrote_at(&plan.uid, None, None);
                 Ok(())
             };
             return revoke::deny(client, ctx, pass, denied, remove).await;
@@ -157,6 +157,12 @@ fn done(
         false => String::new(),
     };
     let mut more = kept_in_words(&status.kept_grant_types);
+    if !status.not_kept.is_empty() {
+        more += &format!(
+            " The server stores another value than requested in {}; write the value in the form that the server stores, or leave it out.",
+            status.not_kept.join(", ")
+        );
+    }
     if status.secret_needs_encoding == Some(true) {
         more += " Applications must form-encode its secret before HTTP Basic authentication (RFC 6749, section 2.3.1); a secret of letters and digits needs no encoding.";
     }

@@ -13,7 +13,7 @@ use serde_json::json;
 use self::keys::Carried;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
-use crate::controller::common::claim::{Claiming, take_claim_over, unchanged};
+use crate::controller::common::claim::{Claiming, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
 use crate::controller::common::key_set::since;
@@ -56,7 +56,6 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         }
         plan => plan?,
     };
-    unchanged("setName", pass.status.set_name.as_deref(), &plan.target.set_name)?;
     take_claim_over(set, ctx, pass).await?;
     let import = keys::look(set, ctx, &plan).await?;
     let carried = Carried::look(set, ctx);

@@ -130,6 +130,7 @@ fn public_settings(flavour: Flavour<'_>, settings: &Settings) -> Settings {
         ca_pem: settings.ca_pem.clone(),
         // The public API usually has a certificate of a public CA, even if the admin API has one of a private CA.
         keep_system_roots: true,
+        refuses_singly: true, // it refuses a secret that is tried, not a login of the operator
         proxies: settings.proxies.clone(),
         ..Settings::default()
     }

@@ -178,7 +178,9 @@ fn referred<K: Named + Referable>(client: &OAuth2Client, ctx: &Context, namespac
         field: K::FIELD,
     };
     let found = find::<K>(ctx, referrer, name)?;
-    match found.is_settled() {
+    // A name that was changed after the claim is not that of the object.
+    let server = ctx.server(client.server_name());
+    match found.is_settled() && server.is_some_and(|server| found.has_claim(&server, ctx)) {
         true => Ok(found),
         false => Err(not_ready(&*found)),
     }

@@ -155,9 +155,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
         memory.writing(&uid);
         let written = vault.write(&self.name, wanted).await;
-        if written.as_ref().err().is_none_or(is_certain) {
-            memory.confirmed(&uid);
-        }
+        memory.ended(&uid, written.as_ref().err().is_none_or(is_certain));
         if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
             // Nothing was created. If the claim stayed, an object that others create under this name later would count
             // as ours.
@@ -235,9 +233,7 @@ pub(crate) async fn remove<K: Named + CustomResourceExt>(
         let vault = claimed.link.vault()?;
         memory.writing(&uid);
         let deleted = vault.delete::<K::Object>(&claimed.name).await;
-        if deleted.as_ref().err().is_none_or(is_certain) {
-            memory.confirmed(&uid);
-        }
+        memory.ended(&uid, deleted.as_ref().err().is_none_or(is_certain));
         let deleted = deleted.map_err(|failed| failure(K::Object::DELETE, K::Object::TYPE, failed));
         deleted.map_err(|error| match error {
             Error::Vault(VaultFault::InUse(_) | VaultFault::PermissionDenied(_)) => error,

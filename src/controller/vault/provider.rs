@@ -108,7 +108,8 @@ pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::P
     let mut scopes: BTreeSet<String> = provider.spec.scopes.iter().cloned().collect();
     for named in &provider.spec.scope_refs {
         let scope = find::<Scope>(ctx, referrer(provider, &namespace, "scopeRefs"), &named.name)?;
-        if !scope.is_settled() {
+        let server = ctx.server(provider.server_name());
+        if !scope.is_settled() || !server.is_some_and(|server| scope.has_claim(&server, ctx)) {
             return Err(not_ready(&*scope));
         }
         scopes.insert(scope.object_name());

@@ -20,8 +20,8 @@ use crate::controller::engine::key::Which;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
 use crate::controller::engine::managed::OnServer;
-use crate::controller::engine::memory::is_newer;
 use crate::controller::engine::report;
+use crate::controller::engine::version::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::controller::watch::seen::{Gate, Gates, Look, Seen};
 

@@ -152,7 +152,6 @@ type Default = (&'static str, Value, &'static str, fn(&str, &str) -> Value);
 fn defaults() -> Vec<Default> {
     let server: fn(&str, &str) -> Value = |_, _| json!({ "name": "default" });
     let object: fn(&str, &str) -> Value = |namespace, name| json!({ "name": format!("{namespace}.{name}") });
-    let name: fn(&str, &str) -> Value = |namespace, name| json!(format!("{namespace}.{name}"));
     let bases = [
         (
             "OAuth2Client",
@@ -167,18 +166,19 @@ fn defaults() -> Vec<Default> {
             object,
         ),
         ("Assignment", json!({ "subjects": ["alice"] }), "/vault", object),
-        ("Scope", json!({ "description": "a" }), "/name", name),
-        (
-            "JsonWebKeySet",
-            json!({ "generate": { "algorithm": "ES256" } }),
-            "/setName",
-            name,
-        ),
     ];
     let each = |(kind, base, field, of): (&'static str, Value, &'static str, fn(&str, &str) -> Value)| {
         [(kind, base.clone(), "/serverRef", server), (kind, base, field, of)]
     };
-    bases.into_iter().flat_map(each).collect()
+    let mut all: Vec<Default> = bases.into_iter().flat_map(each).collect();
+    all.push(("Scope", json!({ "description": "a" }), "/serverRef", server));
+    all.push((
+        "JsonWebKeySet",
+        json!({ "generate": { "algorithm": "ES256" } }),
+        "/serverRef",
+        server,
+    ));
+    all
 }
 
 async fn immutable_fields_cannot_be_set_changed_or_removed(bed: &Bed) -> Result<()> {

@@ -16,7 +16,7 @@ use testbed::wait;
 
 use super::machine_on;
 use crate::bed::{self, Bed, Options, Server, ServerOptions, Space, conditions, is_create};
-use crate::conditions::{Tone, client_says, server_says};
+use crate::conditions::{Tone, server_says};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -153,13 +153,16 @@ async fn a_server_that_refuses_everything_is_reported_after_a_while(bed: &Bed) -
         .change("app", json!({ "spec": { "clientName": "changed" } }))
         .await?;
     let message = "The server cannot be used now: it answers 429 to everything (raise its rate limit for the operator, or wait). The operator keeps trying.";
-    client_says(&space, "app", Tone::Reconciling, "ServerUnavailable", message).await?;
+    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", message).await?;
     ensure!(
         begun.elapsed() > Duration::from_secs(25),
         "reported after {:?}",
         begun.elapsed()
     );
-    server_says(bed, &server.name, Tone::Reconciling, "ServerUnavailable", message).await?;
+    // The client says the same, or refers to the server.
+    space
+        .wait_condition("app", "Ready", "False", "ServerUnavailable")
+        .await?;
     ensure!(limit.struck() < 30, "{} requests", limit.struck());
     drop(limit);
     bed.server_ready(&server.name).await?;

@@ -169,7 +169,9 @@ fn value(variable: &'static str, client: &OAuth2Client, plan: &ClientPlan) -> Re
     known.map(Some).ok_or_else(|| match plan.endpoints {
         Some(_) => Error::InvalidField {
             field: "credentials.data",
-            problem: format!("$({variable}) has no value, because the server's discovery document does not name it; remove it"),
+            problem: format!(
+                "$({variable}) has no value, because the server's discovery document does not name it; remove it"
+            ),
         },
         None => unknown(variable, &plan.server),
     })
@@ -267,12 +269,15 @@ pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &Clie
 
 /// Another client of the namespace that has a Secret of this name, or asked for it first and is being registered.
 fn other_user(client: &OAuth2Client, ctx: &Context, name: &str) -> Option<Arc<OAuth2Client>> {
+    // One that cannot be registered blocks nobody.
+    let memory = &ctx.kinds.clients.memory;
+    let is_progressing = |other: &OAuth2Client| !memory.is_failing(other.metadata.uid.as_deref().unwrap_or_default());
     let uses = |other: &OAuth2Client| {
         let has_it = other.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some(name);
         other.metadata.namespace == client.metadata.namespace
             && other.metadata.uid != client.metadata.uid
             && is_held(other)
-            && (has_it || secret_name(other) == name && asked_first(other, client))
+            && (has_it || secret_name(other) == name && asked_first(other, client) && is_progressing(other))
     };
     ctx.kinds.clients.store.find(uses)
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::access::{self, Denied, Grant};
 use crate::admin::http::reply::{depth, size_in_go, values};
 use crate::api::authorization_server::Endpoints;
-use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::controller::common::schedule::{Schedule, past};
 use crate::controller::engine::context::{Context, OwnSecret};
@@ -51,9 +51,32 @@ pub(crate) fn ledger_name(uid: &str) -> String {
 }
 
 pub(crate) fn check_access(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Grant, Denied> {
+    let status = client.status.as_ref();
+    let kept = status
+        .map(|status| status.kept_grant_types.as_slice())
+        .unwrap_or_default();
+    check_access_with(client, ctx, plan, kept)
+}
+
+/// Like [`check_access`], for a client that keeps these grant types besides those of the spec.
+pub(crate) fn check_access_with(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    kept: &[String],
+) -> Result<Grant, Denied> {
+    let mut effective = plan.effective.clone();
+    effective
+        .grant_types
+        .extend(kept.iter().filter_map(|name| grant_type(name)));
     ctx.with_namespace(&plan.namespace, |namespace| {
-        access::check(&plan.server.spec.access, namespace, &client.spec, &plan.effective)
+        access::check(&plan.server.spec.access, namespace, &client.spec, &effective)
     })
+}
+
+/// The grant type of a name. None: no spec can list it.
+pub(crate) fn grant_type(name: &str) -> Option<GrantType> {
+    serde_json::from_value(name.into()).ok()
 }
 
 /// Checks the size of a client as the server will send it. It must fit into a page of a listing together with all

@@ -136,9 +136,7 @@ impl<'a> Entry<'a> {
             Some(found) => ("update_oidc_provider", self.api.update(&found.name, wanted).await),
             None => ("create_oidc_provider", self.api.create(wanted).await),
         };
-        if written.as_ref().err().is_none_or(is_certain) {
-            memory.confirmed(&uid);
-        }
+        memory.ended(&uid, written.as_ref().err().is_none_or(is_certain));
         self.tell_the_server();
         match written {
             Ok(written) if found.is_some_and(|found| found.id != written.id) => Err(self.not_owned(&written.name)),

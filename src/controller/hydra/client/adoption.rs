@@ -14,7 +14,7 @@ use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus, OnSecr
 use crate::api::refs::Adoption;
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::claim::asked_first;
-use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::client::plan::{ClientPlan, grant_type};
 use crate::controller::common::provider;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -81,7 +81,7 @@ fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
 const KEPT: usize = 16;
 
 /// Grant types of an adopted client that stay although the spec does not list them: at the adoption those that it cannot
-/// list, and all of them if it lists none; later those that were kept then. `asked`: those of the spec; `kept`: those of
+/// list, and all of them if it lists none; later those of them that were kept then. `asked`: those of the spec; `kept`: those of
 /// the status, None before the adoption.
 pub(crate) fn kept_grant_types(
     asked: Option<&[GrantType]>,
@@ -91,17 +91,11 @@ pub(crate) fn kept_grant_types(
 ) -> Vec<String> {
     // The status has no room for more, so nothing shows which of them were there first.
     let before = kept.filter(|kept| kept.len() < KEPT);
-    let is_kept = |name: &&String| match (grant_type(name), before) {
-        (Some(known), _) if effective.contains(&known) => false,
-        (_, Some(kept)) => kept.contains(name),
-        (None, None) => true,
-        (Some(_), None) => asked.is_none(),
+    let is_kept = |name: &&String| match grant_type(name) {
+        Some(known) if asked.is_some() || effective.contains(&known) => false,
+        _ => before.is_none_or(|kept| kept.contains(name)),
     };
     found.iter().filter(is_kept).cloned().collect()
-}
-
-fn grant_type(name: &str) -> Option<GrantType> {
-    serde_json::from_value(name.into()).ok()
 }
 
 /// The part of the kept grant types that the status names.
@@ -253,13 +247,14 @@ impl Work<'_> {
     /// stored before.
     ///
     /// # Errors
-    /// [`Error::SecretMismatch`], [`Error::SecretUntried`], and why the server cannot be asked.
+    /// [`Error::SecretMismatch`], [`Error::InvalidField`], and why the server cannot be asked.
     pub(crate) async fn try_secret(&self, status: &OAuth2ClientStatus, link: &Link) -> Result<()> {
         let Some(reference) = self.reference else { return Ok(()) };
         let found = link.hydra()?.get_client(&self.plan.client_id).await;
         let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
-        let is_theirs = |found: &Client| {
-            own_mark(self.client, self.ctx, found).is_none() && may_take_over(self.client, self.ctx, status, found)
+        let is_theirs = |found: &Client| match own_mark(self.client, self.ctx, found) {
+            None => may_take_over(self.client, self.ctx, status, found),
+            mark => is_secret_of_others(mark.as_ref(), status, self.had_ledger()),
         };
         let Some(found) = found.filter(is_theirs) else {
             return Ok(());
@@ -268,7 +263,13 @@ impl Work<'_> {
             return Ok(()); // it has no secret that could be replaced
         };
         let Some((public, _)) = &link.connection.public else {
-            return Err(Error::SecretUntried(self.plan.server.name_any()));
+            return Err(Error::InvalidField {
+                field: "onSecretMismatch",
+                problem: format!(
+                    "the operator cannot find out whether the client on the server has the secret that clientSecretRef names, because AuthorizationServer `{}` has no hydra.publicUrl; set it there, or set Replace here",
+                    self.plan.server.name_any()
+                ),
+            });
         };
         let secret = reference::value(self.client, self.ctx, self.plan, reference).await?;
         let tried = is_secret_of(public, &self.plan.client_id, &secret, sent_in).await;
@@ -302,9 +303,9 @@ impl Work<'_> {
     /// Whether the client may be one of other owners, to which the pass would give the user's own secret.
     pub(crate) fn adopts_secret(&self, status: &OAuth2ClientStatus) -> bool {
         let spec = &self.client.spec;
-        spec.adoption == Some(Adoption::Allow)
+        (spec.adoption == Some(Adoption::Allow) || status.adopted == Some(true))
             && self.source(status) == Source::Reference
-            && status.updated_at.is_none()
+            && !self.had_ledger()
             && spec.on_secret_mismatch != Some(OnSecretMismatch::Replace)
     }
 
@@ -332,9 +333,14 @@ mod tests {
             (listed, None, &["authorization_code", EXCHANGE, "x"], &[EXCHANGE, "x"]),
             // The spec lists its grant types, so it decides on those that it can list …
             (listed, None, &["implicit", DEVICE, EXCHANGE], &[EXCHANGE]),
-            // … except those that it could not list when the client was adopted.
-            (listed, Some(&[DEVICE]), &["implicit", DEVICE], &[DEVICE]),
-            (None, None, &["implicit", "refresh_token", EXCHANGE], &["implicit", EXCHANGE]),
+            // … also later.
+            (listed, Some(&[DEVICE, EXCHANGE]), &[DEVICE, EXCHANGE], &[EXCHANGE]),
+            (
+                None,
+                None,
+                &["implicit", "refresh_token", EXCHANGE],
+                &["implicit", EXCHANGE],
+            ),
             (None, Some(&["implicit"]), &[], &[]),
             // What another writer adds later does not stay.
             (None, Some(&[EXCHANGE]), &["implicit", EXCHANGE, "x"], &[EXCHANGE]),

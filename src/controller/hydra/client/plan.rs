@@ -93,16 +93,7 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, 
 /// The client that the server should have, without its revision.
 pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, catalogue: &Catalogue) -> hydra::Client {
     let marker = marker(client, ctx);
-    let status = plan.server.status.as_ref();
-    let capabilities = status.map(|status| status.capabilities.as_slice()).unwrap_or_default();
-    let mut wanted = hydra::mapping::desired(
-        &client.spec,
-        &plan.effective,
-        catalogue,
-        &plan.client_id,
-        &marker,
-        capabilities,
-    );
+    let mut wanted = hydra::mapping::desired(&client.spec, &plan.effective, catalogue, &plan.client_id, &marker);
     if client.spec.key_set_ref.is_some() {
         wanted.jwks = Map::from_iter([("keys".to_owned(), json!(plan.keys()))]);
     }

@@ -1,6 +1,10 @@
 //! The client on the server: read → compare → write, and what a failure means.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use kube::ResourceExt;
 use kube::runtime::events::EventType;
+use serde_json::Value;
 
 use crate::admin::http::Failure;
 use crate::admin::hydra::Client;
@@ -12,12 +16,13 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::claim::note_takeover;
-use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::client::plan::{ClientPlan, check_access_with};
 use crate::controller::common::drift::{is_drift, note_drift, tell_drift};
 use crate::controller::common::failure::unread;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
+use crate::controller::engine::memory::Memory;
 use crate::controller::hydra::client::adoption::{
     adoption_in_words, in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned, of_another_cluster,
     own_mark, owner_of,
@@ -74,6 +79,10 @@ impl Remote<'_> {
         Err(Error::Overtaken)
     }
 
+    fn memory(&self) -> &Memory<OAuth2Client> {
+        &self.ctx.kinds.clients.memory
+    }
+
     /// Reads the client, compares it, and writes what differs. False if it changed between read and write.
     async fn attempt(
         &self,
@@ -93,19 +102,16 @@ impl Remote<'_> {
         }
         let found = observed.as_ref();
         let may_take_over = self.adopt(pass, found, marker)?;
-        self.complete(pass, wanted, found, marker);
+        self.complete(pass, wanted, found, marker)?;
         let known = Known {
             updated_at: updated_at.as_deref(),
             must_read: pass.must_read,
             may_take_over,
-            is_settled: self.drift,
+            is_settled: self.drift && self.memory().has_sent(&self.plan.uid, digest_of(wanted)),
         };
         match decide(wanted, found, known) {
-            Step::Nothing => {
-                pass.status.adopted = marker.adopted.then_some(true);
-                Ok(true)
-            }
-            Step::NotKept(fields) => Err(Error::NotKept(fields_of(&fields))),
+            Step::Nothing => Ok(stays(pass, &[], marker)),
+            Step::NotKept(fields) => Ok(stays(pass, &fields, marker)),
             Step::NotOwned => {
                 let id = || Error::NotOwned(wanted.client_id.clone());
                 Err(found.map_or_else(id, |found| not_owned(self.client, self.ctx, &pass.status, found)))
@@ -122,33 +128,39 @@ impl Remote<'_> {
                 with_secret,
                 foreign,
             } => {
-                let note = found.filter(|_| marker.adopted && pass.status.adopted != Some(true));
-                let note = note.map(|found| adoption_in_words(wanted, found));
-                // Unknown members are sent back unchanged: a PUT would drop them.
-                let other = observed.map(|observed| observed.other).unwrap_or_default();
                 let body = Client {
-                    other,
+                    // Unknown members are sent back unchanged: a PUT would drop them.
+                    other: found.map(|found| found.other.clone()).unwrap_or_default(),
                     ..wanted.clone()
                 };
+                let is_new = marker.adopted && pass.status.adopted != Some(true);
+                let note = found.filter(|_| is_new).map(|found| adoption_in_words(wanted, found));
                 let corrected = self.correct(pass, &body, &fields, with_secret, foreign).await?;
-                if corrected {
-                    pass.notes.extend(note.map(|note| (EventType::Normal, "Adopted", note)));
-                    pass.status.adopted = marker.adopted.then_some(true);
-                }
+                Self::note_adoption(pass, corrected, marker.adopted, note);
                 Ok(corrected)
             }
         }
     }
 
+    fn note_adoption(pass: &mut Pass<OAuth2ClientStatus>, corrected: bool, adopted: bool, note: Option<String>) {
+        if corrected {
+            pass.notes.extend(note.map(|note| (EventType::Normal, "Adopted", note)));
+            pass.status.adopted = adopted.then_some(true);
+        }
+    }
+
     /// Marks the wanted client. An adopted client keeps grant types that the spec does not list, because applications may
-    /// depend on them.
+    /// depend on them, as far as the access rules allow them.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`].
     fn complete(
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
         wanted: &mut Client,
         found: Option<&Client>,
         marker: &Marker,
-    ) {
+    ) -> Result<()> {
         wanted.mark(marker);
         let effective = &self.plan.effective.grant_types;
         let kept = found.filter(|_| marker.adopted).map(|found| {
@@ -158,9 +170,15 @@ impl Remote<'_> {
             kept_grant_types(asked, effective, before, &found.grant_types)
         });
         let kept = kept.unwrap_or_default();
+        let allowed = check_access_with(self.client, self.ctx, self.plan, &kept);
+        allowed.map_err(|denied| Error::NotAllowed {
+            server: self.plan.server.name_any(),
+            denied,
+        })?;
         wanted.grant_types = grant_names(effective);
         wanted.grant_types.extend_from_slice(&kept);
         pass.status.kept_grant_types = in_status(&kept);
+        Ok(())
     }
 
     /// Finds out whether the client existed before the resource, and notes it in the marker. Returns whether a client
@@ -258,7 +276,7 @@ impl Remote<'_> {
             .create_client(wanted, secret)
             .await
             .map_err(|f| self.failed("create_o_auth2_client", f))?;
-        self.confirm(pass, reply, "create_o_auth2_client")
+        self.confirm(pass, reply, wanted, "create_o_auth2_client")
     }
 
     /// False if no client has that id any more.
@@ -271,14 +289,12 @@ impl Remote<'_> {
             .update_client(wanted, secret)
             .await
             .map_err(|f| self.failed("update_o_auth2_client", f))?;
-        self.confirm(pass, reply, "update_o_auth2_client")
+        self.confirm(pass, reply, wanted, "update_o_auth2_client")
     }
 
     /// Meaning of a failed write.
     fn failed(&self, operation: &'static str, failed: Failure) -> Error {
-        if failed.is_certain() {
-            self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
-        }
+        self.memory().ended(&self.plan.uid, failed.is_certain());
         match failure(operation, failed) {
             // The server does not name the field if it refuses a document that it fetches.
             Error::MetadataRefused(fields) if fields.is_empty() && self.client.spec.sector_identifier_uri.is_some() => {
@@ -296,6 +312,7 @@ impl Remote<'_> {
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
         reply: Option<Client>,
+        sent: &Client,
         operation: &'static str,
     ) -> Result<bool> {
         let Some(reply) = reply else {
@@ -310,13 +327,25 @@ impl Remote<'_> {
             });
         }
         let updated_at = reply.updated_at.map(String::from);
-        self.ctx
-            .kinds
-            .clients
-            .memory
-            .wrote_at(&self.plan.uid, updated_at.clone());
+        self.memory()
+            .wrote_at(&self.plan.uid, updated_at.clone(), Some(digest_of(sent)));
+        pass.status.not_kept.clear();
         pass.status.updated_at = updated_at;
         self.ctx.kinds.clients.memory.confirmed(&self.plan.uid);
         Ok(true)
     }
+}
+
+/// Digest of what a client should be on the server.
+fn digest_of(client: &Client) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    Value::Object(client.normalized()).to_string().hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Notes that a client needs no write, and the members of which the server stores other values.
+fn stays(pass: &mut Pass<OAuth2ClientStatus>, not_kept: &[String], marker: &Marker) -> bool {
+    pass.status.not_kept = fields_of(not_kept).into_iter().map(str::to_owned).collect();
+    pass.status.adopted = marker.adopted.then_some(true);
+    true
 }

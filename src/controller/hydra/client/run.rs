@@ -109,7 +109,7 @@ impl Run<'_> {
             }
             Step::TrySecret => self.work.try_secret(&self.pass.status, self.link()?).await?,
             Step::SettleLedger => {
-                if self.secrecy != Secrecy::Ours || self.pass.status.updated_at.is_none() {
+                if self.secrecy != Secrecy::Ours || self.pass.status.secret_name.is_none() {
                     // Nothing is registered or replaced that cannot be published then.
                     output::check_free(client, ctx, plan).await?;
                 }

@@ -119,7 +119,7 @@ pub fn opening(seen: &Seen) -> Vec<Step> {
     let cause = seen.cause();
     let is_unclear = seen.source == Source::LedgerOrOthers;
     let must_ask = is_unclear && seen.is_due && !seen.had_ledger;
-    let connects = seen.must_read || cause == Cause::Change || must_ask;
+    let connects = seen.must_read || cause == Cause::Change || must_ask || seen.adopts_secret;
     let may_replace = seen.is_due || seen.ledger == Compared::Changed || seen.source == Source::Reference;
     let checks_cluster = connects && may_replace && seen.client == Compared::Changed && seen.was_registered;
     let steps = [
@@ -127,7 +127,7 @@ pub fn opening(seen: &Seen) -> Vec<Step> {
         (true, Step::Hold),
         (checks_cluster, Step::CheckCluster(cause)),
         (is_unclear, Step::LearnWhoseSecret(cause)),
-        (connects && seen.adopts_secret, Step::TrySecret),
+        (seen.adopts_secret, Step::TrySecret),
         (true, Step::SettleLedger),
     ];
     taken(steps)

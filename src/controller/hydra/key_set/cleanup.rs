@@ -34,10 +34,7 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
         return drop_copies(set, ctx, pass).await;
     }
     let (server, link) = connection(set, ctx)?;
-    let mut target = RemoteSet::of(set, server);
-    if let Some(claimed) = &pass.status.set_name {
-        target.set_name.clone_from(claimed);
-    }
+    let target = RemoteSet::of(set, server);
     // Key ids and status show which keys are ours, except an imported key that was never confirmed. So cleanup does not
     // depend on the ledger.
     let entries = Ledger::read(set, ctx).await.map(|ledger| ledger.entries);

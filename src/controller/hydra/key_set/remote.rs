@@ -250,9 +250,7 @@ impl Remote<'_> {
         let memory = &self.ctx.kinds.key_sets.memory;
         memory.writing(&self.target.uid);
         let written = write.await;
-        if written.as_ref().err().is_none_or(Failure::is_certain) {
-            memory.confirmed(&self.target.uid);
-        }
+        memory.ended(&self.target.uid, written.as_ref().err().is_none_or(Failure::is_certain));
         written
     }
 }
