@@ -1,12 +1,10 @@
 //! What a reply, or its absence, means: the same for every operation.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
-use serde::de::{DeserializeSeed, Deserializer, Error as _, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -72,66 +70,24 @@ pub fn values(text: &[u8]) -> usize {
     count
 }
 
-/// Maximum number of values in an item of a list: twice as many as the operator writes.
-const VALUES_OF_ITEM: usize = 10_000;
-
-/// Decodes the items of a JSON list, at most `most`. An item that is nested too deeply, has too many values or is not
-/// JSON is None; only a text that is not a list fails as a whole. One item at a time is in memory as a tree.
+/// Decodes the items of a JSON list, at most `most`. An item that is nested too deeply or is not JSON is None; only a
+/// text that is not a list fails as a whole. One item at a time is in memory as a tree.
 ///
 /// # Errors
 /// [`Failure::Reply`] if the text is not a list, or has more items.
 pub fn items<T>(text: &[u8], most: usize, decode: impl Fn(Value) -> T) -> Result<Vec<Option<T>>, Failure> {
     let text = readable(text);
-    let (mut json, mut has_more) = (serde_json::Deserializer::from_str(&text), false);
-    let few = Few {
-        most,
-        has_more: &mut has_more,
-    };
-    let raw = few.deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
-    let raw = raw.map_err(|error| match error.classify() {
-        _ if has_more => Failure::Reply("has more entries than requested"),
+    let raw: Vec<&RawValue> = serde_json::from_str(&text).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Failure::Reply("is not a list"),
         _ => Failure::Reply("is not JSON"),
     })?;
-    let readable = |item: &RawValue| {
-        let is_bounded = values(item.get().as_bytes()) <= VALUES_OF_ITEM;
-        is_bounded.then(|| serde_json::from_str(item.get()).ok())?.map(&decode)
-    };
-    Ok(raw.into_iter().map(readable).collect())
-}
-
-/// Reads a list of at most so many items. It stops at the next one: millions would take much memory, however small.
-struct Few<'m> {
-    most: usize,
-    has_more: &'m mut bool,
-}
-
-impl<'de> DeserializeSeed<'de> for Few<'_> {
-    type Value = Vec<&'de RawValue>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_seq(self)
+    if raw.len() > most {
+        return Err(Failure::Reply("has more entries than requested"));
     }
-}
-
-impl<'de> Visitor<'de> for Few<'_> {
-    type Value = Vec<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element()? {
-            if items.len() == self.most {
-                *self.has_more = true;
-                return Err(A::Error::custom("too many items"));
-            }
-            items.push(item);
-        }
-        Ok(items)
-    }
+    let items = raw.into_iter();
+    Ok(items
+        .map(|item| serde_json::from_str(item.get()).ok().map(&decode))
+        .collect())
 }
 
 /// Replaces invalid UTF-8, so that one item does not break the others. The text does not become longer.
@@ -198,11 +154,11 @@ pub(super) fn judge(
         let text = std::str::from_utf8(body).map_err(|_| Failure::Reply("is not text"))?;
         return Ok(Value::String(text.to_owned()));
     }
-    if status.is_success() && expects == Expects::Items {
-        return Ok(Value::Null); // each item is measured by itself
-    }
     if values(body) > VALUES {
         return Err(Failure::TooLarge(None));
+    }
+    if status.is_success() && expects == Expects::Items {
+        return Ok(Value::Null);
     }
     let json: Option<Value> = serde_json::from_slice(body).ok();
     if status.is_success() {
@@ -291,8 +247,8 @@ pub(super) fn retry_after(status: StatusCode, headers: &HeaderMap, now: SystemTi
         }
     };
     let asked = text(RETRY_AFTER.as_str()).and_then(|value| seconds(value).or_else(|| date(value)));
-    // Other replies have these headers too, where they ask for nothing.
-    let is_limited = status == StatusCode::TOO_MANY_REQUESTS;
+    // Some gateways send these headers with every reply.
+    let is_limited = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     let asked = asked.or_else(|| is_limited.then(|| reset("x-ratelimit-reset"))?);
     let asked = asked.or_else(|| is_limited.then(|| reset("ratelimit-reset"))?);
     asked.map(|asked| asked.min(LONGEST))

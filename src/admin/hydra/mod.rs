@@ -145,7 +145,8 @@ impl Hydra {
     pub async fn hinted(self, hints: &Http, last: Option<&str>) -> Self {
         let reported = match tokio::time::timeout(HINT, get_version(hints)).await {
             Ok(Ok(reported)) => Some(reported),
-            Ok(Err(_)) | Err(_) => last.map(str::to_owned),
+            Ok(Err(Failure::Outage(_))) | Err(_) => last.map(str::to_owned),
+            Ok(Err(_)) => None,
         };
         Hydra {
             version: Version::promised(self.version.dialect(), reported.as_deref()),
