@@ -292,6 +292,21 @@ async fn an_adoption_replaces_no_secret_unless_the_spec_consents(bed: &Bed) -> R
             legacy.works_with(SECRET).await?;
         }
     }
+    // The same for a client that was adopted before its secret was known.
+    let legacy = Legacy::new(bed, json!({})).await?;
+    let space = &legacy.space;
+    space.apply_client("app", &legacy.spec(json!({}))).await?;
+    legacy.is_unknown("app").await?;
+    let _: Secret = space.apply(&told(OTHER)).await?;
+    let named = json!({ "spec": { "clientSecretRef": { "name": "told", "key": "secret" } } });
+    space.change("app", named).await?;
+    space
+        .says::<OAuth2Client>("app", Reconciling, "SecretMismatch", MISMATCH)
+        .await?;
+    legacy.works_with(SECRET).await?;
+    let _: Secret = space.apply(&told(SECRET)).await?;
+    space.wait_ready("app").await?;
+    legacy.works_with(SECRET).await?;
     // With consent, the secret is replaced.
     let legacy = Legacy::new(bed, json!({})).await?;
     let space = &legacy.space;

@@ -43,12 +43,12 @@ pub const VERSIONS: [&str; 3] = ["1.11.10", "2.3.0", "26.2.0"];
 fn recorded(version: &str) -> Vec<Story> {
     let more = if version == "26.2.0" { &["-device"][..] } else { &[] };
     let files = [""].iter().chain(more);
-    let stories = |part: &&str| {
+    let stories = |part: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/recordings/hydra-{version}{part}.json"));
         let text = std::fs::read_to_string(&path).expect("a file in tests/recordings");
         serde_json::from_str::<Vec<Story>>(&text).expect("a recording")
     };
-    files.flat_map(|part| stories(&part)).collect()
+    files.flat_map(|part| stories(part)).collect()
 }
 
 impl Exchange {

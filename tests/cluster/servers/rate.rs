@@ -31,9 +31,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// Number of clients that are applied at once.
-const CLIENTS: usize = 200;
+const CLIENTS: usize = 100;
 /// Requests a second that the server accepts.
-const LIMIT: u32 = 10;
+const LIMIT: u32 = 5;
 /// Longest time until all clients are ready. The limit itself takes 19 seconds.
 const LONGEST: Duration = Duration::from_secs(60);
 

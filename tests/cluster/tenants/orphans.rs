@@ -39,8 +39,8 @@ async fn left_behind(victim: &LabVictim<'_>, attacker: &Space<'_>) -> Result<Val
             .await?;
         attacker.delete(&name).await?;
         attacker.wait_gone(&client).await?;
-        // A pass that still runs deletes the client that it was creating. A client that exists after two sweeps stays.
-        victim.swept(2).await?;
+        // A pass that still runs deletes the client that it was creating. A client that exists after some sweeps stays.
+        victim.swept(5).await?;
         if victim.lab.registered(&uid_of(&client)).await.is_ok() {
             return Ok(row);
         }

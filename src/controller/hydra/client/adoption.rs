@@ -328,7 +328,8 @@ mod tests {
         let many: Vec<String> = (0..KEPT).map(|number| format!("x{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         type Names<'a> = &'a [&'a str];
-        let table: [(Option<&[GrantType]>, Option<Names<'_>>, Names<'_>, Names<'_>); 8] = [
+        type Row<'a> = (Option<&'a [GrantType]>, Option<Names<'a>>, Names<'a>, Names<'a>);
+        let table: [Row<'_>; 8] = [
             (listed, None, &["authorization_code", "refresh_token"], &[]),
             (listed, None, &["authorization_code", EXCHANGE, "x"], &[EXCHANGE, "x"]),
             // The spec lists its grant types, so it decides on those that it can list …
