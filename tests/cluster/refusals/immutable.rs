@@ -167,9 +167,7 @@ fn defaults() -> Vec<Default> {
         ),
         ("Assignment", json!({ "subjects": ["alice"] }), "/vault", object),
     ];
-    let each = |(kind, base, field, of): (&'static str, Value, &'static str, fn(&str, &str) -> Value)| {
-        [(kind, base.clone(), "/serverRef", server), (kind, base, field, of)]
-    };
+    let each = |(kind, base, field, of): Default| [(kind, base.clone(), "/serverRef", server), (kind, base, field, of)];
     let mut all: Vec<Default> = bases.into_iter().flat_map(each).collect();
     all.push(("Scope", json!({ "description": "a" }), "/serverRef", server));
     all.push((
