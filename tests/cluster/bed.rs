@@ -100,6 +100,17 @@ pub struct Options {
     pub reach: Reach,
 }
 
+impl Options {
+    /// No operator and no AuthorizationServer: the test makes its own.
+    pub fn bare() -> Self {
+        Self {
+            operator: None,
+            server: None,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -29,11 +29,7 @@ const FAST: Duration = Duration::from_secs(60);
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    let bare = Options {
-        operator: None,
-        server: None,
-        ..Options::default()
-    };
+    let bare = Options::bare();
     let mut trials = vec![
         side.shared(a_release_is_deployed_when_its_clients_are_ready),
         side.shared(a_release_with_a_refused_client_fails_at_once),

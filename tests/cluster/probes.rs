@@ -25,11 +25,7 @@ const LEASE: &str = "oidc-operator";
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    let bare = Options {
-        operator: None,
-        server: None,
-        ..Options::default()
-    };
+    let bare = Options::bare();
     vec![
         side.alone(bare, an_operator_reports_missing_crds_and_rights_before_it_leads),
         side.alone(

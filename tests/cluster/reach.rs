@@ -61,11 +61,7 @@ pub fn classes(side: &Side) -> Vec<Trial> {
     if side.major() != HydraMajor::V2 {
         return Vec::new(); // they do not depend on the server
     }
-    let bare = Options {
-        operator: None,
-        server: None,
-        ..Options::default()
-    };
+    let bare = Options::bare();
     vec![
         side.alone(bare.clone(), each_class_of_servers_has_its_own_operator),
         side.alone(bare, a_second_installation_of_a_class_stands_by_and_says_so),

@@ -57,15 +57,11 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     if client.spec.suspend == Some(true) {
         let wanted = desired(client, ctx, &plan, &catalogue);
         let preview = adoption::preview(client, ctx, &plan, &wanted, &pass.status).await;
-        let suspended = Done::suspended();
-        return Ok(Done {
-            message: [Some(suspended.message), preview]
-                .into_iter()
-                .flatten()
-                .collect::<Vec<_>>()
-                .join(" "),
-            ..suspended
-        });
+        let mut suspended = Done::suspended();
+        if let Some(preview) = preview {
+            suspended.message += &format!(" {preview}");
+        }
+        return Ok(suspended);
     }
     check_fields(client, &plan)?;
     check_values(client)?;

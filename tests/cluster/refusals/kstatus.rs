@@ -16,11 +16,7 @@ use crate::conditions::{Tone, check_client, client_ready, client_says};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    let idle = Options {
-        operator: None,
-        server: None,
-        ..Options::default()
-    };
+    let idle = Options::bare();
     vec![
         side.shared(kubectl_can_wait_for_conditions),
         side.shared(a_dry_run_validates_and_stores_nothing),

@@ -20,11 +20,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     if side.major() != HydraMajor::V2 {
         return Vec::new(); // they do not depend on the server
     }
-    let bare = Options {
-        operator: None,
-        server: None,
-        ..Options::default()
-    };
+    let bare = Options::bare();
     vec![
         side.alone(bare.clone(), servers_behind_a_proxy_become_ready),
         side.alone(bare, a_bare_image_serves_plain_http_and_both_families_of_addresses),

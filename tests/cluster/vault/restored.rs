@@ -14,11 +14,7 @@ use crate::run::Side;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    let options = Options {
-        operator: None,
-        server: None,
-        ..Options::default()
-    };
+    let options = Options::bare();
     vec![side.alone(options, a_restored_copy_leaves_objects_of_the_original_alone)]
 }
 
