@@ -87,6 +87,11 @@ pub enum VaultFault {
     /// Something that the object refers to does not exist on the server.
     #[error("The spec refers to {0} that does not exist on the server. The operator keeps trying.")]
     Missing(&'static str),
+    /// The key of clients without keySetRef does not exist on the server.
+    #[error(
+        "The server has no key `default`, which clients without keySetRef use; set keySetRef. The operator keeps trying."
+    )]
+    NoDefaultKey,
     /// The entity, group or auth method does not exist.
     #[error("{field}: the server has no {type_} `{}`; nothing was changed. Create it, or correct the name.", shown(.name))]
     IdentityNotFound {
@@ -146,7 +151,7 @@ impl VaultFault {
             VaultFault::NoNamespaces | VaultFault::Dropped(_) => {
                 Treatment::of(Class::Unsupported, Reason::UnsupportedByServer)
             }
-            VaultFault::Missing(_) | VaultFault::IdentityNotFound { .. } => {
+            VaultFault::Missing(_) | VaultFault::NoDefaultKey | VaultFault::IdentityNotFound { .. } => {
                 Treatment::of(Class::Blocked, Reason::ReferenceNotFound)
             }
             VaultFault::NotListed { .. } | VaultFault::NoClients => {

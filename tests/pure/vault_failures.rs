@@ -55,6 +55,7 @@ fn each_known_refusal_has_one_meaning() {
             ("", Class::Blocked, Reason::ReferenceNotFound),
             &[
                 r#"key "x" does not exist"#,
+                r#"key "default" does not exist"#,
                 r#"assignment "m" does not exist"#,
                 r#"scope "x" does not exist"#,
                 r#"assignment "key" does not exist"#,
@@ -194,6 +195,7 @@ fn a_message_names_the_operation_or_the_object_or_what_is_missing() {
         (status(400, "something new"), "write_key"),
         (status(400, "it is currently referenced by x"), "still uses the key"),
         (status(400, r#"key "k" does not exist"#), "a key"),
+        (status(400, r#"key "default" does not exist"#), "set keySetRef"),
         (status(400, r#"scope "s" does not exist"#), "a scope"),
         (status(400, r#"assignment "a" does not exist"#), "an assignment"),
         (

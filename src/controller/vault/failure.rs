@@ -5,7 +5,7 @@ use crate::admin::vault::session::{NO_NAMESPACE, names_namespace};
 use crate::error::{Error, Outage, VaultFault};
 
 /// Known parts of the texts with which the server refuses a write, and their meanings. The first match counts.
-const REFUSALS: [(&str, Meaning); 13] = [
+const REFUSALS: [(&str, Meaning); 14] = [
     ("id_token_ttl greater than", Meaning::TtlInUse),
     ("currently referenced by", Meaning::InUse),
     ("id_token_ttl cannot be greater", Meaning::TtlTooLong),
@@ -57,6 +57,7 @@ const REFUSALS: [(&str, Meaning); 13] = [
     ),
     ("scope \"", Meaning::Missing("a scope")),
     ("assignment \"", Meaning::Missing("an assignment")),
+    ("key \"default\"", Meaning::NoDefaultKey),
     ("key \"", Meaning::Missing("a key")),
 ];
 
@@ -64,6 +65,7 @@ const REFUSALS: [(&str, Meaning); 13] = [
 enum Meaning {
     Field(&'static str, &'static str),
     Missing(&'static str),
+    NoDefaultKey,
     InUse,
     TtlInUse,
     TtlTooLong,
@@ -99,6 +101,7 @@ pub fn failure(operation: &'static str, object: &'static str, failed: Failure) -
                 problem: problem.to_owned(),
             },
             Some(Meaning::Missing(what)) => VaultFault::Missing(what).into(),
+            Some(Meaning::NoDefaultKey) => VaultFault::NoDefaultKey.into(),
             Some(Meaning::InUse) => VaultFault::InUse(object).into(),
             Some(Meaning::TtlInUse) => VaultFault::TtlInUse.into(),
             Some(Meaning::TtlTooLong) => VaultFault::TtlTooLong.into(),
