@@ -52,8 +52,8 @@ pub struct Run {
     /// cluster that is still running.
     #[arg(long, env = "OIDC_OPERATOR_FORMER_CLUSTER_IDS", value_delimiter = ',')]
     pub former_cluster_ids: Vec<String>,
-    /// Labels of every Secret and ConfigMap that the operator makes, as `key=value`, separated by commas or given one by
-    /// one. Labels that a resource sets itself take precedence.
+    /// Labels of every Secret and ConfigMap that the operator makes, as `key=value`, separated by commas or given one
+    /// by one. Labels that a resource sets itself take precedence.
     #[arg(long, env = "OIDC_OPERATOR_OUTPUT_LABELS", value_delimiter = ',', value_parser = labels::parse)]
     pub output_labels: Vec<(String, String)>,
     /// Namespaces whose resources the operator works on, separated by commas or given one by one. If unset, all. It

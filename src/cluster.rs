@@ -263,7 +263,7 @@ impl Cluster {
         match patched {
             Ok(Item(patched)) => Ok(patched),
             Err(error) => Err(match refused(&error, &K::kind(&()), &name, Some(&[])) {
-                // A failed `test` operation answers 422. Apart from a policy, nothing else in this patch can cause a 422.
+                // A failed `test` operation answers 422. Nothing else in this patch can cause it, except a policy.
                 Error::Cluster(ClusterFault::Status(404 | 422)) => Error::Cluster(ClusterFault::Conflict),
                 other => other,
             }),

@@ -6,11 +6,13 @@ mod id;
 mod labels;
 mod preset;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use libtest_mimic::Trial;
+use serde_json::{Value, json};
 use testbed::HydraMajor;
 
 use crate::bed::{Bed, Space};
+use crate::conditions::{Tone, client_says};
 use crate::run::Side;
 
 /// The tests of this module.
@@ -28,6 +30,13 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(preset::the_type_of_a_secret_is_chosen_once),
         side.shared(what_cannot_be_is_refused),
     ]
+}
+
+/// The spec of an OidcProvider on a server.
+async fn provider_on(bed: &Bed, server: &str) -> Result<Value> {
+    let status = bed.server_ready(server).await?.status;
+    let endpoints = status.and_then(|status| status.endpoints).context("no endpoints")?;
+    Ok(json!({ "serverRef": { "name": server }, "issuer": endpoints.issuer }))
 }
 
 async fn what_cannot_be_is_refused(bed: &Bed) -> Result<()> {
@@ -85,7 +94,7 @@ async fn clashing_keys_are_reported(space: &Space<'_>) -> Result<()> {
     for (credentials, message) in table {
         let spec = format!("{{ grantTypes: [client_credentials], credentials: {credentials} }}");
         space.apply_client("app", &spec).await?;
-        crate::conditions::client_says(space, "app", crate::conditions::Tone::Stalled, "InvalidSpec", message).await?;
+        client_says(space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     }
     Ok(())
 }

@@ -80,7 +80,7 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "data_schema")]
     pub data: BTreeMap<String, String>,
-    /// Labels of the Secret. The operator's ledger of the client gets them too, so both satisfy a policy that wants them.
+    /// Labels of the Secret, and of the operator's ledger of the client, so that both satisfy a policy that wants them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub labels: BTreeMap<String, String>,

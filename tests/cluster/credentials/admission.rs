@@ -9,6 +9,7 @@ use oidc_operator::api::OidcProvider;
 use serde_json::{Value, json};
 use testbed::wait;
 
+use super::provider_on;
 use crate::bed::{Bed, LIMIT, Space, ledger_of, uid_of};
 use crate::conditions::{Tone, client_says};
 
@@ -55,7 +56,7 @@ async fn a_policy_on_labels(bed: &Bed) -> Result<()> {
     let name = format!("{}-labels", space.name());
     let validation = json!({
         "expression": "has(object.metadata.labels) && 'team' in object.metadata.labels",
-        "message": "every object needs\nthe label team",
+        "message": "every object needs the label team",
     });
     enforce(&space, &name, validation, json!({ "metadata": { "name": "probe" } })).await?;
     let denied = |object: &str| {
@@ -78,7 +79,8 @@ async fn a_policy_on_labels(bed: &Bed) -> Result<()> {
         ensure!(labels.get("team").map(String::as_str) == Some("shop"), "{labels:?}");
     }
 
-    space.make::<OidcProvider>("login", "{}").await?;
+    let provider = provider_on(bed, "default").await?;
+    space.make::<OidcProvider>("login", &provider.to_string()).await?;
     let message = denied("ConfigMap `login`");
     space
         .says::<OidcProvider>("login", Tone::Reconciling, "AdmissionDenied", &message)

@@ -10,6 +10,7 @@ use oidc_operator::api::{JsonWebKeySet, OidcProvider, UID_LABEL};
 use serde_json::json;
 use testbed::wait;
 
+use super::provider_on;
 use crate::bed::{Bed, LIMIT, Operator, OperatorOptions, ServerOptions, Space, is_list};
 
 /// The labels of each Secret and ConfigMap that an operator has made, apart from the operator's own labels.
@@ -61,7 +62,7 @@ pub(super) async fn labels_of_the_settings_reach_every_output(bed: &Bed) -> Resu
     let keys = json!({ "serverRef": on, "generate": { "algorithm": "ES256" }, "privateKey": {}, "publish": {} });
     let client = space.ready_client("app", &client.to_string()).await?;
     let set = space.ready::<JsonWebKeySet>("keys", &keys.to_string()).await?;
-    let provider = json!({ "serverRef": on });
+    let provider = provider_on(bed, &server.name).await?;
     space.ready::<OidcProvider>("login", &provider.to_string()).await?;
     let (oac, jwks) = (
         format!("oac-{}", client.uid().unwrap_or_default()),

@@ -1,8 +1,9 @@
-//! `clientIdFrom`: a client id from a Secret. It is stored in the status before the first write, so that it can be derived
-//! from the resource alone from then on.
+//! `clientIdFrom`: a client id from a Secret. It is stored in the status before the first write, so that from then on it
+//! can be derived from the resource alone.
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
 use crate::api::oauth2_client::OAuth2ClientStatus;
@@ -17,6 +18,10 @@ use crate::controller::hydra::client::cleanup;
 use crate::controller::hydra::client::plan::{check_fields, client_id};
 use crate::controller::hydra::client::reference::{Reference, look_at, value_at};
 use crate::error::{Error, Result};
+
+/// What is wrong with another id than that of the registered client.
+const CHANGED: &str =
+    "is not the id of the registered client, which cannot change (create a new OAuth2Client for another id)";
 
 /// Finds the version of the Secret with the id, as for the Secret with the client secret.
 pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Option<Reference>> {
@@ -41,10 +46,17 @@ pub(crate) async fn learn(
     let Some(source) = &client.spec.client_id_from else {
         return Ok(None);
     };
-    let id = read(client, ctx, plan, source, reference).await?;
+    let (secret, id) = value_at(ctx, plan, source, reference).await?;
     if id == plan.client_id {
         return Ok(None);
     }
+    // A confirmed write used the former id.
+    let is_registered = !plan.client_id.is_empty() && pass.status.updated_at.is_some();
+    if is_registered {
+        return Err(unusable(source, CHANGED));
+    }
+    check(client, source, &secret, &id)?;
+    ctx.cluster.check_value(&secret, &source.key, &id).await?;
     let mut asking = client.clone();
     asking.spec.client_id = Some(id.clone());
     check_access(&asking, ctx, plan).map_err(|denied| Error::NotAllowed {
@@ -54,33 +66,21 @@ pub(crate) async fn learn(
     check_fields(&asking, plan)?;
     let link = ctx.links.usable(&plan.server)?;
     hold(client, ctx).await?;
-    if !plan.client_id.is_empty() {
-        let is_registered = pass.status.updated_at.is_some();
-        // A write whose reply was lost may have registered the former id.
-        if is_registered || cleanup::remove_client(client, ctx, pass, &link).await? != Fate::Delete {
-            return Err(unusable(
-                source,
-                "is not the id of the registered client, which cannot change (create a new OAuth2Client for another id)",
-            ));
-        }
+    // A write whose reply was lost may have registered the former id.
+    if !plan.client_id.is_empty() && cleanup::remove_client(client, ctx, pass, &link).await? != Fate::Delete {
+        return Err(unusable(source, CHANGED));
     }
-    pass.status.claimed_client_id = Some(id);
+    pass.status.claimed_client_id = Some(id.clone());
     record(client, ctx, pass).await?;
     let latest = OAuth2Client::kind_of(ctx).newest(Arc::new(client.clone()));
-    match client_id(&latest).is_empty() {
-        true => Err(Error::Overtaken), // deleted meanwhile
-        false => Ok(Some(latest)),
+    match client_id(&latest) == id {
+        true => Ok(Some(latest)),
+        false => Err(Error::Overtaken), // deleted, or changed by another writer
     }
 }
 
-async fn read(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &ClientPlan,
-    source: &SecretKeyRef,
-    reference: &Reference,
-) -> Result<String> {
-    let (secret, id) = value_at(ctx, plan, source, reference).await?;
+/// Checks that a value may become a client id.
+fn check(client: &OAuth2Client, source: &SecretKeyRef, secret: &KubeSecret, id: &str) -> Result<()> {
     // Whoever may create clients need not be allowed to read Secrets, but everybody can read a client id.
     if secret.labels().get(WATCH_LABEL).map(String::as_str) != Some("true") {
         return Err(Error::UnusableSource {
@@ -89,12 +89,9 @@ async fn read(
         });
     }
     let may_be_uuid = client.spec.adoption == Some(Adoption::Allow);
-    match problem(&id, may_be_uuid) {
+    match problem(id, may_be_uuid) {
         Some(problem) => Err(unusable(source, problem)),
-        None => {
-            ctx.cluster.check_value(&secret, &source.key, &id).await?;
-            Ok(id)
-        }
+        None => Ok(()),
     }
 }
 

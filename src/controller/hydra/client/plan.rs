@@ -22,7 +22,7 @@ use crate::controller::hydra::client::catalogue;
 use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
-/// Id of a client: the requested one, or the UID. Only an id from a Secret is stored, before the first write; until then
+/// Id of a client: the requested one, or the UID. Only an id from a Secret is stored, before the first write. Until then
 /// it is empty, and the client is nowhere.
 pub(crate) fn client_id(client: &OAuth2Client) -> String {
     let spec = &client.spec;
