@@ -116,20 +116,24 @@ async fn a_policy_that_repeats_a_secret(bed: &Bed) -> Result<()> {
 async fn a_quota(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     let quotas: Api<ResourceQuota> = Api::namespaced(bed.client(), space.name());
-    let quota = json!({ "metadata": { "name": "few" }, "spec": { "hard": { "count/secrets": "1" } } });
+    let hard = |most: &str| json!({ "hard": { "count/secrets": most } });
+    let quota = json!({ "metadata": { "name": "few" }, "spec": hard("1") });
+    let quota: ResourceQuota = serde_json::from_value(quota)?;
+    quotas.create(&PostParams::default(), &quota).await?;
+    // No controller counts what exists already; the kube-apiserver itself counts what is created from now on.
+    let parameters = PatchParams::default();
+    let mut counted = json!({ "status": hard("1") });
+    counted["status"]["used"] = json!({ "count/secrets": "0" });
     quotas
-        .create(&PostParams::default(), &serde_json::from_value(quota)?)
+        .patch_status("few", &parameters, &Patch::Merge(counted))
         .await?;
-    wait::until("the quota to count", LIMIT, async || {
-        let status = quotas.get("few").await?.status;
-        Ok(status.and_then(|status| status.used))
-    })
-    .await?;
     space.apply_client("app", MACHINE).await?;
     let message = "The Kubernetes API refused Secret `app`: it exceeds quota `few` (requested: count/secrets=1). Ask the admin of the cluster to change that.";
     client_says(&space, "app", Tone::Reconciling, "AdmissionDenied", message).await?;
-    let more = Patch::Merge(json!({ "spec": { "hard": { "count/secrets": "5" } } }));
-    quotas.patch("few", &PatchParams::default(), &more).await?;
+    let more = json!({ "spec": hard("5") });
+    quotas.patch("few", &parameters, &Patch::Merge(more)).await?;
+    let more = json!({ "status": hard("5") });
+    quotas.patch_status("few", &parameters, &Patch::Merge(more)).await?;
     space.wait_ready("app").await?;
     Ok(())
 }
