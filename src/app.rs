@@ -189,6 +189,7 @@ fn prepare(
             former_clusters: settings.former_clusters(),
             reach,
             proxies: Proxies::of_process(),
+            output_labels: settings.output_labels(),
         },
         kinds,
         stores: Stores {

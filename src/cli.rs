@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::labels::{self, Labels};
 use crate::reach::{Reach, SecretAccess};
 
 /// Keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
@@ -51,6 +52,10 @@ pub struct Run {
     /// cluster that is still running.
     #[arg(long, env = "OIDC_OPERATOR_FORMER_CLUSTER_IDS", value_delimiter = ',')]
     pub former_cluster_ids: Vec<String>,
+    /// Labels of every Secret and ConfigMap that the operator makes, as `key=value`, separated by commas or given one
+    /// by one. Labels that a resource sets itself take precedence.
+    #[arg(long, env = "OIDC_OPERATOR_OUTPUT_LABELS", value_delimiter = ',', value_parser = labels::parse)]
+    pub output_labels: Vec<(String, String)>,
     /// Namespaces whose resources the operator works on, separated by commas or given one by one. If unset, all. It
     /// reads and writes Secrets and ConfigMaps in these namespaces only, and in its own those that AuthorizationServers
     /// name.
@@ -95,6 +100,12 @@ impl Run {
     /// Ids of clusters whose markers are taken over. Empty ids, as an empty list leaves, are dropped.
     pub fn former_clusters(&self) -> Vec<String> {
         filled(&self.former_cluster_ids).collect()
+    }
+
+    /// Labels of every Secret and ConfigMap.
+    pub fn output_labels(&self) -> Labels {
+        let labels = self.output_labels.iter().cloned();
+        labels.filter(|(key, _)| !key.is_empty()).collect()
     }
 
     /// Which resources this operator works on.

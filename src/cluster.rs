@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::params::ValidationDirective;
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::api::{FIELD_MANAGER, FINALIZER};
 use crate::decode::{self, Decode, Item};
-use crate::error::{ClusterFault, Error, Result};
+use crate::error::{ClusterFault, Denial, Error, Result};
 use crate::leader::Fence;
 
 mod logins;
@@ -29,10 +31,25 @@ const PAGE: u32 = 50; // an object may have a megabyte
 pub trait Output:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
 {
+    /// Its secret values, in every form in which a message could repeat them.
+    fn secrets(&self) -> Vec<String>;
 }
 
-impl Output for Secret {}
-impl Output for ConfigMap {}
+impl Output for Secret {
+    fn secrets(&self) -> Vec<String> {
+        const SHORTEST: usize = 6; // shorter ones are in many words
+        let values = self.data.iter().flatten().map(|(_, value)| &value.0);
+        let values = values.filter(|value| value.len() >= SHORTEST);
+        let forms = values.flat_map(|value| [STANDARD.encode(value), String::from_utf8_lossy(value).into_owned()]);
+        forms.collect()
+    }
+}
+
+impl Output for ConfigMap {
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
 
 /// The part of an object that a patch changes.
 #[derive(Clone, Copy)]
@@ -108,7 +125,7 @@ impl Cluster {
         match deadline(self.outputs(namespace).create(&parameters, output)).await? {
             Ok(created) => Ok(Some(created)),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
-            Err(error) => Err(fault(&error)),
+            Err(error) => Err(refused_output(&error, output)),
         }
     }
 
@@ -122,7 +139,8 @@ impl Cluster {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        bounded(self.outputs(namespace).replace(&output.name_any(), &parameters, output)).await
+        let replaced = deadline(self.outputs(namespace).replace(&output.name_any(), &parameters, output)).await?;
+        replaced.map_err(|error| refused_output(&error, output))
     }
 
     /// Deletes an output if it still has this UID. Succeeds if it does not exist or has another UID.
@@ -142,7 +160,7 @@ impl Cluster {
         match deadline(self.outputs::<K>(namespace).delete(name, &parameters)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
-            Err(error) => Err(fault(&error)),
+            Err(error) => Err(refused(&error, &K::kind(&()), name, None)),
         }
     }
 
@@ -244,11 +262,11 @@ impl Cluster {
         };
         match patched {
             Ok(Item(patched)) => Ok(patched),
-            // A failed `test` operation answers 422. Nothing else in this patch can cause a 422.
-            Err(kube::Error::Api(status)) if status.is_invalid() || status.is_not_found() => {
-                Err(Error::Cluster(ClusterFault::Conflict))
-            }
-            Err(error) => Err(fault(&error)),
+            Err(error) => Err(match refused(&error, &K::kind(&()), &name, Some(&[])) {
+                // A failed `test` operation answers 422. Nothing else in this patch can cause it, except a policy.
+                Error::Cluster(ClusterFault::Status(404 | 422)) => Error::Cluster(ClusterFault::Conflict),
+                other => other,
+            }),
         }
     }
 
@@ -316,6 +334,22 @@ async fn deadline<T>(request: impl Future<Output = kube::Result<T>>) -> Result<k
 
 async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T> {
     deadline(request).await?.map_err(|error| fault(&error))
+}
+
+/// Classifies the error of a write of an object. What a policy says is kept. `secrets`: as for [`Denial::of`].
+fn refused(error: &kube::Error, kind: &str, name: &str, secrets: Option<&[String]>) -> Error {
+    let denial = match error {
+        kube::Error::Api(status) => Denial::of(&status.message, secrets),
+        _ => None,
+    };
+    match denial {
+        Some(denial) => Error::Cluster(ClusterFault::Denied(format!("{kind} `{name}`"), denial)),
+        None => fault(error),
+    }
+}
+
+fn refused_output<K: Output>(error: &kube::Error, output: &K) -> Error {
+    refused(error, &K::kind(&()), &output.name_any(), Some(&output.secrets()))
 }
 
 /// Classifies an error of the Kubernetes API. Its text is only logged.

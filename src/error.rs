@@ -17,7 +17,7 @@ pub(crate) mod wording;
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
-pub use outage::{ClusterFault, Outage, ProxyFault, ProxyTrouble};
+pub use outage::{ClusterFault, Denial, Outage, ProxyFault, ProxyTrouble};
 pub use source::{Source, Taken};
 pub use tls::{CertificateNames, TlsFault, Trust};
 pub use treatment::{Class, Report, Retry, Suspect, Treatment};
@@ -41,7 +41,7 @@ pub enum Error {
         /// What is wrong with the value.
         problem: &'static str,
     },
-    /// A Secret or ConfigMap that the spec of a server refers to has an unusable value.
+    /// A Secret or ConfigMap that a spec refers to has an unusable value.
     #[error("{field}: {problem}.")]
     UnusableSource {
         /// Path of the field below `spec` with the reference.
@@ -360,7 +360,7 @@ pub enum Error {
     #[error("A request may still be in progress. The operator checks the server again.")]
     CleanupUnconfirmed,
     /// A request to the Kubernetes API failed.
-    #[error("The Kubernetes API {0}. The operator keeps trying.")]
+    #[error("The Kubernetes API {0}.")]
     Cluster(ClusterFault),
     /// The leader election lease is about to expire; the next leader continues.
     #[error("This instance is no longer the leader.")]

@@ -17,7 +17,7 @@
 //! - [`proxies`]: which HTTP proxy leads to a server. Pure. [`kubernetes`]: the client of the Kubernetes API.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`login`]: which values may be sent to a server. Pure.
-//! - [`duration`]: durations in Go's notation.
+//! - [`duration`]: durations in Go's notation. [`labels`]: labels of the operator's Secrets and ConfigMaps.
 //! - [`key_material`]: generates, reads and writes private keys.
 //! - [`secret`]: secret values, which cannot be printed.
 //! - [`error`]: everything that can go wrong; each error has one treatment, which decides condition, event and retry.
@@ -40,6 +40,7 @@ pub mod error;
 pub mod health;
 pub mod key_material;
 pub mod kubernetes;
+pub mod labels;
 pub mod leader;
 pub mod login;
 pub mod metrics;

@@ -1,7 +1,7 @@
 //! A secret value: no Debug, no Display, no Serialize, wiped when dropped.
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use rand::distr::{Alphanumeric, SampleString};
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -19,6 +19,11 @@ impl Secret {
     /// A new random secret of 256 bits.
     pub fn generate() -> Self {
         Secret::new(Alphanumeric.sample_string(&mut rand::rng(), GENERATED_LENGTH))
+    }
+
+    /// A new random key of 256 bits in URL-safe Base64: the form that applications expect of a key.
+    pub fn generate_key() -> Self {
+        Secret::new(URL_SAFE.encode(Zeroizing::new(rand::random::<[u8; 32]>())))
     }
 
     /// Wraps a value.
@@ -54,6 +59,14 @@ pub fn basic_credentials(client_id: &str, secret: &Secret) -> Secret {
 /// Whether a value stays as it is when it is form-encoded.
 pub fn is_form_safe(value: &str) -> bool {
     form_encoded(value) == value
+}
+
+/// Whether a value is a key of 128, 192 or 256 bits: as it stands, or in URL-safe Base64.
+pub fn is_key(value: &[u8]) -> bool {
+    let is_right = |bytes: usize| matches!(bytes, 16 | 24 | 32);
+    let padding = value.iter().rev().take_while(|byte| **byte == b'=').count();
+    let decoded = URL_SAFE_NO_PAD.decode(&value[..value.len() - padding]);
+    is_right(value.len()) || decoded.is_ok_and(|decoded| is_right(Zeroizing::new(decoded).len()))
 }
 
 /// A value for `application/x-www-form-urlencoded`. It may be a secret.

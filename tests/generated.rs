@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use oidc_operator::api::condition::Reason;
+use oidc_operator::api::oauth2_client::Preset;
 use serde_json::Value;
 
 /// Maximum bytes of a file: etcd allows 1.5 MiB, but `kubectl apply` keeps a copy of the object in an annotation of at
@@ -119,6 +120,27 @@ fn readme_has_a_line_for_every_reason() -> Result<()> {
         .collect();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(documented, reasons);
+    Ok(())
+}
+
+#[test]
+fn readme_describes_every_preset() -> Result<()> {
+    let readme = read("README.md")?;
+    for preset in Preset::ALL {
+        let name = serde_json::to_value(preset)?;
+        let start = format!("| `{}` |", name.as_str().context("no text")?);
+        let row = readme.lines().find(|line| line.starts_with(&start));
+        let row = row.with_context(|| format!("no row for {name}"))?;
+        let layout = preset.layout();
+        let keys = [layout.client_id, layout.client_secret].into_iter();
+        let keys = keys.chain(layout.data.iter().map(|(key, _)| *key)).chain(layout.random.iter().copied());
+        let labels = layout.labels.iter().map(|(key, value)| format!("{key}: {value}"));
+        // The keys of one application begin alike, and the row names the beginning once.
+        let keys = keys.map(|key| key.trim_start_matches("GF_AUTH_GENERIC_OAUTH_").to_owned());
+        for part in keys.chain(labels) {
+            ensure!(row.contains(&format!("`{part}`")), "{name}: {part} is not in its row");
+        }
+    }
     Ok(())
 }
 

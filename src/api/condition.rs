@@ -94,6 +94,8 @@ pub enum Reason {
     PlainHttp,
     /// The server reads the change only when it starts.
     RestartRequired,
+    /// An admission policy or a quota of the cluster refuses an object of the operator.
+    AdmissionDenied,
     /// The Kubernetes API failed or refused a request.
     ClusterUnavailable,
     /// The operator has a fault, or a reply makes no sense.
@@ -102,7 +104,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 38] = [
+    pub const ALL: [Reason; 39] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -139,6 +141,7 @@ impl Reason {
         Reason::InUse,
         Reason::PlainHttp,
         Reason::RestartRequired,
+        Reason::AdmissionDenied,
         Reason::ClusterUnavailable,
         Reason::InternalError,
     ];
@@ -182,6 +185,7 @@ impl Reason {
             Reason::InUse => "InUse",
             Reason::PlainHttp => "PlainHttp",
             Reason::RestartRequired => "RestartRequired",
+            Reason::AdmissionDenied => "AdmissionDenied",
             Reason::ClusterUnavailable => "ClusterUnavailable",
             Reason::InternalError => "InternalError",
         }

@@ -10,6 +10,7 @@ mod credentials;
 mod effective;
 mod hydra;
 mod keys;
+mod preset;
 mod rotation;
 mod status;
 pub(crate) mod values;
@@ -17,8 +18,9 @@ pub(crate) mod values;
 pub use credentials::{Credentials, SecretKeys, VARIABLES};
 pub use hydra::{HydraClient, TokenLifespans};
 pub use keys::{JsonWebKey, JsonWebKeys};
+pub use preset::{OPAQUE, PLAIN, Preset, PresetLayout};
 pub use rotation::{SecretRotation, WithoutOverlap};
-pub use status::{Effective, OAuth2ClientStatus};
+pub use status::{Binding, Effective, OAuth2ClientStatus};
 pub use values::{
     AccessTokenStrategy, ClientType, GrantType, OnSecretMismatch, RequestObjectSigningAlg, ResponseType, SigningAlg,
     SubjectType, TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
@@ -64,14 +66,18 @@ pub use values::{
     .message("metadata.name: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name"))]
 #[kube(validation = Rule::new("!has(self.spec.clientSecretRef) || self.spec.clientSecretRef.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
     .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another Secret").field_path(".spec.clientSecretRef"))]
+#[kube(validation = Rule::new("!has(self.spec.clientIdFrom) || self.spec.clientIdFrom.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
+    .message("clientIdFrom: names the credentials Secret that the operator writes; keep your own id in another Secret").field_path(".spec.clientIdFrom"))]
 #[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
     .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
-#[x_kube(validation = Rule::new("has(self.clientId) ? has(oldSelf.clientId) && self.clientId == oldSelf.clientId : !has(oldSelf.clientId)")
+#[x_kube(validation = Rule::new("(has(self.clientId) ? has(oldSelf.clientId) && self.clientId == oldSelf.clientId : !has(oldSelf.clientId)) && has(self.clientIdFrom) == has(oldSelf.clientIdFrom)")
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
 #[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') || self.?adoption.orValue('Never') == 'Allow'")
     .message("clientId: must not look like a UUID, because clients without clientId get UUIDs as ids; choose another id, or set adoption: Allow to adopt an existing client").field_path(".clientId"))]
-#[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId)")
+#[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId) || has(self.clientIdFrom)")
     .message("adoption: needs the id of the client to adopt; set clientId").field_path(".adoption"))]
+#[x_kube(validation = Rule::new("!has(self.clientId) || !has(self.clientIdFrom)")
+    .message("clientIdFrom: set clientId or clientIdFrom, not both").field_path(".clientIdFrom"))]
 #[x_kube(validation = Rule::new("self.?redirectUris.orValue([]).size() > 0 || has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit')")
     .message("redirectUris: the grant types authorization_code (the default) and implicit need at least one; for a machine client set grantTypes: [client_credentials]").field_path(".redirectUris"))]
 #[x_kube(validation = Rule::new("!has(self.jwks) || !has(self.jwksUri)")
@@ -104,6 +110,13 @@ pub struct OAuth2ClientSpec {
     #[x_kube(validation = Rule::new("!self.matches('(^|/)[.][.]?(/|$)')")
         .message("clientId: must not have `.` or `..` between slashes, because proxies change such URLs"))]
     pub client_id: Option<String>,
+    /// The client_id from a Secret of this namespace, for example one that another tool brings with the secret of
+    /// clientSecretRef. The operator waits for the Secret. The Secret must have the label
+    /// `oidc-operator.dev/watch: "true"`, because ids are public: the status shows them. All that is said of clientId
+    /// holds for this id. Not together with clientId.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretKeyRef")]
+    pub client_id_from: Option<SecretKeyRef>,
     /// Name shown to users, for example on the consent screen (RFC 7591 client_name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 255))]

@@ -4,6 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::tls::TlsFault;
+use super::wording::shown;
+
+mod denial;
+
+pub use denial::Denial;
 
 /// Why a server cannot be used now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,10 +110,21 @@ impl fmt::Display for ProxyFault {
 }
 
 /// Why a request to the Kubernetes API failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterFault {
-    /// Refused by RBAC or admission.
+    /// Refused by RBAC, or because the namespace is being deleted.
     Forbidden,
+    /// Refused by an admission policy or a quota, for an object with this kind and name.
+    Denied(String, Denial),
+    /// A Secret of ours has another type than the wanted one, and Kubernetes never changes a type.
+    TypeFixed {
+        /// Name of the Secret.
+        secret: String,
+        /// Its type.
+        found: String,
+        /// The wanted type.
+        wanted: String,
+    },
     /// Another writer changed the object.
     Conflict,
     /// Any other status.
@@ -117,15 +133,25 @@ pub enum ClusterFault {
     Silent,
 }
 
+/// The message of a fault begins with "The Kubernetes API".
 impl fmt::Display for ClusterFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KEEPS: &str = "The operator keeps trying";
         match self {
-            ClusterFault::Forbidden => {
-                f.write_str("refused a request of the operator (check RBAC, quotas and admission)")
-            }
-            ClusterFault::Conflict => f.write_str("reports a concurrent change"),
-            ClusterFault::Status(code) => write!(f, "answered {code}"),
-            ClusterFault::Silent => f.write_str("did not answer"),
+            ClusterFault::Forbidden => write!(
+                f,
+                "refused a request of the operator (check RBAC, quotas and admission). {KEEPS}"
+            ),
+            ClusterFault::Denied(object, denial) => write!(f, "refused {object}: {denial}"),
+            ClusterFault::TypeFixed { secret, found, wanted } => write!(
+                f,
+                "cannot change the type of Secret `{secret}` from `{}` to `{}`. Set another credentials.secretName, or delete the Secret, which the operator then writes again",
+                shown(found),
+                shown(wanted)
+            ),
+            ClusterFault::Conflict => write!(f, "reports a concurrent change. {KEEPS}"),
+            ClusterFault::Status(code) => write!(f, "answered {code}. {KEEPS}"),
+            ClusterFault::Silent => write!(f, "did not answer. {KEEPS}"),
         }
     }
 }

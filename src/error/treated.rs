@@ -62,7 +62,7 @@ impl Error {
             Error::InUse(_) | Error::InUseBy { .. } => of(Blocked, Reason::InUse),
             Error::CleanupWaits { suspect, .. } => of(Transient, Reason::Deleting).suspecting(*suspect),
             Error::CleanupUnconfirmed => of(Transient, Reason::Deleting).again(Retry::Unconfirmed),
-            Error::Cluster(fault) => of_cluster(*fault),
+            Error::Cluster(fault) => of_cluster(fault),
             Error::NotLeader => of(Transient, Reason::ClusterUnavailable).silent(),
             Error::TooLong => of(Transient, Reason::ClusterUnavailable),
             Error::Login(fault) => fault.treatment(),
@@ -99,6 +99,11 @@ impl Error {
         }
     }
 
+    /// Whether the Kubernetes API does not let the operator do something, by RBAC or by a policy.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Error::Cluster(ClusterFault::Forbidden | ClusterFault::Denied(..)))
+    }
+
     /// Whether the error is not reported.
     pub fn is_silent(&self) -> bool {
         self.treatment().report == Report::Silent
@@ -125,9 +130,12 @@ fn of_outage(outage: &Outage) -> Treatment {
     }
 }
 
-fn of_cluster(fault: ClusterFault) -> Treatment {
+fn of_cluster(fault: &ClusterFault) -> Treatment {
     let passing = Treatment::of(Transient, Reason::ClusterUnavailable);
     match fault {
+        // No watch shows policies and quotas.
+        ClusterFault::Denied(..) => Treatment::of(Blocked, Reason::AdmissionDenied),
+        ClusterFault::TypeFixed { .. } => Treatment::of(NotOwned, Reason::SecretConflict),
         ClusterFault::Conflict | ClusterFault::Silent => passing.silent(),
         ClusterFault::Forbidden | ClusterFault::Status(_) => passing,
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ResourceQuota, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
@@ -192,17 +192,21 @@ fn secret_of_ledger(data: &Value) -> Option<String> {
 }
 
 /// Whether a request is about a namespace that is terminating, where nothing can be created and roles are deleted with
-/// everything else. Its refusal says nothing about rights.
+/// everything else, or about one with a quota. Its refusal says nothing about rights.
 fn is_end_of_namespace(request: Option<&KubeRequest>, living: &BTreeSet<String>) -> bool {
     let namespace = request.and_then(|request| request.namespace.as_ref());
     namespace.is_some_and(|name| !living.contains(name))
 }
 
-/// The namespaces that are not terminating.
+/// The namespaces that are not terminating and have no quota.
 async fn living_namespaces(bed: &Bed) -> Result<BTreeSet<String>> {
     let namespaces = Api::<Namespace>::all(bed.client()).list(&ListParams::default()).await?;
-    let living = namespaces
-        .iter()
-        .filter(|namespace| namespace.metadata.deletion_timestamp.is_none());
+    let quotas = Api::<ResourceQuota>::all(bed.client())
+        .list(&ListParams::default())
+        .await?;
+    let limited: BTreeSet<_> = quotas.iter().filter_map(ResourceExt::namespace).collect();
+    let living = namespaces.iter().filter(|namespace| {
+        namespace.metadata.deletion_timestamp.is_none() && !limited.contains(&namespace.name_any())
+    });
     Ok(living.map(ResourceExt::name_any).collect())
 }

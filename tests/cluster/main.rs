@@ -17,6 +17,7 @@ mod closing;
 mod conditions;
 mod crash;
 mod create;
+mod credentials;
 mod delete;
 mod details;
 mod device;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         change::trials,
         crash::trials,
         create::trials,
+        credentials::trials,
         delete::trials,
         device::trials,
         details::trials,

@@ -88,6 +88,7 @@ impl Stage {
                 former_clusters: Vec::new(),
                 reach: Reach::default(),
                 proxies: Proxies::default(),
+                output_labels: Default::default(),
             },
             kinds,
             stores: Stores {

@@ -18,6 +18,7 @@ fn settings() -> Settings {
         former_clusters: vec!["former".to_owned()],
         reach: Reach::default(),
         proxies: Proxies::default(),
+        output_labels: Default::default(),
     }
 }
 

@@ -8,8 +8,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source, Suspect,
-    Taken, TlsFault, Untold, VaultFault,
+    ClusterFault, Denial, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source,
+    Suspect, Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -173,6 +173,9 @@ variants! {
         Error::Cluster(ClusterFault::Conflict),
         Error::Cluster(ClusterFault::Status(500)),
         Error::Cluster(ClusterFault::Silent),
+        Error::Cluster(ClusterFault::Denied(s("Secret `shop`"), denial("exceeded quota: few, requested: count/secrets=1"))),
+        Error::Cluster(ClusterFault::Denied(s("Secret `shop`"), denial("admission webhook \"w\" denied the request: no."))),
+        Error::Cluster(ClusterFault::TypeFixed { secret: s("shop"), found: s("Opaque"), wanted: s("example.com/oauth") }),
     ],
     NotLeader => [Error::NotLeader],
     ProbeNotFound => [Error::ProbeNotFound],
@@ -217,6 +220,10 @@ variants! {
     Reply => [Error::Reply { operation: "get_version", problem: "holds no version" }],
     NamespacePending => [Error::NamespacePending(s("team-a"))],
     TooLong => [Error::TooLong],
+}
+
+fn denial(message: &str) -> Denial {
+    Denial::of(message, Some(&[])).expect("a denial")
 }
 
 /// What is wrong with a message: it must have one or two full sentences, on one line, and end with a full stop.

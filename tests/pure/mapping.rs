@@ -37,6 +37,7 @@ fn full() -> Value {
     json!({
         "serverRef": { "name": "main" },
         "clientId": "team-a.shop",
+        "clientIdFrom": { "name": "mine", "key": "id" },
         "clientName": "Shop",
         "clientType": "Confidential",
         "redirectUris": ["https://app.example.com/cb", "com.example.app:/cb"],

@@ -6,11 +6,17 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Beginnings of rules and patterns that were added although stored objects could break them.
-const HARMLESS: [&str; 3] = [
+const HARMLESS: [&str; 8] = [
     // clientId: all that the earlier pattern allows, and more.
     r"^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$",
     "!self.matches('(^|/)[.][.]?(/|$)')", // the earlier pattern allowed no slash and no dot at the start
     "!has(self.data) || self.data.all(k, self.data[k].matches(", // it has more variables and encodings
+    // New fields: no stored object has them, and they only loosen the rules of others.
+    "!has(self.spec.clientIdFrom) ||",
+    "!has(self.clientId) || !has(self.clientIdFrom)",
+    "!has(self.adoption) || self.adoption == 'Never' || has(self.clientId) || has(self.clientIdFrom)",
+    "!has(self.keys) || has(self.preset) ||",
+    "!has(self.data) || self.data.all(k, k.matches('^[-._a-zA-Z0-9]+$') && (has(self.preset) ||",
 ];
 
 fn is_harmless(limit: &str) -> bool {

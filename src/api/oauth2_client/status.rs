@@ -38,9 +38,16 @@ pub struct OAuth2ClientStatus {
     /// The client_id on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The client_id that clientIdFrom named. The operator stores it here before the first write, and keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_client_id: Option<String>,
     /// Name of the credentials Secret, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,
+    /// The credentials Secret as a binding of servicebinding.io, if the Secret is laid out as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Binding")]
+    pub binding: Option<Binding>,
     /// Issuer and endpoints that the client uses, if they are those of a provider. On Ory Hydra they are in the status
     /// of the AuthorizationServer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +87,13 @@ pub struct OAuth2ClientStatus {
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
+}
+
+/// A Secret with a binding (Service Binding for Kubernetes, Provisioned Service).
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub struct Binding {
+    /// Name of the Secret.
+    pub name: String,
 }
 
 /// Effective values, defaults included.

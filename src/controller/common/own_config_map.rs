@@ -36,7 +36,7 @@ pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, 
     let namespace = owner.namespace().unwrap_or_default();
     let uid = owner.uid().unwrap_or_default();
     let name = wanted.name.clone();
-    let wanted = object(owner, wanted);
+    let wanted = object(owner, ctx, wanted);
     match ctx.cluster.config_map(&namespace, &name).await? {
         None => match ctx.cluster.create(&namespace, &wanted).await.map_err(refused)? {
             Some(_) => Ok(()),
@@ -88,12 +88,13 @@ pub(crate) async fn rename<K: Managed>(
     Ok(())
 }
 
-fn object<K: Managed>(owner: &K, wanted: Wanted) -> ConfigMap {
+fn object<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted) -> ConfigMap {
     let mut object = ConfigMap {
         data: Some(wanted.data),
         ..ConfigMap::default()
     };
-    let mut labels = wanted.labels;
+    let mut labels = ctx.settings.output_labels.clone();
+    labels.extend(wanted.labels);
     labels.insert(UID_LABEL.to_owned(), owner.uid().unwrap_or_default());
     object.metadata.name = Some(wanted.name);
     object.metadata.owner_references = owned_by(owner);

@@ -13,7 +13,8 @@ use crate::controller::engine::children::Child;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
 use crate::error::wording::shown;
-use crate::error::{ClusterFault, Error, Result, Source, Taken};
+use crate::error::{Error, Result, Source, Taken};
+use crate::labels::Labels;
 
 /// Remembers a write to one of the Secrets of the resource with UID `owner`, which the cache may not show yet.
 pub(crate) fn remember(ctx: &Context, owner: &str, secret: &KubeSecret) {
@@ -56,7 +57,7 @@ pub(crate) async fn drop_at_cleanup(
 pub(crate) fn unless_left(ctx: &Context, namespace: &str, result: Result<()>) -> Result<()> {
     let is_left = is_going(ctx, namespace) || !ctx.settings.reach.has_namespace(namespace);
     match result {
-        Err(Error::Cluster(ClusterFault::Forbidden)) if is_left => Ok(()),
+        Err(error) if error.is_forbidden() && is_left => Ok(()),
         result => result,
     }
 }
@@ -139,19 +140,21 @@ pub(crate) fn describe_as(found: &mut ObjectMeta, wanted: ObjectMeta, strict: bo
     found.owner_references = wanted.owner_references;
 }
 
-/// Whether a Secret has the labels by which we watch it.
-pub(crate) fn has_labels(secret: &KubeSecret, uid: &str) -> bool {
-    labels(uid)
-        .iter()
-        .all(|(key, value)| secret.labels().get(key) == Some(value))
+/// Whether an object has these labels.
+pub(crate) fn has_labels(found: &impl ResourceExt, labels: &Labels) -> bool {
+    labels.iter().all(|(key, value)| found.labels().get(key) == Some(value))
 }
 
-/// Labels of all our Secrets.
-pub(crate) fn labels(uid: &str) -> [(String, String); 2] {
-    [
+/// Labels of a Secret: those of the settings, those that the resource with this UID sets, and ours. The later ones take
+/// precedence.
+pub(crate) fn labels(ctx: &Context, uid: &str, asked: &Labels) -> Labels {
+    let ours = [
         (WATCH_LABEL.to_owned(), "true".to_owned()),
         (UID_LABEL.to_owned(), uid.to_owned()),
-    ]
+    ];
+    let others = ctx.settings.output_labels.iter().chain(asked);
+    let others = others.map(|(key, value)| (key.clone(), value.clone()));
+    others.chain(ours).collect()
 }
 
 /// A value of a Secret, if it is text.

@@ -19,6 +19,7 @@ use crate::controller::engine::links::Links;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::version::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
+use crate::labels::Labels;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub reach: Reach,
     /// The proxies of the environment.
     pub proxies: Proxies,
+    /// Labels of every Secret and ConfigMap, in addition to ours.
+    pub output_labels: Labels,
 }
 
 impl Settings {

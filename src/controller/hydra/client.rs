@@ -8,12 +8,13 @@ use self::plan::{check_fields, check_values, desired, is_held_back, plan, rotati
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
+use crate::admin::hydra;
 use crate::admin::hydra::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::controller::common::client::inputs::Inputs;
+use crate::controller::common::client::layout;
 use crate::controller::common::client::outcome::deletion_policy;
-use crate::controller::common::client::output;
 use crate::controller::common::client::plan::{ClientPlan, check_access, check_size, since};
 use crate::controller::common::revoke;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
@@ -26,6 +27,7 @@ use crate::error::{Error, Result};
 pub(crate) mod adoption;
 pub(crate) mod catalogue;
 pub(crate) mod cleanup;
+pub(crate) mod id;
 pub(crate) mod ledger;
 pub(crate) mod plan;
 pub(crate) mod reference;
@@ -42,6 +44,8 @@ pub(crate) const UNWATCHED: Duration = Duration::from_secs(45);
 /// # Errors
 /// What is wrong with the spec, or blocks the pass.
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
+    let named = plan::named(client);
+    let client = &*named;
     let (mut plan, catalogue) = plan(client, ctx)?;
     match check_access(client, ctx, &plan) {
         Ok(grant) => plan.schedule = bounded(client, ctx, &plan, grant, &pass.status),
@@ -56,12 +60,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     }
     if client.spec.suspend == Some(true) {
         let wanted = desired(client, ctx, &plan, &catalogue);
-        let preview = adoption::preview(client, ctx, &plan, &wanted, &pass.status).await;
-        let mut suspended = Done::suspended();
-        if let Some(preview) = preview {
-            suspended.message += &format!(" {preview}");
-        }
-        return Ok(suspended);
+        return Ok(suspended(client, ctx, &plan, &wanted, &pass.status).await);
     }
     check_fields(client, &plan)?;
     check_values(client)?;
@@ -69,15 +68,21 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         return Err(missing);
     }
     let due_at = rotation(client, &plan, &pass.status)?;
-    let layout = output::layout(client, ctx, &plan)?;
+    let layout = layout::layout(client, ctx, &plan)?;
     let reference = reference::look(client, ctx, &plan).await?;
+    let id = id::look(client, ctx, &plan).await?;
     let wanted = desired(client, ctx, &plan, &catalogue);
     check_size(&wanted.body(None))?;
-    let version = reference.as_ref().map(|reference| reference.version.as_str());
-    let inputs = Inputs::observe(ctx, &plan, plan::of_client(&wanted), &layout, version);
+    let references: Vec<&Reference> = reference.iter().chain(&id).collect();
+    let inputs = Inputs::observe(ctx, &plan, plan::of_client(&wanted), &layout, &versions(&references));
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let is_due = due_at.is_some_and(|at| at <= Timestamp::now());
     if pass.must_read || is_due || last.as_ref() != Some(&inputs) {
+        if let Some(id) = &id
+            && let Some(named) = id::learn(client, ctx, &plan, pass, id).await?
+        {
+            return Box::pin(apply(&named, ctx, pass)).await;
+        }
         let work = Work {
             client,
             ctx,
@@ -89,7 +94,26 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         };
         run::run(&work, pass, wanted, inputs).await?;
     }
-    done(client, &plan, pass, layout.name, reference.as_ref())
+    done(client, &plan, pass, layout.name, &references)
+}
+
+/// The state of a suspended resource, and what an adoption would change.
+async fn suspended(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    wanted: &hydra::Client,
+    status: &OAuth2ClientStatus,
+) -> Done {
+    let mut suspended = Done::suspended();
+    if let Some(preview) = adoption::preview(client, ctx, plan, wanted, status).await {
+        suspended.message += &format!(" {preview}");
+    }
+    suspended
+}
+
+fn versions<'a>(references: &'a [&Reference]) -> Vec<&'a str> {
+    references.iter().map(|reference| reference.version.as_str()).collect()
 }
 
 /// Merges the time of the last write when another instance wrote the status meanwhile: the later write on the server
@@ -134,7 +158,7 @@ fn done(
     plan: &ClientPlan,
     pass: &mut Pass<OAuth2ClientStatus>,
     secret_name: String,
-    reference: Option<&Reference>,
+    references: &[&Reference],
 ) -> Result<Done> {
     let status = &mut pass.status;
     status.client_id = Some(plan.client_id.clone());
@@ -148,6 +172,7 @@ fn done(
     let inputs = status.inputs.as_deref().and_then(Inputs::parse);
     let is_unknown = plan.effective.has_secret() && inputs.is_some_and(|inputs| !inputs.had_ledger());
     status.secret_name = Some(secret_name).filter(|_| !is_unknown);
+    status.binding = layout::binding(client, status.secret_name.as_ref());
     let waits = match is_held_back(client, plan, status) {
         true => format!("; {WAITS}"),
         false => String::new(),
@@ -166,7 +191,8 @@ fn done(
         Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}.{more}"),
         None => format!("The client is registered.{more}"),
     };
-    let look = reference.filter(|reference| !reference.watched).map(|_| UNWATCHED);
+    let is_unwatched = references.iter().any(|reference| !reference.watched);
+    let look = is_unwatched.then_some(UNWATCHED);
     let next = rotation(client, plan, status)?.map(wait_until);
     Ok(Done {
         message,

@@ -110,7 +110,7 @@ async fn work(
     }
     let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger).await?;
     let changed = keys::advance(set, ctx, plan, pass, &mut ledger, seen).await?;
-    if rebuilt || changed || !ledger.is_intact(&plan.target.uid) {
+    if rebuilt || changed || !ledger.is_intact(ctx, &plan.target.uid) {
         ledger.write(set, ctx).await?;
     }
     if remote.fetch(&pass.status, &mut ledger).await? {
@@ -178,14 +178,18 @@ fn inputs(
         Some(since) => schedule.asked(since), // so an edit while the request waits changes nothing
         None => schedule.asked_at,
     };
-    digest(&json!([
-        server.uid(),
-        set.spec,
-        asked_at.map(|at| at.to_string()),
-        version(&ledger::name(uid)),
-        plan.secret_name.as_ref().map(|name| version(name)),
-        plan.public_secret_name.as_ref().map(|name| version(name)),
-        seen.import.map(|import| &import.version),
-        seen.carried.of(status),
-    ]))
+    let version_of = |name: &Option<String>| name.as_ref().map(|name| version(name));
+    let mut inputs = vec![
+        json!(server.uid()),
+        json!(set.spec),
+        json!(asked_at.map(|at| at.to_string())),
+        json!(version(&ledger::name(uid))),
+        json!(version_of(&plan.secret_name)),
+        json!(version_of(&plan.public_secret_name)),
+        json!(seen.import.map(|import| &import.version)),
+        json!(seen.carried.of(status)),
+    ];
+    let labels = &ctx.settings.output_labels;
+    inputs.extend((!labels.is_empty()).then(|| json!(labels)));
+    digest(&json!(inputs))
 }

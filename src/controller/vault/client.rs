@@ -21,8 +21,9 @@ use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::inputs::Inputs;
+use crate::controller::common::client::layout::{self, Layout};
 use crate::controller::common::client::outcome;
-use crate::controller::common::client::output::{self, Held, Layout};
+use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, check_access, check_size};
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
@@ -87,8 +88,8 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     check_size(json!(wanted).to_string().as_bytes())?;
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let remote = json!([target.name, wanted]);
-    let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, None);
-    let layout = output::layout(client, ctx, &plan);
+    let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, &[]);
+    let layout = layout::layout(client, ctx, &plan);
     let is_as_left = |layout: &Layout| last.is_some() && last == Some(observe(&plan, layout));
     if pass.must_read || !layout.is_ok_and(|layout| is_as_left(&layout)) {
         let settled = last.as_ref().is_some_and(|last| last.same_remote(&plan, &remote));
@@ -98,7 +99,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         }
         let found = target.sync(pass, &vault, &wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;
-        let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
+        let layout = layout::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
         let mut inputs = observe(&plan, &layout);
         let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
         let held = secret.as_ref().map(|secret| Held { secret, revision: None });
@@ -111,6 +112,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     }
     pass.status.endpoints = plan.endpoints.clone().map(Box::new);
     pass.status.effective = Some(plan.effective.clone());
+    pass.status.binding = layout::binding(client, pass.status.secret_name.as_ref());
     let secret = pass.status.secret_name.clone().unwrap_or_default();
     Ok(Done {
         message: format!("The client is registered and its credentials are in Secret `{secret}`."),

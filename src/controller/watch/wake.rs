@@ -335,12 +335,9 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
         None => {}
     }
     let refers = |client: &OAuth2Client| {
-        client.metadata.namespace.as_deref() == Some(namespace)
-            && client
-                .spec
-                .client_secret_ref
-                .as_ref()
-                .is_some_and(|reference| reference.name == name)
+        let spec = &client.spec;
+        let mut references = [&spec.client_secret_ref, &spec.client_id_from].into_iter().flatten();
+        client.metadata.namespace.as_deref() == Some(namespace) && references.any(|reference| reference.name == name)
     };
     wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(refers));
     let imports = |set: &JsonWebKeySet| {

@@ -102,6 +102,7 @@ fn plain(sector: &str) -> Vec<Field> {
     vec![
         immutable("serverRef"),
         immutable("clientId"),
+        immutable("clientIdFrom"), // it cannot be added or removed
         hydra("web", "clientName", json!("The Shop ☂"), "client_name"),
         Field {
             changes_secret: true,
@@ -329,6 +330,7 @@ fn lifetimes() -> Vec<Field> {
 
 fn outputs() -> Vec<Field> {
     [
+        ("credentials.preset", json!("Grafana")),
         ("credentials.secretName", json!("another-name")),
         ("credentials.keys.clientId", json!("id")),
         ("credentials.keys.clientSecret", json!("secret")),
@@ -341,6 +343,7 @@ fn outputs() -> Vec<Field> {
     ]
     .into_iter()
     .map(|(path, value)| field("outputs", path, value, Effect::Secret))
+    .chain([immutable("credentials.type")]) // Kubernetes never changes the type of a Secret
     .collect()
 }
 

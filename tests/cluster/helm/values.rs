@@ -28,7 +28,7 @@ const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
 
 /// One row for each value of the chart.
-const ROWS: [Row; 78] = [
+const ROWS: [Row; 79] = [
     Row("replicaCount", "3", &[], "replicas: 3"),
     Row(
         "image.registry",
@@ -96,6 +96,12 @@ const ROWS: [Row; 78] = [
         r#""visitor""#,
         &[],
         "--login-service-account=visitor",
+    ),
+    Row(
+        "outputLabels",
+        r#"{"team":"shop"}"#,
+        &[],
+        "\"--output-labels=team=shop\"",
     ),
     Row("formerClusterIds", r#"["east"]"#, &[], "\"--former-cluster-ids=east\""),
     Row("vault.serviceAccounts", r#"["second"]"#, &[], "resourceNames: [second]"),

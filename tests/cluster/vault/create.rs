@@ -1,18 +1,20 @@
 //! One resource of each kind, created together, with which a user signs in.
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::json;
 use testbed::bao::{NONCE, SignIn, Step, sign_in};
 
 use super::stage::{REDIRECT, Stage};
-use crate::bed::{Bed, ServerOptions};
+use crate::bed::{Bed, ServerOptions, text_of};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_minimal_client_gets_its_credentials),
+        side.shared(a_client_has_presets_and_no_chosen_id),
         side.shared(an_assigned_user_signs_in_and_another_is_denied),
     ]
 }
@@ -38,6 +40,48 @@ async fn a_minimal_client_gets_its_credentials(bed: &Bed) -> Result<()> {
         expected["client_credentials"] = json!(false);
     }
     ensure!(object == expected, "{object}");
+    Ok(())
+}
+
+async fn a_client_has_presets_and_no_chosen_id(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let space = &stage.space;
+    let preset = |preset: &str| json!({ "redirectUris": [REDIRECT], "credentials": { "preset": preset } });
+    stage.ready::<OAuth2Client>("proxy", preset("OAuth2Proxy")).await?;
+    let data = space.secret_data("proxy").await?;
+    ensure!(
+        data.keys().eq(["client-id", "client-secret", "cookie-secret"]),
+        "{:?}",
+        data.keys()
+    );
+    space.canary(&data["cookie-secret"]);
+    space.edit_secret("proxy", json!({ "client-id": "edited" })).await?;
+    let is_restored = |secret: &Secret| text_of(secret) == data;
+    space.wait_secret("the Secret as it was", "proxy", is_restored).await?;
+
+    let bound: OAuth2Client = stage.ready("bound", preset("ServiceBinding")).await?;
+    let binding = bound
+        .status
+        .and_then(|status| status.binding)
+        .map(|binding| binding.name);
+    ensure!(binding.as_deref() == Some("bound"), "{binding:?}");
+    let secret = space.secret("bound").await?.context("no Secret")?;
+    ensure!(
+        secret.type_.as_deref() == Some("servicebinding.io/oauth2"),
+        "{:?}",
+        secret.type_
+    );
+
+    let spec = json!({
+        "serverRef": { "name": stage.server.name }, "redirectUris": [REDIRECT],
+        "clientIdFrom": { "name": "own", "key": "id" },
+    });
+    space.apply_client("chosen", &spec.to_string()).await?;
+    let refused = space
+        .wait_condition("chosen", "Ready", "False", "UnsupportedByServer")
+        .await?;
+    let said = serde_json::to_string(&refused.status)?;
+    ensure!(said.contains("what this resource sets in clientIdFrom;"), "{said}");
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::controller::common::client::output::Layout;
+use crate::controller::common::client::layout::Layout;
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::digest;
 use crate::controller::engine::context::Context;
@@ -24,8 +24,8 @@ pub(crate) struct Inputs {
     pub(crate) ledger: String,
     /// resourceVersion of the credentials Secret; empty if there is none.
     pub(crate) secret: String,
-    /// resourceVersions of the Secret that clientSecretRef names and of the one with the private key; empty if there
-    /// are none.
+    /// resourceVersions of the Secrets that clientSecretRef and clientIdFrom name and of the one with the private key;
+    /// empty if there are none.
     pub(crate) reference: String,
 }
 
@@ -37,7 +37,7 @@ impl Inputs {
         plan: &ClientPlan,
         wanted: Value,
         layout: &Layout,
-        reference: Option<&str>,
+        references: &[&str],
     ) -> Self {
         let version = |name: &str| {
             plan.own_secret(ctx, name)
@@ -49,8 +49,9 @@ impl Inputs {
             layout: layout.digest(),
             ledger: version(&ledger_name(&plan.uid)),
             secret: version(&layout.name),
-            reference: reference
-                .into_iter()
+            reference: references
+                .iter()
+                .copied()
                 .chain(layout.key_version())
                 .collect::<Vec<_>>()
                 .join("+"),
@@ -111,6 +112,11 @@ impl Inputs {
             && self.secret == last.secret
             && self.reference == last.reference
             && self.same_layout(last)
+    }
+
+    /// Whether the credentials Secret had this layout at the last success.
+    pub(crate) fn has_layout(&self, layout: &Layout) -> bool {
+        self.layout == layout.digest()
     }
 
     /// Whether the desired layout of the credentials Secret is the same as at the last success.

@@ -1,6 +1,7 @@
 //! What OAuth2Clients share on every server that has them.
 
 pub(crate) mod inputs;
+pub(crate) mod layout;
 pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod plan;

@@ -9,13 +9,13 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::common::cleanup::may_leave_behind;
-use crate::controller::common::client::output::secret_name;
+use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::client::plan::ledger_name;
 use crate::controller::common::own_secret::{drop_at_cleanup, is_going, is_owned};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::managed::SecretKey;
-use crate::error::{ClusterFault, Error, Result};
+use crate::error::{Error, Result};
 
 /// What happens to the client on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +56,11 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
         .as_ref()
         .is_some_and(|status| status.secret_name.is_some());
     match keep_credentials(client, ctx).await {
-        Err(Error::Cluster(ClusterFault::Forbidden)) if is_going(ctx, &namespace) => return Ok(()),
-        Err(Error::Cluster(ClusterFault::Forbidden)) if !is_within && has_secret => {
+        Err(error) if error.is_forbidden() && is_going(ctx, &namespace) => return Ok(()),
+        Err(error) if error.is_forbidden() && !is_within && has_secret => {
             return Err(Error::NamespaceLeft(namespace));
         }
-        Err(Error::Cluster(ClusterFault::Forbidden)) if !is_within => return Ok(()),
+        Err(error) if error.is_forbidden() && !is_within => return Ok(()),
         kept => kept?,
     }
     let uid = client.uid().unwrap_or_default();

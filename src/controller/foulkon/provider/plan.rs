@@ -262,7 +262,8 @@ fn id_of(
     let named = provider.spec.issuer_ref.as_ref();
     let issuer = named.and_then(|named| find_anywhere::<OidcProvider>(ctx, &namespace, &named.name).ok());
     let is_of_issuer = issuer.is_some_and(|issuer| issuer.server_name() == client.server_name());
-    if client.spec.client_id.is_some() && !is_of_issuer {
+    let is_chosen = client.spec.client_id.is_some() || client.spec.client_id_from.is_some();
+    if is_chosen && !is_of_issuer {
         may_name(
             provider,
             ctx,

@@ -20,7 +20,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::OnServer;
-use crate::controller::hydra::client::plan::{client_id, marker};
+use crate::controller::hydra::client::plan::{client_id, marker, named};
 use crate::controller::hydra::client::reference;
 use crate::controller::hydra::client::steps::Source;
 use crate::controller::hydra::client::work::{Secrecy, Work};
@@ -71,6 +71,7 @@ fn is_admitted(client: &OAuth2Client, ctx: &Context) -> bool {
     let Some(server) = ctx.server(client.server_name()) else {
         return false;
     };
+    let client = named(client);
     let effective = Effective::of(&client.spec, &[], &[]);
     ctx.with_namespace(&client.namespace().unwrap_or_default(), |namespace| {
         access::check(&server.spec.access, namespace, &client.spec, &effective).is_ok()
@@ -135,7 +136,8 @@ pub(crate) async fn preview(
     wanted: &Client,
     status: &OAuth2ClientStatus,
 ) -> Option<String> {
-    if client.spec.adoption != Some(Adoption::Allow) || status.updated_at.is_some() {
+    let is_known = !plan.client_id.is_empty();
+    if client.spec.adoption != Some(Adoption::Allow) || status.updated_at.is_some() || !is_known {
         return None;
     }
     let link = ctx.links.usable(&plan.server).ok()?;

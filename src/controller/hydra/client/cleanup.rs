@@ -39,13 +39,16 @@ pub(crate) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass
     }
 }
 
-async fn remove_client(
+pub(crate) async fn remove_client(
     client: &OAuth2Client,
     ctx: &Context,
     pass: &mut Pass<OAuth2ClientStatus>,
     link: &Link,
 ) -> Result<Fate> {
     let id = client_id(client);
+    if id.is_empty() {
+        return Ok(Fate::Delete); // its id was never known, so it was never registered
+    }
     let is_quiet = is_quiet(client, ctx, pass.status.updated_at.is_some());
     let found = link.hydra()?.get_client(&id).await;
     let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
@@ -109,6 +112,9 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
 
 async fn unmark(client: &OAuth2Client, ctx: &Context, link: &Link) -> Result<()> {
     let id = client_id(client);
+    if id.is_empty() {
+        return Ok(());
+    }
     let found = link
         .hydra()?
         .get_client(&id)

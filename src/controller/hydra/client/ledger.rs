@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
-use crate::controller::common::client::output::{self, Held};
+use crate::controller::common::client::layout::{self, asked_labels};
+use crate::controller::common::client::output::Held;
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
@@ -23,6 +24,7 @@ use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::reference;
 use crate::controller::hydra::client::work::{Secrecy, Work};
 use crate::error::{ClusterFault, Error, Result};
+use crate::labels::Labels;
 use crate::secret::{Secret, new_revision};
 
 const TYPE: &str = "oidc-operator.dev/ledger";
@@ -98,17 +100,10 @@ pub(crate) async fn put_right(
     let is_due = work.is_due && is_old && users.is_none();
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
-        && has_labels(found, &plan.uid)
         && !is_due
         && secrecy == Secrecy::Ours
     {
-        return Ok(Some(Ledger {
-            secret: entry.secret.clone(),
-            revision: entry.revision.clone(),
-            rewritten: false,
-            version: found.resource_version().unwrap_or_default(),
-            since,
-        }));
+        return kept(work, found, entry, since).await.map(Some);
     }
     let secret = match users {
         Some(secret) => secret,
@@ -122,6 +117,30 @@ pub(crate) async fn put_right(
         },
     };
     rewrite(work, found, secret).await.map(Some)
+}
+
+/// An intact ledger. Only its labels may have to change, which nobody but the cluster needs to know.
+async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry, since: Option<Timestamp>) -> Result<Ledger> {
+    let wanted = wanted_labels(work);
+    let is_labelled = match work.is_laid_out_anew() {
+        true => *found.labels() == wanted,
+        false => has_labels(found, &wanted),
+    };
+    let version = match is_labelled {
+        true => found.resource_version(),
+        false => write(work, Some(found.clone()), entry).await?,
+    };
+    Ok(Ledger {
+        secret: entry.secret.clone(),
+        revision: entry.revision.clone(),
+        rewritten: false,
+        version: version.unwrap_or_default(),
+        since,
+    })
+}
+
+fn wanted_labels(work: &Work<'_>) -> Labels {
+    labels(work.ctx, &work.plan.uid, &asked_labels(work.client))
 }
 
 /// Our ledger, if there is one.
@@ -138,14 +157,13 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result
 
 /// Stores a secret with a new revision, in place of what was found.
 async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
-    let Work { client, ctx, plan, .. } = *work;
     let entry = Entry {
-        client_id: plan.client_id.clone(),
+        client_id: work.plan.client_id.clone(),
         secret,
         revision: new_revision(),
         since: Some(Timestamp::now()),
     };
-    match write(client, ctx, plan, found, &entry).await? {
+    match write(work, found, &entry).await? {
         Some(version) => Ok(Ledger {
             secret: entry.secret,
             revision: entry.revision,
@@ -180,13 +198,13 @@ async fn repeated(
     if fresh {
         return Ok(None);
     }
-    let layout = output::layout(client, ctx, plan)?;
+    let layout = layout::layout(client, ctx, plan)?;
     let former = pass.status.secret_name.iter().map(String::as_str);
     for name in former.chain([layout.name.as_str()]) {
         let found = ctx.cluster.secret(&plan.namespace, name).await?;
         let value = found
             .filter(|found| is_owned(found, &plan.uid))
-            .and_then(|found| text(&found, layout.secret_key()));
+            .and_then(|found| text(&found, &layout.secret_key));
         if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
             return Ok(Some(Secret::new(secret)));
         }
@@ -206,18 +224,16 @@ fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
 }
 
 /// Creates or replaces the ledger. Returns its resourceVersion. None: the name is already taken.
-async fn write(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &ClientPlan,
-    found: Option<KubeSecret>,
-    entry: &Entry,
-) -> Result<Option<String>> {
+async fn write(work: &Work<'_>, found: Option<KubeSecret>, entry: &Entry) -> Result<Option<String>> {
+    let Work { client, ctx, plan, .. } = *work;
     let exists = found.is_some();
     let mut secret = found.unwrap_or_default();
     secret.metadata.name = Some(ledger_name(&plan.uid));
     secret.metadata.owner_references = owned_by(client);
-    secret.metadata.labels.get_or_insert_default().extend(labels(&plan.uid));
+    if work.is_laid_out_anew() {
+        secret.labels_mut().clear(); // an earlier spec may have asked for them
+    }
+    secret.labels_mut().extend(wanted_labels(work));
     if !exists {
         secret.type_ = Some(TYPE.to_owned());
     }

@@ -1,6 +1,7 @@
 //! What a client on a Hydra should be, from spec and server; which fields this Hydra does not support; when the secret
 //! is due.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -21,14 +22,32 @@ use crate::controller::hydra::client::catalogue;
 use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
-/// Id of a client: the requested one, or the UID. It is derived each time, so no stored value can mislead.
+/// Id of a client: the requested one, or the UID. Only an id from a Secret is stored, before the first write. Until then
+/// it is empty, and the client is nowhere.
 pub(crate) fn client_id(client: &OAuth2Client) -> String {
-    client
-        .spec
-        .client_id
-        .clone()
-        .or_else(|| client.uid())
-        .unwrap_or_default()
+    let spec = &client.spec;
+    let claimed = || {
+        client
+            .status
+            .as_ref()
+            .and_then(|status| status.claimed_client_id.clone())
+    };
+    let id = match &spec.client_id_from {
+        Some(_) => claimed(),
+        None => spec.client_id.clone().or_else(|| client.uid()),
+    };
+    id.unwrap_or_default()
+}
+
+/// The resource with its id in the spec, wherever the id comes from.
+pub(crate) fn named(client: &OAuth2Client) -> Cow<'_, OAuth2Client> {
+    let id = client_id(client);
+    if client.spec.client_id_from.is_none() || id.is_empty() {
+        return Cow::Borrowed(client);
+    }
+    let mut named = client.clone();
+    named.spec.client_id = Some(id);
+    Cow::Owned(named)
 }
 
 /// Our marker on a client, without revision.

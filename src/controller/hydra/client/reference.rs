@@ -1,10 +1,11 @@
-//! `clientSecretRef`: the user's own secret.
+//! Secrets that a client refers to, and `clientSecretRef`: the user's own secret.
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
 use crate::api::OAuth2Client;
 use crate::api::authorization_server::Capability;
+use crate::api::refs::SecretKeyRef;
 use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::own_secret::text;
 use crate::controller::engine::context::Context;
@@ -27,25 +28,59 @@ pub(crate) struct Reference {
     read: Option<KubeSecret>,
 }
 
-/// Finds the version of the referenced Secret: from the cache if the Secret has our watch label, otherwise with a live
-/// read.
+/// Finds the version of the Secret with the client secret.
 pub(crate) async fn look(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Option<Reference>> {
-    let Some(reference) = &client.spec.client_secret_ref else {
-        return Ok(None);
-    };
-    if let Some(version) = ctx.watched_secret(&plan.namespace, &reference.name) {
-        return Ok(Some(Reference {
+    match &client.spec.client_secret_ref {
+        Some(named) => look_at(ctx, plan, &named.name).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Finds the version of a Secret: from the cache if the Secret has our watch label, otherwise with a live read.
+pub(crate) async fn look_at(ctx: &Context, plan: &ClientPlan, name: &str) -> Result<Reference> {
+    if let Some(version) = ctx.watched_secret(&plan.namespace, name) {
+        return Ok(Reference {
             version,
             watched: true,
             read: None,
-        }));
+        });
     }
-    let secret = live(ctx, plan, &reference.name).await?;
-    Ok(Some(Reference {
+    let secret = live(ctx, plan, name).await?;
+    Ok(Reference {
         version: secret.resource_version().unwrap_or_default(),
         watched: false,
         read: Some(secret),
-    }))
+    })
+}
+
+/// A value of a Secret, with the Secret.
+///
+/// # Errors
+/// [`Error::SourceNotFound`], [`Error::UnusableSecret`], [`Error::Cluster`].
+pub(crate) async fn value_at(
+    ctx: &Context,
+    plan: &ClientPlan,
+    named: &SecretKeyRef,
+    reference: &Reference,
+) -> Result<(KubeSecret, String)> {
+    let secret = match &reference.read {
+        Some(secret) => secret.clone(),
+        None => live(ctx, plan, &named.name).await?,
+    };
+    if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
+        return Err(Error::SourceNotFound {
+            kind: Source::Secret,
+            name: named.name.clone(),
+            key: Some(named.key.clone()),
+            namespace: None,
+        });
+    }
+    let value = text(&secret, &named.key).ok_or_else(|| Error::UnusableSecret {
+        secret: named.name.clone(),
+        key: named.key.clone(),
+        problem: "is not text",
+    })?;
+    Ok((secret, value))
 }
 
 /// Value of the client secret.
@@ -58,25 +93,12 @@ pub(crate) async fn value(
     let Some(named) = &client.spec.client_secret_ref else {
         return Err(Error::Internal("find clientSecretRef in the spec"));
     };
-    let secret = match &reference.read {
-        Some(secret) => secret.clone(),
-        None => live(ctx, plan, &named.name).await?,
-    };
-    if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
-        let key = Some(named.key.clone());
-        return Err(Error::SourceNotFound {
-            kind: Source::Secret,
-            name: named.name.clone(),
-            key,
-            namespace: None,
-        });
-    }
+    let (secret, value) = value_at(ctx, plan, named, reference).await?;
     let unusable = |problem| Error::UnusableSecret {
         secret: named.name.clone(),
         key: named.key.clone(),
         problem,
     };
-    let value = text(&secret, &named.key).ok_or_else(|| unusable("is not text"))?;
     let status = plan.server.status.as_ref();
     let takes_long = status.is_none_or(|status| status.capabilities.contains(&Capability::LongSecrets));
     match problem(&value) {

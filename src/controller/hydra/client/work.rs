@@ -2,7 +2,7 @@
 
 use crate::api::OAuth2Client;
 use crate::controller::common::client::inputs::Inputs;
-use crate::controller::common::client::output::Layout;
+use crate::controller::common::client::layout::Layout;
 use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::reference::Reference;
@@ -17,6 +17,13 @@ pub(crate) struct Work<'a> {
     pub(crate) last: Option<Inputs>,
     /// Whether the current secret is due for replacement.
     pub(crate) is_due: bool,
+}
+
+impl Work<'_> {
+    /// Whether an earlier spec, or an earlier setting, may have asked for other labels and annotations.
+    pub(crate) fn is_laid_out_anew(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| !last.has_layout(self.layout))
+    }
 }
 
 /// Owner of a client's secret.

@@ -16,6 +16,7 @@ use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owne
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::key_set::rotation::{Held, Stage};
 use crate::error::{ClusterFault, Error, Result};
+use crate::labels::Labels;
 
 const TYPE: &str = "oidc-operator.dev/ledger";
 
@@ -85,11 +86,12 @@ impl Ledger {
         Ok(Ledger { entries, found })
     }
 
-    /// Whether the ledger exists as it was written, with the labels by which it is watched.
-    pub(crate) fn is_intact(&self, uid: &str) -> bool {
+    /// Whether the ledger exists as it was written, with its labels.
+    pub(crate) fn is_intact(&self, ctx: &Context, uid: &str) -> bool {
+        let labels = labels(ctx, uid, &Labels::new());
         self.found
             .as_ref()
-            .is_some_and(|found| has_labels(found, uid) && parse(found).is_some())
+            .is_some_and(|found| has_labels(found, &labels) && parse(found).is_some())
     }
 
     /// Ids of the keys.
@@ -114,7 +116,7 @@ impl Ledger {
         let mut secret = self.found.clone().unwrap_or_default();
         secret.metadata.name = Some(name(&uid));
         secret.metadata.owner_references = owned_by(set);
-        secret.metadata.labels.get_or_insert_default().extend(labels(&uid));
+        secret.labels_mut().extend(labels(ctx, &uid, &Labels::new()));
         let data = [("keys", keys.as_str()), ("checksum", &checksum(&keys))];
         let data: BTreeMap<_, _> = data
             .into_iter()

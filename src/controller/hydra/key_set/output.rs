@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
+use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::api::JsonWebKeySet;
@@ -19,6 +20,7 @@ use crate::controller::hydra::key_set::ledger::{self, Entry};
 use crate::controller::hydra::key_set::plan::KeySetPlan;
 use crate::error::{ClusterFault, Error, Result};
 use crate::key_material;
+use crate::labels::Labels;
 
 /// Key of the public keys in ConfigMap and Secret.
 const JWKS: &str = "jwks.json";
@@ -60,16 +62,13 @@ async fn secret(
     name: &str,
     data: BTreeMap<String, ByteString>,
 ) -> Result<()> {
+    let labels = labels(ctx, &plan.target.uid, &Labels::new());
     let written = match ctx.cluster.secret(&plan.target.namespace, name).await? {
         Some(found) if !is_owned(&found, &plan.target.uid) => return Err(conflict(&found, set)),
-        Some(found) if found.data.as_ref() == Some(&data) && has_labels(&found, &plan.target.uid) => found,
+        Some(found) if found.data.as_ref() == Some(&data) && has_labels(&found, &labels) => found,
         Some(mut found) => {
             found.data = Some(data);
-            found
-                .metadata
-                .labels
-                .get_or_insert_default()
-                .extend(labels(&plan.target.uid));
+            found.labels_mut().extend(labels);
             ctx.cluster.replace(&plan.target.namespace, &found).await?
         }
         None => {
@@ -80,7 +79,7 @@ async fn secret(
             };
             secret.metadata.name = Some(name.to_owned());
             secret.metadata.owner_references = owned_by(set);
-            secret.metadata.labels = Some(labels(&plan.target.uid).into());
+            secret.metadata.labels = Some(labels);
             let created = ctx.cluster.create(&plan.target.namespace, &secret).await?;
             created.ok_or(Error::Cluster(ClusterFault::Conflict))?
         }

@@ -1,0 +1,172 @@
+//! What an admission policy, an admission webhook or a quota says when it refuses an object of the operator.
+//!
+//! Only these are quoted. Other messages of the Kubernetes API repeat values of the object, which may be secret.
+
+use std::fmt;
+
+use crate::error::wording::shown;
+
+/// Who refused an object, and in which words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    by: By,
+    /// Its own words, on one line and of limited length.
+    words: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum By {
+    /// A policy or a webhook.
+    Policy(String),
+    /// A webhook that cannot be called.
+    Broken(String),
+    /// A ResourceQuota.
+    Quota(String),
+}
+
+impl Denial {
+    /// The denial in a message of the Kubernetes API. None: the message is about something else. `secrets`: what must
+    /// not be quoted, in the forms in which the object has it. None: they are not known, so nothing is quoted.
+    pub fn of(message: &str, secrets: Option<&[String]>) -> Option<Self> {
+        let said = ["\" is forbidden: ", "Internal error occurred: "]
+            .into_iter()
+            .find_map(|lead| message.split_once(lead))
+            .filter(|(before, _)| !before.contains("Invalid value"))
+            .map_or(message, |(_, said)| said);
+        let (by, words) = parsed(said)?;
+        let words = words.filter(|words| {
+            let shows = |secret: &String| words.contains(secret.as_str());
+            secrets.is_some_and(|secrets| !secrets.iter().any(shows))
+        });
+        let words = words.map(on_one_line).filter(|words| !words.is_empty());
+        Some(Denial { by, words })
+    }
+}
+
+fn parsed(said: &str) -> Option<(By, Option<&str>)> {
+    if said.starts_with("ValidatingAdmissionPolicy '") || said.starts_with("MutatingAdmissionPolicy '") {
+        let (policy, words) = said.split_once(" denied request: ")?;
+        return Some((By::Policy(on_one_line(policy)), Some(words)));
+    }
+    if let Some(rest) = said.strip_prefix("admission webhook \"") {
+        let (name, rest) = rest.split_once('"')?;
+        let words = rest.strip_prefix(" denied the request")?.strip_prefix(": ");
+        return Some((By::Policy(webhook(name)), words));
+    }
+    if let Some(rest) = said.strip_prefix("failed calling webhook \"") {
+        return Some((By::Broken(webhook(rest.split_once('"')?.0)), None));
+    }
+    let rest = ["exceeded quota: ", "failed quota: "]
+        .into_iter()
+        .find_map(|lead| said.strip_prefix(lead))?;
+    let name = rest.split([',', ':']).next()?;
+    // What is used changes, and a condition must not.
+    let words = rest.get(name.len() + 1..)?.split(", used: ").next();
+    Some((By::Quota(shown(name)), words))
+}
+
+fn webhook(name: &str) -> String {
+    format!("admission webhook `{}`", shown(name))
+}
+
+/// The words without line breaks and other control characters, and without the full stop of our own sentence.
+fn on_one_line(words: &str) -> String {
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let words = shown(&words.join(" "));
+    words.trim_end_matches('.').to_owned()
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.by {
+            By::Policy(name) => write!(f, "{name} denies it")?,
+            By::Broken(name) => write!(f, "{name} cannot be called")?,
+            By::Quota(name) => write!(f, "it exceeds quota `{name}`")?,
+        }
+        if let Some(words) = &self.words {
+            write!(f, " ({words})")?;
+        }
+        f.write_str(match &self.by {
+            By::Policy(_) => {
+                ". Labels that every object needs go to outputLabels of the operator's chart; for anything else, ask the admin of the cluster"
+            }
+            By::Broken(_) | By::Quota(_) => ". Ask the admin of the cluster to change that",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "c2VjcmV0";
+
+    fn said(message: &str) -> Option<String> {
+        let secrets = [SECRET.to_owned()];
+        Denial::of(message, Some(&secrets)).map(|denial| denial.to_string())
+    }
+
+    #[test]
+    fn admission_is_quoted_in_one_line_and_without_secrets() {
+        const LABELS: &str = ". Labels that every object needs go to outputLabels of the operator's chart; for anything else, ask the admin of the cluster";
+        const ADMIN: &str = ". Ask the admin of the cluster to change that";
+        let long = format!("admission webhook \"w\" denied the request: {}", "x".repeat(300));
+        let cut = format!("admission webhook `w` denies it ({}…)", "x".repeat(200));
+        let table = [
+            (
+                "secrets \"oac-1\" is forbidden: ValidatingAdmissionPolicy 'team' with binding 'all' denied request: every Secret needs the label team.",
+                "ValidatingAdmissionPolicy 'team' with binding 'all' denies it (every Secret needs the label team)",
+                LABELS,
+            ),
+            (
+                "admission webhook \"w\" denied the request: \n\nSecret/a/b was blocked\n\nteam:\n  label: 'missing\u{1b}[0m'\n",
+                "admission webhook `w` denies it (Secret/a/b was blocked team: label: 'missing [0m')",
+                LABELS,
+            ),
+            (
+                "admission webhook \"w\" denied the request without explanation",
+                "admission webhook `w` denies it",
+                LABELS,
+            ),
+            (
+                "admission webhook \"w\" denied the request: data.key is c2VjcmV0",
+                "admission webhook `w` denies it",
+                LABELS,
+            ),
+            (&long, &cut, LABELS),
+            (
+                "Internal error occurred: failed calling webhook \"w\": failed to call webhook: Post \"https://a.b.svc:443/\": no route",
+                "admission webhook `w` cannot be called",
+                ADMIN,
+            ),
+            (
+                "secrets \"a\" is forbidden: exceeded quota: few, requested: count/secrets=1, used: count/secrets=3, limited: count/secrets=3",
+                "it exceeds quota `few` (requested: count/secrets=1)",
+                ADMIN,
+            ),
+            (
+                "configmaps \"a\" is forbidden: failed quota: few: must specify limits.cpu",
+                "it exceeds quota `few` (must specify limits.cpu)",
+                ADMIN,
+            ),
+        ];
+        for (message, denial, advice) in table {
+            assert_eq!(said(message), Some(format!("{denial}{advice}")), "{message}");
+        }
+        let unknown = Denial::of("admission webhook \"w\" denied the request: words", None);
+        assert!(unknown.is_some_and(|denial| denial.words.is_none()));
+    }
+
+    /// Permissions, namespaces that are being deleted, and values of the object.
+    #[test]
+    fn nothing_else_is_quoted() {
+        for message in [
+            "secrets is forbidden: User \"system:serviceaccount:a:b\" cannot create resource \"secrets\" in API group \"\" in the namespace \"c\"",
+            "secrets \"a\" is forbidden: unable to create new content in namespace b because it is being terminated",
+            "Secret \"a\" is invalid: metadata.labels: Invalid value: \"admission webhook \\\"w\\\" denied the request: c2VjcmV0\": too long",
+            "Secret \"a\" is invalid: data: Invalid value: \"\" is forbidden: exceeded quota: few, c2VjcmV0\"",
+        ] {
+            assert_eq!(said(message), None, "{message}");
+        }
+    }
+}
