@@ -61,6 +61,11 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
     if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
         found.push(Broken::one("objectNames", "vault.name", name.clone()));
     }
+    if let Some(allowed) = &limits.owners {
+        let owner = spec.hydra.as_ref().and_then(|hydra| hydra.owner.clone());
+        let extra = owner.filter(|owner| !allowed.contains(owner));
+        found.extend(beyond("clients.owners", "hydra.owner", extra, allowed.clone()));
+    }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         found.extend(skipped_consents(spec));
     }

@@ -215,6 +215,10 @@ pub struct ClientLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub skip_consent: Option<Permission>,
+    /// Values of `hydra.owner` that clients may set. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", length(max = 256), inner(length(max = 1024)))]
+    pub owners: Option<Vec<String>>,
     /// Deletion policies that clients may set. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<DeletionPolicy>", length(max = 2))]

@@ -31,6 +31,7 @@ mod login;
 mod manifests;
 mod node;
 mod operations;
+mod owner;
 mod probes;
 mod provider;
 mod reach;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         login::trials,
         manifests::trials,
         operations::trials,
+        owner::trials,
         probes::trials,
         provider::trials,
         reach::classes,

@@ -210,6 +210,22 @@ fn each_limit_names_the_field_that_breaks_it() {
             json!({ "hydra": { "skipConsent": true, "skipLogoutConsent": true } }),
             String::new(),
         ),
+        (json!({ "owners": ["a"] }), json!({ "hydra": {} }), String::new()),
+        (
+            json!({ "owners": ["a"] }),
+            json!({ "hydra": { "owner": "a" } }),
+            String::new(),
+        ),
+        (
+            json!({ "owners": ["a"] }),
+            json!({ "hydra": { "owner": "b" } }),
+            "owners: hydra.owner: b".to_owned(),
+        ),
+        (
+            json!({ "owners": ["a"] }),
+            json!({ "hydra": { "owner": "" } }),
+            "owners: hydra.owner: ".to_owned(),
+        ),
         (
             json!({ "deletionPolicies": ["Orphan"] }),
             json!({}), // the default is Delete

@@ -30,7 +30,7 @@ pub fn full() -> Client {
     Client {
         client_id: text("id"),
         client_name: text("name"),
-        owner: text("owner"),
+        owner: Some(text("owner")),
         redirect_uris: list("https://app.example.com/cb"),
         post_logout_redirect_uris: list("https://app.example.com/bye"),
         grant_types: list("authorization_code"),

@@ -214,6 +214,7 @@ fn plain(sector: &str) -> Vec<Field> {
         hydra("web", "hydra.skipConsent", json!(true), "skip_consent"),
         hydra("web", "hydra.skipLogoutConsent", json!(true), "skip_logout_consent"),
         hydra("ttl", "hydra.skipLogoutConsent", json!(false), "skip_logout_consent"),
+        hydra("web", "hydra.owner", json!("user-42"), "owner"),
         hydra(
             "ttl",
             "hydra.accessTokenStrategy",
