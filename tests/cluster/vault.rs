@@ -8,6 +8,7 @@ mod fields;
 mod hidden;
 mod login;
 mod namespaced;
+mod odd;
 mod policy;
 mod refusals;
 mod restored;
@@ -32,6 +33,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         hidden::trials,
         login::trials,
         namespaced::trials,
+        odd::trials,
         policy::trials,
         refusals::trials,
         restored::trials,
