@@ -14,6 +14,7 @@ mod refusals;
 mod restored;
 mod server;
 mod stage;
+mod standard;
 mod steady;
 mod tenants;
 mod tokens;
@@ -38,6 +39,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         refusals::trials,
         restored::trials,
         server::trials,
+        standard::trials,
         steady::trials,
         tenants::trials,
         tokens::trials,
