@@ -15,6 +15,7 @@ mod status;
 pub(crate) mod values;
 
 pub use credentials::{Credentials, SecretKeys, VARIABLES};
+pub use effective::DEFAULT_SCOPES;
 pub use hydra::{HydraClient, TokenLifespans};
 pub use keys::{JsonWebKey, JsonWebKeys};
 pub use rotation::{SecretRotation, WithoutOverlap};

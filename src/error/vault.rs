@@ -50,7 +50,7 @@ pub enum VaultFault {
     )]
     PermissionDenied(&'static str),
     /// The server reserves the name.
-    #[error("{field}: the server reserves the name `{}`. Choose another name.", shown(.name))]
+    #[error("{field}: the server reserves the name `{}`. Create a new resource with another name.", shown(.name))]
     Reserved {
         /// Field with the name.
         field: &'static str,
@@ -85,7 +85,7 @@ pub enum VaultFault {
     #[error("The server does not know what this resource sets in {}, and dropped it. Remove it, or upgrade the server.", .0.join(", "))]
     Dropped(Vec<&'static str>),
     /// Something that the object refers to does not exist on the server.
-    #[error("The spec refers to {0} that does not exist on the server. The operator keeps trying.")]
+    #[error("The spec refers to {0} that does not exist on the server. Create it there; the operator keeps trying.")]
     Missing(&'static str),
     /// The entity, group or auth method does not exist.
     #[error("{field}: the server has no {type_} `{}`; nothing was changed. Create it, or correct the name.", shown(.name))]

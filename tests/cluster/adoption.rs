@@ -475,7 +475,7 @@ async fn only_clients_that_a_rule_allows_are_adopted(bed: &Bed) -> Result<()> {
         .await?;
     space.change("app", json!({ "spec": { "adoption": "Never" } })).await?;
     let message = format!(
-        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId.",
+        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId.",
         legacy.id
     );
     space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;
@@ -512,7 +512,7 @@ async fn a_client_of_another_resource_is_not_adopted(bed: &Bed) -> Result<()> {
     let before = bed.registered(&legacy.id).await?;
     space.apply_client("second", &legacy.spec(json!({}))).await?;
     let message = format!(
-        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
         legacy.id
     );
     space
@@ -530,7 +530,7 @@ async fn a_client_released_by_another_resource_is_adopted_with_its_secret(bed: &
     legacy.is_unknown("first").await?;
     space.apply_client("second", &legacy.spec(json!({}))).await?;
     let message = format!(
-        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
         legacy.id
     );
     let second: OAuth2Client = space.says("second", Stalled, "NotOwned", &message).await?;

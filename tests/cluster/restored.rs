@@ -320,7 +320,7 @@ async fn keys_created_after_the_snapshot_are_left_alone(bed: &Bed) -> Result<()>
     let mark = server.admin.journal().mark();
     started_as(bed, COPY, "").await?;
     let message = format!(
-        "The key set `{uid}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
+        "The key set `{uid}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     );
     space
         .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)

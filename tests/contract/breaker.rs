@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::hydra::get_version;
-use oidc_operator::error::Outage;
+use oidc_operator::error::{Hindrance, Outage};
 use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -177,15 +177,16 @@ async fn a_missing_connection_opens_it() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let refused = hydra(&format!("http://{address}"));
+    let unreachable = |url: &str, why| Err(Failure::Outage(Outage::Unreachable(url.to_owned(), why)));
     assert_eq!(
         refused.get_client("shop").await,
-        Err(Failure::Outage(Outage::Unreachable))
+        unreachable(&format!("http://{address}"), Hindrance::Refused)
     );
     assert!(refused.http().breaker().is_open());
-    let nowhere = hydra("http://nowhere.invalid");
+    let nowhere = hydra("http://user:password@nowhere.invalid/path");
     assert_eq!(
         nowhere.get_client("shop").await,
-        Err(Failure::Outage(Outage::Unreachable))
+        unreachable("http://nowhere.invalid", Hindrance::Name)
     );
     assert!(nowhere.http().breaker().is_open());
 }

@@ -397,7 +397,7 @@ fn the_message_names_the_rule_with_the_fewest_violations() {
     let spec = with(web(), json!({ "audience": ["api"] }));
     assert_eq!(
         check(&listed, spec).expect_err("denied").to_string(),
-        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes (only `authorization_code`); change it or ask the server's admin."
+        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes (a default: set grantTypes to replace it; only `authorization_code`); change it or ask the server's admin."
     );
 }
 

@@ -8,7 +8,7 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source, Suspect,
+    ClusterFault, Error, FoulkonFault, Hindrance, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source, Suspect,
     Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
@@ -134,7 +134,11 @@ variants! {
     Going => [Error::Going(Source::Secret, s("shop")), Error::Going(Source::ConfigMap, s("issuer"))],
     Contested => [Error::Contested(s("scope"))],
     Unavailable => [
-        Error::Unavailable(Outage::Unreachable),
+        Error::Unavailable(unreachable(Hindrance::Name)),
+        Error::Unavailable(unreachable(Hindrance::Refused)),
+        Error::Unavailable(unreachable(Hindrance::NoRoute)),
+        Error::Unavailable(unreachable(Hindrance::Silence)),
+        Error::Unavailable(unreachable(Hindrance::Other)),
         Error::Unavailable(Outage::Tls(TlsFault::Expired)),
         Error::Unavailable(Outage::NotHttp),
         Error::Unavailable(proxy()),
@@ -179,7 +183,7 @@ variants! {
     ProbeDenied => [Error::ProbeDenied(401)],
     Unfinished => [Error::Unfinished(vec![]), Error::Unfinished(vec!["sectorIdentifierUri"])],
     Unverified => [Error::Unverified(Outage::Reported), Error::Unverified(Outage::Busy)],
-    PublicUnavailable => [Error::PublicUnavailable(Outage::Unreachable), Error::PublicUnavailable(Outage::Known)],
+    PublicUnavailable => [Error::PublicUnavailable(unreachable(Hindrance::Name)), Error::PublicUnavailable(Outage::Known)],
     Overtaken => [Error::Overtaken],
     Internal => [Error::Internal("generate a key")],
     Vault => [
@@ -225,6 +229,10 @@ fn proxy() -> Outage {
         proxy: "http://proxy:3128".to_owned(),
         trouble: ProxyTrouble::Refused,
     })
+}
+
+fn unreachable(why: Hindrance) -> Outage {
+    Outage::Unreachable(s("https://hydra.example:4445"), why)
 }
 
 fn fault_of(message: &str) -> Option<String> {
@@ -429,7 +437,7 @@ fn a_resource_reports_an_outage_by_pointing_to_its_server() {
         suspect,
     };
     let pointing = [
-        unavailable(Outage::Unreachable),
+        unavailable(unreachable(Hindrance::Name)),
         unavailable(Outage::Tls(TlsFault::Expired)),
         unavailable(Outage::NotHttp),
         unavailable(proxy()),

@@ -4,6 +4,11 @@ use super::OAuth2ClientSpec;
 use super::status::Effective;
 use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
 
+/// Scopes that a client may get without a list of its own.
+pub const DEFAULT_SCOPES: [&str; 2] = [OPENID, OFFLINE_ACCESS];
+const OPENID: &str = "openid";
+const OFFLINE_ACCESS: &str = "offline_access";
+
 impl Effective {
     /// The effective values of a spec: its own values, and the documented defaults for the rest. `subject_types` is
     /// what the server's discovery document lists, empty if unknown; `referred` are the scopes that the spec refers to.
@@ -18,9 +23,9 @@ impl Effective {
         let default_scopes = || {
             let mut scopes = Vec::new();
             if with_user {
-                scopes.push("openid".to_owned());
+                scopes.push(OPENID.to_owned());
                 if grant_types.contains(&GrantType::RefreshToken) {
-                    scopes.push("offline_access".to_owned());
+                    scopes.push(OFFLINE_ACCESS.to_owned());
                 }
             }
             scopes

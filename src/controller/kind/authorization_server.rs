@@ -7,7 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour};
-use crate::api::condition::{INSECURE, RESTART_REQUIRED, Reason, Wanted};
+use crate::api::condition::{DISCOVERY_FAILED, INSECURE, RESTART_REQUIRED, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::client::outcome::deletion_policy;
@@ -73,6 +73,7 @@ impl Managed for AuthorizationServer {
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: available(&looked.remarks),
+            standing: looked.undiscovered.into_iter().collect(),
             again: looked.due.into_iter().chain([again]).min(),
             ..Done::default()
         })
@@ -156,6 +157,8 @@ struct Looked {
     due: Option<Duration>,
     /// As in [`Checked::remarks`].
     remarks: Vec<String>,
+    /// The condition for a discovery document that cannot be read.
+    undiscovered: Option<Wanted>,
 }
 
 /// Connects to the server, checks it, sweeps it if that is due, and records whether it can be used.
@@ -176,9 +179,15 @@ async fn look(
         return Err(limited); // the server works, so what was found before still holds
     }
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
-    let mut remarks = Vec::new();
+    let (mut remarks, mut undiscovered) = (Vec::new(), None);
     let found = checked.map(|checked| {
         remarks = checked.remarks;
+        undiscovered = checked.undiscovered.map(|found| Wanted {
+            type_: DISCOVERY_FAILED,
+            status: "True",
+            reason: found.reason,
+            message: found.message,
+        });
         Found {
             admin: checked.admin,
             facts: Facts::of(&pass.status),
@@ -208,7 +217,11 @@ async fn look(
         // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
         Err(failed) => return Err(failed),
     };
-    Ok(Looked { due, remarks })
+    Ok(Looked {
+        due,
+        remarks,
+        undiscovered,
+    })
 }
 
 /// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.

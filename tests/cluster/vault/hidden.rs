@@ -165,7 +165,7 @@ async fn a_server_in_use_may_hide_its_version_and_show_it_again(bed: &Bed) -> Re
     let refused = json!({ "scopes": ["openid"], "redirectUris": [super::stage::REDIRECT] });
     stage.make::<OAuth2Client>("refused", refused).await?;
     let message = format!(
-        "AuthorizationServer `{}` does not support what this resource sets in scopes; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` does not support what this resource sets in scopes; nothing was changed. Remove it, or use a server or version that supports it.",
         stage.server.name
     );
     stage

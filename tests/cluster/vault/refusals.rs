@@ -145,7 +145,7 @@ async fn unsupported_fields_are_named(bed: &Bed) -> Result<()> {
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or upgrade the server.",
+            "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or use a server or version that supports it.",
             stage.server.name
         )
     };
