@@ -131,7 +131,11 @@ fn explain(schema: &mut JSONSchemaProps) {
         };
         schema.x_kubernetes_validations.get_or_insert_default().insert(0, rule);
     }
-    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(explain);
+    schema
+        .properties
+        .iter_mut()
+        .flat_map(|properties| properties.values_mut())
+        .for_each(explain);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         explain(items);
     }

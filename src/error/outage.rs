@@ -93,7 +93,10 @@ impl Hindrance {
                 f,
                 "the connection to `{address}` times out (check address, port, firewalls and network policies)"
             ),
-            Hindrance::Other => write!(f, "no connection to `{address}` (check name, port and network policies)"),
+            Hindrance::Other => write!(
+                f,
+                "no connection to `{address}` (check name, port and network policies)"
+            ),
         }
     }
 }

@@ -109,9 +109,8 @@ async fn no_proxy_leads_past_it() {
         ..Settings::default()
     };
     // Without a proxy, nobody knows the name.
-    let unreachable = sentence(
-        "the host name in `http://hydra.test:4445` cannot be resolved (check the name and the cluster's DNS)",
-    );
+    let unreachable =
+        sentence("the host name in `http://hydra.test:4445` cannot be resolved (check the name and the cluster's DNS)");
     for except in [".test", "hydra.test", "hydra.test:4445", "*"] {
         assert_eq!(
             said("http://hydra.test:4445", &of(except)).await,

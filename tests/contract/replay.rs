@@ -49,7 +49,12 @@ const EXCEPTIONS: [(&str, &str, &str, &str); 16] = [
         r#""client_id":"other""#,
         "two ids for one client",
     ),
-    ("GET", "{A}/clients?client_name=Named", "null", "we list without a filter"),
+    (
+        "GET",
+        "{A}/clients?client_name=Named",
+        "null",
+        "we list without a filter",
+    ),
     ("GET", "{A}/clients?page_size=100000", "null", "we list pages of 500"),
     ("GET", "{A}/clients?page_size=-1", "null", "we list pages of 500"),
     (

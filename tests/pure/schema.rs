@@ -129,7 +129,9 @@ fn breaks(at: &str, old: &Value, new: &Value) -> Vec<String> {
             .filter_map(|rule| rule["rule"].as_str().map(str::to_owned))
             .collect()
     };
-    let as_pattern = old["pattern"].as_str().map(|pattern| format!("self.matches(r\"{pattern}\")"));
+    let as_pattern = old["pattern"]
+        .as_str()
+        .map(|pattern| format!("self.matches(r\"{pattern}\")"));
     for rule in rules(new).difference(&rules(old)) {
         if !is_harmless(rule) && Some(rule) != as_pattern.as_ref() {
             broken(format!("a new rule: {rule}"));
@@ -168,7 +170,11 @@ fn only_patterns_within_lists_of_lists_have_no_message() {
             found.insert(at.to_owned());
         }
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-            let at = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            let at = if at.is_empty() {
+                name.clone()
+            } else {
+                format!("{at}.{name}")
+            };
             bare(&at, property, found);
         }
         for inner in ["items", "additionalProperties"] {

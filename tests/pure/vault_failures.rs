@@ -164,7 +164,11 @@ fn each_failure_has_a_class_and_a_reason_and_only_a_failed_login_or_outage_conce
             false,
         ),
         (Failure::Reply("is not JSON"), bug, false),
-        (at(Outage::Unreachable("http://h".to_owned(), Hindrance::Refused)), unavailable, true),
+        (
+            at(Outage::Unreachable("http://h".to_owned(), Hindrance::Refused)),
+            unavailable,
+            true,
+        ),
         (at(Outage::Status(503, None)), unavailable, true),
         (at(Outage::Known), unavailable, true),
         (

@@ -63,7 +63,10 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
         Ok(done) => {
             let ready = wanted(READY, "True", Reason::Available, &done.message);
             let synced = wanted(SYNCED, "True", Reason::Available, &done.message);
-            [ready, synced].into_iter().chain(done.standing.iter().cloned()).collect()
+            [ready, synced]
+                .into_iter()
+                .chain(done.standing.iter().cloned())
+                .collect()
         }
         Err(error) => failing(error),
     };

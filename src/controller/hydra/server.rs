@@ -227,7 +227,10 @@ mod tests {
                 "The public API of the server cannot be used now: it answered 502. The operator keeps trying.",
             ),
             (
-                Failure::Outage(Outage::Unreachable("https://id.example.com".to_owned(), Hindrance::Name)),
+                Failure::Outage(Outage::Unreachable(
+                    "https://id.example.com".to_owned(),
+                    Hindrance::Name,
+                )),
                 None,
                 "The public API of the server cannot be used now: the host name in `https://id.example.com` cannot be resolved (check the name and the cluster's DNS). The operator keeps trying.",
             ),

@@ -260,8 +260,9 @@ async fn the_servers_own_objects_cannot_be_claimed(bed: &Bed) -> Result<()> {
         .make::<Assignment>("all", json!({ "vault": { "name": "allow_all" }, "subjects": [NOBODY] }))
         .await?;
     stage.make::<Scope>("base", json!({ "name": "openid" })).await?;
-    let message =
-        |field: &str, name: &str| format!("{field}: the server reserves the name `{name}`. Create a new resource with another name.");
+    let message = |field: &str, name: &str| {
+        format!("{field}: the server reserves the name `{name}`. Create a new resource with another name.")
+    };
     let space = &stage.space;
     space
         .says::<JsonWebKeySet>("keys", Stalled, "InvalidSpec", &message("setName", "default"))

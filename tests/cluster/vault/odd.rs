@@ -61,7 +61,16 @@ fn texts<const N: usize>(values: [&str; N]) -> Vec<Value> {
 
 fn durations() -> Vec<Value> {
     texts([
-        "0s", "90m", "5400s", "1h0m0s", "1.5h", "5400500ms", "1500ms", "1ms", "00001h", "1h1h",
+        "0s",
+        "90m",
+        "5400s",
+        "1h0m0s",
+        "1.5h",
+        "5400500ms",
+        "1500ms",
+        "1ms",
+        "00001h",
+        "1h1h",
     ])
 }
 
@@ -184,7 +193,10 @@ async fn make<K: Namespaced>(stage: &Stage<'_>, base: Value, parts: &Parts) -> R
     let known = NOT_SENT.iter().find(|(kind, _)| *kind == K::KIND);
     let not_sent: BTreeSet<&str> = known.context("no such kind")?.1.split_whitespace().collect();
     let all = fields::<K>()?;
-    let gone: Vec<_> = not_sent.iter().filter(|field| !all.iter().any(|known| known == *field)).collect();
+    let gone: Vec<_> = not_sent
+        .iter()
+        .filter(|field| !all.iter().any(|known| known == *field))
+        .collect();
     ensure!(gone.is_empty(), "{} has no {gone:?}", K::KIND);
     let mut made: Vec<(String, String)> = Vec::new();
     for field in all.iter().filter(|field| !not_sent.contains(field.as_str())) {
@@ -206,8 +218,18 @@ async fn make<K: Namespaced>(stage: &Stage<'_>, base: Value, parts: &Parts) -> R
     let mut ready = 0;
     for (name, what) in &made {
         let done = stage.space.until::<K>("it to be ready or refused", name, |resource| {
-            let of = |type_: &str| conditions(resource).iter().any(|c| c.type_ == type_ && c.status == "True");
-            let waits = ["NotAllowed", "ReferenceNotFound", "ReferenceNotReady", "IssuerMismatch", "InvalidSpec"];
+            let of = |type_: &str| {
+                conditions(resource)
+                    .iter()
+                    .any(|c| c.type_ == type_ && c.status == "True")
+            };
+            let waits = [
+                "NotAllowed",
+                "ReferenceNotFound",
+                "ReferenceNotReady",
+                "IssuerMismatch",
+                "InvalidSpec",
+            ];
             let is_refused = conditions(resource).iter().any(|c| waits.contains(&c.reason.as_str()));
             of(READY) || of("Stalled") || is_refused
         });
@@ -215,7 +237,10 @@ async fn make<K: Namespaced>(stage: &Stage<'_>, base: Value, parts: &Parts) -> R
         let is_ready = conditions(&done).iter().any(|c| c.type_ == READY && c.status == "True");
         ready += usize::from(is_ready);
         if !is_ready {
-            eprintln!("DEBUG {what}: {:?}", conditions(&done).iter().map(|c| c.message.clone()).next());
+            eprintln!(
+                "DEBUG {what}: {:?}",
+                conditions(&done).iter().map(|c| c.message.clone()).next()
+            );
         }
     }
     Ok((ready, made.len()))
@@ -238,9 +263,7 @@ async fn odd_values_are_written_once(bed: &Bed) -> Result<()> {
     };
     for name in ["a", "b"] {
         stage.ready::<Scope>(name, json!({})).await?;
-        stage
-            .ready::<Assignment>(name, json!({ "subjects": [NOBODY] }))
-            .await?;
+        stage.ready::<Assignment>(name, json!({ "subjects": [NOBODY] })).await?;
     }
     let client = json!({ "redirectUris": [REDIRECT] });
     stage.ready::<OAuth2Client>("app", client.clone()).await?;
@@ -255,7 +278,9 @@ async fn odd_values_are_written_once(bed: &Bed) -> Result<()> {
         make::<OAuth2Client>(&stage, client, &parts).await?,
         make::<OidcProvider>(&stage, provider, &parts).await?,
     ];
-    let (ready, all) = made.iter().fold((0, 0), |sum, (ready, all)| (sum.0 + ready, sum.1 + all));
+    let (ready, all) = made
+        .iter()
+        .fold((0, 0), |sum, (ready, all)| (sum.0 + ready, sum.1 + all));
     ensure!(all > 80 && ready > 65, "{ready} of {all} are ready");
     // The lists of providers and keys follow their clients.
     stage.swept().await?;

@@ -33,7 +33,10 @@ fn sample(file: &str) -> Result<Vec<Value>> {
 /// The spec of the manifest of a kind in a file.
 fn spec_of(file: &str, kind: &str, name: &str) -> Result<Value> {
     let is_it = |manifest: &&Value| manifest["kind"] == kind && manifest["metadata"]["name"] == name;
-    let found = sample(file)?.iter().find(is_it).map(|manifest| manifest["spec"].clone());
+    let found = sample(file)?
+        .iter()
+        .find(is_it)
+        .map(|manifest| manifest["spec"].clone());
     found.with_context(|| format!("{file} has no {kind} {name}"))
 }
 
@@ -44,8 +47,12 @@ async fn team<'a>(stage: &Stage<'a>) -> Result<Space<'a>> {
     let label = Patch::Merge(json!({ "metadata": { "labels": { "example.com/team": "true" } } }));
     namespaces.patch(space.name(), &PatchParams::default(), &label).await?;
     let of_team = |kind, name| Ok::<_, anyhow::Error>(stage.spec(spec_of("03-team.yaml", kind, name)?));
-    space.make::<OidcProvider>("main", &of_team("OidcProvider", "main")?).await?;
-    space.make::<OAuth2Client>(APPLICATION, &of_team("OAuth2Client", APPLICATION)?).await?;
+    space
+        .make::<OidcProvider>("main", &of_team("OidcProvider", "main")?)
+        .await?;
+    space
+        .make::<OAuth2Client>(APPLICATION, &of_team("OAuth2Client", APPLICATION)?)
+        .await?;
     space.wait_ready(APPLICATION).await?;
     space.until_ready::<OidcProvider>("main").await?;
     Ok(space)
@@ -74,9 +81,12 @@ async fn teams_offer_standard_scopes_that_the_platform_owns(bed: &Bed) -> Result
     let platform = stage.space.name();
     let mut access = spec_of("01-authorization-server.yaml", "AuthorizationServer", "default")?["access"].take();
     access[0]["namespaces"]["names"] = json!([platform]);
-    bed.change_server(&stage.server.name, json!({ "access": access })).await?;
+    bed.change_server(&stage.server.name, json!({ "access": access }))
+        .await?;
     for name in ["groups", "email"] {
-        stage.ready::<Scope>(name, spec_of("02-platform.yaml", "Scope", name)?).await?;
+        stage
+            .ready::<Scope>(name, spec_of("02-platform.yaml", "Scope", name)?)
+            .await?;
     }
     let root = bed.bao().await?.root();
     let user = root.userpass(&format!("{platform}-erin"), "of-erin").await?;
@@ -85,7 +95,11 @@ async fn teams_offer_standard_scopes_that_the_platform_owns(bed: &Bed) -> Result
 
     let (one, other) = (team(&stage).await?, team(&stage).await?);
     for team in [&one, &other] {
-        ensure!(groups_of(team, &user.token).await? == json!([group]), "no groups in {}", team.name());
+        ensure!(
+            groups_of(team, &user.token).await? == json!([group]),
+            "no groups in {}",
+            team.name()
+        );
     }
     // The rule allows these names only, and a team cannot make a scope of such a name.
     let more = stage.spec(json!({ "scopes": ["groups", "payroll"] }));
@@ -94,10 +108,15 @@ async fn teams_offer_standard_scopes_that_the_platform_owns(bed: &Bed) -> Result
         "AuthorizationServer `{}`: access[1].providers.scopes does not allow `payroll` in scopes (only `groups`, `email`); change it or ask the server's admin.",
         stage.server.name
     );
-    other.says::<OidcProvider>("greedy", Reconciling, "NotAllowed", &message).await?;
+    other
+        .says::<OidcProvider>("greedy", Reconciling, "NotAllowed", &message)
+        .await?;
     // No team depends on another one.
     one.delete_namespace_and_wait().await?;
-    ensure!(groups_of(&other, &user.token).await? == json!([group]), "no groups any more");
+    ensure!(
+        groups_of(&other, &user.token).await? == json!([group]),
+        "no groups any more"
+    );
     // The scopes stay as long as somebody offers them. Then their names are free again.
     other.delete_namespace_and_wait().await?;
     stage.space.delete_namespace_and_wait().await?;
