@@ -307,7 +307,7 @@ mod tests {
             ),
         ];
         for (failed, expected) in table {
-            assert_eq!(unread(failed), expected);
+            assert_eq!(unread(failed).message, expected);
         }
     }
 }
