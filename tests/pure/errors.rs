@@ -203,6 +203,7 @@ variants! {
         VaultFault::TtlTooLong.into(),
         VaultFault::NoNamespaces.into(),
         VaultFault::Dropped(vec!["grantTypes"]).into(),
+        VaultFault::NotKept(vec!["id_token_ttl"]).into(),
         VaultFault::Missing("a key").into(),
         VaultFault::IdentityNotFound { field: "groups", type_: "group", name: s("staff") }.into(),
         VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),

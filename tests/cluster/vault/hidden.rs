@@ -257,6 +257,7 @@ async fn a_grant_that_a_server_drops_is_reported(bed: &Bed) -> Result<()> {
         "id_token_ttl": 86400, "access_token_ttl": 86400, "client_id": "id", "client_secret": "secret",
     } });
     let answer = Action::Answer(Answer::json(200, &stored));
+    let of_client = path.clone();
     let read = Fault::new(move |head| head.is("GET", &path), answer).from_nth(2);
     let fault = stage.server.admin.inject(read);
     stage.make::<OAuth2Client>("machine", machine()).await?;
@@ -265,6 +266,19 @@ async fn a_grant_that_a_server_drops_is_reported(bed: &Bed) -> Result<()> {
         .space
         .says::<OAuth2Client>("machine", Tone::Stalled, "UnsupportedByServer", message)
         .await?;
+    // It is not sent again, since it would be dropped again.
+    stage
+        .space
+        .change("machine", json!({ "spec": { "credentials": { "labels": { "team": "a" } } } }))
+        .await?;
+    wait::until("another look", LIMIT, async || Ok((fault.struck() >= 2).then_some(()))).await?;
+    stage
+        .space
+        .says::<OAuth2Client>("machine", Tone::Stalled, "UnsupportedByServer", message)
+        .await?;
+    let mut writes = stage.writes(0);
+    writes.retain(|exchange| exchange.head.path() == of_client);
+    ensure!(writes.len() == 1, "{writes:#?}");
     drop(fault);
     Ok(())
 }

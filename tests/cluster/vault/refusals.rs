@@ -66,7 +66,7 @@ async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
         )
         .await?;
     }
-    let message = "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; choose another name.";
+    let message = "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; create a new resource with another name.";
     says::<Scope>(
         &stage,
         "scope",
