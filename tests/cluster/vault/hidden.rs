@@ -7,6 +7,7 @@ use oidc_operator::api::condition::{READY, is_true};
 use oidc_operator::api::{AuthorizationServer, OAuth2Client, Scope};
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault, FaultHandle, RequestHead};
+use testbed::wait;
 
 use super::server::is_health;
 use super::stage::{NOBODY, Stage};
@@ -267,11 +268,11 @@ async fn a_grant_that_a_server_drops_is_reported(bed: &Bed) -> Result<()> {
         .says::<OAuth2Client>("machine", Tone::Stalled, "UnsupportedByServer", message)
         .await?;
     // It is not sent again, since it would be dropped again.
-    stage
-        .space
-        .change("machine", json!({ "spec": { "credentials": { "labels": { "team": "a" } } } }))
-        .await?;
-    wait::until("another look", LIMIT, async || Ok((fault.struck() >= 2).then_some(()))).await?;
+    for looks in 2..=3 {
+        let labels = json!({ "spec": { "credentials": { "labels": { "look": looks.to_string() } } } });
+        stage.space.change("machine", labels).await?;
+        wait::until("another look", LIMIT, async || Ok((fault.struck() >= looks).then_some(()))).await?;
+    }
     stage
         .space
         .says::<OAuth2Client>("machine", Tone::Stalled, "UnsupportedByServer", message)
