@@ -183,8 +183,9 @@ async fn trouble_with_the_proxy_names_the_proxy() {
         proxies: through(&format!("http://user:geheim@{address}")),
         ..Settings::default()
     };
-    let unreachable =
-        format!("no connection to the proxy `http://{address}` (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)");
+    let unreachable = format!(
+        "no connection to the proxy `http://{address}`: it refuses the connection (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
+    );
     for url in ["https://hydra.test:4445", "http://hydra.test:4445"] {
         assert_eq!(said(url, &settings).await, sentence(&unreachable), "{url}");
     }
