@@ -191,6 +191,23 @@ async fn a_missing_connection_opens_it() {
     assert!(nowhere.http().breaker().is_open());
 }
 
+/// The host drops the packets, as a firewall does: nobody accepts, and the queue is full.
+#[tokio::test]
+async fn a_connection_that_is_never_accepted_times_out() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(connected) = tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await {
+        waiting.push(connected.expect("a connection"));
+    }
+    let url = format!("http://{address}");
+    let found = hydra(&url).get_client("shop").await;
+    assert_eq!(found, Err(Failure::Outage(Outage::Unreachable(url, Hindrance::Silence))));
+}
+
 /// A write that the server answers with 503 opens the breaker as a read does.
 #[tokio::test]
 async fn writes_open_it_too() {
