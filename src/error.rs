@@ -120,9 +120,7 @@ pub enum Error {
     #[error("AuthorizationServer `{0}` is not ready. Run `kubectl describe authserver {0}` to see why.")]
     ServerNotReady(String),
     /// The AuthorizationServer is being deleted.
-    #[error(
-        "AuthorizationServer `{0}` is being deleted, so the operator creates nothing on it. Create this resource again with another serverRef, or the AuthorizationServer once it is gone."
-    )]
+    #[error("AuthorizationServer `{0}` is being deleted. Create this resource again with another serverRef.")]
     ServerGoing(String),
     /// The operator has not checked the AuthorizationServer since it started. Not reported.
     #[error("Waiting for the first check of AuthorizationServer `{0}`.")]

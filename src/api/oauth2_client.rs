@@ -15,14 +15,13 @@ mod status;
 pub(crate) mod values;
 
 pub use credentials::{Credentials, SecretKeys, VARIABLES};
-pub use effective::DEFAULT_SCOPES;
 pub use hydra::{HydraClient, TokenLifespans};
 pub use keys::{JsonWebKey, JsonWebKeys};
 pub use rotation::{SecretRotation, WithoutOverlap};
 pub use status::{Effective, OAuth2ClientStatus};
 pub use values::{
-    AccessTokenStrategy, ClientType, GrantType, OnSecretMismatch, RequestObjectSigningAlg, ResponseType, SigningAlg,
-    SubjectType, TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
+    AccessTokenStrategy, ClientType, DEFAULT_SCOPES, GrantType, OnSecretMismatch, RequestObjectSigningAlg,
+    ResponseType, SigningAlg, SubjectType, TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
 };
 
 /// An application that may request tokens from the authorization server. The operator registers it, keeps the

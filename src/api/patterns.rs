@@ -8,9 +8,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 /// The pattern of a duration.
 const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
 /// What is wrong with a text that is no duration. Days and weeks are what most people try.
-const NO_DURATION: &str = "not a duration; write a number and a unit (ms, s, m or h), such as 90m or 2160h";
-/// The same as an expression, which converts days and weeks.
-const NO_DURATION_EXPRESSION: &str = "self.matches('^[0-9]{1,5}[dw]$') ? 'days and weeks are not units of a duration; write ' + string(int(self.substring(0, self.size() - 1)) * (self.endsWith('d') ? 24 : 168)) + 'h' : 'not a duration; write a number and a unit (ms, s, m or h), such as 90m or 2160h'";
+const NO_DURATION: &str = "not a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h";
 
 /// Patterns, and what to say about a value that does not match.
 const MESSAGES: [(&str, &str); 25] = [
@@ -126,7 +124,6 @@ fn explain(schema: &mut JSONSchemaProps) {
         let rule = ValidationRule {
             rule: format!("self.matches(r\"{pattern}\")"),
             message: Some((*message).to_owned()),
-            message_expression: (*pattern == DURATION).then(|| NO_DURATION_EXPRESSION.to_owned()),
             ..ValidationRule::default()
         };
         schema.x_kubernetes_validations.get_or_insert_default().insert(0, rule);

@@ -205,7 +205,10 @@ async fn a_connection_that_is_never_accepted_times_out() {
     }
     let url = format!("http://{address}");
     let found = hydra(&url).get_client("shop").await;
-    assert_eq!(found, Err(Failure::Outage(Outage::Unreachable(url, Hindrance::Silence))));
+    assert_eq!(
+        found,
+        Err(Failure::Outage(Outage::Unreachable(url, Hindrance::Silence)))
+    );
 }
 
 /// A write that the server answers with 503 opens the breaker as a read does.

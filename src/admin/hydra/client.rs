@@ -264,7 +264,8 @@ impl Client {
     /// This wanted client, with those members of the observed one that are not the operator's: a PUT would drop them.
     pub fn carrying(&self, observed: &Client) -> Client {
         let mut other = observed.other.clone();
-        let stays = observed.owner.as_deref().filter(|owner| old_mark_in(owner).is_none());
+        let is_users = |owner: &&str| !owner.is_empty() && old_mark_in(owner).is_none();
+        let stays = observed.owner.as_deref().filter(is_users);
         if let (None, Some(owner)) = (&self.owner, stays) {
             other.insert("owner".to_owned(), Value::from(owner));
         }

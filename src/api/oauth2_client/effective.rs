@@ -2,12 +2,9 @@
 
 use super::OAuth2ClientSpec;
 use super::status::Effective;
-use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
-
-/// Scopes that a client may get without a list of its own.
-pub const DEFAULT_SCOPES: [&str; 2] = [OPENID, OFFLINE_ACCESS];
-const OPENID: &str = "openid";
-const OFFLINE_ACCESS: &str = "offline_access";
+use super::values::{
+    ClientType, GrantType, OFFLINE_ACCESS, OPENID, ResponseType, SubjectType, TokenEndpointAuthMethod,
+};
 
 impl Effective {
     /// The effective values of a spec: its own values, and the documented defaults for the rest. `subject_types` is

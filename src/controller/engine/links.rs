@@ -13,7 +13,7 @@ use crate::admin::hydra::Hydra;
 use crate::admin::vault::Vault;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Facts;
-use crate::api::condition::Reason;
+use crate::api::condition::Wanted;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::error::{Error, Outage, Result};
 
@@ -244,23 +244,6 @@ pub(crate) fn is_reported(server: &AuthorizationServer) -> bool {
     server.status.as_ref().and_then(|status| status.observed_generation) == server.metadata.generation
 }
 
-/// A discovery document that cannot be read.
-pub(crate) struct Undiscovered {
-    /// Why.
-    pub(crate) reason: Reason,
-    /// The same in full sentences, with what to do.
-    pub(crate) message: String,
-}
-
-impl From<Error> for Undiscovered {
-    fn from(error: Error) -> Self {
-        Undiscovered {
-            reason: error.treatment().reason,
-            message: error.to_string(),
-        }
-    }
-}
-
 /// Result of a successful check of a server.
 pub(crate) struct Checked {
     /// The API detected on it.
@@ -269,6 +252,6 @@ pub(crate) struct Checked {
     pub(crate) closed: bool,
     /// What does not work although the server can be used, and what to do, in full sentences.
     pub(crate) remarks: Vec<String>,
-    /// Why the discovery document cannot be read, and what to do.
-    pub(crate) undiscovered: Option<Undiscovered>,
+    /// The condition for a discovery document that cannot be read.
+    pub(crate) undiscovered: Option<Wanted>,
 }

@@ -7,9 +7,10 @@ use crate::admin::http::{Failure, Settings};
 use crate::admin::hydra::{Hydra, get_version};
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, ForwardedProto, HydraServer};
-use crate::controller::common::provider::failure as unpublished;
+use crate::api::condition::Wanted;
+use crate::controller::common::provider::{failure as unpublished, undiscovered};
 use crate::controller::common::references::References;
-use crate::controller::engine::links::{Admin, Checked, Connection, Link, Undiscovered};
+use crate::controller::engine::links::{Admin, Checked, Connection, Link};
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, IssuerFault, Outage, Result};
@@ -42,7 +43,7 @@ pub(crate) async fn check(
         let answers = hydra.answers().await;
         answers.map_err(|failed| failure("list_o_auth2_clients", failed))?;
     }
-    let mut undiscovered = None;
+    let mut missing = None;
     match &connection.public {
         None => {
             pass.status.endpoints = None;
@@ -62,7 +63,7 @@ pub(crate) async fn check(
                     why = found.message,
                     "the discovery document cannot be read"
                 );
-                undiscovered = Some(found);
+                missing = Some(found);
             }
         },
     }
@@ -74,7 +75,7 @@ pub(crate) async fn check(
         admin: Admin::Hydra(hydra),
         closed: was_open,
         remarks: Vec::new(),
-        undiscovered,
+        undiscovered: missing,
     })
 }
 
@@ -112,10 +113,10 @@ fn of_promised(failed: Failure) -> Error {
 }
 
 /// Why the discovery document cannot be read, and what to do.
-fn unread(failed: Failure, forwarded_proto: Option<ForwardedProto>) -> Undiscovered {
+fn unread(failed: Failure, forwarded_proto: Option<ForwardedProto>) -> Wanted {
     let is_plain = matches!(failed, Failure::Outage(Outage::Status(502, _))) && forwarded_proto.is_none();
     let (what, field) = ("The discovery document", "hydra.publicUrl");
-    let mut found = Undiscovered::from(unpublished(what, field, Error::PublicUnavailable, failed));
+    let mut found = undiscovered(&unpublished(what, field, Error::PublicUnavailable, failed));
     if is_plain {
         // Hydra and its load balancers answer so.
         found.message = "The public API of the server cannot be used now: it answered 502. If TLS ends in front of the server, set hydra.forwardedProto: https.".to_owned();

@@ -7,7 +7,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
 
 use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour};
-use crate::api::condition::{DISCOVERY_FAILED, INSECURE, RESTART_REQUIRED, Reason, Wanted};
+use crate::api::condition::{INSECURE, RESTART_REQUIRED, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::client::outcome::deletion_policy;
@@ -157,7 +157,7 @@ struct Looked {
     due: Option<Duration>,
     /// As in [`Checked::remarks`].
     remarks: Vec<String>,
-    /// The condition for a discovery document that cannot be read.
+    /// As in [`Checked::undiscovered`].
     undiscovered: Option<Wanted>,
 }
 
@@ -182,12 +182,7 @@ async fn look(
     let (mut remarks, mut undiscovered) = (Vec::new(), None);
     let found = checked.map(|checked| {
         remarks = checked.remarks;
-        undiscovered = checked.undiscovered.map(|found| Wanted {
-            type_: DISCOVERY_FAILED,
-            status: "True",
-            reason: found.reason,
-            message: found.message,
-        });
+        undiscovered = checked.undiscovered;
         Found {
             admin: checked.admin,
             facts: Facts::of(&pass.status),

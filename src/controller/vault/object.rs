@@ -117,10 +117,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             }
             // Nobody has changed it since our last write, so another one would not help.
             (Some(found), Some(fields)) if memory.has_sent(&uid, kept_for(wanted, &found)) => {
-                return Err(match wanted.dropped(&found) {
-                    dropped if dropped.is_empty() => VaultFault::NotKept(fields).into(),
-                    dropped => VaultFault::Dropped(dropped).into(),
-                });
+                return Err(unkept(wanted, &found).unwrap_or(VaultFault::NotKept(fields)).into());
             }
             (Some(_), Some(fields)) => {
                 let what = fields.join(", ");
@@ -159,10 +156,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let uid = self.resource.uid().unwrap_or_default();
         let kept = kept_for(wanted, &now);
         K::kind_of(self.ctx).memory.wrote_at(&uid, None, Some(kept));
-        match wanted.dropped(&now) {
-            dropped if dropped.is_empty() => Err(Error::Overtaken),
-            dropped => Err(VaultFault::Dropped(dropped).into()),
-        }
+        Err(unkept(wanted, &now).map_or(Error::Overtaken, Error::from))
     }
 
     /// Writes the object. `is_new`: whether it never existed.
@@ -230,6 +224,12 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         *claim.name = name;
         *claim.inputs = None; // the next object is a new one
     }
+}
+
+/// Why a server does not keep what it was sent, if it does not know some of it.
+fn unkept<O: Object>(sent: &O, stored: &O) -> Option<VaultFault> {
+    let dropped = sent.dropped(stored);
+    (!dropped.is_empty()).then_some(VaultFault::Dropped(dropped))
 }
 
 /// Digest of what a server stores for what it was sent.

@@ -164,7 +164,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], accessTokenTtl: 1d }",
-        r#"spec.accessTokenTtl: Invalid value: "1d": days and weeks are not units of a duration; write 24h"#,
+        r#"spec.accessTokenTtl: Invalid value: "1d": not a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h"#,
     ),
     (
         "{ grantTypes: [client_credentials], allowedCorsOrigins: ['https://app.example.com/path'] }",
@@ -180,7 +180,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ grantTypes: [client_credentials], hydra: { tokenLifespans: { clientCredentialsGrantAccessToken: soon } } }",
-        r#"spec.hydra.tokenLifespans.clientCredentialsGrantAccessToken: Invalid value: "soon": not a duration; write a number and a unit (ms, s, m or h), such as 90m or 2160h"#,
+        r#"spec.hydra.tokenLifespans.clientCredentialsGrantAccessToken: Invalid value: "soon": not a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h"#,
     ),
     (
         "{ grantTypes: [client_credentials], deletionPolicy: Keep }",

@@ -89,7 +89,7 @@ const SPECS: &[(&str, &str)] = &[
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, resyncInterval: hourly }",
-        r#"spec.resyncInterval: Invalid value: "hourly": not a duration; write a number and a unit (ms, s, m or h), such as 90m or 2160h"#,
+        r#"spec.resyncInterval: Invalid value: "hourly": not a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h"#,
     ),
     (
         "{ hydra: { adminUrl: 'http://hydra-admin:4445' }, onRevoked: Orphan }",

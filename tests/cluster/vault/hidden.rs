@@ -271,7 +271,10 @@ async fn a_grant_that_a_server_drops_is_reported(bed: &Bed) -> Result<()> {
     for looks in 2..=3 {
         let labels = json!({ "spec": { "credentials": { "labels": { "look": looks.to_string() } } } });
         stage.space.change("machine", labels).await?;
-        wait::until("another look", LIMIT, async || Ok((fault.struck() >= looks).then_some(()))).await?;
+        wait::until("another look", LIMIT, async || {
+            Ok((fault.struck() >= looks).then_some(()))
+        })
+        .await?;
     }
     stage
         .space

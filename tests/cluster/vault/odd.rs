@@ -189,7 +189,11 @@ fn set(mut spec: Value, field: &str, value: Value) -> Value {
 }
 
 /// Applies a resource for each odd value of each field, and waits until each is ready or refused.
-async fn make<K: Namespaced + CustomResourceExt>(stage: &Stage<'_>, base: Value, parts: &Parts) -> Result<(usize, usize)> {
+async fn make<K: Namespaced + CustomResourceExt>(
+    stage: &Stage<'_>,
+    base: Value,
+    parts: &Parts,
+) -> Result<(usize, usize)> {
     let known = NOT_SENT.iter().find(|(kind, _)| *kind == K::KIND);
     let not_sent: BTreeSet<&str> = known.context("no such kind")?.1.split_whitespace().collect();
     let all = fields::<K>()?;
