@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
 use kube::CustomResourceExt;
 use libtest_mimic::Trial;
-use oidc_operator::api::condition::READY;
+use oidc_operator::api::condition::{READY, STALLED, is_true};
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::{Value, json};
 
@@ -33,8 +34,7 @@ const NOT_SENT: [(&str, &str); 5] = [
     ),
     (
         "JsonWebKeySet",
-        "serverRef import rotation.prePublish privateKey publish.configMapName publish.secretName publish.labels \
-         publish.annotations",
+        "serverRef import rotation.prePublish privateKey publish.configMapName publish.secretName",
     ),
     ("Scope", "serverRef"),
     ("Assignment", "serverRef"),
@@ -188,6 +188,20 @@ fn set(mut spec: Value, field: &str, value: Value) -> Value {
     spec
 }
 
+/// Whether a resource is ready, or refused for its value.
+fn is_settled<K: Namespaced>(resource: &K) -> bool {
+    const REFUSED: [&str; 5] = [
+        "NotAllowed",
+        "ReferenceNotFound",
+        "ReferenceNotReady",
+        "IssuerMismatch",
+        "InvalidSpec",
+    ];
+    let all = conditions(resource);
+    let is_refused = all.iter().any(|condition| REFUSED.contains(&condition.reason.as_str()));
+    is_refused || is_true(&all, READY) || is_true(&all, STALLED)
+}
+
 /// Applies a resource for each odd value of each field, and waits until each is ready or refused.
 async fn make<K: Namespaced + CustomResourceExt>(
     stage: &Stage<'_>,
@@ -219,34 +233,15 @@ async fn make<K: Namespaced + CustomResourceExt>(
             }
         }
     }
-    let mut ready = 0;
-    for (name, what) in &made {
-        let done = stage.space.until::<K>("it to be ready or refused", name, |resource| {
-            let of = |type_: &str| {
-                conditions(resource)
-                    .iter()
-                    .any(|c| c.type_ == type_ && c.status == "True")
-            };
-            let waits = [
-                "NotAllowed",
-                "ReferenceNotFound",
-                "ReferenceNotReady",
-                "IssuerMismatch",
-                "InvalidSpec",
-            ];
-            let is_refused = conditions(resource).iter().any(|c| waits.contains(&c.reason.as_str()));
-            of(READY) || of("Stalled") || is_refused
-        });
+    let settled = made.iter().map(|(name, what)| async move {
+        let done = stage.space.until::<K>("it to be ready or refused", name, is_settled);
         let done = done.await.with_context(|| what.clone())?;
-        let is_ready = conditions(&done).iter().any(|c| c.type_ == READY && c.status == "True");
-        ready += usize::from(is_ready);
-        if !is_ready {
-            eprintln!(
-                "DEBUG {what}: {:?}",
-                conditions(&done).iter().map(|c| c.message.clone()).next()
-            );
-        }
-    }
+        Ok::<_, anyhow::Error>(is_true(&conditions(&done), READY))
+    });
+    let settled = join_all(settled).await;
+    let (settled, failed): (Vec<_>, Vec<_>) = settled.into_iter().partition(Result::is_ok);
+    ensure!(failed.is_empty(), "{failed:#?}");
+    let ready = settled.into_iter().flatten().filter(|is_ready| *is_ready).count();
     Ok((ready, made.len()))
 }
 
