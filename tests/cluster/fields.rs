@@ -189,7 +189,7 @@ async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field
     }
 
     space
-        .change(name, json!({ "spec": nested(field.path, Value::Null) }))
+        .change(name, json!({ "spec": nested(field.path, field.unset()) }))
         .await?;
     let client = space.wait_ready(name).await?;
     let unset = Seen::of(workshop, space, &client).await?;

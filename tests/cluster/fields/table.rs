@@ -43,6 +43,14 @@ impl Field {
         };
         !capabilities.contains(&needed)
     }
+
+    /// The value that takes it off the server.
+    pub(super) fn unset(&self) -> Value {
+        match self.path {
+            "hydra.owner" => json!(""), // without it, what is on the server stays
+            _ => Value::Null,
+        }
+    }
 }
 
 /// Effect of a field.
