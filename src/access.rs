@@ -1,5 +1,7 @@
 //! Evaluates access rules: a pure function of the rules, the namespace with its labels, and what the resource requests.
 
+use std::cmp::Reverse;
+
 use crate::api::access::{AccessRule, ManagedKind};
 use crate::api::refs::DeletionPolicy;
 
@@ -56,6 +58,32 @@ pub fn may_name(
             broken: vec![Broken::one("objectNames", field, name.to_owned())],
         }),
     }
+}
+
+/// Whether a rule allows OidcProviders of a namespace to offer a scope of others. `is_own`: as for [`may_name`].
+///
+/// # Errors
+/// [`Denied`].
+pub fn may_offer(rules: &[AccessRule], namespace: Namespace<'_>, scope: &str, is_own: bool) -> Result<(), Denied> {
+    const KIND: ManagedKind = ManagedKind::OidcProvider;
+    admits(rules, namespace, KIND)?;
+    let granted = |rule: &AccessRule| rule.providers.clone().unwrap_or_default().scopes;
+    let mut all = selecting(rules, namespace, KIND);
+    if all.any(|(_, rule)| lets_name(rule, is_own) || granted(rule).iter().any(|name| name == scope)) {
+        return Ok(());
+    }
+    // The rule that lists most is the one that is meant for providers.
+    let closest = selecting(rules, namespace, KIND).min_by_key(|(_, rule)| Reverse(granted(rule).len()));
+    let (rule, allowed) = closest.map_or((0, Vec::new()), |(index, rule)| (index, granted(rule)));
+    let allowed = Some(allowed).filter(|allowed| !allowed.is_empty());
+    let broken = Broken {
+        allowed,
+        ..Broken::one("providers.scopes", "scopes", scope.to_owned())
+    };
+    Err(Denied::Limits {
+        rule,
+        broken: vec![broken],
+    })
 }
 
 /// Whether a rule allows resources of this namespace and kind to leave their objects behind on the server.

@@ -17,7 +17,7 @@ pub(crate) mod wording;
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
-pub use outage::{ClusterFault, Denial, Outage, ProxyFault, ProxyTrouble};
+pub use outage::{ClusterFault, Denial, Hindrance, Outage, ProxyFault, ProxyTrouble};
 pub use source::{Source, Taken};
 pub use tls::{CertificateNames, TlsFault, Trust};
 pub use treatment::{Class, Report, Retry, Suspect, Treatment};
@@ -61,14 +61,14 @@ pub enum Error {
     #[error("{0}")]
     Unreadable(String),
     /// The server refused the client metadata.
-    #[error("The server does not accept {}; the last registration that it accepted stays in force. Correct the spec.", named(.0))]
+    #[error("The server does not accept {}; what is registered there stays as it is. Correct the spec.", named(.0))]
     MetadataRefused(Vec<&'static str>),
     /// The operator does not support the server's version.
     #[error("The server reports version `{}`, which {}.", shown(.0), unsupported(*.1))]
     UnsupportedVersion(String, Unsupported),
     /// The server, or its version, does not have what the spec sets.
     #[error(
-        "AuthorizationServer `{server}`{} does not support what this resource sets in {}; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{server}`{} does not support what this resource sets in {}; nothing was changed. Remove it, or use a server or version that supports it.",
         version_part(.version),
         .fields.join(", ")
     )]
@@ -120,7 +120,7 @@ pub enum Error {
     #[error("AuthorizationServer `{0}` is not ready. Run `kubectl describe authserver {0}` to see why.")]
     ServerNotReady(String),
     /// The AuthorizationServer is being deleted.
-    #[error("AuthorizationServer `{0}` is being deleted, so the operator creates nothing on it.")]
+    #[error("AuthorizationServer `{0}` is being deleted. Create this resource again with another serverRef.")]
     ServerGoing(String),
     /// The operator has not checked the AuthorizationServer since it started. Not reported.
     #[error("Waiting for the first check of AuthorizationServer `{0}`.")]
@@ -183,7 +183,7 @@ pub enum Error {
     },
     /// `credentials.data` needs a value that the server has not provided yet.
     #[error(
-        "credentials.data needs $({variable}), but the operator could not read the discovery document of AuthorizationServer `{server}` yet."
+        "credentials.data needs $({variable}), but the operator could not read the discovery document of AuthorizationServer `{server}` yet. Run `kubectl describe authserver {server}` to see why."
     )]
     VariablePending {
         /// Name of the variable.
@@ -228,12 +228,12 @@ pub enum Error {
     SecretMismatch,
     /// The client exists and has another owner.
     #[error(
-        "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
+        "The client `{0}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId."
     )]
     NotOwned(String),
     /// The client exists, and no resource manages it.
     #[error(
-        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId."
+        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId."
     )]
     NotAdopted(String),
     /// The object exists, and its marker or claim is that of another cluster.
@@ -252,7 +252,7 @@ pub enum Error {
     },
     /// An object of that name exists and has another owner.
     #[error(
-        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server.",
+        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another name, or delete the object on the server.",
         shown(.name)
     )]
     ObjectNotOwned {
@@ -262,7 +262,7 @@ pub enum Error {
         name: String,
     },
     /// Another resource of this cluster has the name.
-    #[error("Another resource has the {type_} `{}` on this server, or asked for it first. Choose another name.", shown(.name))]
+    #[error("Another resource has the {type_} `{}` on this server, or asked for it first. Create a new resource with another name.", shown(.name))]
     NameClaimed {
         /// Type of the object.
         type_: &'static str,
@@ -271,7 +271,7 @@ pub enum Error {
     },
     /// The key set exists and has another owner, or holds keys of other owners.
     #[error(
-        "The key set `{0}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
+        "The key set `{0}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     )]
     KeySetNotOwned(String),
     /// A Secret of that name exists and has another owner.

@@ -6,7 +6,7 @@ use super::rotation::too_often;
 use super::rules::{Namespace, is_prefixed, judge, lets_name};
 use super::uris;
 use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
-use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
+use crate::api::oauth2_client::{DEFAULT_SCOPES, Effective, OAuth2ClientSpec};
 use crate::api::refs::{Adoption, DeletionPolicy};
 
 /// Whether a single rule allows the whole client.
@@ -33,16 +33,17 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
     if let Some(allowed) = &limits.grant_types {
         let extra = effective.grant_types.iter().filter(|g| !allowed.contains(g));
         let allowed = allowed.iter().map(protocol_name).collect();
-        found.extend(beyond(
-            "clients.grantTypes",
-            "grantTypes",
-            extra.map(protocol_name),
-            allowed,
-        ));
+        let broken = beyond("clients.grantTypes", "grantTypes", extra.map(protocol_name), allowed);
+        found.extend(broken.map(|broken| broken.by_default(spec.grant_types.is_none())));
     }
     if let Some(allowed) = &limits.scopes {
         let extra = effective.scopes.iter().filter(|s| !allowed.contains(s)).cloned();
-        found.extend(beyond("clients.scopes", "scopes", extra, allowed.clone()));
+        // The others are those of scopeRefs.
+        let is_default = |scope: &String| spec.scopes.is_none() && DEFAULT_SCOPES.contains(&scope.as_str());
+        let (default, asked): (Vec<_>, Vec<_>) = extra.partition(is_default);
+        let of = |scopes| beyond("clients.scopes", "scopes", scopes, allowed.clone());
+        found.extend(of(asked));
+        found.extend(of(default).map(|broken| broken.by_default(true)));
     }
     if let Some(allowed) = &limits.audiences {
         let extra = spec.audience.iter().filter(|a| !allowed.contains(a)).cloned();
@@ -61,6 +62,11 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
     if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
         found.push(Broken::one("objectNames", "vault.name", name.clone()));
     }
+    if let Some(allowed) = &limits.owners {
+        let owner = spec.hydra.as_ref().and_then(|hydra| hydra.owner.clone());
+        let extra = owner.filter(|owner| !allowed.contains(owner));
+        found.extend(beyond("clients.owners", "hydra.owner", extra, allowed.clone()));
+    }
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         found.extend(skipped_consents(spec));
     }
@@ -72,7 +78,8 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
     {
         let policy = effective.deletion_policy.as_str().to_owned();
         let allowed = allowed.iter().map(|policy| policy.as_str().to_owned()).collect();
-        found.extend(beyond("clients.deletionPolicies", "deletionPolicy", [policy], allowed));
+        let broken = beyond("clients.deletionPolicies", "deletionPolicy", [policy], allowed);
+        found.extend(broken.map(|broken| broken.by_default(spec.deletion_policy.is_none())));
     }
     found
 }
@@ -90,6 +97,7 @@ fn beyond(
         field,
         values,
         allowed: Some(allowed),
+        is_default: false,
     })
 }
 

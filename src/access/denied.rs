@@ -53,6 +53,8 @@ pub struct Broken {
     pub values: Vec<String>,
     /// What it allows instead. None: this cannot be listed.
     pub allowed: Option<Vec<String>>,
+    /// Whether the values are the default of a field that the spec does not set.
+    pub is_default: bool,
 }
 
 impl Broken {
@@ -63,7 +65,13 @@ impl Broken {
             field,
             values: vec![value],
             allowed: None,
+            is_default: false,
         }
+    }
+
+    /// With the note whether the spec leaves the field to its default.
+    pub(super) fn by_default(self, is_default: bool) -> Self {
+        Broken { is_default, ..self }
     }
 }
 
@@ -97,10 +105,15 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (limit, field) = (self.limit, self.field);
         write!(f, "{limit} does not allow {} in {field}", quoted(&self.values))?;
-        match self.allowed.as_deref() {
-            None => Ok(()),
-            Some([]) => f.write_str(" (nothing is allowed)"),
-            Some(allowed) => write!(f, " (only {})", quoted(allowed)),
+        let default = self.is_default.then(|| format!("a default: set {field} to replace it"));
+        let allowed = self.allowed.as_deref().map(|allowed| match allowed {
+            [] => "nothing is allowed".to_owned(),
+            allowed => format!("only {}", quoted(allowed)),
+        });
+        let notes: Vec<String> = default.into_iter().chain(allowed).collect();
+        match notes.is_empty() {
+            true => Ok(()),
+            false => write!(f, " ({})", notes.join("; ")),
         }
     }
 }

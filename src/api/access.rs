@@ -24,6 +24,10 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ClientLimits")]
     pub clients: Option<ClientLimits>,
+    /// What OidcProviders on Vault and OpenBao may offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ProviderGrants")]
+    pub providers: Option<ProviderGrants>,
     /// Existing clients that OAuth2Clients with `adoption: Allow` may adopt. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoptable")]
@@ -52,6 +56,17 @@ pub struct AccessRule {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('0s')").message("minRotationPeriod: the duration is too long; set a shorter one"))]
     pub min_rotation_period: Option<String>,
+}
+
+/// What OidcProviders on Vault and OpenBao may offer, beside what belongs to their namespace.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderGrants {
+    /// Names of scopes of others that OidcProviders may list in `scopes`, in addition to those that `objectNames`
+    /// allows. So many teams can offer `groups` or `email`, which one namespace owns. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    pub scopes: Vec<String>,
 }
 
 /// Existing objects that may be adopted.
@@ -215,6 +230,10 @@ pub struct ClientLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub skip_consent: Option<Permission>,
+    /// Values of `hydra.owner` that clients may set. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<String>", length(max = 256), inner(length(max = 1024)))]
+    pub owners: Option<Vec<String>>,
     /// Deletion policies that clients may set. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<DeletionPolicy>", length(max = 2))]

@@ -18,6 +18,9 @@ pub const INSECURE: &str = "Insecure";
 /// Present while the server still uses what it read at its start, although that has changed.
 pub const RESTART_REQUIRED: &str = "RestartRequired";
 
+/// Present while the operator cannot read the server's discovery document.
+pub const DISCOVERY_FAILED: &str = "DiscoveryFailed";
+
 /// Why a condition has its status, in one word. The README has a line for each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -13,6 +13,7 @@ pub mod json;
 pub mod json_web_key_set;
 pub mod oauth2_client;
 pub mod oidc_provider;
+mod patterns;
 pub mod refs;
 pub mod scope;
 pub mod status;
@@ -53,14 +54,15 @@ pub const DEFAULT_SERVER: &str = "default";
 
 /// Every CustomResourceDefinition of the operator, in installation order.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![
+    let all = [
         AuthorizationServer::crd(),
         OAuth2Client::crd(),
         Scope::crd(),
         Assignment::crd(),
         JsonWebKeySet::crd(),
         OidcProvider::crd(),
-    ]
+    ];
+    all.map(patterns::explained).into()
 }
 
 /// A CustomResourceDefinition as YAML for kubectl and Helm. They read YAML 1.1, in which a bare `y` or `n` (coordinates

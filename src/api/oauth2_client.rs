@@ -22,8 +22,8 @@ pub use preset::{OPAQUE, PLAIN, Preset, PresetLayout};
 pub use rotation::{SecretRotation, WithoutOverlap};
 pub use status::{Binding, Effective, OAuth2ClientStatus};
 pub use values::{
-    AccessTokenStrategy, ClientType, GrantType, OnSecretMismatch, RequestObjectSigningAlg, ResponseType, SigningAlg,
-    SubjectType, TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
+    AccessTokenStrategy, ClientType, DEFAULT_SCOPES, GrantType, OnSecretMismatch, RequestObjectSigningAlg,
+    ResponseType, SigningAlg, SubjectType, TokenEndpointAuthMethod, UserinfoSignedResponseAlg,
 };
 
 /// An application that may request tokens from the authorization server. The operator registers it, keeps the

@@ -93,7 +93,7 @@ pub struct OidcProviderSpec {
     #[schemars(length(max = 64))]
     pub scope_refs: Vec<LocalRef>,
     /// Scopes that others created on the server and that clients may request at the provider, in addition to `openid`.
-    /// Needs a grant (`objectNames`) in the server's access rules. Only on Vault and OpenBao.
+    /// Needs a grant (`providers.scopes`, or `objectNames`) in the server's access rules. Only on Vault and OpenBao.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[schemars(length(max = 64), inner(length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$")))]

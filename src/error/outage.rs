@@ -13,8 +13,8 @@ pub use denial::Denial;
 /// Why a server cannot be used now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outage {
-    /// No connection.
-    Unreachable,
+    /// No connection to this address: scheme, host and port of the URL.
+    Unreachable(String, Hindrance),
     /// No TLS session.
     Tls(TlsFault),
     /// The proxy in front of the server.
@@ -43,7 +43,7 @@ pub enum Outage {
 impl fmt::Display for Outage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outage::Unreachable => f.write_str("no connection (check name, port and network policy)"),
+            Outage::Unreachable(address, hindrance) => hindrance.at(f, address),
             Outage::Tls(fault) => fault.fmt(f),
             Outage::Proxy(fault) => fault.fmt(f),
             Outage::NotHttp => f.write_str("its reply is not HTTP (check the port, and whether it expects https)"),
@@ -63,6 +63,49 @@ impl fmt::Display for Outage {
     }
 }
 
+/// Why there is no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// The host name cannot be resolved.
+    Name,
+    /// Nothing listens on the port, or a firewall says so.
+    Refused,
+    /// No route leads to the host.
+    NoRoute,
+    /// No answer to the attempt to connect.
+    Silence,
+    /// Anything else.
+    Other,
+}
+
+impl Hindrance {
+    /// Describes the attempt to connect to an address.
+    fn at(self, f: &mut fmt::Formatter<'_>, address: &str) -> fmt::Result {
+        match self {
+            Hindrance::Name => write!(
+                f,
+                "the host name in `{address}` cannot be resolved (check the name and the cluster's DNS)"
+            ),
+            Hindrance::Refused => write!(
+                f,
+                "`{address}` refuses the connection (check the port, and whether the server is running)"
+            ),
+            Hindrance::NoRoute => write!(
+                f,
+                "no route leads to `{address}` (check the address and the cluster's network)"
+            ),
+            Hindrance::Silence => write!(
+                f,
+                "the connection to `{address}` times out (check address, port, firewalls and network policies)"
+            ),
+            Hindrance::Other => write!(
+                f,
+                "no connection to `{address}` (check name, port and network policies)"
+            ),
+        }
+    }
+}
+
 /// Why an HTTP proxy does not lead to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyFault {
@@ -76,7 +119,7 @@ pub struct ProxyFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyTrouble {
     /// No connection to it.
-    Unreachable,
+    Unreachable(Hindrance),
     /// It requires a login, or another one: 407.
     Login,
     /// It does not open a tunnel to the server.
@@ -89,10 +132,19 @@ impl fmt::Display for ProxyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let proxy = &self.proxy;
         match self.trouble {
-            ProxyTrouble::Unreachable => write!(
-                f,
-                "no connection to the proxy `{proxy}` (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
-            ),
+            ProxyTrouble::Unreachable(why) => {
+                let why = match why {
+                    Hindrance::Name => ": its host name cannot be resolved",
+                    Hindrance::Refused => ": it refuses the connection",
+                    Hindrance::NoRoute => ": no route leads to it",
+                    Hindrance::Silence => ": the connection times out",
+                    Hindrance::Other => "",
+                };
+                write!(
+                    f,
+                    "no connection to the proxy `{proxy}`{why} (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
+                )
+            }
             ProxyTrouble::Silent => write!(
                 f,
                 "no connection through the proxy `{proxy}` within the deadline (check that the proxy works and reaches the server)"

@@ -119,7 +119,7 @@ fn of_outage(outage: &Outage) -> Treatment {
         Outage::Status(_, after) => passing.again(Retry::Passing(after.unwrap_or_default())).of_the_server(),
         // A server that limits the rate works.
         Outage::Limited(after) => passing.again(Retry::Passing(*after)).late(),
-        Outage::Unreachable
+        Outage::Unreachable(..)
         | Outage::Tls(_)
         | Outage::Proxy(_)
         | Outage::NotHttp

@@ -50,7 +50,7 @@ pub enum VaultFault {
     )]
     PermissionDenied(&'static str),
     /// The server reserves the name.
-    #[error("{field}: the server reserves the name `{}`. Choose another name.", shown(.name))]
+    #[error("{field}: the server reserves the name `{}`. Create a new resource with another name.", shown(.name))]
     Reserved {
         /// Field with the name.
         field: &'static str,
@@ -84,8 +84,14 @@ pub enum VaultFault {
     /// The server dropped fields that it does not know.
     #[error("The server does not know what this resource sets in {}, and dropped it. Remove it, or upgrade the server.", .0.join(", "))]
     Dropped(Vec<&'static str>),
+    /// The server stores other values than it was sent.
+    #[error(
+        "The server stores another value than requested in {}. Write the value in the form that the server stores, or leave it out.",
+        .0.join(", ")
+    )]
+    NotKept(Vec<&'static str>),
     /// Something that the object refers to does not exist on the server.
-    #[error("The spec refers to {0} that does not exist on the server. The operator keeps trying.")]
+    #[error("The spec refers to {0} that does not exist on the server. Create it there; the operator keeps trying.")]
     Missing(&'static str),
     /// The key of clients without keySetRef does not exist on the server.
     #[error(
@@ -148,7 +154,7 @@ impl VaultFault {
             }
             VaultFault::InUse(_) => Treatment::of(Class::Blocked, Reason::InUse),
             VaultFault::TtlInUse | VaultFault::TtlTooLong => Treatment::of(Class::Blocked, Reason::InvalidSpec),
-            VaultFault::NoNamespaces | VaultFault::Dropped(_) => {
+            VaultFault::NoNamespaces | VaultFault::Dropped(_) | VaultFault::NotKept(_) => {
                 Treatment::of(Class::Unsupported, Reason::UnsupportedByServer)
             }
             VaultFault::Missing(_) | VaultFault::NoDefaultKey | VaultFault::IdentityNotFound { .. } => {

@@ -331,7 +331,7 @@ async fn a_suspended_resource_says_what_an_adoption_would_change(bed: &Bed) -> R
     space
         .apply_client("app", &legacy.spec(json!({ "suspend": true })))
         .await?;
-    let changes = "client_name, metadata, owner, scope, token_endpoint_auth_method";
+    let changes = "client_name, metadata, scope, token_endpoint_auth_method";
     let says = |text: String| {
         move |client: &OAuth2Client| {
             let conditions = status_of(client).conditions;
@@ -345,14 +345,14 @@ async fn a_suspended_resource_says_what_an_adoption_would_change(bed: &Bed) -> R
     let ours = json!({ "spec": { "scopes": null, "clientName": "Legacy", "metadata": { "team": "old" },
         "tokenEndpointAuthMethod": "client_secret_post" } });
     space.change("app", ours).await?;
-    let expected = format!("{SUSPENDED} An adoption would change these members of the client: owner, scope.");
+    let expected = format!("{SUSPENDED} An adoption would change these members of the client: scope.");
     space.wait_client("a smaller preview", "app", says(expected)).await?;
     ensure!(legacy.on_server().await?.0 == before, "the client was changed");
     // The event of the adoption names the same members.
     space.change("app", json!({ "spec": { "suspend": null } })).await?;
     legacy.is_unknown("app").await?;
     let names = |event: &Event| {
-        let note = "The client existed on the server before and now belongs to this resource. Changed: owner, scope.";
+        let note = "The client existed on the server before and now belongs to this resource. Changed: scope.";
         event.note.as_deref() == Some(note)
     };
     space.wait_event("app", "Adopted", names).await?;
@@ -475,7 +475,7 @@ async fn only_clients_that_a_rule_allows_are_adopted(bed: &Bed) -> Result<()> {
         .await?;
     space.change("app", json!({ "spec": { "adoption": "Never" } })).await?;
     let message = format!(
-        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId.",
+        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId.",
         legacy.id
     );
     space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;
@@ -512,7 +512,7 @@ async fn a_client_of_another_resource_is_not_adopted(bed: &Bed) -> Result<()> {
     let before = bed.registered(&legacy.id).await?;
     space.apply_client("second", &legacy.spec(json!({}))).await?;
     let message = format!(
-        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
         legacy.id
     );
     space
@@ -530,7 +530,7 @@ async fn a_client_released_by_another_resource_is_adopted_with_its_secret(bed: &
     legacy.is_unknown("first").await?;
     space.apply_client("second", &legacy.spec(json!({}))).await?;
     let message = format!(
-        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
         legacy.id
     );
     let second: OAuth2Client = space.says("second", Stalled, "NotOwned", &message).await?;

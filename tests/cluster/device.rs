@@ -56,7 +56,7 @@ async fn a_version_without_the_device_grant_refuses_it_by_name(bed: &Bed) -> Res
     let spec = json!({ "serverRef": { "name": server.name }, "grantTypes": [DEVICE] });
     space.apply_client("tv", &spec.to_string()).await?;
     let message = format!(
-        "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in grantTypes ({DEVICE}); nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in grantTypes ({DEVICE}); nothing was changed. Remove it, or use a server or version that supports it.",
         server.name
     );
     client_says(&space, "tv", Tone::Stalled, "UnsupportedByServer", &message).await?;

@@ -189,7 +189,7 @@ async fn set_and_unset(workshop: &Workshop, space: &Space<'_>, name: &str, field
     }
 
     space
-        .change(name, json!({ "spec": nested(field.path, Value::Null) }))
+        .change(name, json!({ "spec": nested(field.path, field.unset()) }))
         .await?;
     let client = space.wait_ready(name).await?;
     let unset = Seen::of(workshop, space, &client).await?;
@@ -223,7 +223,7 @@ async fn set_is_refused(workshop: &Workshop, space: &Space<'_>, name: &str, fiel
         .change(name, json!({ "spec": nested(field.path, field.value.clone()) }))
         .await?;
     let message = format!(
-        "AuthorizationServer `{}` (version `{}`) does not support what this resource sets in {}; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` (version `{}`) does not support what this resource sets in {}; nothing was changed. Remove it, or use a server or version that supports it.",
         workshop.lab.server.name, workshop.version, field.path
     );
     client_says(space, name, Tone::Stalled, "UnsupportedByServer", &message).await?;

@@ -32,6 +32,7 @@ mod login;
 mod manifests;
 mod node;
 mod operations;
+mod owner;
 mod probes;
 mod provider;
 mod reach;
@@ -82,6 +83,7 @@ fn main() -> ExitCode {
         login::trials,
         manifests::trials,
         operations::trials,
+        owner::trials,
         probes::trials,
         provider::trials,
         reach::classes,

@@ -43,7 +43,7 @@ async fn fields_of_a_vault_are_rejected(bed: &Bed) -> Result<()> {
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `default` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or upgrade the server."
+            "AuthorizationServer `default` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or use a server or version that supports it."
         )
     };
     let reason = "UnsupportedByServer";

@@ -8,11 +8,13 @@ mod fields;
 mod hidden;
 mod login;
 mod namespaced;
+mod odd;
 mod policy;
 mod refusals;
 mod restored;
 mod server;
 mod stage;
+mod standard;
 mod steady;
 mod tenants;
 mod tokens;
@@ -32,10 +34,12 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         hidden::trials,
         login::trials,
         namespaced::trials,
+        odd::trials,
         policy::trials,
         refusals::trials,
         restored::trials,
         server::trials,
+        standard::trials,
         steady::trials,
         tenants::trials,
         tokens::trials,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oidc_operator::admin::http::Failure;
 use oidc_operator::admin::hydra::get_version;
-use oidc_operator::error::Outage;
+use oidc_operator::error::{Hindrance, Outage};
 use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -75,7 +75,7 @@ async fn an_open_breaker_sends_only_probes() {
     assert_eq!(hydra.create_client(&client("shop"), None).await, Err(KNOWN));
     assert_eq!(hydra.update_client(&client("shop"), None).await, Err(KNOWN));
     assert_eq!(hydra.delete_client("shop").await, Err(KNOWN));
-    let page = hydra.list_clients("owner", &mut Default::default()).await;
+    let page = hydra.list_clients(|_| true, &mut Default::default()).await;
     assert_eq!(page, Err(KNOWN));
     assert_eq!(received(&server).await, 1, "nothing was sent");
     assert_eq!(
@@ -177,17 +177,38 @@ async fn a_missing_connection_opens_it() {
     let address = listener.local_addr().expect("an address");
     drop(listener);
     let refused = hydra(&format!("http://{address}"));
+    let unreachable = |url: &str, why| Err(Failure::Outage(Outage::Unreachable(url.to_owned(), why)));
     assert_eq!(
         refused.get_client("shop").await,
-        Err(Failure::Outage(Outage::Unreachable))
+        unreachable(&format!("http://{address}"), Hindrance::Refused)
     );
     assert!(refused.http().breaker().is_open());
-    let nowhere = hydra("http://nowhere.invalid");
+    let nowhere = hydra("http://user:password@nowhere.invalid/path");
     assert_eq!(
         nowhere.get_client("shop").await,
-        Err(Failure::Outage(Outage::Unreachable))
+        unreachable("http://nowhere.invalid", Hindrance::Name)
     );
     assert!(nowhere.http().breaker().is_open());
+}
+
+/// The host drops the packets, as a firewall does: nobody accepts, and the queue is full.
+#[tokio::test]
+async fn a_connection_that_is_never_accepted_times_out() {
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a port");
+    let listener = socket.listen(1).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let mut waiting = Vec::new();
+    let patience = Duration::from_millis(200);
+    while let Ok(connected) = tokio::time::timeout(patience, tokio::net::TcpStream::connect(address)).await {
+        waiting.push(connected.expect("a connection"));
+    }
+    let url = format!("http://{address}");
+    let found = hydra(&url).get_client("shop").await;
+    assert_eq!(
+        found,
+        Err(Failure::Outage(Outage::Unreachable(url, Hindrance::Silence)))
+    );
 }
 
 /// A write that the server answers with 503 opens the breaker as a read does.

@@ -163,11 +163,11 @@ impl Bed {
                 .await
                 .map(|found| of_clients(found.as_slice())),
             "list_clients 1" => older
-                .list_clients("o", &mut cursor)
+                .list_clients(|_| true, &mut cursor)
                 .await
                 .map(|found| of_clients(&found.unwrap_or_default())),
             "list_clients 2" => newer
-                .list_clients("o", &mut cursor)
+                .list_clients(|_| true, &mut cursor)
                 .await
                 .map(|found| of_clients(&found.unwrap_or_default())),
             "get_key_set" => newer

@@ -104,7 +104,7 @@ async fn listed(
 
 async fn ids(hydra: &Hydra, cursor: &mut Cursor) -> Result<Vec<String>, Failure> {
     let mut ids = Vec::new();
-    while let Some(page) = hydra.list_clients("owner", cursor).await? {
+    while let Some(page) = hydra.list_clients(|_| true, cursor).await? {
         ids.extend(page.into_iter().map(|client| client.client_id));
     }
     Ok(ids)

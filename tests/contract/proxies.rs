@@ -109,7 +109,8 @@ async fn no_proxy_leads_past_it() {
         ..Settings::default()
     };
     // Without a proxy, nobody knows the name.
-    let unreachable = sentence("no connection (check name, port and network policy)");
+    let unreachable =
+        sentence("the host name in `http://hydra.test:4445` cannot be resolved (check the name and the cluster's DNS)");
     for except in [".test", "hydra.test", "hydra.test:4445", "*"] {
         assert_eq!(
             said("http://hydra.test:4445", &of(except)).await,
@@ -182,8 +183,9 @@ async fn trouble_with_the_proxy_names_the_proxy() {
         proxies: through(&format!("http://user:geheim@{address}")),
         ..Settings::default()
     };
-    let unreachable =
-        format!("no connection to the proxy `http://{address}` (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)");
+    let unreachable = format!(
+        "no connection to the proxy `http://{address}`: it refuses the connection (check HTTPS_PROXY, HTTP_PROXY and NO_PROXY)"
+    );
     for url in ["https://hydra.test:4445", "http://hydra.test:4445"] {
         assert_eq!(said(url, &settings).await, sentence(&unreachable), "{url}");
     }

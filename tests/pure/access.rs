@@ -210,6 +210,22 @@ fn each_limit_names_the_field_that_breaks_it() {
             json!({ "hydra": { "skipConsent": true, "skipLogoutConsent": true } }),
             String::new(),
         ),
+        (json!({ "owners": ["a"] }), json!({ "hydra": {} }), String::new()),
+        (
+            json!({ "owners": ["a"] }),
+            json!({ "hydra": { "owner": "a" } }),
+            String::new(),
+        ),
+        (
+            json!({ "owners": ["a"] }),
+            json!({ "hydra": { "owner": "b" } }),
+            "owners: hydra.owner: b".to_owned(),
+        ),
+        (
+            json!({ "owners": ["a"] }),
+            json!({ "hydra": { "owner": "" } }),
+            "owners: hydra.owner: ".to_owned(),
+        ),
         (
             json!({ "deletionPolicies": ["Orphan"] }),
             json!({}), // the default is Delete
@@ -381,7 +397,7 @@ fn the_message_names_the_rule_with_the_fewest_violations() {
     let spec = with(web(), json!({ "audience": ["api"] }));
     assert_eq!(
         check(&listed, spec).expect_err("denied").to_string(),
-        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes (only `authorization_code`); change it or ask the server's admin."
+        "access[2].clients.grantTypes does not allow `refresh_token` in grantTypes (a default: set grantTypes to replace it; only `authorization_code`); change it or ask the server's admin."
     );
 }
 

@@ -8,7 +8,7 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Denial, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source,
+    ClusterFault, Denial, Error, FoulkonFault, Hindrance, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source,
     Suspect, Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
@@ -134,7 +134,11 @@ variants! {
     Going => [Error::Going(Source::Secret, s("shop")), Error::Going(Source::ConfigMap, s("issuer"))],
     Contested => [Error::Contested(s("scope"))],
     Unavailable => [
-        Error::Unavailable(Outage::Unreachable),
+        Error::Unavailable(unreachable(Hindrance::Name)),
+        Error::Unavailable(unreachable(Hindrance::Refused)),
+        Error::Unavailable(unreachable(Hindrance::NoRoute)),
+        Error::Unavailable(unreachable(Hindrance::Silence)),
+        Error::Unavailable(unreachable(Hindrance::Other)),
         Error::Unavailable(Outage::Tls(TlsFault::Expired)),
         Error::Unavailable(Outage::NotHttp),
         Error::Unavailable(proxy()),
@@ -182,7 +186,7 @@ variants! {
     ProbeDenied => [Error::ProbeDenied(401)],
     Unfinished => [Error::Unfinished(vec![]), Error::Unfinished(vec!["sectorIdentifierUri"])],
     Unverified => [Error::Unverified(Outage::Reported), Error::Unverified(Outage::Busy)],
-    PublicUnavailable => [Error::PublicUnavailable(Outage::Unreachable), Error::PublicUnavailable(Outage::Known)],
+    PublicUnavailable => [Error::PublicUnavailable(unreachable(Hindrance::Name)), Error::PublicUnavailable(Outage::Known)],
     Overtaken => [Error::Overtaken],
     Internal => [Error::Internal("generate a key")],
     Vault => [
@@ -202,6 +206,7 @@ variants! {
         VaultFault::TtlTooLong.into(),
         VaultFault::NoNamespaces.into(),
         VaultFault::Dropped(vec!["grantTypes"]).into(),
+        VaultFault::NotKept(vec!["id_token_ttl"]).into(),
         VaultFault::Missing("a key").into(),
         VaultFault::IdentityNotFound { field: "groups", type_: "group", name: s("staff") }.into(),
         VaultFault::NotListed { kind: "OidcProvider", name: s("main"), namespace: s("team-a") }.into(),
@@ -232,6 +237,10 @@ fn proxy() -> Outage {
         proxy: "http://proxy:3128".to_owned(),
         trouble: ProxyTrouble::Refused,
     })
+}
+
+fn unreachable(why: Hindrance) -> Outage {
+    Outage::Unreachable(s("https://hydra.example:4445"), why)
 }
 
 fn fault_of(message: &str) -> Option<String> {
@@ -436,7 +445,7 @@ fn a_resource_reports_an_outage_by_pointing_to_its_server() {
         suspect,
     };
     let pointing = [
-        unavailable(Outage::Unreachable),
+        unavailable(unreachable(Hindrance::Name)),
         unavailable(Outage::Tls(TlsFault::Expired)),
         unavailable(Outage::NotHttp),
         unavailable(proxy()),

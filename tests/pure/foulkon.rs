@@ -7,7 +7,7 @@ use oidc_operator::admin::foulkon::{Fields, Provider, is_client_id, is_loaded, i
 use oidc_operator::admin::http::{Failure, RedirectTo};
 use oidc_operator::api::condition::Reason;
 use oidc_operator::controller::foulkon::failure::failure;
-use oidc_operator::error::{Class, Error, Outage};
+use oidc_operator::error::{Class, Error, Hindrance, Outage};
 use serde_json::{Value, json};
 
 use crate::with;
@@ -272,7 +272,12 @@ fn each_failure_has_a_class_and_a_reason_and_says_what_to_do() {
     let bug = (Class::Bug, Reason::InternalError);
     // The failure, class and reason, whether the server itself is in trouble, and a part of the message.
     let cases = [
-        (at(Outage::Unreachable), unavailable, true, "no connection"),
+        (
+            at(Outage::Unreachable("http://h:1".to_owned(), Hindrance::Refused)),
+            unavailable,
+            true,
+            "`http://h:1` refuses the connection",
+        ),
         (at(Outage::Status(500, None)), unavailable, true, "it answered 500"),
         (at(Outage::Known), unavailable, true, "it has just failed"),
         (

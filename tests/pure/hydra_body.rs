@@ -1,7 +1,7 @@
 //! Bodies of requests to Hydra, and the ownership marker in them.
 
 use oidc_operator::admin::hydra::Client;
-use oidc_operator::admin::hydra::client::owner;
+use oidc_operator::admin::hydra::client::old_mark;
 use oidc_operator::api::GROUP;
 use oidc_operator::secret::Secret;
 use serde_json::{Value, json};
@@ -33,8 +33,7 @@ fn a_marker_is_read_back_unchanged() {
         let mut client = full();
         client.mark(&marker("uid-1", revision));
         assert_eq!(client.marker(), Some(marker("uid-1", revision)));
-        assert_eq!(client.owner, "oidc-operator.dev/cluster-1");
-        assert_eq!(client.owner, owner("cluster-1"));
+        assert_eq!(client.owner.as_deref(), Some("owner"), "the user's owner stays");
         assert_eq!(client.metadata["a"], 1, "the user's metadata stays");
         let reply: Value = serde_json::from_slice(&client.body(None)).expect("JSON");
         assert_eq!(parse(reply).marker(), Some(marker("uid-1", revision)));
@@ -79,9 +78,45 @@ fn removing_the_marker_keeps_everything_else() {
     let mut client = full();
     client.mark(&marker("uid-1", "r-1"));
     client.unmark();
-    let expected = Client {
-        owner: String::new(),
-        ..full()
+    assert_eq!(client, full());
+}
+
+#[test]
+fn an_owner_that_an_earlier_version_wrote_goes_with_the_next_write() {
+    let old = || {
+        let owner = Some(old_mark("cluster-1"));
+        Client { owner, ..full() }
     };
-    assert_eq!(client, expected);
+    let mut marked = old();
+    marked.mark(&marker("uid-1", "r-1"));
+    let mut unmarked = old();
+    unmarked.unmark();
+    assert_eq!((marked.owner, unmarked.owner), (None, None));
+}
+
+/// What a PUT sends, by what the spec asks for and what the server has.
+#[test]
+fn an_owner_is_compared_and_written_only_if_the_spec_sets_it() {
+    let old = old_mark("cluster-1");
+    let owned = |owner: Option<&str>| {
+        let owner = owner.map(str::to_owned);
+        Client { owner, ..full() }
+    };
+    let table = [
+        (None, "", None, false),
+        (None, "user-42", Some("user-42"), false),
+        (None, old.as_str(), None, false),
+        (Some("user-42"), "", Some("user-42"), true),
+        (Some("user-42"), "user-42", Some("user-42"), false),
+        (Some("user-42"), old.as_str(), Some("user-42"), true),
+        (Some(""), "user-42", Some(""), true),
+        (Some(""), "", Some(""), false),
+    ];
+    for (wanted, found, sent, differs) in table {
+        let (wanted, found) = (owned(wanted), owned(Some(found)));
+        let body: Value = serde_json::from_slice(&wanted.carrying(&found).body(None)).expect("JSON");
+        assert_eq!(body.get("owner").and_then(Value::as_str), sent, "{wanted:?} {found:?}");
+        let expected = if differs { vec!["owner"] } else { vec![] };
+        assert_eq!(wanted.differences(&found), expected, "{wanted:?} {found:?}");
+    }
 }

@@ -23,7 +23,6 @@ fn marked(more: Value) -> Value {
     let mark = serde_json::to_value(marker("uid-1", "r-1")).expect("JSON");
     let ours = json!({
         "client_id": "uid-1",
-        "owner": "oidc-operator.dev/cluster-1",
         "metadata": { "oidc-operator.dev": mark },
         "subject_type": "public",
         "userinfo_signed_response_alg": "none",
@@ -82,6 +81,7 @@ fn full() -> Value {
         "metadata": { "tier": "gold", "deep": { "list": [1, null] } },
         "hydra": {
             "tokenLifespans": { "clientCredentialsGrantAccessToken": "5m" },
+            "owner": "user-42",
             "skipConsent": true,
             "skipLogoutConsent": false,
             "accessTokenStrategy": "jwt",
@@ -140,7 +140,7 @@ fn every_field_of_the_spec_is_sent_to_hydra() {
     let expected = json!({
         "client_id": "team-a.shop",
         "client_name": "Shop",
-        "owner": "oidc-operator.dev/cluster-1",
+        "owner": "user-42",
         "redirect_uris": ["https://app.example.com/cb", "com.example.app:/cb"],
         "post_logout_redirect_uris": ["https://app.example.com/bye"],
         "grant_types": [

@@ -99,7 +99,7 @@ fn an_adopted_client_gets_our_marker_and_the_secret() {
     };
     let bare = observed("shop", |client| client.unmark());
     let step = decide(&wanted("shop"), Some(&bare), known);
-    assert_eq!(step, update(&["metadata", "owner"], true, false));
+    assert_eq!(step, update(&["metadata"], true, false));
     assert_eq!(decide(&wanted("shop"), None, known), Step::Create);
 }
 
@@ -153,13 +153,13 @@ fn an_unmarked_client_under_our_uid_gets_marker_and_secret_again() {
                 "marker lost, with no known write since",
                 Some(observed(UID, Client::unmark)),
                 known(Some(NOW), false),
-                update(&["metadata", "owner"], true, false),
+                update(&["metadata"], true, false),
             ),
             (
                 "marker lost by a foreign write",
                 Some(observed(UID, Client::unmark)),
                 known(Some("2026-01-01T00:00:00.1Z"), false),
-                update(&["metadata", "owner"], true, true),
+                update(&["metadata"], true, true),
             ),
         ],
     );

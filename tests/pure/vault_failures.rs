@@ -4,7 +4,7 @@ use oidc_operator::admin::http::{Failure, RedirectTo};
 use oidc_operator::admin::vault::session::NO_NAMESPACE;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::controller::vault::failure::failure;
-use oidc_operator::error::{Class, Error, Outage};
+use oidc_operator::error::{Class, Error, Hindrance, Outage};
 
 /// The error for a failure of `write_key` on a `key`.
 fn meaning(failed: Failure) -> Error {
@@ -165,7 +165,11 @@ fn each_failure_has_a_class_and_a_reason_and_only_a_failed_login_or_outage_conce
             false,
         ),
         (Failure::Reply("is not JSON"), bug, false),
-        (at(Outage::Unreachable), unavailable, true),
+        (
+            at(Outage::Unreachable("http://h".to_owned(), Hindrance::Refused)),
+            unavailable,
+            true,
+        ),
         (at(Outage::Status(503, None)), unavailable, true),
         (at(Outage::Known), unavailable, true),
         (

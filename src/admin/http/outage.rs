@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use rustls::{AlertDescription, CertificateError};
 
 use super::tls::{ClientCertificate, Facts, is_ca_as_server};
-use crate::error::{CertificateNames, Outage, ProxyFault, ProxyTrouble, TlsFault, Trust};
+use crate::error::{CertificateNames, Hindrance, Outage, ProxyFault, ProxyTrouble, TlsFault, Trust};
 
 /// Beginnings of the texts with which Go and Tomcat answer a request over plain http on a port for https.
 const HTTPS_EXPECTED: [&str; 2] = [
@@ -38,7 +38,7 @@ pub(super) fn outage(error: &reqwest::Error, facts: &Facts) -> Outage {
     if error.is_connect() {
         match is_https && is_closed {
             true => Outage::Tls(TlsFault::Closed),
-            false => Outage::Unreachable,
+            false => Outage::Unreachable(facts.address.clone(), hindrance(error)),
         }
     } else if error.is_timeout() {
         Outage::Silent
@@ -107,10 +107,27 @@ fn of_proxy(error: &reqwest::Error, is_https: bool) -> Option<ProxyTrouble> {
         Some("unsuccessful" | "unexpected end of file" | "proxy response headers too long") => {
             Some(ProxyTrouble::Refused)
         }
-        Some(_) => Some(ProxyTrouble::Unreachable),
+        Some(_) => Some(ProxyTrouble::Unreachable(hindrance(error))),
         None if error.is_timeout() => Some(ProxyTrouble::Silent),
-        None => (!is_https).then_some(ProxyTrouble::Unreachable),
+        None => (!is_https).then(|| ProxyTrouble::Unreachable(hindrance(error))),
     }
+}
+
+/// Why there is no connection.
+fn hindrance(error: &reqwest::Error) -> Hindrance {
+    // The type of this error is not public.
+    if causes(error).any(|cause| cause.to_string() == "dns error") {
+        return Hindrance::Name;
+    }
+    let kinds = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let known = kinds.filter_map(|error| match error.kind() {
+        ErrorKind::ConnectionRefused => Some(Hindrance::Refused),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Some(Hindrance::NoRoute),
+        ErrorKind::TimedOut => Some(Hindrance::Silence),
+        _ => None,
+    });
+    let silence = || error.is_timeout().then_some(Hindrance::Silence);
+    known.last().or_else(silence).unwrap_or(Hindrance::Other)
 }
 
 /// The errors that led to this one, the outermost first.

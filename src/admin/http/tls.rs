@@ -20,6 +20,8 @@ use crate::error::Trust;
 /// What is known about the TLS sessions with a server when one fails.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
+    /// Scheme, host and port of the URL.
+    pub(super) address: String,
     /// Whether the URL says https.
     pub(super) is_https: bool,
     /// The URL of the proxy, without its login.
@@ -72,6 +74,7 @@ pub(super) fn configure(base: &Url, settings: &Settings, route: &Route) -> Resul
         None => None,
     };
     let facts = Facts {
+        address: base.origin().ascii_serialization(),
         is_https,
         proxy: route.proxy_shown.clone(),
         trust,

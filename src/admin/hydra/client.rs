@@ -1,15 +1,18 @@
 //! Hydra's OAuth2Client on the wire, and when two of them are equal.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::catalogue::{ASSIGNMENTS, SCOPES};
 use super::key::{JsonWebKeySet, PublicKey};
 use crate::admin::bounded::{Bounded, ID, WORD, fits};
 use crate::api::GROUP;
 use crate::duration;
 use crate::secret::Secret;
+
+pub use super::catalogue::{Assigned, Catalogue, ScopeEntry};
 
 /// Members of replies that are credentials or belong to the server: never kept, compared or sent back.
 const NOT_OURS: [&str; 6] = [
@@ -30,8 +33,9 @@ pub struct Client {
     pub client_id: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub client_name: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub owner: String,
+    /// None in a wanted client: the owner on the server stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redirect_uris: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -135,43 +139,6 @@ pub struct Lifespans {
     pub refresh_token_grant_refresh_token_lifespan: String,
 }
 
-/// Data for the login and consent app in a client's metadata, under the key [`GROUP`].
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-pub struct Catalogue {
-    /// Scopes by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub scopes: BTreeMap<String, ScopeEntry>,
-    /// Who may log in. None: everybody.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub assignments: Option<Assigned>,
-}
-
-/// Names of the members of a [`Catalogue`].
-const SCOPES: &str = "scopes";
-const ASSIGNMENTS: &str = "assignments";
-
-/// A scope, described for people and for tokens.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-pub struct ScopeEntry {
-    /// What it allows a client to do, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Template of the claims that it adds to tokens: a JSON object in which `{{…}}` stands for a value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-}
-
-/// Who may log in to a client: every subject that is listed itself or through a group.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
-pub struct Assigned {
-    /// Subjects (`sub`).
-    #[serde(default)]
-    pub subjects: BTreeSet<String>,
-    /// Names of groups.
-    #[serde(default)]
-    pub groups: BTreeSet<String>,
-}
-
 /// The resource that a remote object belongs to.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Marker {
@@ -241,10 +208,9 @@ impl Client {
         is_bounded.then_some(marker)
     }
 
-    /// The cluster that `owner` names. `owner` repeats part of the marker, since tools that drop unknown members may
-    /// keep `owner`.
+    /// The cluster that `owner` names, if an earlier version of the operator wrote it there as part of the marker.
     pub fn owning_cluster(&self) -> Option<&str> {
-        self.owner.strip_prefix(GROUP)?.strip_prefix('/')
+        old_mark_in(self.owner.as_deref()?)
     }
 
     /// Whether the client has no marker. A marker that cannot be read counts as one.
@@ -255,7 +221,7 @@ impl Client {
 
     /// Sets the marker of the client. Other members under our key stay.
     pub fn mark(&mut self, marker: &Marker) {
-        self.owner = owner(&marker.cluster);
+        self.drop_old_mark();
         let members = serde_json::to_value(marker).expect("strings serialise");
         let ours = self.metadata.entry(GROUP).or_insert_with(|| Value::Object(Map::new()));
         match (ours.as_object_mut(), members) {
@@ -268,9 +234,15 @@ impl Client {
         }
     }
 
+    fn drop_old_mark(&mut self) {
+        if self.owning_cluster().is_some() {
+            self.owner = None;
+        }
+    }
+
     /// Removes the marker. The data for the login and consent app under our key stays.
     pub fn unmark(&mut self) {
-        self.owner.clear();
+        self.drop_old_mark();
         let Some(ours) = self.metadata.get_mut(GROUP).and_then(Value::as_object_mut) else {
             return;
         };
@@ -289,10 +261,24 @@ impl Client {
         }
     }
 
+    /// This wanted client, with those members of the observed one that are not the operator's: a PUT would drop them.
+    pub fn carrying(&self, observed: &Client) -> Client {
+        let mut other = observed.other.clone();
+        let is_users = |owner: &&str| !owner.is_empty() && old_mark_in(owner).is_none();
+        let stays = observed.owner.as_deref().filter(is_users);
+        if let (None, Some(owner)) = (&self.owner, stays) {
+            other.insert("owner".to_owned(), Value::from(owner));
+        }
+        Client { other, ..self.clone() }
+    }
+
     /// Names of the members that differ between this wanted client and the observed one, after both are normalized.
     pub fn differences(&self, observed: &Client) -> Vec<String> {
-        let (wanted, found) = (self.normalized(), observed.normalized());
-        let names: std::collections::BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+        let (wanted, mut found) = (self.normalized(), observed.normalized());
+        if self.owner.is_none() {
+            found.remove("owner");
+        }
+        let names: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
         names
             .into_iter()
             .filter(|name| wanted.get(*name) != found.get(*name))
@@ -304,6 +290,7 @@ impl Client {
     pub fn normalized(&self) -> Map<String, Value> {
         let mut client = self.clone();
         client.other.clear();
+        client.owner = client.owner.filter(|owner| !owner.is_empty());
         for set in [
             &mut client.redirect_uris,
             &mut client.post_logout_redirect_uris,
@@ -344,9 +331,20 @@ impl Client {
     }
 }
 
-/// The `owner` of every client of a cluster. The server's listing is filtered by it.
-pub fn owner(cluster: &str) -> String {
+/// What earlier versions of the operator wrote into the `owner` of every client of a cluster.
+pub fn old_mark(cluster: &str) -> String {
     format!("{GROUP}/{cluster}")
+}
+
+fn old_mark_in(owner: &str) -> Option<&str> {
+    owner.strip_prefix(GROUP)?.strip_prefix('/')
+}
+
+/// Whether a listed client, as JSON, has a marker of any cluster.
+pub(super) fn is_marked(listed: &Value) -> bool {
+    let ours = listed.get("metadata").and_then(|metadata| metadata.get(GROUP));
+    let owner = listed.get("owner").and_then(Value::as_str);
+    ours.is_some() || owner.and_then(old_mark_in).is_some()
 }
 
 fn as_set(list: &mut Vec<String>) {

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::client::is_marked;
 use super::wire::{self, is_absent, is_conflict};
 use super::{Client, Dialect, Hydra};
 use crate::admin::http::{Body, Failure, Reply, Request};
@@ -59,14 +60,22 @@ pub enum JsonPatchOperation {
 }
 
 impl Hydra {
-    /// `list_o_auth2_clients`: the next page of the clients with this owner.
+    /// `list_o_auth2_clients`: from the next page, the clients with a marker of any cluster or with an id that
+    /// `is_known`. The others, of which there may be many, are not parsed.
     ///
     /// # Errors
     /// [`Failure`]; also when the listing does not end.
-    pub async fn list_clients(&self, owner: &str, cursor: &mut Cursor) -> Result<Option<Vec<Client>>, Failure> {
-        let filter = [("owner", owner)];
-        let decode = |entry: Value| entry.is_object().then(|| Client::parse(entry));
-        let page = self.next_page("list_o_auth2_clients", &["clients"], &filter, cursor, decode);
+    pub async fn list_clients(
+        &self,
+        is_known: impl Fn(&str) -> bool,
+        cursor: &mut Cursor,
+    ) -> Result<Option<Vec<Client>>, Failure> {
+        let decode = |entry: Value| {
+            let id = entry.as_object()?.get("client_id").and_then(Value::as_str);
+            let is_wanted = is_marked(&entry) || id.is_some_and(&is_known);
+            Some(is_wanted.then(|| Client::parse(entry)).flatten())
+        };
+        let page = self.next_page("list_o_auth2_clients", &["clients"], &[], cursor, decode);
         let Some(entries) = page.await? else { return Ok(None) };
         if entries.contains(&Some(None)) {
             return Err(Failure::Reply("is not a list of clients"));

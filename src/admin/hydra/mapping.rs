@@ -21,6 +21,7 @@ pub fn desired(
     let mut client = Client {
         client_id: client_id.to_owned(),
         client_name: text(&spec.client_name),
+        owner: hydra.owner.clone(),
         redirect_uris: spec.redirect_uris.clone(),
         post_logout_redirect_uris: spec.post_logout_redirect_uris.clone(),
         grant_types: grant_names(&effective.grant_types),

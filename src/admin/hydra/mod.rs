@@ -50,6 +50,7 @@ use super::http::{Failure, Http, Request};
 use crate::api::authorization_server::HydraVersion;
 use crate::error::Outage;
 
+mod catalogue;
 pub mod client;
 pub mod clients;
 pub mod health;

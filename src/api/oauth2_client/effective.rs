@@ -2,7 +2,9 @@
 
 use super::OAuth2ClientSpec;
 use super::status::Effective;
-use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
+use super::values::{
+    ClientType, GrantType, OFFLINE_ACCESS, OPENID, ResponseType, SubjectType, TokenEndpointAuthMethod,
+};
 
 impl Effective {
     /// The effective values of a spec: its own values, and the documented defaults for the rest. `subject_types` is
@@ -18,9 +20,9 @@ impl Effective {
         let default_scopes = || {
             let mut scopes = Vec::new();
             if with_user {
-                scopes.push("openid".to_owned());
+                scopes.push(OPENID.to_owned());
                 if grant_types.contains(&GrantType::RefreshToken) {
-                    scopes.push("offline_access".to_owned());
+                    scopes.push(OFFLINE_ACCESS.to_owned());
                 }
             }
             scopes

@@ -1,14 +1,23 @@
 //! Client settings that only Ory Hydra has.
 
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::values::{self, AccessTokenStrategy};
 
 /// Settings that only Ory Hydra has.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct HydraClient {
+    /// Hydra's `owner` of the client: a label without effect in Hydra, by which a portal may list its clients. An access
+    /// rule may limit it (`clients.owners`). Without this field, the owner that the client has on the server stays; an
+    /// empty text removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 1024))]
+    #[x_kube(validation = Rule::new("!self.startsWith('oidc-operator.dev/')")
+        .message("hydra.owner: earlier versions of the operator marked their clients with owners that start with oidc-operator.dev/; choose another owner"))]
+    pub owner: Option<String>,
     /// Lifetimes by grant type. Each overrides accessTokenTtl, idTokenTtl or refreshTokenTtl.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TokenLifespans")]

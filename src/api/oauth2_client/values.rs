@@ -3,6 +3,11 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+/// Scopes that a client may get without a list of its own.
+pub const DEFAULT_SCOPES: [&str; 2] = [OPENID, OFFLINE_ACCESS];
+pub(super) const OPENID: &str = "openid";
+pub(super) const OFFLINE_ACCESS: &str = "offline_access";
+
 /// Whether a client can keep a secret.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum ClientType {

@@ -8,6 +8,7 @@ use crate::access;
 use crate::admin::discovery::{Discovery, Keys};
 use crate::admin::http::{Failure, TOO_LARGE};
 use crate::api::authorization_server::Endpoints;
+use crate::api::condition::{DISCOVERY_FAILED, Wanted};
 use crate::api::oidc_provider::{AllowedFrom, OidcProviderStatus};
 use crate::api::refs::ProviderRef;
 use crate::api::{OAuth2Client, OidcProvider};
@@ -100,6 +101,16 @@ pub(crate) fn failure(
         Failure::TooLarge(_) => TOO_LARGE,
     };
     Error::NotRecognized { what, problem, field }
+}
+
+/// The condition of a server whose discovery document cannot be read.
+pub(crate) fn undiscovered(error: &Error) -> Wanted {
+    Wanted {
+        type_: DISCOVERY_FAILED,
+        status: "True",
+        reason: error.treatment().reason,
+        message: error.to_string(),
+    }
 }
 
 /// Whether a client names the provider in its `providerRefs`.

@@ -13,6 +13,7 @@ use crate::admin::hydra::Hydra;
 use crate::admin::vault::Vault;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Facts;
+use crate::api::condition::Wanted;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::error::{Error, Outage, Result};
 
@@ -251,4 +252,6 @@ pub(crate) struct Checked {
     pub(crate) closed: bool,
     /// What does not work although the server can be used, and what to do, in full sentences.
     pub(crate) remarks: Vec<String>,
+    /// The condition for a discovery document that cannot be read.
+    pub(crate) undiscovered: Option<Wanted>,
 }

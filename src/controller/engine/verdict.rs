@@ -17,6 +17,8 @@ pub struct Done {
     pub suspended: bool,
     /// Why the resource is not ready, although everything that was possible was done.
     pub lacks: Option<Error>,
+    /// What does not work although the resource is ready.
+    pub standing: Vec<Wanted>,
     /// Time until the next pass. None: the resource waits for a change.
     pub again: Option<Duration>,
 }
@@ -58,10 +60,14 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
             all.push(wanted(SYNCED, "True", Reason::Available, message));
             all
         }
-        Ok(done) => vec![
-            wanted(READY, "True", Reason::Available, &done.message),
-            wanted(SYNCED, "True", Reason::Available, &done.message),
-        ],
+        Ok(done) => {
+            let ready = wanted(READY, "True", Reason::Available, &done.message);
+            let synced = wanted(SYNCED, "True", Reason::Available, &done.message);
+            [ready, synced]
+                .into_iter()
+                .chain(done.standing.iter().cloned())
+                .collect()
+        }
         Err(error) => failing(error),
     };
     all.extend(standing);

@@ -69,6 +69,7 @@ pub(crate) async fn check(
         admin: Admin::Foulkon(worker),
         closed: was_open,
         remarks: Vec::new(),
+        undiscovered: None,
     })
 }
 

@@ -7,7 +7,8 @@ use crate::admin::http::{Failure, Settings};
 use crate::admin::hydra::{Hydra, get_version};
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::{Auth, AuthorizationServerStatus, ForwardedProto, HydraServer};
-use crate::controller::common::provider::failure as unpublished;
+use crate::api::condition::Wanted;
+use crate::controller::common::provider::{failure as unpublished, undiscovered};
 use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection, Link};
 use crate::controller::engine::managed::Pass;
@@ -42,7 +43,7 @@ pub(crate) async fn check(
         let answers = hydra.answers().await;
         answers.map_err(|failed| failure("list_o_auth2_clients", failed))?;
     }
-    let mut remarks = Vec::new();
+    let mut missing = None;
     match &connection.public {
         None => {
             pass.status.endpoints = None;
@@ -56,13 +57,13 @@ pub(crate) async fn check(
             }
             // This blocks nothing.
             Err(failed) => {
-                let remark = unread(failed, spec.forwarded_proto);
+                let found = unread(failed, spec.forwarded_proto);
                 tracing::warn!(
                     server = server.name_any(),
-                    remark,
+                    why = found.message,
                     "the discovery document cannot be read"
                 );
-                remarks.push(remark);
+                missing = Some(found);
             }
         },
     }
@@ -73,7 +74,8 @@ pub(crate) async fn check(
     Ok(Checked {
         admin: Admin::Hydra(hydra),
         closed: was_open,
-        remarks,
+        remarks: Vec::new(),
+        undiscovered: missing,
     })
 }
 
@@ -111,13 +113,15 @@ fn of_promised(failed: Failure) -> Error {
 }
 
 /// Why the discovery document cannot be read, and what to do.
-fn unread(failed: Failure, forwarded_proto: Option<ForwardedProto>) -> String {
-    if let (Failure::Outage(Outage::Status(502, _)), None) = (&failed, forwarded_proto) {
-        // Hydra and its load balancers answer so.
-        return "The public API of the server cannot be used now: it answered 502. If TLS ends in front of the server, set hydra.forwardedProto: https.".to_owned();
-    }
+fn unread(failed: Failure, forwarded_proto: Option<ForwardedProto>) -> Wanted {
+    let is_plain = matches!(failed, Failure::Outage(Outage::Status(502, _))) && forwarded_proto.is_none();
     let (what, field) = ("The discovery document", "hydra.publicUrl");
-    unpublished(what, field, Error::PublicUnavailable, failed).to_string()
+    let mut found = undiscovered(&unpublished(what, field, Error::PublicUnavailable, failed));
+    if is_plain {
+        // Hydra and its load balancers answer so.
+        found.message = "The public API of the server cannot be used now: it answered 502. If TLS ends in front of the server, set hydra.forwardedProto: https.".to_owned();
+    }
+    found
 }
 
 /// Compares the issuer with the known one.
@@ -201,6 +205,7 @@ pub(crate) fn login_name(auth: Option<&Auth>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Hindrance;
 
     #[test]
     fn an_unread_discovery_document_is_reported_with_its_cause_and_what_to_do() {
@@ -223,9 +228,12 @@ mod tests {
                 "The public API of the server cannot be used now: it answered 502. The operator keeps trying.",
             ),
             (
-                Failure::Outage(Outage::Unreachable),
+                Failure::Outage(Outage::Unreachable(
+                    "https://id.example.com".to_owned(),
+                    Hindrance::Name,
+                )),
                 None,
-                "The public API of the server cannot be used now: no connection (check name, port and network policy). The operator keeps trying.",
+                "The public API of the server cannot be used now: the host name in `https://id.example.com` cannot be resolved (check the name and the cluster's DNS). The operator keeps trying.",
             ),
             (
                 missing,
@@ -244,7 +252,7 @@ mod tests {
             ),
         ];
         for (failed, proto, expected) in table {
-            assert_eq!(unread(failed, proto), expected);
+            assert_eq!(unread(failed, proto).message, expected);
         }
     }
 }

@@ -12,7 +12,7 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
-use crate::admin::hydra::client::{Client, owner};
+use crate::admin::hydra::client::Client;
 use crate::admin::hydra::clients::Cursor;
 use crate::admin::hydra::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
@@ -24,25 +24,24 @@ use crate::controller::hydra::orphans::{Strangers, known_uids};
 use crate::decode;
 use crate::origin::Origin;
 
-/// Lists the clients of this cluster on the server and wakes the resources whose client is not as it was left. If a
+/// Lists the clients on the server, page by page, and wakes the resources whose client is not as it was left. If a
 /// page fails, the sweep ends, and nothing counts as missing or orphaned. Returns the orphans: clients with our marker
 /// and without a resource.
 pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Strangers, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
     let mut expected: HashMap<String, Arc<OAuth2Client>> = expected_on(ctx, &name);
-    let owner = owner(&ctx.settings.cluster);
     let mut cursor = Cursor::default();
     let mut strangers = Strangers::default();
-    while let Some(page) = hydra.list_clients(&owner, &mut cursor).await? {
+    while let Some(page) = hydra.list_clients(|id| expected.contains_key(id), &mut cursor).await? {
         for listed in page {
             let mark = listed.marker();
-            // A client with the marker of another cluster is neither our orphan nor a client of a resource, whatever
-            // its owner is.
-            if mark
-                .as_ref()
-                .is_some_and(|mark| ctx.settings.origin(&mark.cluster) == Origin::Other)
-            {
+            let cluster = mark.as_ref().map(|mark| mark.cluster.as_str());
+            let origin = cluster
+                .or_else(|| listed.owning_cluster())
+                .map(|id| ctx.settings.origin(id));
+            // A client with the marker of another cluster is neither our orphan nor a client of a resource.
+            if origin == Some(Origin::Other) {
                 continue;
             }
             let uid = mark.map(|mark| mark.uid);
@@ -51,7 +50,9 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             match expected.remove(&uid) {
                 Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
                 Some(client) => rouse(&ctx.kinds.clients, &client),
-                None if !before.contains(&uid) => strangers.add(listed.client_id, uid),
+                None if origin == Some(Origin::Own) && !before.contains(&uid) => {
+                    strangers.add(listed.client_id, uid);
+                }
                 None => {}
             }
         }

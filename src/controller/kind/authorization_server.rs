@@ -73,6 +73,7 @@ impl Managed for AuthorizationServer {
         let again = if incomplete { interval.min(AGAIN) } else { interval };
         Ok(Done {
             message: available(&looked.remarks),
+            standing: looked.undiscovered.into_iter().collect(),
             again: looked.due.into_iter().chain([again]).min(),
             ..Done::default()
         })
@@ -156,6 +157,8 @@ struct Looked {
     due: Option<Duration>,
     /// As in [`Checked::remarks`].
     remarks: Vec<String>,
+    /// As in [`Checked::undiscovered`].
+    undiscovered: Option<Wanted>,
 }
 
 /// Connects to the server, checks it, sweeps it if that is due, and records whether it can be used.
@@ -176,9 +179,10 @@ async fn look(
         return Err(limited); // the server works, so what was found before still holds
     }
     let closed = checked.as_ref().is_ok_and(|checked| checked.closed);
-    let mut remarks = Vec::new();
+    let (mut remarks, mut undiscovered) = (Vec::new(), None);
     let found = checked.map(|checked| {
         remarks = checked.remarks;
+        undiscovered = checked.undiscovered;
         Found {
             admin: checked.admin,
             facts: Facts::of(&pass.status),
@@ -208,7 +212,11 @@ async fn look(
         // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
         Err(failed) => return Err(failed),
     };
-    Ok(Looked { due, remarks })
+    Ok(Looked {
+        due,
+        remarks,
+        undiscovered,
+    })
 }
 
 /// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.

@@ -48,7 +48,7 @@ pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &Authorizat
     if !is_addressable(&name) {
         return Err(Error::InvalidField {
             field: K::NAME_FIELD,
-            problem: "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; choose another name"
+            problem: "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; create a new resource with another name"
                 .to_owned(),
         });
     }

@@ -1,10 +1,12 @@
 //! Syncs or removes the object of a resource.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
 use kube::core::CustomResourceExt;
+use serde_json::json;
 
 use crate::admin::http::Failure;
 use crate::admin::vault::{Object, Vault};
@@ -113,6 +115,10 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }
+            // Nobody has changed it since our last write, so another one would not help.
+            (Some(found), Some(fields)) if memory.has_sent(&uid, kept_for(wanted, &found)) => {
+                return Err(unkept(wanted, &found).unwrap_or(VaultFault::NotKept(fields)).into());
+            }
             (Some(_), Some(fields)) => {
                 let what = fields.join(", ");
                 let is_drift = is_drift(self.resource, self.ctx, settled, &what)?;
@@ -142,12 +148,15 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     /// The object that was just written, as the server has it. The reply to the write does not show it, and the server
     /// silently drops what it does not support.
     async fn confirmed(&self, vault: &Vault, wanted: &K::Object) -> Result<K::Object> {
-        match self.read(vault, false).await? {
-            Some(now) if wanted.is_confirmed_by(&now) => Ok(now),
-            Some(now) if !wanted.dropped(&now).is_empty() => Err(VaultFault::Dropped(wanted.dropped(&now)).into()),
-            Some(_) => Err(Error::Overtaken),
-            None => Err(Error::Overtaken), // a standby may not have it yet
+        let now = self.read(vault, false).await?;
+        let now = now.ok_or(Error::Overtaken)?; // a standby may not have it yet
+        if wanted.is_confirmed_by(&now) {
+            return Ok(now);
         }
+        let uid = self.resource.uid().unwrap_or_default();
+        let kept = kept_for(wanted, &now);
+        K::kind_of(self.ctx).memory.wrote_at(&uid, None, Some(kept));
+        Err(unkept(wanted, &now).map_or(Error::Overtaken, Error::from))
     }
 
     /// Writes the object. `is_new`: whether it never existed.
@@ -215,6 +224,19 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         *claim.name = name;
         *claim.inputs = None; // the next object is a new one
     }
+}
+
+/// Why a server does not keep what it was sent, if it does not know some of it.
+fn unkept<O: Object>(sent: &O, stored: &O) -> Option<VaultFault> {
+    let dropped = sent.dropped(stored);
+    (!dropped.is_empty()).then_some(VaultFault::Dropped(dropped))
+}
+
+/// Digest of what a server stores for what it was sent.
+fn kept_for<O: Object>(sent: &O, stored: &O) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    json!([sent, stored]).to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Deletes the object of a resource, if it has one. Access rules are not checked: what the operator made may always be

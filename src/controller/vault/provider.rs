@@ -183,23 +183,19 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
         .allowed_clients
         .iter()
         .filter_map(|allowed| allowed.client_id.as_ref());
-    let clients = clients.map(|id| ("allowedClients", id));
-    let scopes = provider
-        .spec
-        .scopes
-        .iter()
-        .filter(|scope| *scope != OPENID)
-        .map(|scope| ("scopes", scope));
     let namespace = provider.namespace().unwrap_or_default();
-    for (field, name) in clients.chain(scopes) {
-        may_name(
-            provider,
-            ctx,
-            server,
-            field,
-            name,
-            access::is_prefixed(&namespace, name),
-        )?;
+    let is_own = |name: &str| access::is_prefixed(&namespace, name);
+    for id in clients {
+        may_name(provider, ctx, server, "allowedClients", id, is_own(id))?;
+    }
+    for scope in provider.spec.scopes.iter().filter(|scope| *scope != OPENID) {
+        let may = ctx.with_namespace(&namespace, |namespace| {
+            access::may_offer(&server.spec.access, namespace, scope, is_own(scope))
+        });
+        may.map_err(|denied| Error::NotAllowed {
+            server: server.name_any(),
+            denied,
+        })?;
     }
     Ok(())
 }

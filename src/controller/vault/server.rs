@@ -9,7 +9,8 @@ use crate::admin::vault::health::{Health, health};
 use crate::admin::vault::object::DEFAULT;
 use crate::admin::vault::{Jwt, Limit, Login, Release, Session, Vault};
 use crate::api::authorization_server::{AuthorizationServerStatus, ServiceAccountToken, VaultServer};
-use crate::controller::common::provider::failure as unpublished;
+use crate::api::condition::Wanted;
+use crate::controller::common::provider::{failure as unpublished, undiscovered};
 use crate::controller::common::references::References;
 use crate::controller::engine::links::{Admin, Checked, Connection};
 use crate::controller::engine::managed::Pass;
@@ -129,7 +130,7 @@ pub(crate) async fn check(
     pass.status.capabilities = release.capabilities();
     check_release(&release)?;
     let was_open = breaker.is_open();
-    let mut remarks = remarks(&release, vault.is_in_namespace());
+    let mut missing = None;
     // The default provider serves clients without a provider of their own. It may have been closed.
     match discovery::fetch_below(vault.http(), &vault.provider_path(DEFAULT)).await {
         Ok(found) => pass.status.endpoints = Some(found.endpoints),
@@ -138,15 +139,16 @@ pub(crate) async fn check(
         Err(Failure::Outage(outage)) if matches!(outage, Outage::Limited(_)) || !was_open && breaker.is_open() => {
             return Err(Error::Unavailable(outage));
         }
-        Err(failed) => remarks.push(unread(failed)),
+        Err(failed) => missing = Some(unread(failed)),
     }
     if was_open {
         breaker.close();
     }
     Ok(Checked {
+        remarks: remarks(&release, vault.is_in_namespace()),
         admin: Admin::Vault(vault),
         closed: was_open,
-        remarks,
+        undiscovered: missing,
     })
 }
 
@@ -169,9 +171,9 @@ fn remarks(release: &Release, is_in_namespace: bool) -> Vec<String> {
 }
 
 /// Why the discovery document of the default provider cannot be read. This blocks only what needs its endpoints.
-fn unread(failed: Failure) -> String {
+fn unread(failed: Failure) -> Wanted {
     let what = "The discovery document of the provider `default`";
-    unpublished(what, "vault.address", Error::Unavailable, failed).to_string()
+    undiscovered(&unpublished(what, "vault.address", Error::Unavailable, failed))
 }
 
 fn check_state(health: &Health) -> Result<()> {
@@ -306,7 +308,7 @@ mod tests {
             ),
         ];
         for (failed, expected) in table {
-            assert_eq!(unread(failed), expected);
+            assert_eq!(unread(failed).message, expected);
         }
     }
 }

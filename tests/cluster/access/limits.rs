@@ -113,13 +113,13 @@ fn cases() -> Vec<(Value, Value, &'static str, Value)> {
         (
             json!({ "grantTypes": ["authorization_code"] }),
             web(json!({})), // the default includes refresh_token
-            "grantTypes does not allow `refresh_token` in grantTypes (only `authorization_code`)",
+            "grantTypes does not allow `refresh_token` in grantTypes (a default: set grantTypes to replace it; only `authorization_code`)",
             json!({ "grantTypes": ["authorization_code"] }),
         ),
         (
             json!({ "scopes": ["openid"] }),
             web(json!({})), // the default includes offline_access
-            "scopes does not allow `offline_access` in scopes (only `openid`)",
+            "scopes does not allow `offline_access` in scopes (a default: set scopes to replace it; only `openid`)",
             json!({ "scopes": ["openid"] }),
         ),
         (

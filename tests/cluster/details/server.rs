@@ -224,7 +224,7 @@ async fn limits_apply_to_effective_values(bed: &Bed) -> Result<()> {
     let denied = space.wait_condition("app", "Ready", "False", "NotAllowed").await?;
     let said = denied.status.map(|status| status.conditions).unwrap_or_default();
     let expected = format!(
-        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `offline_access` in scopes (only `openid`); change it or ask the server's admin.",
+        "AuthorizationServer `{}`: access[1].clients.scopes does not allow `offline_access` in scopes (a default: set scopes to replace it; only `openid`); change it or ask the server's admin.",
         server.name
     );
     ensure!(said.iter().any(|condition| condition.message == expected), "{said:#?}");

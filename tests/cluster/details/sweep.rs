@@ -150,7 +150,7 @@ async fn an_orphan_is_counted_and_left_alone(bed: &Bed) -> Result<()> {
 
 /// A client with the operator's marker and a UID that no resource has.
 fn orphan_like(marked: &Value, uid: &str) -> Value {
-    let mut orphan = json!({ "client_id": uid, "owner": marked["owner"], "metadata": marked["metadata"] });
+    let mut orphan = json!({ "client_id": uid, "metadata": marked["metadata"] });
     orphan["metadata"]["oidc-operator.dev"]["uid"] = json!(uid);
     orphan
 }

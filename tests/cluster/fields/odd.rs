@@ -20,6 +20,9 @@ fn odd(path: &str) -> Option<Vec<Value>> {
         "clientName" => ["a  b", " a ", "☂ é\u{2028}", "0", "null", "<&>", "\\u0041|b"]
             .map(Value::from)
             .to_vec(),
+        "hydra.owner" => ["", " a ", "\u{2028}é", "0", "null", "User-42|x", "oidc-operator.dev"]
+            .map(Value::from)
+            .to_vec(),
         "redirectUris" => vec![
             json!(["https://app.example.com/b", "https://app.example.com/a"]),
             json!(["https://App.Example.COM:443/CB/", "HTTPS://app.example.com"]),

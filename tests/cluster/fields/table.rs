@@ -43,6 +43,14 @@ impl Field {
         };
         !capabilities.contains(&needed)
     }
+
+    /// The value that takes it off the server.
+    pub(super) fn unset(&self) -> Value {
+        match self.path {
+            "hydra.owner" => json!(""), // without it, what is on the server stays
+            _ => Value::Null,
+        }
+    }
 }
 
 /// Effect of a field.
@@ -215,6 +223,7 @@ fn plain(sector: &str) -> Vec<Field> {
         hydra("web", "hydra.skipConsent", json!(true), "skip_consent"),
         hydra("web", "hydra.skipLogoutConsent", json!(true), "skip_logout_consent"),
         hydra("ttl", "hydra.skipLogoutConsent", json!(false), "skip_logout_consent"),
+        hydra("web", "hydra.owner", json!("user-42"), "owner"),
         hydra(
             "ttl",
             "hydra.accessTokenStrategy",

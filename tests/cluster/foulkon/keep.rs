@@ -142,7 +142,7 @@ async fn a_provider_gets_a_name_when_another_releases_it(bed: &Bed) -> Result<()
     stage.ready("one", named("a", "https://one.example.com")).await?;
     stage.ready("other", named("b", "https://other.example.com")).await?;
     let taken = format!(
-        "Another resource has the provider `{own}-b` on this server, or asked for it first. Choose another name."
+        "Another resource has the provider `{own}-b` on this server, or asked for it first. Create a new resource with another name."
     );
     let one = json!({ "foulkon": { "name": format!("{own}-b") } });
     stage.space.respecify::<OidcProvider>("one", one).await?;

@@ -92,7 +92,7 @@ async fn invalid_specs_are_reported_in_a_sentence(bed: &Bed) -> Result<()> {
     let stage = Stage::quiet(bed).await?;
     let long = "x".repeat(60);
     let unsupported = format!(
-        "AuthorizationServer `{}` (version `{}`) does not support what this resource sets in allowedNamespaces, scopeRefs, scopes, vault, publish; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` (version `{}`) does not support what this resource sets in allowedNamespaces, scopeRefs, scopes, vault, publish; nothing was changed. Remove it, or use a server or version that supports it.",
         stage.server.name,
         bed.server_ready(&stage.server.name)
             .await?

@@ -186,7 +186,7 @@ async fn the_first_resource_with_a_name_keeps_it(bed: &Bed) -> Result<()> {
         .make::<OidcProvider>("main", &stage.spec(spec("https://other.example.com")))
         .await?;
     let message = format!(
-        "Another resource has the provider `{name}` on this server, or asked for it first. Choose another name."
+        "Another resource has the provider `{name}` on this server, or asked for it first. Create a new resource with another name."
     );
     other
         .says::<OidcProvider>("main", Stalled, "NotOwned", &message)

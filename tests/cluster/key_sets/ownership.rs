@@ -26,7 +26,7 @@ pub(super) async fn a_foreign_set_is_not_touched(bed: &Bed) -> Result<()> {
     let spec = json!({ "setName": name, "generate": { "algorithm": "ES256" } });
     space.make::<JsonWebKeySet>("keys", &spec.to_string()).await?;
     let message = format!(
-        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
+        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     );
     space
         .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
@@ -49,7 +49,7 @@ pub(super) async fn a_foreign_set_is_not_touched(bed: &Bed) -> Result<()> {
     let before = on_server(bed, &name).await?.context("no set")?;
     space.make::<JsonWebKeySet>("younger", &spec).await?;
     let message = format!(
-        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
+        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     );
     space
         .says::<JsonWebKeySet>("younger", Stalled, "NotOwned", &message)
@@ -82,7 +82,7 @@ pub(super) async fn neither_a_key_id_nor_a_ledger_proves_ownership(bed: &Bed) ->
         Ok(())
     };
     let message = format!(
-        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
+        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     );
 
     let own = key_material::generate(KeyAlgorithm::ES256, "k1").map_err(anyhow::Error::msg)?;
@@ -161,7 +161,7 @@ pub(super) async fn the_servers_own_sets_need_a_grant(bed: &Bed) -> Result<()> {
     match bed.major() {
         HydraMajor::V1 => {
             let message = format!(
-                "AuthorizationServer `{}` (version `v1.11.10`) does not support what this resource sets in setName; nothing was changed. Remove it, or upgrade the server.",
+                "AuthorizationServer `{}` (version `v1.11.10`) does not support what this resource sets in setName; nothing was changed. Remove it, or use a server or version that supports it.",
                 server.name
             );
             space

@@ -39,7 +39,7 @@ async fn only_one_resource_gets_a_client_id(bed: &Bed) -> Result<()> {
     let mark = server.admin.journal().mark();
     space.apply_client("second", &spec("second")).await?;
     let message = format!(
-        "The client `{chosen}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
+        "The client `{chosen}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId."
     );
     client_says(&space, "second", Tone::Stalled, "NotOwned", &message).await?;
     ensure!(
@@ -86,7 +86,7 @@ async fn an_existing_client_is_left_alone(bed: &Bed) -> Result<()> {
     let spec = format!("{{ grantTypes: [client_credentials], clientId: {chosen} }}");
     space.apply_client("app", &spec).await?;
     let message = format!(
-        "The client `{chosen}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId."
+        "The client `{chosen}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId."
     );
     client_says(&space, "app", Tone::Stalled, "NotOwned", &message).await?;
     space.delete_and_wait("app").await?;

@@ -36,7 +36,8 @@ async fn a_refused_change_keeps_the_last_good_registration(bed: &Bed) -> Result<
 
     let bad = "{ redirectUris: [https://web.example.com/cb], clientName: bad, postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("app", bad).await?;
-    let message = "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
+    let message =
+        "The server does not accept postLogoutRedirectUris; what is registered there stays as it is. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(
         bed.registered(&uid_of(&client)).await? == before,
@@ -66,7 +67,8 @@ async fn an_unreachable_sector_identifier_is_reported(bed: &Bed) -> Result<()> {
     let before = bed.registered(&uid_of(&client)).await?;
     let bad = "{ redirectUris: [https://web.example.com/cb], sectorIdentifierUri: 'https://127.0.0.1:1/sector' }";
     space.apply_client("app", bad).await?;
-    let message = "The server does not accept sectorIdentifierUri; the last registration that it accepted stays in force. Correct the spec.";
+    let message =
+        "The server does not accept sectorIdentifierUri; what is registered there stays as it is. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(
         bed.registered(&uid_of(&client)).await? == before,
@@ -84,7 +86,7 @@ async fn an_unsupported_subject_type_is_reported(bed: &Bed) -> Result<()> {
             "{ redirectUris: [https://web.example.com/cb], subjectType: pairwise }",
         )
         .await?;
-    let message = "The server does not accept subjectType; the last registration that it accepted stays in force. Correct the spec.";
+    let message = "The server does not accept subjectType; what is registered there stays as it is. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     client_ready_with(&space, "redirectUris: [https://web.example.com/cb]").await?;
     Ok(())
@@ -94,7 +96,8 @@ async fn a_client_refused_at_creation_is_not_registered(bed: &Bed) -> Result<()>
     let space = bed.space().await?;
     let bad = "{ redirectUris: [https://web.example.com/cb], backchannelLogoutUri: 'https://elsewhere.example.org/out', postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     let client = space.apply_client("app", bad).await?;
-    let message = "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
+    let message =
+        "The server does not accept postLogoutRedirectUris; what is registered there stays as it is. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
     ensure!(bed.hydra_client(&uid_of(&client)).await?.is_none(), "it is registered");
     ensure!(space.secret("app").await?.is_none(), "an incomplete Secret exists");

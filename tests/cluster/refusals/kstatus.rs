@@ -127,7 +127,8 @@ async fn conditions_never_contradict_each_other(bed: &Bed) -> Result<()> {
     let bad =
         "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("app", bad).await?;
-    let refused = "The server does not accept postLogoutRedirectUris; the last registration that it accepted stays in force. Correct the spec.";
+    let refused =
+        "The server does not accept postLogoutRedirectUris; what is registered there stays as it is. Correct the spec.";
     client_says(&space, "app", Tone::Stalled, "InvalidSpec", refused).await?;
     let waits = "{ redirectUris: [https://web.example.com/cb], clientSecretRef: { name: own, key: password } }";
     space.apply_client("app", waits).await?;

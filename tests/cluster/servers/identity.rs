@@ -232,7 +232,7 @@ async fn a_client_that_needs_discovery_waits_for_it(bed: &Bed) -> Result<()> {
     bed.change_server(&name, json!({ "hydra": { "publicUrl": server.public.url() } }))
         .await?;
     let message = format!(
-        "credentials.data needs $(issuer), but the operator could not read the discovery document of AuthorizationServer `{name}` yet."
+        "credentials.data needs $(issuer), but the operator could not read the discovery document of AuthorizationServer `{name}` yet. Run `kubectl describe authserver {name}` to see why."
     );
     client_says(&space, "app", Tone::Reconciling, "ServerNotReady", &message).await?;
     server.public.up();

@@ -58,7 +58,7 @@ async fn deletion_of_a_server_waits_for_its_last_user(bed: &Bed) -> Result<()> {
     let third = bed.space().await?;
     third.apply_client("app", &machine_on(&server.name)).await?;
     let said = format!(
-        "AuthorizationServer `{}` is being deleted, so the operator creates nothing on it.",
+        "AuthorizationServer `{}` is being deleted. Create this resource again with another serverRef.",
         server.name
     );
     let late = client_says(&third, "app", Tone::Reconciling, "ServerNotReady", &said).await?;

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use oidc_operator::api::authorization_server::AuthorizationServerStatus;
-use oidc_operator::api::condition::{self, READY};
+use oidc_operator::api::condition::{self, DISCOVERY_FAILED, READY};
 use oidc_operator::api::{AuthorizationServer, OidcProvider};
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Fault, Proxy, RequestHead, Upstream};
@@ -24,13 +24,15 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 const AVAILABLE: &str = "The admin API is available.";
 const PLAIN: &str = "The public API of the server cannot be used now: it answered 502. If TLS ends in front of the server, set hydra.forwardedProto: https.";
 
-/// Waits until a server is ready with this message.
-async fn ready_saying(bed: &Bed, name: &str, message: &str) -> Result<AuthorizationServerStatus> {
+/// Waits until a server is ready, and says this about its discovery document.
+async fn ready_saying(bed: &Bed, name: &str, discovery: Option<&str>) -> Result<AuthorizationServerStatus> {
     let says = |server: &AuthorizationServer| {
-        let ready = condition::find(server_conditions(server), READY);
-        ready.is_some_and(|ready| ready.status == "True" && ready.message == message)
+        let of = |type_| condition::find(server_conditions(server), type_);
+        let ready = of(READY).is_some_and(|ready| ready.status == "True" && ready.message == AVAILABLE);
+        let failed = of(DISCOVERY_FAILED).filter(|failed| failed.status == "True");
+        ready && failed.map(|failed| failed.message.as_str()) == discovery
     };
-    let server = bed.wait_server(&format!("the message {message:?}"), name, says).await?;
+    let server = bed.wait_server(&format!("{discovery:?}"), name, says).await?;
     server.status.context("a status")
 }
 
@@ -45,12 +47,16 @@ async fn discovery_that_cannot_be_read_is_reported_on_the_server(bed: &Bed) -> R
         ..ServerOptions::default()
     };
     let server = bed.own_server(options).await?;
-    let before = ready_saying(bed, &server.name, AVAILABLE).await?;
+    let before = ready_saying(bed, &server.name, None).await?;
     let missing =
         "The discovery document is not found where it should be. Check hydra.publicUrl of the AuthorizationServer.";
     for (answer, remark) in [
         (Answer::status(502), PLAIN),
         (Answer::status(404).body("<html>"), missing),
+        (
+            Answer::status(200).body("<html>"),
+            "The discovery document is not JSON. Check hydra.publicUrl of the AuthorizationServer.",
+        ),
         (
             Answer::json(200, &json!({})),
             "The discovery document names no issuer. Check hydra.publicUrl of the AuthorizationServer.",
@@ -61,10 +67,10 @@ async fn discovery_that_cannot_be_read_is_reported_on_the_server(bed: &Bed) -> R
         ),
     ] {
         let fault = server.public.inject(Fault::new(|_| true, Action::Answer(answer)));
-        let status = ready_saying(bed, &server.name, &format!("{AVAILABLE} {remark}")).await?;
+        let status = ready_saying(bed, &server.name, Some(remark)).await?;
         ensure!(status.endpoints == before.endpoints, "{:?}", status.endpoints);
         drop(fault);
-        ready_saying(bed, &server.name, AVAILABLE).await?;
+        ready_saying(bed, &server.name, None).await?;
     }
     Ok(())
 }
@@ -90,12 +96,12 @@ async fn tls_ends_in_front_of_the_server_and_applications_get_the_urls_of_the_is
         "access": everything(&[]), "resyncInterval": "1s",
     });
     bed.create_server(&name, spec).await?;
-    let status = ready_saying(bed, &name, &format!("{AVAILABLE} {PLAIN}")).await?;
+    let status = ready_saying(bed, &name, Some(PLAIN)).await?;
     ensure!(status.endpoints.is_none(), "{:?}", status.endpoints);
 
     bed.change_server(&name, json!({ "hydra": { "forwardedProto": "https" } }))
         .await?;
-    let status = ready_saying(bed, &name, AVAILABLE).await?;
+    let status = ready_saying(bed, &name, None).await?;
     let endpoints = status.endpoints.context("endpoints")?;
     // Version 1 ends its issuer with a slash.
     let issuer = match bed.major() {

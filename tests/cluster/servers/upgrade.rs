@@ -42,7 +42,7 @@ async fn an_upgrade_changes_no_client(bed: &Bed) -> Result<()> {
     space.ready_client("machine", &machine_on(&server.name)).await?;
     space.apply_client("newer", &newer.to_string()).await?;
     let refused = format!(
-        "AuthorizationServer `{}` (version `v1.11.10`) does not support what this resource sets in hydra.accessTokenStrategy; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` (version `v1.11.10`) does not support what this resource sets in hydra.accessTokenStrategy; nothing was changed. Remove it, or use a server or version that supports it.",
         server.name
     );
     client_says(&space, "newer", Tone::Stalled, "UnsupportedByServer", &refused).await?;

@@ -124,7 +124,7 @@ async fn only_an_orphan_of_this_cluster_is_deleted(bed: &Bed) -> Result<()> {
     let victim = LabVictim::new(bed, json!({ "orphans": "Delete" })).await?;
     let marked = victim.lab.registered(&victim.id).await?;
     let forged = |uid: &str, more: Value| {
-        let mut client = json!({ "client_id": uid, "owner": marked["owner"], "metadata": marked["metadata"] });
+        let mut client = json!({ "client_id": uid, "metadata": marked["metadata"] });
         let mark = &mut client["metadata"]["oidc-operator.dev"];
         mark["uid"] = json!(uid);
         for (name, value) in more.as_object().into_iter().flatten() {
@@ -132,10 +132,12 @@ async fn only_an_orphan_of_this_cluster_is_deleted(bed: &Bed) -> Result<()> {
         }
         client
     };
+    let mark = &marked["metadata"]["oidc-operator.dev"];
     let theirs = [
         forged("0f0e0d0c-0b0a-4908-8706-050403020101", json!({ "cluster": "another" })),
         forged("0f0e0d0c-0b0a-4908-8706-050403020102", json!({ "adopted": true })),
-        json!({ "client_id": "unmarked", "owner": marked["owner"] }),
+        // Marked by an earlier version, and then by another tool.
+        json!({ "client_id": "unmarked", "owner": format!("oidc-operator.dev/{}", mark["cluster"].as_str().unwrap_or_default()) }),
         // Marked for a resource that exists.
         {
             let mut copy = forged("0f0e0d0c-0b0a-4908-8706-050403020103", json!({}));

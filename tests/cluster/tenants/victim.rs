@@ -106,7 +106,7 @@ impl<'a> Victim<'a> {
     /// Message for another resource that claims the victim's id.
     pub fn not_owned(&self) -> String {
         format!(
-            "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId.",
+            "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
             self.id
         )
     }

@@ -193,7 +193,7 @@ async fn a_server_is_not_deleted_while_it_has_objects(bed: &Bed) -> Result<()> {
         .await?;
     stage.make::<OAuth2Client>("late", client()).await?;
     let message = format!(
-        "AuthorizationServer `{}` is being deleted, so the operator creates nothing on it.",
+        "AuthorizationServer `{}` is being deleted. Create this resource again with another serverRef.",
         stage.server.name
     );
     stage

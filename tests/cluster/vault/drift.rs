@@ -205,7 +205,7 @@ async fn foreign_objects_are_not_touched(bed: &Bed) -> Result<()> {
     let message = |type_: &str| {
         let name = format!("{}.theirs", stage.space.name());
         format!(
-            "The {type_} `{name}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server."
+            "The {type_} `{name}` already exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another name, or delete the object on the server."
         )
     };
     let space = &stage.space;
@@ -260,8 +260,9 @@ async fn the_servers_own_objects_cannot_be_claimed(bed: &Bed) -> Result<()> {
         .make::<Assignment>("all", json!({ "vault": { "name": "allow_all" }, "subjects": [NOBODY] }))
         .await?;
     stage.make::<Scope>("base", json!({ "name": "openid" })).await?;
-    let message =
-        |field: &str, name: &str| format!("{field}: the server reserves the name `{name}`. Choose another name.");
+    let message = |field: &str, name: &str| {
+        format!("{field}: the server reserves the name `{name}`. Create a new resource with another name.")
+    };
     let space = &stage.space;
     space
         .says::<JsonWebKeySet>("keys", Stalled, "InvalidSpec", &message("setName", "default"))

@@ -7,6 +7,7 @@ use oidc_operator::api::condition::{READY, is_true};
 use oidc_operator::api::{AuthorizationServer, OAuth2Client, Scope};
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault, FaultHandle, RequestHead};
+use testbed::wait;
 
 use super::server::is_health;
 use super::stage::{NOBODY, Stage};
@@ -165,7 +166,7 @@ async fn a_server_in_use_may_hide_its_version_and_show_it_again(bed: &Bed) -> Re
     let refused = json!({ "scopes": ["openid"], "redirectUris": [super::stage::REDIRECT] });
     stage.make::<OAuth2Client>("refused", refused).await?;
     let message = format!(
-        "AuthorizationServer `{}` does not support what this resource sets in scopes; nothing was changed. Remove it, or upgrade the server.",
+        "AuthorizationServer `{}` does not support what this resource sets in scopes; nothing was changed. Remove it, or use a server or version that supports it.",
         stage.server.name
     );
     stage
@@ -257,6 +258,7 @@ async fn a_grant_that_a_server_drops_is_reported(bed: &Bed) -> Result<()> {
         "id_token_ttl": 86400, "access_token_ttl": 86400, "client_id": "id", "client_secret": "secret",
     } });
     let answer = Action::Answer(Answer::json(200, &stored));
+    let of_client = path.clone();
     let read = Fault::new(move |head| head.is("GET", &path), answer).from_nth(2);
     let fault = stage.server.admin.inject(read);
     stage.make::<OAuth2Client>("machine", machine()).await?;
@@ -265,6 +267,22 @@ async fn a_grant_that_a_server_drops_is_reported(bed: &Bed) -> Result<()> {
         .space
         .says::<OAuth2Client>("machine", Tone::Stalled, "UnsupportedByServer", message)
         .await?;
+    // It is not sent again, since it would be dropped again.
+    for looks in 2..=3 {
+        let labels = json!({ "spec": { "credentials": { "labels": { "look": looks.to_string() } } } });
+        stage.space.change("machine", labels).await?;
+        wait::until("another look", LIMIT, async || {
+            Ok((fault.struck() >= looks).then_some(()))
+        })
+        .await?;
+    }
+    stage
+        .space
+        .says::<OAuth2Client>("machine", Tone::Stalled, "UnsupportedByServer", message)
+        .await?;
+    let mut writes = stage.writes(0);
+    writes.retain(|exchange| exchange.head.path() == of_client);
+    ensure!(writes.len() == 1, "{writes:#?}");
     drop(fault);
     Ok(())
 }

@@ -66,7 +66,7 @@ async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
         )
         .await?;
     }
-    let message = "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; choose another name.";
+    let message = "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; create a new resource with another name.";
     says::<Scope>(
         &stage,
         "scope",
@@ -145,7 +145,7 @@ async fn unsupported_fields_are_named(bed: &Bed) -> Result<()> {
     let version = server.status.and_then(|status| status.version).unwrap_or_default();
     let message = |fields: &str| {
         format!(
-            "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or upgrade the server.",
+            "AuthorizationServer `{}` (version `{version}`) does not support what this resource sets in {fields}; nothing was changed. Remove it, or use a server or version that supports it.",
             stage.server.name
         )
     };

@@ -139,8 +139,9 @@ async fn the_first_resource_to_claim_a_name_gets_it(bed: &Bed) -> Result<()> {
     other
         .make::<Scope>("second", &stage.spec(json!({ "name": name, "description": "second" })))
         .await?;
-    let message =
-        format!("Another resource has the scope `{name}` on this server, or asked for it first. Choose another name.");
+    let message = format!(
+        "Another resource has the scope `{name}` on this server, or asked for it first. Create a new resource with another name."
+    );
     other.says::<Scope>("second", Stalled, "NotOwned", &message).await?;
     let path = format!("scope/{name}");
     ensure!(bed.existing(&path).await?["description"] == "first");

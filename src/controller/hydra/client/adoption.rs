@@ -119,9 +119,6 @@ fn changes(wanted: &Client, found: &Client) -> String {
     let bare = |client: &Client| {
         let mut client = client.clone();
         client.metadata.remove(GROUP);
-        if client.owning_cluster().is_some() {
-            client.owner.clear();
-        }
         client
     };
     bare(wanted).differences(&bare(found)).join(", ")

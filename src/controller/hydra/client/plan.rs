@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::admin::hydra;
-use crate::admin::hydra::client::{Catalogue, Marker};
+use crate::admin::hydra::client::{Catalogue, Marker, old_mark};
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus, WithoutOverlap};
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::admission::server_of;
@@ -122,6 +122,14 @@ pub(crate) fn desired(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, c
 /// The client that a Hydra should have, without secret and revision.
 pub(crate) fn of_client(wanted: &hydra::Client) -> Value {
     let mut members = wanted.normalized();
+    // As the inputs of earlier versions have it: an upgrade must not cause a read of every client.
+    let old_mark = || {
+        wanted
+            .marker()
+            .map(|marker| old_mark(&marker.cluster))
+            .unwrap_or_default()
+    };
+    members.insert("owner".to_owned(), wanted.owner.clone().unwrap_or_else(old_mark).into());
     without_revision(&mut members);
     Value::Object(members)
 }

@@ -128,11 +128,7 @@ impl Remote<'_> {
                 with_secret,
                 foreign,
             } => {
-                let body = Client {
-                    // Unknown members are sent back unchanged: a PUT would drop them.
-                    other: found.map(|found| found.other.clone()).unwrap_or_default(),
-                    ..wanted.clone()
-                };
+                let body = found.map_or_else(|| wanted.clone(), |found| wanted.carrying(found));
                 let is_new = marker.adopted && pass.status.adopted != Some(true);
                 let note = found.filter(|_| is_new).map(|found| adoption_in_words(wanted, found));
                 let corrected = self.correct(pass, &body, &fields, with_secret, foreign).await?;
