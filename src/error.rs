@@ -3,6 +3,7 @@
 use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
+mod earlier;
 mod foulkon;
 mod issuer;
 mod login;
@@ -14,6 +15,7 @@ mod treatment;
 mod vault;
 pub(crate) mod wording;
 
+pub use earlier::EarlierFault;
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
@@ -274,6 +276,9 @@ pub enum Error {
         "The key set `{0}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Choose another setName."
     )]
     KeySetNotOwned(String),
+    /// An earlier resource of this name left something that cannot be taken over without consent.
+    #[error(transparent)]
+    Earlier(#[from] EarlierFault),
     /// A Secret of that name exists and has another owner.
     #[error("Secret {0}. Delete it or choose another secretName.")]
     SecretConflict(Taken),

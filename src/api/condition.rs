@@ -37,6 +37,8 @@ pub enum Reason {
     NamespaceNotWatched,
     /// The remote object exists and does not belong to this resource.
     NotOwned,
+    /// An earlier resource of this name left a client or Secrets that cannot be taken over without consent.
+    NotRestored,
     /// A Secret of that name exists and does not belong to this resource.
     SecretConflict,
     /// A ConfigMap of that name exists and does not belong to this resource.
@@ -102,7 +104,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 38] = [
+    pub const ALL: [Reason; 39] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -111,6 +113,7 @@ impl Reason {
         Reason::NotAllowed,
         Reason::NamespaceNotWatched,
         Reason::NotOwned,
+        Reason::NotRestored,
         Reason::SecretConflict,
         Reason::ConfigMapConflict,
         Reason::Conflict,
@@ -154,6 +157,7 @@ impl Reason {
             Reason::NotAllowed => "NotAllowed",
             Reason::NamespaceNotWatched => "NamespaceNotWatched",
             Reason::NotOwned => "NotOwned",
+            Reason::NotRestored => "NotRestored",
             Reason::SecretConflict => "SecretConflict",
             Reason::ConfigMapConflict => "ConfigMapConflict",
             Reason::Conflict => "Conflict",

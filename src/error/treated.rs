@@ -50,6 +50,7 @@ impl Error {
             // A restored copy of a cluster must not put load on the server of the original. Usually a restart of the
             // operator with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
+            Error::Earlier(fault) => fault.treatment(),
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::Going(kind, _) => of(Blocked, conflict_of(*kind)),

@@ -38,6 +38,11 @@ pub struct OAuth2ClientStatus {
     /// The client_id on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// Id that the client keeps on the server, if neither `spec.clientId` nor the UID of the resource is its id: an
+    /// earlier resource of this name registered the client. The operator stores the id here before it writes anything
+    /// under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_client_id: Option<String>,
     /// Name of the credentials Secret, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,

@@ -1,7 +1,6 @@
 //! The credentials Secret: its desired content, and how it is written. It is created only when complete.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
@@ -11,7 +10,7 @@ use serde_json::json;
 use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
-use crate::controller::common::claim::asked_first;
+use crate::controller::common::client::free::Keys;
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::client::template::Template;
 use crate::controller::common::digest::digest;
@@ -19,10 +18,9 @@ use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
 };
 use crate::controller::engine::context::Context;
-use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::links;
 use crate::controller::engine::managed::{Managed, Pass};
-use crate::error::{ClusterFault, Error, Result, Taken};
+use crate::error::{ClusterFault, Error, Result};
 use crate::secret::{Secret, basic_credentials};
 
 /// Variables for the client secret: itself, and for HTTP Basic authentication.
@@ -96,7 +94,7 @@ pub(crate) fn secret_name(client: &OAuth2Client) -> String {
 /// [`Error::VariableUnknown`], [`Error::InvalidField`], [`Error::NoPrivateKey`].
 pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<Layout> {
     let credentials = client.spec.credentials.clone().unwrap_or_default();
-    let keys = credentials.keys.unwrap_or_default();
+    let keys = Keys::of(client);
     let mut entries = BTreeMap::new();
     for (key, text) in &credentials.data {
         entries.insert(
@@ -110,13 +108,13 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
         false => None,
     };
     entries.insert(
-        keys.client_id.clone().unwrap_or_else(|| "CLIENT_ID".to_owned()),
+        keys.client_id.clone(),
         Template::text(plan.client_id.clone()),
     );
     Ok(Layout {
         name: secret_name(client),
-        id_key: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
-        secret_key: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+        id_key: keys.client_id,
+        secret_key: keys.client_secret,
         has_secret: plan.effective.has_secret(),
         entries,
         key,
@@ -247,39 +245,6 @@ pub(crate) async fn write(
     };
     remember(ctx, &plan.uid, &written);
     Ok(written.resource_version().unwrap_or_default())
-}
-
-/// Checks that no Secret of this name belongs to another owner, and that no other client is about to create one.
-///
-/// # Errors
-/// [`Error::SecretConflict`], [`Error::Going`], [`Error::Cluster`].
-pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<()> {
-    let name = secret_name(client);
-    if let Some(other) = other_user(client, ctx, &name) {
-        return Err(Error::SecretConflict(Taken {
-            name,
-            owner: Some(format!("{} `{}`", OAuth2Client::KIND, other.name_any())),
-        }));
-    }
-    match ctx.cluster.secret(&plan.namespace, &name).await? {
-        Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
-        _ => Ok(()),
-    }
-}
-
-/// Another client of the namespace that has a Secret of this name, or asked for it first and is being registered.
-fn other_user(client: &OAuth2Client, ctx: &Context, name: &str) -> Option<Arc<OAuth2Client>> {
-    // One that cannot be registered blocks nobody.
-    let memory = &ctx.kinds.clients.memory;
-    let is_progressing = |other: &OAuth2Client| !memory.is_failing(other.metadata.uid.as_deref().unwrap_or_default());
-    let uses = |other: &OAuth2Client| {
-        let has_it = other.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some(name);
-        other.metadata.namespace == client.metadata.namespace
-            && other.metadata.uid != client.metadata.uid
-            && is_held(other)
-            && (has_it || secret_name(other) == name && asked_first(other, client) && is_progressing(other))
-    };
-    ctx.kinds.clients.store.find(uses)
 }
 
 /// Reads the variables for the signing key. The key set writes its Secret before its status names it.

@@ -16,7 +16,7 @@ use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::hydra::client::adoption::owner_of;
-use crate::controller::hydra::client::plan::client_id;
+use crate::controller::hydra::client::plan::{client_id, id_with};
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Outage, Result};
 
@@ -45,7 +45,7 @@ async fn remove_client(
     pass: &mut Pass<OAuth2ClientStatus>,
     link: &Link,
 ) -> Result<Fate> {
-    let id = client_id(client);
+    let id = id_with(client, Some(&pass.status));
     let is_quiet = is_quiet(client, ctx, pass.status.updated_at.is_some());
     let found = link.hydra()?.get_client(&id).await;
     let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;

@@ -12,8 +12,8 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use sha2::{Digest, Sha256};
 
-use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::{OAuth2Client, RESOURCE_ANNOTATION};
 use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::hex;
@@ -53,12 +53,35 @@ impl Ledger {
 
 /// Content of a ledger.
 #[derive(Clone)]
-struct Entry {
+pub(crate) struct Entry {
     client_id: String,
     secret: Secret,
     revision: String,
     /// Not part of the checksum: an edit of it can only delay a rotation.
     since: Option<Timestamp>,
+}
+
+impl Entry {
+    /// With a new revision, so that the server gets the secret.
+    pub(crate) fn new(client_id: String, secret: Secret) -> Self {
+        Entry {
+            client_id,
+            secret,
+            revision: new_revision(),
+            since: Some(Timestamp::now()),
+        }
+    }
+}
+
+/// Stores what the ledger of an earlier resource held in that of this one, which must not exist.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub(crate) async fn inherit(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, entry: &Entry) -> Result<()> {
+    match write(client, ctx, plan, None, entry).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::Cluster(ClusterFault::Conflict)),
+    }
 }
 
 /// Reads and repairs the ledger: creates it, rebuilds it from the credentials Secret, or stores the user's secret or,
@@ -139,12 +162,7 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result
 /// Stores a secret with a new revision, in place of what was found.
 async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
     let Work { client, ctx, plan, .. } = *work;
-    let entry = Entry {
-        client_id: plan.client_id.clone(),
-        secret,
-        revision: new_revision(),
-        since: Some(Timestamp::now()),
-    };
+    let entry = Entry::new(plan.client_id.clone(), secret);
     match write(client, ctx, plan, found, &entry).await? {
         Some(version) => Ok(Ledger {
             secret: entry.secret,
@@ -218,6 +236,8 @@ async fn write(
     secret.metadata.name = Some(ledger_name(&plan.uid));
     secret.metadata.owner_references = owned_by(client);
     secret.metadata.labels.get_or_insert_default().extend(labels(&plan.uid));
+    let annotations = secret.metadata.annotations.get_or_insert_default();
+    annotations.insert(RESOURCE_ANNOTATION.to_owned(), client.name_any());
     if !exists {
         secret.type_ = Some(TYPE.to_owned());
     }
@@ -248,7 +268,7 @@ async fn write(
 }
 
 /// Content of an intact ledger. A ledger with another client id than the derived one is not intact.
-fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
+pub(crate) fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
     let entry = Entry {
         client_id: text(secret, "client_id")?,
         secret: Secret::new(text(secret, "client_secret")?),
@@ -260,7 +280,7 @@ fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
 }
 
 /// Value of an edited ledger, if it can be a secret. The operator sends it to the server, as the editor intended.
-fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
+pub(crate) fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
     text(secret, "client_secret")
         .filter(|value| reference::problem(value).is_none())
         .map(Secret::new)

@@ -21,14 +21,17 @@ use crate::controller::hydra::client::catalogue;
 use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
-/// Id of a client: the requested one, or the UID. It is derived each time, so no stored value can mislead.
+/// Id of a client: the requested one, the one in the status that it keeps, or the UID. A wrong one in the status reaches
+/// nothing: before each write, the client on the server must carry the mark of this resource.
 pub(crate) fn client_id(client: &OAuth2Client) -> String {
-    client
-        .spec
-        .client_id
-        .clone()
-        .or_else(|| client.uid())
-        .unwrap_or_default()
+    id_with(client, client.status.as_ref())
+}
+
+/// Like [`client_id`], with the status of a pass.
+pub(crate) fn id_with(client: &OAuth2Client, status: Option<&OAuth2ClientStatus>) -> String {
+    let asked = client.spec.client_id.clone();
+    let assigned = || status?.assigned_client_id.clone();
+    asked.or_else(assigned).or_else(|| client.uid()).unwrap_or_default()
 }
 
 /// Our marker on a client, without revision.
