@@ -239,11 +239,7 @@ pub enum Error {
     )]
     NotAdopted(String),
     /// The object exists, and its marker or claim is that of another cluster.
-    #[error(
-        "The {type_} `{}` on the server belongs to cluster `{}`; nothing was changed. If this cluster replaces that cluster, add its id to --former-cluster-ids of the operator (formerClusterIds of the chart).",
-        shown(.name),
-        shown(.cluster)
-    )]
+    #[error("The {type_} `{}` on the server belongs to cluster `{}`; nothing was changed. If this cluster replaces that cluster, add its id to --former-cluster-ids of the operator (formerClusterIds of the chart).", shown(.name), shown(.cluster))]
     OtherCluster {
         /// Type of the object.
         type_: &'static str,

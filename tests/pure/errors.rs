@@ -8,8 +8,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, EarlierFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source, Suspect,
-    Taken, TlsFault, Untold, VaultFault,
+    ClusterFault, EarlierFault, Error, FoulkonFault, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source,
+    Suspect, Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 

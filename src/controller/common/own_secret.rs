@@ -44,7 +44,10 @@ pub(crate) fn is_left_by(found: &impl ResourceExt, uid: &str) -> bool {
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub(crate) async fn drop_left(ctx: &Context, namespace: &str, uid: &str, name: &str) -> Result<()> {
     let found = ctx.cluster.secret(namespace, name).await?;
-    match found.filter(|found| is_left_by(found, uid)).and_then(|found| found.uid()) {
+    match found
+        .filter(|found| is_left_by(found, uid))
+        .and_then(|found| found.uid())
+    {
         Some(left) => ctx.cluster.delete::<KubeSecret>(namespace, name, &left).await,
         None => Ok(()),
     }

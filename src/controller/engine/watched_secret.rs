@@ -98,7 +98,9 @@ impl WatchedSecret {
 fn former(secret: &PartialObjectMeta<Secret>) -> &str {
     let annotations = secret.annotations();
     let named = annotations.get(RESOURCE_ANNOTATION).map(String::as_str);
-    named.filter(|_| secret.owner_references().is_empty()).unwrap_or_default()
+    named
+        .filter(|_| secret.owner_references().is_empty())
+        .unwrap_or_default()
 }
 
 /// The kinds that own Secrets.

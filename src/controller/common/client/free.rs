@@ -15,29 +15,17 @@ use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::managed::Managed;
 use crate::error::{Error, Result, Taken};
 
-/// The keys in the credentials Secret for id and secret.
-pub(crate) struct Keys {
-    pub(crate) client_id: String,
-    pub(crate) client_secret: String,
-}
-
-impl Keys {
-    pub(crate) fn of(client: &OAuth2Client) -> Self {
-        let credentials = client.spec.credentials.as_ref();
-        let keys = credentials.and_then(|credentials| credentials.keys.clone()).unwrap_or_default();
-        Keys {
-            client_id: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
-            client_secret: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
-        }
-    }
-}
-
 /// Checks that no Secret of this name belongs to another owner, and that no other client is about to create one. `left`: UIDs of
 /// earlier resources, whose Secret may be taken back.
 ///
 /// # Errors
 /// [`Error::SecretConflict`], [`Error::Going`], [`Error::Cluster`].
-pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, left: &BTreeSet<String>) -> Result<()> {
+pub(crate) async fn check_free(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    left: &BTreeSet<String>,
+) -> Result<()> {
     let name = secret_name(client);
     if let Some(other) = other_user(client, ctx, &name) {
         return Err(Error::SecretConflict(Taken {

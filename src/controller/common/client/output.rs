@@ -10,8 +10,7 @@ use serde_json::json;
 use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
-use crate::controller::common::client::free::Keys;
-use crate::controller::common::client::plan::{ClientPlan, ledger_name};
+use crate::controller::common::client::plan::{ClientPlan, Keys, ledger_name};
 use crate::controller::common::client::template::Template;
 use crate::controller::common::digest::digest;
 use crate::controller::common::own_secret::{
@@ -107,10 +106,7 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
         true => Some(key_source(ctx, plan)?),
         false => None,
     };
-    entries.insert(
-        keys.client_id.clone(),
-        Template::text(plan.client_id.clone()),
-    );
+    entries.insert(keys.client_id.clone(), Template::text(plan.client_id.clone()));
     Ok(Layout {
         name: secret_name(client),
         id_key: keys.client_id,

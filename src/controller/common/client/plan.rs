@@ -45,6 +45,25 @@ impl ClientPlan {
     }
 }
 
+/// The keys in the credentials Secret for id and secret.
+pub(crate) struct Keys {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+}
+
+impl Keys {
+    pub(crate) fn of(client: &OAuth2Client) -> Self {
+        let credentials = client.spec.credentials.as_ref();
+        let keys = credentials
+            .and_then(|credentials| credentials.keys.clone())
+            .unwrap_or_default();
+        Keys {
+            client_id: keys.client_id.unwrap_or_else(|| "CLIENT_ID".to_owned()),
+            client_secret: keys.client_secret.unwrap_or_else(|| "CLIENT_SECRET".to_owned()),
+        }
+    }
+}
+
 /// Name of the ledger of the client with this UID. It is used on servers that do not show secrets.
 pub(crate) fn ledger_name(uid: &str) -> String {
     format!("oac-{uid}")

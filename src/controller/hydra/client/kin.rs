@@ -129,7 +129,9 @@ pub(crate) fn judge(id: &str, kin: &Kin, ours: &Marker, evidence: &[Evidence], c
 }
 
 fn of_earlier(id: &str, mark: &Marker, ours: &Marker, evidence: &[Evidence], consent: Consent) -> Verdict {
-    let mut of_it = evidence.iter().filter(|found| found.uid == mark.uid || found.uid == ours.uid);
+    let mut of_it = evidence
+        .iter()
+        .filter(|found| found.uid == mark.uid || found.uid == ours.uid);
     let is_current = |found: &Evidence| match mark.revision.as_str() {
         "" => true, // the operator never gave it a secret
         revision => found.revision.as_deref() == Some(revision),
@@ -188,7 +190,10 @@ mod tests {
             (json!({ "uid": "alive" }), Kin::Other),
             (json!({ "name": "other" }), Kin::Other),
             (json!({ "namespace": "others" }), Kin::Other),
-            (json!({ "namespace": "others", "uid": "new", "cluster": "there" }), Kin::Other),
+            (
+                json!({ "namespace": "others", "uid": "new", "cluster": "there" }),
+                Kin::Other,
+            ),
             (json!({ "cluster": "there" }), Kin::OtherCluster("there".to_owned())),
             (json!({ "cluster": "there", "name": "other" }), Kin::Other),
             (json!({ "name": null }), Kin::Other),
@@ -211,76 +216,84 @@ mod tests {
         }
     }
 
+    fn consent(is_listed: bool, is_allowed: bool) -> Consent {
+        Consent {
+            rules: KeptId { is_listed, is_allowed },
+            ..Consent::default()
+        }
+    }
+
+    /// A row: client, evidence, consent, verdict.
+    type Row = (Option<Client>, Vec<Evidence>, Consent, Verdict);
+
+    fn check(table: Vec<Row>) {
+        for (number, (found, evidence, consent, expected)) in table.into_iter().enumerate() {
+            let kin = kin(found.as_ref());
+            let verdict = judge("old", &kin, &ours(), &evidence, consent);
+            assert_eq!(verdict, expected, "row {number}: {kin:?} {evidence:?} {consent:?}");
+        }
+    }
+
+    const REQUESTED: Consent = Consent {
+        rules: KeptId {
+            is_listed: false,
+            is_allowed: false,
+        },
+        is_requested: true,
+        adopts: false,
+    };
+
     #[test]
     fn a_client_is_kept_with_proof_or_consent_only() {
         use Known::{Current, Lost, Older};
-        let none = Consent::default();
-        let listed = Consent {
-            rules: KeptId {
-                is_listed: true,
-                is_allowed: true,
-            },
-            ..none
-        };
-        let allowed = Consent {
-            rules: KeptId {
-                is_allowed: true,
-                ..KeptId::default()
-            },
-            ..none
-        };
-        let requested = Consent {
-            is_requested: true,
-            ..none
-        };
+        let (none, allowed, listed) = (consent(false, false), consent(false, true), consent(true, true));
         let adopts = Consent { adopts: true, ..listed };
         let unproven = || Verdict::Refuse(EarlierFault::Unproven("old".to_owned()).into());
-        let fault = |is_gone: bool| {
-            let (id, namespace, uid) = ("old".to_owned(), "team".to_owned(), "old".to_owned());
-            Verdict::Refuse(match is_gone {
-                true => EarlierFault::Gone { id, namespace, uid }.into(),
-                false => EarlierFault::Unmarked { id, namespace, uid }.into(),
-            })
-        };
         let keep = Verdict::Keep;
-        let marked = Some(client(json!({})));
-        let public = Some(client(json!({ "revision": "" })));
-        let unmarked = Client::parse(json!({ "client_id": "old" }));
-        let others = Some(client(json!({ "namespace": "others" })));
-        let (right, wrong) = (vec![evidence("old", Some("r"))], vec![evidence("old", Some("q"))]);
-        let forged = vec![evidence("third", Some("r"))];
+        let marked = || Some(client(json!({})));
+        let public = || Some(client(json!({ "revision": "" })));
+        let one = |uid: &str, revision| vec![evidence(uid, revision)];
         let own = vec![evidence("new", Some("q")), evidence("new", Some("r"))];
-        let bare = vec![evidence("old", None)];
-        let table = [
-            (&marked, &right, none, keep(Current)),
-            (&marked, &own, none, keep(Current)),
-            (&marked, &wrong, none, unproven()),
-            (&marked, &bare, none, unproven()),
-            (&marked, &forged, none, unproven()),
-            (&marked, &vec![], none, unproven()),
-            (&marked, &vec![], allowed, unproven()),
-            (&marked, &vec![], requested, unproven()),
-            (&marked, &wrong, listed, keep(Older)),
-            (&marked, &vec![], listed, keep(Lost)),
-            (&marked, &right, adopts, keep(Current)),
-            (&marked, &vec![], adopts, Verdict::Pass),
-            (&public, &bare, none, keep(Current)),
-            (&public, &vec![], none, unproven()),
-            (&public, &vec![], listed, keep(Current)),
-            (&None, &right, none, fault(true)),
-            (&None, &right, allowed, keep(Current)),
-            (&None, &right, requested, keep(Current)),
-            (&None, &vec![], listed, Verdict::Pass),
-            (&unmarked, &right, none, fault(false)),
-            (&unmarked, &right, allowed, fault(false)),
-            (&unmarked, &right, requested, Verdict::Pass),
-            (&unmarked, &vec![], none, Verdict::Pass),
-            (&others, &right, listed, Verdict::Pass),
-        ];
-        for (number, (found, evidence, consent, expected)) in table.into_iter().enumerate() {
-            let kin = kin(found.as_ref());
-            let verdict = judge("old", &kin, &ours(), evidence, consent);
-            assert_eq!(verdict, expected, "row {number}: {kin:?} {evidence:?} {consent:?}");
-        }
+        check(vec![
+            (marked(), one("old", Some("r")), none, keep(Current)),
+            (marked(), own, none, keep(Current)),
+            (marked(), one("old", Some("q")), none, unproven()),
+            (marked(), one("old", None), none, unproven()),
+            (marked(), one("third", Some("r")), none, unproven()),
+            (marked(), vec![], none, unproven()),
+            (marked(), vec![], allowed, unproven()),
+            (marked(), vec![], REQUESTED, unproven()),
+            (marked(), one("old", Some("q")), listed, keep(Older)),
+            (marked(), vec![], listed, keep(Lost)),
+            (marked(), one("old", Some("r")), adopts, keep(Current)),
+            (marked(), vec![], adopts, Verdict::Pass),
+            (public(), one("old", None), none, keep(Current)),
+            (public(), vec![], none, unproven()),
+            (public(), vec![], listed, keep(Current)),
+        ]);
+    }
+
+    #[test]
+    fn a_client_without_a_mark_is_kept_with_consent_only() {
+        let (none, allowed, listed) = (consent(false, false), consent(false, true), consent(true, true));
+        let unmarked = || Client::parse(json!({ "client_id": "old" }));
+        let others = || Some(client(json!({ "namespace": "others" })));
+        let right = || vec![evidence("old", Some("r"))];
+        let named = || ("old".to_owned(), "team".to_owned(), "old".to_owned());
+        let (id, namespace, uid) = named();
+        let gone = Verdict::Refuse(EarlierFault::Gone { id, namespace, uid }.into());
+        let (id, namespace, uid) = named();
+        let released = Verdict::Refuse(EarlierFault::Unmarked { id, namespace, uid }.into());
+        check(vec![
+            (None, right(), none, gone),
+            (None, right(), allowed, Verdict::Keep(Known::Current)),
+            (None, right(), REQUESTED, Verdict::Keep(Known::Current)),
+            (None, vec![], listed, Verdict::Pass),
+            (unmarked(), right(), none, released.clone()),
+            (unmarked(), right(), allowed, released),
+            (unmarked(), right(), REQUESTED, Verdict::Pass),
+            (unmarked(), vec![], none, Verdict::Pass),
+            (others(), right(), listed, Verdict::Pass),
+        ]);
     }
 }

@@ -20,9 +20,9 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL};
 use crate::controller::common::admission::may_create;
-use crate::controller::common::client::free::{Keys, check_free, take_back};
+use crate::controller::common::client::free::{check_free, take_back};
 use crate::controller::common::client::output;
-use crate::controller::common::client::plan::{ClientPlan, ledger_name};
+use crate::controller::common::client::plan::{ClientPlan, Keys, ledger_name};
 use crate::controller::common::own_secret::{drop_left, is_left_by, is_owned, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record};
@@ -106,12 +106,7 @@ struct Trace {
 ///
 /// # Errors
 /// Why a client that was found cannot be kept, and why the search cannot be made.
-async fn find(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &ClientPlan,
-    status: &OAuth2ClientStatus,
-) -> Result<Search> {
+async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Result<Search> {
     // A status that was restored as well names the client of the earlier resource.
     let is_own = status.client_id.as_deref().is_none_or(|id| id == plan.client_id);
     if status.inputs.is_some() && is_own {
@@ -132,7 +127,10 @@ async fn find(
     if uids.is_empty() && ids.is_empty() && !is_begun && !is_blind {
         return Ok(Search::Nothing);
     }
-    let traces = traces(client, ctx, plan, &mut uids).await?;
+    if is_begun {
+        uids.insert(plan.uid.clone());
+    }
+    let traces = traces(client, ctx, plan, uids).await?;
     ids.extend(traces.iter().map(|trace| trace.evidence.client_id.clone()));
     chosen(client, ctx, plan, link, ids, traces).await
 }
@@ -155,7 +153,13 @@ async fn chosen(
     for id in ids.into_iter().take(MOST) {
         let found = link.hydra()?.get_client(&id).await;
         let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
-        let lives = |uid: &str| ctx.kinds.clients.store.find(|other| other.metadata.uid.as_deref() == Some(uid)).is_some();
+        let lives = |uid: &str| {
+            ctx.kinds
+                .clients
+                .store
+                .find(|other| other.metadata.uid.as_deref() == Some(uid))
+                .is_some()
+        };
         let kin = Kin::of(&ours, found.as_ref(), |cluster| ctx.settings.origin(cluster), lives);
         let rules = ctx.with_namespace(&plan.namespace, |namespace| {
             may_keep_id(&plan.server.spec.access, namespace, &id)
@@ -186,19 +190,21 @@ async fn chosen(
 
 /// UIDs of the earlier resources whose Secrets are taken over: the one in the mark, else those that name the client.
 fn earlier_uids(id: &str, kin: &Kin, evidence: &[Evidence], own: &str) -> BTreeSet<String> {
-    let named = evidence.iter().filter(|found| found.client_id == id && found.uid != own);
+    let named = evidence
+        .iter()
+        .filter(|found| found.client_id == id && found.uid != own);
     match kin {
         Kin::Earlier(mark) => BTreeSet::from([mark.uid.clone()]),
         _ => named.map(|found| found.uid.clone()).collect(),
     }
 }
 
-/// Reads the Secrets that came back, and those of an attempt that did not end. Adds the UIDs in their labels.
+/// Reads the credentials Secret, and the ledgers of the resources with these UIDs.
 async fn traces(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &ClientPlan,
-    uids: &mut BTreeSet<String>,
+    mut uids: BTreeSet<String>,
 ) -> Result<Vec<Trace>> {
     let mut traces = Vec::new();
     let name = output::secret_name(client);
@@ -216,10 +222,11 @@ async fn traces(
             secret: value(&keys.client_secret).map(Secret::new),
             ledger: None,
         }));
-        uids.insert(uid);
+        if uid != plan.uid {
+            uids.insert(uid);
+        }
     }
-    let of_ledgers: Vec<String> = uids.iter().take(MOST).chain([&plan.uid]).cloned().collect();
-    for uid in of_ledgers {
+    for uid in uids.into_iter().take(MOST) {
         let found = ctx.cluster.secret(&plan.namespace, &ledger_name(&uid)).await?;
         let Some(found) = found.filter(|found| uid_of(found, plan).as_ref() == Some(&uid)) else {
             continue;
@@ -236,7 +243,6 @@ async fn traces(
             });
         }
     }
-    uids.remove(&plan.uid);
     Ok(traces)
 }
 
@@ -289,7 +295,11 @@ impl Earlier {
             if !remote.mark_as_ours(pass, found).await? {
                 return Err(Error::Overtaken);
             }
-            tracing::info!(client_id = self.client_id, earlier = mark.uid, "the client of an earlier resource is kept");
+            tracing::info!(
+                client_id = self.client_id,
+                earlier = mark.uid,
+                "the client of an earlier resource is kept"
+            );
             changed = true;
         }
         if changed {
@@ -314,7 +324,9 @@ impl Earlier {
         let is_current = |trace: &&Trace| revision.is_none() || trace.evidence.revision == revision;
         let mut found: Vec<&Trace> = of_it.clone().filter(is_current).collect();
         found.extend(of_it);
-        let intact = found.iter().find_map(|trace| ledger::read(trace.ledger.as_ref()?, &self.client_id));
+        let intact = found
+            .iter()
+            .find_map(|trace| ledger::read(trace.ledger.as_ref()?, &self.client_id));
         let entry = intact.or_else(|| {
             let secret = found.iter().find_map(|trace| trace.secret.clone())?;
             Some(ledger::Entry::new(self.client_id.clone(), secret))
