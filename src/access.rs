@@ -13,7 +13,7 @@ mod rules;
 mod selector;
 mod uris;
 
-pub use client::check;
+pub use client::{KeptId, check, may_keep_id};
 pub use denied::{Broken, Denied};
 pub use key_set::{KeySetRequest, check_key_set};
 pub use rotation::Grant;

@@ -3,6 +3,7 @@
 use crate::access::Denied;
 use crate::admin::hydra::version::Unsupported;
 
+mod earlier;
 mod foulkon;
 mod issuer;
 mod login;
@@ -14,6 +15,7 @@ mod treatment;
 mod vault;
 pub(crate) mod wording;
 
+pub use earlier::EarlierFault;
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
@@ -237,11 +239,7 @@ pub enum Error {
     )]
     NotAdopted(String),
     /// The object exists, and its marker or claim is that of another cluster.
-    #[error(
-        "The {type_} `{}` on the server belongs to cluster `{}`; nothing was changed. If this cluster replaces that cluster, add its id to --former-cluster-ids of the operator (formerClusterIds of the chart).",
-        shown(.name),
-        shown(.cluster)
-    )]
+    #[error("The {type_} `{}` on the server belongs to cluster `{}`; nothing was changed. If this cluster replaces that cluster, add its id to --former-cluster-ids of the operator (formerClusterIds of the chart).", shown(.name), shown(.cluster))]
     OtherCluster {
         /// Type of the object.
         type_: &'static str,
@@ -274,6 +272,9 @@ pub enum Error {
         "The key set `{0}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     )]
     KeySetNotOwned(String),
+    /// An earlier resource of this name left something that cannot be taken over without consent.
+    #[error(transparent)]
+    Earlier(#[from] EarlierFault),
     /// A Secret of that name exists and has another owner.
     #[error("Secret {0}. Delete it or choose another secretName.")]
     SecretConflict(Taken),

@@ -133,7 +133,9 @@ fn readme_describes_every_preset() -> Result<()> {
         let row = row.with_context(|| format!("no row for {name}"))?;
         let layout = preset.layout();
         let keys = [layout.client_id, layout.client_secret].into_iter();
-        let keys = keys.chain(layout.data.iter().map(|(key, _)| *key)).chain(layout.random.iter().copied());
+        let keys = keys
+            .chain(layout.data.iter().map(|(key, _)| *key))
+            .chain(layout.random.iter().copied());
         let labels = layout.labels.iter().map(|(key, value)| format!("{key}: {value}"));
         // The keys of one application begin alike, and the row names the beginning once.
         let keys = keys.map(|key| key.trim_start_matches("GF_AUTH_GENERIC_OAUTH_").to_owned());

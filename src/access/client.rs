@@ -3,7 +3,7 @@
 use super::denied::{Broken, Denied};
 use super::rotation::Grant;
 use super::rotation::too_often;
-use super::rules::{Namespace, is_prefixed, judge, lets_name};
+use super::rules::{Namespace, is_prefixed, judge, lets_name, selecting};
 use super::uris;
 use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
 use crate::api::oauth2_client::{DEFAULT_SCOPES, Effective, OAuth2ClientSpec};
@@ -132,13 +132,36 @@ fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> 
         let is_listed = rule.adopt.as_ref().is_some_and(|adopt| adopt.client_ids.contains(id));
         return (!is_listed).then(|| Broken::one("adopt.clientIds", "clientId", id.clone()));
     }
+    (!lets_choose(rule, namespace, id)).then(|| Broken::one("clients.clientIds", "clientId", id.clone()))
+}
+
+/// What the rules say about the id of a client that an earlier resource of this namespace registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptId {
+    /// A rule lists the id in `adopt.clientIds`.
+    pub is_listed: bool,
+    /// A rule lets a resource of the namespace have a client of this id.
+    pub is_allowed: bool,
+}
+
+/// Whether a resource may keep an id that its spec does not request.
+pub fn may_keep_id(rules: &[AccessRule], namespace: Namespace<'_>, id: &str) -> KeptId {
+    let mut kept = KeptId::default();
+    for (_, rule) in selecting(rules, namespace, ManagedKind::OAuth2Client) {
+        let listed = rule.adopt.as_ref();
+        kept.is_listed |= listed.is_some_and(|adopt| adopt.client_ids.iter().any(|listed| listed == id));
+        kept.is_allowed |= kept.is_listed || lets_choose(rule, namespace.name, id);
+    }
+    kept
+}
+
+fn lets_choose(rule: &AccessRule, namespace: &str, id: &str) -> bool {
     let limits = rule.clients.as_ref();
-    let is_fine = match limits.and_then(|limits| limits.client_ids).unwrap_or_default() {
+    match limits.and_then(|limits| limits.client_ids).unwrap_or_default() {
         ClientIds::Generated => false,
         ClientIds::Prefixed => is_prefixed(namespace, id),
         ClientIds::Any => true,
-    };
-    (!is_fine).then(|| Broken::one("clients.clientIds", "clientId", id.clone()))
+    }
 }
 
 fn skipped_consents(spec: &OAuth2ClientSpec) -> impl Iterator<Item = Broken> {

@@ -73,7 +73,8 @@ pub struct ProviderGrants {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Adoptable {
-    /// Exact ids of clients. They are allowed regardless of `clients.clientIds`. Default: none.
+    /// Exact ids of clients. They are allowed regardless of `clients.clientIds`. A resource that was restored from a
+    /// backup may also keep a client that is listed here if its Secrets are lost or older. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
     pub client_ids: Vec<String>,

@@ -40,6 +40,8 @@ pub enum Reason {
     NamespaceNotWatched,
     /// The remote object exists and does not belong to this resource.
     NotOwned,
+    /// An earlier resource of this name left a client or Secrets that cannot be taken over without consent.
+    NotRestored,
     /// A Secret of that name exists and does not belong to this resource.
     SecretConflict,
     /// A ConfigMap of that name exists and does not belong to this resource.
@@ -107,7 +109,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 39] = [
+    pub const ALL: [Reason; 40] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -116,6 +118,7 @@ impl Reason {
         Reason::NotAllowed,
         Reason::NamespaceNotWatched,
         Reason::NotOwned,
+        Reason::NotRestored,
         Reason::SecretConflict,
         Reason::ConfigMapConflict,
         Reason::Conflict,
@@ -160,6 +163,7 @@ impl Reason {
             Reason::NotAllowed => "NotAllowed",
             Reason::NamespaceNotWatched => "NamespaceNotWatched",
             Reason::NotOwned => "NotOwned",
+            Reason::NotRestored => "NotRestored",
             Reason::SecretConflict => "SecretConflict",
             Reason::ConfigMapConflict => "ConfigMapConflict",
             Reason::Conflict => "Conflict",

@@ -14,6 +14,9 @@ pub const KID: &str = "kid";
 /// Key in the private key's Secret: the private key as JWK.
 pub const JWK: &str = "jwk.json";
 
+/// Key of the public keys in ConfigMap and Secret.
+pub const JWKS: &str = "jwks.json";
+
 /// Key in the private key's Secret: the private key as PEM.
 pub const PEM: &str = "key.pem";
 

@@ -43,6 +43,9 @@ pub const UID_LABEL: &str = "oidc-operator.dev/uid";
 /// Annotation of a credentials Secret: the revision of the ledger that it was written from.
 pub const REVISION_ANNOTATION: &str = "oidc-operator.dev/revision";
 
+/// Annotation of a ledger: the name of the resource that it belongs to. A backup drops owner references, not annotations.
+pub const RESOURCE_ANNOTATION: &str = "oidc-operator.dev/resource";
+
 /// Annotation with which a user lets a resource be deleted without its remote object.
 pub const ABANDON_ANNOTATION: &str = "oidc-operator.dev/abandon";
 

@@ -47,9 +47,9 @@ impl Error {
             Error::SecretMismatch => of(Blocked, Reason::SecretMismatch),
             Error::NotOwned(_) | Error::NotAdopted(_) | Error::KeySetNotOwned(_) => of(NotOwned, Reason::NotOwned),
             Error::ObjectNotOwned { .. } | Error::NameClaimed { .. } => of(NotOwned, Reason::NotOwned),
-            // A restored copy of a cluster must not put load on the server of the original. Usually a restart of the
-            // operator with other settings ends this.
+            // A copy must not put load on the server of the original. Usually a restart with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
+            Error::Earlier(fault) => fault.treatment(),
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::Going(kind, _) => of(Blocked, conflict_of(*kind)),

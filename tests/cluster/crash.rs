@@ -9,6 +9,7 @@ pub mod blow;
 mod guard;
 mod key_sets;
 pub mod lab;
+mod restore;
 mod scenario;
 
 use std::time::Instant;
@@ -45,6 +46,10 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.alone(
             adoption::options(),
             adoption::an_adoption_survives_interruptions_at_every_request,
+        ),
+        side.alone(
+            restore::options(),
+            restore::a_restore_survives_interruptions_at_every_request,
         ),
     ]
 }

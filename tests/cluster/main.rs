@@ -11,6 +11,7 @@
 mod access;
 mod adoption;
 mod attacks;
+mod backup;
 mod bed;
 mod change;
 mod closing;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         access::trials,
         adoption::trials,
         attacks::trials,
+        backup::trials,
         change::trials,
         crash::trials,
         create::trials,

@@ -100,7 +100,8 @@ async fn key_set(bed: &Bed, uid: &str) -> Result<Keys> {
     found.with_context(|| format!("key set {uid} does not exist"))
 }
 
-async fn swept(server: &Server) -> Result<()> {
+/// Waits for two sweeps of a server.
+pub async fn swept(server: &Server) -> Result<()> {
     let mark = server.admin.journal().mark();
     wait::until("two sweeps", LIMIT, async || {
         let since = server.admin.journal().since(mark);

@@ -8,8 +8,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Denial, Error, FoulkonFault, Hindrance, IssuerFault, LoginFault, Outage, ProxyFault, ProxyTrouble, Source,
-    Suspect, Taken, TlsFault, Untold, VaultFault,
+    ClusterFault, Denial, EarlierFault, Error, FoulkonFault, Hindrance, IssuerFault, LoginFault, Outage, ProxyFault,
+    ProxyTrouble, Source, Suspect, Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -123,6 +123,11 @@ variants! {
     ServerRefused => [Error::ServerRefused(401), Error::ServerRefused(403)],
     NotOwned => [Error::NotOwned(s("team-a.shop"))],
     OtherCluster => [Error::OtherCluster { type_: "client", name: s("shop"), cluster: s("c-1") }],
+    Earlier => [
+        EarlierFault::Unproven(s("6f1c")).into(),
+        EarlierFault::Gone { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
+        EarlierFault::Unmarked { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
+    ],
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
     NameClaimed => [Error::NameClaimed { type_: "key", name: s("signing") }],
@@ -317,6 +322,13 @@ fn messages_with_the_longest_names_fit_into_an_event() {
         IssuerFault::PrivateKeysPublished(name.clone()).into(),
         Error::InUse(format!("{namespace}/{name}")),
         Error::NotOwned("i".repeat(128)),
+        EarlierFault::Unproven("i".repeat(255)).into(),
+        EarlierFault::Gone {
+            id: "i".repeat(255),
+            namespace: namespace.clone(),
+            uid: "u".repeat(63),
+        }
+        .into(),
         Error::UnusableSecret {
             secret: name.clone(),
             key: name.clone(),

@@ -38,9 +38,11 @@ pub struct OAuth2ClientStatus {
     /// The client_id on the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// The client_id that clientIdFrom named. The operator stores it here before the first write, and keeps it.
+    /// Id that the client has on the server, if it is neither `spec.clientId` nor the UID of the resource: clientIdFrom
+    /// named it, or an earlier resource of this name registered the client. The operator stores the id here before it
+    /// writes anything under it, and keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claimed_client_id: Option<String>,
+    pub assigned_client_id: Option<String>,
     /// Name of the credentials Secret, once it is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_name: Option<String>,

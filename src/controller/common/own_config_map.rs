@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 
 use crate::api::UID_LABEL;
 use crate::controller::common::own_secret::{
-    describe_as, is_described_as, is_namesakes, is_owned, owned_by, taken, unless_left,
+    describe_as, is_described_as, is_left_by, is_namesakes, is_owned, owned_by, taken, unless_left,
 };
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Managed;
@@ -27,23 +28,31 @@ pub(crate) struct Wanted {
 }
 
 /// Creates or updates a ConfigMap. `strict`: labels and annotations that are not wanted are removed, because they may
-/// be those of an earlier spec. Otherwise another writer has added them, and they stay.
+/// be those of an earlier spec. Otherwise another writer has added them, and they stay. `is_replaceable`: whether
+/// nothing in the data of a ConfigMap that came back from a backup is lost when it is written anew.
 ///
 /// # Errors
 /// [`Error::ConfigMapConflict`], [`Error::Going`], [`Error::InvalidField`], [`Error::Cluster`],
 /// [`Error::NotLeader`].
-pub(crate) async fn write<K: Managed>(owner: &K, ctx: &Context, wanted: Wanted, strict: bool) -> Result<()> {
+pub(crate) async fn write<K: Managed>(
+    owner: &K,
+    ctx: &Context,
+    wanted: Wanted,
+    strict: bool,
+    is_replaceable: impl Fn(&BTreeMap<String, String>) -> bool,
+) -> Result<()> {
     let namespace = owner.namespace().unwrap_or_default();
     let uid = owner.uid().unwrap_or_default();
     let name = wanted.name.clone();
     let wanted = object(owner, ctx, wanted);
+    let is_free = |found: &ConfigMap| has_come_back(found, ctx) && found.data.as_ref().is_none_or(&is_replaceable);
     match ctx.cluster.config_map(&namespace, &name).await? {
         None => match ctx.cluster.create(&namespace, &wanted).await.map_err(refused)? {
             Some(_) => Ok(()),
             None => Err(Error::Cluster(ClusterFault::Conflict)),
         },
-        Some(found) if !is_owned(&found, &uid) => Err(conflict(&found, owner)),
-        Some(found) if is_as_wanted(&found, &wanted, strict) => Ok(()),
+        Some(found) if !is_owned(&found, &uid) && !is_free(&found) => Err(conflict(&found, owner)),
+        Some(found) if is_owned(&found, &uid) && is_as_wanted(&found, &wanted, strict) => Ok(()),
         Some(found) => {
             let replacement = replacement(found, wanted, strict);
             let replaced = ctx.cluster.replace(&namespace, &replacement).await;
@@ -116,6 +125,22 @@ fn replacement(mut found: ConfigMap, wanted: ConfigMap, strict: bool) -> ConfigM
     found.binary_data = None;
     describe_as(&mut found.metadata, wanted.metadata, strict);
     found
+}
+
+/// Whether a ConfigMap is one of ours whose owner is gone, as a backup leaves it.
+fn has_come_back(found: &ConfigMap, ctx: &Context) -> bool {
+    let is = |uid: &str, meta: &ObjectMeta| meta.uid.as_deref() == Some(uid);
+    let lives = |uid: &str| {
+        let kinds = &ctx.kinds;
+        kinds.key_sets.store.find(|set| is(uid, &set.metadata)).is_some()
+            || kinds
+                .providers
+                .store
+                .find(|provider| is(uid, &provider.metadata))
+                .is_some()
+    };
+    let label = found.labels().get(UID_LABEL);
+    label.is_some_and(|uid| is_left_by(found, uid) && !lives(uid))
 }
 
 /// The Kubernetes API refuses what the schema does not check: label values, long annotations, changes of an immutable

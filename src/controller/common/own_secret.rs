@@ -34,6 +34,26 @@ pub(crate) async fn drop_one(ctx: &Context, namespace: &str, owner: &str, name: 
     Ok(())
 }
 
+/// Whether a Secret is one of ours of the resource with this UID, and has lost its owner, as a backup leaves it.
+pub(crate) fn is_left_by(found: &impl ResourceExt, uid: &str) -> bool {
+    found.owner_references().is_empty() && found.labels().get(UID_LABEL).is_some_and(|label| label == uid)
+}
+
+/// Deletes a Secret that an earlier resource with this UID left without an owner.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub(crate) async fn drop_left(ctx: &Context, namespace: &str, uid: &str, name: &str) -> Result<()> {
+    let found = ctx.cluster.secret(namespace, name).await?;
+    match found
+        .filter(|found| is_left_by(found, uid))
+        .and_then(|found| found.uid())
+    {
+        Some(left) => ctx.cluster.delete::<KubeSecret>(namespace, name, &left).await,
+        None => Ok(()),
+    }
+}
+
 /// Like [`drop_one`], when the resource itself is being deleted.
 ///
 /// # Errors

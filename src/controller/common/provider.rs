@@ -42,7 +42,8 @@ pub(crate) async fn publish(
     was_ready: bool,
 ) -> Result<String> {
     let name = provider.config_map_name();
-    own_config_map::write(provider, ctx, wanted(provider, &found.endpoints), !was_ready).await?;
+    let wanted = wanted(provider, &found.endpoints);
+    own_config_map::write(provider, ctx, wanted, !was_ready, |_| true).await?;
     own_config_map::rename(provider, ctx, &mut pass.status.config_map_name, Some(name.clone())).await?;
     pass.status.issuer = Some(found.endpoints.issuer.clone());
     pass.status.endpoints = Some(found.endpoints);

@@ -1,5 +1,6 @@
 //! What all passes share: caches, connections, memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -158,6 +159,14 @@ impl Context {
         }
         let marked = self.stores.secrets.state_filter(|secret| secret.is_of(namespace, uid));
         marked.iter().map(|secret| secret.name().to_owned()).collect()
+    }
+
+    /// Returns the UIDs of earlier resources with this name, by the labels of Secrets that they left without an owner.
+    /// `credentials`: name of the credentials Secret. This scans the whole cache.
+    pub fn left_by(&self, namespace: &str, name: &str, credentials: &str) -> BTreeSet<String> {
+        let is_left = |secret: &WatchedSecret| secret.is_left_by(namespace, name, credentials);
+        let left = self.stores.secrets.state_filter(is_left);
+        left.iter().map(|secret| secret.label().to_owned()).collect()
     }
 
     /// Returns the resourceVersion of a watched Secret of any owner, from the cache.

@@ -26,7 +26,12 @@ pub(crate) async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> 
     if is_held(object) {
         return Ok(false);
     }
-    let held = ctx.cluster.hold(&object.api(ctx.cluster.client()), object).await?;
+    // An earlier step of this pass may have stored it.
+    let newest = latest(object, ctx);
+    if is_held(&*newest) {
+        return Ok(false);
+    }
+    let held = ctx.cluster.hold(&object.api(ctx.cluster.client()), &*newest).await?;
     K::kind_of(ctx).wrote(held);
     Ok(true)
 }

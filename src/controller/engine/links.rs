@@ -92,9 +92,17 @@ pub struct Connection {
     pub keys_made: OnceCell<()>,
     /// Result of the last sweep.
     pub swept: Mutex<Option<Swept>>,
-    /// Clients without a resource at the last sweep, with the UID of the resource that they had. Empty after a failed
-    /// sweep.
-    pub strangers: Mutex<BTreeMap<String, String>>,
+    /// Clients without a resource at the last sweep, by client id. Empty after a failed sweep.
+    pub strangers: Mutex<BTreeMap<String, Stranger>>,
+}
+
+/// The resource that a client without a resource had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// UID of the resource.
+    pub uid: String,
+    /// Namespace and name of the resource, with a slash between them. Empty if the client does not tell.
+    pub resource: String,
 }
 
 /// Result of a sweep.
@@ -122,11 +130,23 @@ impl Connection {
     }
 
     /// Remembers the clients without a resource at a sweep. Returns those of the sweep before.
-    pub fn strangers(&self, found: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        std::mem::replace(
-            &mut *self.strangers.lock().unwrap_or_else(PoisonError::into_inner),
-            found,
-        )
+    pub fn strangers(&self, found: BTreeMap<String, Stranger>) -> BTreeMap<String, Stranger> {
+        std::mem::replace(&mut *self.remembered(), found)
+    }
+
+    /// Returns the clients of earlier resources with this namespace and name, as the last sweep found them: their ids,
+    /// and the UIDs of the resources.
+    pub fn strangers_of(&self, namespace: &str, name: &str) -> Vec<(String, String)> {
+        let remembered = self.remembered();
+        let of_it = remembered.iter().filter(|(_, stranger)| {
+            let resource = stranger.resource.split_once('/');
+            resource == Some((namespace, name))
+        });
+        of_it.map(|(id, stranger)| (id.clone(), stranger.uid.clone())).collect()
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, BTreeMap<String, Stranger>> {
+        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records the result of a sweep.

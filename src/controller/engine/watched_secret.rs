@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::Lookup;
 use kube::{Resource, ResourceExt};
 
-use crate::api::{JsonWebKeySet, OAuth2Client, UID_LABEL};
+use crate::api::{JsonWebKeySet, OAuth2Client, RESOURCE_ANNOTATION, UID_LABEL};
 use crate::controller::engine::key::Which;
 
 /// The metadata of a Secret that the cache keeps. Its texts are one allocation, which takes half of the memory that one
@@ -16,7 +16,7 @@ use crate::controller::engine::key::Which;
 #[derive(Clone, Debug)]
 pub struct WatchedSecret {
     /// Namespace, name, UID, resourceVersion, label and name of the owner, in this order, one per line. Only the last
-    /// could contain a line break.
+    /// could contain a line break. Without an owner: the resource that the annotation names.
     texts: Box<str>,
     owner: Option<Which>,
 }
@@ -37,7 +37,7 @@ impl WatchedSecret {
             meta.uid.as_deref().unwrap_or_default(),
             meta.resource_version.as_deref().unwrap_or_default(),
             label,
-            owner.map_or("", |(_, name)| name),
+            owner.map_or_else(|| former(secret), |(_, name)| name),
         ];
         WatchedSecret {
             texts: texts.join("\n").into(),
@@ -75,6 +75,15 @@ impl WatchedSecret {
         self.owner.map(|which| (which, self.text(5)))
     }
 
+    /// Whether the Secret is one of ours that has lost its owner, as a backup leaves it, and that may be of an earlier
+    /// resource with this name: it has the name of its credentials Secret, or its annotation names the resource.
+    pub(crate) fn is_left_by(&self, namespace: &str, resource: &str, credentials: &str) -> bool {
+        self.owner.is_none()
+            && self.namespace() == namespace
+            && !self.label().is_empty()
+            && (self.name() == credentials || self.text(5) == resource)
+    }
+
     /// Whether the Secret belongs to the resource with this UID, by label and by owner reference.
     pub fn is_of(&self, namespace: &str, uid: &str) -> bool {
         self.label() == uid && self.namespace() == namespace && self.owner.is_some()
@@ -83,6 +92,15 @@ impl WatchedSecret {
     fn text(&self, nth: usize) -> &str {
         self.texts.splitn(TEXTS, '\n').nth(nth).unwrap_or_default()
     }
+}
+
+/// The resource that the annotation of a Secret without owner references names.
+fn former(secret: &PartialObjectMeta<Secret>) -> &str {
+    let annotations = secret.annotations();
+    let named = annotations.get(RESOURCE_ANNOTATION).map(String::as_str);
+    named
+        .filter(|_| secret.owner_references().is_empty())
+        .unwrap_or_default()
 }
 
 /// The kinds that own Secrets.

@@ -28,10 +28,12 @@ pub(crate) mod adoption;
 pub(crate) mod catalogue;
 pub(crate) mod cleanup;
 pub(crate) mod id;
+pub(crate) mod kin;
 pub(crate) mod ledger;
 pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod remote;
+pub(crate) mod restore;
 pub(crate) mod run;
 pub mod steps;
 pub(crate) mod work;
@@ -68,11 +70,15 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         return Err(missing);
     }
     let due_at = rotation(client, &plan, &pass.status)?;
-    let layout = layout::layout(client, ctx, &plan)?;
     let reference = reference::look(client, ctx, &plan).await?;
     let id = id::look(client, ctx, &plan).await?;
+    let earlier = restore::begin(client, ctx, &mut plan, pass).await?;
+    let layout = layout::layout(client, ctx, &plan)?;
     let wanted = desired(client, ctx, &plan, &catalogue);
     check_size(&wanted.body(None))?;
+    if let Some(earlier) = earlier {
+        earlier.keep(client, ctx, &plan, pass).await?;
+    }
     let references: Vec<&Reference> = reference.iter().chain(&id).collect();
     let inputs = Inputs::observe(ctx, &plan, plan::of_client(&wanted), &layout, &versions(&references));
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);

@@ -37,6 +37,7 @@ pub(crate) mod ledger;
 pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod remote;
+pub(crate) mod restore;
 pub(crate) mod rotation;
 
 /// Interval between checks of the Secret of an imported key without our watch label.
@@ -96,6 +97,7 @@ async fn work(
     let link = ctx.links.usable(server).map_err(|error| unread(error, drift))?;
     hold(set, ctx).await?;
     let mut ledger = Ledger::read(set, ctx).await?;
+    restore::inherit(set, ctx, plan, pass, &mut ledger).await?;
     let remote = Remote {
         ctx,
         target: &plan.target,

@@ -17,7 +17,7 @@ use crate::api::authorization_server::{AuthorizationServerStatus, Orphans};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
-use crate::controller::engine::links::Connection;
+use crate::controller::engine::links::{Connection, Stranger};
 use crate::controller::engine::managed::Pass;
 use crate::decode::Item;
 
@@ -30,28 +30,28 @@ const KEPT: usize = 20_000;
 /// Clients without a resource, from a listing.
 #[derive(Default)]
 pub(crate) struct Strangers {
-    /// UID of the former resource, by client id.
-    uids: BTreeMap<String, String>,
+    /// The former resource, by client id.
+    former: BTreeMap<String, Stranger>,
     /// Number of further clients.
     more: usize,
 }
 
 impl Strangers {
-    /// Adds a client and the UID of its former resource.
-    pub(crate) fn add(&mut self, client_id: String, uid: String) {
-        match self.uids.len() < KEPT {
-            true => drop(self.uids.insert(client_id, uid)),
+    /// Adds a client and its former resource.
+    pub(crate) fn add(&mut self, client_id: String, former: Stranger) {
+        match self.former.len() < KEPT {
+            true => drop(self.former.insert(client_id, former)),
             false => self.more += 1,
         }
     }
 
     /// Removes clients whose resource is known by now.
     pub(crate) fn retain(&mut self, is_unknown: impl Fn(&str) -> bool) {
-        self.uids.retain(|_, uid| is_unknown(uid));
+        self.former.retain(|_, former| is_unknown(&former.uid));
     }
 
     fn count(&self) -> usize {
-        self.uids.len() + self.more
+        self.former.len() + self.more
     }
 }
 
@@ -65,12 +65,12 @@ pub(crate) async fn clear(
     found: Strangers,
 ) -> i64 {
     let mut count = found.count();
-    let before = connection.strangers(found.uids.clone());
+    let before = connection.strangers(found.former.clone());
     let again = found
-        .uids
+        .former
         .into_iter()
         .filter(|found| before.get(&found.0) == Some(&found.1));
-    let again: Vec<(String, String)> = again.take(MOST).collect();
+    let again: Vec<(String, String)> = again.take(MOST).map(|(id, former)| (id, former.uid)).collect();
     if server.spec.orphans == Some(Orphans::Delete) && !is_deleting(server) && !again.is_empty() {
         count -= delete(server, ctx, hydra, pass, again).await;
     }

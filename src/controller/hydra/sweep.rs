@@ -12,13 +12,14 @@ use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
-use crate::admin::hydra::client::Client;
+use crate::admin::hydra::client::{Client, Marker};
 use crate::admin::hydra::clients::Cursor;
 use crate::admin::hydra::sync::{is_later, same_instant};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::common::rouse::rouse;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
+use crate::controller::engine::links::Stranger;
 use crate::controller::hydra::client::plan::{client_id, wanted};
 use crate::controller::hydra::orphans::{Strangers, known_uids};
 use crate::decode;
@@ -44,14 +45,13 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             if origin == Some(Origin::Other) {
                 continue;
             }
-            let uid = mark.map(|mark| mark.uid);
-            // A client without a marker is found by its id, which is the UID unless the spec asks for another id.
-            let uid = uid.unwrap_or_else(|| listed.client_id.clone());
-            match expected.remove(&uid) {
+            let former = former(&listed, mark);
+            let uid = &former.uid;
+            match expected.remove(uid) {
                 Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
                 Some(client) => rouse(&ctx.kinds.clients, &client),
-                None if origin == Some(Origin::Own) && !before.contains(&uid) => {
-                    strangers.add(listed.client_id, uid);
+                None if origin == Some(Origin::Own) && !before.contains(uid) => {
+                    strangers.add(listed.client_id, former);
                 }
                 None => {}
             }
@@ -71,6 +71,21 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     let after = known_uids(ctx);
     strangers.retain(|uid| !after.contains(uid));
     Ok(strangers)
+}
+
+/// The resource of a listed client. A client without a marker is found by its id, which is the UID unless the spec asks
+/// for another id.
+fn former(listed: &Client, mark: Option<Marker>) -> Stranger {
+    match mark {
+        Some(mark) => Stranger {
+            uid: mark.uid,
+            resource: format!("{}/{}", mark.namespace, mark.name),
+        },
+        None => Stranger {
+            uid: listed.client_id.clone(),
+            resource: String::new(),
+        },
+    }
 }
 
 /// Resources whose client was confirmed on the server and should be there.

@@ -3,6 +3,7 @@
 //! The server makes id and secret and shows both to anyone who may read the client. So there is no ledger: a Secret
 //! that is lost or edited is written again from the server, and nothing changes there.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::api::oauth2_client::{
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::claim::{Claim, Claiming};
+use crate::controller::common::client::free::check_free;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::layout::{self, Layout};
 use crate::controller::common::client::outcome;
@@ -95,7 +97,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         let settled = last.as_ref().is_some_and(|last| last.same_remote(&plan, &remote));
         let vault = target.vault(settled).await?;
         if last.is_none() {
-            output::check_free(client, ctx, &plan).await?; // nothing is registered that cannot be published
+            check_free(client, ctx, &plan, &BTreeSet::new()).await?; // nothing is registered that cannot be published
         }
         let found = target.sync(pass, &vault, &wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;

@@ -124,9 +124,7 @@ async fn a_quota(bed: &Bed) -> Result<()> {
     let parameters = PatchParams::default();
     let mut counted = json!({ "status": hard("1") });
     counted["status"]["used"] = json!({ "count/secrets": "0" });
-    quotas
-        .patch_status("few", &parameters, &Patch::Merge(counted))
-        .await?;
+    quotas.patch_status("few", &parameters, &Patch::Merge(counted)).await?;
     space.apply_client("app", MACHINE).await?;
     let message = "The Kubernetes API refused Secret `app`: it exceeds quota `few` (requested: count/secrets=1). Ask the admin of the cluster to change that.";
     client_says(&space, "app", Tone::Reconciling, "AdmissionDenied", message).await?;

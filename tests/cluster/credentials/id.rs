@@ -121,7 +121,7 @@ pub(super) async fn an_id_from_a_secret_obeys_the_rules_of_client_id(bed: &Bed) 
         "{said}"
     );
     ensure!(
-        denied.status.is_some_and(|status| status.claimed_client_id.is_none()),
+        denied.status.is_some_and(|status| status.assigned_client_id.is_none()),
         "claimed"
     );
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::{Binding, Credentials, OPAQUE, PLAIN, Preset};
 use crate::api::{AuthorizationServer, OAuth2Client};
-use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::client::plan::{ClientPlan, Keys};
 use crate::controller::common::client::template::Template;
 use crate::controller::common::digest::digest;
 use crate::controller::engine::context::Context;
@@ -108,16 +108,16 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
     let Credentials {
         preset,
         type_,
-        keys,
         data,
         labels,
         annotations,
         ..
     } = client.spec.credentials.as_deref().cloned().unwrap_or_default();
     let preset = preset.map_or(PLAIN, Preset::layout);
-    let keys = keys.unwrap_or_default();
-    let id_key = keys.client_id.unwrap_or_else(|| preset.client_id.to_owned());
-    let secret_key = keys.client_secret.unwrap_or_else(|| preset.client_secret.to_owned());
+    let Keys {
+        client_id: id_key,
+        client_secret: secret_key,
+    } = Keys::of(client);
     check_keys(&id_key, &secret_key, &data)?;
     let is_free = |key: &str| key != id_key && key != secret_key && !data.contains_key(key);
     let random = preset.random.iter().filter(|key| is_free(key));

@@ -1,5 +1,6 @@
 //! What OAuth2Clients share on every server that has them.
 
+pub(crate) mod free;
 pub(crate) mod inputs;
 pub(crate) mod layout;
 pub(crate) mod outcome;

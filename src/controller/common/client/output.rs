@@ -1,7 +1,6 @@
 //! The credentials Secret: how it is written. It is created only when complete.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
@@ -9,17 +8,15 @@ use kube::ResourceExt;
 
 use crate::api::oauth2_client::{OAuth2ClientStatus, OPAQUE};
 use crate::api::{JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
-use crate::controller::common::claim::asked_first;
-use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET, secret_name};
+use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::client::template::Template;
 use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
 };
 use crate::controller::engine::context::Context;
-use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::managed::{Managed, Pass};
-use crate::error::{ClusterFault, Error, Result, Taken};
+use crate::error::{ClusterFault, Error, Result};
 use crate::secret::{Secret, basic_credentials, is_key};
 
 /// The client secret, and its revision if that is recorded.
@@ -116,39 +113,6 @@ fn check_type(written: &KubeSecret, layout: &Layout) -> Result<()> {
             wanted: layout.type_.clone(),
         })),
     }
-}
-
-/// Checks that no Secret of this name belongs to another owner, and that no other client is about to create one.
-///
-/// # Errors
-/// [`Error::SecretConflict`], [`Error::Going`], [`Error::Cluster`].
-pub(crate) async fn check_free(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<()> {
-    let name = secret_name(client);
-    if let Some(other) = other_user(client, ctx, &name) {
-        return Err(Error::SecretConflict(Taken {
-            name,
-            owner: Some(format!("{} `{}`", OAuth2Client::KIND, other.name_any())),
-        }));
-    }
-    match ctx.cluster.secret(&plan.namespace, &name).await? {
-        Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
-        _ => Ok(()),
-    }
-}
-
-/// Another client of the namespace that has a Secret of this name, or asked for it first and is being registered.
-fn other_user(client: &OAuth2Client, ctx: &Context, name: &str) -> Option<Arc<OAuth2Client>> {
-    // One that cannot be registered blocks nobody.
-    let memory = &ctx.kinds.clients.memory;
-    let is_progressing = |other: &OAuth2Client| !memory.is_failing(other.metadata.uid.as_deref().unwrap_or_default());
-    let uses = |other: &OAuth2Client| {
-        let has_it = other.status.as_ref().and_then(|status| status.secret_name.as_deref()) == Some(name);
-        other.metadata.namespace == client.metadata.namespace
-            && other.metadata.uid != client.metadata.uid
-            && is_held(other)
-            && (has_it || secret_name(other) == name && asked_first(other, client) && is_progressing(other))
-    };
-    ctx.kinds.clients.store.find(uses)
 }
 
 /// Reads the variables for the signing key. The key set writes its Secret before its status names it.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::access::{self, Denied, Grant};
 use crate::admin::http::reply::{depth, size_in_go, values};
 use crate::api::authorization_server::Endpoints;
-use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus};
+use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus, PLAIN, Preset};
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
 use crate::controller::common::schedule::{Schedule, past};
 use crate::controller::engine::context::{Context, OwnSecret};
@@ -42,6 +42,27 @@ impl ClientPlan {
     pub(crate) fn keys(&self) -> &[Map<String, Value>] {
         let status = self.key_set.as_ref().and_then(|set| set.status.as_ref());
         status.map(|status| status.keys.as_slice()).unwrap_or_default()
+    }
+}
+
+/// The keys in the credentials Secret for id and secret.
+pub(crate) struct Keys {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+}
+
+impl Keys {
+    pub(crate) fn of(client: &OAuth2Client) -> Self {
+        let credentials = client.spec.credentials.as_ref();
+        let preset = credentials.and_then(|credentials| credentials.preset);
+        let preset = preset.map_or(PLAIN, Preset::layout);
+        let keys = credentials
+            .and_then(|credentials| credentials.keys.clone())
+            .unwrap_or_default();
+        Keys {
+            client_id: keys.client_id.unwrap_or_else(|| preset.client_id.to_owned()),
+            client_secret: keys.client_secret.unwrap_or_else(|| preset.client_secret.to_owned()),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::hydra::client::adoption::owner_of;
-use crate::controller::hydra::client::plan::client_id;
+use crate::controller::hydra::client::plan::{client_id, id_with};
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Outage, Result};
 
@@ -45,7 +45,7 @@ pub(crate) async fn remove_client(
     pass: &mut Pass<OAuth2ClientStatus>,
     link: &Link,
 ) -> Result<Fate> {
-    let id = client_id(client);
+    let id = id_with(client, Some(&pass.status));
     if id.is_empty() {
         return Ok(Fate::Delete); // its id was never known, so it was never registered
     }

@@ -70,7 +70,7 @@ pub(crate) async fn learn(
     if !plan.client_id.is_empty() && cleanup::remove_client(client, ctx, pass, &link).await? != Fate::Delete {
         return Err(unusable(source, CHANGED));
     }
-    pass.status.claimed_client_id = Some(id.clone());
+    pass.status.assigned_client_id = Some(id.clone());
     record(client, ctx, pass).await?;
     let latest = OAuth2Client::kind_of(ctx).newest(Arc::new(client.clone()));
     match client_id(&latest) == id {

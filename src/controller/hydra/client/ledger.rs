@@ -12,8 +12,8 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use sha2::{Digest, Sha256};
 
-use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::api::{OAuth2Client, RESOURCE_ANNOTATION};
 use crate::controller::common::client::layout::{self, asked_labels};
 use crate::controller::common::client::output::Held;
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
@@ -55,12 +55,35 @@ impl Ledger {
 
 /// Content of a ledger.
 #[derive(Clone)]
-struct Entry {
+pub(crate) struct Entry {
     client_id: String,
     secret: Secret,
     revision: String,
     /// Not part of the checksum: an edit of it can only delay a rotation.
     since: Option<Timestamp>,
+}
+
+impl Entry {
+    /// With a new revision, so that the server gets the secret.
+    pub(crate) fn new(client_id: String, secret: Secret) -> Self {
+        Entry {
+            client_id,
+            secret,
+            revision: new_revision(),
+            since: Some(Timestamp::now()),
+        }
+    }
+}
+
+/// Stores what the ledger of an earlier resource held in that of this one, which must not exist.
+///
+/// # Errors
+/// [`Error::Cluster`], [`Error::NotLeader`].
+pub(crate) async fn inherit(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, entry: &Entry) -> Result<()> {
+    match write(client, ctx, plan, None, entry).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::Cluster(ClusterFault::Conflict)),
+    }
 }
 
 /// Reads and repairs the ledger: creates it, rebuilds it from the credentials Secret, or stores the user's secret or,
@@ -121,14 +144,15 @@ pub(crate) async fn put_right(
 
 /// An intact ledger. Only its labels may have to change, which nobody but the cluster needs to know.
 async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry, since: Option<Timestamp>) -> Result<Ledger> {
-    let wanted = wanted_labels(work);
+    let Work { client, ctx, plan, .. } = *work;
+    let wanted = wanted_labels(client, ctx, plan);
     let is_labelled = match work.is_laid_out_anew() {
         true => *found.labels() == wanted,
         false => has_labels(found, &wanted),
     };
     let version = match is_labelled {
         true => found.resource_version(),
-        false => write(work, Some(found.clone()), entry).await?,
+        false => write(client, ctx, plan, Some(without_labels(work, found.clone())), entry).await?,
     };
     Ok(Ledger {
         secret: entry.secret.clone(),
@@ -139,8 +163,16 @@ async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry, since: Option<
     })
 }
 
-fn wanted_labels(work: &Work<'_>) -> Labels {
-    labels(work.ctx, &work.plan.uid, &asked_labels(work.client))
+/// A ledger that may get other labels, without those that an earlier spec may have asked for.
+fn without_labels(work: &Work<'_>, mut found: KubeSecret) -> KubeSecret {
+    if work.is_laid_out_anew() {
+        found.labels_mut().clear();
+    }
+    found
+}
+
+fn wanted_labels(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Labels {
+    labels(ctx, &plan.uid, &asked_labels(client))
 }
 
 /// Our ledger, if there is one.
@@ -157,13 +189,10 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result
 
 /// Stores a secret with a new revision, in place of what was found.
 async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
-    let entry = Entry {
-        client_id: work.plan.client_id.clone(),
-        secret,
-        revision: new_revision(),
-        since: Some(Timestamp::now()),
-    };
-    match write(work, found, &entry).await? {
+    let Work { client, ctx, plan, .. } = *work;
+    let entry = Entry::new(plan.client_id.clone(), secret);
+    let found = found.map(|found| without_labels(work, found));
+    match write(client, ctx, plan, found, &entry).await? {
         Some(version) => Ok(Ledger {
             secret: entry.secret,
             revision: entry.revision,
@@ -224,16 +253,20 @@ fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
 }
 
 /// Creates or replaces the ledger. Returns its resourceVersion. None: the name is already taken.
-async fn write(work: &Work<'_>, found: Option<KubeSecret>, entry: &Entry) -> Result<Option<String>> {
-    let Work { client, ctx, plan, .. } = *work;
+async fn write(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    found: Option<KubeSecret>,
+    entry: &Entry,
+) -> Result<Option<String>> {
     let exists = found.is_some();
     let mut secret = found.unwrap_or_default();
     secret.metadata.name = Some(ledger_name(&plan.uid));
     secret.metadata.owner_references = owned_by(client);
-    if work.is_laid_out_anew() {
-        secret.labels_mut().clear(); // an earlier spec may have asked for them
-    }
-    secret.labels_mut().extend(wanted_labels(work));
+    secret.labels_mut().extend(wanted_labels(client, ctx, plan));
+    let annotations = secret.metadata.annotations.get_or_insert_default();
+    annotations.insert(RESOURCE_ANNOTATION.to_owned(), client.name_any());
     if !exists {
         secret.type_ = Some(TYPE.to_owned());
     }
@@ -264,7 +297,7 @@ async fn write(work: &Work<'_>, found: Option<KubeSecret>, entry: &Entry) -> Res
 }
 
 /// Content of an intact ledger. A ledger with another client id than the derived one is not intact.
-fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
+pub(crate) fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
     let entry = Entry {
         client_id: text(secret, "client_id")?,
         secret: Secret::new(text(secret, "client_secret")?),
@@ -276,7 +309,7 @@ fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
 }
 
 /// Value of an edited ledger, if it can be a secret. The operator sends it to the server, as the editor intended.
-fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
+pub(crate) fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
     text(secret, "client_secret")
         .filter(|value| reference::problem(value).is_none())
         .map(Secret::new)

@@ -22,21 +22,23 @@ use crate::controller::hydra::client::catalogue;
 use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
-/// Id of a client: the requested one, or the UID. Only an id from a Secret is stored, before the first write. Until then
-/// it is empty, and the client is nowhere.
+/// Id of a client: the requested one, the one in the status that it keeps, or the UID. A wrong one in the status reaches
+/// nothing: before each write, the client on the server must carry the mark of this resource. It is empty as long as an
+/// id from a Secret is not known, and then the client is nowhere.
 pub(crate) fn client_id(client: &OAuth2Client) -> String {
+    id_with(client, client.status.as_ref())
+}
+
+/// Like [`client_id`], with the status of a pass.
+pub(crate) fn id_with(client: &OAuth2Client, status: Option<&OAuth2ClientStatus>) -> String {
     let spec = &client.spec;
-    let claimed = || {
-        client
-            .status
-            .as_ref()
-            .and_then(|status| status.claimed_client_id.clone())
-    };
-    let id = match &spec.client_id_from {
-        Some(_) => claimed(),
-        None => spec.client_id.clone().or_else(|| client.uid()),
-    };
-    id.unwrap_or_default()
+    let assigned = || status?.assigned_client_id.clone();
+    let generated = || client.uid().filter(|_| spec.client_id_from.is_none());
+    spec.client_id
+        .clone()
+        .or_else(assigned)
+        .or_else(generated)
+        .unwrap_or_default()
 }
 
 /// The resource with its id in the spec, wherever the id comes from.

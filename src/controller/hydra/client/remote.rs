@@ -207,17 +207,26 @@ impl Remote<'_> {
             Ownership::OtherCluster(cluster) => return Err(of_another_cluster(found.client_id.clone(), cluster)),
             Ownership::Ours | Ownership::Others => return Ok(true),
         };
+        if !self.mark_as_ours(pass, found).await? {
+            return Ok(false);
+        }
+        note_takeover(pass, &former);
+        Ok(true)
+    }
+
+    /// Sends a client back with the mark of this resource and nothing else changed: secret and revision stay. False if
+    /// the client was deleted.
+    ///
+    /// # Errors
+    /// What a failed request means.
+    pub(crate) async fn mark_as_ours(&self, pass: &mut Pass<OAuth2ClientStatus>, found: &mut Client) -> Result<bool> {
         let theirs = found.marker().unwrap_or_default();
         found.mark(&Marker {
             revision: theirs.revision,
             adopted: theirs.adopted,
             ..own_marker(self.client, self.ctx)
         });
-        if !self.update(pass, found, false).await? {
-            return Ok(false);
-        }
-        note_takeover(pass, &former);
-        Ok(true)
+        self.update(pass, found, false).await
     }
 
     /// Creates a client that does not exist (any more). False if the id is taken.

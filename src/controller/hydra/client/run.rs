@@ -1,5 +1,7 @@
 //! Takes the [`steps`] of a pass.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -9,6 +11,7 @@ use super::steps::{self, AfterLedger, Cause, Compared, Extras, Seen, Step};
 use super::work::{Secrecy, Work};
 use crate::admin::hydra;
 use crate::api::oauth2_client::{OAuth2ClientStatus, TokenEndpointAuthMethod};
+use crate::controller::common::client::free::check_free;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output;
 use crate::controller::common::failure::unread;
@@ -111,7 +114,7 @@ impl Run<'_> {
             Step::SettleLedger => {
                 if self.secrecy != Secrecy::Ours || self.pass.status.secret_name.is_none() {
                     // Nothing is registered or replaced that cannot be published then.
-                    output::check_free(client, ctx, plan).await?;
+                    check_free(client, ctx, plan, &BTreeSet::new()).await?;
                 }
                 self.ledger = ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await?;
             }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::admin::hydra::key::JsonWebKey;
-use crate::api::JsonWebKeySet;
+use crate::api::{JsonWebKeySet, RESOURCE_ANNOTATION};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
@@ -117,6 +117,8 @@ impl Ledger {
         secret.metadata.name = Some(name(&uid));
         secret.metadata.owner_references = owned_by(set);
         secret.labels_mut().extend(labels(ctx, &uid, &Labels::new()));
+        let annotations = secret.metadata.annotations.get_or_insert_default();
+        annotations.insert(RESOURCE_ANNOTATION.to_owned(), set.name_any());
         let data = [("keys", keys.as_str()), ("checksum", &checksum(&keys))];
         let data: BTreeMap<_, _> = data
             .into_iter()
@@ -138,7 +140,8 @@ impl Ledger {
     }
 }
 
-fn parse(secret: &KubeSecret) -> Option<Vec<Entry>> {
+/// The keys of a ledger that is intact.
+pub(crate) fn parse(secret: &KubeSecret) -> Option<Vec<Entry>> {
     let keys = text(secret, "keys")?;
     if text(secret, "checksum")? != checksum(&keys) {
         return None;

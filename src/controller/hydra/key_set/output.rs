@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::api::JsonWebKeySet;
-use crate::api::json_web_key_set::{JWK, JsonWebKeySetStatus, KID, PEM};
+use crate::api::json_web_key_set::{JWK, JWKS, JsonWebKeySetStatus, KID, PEM};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::{
     bytes, conflict, drop_one, has_labels, is_owned, labels, owned_by, remember,
@@ -18,12 +18,10 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::key_set::ledger::{self, Entry};
 use crate::controller::hydra::key_set::plan::KeySetPlan;
+use crate::controller::hydra::key_set::restore::{has_only, is_known};
 use crate::error::{ClusterFault, Error, Result};
 use crate::key_material;
 use crate::labels::Labels;
-
-/// Key of the public keys in ConfigMap and Secret.
-const JWKS: &str = "jwks.json";
 
 /// Writes everything that the spec asks for, and deletes what it does not ask for any more.
 pub(crate) async fn write(
@@ -35,10 +33,11 @@ pub(crate) async fn write(
 ) -> Result<()> {
     let jwks = jwks(&pass.status.keys);
     if let (Some(name), Some(current)) = (&plan.secret_name, current) {
-        secret(set, ctx, plan, name, private(current)?).await?;
+        secret(set, ctx, plan, name, private(current)?, &pass.status.key_ids()).await?;
     }
     if let Some(name) = &plan.public_secret_name {
-        secret(set, ctx, plan, name, BTreeMap::from([(JWKS.to_owned(), bytes(&jwks))])).await?;
+        let data = BTreeMap::from([(JWKS.to_owned(), bytes(&jwks))]);
+        secret(set, ctx, plan, name, data, &pass.status.key_ids()).await?;
     }
     drop_others(ctx, plan).await?;
     let name = set.config_map_name();
@@ -49,25 +48,37 @@ pub(crate) async fn write(
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
         };
-        own_config_map::write(set, ctx, wanted, false).await?;
+        let ids = pass.status.key_ids();
+        let holds_ours = |data: &BTreeMap<String, String>| data.get(JWKS).is_some_and(|public| has_only(public, &ids));
+        own_config_map::write(set, ctx, wanted, false, holds_ours).await?;
     }
     own_config_map::rename(set, ctx, &mut pass.status.config_map_name, name).await
 }
 
-/// Creates a Secret, or makes it what it should be.
+/// Creates a Secret, or makes it what it should be. `ids`: of the keys of the set.
 async fn secret(
     set: &JsonWebKeySet,
     ctx: &Context,
     plan: &KeySetPlan,
     name: &str,
     data: BTreeMap<String, ByteString>,
+    ids: &[&str],
 ) -> Result<()> {
     let labels = labels(ctx, &plan.target.uid, &Labels::new());
     let written = match ctx.cluster.secret(&plan.target.namespace, name).await? {
-        Some(found) if !is_owned(&found, &plan.target.uid) => return Err(conflict(&found, set)),
-        Some(found) if found.data.as_ref() == Some(&data) && has_labels(&found, &labels) => found,
+        Some(found) if !is_owned(&found, &plan.target.uid) && !is_known(&found, &data, ids) => {
+            return Err(conflict(&found, set));
+        }
+        Some(found)
+            if is_owned(&found, &plan.target.uid)
+                && found.data.as_ref() == Some(&data)
+                && has_labels(&found, &labels) =>
+        {
+            found
+        }
         Some(mut found) => {
             found.data = Some(data);
+            found.metadata.owner_references = owned_by(set);
             found.labels_mut().extend(labels);
             ctx.cluster.replace(&plan.target.namespace, &found).await?
         }

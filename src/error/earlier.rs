@@ -1,0 +1,54 @@
+//! Faults of a resource that was restored from a backup: an earlier resource of its name left something that cannot be
+//! taken over without consent.
+
+use super::treatment::{Class, Treatment};
+use super::wording::shown;
+use crate::api::condition::Reason;
+
+/// Why a resource does not take over what an earlier resource of its name left. As for [`super::Error`], `Display` is the
+/// message of the condition.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EarlierFault {
+    /// The client is on the server, and no Secret of the namespace holds its current secret.
+    #[error(
+        "The client `{}` of an earlier resource of this name is on the server, and no Secret in this namespace holds its current secret; nothing was changed. Restore its Secrets, or add the id to adopt.clientIds of the access rule to keep the client, or run `hydra delete oauth2-client {}` to get a new one.",
+        shown(.0),
+        shown(.0)
+    )]
+    Unproven(String),
+    /// Secrets name a client that is not on the server any more.
+    #[error(
+        "Restored Secrets name the client `{}`, which is not on the server; nothing was changed. Add the id to adopt.clientIds of the access rule to register the client again with the same secret, or run `kubectl delete secret -n {namespace} -l oidc-operator.dev/uid={}` to get a new one.",
+        shown(.id),
+        shown(.uid)
+    )]
+    Gone {
+        /// Id of the client.
+        id: String,
+        /// Namespace of the Secrets.
+        namespace: String,
+        /// UID in the label of the Secrets.
+        uid: String,
+    },
+    /// Secrets name a client that carries no mark of the operator.
+    #[error(
+        "Restored Secrets name the client `{}`, which no resource manages; nothing was changed. Create this resource again with that clientId and adoption: Allow to keep the client, or run `kubectl delete secret -n {namespace} -l oidc-operator.dev/uid={}` to get a new one.",
+        shown(.id),
+        shown(.uid)
+    )]
+    Unmarked {
+        /// Id of the client.
+        id: String,
+        /// Namespace of the Secrets.
+        namespace: String,
+        /// UID in the label of the Secrets.
+        uid: String,
+    },
+}
+
+impl EarlierFault {
+    /// The treatment of the fault.
+    pub(super) fn treatment(&self) -> Treatment {
+        Treatment::of(Class::NotOwned, Reason::NotRestored)
+    }
+}
