@@ -39,10 +39,10 @@ use super::refs::ServerRef;
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name)) == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name)) ? !(has(self.spec.vault) && has(self.spec.vault.name)) || self.spec.vault.name == oldSelf.spec.vault.name : (has(self.spec.vault) && has(self.spec.vault.name)) ? self.spec.vault.name.endsWith('.' + self.metadata.name) : oldSelf.spec.vault.name.endsWith('.' + self.metadata.name)")
+#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') || ((has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') == '' ? (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') : (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') == '' ? (has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') : '').endsWith('.' + self.metadata.name)")
     .message("vault.name is immutable: create a new Assignment with the other name").field_path(".spec.vault"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
+#[x_kube(validation = Rule::new("(has(self.serverRef) ? self.serverRef.name : 'default') == (has(oldSelf.serverRef) ? oldSelf.serverRef.name : 'default')")
     .message("serverRef is immutable: create a new Assignment for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("(has(self.subjects) && self.subjects.size() > 0) || (has(self.groups) && self.groups.size() > 0) || has(self.vault) && (has(self.vault.entities) && self.vault.entities.size() > 0 || has(self.vault.groups) && self.vault.groups.size() > 0)")
     .message("an Assignment must name at least one subject or group; to let nobody log in, delete the client"))]

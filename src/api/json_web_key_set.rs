@@ -62,7 +62,7 @@ pub const PEM: &str = "key.pem";
     .message("import: names the Secret that the operator writes; keep your own key in another Secret").field_path(".spec.import"))]
 #[kube(validation = Rule::new("!has(self.spec.publish) || !has(self.spec.publish.secretName) || !(has(self.spec.import) && self.spec.import.secretRef.name == self.spec.publish.secretName || has(self.spec.privateKey) && (has(self.spec.privateKey.secretName) ? self.spec.privateKey.secretName : self.metadata.name) == self.spec.publish.secretName)")
     .message("publish.secretName: names the Secret of a private key; publish the public keys in another Secret").field_path(".spec.publish.secretName"))]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
+#[x_kube(validation = Rule::new("(has(self.serverRef) ? self.serverRef.name : 'default') == (has(oldSelf.serverRef) ? oldSelf.serverRef.name : 'default')")
     .message("serverRef is immutable: create a new JsonWebKeySet for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.setName) ? has(oldSelf.setName) && self.setName == oldSelf.setName : !has(oldSelf.setName)")
     .message("setName is immutable: create a new JsonWebKeySet with the other name").field_path(".setName"))]

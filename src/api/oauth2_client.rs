@@ -60,7 +60,7 @@ pub use values::{
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name)) == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name)) ? !(has(self.spec.vault) && has(self.spec.vault.name)) || self.spec.vault.name == oldSelf.spec.vault.name : (has(self.spec.vault) && has(self.spec.vault.name)) ? self.spec.vault.name.endsWith('.' + self.metadata.name) : oldSelf.spec.vault.name.endsWith('.' + self.metadata.name)")
+#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') || ((has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') == '' ? (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') : (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') == '' ? (has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') : '').endsWith('.' + self.metadata.name)")
     .message("vault.name is immutable: create a new OAuth2Client with the other name").field_path(".spec.vault"))]
 #[kube(validation = Rule::new("!self.metadata.name.matches('^oac-[0-9a-f]{8}-')")
     .message("metadata.name: names that start like oac-01234567- are reserved for the operator's ledgers; choose another name"))]
@@ -68,7 +68,7 @@ pub use values::{
     .message("clientSecretRef: names the credentials Secret that the operator writes; keep your own secret in another Secret").field_path(".spec.clientSecretRef"))]
 #[kube(validation = Rule::new("!has(self.spec.clientIdFrom) || self.spec.clientIdFrom.name != (has(self.spec.credentials) && has(self.spec.credentials.secretName) ? self.spec.credentials.secretName : self.metadata.name)")
     .message("clientIdFrom: names the credentials Secret that the operator writes; keep your own id in another Secret").field_path(".spec.clientIdFrom"))]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
+#[x_kube(validation = Rule::new("(has(self.serverRef) ? self.serverRef.name : 'default') == (has(oldSelf.serverRef) ? oldSelf.serverRef.name : 'default')")
     .message("serverRef is immutable: create a new OAuth2Client for the other server, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("(has(self.clientId) ? has(oldSelf.clientId) && self.clientId == oldSelf.clientId : !has(oldSelf.clientId)) && has(self.clientIdFrom) == has(oldSelf.clientIdFrom)")
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]

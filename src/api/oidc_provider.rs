@@ -47,10 +47,10 @@ use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
         priority = 1
     )
 )]
-#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name)) == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name)) ? !(has(self.spec.vault) && has(self.spec.vault.name)) || self.spec.vault.name == oldSelf.spec.vault.name : (has(self.spec.vault) && has(self.spec.vault.name)) ? self.spec.vault.name.endsWith('.' + self.metadata.name) : oldSelf.spec.vault.name.endsWith('.' + self.metadata.name)")
+#[kube(validation = Rule::new("(has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') == (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') || ((has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') == '' ? (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') : (has(oldSelf.spec.vault) && has(oldSelf.spec.vault.name) ? oldSelf.spec.vault.name : '') == '' ? (has(self.spec.vault) && has(self.spec.vault.name) ? self.spec.vault.name : '') : '').endsWith('.' + self.metadata.name)")
     .message("vault.name is immutable: create a new OidcProvider with the other name").field_path(".spec.vault"))]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
+#[x_kube(validation = Rule::new("(has(self.serverRef) ? self.serverRef.name : 'default') == (has(oldSelf.serverRef) ? oldSelf.serverRef.name : 'default')")
     .message("serverRef is immutable: create a new OidcProvider for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("!has(self.issuer) || !has(self.issuerRef)")
     .message("set issuer or issuerRef, not both"))]

@@ -41,7 +41,7 @@ use super::refs::ServerRef;
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.serverRef) == has(oldSelf.serverRef) ? !has(self.serverRef) || self.serverRef.name == oldSelf.serverRef.name : has(self.serverRef) ? self.serverRef.name == 'default' : oldSelf.serverRef.name == 'default'")
+#[x_kube(validation = Rule::new("(has(self.serverRef) ? self.serverRef.name : 'default') == (has(oldSelf.serverRef) ? oldSelf.serverRef.name : 'default')")
     .message("serverRef is immutable: create a new Scope for the other server").field_path(".serverRef"))]
 #[x_kube(validation = Rule::new("has(self.name) ? has(oldSelf.name) && self.name == oldSelf.name : !has(oldSelf.name)")
     .message("name is immutable: create a new Scope with the other name").field_path(".name"))]
