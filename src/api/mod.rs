@@ -52,6 +52,9 @@ pub const ABANDON_ANNOTATION: &str = "oidc-operator.dev/abandon";
 /// Annotation with which a user requests a rotation at a time (RFC 3339), or at once if that time has passed.
 pub const ROTATE_AT_ANNOTATION: &str = "oidc-operator.dev/rotate-at";
 
+/// Annotation of a user's Secret: the key of the client id in it, which the operator may make public.
+pub const CLIENT_ID_KEY_ANNOTATION: &str = "oidc-operator.dev/client-id-key";
+
 /// Name of the `AuthorizationServer` used by resources that name none.
 pub const DEFAULT_SERVER: &str = "default";
 

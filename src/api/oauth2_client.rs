@@ -111,9 +111,9 @@ pub struct OAuth2ClientSpec {
         .message("clientId: must not have `.` or `..` between slashes, because proxies change such URLs"))]
     pub client_id: Option<String>,
     /// The client_id from a Secret of this namespace, for example one that another tool brings with the secret of
-    /// clientSecretRef. The operator waits for the Secret. The Secret must have the label
-    /// `oidc-operator.dev/watch: "true"`, because ids are public: the status shows them. All that is said of clientId
-    /// holds for this id. Not together with clientId.
+    /// clientSecretRef. The operator waits for the Secret, and notices changes as it does for clientSecretRef. Client ids
+    /// are public, so the Secret must have the annotation `oidc-operator.dev/client-id-key` with the key. All that is
+    /// said of clientId holds for this id. Not together with clientId.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeyRef")]
     pub client_id_from: Option<SecretKeyRef>,

@@ -2,16 +2,17 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use oidc_operator::api::WATCH_LABEL;
+use oidc_operator::api::{CLIENT_ID_KEY_ANNOTATION, WATCH_LABEL};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, ServerOptions, Space, everything, ledger_of, text_of};
 use crate::conditions::{Tone, client_ready, client_says};
 
-/// Creates or changes the Secret of the other tool.
-async fn bring(space: &Space<'_>, labels: Value, data: Value) -> Result<()> {
-    let secret = json!({ "apiVersion": "v1", "kind": "Secret",
-        "metadata": { "name": "brought", "labels": labels }, "stringData": data });
+/// Creates or changes the Secret of the other tool, which says that this key holds a client id.
+async fn bring(space: &Space<'_>, key: &str, data: Value) -> Result<()> {
+    let secret = json!({ "apiVersion": "v1", "kind": "Secret", "stringData": data, "metadata": {
+        "name": "brought", "labels": { WATCH_LABEL: "true" }, "annotations": { CLIENT_ID_KEY_ANNOTATION: key },
+    } });
     space.apply::<Secret>(&secret.to_string()).await?;
     Ok(())
 }
@@ -23,7 +24,6 @@ fn unusable(problem: &str) -> String {
 pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_followed(bed: &Bed) -> Result<()> {
     let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let watched = json!({ WATCH_LABEL: "true" });
     let id = format!("https://{}.example.com:8080", space.name()).replace('/', "|"); // a slash needs a newer server
     let [first, second] = ["first", "second"].map(|nth| format!("the-{nth}-secret-of-{}", space.name()));
     bed.canary(&*first);
@@ -37,14 +37,14 @@ pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_follow
     let message = "Secret `brought` does not exist. Create it.";
     client_says(&space, "app", Tone::Reconciling, "SecretNotFound", message).await?;
 
-    // A Secret that nobody has labelled tells nothing: the status would show it to everybody.
-    bring(&space, json!({}), json!({ "id": first, "secret": first })).await?;
-    let message = "clientIdFrom: the Secret lacks the label oidc-operator.dev/watch: \"true\", and without it the operator makes nothing in the Secret public; a client id is public, so label the Secret.";
+    // Other values of a Secret stay secret: the status would show them to everybody.
+    bring(&space, "secret", json!({ "id": first, "secret": first })).await?;
+    let message = "clientIdFrom: the Secret does not say that this key holds a client id, which is public; set the annotation oidc-operator.dev/client-id-key of the Secret to the key.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
 
     bring(
         &space,
-        watched.clone(),
+        "id",
         json!({ "id": format!("{id}\n"), "secret": first }),
     )
     .await?;
@@ -53,7 +53,7 @@ pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_follow
     ensure!(server.about_clients(0).is_empty(), "the server was asked");
     ensure!(space.secret("app").await?.is_none(), "there are credentials");
 
-    bring(&space, watched.clone(), json!({ "id": id, "secret": first })).await?;
+    bring(&space, "id", json!({ "id": id, "secret": first })).await?;
     let client = client_ready(&space, "app").await?;
     ensure!(
         space.credentials("app").await? == (id.clone(), first.clone()),
@@ -63,7 +63,7 @@ pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_follow
     ensure!(status.client_id.as_ref() == Some(&id), "{status:?}");
     bed.token(&id, &first, "read").await?;
 
-    bring(&space, watched.clone(), json!({ "id": id, "secret": second })).await?;
+    bring(&space, "id", json!({ "id": id, "secret": second })).await?;
     let has_it = |secret: &Secret| text_of(secret).get("CLIENT_SECRET") == Some(&second);
     space.wait_secret("the second secret", "app", has_it).await?;
     bed.token(&id, &second, "read").await?;
@@ -71,7 +71,7 @@ pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_follow
     // The id stays, and so does everything else as long as the Secret has another one.
     client_ready(&space, "app").await?;
     let mark = server.admin.journal().mark();
-    bring(&space, watched.clone(), json!({ "id": "another", "secret": first })).await?;
+    bring(&space, "id", json!({ "id": "another", "secret": first })).await?;
     let problem = unusable(
         "is not the id of the registered client, which cannot change (create a new OAuth2Client for another id)",
     );
@@ -86,7 +86,7 @@ pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_follow
         .into_iter()
         .find(|exchange| exchange.head.method != "GET");
     ensure!(written.is_none(), "{written:?}");
-    bring(&space, watched, json!({ "id": id, "secret": second })).await?;
+    bring(&space, "id", json!({ "id": id, "secret": second })).await?;
     client_ready(&space, "app").await?;
 
     // The cleanup does not need the Secret.
@@ -107,12 +107,11 @@ pub(super) async fn an_id_from_a_secret_obeys_the_rules_of_client_id(bed: &Bed) 
         })
         .await?;
     let space = bed.space().await?;
-    let watched = json!({ WATCH_LABEL: "true" });
     let spec = json!({
         "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"], "scopes": ["read"],
         "clientIdFrom": { "name": "brought", "key": "id" },
     });
-    bring(&space, watched.clone(), json!({ "id": "of-nobody.shop" })).await?;
+    bring(&space, "id", json!({ "id": "of-nobody.shop" })).await?;
     space.apply_client("app", &spec.to_string()).await?;
     let denied = space.wait_condition("app", "Ready", "False", "NotAllowed").await?;
     let said = serde_json::to_string(&denied.status)?;
@@ -131,12 +130,12 @@ pub(super) async fn an_id_from_a_secret_obeys_the_rules_of_client_id(bed: &Bed) 
         json!({ "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"], "clientId": taken });
     space.ready_client("other", &other.to_string()).await?;
     let before = bed.registered(&taken).await?;
-    bring(&space, watched.clone(), json!({ "id": taken })).await?;
+    bring(&space, "id", json!({ "id": taken })).await?;
     let message = format!(
         "The client `{taken}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
     );
     client_says(&space, "app", Tone::Stalled, "NotOwned", &message).await?;
-    bring(&space, watched, json!({ "id": free })).await?;
+    bring(&space, "id", json!({ "id": free })).await?;
     client_ready(&space, "app").await?;
     let (id, secret) = space.credentials("app").await?;
     ensure!(id == free, "{id}");

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::{Adoption, SecretKeyRef};
-use crate::api::{OAuth2Client, WATCH_LABEL};
+use crate::api::{CLIENT_ID_KEY_ANNOTATION, OAuth2Client};
 use crate::controller::common::client::outcome::Fate;
 use crate::controller::common::client::plan::{ClientPlan, check_access};
 use crate::controller::engine::context::Context;
@@ -82,10 +82,10 @@ pub(crate) async fn learn(
 /// Checks that a value may become a client id.
 fn check(client: &OAuth2Client, source: &SecretKeyRef, secret: &KubeSecret, id: &str) -> Result<()> {
     // Whoever may create clients need not be allowed to read Secrets, but everybody can read a client id.
-    if secret.labels().get(WATCH_LABEL).map(String::as_str) != Some("true") {
+    if secret.annotations().get(CLIENT_ID_KEY_ANNOTATION) != Some(&source.key) {
         return Err(Error::UnusableSource {
             field: "clientIdFrom",
-            problem: "the Secret lacks the label oidc-operator.dev/watch: \"true\", and without it the operator makes nothing in the Secret public; a client id is public, so label the Secret",
+            problem: "the Secret does not say that this key holds a client id, which is public; set the annotation oidc-operator.dev/client-id-key of the Secret to the key",
         });
     }
     let may_be_uuid = client.spec.adoption == Some(Adoption::Allow);
