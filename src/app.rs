@@ -22,6 +22,7 @@ use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::turns;
 use crate::controller::engine::unwatched::Unwatched;
+use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::controller::watch::accepted::Accepted;
 use crate::controller::watch::{self, Writers};
 use crate::health::Stage;
@@ -175,7 +176,7 @@ fn prepare(
     let (kinds, writers) = Kinds::new(&queue);
     let (namespaces, namespace_writer) = cache();
     let reach = settings.reach();
-    let (secrets, secret_writers) = cache_of(reach.watched_secrets(&settings.namespace));
+    let (secrets, secret_writers) = cache_of(reach.watched_secrets(&settings.namespace), WatchedSecret::is_left);
     let reporter = Reporter {
         controller: "oidc-operator".to_owned(),
         instance: Some(identity.to_owned()),

@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::admin::http::reply::depth;
-use crate::api::{ABANDON_ANNOTATION, FINALIZER, ROTATE_AT_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::api::{ABANDON_ANNOTATION, FINALIZER, RESOURCE_ANNOTATION, ROTATE_AT_ANNOTATION, UID_LABEL, WATCH_LABEL};
 
 mod kinds;
 
@@ -191,7 +191,7 @@ impl Decode for PartialObjectMeta<Namespace> {
 
 impl Decode for PartialObjectMeta<Secret> {
     fn decode(parts: &Parts<'_>) -> Self {
-        let metadata = parts.metadata(&[], Some(&[UID_LABEL, WATCH_LABEL]));
+        let metadata = parts.metadata(&[RESOURCE_ANNOTATION], Some(&[UID_LABEL, WATCH_LABEL]));
         head(metadata)
     }
 }

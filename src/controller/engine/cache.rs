@@ -5,6 +5,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::HashTable;
@@ -29,28 +30,34 @@ pub struct Writer<K> {
 
 struct Shared<K> {
     objects: RwLock<HashTable<Arc<K>>>,
+    /// Which objects are rare.
+    is_rare: fn(&K) -> bool,
+    /// Number of the rare ones. Written under the lock of the objects.
+    rare: AtomicUsize,
     hasher: RandomState,
     unfilled: watch::Receiver<usize>,
 }
 
 /// Creates an empty cache that one writer fills.
 pub fn cache<K>() -> (Cache<K>, Writer<K>) {
-    let (cache, parts) = shared(1);
+    let (cache, parts) = shared(1, |_| false);
     (cache, parts.writer(None))
 }
 
 /// Creates an empty cache with a writer for each of these namespaces; None stands for all. Without a writer, the cache
-/// stays empty and counts as filled.
-pub fn cache_of<K>(namespaces: Vec<Option<String>>) -> (Cache<K>, Vec<Writer<K>>) {
-    let (cache, parts) = shared(namespaces.len());
+/// stays empty and counts as filled. `is_rare`: which objects [`Cache::rare`] looks for.
+pub fn cache_of<K>(namespaces: Vec<Option<String>>, is_rare: fn(&K) -> bool) -> (Cache<K>, Vec<Writer<K>>) {
+    let (cache, parts) = shared(namespaces.len(), is_rare);
     let writers = namespaces.into_iter().map(|namespace| parts.writer(namespace));
     (cache, writers.collect())
 }
 
-fn shared<K>(writers: usize) -> (Cache<K>, Parts<K>) {
+fn shared<K>(writers: usize, is_rare: fn(&K) -> bool) -> (Cache<K>, Parts<K>) {
     let (unfilled, receiver) = watch::channel(writers);
     let shared = Arc::new(Shared {
         objects: RwLock::default(),
+        is_rare,
+        rare: AtomicUsize::new(0),
         hasher: RandomState::new(),
         unfilled: receiver,
     });
@@ -101,6 +108,14 @@ impl<K: Lookup<DynamicType = ()>> Cache<K> {
     pub fn state_filter(&self, is_wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
         let objects = self.0.read();
         objects.iter().filter(|object| is_wanted(object)).cloned().collect()
+    }
+
+    /// Like [`Cache::state_filter`], but only among the rare objects. This costs nothing while there are none.
+    pub fn rare(&self, is_wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        match self.0.rare.load(Ordering::Relaxed) {
+            0 => Vec::new(),
+            _ => self.state_filter(|object| (self.0.is_rare)(object) && is_wanted(object)),
+        }
     }
 
     /// Returns one object that `is_wanted` accepts, with the restriction of [`Cache::state_filter`].
@@ -159,19 +174,21 @@ impl<K: Lookup<DynamicType = ()>> Writer<K> {
         match event {
             Event::Apply(object) => {
                 let object = Arc::new(object);
-                put(&mut self.shared.write(), &self.shared, object.clone());
+                let mut objects = self.shared.write();
+                let before = put(&mut objects, &self.shared, object.clone());
+                self.shared.count(before.as_deref(), Some(&object));
+                drop(objects);
                 Some(object)
             }
             Event::Delete(object) => {
                 let (namespace, name) = key(&object);
                 let hash = self.shared.hash(&namespace, &name);
-                if let Ok(found) = self
-                    .shared
-                    .write()
-                    .find_entry(hash, |other| is(&**other, &namespace, &name))
-                {
-                    found.remove();
+                let mut objects = self.shared.write();
+                if let Ok(found) = objects.find_entry(hash, |other| is(&**other, &namespace, &name)) {
+                    let (gone, _) = found.remove();
+                    self.shared.count(Some(&gone), None);
                 }
+                drop(objects);
                 drop((namespace, name));
                 Some(Arc::new(object))
             }
@@ -180,7 +197,7 @@ impl<K: Lookup<DynamicType = ()>> Writer<K> {
                 None
             }
             Event::InitApply(object) => {
-                put(&mut self.listed, &self.shared, Arc::new(object));
+                drop(put(&mut self.listed, &self.shared, Arc::new(object)));
                 None
             }
             Event::InitDone => {
@@ -189,9 +206,11 @@ impl<K: Lookup<DynamicType = ()>> Writer<K> {
                 let before = std::mem::take(&mut *objects);
                 if self.namespace.is_some() {
                     for object in before.iter().filter(|object| !self.has(object)) {
-                        put(&mut listed, &self.shared, object.clone());
+                        drop(put(&mut listed, &self.shared, object.clone()));
                     }
                 }
+                let rare = listed.iter().filter(|object| (self.shared.is_rare)(object));
+                self.shared.rare.store(rare.count(), Ordering::Relaxed);
                 *objects = listed;
                 drop(objects);
                 drop(before); // after the lock is released
@@ -207,6 +226,13 @@ impl<K> Shared<K> {
         self.hasher.hash_one((namespace, name))
     }
 
+    /// Counts the rare objects after one took the place of another one.
+    fn count(&self, before: Option<&K>, after: Option<&K>) {
+        let is_rare = |object: Option<&K>| usize::from(object.is_some_and(self.is_rare));
+        self.rare.fetch_add(is_rare(after), Ordering::Relaxed);
+        self.rare.fetch_sub(is_rare(before), Ordering::Relaxed);
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, HashTable<Arc<K>>> {
         self.objects.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,7 +242,12 @@ impl<K> Shared<K> {
     }
 }
 
-fn put<K: Lookup<DynamicType = ()>>(objects: &mut HashTable<Arc<K>>, shared: &Shared<K>, object: Arc<K>) {
+/// Returns the object whose place the other one took.
+fn put<K: Lookup<DynamicType = ()>>(
+    objects: &mut HashTable<Arc<K>>,
+    shared: &Shared<K>,
+    object: Arc<K>,
+) -> Option<Arc<K>> {
     let hash_of = |object: &Arc<K>| {
         let (namespace, name) = key(&**object);
         shared.hash(&namespace, &name)
@@ -227,11 +258,12 @@ fn put<K: Lookup<DynamicType = ()>>(objects: &mut HashTable<Arc<K>>, shared: &Sh
     match found {
         Some(other) => {
             drop((namespace, name));
-            *other = object;
+            Some(std::mem::replace(other, object))
         }
         None => {
             drop((namespace, name));
             objects.insert_unique(hash, object, hash_of);
+            None
         }
     }
 }
@@ -246,4 +278,55 @@ fn key<K: Lookup>(object: &K) -> (std::borrow::Cow<'_, str>, std::borrow::Cow<'_
 fn is<K: Lookup>(object: &K, namespace: &str, name: &str) -> bool {
     let (own_namespace, own_name) = key(object);
     own_namespace == namespace && own_name == name
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use kube::runtime::watcher::Event;
+
+    use super::cache_of;
+
+    fn secret(name: &str, kind: &str) -> Secret {
+        let mut secret = Secret {
+            type_: Some(kind.to_owned()),
+            ..Secret::default()
+        };
+        secret.metadata.name = Some(name.to_owned());
+        secret
+    }
+
+    #[test]
+    fn rare_objects_are_found_whatever_changes() {
+        let (cache, mut writers) = cache_of(vec![None], |secret: &Secret| secret.type_.as_deref() == Some("rare"));
+        let writer = &mut writers[0];
+        let mut found_after = |event: Event<Secret>| {
+            writer.apply(event);
+            let names = cache
+                .rare(|_| true)
+                .into_iter()
+                .filter_map(|found| found.metadata.name.clone());
+            let mut names: Vec<String> = names.collect();
+            names.sort_unstable();
+            names.join(" ")
+        };
+        let apply = |name, kind| Event::Apply(secret(name, kind));
+        let table = [
+            (apply("a", "usual"), ""),
+            (apply("b", "rare"), "b"),
+            (apply("a", "rare"), "a b"),
+            (apply("b", "usual"), "a"),
+            (Event::Delete(secret("a", "usual")), ""),
+            (Event::Delete(secret("c", "rare")), ""),
+            (apply("b", "rare"), "b"),
+            (Event::Init, "b"),
+            (Event::InitApply(secret("d", "rare")), "b"),
+            (Event::InitApply(secret("e", "usual")), "b"),
+            (Event::InitDone, "d"),
+            (Event::Delete(secret("d", "rare")), ""),
+        ];
+        for (number, (event, expected)) in table.into_iter().enumerate() {
+            assert_eq!(found_after(event), expected, "event {number}");
+        }
+    }
 }

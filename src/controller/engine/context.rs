@@ -162,10 +162,10 @@ impl Context {
     }
 
     /// Returns the UIDs of earlier resources with this name, by the labels of Secrets that they left without an owner.
-    /// `credentials`: name of the credentials Secret. This scans the whole cache.
+    /// `credentials`: name of the credentials Secret. This scans the whole cache if there is any such Secret.
     pub fn left_by(&self, namespace: &str, name: &str, credentials: &str) -> BTreeSet<String> {
         let is_left = |secret: &WatchedSecret| secret.is_left_by(namespace, name, credentials);
-        let left = self.stores.secrets.state_filter(is_left);
+        let left = self.stores.secrets.rare(is_left);
         left.iter().map(|secret| secret.label().to_owned()).collect()
     }
 

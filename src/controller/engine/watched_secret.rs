@@ -75,13 +75,15 @@ impl WatchedSecret {
         self.owner.map(|which| (which, self.text(5)))
     }
 
-    /// Whether the Secret is one of ours that has lost its owner, as a backup leaves it, and that may be of an earlier
-    /// resource with this name: it has the name of its credentials Secret, or its annotation names the resource.
+    /// Whether the Secret is one of ours that has lost its owner, as a backup leaves it.
+    pub(crate) fn is_left(&self) -> bool {
+        self.owner.is_none() && !self.label().is_empty()
+    }
+
+    /// Whether such a Secret may be of an earlier resource with this name: it has the name of its credentials Secret, or
+    /// its annotation names the resource.
     pub(crate) fn is_left_by(&self, namespace: &str, resource: &str, credentials: &str) -> bool {
-        self.owner.is_none()
-            && self.namespace() == namespace
-            && !self.label().is_empty()
-            && (self.name() == credentials || self.text(5) == resource)
+        self.is_left() && self.namespace() == namespace && (self.name() == credentials || self.text(5) == resource)
     }
 
     /// Whether the Secret belongs to the resource with this UID, by label and by owner reference.

@@ -121,7 +121,7 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
     let credentials = secret_name(client);
     let mut uids = ctx.left_by(&plan.namespace, &client.name_any(), &credentials);
     uids.extend(strangers.iter().map(|(_, uid)| uid.clone()));
-    let is_begun = status.updated_at.is_none() && plan.own_secret(ctx, &ledger_name(&plan.uid)).is_some();
+    let is_begun = plan.own_secret(ctx, &ledger_name(&plan.uid)).is_some();
     let is_blind = !ctx.shows_secrets(&plan.namespace);
     let hinted = status.client_id.iter().chain(&status.assigned_client_id);
     let mut ids: Vec<String> = strangers.into_iter().map(|(id, _)| id).chain(hinted.cloned()).collect();
