@@ -11,7 +11,7 @@ const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
 const NO_DURATION: &str = "not a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h";
 
 /// Patterns, and what to say about a value that does not match.
-const MESSAGES: [(&str, &str); 25] = [
+const MESSAGES: [(&str, &str); 26] = [
     (DURATION, NO_DURATION),
     (
         r"^[-._a-zA-Z0-9]+$",
@@ -97,6 +97,10 @@ const MESSAGES: [(&str, &str); 25] = [
     (
         r"^([A-Za-z0-9_+.@=-]+|\*)$",
         "not a client id; use only letters, digits and `_+.@=-`, or `*` for all clients",
+    ),
+    (
+        r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$",
+        "not a type of a Secret; write a name, or a domain, a slash and a name, such as servicebinding.io/oauth2",
     ),
     (r"^[A-Za-z0-9-]+$", "use only letters, digits and dashes"),
     (
