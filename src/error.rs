@@ -233,7 +233,7 @@ pub enum Error {
     NotOwned(String),
     /// The client exists, and no resource manages it.
     #[error(
-        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or choose another clientId."
+        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.clientIds), or choose another clientId."
     )]
     NotAdopted(String),
     /// The object exists, and its marker or claim is that of another cluster.
@@ -252,7 +252,7 @@ pub enum Error {
     },
     /// An object of that name exists and has another owner.
     #[error(
-        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server.",
+        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or choose another name.",
         shown(.name)
     )]
     ObjectNotOwned {
@@ -315,7 +315,7 @@ pub enum Error {
     },
     /// Resources still use the server.
     #[error(
-        "Resources with deletionPolicy Delete still use this server, for example {0}. Delete them, or set their deletionPolicy to Orphan."
+        "Resources still have something on this server, for example {0}. Delete them first; with deletionPolicy: Orphan it stays there without the operator's mark."
     )]
     InUse(String),
     /// Another resource refers to the resource.

@@ -1,5 +1,6 @@
 //! Tests against a real OpenBao.
 
+mod adoption;
 mod crash;
 mod create;
 mod delete;
@@ -14,6 +15,7 @@ mod restored;
 mod server;
 mod stage;
 mod steady;
+mod taken_back;
 mod tenants;
 mod tokens;
 
@@ -24,6 +26,7 @@ use crate::run::Side;
 /// The tests of all modules.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
+        adoption::trials,
         crash::trials,
         create::trials,
         delete::trials,
@@ -37,6 +40,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         restored::trials,
         server::trials,
         steady::trials,
+        taken_back::trials,
         tenants::trials,
         tokens::trials,
     ];

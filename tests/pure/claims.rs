@@ -56,6 +56,8 @@ fn a_claim_is_valid_for_its_name_server_and_cluster() {
             server_uid: &mut server_uid,
             cluster_id: &mut cluster_id,
             inputs: &mut None,
+            adopted: &mut None,
+            kept: None,
         };
         let (server, settings) = (server("uid-1"), settings());
         let found = (
@@ -76,6 +78,8 @@ fn a_claim_is_on_no_server_without_a_uid() {
         server_uid: &mut None,
         cluster_id: &mut none,
         inputs: &mut None,
+        adopted: &mut None,
+        kept: None,
     };
     let mut server = server("uid-1");
     server.metadata.uid = None;

@@ -6,10 +6,12 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Beginnings of rules and patterns that were added although stored objects could break them.
-const HARMLESS: [&str; 3] = [
+const HARMLESS: [&str; 4] = [
     // clientId: all that the earlier pattern allows, and more.
     r"^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$",
     "!self.matches('(^|/)[.][.]?(/|$)')", // the earlier pattern allowed no slash and no dot at the start
+    // adoption: the earlier rule allowed it with clientId only.
+    "!has(self.adoption) || self.adoption == 'Never' || has(self.clientId) || has(self.vault)",
     "!has(self.data) || self.data.all(k, self.data[k].matches(", // it has more variables and encodings
 ];
 

@@ -7,6 +7,7 @@ use kube::runtime::events::EventType;
 
 use crate::api::AuthorizationServer;
 use crate::api::status::Standing;
+use crate::controller::common::adoption::Consent;
 use crate::controller::engine::context::{Context, Settings};
 use crate::controller::engine::hold::{record, release};
 use crate::controller::engine::kind::Kind;
@@ -27,6 +28,10 @@ pub struct Claim<'a> {
     pub cluster_id: &'a mut Option<String>,
     /// The inputs of the last success.
     pub inputs: &'a mut Option<String>,
+    /// Whether the object existed before it was claimed.
+    pub adopted: &'a mut Option<bool>,
+    /// The clients that its list keeps although no resource adds them, for objects with such a list.
+    pub kept: Option<&'a mut Vec<String>>,
 }
 
 impl Claim<'_> {
@@ -123,6 +128,9 @@ pub fn note_left_behind<S>(pass: &mut Pass<S>, type_: &str, name: &str, cluster:
 pub trait Claiming: Managed {
     /// Returns the claim in a status.
     fn claim(status: &mut Self::Status) -> Claim<'_>;
+
+    /// Returns what the spec says about the object besides its values.
+    fn consent(&self) -> Consent;
 
     /// Whether the object was in sync once.
     fn is_settled(&self) -> bool {

@@ -8,7 +8,9 @@ use kube::{Api, ResourceExt};
 
 use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
+use crate::api::refs::DeletionPolicy;
 use crate::clock::DEADLINE;
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming, note_left_behind};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
@@ -58,6 +60,24 @@ pub(crate) struct Claimed {
     pub link: Link,
 }
 
+/// Whether the object stays when the resource is deleted: it was adopted, or the spec says so and the access rules
+/// allow it.
+///
+/// # Errors
+/// [`Error::Cluster`].
+pub(crate) async fn is_left<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    consent: Consent,
+    adopted: Option<bool>,
+) -> Result<bool> {
+    match (consent.policy(adopted), consent.deletion_policy) {
+        (DeletionPolicy::Delete, _) => Ok(false),
+        (DeletionPolicy::Orphan, None) => Ok(true),
+        (DeletionPolicy::Orphan, Some(_)) => may_leave_behind(resource, ctx).await,
+    }
+}
+
 /// Deletes the object that a status claims, if there is one. Access is not evaluated: a resource may always delete its
 /// own object.
 ///
@@ -83,7 +103,11 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
         note_left_behind(pass, type_, &name, &cluster);
         return Ok(());
     }
+    let adopted = *claim.adopted;
     if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
+        return Ok(());
+    }
+    if is_left(resource, ctx, resource.consent(), adopted).await? {
         return Ok(());
     }
     let (server, link) = connection(resource, ctx)?;

@@ -19,7 +19,9 @@ use crate::api::oauth2_client::{
 };
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::server_of;
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming};
+use crate::controller::common::cleanup::is_left;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::outcome;
 use crate::controller::common::client::output::{self, Held, Layout};
@@ -32,12 +34,14 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::client::fields::{check_combinations, check_fields, chooses_grants};
+use crate::controller::vault::client::leaving::check_kept;
 use crate::controller::vault::key::overlap;
 use crate::controller::vault::name::Named;
-use crate::controller::vault::object::{self, Target};
+use crate::controller::vault::object::{self, Synced, Target};
 use crate::error::{Error, Result, VaultFault};
 
 pub(crate) mod fields;
+mod leaving;
 
 /// Lifetime of tokens unless the spec says otherwise: the server's default for both.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -61,6 +65,16 @@ impl Claiming for OAuth2Client {
             server_uid: &mut status.server_uid,
             cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
+            adopted: &mut status.adopted,
+            kept: None,
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            adoption: self.spec.adoption,
+            deletion_policy: self.spec.deletion_policy,
+            suspend: self.spec.suspend,
         }
     }
 }
@@ -68,14 +82,12 @@ impl Claiming for OAuth2Client {
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
     let mut plan = plan(client, ctx)?;
     if let Err(denied) = check_access(client, ctx, &plan) {
-        let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
-            object::remove(client, ctx, pass).await?;
-            outcome::drop_secrets(client, ctx).await
-        };
-        return revoke::deny(client, ctx, pass, denied, remove).await;
+        return revoke::deny(client, ctx, pass, denied, async |pass| remove(client, ctx, pass).await).await;
     }
     if client.spec.suspend == Some(true) {
-        return Ok(Done::suspended());
+        let target = Target::of(client, ctx, pass).await?;
+        let wanted = plan.missing.is_none().then(|| desired(client, ctx, &plan));
+        return Ok(target.suspended(pass, wanted).await);
     }
     check_fields(client, &plan)?;
     check_combinations(client, &plan)?;
@@ -96,7 +108,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         if last.is_none() {
             output::check_free(client, ctx, &plan).await?; // nothing is registered that cannot be published
         }
-        let found = target.sync(pass, &vault, &wanted, settled).await?;
+        let Synced { found, .. } = target.sync(pass, &vault, wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;
         let layout = output::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
         let mut inputs = observe(&plan, &layout);
@@ -121,13 +133,22 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
 
 pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     match outcome::fate(client, ctx).await? {
-        outcome::Fate::Orphan => outcome::leave_secret(client, ctx).await,
-        outcome::Fate::Delete => {
-            object::remove(client, ctx, pass).await?;
-            outcome::drop_secrets(client, ctx).await
+        outcome::Fate::Orphan => {
+            check_kept(client, ctx)?;
+            outcome::leave_secret(client, ctx).await
         }
+        outcome::Fate::Delete => remove(client, ctx, pass).await,
         outcome::Fate::Abandon => outcome::drop_secrets(client, ctx).await,
     }
+}
+
+/// Deletes client and Secret, unless both stay.
+async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
+    if is_left(client, ctx, client.consent(), pass.status.adopted).await? {
+        return outcome::leave_secret(client, ctx).await;
+    }
+    object::remove(client, ctx, pass).await?;
+    outcome::drop_secrets(client, ctx).await
 }
 
 /// The client that a server should have for this resource. None while a reference is missing.
@@ -206,7 +227,7 @@ fn effective(client: &OAuth2Client) -> Effective {
         scopes: Vec::new(),
         token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(default_method),
         subject_type: SubjectType::Public,
-        deletion_policy: spec.deletion_policy.unwrap_or_default(),
+        deletion_policy: outcome::deletion_policy(client, &client.status.clone().unwrap_or_default()),
     }
 }
 

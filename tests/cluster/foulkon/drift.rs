@@ -129,7 +129,7 @@ async fn a_provider_is_left_alone_after_three_corrections(bed: &Bed) -> Result<(
 
 fn not_owned(name: &str) -> String {
     format!(
-        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Choose another name, or delete it on the server."
+        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or choose another name."
     )
 }
 
