@@ -223,7 +223,8 @@ pub struct ClientLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub skip_consent: Option<Permission>,
-    /// Deletion policies that clients may set. Default: all.
+    /// Deletion policies that clients may set. Without Orphan, resources of the other kinds cannot set it either.
+    /// Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<DeletionPolicy>", length(max = 2))]
     pub deletion_policies: Option<Vec<DeletionPolicy>>,

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::admin::bounded::{Bounded, ID};
 use crate::secret::Secret;
@@ -143,7 +143,7 @@ pub struct Client {
 pub struct Provider {
     /// On a write: scheme, host and port, or empty for the server's own address. None: the issuer stays as it is. On a
     /// read: the whole issuer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// Ids of the clients that may be used with it.
     pub allowed_client_ids: BTreeSet<String>,
@@ -348,6 +348,11 @@ impl Object for Provider {
     fn kept(&self) -> Vec<String> {
         self.kept_client_ids.iter().cloned().collect()
     }
+}
+
+/// A member that every reply must have.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Whether the issuer of a provider that was read comes from the one that was written. Without a written one, the

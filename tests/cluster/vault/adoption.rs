@@ -270,6 +270,22 @@ async fn an_object_is_adopted_only_if_nothing_breaks_and_nobody_has_it(bed: &Bed
         .space
         .says::<Scope>("ungranted", Reconciling, "NotAllowed", &message)
         .await?;
+    // What is left behind needs a rule as well.
+    let access = json!([{
+        "namespaces": { "from": "All" }, "kinds": ["Scope"], "clients": { "deletionPolicies": ["Delete"] },
+    }]);
+    bed.change_server(&ungranted.server.name, json!({ "access": access }))
+        .await?;
+    let spec = ungranted.spec(json!({ "deletionPolicy": "Orphan" }));
+    stage.space.make::<Scope>("left", &spec).await?;
+    let message = format!(
+        "AuthorizationServer `{}`: access[0].clients.deletionPolicies does not allow `Orphan` in deletionPolicy; change it or ask the server's admin.",
+        ungranted.server.name
+    );
+    stage
+        .space
+        .says::<Scope>("left", Reconciling, "NotAllowed", &message)
+        .await?;
     // Not if the client would become another one, or open to everybody.
     let public = json!({ "vault": vault, "redirectUris": [REDIRECT], "clientType": "Public", "adoption": "Allow" });
     stage.make::<OAuth2Client>("other", public).await?;

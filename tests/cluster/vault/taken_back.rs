@@ -88,11 +88,12 @@ async fn restored_resources_take_their_objects_back_by_grant(bed: &Bed) -> Resul
     apply(&stage, json!({})).await?;
     stage.all_ready().await?;
     let (before, secret) = (objects(&stage).await?, space.credentials("app").await?);
-    let uid = lose::<OAuth2Client>(&stage, "app").await?;
+    // The client last: as long as their resources exist, its key and its provider follow it.
+    lose::<JsonWebKeySet>(&stage, "signing").await?;
     lose::<OidcProvider>(&stage, "main").await?;
     lose::<Scope>(&stage, "groups").await?;
     lose::<Assignment>(&stage, "staff").await?;
-    lose::<JsonWebKeySet>(&stage, "signing").await?;
+    let uid = lose::<OAuth2Client>(&stage, "app").await?;
     ensure!(objects(&stage).await? == before, "an object was changed");
 
     // Without a word of the spec, one sentence tells the two steps.
