@@ -63,8 +63,8 @@ pub struct Adoptable {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
     pub client_ids: Vec<String>,
-    /// Exact names of other objects, of the kinds of this rule: on HashiCorp Vault and OpenBao clients, providers, keys,
-    /// scopes and assignments; on Foulkon providers; on Ory Hydra key sets. They are allowed regardless of
+    /// Exact names of other objects, of the kinds of this rule: on HashiCorp Vault and OpenBao clients, providers,
+    /// keys, scopes and assignments; on Foulkon providers; on Ory Hydra key sets. They are allowed regardless of
     /// `objectNames`. `default` stands for the server's own provider and, together with `reservedKeySets: Allow`, for
     /// its own key. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

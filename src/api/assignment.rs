@@ -66,10 +66,10 @@ pub struct AssignmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultAssignment")]
     pub vault: Option<VaultAssignment>,
-    /// Whether the operator adopts an assignment that already exists on the server. Needs a grant in the
-    /// server's access rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec. With suspend: true
-    /// the resource says what an adoption would change. The operator never adopts what another resource has. Only on Vault and OpenBao.
-    /// Default: Never.
+    /// Whether the operator adopts an assignment that already exists on the server. Needs a grant in the server's
+    /// access rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec. With
+    /// suspend: true the resource says what an adoption would change. The operator never adopts what another resource
+    /// has. Only on Vault and OpenBao. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
@@ -90,7 +90,8 @@ pub struct AssignmentSpec {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 pub struct VaultAssignment {
     /// Name of the object. Default: the namespace and the name of this resource, with a dot between them. Another name
-    /// needs a grant (`objectNames`) in the server's access rules. Immutable.
+    /// needs a grant in the server's access rules: `objectNames`, or `adopt.objectNames` for an existing object that is
+    /// adopted. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$"))]
     pub name: Option<String>,
@@ -177,6 +178,9 @@ pub struct AssignmentStatus {
     /// Whether the assignment existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

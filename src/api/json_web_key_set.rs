@@ -74,7 +74,8 @@ pub struct JsonWebKeySetSpec {
     pub server_ref: Option<ServerRef>,
     /// Name of the key set on the server. Default: on Ory Hydra the UID of this resource; on Vault and OpenBao the
     /// namespace and the name of this resource, with a dot between them. Another name needs a grant in the server's
-    /// access rules (`objectNames`; `reservedKeySets` for the server's own sets). Immutable.
+    /// access rules (`objectNames`; `adopt.objectNames` for an existing set that is adopted; `reservedKeySets` for the
+    /// server's own sets). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -110,14 +111,12 @@ pub struct JsonWebKeySetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PublishKeys")]
     pub publish: Option<PublishKeys>,
-    /// Whether the operator adopts a key set that already exists on the server. Needs a grant in the
-    /// server's access rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec, but keeps
-    /// clients in the list of a Vault key that no resource has (`status.keptClientIds`). On Ory Hydra it takes over the
-    /// private key that the server made last, which must have the algorithm of `generate`, and never touches the other
-    /// keys of the set. With suspend: true
-    /// the resource says what an adoption would change. The operator never adopts what another resource has. Not
-    /// for key sets of a Hydra itself.
-    /// Default: Never.
+    /// Whether the operator adopts a key set that already exists on the server. Needs a grant in the server's access
+    /// rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec, but keeps clients
+    /// in the list of a Vault key that no resource has (`status.keptClientIds`). On Ory Hydra it takes over the private
+    /// key that the server made last, which must have the algorithm of `generate`, and never touches the other keys of
+    /// the set. With suspend: true the resource says what an adoption would change. The operator never adopts what
+    /// another resource has. Not for key sets of a Hydra itself. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
@@ -326,6 +325,9 @@ pub struct JsonWebKeySetStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub kept_client_ids: Vec<String>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

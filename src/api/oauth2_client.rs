@@ -344,15 +344,15 @@ pub struct OAuth2ClientSpec {
     pub deletion_policy: Option<DeletionPolicy>,
     /// Whether the operator adopts an existing client with this clientId, or on Vault and OpenBao with this vault.name.
     /// Needs `adopt` in the server's access rules. The operator changes the client to match this spec, except for its
-    /// id and its secret. On Vault and OpenBao it reads both from the server. On Ory Hydra it knows the secret only from
-    /// clientSecretRef, which it tries first (see onSecretMismatch), or after a replacement (see rotation), and a
+    /// id and its secret. On Vault and OpenBao it reads both from the server. On Ory Hydra it knows the secret only
+    /// from clientSecretRef, which it tries first (see onSecretMismatch), or after a replacement (see rotation), and a
     /// registration access token of the client becomes invalid. With suspend: true the resource says what an adoption
     /// would change. The operator never adopts a client that another resource manages. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
-    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or when the
-    /// operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
+    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or when
+    /// the operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
     /// client's secret, so applications with the old one cannot log in any more. Default: Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnSecretMismatch")]

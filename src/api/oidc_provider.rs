@@ -110,12 +110,11 @@ pub struct OidcProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Publish")]
     pub publish: Option<Publish>,
-    /// Whether the operator adopts a provider that already exists on the server. Needs a grant in the
-    /// server's access rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec, but keeps
-    /// clients of its list that no resource has (`status.keptClientIds`), and its issuer if this spec sets none. With suspend: true
-    /// the resource says what an adoption would change. The operator never adopts what another resource has. Not on
-    /// Ory Hydra.
-    /// Default: Never.
+    /// Whether the operator adopts a provider that already exists on the server. Needs a grant in the server's access
+    /// rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec, but keeps clients
+    /// of its list that no resource has (`status.keptClientIds`), and its issuer if this spec sets none. With suspend:
+    /// true the resource says what an adoption would change. The operator never adopts what another resource has. Not
+    /// on Ory Hydra. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
@@ -279,6 +278,9 @@ pub struct OidcProviderStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub kept_client_ids: Vec<String>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

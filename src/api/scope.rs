@@ -52,8 +52,8 @@ pub struct ScopeSpec {
     pub server_ref: Option<ServerRef>,
     /// The scope as clients request it, for example `orders:read`. Default: on Ory Hydra the name of this resource; on
     /// Vault and OpenBao, where a scope is an object of the whole server, the namespace and the name of this resource,
-    /// with a dot between them. There, another name needs a grant (`objectNames`) in the server's access rules.
-    /// Immutable.
+    /// with a dot between them. There, another name needs a grant in the server's access rules: `objectNames`, or
+    /// `adopt.objectNames` for an existing scope that is adopted. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[!#-\\[\\]-~]+$')")
@@ -69,10 +69,10 @@ pub struct ScopeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 8192))]
     pub template: Option<String>,
-    /// Whether the operator adopts a scope that already exists on the server. Needs a grant in the
-    /// server's access rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec. With suspend: true
-    /// the resource says what an adoption would change. The operator never adopts what another resource has. Only on Vault and OpenBao.
-    /// Default: Never.
+    /// Whether the operator adopts a scope that already exists on the server. Needs a grant in the server's access
+    /// rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec. With suspend: true
+    /// the resource says what an adoption would change. The operator never adopts what another resource has. Only on
+    /// Vault and OpenBao. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
@@ -113,6 +113,9 @@ pub struct ScopeStatus {
     /// Whether the scope existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

@@ -95,7 +95,9 @@ pub enum VaultFault {
     )]
     TooManyClients,
     /// A client that stays on the server is still in a list that would drop it.
-    #[error("Waiting for {kind} `{namespace}/{name}` to keep the client in its list.")]
+    #[error(
+        "Waiting for {kind} `{namespace}/{name}` to keep the client in its list; if it is not ready, its message says why."
+    )]
     NotKept {
         /// Kind of the resource with the list.
         kind: &'static str,

@@ -1,4 +1,5 @@
-//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says how to fix it.
+//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says how to fix
+//! it.
 
 use std::collections::BTreeMap;
 

@@ -28,7 +28,8 @@ fn server(uid: &str) -> AuthorizationServer {
 
 #[test]
 fn a_claim_is_valid_for_its_name_server_and_cluster() {
-    // Name, server UID and cluster in the status; whether it is for `orders`, whether it is on the server, another cluster.
+    // Name, server UID and cluster in the status; whether it is for `orders`, whether it is on the server, another
+    // cluster.
     let table = [
         ((Some("orders"), Some("uid-1"), Some("this")), (true, true, None)),
         ((Some("orders"), Some("uid-1"), Some("former")), (true, true, None)),
@@ -58,6 +59,7 @@ fn a_claim_is_valid_for_its_name_server_and_cluster() {
             inputs: &mut None,
             adopted: &mut None,
             kept: None,
+            accepted: None,
         };
         let (server, settings) = (server("uid-1"), settings());
         let found = (
@@ -80,6 +82,7 @@ fn a_claim_is_on_no_server_without_a_uid() {
         inputs: &mut None,
         adopted: &mut None,
         kept: None,
+        accepted: None,
     };
     let mut server = server("uid-1");
     server.metadata.uid = None;

@@ -3,7 +3,8 @@
 use super::{AuthorizationServer, Flavour};
 
 impl AuthorizationServer {
-    /// Whether the objects of both are in the same place: on the same server and, if it has namespaces, in the same one.
+    /// Whether the objects of both are in the same place: on the same server and, if it has namespaces, in the same
+    /// one.
     pub fn is_same_place(&self, other: &AuthorizationServer) -> bool {
         let is_same_url = |one: &str, other: &str| bare(one) == bare(other);
         match (self.spec.flavour(), other.spec.flavour()) {

@@ -87,7 +87,8 @@ fn adopted_in_words(type_: &str, fields: &[&str]) -> String {
     }
 }
 
-/// What an adoption would do, for the message of a suspended resource. `differences`: None if there is nothing to adopt.
+/// What an adoption would do, for the message of a suspended resource. `differences`: None if there is nothing to
+/// adopt.
 pub(crate) fn preview_in_words(type_: &str, differences: Option<&[&str]>) -> String {
     match differences {
         None => format!("The {type_} does not exist on the server, so it would be created."),

@@ -6,6 +6,7 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use crate::api::AuthorizationServer;
+use crate::api::refs::DeletionPolicy;
 use crate::api::status::Standing;
 use crate::controller::common::adoption::Consent;
 use crate::controller::engine::context::{Context, Settings};
@@ -32,6 +33,8 @@ pub struct Claim<'a> {
     pub adopted: &'a mut Option<bool>,
     /// The clients that its list keeps although no resource adds them, for objects with such a list.
     pub kept: Option<&'a mut Vec<String>>,
+    /// The deletion policy that the access rules allowed, for statuses without effective values.
+    pub accepted: Option<&'a mut Option<DeletionPolicy>>,
 }
 
 impl Claim<'_> {
@@ -52,6 +55,13 @@ impl Claim<'_> {
     pub fn other_cluster(&self, settings: &Settings) -> Option<String> {
         let cluster = self.cluster_id.as_ref().filter(|_| self.name.is_some())?;
         (settings.origin(cluster) == Origin::Other).then(|| cluster.clone())
+    }
+}
+
+/// Records that the access rules allow the deletion policy of the spec: later rules do not turn it into another one.
+pub fn accept_policy<K: Claiming>(resource: &K, pass: &mut Pass<K::Status>) {
+    if let Some(accepted) = K::claim(&mut pass.status).accepted {
+        *accepted = resource.consent().deletion_policy;
     }
 }
 

@@ -10,7 +10,6 @@ use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::refs::DeletionPolicy;
 use crate::clock::DEADLINE;
-use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming, note_left_behind};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
@@ -61,19 +60,21 @@ pub(crate) struct Claimed {
 }
 
 /// Whether the object stays when the resource is deleted: it was adopted, or the spec says so and the access rules
-/// allow it.
+/// allow it, now or when the spec was accepted.
 ///
 /// # Errors
 /// [`Error::Cluster`].
-pub(crate) async fn is_left<K: OnServer>(
+pub(crate) async fn is_left<K: OnServer + Claiming>(
     resource: &K,
     ctx: &Context,
-    consent: Consent,
-    adopted: Option<bool>,
+    status: &mut K::Status,
 ) -> Result<bool> {
-    match (consent.policy(adopted), consent.deletion_policy) {
+    let (consent, claim) = (resource.consent(), K::claim(status));
+    let accepted = claim.accepted.and_then(|accepted| *accepted);
+    match (consent.policy(*claim.adopted), consent.deletion_policy) {
         (DeletionPolicy::Delete, _) => Ok(false),
         (DeletionPolicy::Orphan, None) => Ok(true),
+        (DeletionPolicy::Orphan, asked) if asked == accepted => Ok(true),
         (DeletionPolicy::Orphan, Some(_)) => may_leave_behind(resource, ctx).await,
     }
 }
@@ -103,11 +104,10 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
         note_left_behind(pass, type_, &name, &cluster);
         return Ok(());
     }
-    let adopted = *claim.adopted;
     if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
         return Ok(());
     }
-    if is_left(resource, ctx, resource.consent(), adopted).await? {
+    if is_left(resource, ctx, &mut pass.status).await? {
         return Ok(());
     }
     let (server, link) = connection(resource, ctx)?;

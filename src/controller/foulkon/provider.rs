@@ -14,7 +14,7 @@ use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::controller::common::adoption::{kept_in_words, still_kept};
-use crate::controller::common::claim::{Claiming, take_claim_over};
+use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
 use crate::controller::common::cleanup::is_left;
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
@@ -52,6 +52,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         missing,
     } = plan;
     take_claim_over(provider, ctx, pass).await?;
+    accept_policy(provider, pass);
     let kept = still_kept(&pass.status.kept_client_ids, BTreeSet::new(), &fields.clients);
     fields.clients.extend(kept.iter().cloned());
     if provider.consent().is_suspended() {
@@ -69,7 +70,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     hold(provider, ctx).await?;
     let target = Entry::new(provider, ctx, &server, &link)?;
     if is_without {
-        if !is_left(provider, ctx, provider.consent(), pass.status.adopted).await? {
+        if !is_left(provider, ctx, &mut pass.status).await? {
             target.take_off(pass).await?;
         }
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));

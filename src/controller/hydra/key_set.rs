@@ -14,7 +14,7 @@ use self::keys::Carried;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::adoption::note_adoption;
-use crate::controller::common::claim::{Claiming, take_claim_over};
+use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
 use crate::controller::common::key_set::since;
@@ -59,6 +59,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         plan => plan?,
     };
     take_claim_over(set, ctx, pass).await?;
+    accept_policy(set, pass);
     if set.consent().is_suspended() {
         return Ok(adoption::suspended(set, ctx, &plan, &pass.status).await);
     }
@@ -124,7 +125,7 @@ async fn work(
     }
     remote.sync(set, pass, &ledger, drift && !changed).await?;
     if adopted {
-        note_adoption(pass, "key set", &[]);
+        note_adoption(pass, "key set", adoption::changes(set));
     }
     pass.status.set_name = Some(plan.target.set_name.clone());
     pass.status.cluster_id = Some(ctx.settings.cluster.clone());

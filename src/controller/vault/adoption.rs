@@ -13,8 +13,8 @@ use crate::controller::vault::object::{Synced, Target};
 use crate::error::{Error, Result, VaultFault};
 
 impl<K: Named + CustomResourceExt> Target<'_, K> {
-    /// Claims the object and makes it match the spec, if it may be adopted. The claim comes first, so that two resources
-    /// never change the same object.
+    /// Claims the object and makes it match the spec, if it may be adopted. The claim comes first, so that two
+    /// resources never change the same object.
     ///
     /// # Errors
     /// [`Error::OtherCluster`], [`Error::ObjectNotOwned`], [`VaultFault::Unlike`], [`VaultFault::Opens`], [`VaultFault::TooManyClients`], [`Error::NameClaimed`], and what a

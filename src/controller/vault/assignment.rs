@@ -41,6 +41,7 @@ impl Claiming for Assignment {
             inputs: &mut status.inputs,
             adopted: &mut status.adopted,
             kept: None,
+            accepted: Some(&mut status.deletion_policy),
         }
     }
 

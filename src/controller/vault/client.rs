@@ -67,6 +67,7 @@ impl Claiming for OAuth2Client {
             inputs: &mut status.inputs,
             adopted: &mut status.adopted,
             kept: None,
+            accepted: None,
         }
     }
 
@@ -144,7 +145,7 @@ pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pas
 
 /// Deletes client and Secret, unless both stay.
 async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
-    if is_left(client, ctx, client.consent(), pass.status.adopted).await? {
+    if is_left(client, ctx, &mut pass.status).await? {
         return outcome::leave_secret(client, ctx).await;
     }
     object::remove(client, ctx, pass).await?;

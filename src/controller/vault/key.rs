@@ -60,6 +60,7 @@ impl Claiming for JsonWebKeySet {
             inputs: &mut status.inputs,
             adopted: &mut status.adopted,
             kept: Some(&mut status.kept_client_ids),
+            accepted: Some(&mut status.deletion_policy),
         }
     }
 
@@ -146,8 +147,8 @@ fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
 }
 
 /// The ids of clients that resources add to a list, and those that the list keeps besides. `clients`: those that belong
-/// to the list; `last`: what it had last; `kept`: what it kept until now. A client whose resource is being deleted stays
-/// in the list if the client itself stays.
+/// to the list; `last`: what it had last; `kept`: what it kept until now. A client whose resource is being deleted
+/// stays in the list if the client itself stays.
 pub(crate) fn listed(
     ctx: &Context,
     clients: Vec<Arc<OAuth2Client>>,

@@ -11,7 +11,7 @@ use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::{admitted, may_create};
-use crate::controller::common::claim::{Claim, store_claim, take_claim_over};
+use crate::controller::common::claim::{Claim, accept_policy, store_claim, take_claim_over};
 use crate::controller::common::cleanup::{remove_claimed, waits};
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
@@ -57,6 +57,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         match allowed {
             Ok((name, server)) => {
                 take_claim_over(resource, ctx, pass).await?;
+                accept_policy(resource, pass);
                 Ok(Target {
                     resource,
                     ctx,
@@ -219,8 +220,8 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         failure(operation, K::Object::TYPE, failed)
     }
 
-    /// Stores the claim to the name in the status, before anything is written under that name. `adopted`: what is wanted
-    /// of an object that exists already.
+    /// Stores the claim to the name in the status, before anything is written under that name. `adopted`: what is
+    /// wanted of an object that exists already.
     pub(super) async fn claim(&self, pass: &mut Pass<K::Status>, adopted: Option<&K::Object>) -> Result<()> {
         let before = pass.status.clone();
         self.set_claim(pass, Some(self.name.clone()), adopted);

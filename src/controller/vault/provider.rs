@@ -51,6 +51,7 @@ impl Claiming for OidcProvider {
             inputs: &mut status.inputs,
             adopted: &mut status.adopted,
             kept: Some(&mut status.kept_client_ids),
+            accepted: Some(&mut status.deletion_policy),
         }
     }
 

@@ -35,6 +35,7 @@ impl Claiming for Scope {
             inputs: &mut status.inputs,
             adopted: &mut status.adopted,
             kept: None,
+            accepted: Some(&mut status.deletion_policy),
         }
     }
 

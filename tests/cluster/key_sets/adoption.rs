@@ -1,5 +1,7 @@
 //! Adoption of a key set that others made.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::events::v1::Event;
 use oidc_operator::api::JsonWebKeySet;
@@ -7,6 +9,7 @@ use oidc_operator::api::json_web_key_set::KeyAlgorithm;
 use oidc_operator::key_material;
 use serde_json::json;
 
+use super::import::import;
 use super::on_server;
 use crate::bed::{Bed, ServerOptions, conditions, is_list, settled};
 use crate::conditions::Tone::{Reconciling, Stalled};
@@ -112,6 +115,21 @@ pub(super) async fn a_key_set_is_adopted_with_its_keys(bed: &Bed) -> Result<()> 
     ensure!(writes.is_empty(), "{writes:#?}");
     // The keys stay when the resource goes.
     let gone = space.remove::<JsonWebKeySet>("keys").await?;
+    space.until_gone(&gone).await?;
+    unchanged().await?;
+
+    // A key of one's own joins the set, and leaves it alone.
+    let own = key_material::generate(KeyAlgorithm::ES256, "own").map_err(anyhow::Error::msg)?;
+    import(&space, "secret", &String::from_utf8(own.body())?).await?;
+    let spec = json!({
+        "serverRef": { "name": server.name }, "setName": name, "adoption": "Allow", "deletionPolicy": "Delete",
+        "import": { "secretRef": { "name": "secret", "key": "key" } },
+    });
+    space.ready::<JsonWebKeySet>("own", &spec.to_string()).await?;
+    let now = on_server(bed, &name).await?.context("no set")?;
+    let kids: BTreeSet<&str> = now.keys.iter().map(|key| key.public.kid.as_str()).collect();
+    ensure!(kids == ["new", "old", "own"].into(), "{kids:?}");
+    let gone = space.remove::<JsonWebKeySet>("own").await?;
     space.until_gone(&gone).await?;
     unchanged().await
 }

@@ -270,7 +270,9 @@ async fn an_object_is_adopted_only_if_nothing_breaks_and_nobody_has_it(bed: &Bed
         .space
         .says::<Scope>("ungranted", Reconciling, "NotAllowed", &message)
         .await?;
-    // What is left behind needs a rule as well.
+    // What is left behind needs a rule as well, when the spec is accepted.
+    let kept = ungranted.spec(json!({ "deletionPolicy": "Orphan" }));
+    stage.space.ready::<Scope>("kept", &kept).await?;
     let access = json!([{
         "namespaces": { "from": "All" }, "kinds": ["Scope"], "clients": { "deletionPolicies": ["Delete"] },
     }]);
@@ -286,6 +288,8 @@ async fn an_object_is_adopted_only_if_nothing_breaks_and_nobody_has_it(bed: &Bed
         .space
         .says::<Scope>("left", Reconciling, "NotAllowed", &message)
         .await?;
+    leaves::<Scope>(stage, "kept").await?;
+    bed.existing(&stage.path("scope", "kept")).await?;
     // Not if the client would become another one, or open to everybody.
     let public = json!({ "vault": vault, "redirectUris": [REDIRECT], "clientType": "Public", "adoption": "Allow" });
     stage.make::<OAuth2Client>("other", public).await?;

@@ -70,13 +70,21 @@ pub(crate) async fn suspended(
         let preview = remote.get().await.map(|found| match found.keys.is_empty() {
             true => preview_in_words("key set", None),
             false => match signer(set, &found) {
-                Ok(_) => preview_in_words("key set", Some(&[])),
+                Ok(_) => preview_in_words("key set", Some(changes(set))),
                 Err(error) => error.to_string(),
             },
         });
         done.message += &preview.map(|preview| format!(" {preview}")).unwrap_or_default();
     }
     done
+}
+
+/// What an adoption changes on the server: a key of the spec's own joins the set.
+pub(crate) fn changes(set: &JsonWebKeySet) -> &'static [&'static str] {
+    match set.spec.import {
+        Some(_) => &["keys"],
+        None => &[],
+    }
 }
 
 /// Whether the spec asks for an adoption and the resource has no keys on the server yet.

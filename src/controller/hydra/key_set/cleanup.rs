@@ -33,7 +33,7 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
         note_left_behind(pass, "key set", &name, &cluster);
         return drop_copies(set, ctx, pass).await;
     }
-    if is_left(set, ctx, set.consent(), pass.status.adopted).await? {
+    if is_left(set, ctx, &mut pass.status).await? {
         return drop_copies(set, ctx, pass).await;
     }
     let (server, link) = connection(set, ctx)?;

@@ -10,8 +10,8 @@ use crate::controller::vault::key::signs_for;
 use crate::controller::vault::provider::is_listed;
 use crate::error::{Result, VaultFault};
 
-/// Waits until the lists keep the client: it works only as long as its key and its providers list it. Their own passes see
-/// that its resource is being deleted.
+/// Waits until the lists keep the client: it works only as long as its key and its providers list it. Their own passes
+/// see that its resource is being deleted.
 ///
 /// # Errors
 /// [`VaultFault::NotKept`].
