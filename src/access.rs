@@ -17,8 +17,8 @@ pub use client::{KeptId, check, may_keep_id};
 pub use denied::{Broken, Denied};
 pub use key_set::{KeySetRequest, check_key_set};
 pub use rotation::Grant;
-pub use rules::{Namespace, is_prefixed};
-use rules::{lets_name, selecting};
+pub use rules::{NameRequest, Namespace, is_prefixed};
+use rules::{lets_name, name_violation, selecting};
 pub use selector::matches;
 
 /// Whether a rule selects this namespace and kind. For kinds that have no limits.
@@ -35,8 +35,7 @@ pub fn admits(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind)
     }
 }
 
-/// Like [`admits`], for a resource that requests a name for its object on the server. `field`: the field with the name.
-/// `is_own`: whether no other namespace gets this name unless it requests it.
+/// Like [`admits`], for a resource that requests a name for its object on the server.
 ///
 /// # Errors
 /// [`Denied`].
@@ -44,20 +43,44 @@ pub fn may_name(
     rules: &[AccessRule],
     namespace: Namespace<'_>,
     kind: ManagedKind,
-    field: &'static str,
-    name: &str,
-    is_own: bool,
+    asked: NameRequest<'_>,
+) -> Result<(), Denied> {
+    one_allows(rules, namespace, kind, |rule| name_violation(rule, asked))
+}
+
+/// Like [`admits`], for a resource whose object is to stay on the server when the resource is deleted.
+///
+/// # Errors
+/// [`Denied`].
+pub fn may_leave(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> Result<(), Denied> {
+    one_allows(rules, namespace, kind, |rule| {
+        let orphan = DeletionPolicy::Orphan.as_str().to_owned();
+        (!lets_orphan(rule)).then(|| Broken::one("clients.deletionPolicies", "deletionPolicy", orphan))
+    })
+}
+
+/// Whether one of the rules that select this namespace and kind has no objection. Otherwise the first objection counts.
+fn one_allows(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    kind: ManagedKind,
+    objection: impl Fn(&AccessRule) -> Option<Broken>,
 ) -> Result<(), Denied> {
     admits(rules, namespace, kind)?;
-    let mut rules = selecting(rules, namespace, kind).peekable();
-    let first = rules.peek().map(|(index, _)| *index).unwrap_or_default();
-    match rules.any(|(_, rule)| lets_name(rule, is_own)) {
-        true => Ok(()),
-        false => Err(Denied::Limits {
-            rule: first,
-            broken: vec![Broken::one("objectNames", field, name.to_owned())],
-        }),
+    let mut first = None;
+    for (rule, selected) in selecting(rules, namespace, kind) {
+        match objection(selected) {
+            None => return Ok(()),
+            Some(broken) if first.is_none() => {
+                first = Some(Denied::Limits {
+                    rule,
+                    broken: vec![broken],
+                });
+            }
+            Some(_) => {}
+        }
     }
+    first.map_or(Ok(()), Err)
 }
 
 /// Whether a rule allows OidcProviders of a namespace to offer a scope of others. `is_own`: as for [`may_name`].
@@ -88,11 +111,11 @@ pub fn may_offer(rules: &[AccessRule], namespace: Namespace<'_>, scope: &str, is
 
 /// Whether a rule allows resources of this namespace and kind to leave their objects behind on the server.
 pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> bool {
-    selecting(rules, namespace, kind).any(|(_, rule)| {
-        let policies = rule
-            .clients
-            .as_ref()
-            .and_then(|limits| limits.deletion_policies.as_ref());
-        policies.is_none_or(|allowed| allowed.contains(&DeletionPolicy::Orphan))
-    })
+    selecting(rules, namespace, kind).any(|(_, rule)| lets_orphan(rule))
+}
+
+fn lets_orphan(rule: &AccessRule) -> bool {
+    let limits = rule.clients.as_ref();
+    let policies = limits.and_then(|limits| limits.deletion_policies.as_ref());
+    policies.is_none_or(|allowed| allowed.contains(&DeletionPolicy::Orphan))
 }

@@ -235,7 +235,7 @@ pub enum Error {
     NotOwned(String),
     /// The client exists, and no resource manages it.
     #[error(
-        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId."
+        "The client `{0}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.clientIds), or create a new resource with another clientId."
     )]
     NotAdopted(String),
     /// The object exists, and its marker or claim is that of another cluster.
@@ -250,7 +250,7 @@ pub enum Error {
     },
     /// An object of that name exists and has another owner.
     #[error(
-        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another name, or delete the object on the server.",
+        "The {type_} `{}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name.",
         shown(.name)
     )]
     ObjectNotOwned {
@@ -316,7 +316,7 @@ pub enum Error {
     },
     /// Resources still use the server.
     #[error(
-        "Resources with deletionPolicy Delete still use this server, for example {0}. Delete them, or set their deletionPolicy to Orphan."
+        "Resources still have something on this server, for example {0}. Delete them first; with deletionPolicy: Orphan it stays there without the operator's mark."
     )]
     InUse(String),
     /// Another resource refers to the resource.

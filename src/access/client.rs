@@ -3,7 +3,7 @@
 use super::denied::{Broken, Denied};
 use super::rotation::Grant;
 use super::rotation::too_often;
-use super::rules::{Namespace, is_prefixed, judge, lets_name, selecting};
+use super::rules::{NameRequest, Namespace, is_prefixed, judge, name_violation, selecting};
 use super::uris;
 use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
 use crate::api::oauth2_client::{DEFAULT_SCOPES, Effective, OAuth2ClientSpec};
@@ -58,9 +58,14 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
     let extra = uris::of_server(spec).filter(|(_, uri)| !uris::server_may(&allowed, uri));
     found.extend(by_field("clients.serverUriHosts", extra, &allowed));
     found.extend(id_violation(rule, namespace, spec));
-    let name = spec.vault.as_ref().and_then(|vault| vault.name.as_ref());
-    if let Some(name) = name.filter(|name| !lets_name(rule, is_prefixed(namespace, name))) {
-        found.push(Broken::one("objectNames", "vault.name", name.clone()));
+    if let Some(name) = spec.vault.as_ref().and_then(|vault| vault.name.as_ref()) {
+        let asked = NameRequest {
+            field: "vault.name",
+            name,
+            is_own: is_prefixed(namespace, name),
+            adopts: spec.adoption == Some(Adoption::Allow),
+        };
+        found.extend(name_violation(rule, asked));
     }
     if let Some(allowed) = &limits.owners {
         let owner = spec.hydra.as_ref().and_then(|hydra| hydra.owner.clone());

@@ -1,9 +1,9 @@
 //! What the rules allow for a JsonWebKeySet.
 
-use super::denied::{Broken, Denied};
+use super::denied::Denied;
 use super::rotation::Grant;
 use super::rotation::too_often;
-use super::rules::{Namespace, is_prefixed, judge, lets_name};
+use super::rules::{NameRequest, Namespace, is_prefixed, judge, name_violation};
 use crate::api::access::{AccessRule, ManagedKind, Permission};
 
 /// What a key set requests.
@@ -13,6 +13,8 @@ pub struct KeySetRequest<'a> {
     pub name: Option<&'a str>,
     /// Whether the name is that of one of the server's own sets.
     pub is_reserved: bool,
+    /// Whether the key set may adopt a set of this name that exists already.
+    pub adopts: bool,
     /// The rotation period, effective or requested.
     pub period: Option<&'a str>,
 }
@@ -27,31 +29,38 @@ pub fn check_key_set(
     asked: KeySetRequest<'_>,
 ) -> Result<Grant, Denied> {
     judge(rules, namespace, ManagedKind::JsonWebKeySet, |index, rule| {
-        let name = asked
-            .name
-            .and_then(|name| refused_name(index, rule, namespace, name, asked.is_reserved));
+        let name = asked.name.map(|name| refused_name(index, rule, namespace, name, asked));
         let period = too_often(index, rule, asked.period);
-        name.into_iter().chain(period).collect()
+        name.into_iter().flatten().chain(period).collect()
     })
 }
 
 fn refused_name(
-    index: usize,
-    rule: &AccessRule,
+    rule: usize,
+    limits: &AccessRule,
     namespace: Namespace<'_>,
     name: &str,
-    is_reserved: bool,
-) -> Option<Denied> {
-    if is_reserved {
-        let may_have = rule.reserved_key_sets == Some(Permission::Allow);
-        return (!may_have).then(|| Denied::Reserved {
-            rule: index,
-            set_name: name.to_owned(),
-        });
-    }
-    let may_have = lets_name(rule, is_prefixed(namespace.name, name));
-    (!may_have).then(|| Denied::Limits {
-        rule: index,
-        broken: vec![Broken::one("objectNames", "setName", name.to_owned())],
-    })
+    asked: KeySetRequest<'_>,
+) -> Vec<Denied> {
+    let request = NameRequest {
+        field: "setName",
+        name,
+        is_own: is_prefixed(namespace.name, name),
+        adopts: asked.adopts,
+    };
+    let reserved = asked.is_reserved && limits.reserved_key_sets != Some(Permission::Allow);
+    let reserved = reserved.then(|| Denied::Reserved {
+        rule,
+        set_name: name.to_owned(),
+    });
+    // A grant for the server's own sets suffices to write them, but not to adopt one.
+    let broken = match asked.is_reserved && !asked.adopts {
+        true => None,
+        false => name_violation(limits, request),
+    };
+    let broken = broken.map(|broken| Denied::Limits {
+        rule,
+        broken: vec![broken],
+    });
+    reserved.into_iter().chain(broken).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::denied::Denied;
+use super::denied::{Broken, Denied};
 use super::rotation::Grant;
 use super::selector::matches;
 use crate::api::access::{AccessRule, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames};
@@ -45,6 +45,32 @@ pub(super) fn judge(
         kind,
     };
     granted.ok_or_else(|| closest.unwrap_or_else(no_rule))
+}
+
+/// A name that a resource requests for its object on the server.
+#[derive(Clone, Copy, Debug)]
+pub struct NameRequest<'a> {
+    /// The field with the name.
+    pub field: &'static str,
+    /// The name.
+    pub name: &'a str,
+    /// Whether no other namespace gets this name unless it requests it.
+    pub is_own: bool,
+    /// Whether the resource may adopt an object of this name that exists already.
+    pub adopts: bool,
+}
+
+/// The violation if a rule does not allow a name. To adopt an object takes another grant than to choose a name.
+pub(super) fn name_violation(rule: &AccessRule, asked: NameRequest<'_>) -> Option<Broken> {
+    let adopt = rule.adopt.as_ref();
+    let (limit, is_fine) = match asked.adopts {
+        true => (
+            "adopt.objectNames",
+            adopt.is_some_and(|adopt| adopt.object_names.iter().any(|name| name == asked.name)),
+        ),
+        false => ("objectNames", lets_name(rule, asked.is_own)),
+    };
+    (!is_fine).then(|| Broken::one(limit, asked.field, asked.name.to_owned()))
 }
 
 pub(super) fn lets_name(rule: &AccessRule, is_own: bool) -> bool {

@@ -28,7 +28,7 @@ pub struct AccessRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ProviderGrants")]
     pub providers: Option<ProviderGrants>,
-    /// Existing clients that OAuth2Clients with `adoption: Allow` may adopt. Default: none.
+    /// Existing objects that resources with `adoption: Allow` may adopt. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoptable")]
     pub adopt: Option<Adoptable>,
@@ -41,7 +41,8 @@ pub struct AccessRule {
     #[schemars(with = "ObjectNames")]
     pub object_names: Option<ObjectNames>,
     /// Whether JsonWebKeySets may manage the server's own key sets, such as `hydra.openid.id-token`. Anyone who writes
-    /// those can sign on behalf of the server. The key `default` of a Vault is never available. Default: Deny.
+    /// those can sign on behalf of the server. The key `default` of a Vault needs a grant to adopt it as well
+    /// (`adopt.objectNames`). Default: Deny.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Permission")]
     pub reserved_key_sets: Option<Permission>,
@@ -78,6 +79,13 @@ pub struct Adoptable {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 255)))]
     pub client_ids: Vec<String>,
+    /// Exact names of other objects, of the kinds of this rule: on HashiCorp Vault and OpenBao clients, providers,
+    /// keys, scopes and assignments; on Foulkon providers; on Ory Hydra key sets. They are allowed regardless of
+    /// `objectNames`. `default` stands for the server's own provider and, together with `reservedKeySets: Allow`, for
+    /// its own key. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(min = 1, max = 256)))]
+    pub object_names: Vec<String>,
 }
 
 /// A kind that an access rule can name.
@@ -235,7 +243,8 @@ pub struct ClientLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", length(max = 256), inner(length(max = 1024)))]
     pub owners: Option<Vec<String>>,
-    /// Deletion policies that clients may set. Default: all.
+    /// Deletion policies that clients may set. Without Orphan, resources of the other kinds cannot set it either.
+    /// Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<DeletionPolicy>", length(max = 2))]
     pub deletion_policies: Option<Vec<DeletionPolicy>>,
@@ -283,7 +292,6 @@ pub enum OnRevoked {
     /// They stay as they are, and the operator no longer changes them.
     #[default]
     Keep,
-    /// The operator deletes them and their credentials Secrets, except adopted clients without
-    /// `deletionPolicy: Delete`.
+    /// The operator deletes them and their credentials Secrets, except adopted ones without `deletionPolicy: Delete`.
     Delete,
 }

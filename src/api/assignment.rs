@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::refs::ServerRef;
+use super::refs::{Adoption, DeletionPolicy, ServerRef};
 
 /// Users and groups who may log in to the clients that refer to this Assignment. On HashiCorp Vault and OpenBao it is
 /// an object of the server, which enforces it. On Ory Hydra the clients carry it in their metadata, where your login
@@ -66,6 +66,23 @@ pub struct AssignmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "VaultAssignment")]
     pub vault: Option<VaultAssignment>,
+    /// Whether the operator adopts an assignment that already exists on the server. Needs a grant in the server's
+    /// access rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec. With
+    /// suspend: true the resource says what an adoption would change. The operator never adopts what another resource
+    /// has. Only on Vault and OpenBao. Default: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Adoption")]
+    pub adoption: Option<Adoption>,
+    /// What happens to the assignment on the server when this resource is deleted. Default: Delete, or Orphan if it was
+    /// adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub suspend: Option<bool>,
 }
 
 /// Settings of an assignment that only Vault and OpenBao have. The operator looks up names and aliases again at every
@@ -73,7 +90,8 @@ pub struct AssignmentSpec {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 pub struct VaultAssignment {
     /// Name of the object. Default: the namespace and the name of this resource, with a dot between them. Another name
-    /// needs a grant (`objectNames`) in the server's access rules. Immutable.
+    /// needs a grant in the server's access rules: `objectNames`, or `adopt.objectNames` for an existing object that is
+    /// adopted. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$"))]
     pub name: Option<String>,
@@ -134,7 +152,7 @@ pub struct AssignmentStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present; Reconciling and Stalled, present only while True.
+    /// Ready and Synced, always present; Reconciling, Stalled and Suspended, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -157,6 +175,12 @@ pub struct AssignmentStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 512))]
     pub group_ids: Vec<String>,
+    /// Whether the assignment existed on the server before this resource and was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

@@ -11,6 +11,7 @@ use super::refs::SecretRef;
 
 mod foulkon;
 mod hydra;
+mod place;
 pub(crate) mod status;
 mod vault;
 

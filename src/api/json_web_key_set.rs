@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::refs::{SecretKeyRef, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, SecretKeyRef, ServerRef};
 
 /// Key in the private key's Secret: id of the private key.
 pub const KID: &str = "kid";
@@ -77,7 +77,8 @@ pub struct JsonWebKeySetSpec {
     pub server_ref: Option<ServerRef>,
     /// Name of the key set on the server. Default: on Ory Hydra the UID of this resource; on Vault and OpenBao the
     /// namespace and the name of this resource, with a dot between them. Another name needs a grant in the server's
-    /// access rules (`objectNames`; `reservedKeySets` for the server's own sets). Immutable.
+    /// access rules (`objectNames`; `adopt.objectNames` for an existing set that is adopted; `reservedKeySets` for the
+    /// server's own sets). Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
@@ -113,6 +114,25 @@ pub struct JsonWebKeySetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "PublishKeys")]
     pub publish: Option<PublishKeys>,
+    /// Whether the operator adopts a key set that already exists on the server. Needs a grant in the server's access
+    /// rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec, but keeps clients
+    /// in the list of a Vault key that no resource has (`status.keptClientIds`). On Ory Hydra it takes over the private
+    /// key that the server made last, which must have the algorithm of `generate`, and never touches the other keys of
+    /// the set. With suspend: true the resource says what an adoption would change. The operator never adopts what
+    /// another resource has. Not for key sets of a Hydra itself. Default: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Adoption")]
+    pub adoption: Option<Adoption>,
+    /// What happens to the keys on the server when this resource is deleted. Default: Delete, or Orphan if it was
+    /// adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub suspend: Option<bool>,
 }
 
 /// Which keys to generate.
@@ -263,7 +283,7 @@ pub struct JsonWebKeySetStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present; Reconciling and Stalled, present only while True.
+    /// Ready and Synced, always present; Reconciling, Stalled and Suspended, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -300,6 +320,17 @@ pub struct JsonWebKeySetStatus {
     /// Name of the ConfigMap with the public keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_name: Option<String>,
+    /// Whether the key set existed on the server before this resource and was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
+    /// Ids of clients that the list on the server had when it was adopted, and that no resource has added since. The
+    /// operator keeps them in the list until somebody removes them there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub kept_client_ids: Vec<String>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

@@ -74,8 +74,8 @@ pub use values::{
     .message("clientId is immutable: create a new OAuth2Client with the other id, and set deletionPolicy: Orphan on this one if its client should stay").field_path(".clientId"))]
 #[x_kube(validation = Rule::new("!has(self.clientId) || !self.clientId.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$') || self.?adoption.orValue('Never') == 'Allow'")
     .message("clientId: must not look like a UUID, because clients without clientId get UUIDs as ids; choose another id, or set adoption: Allow to adopt an existing client").field_path(".clientId"))]
-#[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId) || has(self.clientIdFrom)")
-    .message("adoption: needs the id of the client to adopt; set clientId").field_path(".adoption"))]
+#[x_kube(validation = Rule::new("!has(self.adoption) || self.adoption == 'Never' || has(self.clientId) || has(self.clientIdFrom) || has(self.vault) && has(self.vault.name)")
+    .message("adoption: needs the client to adopt; set clientId, or on Vault and OpenBao vault.name").field_path(".adoption"))]
 #[x_kube(validation = Rule::new("!has(self.clientId) || !has(self.clientIdFrom)")
     .message("clientIdFrom: set clientId or clientIdFrom, not both").field_path(".clientIdFrom"))]
 #[x_kube(validation = Rule::new("self.?redirectUris.orValue([]).size() > 0 || has(self.grantTypes) && !self.grantTypes.exists(g, g == 'authorization_code' || g == 'implicit')")
@@ -355,16 +355,17 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Whether the operator adopts an existing client with this clientId. Needs `adopt` in the server's access rules.
-    /// The operator changes the client to match this spec, except for its secret, which it knows only from
-    /// clientSecretRef, which it tries first (see onSecretMismatch), or after a replacement (see rotation). With
-    /// suspend: true the resource says what an adoption would change. A registration access token of the client becomes
-    /// invalid. The operator never adopts a client that another resource manages. Default: Never.
+    /// Whether the operator adopts an existing client with this clientId, or on Vault and OpenBao with this vault.name.
+    /// Needs `adopt` in the server's access rules. The operator changes the client to match this spec, except for its
+    /// id and its secret. On Vault and OpenBao it reads both from the server. On Ory Hydra it knows the secret only
+    /// from clientSecretRef, which it tries first (see onSecretMismatch), or after a replacement (see rotation), and a
+    /// registration access token of the client becomes invalid. With suspend: true the resource says what an adoption
+    /// would change. The operator never adopts a client that another resource manages. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
-    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or when the
-    /// operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
+    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or when
+    /// the operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
     /// client's secret, so applications with the old one cannot log in any more. Default: Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnSecretMismatch")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::LabelSelector;
 use super::authorization_server::Endpoints;
-use super::refs::{FoulkonPlace, LocalRef, ServerRef, VaultName};
+use super::refs::{Adoption, DeletionPolicy, FoulkonPlace, LocalRef, ServerRef, VaultName};
 
 /// An issuer of tokens (OpenID Connect Core 1.0). The operator verifies its discovery document and its public keys, and
 /// publishes issuer and endpoints in a ConfigMap in the same namespace. On HashiCorp Vault and OpenBao it is an object
@@ -110,6 +110,24 @@ pub struct OidcProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Publish")]
     pub publish: Option<Publish>,
+    /// Whether the operator adopts a provider that already exists on the server. Needs a grant in the server's access
+    /// rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec, but keeps clients
+    /// of its list that no resource has (`status.keptClientIds`), and its issuer if this spec sets none. With suspend:
+    /// true the resource says what an adoption would change. The operator never adopts what another resource has. Not
+    /// on Ory Hydra. Default: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Adoption")]
+    pub adoption: Option<Adoption>,
+    /// What happens to the provider on the server when this resource is deleted. Default: Delete, or Orphan if it was
+    /// adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub suspend: Option<bool>,
 }
 
 /// A client that may use a provider: either name or clientId.
@@ -197,7 +215,8 @@ pub struct OidcProviderStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present; Reconciling, Stalled and RestartRequired, present only while True.
+    /// Ready and Synced, always present; Reconciling, Stalled, Suspended and RestartRequired, present
+    /// only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -251,6 +270,17 @@ pub struct OidcProviderStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10000))]
     pub client_ids: Vec<String>,
+    /// Whether the provider existed on the server before this resource and was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
+    /// Ids of clients that the list on the server had when it was adopted, and that no resource has added since. The
+    /// operator keeps them in the list until somebody removes them there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub kept_client_ids: Vec<String>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

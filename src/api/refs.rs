@@ -90,7 +90,8 @@ pub struct ProviderRef {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 pub struct FoulkonPlace {
     /// Name of the provider. Default: the namespace and the name of this resource, with two dashes between them and
-    /// dashes instead of dots. Another name needs a grant (`objectNames`) in the server's access rules.
+    /// dashes instead of dots. Another name needs a grant in the server's access rules: `objectNames`, or
+    /// `adopt.objectNames` for an existing provider that is adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 127), regex(pattern = r"^[A-Za-z0-9-]+$"))]
     pub name: Option<String>,
@@ -112,7 +113,8 @@ pub struct FoulkonPlace {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub struct VaultName {
     /// Name of the object. Default: the namespace and the name of this resource, with a dot between them. Another name
-    /// needs a grant (`objectNames`) in the server's access rules. Immutable.
+    /// needs a grant in the server's access rules: `objectNames`, or `adopt.objectNames` for an existing object that is
+    /// adopted. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(max = 256), regex(pattern = r"^\w(([\w.-]+)?\w)?$"))]
     pub name: Option<String>,

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use serde::{Deserialize, Serialize};
 
-use super::refs::ServerRef;
+use super::refs::{Adoption, DeletionPolicy, ServerRef};
 
 /// A scope (RFC 6749, section 3.3) with a description and a template of claims. On Ory Hydra an OAuth2Client that
 /// refers to it may request the scope, and carries description and template in its metadata, where your login and
@@ -52,8 +52,8 @@ pub struct ScopeSpec {
     pub server_ref: Option<ServerRef>,
     /// The scope as clients request it, for example `orders:read`. Default: on Ory Hydra the name of this resource; on
     /// Vault and OpenBao, where a scope is an object of the whole server, the namespace and the name of this resource,
-    /// with a dot between them. There, another name needs a grant (`objectNames`) in the server's access rules.
-    /// Immutable.
+    /// with a dot between them. There, another name needs a grant in the server's access rules: `objectNames`, or
+    /// `adopt.objectNames` for an existing scope that is adopted. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 256))]
     #[x_kube(validation = Rule::new(r"self.matches('^[!#-\\[\\]-~]+$')")
@@ -69,6 +69,23 @@ pub struct ScopeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 8192))]
     pub template: Option<String>,
+    /// Whether the operator adopts a scope that already exists on the server. Needs a grant in the server's access
+    /// rules (`adopt.objectNames`), with its exact name. The operator changes it to match this spec. With suspend: true
+    /// the resource says what an adoption would change. The operator never adopts what another resource has. Only on
+    /// Vault and OpenBao. Default: Never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Adoption")]
+    pub adoption: Option<Adoption>,
+    /// What happens to the scope on the server when this resource is deleted. Default: Delete, or Orphan if it was
+    /// adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "DeletionPolicy")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    pub suspend: Option<bool>,
 }
 
 /// Observed state of the scope.
@@ -79,7 +96,7 @@ pub struct ScopeStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present; Reconciling and Stalled, present only while True.
+    /// Ready and Synced, always present; Reconciling, Stalled and Suspended, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
@@ -93,6 +110,12 @@ pub struct ScopeStatus {
     /// Id of the Kubernetes cluster that claimed the name (`--cluster-id` of its operator).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_id: Option<String>,
+    /// Whether the scope existed on the server before this resource and was adopted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<bool>,
+    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
     /// Digest of the inputs of the last successful reconciliation. Internal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,

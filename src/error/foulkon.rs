@@ -32,6 +32,11 @@ pub enum FoulkonFault {
         "None of the clients in allowedClients exists, and a provider without clients would break every login with a token, so it is not on the server. Name a client that exists."
     )]
     NoClients,
+    /// A list to adopt has too many clients.
+    #[error(
+        "The provider on the server lists more than a thousand clients that allowedClients does not name, which is more than the operator keeps; nothing was changed. Name them, or remove those that do not exist any more."
+    )]
+    TooManyClients,
     /// The server does not accept the id of a client.
     #[error(
         "allowedClients: the id of OAuth2Client `{0}` has characters that this server does not accept, or more than 127. Create a client with another id."
@@ -45,7 +50,9 @@ impl FoulkonFault {
     pub(super) fn treatment(&self) -> Treatment {
         match self {
             FoulkonFault::Refused(_) => Treatment::of(Class::ServerRefused, Reason::ServerRefused).of_the_server(),
-            FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_) => Treatment::of(Class::NotOwned, Reason::NotOwned),
+            FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_) | FoulkonFault::TooManyClients => {
+                Treatment::of(Class::NotOwned, Reason::NotOwned)
+            }
             FoulkonFault::PermissionDenied(_) => Treatment::of(Class::ServerRefused, Reason::PermissionDenied),
             FoulkonFault::NoClients => Treatment::of(Class::Blocked, Reason::ReferenceNotFound),
             FoulkonFault::UnfitClientId(_) => Treatment::of(Class::Blocked, Reason::InvalidSpec),

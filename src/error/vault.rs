@@ -57,6 +57,55 @@ pub enum VaultFault {
         /// The reserved name.
         name: String,
     },
+    /// The server has an object of this name for itself, and no spec may create or choose it.
+    #[error(
+        "{field}: the {type_} `{}` is the server's own and can only be adopted. Set adoption: Allow and ask the server's admin to list it in adopt.objectNames (a key also needs reservedKeySets: Allow), or create a new resource with another name.",
+        shown(.name)
+    )]
+    Own {
+        /// Field with the name.
+        field: &'static str,
+        /// Type of the object.
+        type_: &'static str,
+        /// The reserved name.
+        name: String,
+    },
+    /// The server has no such object of its own.
+    #[error(
+        "This server has no {0} of its own to adopt, and the operator does not create one. Create a new resource with another name, or upgrade the server."
+    )]
+    NoOwn(&'static str),
+    /// The server does not delete its own objects.
+    #[error("deletionPolicy: the server does not delete its own {0}. Set Orphan, or leave it out.")]
+    NotDeletable(&'static str),
+    /// An object that should be adopted differs in what no write can change.
+    #[error(
+        "The object on the server differs from this resource in {}, which cannot be changed there; nothing was changed. Set what the object has, or create a new resource with another name.",
+        .0.join(", ")
+    )]
+    Unlike(Vec<&'static str>),
+    /// An adoption would let everybody log in to a client that only some may use.
+    #[error(
+        "assignmentRefs: the client on the server lets only the members of its assignments log in, but with this resource everybody could; nothing was changed. Name Assignments, or give the client the assignment `allow_all` on the server."
+    )]
+    Opens,
+    /// A list to adopt has too many clients.
+    #[error(
+        "The list of clients on the server names more than a thousand that no resource has, which is more than the operator keeps; nothing was changed. Remove those that do not exist any more from allowed_client_ids."
+    )]
+    TooManyClients,
+    /// A client that stays on the server is still in a list that would drop it.
+    #[error(
+        "Waiting for {kind} `{namespace}/{name}` to keep the client in its list; if it is not ready, its message says why."
+    )]
+    NotYetKept {
+        /// Kind of the resource with the list.
+        kind: &'static str,
+        /// Name of the resource.
+        name: String,
+        /// Namespace of the resource.
+        namespace: String,
+    },
     /// The server does not allow changes of the field after the object was created.
     #[error(
         "{} cannot be changed on this server after the object was created; nothing was changed. Undo the change, or create a new resource.",
@@ -149,18 +198,22 @@ impl VaultFault {
             VaultFault::TooOld(_) => Treatment::of(Class::Unsupported, Reason::UnsupportedByServer),
             VaultFault::LoginFailed(_) => Treatment::of(Class::ServerRefused, Reason::LoginFailed).of_the_server(),
             VaultFault::PermissionDenied(_) => Treatment::of(Class::ServerRefused, Reason::PermissionDenied),
-            VaultFault::Reserved { .. } | VaultFault::Immutable(_) => {
-                Treatment::of(Class::Invalid, Reason::InvalidSpec)
+            VaultFault::Reserved { .. }
+            | VaultFault::Own { .. }
+            | VaultFault::NotDeletable(_)
+            | VaultFault::Immutable(_) => Treatment::of(Class::Invalid, Reason::InvalidSpec),
+            VaultFault::Unlike(_) | VaultFault::Opens | VaultFault::TooManyClients => {
+                Treatment::of(Class::NotOwned, Reason::NotOwned)
             }
             VaultFault::InUse(_) => Treatment::of(Class::Blocked, Reason::InUse),
             VaultFault::TtlInUse | VaultFault::TtlTooLong => Treatment::of(Class::Blocked, Reason::InvalidSpec),
-            VaultFault::NoNamespaces | VaultFault::Dropped(_) | VaultFault::NotKept(_) => {
+            VaultFault::NoNamespaces | VaultFault::Dropped(_) | VaultFault::NotKept(_) | VaultFault::NoOwn(_) => {
                 Treatment::of(Class::Unsupported, Reason::UnsupportedByServer)
             }
             VaultFault::Missing(_) | VaultFault::NoDefaultKey | VaultFault::IdentityNotFound { .. } => {
                 Treatment::of(Class::Blocked, Reason::ReferenceNotFound)
             }
-            VaultFault::NotListed { .. } | VaultFault::NoClients => {
+            VaultFault::NotListed { .. } | VaultFault::NotYetKept { .. } | VaultFault::NoClients => {
                 Treatment::of(Class::Blocked, Reason::ReferenceNotReady)
             }
             VaultFault::NoKeys => Treatment::of(Class::Blocked, Reason::InvalidKeys),

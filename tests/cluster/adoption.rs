@@ -475,7 +475,7 @@ async fn only_clients_that_a_rule_allows_are_adopted(bed: &Bed) -> Result<()> {
         .await?;
     space.change("app", json!({ "spec": { "adoption": "Never" } })).await?;
     let message = format!(
-        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId.",
+        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.clientIds), or create a new resource with another clientId.",
         legacy.id
     );
     space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;

@@ -1,5 +1,6 @@
 //! All tests against a Foulkon: a stand-in for the worker, or a real one.
 
+mod adoption;
 mod crash;
 mod delete;
 mod drift;
@@ -20,6 +21,7 @@ use crate::run::Side;
 /// The tests of all modules.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
+        adoption::trials,
         crash::trials,
         delete::trials,
         drift::trials,

@@ -18,6 +18,7 @@ use crate::bed::{Bed, LIMIT, ServerOptions, is_list, settled, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
 
+mod adoption;
 pub mod import;
 pub mod login;
 mod outputs;
@@ -41,6 +42,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(import::an_imported_pem_key_is_written_unchanged),
         side.shared(import::an_invalid_private_key_is_reported),
         side.shared(import::a_changed_import_is_published),
+        side.shared(adoption::a_key_set_is_adopted_with_its_keys),
         side.shared(ownership::a_foreign_set_is_not_touched),
         side.shared(ownership::neither_a_key_id_nor_a_ledger_proves_ownership),
         side.shared(ownership::the_servers_own_sets_need_a_grant),

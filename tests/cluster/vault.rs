@@ -1,5 +1,6 @@
 //! Tests against a real OpenBao.
 
+mod adoption;
 mod crash;
 mod create;
 mod delete;
@@ -16,6 +17,7 @@ mod server;
 mod stage;
 mod standard;
 mod steady;
+mod taken_back;
 mod tenants;
 mod tokens;
 
@@ -26,6 +28,7 @@ use crate::run::Side;
 /// The tests of all modules.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
+        adoption::trials,
         crash::trials,
         create::trials,
         delete::trials,
@@ -41,6 +44,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         server::trials,
         standard::trials,
         steady::trials,
+        taken_back::trials,
         tenants::trials,
         tokens::trials,
     ];

@@ -1,4 +1,5 @@
-//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says how to fix it.
+//! Access rules: an empty list matches nothing, one rule must allow the whole resource, and a refusal says how to fix
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -335,6 +336,37 @@ fn only_listed_client_ids_can_be_adopted() {
         ),
     ];
     for (rules, value, expected) in cases {
+        assert_eq!(violation(&rules, value.clone()), expected, "{value}");
+    }
+    // On a Vault the name is adopted.
+    let named = |adopt: Value, names: &str| {
+        rules(json!([{ "namespaces": all(), "kinds": ["OAuth2Client"], "adopt": adopt, "objectNames": names }]))
+    };
+    let by_name = |adoption: &str| with(web(), json!({ "vault": { "name": "shop" }, "adoption": adoption }));
+    let no_grant = "adopt.objectNames: vault.name: shop";
+    for (rules, value, expected) in [
+        (
+            named(json!({ "objectNames": ["shop"] }), "Generated"),
+            by_name("Allow"),
+            "",
+        ),
+        (
+            named(json!({ "objectNames": ["Shop"] }), "Any"),
+            by_name("Allow"),
+            no_grant,
+        ),
+        (
+            named(json!({ "clientIds": ["shop"] }), "Any"),
+            by_name("Allow"),
+            no_grant,
+        ),
+        (
+            named(json!({ "objectNames": ["shop"] }), "Generated"),
+            by_name("Never"),
+            "objectNames: vault.name: shop",
+        ),
+        (named(json!({}), "Any"), by_name("Never"), ""),
+    ] {
         assert_eq!(violation(&rules, value.clone()), expected, "{value}");
     }
     let denied = check(&granted(json!([])), adopting("shop")).expect_err("denied");

@@ -139,3 +139,53 @@ fn one_rule_must_allow_the_whole_key_set() {
     assert!(asked(&listed, request(None, Some("1m"))).is_ok());
     assert!(asked(&listed, request(Some("x"), Some("1m"))).is_err());
 }
+
+/// A grant to write the server's own sets, one to choose names and one to adopt are three.
+#[test]
+fn a_key_set_is_adopted_only_by_its_exact_name() {
+    let cases = [
+        (json!({ "objectNames": "Any" }), "billing", false, "objectNames"),
+        (json!({ "adopt": { "objectNames": ["billing"] } }), "billing", true, ""),
+        (
+            json!({ "adopt": { "objectNames": ["billing"] } }),
+            "Billing",
+            false,
+            "adopt.objectNames",
+        ),
+        (
+            json!({ "adopt": { "clientIds": ["billing"] } }),
+            "billing",
+            false,
+            "adopt.objectNames",
+        ),
+        (
+            json!({ "adopt": { "objectNames": ["default"] } }),
+            "default",
+            false,
+            "reservedKeySets",
+        ),
+        (
+            json!({ "reservedKeySets": "Allow" }),
+            "default",
+            false,
+            "adopt.objectNames",
+        ),
+        (
+            json!({ "reservedKeySets": "Allow", "adopt": { "objectNames": ["default"] } }),
+            "default",
+            true,
+            "",
+        ),
+    ];
+    for (grant, name, expected, limit) in cases {
+        let request = KeySetRequest {
+            is_reserved: name == "default",
+            adopts: true,
+            ..named(name)
+        };
+        let found = asked(&key_sets(grant.clone()), request);
+        assert_eq!(found.is_ok(), expected, "{grant} {name}");
+        let denied = found.err().map(|denied| denied.to_string()).unwrap_or_default();
+        assert!(denied.contains(limit), "{grant} {name}: {denied}");
+    }
+}

@@ -80,5 +80,7 @@ fn a_client_may_be_orphaned_if_a_rule_for_its_namespace_allows_it() {
             expected,
             "{listed}"
         );
+        let may_set = access::may_leave(&rules(listed.clone()), namespace, ManagedKind::OAuth2Client);
+        assert_eq!(may_set.is_ok(), expected, "{listed}");
     }
 }

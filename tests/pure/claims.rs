@@ -29,7 +29,8 @@ fn server(uid: &str) -> AuthorizationServer {
 
 #[test]
 fn a_claim_is_valid_for_its_name_server_and_cluster() {
-    // Name, server UID and cluster in the status; whether it is for `orders`, whether it is on the server, another cluster.
+    // Name, server UID and cluster in the status; whether it is for `orders`, whether it is on the server, another
+    // cluster.
     let table = [
         ((Some("orders"), Some("uid-1"), Some("this")), (true, true, None)),
         ((Some("orders"), Some("uid-1"), Some("former")), (true, true, None)),
@@ -57,6 +58,9 @@ fn a_claim_is_valid_for_its_name_server_and_cluster() {
             server_uid: &mut server_uid,
             cluster_id: &mut cluster_id,
             inputs: &mut None,
+            adopted: &mut None,
+            kept: None,
+            accepted: None,
         };
         let (server, settings) = (server("uid-1"), settings());
         let found = (
@@ -77,6 +81,9 @@ fn a_claim_is_on_no_server_without_a_uid() {
         server_uid: &mut None,
         cluster_id: &mut none,
         inputs: &mut None,
+        adopted: &mut None,
+        kept: None,
+        accepted: None,
     };
     let mut server = server("uid-1");
     server.metadata.uid = None;

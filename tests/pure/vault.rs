@@ -214,8 +214,9 @@ const OWN: &str = "https://vault.example.com:8200/v1/identity/oidc/provider/main
 
 fn provider(issuer: &str, of_own_address: Option<&str>) -> Provider {
     Provider {
-        issuer: issuer.to_owned(),
+        issuer: Some(issuer.to_owned()),
         allowed_client_ids: ["a".to_owned(), "b".to_owned()].into(),
+        kept_client_ids: [].into(),
         scopes_supported: ["groups".to_owned()].into(),
         of_own_address: of_own_address.map(str::to_owned),
     }

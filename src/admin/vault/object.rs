@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::admin::bounded::{Bounded, ID};
 use crate::secret::Secret;
@@ -53,6 +53,25 @@ pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
 
     /// Whether an object of this name is built into the server.
     fn is_reserved(name: &str) -> bool;
+
+    /// Whether the object that is built into the server can be written. It can never be deleted.
+    const HAS_OWN: bool = false;
+
+    /// Takes over what the spec does not decide from an object that another owner made.
+    fn adopt(&mut self, _found: &Self) {}
+
+    /// Drops what is kept since an adoption and that another writer has removed.
+    fn follow(&mut self, _found: &Self) {}
+
+    /// The ids of clients that are wanted only because they were there before.
+    fn kept(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether the object would let everybody in where the observed one lets only some in.
+    fn opens(&self, _observed: &Self) -> bool {
+        false
+    }
 }
 
 /// A named key: how it signs, for how long, and for which clients.
@@ -66,6 +85,9 @@ pub struct Key {
     pub verification_ttl: u64,
     /// Ids of the clients that may have tokens signed with it.
     pub allowed_client_ids: BTreeSet<String>,
+    /// Those of them that are there since before an adoption.
+    #[serde(skip)]
+    pub kept_client_ids: BTreeSet<String>,
 }
 
 /// Who may log in to the clients that name it.
@@ -119,10 +141,15 @@ pub struct Client {
 /// An OpenID Connect provider, with its own issuer.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
 pub struct Provider {
-    /// On a write: scheme, host and port, or empty for the server's own address. On a read: the whole issuer.
-    pub issuer: String,
+    /// On a write: scheme, host and port, or empty for the server's own address. None: the issuer stays as it is. On a
+    /// read: the whole issuer.
+    #[serde(deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     /// Ids of the clients that may be used with it.
     pub allowed_client_ids: BTreeSet<String>,
+    /// Those of them that are there since before an adoption.
+    #[serde(skip)]
+    pub kept_client_ids: BTreeSet<String>,
     /// Names of scopes, without `openid`.
     pub scopes_supported: BTreeSet<String>,
     /// The whole issuer that the server made of its own address at the last write. The server does not show whether an
@@ -152,6 +179,28 @@ impl Object for Key {
 
     fn is_reserved(name: &str) -> bool {
         name == DEFAULT
+    }
+
+    const HAS_OWN: bool = true;
+
+    fn adopt(&mut self, found: &Self) {
+        keep(
+            &mut self.allowed_client_ids,
+            &mut self.kept_client_ids,
+            &found.allowed_client_ids,
+        );
+    }
+
+    fn follow(&mut self, found: &Self) {
+        drop_removed(
+            &mut self.allowed_client_ids,
+            &mut self.kept_client_ids,
+            &found.allowed_client_ids,
+        );
+    }
+
+    fn kept(&self) -> Vec<String> {
+        self.kept_client_ids.iter().cloned().collect()
     }
 }
 
@@ -234,6 +283,12 @@ impl Object for Client {
     fn is_reserved(_: &str) -> bool {
         false
     }
+
+    fn opens(&self, observed: &Self) -> bool {
+        self.authorization_code.unwrap_or(true)
+            && self.assignments.contains(ALLOW_ALL)
+            && !observed.assignments.contains(ALLOW_ALL)
+    }
 }
 
 impl Object for Provider {
@@ -247,7 +302,10 @@ impl Object for Provider {
         differing([
             (
                 "issuer",
-                !is_issuer_of(&self.issuer, self.of_own_address.as_deref(), &observed.issuer),
+                self.issuer.as_deref().is_some_and(|written| {
+                    let read = observed.issuer.as_deref().unwrap_or_default();
+                    !is_issuer_of(written, self.of_own_address.as_deref(), read)
+                }),
             ),
             (
                 "allowed_client_ids",
@@ -268,6 +326,33 @@ impl Object for Provider {
     fn is_reserved(name: &str) -> bool {
         name == DEFAULT
     }
+
+    const HAS_OWN: bool = true;
+
+    fn adopt(&mut self, found: &Self) {
+        keep(
+            &mut self.allowed_client_ids,
+            &mut self.kept_client_ids,
+            &found.allowed_client_ids,
+        );
+    }
+
+    fn follow(&mut self, found: &Self) {
+        drop_removed(
+            &mut self.allowed_client_ids,
+            &mut self.kept_client_ids,
+            &found.allowed_client_ids,
+        );
+    }
+
+    fn kept(&self) -> Vec<String> {
+        self.kept_client_ids.iter().cloned().collect()
+    }
+}
+
+/// A member that every reply must have.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// Whether the issuer of a provider that was read comes from the one that was written. Without a written one, the
@@ -277,6 +362,23 @@ fn is_issuer_of(written: &str, of_own_address: Option<&str>, read: &str) -> bool
         "" => of_own_address.is_none_or(|known| known == read),
         written => read.strip_prefix(written).is_some_and(|rest| rest.starts_with("/v1/")),
     }
+}
+
+/// Keeps the clients of a list that nobody else adds. What cannot be the id of a client lets nobody in and is dropped.
+fn keep(allowed: &mut BTreeSet<String>, kept: &mut BTreeSet<String>, found: &BTreeSet<String>) {
+    let is_id = |id: &&String| *id == "*" || id.len() <= 64 && id.chars().all(|c| c.is_ascii_alphanumeric());
+    kept.extend(found.iter().filter(is_id).filter(|id| !allowed.contains(*id)).cloned());
+    allowed.extend(kept.iter().cloned());
+}
+
+fn drop_removed(allowed: &mut BTreeSet<String>, kept: &mut BTreeSet<String>, found: &BTreeSet<String>) {
+    kept.retain(|id| {
+        let is_there = found.contains(id);
+        if !is_there {
+            allowed.remove(id);
+        }
+        is_there
+    });
 }
 
 fn differing<const N: usize>(fields: [(&'static str, bool); N]) -> Vec<&'static str> {

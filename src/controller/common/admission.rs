@@ -8,7 +8,7 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use crate::access::{self, Denied, Namespace};
+use crate::access::{self, Denied, NameRequest, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::access::OnRevoked;
 use crate::controller::engine::context::Context;
@@ -80,8 +80,7 @@ pub(crate) fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<A
     }
 }
 
-/// Checks whether the access rules allow the name that a field of a resource requests. `is_own`: as for
-/// [`access::may_name`].
+/// Checks whether the access rules allow the name that a field of a resource requests.
 ///
 /// # Errors
 /// [`Error::NotAllowed`].
@@ -89,12 +88,10 @@ pub(crate) fn may_name<K: OnServer>(
     resource: &K,
     ctx: &Context,
     server: &AuthorizationServer,
-    field: &'static str,
-    value: &str,
-    is_own: bool,
+    asked: NameRequest<'_>,
 ) -> Result<()> {
     let may = ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
-        access::may_name(&server.spec.access, namespace, K::ACCESS, field, value, is_own)
+        access::may_name(&server.spec.access, namespace, K::ACCESS, asked)
     });
     may.map_err(|denied| Error::NotAllowed {
         server: server.name_any(),

@@ -6,7 +6,9 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
 use crate::api::AuthorizationServer;
+use crate::api::refs::DeletionPolicy;
 use crate::api::status::Standing;
+use crate::controller::common::adoption::Consent;
 use crate::controller::engine::context::{Context, Settings};
 use crate::controller::engine::hold::{record, release};
 use crate::controller::engine::kind::Kind;
@@ -27,6 +29,12 @@ pub struct Claim<'a> {
     pub cluster_id: &'a mut Option<String>,
     /// The inputs of the last success.
     pub inputs: &'a mut Option<String>,
+    /// Whether the object existed before it was claimed.
+    pub adopted: &'a mut Option<bool>,
+    /// The clients that its list keeps although no resource adds them, for objects with such a list.
+    pub kept: Option<&'a mut Vec<String>>,
+    /// The deletion policy that the access rules allowed, for statuses without effective values.
+    pub accepted: Option<&'a mut Option<DeletionPolicy>>,
 }
 
 impl Claim<'_> {
@@ -47,6 +55,13 @@ impl Claim<'_> {
     pub fn other_cluster(&self, settings: &Settings) -> Option<String> {
         let cluster = self.cluster_id.as_ref().filter(|_| self.name.is_some())?;
         (settings.origin(cluster) == Origin::Other).then(|| cluster.clone())
+    }
+}
+
+/// Records that the access rules allow the deletion policy of the spec: later rules do not turn it into another one.
+pub fn accept_policy<K: Claiming>(resource: &K, pass: &mut Pass<K::Status>) {
+    if let Some(accepted) = K::claim(&mut pass.status).accepted {
+        *accepted = resource.consent().deletion_policy;
     }
 }
 
@@ -123,6 +138,9 @@ pub fn note_left_behind<S>(pass: &mut Pass<S>, type_: &str, name: &str, cluster:
 pub trait Claiming: Managed {
     /// Returns the claim in a status.
     fn claim(status: &mut Self::Status) -> Claim<'_>;
+
+    /// Returns what the spec says about the object besides its values.
+    fn consent(&self) -> Consent;
 
     /// Whether the object was in sync once.
     fn is_settled(&self) -> bool {

@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt};
 
 use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
+use crate::api::refs::DeletionPolicy;
 use crate::clock::DEADLINE;
 use crate::controller::common::claim::{Claim, Claiming, note_left_behind};
 use crate::controller::engine::context::Context;
@@ -58,6 +59,26 @@ pub(crate) struct Claimed {
     pub link: Link,
 }
 
+/// Whether the object stays when the resource is deleted: it was adopted, or the spec says so and the access rules
+/// allow it, now or when the spec was accepted.
+///
+/// # Errors
+/// [`Error::Cluster`].
+pub(crate) async fn is_left<K: OnServer + Claiming>(
+    resource: &K,
+    ctx: &Context,
+    status: &mut K::Status,
+) -> Result<bool> {
+    let (consent, claim) = (resource.consent(), K::claim(status));
+    let accepted = claim.accepted.and_then(|accepted| *accepted);
+    match (consent.policy(*claim.adopted), consent.deletion_policy) {
+        (DeletionPolicy::Delete, _) => Ok(false),
+        (DeletionPolicy::Orphan, None) => Ok(true),
+        (DeletionPolicy::Orphan, asked) if asked == accepted => Ok(true),
+        (DeletionPolicy::Orphan, Some(_)) => may_leave_behind(resource, ctx).await,
+    }
+}
+
 /// Deletes the object that a status claims, if there is one. Access is not evaluated: a resource may always delete its
 /// own object.
 ///
@@ -84,6 +105,9 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
         return Ok(());
     }
     if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
+        return Ok(());
+    }
+    if is_left(resource, ctx, &mut pass.status).await? {
         return Ok(());
     }
     let (server, link) = connection(resource, ctx)?;

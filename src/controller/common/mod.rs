@@ -2,6 +2,7 @@
 //! schedules.
 
 pub(crate) mod admission;
+pub mod adoption;
 pub mod claim;
 pub(crate) mod cleanup;
 pub mod client;

@@ -4,13 +4,18 @@
 //! other servers; their changes are followed. The worker accepts tokens only after it has loaded the provider, which it
 //! does when it starts.
 
+use std::collections::BTreeSet;
+
 use kube::ResourceExt;
 use serde_json::json;
 
-use crate::api::OidcProvider;
+use crate::admin::foulkon::Fields;
 use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::controller::common::claim::{Claiming, take_claim_over};
+use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::common::adoption::{kept_in_words, still_kept};
+use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
+use crate::controller::common::cleanup::is_left;
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
 use crate::controller::common::revoke;
@@ -23,6 +28,7 @@ use crate::controller::foulkon::provider::fields::fields;
 use crate::controller::foulkon::provider::plan::{ProviderPlan, plan};
 use crate::error::{Error, FoulkonFault, Result};
 
+pub(crate) mod adoption;
 pub(crate) mod entry;
 pub(crate) mod fields;
 pub(crate) mod lookup;
@@ -42,10 +48,17 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     };
     let ProviderPlan {
         server,
-        fields,
+        mut fields,
         missing,
     } = plan;
     take_claim_over(provider, ctx, pass).await?;
+    accept_policy(provider, pass);
+    let kept = still_kept(&pass.status.kept_client_ids, BTreeSet::new(), &fields.clients);
+    fields.clients.extend(kept.iter().cloned());
+    if provider.consent().is_suspended() {
+        return Ok(suspended(provider, ctx, &server, pass, fields).await);
+    }
+    pass.status.kept_client_ids = kept.into_iter().collect();
     let is_without = fields.clients.is_empty();
     if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, &ctx.settings) {
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
@@ -57,23 +70,46 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     hold(provider, ctx).await?;
     let target = Entry::new(provider, ctx, &server, &link)?;
     if is_without {
-        target.take_off(pass).await?;
+        if !is_left(provider, ctx, &mut pass.status).await? {
+            target.take_off(pass).await?;
+        }
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
     }
     if pass.must_read || !settled {
-        let found = target.sync(pass, &fields, settled).await?;
+        let found = target.sync(pass, &mut fields, settled).await?;
         pass.status.id = Some(found.id.into());
         pass.status.urn = Some(found.urn.into());
         pass.status.issuer = Some(fields.issuer_url.clone());
         pass.status.client_ids = fields.clients.iter().cloned().collect();
-        pass.status.inputs = Some(inputs);
+        pass.status.inputs = Some(digest(&json!([server.uid(), fields])));
     }
     pass.status.loaded = worker.has_loaded(&fields);
     Ok(Done {
-        message: "The provider is on the server and lists its clients.".to_owned(),
+        message: "The provider is on the server and lists its clients.".to_owned()
+            + kept_in_words(&pass.status.kept_client_ids),
         lacks: missing,
         ..Done::default()
     })
+}
+
+/// Writes nothing, and tells what an adoption would change.
+async fn suspended(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    pass: &Pass<OidcProviderStatus>,
+    fields: Fields,
+) -> Done {
+    let preview = async || {
+        let link = ctx.links.usable(server).ok()?;
+        let target = Entry::new(provider, ctx, server, &link).ok()?;
+        target.preview(&pass.status, fields).await
+    };
+    let mut done = Done::suspended();
+    if let Some(preview) = preview().await {
+        done.message += &format!(" {preview}");
+    }
+    done
 }
 
 /// Whether the worker has loaded the provider as it was left.

@@ -2,6 +2,7 @@
 
 use crate::api::Assignment;
 use crate::controller::common::admission::admitted;
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::refuse::refuse;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
@@ -14,7 +15,14 @@ use crate::error::Result;
 /// What is wrong with the spec.
 pub(crate) async fn apply(assignment: &Assignment, ctx: &Context) -> Result<Done> {
     let server = admitted(assignment, ctx)?;
-    refuse(&server, [("vault", assignment.spec.vault.is_some())])?;
+    let refused = [
+        ("vault", assignment.spec.vault.is_some()),
+        ("adoption", assignment.consent().adopts()),
+    ];
+    refuse(&server, refused)?;
+    if assignment.consent().is_suspended() {
+        return Ok(Done::suspended());
+    }
     hold(assignment, ctx).await?;
     Ok(Done {
         message: "OAuth2Clients can refer to the assignment. They carry it in their metadata; the login and consent app must enforce it."

@@ -13,7 +13,8 @@ use serde_json::json;
 use self::keys::Carried;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
-use crate::controller::common::claim::{Claiming, take_claim_over};
+use crate::controller::common::adoption::note_adoption;
+use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
 use crate::controller::common::key_set::since;
@@ -30,6 +31,7 @@ use crate::controller::hydra::key_set::remote::Remote;
 use crate::controller::hydra::key_set::rotation::Stage;
 use crate::error::{Error, Result};
 
+pub(crate) mod adoption;
 pub(crate) mod cleanup;
 pub(crate) mod keys;
 pub(crate) mod kid;
@@ -58,6 +60,10 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         plan => plan?,
     };
     take_claim_over(set, ctx, pass).await?;
+    accept_policy(set, pass);
+    if set.consent().is_suspended() {
+        return Ok(adoption::suspended(set, ctx, &plan, &pass.status).await);
+    }
     let import = keys::look(set, ctx, &plan).await?;
     let carried = Carried::look(set, ctx);
     let seen = Seen {
@@ -111,14 +117,18 @@ async fn work(
         record(set, ctx, pass).await?;
     }
     let rebuilt = keys::rebuild(&remote, &pass.status, &mut ledger).await?;
+    let adopted = adoption::adopt(set, &remote, pass, &mut ledger).await?;
     let changed = keys::advance(set, ctx, plan, pass, &mut ledger, seen).await?;
-    if rebuilt || changed || !ledger.is_intact(ctx, &plan.target.uid) {
+    if rebuilt || adopted || changed || !ledger.is_intact(ctx, &plan.target.uid) {
         ledger.write(set, ctx).await?;
     }
     if remote.fetch(&pass.status, &mut ledger).await? {
         ledger.write(set, ctx).await?;
     }
     remote.sync(set, pass, &ledger, drift && !changed).await?;
+    if adopted {
+        note_adoption(pass, "key set", adoption::changes(set));
+    }
     pass.status.set_name = Some(plan.target.set_name.clone());
     pass.status.cluster_id = Some(ctx.settings.cluster.clone());
     let current = ledger.at(Stage::Current);

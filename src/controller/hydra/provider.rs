@@ -10,6 +10,7 @@ use crate::admin::http::{Failure, Http};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::controller::common::admission::admitted;
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::judge::{self, Expected};
 use crate::controller::common::provider::{failure, publish, waited};
 use crate::controller::common::referable::is_accepted;
@@ -28,6 +29,9 @@ use crate::error::{Error, IssuerFault, Result};
 pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
     let server = admitted(provider, ctx)?;
     check_fields(provider, &server)?;
+    if provider.consent().is_suspended() {
+        return Ok(Done::suspended());
+    }
     let was_ready = is_accepted(provider);
     let connection = connection(&server, ctx, was_ready)?;
     let mut found = look(provider, &server, &connection).await;
@@ -54,6 +58,7 @@ fn check_fields(provider: &OidcProvider, server: &AuthorizationServer) -> Result
         ("vault", spec.vault.is_some()),
         ("issuerRef", spec.issuer_ref.is_some()),
         ("foulkon", spec.foulkon.is_some()),
+        ("adoption", provider.consent().adopts()),
     ];
     refuse(server, asked)
 }

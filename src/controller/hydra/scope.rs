@@ -3,6 +3,8 @@
 use crate::api::Scope;
 use crate::api::scope::ScopeStatus;
 use crate::controller::common::admission::admitted;
+use crate::controller::common::claim::Claiming;
+use crate::controller::common::refuse::refuse;
 use crate::controller::common::scope::check;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
@@ -15,8 +17,12 @@ use crate::error::Result;
 /// # Errors
 /// What is wrong with the spec.
 pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeStatus>) -> Result<Done> {
-    admitted(scope, ctx)?;
+    let server = admitted(scope, ctx)?;
+    refuse(&server, [("adoption", scope.consent().adopts())])?;
     check(scope)?;
+    if scope.consent().is_suspended() {
+        return Ok(Done::suspended());
+    }
     hold(scope, ctx).await?;
     pass.status.name = Some(scope.scope_name());
     Ok(Done {

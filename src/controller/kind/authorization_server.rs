@@ -10,7 +10,7 @@ use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour
 use crate::api::condition::{INSECURE, RESTART_REQUIRED, Reason, Wanted};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
-use crate::controller::common::client::outcome::deletion_policy;
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::rouse::read_each;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
@@ -84,23 +84,14 @@ impl Managed for AuthorizationServer {
     async fn cleanup(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<()> {
         let name = self.name_any();
         ctx.departures.goes(&self.uid().unwrap_or_default());
-        let clients = ctx
-            .cluster
-            .list(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))
-            .await?;
-        let deletes = |client: &OAuth2Client| {
-            let status = client.status.clone().unwrap_or_default();
-            deletion_policy(client, &status) == DeletionPolicy::Delete
-        };
-        let user = clients.iter().find(|client| uses(*client, &name) && deletes(client));
-        let user = match user.map(described) {
-            None => user_of::<JsonWebKeySet>(ctx, &name).await?,
-            user => user,
-        };
-        let user = match (user, self.spec.flavour()) {
-            (None, Some(Flavour::Vault(_))) => object_of(ctx, &name).await?,
-            (None, Some(Flavour::Foulkon(_))) => user_of::<OidcProvider>(ctx, &name).await?,
-            (user, _) => user,
+        let user = match self.spec.flavour() {
+            // Also clients that are to stay carry our mark, which must come off before they can be left alone.
+            Some(Flavour::Hydra(_)) | None => match user_of::<OAuth2Client>(ctx, &name, |_| true).await? {
+                None => user_of(ctx, &name, deletes::<JsonWebKeySet>).await?,
+                user => user,
+            },
+            Some(Flavour::Vault(_)) => object_of(ctx, &name).await?,
+            Some(Flavour::Foulkon(_)) => user_of(ctx, &name, deletes::<OidcProvider>).await?,
         };
         if let Some(user) = user {
             // If the server cannot be used, the resources that wait for it report that.
@@ -122,21 +113,34 @@ fn uses<K: OnServer>(resource: &K, server: &str) -> bool {
     resource.server_name() == server && is_held(resource)
 }
 
-/// Finds a resource of a kind that may have something on a server, by a live list.
-async fn user_of<K: OnServer>(ctx: &Context, server: &str) -> Result<Option<String>> {
-    let resources = ctx.cluster.list(&Api::<Item<K>>::all(ctx.cluster.client())).await?;
-    Ok(resources.iter().find(|resource| uses(*resource, server)).map(described))
+/// Whether the deletion of a resource deletes its object.
+fn deletes<K: Claiming>(resource: &K) -> bool {
+    let mut status = resource.status().cloned().unwrap_or_default();
+    resource.consent().policy(*K::claim(&mut status).adopted) == DeletionPolicy::Delete
 }
 
-/// Like [`user_of`], for the kinds that have objects on a Vault but not on a Hydra.
+/// Finds a resource of a kind that may have something on a server and holds it, by a live list.
+async fn user_of<K: OnServer>(ctx: &Context, server: &str, holds: fn(&K) -> bool) -> Result<Option<String>> {
+    let resources = ctx.cluster.list(&Api::<Item<K>>::all(ctx.cluster.client())).await?;
+    let mut users = resources.iter().filter(|resource| uses(*resource, server));
+    Ok(users.find(|resource| holds(resource)).map(described))
+}
+
+/// Finds a resource with an object on a Vault that its deletion deletes. What stays there carries no mark.
 async fn object_of(ctx: &Context, server: &str) -> Result<Option<String>> {
-    if let Some(user) = user_of::<OidcProvider>(ctx, server).await? {
+    if let Some(user) = user_of(ctx, server, deletes::<OAuth2Client>).await? {
         return Ok(Some(user));
     }
-    if let Some(user) = user_of::<Assignment>(ctx, server).await? {
+    if let Some(user) = user_of(ctx, server, deletes::<JsonWebKeySet>).await? {
         return Ok(Some(user));
     }
-    user_of::<Scope>(ctx, server).await
+    if let Some(user) = user_of(ctx, server, deletes::<OidcProvider>).await? {
+        return Ok(Some(user));
+    }
+    if let Some(user) = user_of(ctx, server, deletes::<Assignment>).await? {
+        return Ok(Some(user));
+    }
+    user_of(ctx, server, deletes::<Scope>).await
 }
 
 fn described<K: OnServer>(resource: &K) -> String {

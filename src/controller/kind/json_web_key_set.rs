@@ -96,6 +96,7 @@ impl Referable for JsonWebKeySet {
                 status.current_key_id,
                 status.secret_name,
                 status.client_ids,
+                status.kept_client_ids,
                 is_there
             ])
         };

@@ -11,6 +11,7 @@ use crate::admin::vault::identity::IdentityType;
 use crate::admin::vault::{self, Vault};
 use crate::api::Assignment;
 use crate::api::assignment::{AssignmentStatus, Identity};
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
@@ -38,6 +39,17 @@ impl Claiming for Assignment {
             server_uid: &mut status.server_uid,
             cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
+            adopted: &mut status.adopted,
+            kept: None,
+            accepted: Some(&mut status.deletion_policy),
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            adoption: self.spec.adoption,
+            deletion_policy: self.spec.deletion_policy,
+            suspend: self.spec.suspend,
         }
     }
 }
@@ -45,6 +57,13 @@ impl Claiming for Assignment {
 pub(crate) async fn apply(assignment: &Assignment, ctx: &Context, pass: &mut Pass<AssignmentStatus>) -> Result<Done> {
     let target = Target::of(assignment, ctx, pass).await?;
     let spec = &assignment.spec;
+    if target.is_suspended() {
+        let wanted = match target.usable() {
+            Some(vault) => resolve(assignment, &vault).await.ok(),
+            None => None,
+        };
+        return Ok(target.suspended(pass, wanted).await);
+    }
     let inputs = digest(&json!([
         target.server.uid(),
         target.name,
@@ -61,7 +80,7 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context, pass: &mut Pas
         let same = |ids: &[String], wanted: &BTreeSet<String>| ids.iter().eq(wanted.iter());
         let is_same =
             same(&pass.status.entity_ids, &wanted.entity_ids) && same(&pass.status.group_ids, &wanted.group_ids);
-        target.sync(pass, &vault, &wanted, settled && is_same).await?;
+        target.sync(pass, &vault, wanted.clone(), settled && is_same).await?;
         pass.status.entity_ids = wanted.entity_ids.into_iter().collect();
         pass.status.group_ids = wanted.group_ids.into_iter().collect();
         pass.status.inputs = Some(inputs);

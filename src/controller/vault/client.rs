@@ -20,7 +20,9 @@ use crate::api::oauth2_client::{
 };
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::server_of;
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming};
+use crate::controller::common::cleanup::is_left;
 use crate::controller::common::client::free::check_free;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::layout::{self, Layout};
@@ -35,12 +37,14 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::client::fields::{check_combinations, check_fields, chooses_grants};
+use crate::controller::vault::client::leaving::check_kept;
 use crate::controller::vault::key::overlap;
 use crate::controller::vault::name::Named;
-use crate::controller::vault::object::{self, Target};
+use crate::controller::vault::object::{self, Synced, Target};
 use crate::error::{Error, Result, VaultFault};
 
 pub(crate) mod fields;
+mod leaving;
 
 /// Lifetime of tokens unless the spec says otherwise: the server's default for both.
 const DAY: Duration = Duration::from_secs(86_400);
@@ -64,6 +68,17 @@ impl Claiming for OAuth2Client {
             server_uid: &mut status.server_uid,
             cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
+            adopted: &mut status.adopted,
+            kept: None,
+            accepted: None,
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            adoption: self.spec.adoption,
+            deletion_policy: self.spec.deletion_policy,
+            suspend: self.spec.suspend,
         }
     }
 }
@@ -71,14 +86,12 @@ impl Claiming for OAuth2Client {
 pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<Done> {
     let mut plan = plan(client, ctx)?;
     if let Err(denied) = check_access(client, ctx, &plan) {
-        let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
-            object::remove(client, ctx, pass).await?;
-            outcome::drop_secrets(client, ctx).await
-        };
-        return revoke::deny(client, ctx, pass, denied, remove).await;
+        return revoke::deny(client, ctx, pass, denied, async |pass| remove(client, ctx, pass).await).await;
     }
     if client.spec.suspend == Some(true) {
-        return Ok(Done::suspended());
+        let target = Target::of(client, ctx, pass).await?;
+        let wanted = plan.missing.is_none().then(|| desired(client, ctx, &plan));
+        return Ok(target.suspended(pass, wanted).await);
     }
     check_fields(client, &plan)?;
     check_combinations(client, &plan)?;
@@ -99,7 +112,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         if last.is_none() {
             check_free(client, ctx, &plan, &BTreeSet::new()).await?; // nothing is registered that cannot be published
         }
-        let found = target.sync(pass, &vault, &wanted, settled).await?;
+        let Synced { found, .. } = target.sync(pass, &vault, wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;
         let layout = layout::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
         let mut inputs = observe(&plan, &layout);
@@ -125,13 +138,22 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
 
 pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     match outcome::fate(client, ctx).await? {
-        outcome::Fate::Orphan => outcome::leave_secret(client, ctx).await,
-        outcome::Fate::Delete => {
-            object::remove(client, ctx, pass).await?;
-            outcome::drop_secrets(client, ctx).await
+        outcome::Fate::Orphan => {
+            check_kept(client, ctx)?;
+            outcome::leave_secret(client, ctx).await
         }
+        outcome::Fate::Delete => remove(client, ctx, pass).await,
         outcome::Fate::Abandon => outcome::drop_secrets(client, ctx).await,
     }
+}
+
+/// Deletes client and Secret, unless both stay.
+async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
+    if is_left(client, ctx, &mut pass.status).await? {
+        return outcome::leave_secret(client, ctx).await;
+    }
+    object::remove(client, ctx, pass).await?;
+    outcome::drop_secrets(client, ctx).await
 }
 
 /// The client that a server should have for this resource. None while a reference is missing.
@@ -210,7 +232,7 @@ fn effective(client: &OAuth2Client) -> Effective {
         scopes: Vec::new(),
         token_endpoint_auth_method: spec.token_endpoint_auth_method.unwrap_or(default_method),
         subject_type: SubjectType::Public,
-        deletion_policy: spec.deletion_policy.unwrap_or_default(),
+        deletion_policy: outcome::deletion_policy(client, &client.status.clone().unwrap_or_default()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! writers would drop each other's clients.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
@@ -10,10 +11,13 @@ use kube::ResourceExt;
 use serde_json::json;
 
 use crate::access::KeySetRequest;
-use crate::admin::vault;
+use crate::admin::vault::{self, Object};
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
+use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::controller::common::adoption::{Consent, kept_in_words, still_kept};
 use crate::controller::common::claim::{Claim, Claiming};
+use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::digest::digest;
 use crate::controller::common::key_set::{self, check_access};
 use crate::controller::common::referable::Referable;
@@ -25,7 +29,7 @@ use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::failure::failure;
 use crate::controller::vault::name::Named;
-use crate::controller::vault::object::Target;
+use crate::controller::vault::object::{Synced, Target};
 use crate::error::Result;
 
 /// How long a key signs, and how long it verifies after that, unless the spec says otherwise: the server's default for
@@ -54,6 +58,17 @@ impl Claiming for JsonWebKeySet {
             server_uid: &mut status.server_uid,
             cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
+            adopted: &mut status.adopted,
+            kept: Some(&mut status.kept_client_ids),
+            accepted: Some(&mut status.deletion_policy),
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            adoption: self.spec.adoption,
+            deletion_policy: self.spec.deletion_policy,
+            suspend: self.spec.suspend,
         }
     }
 }
@@ -61,20 +76,30 @@ impl Claiming for JsonWebKeySet {
 pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
     let target = Target::of(set, ctx, pass).await?;
     check_fields(set, &target.server)?;
-    let grant = check_access(ctx, &target.server, &set.namespace().unwrap_or_default(), request(set))?;
+    let grant = check_access(
+        ctx,
+        &target.server,
+        &set.namespace().unwrap_or_default(),
+        request(set, &target.name),
+    )?;
     let rotated_at = pass.status.rotated_at.clone();
     let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
     let wanted = wanted(set, ctx);
-    let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
+    if target.is_suspended() {
+        return Ok(target.suspended(pass, Some(wanted)).await);
+    }
+    pass.status.kept_client_ids = wanted.kept();
+    let inputs_of = |wanted: &vault::Key| digest(&json!([target.server.uid(), target.name, wanted]));
+    let inputs = inputs_of(&wanted);
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
     let since = |status: &JsonWebKeySetStatus| key_set::since(status).or(set.creation_timestamp().map(|at| at.0));
     let is_due = since(&pass.status).is_some_and(|since| schedule.is_due(since, Duration::ZERO, Timestamp::now()));
     if pass.must_read || is_due || !settled {
         let vault = target.vault(settled).await?;
-        let clients: Vec<String> = wanted.allowed_client_ids.iter().cloned().collect();
-        target.sync(pass, &vault, &wanted, settled).await?;
-        pass.status.client_ids = clients;
-        pass.status.inputs = Some(inputs);
+        let Synced { wanted, .. } = target.sync(pass, &vault, wanted, settled).await?;
+        pass.status.inputs = Some(inputs_of(&wanted));
+        pass.status.kept_client_ids = wanted.kept();
+        pass.status.client_ids = wanted.allowed_client_ids.into_iter().collect();
         if is_due {
             let rotated = vault.rotate(&target.name).await;
             rotated.map_err(|failed| failure("rotate_key", "key", failed))?;
@@ -87,18 +112,20 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         false => "The key is on the server, which makes and rotates it. OAuth2Clients can refer to it.".to_owned(),
     };
     Ok(Done {
-        message,
+        message: message + kept_in_words(&pass.status.kept_client_ids),
         again: since.and_then(|since| schedule.asked(since)).map(wait_until),
         ..Done::default()
     })
 }
 
 /// The request to the access rules. The server rotates a key even if the spec asks for no period.
-fn request(set: &JsonWebKeySet) -> KeySetRequest<'_> {
+fn request<'a>(set: &'a JsonWebKeySet, name: &'a str) -> KeySetRequest<'a> {
     let rotation = set.spec.rotation.as_ref();
+    let adopts = set.consent().adopts();
     KeySetRequest {
-        name: set.spec.set_name.as_deref(),
-        is_reserved: false,
+        name: Some(name).filter(|_| adopts || set.spec.set_name.is_some()),
+        is_reserved: vault::Key::is_reserved(name),
+        adopts,
         period: Some(rotation.map_or(DAY_TEXT, |rotation| rotation.period.as_str())),
     }
 }
@@ -106,22 +133,49 @@ fn request(set: &JsonWebKeySet) -> KeySetRequest<'_> {
 /// The key that the server should have.
 fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
     let algorithm = set.spec.generate.as_ref().map(|generate| generate.algorithm);
-    let refers = |client: &OAuth2Client| {
-        client.server_name() == set.server_name() && signs_for(set, client) && !is_deleting(client)
-    };
-    let clients = ctx.kinds.clients.store.state_filter(refers).into_iter();
-    let ids: BTreeSet<String> = clients.filter_map(|client| client_id(ctx, client)).collect();
+    let refers = |client: &OAuth2Client| client.server_name() == set.server_name() && signs_for(set, client);
+    let clients = ctx.kinds.clients.store.state_filter(refers);
+    let status = set.status.clone().unwrap_or_default();
+    let (added, kept) = listed(ctx, clients, &status.client_ids, &status.kept_client_ids);
     vault::Key {
         algorithm: algorithm.map(KeyAlgorithm::as_str).unwrap_or_default().to_owned(),
         rotation_period: period(set).as_secs(),
         verification_ttl: overlap(set).as_secs(),
-        allowed_client_ids: ids,
+        allowed_client_ids: &added | &kept,
+        kept_client_ids: kept,
     }
+}
+
+/// The ids of clients that resources add to a list, and those that the list keeps besides. `clients`: those that belong
+/// to the list; `last`: what it had last; `kept`: what it kept until now. A client whose resource is being deleted
+/// stays in the list if the client itself stays.
+pub(crate) fn listed(
+    ctx: &Context,
+    clients: Vec<Arc<OAuth2Client>>,
+    last: &[String],
+    kept: &[String],
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (leaving, present): (Vec<_>, Vec<_>) = clients.into_iter().partition(|client| is_deleting(&**client));
+    let added = present
+        .into_iter()
+        .filter_map(|client| client_id(ctx, client))
+        .collect();
+    let stays = |client: &Arc<OAuth2Client>| {
+        let status = client.status.clone().unwrap_or_default();
+        deletion_policy(client, &status) == DeletionPolicy::Orphan
+    };
+    let left = leaving
+        .into_iter()
+        .filter(stays)
+        .filter_map(|client| client_id(ctx, client));
+    let left = left.filter(|id| last.contains(id)).collect();
+    let kept = still_kept(kept, left, &added);
+    (added, kept)
 }
 
 /// Whether a client's tokens are signed with the key. A client that already has a key keeps it, whatever its spec says
 /// now.
-fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
+pub(crate) fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
     let status = client.status.as_ref();
     match status.and_then(|status| status.key_set_name.as_ref()) {
         Some(name) => set.metadata.name.as_ref() == Some(name) && set.metadata.namespace == client.metadata.namespace,
@@ -130,7 +184,7 @@ fn signs_for(set: &JsonWebKeySet, client: &OAuth2Client) -> bool {
 }
 
 /// The id of a client, once it has one.
-fn client_id(ctx: &Context, client: std::sync::Arc<OAuth2Client>) -> Option<String> {
+fn client_id(ctx: &Context, client: Arc<OAuth2Client>) -> Option<String> {
     ctx.kinds.clients.newest(client).status.as_ref()?.client_id.clone()
 }
 

@@ -2,10 +2,12 @@
 
 use kube::ResourceExt;
 
-use crate::access;
+use crate::access::{self, NameRequest};
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
+use crate::api::refs::DeletionPolicy;
 use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::adoption::{Consent, check_policy, neighbours};
 use crate::controller::common::claim::{Claiming, asked_first, unchanged};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -42,19 +44,20 @@ pub(crate) trait Named: OnServer + Claiming {
 /// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`Error::NameClaimed`].
 pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     let name = resource.object_name();
-    if resource.asked_name().is_some() {
+    let consent = resource.consent();
+    if K::Object::is_reserved(&name) {
+        check_reserved::<K>(&name, consent)?;
+    }
+    if resource.asked_name().is_some() || consent.adopts() {
         may_have_name(resource, ctx, server, &name)?;
     }
+    check_policy(resource, ctx, server, consent)?;
     if !is_addressable(&name) {
         return Err(Error::InvalidField {
             field: K::NAME_FIELD,
             problem: "on this server a name consists of letters, digits and underscores, with dashes and dots only inside; create a new resource with another name"
                 .to_owned(),
         });
-    }
-    if K::Object::is_reserved(&name) {
-        let field = K::NAME_FIELD;
-        return Err(VaultFault::Reserved { field, name }.into());
     }
     let mut status = resource.status().cloned().unwrap_or_default();
     let claim = K::claim(&mut status);
@@ -69,6 +72,18 @@ pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &Authorizat
     }
 }
 
+/// An object of the server itself can be adopted, if it can be changed at all.
+fn check_reserved<K: Named>(name: &str, consent: Consent) -> Result<()> {
+    let (field, type_, name) = (K::NAME_FIELD, K::Object::TYPE, name.to_owned());
+    Err(match (K::Object::HAS_OWN, consent.adopts()) {
+        (true, true) if consent.deletion_policy == Some(DeletionPolicy::Delete) => VaultFault::NotDeletable(type_),
+        (true, true) => return Ok(()),
+        (true, false) => VaultFault::Own { field, type_, name },
+        (false, _) => VaultFault::Reserved { field, name },
+    }
+    .into())
+}
+
 /// Whether the server accepts a name. It answers any other name as if the API did not exist.
 fn is_addressable(name: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -76,20 +91,24 @@ fn is_addressable(name: &str) -> bool {
 }
 
 /// Whether another resource has the name, or may have it and asked for it first. If two resources have it, the later
-/// one withdraws.
+/// one withdraws. A resource on another AuthorizationServer counts too if it has the object of this name in the same
+/// place.
 pub(crate) fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> bool {
     let kind = K::kind_of(ctx);
-    let same_name = |other: &K| {
-        other.uid() != resource.uid() && other.server_name() == resource.server_name() && other.object_name() == name
-    };
+    let neighbours = neighbours(ctx, server);
+    let same_name = |other: &K| other.uid() != resource.uid() && other.object_name() == name;
     let is_ours = resource.has_claim(server, ctx);
     kind.store.state_filter(same_name).into_iter().any(|other| {
         let other = kind.newest(other);
-        let is_theirs = other.has_claim(server, ctx) && is_held(&*other);
+        let is_beside = other.server_name() == resource.server_name();
+        let has_it = |server: &AuthorizationServer| {
+            other.server_name() == server.name_any() && other.has_claim(server, ctx) && is_held(&*other)
+        };
+        let is_theirs = has_it(server) || neighbours.iter().any(|neighbour| has_it(neighbour));
         let is_first = asked_first(&*other, resource);
         match is_ours {
             true => is_theirs && is_first,
-            false => is_theirs || is_first && may_have(&*other, ctx),
+            false => is_theirs || is_beside && is_first && may_have(&*other, ctx),
         }
     })
 }
@@ -103,13 +122,17 @@ fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
     let Ok(server) = admitted(resource, ctx) else {
         return false;
     };
-    let Some(name) = resource.asked_name() else {
-        return true;
-    };
-    may_have_name(resource, ctx, &server, name).is_ok()
+    let name = resource.object_name();
+    let is_generated = resource.asked_name().is_none() && !resource.consent().adopts();
+    is_generated || may_have_name(resource, ctx, &server, &name).is_ok()
 }
 
 fn may_have_name<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> Result<()> {
-    let is_own = access::is_prefixed(&resource.namespace().unwrap_or_default(), name);
-    may_name(resource, ctx, server, K::NAME_FIELD, name, is_own)
+    let asked = NameRequest {
+        field: K::NAME_FIELD,
+        name,
+        is_own: access::is_prefixed(&resource.namespace().unwrap_or_default(), name),
+        adopts: resource.consent().adopts(),
+    };
+    may_name(resource, ctx, server, asked)
 }

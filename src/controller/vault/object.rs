@@ -13,7 +13,7 @@ use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::{admitted, may_create};
-use crate::controller::common::claim::{Claim, store_claim, take_claim_over};
+use crate::controller::common::claim::{Claim, accept_policy, store_claim, take_claim_over};
 use crate::controller::common::cleanup::{remove_claimed, waits};
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
@@ -27,6 +27,14 @@ use crate::error::{Error, Result, Suspect, VaultFault};
 
 /// Wait before a missing object is read again: a standby may not have it yet.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// An object that is as wanted.
+pub(crate) struct Synced<O> {
+    /// The object, as the server has it.
+    pub found: O,
+    /// What was wanted of it in the end.
+    pub wanted: O,
+}
 
 /// One resource's object, within one pass.
 pub(crate) struct Target<'a, K> {
@@ -51,6 +59,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         match allowed {
             Ok((name, server)) => {
                 take_claim_over(resource, ctx, pass).await?;
+                accept_policy(resource, pass);
                 Ok(Target {
                     resource,
                     ctx,
@@ -66,6 +75,16 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether nothing is written for the resource.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.resource.consent().is_suspended()
+    }
+
+    /// The server, for reads only. None if it cannot be used now.
+    pub(crate) fn usable(&self) -> Option<Vault> {
+        self.ctx.links.usable(&self.server).ok()?.vault().ok().cloned()
     }
 
     /// The server, once the operator may write to it for this resource. `settled`: whether nothing must be written
@@ -89,65 +108,75 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         &self,
         pass: &mut Pass<K::Status>,
         vault: &Vault,
-        wanted: &K::Object,
+        mut wanted: K::Object,
         settled: bool,
-    ) -> Result<K::Object> {
+    ) -> Result<Synced<K::Object>> {
         let claim = K::claim(&mut pass.status);
         let is_ours = claim.is_for(&self.name, &self.server, &self.ctx.settings);
-        let other_cluster = claim.other_cluster(&self.ctx.settings);
         let found = self.look(vault, settled, is_ours && self.resource.is_settled()).await?;
+        let found = match found {
+            Some(found) if is_ours => {
+                wanted.follow(&found);
+                Some(found)
+            }
+            Some(found) => return self.adopt(pass, vault, wanted, found).await,
+            None => None,
+        };
         let is_new = found.is_none() && !self.resource.is_settled();
         let fields = found.as_ref().map(|found| wanted.differences(found));
         let memory = &K::kind_of(self.ctx).memory;
         let uid = self.resource.uid().unwrap_or_default();
         let (what, is_drift) = match (found, fields) {
-            (Some(_), _) if !is_ours => {
-                let (type_, name) = (K::Object::TYPE, self.name.clone());
-                return Err(match other_cluster {
-                    Some(cluster) => Error::OtherCluster { type_, name, cluster },
-                    None => Error::ObjectNotOwned { type_, name },
-                });
-            }
             (Some(found), Some(fields)) if fields.is_empty() => {
                 memory.confirmed(&uid); // even if the reply to the last write was lost
-                return Ok(found);
+                return Ok(Synced { found, wanted });
             }
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
                 return Err(VaultFault::Immutable(wanted.immutable(&found)).into());
             }
             // Nobody has changed it since our last write, so another one would not help.
-            (Some(found), Some(fields)) if memory.has_sent(&uid, kept_for(wanted, &found)) => {
-                return Err(unkept(wanted, &found).unwrap_or(VaultFault::NotKept(fields)).into());
+            (Some(found), Some(fields)) if memory.has_sent(&uid, kept_for(&wanted, &found)) => {
+                return Err(unkept(&wanted, &found).unwrap_or(VaultFault::NotKept(fields)).into());
             }
             (Some(_), Some(fields)) => {
                 let what = fields.join(", ");
                 let is_drift = is_drift(self.resource, self.ctx, settled, &what)?;
                 (what, is_drift)
             }
-            // An earlier create may still be in progress. A second one would make another id.
-            _ if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE => {
-                return Err(Error::Overtaken);
-            }
             _ => {
-                may_create(self.ctx, &self.server).await?;
+                self.may_make().await?;
                 let what = "it was deleted".to_owned();
                 let is_drift = is_drift(self.resource, self.ctx, settled, &what)?;
-                self.claim(pass).await?;
+                self.claim(pass, None).await?;
                 (what, is_drift)
             }
         };
-        self.write(pass, vault, wanted, is_new).await?;
+        self.write(pass, vault, &wanted, is_new).await?;
         if is_drift {
             let type_ = K::Object::TYPE;
             let note = format!("The {type_} was changed on the server ({what}) and has been corrected.");
             note_drift(self.resource, self.ctx, pass, note);
         }
-        self.confirmed(vault, wanted).await
+        let found = self.confirmed(vault, &wanted).await?;
+        Ok(Synced { found, wanted })
+    }
+
+    /// Makes sure that a new object may be made now.
+    async fn may_make(&self) -> Result<()> {
+        let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
+        // An earlier create may still be in progress. A second one would make another id.
+        if memory.is_unconfirmed(&uid) && memory.quiet_for(&uid) < DEADLINE {
+            return Err(Error::Overtaken);
+        }
+        match K::Object::is_reserved(&self.name) {
+            true => Err(VaultFault::NoOwn(K::Object::TYPE).into()),
+            false => may_create(self.ctx, &self.server).await,
+        }
     }
 
     /// The object that was just written, as the server has it. The reply to the write does not show it, and the server
     /// silently drops what it does not support.
-    async fn confirmed(&self, vault: &Vault, wanted: &K::Object) -> Result<K::Object> {
+    pub(super) async fn confirmed(&self, vault: &Vault, wanted: &K::Object) -> Result<K::Object> {
         let now = self.read(vault, false).await?;
         let now = now.ok_or(Error::Overtaken)?; // a standby may not have it yet
         if wanted.is_confirmed_by(&now) {
@@ -159,15 +188,20 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         Err(unkept(wanted, &now).map_or(Error::Overtaken, Error::from))
     }
 
-    /// Writes the object. `is_new`: whether it never existed.
-    async fn write(&self, pass: &mut Pass<K::Status>, vault: &Vault, wanted: &K::Object, is_new: bool) -> Result<()> {
+    /// Writes the object. `is_new`: whether the claim to it is of this pass.
+    pub(super) async fn write(
+        &self,
+        pass: &mut Pass<K::Status>,
+        vault: &Vault,
+        wanted: &K::Object,
+        is_new: bool,
+    ) -> Result<()> {
         let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
         memory.writing(&uid);
         let written = vault.write(&self.name, wanted).await;
         memory.ended(&uid, written.as_ref().err().is_none_or(is_certain));
         if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
-            // Nothing was created. If the claim stayed, an object that others create under this name later would count
-            // as ours.
+            // Nothing was written. If the claim stayed, an object that others make under this name would count as ours.
             self.withdraw(pass).await?;
         }
         written
@@ -186,7 +220,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         }
     }
 
-    async fn read(&self, vault: &Vault, settled: bool) -> Result<Option<K::Object>> {
+    pub(super) async fn read(&self, vault: &Vault, settled: bool) -> Result<Option<K::Object>> {
         let found = vault.read(&self.name).await;
         found.map_err(|failed| unread(self.failed(K::Object::READ, failed), settled))
     }
@@ -195,10 +229,11 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         failure(operation, K::Object::TYPE, failed)
     }
 
-    /// Stores the claim to the name in the status, before anything is written under that name.
-    async fn claim(&self, pass: &mut Pass<K::Status>) -> Result<()> {
+    /// Stores the claim to the name in the status, before anything is written under that name. `adopted`: what is
+    /// wanted of an object that exists already.
+    pub(super) async fn claim(&self, pass: &mut Pass<K::Status>, adopted: Option<&K::Object>) -> Result<()> {
         let before = pass.status.clone();
-        self.set_claim(pass, Some(self.name.clone()));
+        self.set_claim(pass, Some(self.name.clone()), adopted);
         let latest = store_claim(self.resource, self.ctx, pass, &self.server, before).await?;
         match name::is_claimed(&*latest, self.ctx, &self.server, &self.name) {
             false => Ok(()),
@@ -213,16 +248,20 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     }
 
     async fn withdraw(&self, pass: &mut Pass<K::Status>) -> Result<()> {
-        self.set_claim(pass, None);
+        self.set_claim(pass, None, None);
         record(self.resource, self.ctx, pass).await
     }
 
-    fn set_claim(&self, pass: &mut Pass<K::Status>, name: Option<String>) {
+    fn set_claim(&self, pass: &mut Pass<K::Status>, name: Option<String>, adopted: Option<&K::Object>) {
         let claim = K::claim(&mut pass.status);
         *claim.server_uid = name.as_ref().and(self.server.uid());
         *claim.cluster_id = name.as_ref().map(|_| self.ctx.settings.cluster.clone());
         *claim.name = name;
         *claim.inputs = None; // the next object is a new one
+        *claim.adopted = adopted.map(|_| true);
+        if let Some(kept) = claim.kept {
+            *kept = adopted.map(Object::kept).unwrap_or_default();
+        }
     }
 }
 
@@ -250,6 +289,13 @@ pub(crate) async fn remove<K: Named + CustomResourceExt>(
     pass: &mut Pass<K::Status>,
 ) -> Result<()> {
     let is_ours = |claim: Claim<'_>, server: &AuthorizationServer| claim.is_on(server, &ctx.settings);
+    if K::claim(&mut pass.status)
+        .name
+        .as_deref()
+        .is_some_and(K::Object::is_reserved)
+    {
+        return Ok(()); // the server deletes no object of its own
+    }
     remove_claimed(resource, ctx, pass, K::Object::TYPE, is_ours, async |_, claimed| {
         let (memory, uid) = (&K::kind_of(ctx).memory, resource.uid().unwrap_or_default());
         let vault = claimed.link.vault()?;

@@ -7,25 +7,27 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
-use crate::access;
+use crate::access::{self, NameRequest};
 use crate::admin::discovery::{self, Discovery, Keys};
 use crate::admin::vault::object::OPENID;
-use crate::admin::vault::{self, Vault};
+use crate::admin::vault::{self, Object, Vault};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::adoption::{Consent, kept_in_words};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
 use crate::controller::common::judge::{self, Expected};
-use crate::controller::common::provider::{admits, failure, is_named_by, publish, waited};
+use crate::controller::common::provider::{admits, failure, is_named_by, names, publish, waited};
 use crate::controller::common::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::common::refuse::refuse;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
+use crate::controller::vault::key;
 use crate::controller::vault::name::Named;
-use crate::controller::vault::object::Target;
+use crate::controller::vault::object::{Synced, Target};
 use crate::error::{Error, IssuerFault, Result, VaultFault};
 
 /// Stands for every client.
@@ -47,6 +49,17 @@ impl Claiming for OidcProvider {
             server_uid: &mut status.server_uid,
             cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
+            adopted: &mut status.adopted,
+            kept: Some(&mut status.kept_client_ids),
+            accepted: Some(&mut status.deletion_policy),
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            adoption: self.spec.adoption,
+            deletion_policy: self.spec.deletion_policy,
+            suspend: self.spec.suspend,
         }
     }
 }
@@ -57,8 +70,14 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     check_fields(provider, &target.server)?;
     check_grants(provider, ctx, &target.server)?;
     let was_ready = is_accepted(provider);
+    if target.is_suspended() {
+        let wanted = wanted(provider, ctx).ok().map(|(wanted, _)| fresh(wanted));
+        return Ok(target.suspended(pass, wanted).await);
+    }
     let (wanted, missing) = wanted(provider, ctx)?;
-    let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
+    pass.status.kept_client_ids = wanted.kept();
+    let inputs_of = |wanted: &vault::Provider| digest(&json!([target.server.uid(), target.name, wanted]));
+    let inputs = inputs_of(&wanted);
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
     let vault = match target.vault(was_ready && settled).await {
         // An outage of the server says nothing new about the issuer.
@@ -66,21 +85,16 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         vault => vault?,
     };
     if pass.must_read || !settled {
-        let ids = wanted.allowed_client_ids.iter().cloned().collect();
-        let wanted = vault::Provider {
-            // The server does not show whether its issuer is its own address or an earlier issuer of the spec, so it is
-            // written.
-            of_own_address: match settled {
-                true => pass.status.issuer.clone(),
-                false => Some(String::new()),
-            },
-            ..wanted.clone()
+        let wanted = match settled {
+            true => wanted,
+            false => fresh(wanted),
         };
-        target.sync(pass, &vault, &wanted, settled).await?;
-        pass.status.client_ids = ids;
-        pass.status.inputs = Some(inputs);
+        let Synced { wanted, .. } = target.sync(pass, &vault, wanted, settled).await?;
+        pass.status.inputs = Some(inputs_of(&wanted));
+        pass.status.kept_client_ids = wanted.kept();
+        pass.status.client_ids = wanted.allowed_client_ids.into_iter().collect();
     }
-    if wanted.allowed_client_ids.is_empty() {
+    if pass.status.client_ids.is_empty() {
         return Err(missing.unwrap_or(VaultFault::NoClients.into()));
     }
     let server = target.server.name_any();
@@ -91,11 +105,19 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     let found = found?;
     let message = publish(provider, ctx, pass, found, was_ready).await?;
     Ok(Done {
-        message,
+        message: message + kept_in_words(&pass.status.kept_client_ids),
         lacks: missing,
         again: Some(target.server.spec.resync_interval()),
         ..Done::default()
     })
+}
+
+/// The server does not show whether an issuer is its own address or an earlier issuer of the spec, so it is written.
+fn fresh(wanted: vault::Provider) -> vault::Provider {
+    vault::Provider {
+        of_own_address: Some(String::new()),
+        ..wanted
+    }
 }
 
 /// The provider that the server should have, and a reference that is missing. Scopes must be on the server first; of
@@ -115,12 +137,24 @@ pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::P
         scopes.insert(scope.object_name());
     }
     scopes.remove(OPENID); // every provider has it, and none may list it
-    let (clients, missing) = clients(provider, ctx, &namespace);
+    let (added, missing) = clients(provider, ctx, &namespace);
+    let status = provider.status.clone().unwrap_or_default();
+    let listed = ctx
+        .kinds
+        .clients
+        .store
+        .state_filter(|client| is_deleting(client) && is_listed(provider, client, ctx));
+    let (_, kept) = key::listed(ctx, listed, &status.client_ids, &status.kept_client_ids);
+    let kept: BTreeSet<String> = &kept - &added;
+    // An adopted provider keeps its issuer, which applications know, unless the spec sets another one.
+    let is_silent = provider.consent().adopts() || status.adopted == Some(true);
+    let default = (!is_silent).then(String::new);
     let wanted = vault::Provider {
-        issuer: provider.spec.issuer.clone().unwrap_or_default(),
-        allowed_client_ids: clients,
+        issuer: provider.spec.issuer.clone().or(default),
+        allowed_client_ids: &added | &kept,
+        kept_client_ids: kept,
         scopes_supported: scopes,
-        of_own_address: provider.status.as_ref().and_then(|status| status.issuer.clone()),
+        of_own_address: status.issuer,
     };
     Ok((wanted, missing))
 }
@@ -166,6 +200,11 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
     (ids, missing)
 }
 
+/// Whether a client names the provider, or the provider names it.
+pub(crate) fn is_listed(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) -> bool {
+    is_attached(provider, client, ctx) || names(provider, client) && client.server_name() == provider.server_name()
+}
+
 /// Whether a client names the provider, and the provider admits it.
 fn is_attached(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) -> bool {
     let own = client.metadata.namespace.as_deref().unwrap_or_default();
@@ -186,7 +225,13 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
     let namespace = provider.namespace().unwrap_or_default();
     let is_own = |name: &str| access::is_prefixed(&namespace, name);
     for id in clients {
-        may_name(provider, ctx, server, "allowedClients", id, is_own(id))?;
+        let asked = NameRequest {
+            field: "allowedClients",
+            name: id,
+            is_own: is_own(id),
+            adopts: false,
+        };
+        may_name(provider, ctx, server, asked)?;
     }
     for scope in provider.spec.scopes.iter().filter(|scope| *scope != OPENID) {
         let may = ctx.with_namespace(&namespace, |namespace| {

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::admin::vault;
 use crate::api::Scope;
 use crate::api::scope::ScopeStatus;
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
 use crate::controller::common::scope;
@@ -32,6 +33,17 @@ impl Claiming for Scope {
             server_uid: &mut status.server_uid,
             cluster_id: &mut status.cluster_id,
             inputs: &mut status.inputs,
+            adopted: &mut status.adopted,
+            kept: None,
+            accepted: Some(&mut status.deletion_policy),
+        }
+    }
+
+    fn consent(&self) -> Consent {
+        Consent {
+            adoption: self.spec.adoption,
+            deletion_policy: self.spec.deletion_policy,
+            suspend: self.spec.suspend,
         }
     }
 }
@@ -48,11 +60,14 @@ pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeSta
     let target = Target::of(scope, ctx, pass).await?;
     scope::check(scope)?;
     let wanted = wanted(scope);
+    if target.is_suspended() {
+        return Ok(target.suspended(pass, Some(wanted)).await);
+    }
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);
     if pass.must_read || !settled {
         let vault = target.vault(settled).await?;
-        target.sync(pass, &vault, &wanted, settled).await?;
+        target.sync(pass, &vault, wanted, settled).await?;
         pass.status.inputs = Some(inputs);
     }
     Ok(Done {

@@ -43,7 +43,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, vault: &Vau
         list::<OidcProvider>(vault).await?,
         |provider, listed| {
             let wanted = provider::wanted(provider, ctx).ok();
-            wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
+            provider.spec.suspend == Some(true) || wanted.is_none_or(|(wanted, _)| is_as_left(&wanted, listed, None))
         },
     );
     read_each(&ctx.kinds.key_sets, &name);

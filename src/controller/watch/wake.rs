@@ -181,7 +181,16 @@ pub(crate) fn standing_of_client(client: &OAuth2Client) -> String {
 /// Returns the part of a provider's status that concerns its clients and scopes.
 pub(crate) fn standing_of_provider(provider: &OidcProvider) -> String {
     let status = provider.status.clone().unwrap_or_default();
-    format!("{:?}", (status.client_ids, status.endpoints, status.issuer, status.id))
+    format!(
+        "{:?}",
+        (
+            status.client_ids,
+            status.kept_client_ids,
+            status.endpoints,
+            status.issuer,
+            status.id
+        )
+    )
 }
 
 /// Wakes what depends on a provider. Clients wait until it lists them and publishes its endpoints. Other providers may

@@ -42,12 +42,7 @@ pub(super) async fn an_id_and_a_secret_of_another_tool_are_waited_for_and_follow
     let message = "clientIdFrom: the Secret does not say that this key holds a client id, which is public; set the annotation oidc-operator.dev/client-id-key of the Secret to the key.";
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", message).await?;
 
-    bring(
-        &space,
-        "id",
-        json!({ "id": format!("{id}\n"), "secret": first }),
-    )
-    .await?;
+    bring(&space, "id", json!({ "id": format!("{id}\n"), "secret": first })).await?;
     let problem = unusable("begins or ends with white space, often an accidental line break");
     client_says(&space, "app", Tone::Reconciling, "InvalidSpec", &problem).await?;
     ensure!(server.about_clients(0).is_empty(), "the server was asked");

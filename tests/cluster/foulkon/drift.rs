@@ -129,7 +129,7 @@ async fn a_provider_is_left_alone_after_three_corrections(bed: &Bed) -> Result<(
 
 fn not_owned(name: &str) -> String {
     format!(
-        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another name, or delete the object on the server."
+        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name."
     )
 }
 

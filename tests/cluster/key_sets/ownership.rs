@@ -26,7 +26,7 @@ pub(super) async fn a_foreign_set_is_not_touched(bed: &Bed) -> Result<()> {
     let spec = json!({ "setName": name, "generate": { "algorithm": "ES256" } });
     space.make::<JsonWebKeySet>("keys", &spec.to_string()).await?;
     let message = format!(
-        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
+        "The key set `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name."
     );
     space
         .says::<JsonWebKeySet>("keys", Stalled, "NotOwned", &message)
@@ -49,7 +49,7 @@ pub(super) async fn a_foreign_set_is_not_touched(bed: &Bed) -> Result<()> {
     let before = on_server(bed, &name).await?.context("no set")?;
     space.make::<JsonWebKeySet>("younger", &spec).await?;
     let message = format!(
-        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
+        "Another resource has the key set `{name}` on this server, or asked for it first. Choose another name."
     );
     space
         .says::<JsonWebKeySet>("younger", Stalled, "NotOwned", &message)
@@ -82,7 +82,7 @@ pub(super) async fn neither_a_key_id_nor_a_ledger_proves_ownership(bed: &Bed) ->
         Ok(())
     };
     let message = format!(
-        "The key set `{name}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
+        "The key set `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name."
     );
 
     let own = key_material::generate(KeyAlgorithm::ES256, "k1").map_err(anyhow::Error::msg)?;

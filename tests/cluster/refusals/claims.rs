@@ -86,7 +86,7 @@ async fn an_existing_client_is_left_alone(bed: &Bed) -> Result<()> {
     let spec = format!("{{ grantTypes: [client_credentials], clientId: {chosen} }}");
     space.apply_client("app", &spec).await?;
     let message = format!(
-        "The client `{chosen}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow, or create a new resource with another clientId."
+        "The client `{chosen}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.clientIds), or create a new resource with another clientId."
     );
     client_says(&space, "app", Tone::Stalled, "NotOwned", &message).await?;
     space.delete_and_wait("app").await?;

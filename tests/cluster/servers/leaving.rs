@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use libtest_mimic::Trial;
-use oidc_operator::api::FINALIZER;
+use oidc_operator::api::{AuthorizationServer, FINALIZER, GROUP};
 use serde_json::json;
 
 use super::machine_on;
@@ -15,7 +15,7 @@ use crate::run::Side;
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(deletion_of_a_server_waits_for_its_last_user),
-        side.shared(clients_to_be_orphaned_do_not_block_deletion),
+        side.shared(no_mark_is_left_behind_by_a_server),
         side.shared(an_unused_server_is_deleted_at_once),
     ]
 }
@@ -40,7 +40,7 @@ async fn deletion_of_a_server_waits_for_its_last_user(bed: &Bed) -> Result<()> {
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
     let message = |user: &str| {
         format!(
-            "Resources with deletionPolicy Delete still use this server, for example {user}/app. Delete them, or set their deletionPolicy to Orphan."
+            "Resources still have something on this server, for example {user}/app. Delete them first; with deletionPolicy: Orphan it stays there without the operator's mark."
         )
     };
     let waiting = bed
@@ -82,27 +82,53 @@ async fn deletion_of_a_server_waits_for_its_last_user(bed: &Bed) -> Result<()> {
     wait_server_gone(bed, &server.name).await
 }
 
-async fn clients_to_be_orphaned_do_not_block_deletion(bed: &Bed) -> Result<()> {
-    let server = bed.own_server(ServerOptions::default()).await?;
+/// Also a client that is to stay carries our mark, and so does an adopted one. It must come off while the server can
+/// still be used.
+async fn no_mark_is_left_behind_by_a_server(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    space.apply_client("app", &machine_on(&server.name)).await?;
-    let client = client_ready(&space, "app").await?;
-    space
-        .change("app", json!({ "spec": { "deletionPolicy": "Orphan" } }))
+    let legacy = format!("legacy-{}", space.name());
+    bed.register(json!({
+        "client_id": legacy, "grant_types": ["client_credentials"], "token_endpoint_auth_method": "none",
+    }))
+    .await?;
+    let access = json!([{
+        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "adopt": { "clientIds": [legacy] },
+    }]);
+    let server = bed
+        .own_server(ServerOptions {
+            spec: json!({ "access": access }),
+            ..ServerOptions::default()
+        })
         .await?;
-    client_ready(&space, "app").await?;
+    space.apply_client("made", &machine_on(&server.name)).await?;
+    let made = client_ready(&space, "made").await?;
+    let orphan = json!({ "spec": { "deletionPolicy": "Orphan" } });
+    space.change("made", orphan).await?;
+    client_ready(&space, "made").await?;
+    let adopting = json!({
+        "serverRef": { "name": server.name }, "clientId": legacy, "adoption": "Allow", "clientType": "Public",
+        "redirectUris": ["https://app.example.com/callback"],
+    });
+    space.apply_client("adopted", &adopting.to_string()).await?;
+    client_ready(&space, "adopted").await?;
     bed.servers_api().delete(&server.name, &DeleteParams::default()).await?;
+    let ids = [("made", uid_of(&made)), ("adopted", legacy)];
+    for (name, id) in &ids {
+        let said = |server: &AuthorizationServer| {
+            let conditions = crate::conditions::server_conditions(server);
+            conditions.iter().any(|found| found.reason == "InUse")
+        };
+        let waiting = bed.wait_server("the server to wait", &server.name, said).await?;
+        ensure!(waiting.finalizers() == [FINALIZER], "{:?}", waiting.finalizers());
+        let before = bed.registered(id).await?;
+        ensure!(before["metadata"][GROUP].is_object(), "{before}");
+        space.delete_and_wait(name).await?;
+        let after = bed.registered(id).await?;
+        ensure!(after["metadata"][GROUP].is_null(), "{name} keeps its mark: {after}");
+    }
     wait_server_gone(bed, &server.name).await?;
-    let message = format!(
-        "AuthorizationServer `{}` does not exist. Create it, or create this resource again with another serverRef.",
-        server.name
-    );
-    client_says(&space, "app", Tone::Reconciling, "ServerNotFound", &message).await?;
-    space.delete_and_wait("app").await?;
-    let (id, secret) = space.credentials("app").await?;
-    ensure!(id == uid_of(&client), "{id}");
-    bed.token(&id, &secret, "").await?;
-    Ok(())
+    let (id, secret) = space.credentials("made").await?;
+    bed.token(&id, &secret, "").await.map(drop)
 }
 
 async fn an_unused_server_is_deleted_at_once(bed: &Bed) -> Result<()> {

@@ -44,9 +44,11 @@ enum Story {
     Update,
     /// It is deleted.
     Delete,
+    /// It adopts an object of others.
+    Adopt,
 }
 
-/// The type of a kind's objects, a spec, and a change of the spec.
+/// The type of a kind's objects, a spec, and a change of the spec; for an adoption, the fields of the object before it.
 struct Cast {
     type_: &'static str,
     spec: Value,
@@ -98,7 +100,15 @@ async fn assignments_and_providers_survive_a_crash_at_every_request(bed: &Bed) -
     // A client, so that the provider has keys to publish.
     bed.write_object("client/somebody", json!({ "redirect_uris": [REDIRECT] }))
         .await?;
-    survive::<OidcProvider>(bed, provider, &[Story::Create, Story::Delete]).await
+    survive::<OidcProvider>(bed, provider, &[Story::Create, Story::Delete]).await?;
+    // The clients of others stay in the list that is adopted.
+    let theirs = Cast {
+        type_: "provider",
+        spec: json!({ "allowedClients": [{ "clientId": "*" }], "adoption": "Allow" }),
+        change: json!({ "allowed_client_ids": ["theirs"] }),
+        field: ("allowed_client_ids", json!(["*", "theirs"]), json!(null)),
+    };
+    survive::<OidcProvider>(bed, theirs, &[Story::Adopt]).await
 }
 
 fn client() -> Cast {
@@ -123,7 +133,7 @@ async fn survive<K: Namespaced>(bed: &Bed, cast: Cast, stories: &[Story]) -> Res
     };
     for story in stories.iter().copied() {
         let fewest_writes = match story {
-            Story::Create => 4,                 // finalizer, claim, object, status
+            Story::Create | Story::Adopt => 4,  // finalizer, claim, object, status
             Story::Update | Story::Delete => 2, // object, status or finalizer
         };
         let what = format!("{story:?} of a {}", cast.type_);
@@ -146,28 +156,36 @@ async fn run<K: Namespaced>(
         server: Arc::clone(server),
     };
     let mut before = None;
-    if story != Story::Create {
+    let path = stage.path(cast.type_, NAME);
+    if story == Story::Adopt {
+        bed.write_object(&path, cast.change.clone()).await?;
+        let grant = json!([{
+            "namespaces": { "from": "All" }, "kinds": ["OidcProvider"], "objectNames": "Any",
+            "adopt": { "objectNames": [format!("{}.{NAME}", stage.space.name())] },
+        }]);
+        bed.change_server(&server.name, json!({ "access": grant })).await?;
+        bed.server_ready(&server.name).await?;
+    } else if story != Story::Create {
         stage.ready::<K>(NAME, cast.spec.clone()).await?;
         before = Some(stage.object(cast.type_, NAME).await?);
     }
     let act = async || match story {
-        Story::Create => stage.make::<K>(NAME, cast.spec.clone()).await,
+        Story::Create | Story::Adopt => stage.make::<K>(NAME, cast.spec.clone()).await,
         Story::Update => stage.space.respecify::<K>(NAME, cast.change.clone()).await,
         Story::Delete => stage.space.remove::<K>(NAME).await,
     };
     let converged = async |acted: &K| match story {
         Story::Delete => stage.space.until_gone(acted).await,
-        Story::Create | Story::Update => stage.space.until_ready::<K>(NAME).await.map(drop),
+        Story::Create | Story::Update | Story::Adopt => stage.space.until_ready::<K>(NAME).await.map(drop),
     };
     let (_, run) = interrupted(bed, &stage.space, strike, act, converged).await?;
-    let path = stage.path(cast.type_, NAME);
     if story == Story::Delete {
         ensure!(bed.object(&path).await?.is_none(), "{path} still exists");
         ensure!(stage.space.secret(NAME).await?.is_none(), "the Secret still exists");
     } else {
         let object = bed.existing(&path).await?;
         let (field, made, changed) = &cast.field;
-        let expected = if story == Story::Create { made } else { changed };
+        let expected = if story == Story::Update { changed } else { made };
         ensure!(object[*field] == *expected, "{object}");
         if cast.type_ == "client" {
             let (id, secret) = stage.space.credentials(NAME).await?;

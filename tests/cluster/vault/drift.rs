@@ -205,7 +205,7 @@ async fn foreign_objects_are_not_touched(bed: &Bed) -> Result<()> {
     let message = |type_: &str| {
         let name = format!("{}.theirs", stage.space.name());
         format!(
-            "The {type_} `{name}` already exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another name, or delete the object on the server."
+            "The {type_} `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name."
         )
     };
     let space = &stage.space;
@@ -263,12 +263,17 @@ async fn the_servers_own_objects_cannot_be_claimed(bed: &Bed) -> Result<()> {
     let message = |field: &str, name: &str| {
         format!("{field}: the server reserves the name `{name}`. Create a new resource with another name.")
     };
+    let own = |field: &str, type_: &str| {
+        format!(
+            "{field}: the {type_} `default` is the server's own and can only be adopted. Set adoption: Allow and ask the server's admin to list it in adopt.objectNames (a key also needs reservedKeySets: Allow), or create a new resource with another name."
+        )
+    };
     let space = &stage.space;
     space
-        .says::<JsonWebKeySet>("keys", Stalled, "InvalidSpec", &message("setName", "default"))
+        .says::<JsonWebKeySet>("keys", Stalled, "InvalidSpec", &own("setName", "key"))
         .await?;
     space
-        .says::<OidcProvider>("issuer", Stalled, "InvalidSpec", &message("vault.name", "default"))
+        .says::<OidcProvider>("issuer", Stalled, "InvalidSpec", &own("vault.name", "provider"))
         .await?;
     space
         .says::<Assignment>("all", Stalled, "InvalidSpec", &message("vault.name", "allow_all"))

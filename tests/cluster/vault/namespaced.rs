@@ -30,15 +30,15 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 const POLICY: &str = include_str!("../../../deploy/vault/policy.hcl");
 
 /// A stage in a Vault namespace, which has the login as well.
-struct Within<'a> {
-    stage: Stage<'a>,
+pub struct Within<'a> {
+    pub stage: Stage<'a>,
     /// The API of the namespace, with all rights.
-    api: Api,
+    pub api: Api,
 }
 
 impl<'a> Within<'a> {
     /// A stage in a new namespace. None if the server has no namespaces.
-    async fn new(bed: &'a Bed) -> Result<Option<Self>> {
+    pub async fn new(bed: &'a Bed) -> Result<Option<Self>> {
         let root = bed.bao().await?.root();
         let (_, listed) = root.call("LIST", "sys/namespaces", None).await?;
         if listed["errors"][0]

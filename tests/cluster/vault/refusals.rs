@@ -105,10 +105,6 @@ async fn invalid_values_are_explained(bed: &Bed) -> Result<()> {
     let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "idTokenTtl": "2h" });
     says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
 
-    let message = "deletionPolicy: an orphaned client would be removed from the lists of its JsonWebKeySet and OidcProviders and stop working; use Delete, or remove keySetRef and providerRefs.";
-    let client = json!({ "redirectUris": [REDIRECT], "keySetRef": { "name": "short" }, "deletionPolicy": "Orphan" });
-    says::<OAuth2Client>(&stage, "client", client, (Stalled, "InvalidSpec", message)).await?;
-
     let unknown = |field: &str, type_: &str, name: &str| {
         format!("{field}: the server has no {type_} `{name}`; nothing was changed. Create it, or correct the name.")
     };

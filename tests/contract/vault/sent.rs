@@ -24,6 +24,7 @@ fn key() -> Key {
         rotation_period: 7200,
         verification_ttl: 0,
         allowed_client_ids: set(&["b", "a", "C", "a"]),
+        kept_client_ids: set(&["b"]),
     }
 }
 
@@ -58,8 +59,9 @@ fn client(grants: Option<(bool, bool)>) -> Client {
 
 fn provider() -> Provider {
     Provider {
-        issuer: String::new(),
+        issuer: Some(String::new()),
         allowed_client_ids: set(&["b", "a"]),
+        kept_client_ids: set(&["b"]),
         scopes_supported: set(&[]),
         of_own_address: Some("https://known.example.com".to_owned()),
     }

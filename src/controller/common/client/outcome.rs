@@ -8,6 +8,7 @@ use kube::runtime::reflector::ObjectRef;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::cleanup::may_leave_behind;
 use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::client::plan::ledger_name;
@@ -153,9 +154,5 @@ pub(crate) async fn drop_secrets(client: &OAuth2Client, ctx: &Context) -> Result
 
 /// Returns the deletion policy: an adopted client stays, unless the spec says otherwise.
 pub(crate) fn deletion_policy(client: &OAuth2Client, status: &OAuth2ClientStatus) -> DeletionPolicy {
-    let default = match status.adopted {
-        Some(true) => DeletionPolicy::Orphan,
-        _ => DeletionPolicy::Delete,
-    };
-    client.spec.deletion_policy.unwrap_or(default)
+    client.consent().policy(status.adopted)
 }

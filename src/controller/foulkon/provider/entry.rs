@@ -10,7 +10,7 @@ use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::may_create;
-use crate::controller::common::claim::{Claim, store_claim};
+use crate::controller::common::claim::{Claim, Claiming, store_claim};
 use crate::controller::common::cleanup::remove_claimed;
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
@@ -19,6 +19,7 @@ use crate::controller::engine::hold::record;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::foulkon::failure::failure;
+use crate::controller::foulkon::provider::fields::follow;
 use crate::controller::foulkon::provider::names::{TYPE, check_name, marked_path};
 use crate::error::{Error, FoulkonFault, Result};
 
@@ -69,7 +70,7 @@ impl<'a> Entry<'a> {
     pub(crate) async fn sync(
         &self,
         pass: &mut Pass<OidcProviderStatus>,
-        wanted: &Fields,
+        wanted: &mut Fields,
         settled: bool,
     ) -> Result<Provider> {
         let memory = &self.ctx.kinds.providers.memory;
@@ -77,10 +78,16 @@ impl<'a> Entry<'a> {
         let found = match self.find(&pass.status, Some(&wanted.name)).await {
             Err(error @ Error::ObjectNotOwned { .. }) => {
                 disown(&mut pass.status); // our entry does not exist any more
-                return Err(error);
+                return match self.provider.consent().adopts() {
+                    true => self.adopt(pass, wanted, error).await,
+                    false => Err(error),
+                };
             }
             found => found.map_err(|error| unread(error, settled))?,
         };
+        if let Some(found) = &found {
+            follow(&mut pass.status.kept_client_ids, wanted, found);
+        }
         let differences = found.as_ref().map(|found| wanted.differences(found));
         let note = match (&found, &differences) {
             (Some(found), Some(differences)) if differences.is_empty() => {
@@ -102,18 +109,20 @@ impl<'a> Entry<'a> {
             }
         };
         let is_drift = is_drift(self.provider, self.ctx, settled, "the provider")?;
-        let written = self.write(pass, wanted, found.as_ref()).await?;
+        let written = self.write(pass, wanted, found.as_ref(), None).await?;
         if is_drift {
             note_drift(self.provider, self.ctx, pass, note);
         }
         Ok(written)
     }
 
+    /// Claims the entry, then writes it. `kept`: for an entry that is adopted, the clients that its list keeps.
     pub(crate) async fn write(
         &self,
         pass: &mut Pass<OidcProviderStatus>,
         wanted: &Fields,
         found: Option<&Provider>,
+        kept: Option<Vec<String>>,
     ) -> Result<Provider> {
         let has_name = found.is_some_and(|found| found.name == *wanted.name);
         // The server first checks whether a name is free and then stores it, without a lock in between.
@@ -126,6 +135,10 @@ impl<'a> Entry<'a> {
             self.check_free(&wanted.name, found).await?;
         }
         let before = pass.status.clone();
+        if let Some((kept, found)) = kept.zip(found) {
+            pass.status.id = Some(found.id.to_string());
+            (pass.status.adopted, pass.status.kept_client_ids) = (Some(true), kept);
+        }
         self.claim(pass, wanted, found.is_none()).await?;
         let (memory, uid) = (
             &self.ctx.kinds.providers.memory,
@@ -217,7 +230,7 @@ impl<'a> Entry<'a> {
         let before = pass.status.clone();
         self.set_claim(pass, wanted);
         if is_new {
-            (pass.status.id, pass.status.inputs) = (None, None);
+            (pass.status.id, pass.status.inputs, pass.status.adopted) = (None, None, None);
         }
         match pass.status == before {
             true => Ok(()),

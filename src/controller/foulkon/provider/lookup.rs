@@ -104,7 +104,7 @@ impl Entry<'_> {
         names.map_err(|failed| failure("list_oidc_providers", failed))
     }
 
-    async fn get(&self, name: &str) -> Result<Option<Provider>> {
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Provider>> {
         let found = self.api.get(name).await;
         found.map_err(|failed| failure("get_oidc_provider", failed))
     }

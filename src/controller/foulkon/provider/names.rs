@@ -6,6 +6,7 @@ use kube::ResourceExt;
 
 use crate::api::authorization_server::FoulkonServer;
 use crate::api::{AuthorizationServer, OidcProvider};
+use crate::controller::common::adoption::neighbours;
 use crate::controller::common::claim::{Claiming, asked_first};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -36,21 +37,37 @@ pub(crate) fn check_name(
     name: &str,
 ) -> Result<()> {
     let kind = &ctx.kinds.providers;
-    let has = |provider: &OidcProvider| {
-        let mut status = provider.status.clone().unwrap_or_default();
-        is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, &ctx.settings)
-    };
+    let has = |provider: &OidcProvider| has_on(provider, server, name, ctx);
     let ours = kind.newest(Arc::new(provider.clone()));
     let is_ours = has(&ours);
     let others = kind.on(&server.name_any()).into_iter();
     let mut others = others
         .filter(|other| other.uid() != ours.uid())
         .map(|other| kind.newest(other));
+    // Through another AuthorizationServer of the same worker, a resource may have the entry as well.
+    let has_beside = |neighbour: &AuthorizationServer| {
+        let beside = kind.on(&neighbour.name_any()).into_iter();
+        let mut beside = beside.map(|other| kind.newest(other));
+        beside.any(|other| has_on(&other, neighbour, name, ctx))
+    };
+    if !is_ours && neighbours(ctx, server).iter().any(|neighbour| has_beside(neighbour)) {
+        return Err(claimed(name));
+    }
     match others.any(|other| has(&other) && (!is_ours || asked_first(&*other, &*ours))) {
         false => Ok(()),
-        true => Err(Error::NameClaimed {
-            type_: TYPE,
-            name: name.to_owned(),
-        }),
+        true => Err(claimed(name)),
+    }
+}
+
+/// Whether a provider has claimed a name on a server.
+fn has_on(provider: &OidcProvider, server: &AuthorizationServer, name: &str, ctx: &Context) -> bool {
+    let mut status = provider.status.clone().unwrap_or_default();
+    is_held(provider) && OidcProvider::claim(&mut status).is_for(name, server, &ctx.settings)
+}
+
+fn claimed(name: &str) -> Error {
+    Error::NameClaimed {
+        type_: TYPE,
+        name: name.to_owned(),
     }
 }

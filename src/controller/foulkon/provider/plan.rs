@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 
-use crate::access;
+use crate::access::{self, NameRequest};
 use crate::admin::foulkon::{Fields, is_client_id, is_name, is_path};
 use crate::api::authorization_server::FoulkonServer;
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::adoption::check_policy;
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::referable::{find_anywhere, is_accepted, not_ready};
 use crate::controller::common::refuse::refuse;
 use crate::controller::engine::context::Context;
@@ -46,6 +48,7 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPla
             ("publish", spec.publish.is_some()),
         ],
     )?;
+    check_policy(provider, ctx, &server, provider.consent())?;
     let Some(foulkon) = &server.spec.foulkon else {
         return Err(Error::ServerPending(server.name_any()));
     };
@@ -105,17 +108,20 @@ fn place(
     let own_path = format!("{}{namespace}/", foulkon.prefix());
     let default_path = marked_path(provider, foulkon);
     if let Some(name) = &asked.name {
-        may_name(
-            provider,
-            ctx,
-            server,
-            "foulkon.name",
-            name,
-            is_own_name(&namespace, name),
-        )?;
+        // A grant to adopt the provider of a name includes the name.
+        if !provider.consent().adopts() {
+            may_have(
+                provider,
+                ctx,
+                server,
+                "foulkon.name",
+                name,
+                is_own_name(&namespace, name),
+            )?;
+        }
     }
     if let Some(path) = &asked.path {
-        may_name(provider, ctx, server, "foulkon.path", path, path.starts_with(&own_path))?;
+        may_have(provider, ctx, server, "foulkon.path", path, path.starts_with(&own_path))?;
         if !path.starts_with(foulkon.prefix()) || !is_path(path) {
             return Err(Error::InvalidField {
                 field: "foulkon.path",
@@ -129,6 +135,15 @@ fn place(
     let name = asked
         .name
         .unwrap_or_else(|| default_name(&namespace, &provider.name_any()));
+    if provider.consent().adopts() {
+        let asked = NameRequest {
+            field: "foulkon.name",
+            name: &name,
+            is_own: true,
+            adopts: true,
+        };
+        may_name(provider, ctx, server, asked)?;
+    }
     match is_name(&name) {
         true => Ok((name, asked.path.unwrap_or(default_path))),
         false => Err(Error::InvalidField {
@@ -138,6 +153,24 @@ fn place(
                     .to_owned(),
         }),
     }
+}
+
+/// Whether the provider may have a value that others may have made. `is_own`: as in [`NameRequest`].
+fn may_have(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    field: &'static str,
+    name: &str,
+    is_own: bool,
+) -> Result<()> {
+    let asked = NameRequest {
+        field,
+        name,
+        is_own,
+        adopts: false,
+    };
+    may_name(provider, ctx, server, asked)
 }
 
 /// Namespace, two dashes, name; the server allows no dots. The part after the last two dashes never belongs to the
@@ -172,7 +205,7 @@ fn issuer_or_last(
 /// set it.
 fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
     if let Some(issuer) = &provider.spec.issuer {
-        may_name(provider, ctx, server, "issuer", issuer, false)?;
+        may_have(provider, ctx, server, "issuer", issuer, false)?;
         return Ok(issuer.clone());
     }
     let Some(named) = &provider.spec.issuer_ref else {
@@ -200,7 +233,7 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     // On a Vault, users choose the part of the issuer before the provider's path.
     let is_chosen = found.spec.issuer.is_some() && home.is_none_or(|home| home.spec.hydra.is_none());
     if is_chosen {
-        may_name(provider, ctx, server, "issuerRef", &issuer, false)?;
+        may_have(provider, ctx, server, "issuerRef", &issuer, false)?;
     }
     Ok(issuer)
 }
@@ -215,7 +248,7 @@ fn clients(
     let (mut ids, mut missing) = (BTreeSet::new(), None);
     for allowed in &provider.spec.allowed_clients {
         if let Some(id) = &allowed.client_id {
-            may_name(
+            may_have(
                 provider,
                 ctx,
                 server,
@@ -264,7 +297,7 @@ fn id_of(
     let is_of_issuer = issuer.is_some_and(|issuer| issuer.server_name() == client.server_name());
     let is_chosen = client.spec.client_id.is_some() || client.spec.client_id_from.is_some();
     if is_chosen && !is_of_issuer {
-        may_name(
+        may_have(
             provider,
             ctx,
             server,

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::claim::{Claiming, note_left_behind};
-use crate::controller::common::cleanup::{connection, hindered, is_quiet, may_leave_behind};
+use crate::controller::common::cleanup::{connection, hindered, is_left, is_quiet, may_leave_behind};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::drop_at_cleanup;
 use crate::controller::engine::context::Context;
@@ -31,6 +31,9 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
     let claim = JsonWebKeySet::claim(&mut pass.status);
     if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(&ctx.settings)) {
         note_left_behind(pass, "key set", &name, &cluster);
+        return drop_copies(set, ctx, pass).await;
+    }
+    if is_left(set, ctx, &mut pass.status).await? {
         return drop_copies(set, ctx, pass).await;
     }
     let (server, link) = connection(set, ctx)?;

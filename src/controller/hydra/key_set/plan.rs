@@ -11,7 +11,8 @@ use crate::api::authorization_server::Capability;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, is_reserved};
 use crate::api::{AuthorizationServer, JsonWebKeySet};
 use crate::controller::common::admission::admitted;
-use crate::controller::common::claim::asked_first;
+use crate::controller::common::adoption::{check_policy, neighbours};
+use crate::controller::common::claim::{Claiming, asked_first};
 use crate::controller::common::key_set::check_access;
 use crate::controller::common::refuse::refuse_by_version;
 use crate::controller::common::schedule::Schedule;
@@ -74,10 +75,30 @@ impl KeySetPlan {
             public_secret_name: published.and_then(|publish| publish.secret_name.clone()),
             terms: terms(set, grant, status)?,
         };
+        plan.check_consent(set, ctx)?;
         plan.check_reserved(set)?;
         check_maker(set)?;
         plan.check_claim(set, ctx)?;
         Ok(plan)
+    }
+
+    /// Only a set with a name of its own can exist before its resource. The server's own sets have keys of the server,
+    /// beside which the operator puts its own.
+    fn check_consent(&self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
+        let consent = set.consent();
+        check_policy(set, ctx, &self.target.server, consent)?;
+        let problem = match set.spec.set_name.as_deref() {
+            _ if !consent.adopts() => return Ok(()),
+            None => "needs the name of the key set to adopt; set setName",
+            Some(name) if is_reserved(name) => {
+                "a key set of the server itself cannot be adopted, because its keys stay with the server; leave it out, and the operator adds keys of its own"
+            }
+            Some(_) => return Ok(()),
+        };
+        Err(Error::InvalidField {
+            field: "adoption",
+            problem: problem.to_owned(),
+        })
     }
 
     /// The server's own sets are allowed only if a key can be published before it signs.
@@ -106,6 +127,12 @@ impl KeySetPlan {
             // Some databases ignore case in comparisons.
             name.is_some_and(|name| name.eq_ignore_ascii_case(&self.target.set_name))
         };
+        let neighbours = neighbours(ctx, &self.target.server);
+        // Through another AuthorizationServer of the same Hydra, a resource may have the set as well.
+        let has_it_beside = |other: &JsonWebKeySet| {
+            let mut beside = neighbours.iter();
+            has_claimed(other) && beside.any(|neighbour| neighbour.name_any() == other.server_name())
+        };
         let claims = |other: &JsonWebKeySet| {
             let is_first = match (has_claimed(other), has_claimed(set)) {
                 (true, false) => true,
@@ -113,13 +140,16 @@ impl KeySetPlan {
                 _ => asked_first(other, set),
             };
             same_name(other)
-                && other.server_name() == set.server_name()
                 && other.uid() != set.uid()
                 && is_held(other)
                 && is_first
+                && (other.server_name() == set.server_name() || has_it_beside(other))
         };
         match ctx.kinds.key_sets.store.find(claims) {
-            Some(_) => Err(Error::KeySetNotOwned(self.target.set_name.clone())),
+            Some(_) => Err(Error::NameClaimed {
+                type_: "key set",
+                name: self.target.set_name.clone(),
+            }),
             None => Ok(()),
         }
     }
@@ -131,6 +161,7 @@ fn granted(set: &JsonWebKeySet, ctx: &Context, target: &RemoteSet) -> Result<Gra
     let asked = KeySetRequest {
         name,
         is_reserved: name.is_some_and(is_reserved),
+        adopts: set.consent().adopts() && name.is_some(),
         period: rotation.map(|rotation| rotation.period.as_str()),
     };
     check_access(ctx, &target.server, &target.namespace, asked)

@@ -73,8 +73,8 @@ impl Remote<'_> {
         let observed = self.get().await?;
         let ours = |key: &&JsonWebKey| self.is_ours(status, &ledger.entries, key);
         let count = observed.keys.iter().filter(ours).count();
-        if !is_reserved(set_name) && count < observed.keys.len() {
-            return Err(Error::KeySetNotOwned(set_name.clone()));
+        if !is_reserved(set_name) && status.adopted != Some(true) && count < observed.keys.len() {
+            return Err(not_owned(self.target));
         }
         if count == 0 {
             may_create(self.ctx, server).await?;
@@ -126,7 +126,7 @@ impl Remote<'_> {
                 let found = observed.keys.iter().find(|key| key.public.kid == wanted.public.kid);
                 // The server's own sets can also have keys of other owners.
                 if found.is_some_and(|found| !self.is_ours(status, &ledger.entries, found)) {
-                    return Err(Error::KeySetNotOwned(self.target.set_name.clone()));
+                    return Err(not_owned(self.target));
                 }
                 if found.is_none_or(|found| !one(found).same_as(&one(&wanted))) {
                     lacking.push(wanted);
@@ -205,7 +205,7 @@ impl Remote<'_> {
     /// Ours are: all keys of a set with our UID as its name, keys with our UID in their id, keys that the status
     /// published in the same form, and keys whose private half is in our ledger. Any other id proves nothing: users
     /// choose the ids of imported keys.
-    fn is_ours(&self, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
+    pub(super) fn is_ours(&self, status: &JsonWebKeySetStatus, entries: &[Entry], key: &JsonWebKey) -> bool {
         let RemoteSet { set_name, uid, .. } = self.target;
         let is_ours = set_name == uid
             || kid::is_marked(own_kid(key), uid)
@@ -255,6 +255,15 @@ impl Remote<'_> {
     }
 }
 
+/// Only a set with a chosen name can be adopted.
+fn not_owned(target: &RemoteSet) -> Error {
+    let name = target.set_name.clone();
+    match name == target.uid {
+        true => Error::KeySetNotOwned(name),
+        false => Error::ObjectNotOwned { type_: "key set", name },
+    }
+}
+
 /// The private key with an id. Version 1 puts a prefix before the id.
 fn private_of(keys: &Keys, kid: &str) -> Option<JsonWebKey> {
     let found = keys.keys.iter().find(|key| key.is_private() && own_kid(key) == kid)?;
@@ -287,7 +296,7 @@ fn is_published(status: &JsonWebKeySetStatus, key: &JsonWebKey) -> bool {
     published.any(|published| alike(&published, &key.public))
 }
 
-fn one(key: &JsonWebKey) -> Keys {
+pub(super) fn one(key: &JsonWebKey) -> Keys {
     Keys {
         keys: vec![key.clone()],
     }

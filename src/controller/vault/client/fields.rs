@@ -6,7 +6,6 @@ use kube::ResourceExt;
 
 use crate::api::authorization_server::Capability;
 use crate::api::oauth2_client::{GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
-use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
 use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::refuse::refuse_by_version;
@@ -35,15 +34,7 @@ pub(crate) fn check_combinations(client: &OAuth2Client, plan: &ClientPlan) -> Re
             problem: "ID tokens must not be valid for longer than the public key stays published; shorten it, or lengthen rotation.overlap of the JsonWebKeySet".to_owned(),
         });
     }
-    let is_listed = spec.key_set_ref.is_some() || !spec.provider_refs.is_empty();
-    match spec.deletion_policy {
-        Some(DeletionPolicy::Orphan) if is_listed => Err(Error::InvalidField {
-            field: "deletionPolicy",
-            problem: "an orphaned client would be removed from the lists of its JsonWebKeySet and OidcProviders and stop working; use Delete, or remove keySetRef and providerRefs"
-                .to_owned(),
-        }),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Fields of the spec that the server does not have, by their names in the manifest. Every field that is not known to
@@ -55,7 +46,7 @@ fn unsupported(client: &OAuth2Client, plan: &ClientPlan) -> Vec<Cow<'static, str
         "clientType" | "redirectUris" | "assignmentRefs" | "providerRefs" | "keySetRef" | "accessTokenTtl"
         | "idTokenTtl" | "vault" => false,
         // Fields for the operator.
-        "serverRef" | "credentials" | "deletionPolicy" | "suspend" => false,
+        "serverRef" | "credentials" | "deletionPolicy" | "suspend" | "adoption" => false,
         // Fields that the server has in part.
         "grantTypes" => has_other_grants(plan),
         "responseTypes" => spec
@@ -65,7 +56,6 @@ fn unsupported(client: &OAuth2Client, plan: &ClientPlan) -> Vec<Cow<'static, str
             .any(|type_| *type_ != ResponseType::Code),
         "subjectType" => spec.subject_type != Some(SubjectType::Public),
         "tokenEndpointAuthMethod" => spec.token_endpoint_auth_method == Some(TokenEndpointAuthMethod::PrivateKeyJwt),
-        "adoption" => spec.adoption == Some(Adoption::Allow),
         "metadata" => !spec.metadata.members().is_empty(),
         _ => true,
     };

@@ -1,0 +1,71 @@
+//! Adoption of an entry that others made. It moves to the path of the resource, unless the spec asks for another one.
+
+use crate::admin::foulkon::{Fields, Provider, is_client_id};
+use crate::api::OidcProvider;
+use crate::api::oidc_provider::OidcProviderStatus;
+use crate::controller::common::admission::may_create;
+use crate::controller::common::adoption::{MOST_KEPT, note_adoption, preview_in_words};
+use crate::controller::common::claim::Claiming;
+use crate::controller::engine::managed::Pass;
+use crate::controller::foulkon::provider::entry::Entry;
+use crate::controller::foulkon::provider::names::{TYPE, check_name};
+use crate::error::{Error, FoulkonFault, Result};
+
+impl Entry<'_> {
+    /// Claims the entry with the wanted name and makes it match the spec, apart from clients that no resource has.
+    /// `taken`: the error if there is none after all.
+    ///
+    /// # Errors
+    /// As [`Entry::write`]; [`FoulkonFault::TooManyClients`].
+    pub(crate) async fn adopt(
+        &self,
+        pass: &mut Pass<OidcProviderStatus>,
+        wanted: &mut Fields,
+        taken: Error,
+    ) -> Result<Provider> {
+        let found = self.get(&wanted.name).await?.filter(|found| found.name == *wanted.name);
+        let Some(found) = found else { return Err(taken) };
+        check_name(self.provider, self.ctx, self.server, &wanted.name)?;
+        let kept = keep(wanted, &found)?;
+        may_create(self.ctx, self.server).await?;
+        let fields = wanted.differences(&found);
+        let written = self.write(pass, wanted, Some(&found), Some(kept)).await?;
+        note_adoption(pass, TYPE, &fields);
+        Ok(written)
+    }
+
+    /// What an adoption would change. None if none is asked for, or the server cannot be asked.
+    pub(crate) async fn preview(&self, status: &OidcProviderStatus, mut wanted: Fields) -> Option<String> {
+        let mut claimed = status.clone();
+        let is_claimed = self.has_claim(status);
+        let is_of_another = OidcProvider::claim(&mut claimed)
+            .other_cluster(&self.ctx.settings)
+            .is_some();
+        if is_claimed || is_of_another || !self.provider.consent().adopts() {
+            return None;
+        }
+        let found = self.get(&wanted.name).await.ok()?;
+        let Some(found) = found.filter(|found| found.name == *wanted.name) else {
+            return Some(preview_in_words(TYPE, None));
+        };
+        Some(match keep(&mut wanted, &found) {
+            Ok(_) => preview_in_words(TYPE, Some(&wanted.differences(&found))),
+            Err(error) => error.to_string(),
+        })
+    }
+}
+
+/// Adds the clients of an entry that no resource has. Returns them.
+fn keep(wanted: &mut Fields, found: &Provider) -> Result<Vec<String>> {
+    let found = found.client_ids();
+    let kept: Vec<String> = found
+        .difference(&wanted.clients)
+        .filter(|id| is_client_id(id)) // an empty one lets nobody in
+        .cloned()
+        .collect();
+    if kept.len() > MOST_KEPT {
+        return Err(FoulkonFault::TooManyClients.into());
+    }
+    wanted.clients.extend(kept.iter().cloned());
+    Ok(kept)
+}
