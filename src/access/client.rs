@@ -178,3 +178,43 @@ fn skipped_consents(spec: &OAuth2ClientSpec) -> impl Iterator<Item = Broken> {
     let skipped = asked.into_iter().filter(|(_, value)| *value == Some(true));
     skipped.map(|(field, _)| Broken::one("clients.skipConsent", field, "true".to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_id_is_kept_as_the_rules_of_the_namespace_allow() {
+        let rule = |namespace: &str, ids: &str, listed: &[&str]| {
+            let rule = json!({
+                "namespaces": { "from": "Names", "names": [namespace] }, "kinds": ["OAuth2Client"],
+                "clients": { "clientIds": ids }, "adopt": { "clientIds": listed },
+            });
+            serde_json::from_value::<AccessRule>(rule).expect("a rule")
+        };
+        let kept = |is_listed, is_allowed| KeptId { is_listed, is_allowed };
+        let table = [
+            (vec![rule("team", "Generated", &[])], "old", kept(false, false)),
+            (vec![rule("team", "Prefixed", &[])], "old", kept(false, false)),
+            (vec![rule("team", "Prefixed", &[])], "team.old", kept(false, true)),
+            (vec![rule("team", "Any", &[])], "old", kept(false, true)),
+            (vec![rule("team", "Generated", &["old"])], "old", kept(true, true)),
+            (vec![rule("team", "Generated", &["older"])], "old", kept(false, false)),
+            (vec![rule("others", "Any", &["old"])], "old", kept(false, false)),
+            (
+                vec![rule("team", "Any", &[]), rule("team", "Generated", &["old"])],
+                "old",
+                kept(true, true),
+            ),
+        ];
+        let namespace = Namespace {
+            name: "team",
+            labels: None,
+        };
+        for (rules, id, expected) in table {
+            assert_eq!(may_keep_id(&rules, namespace, id), expected, "{rules:?} {id}");
+        }
+    }
+}

@@ -278,16 +278,16 @@ impl Case<'_> {
     /// Checks that the resource has the client of before, and which requests that took.
     async fn is_kept(&self, bed: &Bed, server: &Server, mark: u64, keeps: Keeps) -> Result<()> {
         let (name, space) = (self.row.name, self.space);
-        let client = client_ready(space, name).await?;
-        ensure!(client_id_of(&client)? == self.id, "another id: {:?}", client.status);
-        ensure!(uid_of(&client) != self.uid, "the resource was not restored");
-        let found = bed.registered(&self.id).await?;
-        ensure!(found["metadata"][GROUP]["uid"] == uid_of(&client).as_str(), "{found}");
         let reason = match keeps {
             Keeps::Older | Keeps::NewSecret => "SecretReplaced",
             Keeps::Quietly | Keeps::Sent | Keeps::Registered => "Restored",
         };
         space.wait_event(name, reason, |_| true).await?;
+        let client = client_ready(space, name).await?;
+        ensure!(client_id_of(&client)? == self.id, "another id: {:?}", client.status);
+        ensure!(uid_of(&client) != self.uid, "the resource was not restored");
+        let found = bed.registered(&self.id).await?;
+        ensure!(found["metadata"][GROUP]["uid"] == uid_of(&client).as_str(), "{found}");
         self.works(bed).await?;
         let secret = space.secret_data(name).await?.get("CLIENT_SECRET").cloned();
         match keeps {
@@ -295,16 +295,13 @@ impl Case<'_> {
             _ => ensure!(secret == self.secret, "it has another secret"),
         }
         let sent = server.admin.journal().since(mark);
-        let about = sent.iter().filter(|sent| {
-            let body = String::from_utf8_lossy(&sent.body);
-            sent.head.method != "GET" && (sent.head.path().ends_with(&self.id) || body.contains(&self.id))
+        let writes = sent.iter().filter_map(|sent| {
+            let body: Value = serde_json::from_slice(&sent.body).unwrap_or_default();
+            let is_write = sent.head.method != "GET" && body["client_id"] == self.id.as_str();
+            is_write.then(|| (sent.head.method.to_string(), body["client_secret"].is_string()))
         });
-        let writes: Vec<(String, bool)> = about
-            .map(|sent| {
-                let body: Value = serde_json::from_slice(&sent.body).unwrap_or_default();
-                (sent.head.method.to_string(), body["client_secret"].is_string())
-            })
-            .collect();
+        let mut writes: Vec<(String, bool)> = writes.collect();
+        writes.dedup(); // with SQLite, Hydra refuses a write during another one
         let put = |with_secret: bool| ("PUT".to_owned(), with_secret);
         let expected = match keeps {
             Keeps::Quietly => vec![put(false)],
