@@ -127,7 +127,7 @@ pub(super) async fn an_id_from_a_secret_obeys_the_rules_of_client_id(bed: &Bed) 
     let before = bed.registered(&taken).await?;
     bring(&space, "id", json!({ "id": taken })).await?;
     let message = format!(
-        "The client `{taken}` exists on the server and does not belong to this resource; nothing was changed. Choose another clientId."
+        "The client `{taken}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId."
     );
     client_says(&space, "app", Tone::Stalled, "NotOwned", &message).await?;
     bring(&space, "id", json!({ "id": free })).await?;

@@ -128,7 +128,7 @@ async fn a_restored_provider_is_taken_back_by_grant(bed: &Bed) -> Result<()> {
     // The restored resource has another UID and no status.
     stage.make::<OidcProvider>("main", trusting(&["web"])).await?;
     let message = format!(
-        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or choose another name."
+        "The provider `{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name."
     );
     space
         .says::<OidcProvider>("main", Stalled, "NotOwned", &message)

@@ -49,7 +49,7 @@ pub(super) async fn a_foreign_set_is_not_touched(bed: &Bed) -> Result<()> {
     let before = on_server(bed, &name).await?.context("no set")?;
     space.make::<JsonWebKeySet>("younger", &spec).await?;
     let message = format!(
-        "Another resource has the key set `{name}` on this server, or asked for it first. Choose another name."
+        "Another resource has the key set `{name}` on this server, or asked for it first. Create a new resource with another name."
     );
     space
         .says::<JsonWebKeySet>("younger", Stalled, "NotOwned", &message)

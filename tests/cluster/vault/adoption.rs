@@ -293,7 +293,7 @@ async fn an_object_is_adopted_only_if_nothing_breaks_and_nobody_has_it(bed: &Bed
     // Not if the client would become another one, or open to everybody.
     let public = json!({ "vault": vault, "redirectUris": [REDIRECT], "clientType": "Public", "adoption": "Allow" });
     stage.make::<OAuth2Client>("other", public).await?;
-    let message = "The object on the server differs from this resource in keySetRef, clientType, which cannot be changed there; nothing was changed. Set what the object has, or choose another name.";
+    let message = "The object on the server differs from this resource in keySetRef, clientType, which cannot be changed there; nothing was changed. Set what the object has, or create a new resource with another name.";
     stage
         .space
         .says::<OAuth2Client>("other", Stalled, "NotOwned", message)
@@ -318,7 +318,7 @@ async fn an_object_is_adopted_only_if_nothing_breaks_and_nobody_has_it(bed: &Bed
         let spec = json!({ "setName": name, "generate": { "algorithm": "RS256" }, "adoption": "Allow" });
         stage.make::<JsonWebKeySet>(other, spec).await?;
         let message = format!(
-            "Another resource has the key `{name}` on this server, or asked for it first. Choose another name."
+            "Another resource has the key `{name}` on this server, or asked for it first. Create a new resource with another name."
         );
         stage
             .space

@@ -72,7 +72,7 @@ async fn objects(stage: &Stage<'_>) -> Result<Vec<Value>> {
 
 async fn is_not_owned<K: Namespaced>(stage: &Stage<'_>, type_: &str, name: &str) -> Result<()> {
     let message = format!(
-        "The {type_} `{}.{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or choose another name.",
+        "The {type_} `{}.{name}` already exists on the server and does not belong to this resource; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.objectNames), or create a new resource with another name.",
         stage.space.name()
     );
     stage
