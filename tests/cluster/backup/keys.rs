@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use oidc_operator::api::{JsonWebKeySet, OidcProvider};
 use serde_json::Value;
+use testbed::HydraMajor;
 
 use super::Backup;
 use crate::bed::{Bed, Space, uid_of};
@@ -34,7 +35,8 @@ impl<'a> Keys<'a> {
             let backup = Backup::of(space, &set).await?;
             sets.push((set, backup));
         }
-        let issuer = format!("{{ issuer: {}, publish: {{}} }}", space.bed().public_url());
+        let slash = if space.bed().major() == HydraMajor::V1 { "/" } else { "" };
+        let issuer = format!("{{ issuer: {}{slash}, publish: {{}} }}", space.bed().public_url());
         let provider = space.ready::<OidcProvider>("issuer", &issuer).await?;
         Ok(Keys {
             space,
