@@ -25,22 +25,24 @@ const GROUPS: [&str; 5] = ["vault", "generate", "rotation", "credentials", "publ
 const NOT_SENT: [(&str, &str); 5] = [
     (
         "OAuth2Client",
-        "serverRef clientId clientName postLogoutRedirectUris scopes scopeRefs audience contacts clientUri logoUri policyUri \
+        "serverRef clientId clientIdFrom clientName postLogoutRedirectUris scopes scopeRefs audience contacts clientUri logoUri policyUri \
          tosUri jwks jwksUri sectorIdentifierUri tokenEndpointAuthSigningAlg requestObjectSigningAlg \
          userinfoSignedResponseAlg requestUris frontchannelLogoutUri frontchannelLogoutSessionRequired \
          backchannelLogoutUri backchannelLogoutSessionRequired allowedCorsOrigins refreshTokenTtl hydra \
-         clientSecretRef onSecretMismatch credentials.secretName credentials.keys credentials.data credentials.labels \
+         clientSecretRef onSecretMismatch credentials.preset credentials.type credentials.secretName credentials.keys credentials.data credentials.labels \
          credentials.annotations rotation.period rotation.withoutOverlap suspend keySetRef",
     ),
     (
         "JsonWebKeySet",
-        "serverRef import rotation.prePublish privateKey publish.configMapName publish.secretName",
+        "serverRef import rotation.prePublish privateKey publish.configMapName publish.secretName adoption deletionPolicy \
+         suspend",
     ),
-    ("Scope", "serverRef"),
-    ("Assignment", "serverRef"),
+    ("Scope", "serverRef adoption deletionPolicy suspend"),
+    ("Assignment", "serverRef adoption deletionPolicy suspend"),
     (
         "OidcProvider",
-        "serverRef issuerRef foulkon allowedNamespaces publish.configMapName publish.labels publish.annotations",
+        "serverRef issuerRef foulkon allowedNamespaces publish.configMapName publish.labels publish.annotations \
+         adoption deletionPolicy suspend",
     ),
 ];
 
