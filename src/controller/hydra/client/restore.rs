@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
+use super::id::problem;
 use super::kin::{Consent, Evidence, Kin, Known, Verdict, judge};
 use super::ledger;
 use super::plan::{id_with, marker};
@@ -147,7 +148,11 @@ async fn chosen(
 ) -> Result<Search> {
     let requested = client.spec.client_id.as_ref();
     let mut seen = BTreeSet::new();
-    ids.retain(|id| requested.map_or(*id != plan.uid, |requested| id == requested) && seen.insert(id.clone()));
+    ids.retain(|id| {
+        let is_wanted = requested.map_or(*id != plan.uid, |requested| id == requested);
+        // Anybody may have written the Secrets.
+        is_wanted && problem(id, true).is_none() && seen.insert(id.clone())
+    });
     let ours = marker(client, ctx);
     let evidence: Vec<Evidence> = traces.iter().map(|trace| trace.evidence.clone()).collect();
     let mut refused = None;
