@@ -185,7 +185,10 @@ impl Http {
             Ok(response) => response,
             // Nothing was sent, so this says nothing about the server: a URL may be too long, for example.
             Err(error) if error.is_builder() => {
-                return (0, Err(Failure::Reply("cannot be requested: the id cannot be part of a URL")));
+                return (
+                    0,
+                    Err(Failure::Reply("cannot be requested: the id cannot be part of a URL")),
+                );
             }
             Err(error) => return (0, Err(Failure::Outage(outage::outage(&error, &self.facts)))),
         };
