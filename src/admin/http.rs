@@ -183,6 +183,13 @@ impl Http {
         };
         let response = match request.send().await {
             Ok(response) => response,
+            // Nothing was sent, so this says nothing about the server: a URL may be too long, for example.
+            Err(error) if error.is_builder() => {
+                return (
+                    0,
+                    Err(Failure::Reply("cannot be requested: the id cannot be part of a URL")),
+                );
+            }
             Err(error) => return (0, Err(Failure::Outage(outage::outage(&error, &self.facts)))),
         };
         let status = response.status();

@@ -16,6 +16,20 @@ pub enum EarlierFault {
         shown(.0)
     )]
     Unproven(String),
+    /// The client is on the server, and never had a secret of ours that could be the proof.
+    #[error(
+        "The client `{}` of an earlier resource of this name is on the server, and it has no secret of the operator that could prove whose it is; nothing was changed. Add the id to adopt.clientIds of the access rule to keep the client, or run `hydra delete oauth2-client {}` to get a new one.",
+        shown(.0),
+        shown(.0)
+    )]
+    Unprovable(String),
+    /// The client is on the server, and no access rule allows its id.
+    #[error(
+        "The client `{}` of an earlier resource of this name is on the server, and no access rule allows its id; nothing was changed. Add the id to adopt.clientIds of the access rule to keep the client, or run `hydra delete oauth2-client {}` to get a new one.",
+        shown(.0),
+        shown(.0)
+    )]
+    Denied(String),
     /// Secrets name a client that is not on the server any more.
     #[error(
         "Restored Secrets name the client `{}`, which is not on the server; nothing was changed. Add the id to adopt.clientIds of the access rule to register the client again with the same secret, or run `kubectl delete secret -n {namespace} -l oidc-operator.dev/uid={}` to get a new one.",

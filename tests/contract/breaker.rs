@@ -39,6 +39,24 @@ async fn a_failure_of_the_server_opens_it_and_a_failure_of_one_request_does_not(
     }
 }
 
+/// Whoever can name an id, as in a Secret, must not cut all others off.
+#[tokio::test]
+async fn an_id_that_no_url_can_hold_does_not_open_it() {
+    let refused = Failure::Reply("cannot be requested: the id cannot be part of a URL");
+    let long = "x".repeat(70_000);
+    for id in ["", ".", "..", "a\nb", &long] {
+        let (server, hydra) = always(html(404)).await;
+        let failed = [
+            hydra.get_client(id).await.err(),
+            hydra.update_client(&client(id), None).await.err(),
+            hydra.delete_client(id).await.err(),
+        ];
+        assert_eq!(failed, [(); 3].map(|()| Some(refused.clone())));
+        assert!(!hydra.http().breaker().is_open(), "{} characters", id.len());
+        assert_eq!(received(&server).await, 0, "nothing was sent");
+    }
+}
+
 /// A write may fail because of its own content; then the prober checks whether the server is healthy.
 #[tokio::test]
 async fn a_failed_write_opens_it_only_with_503() {

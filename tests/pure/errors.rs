@@ -125,6 +125,8 @@ variants! {
     OtherCluster => [Error::OtherCluster { type_: "client", name: s("shop"), cluster: s("c-1") }],
     Earlier => [
         EarlierFault::Unproven(s("6f1c")).into(),
+        EarlierFault::Unprovable(s("6f1c")).into(),
+        EarlierFault::Denied(s("portal")).into(),
         EarlierFault::Gone { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
         EarlierFault::Unmarked { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
     ],

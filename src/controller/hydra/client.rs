@@ -28,6 +28,7 @@ pub(crate) mod adoption;
 pub(crate) mod catalogue;
 pub(crate) mod cleanup;
 pub(crate) mod id;
+pub(crate) mod kept;
 pub(crate) mod kin;
 pub(crate) mod ledger;
 pub(crate) mod plan;
@@ -36,6 +37,7 @@ pub(crate) mod remote;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub mod steps;
+pub(crate) mod traces;
 pub(crate) mod work;
 
 /// Interval between checks of a referenced Secret without our watch label.

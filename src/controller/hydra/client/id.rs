@@ -104,7 +104,7 @@ fn unusable(source: &SecretKeyRef, problem: &'static str) -> Error {
 }
 
 /// Why a value cannot be a client id, by the rules of `clientId` in the schema. None: it can.
-fn problem(id: &str, may_be_uuid: bool) -> Option<&'static str> {
+pub(crate) fn problem(id: &str, may_be_uuid: bool) -> Option<&'static str> {
     const LONGEST: usize = 255;
     if id.is_empty() || id.len() > LONGEST {
         Some("is not a client id, which has 1 to 255 characters")
@@ -121,7 +121,8 @@ fn problem(id: &str, may_be_uuid: bool) -> Option<&'static str> {
     }
 }
 
-fn is_uuid(id: &str) -> bool {
+/// Whether an id looks like the one of a client without `clientId`.
+pub(crate) fn is_uuid(id: &str) -> bool {
     let groups: Vec<&str> = id.split('-').collect();
     let lengths: Vec<usize> = groups.iter().map(|group| group.len()).collect();
     lengths == [8, 4, 4, 4, 12] && groups.concat().bytes().all(|byte| byte.is_ascii_hexdigit())

@@ -75,12 +75,18 @@ impl Entry {
     }
 }
 
-/// Stores what the ledger of an earlier resource held in that of this one, which must not exist.
+/// Stores what the ledger of an earlier resource held in that of this one. `found`: the latter, if it exists.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
-pub(crate) async fn inherit(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, entry: &Entry) -> Result<()> {
-    match write(client, ctx, plan, None, entry).await? {
+pub(crate) async fn inherit(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    found: Option<KubeSecret>,
+    entry: &Entry,
+) -> Result<()> {
+    match write(client, ctx, plan, found, entry).await? {
         Some(_) => Ok(()),
         None => Err(Error::Cluster(ClusterFault::Conflict)),
     }

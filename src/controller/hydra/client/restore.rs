@@ -1,39 +1,38 @@
 //! A resource that was restored from a backup, with a new UID and without status, finds its client again: it keeps id
-//! and secret. Whose the client is, and what is done, [`kin`](super::kin) decides.
+//! and secret. Whose the client is, and what is done, [`kept`](super::kept) decides.
 //!
 //! Secrets that came back and the last sweep say where to look; without such a hint nothing is asked. Each step can be
 //! repeated: the mark on the server changes last, and until then the same search finds the same client.
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
-use super::kin::{Consent, Evidence, Kin, Known, Verdict, judge};
+use super::id::problem;
+use super::kept::{Consent, Evidence, Known, Verdict, judge, rank};
+use super::kin::Kin;
 use super::ledger;
-use super::plan::{id_with, marker};
+use super::plan::{client_id, id_with, marker};
 use super::remote::Remote;
+use super::traces::{MOST, Trace, lives, traces};
 use crate::access::may_keep_id;
 use crate::admin::hydra::Client;
+use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
-use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL};
 use crate::controller::common::admission::may_create;
 use crate::controller::common::client::free::{check_free, take_back};
+use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::layout::secret_name;
-use crate::controller::common::client::plan::{ClientPlan, Keys, ledger_name};
-use crate::controller::common::own_secret::{drop_left, is_left_by, is_owned, text};
+use crate::controller::common::client::plan::{ClientPlan, ledger_name};
+use crate::controller::common::own_secret::drop_left;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record};
 use crate::controller::engine::links::Link;
-use crate::controller::engine::managed::Pass;
+use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Result};
-use crate::secret::Secret;
-
-/// Maximum number of ids and of Secrets that are looked at for one resource.
-const MOST: usize = 8;
 
 /// Searches for the client of an earlier resource, and gives the plan the id that the client has.
 ///
@@ -55,7 +54,9 @@ pub(crate) async fn begin(
         None => id_with(client, None),
     };
     let status = &mut pass.status;
-    if status.client_id.as_ref().is_some_and(|id| *id != plan.client_id) || status.inputs.is_some() {
+    let is_others = status.client_id.as_ref().is_some_and(|id| *id != plan.client_id);
+    let is_ours = earlier.as_ref().is_some_and(|earlier| earlier.kin == Kin::Ours);
+    if is_others || status.inputs.is_some() && !is_ours {
         // It is not of this resource, so nothing in it holds.
         *status = OAuth2ClientStatus {
             observed_generation: status.observed_generation,
@@ -94,14 +95,6 @@ pub(crate) struct Earlier {
     link: Link,
 }
 
-/// A Secret that says something about a client. It has no `Debug`, because it holds a secret.
-struct Trace {
-    evidence: Evidence,
-    secret: Option<Secret>,
-    /// The ledger itself.
-    ledger: Option<KubeSecret>,
-}
-
 /// Searches for the client of an earlier resource, if this one has no client yet.
 ///
 /// # Errors
@@ -110,7 +103,10 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
     // A status that was restored as well names the client of the earlier resource.
     let is_own = status.client_id.as_deref().is_none_or(|id| id == plan.client_id);
     let is_unknown = plan.client_id.is_empty(); // the Secret with the id comes first
-    if is_unknown || status.inputs.is_some() && is_own {
+    let credentials = secret_name(client);
+    let is_settled = status.inputs.is_some() && is_own;
+    let left = || ctx.left_by(&plan.namespace, &client.name_any(), &credentials);
+    if is_unknown || is_settled && (!has_lost(ctx, plan, status) || left().is_empty()) {
         return Ok(Search::Settled);
     }
     let link = ctx.links.usable(&plan.server)?;
@@ -118,8 +114,7 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
         return Err(Error::ServerPending(plan.server.name_any()));
     }
     let strangers = link.connection.strangers_of(&plan.namespace, &client.name_any());
-    let credentials = secret_name(client);
-    let mut uids = ctx.left_by(&plan.namespace, &client.name_any(), &credentials);
+    let mut uids = left();
     uids.extend(strangers.iter().map(|(_, uid)| uid.clone()));
     let is_begun = plan.own_secret(ctx, &ledger_name(&plan.uid)).is_some();
     let is_blind = !ctx.shows_secrets(&plan.namespace);
@@ -133,7 +128,21 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
     }
     let traces = traces(client, ctx, plan, uids).await?;
     ids.extend(traces.iter().map(|trace| trace.evidence.client_id.clone()));
-    chosen(client, ctx, plan, link, ids, traces).await
+    match chosen(client, ctx, plan, link, ids, traces).await? {
+        Search::Nothing if is_settled => Ok(Search::Settled),
+        search => Ok(search),
+    }
+}
+
+/// Whether a Secret is missing that the resource of this status had. Then the status may be that of an earlier one, even
+/// if the id of the client is the same.
+fn has_lost(ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
+    let last = status.inputs.as_deref().and_then(Inputs::parse);
+    let name = match last.is_some_and(|last| last.had_ledger()) {
+        true => Some(ledger_name(&plan.uid)),
+        false => status.secret_name.clone(),
+    };
+    plan.client_id != plan.uid && name.is_some_and(|name| plan.own_secret(ctx, &name).is_none())
 }
 
 /// Asks the server about the ids, and chooses the first client that is kept.
@@ -147,30 +156,20 @@ async fn chosen(
 ) -> Result<Search> {
     let requested = client.spec.client_id.as_ref();
     let mut seen = BTreeSet::new();
-    ids.retain(|id| requested.map_or(*id != plan.uid, |requested| id == requested) && seen.insert(id.clone()));
+    ids.retain(|id| {
+        let is_wanted = requested.map_or(*id != plan.uid, |requested| id == requested);
+        // Anybody may have written the Secrets.
+        is_wanted && problem(id, true).is_none() && seen.insert(id.clone())
+    });
     let ours = marker(client, ctx);
     let evidence: Vec<Evidence> = traces.iter().map(|trace| trace.evidence.clone()).collect();
     let mut refused = None;
     for id in ids.into_iter().take(MOST) {
         let found = link.hydra()?.get_client(&id).await;
         let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
-        let lives = |uid: &str| {
-            ctx.kinds
-                .clients
-                .store
-                .find(|other| other.metadata.uid.as_deref() == Some(uid))
-                .is_some()
-        };
-        let kin = Kin::of(&ours, found.as_ref(), |cluster| ctx.settings.origin(cluster), lives);
-        let rules = ctx.with_namespace(&plan.namespace, |namespace| {
-            may_keep_id(&plan.server.spec.access, namespace, &id)
-        });
-        let consent = Consent {
-            rules,
-            is_requested: requested.is_some(),
-            adopts: client.spec.adoption == Some(Adoption::Allow),
-        };
-        match judge(&id, &kin, &ours, &evidence, consent) {
+        let origin = |cluster: &str| ctx.settings.origin(cluster);
+        let kin = Kin::of(&ours, found.as_ref(), origin, |uid| lives(ctx, uid));
+        match judge(&id, &kin, &ours, &evidence, consent(client, ctx, plan, &id)) {
             Verdict::Pass => {}
             Verdict::Refuse(error) => refused = refused.or(Some(error)),
             Verdict::Keep(known) => {
@@ -189,71 +188,35 @@ async fn chosen(
     refused.map_or(Ok(Search::Nothing), Err)
 }
 
-/// UIDs of the earlier resources whose Secrets are taken over: the one in the mark, else those that name the client.
+fn consent(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, id: &str) -> Consent {
+    let has_it = |other: &OAuth2Client| {
+        let uid = other.metadata.uid.as_deref();
+        uid != Some(&plan.uid)
+            && other.server_name() == client.server_name()
+            && client_id(other) == id
+            // Without a client, its id is only a wish, unless it is the UID, which nobody can choose.
+            && (uid == Some(id) || other.status.as_ref().is_some_and(|status| status.updated_at.is_some()))
+    };
+    Consent {
+        rules: ctx.with_namespace(&plan.namespace, |namespace| {
+            may_keep_id(&plan.server.spec.access, namespace, id)
+        }),
+        is_requested: client.spec.client_id.is_some(),
+        adopts: client.spec.adoption == Some(Adoption::Allow),
+        is_taken: ctx.kinds.clients.store.find(has_it).is_some(),
+    }
+}
+
+/// UIDs of the earlier resources whose Secrets are taken over: the one in the mark, and those that name the client.
 fn earlier_uids(id: &str, kin: &Kin, evidence: &[Evidence], own: &str) -> BTreeSet<String> {
     let named = evidence
         .iter()
         .filter(|found| found.client_id == id && found.uid != own);
-    match kin {
-        Kin::Earlier(mark) => BTreeSet::from([mark.uid.clone()]),
-        _ => named.map(|found| found.uid.clone()).collect(),
+    let mut uids: BTreeSet<String> = named.map(|found| found.uid.clone()).collect();
+    if let Kin::Earlier { mark, .. } = kin {
+        uids.insert(mark.uid.clone());
     }
-}
-
-/// Reads the credentials Secret, and the ledgers of the resources with these UIDs.
-async fn traces(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &ClientPlan,
-    mut uids: BTreeSet<String>,
-) -> Result<Vec<Trace>> {
-    let mut traces = Vec::new();
-    let name = secret_name(client);
-    if let Some(found) = ctx.cluster.secret(&plan.namespace, &name).await?
-        && let Some(uid) = uid_of(&found, plan)
-    {
-        let keys = Keys::of(client);
-        let value = |key: &str| text(&found, key);
-        traces.extend(value(&keys.client_id).map(|client_id| Trace {
-            evidence: Evidence {
-                uid: uid.clone(),
-                client_id,
-                revision: found.annotations().get(REVISION_ANNOTATION).cloned(),
-            },
-            secret: value(&keys.client_secret).map(Secret::new),
-            ledger: None,
-        }));
-        if uid != plan.uid {
-            uids.insert(uid);
-        }
-    }
-    for uid in uids.into_iter().take(MOST) {
-        let found = ctx.cluster.secret(&plan.namespace, &ledger_name(&uid)).await?;
-        let Some(found) = found.filter(|found| uid_of(found, plan).as_ref() == Some(&uid)) else {
-            continue;
-        };
-        if let (Some(client_id), Some(secret)) = (text(&found, "client_id"), ledger::usable_secret(&found)) {
-            traces.push(Trace {
-                evidence: Evidence {
-                    uid,
-                    client_id,
-                    revision: text(&found, "revision"),
-                },
-                secret: Some(secret),
-                ledger: Some(found),
-            });
-        }
-    }
-    Ok(traces)
-}
-
-/// UID of the resource that one of our Secrets belongs to: this one, or the one in the label of a Secret without owner.
-fn uid_of(secret: &KubeSecret, plan: &ClientPlan) -> Option<String> {
-    if is_owned(secret, &plan.uid) {
-        return Some(plan.uid.clone());
-    }
-    let label = secret.labels().get(UID_LABEL)?;
-    is_left_by(secret, label).then(|| label.clone())
+    uids
 }
 
 impl Earlier {
@@ -278,65 +241,77 @@ impl Earlier {
             pass.status.assigned_client_id = assigned;
             record(client, ctx, pass).await?;
         }
-        let mut changed = self.keep_ledger(client, ctx, plan).await?;
+        // Without a revision, Secrets of this resource prove nothing, so the next attempt would not find the client.
+        let is_marked_first = matches!(&self.kin, Kin::Earlier { mark, .. } if mark.revision.is_empty());
+        let mut changed = is_marked_first && self.mark(client, ctx, plan, pass).await?;
+        changed |= self.keep_ledger(client, ctx, plan).await?;
         changed |= take_back(client, ctx, plan, &self.uids).await?;
         for uid in &self.uids {
             drop_left(ctx, &plan.namespace, uid, &ledger_name(uid)).await?;
         }
-        if let (Kin::Earlier(mark), Some(found)) = (&self.kin, &mut self.found) {
-            let remote = Remote {
-                client,
-                ctx,
-                plan,
-                link: &self.link,
-                ledger: None,
-                may_tell: false,
-                had_ledger: false,
-                drift: false,
-            };
-            if !remote.mark_as_ours(pass, found).await? {
-                return Err(Error::Overtaken);
-            }
-            tracing::info!(
-                client_id = self.client_id,
-                earlier = mark.uid,
-                "the client of an earlier resource is kept"
-            );
-            changed = true;
-        }
+        changed |= !is_marked_first && self.mark(client, ctx, plan, pass).await?;
         if changed {
             self.note(pass);
         }
         Ok(())
     }
 
-    /// Writes the ledger of this resource, if it is missing: with the revision of a ledger that came back as it was, else
-    /// with a new one, so that the server gets the secret.
+    /// Makes the mark on the server that of this resource. Returns whether it was another one.
+    async fn mark(
+        &mut self,
+        client: &OAuth2Client,
+        ctx: &Context,
+        plan: &ClientPlan,
+        pass: &mut Pass<OAuth2ClientStatus>,
+    ) -> Result<bool> {
+        let (Kin::Earlier { mark, .. }, Some(found)) = (&self.kin, &mut self.found) else {
+            return Ok(false);
+        };
+        let remote = Remote {
+            client,
+            ctx,
+            plan,
+            link: &self.link,
+            ledger: None,
+            may_tell: false,
+            had_ledger: false,
+            drift: false,
+        };
+        if !remote.mark_as_ours(pass, found).await? {
+            return Err(Error::Overtaken);
+        }
+        tracing::info!(
+            client_id = self.client_id,
+            earlier = mark.uid,
+            "the client of an earlier resource is kept"
+        );
+        Ok(true)
+    }
+
+    /// Writes the ledger of this resource from what came back, unless it has the same secret: with the revision of a
+    /// ledger that came back as it was, else with a new one, so that the server gets the secret.
     async fn keep_ledger(&self, client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result<bool> {
-        let is_own = |trace: &Trace| trace.ledger.is_some() && trace.evidence.uid == plan.uid;
-        if !plan.effective.has_secret() || self.known == Known::Lost || self.traces.iter().any(is_own) {
+        if !plan.effective.has_secret() || self.known == Known::Lost {
             return Ok(false);
         }
-        let revision = match &self.kin {
-            Kin::Earlier(mark) => Some(mark.revision.clone()),
-            _ => None,
-        };
-        let is_its = |trace: &&Trace| trace.evidence.uid == plan.uid || self.uids.contains(&trace.evidence.uid);
-        let of_it = self.traces.iter().filter(is_its);
-        let is_current = |trace: &&Trace| revision.is_none() || trace.evidence.revision == revision;
-        let mut found: Vec<&Trace> = of_it.clone().filter(is_current).collect();
-        found.extend(of_it);
-        let intact = found
-            .iter()
-            .find_map(|trace| ledger::read(trace.ledger.as_ref()?, &self.client_id));
-        let entry = intact.or_else(|| {
-            let secret = found.iter().find_map(|trace| trace.secret.clone())?;
-            Some(ledger::Entry::new(self.client_id.clone(), secret))
+        let intact = |trace: &Trace| ledger::read(trace.ledger.as_ref()?, &self.client_id);
+        let ranked = self.traces.iter().filter_map(|trace| {
+            let rank = rank(&trace.evidence, &self.client_id, &self.kin, &plan.uid)?;
+            Some((rank, intact(trace).is_none(), trace, trace.secret.as_ref()?))
         });
-        match entry {
-            Some(entry) => ledger::inherit(client, ctx, plan, &entry).await.map(|()| true),
-            None => Ok(false),
+        let Some((.., best, secret)) = ranked.min_by_key(|(rank, is_edited, ..)| (*rank, *is_edited)) else {
+            return Ok(false);
+        };
+        let own = self
+            .traces
+            .iter()
+            .find(|trace| trace.ledger.is_some() && trace.evidence.uid == plan.uid);
+        if own.is_some_and(|own| own.secret.as_ref() == Some(secret)) {
+            return Ok(false);
         }
+        let entry = intact(best).unwrap_or_else(|| ledger::Entry::new(self.client_id.clone(), secret.clone()));
+        let found = own.and_then(|own| own.ledger.clone());
+        ledger::inherit(client, ctx, plan, found, &entry).await.map(|()| true)
     }
 
     fn note(&self, pass: &mut Pass<OAuth2ClientStatus>) {
