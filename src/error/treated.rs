@@ -104,6 +104,17 @@ impl Error {
         matches!(self, Error::Cluster(ClusterFault::Forbidden | ClusterFault::Denied(..)))
     }
 
+    /// The message of the condition, or the former one if it says the same: others put times and ids into what we quote.
+    pub fn message(&self, former: Option<&str>) -> String {
+        let message = self.to_string();
+        match (self, former) {
+            (Error::Cluster(ClusterFault::Denied(_, denial)), Some(former)) if denial.is_told_by(former, &message) => {
+                former.to_owned()
+            }
+            _ => message,
+        }
+    }
+
     /// Whether the error is not reported.
     pub fn is_silent(&self) -> bool {
         self.treatment().report == Report::Silent

@@ -8,8 +8,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Denial, EarlierFault, Error, FoulkonFault, Hindrance, IssuerFault, LoginFault, Outage, ProxyFault,
-    ProxyTrouble, Source, Suspect, Taken, TlsFault, Untold, VaultFault,
+    ClusterFault, Denial, EarlierFault, Error, FoulkonFault, Hindrance, IssuerFault, Listing, LoginFault, Outage,
+    ProxyFault, ProxyTrouble, Source, Suspect, Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -127,6 +127,9 @@ variants! {
         EarlierFault::Unproven(s("6f1c")).into(),
         EarlierFault::Gone { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
         EarlierFault::Unmarked { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
+        EarlierFault::Unlisted { server: s("main"), listing: Listing::Running }.into(),
+        EarlierFault::Unlisted { server: s("main"), listing: Listing::Limited }.into(),
+        EarlierFault::Unlisted { server: s("main"), listing: Listing::Failed }.into(),
     ],
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],

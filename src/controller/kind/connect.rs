@@ -11,6 +11,7 @@ use crate::admin::vault::Login;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Flavour;
 use crate::controller::common::references::References;
+use crate::controller::engine::census::Census;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Connection;
 use crate::controller::{hydra, vault};
@@ -33,12 +34,9 @@ pub(crate) async fn connect(
     let mut references = References { ctx, made_from };
     let mut settings = references.tls(server).await?;
     let login = log_in(flavour, &mut references, &mut settings).await?;
-    if let Some(last) = ctx
-        .links
-        .last(&name)
-        .filter(|last| last.made_from == references.made_from)
-    {
-        return Ok(last);
+    let last = ctx.links.last(&name);
+    if let Some(last) = last.as_ref().filter(|last| last.made_from == references.made_from) {
+        return Ok(Arc::clone(last));
     }
     let endpoint = |field, url: &str, settings: &Settings| {
         Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone())
@@ -77,6 +75,10 @@ pub(crate) async fn connect(
         keys_made: OnceCell::new(),
         swept: Mutex::new(None),
         strangers: Mutex::default(),
+        census: Census::continued(
+            last.as_ref().map(|last| &last.census),
+            format!("{} {url}", server.uid().unwrap_or_default()),
+        ),
     }))
 }
 

@@ -11,6 +11,7 @@ use kube::{Resource, ResourceExt};
 use crate::api::condition::{self, READY};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
+use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::children::Child;
@@ -342,6 +343,14 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
         Some((Which::JsonWebKeySet, owner)) => ctx.kinds.key_sets.wake(ObjectRef::new(owner).within(namespace)),
         Some((_, owner)) => ctx.kinds.clients.wake(ObjectRef::new(owner).within(namespace)),
         None => {}
+    }
+    if secret.is_left() {
+        // It came back from a backup or was deleted, and a resource of that name may wait for one or the other.
+        let concerns = |client: &OAuth2Client| {
+            client.metadata.namespace.as_deref() == Some(namespace)
+                && secret.is_left_by(namespace, &client.name_any(), &secret_name(client))
+        };
+        wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(concerns));
     }
     let refers = |client: &OAuth2Client| {
         let spec = &client.spec;

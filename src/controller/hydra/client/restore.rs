@@ -29,7 +29,7 @@ use crate::controller::engine::hold::{hold, record};
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::failure::failure;
-use crate::error::{Error, Result};
+use crate::error::{EarlierFault, Error, Result};
 use crate::secret::Secret;
 
 /// Maximum number of ids and of Secrets that are looked at for one resource.
@@ -102,22 +102,45 @@ struct Trace {
     ledger: Option<KubeSecret>,
 }
 
+/// Whether a search has to wait for the server. Asked before anything is read, because it may be asked often.
+///
+/// # Errors
+/// [`Error::ServerPending`], [`EarlierFault::Unlisted`].
+pub(crate) fn wait(ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Result<()> {
+    match searchable(ctx, plan, status) {
+        Err(waits @ (Error::ServerPending(_) | Error::Earlier(_))) => Err(waits),
+        Ok(_) | Err(_) => Ok(()), // what else is wrong comes first
+    }
+}
+
+/// The server on which a client is searched for. None: the resource has one, so nothing is searched.
+fn searchable(ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Result<Option<Link>> {
+    // A status that was restored as well names the client of the earlier resource.
+    let is_own = status.client_id.as_deref().is_none_or(|id| id == plan.client_id);
+    let is_unknown = plan.client_id.is_empty(); // the Secret with the id comes first
+    if is_unknown || status.inputs.is_some() && is_own {
+        return Ok(None);
+    }
+    let link = ctx.links.usable(&plan.server)?;
+    // Without a complete listing, a resource whose Secrets are lost would get a second client.
+    match link.connection.unlisted() {
+        Some(listing) => Err(Error::Earlier(EarlierFault::Unlisted {
+            server: plan.server.name_any(),
+            listing,
+        })),
+        None => Ok(Some(link)),
+    }
+}
+
 /// Searches for the client of an earlier resource, if this one has no client yet.
 ///
 /// # Errors
 /// Why a client that was found cannot be kept, and why the search cannot be made.
 async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Result<Search> {
-    // A status that was restored as well names the client of the earlier resource.
-    let is_own = status.client_id.as_deref().is_none_or(|id| id == plan.client_id);
-    let is_unknown = plan.client_id.is_empty(); // the Secret with the id comes first
-    if is_unknown || status.inputs.is_some() && is_own {
+    let Some(link) = searchable(ctx, plan, status)? else {
         return Ok(Search::Settled);
-    }
-    let link = ctx.links.usable(&plan.server)?;
-    if link.connection.last_sweep().is_none() {
-        return Err(Error::ServerPending(plan.server.name_any()));
-    }
-    let strangers = link.connection.strangers_of(&plan.namespace, &client.name_any());
+    };
+    let strangers = link.connection.census.strangers_of(&plan.namespace, &client.name_any());
     let credentials = secret_name(client);
     let mut uids = ctx.left_by(&plan.namespace, &client.name_any(), &credentials);
     uids.extend(strangers.iter().map(|(_, uid)| uid.clone()));
