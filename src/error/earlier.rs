@@ -1,8 +1,6 @@
 //! Faults of a resource that was restored from a backup, or may have been: an earlier resource of its name left
 //! something that cannot be taken over without consent, or it is not known yet whether it did.
 
-use super::Error;
-use super::outage::Outage;
 use super::treatment::{Class, Retry, Treatment};
 use super::wording::shown;
 use crate::api::condition::Reason;
@@ -71,15 +69,6 @@ pub enum Listing {
 }
 
 impl Listing {
-    /// The state after the last attempt. `failed`: why it failed.
-    pub fn after(failed: Option<&Error>) -> Self {
-        match failed {
-            None => Listing::Running,
-            Some(Error::Unavailable(Outage::Limited(_))) => Listing::Limited,
-            Some(_) => Listing::Failed,
-        }
-    }
-
     fn advice(self, server: &str) -> String {
         match self {
             Listing::Running => "A server with many clients takes some minutes; there is nothing to do.".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Error;
+use super::earlier::Listing;
 use super::outage::{ClusterFault, Outage};
 use super::source::Source;
 use super::treatment::Class::{
@@ -118,6 +119,17 @@ impl Error {
     /// Whether the error is not reported.
     pub fn is_silent(&self) -> bool {
         self.treatment().report == Report::Silent
+    }
+}
+
+impl Listing {
+    /// The state after the last attempt. `failed`: why it failed.
+    pub fn after(failed: Option<&Error>) -> Self {
+        match failed {
+            None => Listing::Running,
+            Some(Error::Unavailable(Outage::Limited(_))) => Listing::Limited,
+            Some(_) => Listing::Failed,
+        }
     }
 }
 

@@ -418,6 +418,7 @@ fn errors_that_the_next_pass_explains_better_are_silent() {
         for seconds in [0, 119, 120, 86_400] {
             let expected = match &error {
                 Error::Unavailable(Outage::Limited(_)) => seconds >= 120,
+                Error::Earlier(EarlierFault::Unlisted { listing, .. }) => *listing == Listing::Failed || seconds >= 120,
                 _ => !expected,
             };
             let report = error.treatment().report;

@@ -245,92 +245,40 @@ mod tests {
         }
     }
 
+    /// Its former resource is team/shop with the UID u1, on the server main.
     #[test]
     fn a_client_that_a_resource_of_its_name_may_wait_for_is_kept() {
-        let former = Stranger {
-            uid: "u1".to_owned(),
-            resource: "team/shop".to_owned(),
-        };
+        let (uid, resource) = ("u1".to_owned(), "team/shop".to_owned());
+        let former = Stranger { uid, resource };
         let in_sync = |id: &str| json!({ "observedGeneration": 1, "inputs": "i", "clientId": id });
+        let failing = json!({ "observedGeneration": 1, "clientId": "u2" });
+        let none = json!({ "observedGeneration": -1 });
         let table = [
-            (
-                "its own resource",
-                "team",
-                "other",
-                "u1",
-                "elsewhere",
-                json!(null),
-                true,
-            ),
-            (
-                "restored, without status",
-                "team",
-                "shop",
-                "u2",
-                "main",
-                json!(null),
-                true,
-            ),
-            (
-                "restored, and not in sync",
-                "team",
-                "shop",
-                "u2",
-                "main",
-                json!({ "observedGeneration": 1, "clientId": "u2" }),
-                true,
-            ),
-            (
-                "restored with its status",
-                "team",
-                "shop",
-                "u2",
-                "main",
-                in_sync("u1"),
-                true,
-            ),
+            ("its own resource", ["team", "other", "u1", "elsewhere"], &none, true),
+            ("without status", ["team", "shop", "u2", "main"], &none, true),
+            ("not in sync", ["team", "shop", "u2", "main"], &failing, true),
+            ("with its status", ["team", "shop", "u2", "main"], &in_sync("u1"), true),
             (
                 "with another client",
-                "team",
-                "shop",
-                "u2",
-                "main",
-                in_sync("u2"),
+                ["team", "shop", "u2", "main"],
+                &in_sync("u2"),
                 false,
             ),
-            (
-                "on another server",
-                "team",
-                "shop",
-                "u2",
-                "elsewhere",
-                json!(null),
-                false,
-            ),
-            ("of another name", "team", "shop-2", "u2", "main", json!(null), false),
-            (
-                "of another namespace",
-                "team-2",
-                "shop",
-                "u2",
-                "main",
-                json!(null),
-                false,
-            ),
+            ("on another server", ["team", "shop", "u2", "elsewhere"], &none, false),
+            ("of another name", ["team", "shop-2", "u2", "main"], &none, false),
+            ("of another namespace", ["team-2", "shop", "u2", "main"], &none, false),
         ];
-        for (name, namespace, resource, uid, server, status, expected) in table {
-            let mut object = json!({
+        for (case, [namespace, name, uid, server], status, expected) in table {
+            let object = json!({
                 "apiVersion": "oidc-operator.dev/v1alpha1",
                 "kind": "OAuth2Client",
-                "metadata": { "namespace": namespace, "name": resource, "uid": uid },
+                "metadata": { "namespace": namespace, "name": name, "uid": uid },
                 "spec": { "serverRef": { "name": server } },
+                "status": status,
             });
-            if !status.is_null() {
-                object["status"] = status;
-            }
             let mut present = Present::default();
             present.add("main", &serde_json::from_value(object).expect("a client"));
-            assert_eq!(present.keeps("u1", &former), expected, "{name}");
+            assert_eq!(present.keeps("u1", &former), expected, "{case}");
         }
     }
 }

@@ -75,11 +75,14 @@ pub(crate) async fn connect(
         keys_made: OnceCell::new(),
         swept: Mutex::new(None),
         strangers: Mutex::default(),
-        census: Census::continued(
-            last.as_ref().map(|last| &last.census),
-            format!("{} {url}", server.uid().unwrap_or_default()),
-        ),
+        census: census(server, url, last.as_deref()),
     }))
+}
+
+/// What earlier connections found on the server.
+fn census(server: &AuthorizationServer, url: &str, last: Option<&Connection>) -> Arc<Census> {
+    let of = format!("{} {url}", server.uid().unwrap_or_default());
+    Census::continued(last.map(|last| &last.census), of)
 }
 
 /// Prepares the operator's login. What every request sends goes into `settings`; a login that takes more than that is

@@ -345,12 +345,7 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
         None => {}
     }
     if secret.is_left() {
-        // It came back from a backup or was deleted, and a resource of that name may wait for one or the other.
-        let concerns = |client: &OAuth2Client| {
-            client.metadata.namespace.as_deref() == Some(namespace)
-                && secret.is_left_by(namespace, &client.name_any(), &secret_name(client))
-        };
-        wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(concerns));
+        what_waits_for_left(ctx, &secret);
     }
     let refers = |client: &OAuth2Client| {
         let spec = &client.spec;
@@ -364,6 +359,17 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
             && import.is_some_and(|import| import.secret_ref.name == name)
     };
     wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.store.state_filter(imports));
+}
+
+/// Wakes the clients of whose name an earlier resource left a Secret: it came back from a backup or was deleted, and they
+/// may wait for one or the other.
+fn what_waits_for_left(ctx: &Context, secret: &WatchedSecret) {
+    let concerns = |client: &OAuth2Client| {
+        let namespace = secret.namespace();
+        client.metadata.namespace.as_deref() == Some(namespace)
+            && secret.is_left_by(namespace, &client.name_any(), &secret_name(client))
+    };
+    wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(concerns));
 }
 
 /// The Secrets of a part were listed again. The cache is now newer than our last writes, and wakes their owners.
