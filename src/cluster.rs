@@ -1,6 +1,5 @@
 //! Requests to the Kubernetes API. Each has a deadline, each write is fenced, and each error is classified.
 
-use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -178,21 +177,15 @@ impl Cluster {
     /// [`Error::Cluster`].
     pub async fn list<K: Decode + Debug>(&self, api: &Api<Item<K>>) -> Result<Vec<K>> {
         let mut all = Vec::new();
-        self.pages(api, |object| all.push(object)).await?;
+        self.each(api, |object| all.push(object)).await?;
         Ok(all)
     }
 
-    /// Lists the UIDs of all objects of an Api from the API server, page by page.
+    /// Passes all objects of an Api from the API server to a closure, page by page.
     ///
     /// # Errors
     /// [`Error::Cluster`].
-    pub async fn uids<K: Decode + Debug>(&self, api: &Api<Item<K>>) -> Result<HashSet<String>> {
-        let mut all = HashSet::new();
-        self.pages(api, |object| all.extend(object.meta().uid.clone())).await?;
-        Ok(all)
-    }
-
-    async fn pages<K: Decode + Debug>(&self, api: &Api<Item<K>>, mut take: impl FnMut(K)) -> Result<()> {
+    pub async fn each<K: Decode + Debug>(&self, api: &Api<Item<K>>, mut take: impl FnMut(K)) -> Result<()> {
         let mut parameters = ListParams::default().limit(PAGE);
         loop {
             let page = bounded(api.list(&parameters)).await?;
@@ -343,8 +336,20 @@ fn refused(error: &kube::Error, kind: &str, name: &str, secrets: Option<&[String
         _ => None,
     };
     match denial {
-        Some(denial) => Error::Cluster(ClusterFault::Denied(format!("{kind} `{name}`"), denial)),
+        Some(denial) => Error::Cluster(ClusterFault::Denied(described(kind, name), denial)),
         None => fault(error),
+    }
+}
+
+/// How messages name an object. The name of a ledger contains a UID, which says nothing to a user.
+fn described(kind: &str, name: &str) -> String {
+    let rest = ["oac-", "jwks-"].iter().find_map(|prefix| name.strip_prefix(prefix));
+    let uid = rest.and_then(|rest| rest.split_once('-')).map(|(begin, _)| begin);
+    // Names like this are reserved for ledgers.
+    let is_ledger = uid.is_some_and(|uid| uid.len() == 8 && uid.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    match is_ledger && kind == "Secret" {
+        true => "the ledger".to_owned(),
+        false => format!("{kind} `{name}`"),
     }
 }
 
@@ -362,4 +367,24 @@ fn fault(error: &kube::Error) -> Error {
     };
     tracing::debug!(%error, ?fault, "request to the Kubernetes API failed");
     Error::Cluster(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::described;
+
+    #[test]
+    fn a_ledger_is_named_without_a_uid() {
+        let table = [
+            ("Secret", "oac-01234567-89ab-4000-8000-000000000000", "the ledger"),
+            ("Secret", "jwks-01234567-89ab-4000-8000-000000000000", "the ledger"),
+            ("Secret", "oac-shop", "Secret `oac-shop`"),
+            ("Secret", "oac-shop-app", "Secret `oac-shop-app`"),
+            ("Secret", "shop", "Secret `shop`"),
+            ("ConfigMap", "jwks-01234567-89ab", "ConfigMap `jwks-01234567-89ab`"),
+        ];
+        for (kind, name, expected) in table {
+            assert_eq!(described(kind, name), expected);
+        }
+    }
 }

@@ -15,7 +15,7 @@ mod treatment;
 mod vault;
 pub(crate) mod wording;
 
-pub use earlier::EarlierFault;
+pub use earlier::{EarlierFault, Listing};
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};

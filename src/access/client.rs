@@ -75,18 +75,27 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
     if limits.skip_consent.unwrap_or_default() == Permission::Deny {
         found.extend(skipped_consents(spec));
     }
-    // Adopted clients stay on the server by default, whatever the limit.
-    let leaves_what_it_found = spec.deletion_policy.is_none() && effective.deletion_policy == DeletionPolicy::Orphan;
-    if let Some(allowed) = &limits.deletion_policies
-        && !allowed.contains(&effective.deletion_policy)
-        && !leaves_what_it_found
-    {
-        let policy = effective.deletion_policy.as_str().to_owned();
-        let allowed = allowed.iter().map(|policy| policy.as_str().to_owned()).collect();
-        let broken = beyond("clients.deletionPolicies", "deletionPolicy", [policy], allowed);
-        found.extend(broken.map(|broken| broken.by_default(spec.deletion_policy.is_none())));
+    if let Some(allowed) = &limits.deletion_policies {
+        found.extend(unwanted_policy(allowed, spec, effective));
     }
     found
+}
+
+/// The violation of a limit on deletion policies. Adopted clients stay on the server by default, whatever the limit.
+fn unwanted_policy(allowed: &[DeletionPolicy], spec: &OAuth2ClientSpec, effective: &Effective) -> Option<Broken> {
+    let policy = effective.deletion_policy;
+    let leaves_what_it_found = spec.deletion_policy.is_none() && policy == DeletionPolicy::Orphan;
+    if allowed.contains(&policy) || leaves_what_it_found {
+        return None;
+    }
+    let names = allowed.iter().map(|policy| policy.as_str().to_owned()).collect();
+    let broken = beyond(
+        "clients.deletionPolicies",
+        "deletionPolicy",
+        [policy.as_str().to_owned()],
+        names,
+    );
+    broken.map(|broken| broken.by_default(spec.deletion_policy.is_none()))
 }
 
 /// The violation of a limit that lists what it allows, if there are such values.

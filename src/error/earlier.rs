@@ -1,7 +1,7 @@
-//! Faults of a resource that was restored from a backup: an earlier resource of its name left something that cannot be
-//! taken over without consent.
+//! Faults of a resource that was restored from a backup, or may have been: an earlier resource of its name left
+//! something that cannot be taken over without consent, or it is not known yet whether it did.
 
-use super::treatment::{Class, Treatment};
+use super::treatment::{Class, Retry, Treatment};
 use super::wording::shown;
 use crate::api::condition::Reason;
 
@@ -58,11 +58,63 @@ pub enum EarlierFault {
         /// UID in the label of the Secrets.
         uid: String,
     },
+    /// The clients on the server were not listed since the operator started. A new client could be a second one.
+    #[error(
+        "Waiting until the operator has listed the clients on AuthorizationServer `{server}` after its start, because an earlier client of this resource may be among them; nothing was registered. {}",
+        listing.advice(server)
+    )]
+    Unlisted {
+        /// Name of the AuthorizationServer.
+        server: String,
+        /// State of the listing.
+        listing: Listing,
+    },
+}
+
+/// State of a listing that is not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// It is in progress, or about to begin.
+    Running,
+    /// The server limits the rate of requests.
+    Limited,
+    /// It failed.
+    Failed,
+}
+
+impl Listing {
+    fn advice(self, server: &str) -> String {
+        match self {
+            Listing::Running => "A server with many clients takes some minutes; there is nothing to do.".to_owned(),
+            // It is not reported on the AuthorizationServer, which can be used.
+            Listing::Limited => {
+                "The server limits the rate of requests (429): raise its limit for the operator, or wait.".to_owned()
+            }
+            Listing::Failed => format!("The listing failed: run `kubectl describe authserver {server}` to see why."),
+        }
+    }
 }
 
 impl EarlierFault {
     /// The treatment of the fault.
     pub(super) fn treatment(&self) -> Treatment {
-        Treatment::of(Class::NotOwned, Reason::NotRestored)
+        match self {
+            // The end of the listing wakes the resource. Usually it comes soon.
+            EarlierFault::Unlisted { listing, .. } => {
+                let waits = Treatment::of(Class::Blocked, Reason::ServerNotReady);
+                if *listing == Listing::Failed {
+                    waits
+                } else {
+                    waits.late()
+                }
+            }
+            // Changes of rules and Secrets wake the resource, and so does a sweep that finds that the client came or
+            // went.
+            EarlierFault::Unproven(_)
+            | EarlierFault::Unprovable(_)
+            | EarlierFault::Denied(_)
+            | EarlierFault::Gone { .. }
+            | EarlierFault::Unmarked { .. } => Treatment::of(Class::NotOwned, Reason::NotRestored).again(Retry::Seldom),
+        }
     }
 }

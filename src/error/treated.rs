@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Error;
+use super::earlier::Listing;
 use super::outage::{ClusterFault, Outage};
 use super::source::Source;
 use super::treatment::Class::{
@@ -104,9 +105,31 @@ impl Error {
         matches!(self, Error::Cluster(ClusterFault::Forbidden | ClusterFault::Denied(..)))
     }
 
+    /// The message of the condition, or the former one if it says the same: others put times and ids into what we quote.
+    pub fn message(&self, former: Option<&str>) -> String {
+        let message = self.to_string();
+        match (self, former) {
+            (Error::Cluster(ClusterFault::Denied(_, denial)), Some(former)) if denial.is_told_by(former, &message) => {
+                former.to_owned()
+            }
+            _ => message,
+        }
+    }
+
     /// Whether the error is not reported.
     pub fn is_silent(&self) -> bool {
         self.treatment().report == Report::Silent
+    }
+}
+
+impl Listing {
+    /// The state after the last attempt. `failed`: why it failed.
+    pub fn after(failed: Option<&Error>) -> Self {
+        match failed {
+            None => Listing::Running,
+            Some(Error::Unavailable(Outage::Limited(_))) => Listing::Limited,
+            Some(_) => Listing::Failed,
+        }
     }
 }
 

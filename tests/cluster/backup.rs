@@ -110,6 +110,16 @@ async fn clients_are_kept_or_say_what_is_missing(bed: &Bed) -> Result<()> {
     ensure!(now == victims_client, "the client of others was changed: {now}");
     keys.check(bed).await?;
     snapshot.check(bed).await?;
+    crate::restored::swept(&server).await?;
+    for (case, before) in cases.iter().zip(&before) {
+        let is_refused = matches!(case.row.expected, Expected::Says(..));
+        let is_as_before = bed.hydra_client(&case.id).await? == before.client;
+        ensure!(
+            !is_refused || is_as_before,
+            "row {}: its client was deleted",
+            case.row.name
+        );
+    }
     a_client_without_a_mark_is_adopted_with_its_secret(bed, &cases).await?;
     nothing_is_left_to_do(bed, &operator, &server, &cases).await
 }
@@ -152,7 +162,8 @@ fn options(strict: &Space<'_>, free: &Space<'_>, listed: &[&str]) -> ServerOptio
     let others = json!({ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"] });
     ServerOptions {
         resync_interval: "1s".to_owned(),
-        spec: json!({ "access": [first, rule(free, "Any"), others] }),
+        // What a restored resource waits for is no orphan to delete.
+        spec: json!({ "access": [first, rule(free, "Any"), others], "orphans": "Delete" }),
         ..ServerOptions::default()
     }
 }

@@ -8,8 +8,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::error::{
-    ClusterFault, Denial, EarlierFault, Error, FoulkonFault, Hindrance, IssuerFault, LoginFault, Outage, ProxyFault,
-    ProxyTrouble, Source, Suspect, Taken, TlsFault, Untold, VaultFault,
+    ClusterFault, Denial, EarlierFault, Error, FoulkonFault, Hindrance, IssuerFault, Listing, LoginFault, Outage,
+    ProxyFault, ProxyTrouble, Source, Suspect, Taken, TlsFault, Untold, VaultFault,
 };
 use oidc_operator::login::Unsafe;
 
@@ -129,6 +129,9 @@ variants! {
         EarlierFault::Denied(s("portal")).into(),
         EarlierFault::Gone { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
         EarlierFault::Unmarked { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
+        EarlierFault::Unlisted { server: s("main"), listing: Listing::Running }.into(),
+        EarlierFault::Unlisted { server: s("main"), listing: Listing::Limited }.into(),
+        EarlierFault::Unlisted { server: s("main"), listing: Listing::Failed }.into(),
     ],
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
@@ -417,6 +420,7 @@ fn errors_that_the_next_pass_explains_better_are_silent() {
         for seconds in [0, 119, 120, 86_400] {
             let expected = match &error {
                 Error::Unavailable(Outage::Limited(_)) => seconds >= 120,
+                Error::Earlier(EarlierFault::Unlisted { listing, .. }) => *listing == Listing::Failed || seconds >= 120,
                 _ => !expected,
             };
             let report = error.treatment().report;

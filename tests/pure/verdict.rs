@@ -10,7 +10,7 @@ use oidc_operator::api::condition::{
     self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted, merge,
 };
 use oidc_operator::controller::engine::verdict::{Done, conditions, event};
-use oidc_operator::error::{Class, Error, Outage};
+use oidc_operator::error::{Class, ClusterFault, Denial, EarlierFault, Error, Listing, Outage};
 
 use crate::errors::{examples, s};
 
@@ -333,11 +333,55 @@ fn every_class_has_its_own_longest_pause() {
         (Error::TooLong, Class::Transient, 300),
         (Error::Unavailable(Outage::Busy), Class::Transient, 30),
         (Error::ServerPending(s("x")), Class::Blocked, 5),
+        (EarlierFault::Unproven(s("x")).into(), Class::NotOwned, 600),
+        (unlisted(Listing::Failed), Class::Blocked, 30),
         (Error::NamespacePending(s("x")), Class::Blocked, 5),
     ];
     for (error, class, seconds) in cases {
         assert_eq!(error.class().0, class, "{error:?}");
         assert_eq!(retry(&error, 60, PATIENCE), Duration::from_secs(seconds), "{error:?}");
+    }
+}
+
+fn unlisted(listing: Listing) -> Error {
+    let server = s("main");
+    EarlierFault::Unlisted { server, listing }.into()
+}
+
+/// A first listing usually ends soon. One that failed may never succeed.
+#[test]
+fn a_wait_for_a_listing_is_told() {
+    let limited = Error::Unavailable(Outage::Limited(Duration::ZERO));
+    let table = [
+        (None, Listing::Running, false),
+        (Some(&limited), Listing::Limited, false),
+        (Some(&Error::ServerRefused(403)), Listing::Failed, true),
+    ];
+    for (failed, listing, at_once) in table {
+        assert_eq!(Listing::after(failed), listing);
+        let report = unlisted(listing).treatment().report;
+        assert_eq!(report.is_due(Duration::ZERO), at_once, "{listing:?}");
+        assert!(report.is_due(Duration::from_secs(120)), "{listing:?}");
+    }
+}
+
+/// A webhook may put times and ids into its words, at each try others.
+#[test]
+fn a_denial_with_another_time_changes_no_condition() {
+    let denied = |object: &str, words: &str| {
+        let said = format!("admission webhook \"w\" denied the request: {words}");
+        let denial = Denial::of(&said, Some(&[])).expect("a denial");
+        Error::Cluster(ClusterFault::Denied(s(object), denial))
+    };
+    let before = stored(Err(&denied("Secret `a`", "no team, at 20:01")), &[]);
+    for (object, words, is_same) in [
+        ("Secret `a`", "no team, at 20:02", true),
+        ("Secret `a`", "no owner, at 20:02", false),
+        ("Secret `b`", "no team, at 20:01", false),
+    ] {
+        let now = stored(Err(&denied(object, words)), &before);
+        assert_eq!(now == before, is_same, "{object} {words}");
+        assert_eq!(event(&before, &now).is_none(), is_same, "{object} {words}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Connections to servers. A server's own passes make them, and the passes of its resources use them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -14,8 +14,9 @@ use crate::admin::vault::Vault;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Facts;
 use crate::api::condition::Wanted;
+use crate::controller::engine::census::{Census, Former};
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
-use crate::error::{Error, Outage, Result};
+use crate::error::{Error, Listing, Outage, Result};
 
 /// A server as a pass may use it: its connection, and the API detected on it.
 #[derive(Clone)]
@@ -92,17 +93,11 @@ pub struct Connection {
     pub keys_made: OnceCell<()>,
     /// Result of the last sweep.
     pub swept: Mutex<Option<Swept>>,
-    /// Clients without a resource at the last sweep, by client id. Empty after a failed sweep.
-    pub strangers: Mutex<BTreeMap<String, Stranger>>,
-}
-
-/// The resource that a client without a resource had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stranger {
-    /// UID of the resource.
-    pub uid: String,
-    /// Namespace and name of the resource, with a slash between them. Empty if the client does not tell.
-    pub resource: String,
+    /// Clients without a resource at the last sweep of this connection. Empty after a failed sweep, so that an orphan
+    /// is one of two sweeps in a row.
+    pub strangers: Mutex<Arc<Former>>,
+    /// Clients without a resource at the last complete sweep of the server, also by an earlier connection.
+    pub census: Arc<Census>,
 }
 
 /// Result of a sweep.
@@ -130,29 +125,21 @@ impl Connection {
     }
 
     /// Remembers the clients without a resource at a sweep. Returns those of the sweep before.
-    pub fn strangers(&self, found: BTreeMap<String, Stranger>) -> BTreeMap<String, Stranger> {
-        std::mem::replace(&mut *self.remembered(), found)
+    pub fn strangers(&self, found: Arc<Former>) -> Arc<Former> {
+        let mut last = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *last, found)
     }
 
-    /// Returns the clients of earlier resources with this namespace and name, as the last sweep found them: their ids,
-    /// and the UIDs of the resources.
-    pub fn strangers_of(&self, namespace: &str, name: &str) -> Vec<(String, String)> {
-        let remembered = self.remembered();
-        let of_it = remembered.iter().filter(|(_, stranger)| {
-            let resource = stranger.resource.split_once('/');
-            resource == Some((namespace, name))
-        });
-        of_it.map(|(id, stranger)| (id.clone(), stranger.uid.clone())).collect()
-    }
-
-    fn remembered(&self) -> MutexGuard<'_, BTreeMap<String, Stranger>> {
-        self.strangers.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns why it is not known which clients are on the server. None: there was a complete sweep.
+    pub fn unlisted(&self) -> Option<Listing> {
+        let failed = self.last_sweep().and_then(|last| last.failed);
+        (!self.census.is_taken()).then(|| Listing::after(failed.as_ref()))
     }
 
     /// Records the result of a sweep.
     pub fn swept(&self, failed: Option<Error>) {
         if failed.is_some() {
-            self.strangers(BTreeMap::new());
+            self.strangers(Arc::default());
         }
         let mut last = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.as_ref().map_or(0, |last| last.failures);

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub mod cache;
+pub mod census;
 pub mod children;
 pub mod context;
 pub mod departures;

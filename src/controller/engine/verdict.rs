@@ -55,7 +55,7 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
             lacks: Some(error),
             ..
         }) => {
-            let mut all = failing(error);
+            let mut all = failing(error, old);
             all.retain(|condition| condition.type_ != SYNCED);
             all.push(wanted(SYNCED, "True", Reason::Available, message));
             all
@@ -68,16 +68,16 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
                 .chain(done.standing.iter().cloned())
                 .collect()
         }
-        Err(error) => failing(error),
+        Err(error) => failing(error, old),
     };
     all.extend(standing);
     all
 }
 
 /// Returns the conditions for an error.
-fn failing(error: &Error) -> Vec<Wanted> {
+fn failing(error: &Error, old: &[Condition]) -> Vec<Wanted> {
     let Treatment { class, reason, .. } = error.treatment();
-    let message = error.to_string();
+    let message = error.message(condition::find(old, READY).map(|ready| ready.message.as_str()));
     let standstill = if stalls(class) { STALLED } else { RECONCILING };
     vec![
         wanted(READY, "False", reason, &message),

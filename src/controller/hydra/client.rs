@@ -72,6 +72,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         return Err(missing);
     }
     let due_at = rotation(client, &plan, &pass.status)?;
+    restore::wait(client, ctx, &plan, &pass.status)?;
     let reference = reference::look(client, ctx, &plan).await?;
     let id = id::look(client, ctx, &plan).await?;
     let earlier = restore::begin(client, ctx, &mut plan, pass).await?;

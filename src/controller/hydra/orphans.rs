@@ -3,11 +3,14 @@
 //!
 //! A client is deleted only if its resource was unknown before and after two complete consecutive sweeps of one
 //! connection, exists in no namespace now, and the client still has the marker. An adopted client stays, as it does
-//! when its access ends.
+//! when its access ends, and so does one that a restored resource may be waiting for. Such a client is still counted,
+//! because it has no resource yet.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
 use crate::admin::http::Failure;
@@ -15,10 +18,11 @@ use crate::admin::hydra::Hydra;
 use crate::admin::hydra::client::Client;
 use crate::api::authorization_server::{AuthorizationServerStatus, Orphans};
 use crate::api::{AuthorizationServer, OAuth2Client};
+use crate::controller::engine::census::{Former, Stranger};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_deleting;
-use crate::controller::engine::links::{Connection, Stranger};
-use crate::controller::engine::managed::Pass;
+use crate::controller::engine::links::Connection;
+use crate::controller::engine::managed::{OnServer, Pass};
 use crate::decode::Item;
 
 /// Maximum number of clients that one sweep deletes. The next sweep continues.
@@ -31,7 +35,7 @@ const KEPT: usize = 20_000;
 #[derive(Default)]
 pub(crate) struct Strangers {
     /// The former resource, by client id.
-    former: BTreeMap<String, Stranger>,
+    former: Former,
     /// Number of further clients.
     more: usize,
 }
@@ -65,16 +69,69 @@ pub(crate) async fn clear(
     found: Strangers,
 ) -> i64 {
     let mut count = found.count();
-    let before = connection.strangers(found.former.clone());
-    let again = found
-        .former
-        .into_iter()
-        .filter(|found| before.get(&found.0) == Some(&found.1));
-    let again: Vec<(String, String)> = again.take(MOST).map(|(id, former)| (id, former.uid)).collect();
+    let found = Arc::new(found.former);
+    wake_waiting(ctx, connection.census.take(Arc::clone(&found)));
+    let before = connection.strangers(Arc::clone(&found));
+    let present = Present::cached(ctx, &server.name_any());
+    let again: Vec<(&String, &Stranger)> = found
+        .iter()
+        .filter(|(id, former)| before.get(*id) == Some(*former) && !present.keeps(id, former))
+        .collect();
     if server.spec.orphans == Some(Orphans::Delete) && !is_deleting(server) && !again.is_empty() {
         count -= delete(server, ctx, hydra, pass, again).await;
     }
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Wakes failing resources by namespace and name: the client that each waits for came or went.
+fn wake_waiting(ctx: &Context, resources: BTreeSet<String>) {
+    for resource in resources {
+        let Some((namespace, name)) = resource.split_once('/') else {
+            continue;
+        };
+        let key = ObjectRef::new(name).within(namespace);
+        let found = ctx.kinds.clients.store.get(&key);
+        let uid = found.and_then(|found| found.uid()).unwrap_or_default();
+        if ctx.kinds.clients.memory.is_failing(&uid) {
+            ctx.kinds.clients.wake(key);
+        }
+    }
+}
+
+/// Resources that keep a client from being deleted.
+#[derive(Default)]
+struct Present {
+    uids: HashSet<String>,
+    /// Resources on this server by namespace and name, each with the id of its client if it is in sync with one.
+    named: HashMap<String, Option<String>>,
+}
+
+impl Present {
+    fn add(&mut self, server: &str, resource: &OAuth2Client) {
+        self.uids.extend(resource.uid());
+        if resource.server_name() == server {
+            let status = resource.status.as_ref().filter(|status| status.inputs.is_some());
+            let own = status.and_then(|status| status.client_id.clone());
+            let path = format!("{}/{}", resource.namespace().unwrap_or_default(), resource.name_any());
+            self.named.insert(path, own);
+        }
+    }
+
+    /// The resources in the cache.
+    fn cached(ctx: &Context, server: &str) -> Self {
+        let mut present = Present::default();
+        for resource in ctx.kinds.clients.store.state() {
+            present.add(server, &resource);
+        }
+        present
+    }
+
+    /// Whether the resource of a client exists, or one of its name that may be waiting for this client: a restored
+    /// resource has another UID, and may be suspended or denied until somebody consents.
+    fn keeps(&self, id: &str, former: &Stranger) -> bool {
+        let waits = |own: &Option<String>| own.as_ref().is_none_or(|own| own == id);
+        self.uids.contains(&former.uid) || self.named.get(&former.resource).is_some_and(waits)
+    }
 }
 
 /// Returns how many were deleted.
@@ -83,26 +140,25 @@ async fn delete(
     ctx: &Context,
     hydra: &Hydra,
     pass: &mut Pass<AuthorizationServerStatus>,
-    strangers: Vec<(String, String)>,
+    strangers: Vec<(&String, &Stranger)>,
 ) -> usize {
     let server = server.name_any();
-    let live = match ctx
-        .cluster
-        .uids(&Api::<Item<OAuth2Client>>::all(ctx.cluster.client()))
-        .await
-    {
-        Ok(live) => live,
-        Err(error) => {
-            tracing::warn!(server, %error, "resources cannot be listed, so no orphan is deleted");
-            return 0;
-        }
-    };
+    let mut live = Present::default();
+    let resources = Api::<Item<OAuth2Client>>::all(ctx.cluster.client());
+    let listed = ctx.cluster.each(&resources, |resource| live.add(&server, &resource));
+    if let Err(error) = listed.await {
+        tracing::warn!(server, %error, "resources cannot be listed, so no orphan is deleted");
+        return 0;
+    }
     let mut deleted = 0;
-    for (id, uid) in strangers {
-        if live.contains(&uid) || known_uids(ctx).contains(&uid) {
+    let gone = strangers.into_iter().filter(|(id, former)| !live.keeps(id, former));
+    for (id, former) in gone.take(MOST) {
+        // It may have been created since.
+        if Present::cached(ctx, &server).keeps(id, former) {
             continue;
         }
-        match delete_one(hydra, &ctx.settings.cluster, &id, &uid).await {
+        let uid = &former.uid;
+        match delete_one(hydra, &ctx.settings.cluster, id, uid).await {
             Ok(None) => {}
             Ok(Some(resource)) => {
                 deleted += 1;
@@ -186,6 +242,43 @@ mod tests {
         for (client, expected) in table {
             let parsed = Client::parse(client.clone()).expect("a client");
             assert_eq!(removable(&parsed, "here", "u1").as_deref(), expected, "{client}");
+        }
+    }
+
+    /// Its former resource is team/shop with the UID u1, on the server main.
+    #[test]
+    fn a_client_that_a_resource_of_its_name_may_wait_for_is_kept() {
+        let (uid, resource) = ("u1".to_owned(), "team/shop".to_owned());
+        let former = Stranger { uid, resource };
+        let in_sync = |id: &str| json!({ "observedGeneration": 1, "inputs": "i", "clientId": id });
+        let failing = json!({ "observedGeneration": 1, "clientId": "u2" });
+        let none = json!({ "observedGeneration": -1 });
+        let table = [
+            ("its own resource", ["team", "other", "u1", "elsewhere"], &none, true),
+            ("without status", ["team", "shop", "u2", "main"], &none, true),
+            ("not in sync", ["team", "shop", "u2", "main"], &failing, true),
+            ("with its status", ["team", "shop", "u2", "main"], &in_sync("u1"), true),
+            (
+                "with another client",
+                ["team", "shop", "u2", "main"],
+                &in_sync("u2"),
+                false,
+            ),
+            ("on another server", ["team", "shop", "u2", "elsewhere"], &none, false),
+            ("of another name", ["team", "shop-2", "u2", "main"], &none, false),
+            ("of another namespace", ["team-2", "shop", "u2", "main"], &none, false),
+        ];
+        for (case, [namespace, name, uid, server], status, expected) in table {
+            let object = json!({
+                "apiVersion": "oidc-operator.dev/v1alpha1",
+                "kind": "OAuth2Client",
+                "metadata": { "namespace": namespace, "name": name, "uid": uid },
+                "spec": { "serverRef": { "name": server } },
+                "status": status,
+            });
+            let mut present = Present::default();
+            present.add("main", &serde_json::from_value(object).expect("a client"));
+            assert_eq!(present.keeps("u1", &former), expected, "{case}");
         }
     }
 }

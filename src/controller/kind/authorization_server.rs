@@ -16,7 +16,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_held;
-use crate::controller::engine::links::{Admin, Checked, Connection, Found};
+use crate::controller::engine::links::{Admin, Checked, Connection, Found, is_reported};
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::failure::failure;
@@ -201,26 +201,46 @@ async fn look(
         foulkon::server::wake_reloaded(server, ctx, worker);
     }
     let login_ends = vault::server::login_ends(&connection).await?;
-    let swept = if is_due(&connection, server.spec.resync_interval()) {
-        compare(server, ctx, &connection, &admin, pass).await
+    let again = sweep(server, ctx, &connection, &admin, pass).await?;
+    Ok(Looked {
+        due: login_ends.into_iter().chain(again).min(),
+        remarks,
+        undiscovered,
+    })
+}
+
+/// Sweeps the server if that is due. Returns the time until the next attempt, if it must come before the interval has
+/// passed.
+async fn sweep(
+    server: &AuthorizationServer,
+    ctx: &Context,
+    connection: &Arc<Connection>,
+    admin: &Admin,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Option<Duration>> {
+    let was_taken = connection.census.is_taken();
+    // Resources wait until the status reports on the spec. After a change, this does not take as long as a listing.
+    if was_taken && !is_reported(server) {
+        return Ok(Some(Duration::ZERO));
+    }
+    let swept = if is_due(connection, server.spec.resync_interval()) {
+        compare(server, ctx, connection, admin, pass).await
     } else {
         let failed = connection.last_sweep().and_then(|last| last.failed);
         failed.map_or(Ok(()), Err)
     };
-    let due = match swept {
-        Ok(()) => login_ends,
+    if !was_taken && connection.census.is_taken() {
+        wake_failing(server, ctx); // new clients wait for the first listing
+    }
+    match swept {
+        Ok(()) => Ok(None),
         Err(Error::Unavailable(Outage::Limited(_))) => {
             tracing::info!("the server limits the rate of requests, so its objects are compared later");
-            login_ends.into_iter().chain([AGAIN]).min()
+            Ok(Some(AGAIN))
         }
-        // A failed sweep blocks no resource, but drift is not noticed meanwhile, so the failure is reported.
-        Err(failed) => return Err(failed),
-    };
-    Ok(Looked {
-        due,
-        remarks,
-        undiscovered,
-    })
+        // A failed sweep blocks only new clients, but drift is not noticed meanwhile, so the failure is reported.
+        Err(failed) => Err(failed),
+    }
 }
 
 /// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.

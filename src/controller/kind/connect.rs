@@ -11,6 +11,7 @@ use crate::admin::vault::Login;
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Flavour;
 use crate::controller::common::references::References;
+use crate::controller::engine::census::Census;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Connection;
 use crate::controller::{hydra, vault};
@@ -33,12 +34,9 @@ pub(crate) async fn connect(
     let mut references = References { ctx, made_from };
     let mut settings = references.tls(server).await?;
     let login = log_in(flavour, &mut references, &mut settings).await?;
-    if let Some(last) = ctx
-        .links
-        .last(&name)
-        .filter(|last| last.made_from == references.made_from)
-    {
-        return Ok(last);
+    let last = ctx.links.last(&name);
+    if let Some(last) = last.as_ref().filter(|last| last.made_from == references.made_from) {
+        return Ok(Arc::clone(last));
     }
     let endpoint = |field, url: &str, settings: &Settings| {
         Http::new(&name, url, settings, ctx.fence.clone(), ctx.metrics.clone())
@@ -77,7 +75,14 @@ pub(crate) async fn connect(
         keys_made: OnceCell::new(),
         swept: Mutex::new(None),
         strangers: Mutex::default(),
+        census: census(server, url, last.as_deref()),
     }))
+}
+
+/// What earlier connections found on the server.
+fn census(server: &AuthorizationServer, url: &str, last: Option<&Connection>) -> Arc<Census> {
+    let of = format!("{} {url}", server.uid().unwrap_or_default());
+    Census::continued(last.map(|last| &last.census), of)
 }
 
 /// Prepares the operator's login. What every request sends goes into `settings`; a login that takes more than that is

@@ -11,6 +11,7 @@ use kube::{Resource, ResourceExt};
 use crate::api::condition::{self, READY};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
+use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
 use crate::controller::engine::children::Child;
@@ -343,6 +344,9 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
         Some((_, owner)) => ctx.kinds.clients.wake(ObjectRef::new(owner).within(namespace)),
         None => {}
     }
+    if secret.is_left() {
+        what_waits_for_left(ctx, &secret);
+    }
     let refers = |client: &OAuth2Client| {
         let spec = &client.spec;
         let mut references = [&spec.client_secret_ref, &spec.client_id_from].into_iter().flatten();
@@ -355,6 +359,17 @@ pub(crate) fn secret(ctx: &Context, part: Option<&str>, seen: Seen<WatchedSecret
             && import.is_some_and(|import| import.secret_ref.name == name)
     };
     wake(&ctx.kinds.key_sets, ctx.kinds.key_sets.store.state_filter(imports));
+}
+
+/// Wakes the clients of whose name an earlier resource left a Secret: it came back from a backup or was deleted, and they
+/// may wait for one or the other.
+fn what_waits_for_left(ctx: &Context, secret: &WatchedSecret) {
+    let concerns = |client: &OAuth2Client| {
+        let namespace = secret.namespace();
+        client.metadata.namespace.as_deref() == Some(namespace)
+            && secret.is_left_by(namespace, &client.name_any(), &secret_name(client))
+    };
+    wake(&ctx.kinds.clients, ctx.kinds.clients.store.state_filter(concerns));
 }
 
 /// The Secrets of a part were listed again. The cache is now newer than our last writes, and wakes their owners.

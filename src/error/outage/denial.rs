@@ -41,6 +41,43 @@ impl Denial {
         let words = words.map(on_one_line).filter(|words| !words.is_empty());
         Some(Denial { by, words })
     }
+
+    /// Whether a former message says the same as the message with this denial, but for times and ids in the words of a
+    /// policy: they differ at each try, and a condition must not.
+    pub(crate) fn is_told_by(&self, former: &str, message: &str) -> bool {
+        let (By::Policy(_), Some(words)) = (&self.by, &self.words) else {
+            return false;
+        };
+        let Some((before, after)) = message.split_once(&format!(" ({words})")) else {
+            return false;
+        };
+        let theirs = former.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+        let theirs = theirs.and_then(|theirs| theirs.strip_prefix(" (")?.strip_suffix(')'));
+        theirs.is_some_and(|theirs| is_same(theirs, words))
+    }
+}
+
+/// Whether two texts are the same, apart from words with a digit, and from where they were cut.
+fn is_same(one: &str, other: &str) -> bool {
+    let steady = |text: &str| {
+        let is_cut = text.ends_with('…');
+        let mut words: Vec<String> = text.split(' ').map(masked).collect();
+        words.truncate(words.len() - usize::from(is_cut));
+        (words, is_cut)
+    };
+    let ((one, one_is_cut), (other, other_is_cut)) = (steady(one), steady(other));
+    match one_is_cut && other_is_cut {
+        true => one.iter().zip(&other).all(|(one, other)| one == other),
+        false => one == other && one_is_cut == other_is_cut,
+    }
+}
+
+/// A word, or the same placeholder for all words with a digit.
+fn masked(word: &str) -> String {
+    match word.bytes().any(|byte| byte.is_ascii_digit()) {
+        true => "0".to_owned(),
+        false => word.to_owned(),
+    }
 }
 
 fn parsed(said: &str) -> Option<(By, Option<&str>)> {
@@ -155,6 +192,39 @@ mod tests {
         }
         let unknown = Denial::of("admission webhook \"w\" denied the request: words", None);
         assert!(unknown.is_some_and(|denial| denial.words.is_none()));
+    }
+
+    #[test]
+    fn a_former_message_is_kept_if_only_times_and_ids_differ() {
+        let webhook = |name: &str, words: &str| format!("admission webhook \"{name}\" denied the request: {words}");
+        let w = |words: &str| webhook("w", words);
+        let long = |at: &str| w(&format!("{at} {}", "many words ".repeat(40)));
+        let quota = |most: &str| format!("exceeded quota: few, requested: pods=1, used: pods=3, limited: {most}");
+        let table = [
+            (w("no team (request 7f3a-01)"), w("no team (request 8c2b-22)"), true),
+            (
+                w("denied at 2026-11-26T20:01:02Z: no team"),
+                w("denied at 2026-11-27T01:00:00.5Z: no team"),
+                true,
+            ),
+            (long("20:01"), long("20:01:02.345678"), true),
+            (w("no team"), w("no team"), true),
+            (w("no team"), w("no owner"), false),
+            (w("no team at 20:01"), w("no owner at 20:02"), false),
+            (w("no team"), w("no team at 20:02"), false),
+            (w("no team (1)"), webhook("v", "no team (2)"), false),
+            (w("no team"), long("20:01"), false),
+            (quota("pods=3"), quota("pods=4"), false),
+            (w(""), w("no team"), false),
+            (w("no team"), w(""), false),
+        ];
+        for (before, now, expected) in table {
+            let message = |denial: &Denial| format!("The Kubernetes API refused Secret `app`: {denial}.");
+            let denial = |words: &str| Denial::of(words, Some(&[])).expect("a denial");
+            let (former, now) = (message(&denial(&before)), denial(&now));
+            assert_eq!(now.is_told_by(&former, &message(&now)), expected, "{former} {now}");
+            assert!(!now.is_told_by("The server cannot be used now.", &message(&now)));
+        }
     }
 
     /// Permissions, namespaces that are being deleted, and values of the object.

@@ -32,7 +32,7 @@ use crate::controller::engine::hold::{hold, record};
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::hydra::failure::failure;
-use crate::error::{Error, Result};
+use crate::error::{EarlierFault, Error, Result};
 
 /// Searches for the client of an earlier resource, and gives the plan the id that the client has.
 ///
@@ -95,26 +95,61 @@ pub(crate) struct Earlier {
     link: Link,
 }
 
+/// Whether a search has to wait for the server. Asked before anything is read, because it may be asked often.
+///
+/// # Errors
+/// [`Error::ServerPending`], [`EarlierFault::Unlisted`].
+pub(crate) fn wait(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Result<()> {
+    match searchable(client, ctx, plan, status) {
+        Err(waits @ (Error::ServerPending(_) | Error::Earlier(_))) => Err(waits),
+        Ok(_) | Err(_) => Ok(()), // what else is wrong comes first
+    }
+}
+
+/// The server on which a client is searched for. None: the resource has one, so nothing is searched.
+fn searchable(
+    client: &OAuth2Client,
+    ctx: &Context,
+    plan: &ClientPlan,
+    status: &OAuth2ClientStatus,
+) -> Result<Option<Link>> {
+    let is_unknown = plan.client_id.is_empty(); // the Secret with the id comes first
+    let is_settled = is_settled(plan, status);
+    if is_unknown || is_settled && !(has_lost(ctx, plan, status) && !left_by(client, ctx, plan).is_empty()) {
+        return Ok(None);
+    }
+    let link = ctx.links.usable(&plan.server)?;
+    // Without a complete listing, a resource whose Secrets are lost would get a second client.
+    match link.connection.unlisted() {
+        Some(listing) => Err(Error::Earlier(EarlierFault::Unlisted {
+            server: plan.server.name_any(),
+            listing,
+        })),
+        None => Ok(Some(link)),
+    }
+}
+
+/// Whether the resource is in sync with its client. A status that was restored as well names the client of the earlier
+/// resource.
+fn is_settled(plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
+    status.inputs.is_some() && status.client_id.as_deref().is_none_or(|id| id == plan.client_id)
+}
+
+/// UIDs of the earlier resources that Secrets in the namespace tell of.
+fn left_by(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> BTreeSet<String> {
+    ctx.left_by(&plan.namespace, &client.name_any(), &secret_name(client))
+}
+
 /// Searches for the client of an earlier resource, if this one has no client yet.
 ///
 /// # Errors
 /// Why a client that was found cannot be kept, and why the search cannot be made.
 async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Result<Search> {
-    // A status that was restored as well names the client of the earlier resource.
-    let is_own = status.client_id.as_deref().is_none_or(|id| id == plan.client_id);
-    let is_unknown = plan.client_id.is_empty(); // the Secret with the id comes first
-    let credentials = secret_name(client);
-    let is_settled = status.inputs.is_some() && is_own;
-    let left = || ctx.left_by(&plan.namespace, &client.name_any(), &credentials);
-    if is_unknown || is_settled && (!has_lost(ctx, plan, status) || left().is_empty()) {
+    let Some(link) = searchable(client, ctx, plan, status)? else {
         return Ok(Search::Settled);
-    }
-    let link = ctx.links.usable(&plan.server)?;
-    if link.connection.last_sweep().is_none() {
-        return Err(Error::ServerPending(plan.server.name_any()));
-    }
-    let strangers = link.connection.strangers_of(&plan.namespace, &client.name_any());
-    let mut uids = left();
+    };
+    let strangers = link.connection.census.strangers_of(&plan.namespace, &client.name_any());
+    let mut uids = left_by(client, ctx, plan);
     uids.extend(strangers.iter().map(|(_, uid)| uid.clone()));
     let is_begun = plan.own_secret(ctx, &ledger_name(&plan.uid)).is_some();
     let is_blind = !ctx.shows_secrets(&plan.namespace);
@@ -129,7 +164,7 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
     let traces = traces(client, ctx, plan, uids).await?;
     ids.extend(traces.iter().map(|trace| trace.evidence.client_id.clone()));
     match chosen(client, ctx, plan, link, ids, traces).await? {
-        Search::Nothing if is_settled => Ok(Search::Settled),
+        Search::Nothing if is_settled(plan, status) => Ok(Search::Settled),
         search => Ok(search),
     }
 }

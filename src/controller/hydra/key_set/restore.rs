@@ -104,7 +104,8 @@ fn is_usable(set: &JsonWebKeySet, ctx: &Context, entries: &[Entry], uid: &str) -
     let settings = &ctx.settings;
     let ours = || settings.former_clusters.iter().chain([&settings.cluster]);
     let is_foreign = |entry: &Entry| kid::is_of_another_cluster(&entry.key.public.kid, uid, ours());
-    !entries.is_empty() && !(set.spec.set_name.is_some() && entries.iter().any(is_foreign))
+    let may_be_theirs = set.spec.set_name.is_some() && entries.iter().any(is_foreign);
+    !entries.is_empty() && !may_be_theirs
 }
 
 /// Whether a Secret came back that holds nothing but keys that the set has, which are written anew.
