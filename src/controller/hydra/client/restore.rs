@@ -106,7 +106,7 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
     let credentials = secret_name(client);
     let is_settled = status.inputs.is_some() && is_own;
     let left = || ctx.left_by(&plan.namespace, &client.name_any(), &credentials);
-    if is_unknown || is_settled && (!has_lost(ctx, plan, status, &credentials) || left().is_empty()) {
+    if is_unknown || is_settled && (!has_lost(ctx, plan, status) || left().is_empty()) {
         return Ok(Search::Settled);
     }
     let link = ctx.links.usable(&plan.server)?;
@@ -136,13 +136,13 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
 
 /// Whether a Secret is missing that the resource of this status had. Then the status may be that of an earlier one, even
 /// if the id of the client is the same.
-fn has_lost(ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus, credentials: &str) -> bool {
+fn has_lost(ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
     let last = status.inputs.as_deref().and_then(Inputs::parse);
     let name = match last.is_some_and(|last| last.had_ledger()) {
-        true => ledger_name(&plan.uid),
-        false => credentials.to_owned(),
+        true => Some(ledger_name(&plan.uid)),
+        false => status.secret_name.clone(),
     };
-    plan.client_id != plan.uid && plan.own_secret(ctx, &name).is_none()
+    plan.client_id != plan.uid && name.is_some_and(|name| plan.own_secret(ctx, &name).is_none())
 }
 
 /// Asks the server about the ids, and chooses the first client that is kept.
