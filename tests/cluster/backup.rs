@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
-use kube::ResourceExt;
+use kube::{Resource, ResourceExt};
 use libtest_mimic::Trial;
-use oidc_operator::api::{GROUP, OAuth2Client, ROTATE_AT_ANNOTATION};
+use oidc_operator::api::{GROUP, OAuth2Client, ROTATE_AT_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use serde_json::{Value, json};
 
 use crate::bed::{
@@ -199,6 +199,12 @@ impl Case<'_> {
         };
         match self.row.server {
             OnServer::Kept | OnServer::Rotated => {}
+            OnServer::Restored => {
+                bed.tamper(&self.id, |client| {
+                    client["metadata"][GROUP]["uid"] = json!("0a1b2c3d-0000-4000-8000-0123456789ab");
+                })
+                .await?;
+            }
             OnServer::Gone => bed.unregister(&self.id).await?,
             OnServer::Unmarked => {
                 bed.tamper(&self.id, |client| {
@@ -213,7 +219,7 @@ impl Case<'_> {
         let mut backup = self.backup.clone();
         let name = self.row.name;
         match self.row.secrets {
-            Secrets::Both => {}
+            Secrets::Both | Secrets::Late => {}
             Secrets::Ledger => backup.without_secret(name),
             Secrets::Credentials => backup.without_secret(&format!("oac-{}", self.uid)),
             Secrets::Neither => backup.without_secrets(),
@@ -226,14 +232,37 @@ impl Case<'_> {
                 backup.forge(name, &uid_of(victim));
                 backup.without_secret(name);
             }
+            Secrets::Absurd => {
+                backup.without_secret(name);
+                let ledger = format!("oac-{}", self.uid);
+                backup.edit_secret(&ledger, &[("client_id", &"x".repeat(70_000))]);
+            }
         }
-        backup
+        let restored = backup
             .restore::<OAuth2Client>(self.space, self.row.keeps_status)
             .await?;
+        if self.row.secrets == Secrets::Late {
+            self.attempt(&restored).await?;
+        }
         Ok(Before {
             client: bed.hydra_client(&self.id).await?,
             secrets: self.secrets().await?,
         })
+    }
+
+    /// What an attempt leaves that the client on the server stopped: a ledger with a new secret.
+    async fn attempt(&self, restored: &OAuth2Client) -> Result<()> {
+        let uid = uid_of(restored);
+        let owner = restored.controller_owner_ref(&()).context("no owner")?;
+        let ledger = serde_json::from_value(json!({
+            "metadata": {
+                "name": ledger_of(restored), "ownerReferences": [owner],
+                "labels": { UID_LABEL: uid, WATCH_LABEL: "true" },
+            },
+            "stringData": { "client_id": self.id, "client_secret": "of-an-attempt", "revision": "of-an-attempt" },
+        }))?;
+        self.space.secrets().create(&Default::default(), &ledger).await?;
+        Ok(())
     }
 
     /// The Secrets that came back.

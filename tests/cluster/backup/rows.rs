@@ -3,6 +3,7 @@
 /// A client whose credentials can be tried.
 pub const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read], rotation: { withoutOverlap: Allow } }";
 const PUBLIC: &str = "{ clientType: Public, redirectUris: [https://spa.example.com/] }";
+const KEYED: &str = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, jwksUri: https://app.example.com/jwks }";
 const ORPHANED: &str = "{ grantTypes: [client_credentials], scopes: [read], deletionPolicy: Orphan }";
 
 /// What the access rules allow.
@@ -33,6 +34,10 @@ pub enum Secrets {
     Forged,
     /// The ledger only, made to name the client of another namespace.
     ForgedLedger,
+    /// The ledger only, with an id that fits into no URL.
+    Absurd,
+    /// Both, after an attempt without them that made a ledger with a new secret.
+    Late,
 }
 
 /// What happened to the client on the server.
@@ -42,6 +47,8 @@ pub enum OnServer {
     Kept,
     /// It got another secret after the backup.
     Rotated,
+    /// An earlier restore of the same backup gave it the mark of another resource.
+    Restored,
     /// It was deleted.
     Gone,
     /// The operator released it, as with `deletionPolicy: Orphan`.
@@ -98,6 +105,10 @@ pub struct Row {
 const UNPROVEN: Expected = Expected::Says(
     "NotRestored",
     "The client `ID` of an earlier resource of this name is on the server, and no Secret in this namespace holds its current secret; nothing was changed. Restore its Secrets, or add the id to adopt.clientIds of the access rule to keep the client, or run `hydra delete oauth2-client ID` to get a new one.",
+);
+const UNPROVABLE: Expected = Expected::Says(
+    "NotRestored",
+    "The client `ID` of an earlier resource of this name is on the server, and it has no secret of the operator that could prove whose it is; nothing was changed. Add the id to adopt.clientIds of the access rule to keep the client, or run `hydra delete oauth2-client ID` to get a new one.",
 );
 const GONE: Expected = Expected::Says(
     "NotRestored",
@@ -222,11 +233,29 @@ pub const ROWS: &[Row] = &[
     )),
     chosen(row("chosen-lost", Secrets::Neither, OnServer::Kept, UNPROVEN)),
     chosen(row("chosen-elsewhere", Secrets::Both, OnServer::Elsewhere, ELSEWHERE)),
+    chosen(row("chosen-late", Secrets::Late, OnServer::Kept, quietly())),
+    row("again", Secrets::Both, OnServer::Restored, quietly()),
+    of(KEYED, row("keyed", Secrets::Both, OnServer::Kept, UNPROVABLE)),
+    at(
+        Place::Listed,
+        of(KEYED, row("keyed-listed", Secrets::Both, OnServer::Kept, quietly())),
+    ),
     of(PUBLIC, row("public", Secrets::Both, OnServer::Kept, quietly())),
     of(PUBLIC, row("public-lost", Secrets::Neither, OnServer::Kept, UNPROVEN)),
     Row {
         keeps_status: true,
         ..row("with-status", Secrets::Both, OnServer::Kept, quietly())
+    },
+    Row {
+        keeps_status: true,
+        ..chosen(row("chosen-with-status", Secrets::Both, OnServer::Kept, quietly()))
+    },
+    Row {
+        keeps_status: true,
+        ..chosen(of(
+            PUBLIC,
+            row("public-with-status", Secrets::Both, OnServer::Kept, quietly()),
+        ))
     },
     row(
         "forged",
@@ -238,4 +267,5 @@ pub const ROWS: &[Row] = &[
         ),
     ),
     row("forged-ledger", Secrets::ForgedLedger, OnServer::Gone, Expected::New),
+    row("absurd", Secrets::Absurd, OnServer::Gone, Expected::New),
 ];
