@@ -498,7 +498,7 @@ async fn only_clients_that_a_rule_allows_are_adopted(bed: &Bed) -> Result<()> {
     let said = space
         .client_refusal("other", "{ grantTypes: [client_credentials], adoption: Allow }")
         .await?;
-    let rule = "spec.adoption: Invalid value: adoption: needs the id of the client to adopt; set clientId";
+    let rule = "spec.adoption: Invalid value: adoption: needs the client to adopt; set clientId, or on Vault and OpenBao vault.name";
     ensure!(said.contains(rule), "{said}");
     Ok(())
 }

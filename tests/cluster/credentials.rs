@@ -66,7 +66,7 @@ async fn what_cannot_be_is_refused(bed: &Bed) -> Result<()> {
         ),
         ("credentials: { type: bootstrap.kubernetes.io/token }".to_owned(), type_),
         ("credentials: { type: oidc-operator.dev/ledger }".to_owned(), type_),
-        ("credentials: { type: 'a b' }".to_owned(), "should match"),
+        ("credentials: { type: 'a b' }".to_owned(), "not a type of a Secret"),
     ];
     for (part, expected) in table {
         let said = space
