@@ -115,7 +115,7 @@ fn searchable(
 ) -> Result<Option<Link>> {
     let is_unknown = plan.client_id.is_empty(); // the Secret with the id comes first
     let is_settled = is_settled(plan, status);
-    if is_unknown || is_settled && !(has_lost(ctx, plan, status) && !left_by(client, ctx, plan).is_empty()) {
+    if is_unknown || is_settled && (!has_lost(ctx, plan, status) || left_by(client, ctx, plan).is_empty()) {
         return Ok(None);
     }
     let link = ctx.links.usable(&plan.server)?;
