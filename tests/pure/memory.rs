@@ -46,6 +46,16 @@ fn a_released_object_stays_released_until_a_newer_version() {
 }
 
 #[test]
+fn what_was_sent_is_remembered_without_a_time_of_the_server() {
+    let memory = memory();
+    memory.wrote_at(UID, None, Some(7));
+    memory.wrote(object(Some(UID), "10"));
+    memory.seen(&object(Some(UID), "10"));
+    assert!(memory.has_sent(UID, 7), "it was forgotten with the status");
+    assert!(!memory.has_sent(UID, 8), "something else was sent");
+}
+
+#[test]
 fn our_own_write_wins_until_the_watch_has_caught_up() {
     let memory = memory();
     assert_eq!(newest(&memory, "8"), "8", "nothing was written");

@@ -75,6 +75,7 @@ impl<K> Record<K> {
             && self.corrections.is_empty()
             && self.unconfirmed.is_none()
             && self.updated_at.is_none()
+            && self.sent.is_none()
             && self.due.is_none()
             && self.events.is_full(Instant::now())
     }
@@ -136,8 +137,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Remembers the digest of a status that is about to be written. The watch may show the status before the reply
-    /// arrives.
+    /// Remembers the digest of a status that is about to be written: the watch may be faster than the reply.
     pub fn means(&self, uid: &str, status: u64) {
         let mut records = self.lock();
         let meant = &mut records.entry(uid.to_owned()).or_default().meant;
