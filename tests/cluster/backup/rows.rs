@@ -3,7 +3,7 @@
 /// A client whose credentials can be tried.
 pub const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read], rotation: { withoutOverlap: Allow } }";
 const PUBLIC: &str = "{ clientType: Public, redirectUris: [https://spa.example.com/] }";
-const KEYED: &str = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, jwksUri: https://app.example.com/jwks }";
+const KEYED: &str = "{ grantTypes: [client_credentials], tokenEndpointAuthMethod: private_key_jwt, jwks: { keys: [{ kty: EC, kid: a, crv: P-256, use: sig, x: MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4, y: 4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM }] } }";
 const ORPHANED: &str = "{ grantTypes: [client_credentials], scopes: [read], deletionPolicy: Orphan }";
 
 /// What the access rules allow.
