@@ -137,7 +137,7 @@ impl Backup {
     /// Restores it: Secrets and ConfigMaps first. `with_status`: also the status, which Velero does only if it is told to.
     pub async fn restore<K: Namespaced>(&self, space: &Space<'_>, with_status: bool) -> Result<K> {
         for secret in &self.secrets {
-            space.secrets().create(&PostParams::default(), secret).await?;
+            create(space, secret).await?;
         }
         for config_map in &self.config_maps {
             space.config_maps().create(&PostParams::default(), config_map).await?;
@@ -172,4 +172,19 @@ fn stripped<T: Serialize, U: DeserializeOwned>(object: T) -> Result<U> {
 
 fn bytes(text: &str) -> ByteString {
     ByteString(text.as_bytes().to_vec())
+}
+
+/// Creates a Secret. An operator that had not yet seen the end of the earlier resource may have made its ledger again.
+async fn create(space: &Space<'_>, secret: &Secret) -> Result<()> {
+    let name = secret.name_any();
+    wait::until(&format!("Secret {name} to be restored"), LIMIT, async || {
+        match space.secrets().create(&PostParams::default(), secret).await {
+            Err(kube::Error::Api(refused)) if refused.reason == "AlreadyExists" => {
+                drop(space.secrets().delete(&name, &DeleteParams::default()).await);
+                Ok(None)
+            }
+            created => created.map(|_| Some(())).map_err(Into::into),
+        }
+    })
+    .await
 }
