@@ -32,6 +32,11 @@ pub enum FoulkonFault {
         "None of the clients in allowedClients exists, and a provider without clients would break every login with a token, so it is not on the server. Name a client that exists."
     )]
     NoClients,
+    /// None of the clients of an adopted provider exists, and the provider stays.
+    #[error(
+        "None of the clients in allowedClients can be used, but the provider was adopted and stays on the server, so tokens of its last clients are still accepted. Name a client that exists, or set deletionPolicy: Delete to remove the provider from the server."
+    )]
+    StillTrusts,
     /// A list to adopt has too many clients.
     #[error(
         "The provider on the server lists more than a thousand clients that allowedClients does not name, which is more than the operator keeps; nothing was changed. Name them, or remove those that do not exist any more."
@@ -54,7 +59,9 @@ impl FoulkonFault {
                 Treatment::of(Class::NotOwned, Reason::NotOwned)
             }
             FoulkonFault::PermissionDenied(_) => Treatment::of(Class::ServerRefused, Reason::PermissionDenied),
-            FoulkonFault::NoClients => Treatment::of(Class::Blocked, Reason::ReferenceNotFound),
+            FoulkonFault::NoClients | FoulkonFault::StillTrusts => {
+                Treatment::of(Class::Blocked, Reason::ReferenceNotFound)
+            }
             FoulkonFault::UnfitClientId(_) => Treatment::of(Class::Blocked, Reason::InvalidSpec),
         }
     }

@@ -142,6 +142,11 @@ pub trait Claiming: Managed {
     /// Returns what the spec says about the object besides its values.
     fn consent(&self) -> Consent;
 
+    /// Returns the deletion policy that the access rules allowed.
+    fn accepted(status: &mut Self::Status) -> Option<DeletionPolicy> {
+        Self::claim(status).accepted.and_then(|accepted| *accepted)
+    }
+
     /// Whether the object was in sync once.
     fn is_settled(&self) -> bool {
         let mut status = self.status().cloned().unwrap_or_default();

@@ -10,6 +10,7 @@ use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::refs::DeletionPolicy;
 use crate::clock::DEADLINE;
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming, note_left_behind};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
@@ -69,13 +70,19 @@ pub(crate) async fn is_left<K: OnServer + Claiming>(
     ctx: &Context,
     status: &mut K::Status,
 ) -> Result<bool> {
-    let (consent, claim) = (resource.consent(), K::claim(status));
-    let accepted = claim.accepted.and_then(|accepted| *accepted);
-    match (consent.policy(*claim.adopted), consent.deletion_policy) {
-        (DeletionPolicy::Delete, _) => Ok(false),
-        (DeletionPolicy::Orphan, None) => Ok(true),
-        (DeletionPolicy::Orphan, asked) if asked == accepted => Ok(true),
-        (DeletionPolicy::Orphan, Some(_)) => may_leave_behind(resource, ctx).await,
+    let accepted = K::accepted(status);
+    match stays(resource.consent(), *K::claim(status).adopted, accepted) {
+        Some(stays) => Ok(stays),
+        None => may_leave_behind(resource, ctx).await,
+    }
+}
+
+/// Whether the object stays. None: the access rules decide. They never decide on an object that was adopted: it was
+/// there before the resource. `accepted`: the policy that they allowed before.
+fn stays(consent: Consent, adopted: Option<bool>, accepted: Option<DeletionPolicy>) -> Option<bool> {
+    match consent.policy(adopted) {
+        DeletionPolicy::Delete => Some(false),
+        DeletionPolicy::Orphan => (adopted == Some(true) || accepted == Some(DeletionPolicy::Orphan)).then_some(true),
     }
 }
 
@@ -188,4 +195,32 @@ pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context
 /// Short name of the kind, as users type it.
 fn short_name<K: CustomResourceExt>() -> &'static str {
     K::shortnames().first().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_access_rules_never_decide_on_an_adopted_object() {
+        use DeletionPolicy::{Delete, Orphan};
+        for (asked, adopted, accepted, expected) in [
+            (None, None, None, Some(false)),
+            (None, Some(true), None, Some(true)),
+            (Some(Orphan), Some(true), None, Some(true)),
+            (Some(Orphan), Some(true), Some(Delete), Some(true)),
+            (Some(Delete), Some(true), Some(Orphan), Some(false)),
+            (Some(Orphan), None, None, None),
+            (Some(Orphan), None, Some(Delete), None),
+            (Some(Orphan), None, Some(Orphan), Some(true)),
+            (Some(Delete), None, Some(Orphan), Some(false)),
+        ] {
+            let consent = Consent {
+                deletion_policy: asked,
+                ..Consent::default()
+            };
+            let found = stays(consent, adopted, accepted);
+            assert_eq!(found, expected, "{asked:?} {adopted:?} {accepted:?}");
+        }
+    }
 }

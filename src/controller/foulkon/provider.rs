@@ -12,10 +12,10 @@ use serde_json::json;
 use crate::admin::foulkon::Fields;
 use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::controller::common::adoption::{kept_in_words, still_kept};
 use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
-use crate::controller::common::cleanup::is_left;
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
 use crate::controller::common::revoke;
@@ -70,9 +70,10 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     hold(provider, ctx).await?;
     let target = Entry::new(provider, ctx, &server, &link)?;
     if is_without {
-        if !is_left(provider, ctx, &mut pass.status).await? {
-            target.take_off(pass).await?;
+        if outlives_its_clients(provider, &pass.status) {
+            return Err(FoulkonFault::StillTrusts.into());
         }
+        target.take_off(pass).await?;
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));
     }
     if pass.must_read || !settled {
@@ -90,6 +91,12 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         lacks: missing,
         ..Done::default()
     })
+}
+
+/// Whether the entry stays without clients: only one that others made. A deletion policy alone is about the deletion of
+/// the resource, and must not keep trust in clients that are gone.
+fn outlives_its_clients(provider: &OidcProvider, status: &OidcProviderStatus) -> bool {
+    status.adopted == Some(true) && provider.consent().policy(status.adopted) == DeletionPolicy::Orphan
 }
 
 /// Writes nothing, and tells what an adoption would change.
@@ -126,4 +133,34 @@ pub(crate) fn outdated(status: &OidcProviderStatus) -> Option<Wanted> {
         reason: Reason::RestartRequired,
         message: "The worker has not loaded the current provider. Restart the worker.".to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_adopted_entry_outlives_its_clients() {
+        for (policy, adopted, expected) in [
+            (None, None, false),
+            (Some("Orphan"), None, false),
+            (None, Some(true), true),
+            (Some("Orphan"), Some(true), true),
+            (Some("Delete"), Some(true), false),
+        ] {
+            let provider: OidcProvider = serde_json::from_value(json!({
+                "metadata": { "name": "provider" }, "spec": { "serverRef": { "name": "foulkon" }, "deletionPolicy": policy },
+            }))
+            .expect("a provider");
+            let status = OidcProviderStatus {
+                adopted,
+                ..OidcProviderStatus::default()
+            };
+            assert_eq!(
+                outlives_its_clients(&provider, &status),
+                expected,
+                "{policy:?} {adopted:?}"
+            );
+        }
+    }
 }

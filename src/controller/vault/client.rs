@@ -18,6 +18,7 @@ use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
 use crate::api::oauth2_client::{
     ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
 };
+use crate::api::refs::DeletionPolicy;
 use crate::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::adoption::Consent;
@@ -72,6 +73,10 @@ impl Claiming for OAuth2Client {
             kept: None,
             accepted: None,
         }
+    }
+
+    fn accepted(status: &mut OAuth2ClientStatus) -> Option<DeletionPolicy> {
+        status.effective.as_ref().map(|effective| effective.deletion_policy)
     }
 
     fn consent(&self) -> Consent {

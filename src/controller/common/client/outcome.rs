@@ -28,19 +28,19 @@ pub(crate) enum Fate {
 }
 
 /// Decides what happens to the client on the server. It is left behind only if the access rules allow it, now or when
-/// the spec was accepted, or if that is the default for this client.
+/// the spec was accepted, or if it was adopted.
 pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     let status = client.status.clone().unwrap_or_default();
     let wants_orphan = deletion_policy(client, &status) == DeletionPolicy::Orphan;
     if !is_abandoned(client) && !wants_orphan {
         return Ok(Fate::Delete);
     }
-    let is_default = client.spec.deletion_policy.is_none();
+    let is_adopted = status.adopted == Some(true);
     let accepted = status.effective.as_ref().map(|effective| effective.deletion_policy);
     let allowed = may_leave_behind(client, ctx).await?;
     Ok(if is_abandoned(client) && allowed {
         Fate::Abandon
-    } else if wants_orphan && (is_default || allowed || accepted == Some(DeletionPolicy::Orphan)) {
+    } else if wants_orphan && (is_adopted || allowed || accepted == Some(DeletionPolicy::Orphan)) {
         Fate::Orphan
     } else {
         Fate::Delete

@@ -20,7 +20,7 @@ use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::foulkon::failure::failure;
 use crate::controller::foulkon::provider::fields::follow;
-use crate::controller::foulkon::provider::names::{TYPE, check_name, marked_path};
+use crate::controller::foulkon::provider::names::{TYPE, check_alone, check_name, marked_path};
 use crate::error::{Error, FoulkonFault, Result};
 
 /// One provider's entry, within one pass.
@@ -125,8 +125,9 @@ impl<'a> Entry<'a> {
         kept: Option<Vec<String>>,
     ) -> Result<Provider> {
         let has_name = found.is_some_and(|found| found.name == *wanted.name);
-        // The server first checks whether a name is free and then stores it, without a lock in between.
-        let _turn = match has_name {
+        // The server first checks whether a name is free and then stores it, without a lock in between. Nor may two
+        // resources adopt the same entry.
+        let _turn = match has_name && kept.is_none() {
             true => None,
             false => Some(self.naming.lock().await),
         };
@@ -140,6 +141,7 @@ impl<'a> Entry<'a> {
             (pass.status.adopted, pass.status.kept_client_ids) = (Some(true), kept);
         }
         self.claim(pass, wanted, found.is_none()).await?;
+        self.confirm_alone(pass, wanted, before.clone()).await?;
         let (memory, uid) = (
             &self.ctx.kinds.providers.memory,
             self.provider.uid().unwrap_or_default(),
@@ -240,6 +242,24 @@ impl<'a> Entry<'a> {
         }
     }
 
+    /// Withdraws a new claim if another resource has the name as well, through another AuthorizationServer of the same
+    /// worker. Both would write the same entry, and one of them could delete it.
+    async fn confirm_alone(
+        &self,
+        pass: &mut Pass<OidcProviderStatus>,
+        wanted: &Fields,
+        before: OidcProviderStatus,
+    ) -> Result<()> {
+        if self.has_claim(&before) && before.name.as_ref() == Some(&wanted.name) {
+            return Ok(());
+        }
+        let alone = check_alone(self.provider, self.ctx, self.server, &wanted.name);
+        if alone.is_err() {
+            self.withdraw(pass, before).await?;
+        }
+        alone
+    }
+
     pub(crate) fn set_claim(&self, pass: &mut Pass<OidcProviderStatus>, wanted: &Fields) {
         pass.status.name = Some(wanted.name.clone());
         pass.status.path = Some(wanted.path.clone());
@@ -268,7 +288,13 @@ fn disown(status: &mut OidcProviderStatus) {
 /// # Errors
 /// [`Error::CleanupWaits`], [`Error::CleanupUnconfirmed`], [`Error::CleanupWithoutServer`].
 pub(crate) async fn remove(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
-    let is_ours = |claim: Claim<'_>, server: &AuthorizationServer| claim.is_on(server, &ctx.settings);
+    // If another resource asked for the name first, the entry is that one's.
+    let is_first = |claim: &Claim<'_>, server: &AuthorizationServer| {
+        let name = claim.name.as_ref();
+        name.is_none_or(|name| check_name(provider, ctx, server, name).is_ok())
+    };
+    let is_ours =
+        |claim: Claim<'_>, server: &AuthorizationServer| claim.is_on(server, &ctx.settings) && is_first(&claim, server);
     remove_claimed(provider, ctx, pass, TYPE, is_ours, async |pass, claimed| {
         Entry::new(provider, ctx, &claimed.server, &claimed.link)?
             .delete(pass)

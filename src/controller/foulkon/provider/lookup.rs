@@ -12,6 +12,7 @@ use kube::ResourceExt;
 use crate::admin::foulkon::Provider;
 use crate::api::OidcProvider;
 use crate::api::oidc_provider::OidcProviderStatus;
+use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::Claiming;
 use crate::controller::foulkon::failure::failure;
 use crate::controller::foulkon::provider::entry::Entry;
@@ -31,13 +32,14 @@ impl Entry<'_> {
             return self.find_of(cluster, wanted).await.map(|()| None);
         }
         let claimed = status.name.as_ref().filter(|_| self.has_claim(status));
+        let may_move = wanted.is_some() && is_adopting(self.provider.consent(), status);
         let mut is_taken = false;
         for name in claimed
             .into_iter()
             .chain(wanted.filter(|wanted| claimed != Some(wanted)))
         {
             match self.get(name).await?.filter(|found| found.name == **name) {
-                Some(found) if self.is_ours(status, &found) => return self.checked(found).map(Some),
+                Some(found) if self.is_ours(status, &found) => return self.checked(found, may_move).map(Some),
                 Some(_) => is_taken |= wanted == Some(name),
                 None => {}
             }
@@ -46,7 +48,7 @@ impl Entry<'_> {
             && self.has_claim(status)
             && let Some(found) = self.search(status).await?
         {
-            return self.checked(found).map(Some);
+            return self.checked(found, may_move).map(Some);
         }
         match wanted {
             Some(name) if is_taken => Err(self.not_owned(name)),
@@ -122,10 +124,12 @@ impl Entry<'_> {
         found.path == *self.marked_path || self.has_claim(status) && is_claimed()
     }
 
-    /// Our entry, if it still is where the operator may write.
-    fn checked(&self, found: Provider) -> Result<Provider> {
+    /// Our entry, if it still is where the operator may write. `may_move`: whether it may be elsewhere, and is moved.
+    fn checked(&self, found: Provider, may_move: bool) -> Result<Provider> {
         match found {
-            found if !found.path.starts_with(self.prefix) => Err(FoulkonFault::MovedAway(found.path.into()).into()),
+            found if !may_move && !found.path.starts_with(self.prefix) => {
+                Err(FoulkonFault::MovedAway(found.path.into()).into())
+            }
             found if found.name.contains('_') => Err(FoulkonFault::Ambiguous(found.name.into()).into()),
             found => Ok(found),
         }
@@ -135,6 +139,44 @@ impl Entry<'_> {
         Error::ObjectNotOwned {
             type_: TYPE,
             name: name.to_owned(),
+        }
+    }
+}
+
+/// Whether an adoption was claimed and its first write has not succeeded yet. Until then, the entry is still where its
+/// former owner had it.
+fn is_adopting(consent: Consent, status: &OidcProviderStatus) -> bool {
+    consent.adopts() && status.adopted == Some(true) && status.inputs.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::refs::Adoption;
+
+    #[test]
+    fn an_entry_may_be_elsewhere_until_its_adoption_has_succeeded() {
+        for (adoption, adopted, inputs, expected) in [
+            (Some(Adoption::Allow), Some(true), None, true),
+            (Some(Adoption::Allow), Some(true), Some("written"), false),
+            (Some(Adoption::Allow), None, None, false),
+            (Some(Adoption::Never), Some(true), None, false),
+            (None, Some(true), None, false),
+        ] {
+            let consent = Consent {
+                adoption,
+                ..Consent::default()
+            };
+            let status = OidcProviderStatus {
+                adopted,
+                inputs: inputs.map(str::to_owned),
+                ..OidcProviderStatus::default()
+            };
+            assert_eq!(
+                is_adopting(consent, &status),
+                expected,
+                "{adoption:?} {adopted:?} {inputs:?}"
+            );
         }
     }
 }

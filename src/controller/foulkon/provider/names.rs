@@ -36,10 +36,34 @@ pub(crate) fn check_name(
     server: &AuthorizationServer,
     name: &str,
 ) -> Result<()> {
+    let ours = ctx.kinds.providers.newest(Arc::new(provider.clone()));
+    let is_ours = has_on(&ours, server, name, ctx);
+    check_others(&ours, ctx, server, name, is_ours)
+}
+
+/// Whether no other resource has claimed a name, not even a later one. Of two that claim it in the same moment, at
+/// least one sees the other.
+///
+/// # Errors
+/// [`Error::NameClaimed`].
+pub(crate) fn check_alone(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    name: &str,
+) -> Result<()> {
+    check_others(provider, ctx, server, name, false)
+}
+
+fn check_others(
+    ours: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    name: &str,
+    is_ours: bool,
+) -> Result<()> {
     let kind = &ctx.kinds.providers;
-    let has = |provider: &OidcProvider| has_on(provider, server, name, ctx);
-    let ours = kind.newest(Arc::new(provider.clone()));
-    let is_ours = has(&ours);
+    let comes_first = |other: &OidcProvider| !is_ours || asked_first(other, ours);
     let others = kind.on(&server.name_any()).into_iter();
     let mut others = others
         .filter(|other| other.uid() != ours.uid())
@@ -48,12 +72,12 @@ pub(crate) fn check_name(
     let has_beside = |neighbour: &AuthorizationServer| {
         let beside = kind.on(&neighbour.name_any()).into_iter();
         let mut beside = beside.map(|other| kind.newest(other));
-        beside.any(|other| has_on(&other, neighbour, name, ctx))
+        beside.any(|other| has_on(&other, neighbour, name, ctx) && comes_first(&other))
     };
-    if !is_ours && neighbours(ctx, server).iter().any(|neighbour| has_beside(neighbour)) {
+    if neighbours(ctx, server).iter().any(|neighbour| has_beside(neighbour)) {
         return Err(claimed(name));
     }
-    match others.any(|other| has(&other) && (!is_ours || asked_first(&*other, &*ours))) {
+    match others.any(|other| has_on(&other, server, name, ctx) && comes_first(&other)) {
         false => Ok(()),
         true => Err(claimed(name)),
     }

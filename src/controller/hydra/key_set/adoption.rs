@@ -30,12 +30,17 @@ pub(crate) async fn adopt(
     pass: &mut Pass<JsonWebKeySetStatus>,
     ledger: &mut Ledger,
 ) -> Result<bool> {
-    if !is_wanted(set, &pass.status) {
+    let has_keys = !ledger.entries.is_empty();
+    if !is_wanted(set, &pass.status, has_keys) {
+        if pass.status.set_name.is_none() && !has_keys {
+            pass.status.adopted = None; // an adoption that was not finished and is not asked for any more
+        }
         return Ok(false);
     }
     let found = remote.get().await?;
     let is_foreign = |key: &JsonWebKey| !remote.is_ours(&pass.status, &ledger.entries, key);
     if !found.keys.iter().any(is_foreign) {
+        pass.status.adopted = None; // others may have deleted their keys since
         return Ok(false);
     }
     let signer = signer(set, &found)?;
@@ -60,7 +65,7 @@ pub(crate) async fn suspended(
 ) -> Done {
     let mut done = Done::suspended();
     if let Ok(link) = ctx.links.usable(&plan.target.server)
-        && is_wanted(set, status)
+        && is_wanted(set, status, true)
     {
         let remote = Remote {
             ctx,
@@ -87,9 +92,11 @@ pub(crate) fn changes(set: &JsonWebKeySet) -> &'static [&'static str] {
     }
 }
 
-/// Whether the spec asks for an adoption and the resource has no keys on the server yet.
-fn is_wanted(set: &JsonWebKeySet, status: &JsonWebKeySetStatus) -> bool {
-    set.consent().adopts() && set.spec.set_name.is_some() && status.set_name.is_none() && status.adopted != Some(true)
+/// Whether the spec asks for an adoption and the resource has no keys on the server yet. `has_keys`: whether the ledger
+/// has any. The status records an adoption before the ledger has its key, so one without a key is done again.
+fn is_wanted(set: &JsonWebKeySet, status: &JsonWebKeySetStatus, has_keys: bool) -> bool {
+    let is_done = status.set_name.is_some() || status.adopted == Some(true) && has_keys;
+    set.consent().adopts() && set.spec.set_name.is_some() && !is_done
 }
 
 /// The private key that the server made last. With it, whoever uses the set signs. None if the spec brings its own key.
@@ -127,6 +134,49 @@ mod tests {
 
     fn public(kid: &str) -> JsonWebKey {
         JsonWebKey::from(key(KeyAlgorithm::ES256, kid).public)
+    }
+
+    #[test]
+    fn an_adoption_is_done_until_the_ledger_has_its_key() {
+        let set = |adopts: bool, name: Option<&str>| -> JsonWebKeySet {
+            serde_json::from_value(json!({
+                "metadata": { "name": "keys" },
+                "spec": { "setName": name, "adoption": adopts.then_some("Allow"),
+                    "generate": { "algorithm": "ES256" } },
+            }))
+            .expect("a key set")
+        };
+        let theirs = set(true, Some("theirs"));
+        for (what, set, adopted, set_name, has_keys, expected) in [
+            ("new", &theirs, None, None, false, true),
+            ("with keys of an earlier resource", &theirs, None, None, true, true),
+            (
+                "recorded, the ledger not written",
+                &theirs,
+                Some(true),
+                None,
+                false,
+                true,
+            ),
+            ("ledger written", &theirs, Some(true), None, true, false),
+            ("ledger lost later", &theirs, Some(true), Some("theirs"), false, false),
+            (
+                "not asked for",
+                &set(false, Some("theirs")),
+                Some(true),
+                None,
+                false,
+                false,
+            ),
+            ("a set of its own", &set(true, None), None, None, false, false),
+        ] {
+            let status = JsonWebKeySetStatus {
+                adopted,
+                set_name: set_name.map(str::to_owned),
+                ..JsonWebKeySetStatus::default()
+            };
+            assert_eq!(is_wanted(set, &status, has_keys), expected, "{what}");
+        }
     }
 
     #[test]
