@@ -15,7 +15,7 @@ use crate::admin::vault::{self, Object};
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
-use crate::controller::common::adoption::{Consent, kept_in_words, still_kept};
+use crate::controller::common::adoption::{Consent, MOST_KEPT, kept_in_words, still_kept};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::digest::digest;
@@ -168,9 +168,15 @@ pub(crate) fn listed(
         .into_iter()
         .filter(stays)
         .filter_map(|client| client_id(ctx, client));
-    let left = left.filter(|id| last.contains(id)).collect();
+    let left = fitting(kept, left.filter(|id| last.contains(id)).collect());
     let kept = still_kept(kept, left, &added);
     (added, kept)
+}
+
+/// Those of the ids of leaving clients that a list can keep: the status has no room for more than [`MOST_KEPT`].
+fn fitting(kept: &[String], left: BTreeSet<String>) -> BTreeSet<String> {
+    let room = MOST_KEPT.saturating_sub(kept.len());
+    left.into_iter().filter(|id| !kept.contains(id)).take(room).collect()
 }
 
 /// Whether a client's tokens are signed with the key. A client that already has a key keeps it, whatever its spec says
@@ -230,4 +236,24 @@ fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()>
         ),
     ];
     refuse(server, asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_keeps_no_more_than_fits_into_the_status() {
+        let ids = |from: usize, to: usize| (from..to).map(|id| format!("{id:04}"));
+        for (kept, left, expected) in [
+            (ids(0, 0), ids(0, 2), ids(0, 2)),
+            (ids(0, 999), ids(1000, 1002), ids(1000, 1001)),
+            (ids(0, 1000), ids(1000, 1001), ids(0, 0)),
+            (ids(0, 1000), ids(5, 6), ids(0, 0)), // kept already
+            (ids(0, 1500), ids(1600, 1601), ids(0, 0)),
+        ] {
+            let kept = kept.collect::<Vec<_>>();
+            assert_eq!(fitting(&kept, left.collect()), expected.collect());
+        }
+    }
 }

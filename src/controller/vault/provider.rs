@@ -139,11 +139,9 @@ pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::P
     scopes.remove(OPENID); // every provider has it, and none may list it
     let (added, missing) = clients(provider, ctx, &namespace);
     let status = provider.status.clone().unwrap_or_default();
-    let listed = ctx
-        .kinds
-        .clients
-        .store
-        .state_filter(|client| is_deleting(client) && is_listed(provider, client, ctx));
+    let leaves =
+        |client: &OAuth2Client| is_deleting(client) && keeps(provider, client) && is_listed(provider, client, ctx);
+    let listed = ctx.kinds.clients.store.state_filter(leaves);
     let (_, kept) = key::listed(ctx, listed, &status.client_ids, &status.kept_client_ids);
     let kept: BTreeSet<String> = &kept - &added;
     // An adopted provider keeps its issuer, which applications know, unless the spec sets another one.
@@ -203,6 +201,13 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
 /// Whether a client names the provider, or the provider names it.
 pub(crate) fn is_listed(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) -> bool {
     is_attached(provider, client, ctx) || names(provider, client) && client.server_name() == provider.server_name()
+}
+
+/// Whether the provider keeps the client in its list when the client's resource goes. Clients of other namespaces are
+/// listed only while they have a resource: otherwise their owners could fill the list, and nobody could take them off
+/// again by narrowing `allowedNamespaces`.
+pub(crate) fn keeps(provider: &OidcProvider, client: &OAuth2Client) -> bool {
+    provider.metadata.namespace == client.metadata.namespace
 }
 
 /// Whether a client names the provider, and the provider admits it.
