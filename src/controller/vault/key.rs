@@ -74,6 +74,8 @@ impl Claiming for JsonWebKeySet {
 }
 
 pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
+    let wanted = wanted(set, ctx);
+    remember(&mut pass.status.kept_client_ids, &wanted.kept_client_ids);
     let target = Target::of(set, ctx, pass).await?;
     check_fields(set, &target.server)?;
     let grant = check_access(
@@ -84,7 +86,6 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     )?;
     let rotated_at = pass.status.rotated_at.clone();
     let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
-    let wanted = wanted(set, ctx);
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
     }
@@ -173,6 +174,12 @@ pub(crate) fn listed(
     (added, kept)
 }
 
+/// Notes ids that a list is to keep. Clients that leave wait for this, so it comes before whatever may hinder a pass.
+pub(crate) fn remember(noted: &mut Vec<String>, kept: &BTreeSet<String>) {
+    let all = noted.iter().chain(kept).cloned().collect::<BTreeSet<_>>();
+    *noted = all.into_iter().collect();
+}
+
 /// Those of the ids of leaving clients that a list can keep: the status has no room for more than [`MOST_KEPT`].
 fn fitting(kept: &[String], left: BTreeSet<String>) -> BTreeSet<String> {
     let room = MOST_KEPT.saturating_sub(kept.len());
@@ -241,6 +248,20 @@ fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_list_is_to_keep_is_noted_once() {
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        for (noted, kept, expected) in [
+            (&[][..], &[][..], &[][..]),
+            (&["b"], &["a"], &["a", "b"]),
+            (&["a", "b"], &["b"], &["a", "b"]),
+        ] {
+            let mut noted = ids(noted);
+            remember(&mut noted, &ids(kept).into_iter().collect());
+            assert_eq!(noted, ids(expected));
+        }
+    }
 
     #[test]
     fn a_list_keeps_no_more_than_fits_into_the_status() {

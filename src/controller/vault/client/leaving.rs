@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use crate::api::{JsonWebKeySet, OAuth2Client, OidcProvider};
 use crate::controller::common::adoption::MOST_KEPT;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::lifecycle::is_deleting;
+use crate::controller::engine::lifecycle::{is_abandoned, is_deleting};
 use crate::controller::engine::managed::{Managed, OnServer};
 use crate::controller::vault::key::signs_for;
 use crate::controller::vault::provider::{is_listed, keeps};
@@ -33,6 +33,11 @@ pub(super) fn check_kept(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         .into())
     };
     let server = client.server_name();
+    let namespace = client.namespace().unwrap_or_default();
+    // The user does not want to wait, or no pass would change the lists.
+    if is_abandoned(client) || ctx.server(server).is_none() || !ctx.settings.reach.has_namespace(&namespace) {
+        return Ok(());
+    }
     for set in ctx.kinds.key_sets.on(server) {
         let status = set.status.clone().unwrap_or_default();
         if !is_deleting(&*set) && signs_for(&set, client) && drops(&status.client_ids, &status.kept_client_ids) {
