@@ -96,7 +96,7 @@ pub enum VaultFault {
     TooManyClients,
     /// A client that stays on the server is still in a list that would drop it.
     #[error(
-        "Waiting for {kind} `{namespace}/{name}` to keep the client in its list; if it is not ready, its message says why."
+        "Waiting for {kind} `{namespace}/{name}` to keep the client in its list; if it is not ready, its message says why. The annotation `oidc-operator.dev/abandon=true` ends the wait, but may delete the Secret."
     )]
     NotYetKept {
         /// Kind of the resource with the list.

@@ -15,7 +15,7 @@ use crate::admin::vault::{self, Object};
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
-use crate::controller::common::adoption::{Consent, kept_in_words, still_kept};
+use crate::controller::common::adoption::{Consent, MOST_KEPT, kept_in_words, still_kept};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::digest::digest;
@@ -74,6 +74,8 @@ impl Claiming for JsonWebKeySet {
 }
 
 pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<Done> {
+    let wanted = wanted(set, ctx);
+    remember(&mut pass.status.kept_client_ids, &wanted.kept_client_ids);
     let target = Target::of(set, ctx, pass).await?;
     check_fields(set, &target.server)?;
     let grant = check_access(
@@ -84,7 +86,6 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     )?;
     let rotated_at = pass.status.rotated_at.clone();
     let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
-    let wanted = wanted(set, ctx);
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
     }
@@ -168,9 +169,21 @@ pub(crate) fn listed(
         .into_iter()
         .filter(stays)
         .filter_map(|client| client_id(ctx, client));
-    let left = left.filter(|id| last.contains(id)).collect();
+    let left = fitting(kept, left.filter(|id| last.contains(id)).collect());
     let kept = still_kept(kept, left, &added);
     (added, kept)
+}
+
+/// Notes ids that a list is to keep. Clients that leave wait for this, so it comes before whatever may hinder a pass.
+pub(crate) fn remember(noted: &mut Vec<String>, kept: &BTreeSet<String>) {
+    let all = noted.iter().chain(kept).cloned().collect::<BTreeSet<_>>();
+    *noted = all.into_iter().collect();
+}
+
+/// Those of the ids of leaving clients that a list can keep: the status has no room for more than [`MOST_KEPT`].
+fn fitting(kept: &[String], left: BTreeSet<String>) -> BTreeSet<String> {
+    let room = MOST_KEPT.saturating_sub(kept.len());
+    left.into_iter().filter(|id| !kept.contains(id)).take(room).collect()
 }
 
 /// Whether a client's tokens are signed with the key. A client that already has a key keeps it, whatever its spec says
@@ -230,4 +243,38 @@ fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()>
         ),
     ];
     refuse(server, asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_list_is_to_keep_is_noted_once() {
+        let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        for (noted, kept, expected) in [
+            (&[][..], &[][..], &[][..]),
+            (&["b"], &["a"], &["a", "b"]),
+            (&["a", "b"], &["b"], &["a", "b"]),
+        ] {
+            let mut noted = ids(noted);
+            remember(&mut noted, &ids(kept).into_iter().collect());
+            assert_eq!(noted, ids(expected));
+        }
+    }
+
+    #[test]
+    fn a_list_keeps_no_more_than_fits_into_the_status() {
+        let ids = |from: usize, to: usize| (from..to).map(|id| format!("{id:04}"));
+        for (kept, left, expected) in [
+            (ids(0, 0), ids(0, 2), ids(0, 2)),
+            (ids(0, 999), ids(1000, 1002), ids(1000, 1001)),
+            (ids(0, 1000), ids(1000, 1001), ids(0, 0)),
+            (ids(0, 1000), ids(5, 6), ids(0, 0)), // kept already
+            (ids(0, 1500), ids(1600, 1601), ids(0, 0)),
+        ] {
+            let kept = kept.collect::<Vec<_>>();
+            assert_eq!(fitting(&kept, left.collect()), expected.collect());
+        }
+    }
 }

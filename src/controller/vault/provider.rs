@@ -65,6 +65,7 @@ impl Claiming for OidcProvider {
 }
 
 pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pass<OidcProviderStatus>) -> Result<Done> {
+    key::remember(&mut pass.status.kept_client_ids, &kept(provider, ctx));
     let target = Target::of(provider, ctx, pass).await?;
     check_issuer(provider)?;
     check_fields(provider, &target.server)?;
@@ -139,13 +140,7 @@ pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::P
     scopes.remove(OPENID); // every provider has it, and none may list it
     let (added, missing) = clients(provider, ctx, &namespace);
     let status = provider.status.clone().unwrap_or_default();
-    let listed = ctx
-        .kinds
-        .clients
-        .store
-        .state_filter(|client| is_deleting(client) && is_listed(provider, client, ctx));
-    let (_, kept) = key::listed(ctx, listed, &status.client_ids, &status.kept_client_ids);
-    let kept: BTreeSet<String> = &kept - &added;
+    let kept = &kept(provider, ctx) - &added;
     // An adopted provider keeps its issuer, which applications know, unless the spec sets another one.
     let is_silent = provider.consent().adopts() || status.adopted == Some(true);
     let default = (!is_silent).then(String::new);
@@ -157,6 +152,15 @@ pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::P
         of_own_address: status.issuer,
     };
     Ok((wanted, missing))
+}
+
+/// Ids that the list keeps, some of which resources may add by now.
+fn kept(provider: &OidcProvider, ctx: &Context) -> BTreeSet<String> {
+    let leaves =
+        |client: &OAuth2Client| is_deleting(client) && keeps(provider, client) && is_listed(provider, client, ctx);
+    let listed = ctx.kinds.clients.store.state_filter(leaves);
+    let status = provider.status.clone().unwrap_or_default();
+    key::listed(ctx, listed, &status.client_ids, &status.kept_client_ids).1
 }
 
 fn referrer<'a>(provider: &'a OidcProvider, namespace: &'a str, field: &'static str) -> Referrer<'a> {
@@ -203,6 +207,13 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
 /// Whether a client names the provider, or the provider names it.
 pub(crate) fn is_listed(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) -> bool {
     is_attached(provider, client, ctx) || names(provider, client) && client.server_name() == provider.server_name()
+}
+
+/// Whether the provider keeps the client in its list when the client's resource goes. Clients of other namespaces are
+/// listed only while they have a resource: otherwise their owners could fill the list, and nobody could take them off
+/// again by narrowing `allowedNamespaces`.
+pub(crate) fn keeps(provider: &OidcProvider, client: &OAuth2Client) -> bool {
+    provider.metadata.namespace == client.metadata.namespace
 }
 
 /// Whether a client names the provider, and the provider admits it.
