@@ -155,6 +155,7 @@ pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pas
 /// Deletes client and Secret, unless both stay.
 async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     if is_left(client, ctx, &mut pass.status).await? {
+        check_kept(client, ctx)?;
         return outcome::leave_secret(client, ctx).await;
     }
     object::remove(client, ctx, pass).await?;

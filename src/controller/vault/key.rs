@@ -12,9 +12,11 @@ use serde_json::json;
 
 use crate::access::KeySetRequest;
 use crate::admin::vault::{self, Object};
+use crate::api::access::OnRevoked;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::controller::common::admission::admitted;
 use crate::controller::common::adoption::{Consent, MOST_KEPT, kept_in_words, still_kept};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::outcome::deletion_policy;
@@ -30,7 +32,7 @@ use crate::controller::engine::verdict::Done;
 use crate::controller::vault::failure::failure;
 use crate::controller::vault::name::Named;
 use crate::controller::vault::object::{Synced, Target};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a key signs, and how long it verifies after that, unless the spec says otherwise: the server's default for
 /// both.
@@ -148,15 +150,15 @@ fn wanted(set: &JsonWebKeySet, ctx: &Context) -> vault::Key {
 }
 
 /// The ids of clients that resources add to a list, and those that the list keeps besides. `clients`: those that belong
-/// to the list; `last`: what it had last; `kept`: what it kept until now. A client whose resource is being deleted
-/// stays in the list if the client itself stays.
+/// to the list; `last`: what it had last; `kept`: what it kept until now. A client that leaves stays in
+/// the list if the client itself stays.
 pub(crate) fn listed(
     ctx: &Context,
     clients: Vec<Arc<OAuth2Client>>,
     last: &[String],
     kept: &[String],
 ) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (leaving, present): (Vec<_>, Vec<_>) = clients.into_iter().partition(|client| is_deleting(&**client));
+    let (leaving, present): (Vec<_>, Vec<_>) = clients.into_iter().partition(|client| is_leaving(client, ctx));
     let added = present
         .into_iter()
         .filter_map(|client| client_id(ctx, client))
@@ -172,6 +174,24 @@ pub(crate) fn listed(
     let left = fitting(kept, left.filter(|id| last.contains(id)).collect());
     let kept = still_kept(kept, left, &added);
     (added, kept)
+}
+
+/// Whether a client belongs to no list any more as that of its resource: the resource is being deleted, or access was
+/// revoked, the server's admin wants deletion then, and the client stays all the same.
+pub(crate) fn is_leaving(client: &OAuth2Client, ctx: &Context) -> bool {
+    let is_revoked = || {
+        let wants = |server: &AuthorizationServer| server.spec.on_revoked == Some(OnRevoked::Delete);
+        ctx.server(client.server_name()).is_some_and(|server| wants(&server))
+            && matches!(admitted(client, ctx), Err(Error::NotAllowed { .. }))
+    };
+    is_deleting(client) || outlives_access(client) && is_revoked()
+}
+
+/// Whether a client stays when access is revoked: without a rule, only what was adopted does, and only by default.
+fn outlives_access(client: &OAuth2Client) -> bool {
+    let status = client.status.as_ref();
+    client.spec.deletion_policy.is_none()
+        && status.is_some_and(|status| status.adopted == Some(true) && status.client_id.is_some())
 }
 
 /// Notes ids that a list is to keep. Clients that leave wait for this, so it comes before whatever may hinder a pass.
@@ -248,6 +268,27 @@ fn check_fields(set: &JsonWebKeySet, server: &AuthorizationServer) -> Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_adopted_client_without_a_policy_outlives_its_access() {
+        for (policy, status, expected) in [
+            (json!(null), json!({ "adopted": true, "clientId": "a" }), true),
+            (json!(null), json!({ "adopted": true }), false),
+            (json!(null), json!({ "clientId": "a" }), false),
+            (json!("Orphan"), json!({ "adopted": true, "clientId": "a" }), false),
+            (json!("Delete"), json!({ "adopted": true, "clientId": "a" }), false),
+        ] {
+            let mut client = OAuth2Client::new("app", Default::default());
+            client.spec.deletion_policy = serde_json::from_value(policy).unwrap();
+            client.status = Some(serde_json::from_value(status.clone()).unwrap());
+            assert_eq!(
+                outlives_access(&client),
+                expected,
+                "{:?} {status}",
+                client.spec.deletion_policy
+            );
+        }
+    }
 
     #[test]
     fn what_a_list_is_to_keep_is_noted_once() {

@@ -22,10 +22,9 @@ use crate::controller::common::provider::{admits, failure, is_named_by, names, p
 use crate::controller::common::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::common::refuse::refuse;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
-use crate::controller::vault::key;
+use crate::controller::vault::key::{self, is_leaving};
 use crate::controller::vault::name::Named;
 use crate::controller::vault::object::{Synced, Target};
 use crate::error::{Error, IssuerFault, Result, VaultFault};
@@ -157,7 +156,7 @@ pub(crate) fn wanted(provider: &OidcProvider, ctx: &Context) -> Result<(vault::P
 /// Ids that the list keeps, some of which resources may add by now.
 fn kept(provider: &OidcProvider, ctx: &Context) -> BTreeSet<String> {
     let leaves =
-        |client: &OAuth2Client| is_deleting(client) && keeps(provider, client) && is_listed(provider, client, ctx);
+        |client: &OAuth2Client| is_leaving(client, ctx) && keeps(provider, client) && is_listed(provider, client, ctx);
     let listed = ctx.kinds.clients.store.state_filter(leaves);
     let status = provider.status.clone().unwrap_or_default();
     key::listed(ctx, listed, &status.client_ids, &status.kept_client_ids).1
@@ -180,7 +179,7 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
         ids.extend(allowed.client_id.clone());
         let Some(name) = &allowed.name else { continue };
         match find::<OAuth2Client>(ctx, referrer(provider, namespace, "allowedClients"), name) {
-            Ok(client) if is_deleting(&*client) => {}
+            Ok(client) if is_leaving(&client, ctx) => {}
             Ok(client) => match id(&client) {
                 Some(id) => drop(ids.insert(id)),
                 None => missing = missing.or(Some(not_ready(&*client))),
@@ -197,7 +196,7 @@ fn clients(provider: &OidcProvider, ctx: &Context, namespace: &str) -> (BTreeSet
     let may_have =
         |client: &OAuth2Client| admitted(client, ctx).is_ok() || id(client).is_some_and(|id| listed.contains(&id));
     let attached =
-        |client: &OAuth2Client| is_attached(provider, client, ctx) && !is_deleting(client) && may_have(client);
+        |client: &OAuth2Client| is_attached(provider, client, ctx) && !is_leaving(client, ctx) && may_have(client);
     for client in ctx.kinds.clients.store.state_filter(attached) {
         ids.extend(id(&ctx.kinds.clients.newest(client)));
     }
