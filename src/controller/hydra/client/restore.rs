@@ -172,12 +172,15 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &
 /// Whether a Secret is missing that the resource of this status had. Then the status may be that of an earlier one, even
 /// if the id of the client is the same.
 fn has_lost(ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
+    if plan.client_id == plan.uid {
+        return false;
+    }
     let last = status.inputs.as_deref().and_then(Inputs::parse);
     let name = match last.is_some_and(|last| last.had_ledger()) {
         true => Some(ledger_name(&plan.uid)),
         false => status.secret_name.clone(),
     };
-    plan.client_id != plan.uid && name.is_some_and(|name| plan.own_secret(ctx, &name).is_none())
+    name.is_some_and(|name| plan.own_secret(ctx, &name).is_none())
 }
 
 /// Asks the server about the ids, and chooses the first client that is kept.
