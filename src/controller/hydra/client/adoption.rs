@@ -32,16 +32,9 @@ use crate::origin::Origin;
 /// existing resource, and no other resource claims it. A resource that had its own client under this id does not take
 /// over another one.
 pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth2ClientStatus, found: &Client) -> bool {
-    let is_there = |uid: &String| {
-        ctx.kinds
-            .clients
-            .store
-            .find(|other| other.uid().as_ref() == Some(uid))
-            .is_some()
-    };
     let is_of_another = |cluster: &str| ctx.settings.origin(cluster) == Origin::Other;
     let is_free = match found.marker() {
-        Some(marker) => !is_of_another(&marker.cluster) && !is_there(&marker.uid),
+        Some(marker) => !is_of_another(&marker.cluster) && !lives(ctx, &marker.uid),
         None => found.is_unmarked() && !found.owning_cluster().is_some_and(is_of_another),
     };
     client.spec.adoption == Some(Adoption::Allow)
@@ -49,6 +42,12 @@ pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth
         && !status.cluster_id.as_deref().is_some_and(is_of_another)
         && is_free
         && !is_claimed(client, ctx)
+}
+
+/// Whether a resource has this UID.
+pub(crate) fn lives(ctx: &Context, uid: &str) -> bool {
+    let has_it = |other: &OAuth2Client| other.metadata.uid.as_deref() == Some(uid);
+    ctx.kinds.clients.store.find(has_it).is_some()
 }
 
 /// Whether another resource has the client of this id, or may have it and asked for it first.

@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
+use super::adoption::lives;
 use super::id::problem;
 use super::kept::{Consent, Evidence, Known, Verdict, judge, rank};
 use super::kin::Kin;
 use super::ledger;
 use super::plan::{client_id, id_with, marker};
 use super::remote::Remote;
-use super::traces::{MOST, Trace, lives, traces};
+use super::traces::{MOST, Trace, traces};
 use crate::access::may_keep_id;
 use crate::admin::hydra::Client;
 use crate::api::OAuth2Client;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
+use super::adoption::lives;
 use super::kept::Evidence;
 use super::ledger;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL};
@@ -83,10 +84,4 @@ fn uid_of(secret: &KubeSecret, ctx: &Context, plan: &ClientPlan) -> Option<Strin
     let label = secret.labels().get(UID_LABEL)?;
     let is_left = is_left_by(secret, label) && (*label == plan.uid || !lives(ctx, label));
     is_left.then(|| label.clone())
-}
-
-/// Whether a resource has this UID.
-pub(crate) fn lives(ctx: &Context, uid: &str) -> bool {
-    let has_it = |other: &OAuth2Client| other.metadata.uid.as_deref() == Some(uid);
-    ctx.kinds.clients.store.find(has_it).is_some()
 }
