@@ -14,7 +14,7 @@ IMAGE ?=
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test lint advisories generate bench image
+.PHONY: help tools demo test integrations lint advisories generate bench image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: ## All tests, including those against the real servers
 	$(CARGO) build --locked
 	$(CARGO) run --locked --bin testbed -- build --all
 	$(CARGO) test --workspace --locked
+
+integrations: ## The operator among Flux, Argo CD, Prometheus, applications and a browser; builds them first
+	@$(TOOLS) check
+	$(CARGO) build --locked
+	$(CARGO) test --locked --test integrations
 
 lint: ## Format, clippy, documentation, licences, chart, workflows
 	$(CARGO) fmt --all --check
