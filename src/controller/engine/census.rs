@@ -5,9 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::origin::Origin;
+
 /// The resource that a client without a resource had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stranger {
+    /// Cluster of the resource: this one, or one that this one replaces.
+    pub origin: Origin,
     /// UID of the resource.
     pub uid: String,
     /// Namespace and name of the resource, with a slash between them. Empty if the client does not tell.
@@ -57,13 +61,16 @@ impl Census {
     }
 
     /// Returns the clients of earlier resources with this namespace and name: their ids, and the UIDs of the resources.
+    /// Those of this cluster come first.
     pub fn strangers_of(&self, namespace: &str, name: &str) -> Vec<(String, String)> {
         let last = self.lock().clone().unwrap_or_default();
         let of_it = last.iter().filter(|(_, stranger)| {
             let resource = stranger.resource.split_once('/');
             resource == Some((namespace, name))
         });
-        of_it.map(|(id, stranger)| (id.clone(), stranger.uid.clone())).collect()
+        let (own, former): (Vec<_>, Vec<_>) = of_it.partition(|(_, stranger)| stranger.origin == Origin::Own);
+        let all = own.into_iter().chain(former);
+        all.map(|(id, stranger)| (id.clone(), stranger.uid.clone())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<Former>>> {
@@ -78,9 +85,27 @@ mod tests {
     fn former(all: &[(&str, &str, &str)]) -> Arc<Former> {
         let each = all.iter().map(|(id, uid, resource)| {
             let (uid, resource) = ((*uid).to_owned(), (*resource).to_owned());
-            ((*id).to_owned(), Stranger { uid, resource })
+            let origin = Origin::Own;
+            ((*id).to_owned(), Stranger { origin, uid, resource })
         });
         Arc::new(each.collect())
+    }
+
+    #[test]
+    fn clients_of_this_cluster_come_before_those_of_a_former_one() {
+        let mut all = Former::clone(&former(&[
+            ("1", "u1", "team/a"),
+            ("2", "u2", "team/a"),
+            ("3", "u3", "team/b"),
+        ]));
+        for stranger in all.values_mut().filter(|stranger| stranger.uid == "u1") {
+            stranger.origin = Origin::Former;
+        }
+        let census = Census::continued(None, "u http://hydra".to_owned());
+        census.take(Arc::new(all));
+        let found = census.strangers_of("team", "a");
+        let ids: Vec<&str> = found.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(ids, ["2", "1"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Clients with this cluster's marker whose resource no longer exists. They are counted, and deleted if the
-//! AuthorizationServer says so.
+//! AuthorizationServer says so. Those of a former cluster are only remembered, for a resource that is restored: whether
+//! the rest of that cluster is restored too is not known.
 //!
 //! A client is deleted only if its resource was unknown before and after two complete consecutive sweeps of one
 //! connection, exists in no namespace now, and the client still has the marker. An adopted client stays, as it does
@@ -24,11 +25,13 @@ use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::links::Connection;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::decode::Item;
+use crate::origin::Origin;
 
 /// Maximum number of clients that one sweep deletes. The next sweep continues.
 const MOST: usize = 50;
 
-/// Maximum number of clients that are remembered from one sweep. Further clients are only counted.
+/// Maximum number of clients of this cluster, and of clients of former ones, that are remembered from one sweep. Further
+/// clients of this cluster are only counted.
 const KEPT: usize = 20_000;
 
 /// Clients without a resource, from a listing.
@@ -36,16 +39,24 @@ const KEPT: usize = 20_000;
 pub(crate) struct Strangers {
     /// The former resource, by client id.
     former: Former,
-    /// Number of further clients.
+    /// Number of those of this cluster, and of former ones.
+    own: usize,
+    of_former: usize,
+    /// Number of further clients of this cluster.
     more: usize,
 }
 
 impl Strangers {
     /// Adds a client and its former resource.
     pub(crate) fn add(&mut self, client_id: String, former: Stranger) {
-        match self.former.len() < KEPT {
-            true => drop(self.former.insert(client_id, former)),
-            false => self.more += 1,
+        let is_own = former.origin == Origin::Own;
+        let number = if is_own { &mut self.own } else { &mut self.of_former };
+        match *number < KEPT {
+            true => {
+                *number += 1;
+                self.former.insert(client_id, former);
+            }
+            false => self.more += usize::from(is_own),
         }
     }
 
@@ -54,8 +65,10 @@ impl Strangers {
         self.former.retain(|_, former| is_unknown(&former.uid));
     }
 
+    /// Number of clients of this cluster.
     fn count(&self) -> usize {
-        self.former.len() + self.more
+        let own = self.former.values().filter(|former| former.origin == Origin::Own);
+        own.count() + self.more
     }
 }
 
@@ -75,6 +88,7 @@ pub(crate) async fn clear(
     let present = Present::cached(ctx, &server.name_any());
     let again: Vec<(&String, &Stranger)> = found
         .iter()
+        .filter(|(_, former)| former.origin == Origin::Own)
         .filter(|(id, former)| before.get(*id) == Some(*former) && !present.keeps(id, former))
         .collect();
     if server.spec.orphans == Some(Orphans::Delete) && !is_deleting(server) && !again.is_empty() {
@@ -245,11 +259,30 @@ mod tests {
         }
     }
 
+    #[test]
+    fn only_clients_of_this_cluster_are_counted_and_none_takes_the_place_of_another() {
+        let mut strangers = Strangers::default();
+        let mut add = |origin: Origin, number: usize| {
+            for number in 0..number {
+                let uid = format!("{origin:?}-{number}");
+                let resource = "team/shop".to_owned();
+                strangers.add(uid.clone(), Stranger { origin, uid, resource });
+            }
+        };
+        add(Origin::Former, KEPT + 1);
+        add(Origin::Own, KEPT + 2);
+        assert_eq!(strangers.former.len(), 2 * KEPT);
+        assert_eq!(strangers.count(), KEPT + 2);
+        strangers.retain(|uid| uid != "Own-0" && uid != "Former-0");
+        assert_eq!(strangers.count(), KEPT + 1);
+    }
+
     /// Its former resource is team/shop with the UID u1, on the server main.
     #[test]
     fn a_client_that_a_resource_of_its_name_may_wait_for_is_kept() {
         let (uid, resource) = ("u1".to_owned(), "team/shop".to_owned());
-        let former = Stranger { uid, resource };
+        let origin = Origin::Own;
+        let former = Stranger { origin, uid, resource };
         let in_sync = |id: &str| json!({ "observedGeneration": 1, "inputs": "i", "clientId": id });
         let failing = json!({ "observedGeneration": 1, "clientId": "u2" });
         let none = json!({ "observedGeneration": -1 });

@@ -1,8 +1,8 @@
 //! The sweep: one listing per server and interval finds clients that drifted, are missing, or were touched, and wakes
 //! only their resources.
 //!
-//! It detects and never acts: the woken pass reads the object itself before it writes. Clients with our marker and
-//! without a resource are returned to be counted.
+//! It detects and never acts: the woken pass reads the object itself before it writes. Clients with our marker, or that
+//! of a former cluster, and without a resource are returned: restored resources find theirs among them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::decode;
 use crate::origin::Origin;
 
 /// Lists the clients on the server, page by page, and wakes the resources whose client is not as it was left. If a
-/// page fails, the sweep ends, and nothing counts as missing or orphaned. Returns the orphans: clients with our marker
-/// and without a resource.
+/// page fails, the sweep ends, and nothing counts as missing or orphaned. Returns the clients without a resource that
+/// have the marker of this cluster or of a former one.
 pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hydra) -> Result<Strangers, Failure> {
     let name = server.name_any();
     let before = known_uids(ctx);
@@ -45,15 +45,14 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             if origin == Some(Origin::Other) {
                 continue;
             }
-            let former = former(&listed, mark);
-            let uid = &former.uid;
-            match expected.remove(uid) {
-                Some(client) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
-                Some(client) => rouse(&ctx.kinds.clients, &client),
-                None if origin == Some(Origin::Own) && !before.contains(uid) => {
-                    strangers.add(listed.client_id, former);
+            let uid = mark.as_ref().map_or(&listed.client_id, |mark| &mark.uid);
+            match (expected.remove(uid), origin) {
+                (Some(client), _) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
+                (Some(client), _) => rouse(&ctx.kinds.clients, &client),
+                (None, Some(origin)) if !before.contains(uid) => {
+                    strangers.add(listed.client_id.clone(), stranger(&listed, mark, origin));
                 }
-                None => {}
+                (None, _) => {}
             }
         }
     }
@@ -73,15 +72,17 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
     Ok(strangers)
 }
 
-/// The resource of a listed client. A client without a marker is found by its id, which is the UID unless the spec asks
-/// for another id.
-fn former(listed: &Client, mark: Option<Marker>) -> Stranger {
+/// The resource that a listed client had. A client without a marker is found by its id, which is the UID unless the spec
+/// asks for another id.
+fn stranger(listed: &Client, mark: Option<Marker>, origin: Origin) -> Stranger {
     match mark {
         Some(mark) => Stranger {
+            origin,
             uid: mark.uid,
             resource: format!("{}/{}", mark.namespace, mark.name),
         },
         None => Stranger {
+            origin,
             uid: listed.client_id.clone(),
             resource: String::new(),
         },

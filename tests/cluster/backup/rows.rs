@@ -222,8 +222,19 @@ pub const ROWS: &[Row] = &[
     ),
     of(ORPHANED, row("orphan-kept", Secrets::Both, OnServer::Kept, quietly())),
     row("former", Secrets::Both, OnServer::Former, quietly()),
+    row("former-lost", Secrets::Neither, OnServer::Former, UNPROVEN),
+    at(
+        Place::Listed,
+        row(
+            "former-listed",
+            Secrets::Neither,
+            OnServer::Former,
+            Expected::Keeps(Keeps::NewSecret),
+        ),
+    ),
     row("elsewhere", Secrets::Both, OnServer::Elsewhere, ELSEWHERE),
     row("elsewhere-ledger", Secrets::Ledger, OnServer::Elsewhere, ELSEWHERE),
+    row("elsewhere-lost", Secrets::Neither, OnServer::Elsewhere, Expected::New),
     chosen(row("chosen", Secrets::Both, OnServer::Kept, quietly())),
     chosen(row(
         "chosen-gone",
