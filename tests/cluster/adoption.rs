@@ -1,37 +1,38 @@
 //! Adoption of existing clients: only with a grant, with a marker, and with the secret that they had.
 
+mod owners;
+mod secret;
+
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::oauth2_client::OAuth2ClientStatus;
-use oidc_operator::api::{ABANDON_ANNOTATION, GROUP, OAuth2Client, ROTATE_AT_ANNOTATION};
+use oidc_operator::api::{GROUP, OAuth2Client};
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list, ledger_of, uid_of};
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list};
 use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
-        side.shared(an_adopted_client_keeps_its_secret),
-        side.shared(the_secret_of_an_adopted_client_can_be_given_from_the_start),
-        side.shared(the_secret_of_an_adopted_client_is_replaced_only_on_request),
-        side.shared(a_conflicting_secret_is_detected_before_anything_is_changed),
-        side.shared(an_adoption_replaces_no_secret_unless_the_spec_consents),
+        side.shared(secret::an_adopted_client_keeps_its_secret),
+        side.shared(secret::the_secret_of_an_adopted_client_can_be_given_from_the_start),
+        side.shared(secret::the_secret_of_an_adopted_client_is_replaced_only_on_request),
+        side.shared(secret::a_conflicting_secret_is_detected_before_anything_is_changed),
+        side.shared(secret::an_adoption_replaces_no_secret_unless_the_spec_consents),
         side.shared(a_suspended_resource_says_what_an_adoption_would_change),
         side.shared(a_public_client_is_adopted_without_a_secret),
         side.shared(an_adopted_client_keeps_its_grant_types),
         side.shared(a_client_that_does_not_exist_is_created_as_usual),
-        side.shared(only_clients_that_a_rule_allows_are_adopted),
-        side.shared(a_client_of_another_resource_is_not_adopted),
-        side.shared(a_client_released_by_another_resource_is_adopted_with_its_secret),
-        side.shared(the_marker_replaces_a_lost_status),
-        side.shared(an_abandoned_client_can_be_adopted),
+        side.shared(owners::only_clients_that_a_rule_allows_are_adopted),
+        side.shared(owners::a_client_of_another_resource_is_not_adopted),
+        side.shared(owners::a_client_released_by_another_resource_is_adopted_with_its_secret),
+        side.shared(owners::the_marker_replaces_a_lost_status),
+        side.shared(owners::an_abandoned_client_can_be_adopted),
         side.shared(an_adopted_client_stays_when_its_resource_is_deleted),
         side.shared(an_adopted_client_stays_when_access_is_revoked),
     ]
@@ -122,201 +123,6 @@ impl<'a> Legacy<'a> {
 
 fn status_of(client: &OAuth2Client) -> OAuth2ClientStatus {
     client.status.clone().unwrap_or_default()
-}
-
-async fn an_adopted_client_keeps_its_secret(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let space = &legacy.space;
-    space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let client = legacy.is_unknown("app").await?;
-    let (found, mark) = legacy.on_server().await?;
-    ensure!(
-        mark["uid"] == uid_of(&client).as_str() && mark["adopted"] == true,
-        "{mark}"
-    );
-    ensure!(found["scope"] == "read" && found["client_name"] == "", "{found}");
-    let status = status_of(&client);
-    ensure!(
-        status.adopted == Some(true) && status.secret_name.is_none(),
-        "{status:?}"
-    );
-    legacy.works_with(SECRET).await?;
-    for secret in ["app", &ledger_of(&client)] {
-        ensure!(
-            space.secret(secret).await?.is_none(),
-            "Secret {secret} was created without a known secret"
-        );
-    }
-    space.wait_event("app", "Adopted", |_| true).await?;
-
-    // Nothing more is written, and drift is corrected without sending a secret.
-    let mark = legacy.server.admin.journal().mark();
-    legacy.swept().await?;
-    let asked = legacy.server.about_clients(mark);
-    ensure!(asked.is_empty(), "{asked:?}");
-    bed.tamper(&legacy.id, |found| found["scope"] = json!("read write"))
-        .await?;
-    let put_right = async || Ok((legacy.on_server().await?.0["scope"] == "read").then_some(()));
-    testbed::wait::until("the scope to be corrected", LIMIT, put_right).await?;
-    legacy.works_with(SECRET).await?;
-
-    // A change that does not concern the server does not change the secret either.
-    space
-        .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
-        .await?;
-    legacy.is_unknown("app").await?;
-    legacy.works_with(SECRET).await?;
-    space.change("app", json!({ "spec": { "credentials": null } })).await?;
-
-    // The user provides the secret.
-    let told =
-        format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: told }}, stringData: {{ secret: {SECRET} }} }}");
-    let _: k8s_openapi::api::core::v1::Secret = space.apply(&told).await?;
-    let reference = json!({ "clientSecretRef": { "name": "told", "key": "secret" } });
-    space.change("app", json!({ "spec": reference })).await?;
-    let ready = space.wait_ready("app").await?;
-    ensure!(
-        space.credentials("app").await? == (legacy.id.clone(), SECRET.to_owned()),
-        "the credentials differ"
-    );
-    ensure!(status_of(&ready).adopted == Some(true), "status.adopted is gone");
-    legacy.works_with(SECRET).await
-}
-
-async fn the_secret_of_an_adopted_client_can_be_given_from_the_start(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let told =
-        format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: told }}, stringData: {{ secret: {SECRET} }} }}");
-    let _: k8s_openapi::api::core::v1::Secret = legacy.space.apply(&told).await?;
-    let spec = legacy.spec(json!({ "clientSecretRef": { "name": "told", "key": "secret" } }));
-    let client = legacy.space.ready_client("app", &spec).await?;
-    ensure!(status_of(&client).adopted == Some(true), "{:?}", client.status);
-    ensure!(
-        legacy.on_server().await?.1["adopted"] == true,
-        "its marker does not say adopted"
-    );
-    legacy.works_with(SECRET).await
-}
-
-async fn the_secret_of_an_adopted_client_is_replaced_only_on_request(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let space = &legacy.space;
-    space
-        .apply_client(
-            "app",
-            &legacy.spec(json!({ "rotation": { "withoutOverlap": "Allow" } })),
-        )
-        .await?;
-    legacy.is_unknown("app").await?;
-    legacy.works_with(SECRET).await?;
-
-    space
-        .annotate("app", ROTATE_AT_ANNOTATION, &jiff::Timestamp::now().to_string())
-        .await?;
-    let ready = space.wait_ready("app").await?;
-    let (_, secret) = space.credentials("app").await?;
-    ensure!(secret != SECRET, "it was not replaced");
-    legacy.works_with(&secret).await?;
-    ensure!(legacy.works_with(SECRET).await.is_err(), "the old secret still works");
-    ensure!(status_of(&ready).rotated_at.is_some(), "{:?}", ready.status);
-    space.wait_event("app", "SecretRotated", |_| true).await?;
-
-    // When a tool drops the marker, the client stays adopted.
-    bed.tamper(&legacy.id, |found| found["metadata"] = json!({})).await?;
-    let marked = async || Ok((legacy.on_server().await?.1["adopted"] == true).then_some(()));
-    testbed::wait::until("the marker to be restored", LIMIT, marked).await?;
-    space.wait_ready("app").await?;
-    legacy.works_with(&secret).await?;
-
-    // From now on the ledger holds the secret, and a lost credentials Secret is restored.
-    space.delete_secret("app").await?;
-    let back = space.wait_secret("the credentials", "app", |_| true).await?;
-    ensure!(
-        crate::bed::text_of(&back)["CLIENT_SECRET"] == secret,
-        "it was replaced again"
-    );
-    Ok(())
-}
-
-/// Users who adopt a client often keep its secret in a Secret with the resource's name already.
-async fn a_conflicting_secret_is_detected_before_anything_is_changed(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let space = &legacy.space;
-    let own =
-        format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: app }}, stringData: {{ secret: {SECRET} }} }}");
-    let _: k8s_openapi::api::core::v1::Secret = space.apply(&own).await?;
-    space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let message = "Secret `app` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
-    space
-        .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
-        .await?;
-    ensure!(legacy.on_server().await?.1.is_null(), "it was adopted");
-    space
-        .change("app", json!({ "spec": { "credentials": { "secretName": "login" } } }))
-        .await?;
-    legacy.is_unknown("app").await?;
-    legacy.works_with(SECRET).await
-}
-
-/// The operator tries the secret at the server's public API, in the way of the client's authentication method.
-async fn an_adoption_replaces_no_secret_unless_the_spec_consents(bed: &Bed) -> Result<()> {
-    const MISMATCH: &str = "The client on the server has another secret than the one that clientSecretRef names, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace.";
-    const OTHER: &str = "50%off+now:ok";
-    let told = |secret: &str| {
-        let labels = r#"{ oidc-operator.dev/watch: "true" }"#;
-        format!(
-            "{{ apiVersion: v1, kind: Secret, metadata: {{ name: told, labels: {labels} }}, stringData: {{ secret: '{secret}' }} }}"
-        )
-    };
-    for method in ["client_secret_basic", "client_secret_post"] {
-        let legacy = Legacy::new(bed, json!({ "token_endpoint_auth_method": method })).await?;
-        let space = &legacy.space;
-        space.canary(OTHER);
-        let before = legacy.on_server().await?.0;
-        let _: Secret = space.apply(&told(OTHER)).await?;
-        let spec = json!({ "clientSecretRef": { "name": "told", "key": "secret" }, "tokenEndpointAuthMethod": method });
-        space.apply_client("app", &legacy.spec(spec.clone())).await?;
-        let waits = space
-            .says::<OAuth2Client>("app", Reconciling, "SecretMismatch", MISMATCH)
-            .await?;
-        ensure!(legacy.on_server().await?.0 == before, "the client was changed");
-        ensure!(
-            space.secret(&ledger_of(&waits)).await?.is_none(),
-            "the secret was stored"
-        );
-        // Without consent, the right secret is needed.
-        let _: Secret = space.apply(&told(SECRET)).await?;
-        space.wait_ready("app").await?;
-        ensure!(legacy.on_server().await?.1["adopted"] == true, "it is not adopted");
-        if method == "client_secret_basic" {
-            legacy.works_with(SECRET).await?;
-        }
-    }
-    // The same for a client that was adopted before its secret was known.
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let space = &legacy.space;
-    space.apply_client("app", &legacy.spec(json!({}))).await?;
-    legacy.is_unknown("app").await?;
-    let _: Secret = space.apply(&told(OTHER)).await?;
-    let named = json!({ "spec": { "clientSecretRef": { "name": "told", "key": "secret" } } });
-    space.change("app", named).await?;
-    space
-        .says::<OAuth2Client>("app", Reconciling, "SecretMismatch", MISMATCH)
-        .await?;
-    legacy.works_with(SECRET).await?;
-    let _: Secret = space.apply(&told(SECRET)).await?;
-    space.wait_ready("app").await?;
-    legacy.works_with(SECRET).await?;
-    // With consent, the secret is replaced.
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let space = &legacy.space;
-    let _: Secret = space.apply(&told("another-secret-2")).await?;
-    let spec = json!({ "clientSecretRef": { "name": "told", "key": "secret" }, "onSecretMismatch": "Replace" });
-    space.apply_client("app", &legacy.spec(spec)).await?;
-    space.wait_ready("app").await?;
-    legacy.works_with("another-secret-2").await?;
-    ensure!(legacy.works_with(SECRET).await.is_err(), "the old secret still works");
-    Ok(())
 }
 
 async fn a_suspended_resource_says_what_an_adoption_would_change(bed: &Bed) -> Result<()> {
@@ -454,155 +260,6 @@ async fn a_client_that_does_not_exist_is_created_as_usual(bed: &Bed) -> Result<(
     legacy.space.delete_and_wait("app").await?;
     ensure!(bed.hydra_client(&legacy.id).await?.is_none(), "the client stayed");
     Ok(())
-}
-
-async fn only_clients_that_a_rule_allows_are_adopted(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let (space, server) = (&legacy.space, &legacy.server.name);
-    let before = bed.registered(&legacy.id).await?;
-    bed.change_server(
-        server,
-        json!({ "access": [{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" } }] }),
-    )
-    .await?;
-    space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let message = format!(
-        "AuthorizationServer `{server}`: access[0].adopt.clientIds does not allow `{}` in clientId; change it or ask the server's admin.",
-        legacy.id
-    );
-    space
-        .says::<OAuth2Client>("app", Reconciling, "NotAllowed", &message)
-        .await?;
-    space.change("app", json!({ "spec": { "adoption": "Never" } })).await?;
-    let message = format!(
-        "The client `{}` exists on the server and no resource manages it; nothing was changed. Adopt it with adoption: Allow and a grant of the server's admin (adopt.clientIds), or create a new resource with another clientId.",
-        legacy.id
-    );
-    space.says::<OAuth2Client>("app", Stalled, "NotOwned", &message).await?;
-    ensure!(bed.registered(&legacy.id).await? == before, "it was changed");
-
-    // A secret from the failed attempt is not sent once adoption is granted.
-    let access = json!([{
-        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
-        "adopt": { "clientIds": [legacy.id] },
-    }]);
-    bed.change_server(server, json!({ "access": access })).await?;
-    space.change("app", json!({ "spec": { "adoption": "Allow" } })).await?;
-    let client = legacy.is_unknown("app").await?;
-    legacy.works_with(SECRET).await?;
-    ensure!(
-        space.secret(&ledger_of(&client)).await?.is_none(),
-        "the ledger keeps a secret that no client has"
-    );
-
-    let said = space
-        .client_refusal("other", "{ grantTypes: [client_credentials], adoption: Allow }")
-        .await?;
-    let rule = "spec.adoption: Invalid value: adoption: needs the client to adopt; set clientId, or on Vault and OpenBao vault.name";
-    ensure!(said.contains(rule), "{said}");
-    Ok(())
-}
-
-async fn a_client_of_another_resource_is_not_adopted(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    bed.unregister(&legacy.id).await?;
-    let space = &legacy.space;
-    space.ready_client("first", &legacy.spec(json!({}))).await?;
-    let (_, secret) = space.credentials("first").await?;
-    let before = bed.registered(&legacy.id).await?;
-    space.apply_client("second", &legacy.spec(json!({}))).await?;
-    let message = format!(
-        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
-        legacy.id
-    );
-    space
-        .says::<OAuth2Client>("second", Stalled, "NotOwned", &message)
-        .await?;
-    space.delete_and_wait("second").await?;
-    ensure!(bed.registered(&legacy.id).await? == before, "it was changed");
-    legacy.works_with(&secret).await
-}
-
-async fn a_client_released_by_another_resource_is_adopted_with_its_secret(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let space = &legacy.space;
-    space.apply_client("first", &legacy.spec(json!({}))).await?;
-    legacy.is_unknown("first").await?;
-    space.apply_client("second", &legacy.spec(json!({}))).await?;
-    let message = format!(
-        "The client `{}` exists on the server and does not belong to this resource; nothing was changed. Create a new resource with another clientId.",
-        legacy.id
-    );
-    let second: OAuth2Client = space.says("second", Stalled, "NotOwned", &message).await?;
-    ensure!(
-        space.secret(&ledger_of(&second)).await?.is_none(),
-        "a ledger was created without a known secret"
-    );
-    space.delete_and_wait("first").await?;
-    space
-        .respecify::<OAuth2Client>("second", json!({ "clientName": "Second" }))
-        .await?;
-    legacy.is_unknown("second").await?;
-    ensure!(
-        legacy.on_server().await?.0["client_name"] == "Second",
-        "the second resource does not manage it"
-    );
-    legacy.works_with(SECRET).await
-}
-
-async fn the_marker_replaces_a_lost_status(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    let (space, server) = (&legacy.space, &legacy.server.name);
-    let access = json!([{
-        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "clientIds": "Any" },
-        "adopt": { "clientIds": [legacy.id] },
-    }]);
-    bed.change_server(server, json!({ "access": access })).await?;
-    space.apply_client("app", &legacy.spec(json!({}))).await?;
-    legacy.is_unknown("app").await?;
-    let lost = json!({ "status": { "adopted": null, "updatedAt": null, "inputs": null, "effective": null } });
-    let patch = Patch::Merge(&lost);
-    space
-        .clients()
-        .patch_status("app", &PatchParams::default(), &patch)
-        .await?;
-    space
-        .change("app", json!({ "spec": { "adoption": "Never", "clientName": "Still" } }))
-        .await?;
-    legacy.is_unknown("app").await?;
-    ensure!(
-        legacy.on_server().await?.0["client_name"] == "Still",
-        "it was not written"
-    );
-    legacy.works_with(SECRET).await?;
-    space
-        .clients()
-        .patch_status("app", &PatchParams::default(), &patch)
-        .await?;
-    space.delete_and_wait("app").await?;
-    ensure!(legacy.on_server().await?.1.is_null(), "the marker stayed");
-    legacy.works_with(SECRET).await
-}
-
-/// The first resource was abandoned, so the marker names a resource that no longer exists.
-async fn an_abandoned_client_can_be_adopted(bed: &Bed) -> Result<()> {
-    let legacy = Legacy::new(bed, json!({})).await?;
-    bed.unregister(&legacy.id).await?;
-    let space = &legacy.space;
-    bed.change_server(
-        &legacy.server.name,
-        json!({ "access": [{
-        "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "adopt": { "clientIds": [legacy.id] },
-    }] }),
-    )
-    .await?;
-    space.ready_client("first", &legacy.spec(json!({}))).await?;
-    let (_, secret) = space.credentials("first").await?;
-    space.annotate("first", ABANDON_ANNOTATION, "true").await?;
-    space.delete_and_wait("first").await?;
-    space.apply_client("second", &legacy.spec(json!({}))).await?;
-    legacy.is_unknown("second").await?;
-    legacy.works_with(&secret).await
 }
 
 async fn an_adopted_client_stays_when_its_resource_is_deleted(bed: &Bed) -> Result<()> {

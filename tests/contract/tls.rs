@@ -1,5 +1,8 @@
 //! TLS with real servers: which ones the operator accepts, and what it says of the others.
 
+mod addresses;
+mod answers;
+
 use std::sync::Arc;
 
 use oidc_operator::admin::http::{BadSettings, Failure, Http, Settings};
@@ -18,9 +21,8 @@ use testbed::pki::{Pki, ServerCertificate, Usage, Validity};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use wiremock::ResponseTemplate;
 
-use crate::{always, http, over};
+use crate::{http, over};
 
 const REPLY: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"client_id\":\"shop\"}";
@@ -342,99 +344,6 @@ async fn a_certificate_and_the_key_of_another_are_refused_at_once() {
     assert_eq!(made.err(), Some(BadSettings::Identity));
 }
 
-/// Replies below HTTP: alerts of other TLS libraries, and servers without TLS.
-#[tokio::test]
-async fn what_a_server_answers_instead_of_tls_is_told_apart() {
-    let name = "it has no certificate for the name that the operator requests (correct the URL or tls.serverName)";
-    let fails = "the TLS handshake fails (check tls.serverName and the server's log)";
-    let closes = "it closes the connection during the TLS handshake (check the port and the server's log)";
-    let table: [(&[u8], &str); 10] = [
-        (b"\x15\x03\x03\x00\x02\x02\x28", NOTHING_IN_COMMON), // handshake_failure
-        (b"\x15\x03\x01\x00\x02\x02\x46", NOTHING_IN_COMMON), // protocol_version
-        (b"\x15\x03\x03\x00\x02\x02\x47", NOTHING_IN_COMMON), // insufficient_security
-        (b"\x15\x03\x03\x00\x02\x02\x70", name),              // unrecognized_name
-        (b"\x15\x03\x03\x00\x02\x02\x50", fails),             // internal_error
-        (b"\x15\x03\x03\x00\x02\x02\x74", WANTED),            // certificate_required
-        (b"\x15\x03\x03\x00\x02\x02\x2a", fails),             // bad_certificate, though none was asked for
-        (b"HTTP/1.1 400 Bad Request\r\n\r\nClient sent a TLS request", NOT_TLS),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", NOT_TLS),
-        (b"", closes),
-    ];
-    for (answer, expected) in table {
-        let url = format!("https://{}", serve_raw(answer).await);
-        let hydra = at(&url, &Settings::default());
-        let Err(Failure::Outage(outage)) = hydra.get_client("shop").await else {
-            unreachable!("a server without TLS was used");
-        };
-        assert_eq!(outage.to_string(), expected, "{answer:?}");
-        assert!(hydra.http().breaker().is_open(), "{answer:?}");
-    }
-}
-
-#[tokio::test]
-async fn plain_http_to_a_port_for_https_is_told() {
-    let expected = sentence("it expects https on this port (correct the URL)");
-    for text in [
-        "Client sent an HTTP request to an HTTPS server.\n",
-        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
-        "<!DOCTYPE HTML><html><p>Bad Request.<br />\nReason: You're speaking plain HTTP to an SSL-enabled server port.<br />",
-        "Bad Request\nThis combination of host and port requires TLS.\n",
-    ] {
-        let (server, _) = always(ResponseTemplate::new(400).set_body_string(text)).await;
-        assert_eq!(said(&server.uri(), &Settings::default()).await, expected, "{text}");
-    }
-    // A TLS alert, or another protocol.
-    for answer in [b"\x15\x03\x03\x00\x02\x02\x0a".as_slice(), b"SSH-2.0-OpenSSH_9.6\r\n"] {
-        let url = format!("http://{}", serve_raw(answer).await);
-        assert_eq!(said(&url, &Settings::default()).await, sentence(NOT_HTTP), "{answer:?}");
-    }
-    let pki = Pki::new().expect("a CA");
-    let url = serve(&pki.issue(ServerCertificate::of(&[HOST])).expect("a certificate")).await;
-    let url = url.replace("https:", "http:");
-    assert_eq!(said(&url, &Settings::default()).await, sentence(NOT_HTTP));
-    // Another 400 is what it was, even if it repeats a user's text.
-    for body in [
-        "Bad Request".to_owned(),
-        json!({ "error": "invalid_client_metadata", "error_description": "Client sent an HTTP request to an HTTPS server" })
-            .to_string(),
-        json!({ "errors": ["<title>400 The plain HTTP request was sent to HTTPS port</title>"] }).to_string(),
-        "no client Client sent an HTTP request to an HTTPS server".to_owned(),
-    ] {
-        let (server, hydra) = always(ResponseTemplate::new(400).set_body_string(body)).await;
-        assert!(said(&server.uri(), &Settings::default()).await.contains("code: 400"));
-        let _ = hydra.get_client("shop").await;
-        assert!(!hydra.http().breaker().is_open(), "one request says nothing about the server");
-    }
-}
-
-/// nginx accepts the connection and answers over HTTP.
-#[tokio::test]
-async fn a_reply_about_the_client_certificate_is_understood() {
-    for (text, expected) in [
-        ("No required SSL certificate was sent", WANTED),
-        ("The SSL certificate error", REFUSED),
-    ] {
-        let text = format!("<html>\r\n<head><title>400 {text}</title></head></html>");
-        let page = format!(
-            "HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n{text}",
-            text.len()
-        );
-        let pki = Pki::new().expect("a CA");
-        let server = pki.issue(ServerCertificate::of(&[HOST])).expect("a certificate");
-        let acceptor = TlsAcceptor::from(Arc::new(config(&server, &Clients::All, rustls::ALL_VERSIONS)));
-        let listener = TcpListener::bind((HOST, 0)).await.expect("a port");
-        let url = format!("https://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(async move {
-            let (stream, _) = listener.accept().await?;
-            let mut stream = acceptor.accept(stream).await?;
-            let _ = stream.read(&mut [0; 4096]).await?;
-            stream.write_all(page.as_bytes()).await?;
-            stream.shutdown().await
-        });
-        assert_eq!(said(&url, &trusting(&pki.ca_pem())).await, sentence(expected), "{text}");
-    }
-}
-
 /// All flavours use the same endpoint.
 #[tokio::test]
 async fn every_flavour_tells_an_expired_certificate() {
@@ -451,73 +360,4 @@ async fn every_flavour_tells_an_expired_certificate() {
     assert_eq!(foulkon.about().await.err(), expired());
     let hydra = over(http(&url, &trusting(&pki.ca_pem())), "v2.3.0");
     assert_eq!(hydra.get_client("shop").await.err(), expired());
-}
-
-#[tokio::test]
-async fn a_server_at_an_ipv6_address_is_reached_and_verified_by_it() {
-    if TcpListener::bind("[::1]:0").await.is_err() {
-        return; // no IPv6 here
-    }
-    let listener = std::net::TcpListener::bind("[::1]:0").expect("a port");
-    let plain = wiremock::MockServer::builder().listener(listener).start().await;
-    let reply = crate::json_reply(200, &json!({ "client_id": "shop" }));
-    wiremock::Mock::given(wiremock::matchers::any())
-        .respond_with(reply)
-        .mount(&plain)
-        .await;
-    let url = format!("http://{}", plain.address());
-    assert_eq!(said(&url, &Settings::default()).await, "", "{url}");
-    let pki = Pki::new().expect("a CA");
-    let of = |name: &str| {
-        let certificate = pki.issue(ServerCertificate::of(&[name])).expect("a certificate");
-        config(&certificate, &Clients::All, rustls::ALL_VERSIONS)
-    };
-    let url = serve_on("::1", of("::1")).await;
-    assert!(url.starts_with("https://[::1]:"), "{url}");
-    assert_eq!(said(&url, &trusting(&pki.ca_pem())).await, "");
-    let url = serve_on("::1", of("hydra.test")).await;
-    let wrong = "its certificate is for `hydra.test`, not for `::1` (correct the URL or set tls.serverName)";
-    assert_eq!(said(&url, &trusting(&pki.ca_pem())).await, sentence(wrong));
-    let named = Settings {
-        server_name: Some("hydra.test".to_owned()),
-        ..trusting(&pki.ca_pem())
-    };
-    assert_eq!(said(&url, &named).await, "");
-}
-
-#[tokio::test]
-async fn the_name_to_verify_can_be_an_address() {
-    let pki = Pki::new().expect("a CA");
-    for (of, name, works) in [
-        ("10.0.0.7", "10.0.0.7", true),
-        ("fd00::7", "fd00::7", true),
-        ("fd00::7", "[fd00::7]", true),
-        ("10.0.0.7", "10.0.0.8", false),
-        (HOST, "10.0.0.7", false),
-    ] {
-        let url = serve(&pki.issue(ServerCertificate::of(&[of])).expect("a certificate")).await;
-        let settings = Settings {
-            server_name: Some(name.to_owned()),
-            ..trusting(&pki.ca_pem())
-        };
-        let expected = match works {
-            true => String::new(),
-            false => sentence(&format!(
-                "its certificate is for `{of}`, not for `{name}` (correct the URL or set tls.serverName)"
-            )),
-        };
-        assert_eq!(said(&url, &settings).await, expected, "{of} {name}");
-    }
-    let settings = Settings {
-        server_name: Some("no name".to_owned()),
-        ..Settings::default()
-    };
-    let made = Http::new(
-        "default",
-        "https://hydra:4445",
-        &settings,
-        Fence::open(),
-        Arc::default(),
-    );
-    assert_eq!(made.err(), Some(BadSettings::ServerName));
 }
