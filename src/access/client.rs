@@ -20,11 +20,37 @@ pub fn check(
     effective: &Effective,
 ) -> Result<Grant, Denied> {
     judge(rules, namespace, ManagedKind::OAuth2Client, |index, rule| {
-        let broken = broken(rule, namespace.name, spec, effective);
-        let limits = (!broken.is_empty()).then_some(Denied::Limits { rule: index, broken });
-        let period = spec.rotation.as_ref().and_then(|rotation| rotation.period.as_deref());
-        limits.into_iter().chain(too_often(index, rule, period)).collect()
+        refused(index, rule, namespace, spec, effective)
     })
+}
+
+/// Whether a single rule allows the whole client, and that it stays on the server when its resource is deleted.
+pub fn may_leave_client(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+) -> bool {
+    let policy = DeletionPolicy::Orphan;
+    let mut asked = spec.clone();
+    asked.deletion_policy = Some(policy);
+    let mut effective = effective.clone();
+    effective.deletion_policy = policy;
+    check(rules, namespace, &asked, &effective).is_ok()
+}
+
+/// What a rule refuses.
+fn refused(
+    index: usize,
+    rule: &AccessRule,
+    namespace: Namespace<'_>,
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+) -> Vec<Denied> {
+    let broken = broken(rule, namespace.name, spec, effective);
+    let limits = (!broken.is_empty()).then_some(Denied::Limits { rule: index, broken });
+    let period = spec.rotation.as_ref().and_then(|rotation| rotation.period.as_deref());
+    limits.into_iter().chain(too_often(index, rule, period)).collect()
 }
 
 fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective: &Effective) -> Vec<Broken> {
@@ -152,16 +178,27 @@ fn id_violation(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec) -> 
 /// What the rules say about the id of a client that an earlier resource of this namespace registered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeptId {
-    /// A rule lists the id in `adopt.clientIds`.
+    /// A rule that allows the rest of the client lists the id in `adopt.clientIds`.
     pub is_listed: bool,
-    /// A rule lets a resource of the namespace have a client of this id.
+    /// A rule that allows the rest of the client lets a resource of the namespace have this id.
     pub is_allowed: bool,
 }
 
-/// Whether a resource may keep an id that its spec does not request.
-pub fn may_keep_id(rules: &[AccessRule], namespace: Namespace<'_>, id: &str) -> KeptId {
+/// Whether a resource may keep an id, whatever its spec requests. Only rules that allow the rest of the client count:
+/// what one rule says about the id does not add to what another one says about the client.
+pub fn may_keep_id(
+    rules: &[AccessRule],
+    namespace: Namespace<'_>,
+    spec: &OAuth2ClientSpec,
+    effective: &Effective,
+    id: &str,
+) -> KeptId {
+    let mut rest = spec.clone();
+    rest.client_id = None;
     let mut kept = KeptId::default();
-    for (_, rule) in selecting(rules, namespace, ManagedKind::OAuth2Client) {
+    let allowing = selecting(rules, namespace, ManagedKind::OAuth2Client)
+        .filter(|(index, rule)| refused(*index, rule, namespace, &rest, effective).is_empty());
+    for (_, rule) in allowing {
         let listed = rule.adopt.as_ref();
         kept.is_listed |= listed.is_some_and(|adopt| adopt.client_ids.iter().any(|listed| listed == id));
         kept.is_allowed |= kept.is_listed || lets_choose(rule, namespace.name, id);
@@ -195,14 +232,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_kept_as_the_rules_of_the_namespace_allow() {
-        let rule = |namespace: &str, ids: &str, listed: &[&str]| {
+    fn an_id_is_kept_as_a_rule_that_allows_the_rest_of_the_client_says() {
+        let limited = |namespace: &str, ids: &str, listed: &[&str], scopes: Option<&[&str]>| {
             let rule = json!({
                 "namespaces": { "from": "Names", "names": [namespace] }, "kinds": ["OAuth2Client"],
-                "clients": { "clientIds": ids }, "adopt": { "clientIds": listed },
+                "clients": { "clientIds": ids, "scopes": scopes }, "adopt": { "clientIds": listed },
             });
             serde_json::from_value::<AccessRule>(rule).expect("a rule")
         };
+        let rule = |namespace: &str, ids: &str, listed: &[&str]| limited(namespace, ids, listed, None);
+        let narrow = |ids: &str, listed: &[&str]| limited("team", ids, listed, Some(&["read"]));
+        let wide = || rule("team", "Generated", &[]);
         let kept = |is_listed, is_allowed| KeptId { is_listed, is_allowed };
         let table = [
             (vec![rule("team", "Generated", &[])], "old", kept(false, false)),
@@ -217,13 +257,27 @@ mod tests {
                 "old",
                 kept(true, true),
             ),
+            // The client has a scope that the rule about the id does not allow.
+            (vec![wide(), narrow("Any", &["old"])], "old", kept(false, false)),
+            (
+                vec![narrow("Any", &["old"]), rule("team", "Any", &[])],
+                "old",
+                kept(false, true),
+            ),
         ];
         let namespace = Namespace {
             name: "team",
             labels: None,
         };
-        for (rules, id, expected) in table {
-            assert_eq!(may_keep_id(&rules, namespace, id), expected, "{rules:?} {id}");
+        // What the spec says about the id does not matter.
+        for asked in [None, Some("old")] {
+            let spec = json!({ "clientId": asked, "grantTypes": ["client_credentials"], "scopes": ["write"] });
+            let spec: OAuth2ClientSpec = serde_json::from_value(spec).expect("a spec");
+            let effective = Effective::of(&spec, &[], &[]);
+            for (rules, id, expected) in &table {
+                let kept = may_keep_id(rules, namespace, &spec, &effective, id);
+                assert_eq!(kept, *expected, "{rules:?} {id}");
+            }
         }
     }
 }

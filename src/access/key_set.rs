@@ -1,6 +1,7 @@
 //! What the rules allow for a JsonWebKeySet.
 
 use super::denied::Denied;
+use super::orphan_violation;
 use super::rotation::Grant;
 use super::rotation::too_often;
 use super::rules::{NameRequest, Namespace, is_prefixed, judge, name_violation};
@@ -17,6 +18,8 @@ pub struct KeySetRequest<'a> {
     pub adopts: bool,
     /// The rotation period, effective or requested.
     pub period: Option<&'a str>,
+    /// Whether the key set is to stay on the server when the resource is deleted.
+    pub stays: bool,
 }
 
 /// Whether a single rule allows the whole key set.
@@ -31,7 +34,12 @@ pub fn check_key_set(
     judge(rules, namespace, ManagedKind::JsonWebKeySet, |index, rule| {
         let name = asked.name.map(|name| refused_name(index, rule, namespace, name, asked));
         let period = too_often(index, rule, asked.period);
-        name.into_iter().flatten().chain(period).collect()
+        let policy = asked.stays.then(|| orphan_violation(rule)).flatten();
+        let policy = policy.map(|broken| Denied::Limits {
+            rule: index,
+            broken: vec![broken],
+        });
+        name.into_iter().flatten().chain(period).chain(policy).collect()
     })
 }
 

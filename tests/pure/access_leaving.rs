@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use oidc_operator::access::{self, Namespace};
+use oidc_operator::access::{self, Candidates, Namespace};
 use oidc_operator::api::access::ManagedKind;
 use oidc_operator::api::oauth2_client::Effective;
 use oidc_operator::api::refs::DeletionPolicy;
@@ -80,7 +80,41 @@ fn a_client_may_be_orphaned_if_a_rule_for_its_namespace_allows_it() {
             expected,
             "{listed}"
         );
-        let may_set = access::may_leave(&rules(listed.clone()), namespace, ManagedKind::OAuth2Client);
-        assert_eq!(may_set.is_ok(), expected, "{listed}");
+        let listed = rules(listed);
+        let candidates = Candidates::of(&listed, namespace, ManagedKind::OAuth2Client);
+        let may_set = candidates.and_then(|mut candidates| candidates.may_leave(&listed));
+        assert_eq!(may_set.is_ok(), expected, "{listed:?}");
+    }
+}
+
+#[test]
+fn a_client_may_stay_only_if_the_rule_that_allows_it_says_so() {
+    let narrow = |policy: &str| {
+        let limits = json!({ "grantTypes": ["client_credentials"], "deletionPolicies": [policy] });
+        json!({ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": limits })
+    };
+    let wide = |policy: &str| {
+        let limits = json!({ "deletionPolicies": [policy] });
+        json!({ "namespaces": all(), "kinds": ["OAuth2Client"], "clients": limits })
+    };
+    let none = BTreeMap::new();
+    let namespace = Namespace {
+        name: "team-a",
+        labels: Some(&none),
+    };
+    let machine = json!({ "grantTypes": ["client_credentials"] });
+    for (listed, client, expected) in [
+        (vec![wide("Delete"), narrow("Orphan")], web(), false),
+        (vec![narrow("Orphan"), wide("Delete")], web(), false),
+        (vec![wide("Delete"), narrow("Orphan")], machine.clone(), true),
+        (vec![narrow("Delete"), wide("Orphan")], web(), true),
+        (vec![narrow("Delete"), narrow("Orphan")], web(), false),
+        (vec![wide("Delete")], machine, false),
+        (vec![], web(), false),
+    ] {
+        let (listed, spec) = (rules(json!(listed)), spec(client.clone()));
+        let effective = Effective::of(&spec, &[], &[]);
+        let may = access::may_leave_client(&listed, namespace, &spec, &effective);
+        assert_eq!(may, expected, "{listed:?} {client}");
     }
 }

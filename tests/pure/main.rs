@@ -5,6 +5,7 @@
 mod access;
 mod access_key_sets;
 mod access_leaving;
+mod access_whole;
 mod claims;
 mod decode;
 mod effective;

@@ -8,9 +8,10 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
-use crate::access::{self, Denied, NameRequest, Namespace};
+use crate::access::{self, Candidates, Denied, NameRequest, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::access::OnRevoked;
+use crate::controller::common::adoption::Consent;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::departures::Known;
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
@@ -73,30 +74,77 @@ pub(crate) fn admitted<K: OnServer>(resource: &K, ctx: &Context) -> Result<Arc<A
     };
     match access::admits(&server.spec.access, seen, K::ACCESS) {
         Ok(()) => Ok(server),
-        Err(denied) => Err(Error::NotAllowed {
-            server: server.name_any(),
-            denied,
-        }),
+        Err(denied) => Err(not_allowed(&server, denied)),
     }
 }
 
-/// Checks whether the access rules allow the name that a field of a resource requests.
-///
-/// # Errors
-/// [`Error::NotAllowed`].
-pub(crate) fn may_name<K: OnServer>(
-    resource: &K,
-    ctx: &Context,
-    server: &AuthorizationServer,
-    asked: NameRequest<'_>,
-) -> Result<()> {
-    let may = ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
-        access::may_name(&server.spec.access, namespace, K::ACCESS, asked)
-    });
-    may.map_err(|denied| Error::NotAllowed {
+/// The access rules of a server that allow what a resource has asked for until now. One of them must allow all of it.
+pub(crate) struct Allowing<'a> {
+    server: &'a AuthorizationServer,
+    candidates: Candidates,
+}
+
+impl<'a> Allowing<'a> {
+    /// For a resource that has not asked for anything yet.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`].
+    pub(crate) fn of<K: OnServer>(resource: &K, ctx: &Context, server: &'a AuthorizationServer) -> Result<Self> {
+        let candidates = ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
+            Candidates::of(&server.spec.access, namespace, K::ACCESS)
+        });
+        match candidates {
+            Ok(candidates) => Ok(Self::left(server, candidates)),
+            Err(denied) => Err(not_allowed(server, denied)),
+        }
+    }
+
+    /// For a resource for which these rules of its server are left.
+    pub(crate) fn left(server: &'a AuthorizationServer, candidates: Candidates) -> Self {
+        Allowing { server, candidates }
+    }
+
+    /// The rules that are left.
+    pub(crate) fn candidates(self) -> Candidates {
+        self.candidates
+    }
+
+    /// Asks for the name in a field of the resource.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`].
+    pub(crate) fn name(&mut self, asked: NameRequest<'_>) -> Result<()> {
+        let may = self.candidates.may_name(&self.server.spec.access, asked);
+        may.map_err(|denied| not_allowed(self.server, denied))
+    }
+
+    /// Asks for the deletion policy of the resource.
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`].
+    pub(crate) fn policy(&mut self, consent: Consent) -> Result<()> {
+        if !consent.asks_to_stay() {
+            return Ok(());
+        }
+        let may = self.candidates.may_leave(&self.server.spec.access);
+        may.map_err(|denied| not_allowed(self.server, denied))
+    }
+
+    /// Asks that a provider may offer a scope of others. `is_own`: as in [`NameRequest`].
+    ///
+    /// # Errors
+    /// [`Error::NotAllowed`].
+    pub(crate) fn scope(&mut self, scope: &str, is_own: bool) -> Result<()> {
+        let may = self.candidates.may_offer(&self.server.spec.access, scope, is_own);
+        may.map_err(|denied| not_allowed(self.server, denied))
+    }
+}
+
+fn not_allowed(server: &AuthorizationServer, denied: Denied) -> Error {
+    Error::NotAllowed {
         server: server.name_any(),
         denied,
-    })
+    }
 }
 
 /// Whether everything that was made for a resource is deleted, because no rule admits it any more and the server has

@@ -9,12 +9,10 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
-use crate::access;
 use crate::api::AuthorizationServer;
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::controller::engine::context::Context;
-use crate::controller::engine::managed::{OnServer, Pass};
-use crate::error::{Error, Result};
+use crate::controller::engine::managed::Pass;
 
 /// Maximum number of ids that are kept in a list of clients.
 pub(crate) const MOST_KEPT: usize = 1000;
@@ -41,6 +39,11 @@ impl Consent {
         self.suspend == Some(true)
     }
 
+    /// Whether the spec asks that the object stays on the server when the resource is deleted.
+    pub fn asks_to_stay(&self) -> bool {
+        self.deletion_policy == Some(DeletionPolicy::Orphan)
+    }
+
     /// What happens to the object when the resource is deleted. `adopted`: as in the status.
     pub fn policy(&self, adopted: Option<bool>) -> DeletionPolicy {
         let default = match adopted {
@@ -49,28 +52,6 @@ impl Consent {
         };
         self.deletion_policy.unwrap_or(default)
     }
-}
-
-/// Refuses a deletion policy that the access rules do not allow.
-///
-/// # Errors
-/// [`Error::NotAllowed`].
-pub(crate) fn check_policy<K: OnServer>(
-    resource: &K,
-    ctx: &Context,
-    server: &AuthorizationServer,
-    consent: Consent,
-) -> Result<()> {
-    if consent.deletion_policy != Some(DeletionPolicy::Orphan) {
-        return Ok(());
-    }
-    let may = ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
-        access::may_leave(&server.spec.access, namespace, K::ACCESS)
-    });
-    may.map_err(|denied| Error::NotAllowed {
-        server: server.name_any(),
-        denied,
-    })
 }
 
 /// Reports an adoption and what it changes. `fields`: names of what differs on the server.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use kube::runtime::events::EventType;
 
+use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
+use crate::api::access::AccessRule;
 use crate::api::refs::DeletionPolicy;
 use crate::api::status::Standing;
 use crate::controller::common::adoption::Consent;
@@ -145,6 +147,15 @@ pub trait Claiming: Managed {
     /// Returns the deletion policy that the access rules allowed.
     fn accepted(status: &mut Self::Status) -> Option<DeletionPolicy> {
         Self::claim(status).accepted.and_then(|accepted| *accepted)
+    }
+
+    /// Whether the access rules let the object stay when the resource is deleted, although no pass has accepted the
+    /// policy yet.
+    fn may_stay(&self, rules: &[AccessRule], namespace: Namespace<'_>) -> bool
+    where
+        Self: OnServer,
+    {
+        access::may_orphan(rules, namespace, Self::ACCESS)
     }
 
     /// Whether the object was in sync once.

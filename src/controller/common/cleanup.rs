@@ -8,6 +8,7 @@ use kube::{Api, ResourceExt};
 
 use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
+use crate::api::access::AccessRule;
 use crate::api::refs::DeletionPolicy;
 use crate::clock::DEADLINE;
 use crate::controller::common::adoption::Consent;
@@ -73,7 +74,7 @@ pub(crate) async fn is_left<K: OnServer + Claiming>(
     let accepted = K::accepted(status);
     match stays(resource.consent(), *K::claim(status).adopted, accepted) {
         Some(stays) => Ok(stays),
-        None => may_leave_behind(resource, ctx).await,
+        None => is_allowed(resource, ctx, |rules, seen| resource.may_stay(rules, seen)).await,
     }
 }
 
@@ -150,12 +151,25 @@ pub(crate) fn is_quiet<K: OnServer>(resource: &K, ctx: &Context, was_confirmed: 
 }
 
 /// Whether the resource may leave its object behind: the access rules must allow it, unless the server no longer
-/// exists. A refusal by the cached rules is checked live, because a deletion cannot be undone.
+/// exists.
 ///
 /// # Errors
 /// [`Error::Cluster`].
 pub(crate) async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -> Result<bool> {
-    if may_orphan(resource, ctx) {
+    is_allowed(resource, ctx, |rules, seen| access::may_orphan(rules, seen, K::ACCESS)).await
+}
+
+/// Whether the access rules allow what `ask` asks for, or the server no longer exists. A refusal by the cached rules is
+/// checked live, because a deletion cannot be undone.
+///
+/// # Errors
+/// [`Error::Cluster`].
+pub(crate) async fn is_allowed<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    ask: impl Fn(&[AccessRule], Namespace<'_>) -> bool,
+) -> Result<bool> {
+    if is_allowed_by_cache(resource, ctx, &ask) {
         return Ok(true);
     }
     let name = resource.namespace().unwrap_or_default();
@@ -167,15 +181,19 @@ pub(crate) async fn may_leave_behind<K: OnServer>(resource: &K, ctx: &Context) -
     let namespace = ctx.cluster.live(&namespaces, &name).await?;
     let labels = namespace.as_ref().map(|namespace| namespace.labels());
     let seen = Namespace { name: &name, labels };
-    Ok(access::may_orphan(&server.spec.access, seen, K::ACCESS))
+    Ok(ask(&server.spec.access, seen))
 }
 
-fn may_orphan<K: OnServer>(resource: &K, ctx: &Context) -> bool {
+fn is_allowed_by_cache<K: OnServer>(
+    resource: &K,
+    ctx: &Context,
+    ask: impl Fn(&[AccessRule], Namespace<'_>) -> bool,
+) -> bool {
     let Some(server) = ctx.server(resource.server_name()) else {
         return true;
     };
     ctx.with_namespace(&resource.namespace().unwrap_or_default(), |namespace| {
-        access::may_orphan(&server.spec.access, namespace, K::ACCESS)
+        ask(&server.spec.access, namespace)
     })
 }
 
@@ -187,7 +205,7 @@ pub(crate) fn waits<K: OnServer + CustomResourceExt>(resource: &K, ctx: &Context
         kind: short_name::<K>(),
         name: resource.name_any(),
         namespace: resource.namespace().unwrap_or_default(),
-        may_orphan: may_orphan(resource, ctx),
+        may_orphan: is_allowed_by_cache(resource, ctx, |rules, seen| access::may_orphan(rules, seen, K::ACCESS)),
         suspect,
     }
 }

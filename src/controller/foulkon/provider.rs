@@ -4,8 +4,6 @@
 //! other servers; their changes are followed. The worker accepts tokens only after it has loaded the provider, which it
 //! does when it starts.
 
-use std::collections::BTreeSet;
-
 use kube::ResourceExt;
 use serde_json::json;
 
@@ -14,7 +12,7 @@ use crate::api::condition::{RESTART_REQUIRED, Reason, Wanted};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, OidcProvider};
-use crate::controller::common::adoption::{kept_in_words, still_kept};
+use crate::controller::common::adoption::kept_in_words;
 use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
@@ -24,7 +22,7 @@ use crate::controller::engine::hold::hold;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::foulkon::provider::entry::{Entry, remove};
-use crate::controller::foulkon::provider::fields::fields;
+use crate::controller::foulkon::provider::fields::{fields, keep};
 use crate::controller::foulkon::provider::plan::{ProviderPlan, plan};
 use crate::error::{Error, FoulkonFault, Result};
 
@@ -49,16 +47,16 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     let ProviderPlan {
         server,
         mut fields,
+        kept_by_others,
         missing,
     } = plan;
     take_claim_over(provider, ctx, pass).await?;
     accept_policy(provider, pass);
-    let kept = still_kept(&pass.status.kept_client_ids, BTreeSet::new(), &fields.clients);
-    fields.clients.extend(kept.iter().cloned());
+    let kept = keep(&mut fields.clients, &pass.status.kept_client_ids, kept_by_others);
     if provider.consent().is_suspended() {
         return Ok(suspended(provider, ctx, &server, pass, fields).await);
     }
-    pass.status.kept_client_ids = kept.into_iter().collect();
+    pass.status.kept_client_ids = kept;
     let is_without = fields.clients.is_empty();
     if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, &ctx.settings) {
         return Err(missing.unwrap_or(FoulkonFault::NoClients.into()));

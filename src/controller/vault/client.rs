@@ -12,9 +12,11 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
+use crate::access::{Namespace, may_leave_client};
 use crate::admin::bounded::fits;
 use crate::admin::vault;
 use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
+use crate::api::access::AccessRule;
 use crate::api::oauth2_client::{
     ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
 };
@@ -77,6 +79,13 @@ impl Claiming for OAuth2Client {
 
     fn accepted(status: &mut OAuth2ClientStatus) -> Option<DeletionPolicy> {
         status.effective.as_ref().map(|effective| effective.deletion_policy)
+    }
+
+    /// As a pass would judge the whole client, with the values that were last in force.
+    fn may_stay(&self, rules: &[AccessRule], namespace: Namespace<'_>) -> bool {
+        let effective = self.status.as_ref().and_then(|status| status.effective.clone());
+        let effective = effective.unwrap_or_else(|| Effective::of(&self.spec, &[], &[]));
+        may_leave_client(rules, namespace, &self.spec, &effective)
     }
 
     fn consent(&self) -> Consent {

@@ -130,6 +130,7 @@ fn request<'a>(set: &'a JsonWebKeySet, name: &'a str) -> KeySetRequest<'a> {
         is_reserved: vault::Key::is_reserved(name),
         adopts,
         period: Some(rotation.map_or(DAY_TEXT, |rotation| rotation.period.as_str())),
+        stays: set.consent().asks_to_stay(),
     }
 }
 

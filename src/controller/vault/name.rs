@@ -2,12 +2,12 @@
 
 use kube::ResourceExt;
 
-use crate::access::{self, NameRequest};
+use crate::access::{self, Candidates, NameRequest};
 use crate::admin::vault::Object;
 use crate::api::AuthorizationServer;
 use crate::api::refs::DeletionPolicy;
-use crate::controller::common::admission::{admitted, may_name};
-use crate::controller::common::adoption::{Consent, check_policy, neighbours};
+use crate::controller::common::admission::{Allowing, admitted};
+use crate::controller::common::adoption::{Consent, neighbours};
 use crate::controller::common::claim::{Claiming, asked_first, unchanged};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -38,20 +38,21 @@ pub(crate) trait Named: OnServer + Claiming {
     }
 }
 
-/// The name that a resource may give its object.
+/// The name that a resource may give its object, and the access rules that allow it.
 ///
 /// # Errors
 /// [`Error::NotAllowed`]; [`VaultFault::Reserved`], [`Error::NameClaimed`].
-pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
+pub(crate) fn allowed<K: Named>(
+    resource: &K,
+    ctx: &Context,
+    server: &AuthorizationServer,
+) -> Result<(String, Candidates)> {
     let name = resource.object_name();
     let consent = resource.consent();
     if K::Object::is_reserved(&name) {
         check_reserved::<K>(&name, consent)?;
     }
-    if resource.asked_name().is_some() || consent.adopts() {
-        may_have_name(resource, ctx, server, &name)?;
-    }
-    check_policy(resource, ctx, server, consent)?;
+    let allowing = may_have(resource, ctx, server, &name)?;
     if !is_addressable(&name) {
         return Err(Error::InvalidField {
             field: K::NAME_FIELD,
@@ -64,7 +65,7 @@ pub(crate) fn allowed<K: Named>(resource: &K, ctx: &Context, server: &Authorizat
     let claimed = claim.name.as_deref().filter(|_| claim.is_on(server, &ctx.settings));
     unchanged(K::NAME_FIELD, claimed, &name)?;
     match resource.has_claim(server, ctx) || !is_claimed(resource, ctx, server, &name) {
-        true => Ok(name),
+        true => Ok((name, allowing.candidates())),
         false => Err(Error::NameClaimed {
             type_: K::Object::TYPE,
             name,
@@ -108,13 +109,13 @@ pub(crate) fn is_claimed<K: Named>(resource: &K, ctx: &Context, server: &Authori
         let is_first = asked_first(&*other, resource);
         match is_ours {
             true => is_theirs && is_first,
-            false => is_theirs || is_beside && is_first && may_have(&*other, ctx),
+            false => is_theirs || is_beside && is_first && is_allowed(&*other, ctx),
         }
     })
 }
 
 /// Whether the access rules allow a resource the name that it asks for. Otherwise it must not block other resources.
-fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
+fn is_allowed<K: Named>(resource: &K, ctx: &Context) -> bool {
     let namespace = resource.namespace().unwrap_or_default();
     if !ctx.settings.reach.has_namespace(&namespace) {
         return false; // nobody works on it
@@ -122,17 +123,26 @@ fn may_have<K: Named>(resource: &K, ctx: &Context) -> bool {
     let Ok(server) = admitted(resource, ctx) else {
         return false;
     };
-    let name = resource.object_name();
-    let is_generated = resource.asked_name().is_none() && !resource.consent().adopts();
-    is_generated || may_have_name(resource, ctx, &server, &name).is_ok()
+    may_have(resource, ctx, &server, &resource.object_name()).is_ok()
 }
 
-fn may_have_name<K: Named>(resource: &K, ctx: &Context, server: &AuthorizationServer, name: &str) -> Result<()> {
-    let asked = NameRequest {
-        field: K::NAME_FIELD,
-        name,
-        is_own: access::is_prefixed(&resource.namespace().unwrap_or_default(), name),
-        adopts: resource.consent().adopts(),
-    };
-    may_name(resource, ctx, server, asked)
+/// The access rules that allow a resource its name and its deletion policy.
+fn may_have<'a, K: Named>(
+    resource: &K,
+    ctx: &Context,
+    server: &'a AuthorizationServer,
+    name: &str,
+) -> Result<Allowing<'a>> {
+    let consent = resource.consent();
+    let mut allowing = Allowing::of(resource, ctx, server)?;
+    if resource.asked_name().is_some() || consent.adopts() {
+        allowing.name(NameRequest {
+            field: K::NAME_FIELD,
+            name,
+            is_own: access::is_prefixed(&resource.namespace().unwrap_or_default(), name),
+            adopts: consent.adopts(),
+        })?;
+    }
+    allowing.policy(consent)?;
+    Ok(allowing)
 }

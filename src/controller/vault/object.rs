@@ -8,11 +8,12 @@ use kube::ResourceExt;
 use kube::core::CustomResourceExt;
 use serde_json::json;
 
+use crate::access::Candidates;
 use crate::admin::http::Failure;
 use crate::admin::vault::{Object, Vault};
 use crate::api::AuthorizationServer;
 use crate::clock::DEADLINE;
-use crate::controller::common::admission::{admitted, may_create};
+use crate::controller::common::admission::{Allowing, admitted, may_create};
 use crate::controller::common::claim::{Claim, accept_policy, store_claim, take_claim_over};
 use crate::controller::common::cleanup::{remove_claimed, waits};
 use crate::controller::common::drift::{is_drift, note_drift};
@@ -46,6 +47,8 @@ pub(crate) struct Target<'a, K> {
     pub server: Arc<AuthorizationServer>,
     /// Name of the object.
     pub name: String,
+    /// The access rules that allow the name and the deletion policy.
+    candidates: Candidates,
 }
 
 impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
@@ -57,7 +60,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     pub(crate) async fn of(resource: &'a K, ctx: &'a Context, pass: &mut Pass<K::Status>) -> Result<Self> {
         let allowed = admitted(resource, ctx).and_then(|server| Ok((name::allowed(resource, ctx, &server)?, server)));
         match allowed {
-            Ok((name, server)) => {
+            Ok(((name, candidates), server)) => {
                 take_claim_over(resource, ctx, pass).await?;
                 accept_policy(resource, pass);
                 Ok(Target {
@@ -65,6 +68,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                     ctx,
                     server,
                     name,
+                    candidates,
                 })
             }
             Err(Error::NotAllowed { denied, .. }) => {
@@ -75,6 +79,11 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// The access rules that allow what the resource has asked for until now.
+    pub(crate) fn allowing(&self) -> Allowing<'_> {
+        Allowing::left(&self.server, self.candidates.clone())
     }
 
     /// Whether nothing is written for the resource.

@@ -13,7 +13,7 @@ use crate::admin::vault::object::OPENID;
 use crate::admin::vault::{self, Object, Vault};
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider, Scope};
-use crate::controller::common::admission::{admitted, may_name};
+use crate::controller::common::admission::{Allowing, admitted};
 use crate::controller::common::adoption::{Consent, kept_in_words};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
@@ -68,7 +68,7 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     let target = Target::of(provider, ctx, pass).await?;
     check_issuer(provider)?;
     check_fields(provider, &target.server)?;
-    check_grants(provider, ctx, &target.server)?;
+    check_grants(provider, target.allowing())?;
     let was_ready = is_accepted(provider);
     if target.is_suspended() {
         let wanted = wanted(provider, ctx).ok().map(|(wanted, _)| fresh(wanted));
@@ -226,7 +226,7 @@ fn is_attached(provider: &OidcProvider, client: &OAuth2Client, ctx: &Context) ->
 }
 
 /// Clients and scopes of other owners can be named only with a grant, because their owners are not asked.
-fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<()> {
+fn check_grants(provider: &OidcProvider, mut allowing: Allowing<'_>) -> Result<()> {
     let clients = provider
         .spec
         .allowed_clients
@@ -235,22 +235,15 @@ fn check_grants(provider: &OidcProvider, ctx: &Context, server: &AuthorizationSe
     let namespace = provider.namespace().unwrap_or_default();
     let is_own = |name: &str| access::is_prefixed(&namespace, name);
     for id in clients {
-        let asked = NameRequest {
+        allowing.name(NameRequest {
             field: "allowedClients",
             name: id,
             is_own: is_own(id),
             adopts: false,
-        };
-        may_name(provider, ctx, server, asked)?;
+        })?;
     }
     for scope in provider.spec.scopes.iter().filter(|scope| *scope != OPENID) {
-        let may = ctx.with_namespace(&namespace, |namespace| {
-            access::may_offer(&server.spec.access, namespace, scope, is_own(scope))
-        });
-        may.map_err(|denied| Error::NotAllowed {
-            server: server.name_any(),
-            denied,
-        })?;
+        allowing.scope(scope, is_own(scope))?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use crate::run::Side;
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_provider_is_adopted_with_its_id_and_its_clients),
+        side.shared(providers_of_one_issuer_keep_what_one_of_them_adopted),
         side.shared(a_restored_provider_is_taken_back_by_grant),
     ]
 }
@@ -109,6 +110,57 @@ async fn a_provider_is_adopted_with_its_id_and_its_clients(bed: &Bed) -> Result<
     let gone = space.remove::<OidcProvider>("main").await?;
     space.until_gone(&gone).await?;
     ensure!(stage.entry(&name).await?["id"] == before["id"]);
+    Ok(())
+}
+
+/// The worker looks at the clients of only one of the providers of an issuer.
+async fn providers_of_one_issuer_keep_what_one_of_them_adopted(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    let space = &stage.space;
+    let name = format!("{}-legacy", space.name());
+    let theirs = json!({ "name": name, "path": "/theirs/", "issuerUrl": ISSUER, "clients": ["web", "old"] });
+    stage.foulkon.must("POST", "", Some(theirs)).await?;
+    grant(&stage, &[&name]).await?;
+    stage.ready("beside", trusting(&["shop"])).await?;
+    let beside = stage.name("beside");
+    stage.ready("main", adopting(&name, json!({}))).await?;
+    let all = json!(["old", "shop", "web"]);
+    for entry in [&name, &beside] {
+        stage
+            .until("the clients of both", entry, |entry| clients(entry) == all)
+            .await?;
+    }
+    // Only one resource gets the entry, and only that one keeps the client.
+    stage.make::<OidcProvider>("second", adopting(&name, json!({}))).await?;
+    let message = format!(
+        "Another resource has the provider `{name}` on this server, or asked for it first. Create a new resource with another name."
+    );
+    space
+        .says::<OidcProvider>("second", Stalled, "NotOwned", &message)
+        .await?;
+    let kept = async |provider: &str, expected: &[&str]| {
+        let is_kept = |found: &OidcProvider| {
+            let status = found.status.as_ref();
+            status.is_some_and(|status| status.kept_client_ids == expected)
+        };
+        space
+            .until(&format!("{expected:?} as kept"), provider, is_kept)
+            .await
+            .map(drop)
+    };
+    kept("main", &["old"]).await?;
+    for other in ["beside", "second"] {
+        kept(other, &[]).await?;
+    }
+    // A client that is removed where it is kept goes from all.
+    stage.meddle(&name, json!({ "clients": ["shop", "web"] })).await?;
+    kept("main", &[]).await?;
+    let left = json!(["shop", "web"]);
+    for entry in [&name, &beside] {
+        stage
+            .until("the other clients", entry, |entry| clients(entry) == left)
+            .await?;
+    }
     Ok(())
 }
 

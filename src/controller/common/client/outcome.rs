@@ -9,7 +9,7 @@ use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::DeletionPolicy;
 use crate::api::{OAuth2Client, REVISION_ANNOTATION, UID_LABEL, WATCH_LABEL};
 use crate::controller::common::claim::Claiming;
-use crate::controller::common::cleanup::may_leave_behind;
+use crate::controller::common::cleanup::{is_allowed, may_leave_behind};
 use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::client::plan::ledger_name;
 use crate::controller::common::own_secret::{drop_at_cleanup, is_going, is_owned};
@@ -37,13 +37,19 @@ pub(crate) async fn fate(client: &OAuth2Client, ctx: &Context) -> Result<Fate> {
     }
     let is_adopted = status.adopted == Some(true);
     let accepted = status.effective.as_ref().map(|effective| effective.deletion_policy);
-    let allowed = may_leave_behind(client, ctx).await?;
-    Ok(if is_abandoned(client) && allowed {
-        Fate::Abandon
-    } else if wants_orphan && (is_adopted || allowed || accepted == Some(DeletionPolicy::Orphan)) {
-        Fate::Orphan
-    } else {
-        Fate::Delete
+    if is_abandoned(client) && may_leave_behind(client, ctx).await? {
+        return Ok(Fate::Abandon);
+    }
+    if !wants_orphan {
+        return Ok(Fate::Delete);
+    }
+    if is_adopted || accepted == Some(DeletionPolicy::Orphan) {
+        return Ok(Fate::Orphan);
+    }
+    let may_stay = is_allowed(client, ctx, |rules, seen| client.may_stay(rules, seen));
+    Ok(match may_stay.await? {
+        true => Fate::Orphan,
+        false => Fate::Delete,
     })
 }
 

@@ -10,8 +10,7 @@ use crate::access::{self, NameRequest};
 use crate::admin::foulkon::{Fields, is_client_id, is_name, is_path};
 use crate::api::authorization_server::FoulkonServer;
 use crate::api::{AuthorizationServer, OAuth2Client, OidcProvider};
-use crate::controller::common::admission::{admitted, may_name};
-use crate::controller::common::adoption::check_policy;
+use crate::controller::common::admission::{Allowing, admitted};
 use crate::controller::common::claim::Claiming;
 use crate::controller::common::referable::{find_anywhere, is_accepted, not_ready};
 use crate::controller::common::refuse::refuse;
@@ -27,6 +26,8 @@ pub(crate) struct ProviderPlan {
     pub(crate) server: Arc<AuthorizationServer>,
     /// The wanted fields. Without clients, there must be no provider.
     pub(crate) fields: Fields,
+    /// Clients that the entries of other providers keep, and that the list needs as well.
+    pub(crate) kept_by_others: BTreeSet<String>,
     /// A reference that is missing or cannot be used.
     pub(crate) missing: Option<Error>,
 }
@@ -48,7 +49,8 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPla
             ("publish", spec.publish.is_some()),
         ],
     )?;
-    check_policy(provider, ctx, &server, provider.consent())?;
+    let mut allowing = Allowing::of(provider, ctx, &server)?;
+    allowing.policy(provider.consent())?;
     let Some(foulkon) = &server.spec.foulkon else {
         return Err(Error::ServerPending(server.name_any()));
     };
@@ -58,14 +60,16 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPla
             problem: "on this server it must name at least one client, because a provider without clients breaks every login with a token".to_owned(),
         });
     }
-    let (name, path) = place(provider, ctx, &server, foulkon)?;
+    let (name, path) = place(provider, &mut allowing, foulkon)?;
     check_name(provider, ctx, &server, &name)?;
-    let (issuer_url, lost) = issuer_or_last(provider, ctx, &server)?;
-    let (mut clients, missing) = clients(provider, ctx, &server)?;
+    let (issuer_url, lost) = issuer_or_last(provider, ctx, &mut allowing)?;
+    let (mut clients, missing) = clients(provider, ctx, &mut allowing)?;
+    let (clients_of_others, kept_by_others) = listed_by_others(provider, ctx, &server, &issuer_url);
     if !clients.is_empty() {
-        clients.extend(clients_of_others(provider, ctx, &server, &issuer_url));
+        clients.extend(clients_of_others);
     }
     Ok(ProviderPlan {
+        kept_by_others,
         fields: Fields {
             name,
             path,
@@ -78,31 +82,50 @@ pub(crate) fn plan(provider: &OidcProvider, ctx: &Context) -> Result<ProviderPla
 }
 
 /// If several providers have the same issuer, the worker looks at the clients of only one of them, the first that it
-/// finds. So each provider lists the clients of all.
-fn clients_of_others(
+/// finds. So each provider lists the clients of all: those that the specs of others name, and those that their entries
+/// keep.
+fn listed_by_others(
     provider: &OidcProvider,
     ctx: &Context,
     server: &AuthorizationServer,
     issuer_url: &str,
-) -> BTreeSet<String> {
-    let others = ctx.kinds.providers.on(&server.name_any()).into_iter();
-    let others = others.map(|other| ctx.kinds.providers.newest(other)).filter(|other| {
-        other.uid() != provider.uid()
-            && !is_deleting(&**other)
-            && admitted(&**other, ctx).is_ok()
-            && issuer(other, ctx, server).is_ok_and(|issuer| issuer == issuer_url)
-    });
-    let ids = others.filter_map(|other| clients(&other, ctx, server).ok());
-    ids.flat_map(|(ids, _)| ids).collect()
+) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut all, mut kept) = (BTreeSet::new(), BTreeSet::new());
+    for other in ctx.kinds.providers.on(&server.name_any()) {
+        let other = ctx.kinds.providers.newest(other);
+        if other.uid() == provider.uid() || is_deleting(&*other) || admitted(&*other, ctx).is_err() {
+            continue;
+        }
+        let Ok((issuer, clients)) = trusted(&other, ctx, server) else {
+            continue;
+        };
+        if issuer == issuer_url {
+            all.extend(clients);
+            kept.extend(
+                other
+                    .status
+                    .iter()
+                    .flat_map(|status| status.kept_client_ids.iter().cloned()),
+            );
+        }
+    }
+    (all, kept)
+}
+
+/// Issuer and clients of a provider, if one access rule allows all that it asks for.
+fn trusted(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<(String, BTreeSet<String>)> {
+    let mut allowing = Allowing::of(provider, ctx, server)?;
+    allowing.policy(provider.consent())?;
+    if let Some(foulkon) = &server.spec.foulkon {
+        place(provider, &mut allowing, foulkon)?;
+    }
+    let issuer = issuer(provider, ctx, &mut allowing)?;
+    let (clients, _) = clients(provider, ctx, &mut allowing)?;
+    Ok((issuer, clients))
 }
 
 /// Name and path.
-fn place(
-    provider: &OidcProvider,
-    ctx: &Context,
-    server: &AuthorizationServer,
-    foulkon: &FoulkonServer,
-) -> Result<(String, String)> {
+fn place(provider: &OidcProvider, allowing: &mut Allowing<'_>, foulkon: &FoulkonServer) -> Result<(String, String)> {
     let namespace = provider.namespace().unwrap_or_default();
     let asked = provider.spec.foulkon.clone().unwrap_or_default();
     let own_path = format!("{}{namespace}/", foulkon.prefix());
@@ -110,18 +133,11 @@ fn place(
     if let Some(name) = &asked.name {
         // A grant to adopt the provider of a name includes the name.
         if !provider.consent().adopts() {
-            may_have(
-                provider,
-                ctx,
-                server,
-                "foulkon.name",
-                name,
-                is_own_name(&namespace, name),
-            )?;
+            may_have(allowing, "foulkon.name", name, is_own_name(&namespace, name))?;
         }
     }
     if let Some(path) = &asked.path {
-        may_have(provider, ctx, server, "foulkon.path", path, path.starts_with(&own_path))?;
+        may_have(allowing, "foulkon.path", path, path.starts_with(&own_path))?;
         if !path.starts_with(foulkon.prefix()) || !is_path(path) {
             return Err(Error::InvalidField {
                 field: "foulkon.path",
@@ -136,13 +152,12 @@ fn place(
         .name
         .unwrap_or_else(|| default_name(&namespace, &provider.name_any()));
     if provider.consent().adopts() {
-        let asked = NameRequest {
+        allowing.name(NameRequest {
             field: "foulkon.name",
             name: &name,
             is_own: true,
             adopts: true,
-        };
-        may_name(provider, ctx, server, asked)?;
+        })?;
     }
     match is_name(&name) {
         true => Ok((name, asked.path.unwrap_or(default_path))),
@@ -156,21 +171,13 @@ fn place(
 }
 
 /// Whether the provider may have a value that others may have made. `is_own`: as in [`NameRequest`].
-fn may_have(
-    provider: &OidcProvider,
-    ctx: &Context,
-    server: &AuthorizationServer,
-    field: &'static str,
-    name: &str,
-    is_own: bool,
-) -> Result<()> {
-    let asked = NameRequest {
+fn may_have(allowing: &mut Allowing<'_>, field: &'static str, name: &str, is_own: bool) -> Result<()> {
+    allowing.name(NameRequest {
         field,
         name,
         is_own,
         adopts: false,
-    };
-    may_name(provider, ctx, server, asked)
+    })
 }
 
 /// Namespace, two dashes, name; the server allows no dots. The part after the last two dashes never belongs to the
@@ -190,10 +197,10 @@ fn is_own_name(namespace: &str, name: &str) -> bool {
 fn issuer_or_last(
     provider: &OidcProvider,
     ctx: &Context,
-    server: &AuthorizationServer,
+    allowing: &mut Allowing<'_>,
 ) -> Result<(String, Option<Error>)> {
     let last = fields(provider).map(|fields| fields.issuer_url);
-    match (issuer(provider, ctx, server), last) {
+    match (issuer(provider, ctx, allowing), last) {
         (Err(error @ (Error::ReferenceNotFound { .. } | Error::ReferenceNotReady { .. })), Some(last)) => {
             Ok((last, Some(error)))
         }
@@ -203,9 +210,9 @@ fn issuer_or_last(
 
 /// Admins decide whom the server trusts. An issuer needs a grant, or must come from a provider whose server's admin has
 /// set it.
-fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) -> Result<String> {
+fn issuer(provider: &OidcProvider, ctx: &Context, allowing: &mut Allowing<'_>) -> Result<String> {
     if let Some(issuer) = &provider.spec.issuer {
-        may_have(provider, ctx, server, "issuer", issuer, false)?;
+        may_have(allowing, "issuer", issuer, false)?;
         return Ok(issuer.clone());
     }
     let Some(named) = &provider.spec.issuer_ref else {
@@ -233,7 +240,7 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
     // On a Vault, users choose the part of the issuer before the provider's path.
     let is_chosen = found.spec.issuer.is_some() && home.is_none_or(|home| home.spec.hydra.is_none());
     if is_chosen {
-        may_have(provider, ctx, server, "issuerRef", &issuer, false)?;
+        may_have(allowing, "issuerRef", &issuer, false)?;
     }
     Ok(issuer)
 }
@@ -242,20 +249,13 @@ fn issuer(provider: &OidcProvider, ctx: &Context, server: &AuthorizationServer) 
 fn clients(
     provider: &OidcProvider,
     ctx: &Context,
-    server: &AuthorizationServer,
+    allowing: &mut Allowing<'_>,
 ) -> Result<(BTreeSet<String>, Option<Error>)> {
     let namespace = provider.namespace().unwrap_or_default();
     let (mut ids, mut missing) = (BTreeSet::new(), None);
     for allowed in &provider.spec.allowed_clients {
         if let Some(id) = &allowed.client_id {
-            may_have(
-                provider,
-                ctx,
-                server,
-                "allowedClients",
-                id,
-                access::is_prefixed(&namespace, id),
-            )?;
+            may_have(allowing, "allowedClients", id, access::is_prefixed(&namespace, id))?;
             if !is_client_id(id) {
                 return Err(Error::InvalidField {
                     field: "allowedClients",
@@ -269,7 +269,7 @@ fn clients(
         let Some(name) = &allowed.name else { continue };
         match find_anywhere::<OAuth2Client>(ctx, &namespace, name) {
             Ok(client) if is_deleting(&*client) => {}
-            Ok(client) => match id_of(provider, ctx, server, &client)? {
+            Ok(client) => match id_of(provider, ctx, allowing, &client)? {
                 Some(id) if is_client_id(&id) => drop(ids.insert(id)),
                 Some(_) => missing = missing.or(Some(FoulkonFault::UnfitClientId(name.clone()).into())),
                 None => missing = missing.or(Some(not_ready(&*client))),
@@ -285,7 +285,7 @@ fn clients(
 fn id_of(
     provider: &OidcProvider,
     ctx: &Context,
-    server: &AuthorizationServer,
+    allowing: &mut Allowing<'_>,
     client: &OAuth2Client,
 ) -> Result<Option<String>> {
     let Some(id) = client.status.as_ref().and_then(|status| status.client_id.clone()) else {
@@ -297,14 +297,7 @@ fn id_of(
     let is_of_issuer = issuer.is_some_and(|issuer| issuer.server_name() == client.server_name());
     let is_chosen = client.spec.client_id.is_some() || client.spec.client_id_from.is_some();
     if is_chosen && !is_of_issuer {
-        may_have(
-            provider,
-            ctx,
-            server,
-            "allowedClients",
-            &id,
-            access::is_prefixed(&namespace, &id),
-        )?;
+        may_have(allowing, "allowedClients", &id, access::is_prefixed(&namespace, &id))?;
     }
     Ok(Some(id))
 }

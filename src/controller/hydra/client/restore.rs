@@ -238,7 +238,7 @@ fn consent(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, id: &str) ->
     };
     Consent {
         rules: ctx.with_namespace(&plan.namespace, |namespace| {
-            may_keep_id(&plan.server.spec.access, namespace, id)
+            may_keep_id(&plan.server.spec.access, namespace, &client.spec, &plan.effective, id)
         }),
         is_requested: client.spec.client_id.is_some(),
         adopts: client.spec.adoption == Some(Adoption::Allow),

@@ -11,7 +11,7 @@ use crate::api::authorization_server::Capability;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker, is_reserved};
 use crate::api::{AuthorizationServer, JsonWebKeySet};
 use crate::controller::common::admission::admitted;
-use crate::controller::common::adoption::{check_policy, neighbours};
+use crate::controller::common::adoption::neighbours;
 use crate::controller::common::claim::{Claiming, asked_first};
 use crate::controller::common::key_set::check_access;
 use crate::controller::common::refuse::refuse_by_version;
@@ -75,30 +75,11 @@ impl KeySetPlan {
             public_secret_name: published.and_then(|publish| publish.secret_name.clone()),
             terms: terms(set, grant, status)?,
         };
-        plan.check_consent(set, ctx)?;
+        check_consent(set)?;
         plan.check_reserved(set)?;
         check_maker(set)?;
         plan.check_claim(set, ctx)?;
         Ok(plan)
-    }
-
-    /// Only a set with a name of its own can exist before its resource. The server's own sets have keys of the server,
-    /// beside which the operator puts its own.
-    fn check_consent(&self, set: &JsonWebKeySet, ctx: &Context) -> Result<()> {
-        let consent = set.consent();
-        check_policy(set, ctx, &self.target.server, consent)?;
-        let problem = match set.spec.set_name.as_deref() {
-            _ if !consent.adopts() => return Ok(()),
-            None => "needs the name of the key set to adopt; set setName",
-            Some(name) if is_reserved(name) => {
-                "a key set of the server itself cannot be adopted, because its keys stay with the server; leave it out, and the operator adds keys of its own"
-            }
-            Some(_) => return Ok(()),
-        };
-        Err(Error::InvalidField {
-            field: "adoption",
-            problem: problem.to_owned(),
-        })
     }
 
     /// The server's own sets are allowed only if a key can be published before it signs.
@@ -155,6 +136,23 @@ impl KeySetPlan {
     }
 }
 
+/// Only a set with a name of its own can exist before its resource. The server's own sets have keys of the server, beside
+/// which the operator puts its own.
+fn check_consent(set: &JsonWebKeySet) -> Result<()> {
+    let problem = match set.spec.set_name.as_deref() {
+        _ if !set.consent().adopts() => return Ok(()),
+        None => "needs the name of the key set to adopt; set setName",
+        Some(name) if is_reserved(name) => {
+            "a key set of the server itself cannot be adopted, because its keys stay with the server; leave it out, and the operator adds keys of its own"
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(Error::InvalidField {
+        field: "adoption",
+        problem: problem.to_owned(),
+    })
+}
+
 fn granted(set: &JsonWebKeySet, ctx: &Context, target: &RemoteSet) -> Result<Grant> {
     let name = set.spec.set_name.as_deref();
     let rotation = set.spec.rotation.as_ref();
@@ -163,6 +161,7 @@ fn granted(set: &JsonWebKeySet, ctx: &Context, target: &RemoteSet) -> Result<Gra
         is_reserved: name.is_some_and(is_reserved),
         adopts: set.consent().adopts() && name.is_some(),
         period: rotation.map(|rotation| rotation.period.as_str()),
+        stays: set.consent().asks_to_stay(),
     };
     check_access(ctx, &target.server, &target.namespace, asked)
 }
