@@ -19,7 +19,7 @@ pub use earlier::{EarlierFault, Listing};
 pub use foulkon::FoulkonFault;
 pub use issuer::IssuerFault;
 pub use login::{LoginFault, Untold};
-pub use outage::{ClusterFault, Denial, Hindrance, Outage, ProxyFault, ProxyTrouble};
+pub use outage::{ClusterFault, Denial, Hindrance, Outage, ProxyFault, ProxyTrouble, Wording};
 pub use source::{Source, Taken};
 pub use tls::{CertificateNames, TlsFault, Trust};
 pub use treatment::{Class, Report, Retry, Suspect, Treatment};

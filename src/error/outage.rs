@@ -8,7 +8,7 @@ use super::wording::shown;
 
 mod denial;
 
-pub use denial::Denial;
+pub use denial::{Denial, Wording};
 
 /// Why a server cannot be used now.
 #[derive(Clone, Debug, PartialEq, Eq)]

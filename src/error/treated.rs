@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Error;
 use super::earlier::Listing;
-use super::outage::{ClusterFault, Outage};
+use super::outage::{ClusterFault, Denial, Outage, Wording};
 use super::source::Source;
 use super::treatment::Class::{
     self, Blocked, Bug, Invalid, NotAllowed, NotOwned, ServerRefused, Transient, Unsupported,
@@ -106,13 +106,19 @@ impl Error {
     }
 
     /// The message of the condition, or the former one if it says the same: others put times and ids into what we quote.
-    pub fn message(&self, former: Option<&str>) -> String {
+    pub fn message(&self, former: Option<&str>, wording: Wording) -> String {
         let message = self.to_string();
-        match (self, former) {
-            (Error::Cluster(ClusterFault::Denied(_, denial)), Some(former)) if denial.is_told_by(former, &message) => {
-                former.to_owned()
-            }
+        match (self.denial(), former) {
+            (Some(denial), Some(former)) if denial.is_told_by(former, &message, wording) => former.to_owned(),
             _ => message,
+        }
+    }
+
+    /// What an admission policy or a quota says, if that is the error.
+    pub fn denial(&self) -> Option<&Denial> {
+        match self {
+            Error::Cluster(ClusterFault::Denied(_, denial)) => Some(denial),
+            _ => None,
         }
     }
 

@@ -9,8 +9,8 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::condition::{
     self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted, merge,
 };
-use oidc_operator::controller::engine::verdict::{Done, conditions, event};
-use oidc_operator::error::{Class, ClusterFault, Denial, EarlierFault, Error, Listing, Outage};
+use oidc_operator::controller::engine::verdict::{self, Done, event};
+use oidc_operator::error::{Class, ClusterFault, Denial, EarlierFault, Error, Listing, Outage, Wording};
 
 use crate::errors::{examples, s};
 
@@ -30,6 +30,10 @@ fn done(message: &str) -> Done {
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).expect("a time")
+}
+
+fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
+    verdict::conditions(result, standing, old, Wording::Replaced)
 }
 
 /// The conditions of a resource after a pass, as stored.
@@ -397,4 +401,40 @@ fn a_server_that_asks_for_a_longer_pause_gets_it_and_a_shorter_one_changes_nothi
         assert_eq!(retry(&asks(1), 4, PATIENCE), Duration::from_secs(8));
         assert_eq!(retry(&asks(0), 0, PATIENCE), Duration::from_millis(500));
     }
+}
+
+#[test]
+fn new_words_of_a_policy_are_told_after_a_change_of_the_spec_or_once_they_are_repeated() {
+    let denied = |words: &str| {
+        let said = format!("admission webhook \"w\" denied the request: {words}");
+        let denial = Denial::of(&said, Some(&[])).expect("a denial");
+        Error::Cluster(ClusterFault::Denied("Secret `app`".to_owned(), denial))
+    };
+    let told = |conditions: &[Condition], words: &str| {
+        let of_words =
+            |c: &Condition| c.message.contains(words) == matches!(c.type_.as_str(), READY | SYNCED | RECONCILING);
+        conditions.iter().all(of_words)
+    };
+    let first = denied("ticket abc");
+    let old = merge(&[], conditions(Err(&first), Vec::new(), &[]), 3, at(0));
+    assert!(told(&old, "ticket abc"), "{old:?}");
+    for (words, generation, has_said, expected) in [
+        ("ticket cab", 3, false, "ticket abc"),
+        ("ticket abc", 3, true, "ticket abc"),
+        ("no team", 3, true, "no team"),
+        ("no team", 4, false, "no team"),
+    ] {
+        let now = denied(words);
+        let wording = verdict::wording(&old, generation, has_said);
+        let new = merge(
+            &old,
+            verdict::conditions(Err(&now), Vec::new(), &old, wording),
+            generation,
+            at(1),
+        );
+        assert!(told(&new, expected), "{words} {generation} {has_said}: {new:?}");
+        let is_silent = verdict::event(&old, &new).is_none();
+        assert_eq!(is_silent, expected == "ticket abc", "{words} {generation} {has_said}");
+    }
+    assert_eq!(verdict::wording(&[], 1, false), Wording::Replaced);
 }

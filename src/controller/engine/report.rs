@@ -39,9 +39,10 @@ pub(crate) async fn store<K: Managed>(
     let old = before.conditions();
     if let Some(result) = result {
         let generation = object.meta().generation.unwrap_or_default();
+        let wording = verdict::wording(old, generation, has_said(object, ctx, result));
         let conditions = condition::merge(
             old,
-            verdict::conditions(result, object.conditions(&status), old),
+            verdict::conditions(result, object.conditions(&status), old, wording),
             generation,
             Timestamp::now(),
         );
@@ -58,6 +59,16 @@ pub(crate) async fn store<K: Managed>(
         publish(ctx, object, &event).await;
     }
     Ok(stored)
+}
+
+/// Whether the policy that denies something said the same at the last try.
+fn has_said<K: Managed>(object: &K, ctx: &Context, result: Result<&Done, &Error>) -> bool {
+    let denial = match result {
+        Ok(done) => done.lacks.as_ref().and_then(Error::denial),
+        Err(error) => error.denial(),
+    };
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    denial.is_some_and(|denial| K::kind_of(ctx).memory.repeats(uid, digest(&denial.gist())))
 }
 
 /// Returns the newest known version of the object of a pass, because the pass itself may have written it.

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 use crate::api::condition::{self, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted};
-use crate::error::{Class, Error, Treatment};
+use crate::error::{Class, Error, Treatment, Wording};
 
 /// Result of a pass that succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,13 @@ impl Done {
 }
 
 /// Returns the conditions after a pass. `standing`: the kind's own conditions, which do not depend on the result.
-pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
+/// `wording`: what happens to the words of a policy in the old ones.
+pub fn conditions(
+    result: Result<&Done, &Error>,
+    standing: Vec<Wanted>,
+    old: &[Condition],
+    wording: Wording,
+) -> Vec<Wanted> {
     let mut all = match result {
         Ok(done) if done.suspended => {
             let was_ready = condition::is_true(old, READY);
@@ -55,7 +61,7 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
             lacks: Some(error),
             ..
         }) => {
-            let mut all = failing(error, old);
+            let mut all = failing(error, old, wording);
             all.retain(|condition| condition.type_ != SYNCED);
             all.push(wanted(SYNCED, "True", Reason::Available, message));
             all
@@ -68,16 +74,17 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
                 .chain(done.standing.iter().cloned())
                 .collect()
         }
-        Err(error) => failing(error, old),
+        Err(error) => failing(error, old, wording),
     };
     all.extend(standing);
     all
 }
 
 /// Returns the conditions for an error.
-fn failing(error: &Error, old: &[Condition]) -> Vec<Wanted> {
+fn failing(error: &Error, old: &[Condition], wording: Wording) -> Vec<Wanted> {
     let Treatment { class, reason, .. } = error.treatment();
-    let message = error.message(condition::find(old, READY).map(|ready| ready.message.as_str()));
+    let former = condition::find(old, READY).map(|ready| ready.message.as_str());
+    let message = error.message(former, wording);
     let standstill = if stalls(class) { STALLED } else { RECONCILING };
     vec![
         wanted(READY, "False", reason, &message),
@@ -92,6 +99,17 @@ fn wanted(type_: &'static str, status: &'static str, reason: Reason, message: &s
         status,
         reason,
         message: message.to_owned(),
+    }
+}
+
+/// Whether the words of a policy replace those in the old conditions: after a change of the spec, or if it has said the
+/// same twice. A policy that finds other words at each try must not have the conditions written each time. `has_said`:
+/// whether it said the same at the last try.
+pub fn wording(old: &[Condition], generation: i64, has_said: bool) -> Wording {
+    let is_told = condition::find(old, READY).is_some_and(|ready| ready.observed_generation == Some(generation));
+    match is_told && !has_said {
+        true => Wording::Held,
+        false => Wording::Replaced,
     }
 }
 

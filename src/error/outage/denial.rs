@@ -6,6 +6,15 @@ use std::fmt;
 
 use crate::error::wording::shown;
 
+/// Whether new words of a policy replace those that a condition has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// They do, unless both say the same.
+    Replaced,
+    /// They do not: the policy may find other words at each try.
+    Held,
+}
+
 /// Who refused an object, and in which words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -42,9 +51,16 @@ impl Denial {
         Some(Denial { by, words })
     }
 
-    /// Whether a former message says the same as the message with this denial, but for times and ids in the words of a
-    /// policy: they differ at each try, and a condition must not.
-    pub(crate) fn is_told_by(&self, former: &str, message: &str) -> bool {
+    /// What does not differ from try to try if the policy says the same: no times, no ids, no order.
+    pub fn gist(&self) -> String {
+        let (mut words, _) = gist(self.words.as_deref().unwrap_or_default());
+        words.sort_unstable();
+        format!("{:?} {}", self.by, words.join(" "))
+    }
+
+    /// Whether a former message stays in place of the message with this denial: both name the same object and the same
+    /// policy, and its words say the same, but for times and ids, or are not to be replaced yet.
+    pub(crate) fn is_told_by(&self, former: &str, message: &str, wording: Wording) -> bool {
         let (By::Policy(_), Some(words)) = (&self.by, &self.words) else {
             return false;
         };
@@ -53,23 +69,27 @@ impl Denial {
         };
         let theirs = former.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
         let theirs = theirs.and_then(|theirs| theirs.strip_prefix(" (")?.strip_suffix(')'));
-        theirs.is_some_and(|theirs| is_same(theirs, words))
+        theirs.is_some_and(|theirs| wording == Wording::Held || is_same(theirs, words))
     }
 }
 
-/// Whether two texts are the same, apart from words with a digit, and from where they were cut.
+/// The words of a text, without the one that was cut, and whether one was. Words with a digit are all the same.
+fn gist(text: &str) -> (Vec<String>, bool) {
+    let is_cut = text.ends_with('…');
+    let mut words: Vec<String> = text.split(' ').map(masked).collect();
+    words.truncate(words.len() - usize::from(is_cut));
+    (words, is_cut)
+}
+
+/// Whether two texts are the same, apart from words with a digit, from the order, and from where they were cut.
 fn is_same(one: &str, other: &str) -> bool {
-    let steady = |text: &str| {
-        let is_cut = text.ends_with('…');
-        let mut words: Vec<String> = text.split(' ').map(masked).collect();
-        words.truncate(words.len() - usize::from(is_cut));
-        (words, is_cut)
-    };
-    let ((one, one_is_cut), (other, other_is_cut)) = (steady(one), steady(other));
-    match one_is_cut && other_is_cut {
-        true => one.iter().zip(&other).all(|(one, other)| one == other),
-        false => one == other && one_is_cut == other_is_cut,
+    let ((mut one, one_is_cut), (mut other, other_is_cut)) = (gist(one), gist(other));
+    if one_is_cut && other_is_cut {
+        return one.iter().zip(&other).all(|(one, other)| one == other);
     }
+    one.sort_unstable();
+    other.sort_unstable();
+    one == other && one_is_cut == other_is_cut
 }
 
 /// A word, or the same placeholder for all words with a digit.
@@ -195,35 +215,65 @@ mod tests {
     }
 
     #[test]
-    fn a_former_message_is_kept_if_only_times_and_ids_differ() {
+    fn a_former_message_stays_if_it_says_the_same_or_new_words_are_held() {
+        use Wording::{Held, Replaced};
         let webhook = |name: &str, words: &str| format!("admission webhook \"{name}\" denied the request: {words}");
         let w = |words: &str| webhook("w", words);
         let long = |at: &str| w(&format!("{at} {}", "many words ".repeat(40)));
         let quota = |most: &str| format!("exceeded quota: few, requested: pods=1, used: pods=3, limited: {most}");
         let table = [
-            (w("no team (request 7f3a-01)"), w("no team (request 8c2b-22)"), true),
+            (
+                w("no team (request 7f3a-01)"),
+                w("no team (request 8c2b-22)"),
+                true,
+                true,
+            ),
             (
                 w("denied at 2026-11-26T20:01:02Z: no team"),
                 w("denied at 2026-11-27T01:00:00.5Z: no team"),
                 true,
+                true,
             ),
-            (long("20:01"), long("20:01:02.345678"), true),
-            (w("no team"), w("no team"), true),
-            (w("no team"), w("no owner"), false),
-            (w("no team at 20:01"), w("no owner at 20:02"), false),
-            (w("no team"), w("no team at 20:02"), false),
-            (w("no team (1)"), webhook("v", "no team (2)"), false),
-            (w("no team"), long("20:01"), false),
-            (quota("pods=3"), quota("pods=4"), false),
-            (w(""), w("no team"), false),
-            (w("no team"), w(""), false),
+            (long("20:01"), long("20:01:02.345678"), true, true),
+            (w("no team"), w("no team"), true, true),
+            (w("no team, no owner,"), w("no owner, no team,"), true, true),
+            (w("no team"), w("no owner"), false, true),
+            (w("ticket abc: no team"), w("ticket cab: no team"), false, true),
+            (w("no team at 20:01"), w("no owner at 20:02"), false, true),
+            (w("no team"), w("no team at 20:02"), false, true),
+            (w("no team (1)"), webhook("v", "no team (2)"), false, false),
+            (w("no team"), long("20:01"), false, true),
+            (quota("pods=3"), quota("pods=4"), false, false),
+            (w(""), w("no team"), false, false),
+            (w("no team"), w(""), false, false),
         ];
-        for (before, now, expected) in table {
+        for (before, now, says_the_same, is_held) in table {
             let message = |denial: &Denial| format!("The Kubernetes API refused Secret `app`: {denial}.");
             let denial = |words: &str| Denial::of(words, Some(&[])).expect("a denial");
-            let (former, now) = (message(&denial(&before)), denial(&now));
-            assert_eq!(now.is_told_by(&former, &message(&now)), expected, "{former} {now}");
-            assert!(!now.is_told_by("The server cannot be used now.", &message(&now)));
+            let (before, now) = (denial(&before), denial(&now));
+            let former = message(&before);
+            for (wording, expected) in [(Replaced, says_the_same), (Held, is_held)] {
+                let is_told = now.is_told_by(&former, &message(&now), wording);
+                assert_eq!(is_told, expected, "{wording:?} {former} {now}");
+                assert!(!now.is_told_by("The server cannot be used now.", &message(&now), wording));
+            }
+        }
+    }
+
+    #[test]
+    fn a_gist_has_no_times_ids_and_order() {
+        let gist = |name: &str, words: &str| {
+            let said = format!("admission webhook \"{name}\" denied the request: {words}");
+            Denial::of(&said, Some(&[])).expect("a denial").gist()
+        };
+        let of = gist("w", "no team, no owner, at 20:01");
+        for (name, words, expected) in [
+            ("w", "no team, no owner, at 20:02", true),
+            ("w", "no owner, no team, at 20:03", true),
+            ("v", "no team, no owner, at 20:01", false),
+            ("w", "no team, at 20:01", false),
+        ] {
+            assert_eq!(gist(name, words) == of, expected, "{name} {words}");
         }
     }
 
