@@ -323,8 +323,10 @@ pub struct JsonWebKeySetStatus {
     /// Whether the key set existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
-    /// Ids of clients that the list on the server had when it was adopted, and that no resource has added since. The
-    /// operator keeps them in the list until somebody removes them there.
+    /// Ids of clients in the list on the server that no resource adds: those that it had when it was adopted, and those
+    /// whose OAuth2Client was deleted, or lost its access, while the client itself stays. Clients of other namespaces'
+    /// OAuth2Clients are not kept, because these cannot refer to the key. The operator keeps the ids until somebody
+    /// removes them on the server, or a resource adds them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub kept_client_ids: Vec<String>,

@@ -273,8 +273,11 @@ pub struct OidcProviderStatus {
     /// Whether the provider existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,
-    /// Ids of clients that the list on the server had when it was adopted, and that no resource has added since. The
-    /// operator keeps them in the list until somebody removes them there.
+    /// Ids of clients in the list on the server that no resource adds: those that it had when it was adopted, and on a
+    /// Vault those whose OAuth2Client in this namespace was deleted, or lost its access, while the client itself stays.
+    /// Clients of other namespaces' OAuth2Clients are not kept: they leave the list with their resource. The operator
+    /// keeps the ids until somebody removes them on the server, or a resource adds them. On a Foulkon, other providers of
+    /// the same issuer list them as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub kept_client_ids: Vec<String>,
