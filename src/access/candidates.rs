@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 
 use super::denied::{Broken, Denied};
-use super::rules::{NameRequest, Namespace, lets_name, name_violation, selecting};
-use super::{admits, orphan_violation};
+use super::rules::{NameRequest, Namespace, admits, lets_name, name_violation, orphan_violation, selecting};
 use crate::api::access::{AccessRule, ManagedKind};
 
 /// The rules each of which allows everything that a resource has asked for until now. What none of them allows is

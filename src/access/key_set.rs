@@ -1,10 +1,9 @@
 //! What the rules allow for a JsonWebKeySet.
 
 use super::denied::Denied;
-use super::orphan_violation;
 use super::rotation::Grant;
 use super::rotation::too_often;
-use super::rules::{NameRequest, Namespace, is_prefixed, judge, name_violation};
+use super::rules::{NameRequest, Namespace, is_prefixed, judge, name_violation, orphan_violation};
 use crate::api::access::{AccessRule, ManagedKind, Permission};
 
 /// What a key set requests.

@@ -6,6 +6,7 @@ use super::denied::{Broken, Denied};
 use super::rotation::Grant;
 use super::selector::matches;
 use crate::api::access::{AccessRule, ManagedKind, NamespaceFrom, NamespaceSelection, ObjectNames};
+use crate::api::refs::DeletionPolicy;
 
 /// A namespace, as the rules see it.
 #[derive(Clone, Copy)]
@@ -14,6 +15,39 @@ pub struct Namespace<'a> {
     pub name: &'a str,
     /// Labels, or None if the namespace is unknown.
     pub labels: Option<&'a BTreeMap<String, String>>,
+}
+
+/// Whether a rule selects this namespace and kind. For kinds that have no limits.
+///
+/// # Errors
+/// [`Denied::NoRule`].
+pub fn admits(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> Result<(), Denied> {
+    match selecting(rules, namespace, kind).next() {
+        Some(_) => Ok(()),
+        None => Err(Denied::NoRule {
+            namespace: namespace.name.to_owned(),
+            kind,
+        }),
+    }
+}
+
+/// Whether a rule allows resources of this namespace and kind to leave their objects behind on the server. Only a cleanup
+/// asks this. It does not ask for the rest of the resource as well: that was judged when the object was written, what it
+/// refers to may be gone by now, and a resource that breaks a new limit could not be released any more.
+pub fn may_orphan(rules: &[AccessRule], namespace: Namespace<'_>, kind: ManagedKind) -> bool {
+    selecting(rules, namespace, kind).any(|(_, rule)| lets_orphan(rule))
+}
+
+/// The violation if a rule does not let objects stay on the server.
+pub(super) fn orphan_violation(rule: &AccessRule) -> Option<Broken> {
+    let orphan = DeletionPolicy::Orphan.as_str().to_owned();
+    (!lets_orphan(rule)).then(|| Broken::one("clients.deletionPolicies", "deletionPolicy", orphan))
+}
+
+fn lets_orphan(rule: &AccessRule) -> bool {
+    let limits = rule.clients.as_ref();
+    let policies = limits.and_then(|limits| limits.deletion_policies.as_ref());
+    policies.is_none_or(|allowed| allowed.contains(&DeletionPolicy::Orphan))
 }
 
 /// Asks every rule that selects this namespace and kind what it refuses. One rule that refuses nothing is enough.

@@ -2,10 +2,14 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::PostParams;
 use libtest_mimic::Trial;
+use oidc_operator::api::OAuth2Client;
 use serde_json::json;
+use testbed::wait;
 
-use crate::bed::{Bed, ServerOptions, text_of, uid_of};
+use crate::bed::{Bed, LIMIT, ServerOptions, text_of, uid_of};
+use crate::conditions::{Tone, client_says};
 use crate::run::Side;
 
 /// The tests of this module.
@@ -13,6 +17,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_changed_spec_is_sent_and_the_secret_stays),
         side.shared(a_changed_secret_name_moves_the_secret),
+        side.shared(a_change_that_failed_halfway_can_be_taken_back),
         side.shared(a_secret_of_any_characters_works),
         side.shared(revoked_access_is_reported_and_can_be_restored),
     ]
@@ -51,6 +56,44 @@ async fn a_changed_secret_name_moves_the_secret(bed: &Bed) -> Result<()> {
     let new = space.wait_secret("Secret moved", "moved", |_| true).await?;
     ensure!(text_of(&new) == text_of(&old), "the credentials have changed");
     space.wait_secret_gone(&old).await
+}
+
+/// The server has the change already when a Secret in the way stops the pass.
+async fn a_change_that_failed_halfway_can_be_taken_back(bed: &Bed) -> Result<()> {
+    let options = ServerOptions {
+        resync_interval: "1h".to_owned(), // no listing helps
+        ..ServerOptions::default()
+    };
+    let server = bed.own_server(options).await?;
+    let space = bed.space().await?;
+    let spec = json!({
+        "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"], "scopes": ["read"],
+        "clientName": "before",
+    });
+    let client = space.ready_client("app", &spec.to_string()).await?;
+    let id = uid_of(&client);
+    let theirs = serde_json::from_value(json!({ "metadata": { "name": "theirs" } }))?;
+    space.secrets().create(&PostParams::default(), &theirs).await?;
+    let named = async |name: &str| {
+        let what = format!("the name {name:?} on the server");
+        wait::until(&what, LIMIT, async || {
+            Ok((bed.registered(&id).await?["client_name"] == name).then_some(()))
+        })
+        .await
+    };
+    let change = json!({ "clientName": "after", "credentials": { "secretName": "theirs" } });
+    space.respecify::<OAuth2Client>("app", change).await?;
+    named("after").await?;
+    let message = "Secret `theirs` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
+    client_says(&space, "app", Tone::Stalled, "SecretConflict", message).await?;
+    let back = json!({ "clientName": "before", "credentials": null });
+    space.respecify::<OAuth2Client>("app", back).await?;
+    space.wait_ready("app").await?;
+    ensure!(
+        bed.registered(&id).await?["client_name"] == "before",
+        "the server has what was taken back"
+    );
+    space.no_event("app", "DriftCorrected").await
 }
 
 async fn a_secret_of_any_characters_works(bed: &Bed) -> Result<()> {

@@ -56,6 +56,44 @@ fn what_was_sent_is_remembered_without_a_time_of_the_server() {
 }
 
 #[test]
+fn the_pass_after_a_write_that_did_not_end_well_reads_the_server() {
+    let memory = memory();
+    let failure = Error::Unavailable(Outage::Silent);
+    let fails = || assert!(memory.failed(UID, &failure) < 2);
+    let succeeds = || memory.succeeded(UID);
+    let table: [(&str, bool, &dyn Fn(), bool); 5] = [
+        ("wrote and failed", true, &fails, true),
+        ("wrote and ended in a panic", true, &|| {}, true),
+        ("failed again, before it wrote", false, &fails, true),
+        ("succeeded", false, &succeeds, false),
+        ("wrote and succeeded", true, &succeeds, false),
+    ];
+    assert!(!memory.begins(UID), "nothing was written");
+    let mut was_half_done = false;
+    for (pass, writes, end, expected) in table {
+        if writes {
+            memory.writing(UID);
+            memory.confirmed(UID);
+        }
+        assert_eq!(memory.is_half_done(UID), was_half_done, "during the pass that {pass}");
+        end();
+        memory.seen(&object(Some(UID), "1"));
+        assert_eq!(memory.begins(UID), expected, "after a pass that {pass}");
+        was_half_done = expected;
+    }
+}
+
+#[test]
+fn what_a_policy_says_is_compared_with_what_it_said_last() {
+    let memory = memory();
+    for (said, expected) in [(1, false), (1, true), (2, false), (1, false), (1, true)] {
+        assert_eq!(memory.repeats(UID, said), expected, "{said}");
+    }
+    memory.succeeded(UID);
+    assert!(!memory.repeats(UID, 1), "it was admitted in between");
+}
+
+#[test]
 fn our_own_write_wins_until_the_watch_has_caught_up() {
     let memory = memory();
     assert_eq!(newest(&memory, "8"), "8", "nothing was written");

@@ -15,7 +15,7 @@ const MOST_CORRECTIONS: usize = 3;
 pub enum Cause {
     /// The spec changed since the last success, or there was none.
     Spec,
-    /// A write of ours whose reply was lost.
+    /// A write of ours whose reply was lost, or that is not in the status.
     OwnWrite,
     /// Another writer, whose change is corrected.
     OtherWriter,
@@ -24,10 +24,11 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// `settled`: whether the object was in sync, and the spec has not changed since. `unconfirmed`: whether the result
-    /// of a write of ours is unknown. `corrections`: corrections of other writers within the last hour.
-    pub fn of(settled: bool, unconfirmed: bool, corrections: usize) -> Self {
-        match (settled, unconfirmed) {
+    /// `settled`: whether the object was in sync, and the spec has not changed since. `is_own`: whether the result of a
+    /// write of ours is unknown, or its pass did not end well. `corrections`: corrections of other writers within the
+    /// last hour.
+    pub fn of(settled: bool, is_own: bool, corrections: usize) -> Self {
+        match (settled, is_own) {
             (false, _) => Cause::Spec,
             (true, true) => Cause::OwnWrite,
             (true, false) if corrections >= MOST_CORRECTIONS => Cause::Contest,
@@ -44,7 +45,8 @@ impl Cause {
 pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool, what: &str) -> Result<bool> {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
-    match Cause::of(settled, memory.is_unconfirmed(&uid), memory.corrections(&uid)) {
+    let is_own = memory.is_unconfirmed(&uid) || memory.is_half_done(&uid);
+    match Cause::of(settled, is_own, memory.corrections(&uid)) {
         Cause::Spec => {
             memory.forgive(&uid); // a new spec starts a new count
             Ok(false)

@@ -8,78 +8,17 @@ use std::time::{Duration, Instant};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
 
-use crate::controller::engine::budget::Budget;
+use self::record::Record;
 use crate::controller::engine::version::is_newer;
 use crate::error::{Error, Retry};
+
+mod record;
 
 /// Period in which corrections of other writers are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
 /// Maximum number of our own statuses that are remembered until the watch shows them.
 const MEANT: usize = 4;
-
-struct Record<K> {
-    written: Option<Arc<K>>,
-    /// Digests of the statuses that we wrote recently and that the watch has not shown yet.
-    meant: Vec<u64>,
-    /// Limits how often a status of another writer is corrected at once.
-    repairs: Budget,
-    released: Option<String>,
-    marked: u64,
-    cleared: u64,
-    failures: u32,
-    /// When the first of them was.
-    failing_since: Option<Instant>,
-    /// Whether the resource itself caused the last failure (`Retry::Slow`).
-    own_delay: bool,
-    corrections: Vec<Instant>,
-    unconfirmed: Option<Instant>,
-    updated_at: Option<String>,
-    sent: Option<u64>,
-    /// A time at which something is due, and since when this is known.
-    due: Option<(Timestamp, Instant)>,
-    events: Budget,
-}
-
-impl<K> Default for Record<K> {
-    fn default() -> Self {
-        Record {
-            written: None,
-            meant: Vec::new(),
-            repairs: Budget::default(),
-            released: None,
-            marked: 0,
-            cleared: 0,
-            failures: 0,
-            failing_since: None,
-            own_delay: false,
-            corrections: Vec::new(),
-            unconfirmed: None,
-            updated_at: None,
-            sent: None,
-            due: None,
-            events: Budget::default(),
-        }
-    }
-}
-
-impl<K> Record<K> {
-    /// Whether the record holds nothing and can be dropped.
-    fn is_blank(&mut self) -> bool {
-        self.written.is_none()
-            && self.meant.is_empty()
-            && self.repairs.is_full(Instant::now())
-            && self.released.is_none()
-            && self.marked == self.cleared
-            && self.failures == 0
-            && self.corrections.is_empty()
-            && self.unconfirmed.is_none()
-            && self.updated_at.is_none()
-            && self.sent.is_none()
-            && self.due.is_none()
-            && self.events.is_full(Instant::now())
-    }
-}
 
 /// Memory of all resources of a kind, by UID.
 pub struct Memory<K> {
@@ -245,11 +184,38 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         failing.map(|record| record.failures = 1).is_some()
     }
 
-    /// Ends a series of failures.
+    /// Ends a series of failures. What was written is in the status.
     pub fn succeeded(&self, uid: &str) {
-        if let Some(record) = self.lock().get_mut(uid) {
-            (record.failures, record.failing_since) = (0, None);
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(uid) else { return };
+        (record.failures, record.failing_since) = (0, None);
+        (record.wrote, record.left_half_done, record.said) = (false, false, None);
+        if record.is_blank() {
+            records.remove(uid);
         }
+    }
+
+    /// Remembers what a policy says (a digest). Returns whether it said the same before.
+    pub fn repeats(&self, uid: &str, said: u64) -> bool {
+        let mut records = self.lock();
+        let before = records.entry(uid.to_owned()).or_default().said.replace(said);
+        before == Some(said)
+    }
+
+    /// Records that a pass begins. Returns whether it must read the object on the server: an earlier pass wrote there and
+    /// did not end well, so the object may not be what the status tells.
+    pub fn begins(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        let Some(record) = records.get_mut(uid) else {
+            return false;
+        };
+        record.left_half_done = record.wrote;
+        record.left_half_done
+    }
+
+    /// Whether the object on the server may be what an earlier pass of ours made of it, whatever the status tells.
+    pub fn is_half_done(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.left_half_done)
     }
 
     /// Returns for how long it has been known that something is due at this time.
@@ -300,7 +266,9 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
 
     /// Remembers that a write to the server begins. Its outcome is unknown until [`Memory::confirmed`].
     pub fn writing(&self, uid: &str) {
-        self.lock().entry(uid.to_owned()).or_default().unconfirmed = Some(Instant::now());
+        let mut records = self.lock();
+        let record = records.entry(uid.to_owned()).or_default();
+        (record.unconfirmed, record.wrote) = (Some(Instant::now()), true);
     }
 
     /// Records how a write ended. One without a certain result may have been sent only now: it waits for its turn first.

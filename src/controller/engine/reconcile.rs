@@ -42,7 +42,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     let mut pass = Pass {
         status: before.clone(),
         notes: Vec::new(),
-        must_read: mark.is_some(),
+        must_read: memory.begins(&uid) || mark.is_some(),
     };
     let result = run(&*object, &ctx, &mut pass).await;
     let reason = result

@@ -246,6 +246,20 @@ impl<'a> Space<'a> {
         waited.with_context(|| format!("events seen: {seen:?}"))
     }
 
+    /// Checks that no event with this reason about an object with this name was published until now.
+    pub async fn no_event(&self, name: &str, reason: &str) -> Result<()> {
+        let events: Api<Event> = Api::namespaced(self.bed.client(), &self.name);
+        let listed = events.list(&ListParams::default()).await?.items;
+        let about = |event: &&Event| {
+            let regarding = event.regarding.as_ref().and_then(|regarding| regarding.name.as_deref());
+            regarding == Some(name) && event.reason.as_deref() == Some(reason)
+        };
+        match listed.iter().find(about) {
+            None => Ok(()),
+            Some(event) => bail!("an event {reason} about {name}: {:?}", event.note),
+        }
+    }
+
     /// The OAuth2Clients of this namespace.
     pub fn clients(&self) -> Api<OAuth2Client> {
         Api::namespaced(self.bed.client(), &self.name)

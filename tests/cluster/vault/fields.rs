@@ -1,18 +1,20 @@
 //! Every field reaches the server and stays there. After it is unset, the object is as before.
 
 use anyhow::{Result, ensure};
+use kube::api::PostParams;
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::{Value, json};
 
 use super::stage::{NOBODY, REDIRECT, Stage};
 use crate::bed::{Bed, Namespaced};
-use crate::conditions::Tone::Reconciling;
+use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(every_field_of_a_client),
+        side.shared(a_change_that_failed_halfway_can_be_taken_back),
         side.shared(every_field_of_a_key),
         side.shared(every_field_of_a_provider),
         side.shared(every_field_of_a_scope_and_of_an_assignment),
@@ -129,6 +131,32 @@ async fn every_field_of_a_client(bed: &Bed) -> Result<()> {
         "the Secret of the former name still exists"
     );
     Ok(())
+}
+
+/// The server has the change already when a Secret in the way stops the pass.
+async fn a_change_that_failed_halfway_can_be_taken_back(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    let space = &stage.space;
+    stage
+        .ready::<OAuth2Client>("it", json!({ "redirectUris": [REDIRECT] }))
+        .await?;
+    let before = stage.object("client", "it").await?;
+    let theirs = serde_json::from_value(json!({ "metadata": { "name": "theirs" } }))?;
+    space.secrets().create(&PostParams::default(), &theirs).await?;
+    let change = json!({ "idTokenTtl": "90m", "credentials": { "secretName": "theirs" } });
+    space.respecify::<OAuth2Client>("it", change.clone()).await?;
+    let path = stage.path("client", "it");
+    bed.until_object("the change", &path, |object| object["id_token_ttl"] == 5400)
+        .await?;
+    let message = "Secret `theirs` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
+    space
+        .says::<OAuth2Client>("it", Stalled, "SecretConflict", message)
+        .await?;
+    space.respecify::<OAuth2Client>("it", nulls(&change)).await?;
+    space.until_ready::<OAuth2Client>("it").await?;
+    let now = stage.object("client", "it").await?;
+    ensure!(now == before, "{now} and not {before}");
+    space.no_event("it", "DriftCorrected").await
 }
 
 async fn every_field_of_a_key(bed: &Bed) -> Result<()> {

@@ -9,7 +9,6 @@ use testbed::pki::{Pki, ServerCertificate};
 use tokio::net::TcpListener;
 
 use super::{Clients, HOST, config, said, sentence, serve, serve_on, trusting};
-use crate::http;
 
 #[tokio::test]
 async fn a_server_at_an_ipv6_address_is_reached_and_verified_by_it() {

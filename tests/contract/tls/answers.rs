@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use oidc_operator::admin::http::{Failure, Settings};
-use oidc_operator::error::Outage;
 use serde_json::json;
 use testbed::pki::{Pki, ServerCertificate};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +14,7 @@ use super::{
     Clients, HOST, NOT_HTTP, NOT_TLS, NOTHING_IN_COMMON, REFUSED, WANTED, at, config, said, sentence, serve, serve_raw,
     trusting,
 };
-use crate::{always, http, over};
+use crate::always;
 
 /// Replies below HTTP: alerts of other TLS libraries, and servers without TLS.
 #[tokio::test]

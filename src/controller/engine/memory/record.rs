@@ -1,0 +1,84 @@
+//! What the process remembers about one resource.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::controller::engine::budget::Budget;
+
+/// What is remembered about one resource.
+pub(super) struct Record<K> {
+    pub(super) written: Option<Arc<K>>,
+    /// Digests of the statuses that we wrote recently and that the watch has not shown yet.
+    pub(super) meant: Vec<u64>,
+    /// Limits how often a status of another writer is corrected at once.
+    pub(super) repairs: Budget,
+    pub(super) released: Option<String>,
+    pub(super) marked: u64,
+    pub(super) cleared: u64,
+    pub(super) failures: u32,
+    /// When the first of them was.
+    pub(super) failing_since: Option<Instant>,
+    /// Whether the resource itself caused the last failure (`Retry::Slow`).
+    pub(super) own_delay: bool,
+    pub(super) corrections: Vec<Instant>,
+    pub(super) unconfirmed: Option<Instant>,
+    /// Whether a write to the server began since the last pass that ended well.
+    pub(super) wrote: bool,
+    /// The same, when the current pass began.
+    pub(super) left_half_done: bool,
+    /// What a policy said last (a digest).
+    pub(super) said: Option<u64>,
+    pub(super) updated_at: Option<String>,
+    pub(super) sent: Option<u64>,
+    /// A time at which something is due, and since when this is known.
+    pub(super) due: Option<(Timestamp, Instant)>,
+    pub(super) events: Budget,
+}
+
+impl<K> Default for Record<K> {
+    fn default() -> Self {
+        Record {
+            written: None,
+            meant: Vec::new(),
+            repairs: Budget::default(),
+            released: None,
+            marked: 0,
+            cleared: 0,
+            failures: 0,
+            failing_since: None,
+            own_delay: false,
+            corrections: Vec::new(),
+            unconfirmed: None,
+            wrote: false,
+            left_half_done: false,
+            said: None,
+            updated_at: None,
+            sent: None,
+            due: None,
+            events: Budget::default(),
+        }
+    }
+}
+
+impl<K> Record<K> {
+    /// Whether the record holds nothing and can be dropped.
+    pub(super) fn is_blank(&mut self) -> bool {
+        self.written.is_none()
+            && self.meant.is_empty()
+            && self.repairs.is_full(Instant::now())
+            && self.released.is_none()
+            && self.marked == self.cleared
+            && self.failures == 0
+            && self.corrections.is_empty()
+            && self.unconfirmed.is_none()
+            && !self.wrote
+            && !self.left_half_done
+            && self.said.is_none()
+            && self.updated_at.is_none()
+            && self.sent.is_none()
+            && self.due.is_none()
+            && self.events.is_full(Instant::now())
+    }
+}
