@@ -60,7 +60,8 @@ async fn applied_samples_for_a_vault_never_differ(bed: &Bed) -> Result<()> {
 async fn never_differ(bed: &Bed, folder: &str, how: &[&str]) -> Result<()> {
     let space = bed.space().await?;
     let text = samples(&space, folder).await?;
-    let with = |verb: &'static str, flags: &'static [&'static str]| [&[verb][..], how, flags, &["--filename=-"]].concat();
+    let with =
+        |verb: &'static str, flags: &'static [&'static str]| [&[verb][..], how, flags, &["--filename=-"]].concat();
     let run = async |arguments: &[&str]| {
         let said = space.kubectl(arguments, &text).await?;
         said.map_err(|said| anyhow::anyhow!("{arguments:?}: {said}"))
@@ -74,7 +75,11 @@ async fn never_differ(bed: &Bed, folder: &str, how: &[&str]) -> Result<()> {
 
     let difference = run(&with("diff", &[])).await?;
     ensure!(difference.is_empty(), "{difference}");
-    let dry = run(&with("apply", &["--dry-run=server", "--output=json", "--show-managed-fields"])).await?;
+    let dry = run(&with(
+        "apply",
+        &["--dry-run=server", "--output=json", "--show-managed-fields"],
+    ))
+    .await?;
     same(&settled, &items(&dry)?).context("in a dry run")?;
     run(&with("apply", &[])).await?;
     same(&settled, &self::settled(&space, &text).await?).context("after another apply")
@@ -126,7 +131,9 @@ async fn settled(space: &Space<'_>, text: &str) -> Result<Vec<Value>> {
             is_ready(object) && (object["kind"] != "AuthorizationServer" || object["status"]["resources"] == users)
         };
         let waiting = objects.iter().filter(|object| !is_settled(object));
-        last = waiting.map(|object| format!("{}: {}\n", name(object), object["status"])).collect();
+        last = waiting
+            .map(|object| format!("{}: {}\n", name(object), object["status"]))
+            .collect();
         Ok(last.is_empty().then_some(objects))
     })
     .await;
@@ -154,7 +161,12 @@ fn same(before: &[Value], after: &[Value]) -> Result<()> {
         objects.iter().map(|object| (name(object), object.clone())).collect()
     };
     let (before, after) = (by_name(before), by_name(after));
-    ensure!(before.keys().eq(after.keys()), "{:?} and {:?}", before.keys(), after.keys());
+    ensure!(
+        before.keys().eq(after.keys()),
+        "{:?} and {:?}",
+        before.keys(),
+        after.keys()
+    );
     for (name, object) in &before {
         ensure!(object == &after[name], "{name} was {object:#} and is {:#}", after[name]);
     }
@@ -163,15 +175,23 @@ fn same(before: &[Value], after: &[Value]) -> Result<()> {
 
 /// Fails unless the operator owns the status and its finalizer of an object, and nothing else.
 fn owners(object: &Value) -> Result<()> {
-    let entries = object["metadata"]["managedFields"].as_array().context("no managedFields")?;
+    let entries = object["metadata"]["managedFields"]
+        .as_array()
+        .context("no managedFields")?;
     let finalizer = json!({ "f:metadata": { "f:finalizers": { ".": {}, "v:\"oidc-operator.dev/cleanup\"": {} } } });
     let mut parts = Vec::new();
     for entry in entries {
         let fields = &entry["fieldsV1"];
-        match (entry["manager"].as_str().unwrap_or_default(), entry["subresource"].as_str()) {
+        match (
+            entry["manager"].as_str().unwrap_or_default(),
+            entry["subresource"].as_str(),
+        ) {
             (OPERATOR, Some("status")) => {
                 ensure!(entry["operation"] == "Apply", "{entry:#}");
-                ensure!(fields.as_object().is_some_and(|owned| owned.keys().eq(["f:status"])), "{entry:#}");
+                ensure!(
+                    fields.as_object().is_some_and(|owned| owned.keys().eq(["f:status"])),
+                    "{entry:#}"
+                );
                 parts.push("status");
             }
             (OPERATOR, None) => {
@@ -189,18 +209,32 @@ fn owners(object: &Value) -> Result<()> {
 
 /// Fails unless everything in a Secret or ConfigMap of the operator is its own.
 async fn children(space: &Space<'_>) -> Result<()> {
-    let get = ["get", "secrets,configmaps", "--selector=oidc-operator.dev/uid", "--output=json", "--show-managed-fields"];
+    let get = [
+        "get",
+        "secrets,configmaps",
+        "--selector=oidc-operator.dev/uid",
+        "--output=json",
+        "--show-managed-fields",
+    ];
     let listed = space.kubectl(&get, "").await?.map_err(anyhow::Error::msg)?;
     let children = items(&listed)?;
     ensure!(children.len() >= 3, "only {} children", children.len());
     for child in children {
-        let managers = child["metadata"]["managedFields"].as_array().context("no managedFields")?;
+        let managers = child["metadata"]["managedFields"]
+            .as_array()
+            .context("no managedFields")?;
         let is_ours = |entry: &Value| entry["manager"] == OPERATOR && entry["operation"] == "Update";
         ensure!(managers.iter().all(is_ours), "{}: {managers:#?}", name(&child));
         let owner = &child["metadata"]["ownerReferences"][0];
-        ensure!(owner["controller"] == true && owner["apiVersion"] == "oidc-operator.dev/v1alpha1", "{owner}");
+        ensure!(
+            owner["controller"] == true && owner["apiVersion"] == "oidc-operator.dev/v1alpha1",
+            "{owner}"
+        );
         let labels = child["metadata"]["labels"].as_object().context("no labels")?;
-        ensure!(labels.keys().all(|label| label != "app.kubernetes.io/instance"), "{labels:?}");
+        ensure!(
+            labels.keys().all(|label| label != "app.kubernetes.io/instance"),
+            "{labels:?}"
+        );
     }
     Ok(())
 }

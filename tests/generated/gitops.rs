@@ -19,7 +19,10 @@ fn every_manifest_is_yaml_with_a_kind_and_a_name() -> Result<()> {
         let block = block.split("```").next().unwrap_or_default();
         let documents: Vec<Value> = serde_saphyr::from_multiple(block).context(block.to_owned())?;
         for document in documents {
-            ensure!(document["apiVersion"].is_string() && document["metadata"]["name"].is_string(), "{block}");
+            ensure!(
+                document["apiVersion"].is_string() && document["metadata"]["name"].is_string(),
+                "{block}"
+            );
             kinds.push(document["kind"].as_str().context("no kind")?.to_owned());
         }
     }

@@ -1,6 +1,6 @@
 //! Flux: its own controllers apply a repository with all kinds.
 
-mod sync;
+mod delivery;
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use testbed::programs::Program;
 use testbed::servers::Servers;
 use testbed::{http, wait};
 
-use self::sync::Sync;
+use self::delivery::Delivery;
 use crate::kinds::{self, ON_HYDRA, ON_VAULT, TEAM, all_ready, api, condition, is_true, until};
 use crate::stage::{LIMIT, Stage, story_with};
 
@@ -34,25 +34,35 @@ pub fn trials() -> Vec<Trial> {
 
 async fn a_repository_with_all_kinds_converges_and_is_pruned() -> Result<()> {
     let stage = kinds::stage().await?;
-    let sync = Sync::start(&stage).await?;
+    let delivery = Delivery::start(&stage).await?;
     let files = files(&stage).await?;
-    let told = story(&stage, &sync, &files).await;
-    told.with_context(|| sync.log_tail())
+    let told = story(&stage, &delivery, &files).await;
+    told.with_context(|| delivery.log_tail())
 }
 
-async fn story(stage: &Stage, sync: &Sync, files: &[File]) -> Result<()> {
-    sync.applied("every kind, in the wrong order", files).await?;
+async fn story(stage: &Stage, delivery: &Delivery, files: &[File]) -> Result<()> {
+    delivery.applied("every kind, in the wrong order", files).await?;
     all_ready(&stage.client()).await?;
-    nothing_changes(stage, sync).await.context("another reconciliation")?;
-    refused_by_the_api(sync, files).await.context("a spec that Kubernetes refuses")?;
-    refused_by_the_server(stage, sync, files)
+    nothing_changes(stage, delivery)
+        .await
+        .context("another reconciliation")?;
+    refused_by_the_api(delivery, files)
+        .await
+        .context("a spec that Kubernetes refuses")?;
+    refused_by_the_server(stage, delivery, files)
         .await
         .context("a spec that Hydra refuses")?;
-    sync.applied("what was there before", files).await?;
+    delivery.applied("what was there before", files).await?;
     all_ready(&stage.client()).await?;
-    suspended_from_the_start(stage, sync, files).await.context("a suspended resource")?;
-    let last: Vec<File> = files.iter().filter(|(name, _)| name.contains("namespace")).cloned().collect();
-    sync.applied("nothing but the namespace", &last).await?;
+    suspended_from_the_start(stage, delivery, files)
+        .await
+        .context("a suspended resource")?;
+    let last: Vec<File> = files
+        .iter()
+        .filter(|(name, _)| name.contains("namespace"))
+        .cloned()
+        .collect();
+    delivery.applied("nothing but the namespace", &last).await?;
     nothing_is_left(stage).await.context("after the prune")
 }
 
@@ -72,7 +82,7 @@ fn with(files: &[File], name: &'static str, text: &str) -> Vec<File> {
 }
 
 /// Two more reconciliations of the same commit write nothing to any resource, Secret or ConfigMap.
-async fn nothing_changes(stage: &Stage, sync: &Sync) -> Result<()> {
+async fn nothing_changes(stage: &Stage, delivery: &Delivery) -> Result<()> {
     for (name, count) in [("hydra", 6), ("vault", 5)] {
         let server = ("AuthorizationServer", name);
         until(&stage.client(), server, "to count its resources", |found| {
@@ -80,12 +90,15 @@ async fn nothing_changes(stage: &Stage, sync: &Sync) -> Result<()> {
         })
         .await?;
     }
-    let (versions, inventory) = (versions(stage).await?, sync.inventory().await?);
-    ensure!(inventory.as_array().is_some_and(|entries| entries.len() == 15), "{inventory:#}");
+    let (versions, inventory) = (versions(stage).await?, delivery.inventory().await?);
+    ensure!(
+        inventory.as_array().is_some_and(|entries| entries.len() == 15),
+        "{inventory:#}"
+    );
     for _ in 0..2 {
-        sync.reconcile().await?;
+        delivery.reconcile().await?;
         ensure!(self::versions(stage).await? == versions, "a resource was written");
-        ensure!(sync.inventory().await? == inventory, "the inventory is another");
+        ensure!(delivery.inventory().await? == inventory, "the inventory is another");
     }
     Ok(())
 }
@@ -109,7 +122,7 @@ async fn secrets(stage: &Stage, namespace: &str) -> Result<Vec<Secret>> {
 }
 
 /// Flux quotes what the custom resource definitions say.
-async fn refused_by_the_api(sync: &Sync, files: &[File]) -> Result<()> {
+async fn refused_by_the_api(delivery: &Delivery, files: &[File]) -> Result<()> {
     let more = "\
 apiVersion: oidc-operator.dev/v1alpha1
 kind: OAuth2Client
@@ -118,13 +131,18 @@ spec:
   serverRef: { name: hydra }
   redirectUris: ['https://shop.example.com/callback#top']
 ";
-    let message = sync.failed("a fragment", &with(files, "identity/4-more.yaml", more)).await?;
-    ensure!(message.contains("redirectUris: a redirect URI must not have a fragment"), "{message}");
+    let message = delivery
+        .failed("a fragment", &with(files, "identity/4-more.yaml", more))
+        .await?;
+    ensure!(
+        message.contains("redirectUris: a redirect URI must not have a fragment"),
+        "{message}"
+    );
     Ok(())
 }
 
 /// Flux names the resource without a wait for its timeout; the resource says why.
-async fn refused_by_the_server(stage: &Stage, sync: &Sync, files: &[File]) -> Result<()> {
+async fn refused_by_the_server(stage: &Stage, delivery: &Delivery, files: &[File]) -> Result<()> {
     let more = "\
 apiVersion: oidc-operator.dev/v1alpha1
 kind: OAuth2Client
@@ -134,8 +152,13 @@ spec:
   redirectUris: [https://shop.example.com/callback]
   postLogoutRedirectUris: [https://elsewhere.example.org/]
 ";
-    let message = sync.failed("elsewhere", &with(files, "identity/4-more.yaml", more)).await?;
-    ensure!(message.contains("OAuth2Client/team-shop/refused status: 'Failed'"), "{message}");
+    let message = delivery
+        .failed("elsewhere", &with(files, "identity/4-more.yaml", more))
+        .await?;
+    ensure!(
+        message.contains("OAuth2Client/team-shop/refused status: 'Failed'"),
+        "{message}"
+    );
     let refused = until(&stage.client(), ("OAuth2Client", "refused"), "to be refused", |found| {
         is_true(found, "Stalled")
     });
@@ -146,7 +169,7 @@ spec:
 }
 
 /// A suspended resource of each namespaced kind does not hold the wait of Flux.
-async fn suspended_from_the_start(stage: &Stage, sync: &Sync, files: &[File]) -> Result<()> {
+async fn suspended_from_the_start(stage: &Stage, delivery: &Delivery, files: &[File]) -> Result<()> {
     let mut documents = Vec::new();
     let mut names = Vec::new();
     for document in install::manifests(ON_VAULT)? {
@@ -158,16 +181,29 @@ async fn suspended_from_the_start(stage: &Stage, sync: &Sync, files: &[File]) ->
         documents.push(serde_saphyr::to_string(&document)?);
     }
     let files = with(files, "identity/4-more.yaml", &documents.join("---\n"));
-    sync.applied("suspended resources", &files).await?;
+    delivery.applied("suspended resources", &files).await?;
     for (kind, name) in &names {
-        until(&stage.client(), (kind, name), "to be suspended", |found| is_true(found, "Suspended")).await?;
+        until(
+            &stage.client(),
+            (kind.as_str(), name.as_str()),
+            "to be suspended",
+            |found| is_true(found, "Suspended"),
+        )
+        .await?;
     }
     Ok(())
 }
 
 /// Secret, AuthorizationServers and their resources went in one commit: all are gone, also on the servers.
 async fn nothing_is_left(stage: &Stage) -> Result<()> {
-    for kind in ["OAuth2Client", "JsonWebKeySet", "OidcProvider", "Scope", "Assignment", "AuthorizationServer"] {
+    for kind in [
+        "OAuth2Client",
+        "JsonWebKeySet",
+        "OidcProvider",
+        "Scope",
+        "Assignment",
+        "AuthorizationServer",
+    ] {
         let api = api(stage.client(), kind)?;
         let mut last = Vec::new();
         let gone = wait::until(&format!("every {kind} to be gone"), LIMIT, async || {
@@ -180,7 +216,11 @@ async fn nothing_is_left(stage: &Stage) -> Result<()> {
     let login = secrets(stage, NAMESPACE).await?;
     ensure!(login.iter().all(|secret| secret.name_any() != "vault-token"));
     let left = secrets(stage, TEAM).await?;
-    ensure!(left.is_empty(), "{:?}", left.iter().map(ResourceExt::name_any).collect::<Vec<_>>());
+    ensure!(
+        left.is_empty(),
+        "{:?}",
+        left.iter().map(ResourceExt::name_any).collect::<Vec<_>>()
+    );
     on_the_servers(&stage.servers).await
 }
 

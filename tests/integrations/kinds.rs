@@ -7,6 +7,7 @@ use oidc_operator::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2C
 use serde_json::{Value, json};
 use testbed::install::NAMESPACE;
 use testbed::servers::{Part, Servers};
+use testbed::{http, wait};
 
 use crate::stage::{LIMIT, Stage};
 
@@ -40,6 +41,12 @@ pub async fn stage() -> Result<Stage> {
 pub async fn platform(servers: &Servers) -> Result<String> {
     let hydra = servers.hydra2.as_ref().context("Hydra was not started")?;
     let bao = servers.bao.as_ref().context("OpenBao was not started")?;
+    let keys = format!("{}/.well-known/jwks.json", hydra.public_url());
+    // Hydra generates them for the first request, and again for every request that arrives meanwhile.
+    let generated = wait::until("Hydra's signing keys", LIMIT, async || {
+        Ok(http::answers_ok(&keys).await.then_some(()))
+    });
+    generated.await?;
     bao.root().policy("oidc-operator", POLICY).await?;
     bao.root().group("crew", &[]).await?;
     let wanted = json!({ "policies": ["oidc-operator"], "period": "24h", "no_parent": true });
@@ -208,7 +215,7 @@ pub async fn until(
 ) -> Result<Value> {
     let api = api(client.clone(), kind)?;
     let mut last = Value::Null;
-    let found = testbed::wait::until(&format!("{kind} {name} {what}"), LIMIT, async || {
+    let found = wait::until(&format!("{kind} {name} {what}"), LIMIT, async || {
         last = serde_json::to_value(api.get_opt(name).await?)?;
         Ok(wanted(&last).then(|| last.clone()))
     })

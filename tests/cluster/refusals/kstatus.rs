@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use oidc_operator::api::OAuth2Client;
 use serde_json::json;
 
-use crate::bed::{Bed, Options, Space};
+use crate::bed::{Bed, Options};
 use crate::conditions::{Tone, check_client, client_ready, client_says};
 use crate::run::Side;
 
@@ -26,8 +26,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 async fn kubectl_can_wait_for_conditions(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("good", "grantTypes: [client_credentials]").await?;
-    let said = space.kubectl(&["wait", "--for=condition=Ready", "oac/good", "--timeout=60s"], "")
-    .await?;
+    let said = space
+        .kubectl(&["wait", "--for=condition=Ready", "oac/good", "--timeout=60s"], "")
+        .await?;
     ensure!(
         said == Ok("oauth2client.oidc-operator.dev/good condition met\n".to_owned()),
         "{said:?}"
@@ -35,19 +36,25 @@ async fn kubectl_can_wait_for_conditions(bed: &Bed) -> Result<()> {
     let spec =
         "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("bad", spec).await?;
-    let said = space.kubectl(&["wait", "--for=condition=Stalled", "oac/bad", "--timeout=60s"], "")
-    .await?;
+    let said = space
+        .kubectl(&["wait", "--for=condition=Stalled", "oac/bad", "--timeout=60s"], "")
+        .await?;
     ensure!(said.is_ok(), "{said:?}");
-    let said = space.kubectl(&["wait", "--for=condition=Ready=False", "oac/bad", "--timeout=60s"], "")
-    .await?;
+    let said = space
+        .kubectl(&["wait", "--for=condition=Ready=False", "oac/bad", "--timeout=60s"], "")
+        .await?;
     ensure!(said.is_ok(), "{said:?}");
     let waits = format!(
         "{{ serverRef: {{ name: {}-never }}, grantTypes: [client_credentials] }}",
         space.name()
     );
     space.apply_client("waits", &waits).await?;
-    let said = space.kubectl(&["wait", "--for=condition=Reconciling", "oac/waits", "--timeout=60s"], "")
-    .await?;
+    let said = space
+        .kubectl(
+            &["wait", "--for=condition=Reconciling", "oac/waits", "--timeout=60s"],
+            "",
+        )
+        .await?;
     ensure!(said.is_ok(), "{said:?}");
     Ok(())
 }
@@ -75,10 +82,7 @@ async fn a_dry_run_validates_and_stores_nothing(bed: &Bed) -> Result<()> {
         "{said}"
     );
     let unknown = manifest(json!({ "grantTypes": ["client_credentials"], "redirectUri": "https://x.example.com" }));
-    let said = space.kubectl(&arguments, &unknown)
-        .await?
-        .err()
-        .unwrap_or_default();
+    let said = space.kubectl(&arguments, &unknown).await?.err().unwrap_or_default();
     ensure!(said.contains("unknown field \"spec.redirectUri\""), "{said}");
     ensure!(space.clients().get_opt("app").await?.is_none(), "it was stored");
     Ok(())

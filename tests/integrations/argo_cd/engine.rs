@@ -42,7 +42,11 @@ impl Engine {
         drop(stdin);
         let output = child.wait_with_output().await?;
         if !output.status.success() {
-            bail!("{}: {}", script.display(), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "{}: {}",
+                script.display(),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }

@@ -76,8 +76,15 @@ fn forget_times(object: &mut Value) -> Result<()> {
     let Some(annotations) = object["metadata"]["annotations"].as_object_mut() else {
         return Ok(());
     };
-    for (name, value) in annotations.iter_mut().filter(|(name, _)| STAMPS.contains(&name.as_str())) {
-        let at: Timestamp = value.as_str().context("no text")?.parse().with_context(|| name.clone())?;
+    for (name, value) in annotations
+        .iter_mut()
+        .filter(|(name, _)| STAMPS.contains(&name.as_str()))
+    {
+        let at: Timestamp = value
+            .as_str()
+            .context("no text")?
+            .parse()
+            .with_context(|| name.clone())?;
         let age = Timestamp::now().duration_since(at);
         ensure!(age.abs() < SignedDuration::from_mins(1), "{name} is {at}");
         *value = NOW.into();

@@ -38,7 +38,9 @@ pub(super) async fn the_scripts_judge_what_the_operator_stores() -> Result<()> {
         scripts: scripts(&stage).await?,
         client: stage.client(),
     };
-    stage.apply(TEAM, &format!("{}---\n{}", kinds::ON_HYDRA, kinds::ON_VAULT)).await?;
+    stage
+        .apply(TEAM, &format!("{}---\n{}", kinds::ON_HYDRA, kinds::ON_VAULT))
+        .await?;
     let platform = kinds::platform(&stage.servers).await?;
     install::apply(&stage.servers.control_plane, &platform).await?;
     ready(&judge).await.context("ready")?;
@@ -59,12 +61,16 @@ async fn scripts(stage: &Stage) -> Result<BTreeMap<String, String>> {
     let maps: Api<ConfigMap> = Api::namespaced(stage.client(), ARGO_CD);
     let labels = json!({ "app.kubernetes.io/name": CONFIG_MAP, "app.kubernetes.io/part-of": "argocd" });
     let own = json!({ "metadata": { "name": CONFIG_MAP, "labels": labels }, "data": { "url": "https://argocd.example.com" } });
-    maps.create(&PostParams::default(), &serde_json::from_value(own)?).await?;
+    maps.create(&PostParams::default(), &serde_json::from_value(own)?)
+        .await?;
     stage
         .apply(ARGO_CD, include_str!("../../../deploy/argo-cd/argocd-cm.yaml"))
         .await?;
     let data = maps.get(CONFIG_MAP).await?.data.unwrap_or_default();
-    ensure!(data.get("url").is_some_and(|url| url == "https://argocd.example.com"), "{data:?}");
+    ensure!(
+        data.get("url").is_some_and(|url| url == "https://argocd.example.com"),
+        "{data:?}"
+    );
     Ok(data)
 }
 
@@ -84,7 +90,10 @@ impl Judge {
         let message = condition(object, of).map(|(_, message)| message);
         let message = message.with_context(|| format!("no {of} in {:#}", object["status"]))?;
         let said = self.health(object).await?;
-        ensure!(said.0 == status && said.1.starts_with(message), "{said:?} of {object:#}");
+        ensure!(
+            said.0 == status && said.1.starts_with(message),
+            "{said:?} of {object:#}"
+        );
         Ok(())
     }
 
@@ -96,12 +105,20 @@ impl Judge {
         let scripts: Value = serde_saphyr::from_str(self.scripts.get(&key).with_context(|| key.clone())?)?;
         let text = |script: &Value| script.as_str().unwrap_or_default().to_owned();
         let offered = self.engine.run_text(&text(&scripts["discovery.lua"]), &object).await?;
-        ensure!(offered[action] == json!({ "disabled": false }), "{kind} {name}: {offered}");
+        ensure!(
+            offered[action] == json!({ "disabled": false }),
+            "{kind} {name}: {offered}"
+        );
         let defined = scripts["definitions"].as_array().into_iter().flatten();
-        let script = defined.into_iter().find(|script| script["name"] == action).context("no script")?;
+        let script = defined
+            .into_iter()
+            .find(|script| script["name"] == action)
+            .context("no script")?;
         let after = self.engine.run_text(&text(&script["action.lua"]), &object).await?;
         let difference = difference(&object, &after).context("the action changes nothing")?;
-        let stored = api.patch(name, &PatchParams::default(), &Patch::Merge(&difference)).await?;
+        let stored = api
+            .patch(name, &PatchParams::default(), &Patch::Merge(&difference))
+            .await?;
         Ok(serde_json::to_value(stored)?)
     }
 }
@@ -111,7 +128,12 @@ async fn ready(judge: &Judge) -> Result<()> {
         let found = until(&judge.client, object, "to be ready", |found| is_true(found, "Ready")).await?;
         judge.expect(&found, "Healthy", "Ready").await?;
     }
-    let plain = until(&judge.client, ("AuthorizationServer", "hydra"), "to be ready", |found| is_true(found, "Ready"));
+    let plain = until(
+        &judge.client,
+        ("AuthorizationServer", "hydra"),
+        "to be ready",
+        |found| is_true(found, "Ready"),
+    );
     let plain = plain.await?;
     let (_, insecure) = condition(&plain, "Insecure").context("plain http is no condition")?;
     let (_, message) = judge.health(&plain).await?;
@@ -136,7 +158,10 @@ async fn refused(stage: &Stage, judge: &Judge) -> Result<()> {
     let hydra = stage.servers.hydra2.as_ref().context("no Hydra")?;
     let proxy = Proxy::start("old", Upstream::http(&hydra.admin_url()), None).await?;
     let old = Answer::json(200, &json!({ "version": "v2.1.0" }));
-    let _fault = proxy.inject(Fault::new(|head: &RequestHead| head.is("GET", "/version"), Action::Answer(old)));
+    let _fault = proxy.inject(Fault::new(
+        |head: &RequestHead| head.is("GET", "/version"),
+        Action::Answer(old),
+    ));
     stage.apply(TEAM, &server("old", &proxy.url())).await?;
     let bao = stage.servers.bao.as_ref().context("no OpenBao")?;
     for (type_, fields) in [
@@ -152,7 +177,10 @@ async fn refused(stage: &Stage, judge: &Judge) -> Result<()> {
     stage.apply(TEAM, &five("vault", "taken", "")).await?;
     let server = [("AuthorizationServer", "old")];
     for object in server.into_iter().chain(each("taken")) {
-        let found = until(&judge.client, object, "to be refused", |found| is_true(found, "Stalled")).await?;
+        let found = until(&judge.client, object, "to be refused", |found| {
+            is_true(found, "Stalled")
+        })
+        .await?;
         judge.expect(&found, "Degraded", "Stalled").await?;
     }
     Ok(())
@@ -161,7 +189,10 @@ async fn refused(stage: &Stage, judge: &Judge) -> Result<()> {
 async fn suspended(stage: &Stage, judge: &Judge) -> Result<()> {
     stage.apply(TEAM, &five("vault", "paused", "suspend: true")).await?;
     for object in each("paused") {
-        let found = until(&judge.client, object, "to be suspended", |found| is_true(found, "Suspended")).await?;
+        let found = until(&judge.client, object, "to be suspended", |found| {
+            is_true(found, "Suspended")
+        })
+        .await?;
         judge.expect(&found, "Suspended", "Suspended").await?;
     }
     Ok(())
@@ -174,11 +205,14 @@ async fn deleting(stage: &Stage, judge: &Judge) -> Result<()> {
         until(&judge.client, object, "to be ready", |found| is_true(found, "Ready")).await?;
         let hold = json!({ "metadata": { "finalizers": ["example.com/hold", "oidc-operator.dev/cleanup"] } });
         let api = api(judge.client.clone(), object.0)?;
-        api.patch(object.1, &PatchParams::default(), &Patch::Merge(&hold)).await?;
+        api.patch(object.1, &PatchParams::default(), &Patch::Merge(&hold))
+            .await?;
     }
     let server = [("AuthorizationServer", "hydra")];
     for (kind, name) in server.into_iter().chain(each("held")) {
-        api(judge.client.clone(), kind)?.delete(name, &DeleteParams::default()).await?;
+        api(judge.client.clone(), kind)?
+            .delete(name, &DeleteParams::default())
+            .await?;
     }
     for object in each("held") {
         let cleaned = |found: &Value| found["metadata"]["finalizers"] == json!(["example.com/hold"]);
@@ -186,7 +220,10 @@ async fn deleting(stage: &Stage, judge: &Judge) -> Result<()> {
         let (status, _) = judge.health(&found).await?;
         ensure!(status == "Progressing", "{status}: {found:#}");
     }
-    let in_use = until(&judge.client, server[0], "to be in use", |found| is_true(found, "Reconciling")).await?;
+    let in_use = until(&judge.client, server[0], "to be in use", |found| {
+        is_true(found, "Reconciling")
+    })
+    .await?;
     judge.expect(&in_use, "Progressing", "Ready").await
 }
 
@@ -199,7 +236,10 @@ async fn acted(judge: &Judge) -> Result<()> {
     }
     let scope = ("Scope", "groups");
     judge.act(scope, "suspend").await?;
-    let found = until(&judge.client, scope, "to be suspended", |found| is_true(found, "Suspended")).await?;
+    let found = until(&judge.client, scope, "to be suspended", |found| {
+        is_true(found, "Suspended")
+    })
+    .await?;
     judge.expect(&found, "Suspended", "Suspended").await?;
     judge.act(scope, "resume").await?;
     until(&judge.client, scope, "to be resumed", |found| {
@@ -228,9 +268,14 @@ async fn sealed(stage: &Stage, judge: &Judge) -> Result<()> {
     let bao = stage.servers.bao.as_ref().context("no OpenBao")?;
     bao.seal().await?;
     let server = ("AuthorizationServer", "vault");
-    let found = until(&judge.client, server, "to be sealed", |found| is_true(found, "Reconciling")).await?;
+    let found = until(&judge.client, server, "to be sealed", |found| {
+        is_true(found, "Reconciling")
+    })
+    .await?;
     judge.expect(&found, "Progressing", "Ready").await?;
-    let wiki = until(&judge.client, ("OAuth2Client", "wiki"), "to be ready", |found| is_true(found, "Ready"));
+    let wiki = until(&judge.client, ("OAuth2Client", "wiki"), "to be ready", |found| {
+        is_true(found, "Ready")
+    });
     judge.expect(&wiki.await?, "Healthy", "Ready").await
 }
 
@@ -242,11 +287,16 @@ async fn not_seen(stage: &Stage, judge: &Judge) -> Result<()> {
     for (kind, name) in server.into_iter().chain(each("new")) {
         let found = serde_json::to_value(api(judge.client.clone(), kind)?.get(name).await?)?;
         let said = judge.health(&found).await?;
-        ensure!(said == ("Progressing".to_owned(), NOT_SEEN.to_owned()), "{said:?} of {found:#}");
+        ensure!(
+            said == ("Progressing".to_owned(), NOT_SEEN.to_owned()),
+            "{said:?} of {found:#}"
+        );
     }
     let change = json!({ "spec": { "description": "changed" } });
     let scopes = api(judge.client.clone(), "Scope")?;
-    let changed = scopes.patch("groups", &PatchParams::default(), &Patch::Merge(&change)).await?;
+    let changed = scopes
+        .patch("groups", &PatchParams::default(), &Patch::Merge(&change))
+        .await?;
     let said = judge.health(&serde_json::to_value(changed)?).await?;
     ensure!(said == ("Progressing".to_owned(), NOT_SEEN.to_owned()), "{said:?}");
     Ok(())
@@ -290,7 +340,8 @@ fn five(server: &str, name: &str, more: &str) -> String {
             "Assignment" => "groups: [{ name: crew }]",
             _ => "",
         };
-        let fields = [&format!("serverRef: {{ name: {server} }}"), spec, more].map(|field| format!("  {field}\n"));
+        let server = format!("serverRef: {{ name: {server} }}");
+        let fields = [server.as_str(), spec, more].map(|field| format!("  {field}\n"));
         format!(
             "apiVersion: oidc-operator.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n{}",
             fields.concat()

@@ -71,7 +71,10 @@ impl Flux {
 }
 
 async fn start(plane: &ControlPlane, run: &RunDir, program: &Path, health: u16, flags: &[String]) -> Result<Child> {
-    let name = program.file_name().and_then(|name| name.to_str()).context("a program without a name")?;
+    let name = program
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("a program without a name")?;
     let log = run.path().join(format!("{name}.log"));
     let mut child = Child::spawn(name, command(plane, run, program, health, flags), &log)?;
     let ready = format!("http://127.0.0.1:{health}/readyz");

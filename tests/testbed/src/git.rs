@@ -111,7 +111,12 @@ async fn answer(State(root): State<Arc<PathBuf>>, request: Request) -> Response<
 async fn backend(root: &Path, request: Request) -> Result<Response<axum::body::Body>> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, MAX_REQUEST).await?;
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let header = |name: &str| {
+        head.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
     let mut git = git(root);
     git.arg("http-backend")
         .env("GIT_PROJECT_ROOT", root)

@@ -126,7 +126,10 @@ fn module_folder(name: &str, source: &Path) -> Result<PathBuf> {
     let output = go.output().context("running `go`")?;
     let folder = String::from_utf8(output.stdout)?.trim().to_owned();
     if folder.is_empty() {
-        bail!("the source of {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "the source of {name}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(folder.into())
 }

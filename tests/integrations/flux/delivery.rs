@@ -24,7 +24,7 @@ const PAGE: &str = include_str!("../../../docs/gitops.md");
 const DOCUMENTED_URL: &str = "https://git.example.com/platform/identity.git";
 
 /// A repository that Flux applies.
-pub struct Sync {
+pub struct Delivery {
     flux: Flux,
     git: Repository,
     source: Api<DynamicObject>,
@@ -32,7 +32,7 @@ pub struct Sync {
     requests: AtomicU32,
 }
 
-impl Sync {
+impl Delivery {
     /// Starts Flux with an empty repository.
     pub async fn start(stage: &Stage) -> Result<Self> {
         let plane = &stage.servers.control_plane;
@@ -112,7 +112,8 @@ impl Sync {
     async fn request(&self, api: &Api<DynamicObject>, wanted: &dyn Fn(&Value) -> bool) -> Result<Value> {
         let token = format!("request {}", self.requests.fetch_add(1, Ordering::Relaxed));
         let annotation = json!({ "metadata": { "annotations": { "reconcile.fluxcd.io/requestedAt": token } } });
-        api.patch(NAME, &PatchParams::default(), &Patch::Merge(&annotation)).await?;
+        api.patch(NAME, &PatchParams::default(), &Patch::Merge(&annotation))
+            .await?;
         let mut last = Value::Null;
         let ended = wait::until("Flux to reconcile", LIMIT, async || {
             last = api.get(NAME).await?.data["status"].clone();
@@ -134,7 +135,10 @@ fn api(client: &Client, group: &str, kind: &str) -> Api<DynamicObject> {
 fn ready(status: &Value) -> Option<(String, String)> {
     let conditions = status["conditions"].as_array()?;
     let ready = conditions.iter().find(|condition| condition["type"] == "Ready")?;
-    Some((ready["status"].as_str()?.to_owned(), ready["message"].as_str()?.to_owned()))
+    Some((
+        ready["status"].as_str()?.to_owned(),
+        ready["message"].as_str()?.to_owned(),
+    ))
 }
 
 /// The blocks of YAML of a page.
