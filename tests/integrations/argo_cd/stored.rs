@@ -137,7 +137,7 @@ async fn ready(judge: &Judge) -> Result<()> {
     let plain = plain.await?;
     let (_, insecure) = condition(&plain, "Insecure").context("plain http is no condition")?;
     let (_, message) = judge.health(&plain).await?;
-    ensure!(message.ends_with(insecure), "{message}");
+    ensure!(message.contains(insecure), "{message}");
     Ok(())
 }
 
