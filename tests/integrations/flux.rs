@@ -159,7 +159,8 @@ spec:
         message.contains("OAuth2Client/team-shop/refused status: 'Failed'"),
         "{message}"
     );
-    let refused = until(&stage.client(), ("OAuth2Client", "refused"), "to be refused", |found| {
+    let client = stage.client();
+    let refused = until(&client, ("OAuth2Client", "refused"), "to be refused", |found| {
         is_true(found, "Stalled")
     });
     let refused = refused.await?;
