@@ -73,11 +73,11 @@ async fn discovery(engine: &Engine, kind: &str) -> Result<()> {
 
 /// Replaces the time of an action, which must be now, as RFC 3339 writes it.
 fn forget_times(object: &mut Value) -> Result<()> {
-    let Some(annotations) = object["metadata"]["annotations"].as_object_mut() else {
-        return Ok(());
-    };
+    let annotations = object.pointer_mut("/metadata/annotations");
     for (name, value) in annotations
-        .iter_mut()
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
         .filter(|(name, _)| STAMPS.contains(&name.as_str()))
     {
         let at: Timestamp = value

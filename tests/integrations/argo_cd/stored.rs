@@ -202,7 +202,8 @@ async fn suspended(stage: &Stage, judge: &Judge) -> Result<()> {
 async fn deleting(stage: &Stage, judge: &Judge) -> Result<()> {
     stage.apply(TEAM, &five("vault", "held", "")).await?;
     for object in each("held") {
-        until(&judge.client, object, "to be ready", |found| is_true(found, "Ready")).await?;
+        // A provider without clients is on the server, but not ready.
+        until(&judge.client, object, "to be written", |found| is_true(found, "Synced")).await?;
         let hold = json!({ "metadata": { "finalizers": ["example.com/hold", "oidc-operator.dev/cleanup"] } });
         let api = api(judge.client.clone(), object.0)?;
         api.patch(object.1, &PatchParams::default(), &Patch::Merge(&hold))
