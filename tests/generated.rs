@@ -1,5 +1,10 @@
 //! Files in the repository that are generated from code or must agree with it. `make generate` regenerates them.
 
+#[path = "generated/argo_cd.rs"]
+mod argo_cd;
+#[path = "generated/gitops.rs"]
+mod gitops;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -4,6 +4,7 @@
 mod admin;
 mod foulkon;
 mod kinds;
+mod kubectl;
 mod lab;
 mod operator;
 mod paths;

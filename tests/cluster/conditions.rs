@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use oidc_operator::api::condition::{self, READY, RECONCILING, STALLED, SYNCED};
+use oidc_operator::api::condition::{self, READY, RECONCILING, STALLED, SUSPENDED, SYNCED};
 use oidc_operator::api::{AuthorizationServer, OAuth2Client};
 
 use crate::bed::{Bed, Space};
@@ -93,23 +93,25 @@ pub fn tone_of(conditions: &[Condition]) -> Option<Tone> {
     }
 }
 
-/// Checks the invariants: Ready and Synced exist; Reconciling and Stalled exclude each other and exist only while True,
+/// Checks the invariants: Synced exists, and Ready does unless the resource is suspended; Reconciling and Stalled exclude each other and exist only while True,
 /// and not together with Ready=True; each has the observed generation of the status; messages are sentences.
 pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
     let find = |type_: &str| condition::find(conditions, type_);
-    let (ready, synced) = (find(READY), find(SYNCED));
-    let (Some(ready), Some(_)) = (ready, synced) else {
-        anyhow::bail!("Ready or Synced is missing: {conditions:?}");
-    };
+    let ready = find(READY);
+    ensure!(
+        find(SYNCED).is_some() && (ready.is_some() || find(SUSPENDED).is_some()),
+        "Ready or Synced is missing: {conditions:?}"
+    );
+    let ready = ready.map_or("", |ready| &ready.status);
     let waits = find(RECONCILING).is_some();
     let stalls = find(STALLED).is_some();
     ensure!(!(waits && stalls), "Reconciling and Stalled at once: {conditions:?}");
     ensure!(
-        ready.status != "False" || waits || stalls,
+        ready != "False" || waits || stalls,
         "neither Reconciling nor Stalled: {conditions:?}"
     );
     ensure!(
-        ready.status != "True" || !(waits || stalls),
+        ready != "True" || !(waits || stalls),
         "Ready together with Reconciling or Stalled: {conditions:?}"
     );
     for found in conditions {

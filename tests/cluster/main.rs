@@ -26,6 +26,7 @@ mod election;
 mod evidence;
 mod fields;
 mod foulkon;
+mod gitops;
 mod harness;
 mod helm;
 mod key_sets;
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
         details::trials,
         election::trials,
         fields::trials,
+        gitops::trials,
         helm::trials,
         key_sets::trials,
         login::trials,

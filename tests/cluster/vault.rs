@@ -34,6 +34,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         delete::trials,
         drift::trials,
         fields::trials,
+        crate::gitops::vault_trials,
         hidden::trials,
         login::trials,
         namespaced::trials,

@@ -1,8 +1,37 @@
 //! Argo CD: health and actions of all kinds, run by the engine that Argo CD embeds.
 
+mod engine;
+mod shipped;
+mod stored;
+
 use libtest_mimic::Trial;
+use testbed::programs::Program;
+
+use crate::stage::story_with;
+
+/// The kinds that have scripts.
+const KINDS: [&str; 6] = [
+    "AuthorizationServer",
+    "OAuth2Client",
+    "JsonWebKeySet",
+    "OidcProvider",
+    "Scope",
+    "Assignment",
+];
 
 /// The tests of this module.
 pub fn trials() -> Vec<Trial> {
-    Vec::new()
+    let programs = &[Program::ArgoLua];
+    vec![
+        story_with(
+            "argo_cd::the_scripts_answer_as_their_test_data_say",
+            programs,
+            shipped::the_scripts_answer_as_their_test_data_say,
+        ),
+        story_with(
+            "argo_cd::the_scripts_judge_what_the_operator_stores",
+            programs,
+            stored::the_scripts_judge_what_the_operator_stores,
+        ),
+    ]
 }

@@ -8,6 +8,7 @@
 mod argo_cd;
 mod consumers;
 mod flux;
+mod kinds;
 mod monitoring;
 mod stage;
 

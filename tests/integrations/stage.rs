@@ -8,6 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use libtest_mimic::{Failed, Trial};
 use testbed::install::{self, Installation};
 use testbed::process::Child;
+use testbed::programs::Program;
 use testbed::run_dir::RunDir;
 use testbed::servers::{Part, Servers};
 use testbed::{ControlPlane, http, ports};
@@ -90,13 +91,24 @@ pub fn story<F>(name: &str, obstacle: Option<String>, story: F) -> Trial
 where
     F: AsyncFnOnce() -> Result<()> + Send + 'static,
 {
-    if let Some(obstacle) = obstacle {
-        return Trial::test(format!("{name} ({obstacle})"), || Ok(())).with_ignored_flag(true);
+    match obstacle {
+        Some(obstacle) => Trial::test(format!("{name} ({obstacle})"), || Ok(())).with_ignored_flag(true),
+        None => story_with(name, &[], story),
     }
+}
+
+/// A story as a test, with programs that are built first; the limit on its time does not count that.
+pub fn story_with<F>(name: &str, programs: &'static [Program], story: F) -> Trial
+where
+    F: AsyncFnOnce() -> Result<()> + Send + 'static,
+{
     Trial::test(name, move || {
         let runtime = tokio::runtime::Runtime::new().context("a runtime");
         let result = runtime.and_then(|runtime| {
             runtime.block_on(async {
+                for program in programs {
+                    program.path().await?;
+                }
                 let ended = tokio::time::timeout(STORY_LIMIT, story()).await;
                 ended.unwrap_or_else(|_| Err(anyhow!("the story did not end within {STORY_LIMIT:?}")))
             })

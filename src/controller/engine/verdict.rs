@@ -44,17 +44,14 @@ pub fn conditions(
 ) -> Vec<Wanted> {
     let mut all = match result {
         Ok(done) if done.suspended => {
+            // Without Ready, tools that wait for the resource (kstatus) take it as it is; for Ready=Unknown they wait.
             let was_ready = condition::is_true(old, READY);
-            let (status, reason) = if was_ready {
-                ("True", Reason::Available)
-            } else {
-                ("Unknown", Reason::Suspended)
-            };
-            vec![
-                wanted(READY, status, reason, &done.message),
+            let ready = was_ready.then(|| wanted(READY, "True", Reason::Available, &done.message));
+            let suspended = [
                 wanted(SYNCED, "Unknown", Reason::Suspended, &done.message),
                 wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
-            ]
+            ];
+            ready.into_iter().chain(suspended).collect()
         }
         Ok(Done {
             message,

@@ -1,6 +1,5 @@
 //! What kubectl, Helm and GitOps tools read: a status from the start, and conditions that never contradict each other.
 
-use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, ensure};
@@ -9,9 +8,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use libtest_mimic::Trial;
 use oidc_operator::api::OAuth2Client;
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
 
-use crate::bed::{Bed, Options, Space};
+use crate::bed::{Bed, Options};
 use crate::conditions::{Tone, check_client, client_ready, client_says};
 use crate::run::Side;
 
@@ -28,13 +26,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 async fn kubectl_can_wait_for_conditions(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.apply_client("good", "grantTypes: [client_credentials]").await?;
-    let said = kubectl(
-        bed,
-        &space,
-        &["wait", "--for=condition=Ready", "oac/good", "--timeout=60s"],
-        "",
-    )
-    .await?;
+    let said = space
+        .kubectl(&["wait", "--for=condition=Ready", "oac/good", "--timeout=60s"], "")
+        .await?;
     ensure!(
         said == Ok("oauth2client.oidc-operator.dev/good condition met\n".to_owned()),
         "{said:?}"
@@ -42,34 +36,25 @@ async fn kubectl_can_wait_for_conditions(bed: &Bed) -> Result<()> {
     let spec =
         "{ redirectUris: [https://web.example.com/cb], postLogoutRedirectUris: [https://elsewhere.example.org/] }";
     space.apply_client("bad", spec).await?;
-    let said = kubectl(
-        bed,
-        &space,
-        &["wait", "--for=condition=Stalled", "oac/bad", "--timeout=60s"],
-        "",
-    )
-    .await?;
+    let said = space
+        .kubectl(&["wait", "--for=condition=Stalled", "oac/bad", "--timeout=60s"], "")
+        .await?;
     ensure!(said.is_ok(), "{said:?}");
-    let said = kubectl(
-        bed,
-        &space,
-        &["wait", "--for=condition=Ready=False", "oac/bad", "--timeout=60s"],
-        "",
-    )
-    .await?;
+    let said = space
+        .kubectl(&["wait", "--for=condition=Ready=False", "oac/bad", "--timeout=60s"], "")
+        .await?;
     ensure!(said.is_ok(), "{said:?}");
     let waits = format!(
         "{{ serverRef: {{ name: {}-never }}, grantTypes: [client_credentials] }}",
         space.name()
     );
     space.apply_client("waits", &waits).await?;
-    let said = kubectl(
-        bed,
-        &space,
-        &["wait", "--for=condition=Reconciling", "oac/waits", "--timeout=60s"],
-        "",
-    )
-    .await?;
+    let said = space
+        .kubectl(
+            &["wait", "--for=condition=Reconciling", "oac/waits", "--timeout=60s"],
+            "",
+        )
+        .await?;
     ensure!(said.is_ok(), "{said:?}");
     Ok(())
 }
@@ -83,13 +68,13 @@ async fn a_dry_run_validates_and_stores_nothing(bed: &Bed) -> Result<()> {
     };
     let arguments = ["apply", "--dry-run=server", "--filename=-"];
     let good = manifest(json!({ "grantTypes": ["client_credentials"] }));
-    let said = kubectl(bed, &space, &arguments, &good).await?;
+    let said = space.kubectl(&arguments, &good).await?;
     ensure!(
         said == Ok("oauth2client.oidc-operator.dev/app created (server dry run)\n".to_owned()),
         "{said:?}"
     );
     let bad = manifest(json!({ "redirectUris": ["https://web.example.com/cb#top"] }));
-    let said = kubectl(bed, &space, &arguments, &bad).await?.err().unwrap_or_default();
+    let said = space.kubectl(&arguments, &bad).await?.err().unwrap_or_default();
     let expected = "redirectUris: a redirect URI must not have a fragment (#…)\n";
     ensure!(
         said.starts_with("The OAuth2Client \"app\" is invalid: spec.redirectUris: Invalid value: ")
@@ -97,10 +82,7 @@ async fn a_dry_run_validates_and_stores_nothing(bed: &Bed) -> Result<()> {
         "{said}"
     );
     let unknown = manifest(json!({ "grantTypes": ["client_credentials"], "redirectUri": "https://x.example.com" }));
-    let said = kubectl(bed, &space, &arguments, &unknown)
-        .await?
-        .err()
-        .unwrap_or_default();
+    let said = space.kubectl(&arguments, &unknown).await?.err().unwrap_or_default();
     ensure!(said.contains("unknown field \"spec.redirectUri\""), "{said}");
     ensure!(space.clients().get_opt("app").await?.is_none(), "it was stored");
     Ok(())
@@ -174,25 +156,4 @@ async fn a_status_exists_before_the_first_pass(bed: &Bed) -> Result<()> {
     let live = space.client("app").await?;
     ensure!(live.status.and_then(|status| status.observed_generation) == Some(-1));
     Ok(())
-}
-
-/// Output of kubectl: Ok is stdout, Err is stderr.
-async fn kubectl(bed: &Bed, space: &Space<'_>, arguments: &[&str], input: &str) -> Result<Result<String, String>> {
-    let mut kubectl = bed.plane().kubectl();
-    kubectl.args(arguments).args(["--namespace", space.name()]);
-    kubectl
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut kubectl = kubectl.spawn()?;
-    if let Some(mut stdin) = kubectl.stdin.take() {
-        stdin.write_all(input.as_bytes()).await?;
-    }
-    let output = kubectl.wait_with_output().await?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(if output.status.success() {
-        Ok(text(output.stdout))
-    } else {
-        Err(text(output.stderr))
-    })
 }

@@ -100,13 +100,45 @@ fn build(module: &Module, name: &str, cache: &Path, finished: &Path) -> Result<(
     fs::create_dir_all(&output)?;
     fs::write(scratch.join("go.mod"), module.go_mod)?;
     fs::write(scratch.join("go.sum"), module.go_sum)?;
+    if let Some((name, text)) = module.source {
+        fs::write(scratch.join(name), text)?;
+    }
     let mut progress = Progress::new(name);
     for step in module.steps {
         progress.follow(go_build(step, &scratch, &output, cache))?;
     }
+    for (name, folder) in module.folders {
+        copy_files(&module_folder(name, &scratch)?.join(folder), &output)?;
+    }
     fs::rename(&output, finished)?;
     fs::remove_dir_all(&scratch)?;
     eprintln!("testbed: built {name} in {} s", progress.started.elapsed().as_secs());
+    Ok(())
+}
+
+/// Where Go keeps the source of a module that was downloaded for a build.
+fn module_folder(name: &str, source: &Path) -> Result<PathBuf> {
+    let mut go = Command::new("go");
+    go.current_dir(source)
+        .env("GOTOOLCHAIN", "local")
+        .env("GOWORK", "off")
+        .args(["list", "-m", "-mod=readonly", "-f", "{{.Dir}}", name]);
+    let output = go.output().context("running `go`")?;
+    let folder = String::from_utf8(output.stdout)?.trim().to_owned();
+    if folder.is_empty() {
+        bail!(
+            "the source of {name}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(folder.into())
+}
+
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        fs::write(to.join(entry.file_name()), fs::read(entry.path())?)?; // not a copy: the sources are read-only
+    }
     Ok(())
 }
 

@@ -14,7 +14,11 @@ pub(crate) struct Module {
     pub(crate) version: &'static str,
     pub(crate) go_mod: &'static str,
     pub(crate) go_sum: &'static str,
+    /// Name and text of a source file of our own, for a program that uses the module as a library.
+    pub(crate) source: Option<(&'static str, &'static str)>,
     pub(crate) steps: &'static [Step],
+    /// Folders (module, path in it) whose files lie beside the programs when they are built.
+    pub(crate) folders: &'static [(&'static str, &'static str)],
 }
 
 /// One run of `go build`.
@@ -55,6 +59,7 @@ pub(crate) static CONTROL_PLANE: Module = Module {
     version: "1.36.3",
     go_mod: include_str!("../controlplane/go.mod"),
     go_sum: include_str!("../controlplane/go.sum"),
+    source: None,
     steps: &[
         Step::go(
             "",
@@ -67,6 +72,7 @@ pub(crate) static CONTROL_PLANE: Module = Module {
         ),
         Step::go("etcd", &["go.etcd.io/etcd/server/v3"], "-s -w"),
     ],
+    folders: &[],
 };
 
 /// Ory Hydra with SQLite, which is written in C.
@@ -75,6 +81,7 @@ pub(crate) static HYDRA2: Module = Module {
     version: "2.3.0",
     go_mod: include_str!("../hydra2/go.mod"),
     go_sum: include_str!("../hydra2/go.sum"),
+    source: None,
     steps: &[Step {
         output: "hydra",
         packages: &["github.com/ory/hydra/v2"],
@@ -82,6 +89,7 @@ pub(crate) static HYDRA2: Module = Module {
         tags: "sqlite,sqlite_omit_load_extension",
         ldflags: "-s -w -X github.com/ory/hydra/v2/driver/config.Version=v2.3.0",
     }],
+    folders: &[],
 };
 
 /// Ory Hydra 1, with SQLite too.
@@ -90,6 +98,7 @@ pub(crate) static HYDRA1: Module = Module {
     version: "1.11.10",
     go_mod: include_str!("../hydra1/go.mod"),
     go_sum: include_str!("../hydra1/go.sum"),
+    source: None,
     steps: &[Step {
         output: "hydra",
         packages: &["github.com/ory/hydra"],
@@ -97,6 +106,7 @@ pub(crate) static HYDRA1: Module = Module {
         tags: "sqlite",
         ldflags: "-s -w -X github.com/ory/hydra/driver/config.Version=v1.11.10",
     }],
+    folders: &[],
 };
 
 /// The linter of the workflows.
@@ -105,11 +115,13 @@ pub(crate) static ACTIONLINT: Module = Module {
     version: "1.7.12",
     go_mod: include_str!("../actionlint/go.mod"),
     go_sum: include_str!("../actionlint/go.sum"),
+    source: None,
     steps: &[Step::go(
         "actionlint",
         &["github.com/rhysd/actionlint/cmd/actionlint"],
         "-s -w",
     )],
+    folders: &[],
 };
 
 /// Helm.
@@ -118,11 +130,13 @@ pub(crate) static HELM: Module = Module {
     version: "4.3.1",
     go_mod: include_str!("../helm/go.mod"),
     go_sum: include_str!("../helm/go.sum"),
+    source: None,
     steps: &[Step::go(
         "helm",
         &["helm.sh/helm/v4/cmd/helm"],
         "-s -w -X helm.sh/helm/v4/internal/version.version=v4.3.1",
     )],
+    folders: &[],
 };
 
 /// The kubelet and the scheduler of a node.
@@ -131,11 +145,13 @@ pub(crate) static KUBELET: Module = Module {
     version: "1.36.3",
     go_mod: include_str!("../node/kubelet/go.mod"),
     go_sum: include_str!("../node/kubelet/go.sum"),
+    source: None,
     steps: &[Step::go(
         "",
         &["k8s.io/kubernetes/cmd/kubelet", "k8s.io/kubernetes/cmd/kube-scheduler"],
         KUBERNETES_FLAGS,
     )],
+    folders: &[],
 };
 
 /// The container runtime of a node.
@@ -144,6 +160,7 @@ pub(crate) static CONTAINERD: Module = Module {
     version: "2.4.2",
     go_mod: include_str!("../node/containerd/go.mod"),
     go_sum: include_str!("../node/containerd/go.sum"),
+    source: None,
     steps: &[Step::go(
         "",
         &[
@@ -153,16 +170,54 @@ pub(crate) static CONTAINERD: Module = Module {
         ],
         "-s -w",
     )],
+    folders: &[],
+};
+
+/// Flux: what fetches a Git repository, and what applies it, with their custom resource definitions. These are the
+/// newest versions for this version of Go.
+pub(crate) static FLUX: Module = Module {
+    name: "flux",
+    version: "1.9.6",
+    go_mod: include_str!("../flux/go.mod"),
+    go_sum: include_str!("../flux/go.sum"),
+    source: None,
+    steps: &[Step::go(
+        "",
+        &[
+            "github.com/fluxcd/source-controller",
+            "github.com/fluxcd/kustomize-controller",
+        ],
+        "-s -w",
+    )],
+    folders: &[
+        ("github.com/fluxcd/source-controller", "config/crd/bases"),
+        ("github.com/fluxcd/kustomize-controller", "config/crd/bases"),
+    ],
+};
+
+/// The engine of Argo CD's scripts, at the version that Argo CD uses.
+pub(crate) static ARGO: Module = Module {
+    name: "argo",
+    version: "1.1.2",
+    go_mod: include_str!("../argo/go.mod"),
+    go_sum: include_str!("../argo/go.sum"),
+    source: Some(("main.go", include_str!("../argo/main.go"))),
+    steps: &[Step::go("argo-lua", &["."], "-s -w")],
+    folders: &[],
 };
 
 impl Module {
     /// Name of the module's folder in the cache: version, and a digest of all that decides what is built.
     pub(crate) fn cache_name(&self) -> String {
         let mut parts = vec![self.go_mod, self.go_sum, OS, ARCH];
+        parts.extend(self.source.map(|(_, text)| text));
         for step in self.steps {
             let cgo = if step.cgo { "cgo" } else { "" };
             parts.extend([step.output, step.tags, step.ldflags, cgo]);
             parts.extend(step.packages);
+        }
+        for (module, folder) in self.folders {
+            parts.extend([*module, *folder]);
         }
         let digest = short_digest(&parts);
         format!("{}-{}-{digest}", self.name, self.version)
@@ -183,6 +238,9 @@ mod tests {
             (&HELM, "helm.sh/helm/v4"),
             (&KUBELET, "k8s.io/kubernetes"),
             (&CONTAINERD, "github.com/containerd/containerd/v2"),
+            (&FLUX, "github.com/fluxcd/kustomize-controller"),
+            (&FLUX, "github.com/fluxcd/source-controller"),
+            (&ARGO, "github.com/yuin/gopher-lua"),
         ] {
             let required = format!("{package} v{}", module.version);
             assert!(

@@ -244,7 +244,8 @@ impl Installation {
     }
 }
 
-fn is_established(crd: &CustomResourceDefinition) -> bool {
+/// Whether the kinds of a definition are served.
+pub(crate) fn is_established(crd: &CustomResourceDefinition) -> bool {
     let conditions = crd.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions
         .into_iter()

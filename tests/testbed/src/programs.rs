@@ -38,6 +38,12 @@ pub enum Program {
     Containerd,
     /// containerd's own client.
     Ctr,
+    /// Flux: fetches Git repositories.
+    SourceController,
+    /// Flux: applies what was fetched.
+    KustomizeController,
+    /// Runs a Lua script as Argo CD does.
+    ArgoLua,
 }
 
 impl Program {
@@ -57,6 +63,9 @@ impl Program {
             Self::KubeScheduler => "kube-scheduler",
             Self::Containerd => "containerd",
             Self::Ctr => "ctr",
+            Self::SourceController => "source-controller",
+            Self::KustomizeController => "kustomize-controller",
+            Self::ArgoLua => "argo-lua",
         }
     }
 
@@ -98,6 +107,8 @@ impl Program {
             Self::Helm => Some(&go_modules::HELM),
             Self::Kubelet | Self::KubeScheduler => Some(&go_modules::KUBELET),
             Self::Containerd | Self::Ctr => Some(&go_modules::CONTAINERD),
+            Self::SourceController | Self::KustomizeController => Some(&go_modules::FLUX),
+            Self::ArgoLua => Some(&go_modules::ARGO),
             Self::Bao => None,
         }
     }
@@ -113,7 +124,13 @@ impl Program {
             Self::Actionlint => ("ACTIONLINT_BIN", false),
             Self::Helm => ("HELM_BIN", false),
             Self::Bao => ("BAO_BIN", false),
-            Self::Kubelet | Self::KubeScheduler | Self::Containerd | Self::Ctr => return Ok(None),
+            Self::Kubelet
+            | Self::KubeScheduler
+            | Self::Containerd
+            | Self::Ctr
+            | Self::SourceController
+            | Self::KustomizeController
+            | Self::ArgoLua => return Ok(None),
         };
         let Some(value) = variable_path(variable) else {
             return Ok(None);
