@@ -38,6 +38,10 @@ pub fn trials() -> Vec<Trial> {
             people(),
             apps::sign_a_person_in_without_a_secret,
         ),
-        story("consumers::a_machine_gets_a_token_with_three_commands", curl, apps::a_machine_gets_a_token),
+        story(
+            "consumers::a_machine_gets_a_token_with_three_commands",
+            curl,
+            apps::a_machine_gets_a_token,
+        ),
     ]
 }

@@ -55,7 +55,9 @@ pub(super) async fn sign_a_person_in_without_a_secret() -> Result<()> {
 
 /// The page, with what its server knows from Secret and ConfigMap.
 async fn page(stage: &Stage, origin: &str) -> Result<String> {
-    let id = secret(stage, NAMESPACE, "spa", "CLIENT_ID").await?.context("no client id")?;
+    let id = secret(stage, NAMESPACE, "spa", "CLIENT_ID")
+        .await?
+        .context("no client id")?;
     let endpoint = async |name: &str| setting(stage, NAMESPACE, "issuer", name).await;
     let settings = serde_json::json!({
         "clientId": id,
@@ -64,7 +66,9 @@ async fn page(stage: &Stage, origin: &str) -> Result<String> {
         "tokenEndpoint": endpoint("OIDC_TOKEN_ENDPOINT").await?,
         "userinfoEndpoint": endpoint("OIDC_USERINFO_ENDPOINT").await?,
     });
-    Ok(format!("<body></body><script>const settings = {settings};\n{SCRIPT}</script>"))
+    Ok(format!(
+        "<body></body><script>const settings = {settings};\n{SCRIPT}</script>"
+    ))
 }
 
 /// A program on the person's computer listens on a port of its own choice, which the client does not name.

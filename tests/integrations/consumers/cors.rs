@@ -18,7 +18,9 @@ pub const SETTINGS: [(&str, &str); 2] = [
 
 /// A page of the client's origin reads answers to requests of the client, and a page of another origin does not.
 pub async fn only_origins_of_the_client_read_answers(place: &Place, browser: &Browser, origin: &str) -> Result<()> {
-    let id = secret(&place.stage, "default", "spa", "CLIENT_ID").await?.unwrap_or_default();
+    let id = secret(&place.stage, "default", "spa", "CLIENT_ID")
+        .await?
+        .unwrap_or_default();
     let tokens = setting(&place.stage, "default", "issuer", "OIDC_TOKEN_ENDPOINT").await?;
     let discovery = setting(&place.stage, "default", "issuer", "OIDC_DISCOVERY_URL").await?;
     let script = format!(
@@ -35,7 +37,11 @@ pub async fn only_origins_of_the_client_read_answers(place: &Place, browser: &Br
     let other = Site::echo().await?;
     browser.open(&format!("{}/callback", other.url())).await?;
     let seen = browser.run(&script).await?;
-    ensure!(seen == json!(["unreadable", "unreadable"]), "from {}: {seen}", other.url());
+    ensure!(
+        seen == json!(["unreadable", "unreadable"]),
+        "from {}: {seen}",
+        other.url()
+    );
 
     // A preflight names no client, so that Hydra allows every origin there, and decides when the request comes.
     for from in [origin, other.url()] {
@@ -44,7 +50,10 @@ pub async fn only_origins_of_the_client_read_answers(place: &Place, browser: &Br
             ("access-control-request-method", "POST"),
             ("access-control-request-headers", "content-type"),
         ];
-        ensure!(allowed(Method::OPTIONS, &tokens, &headers, None).await? == from, "the preflight from {from}");
+        ensure!(
+            allowed(Method::OPTIONS, &tokens, &headers, None).await? == from,
+            "the preflight from {from}"
+        );
         let body = format!("client_id={id}&grant_type=authorization_code&code=guessed");
         let headers = [("origin", from), ("content-type", "application/x-www-form-urlencoded")];
         let wanted = if from == origin { origin } else { "" };
@@ -62,5 +71,8 @@ async fn allowed(method: Method, url: &str, headers: &[(&str, &str)], body: Opti
     }
     let answer = request.body(body.unwrap_or_default()).send().await?;
     let allowed = answer.headers().get("access-control-allow-origin");
-    Ok(allowed.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned())
+    Ok(allowed
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_owned())
 }

@@ -31,7 +31,9 @@ impl Place {
         let (hydra, login) = ports::with_free(async |[port]| {
             let pages = LoginConsent::hydra_env(port).into_iter();
             let pages = pages.map(|(name, value)| (name.to_owned(), value));
-            let more = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let more = env
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let options = HydraOptions {
                 env: pages.chain(more).collect(),
                 ..HydraOptions::of(HydraMajor::V2)
@@ -70,7 +72,12 @@ pub async fn deploy(stage: &Stage, namespace: &str, manifests: &str) -> Result<(
     stage.apply(namespace, manifests).await?;
     let mut kubectl = stage.servers.control_plane.kubectl();
     kubectl
-        .args(["wait", "--for=condition=Ready", "oac,oidcp,oidcscope,oidcassign", "--all"])
+        .args([
+            "wait",
+            "--for=condition=Ready",
+            "oac,oidcp,oidcscope,oidcassign",
+            "--all",
+        ])
         .args(["--namespace", namespace, &format!("--timeout={}s", READY.as_secs())]);
     match process::output("kubectl wait", kubectl).await {
         Ok(_) => Ok(()),
@@ -85,7 +92,9 @@ pub async fn deploy(stage: &Stage, namespace: &str, manifests: &str) -> Result<(
 
 /// A value of a Secret; None until there is one.
 pub async fn secret(stage: &Stage, namespace: &str, name: &str, key: &str) -> Result<Option<String>> {
-    let found = Api::<Secret>::namespaced(stage.client(), namespace).get_opt(name).await?;
+    let found = Api::<Secret>::namespaced(stage.client(), namespace)
+        .get_opt(name)
+        .await?;
     let value = found.and_then(|secret| secret.data?.remove(key));
     value
         .map(|value| String::from_utf8(value.0).context("no text"))
@@ -94,7 +103,9 @@ pub async fn secret(stage: &Stage, namespace: &str, name: &str, key: &str) -> Re
 
 /// A value of a ConfigMap.
 pub async fn setting(stage: &Stage, namespace: &str, name: &str, key: &str) -> Result<String> {
-    let found = Api::<ConfigMap>::namespaced(stage.client(), namespace).get(name).await?;
+    let found = Api::<ConfigMap>::namespaced(stage.client(), namespace)
+        .get(name)
+        .await?;
     let value = found.data.and_then(|mut data| data.remove(key));
     value.with_context(|| format!("ConfigMap {name} has no {key}"))
 }

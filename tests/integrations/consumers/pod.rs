@@ -45,12 +45,16 @@ async fn value(client: &Client, namespace: &str, variable: &EnvVar) -> Result<St
     }
     let source = variable.value_from.clone().context("no value")?;
     if let Some(key) = source.secret_key_ref {
-        let secret = Api::<Secret>::namespaced(client.clone(), namespace).get(&key.name).await?;
+        let secret = Api::<Secret>::namespaced(client.clone(), namespace)
+            .get(&key.name)
+            .await?;
         let bytes = secret.data.unwrap_or_default().remove(&key.key).context(key.key)?;
         return String::from_utf8(bytes.0).context("no text");
     }
     if let Some(key) = source.config_map_key_ref {
-        let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get(&key.name).await?;
+        let map = Api::<ConfigMap>::namespaced(client.clone(), namespace)
+            .get(&key.name)
+            .await?;
         return map.data.unwrap_or_default().remove(&key.key).context(key.key);
     }
     bail!("neither from a Secret nor from a ConfigMap")

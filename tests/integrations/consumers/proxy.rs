@@ -53,13 +53,14 @@ impl Application {
         let manifests = install::manifests(&self.manifests)?;
         let container = Container::of(client, self.namespace, &manifests).await?;
         let mut command = process::command(&self.program);
-        command.env_clear().envs(container.environment).args(container.arguments);
+        command
+            .env_clear()
+            .envs(container.environment)
+            .args(container.arguments);
         command.arg("--cookie-secure=false"); // there is no TLS here
         let mut child = Child::spawn("oauth2-proxy", command, log)?;
         let ready = format!("{}/ready", self.url);
-        child
-            .wait_ready(LIMIT, async || http::answers_ok(&ready).await)
-            .await?;
+        child.wait_ready(LIMIT, async || http::answers_ok(&ready).await).await?;
         Ok(child)
     }
 }

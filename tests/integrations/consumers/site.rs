@@ -39,7 +39,10 @@ impl Site {
     pub async fn page() -> Result<(Self, Arc<OnceLock<String>>)> {
         let html = Arc::new(OnceLock::new());
         let written = Arc::clone(&html);
-        let page = async move || Html(written.get().cloned().unwrap_or_default());
+        let page = move || {
+            let html = written.get().cloned().unwrap_or_default();
+            async move { Html(html) }
+        };
         Ok((Self::serve(Router::new().route("/", get(page))).await?, html))
     }
 

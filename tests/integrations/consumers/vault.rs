@@ -58,7 +58,7 @@ async fn set_up(stage: &Stage, bao: &Bao) -> Result<()> {
         root.must("POST", &path, Some(json!({ "name": name }))).await?;
         members.push(user.entity_id);
     }
-    root.group("staff", &[&members[0]]).await?;
+    root.group("staff", &[members[0].as_str()]).await?;
     let login = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "bao" }, "stringData": { "token": token },
     });
@@ -83,5 +83,5 @@ async fn sign_in(browser: &Browser, name: &str) -> Result<()> {
     browser.click("select option[value='userpass']").await?;
     browser.fill("input[name='username']", name).await?;
     browser.fill("input[name='password']", PASSWORD).await?;
-    browser.click("button[type='submit']").await
+    browser.click("#auth-submit").await
 }

@@ -140,7 +140,9 @@ impl Browser {
     /// When there is no such field in time.
     pub async fn fill(&self, selector: &str, text: &str) -> Result<()> {
         let element = self.find(selector).await?;
-        let typed = self.post(&format!("element/{element}/value"), json!({ "text": text })).await;
+        let typed = self
+            .post(&format!("element/{element}/value"), json!({ "text": text }))
+            .await;
         typed.map(drop).with_context(|| format!("filling in {selector}"))
     }
 
@@ -226,7 +228,9 @@ fn port_of(log: &str) -> Option<u16> {
 async fn call(method: Method, url: &str, body: Option<&Value>) -> Result<Value> {
     let mut request = http::client().request(method, url).timeout(ANSWER_LIMIT);
     if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body.to_string());
+        request = request
+            .header("content-type", "application/json")
+            .body(body.to_string());
     }
     let answer = request.send().await.context("ChromeDriver does not answer")?;
     let is_success = answer.status().is_success();

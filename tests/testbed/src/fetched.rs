@@ -71,7 +71,10 @@ mod tests {
         let cache = tempfile::tempdir()?;
         let failed = ensure(cache.path(), "part", "a part", |_| bail!("no network"));
         let error = format!("{:#}", failed.expect_err("it was fetched"));
-        assert!(error.contains("fetching part") && error.contains("no network"), "{error}");
+        assert!(
+            error.contains("fetching part") && error.contains("no network"),
+            "{error}"
+        );
         assert!(!cache.path().join("part").exists());
 
         let make = |scratch: &Path| {

@@ -39,14 +39,23 @@ impl LoginConsent {
     #[must_use]
     pub fn obstacle() -> Option<String> {
         let missing = process::missing(&TOOLS);
-        (!missing.is_empty()).then(|| format!("the login app needs packages that are missing here: {}", missing.join(" ")))
+        (!missing.is_empty()).then(|| {
+            format!(
+                "the login app needs packages that are missing here: {}",
+                missing.join(" ")
+            )
+        })
     }
 
     /// Variables that make Hydra send its users to an app on this port.
     #[must_use]
     pub fn hydra_env(port: u16) -> [(&'static str, String); 3] {
-        [("URLS_LOGIN", "login"), ("URLS_CONSENT", "consent"), ("URLS_LOGOUT", "logout")]
-            .map(|(name, page)| (name, format!("http://127.0.0.1:{port}/{page}")))
+        [
+            ("URLS_LOGIN", "login"),
+            ("URLS_CONSENT", "consent"),
+            ("URLS_LOGOUT", "logout"),
+        ]
+        .map(|(name, page)| (name, format!("http://127.0.0.1:{port}/{page}")))
     }
 
     /// Starts the app on a port, for the Hydra with this admin API. It is fetched first if it is missing.
@@ -63,10 +72,19 @@ impl LoginConsent {
             .env("PORT", port.to_string())
             .env("HYDRA_ADMIN_URL", admin_url)
             .env("BASE_URL", format!("http://127.0.0.1:{port}"));
-        for name in ["ORY_API_KEY", "ORY_PAT", "MOCK_TLS_TERMINATION", "CONFORMITY_FAKE_CLAIMS"] {
+        for name in [
+            "ORY_API_KEY",
+            "ORY_PAT",
+            "MOCK_TLS_TERMINATION",
+            "CONFORMITY_FAKE_CLAIMS",
+        ] {
             command.env_remove(name);
         }
-        let mut child = Child::spawn("the login and consent app", command, &run.path().join("login-consent.log"))?;
+        let mut child = Child::spawn(
+            "the login and consent app",
+            command,
+            &run.path().join("login-consent.log"),
+        )?;
         let url = format!("http://127.0.0.1:{port}/");
         child.wait_ready(LIMIT, async || http::answers_ok(&url).await).await?;
         Ok(Self {
