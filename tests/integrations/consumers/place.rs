@@ -13,7 +13,7 @@ use testbed::{Hydra, HydraMajor, HydraOptions, ports, process};
 use crate::stage::Stage;
 
 /// Longest wait for a resource, in kubectl's notation.
-const READY: Duration = Duration::from_secs(90);
+const READY: Duration = Duration::from_secs(180);
 
 /// Everything that an application on Hydra needs.
 pub struct Place {

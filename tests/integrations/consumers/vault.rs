@@ -41,7 +41,7 @@ pub(super) async fn a_person_signs_in() -> Result<()> {
     let other = Browser::start().await?;
     other.open(&app.url).await?;
     sign_in(&other, "mallory").await?;
-    let refused = other.see("403").await?;
+    let refused = other.see("access_denied").await?;
     ensure!(!refused.contains("Welcome"), "{refused}");
     Ok(())
 }
