@@ -60,6 +60,15 @@ packages_of_node() {
     [ -e /usr/lib/cni/bridge ] || echo containernetworking-plugins
 }
 
+# Packages that only the tests with a browser need.
+packages_of_browser() {
+    has chromium || echo chromium
+    has chromedriver || echo chromium-driver
+    has node || echo nodejs
+    has npm || echo npm
+    has curl || echo curl
+}
+
 # What is too old, or is there but not set up.
 outdated() {
     if has rustup && ! cargo --version >/dev/null 2>&1; then
@@ -83,7 +92,7 @@ check() {
 
 install() {
     local missing
-    missing=$({ packages; packages_of_node; } | tr '\n' ' ')
+    missing=$({ packages; packages_of_node; packages_of_browser; } | tr '\n' ' ')
     if [ -n "${missing// /}" ]; then
         if ! has apt-get; then
             echo "Missing, and there is no apt-get to install it: $missing" >&2

@@ -12,7 +12,7 @@ use crate::bed::{Bed, Space, text_of};
 use crate::conditions::{Tone, client_says};
 
 /// The samples, the names of their clients, and the keys, the type and the label of their Secrets.
-const SAMPLES: [(&str, &str, &[&str], &str, &str); 5] = [
+const SAMPLES: [(&str, &str, &[&str], &str, &str); 6] = [
     (
         include_str!("../../../deploy/samples/09-oauth2-proxy.yaml"),
         "oauth2-proxy",
@@ -63,6 +63,13 @@ const SAMPLES: [(&str, &str, &[&str], &str, &str); 5] = [
             "uri",
         ],
         "servicebinding.io/oauth2",
+        "",
+    ),
+    (
+        include_str!("../../../deploy/samples/14-native-app.yaml"),
+        "native-app",
+        &["CLIENT_ID"],
+        "Opaque",
         "",
     ),
 ];

@@ -299,7 +299,7 @@ impl Settings {
             "api_addr": self.api_addr.clone().unwrap_or_else(|| self.address()),
             "cluster_addr": format!("https://{}", local(cluster_port)),
             "disable_mlock": true, // Vault requires it with Raft; OpenBao warns that it is unknown
-            "ui": false,
+            "ui": true, // the page on which a person signs in to an application
         })
     }
 

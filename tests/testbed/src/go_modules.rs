@@ -139,6 +139,19 @@ pub(crate) static HELM: Module = Module {
     folders: &[],
 };
 
+/// OAuth2 Proxy, an application that signs people in.
+pub(crate) static OAUTH2_PROXY: Module = Module {
+    name: "oauth2proxy",
+    version: "7.15.6",
+    go_mod: include_str!("../oauth2proxy/go.mod"),
+    go_sum: include_str!("../oauth2proxy/go.sum"),
+    steps: &[Step::go(
+        "oauth2-proxy",
+        &["github.com/oauth2-proxy/oauth2-proxy/v7"],
+        "-s -w -X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=v7.15.6",
+    )],
+};
+
 /// The kubelet and the scheduler of a node.
 pub(crate) static KUBELET: Module = Module {
     name: "kubelet",
@@ -236,6 +249,7 @@ mod tests {
             (&HYDRA1, "github.com/ory/hydra"),
             (&ACTIONLINT, "github.com/rhysd/actionlint"),
             (&HELM, "helm.sh/helm/v4"),
+            (&OAUTH2_PROXY, "github.com/oauth2-proxy/oauth2-proxy/v7"),
             (&KUBELET, "k8s.io/kubernetes"),
             (&CONTAINERD, "github.com/containerd/containerd/v2"),
             (&FLUX, "github.com/fluxcd/kustomize-controller"),
@@ -251,7 +265,7 @@ mod tests {
                 "{required}"
             );
             for flag in module.steps.iter().flat_map(|step| step.ldflags.split_whitespace()) {
-                if let Some((name, value)) = flag.split_once("ersion=v") {
+                if let Some((name, value)) = flag.split_once("ersion=v").or_else(|| flag.split_once("VERSION=v")) {
                     assert_eq!(value, module.version, "{name}");
                 }
             }

@@ -6,8 +6,10 @@
 
 pub mod bao;
 pub mod bench;
+pub mod browser;
 pub mod control_plane;
 pub mod demo;
+mod fetched;
 pub mod flux;
 pub mod forward;
 pub mod foulkon;
@@ -19,6 +21,7 @@ pub mod hydra;
 pub mod install;
 pub mod kubeconfig;
 pub mod login_app;
+pub mod login_consent;
 pub mod node;
 pub mod oauth;
 pub mod pki;

@@ -30,6 +30,8 @@ pub enum Program {
     Helm,
     /// OpenBao, or HashiCorp Vault if the user has chosen that.
     Bao,
+    /// OAuth2 Proxy, which signs people in to an application behind it.
+    OAuth2Proxy,
     /// Runs the pods of a node.
     Kubelet,
     /// Decides on which node a pod runs.
@@ -59,6 +61,7 @@ impl Program {
             Self::Actionlint => "actionlint",
             Self::Helm => "helm",
             Self::Bao => "bao",
+            Self::OAuth2Proxy => "oauth2-proxy",
             Self::Kubelet => "kubelet",
             Self::KubeScheduler => "kube-scheduler",
             Self::Containerd => "containerd",
@@ -105,6 +108,7 @@ impl Program {
             Self::Hydra2 => Some(&go_modules::HYDRA2),
             Self::Actionlint => Some(&go_modules::ACTIONLINT),
             Self::Helm => Some(&go_modules::HELM),
+            Self::OAuth2Proxy => Some(&go_modules::OAUTH2_PROXY),
             Self::Kubelet | Self::KubeScheduler => Some(&go_modules::KUBELET),
             Self::Containerd | Self::Ctr => Some(&go_modules::CONTAINERD),
             Self::SourceController | Self::KustomizeController => Some(&go_modules::FLUX),
@@ -124,6 +128,7 @@ impl Program {
             Self::Actionlint => ("ACTIONLINT_BIN", false),
             Self::Helm => ("HELM_BIN", false),
             Self::Bao => ("BAO_BIN", false),
+            Self::OAuth2Proxy => ("OAUTH2_PROXY_BIN", false),
             Self::Kubelet
             | Self::KubeScheduler
             | Self::Containerd

