@@ -3,6 +3,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+mod guide;
+
+pub use guide::Guide;
+
 /// The resource can be used: everything that its spec requests exists.
 pub const READY: &str = "Ready";
 /// The resource and the server were in sync after the last comparison.
@@ -21,7 +25,7 @@ pub const RESTART_REQUIRED: &str = "RestartRequired";
 /// Present while the operator cannot read the server's discovery document.
 pub const DISCOVERY_FAILED: &str = "DiscoveryFailed";
 
-/// Why a condition has its status, in one word. The README has a line for each reason.
+/// Why a condition has its status, in one word. The documentation has a page for each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Nothing is wrong.

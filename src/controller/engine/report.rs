@@ -39,9 +39,11 @@ pub(crate) async fn store<K: Managed>(
     let old = before.conditions();
     if let Some(result) = result {
         let generation = object.meta().generation.unwrap_or_default();
+        let manual = &ctx.settings.manual;
+        let wanted = verdict::conditions(result, object.conditions(&status), &manual.plain(old));
         let conditions = condition::merge(
             old,
-            verdict::conditions(result, object.conditions(&status), old),
+            manual.refer(wanted),
             generation,
             Timestamp::now(),
         );
