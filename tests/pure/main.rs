@@ -7,6 +7,7 @@ mod access_key_sets;
 mod access_leaving;
 mod claims;
 mod decode;
+mod docs;
 mod effective;
 mod errors;
 mod fence;

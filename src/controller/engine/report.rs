@@ -41,12 +41,7 @@ pub(crate) async fn store<K: Managed>(
         let generation = object.meta().generation.unwrap_or_default();
         let manual = &ctx.settings.manual;
         let wanted = verdict::conditions(result, object.conditions(&status), &manual.plain(old));
-        let conditions = condition::merge(
-            old,
-            manual.refer(wanted),
-            generation,
-            Timestamp::now(),
-        );
+        let conditions = condition::merge(old, manual.refer(wanted), generation, Timestamp::now());
         let standing = status.standing_mut();
         *standing.0 = Some(generation);
         *standing.1 = conditions;
