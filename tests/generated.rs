@@ -109,7 +109,7 @@ fn every_reason_is_in_the_list() -> Result<()> {
 
 #[test]
 fn the_documentation_has_a_line_for_every_reason() -> Result<()> {
-    let page = read("docs/reasons/README.md")?;
+    let page = read("docs/reasons/index.md")?;
     let documented: BTreeSet<&str> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| [`")?.split('`').next())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Page, pages, root};
+use super::{CONTENTS, Page, pages, root};
 
 /// Where the files of this repository are on the web. The book holds only `docs`, so its pages link to other files there.
 const REPOSITORY: &str = "https://github.com/oidc-operator/oidc-operator/";
@@ -70,10 +70,12 @@ fn fault(page: &Page, link: &str, anchors: &BTreeMap<String, Vec<String>>) -> Op
         .map_or((link, None), |(path, anchor)| (path, Some(anchor)));
     let here = Path::new(&page.path);
     let target = match path {
-        "" => here.to_owned(),
-        path => resolved(&here.parent().unwrap_or(Path::new("")).join(path))?,
+        "" => Some(here.to_owned()),
+        path => resolved(&here.parent().unwrap_or(Path::new("")).join(path)),
     };
-    let target = target.to_string_lossy().into_owned();
+    let Some(target) = target.map(|target| target.to_string_lossy().into_owned()) else {
+        return Some("it leads out of the repository".to_owned());
+    };
     if !root().join(&target).exists() {
         return Some("there is no such file".to_owned());
     }
@@ -81,6 +83,9 @@ fn fault(page: &Page, link: &str, anchors: &BTreeMap<String, Vec<String>>) -> Op
         return Some(format!(
             "the book does not hold the file; link to {REPOSITORY}blob/main/{target}"
         ));
+    }
+    if page.path.starts_with("docs/") && page.path != CONTENTS && target.ends_with("README.md") {
+        return Some("mdBook does not find a README that another page links to; name the page index.md".to_owned());
     }
     let anchor = anchor?;
     let known = anchors

@@ -9,10 +9,24 @@ use serde_json::Value;
 use super::{Page, Parts, files, pages, read};
 
 /// Kinds, values and reasons of Kubernetes and of other programs.
-const FOREIGN_WORDS: [&str; 0] = [];
+const FOREIGN_WORDS: [&str; 1] = ["Terminating"];
 
 /// Fields and settings of Kubernetes and of other programs.
-const FOREIGN_FIELDS: [&str; 0] = [];
+const FOREIGN_FIELDS: [&str; 9] = [
+    "envFrom",
+    // Charts of applications.
+    "clientIDRef",
+    "config.existingSecret",
+    "envFromSecret",
+    "oidc.config",
+    // Hydra's configuration.
+    "serve.public.cors.enabled",
+    // hydra-maester.
+    "hydraAdmin",
+    "scopeArray",
+    // Entry of a Secret.
+    "clientID",
+];
 
 /// What may be named.
 struct Names {
@@ -28,7 +42,6 @@ struct Names {
     targets: BTreeSet<String>,
     /// Text of all sources.
     sources: String,
-    metrics: String,
 }
 
 impl Names {
@@ -74,7 +87,6 @@ impl Names {
                 .filter_map(|line| line.split(':').next())
                 .map(str::to_owned)
                 .collect(),
-            metrics: read("src/metrics.rs"),
             sources,
         }
     }
@@ -94,7 +106,7 @@ impl Names {
         while let Some(shorter) = ENDINGS.iter().find_map(|ending| base.strip_suffix(ending)) {
             base = shorter;
         }
-        self.metrics.contains(&format!("\"{base}\""))
+        self.sources.contains(&format!("\"{base}\""))
     }
 
     /// What is wrong with code within a sentence.
@@ -153,7 +165,8 @@ impl Names {
                 .chars()
                 .take_while(|c| is_part(*c))
                 .collect();
-            let is_site = text[..at].ends_with("https://") || text[..at].ends_with("http://");
+            // An address, or the name of an object as kubectl prints it.
+            let is_site = text[..at].ends_with(['/', '.']);
             let whole = format!("oidc-operator.dev/{name}");
             let known = self.sources.contains(&format!("\"{whole}\"")) || PROTECTION.contains(&whole.as_str());
             if !is_site && !known && !name.starts_with("v1") {
@@ -378,15 +391,10 @@ fn members(at: &mut Vec<String>, value: &Value, paths: &mut Vec<Vec<String>>) {
     }
 }
 
-/// Words in quotes in source text that begin with a capital letter.
+/// Words in quotes in source text: values, reasons, events, variables.
 fn literals(text: &str) -> BTreeSet<String> {
-    let quoted = text.split('"').skip(1).step_by(1);
-    let is_word = |word: &&str| {
-        word.len() > 2
-            && word.starts_with(|c: char| c.is_ascii_uppercase())
-            && word.chars().all(|c| c.is_ascii_alphanumeric())
-    };
-    quoted.filter(is_word).map(str::to_owned).collect()
+    let is_word = |word: &&str| word.len() > 2 && word.chars().all(|c| c.is_ascii_alphanumeric());
+    text.split('"').filter(is_word).map(str::to_owned).collect()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use oidc_operator::api::condition::{Guide, Reason};
 use oidc_operator::cli::Cli;
 use serde_json::Value;
 
-use super::{Page, contents, files, read, root};
+use super::{CONTENTS, Page, contents, files, read, root};
 use crate::errors::examples;
 
 /// Texts of the generated files by path. The lists of pages are made from the pages, so they come second.
@@ -27,8 +27,8 @@ fn generated() -> BTreeMap<String, String> {
     let others = [
         ("docs/reference/values.md".to_owned(), values()),
         ("docs/reference/flags.md".to_owned(), flags()),
-        ("docs/reasons/README.md".to_owned(), reason_list()),
-        ("docs/SUMMARY.md".to_owned(), summary()),
+        ("docs/reasons/index.md".to_owned(), reason_list()),
+        (CONTENTS.to_owned(), summary()),
     ];
     kinds.chain(reasons).chain(others).collect()
 }
@@ -296,15 +296,15 @@ fn reason_list() -> String {
 
 /// The table of contents, with all reasons below the page that lists them.
 fn summary() -> String {
-    let old = read("docs/SUMMARY.md");
+    let old = read(CONTENTS);
     let mut lines: Vec<String> = old
         .lines()
-        .filter(|line| !line.contains("(reasons/") || line.contains("README"))
+        .filter(|line| !line.contains("(reasons/") || line.contains("index.md"))
         .map(str::to_owned)
         .collect();
     let after = lines
         .iter()
-        .position(|line| line.contains("(reasons/README.md)"))
+        .position(|line| line.contains("(reasons/index.md)"))
         .expect("the list of reasons");
     let reasons = Reason::ALL
         .iter()
