@@ -103,6 +103,12 @@ const ROWS: [Row; 79] = [
         &[],
         "\"--output-labels=team=shop\"",
     ),
+    Row(
+        "docsUrl",
+        r#""https://docs.example.com""#,
+        &[],
+        "\"--docs-url=https://docs.example.com\"",
+    ),
     Row("formerClusterIds", r#"["east"]"#, &[], "\"--former-cluster-ids=east\""),
     Row("vault.serviceAccounts", r#"["second"]"#, &[], "resourceNames: [second]"),
     Row("log.level", r#""debug""#, &[], "\"--log=debug\""),

@@ -7,8 +7,12 @@ use serde_json::Value;
 
 use super::{files, pages, read};
 
-/// Schema of each kind.
+/// Among the schemas, that of the chart's values.
+const VALUES: &str = "values of the chart";
+
+/// Schema of each kind, and of the chart's values.
 fn schemas() -> BTreeMap<String, Value> {
+    let values = serde_json::from_str(&read("charts/oidc-operator/values.schema.json")).expect("JSON");
     let crds = oidc_operator::api::crds().into_iter();
     crds.map(|crd| {
         let kind = crd.spec.names.kind.clone();
@@ -16,6 +20,7 @@ fn schemas() -> BTreeMap<String, Value> {
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
         (kind, schema.clone())
     })
+    .chain([(VALUES.to_owned(), values)])
     .collect()
 }
 
@@ -91,10 +96,13 @@ fn of_document(document: &Value, schemas: &BTreeMap<String, Value>) -> Vec<Strin
         faults(kind, document, &schema, Extent::Whole, &mut found);
         return found;
     }
-    // `spec:` of some kind, or `access:` of an AuthorizationServer.
-    let parts = schemas.iter().flat_map(|(kind, schema)| {
-        let spec = &schema["properties"]["spec"];
-        [(kind, &document["spec"], spec), (kind, document, spec)]
+    // `spec:` of some kind, fields of one such as `access:`, or values of the chart.
+    let parts = schemas.iter().flat_map(|(kind, schema)| match kind.as_str() {
+        VALUES => vec![(kind, document, schema)],
+        _ => {
+            let spec = &schema["properties"]["spec"];
+            vec![(kind, &document["spec"], spec), (kind, document, spec)]
+        }
     });
     let mut fewest: Option<Vec<String>> = None;
     for (kind, part, schema) in parts.filter(|(_, part, _)| part.is_object()) {
@@ -108,7 +116,7 @@ fn of_document(document: &Value, schemas: &BTreeMap<String, Value>) -> Vec<Strin
 }
 
 /// Parts of manifests of other programs begin with one of these.
-const FOREIGN: [&str; 3] = ["containers", "healthCheckExprs", "resource.customizations"];
+const FOREIGN: [&str; 5] = ["containers", "env", "inhibit_rules", "rule_files", "serve"];
 
 fn is_foreign(document: &Value) -> bool {
     let members = document.as_object().into_iter().flat_map(|members| members.keys());
@@ -183,6 +191,8 @@ fn manifests_that_do_not_fit_are_found() {
         ("{spec: {hydra: {adminUri: x}}}", "adminUri"),
         ("{access: [{kinds: [OAuth2Client]}]}", ""),
         ("{access: [{kind: OAuth2Client}]}", "kind"),
+        ("{clusterId: one, log: {level: debug}}", ""),
+        ("{clusterUid: one, log: {level: debug}}", "clusterUid"),
         ("{apiVersion: v1, kind: Secret, data: {x: 1}}", ""),
     ];
     let schemas = schemas();

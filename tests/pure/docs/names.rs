@@ -9,16 +9,28 @@ use serde_json::Value;
 use super::{Page, Parts, files, pages, read};
 
 /// Kinds, values and reasons of Kubernetes and of other programs.
-const FOREIGN_WORDS: [&str; 1] = ["Terminating"];
+const FOREIGN_WORDS: [&str; 3] = ["OOMKilled", "Pending", "Terminating"];
 
 /// Fields and settings of Kubernetes and of other programs.
-const FOREIGN_FIELDS: [&str; 9] = [
+const FOREIGN_FIELDS: [&str; 19] = [
+    // Kubernetes.
     "envFrom",
-    // Charts of applications.
+    "metadata.generation",
+    "resourceVersion",
+    // Argo CD, Flux and the Prometheus Operator.
+    "configs.cm",
+    "dependsOn",
+    "healthCheckExprs",
+    "healthChecks",
+    "ruleSelector",
+    "serviceMonitorSelector",
+    // Charts of applications, and the SecurityPolicy of Envoy Gateway.
     "clientIDRef",
     "config.existingSecret",
     "envFromSecret",
     "oidc.config",
+    "spec.oidc.clientIDRef",
+    "spec.oidc.clientSecret",
     // Hydra's configuration.
     "serve.public.cors.enabled",
     // hydra-maester.
