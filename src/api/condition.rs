@@ -3,10 +3,6 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-mod guide;
-
-pub use guide::Guide;
-
 /// The resource can be used: everything that its spec requests exists.
 pub const READY: &str = "Ready";
 /// The resource and the server were in sync after the last comparison.

@@ -104,15 +104,17 @@ fn of_document(document: &Value, schemas: &BTreeMap<String, Value>) -> Vec<Strin
             vec![(kind, &document["spec"], spec), (kind, document, spec)]
         }
     });
-    let mut fewest: Option<Vec<String>> = None;
-    for (kind, part, schema) in parts.filter(|(_, part, _)| part.is_object()) {
+    let parts = parts.filter(|(_, part, _)| part.is_object());
+    let found = parts.map(|(kind, part, schema)| {
         let mut found = Vec::new();
         faults(kind, part, schema, Extent::Part, &mut found);
-        if fewest.as_ref().is_none_or(|fewest| found.len() < fewest.len()) {
-            fewest = Some(found);
-        }
-    }
-    fewest.unwrap_or_default()
+        found
+    });
+    // What fits best: the fewest faults, and those that are deepest.
+    let depth = |faults: &Vec<String>| faults.iter().map(|fault| fault.matches('.').count()).max();
+    found
+        .min_by_key(|faults| (faults.len(), std::cmp::Reverse(depth(faults))))
+        .unwrap_or_default()
 }
 
 /// Parts of manifests of other programs begin with one of these.

@@ -143,7 +143,7 @@ fn links_that_lead_nowhere_are_found() {
     ];
     for (link, expected) in table {
         let text = format!("# Title\n\n{link}\n\n## Two words!\n\n## Two `words`\n");
-        assert_eq!(of_pages(&[page("docs/page.md", &text)]).is_empty(), expected, "{link}");
+        assert_eq!(of_pages(&[page("docs/faq.md", &text)]).is_empty(), expected, "{link}");
     }
     let outside = of_pages(&[page("CONTRIBUTING.md", "[x](README.md) [y](docs/faq.md)")]);
     assert_eq!(outside, [""; 0]);

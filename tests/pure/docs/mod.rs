@@ -149,9 +149,42 @@ fn every_page_of_the_book_is_in_its_table_of_contents() {
 }
 
 #[test]
-fn every_page_has_one_title() {
+fn every_page_has_one_title_and_ends_its_blocks() {
     for page in pages().iter().filter(|page| page.path != CONTENTS) {
-        let titles = page.parts().headings.iter().filter(|(level, _)| *level == 1).count();
+        let parts = page.parts();
+        let titles = parts.headings.iter().filter(|(level, _)| *level == 1).count();
         assert_eq!(titles, 1, "{}", page.path);
+        let open = parts.blocks.iter().find(|block| block.text.contains("```"));
+        assert!(open.is_none(), "{}: a block of code does not end", page.path);
     }
+}
+
+/// The commands and the first server of the README are run on a real node; other pages repeat them.
+#[test]
+fn pages_repeat_the_tested_commands_of_the_readme() {
+    let block = |path: &str, part: &str| {
+        let text = read(path);
+        let page = Page {
+            path: path.to_owned(),
+            text,
+        };
+        let block = page.parts().blocks.into_iter().find(|block| block.text.contains(part));
+        block.unwrap_or_else(|| panic!("{path}: no block with {part}")).text
+    };
+    for (part, page) in [
+        ("helm install", "docs/quickstart.md"),
+        ("helm install", "docs/tasks/install.md"),
+        ("kind: AuthorizationServer", "docs/quickstart.md"),
+        ("kind: AuthorizationServer", "docs/tasks/connect.md"),
+        ("name: web-app", "docs/tasks/web-app.md"),
+        ("make demo", "docs/demo.md"),
+    ] {
+        assert_eq!(block(page, part), block("README.md", part), "{page}");
+    }
+}
+
+#[test]
+fn the_readme_is_an_introduction() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 200, "README.md has {lines} lines; put details into docs");
 }

@@ -139,9 +139,10 @@ impl Names {
             return None;
         }
         let first = name.chars().next()?;
-        if name.contains('.') && name.split('.').all(is_name) && first.is_ascii_lowercase() {
+        let is_field = |text: &str| is_name(text) && !text.starts_with(|c: char| c.is_ascii_digit());
+        if name.contains('.') && name.split('.').all(is_field) && first.is_ascii_lowercase() {
             let is_file = [
-                "yaml", "json", "hcl", "md", "sh", "toml", "txt", "com", "crt", "dev", "pem",
+                "yaml", "json", "hcl", "md", "sh", "toml", "txt", "com", "crt", "dev", "pem", "rs",
             ]
             .iter()
             .any(|end| name.ends_with(&format!(".{end}")));
@@ -181,7 +182,7 @@ impl Names {
             let is_site = text[..at].ends_with(['/', '.']);
             let whole = format!("oidc-operator.dev/{name}");
             let known = self.sources.contains(&format!("\"{whole}\"")) || PROTECTION.contains(&whole.as_str());
-            if !is_site && !known && !name.starts_with("v1") {
+            if !is_site && !known && !name.is_empty() && !name.starts_with("v1") {
                 found.push(format!("{whole}: there is no such label, annotation or finalizer"));
             }
         }

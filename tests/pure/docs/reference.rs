@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
-use oidc_operator::api::condition::{Guide, Reason};
+use oidc_operator::api::condition::Reason;
+use oidc_operator::api::guide::Guide;
 use oidc_operator::cli::Cli;
 use serde_json::Value;
 
@@ -342,6 +343,7 @@ fn generated_pages_match_the_code() {
     let updates = std::env::var_os("UPDATE").is_some();
     let wanted = generated();
     if updates {
+        std::fs::create_dir_all(root().join("docs/reasons")).expect("a folder");
         for path in files("docs/reasons", ".md")
             .into_iter()
             .filter(|path| !wanted.contains_key(path))

@@ -1,6 +1,6 @@
 //! What each reason means and what to do about it: the text of the reason's page in the documentation.
 
-use super::Reason;
+use crate::api::condition::Reason;
 
 /// What a reason means and what to do about it.
 #[derive(Clone, Copy, Debug)]
@@ -125,18 +125,18 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
         page: "tasks/own-secret.md",
     },
     Guide {
+        reason: Reason::SecretUnknown,
+        meaning: "The client was adopted, and the operator does not know its secret. The client keeps working.",
+        remedy: "Name the secret in `clientSecretRef`, or have it replaced.",
+        page: "tasks/rotate-secret.md",
+    },
+    Guide {
         reason: Reason::SecretMismatch,
         meaning: "An adoption would replace the secret of a client: the client has another one than \
                   `clientSecretRef` names, or the operator cannot find out without `hydra.publicUrl`. The operator \
                   changed nothing.",
         remedy: "Correct the Secret, set `hydra.publicUrl`, or set `onSecretMismatch: Replace`.",
         page: "tasks/adopt.md",
-    },
-    Guide {
-        reason: Reason::SecretUnknown,
-        meaning: "The client was adopted, and the operator does not know its secret. The client keeps working.",
-        remedy: "Name the secret in `clientSecretRef`, or have it replaced.",
-        page: "tasks/rotate-secret.md",
     },
     Guide {
         reason: Reason::ReferenceNotFound,
@@ -176,14 +176,6 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
         page: "servers/hydra.md",
     },
     Guide {
-        reason: Reason::Timeout,
-        meaning: "The server did not finish a write in time, but answers other requests: it may be waiting for a URI \
-                  of the resource.",
-        remedy: "Make sure that the server gets an answer from the URI that the message names. Other resources are \
-                  not delayed.",
-        page: "concepts/access.md",
-    },
-    Guide {
         reason: Reason::ServerUnavailable,
         meaning: "No connection, TLS failure, no answer in time, or an error status. The message says which: without \
                   a connection, also to which address, and whether the name cannot be resolved, the connection is \
@@ -193,6 +185,14 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
         remedy: "Check the server, its URL, its certificate, proxies, network policies and rate limits. The \
                   operator keeps trying.",
         page: "operations.md",
+    },
+    Guide {
+        reason: Reason::Timeout,
+        meaning: "The server did not finish a write in time, but answers other requests: it may be waiting for a URI \
+                  of the resource.",
+        remedy: "Make sure that the server gets an answer from the URI that the message names. Other resources are \
+                  not delayed.",
+        page: "concepts/access.md",
     },
     Guide {
         reason: Reason::ServerNotRecognized,
