@@ -192,7 +192,7 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
                   of the resource.",
         remedy: "Make sure that the server gets an answer from the URI that the message names. Other resources are \
                   not delayed.",
-        page: "concepts/access.md",
+        page: "security.md",
     },
     Guide {
         reason: Reason::ServerNotRecognized,

@@ -333,7 +333,7 @@ fn list_of_pages() -> String {
             .unwrap_or_default();
         let end = first.find(". ").map_or(first.len(), |end| end + 1);
         let link = page.path.trim_start_matches("docs/");
-        list += &format!("- [{title}]({link}): {}\n", first[..end].trim_end_matches(':'));
+        list += &format!("- [{title}]({link}): {}.\n", first[..end].trim_end_matches([':', '.']));
     }
     list
 }
