@@ -9,7 +9,7 @@ use oidc_operator::controller::engine::lifecycle::is_held;
 use oidc_operator::error::Error;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
-use testbed::wait;
+use testbed::{install, process, wait};
 
 use crate::bed::{Bed, LIMIT, Namespaced, OperatorOptions, ServerOptions, Space, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
@@ -39,6 +39,17 @@ const ORDERS: &str =
 const STAFF: &str = "{ subjects: [alice], groups: [{ name: ops }] }";
 const APP: &str =
     "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }], assignmentRefs: [{ name: staff }] }";
+
+/// What the command of the documentation that lists everything that is not ready prints.
+async fn not_ready(bed: &Bed) -> Result<String> {
+    let page = std::fs::read_to_string(install::repository().join("docs/concepts/status.md"))?;
+    let (_, template) = page.split_once("--output go-template='").context("no command")?;
+    let (template, _) = template.split_once('\'').context("the template does not end")?;
+    let mut kubectl = bed.plane().kubectl();
+    kubectl.args(["get", "oidc", "--all-namespaces", "--output"]);
+    kubectl.arg(format!("go-template={template}"));
+    process::output("kubectl", kubectl).await
+}
 
 async fn messages_link_to_the_published_documentation(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
@@ -70,6 +81,10 @@ async fn messages_link_to_the_published_documentation(bed: &Bed) -> Result<()> {
     client_says(&space, "app", Reconciling, "ReferenceNotFound", &linked).await?;
     let is_linked = |event: &Event| event.note.as_deref() == Some(&linked);
     space.wait_event("app", "ReferenceNotFound", is_linked).await?;
+
+    let listed = not_ready(bed).await?;
+    let line = format!("OAuth2Client {}/app: ReferenceNotFound: {linked}", space.name());
+    ensure!(listed.lines().any(|listed| listed == line), "{listed}");
 
     // Where nothing is to be done, there is nothing to read.
     space
