@@ -138,8 +138,7 @@ fn documents() -> Vec<(String, Value)> {
     }
     let mut found = Vec::new();
     for (path, text) in texts {
-        let documents: Vec<Value> =
-            serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{path}: {error}\n{text}"));
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect(&path);
         found.extend(documents.into_iter().map(|document| (path.clone(), document)));
     }
     found

@@ -273,8 +273,7 @@ fn reason_page(guide: &Guide) -> String {
         page += &messages.into_iter().collect::<Vec<_>>().join("\n");
     }
     let titles: BTreeMap<String, String> = contents().into_iter().map(|(title, path)| (path, title)).collect();
-    let title = titles.get(&format!("docs/{}", guide.page));
-    let title = title.unwrap_or_else(|| panic!("{reason}: there is no page {}", guide.page));
+    let title = titles.get(&format!("docs/{}", guide.page)).expect(guide.page);
     page + &format!("\n## Read more\n\n[{title}](../{})\n", guide.page)
 }
 
