@@ -34,11 +34,7 @@ fn resolved(path: &Path) -> Option<PathBuf> {
     let mut whole = PathBuf::new();
     for part in path.components() {
         match part {
-            Component::ParentDir => {
-                if !whole.pop() {
-                    return None;
-                }
-            }
+            Component::ParentDir if !whole.pop() => return None,
             Component::Normal(name) => whole.push(name),
             _ => {}
         }
