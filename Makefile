@@ -7,6 +7,7 @@ FOUND := $(shell $(TOOLS) path)
 export PATH := $(if $(FOUND),$(FOUND):)$(PATH)
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
+MDBOOK_VERSION := 0.5.4
 DENY := $(CARGO) deny --locked --config .deny.toml
 # Name and tag of the image; by default localhost/oidc-operator with this version.
 IMAGE ?=
@@ -14,7 +15,7 @@ IMAGE ?=
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test integrations lint advisories generate bench image
+.PHONY: help tools demo test integrations lint docs advisories generate bench image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +40,7 @@ integrations: ## The operator among Flux, Argo CD, Prometheus, applications and 
 	$(CARGO) build --locked
 	$(CARGO) test --locked --test integrations
 
-lint: ## Format, clippy, documentation, licences, chart, workflows
+lint: docs ## Format, clippy, documentation, licences, chart, workflows
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --workspace --no-deps --locked
@@ -50,14 +51,20 @@ lint: ## Format, clippy, documentation, licences, chart, workflows
 	actionlint="$$($(CARGO) run --locked -q --bin testbed -- build --with actionlint | tail -n 1)" && \
 		"$$actionlint" -shellcheck= -pyflakes= .github/workflows/*.yaml
 
+docs: ## The documentation as a website in target/book, from docs/
+	@mdbook --version 2>/dev/null | grep -qF 'v$(MDBOOK_VERSION)' || \
+		$(CARGO) install --locked --debug --no-default-features --features search mdbook@$(MDBOOK_VERSION)
+	mdbook build docs
+
 advisories: ## Known vulnerabilities in dependencies, from the RustSec database (needs the network)
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked --debug cargo-deny@$(CARGO_DENY_VERSION)
 	@$(DENY) fetch db || \
 		{ echo 'Nothing was checked: the RustSec advisory database cannot be fetched from https://github.com/rustsec/advisory-db.' >&2; exit 1; }
 	$(DENY) check --hide-inclusion-graph advisories
 
-generate: ## Write crds/, the chart's copies and README, and the manifests in deploy/ from their sources
+generate: ## Write crds/, the chart's copies and README, generated pages, and the manifests in deploy/ from their sources
 	UPDATE=1 $(CARGO) test --locked --test generated
+	UPDATE=1 $(CARGO) test --locked --test pure -- docs::reference
 	UPDATE=1 $(CARGO) test --locked --test cluster -- manifests::files_match_the_chart
 
 bench: ## What 1,000 and 10,000 clients cost, and how long one takes under disturbance; about ten minutes

@@ -191,6 +191,7 @@ fn prepare(
             reach,
             proxies: Proxies::of_process(),
             output_labels: settings.output_labels(),
+            manual: settings.docs_url.clone(),
         },
         kinds,
         stores: Stores {

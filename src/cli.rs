@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::labels::{self, Labels};
+use crate::manual::{self, Manual};
 use crate::reach::{Reach, SecretAccess};
 
 /// Keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
@@ -56,6 +57,10 @@ pub struct Run {
     /// by one. Labels that a resource sets itself take precedence.
     #[arg(long, env = "OIDC_OPERATOR_OUTPUT_LABELS", value_delimiter = ',', value_parser = labels::parse)]
     pub output_labels: Vec<(String, String)>,
+    /// URL of the published documentation, such as `https://docs.example.com/oidc-operator`. If set, each message of a
+    /// condition that calls for action, and its event, ends with a link to the page of its reason.
+    #[arg(long, env = "OIDC_OPERATOR_DOCS_URL", default_value = "", hide_default_value = true, value_parser = manual::parse)]
+    pub docs_url: Manual,
     /// Namespaces whose resources the operator works on, separated by commas or given one by one. If unset, all. It
     /// reads and writes Secrets and ConfigMaps in these namespaces only, and in its own those that AuthorizationServers
     /// name.

@@ -17,6 +17,7 @@
 //! - [`proxies`]: which HTTP proxy leads to a server. Pure. [`kubernetes`]: the client of the Kubernetes API.
 //! - [`leader`]: election, and the fence that keeps a former leader from writing.
 //! - [`login`]: which values may be sent to a server. Pure.
+//! - [`manual`]: the published documentation, to which messages refer. Pure.
 //! - [`duration`]: durations in Go's notation. [`labels`]: labels of the operator's Secrets and ConfigMaps.
 //! - [`key_material`]: generates, reads and writes private keys.
 //! - [`secret`]: secret values, which cannot be printed.
@@ -43,6 +44,7 @@ pub mod kubernetes;
 pub mod labels;
 pub mod leader;
 pub mod login;
+pub mod manual;
 pub mod metrics;
 pub mod origin;
 pub mod prerequisites;

@@ -113,15 +113,11 @@ fn every_reason_is_in_the_list() -> Result<()> {
 }
 
 #[test]
-fn readme_has_a_line_for_every_reason() -> Result<()> {
-    let readme = read("README.md")?;
-    let (_, section) = readme
-        .split_once("\n## Troubleshooting\n")
-        .context("no section Troubleshooting")?;
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let documented: BTreeSet<&str> = section
+fn the_documentation_has_a_line_for_every_reason() -> Result<()> {
+    let page = read("docs/reasons/index.md")?;
+    let documented: BTreeSet<&str> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .filter_map(|line| line.strip_prefix("| [`")?.split('`').next())
         .collect();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(documented, reasons);
@@ -129,12 +125,12 @@ fn readme_has_a_line_for_every_reason() -> Result<()> {
 }
 
 #[test]
-fn readme_describes_every_preset() -> Result<()> {
-    let readme = read("README.md")?;
+fn the_documentation_describes_every_preset() -> Result<()> {
+    let page = read("docs/tasks/credentials.md")?;
     for preset in Preset::ALL {
         let name = serde_json::to_value(preset)?;
         let start = format!("| `{}` |", name.as_str().context("no text")?);
-        let row = readme.lines().find(|line| line.starts_with(&start));
+        let row = page.lines().find(|line| line.starts_with(&start));
         let row = row.with_context(|| format!("no row for {name}"))?;
         let layout = preset.layout();
         let keys = [layout.client_id, layout.client_secret].into_iter();
@@ -264,7 +260,7 @@ fn chart_readme_lists_every_value() -> Result<()> {
     value_rows("", &values, &schema, &mut rows)?;
     let text = format!(
         "# Helm chart oidc-operator\n\n\
-         Installs the operator and its CustomResourceDefinitions. [The project's README](../../README.md#install) shows how.\n\n\
+         Installs the operator and its CustomResourceDefinitions. [Install](../../docs/tasks/install.md) shows how.\n\n\
          The chart refuses values that are not in this list. [values.yaml](values.yaml) has examples.\n\n\
          | Value | Default | |\n|---|---|---|\n{rows}"
     );

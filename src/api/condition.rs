@@ -22,7 +22,7 @@ pub const RESTART_REQUIRED: &str = "RestartRequired";
 /// Present while the operator cannot read the server's discovery document.
 pub const DISCOVERY_FAILED: &str = "DiscoveryFailed";
 
-/// Why a condition has its status, in one word. The README has a line for each reason.
+/// Why a condition has its status, in one word. The documentation has a page for each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Nothing is wrong.

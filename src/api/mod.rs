@@ -9,6 +9,7 @@ pub mod access;
 pub mod assignment;
 pub mod authorization_server;
 pub mod condition;
+pub mod guide;
 pub mod json;
 pub mod json_web_key_set;
 pub mod oauth2_client;

@@ -45,6 +45,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     }
     vec![
         side.shared(the_api_accepts_every_overlay),
+        side.shared(the_api_accepts_every_example_of_the_documentation),
         side.shared(a_protected_object_is_not_deleted),
     ]
 }
@@ -173,6 +174,72 @@ async fn the_api_accepts_every_overlay(bed: &Bed) -> Result<()> {
             .collect();
         let valid = install::validate(bed.plane(), &served.join("\n---\n")).await;
         valid.with_context(|| overlay.to_owned())?;
+    }
+    Ok(())
+}
+
+/// The manifests of our kinds in the README and in `docs`, with names of their own: several pages declare `default`.
+fn examples() -> Result<Vec<(String, Value)>> {
+    let mut pages = vec![install::repository().join("README.md")];
+    let mut folders = vec![install::repository().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false if path.extension().is_some_and(|extension| extension == "md") => pages.push(path),
+                false => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for page in pages {
+        for block in blocks(&std::fs::read_to_string(&page)?) {
+            let documents: Vec<Value> = serde_saphyr::from_multiple(&block)?;
+            let ours = |document: &Value| {
+                let version = document["apiVersion"].as_str();
+                version.is_some_and(|version| version.starts_with("oidc-operator.dev/"))
+            };
+            for mut document in documents.into_iter().filter(ours) {
+                document["metadata"] = json!({ "name": format!("example-{}", found.len()) });
+                if document["kind"] != "AuthorizationServer" {
+                    document["metadata"]["namespace"] = json!("default");
+                }
+                found.push((page.display().to_string(), document));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The blocks of YAML in a page, without the indentation of a list.
+fn blocks(page: &str) -> Vec<String> {
+    let (mut found, mut block) = (Vec::new(), None::<(usize, String)>);
+    for line in page.lines() {
+        let bare = line.trim_start();
+        match &mut block {
+            None if bare == "```yaml" => block = Some((line.len() - bare.len(), String::new())),
+            Some(_) if bare == "```" => found.extend(block.take().map(|(_, text)| text)),
+            Some((indentation, text)) => {
+                *text += line.get(*indentation..).unwrap_or_default();
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+async fn the_api_accepts_every_example_of_the_documentation(bed: &Bed) -> Result<()> {
+    let examples = examples()?;
+    ensure!(examples.len() > 30, "only {} examples were found", examples.len());
+    let texts: Vec<String> = examples.iter().map(|(_, example)| example.to_string()).collect();
+    if install::validate(bed.plane(), &texts.join("\n---\n")).await.is_ok() {
+        return Ok(());
+    }
+    for ((page, _), text) in examples.iter().zip(&texts) {
+        let valid = install::validate(bed.plane(), text).await;
+        valid.with_context(|| format!("{page}: {text}"))?;
     }
     Ok(())
 }

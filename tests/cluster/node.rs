@@ -303,7 +303,8 @@ impl Stage {
         })
         .await?;
         self.shell("kubectl delete oac web-app --wait=false").await?;
-        self.shell(&block("### Uninstall", "sh")?).await?;
+        self.shell(&block_of("docs/tasks/uninstall.md", "# Uninstall", "sh")?)
+            .await?;
         self.shell("kubectl delete oidc --all --all-namespaces --timeout 30s")
             .await
             .map(drop)
@@ -425,10 +426,16 @@ async fn start_registry(run: &RunDir, port: u16) -> Result<(Child, String)> {
 
 /// The first block of code in a language below a heading of the README.
 fn block(heading: &str, language: &str) -> Result<String> {
-    let readme = std::fs::read_to_string(install::repository().join("README.md"))?;
-    let (_, section) = readme
+    block_of("README.md", heading, language)
+}
+
+/// The first block of code in a language below a heading of a page.
+fn block_of(page: &str, heading: &str, language: &str) -> Result<String> {
+    let text = std::fs::read_to_string(install::repository().join(page))?;
+    let text = format!("\n{text}");
+    let (_, section) = text
         .split_once(&format!("\n{heading}\n"))
-        .with_context(|| format!("the README has no heading {heading}"))?;
+        .with_context(|| format!("{page} has no heading {heading}"))?;
     let (_, block) = section
         .split_once(&format!("\n```{language}\n"))
         .with_context(|| format!("{heading}: no block of {language}"))?;

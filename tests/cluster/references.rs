@@ -2,14 +2,16 @@
 //! deletion.
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::events::v1::Event;
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, OAuth2Client, OidcProvider, Scope};
 use oidc_operator::controller::engine::lifecycle::is_held;
+use oidc_operator::error::Error;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault};
-use testbed::wait;
+use testbed::{install, process, wait};
 
-use crate::bed::{Bed, LIMIT, Namespaced, ServerOptions, Space, uid_of};
+use crate::bed::{Bed, LIMIT, Namespaced, OperatorOptions, ServerOptions, Space, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
 use crate::conditions::{client_ready, client_says};
 use crate::run::Side;
@@ -28,6 +30,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_status_conflict_is_resolved),
         side.shared(an_orphan_keeps_its_scopes_and_assignments),
         side.shared(fields_of_a_vault_are_rejected),
+        side.shared(messages_link_to_the_published_documentation),
     ]
 }
 
@@ -36,6 +39,64 @@ const ORDERS: &str =
 const STAFF: &str = "{ subjects: [alice], groups: [{ name: ops }] }";
 const APP: &str =
     "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }], assignmentRefs: [{ name: staff }] }";
+
+/// What the command of the documentation that lists everything that is not ready prints.
+async fn not_ready(bed: &Bed) -> Result<String> {
+    let page = std::fs::read_to_string(install::repository().join("docs/concepts/status.md"))?;
+    let (_, template) = page.split_once("--output go-template='").context("no command")?;
+    let (template, _) = template.split_once('\'').context("the template does not end")?;
+    let mut kubectl = bed.plane().kubectl();
+    kubectl.args(["get", "oidc", "--all-namespaces", "--output"]);
+    kubectl.arg(format!("go-template={template}"));
+    process::output("kubectl", kubectl).await
+}
+
+async fn messages_link_to_the_published_documentation(bed: &Bed) -> Result<()> {
+    let space = bed.space().await?;
+    let flags = [
+        ("server-class", "linked"),
+        ("docs-url", "https://docs.example.com/oidc/"),
+    ];
+    let operator = bed
+        .start_operator(OperatorOptions {
+            flags: flags.map(|(flag, value)| (flag.to_owned(), value.to_owned())).into(),
+            ..OperatorOptions::default()
+        })
+        .await?;
+    let options = ServerOptions {
+        spec: json!({ "serverClass": "linked" }),
+        ..ServerOptions::default()
+    };
+    let server = bed.own_server(options).await?;
+    let on = json!({ "name": server.name });
+    let client = json!({
+        "serverRef": on, "redirectUris": ["https://app.example.com/cb"], "scopeRefs": [{ "name": "orders" }],
+    });
+    space.apply_client("app", &client.to_string()).await?;
+    let plain = Error::ReferenceNotFound {
+        kind: "Scope",
+        name: "orders".to_owned(),
+    };
+    let linked = format!("{plain} See https://docs.example.com/oidc/reasons/ReferenceNotFound.html.");
+    client_says(&space, "app", Reconciling, "ReferenceNotFound", &linked).await?;
+    let is_linked = |event: &Event| event.note.as_deref() == Some(&linked);
+    space.wait_event("app", "ReferenceNotFound", is_linked).await?;
+
+    let listed = not_ready(bed).await?;
+    let line = format!("OAuth2Client {}/app: ReferenceNotFound: {linked}", space.name());
+    ensure!(listed.lines().any(|listed| listed == line), "{listed}");
+
+    // Where nothing is to be done, there is nothing to read.
+    space
+        .make::<Scope>("orders", &json!({ "serverRef": on }).to_string())
+        .await?;
+    let client = client_ready(&space, "app").await?;
+    let status = client.status.context("a status")?;
+    let says = status.conditions.iter().map(|condition| condition.message.as_str());
+    let says: Vec<&str> = says.filter(|message| message.contains("docs.example.com")).collect();
+    ensure!(says.is_empty(), "{says:?}");
+    operator.terminate().await.map(drop)
+}
 
 async fn fields_of_a_vault_are_rejected(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;

@@ -19,6 +19,7 @@ fn settings() -> Settings {
         reach: Reach::default(),
         proxies: Proxies::default(),
         output_labels: Default::default(),
+        manual: Default::default(),
     }
 }
 

@@ -8,6 +8,7 @@ mod access_leaving;
 mod access_whole;
 mod claims;
 mod decode;
+mod docs;
 mod effective;
 mod errors;
 mod fence;

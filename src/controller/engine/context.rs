@@ -22,6 +22,7 @@ use crate::controller::engine::version::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::labels::Labels;
 use crate::leader::Fence;
+use crate::manual::Manual;
 use crate::metrics::Metrics;
 use crate::origin::Origin;
 use crate::proxies::Proxies;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub proxies: Proxies,
     /// Labels of every Secret and ConfigMap, in addition to ours.
     pub output_labels: Labels,
+    /// The published documentation, to which messages refer.
+    pub manual: Manual,
 }
 
 impl Settings {

@@ -39,13 +39,10 @@ pub(crate) async fn store<K: Managed>(
     let old = before.conditions();
     if let Some(result) = result {
         let generation = object.meta().generation.unwrap_or_default();
+        let manual = &ctx.settings.manual;
         let wording = verdict::wording(old, generation, has_said(object, ctx, result));
-        let conditions = condition::merge(
-            old,
-            verdict::conditions(result, object.conditions(&status), old, wording),
-            generation,
-            Timestamp::now(),
-        );
+        let wanted = verdict::conditions(result, object.conditions(&status), &manual.plain(old), wording);
+        let conditions = condition::merge(old, manual.refer(wanted), generation, Timestamp::now());
         let standing = status.standing_mut();
         *standing.0 = Some(generation);
         *standing.1 = conditions;

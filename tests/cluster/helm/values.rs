@@ -28,7 +28,7 @@ const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
 
 /// One row for each value of the chart.
-const ROWS: [Row; 79] = [
+const ROWS: [Row; 80] = [
     Row("replicaCount", "3", &[], "replicas: 3"),
     Row(
         "image.registry",
@@ -102,6 +102,12 @@ const ROWS: [Row; 79] = [
         r#"{"team":"shop"}"#,
         &[],
         "\"--output-labels=team=shop\"",
+    ),
+    Row(
+        "docsUrl",
+        r#""https://docs.example.com""#,
+        &[],
+        "\"--docs-url=https://docs.example.com\"",
     ),
     Row("formerClusterIds", r#"["east"]"#, &[], "\"--former-cluster-ids=east\""),
     Row("vault.serviceAccounts", r#"["second"]"#, &[], "resourceNames: [second]"),

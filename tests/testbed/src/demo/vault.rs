@@ -1,4 +1,4 @@
-//! The demo with OpenBao in the role of a HashiCorp Vault: it is set up as the README says, and a user signs in to an
+//! The demo with OpenBao in the role of a HashiCorp Vault: it is set up as the documentation says, and a user signs in to an
 //! application.
 
 use std::path::{Path, PathBuf};
