@@ -1,6 +1,6 @@
 //! The process: client, election, watches, controllers, web server, shutdown.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -44,7 +44,7 @@ pub async fn run(settings: Run) -> Result<()> {
     stop_on_signal(stop.clone())?;
     let listener = server::listen(settings.listen);
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let state = Arc::new(State::new(settings.metrics_max_age));
+    let state = Arc::new(State::new(settings.metrics_max_age, settings.per_resource()));
     let web_stop = CancellationToken::new();
     let web =
         server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("cannot start the web server")?;
@@ -198,6 +198,7 @@ fn prepare(
             secrets,
             unwatched: Unwatched::default(),
         },
+        queue: Mutex::default(),
         children: Children::default(),
         links: Links::default(),
         departures: Departures::default(),
