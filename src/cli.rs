@@ -91,7 +91,7 @@ pub struct Run {
     pub metrics_max_age: Duration,
     /// Whether /metrics also has series for each resource: its condition Ready and its rotations. Their number grows with
     /// the number of resources.
-    #[arg(long, env = "OIDC_OPERATOR_METRICS_PER_RESOURCE", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, env = "OIDC_OPERATOR_METRICS_PER_RESOURCE", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub metrics_per_resource: bool,
     /// Base URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, for example
     /// http://collector.monitoring:4318. If unset, the operator records no traces. The environment variable

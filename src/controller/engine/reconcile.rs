@@ -87,6 +87,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     }
     if let Err(error) = &reported
         && !memory.is_failing(&uid)
+        && !matches!(error, Error::NotLeader)
     {
         tracing::warn!(%error, "the status cannot be written; the operator tries again");
     }
