@@ -24,6 +24,7 @@ const TO_SERVERS: &[&str] = &[
     "networkPolicy.enabled=true",
     r#"networkPolicy.servers.cidrs=["10.1.2.0/24"]"#,
 ];
+const TRACED: &[&str] = &[r#"tracing.endpoint="http://collector.monitoring:4318""#];
 const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
 
@@ -142,6 +143,7 @@ const ROWS: [Row; 79] = [
         "port: 5353",
     ),
     Row("port", "9090", &[], "containerPort: 9090"),
+    Row("metrics.perResource", "true", &[], "- --metrics-per-resource"),
     Row("metrics.service.create", "false", &[], ""),
     Row(
         "metrics.service.annotations",
@@ -182,6 +184,13 @@ const ROWS: [Row; 79] = [
         POD_MONITOR,
         "scrapeTimeout: 7s",
     ),
+    Row(
+        "tracing.endpoint",
+        r#""http://collector.monitoring:4318""#,
+        &[],
+        "\"--otlp-endpoint=http://collector.monitoring:4318\"",
+    ),
+    Row("tracing.sampleRatio", "0.25", TRACED, "- --trace-sample-ratio=0.25"),
     Row("podDisruptionBudget.enabled", "true", &[], "kind: PodDisruptionBudget"),
     Row(
         "podDisruptionBudget.maxUnavailable",
@@ -444,6 +453,13 @@ pub(super) async fn the_notes_hold_what_the_api_accepts(bed: &Bed) -> Result<()>
         (&["rbac.create=false"], &["WARNING: rbac.create"]),
         (&["crds.keep=false"], &["WARNING: crds.keep"]),
         (&["leaderElection.enabled=false"], &["WARNING: leaderElection.enabled"]),
+        (
+            &[
+                "networkPolicy.enabled=true",
+                r#"tracing.endpoint="http://collector.monitoring:4318""#,
+            ],
+            &["WARNING: networkPolicy.extraEgress"],
+        ),
     ] {
         let notes = helm(&["install", "--dry-run=client"], settings).await?;
         let (_, notes) = notes.split_once("NOTES:").context("no notes")?;
@@ -475,6 +491,7 @@ pub(super) async fn a_mistyped_value_is_refused_by_name(_bed: &Bed) -> Result<()
         ("image.repo=x", "repo"),
         ("metrics.serviceMonitor.enable=true", "enable"),
         ("port=0", "port"),
+        ("tracing.endpoint=\"collector:4317\"", "endpoint"),
         ("podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
         ("log.format=\"xml\"", "format"),
         ("networkPolicy.servers.cidrs=[\"10.1.2.0\"]", "cidrs"),
