@@ -1,5 +1,10 @@
 //! Files in the repository that are generated from code or must agree with it. `make generate` regenerates them.
 
+#[path = "generated/monitoring.rs"]
+mod monitoring;
+#[path = "generated/promql.rs"]
+mod promql;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -295,7 +300,10 @@ fn value_rows(at: &str, values: &Value, schema: &Value, rows: &mut String) -> Re
 #[test]
 fn docs_list_every_metric() -> Result<()> {
     let file = "docs/metrics.md";
-    let (begin, end) = ("<!-- begin of the generated list -->\n", "<!-- end of the generated list -->\n");
+    let (begin, end) = (
+        "<!-- begin of the generated list -->\n",
+        "<!-- end of the generated list -->\n",
+    );
     let text = read(file)?;
     let (head, rest) = text.split_once(begin).context("no begin")?;
     let (_, tail) = rest.split_once(end).context("no end")?;
@@ -316,7 +324,10 @@ fn metrics_list() -> String {
             let Described { name, r#type, help, .. } = metric;
             format!("| `{name}` | {type} | {} | {help} |\n", labels.join(", "), type = r#type)
         });
-        format!("| Name | Type | Labels | |\n|---|---|---|---|\n{}", rows.collect::<String>())
+        format!(
+            "| Name | Type | Labels | |\n|---|---|---|---|\n{}",
+            rows.collect::<String>()
+        )
     };
     let switch = "With `--metrics-per-resource` (`metrics.perResource` of the chart), there are also these:";
     format!("{}\n{switch}\n\n{}", table(&all), table(&each))

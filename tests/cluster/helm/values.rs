@@ -27,9 +27,11 @@ const TO_SERVERS: &[&str] = &[
 const TRACED: &[&str] = &[r#"tracing.endpoint="http://collector.monitoring:4318""#];
 const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
+const RULE: &[&str] = &["prometheusRule.enabled=true"];
+const DASHBOARD: &[&str] = &["dashboard.enabled=true"];
 
 /// One row for each value of the chart.
-const ROWS: [Row; 79] = [
+const ROWS: &[Row] = &[
     Row("replicaCount", "3", &[], "replicas: 3"),
     Row(
         "image.registry",
@@ -198,6 +200,118 @@ const ROWS: [Row; 79] = [
         &["podDisruptionBudget.enabled=true"],
         "maxUnavailable: 50%",
     ),
+    Row("prometheusRule.enabled", "true", &[], "kind: PrometheusRule"),
+    Row(
+        "prometheusRule.labels",
+        r#"{"release":"prometheus"}"#,
+        RULE,
+        "release: prometheus",
+    ),
+    Row(
+        "prometheusRule.annotations",
+        r#"{"example.com/rules":"yes"}"#,
+        RULE,
+        "example.com/rules: \"yes\"",
+    ),
+    Row("prometheusRule.interval", r#""2m""#, RULE, "interval: 2m"),
+    Row(
+        "prometheusRule.runbookUrl",
+        r#""https://wiki.test/oidc""#,
+        RULE,
+        "runbook_url: https://wiki.test/oidc#oidcqueuestuck",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcOperatorDown",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcOperatorNoLeader",
+        r#"{"for":"99m"}"#,
+        RULE,
+        "for: 99m",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcResourceNotReady",
+        r#"{"labels":{"team":"iam"}}"#,
+        RULE,
+        "team: iam",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcServerUnreachable",
+        r#"{"labels":{"severity":"page"}}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcLoginFailing",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcRotationOverdue",
+        r#"{"for":"99m"}"#,
+        RULE,
+        "for: 99m",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcDeletionBlocked",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcReconcileErrors",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcConflict",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcObjectsUnreadable",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcQueueStuck",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcSweepLate",
+        r#"{"for":"25h"}"#,
+        RULE,
+        "for: 25h",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcOrphanedObjects",
+        r#"{"enabled":false}"#,
+        RULE,
+        "",
+    ),
+    Row("dashboard.enabled", "true", &[], "oidc-operator.json: |"),
+    Row(
+        "dashboard.labels",
+        r#"{"kind":"dashboard"}"#,
+        DASHBOARD,
+        "kind: dashboard",
+    ),
+    Row(
+        "dashboard.annotations",
+        r#"{"grafana_folder":"Identity"}"#,
+        DASHBOARD,
+        "grafana_folder: Identity",
+    ),
+    Row("dashboard.namespace", r#""default""#, DASHBOARD, "namespace: default"),
     Row(
         "deletionProtection.enabled",
         "true",
@@ -311,10 +425,10 @@ const ALONE: [&str; 7] = [
     "commonLabels",           // applied in a rendering of its own
 ];
 /// Kinds of the Prometheus Operator, which is not installed here.
-const NOT_SERVED: [&str; 2] = ["ServiceMonitor", "PodMonitor"];
+const NOT_SERVED: [&str; 3] = ["ServiceMonitor", "PodMonitor", "PrometheusRule"];
 
 /// Values that a release on the node of the tests cannot have, with the reason.
-const NOT_ON_A_NODE: [(&str, &str); 19] = [
+const NOT_ON_A_NODE: &[(&str, &str)] = &[
     ("image.registry", "it is the registry of the tests"),
     ("image.repository", "there is one image"),
     ("image.tag", "there is one tag"),
@@ -330,6 +444,7 @@ const NOT_ON_A_NODE: [(&str, &str); 19] = [
     ("metrics.service.create", "a ServiceMonitor needs it"),
     ("metrics.serviceMonitor.enabled", "the kind is not served"),
     ("metrics.podMonitor.enabled", "the kind is not served"),
+    ("prometheusRule.enabled", "the kind is not served"),
     ("nodeSelector", "the node has no such label"),
     ("dnsPolicy", "servers would not be found"),
     ("extraEnvFrom", "the Secret does not exist"),
@@ -491,6 +606,8 @@ pub(super) async fn a_mistyped_value_is_refused_by_name(_bed: &Bed) -> Result<()
         ("image.repo=x", "repo"),
         ("metrics.serviceMonitor.enable=true", "enable"),
         ("port=0", "port"),
+        ("prometheusRule.alerts.OidcServerDown.enabled=false", "OidcServerDown"),
+        ("prometheusRule.alerts.OidcConflict.after=\"1h\"", "after"),
         ("tracing.endpoint=\"collector:4317\"", "endpoint"),
         ("podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
         ("log.format=\"xml\"", "format"),
