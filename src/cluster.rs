@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
-use kube::core::params::ValidationDirective;
 use kube::core::PartialObjectMeta;
+use kube::core::params::ValidationDirective;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -147,7 +147,9 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn live<K: Decode + Debug>(&self, api: &Api<Item<K>>, name: &str) -> Result<Option<K>> {
-        Ok(bounded::<K, _>("get", api.get_opt(name)).await?.map(|Item(found)| found))
+        Ok(bounded::<K, _>("get", api.get_opt(name))
+            .await?
+            .map(|Item(found)| found))
     }
 
     /// Lists all objects of an Api from the API server, page by page.

@@ -125,12 +125,12 @@ impl Metrics {
         self.engine.depth.set(whole(snapshot.waiting));
         self.engine.oldest.set(snapshot.oldest.as_secs_f64());
         self.engine.running.set(whole(snapshot.running));
-        self.resources.take(snapshot.conditions, &snapshot.cached, &snapshot.kinds);
+        self.resources
+            .take(snapshot.conditions, &snapshot.cached, &snapshot.kinds);
         self.servers.take(snapshot.servers);
         self.each.take(snapshot.resources);
     }
 }
-
 
 impl Metrics {
     /// Records a pass. `result` is a reason or [`SUCCESS`]; `trace`: id of its trace, if it is recorded.
@@ -171,7 +171,10 @@ impl Metrics {
 
     /// Sets the number of objects of a kind that cannot be decoded completely.
     pub fn unreadable(&self, kind: &'static str, count: usize) {
-        self.resources.unreadable.get_or_create(&Kind { kind }).set(whole(count));
+        self.resources
+            .unreadable
+            .get_or_create(&Kind { kind })
+            .set(whole(count));
     }
 
     /// Records a request to a server; `code` 0 means that no reply came.

@@ -295,7 +295,10 @@ fn value_rows(at: &str, values: &Value, schema: &Value, rows: &mut String) -> Re
 #[test]
 fn docs_list_every_metric() -> Result<()> {
     let file = "docs/metrics.md";
-    let (begin, end) = ("<!-- begin of the generated list -->\n", "<!-- end of the generated list -->\n");
+    let (begin, end) = (
+        "<!-- begin of the generated list -->\n",
+        "<!-- end of the generated list -->\n",
+    );
     let text = read(file)?;
     let (head, rest) = text.split_once(begin).context("no begin")?;
     let (_, tail) = rest.split_once(end).context("no end")?;
@@ -316,7 +319,10 @@ fn metrics_list() -> String {
             let Described { name, r#type, help, .. } = metric;
             format!("| `{name}` | {type} | {} | {help} |\n", labels.join(", "), type = r#type)
         });
-        format!("| Name | Type | Labels | |\n|---|---|---|---|\n{}", rows.collect::<String>())
+        format!(
+            "| Name | Type | Labels | |\n|---|---|---|---|\n{}",
+            rows.collect::<String>()
+        )
     };
     let switch = "With `--metrics-per-resource` (`metrics.perResource` of the chart), there are also these:";
     format!("{}\n{switch}\n\n{}", table(&all), table(&each))

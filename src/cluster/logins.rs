@@ -117,7 +117,12 @@ impl Cluster {
         let ask = async || {
             let api: Api<SelfSubjectReview> = Api::all(self.client());
             let parameters = PostParams::default();
-            let review = match deadline::<SelfSubjectReview, _>("create", api.create(&parameters, &SelfSubjectReview::default())).await? {
+            let review = match deadline::<SelfSubjectReview, _>(
+                "create",
+                api.create(&parameters, &SelfSubjectReview::default()),
+            )
+            .await?
+            {
                 Ok(review) => review,
                 Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => {
                     return Err(LoginFault::Untold(Untold::Operator).into());

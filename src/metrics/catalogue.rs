@@ -1,7 +1,7 @@
 //! The list of all metrics, which is made where they are registered, so that it cannot differ from them.
 
-use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::labels::Labels;

@@ -94,7 +94,11 @@ impl Engine {
                 "last_success_timestamp_seconds",
                 "When the last successful pass over a resource of the kind ended",
             ),
-            depth: book.add("queue_depth", "Passes that are due and have not started", Gauge::default()),
+            depth: book.add(
+                "queue_depth",
+                "Passes that are due and have not started",
+                Gauge::default(),
+            ),
             wait: book.add(
                 "queue_wait_seconds",
                 "Time from when a pass is due until it starts",

@@ -154,12 +154,12 @@ async fn until_traced(collector: &MockServer, namespace: &str) -> Result<String>
         ("generation", "1"),
         ("result", "success"),
     ] {
-        ensure!(of_pass.get(key).map(String::as_str) == Some(value), "{key}: {of_pass:?}");
+        ensure!(
+            of_pass.get(key).map(String::as_str) == Some(value),
+            "{key}: {of_pass:?}"
+        );
     }
-    let children: Vec<_> = all
-        .iter()
-        .filter(|span| span.parent_span_id == pass.span_id)
-        .collect();
+    let children: Vec<_> = all.iter().filter(|span| span.parent_span_id == pass.span_id).collect();
     ensure!(children.iter().all(|child| child.trace_id == pass.trace_id));
     let has = |name: &str, wanted: &[(&str, &str)]| {
         children.iter().any(|child| {
@@ -168,7 +168,10 @@ async fn until_traced(collector: &MockServer, namespace: &str) -> Result<String>
             child.name == name && wanted.iter().all(has)
         })
     };
-    ensure!(has("request", &[("server", "default"), ("code", "201")]), "{children:#?}");
+    ensure!(
+        has("request", &[("server", "default"), ("code", "201")]),
+        "{children:#?}"
+    );
     for (operation, object) in [
         ("patch", "OAuth2Client"),
         ("create", "Secret"),
@@ -177,7 +180,11 @@ async fn until_traced(collector: &MockServer, namespace: &str) -> Result<String>
         let wanted = [("operation", operation), ("object", object)];
         ensure!(has("kubernetes", &wanted), "{operation}: {children:#?}");
     }
-    let is_error = |span: &&Span| span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
+    let is_error = |span: &&Span| {
+        span.status
+            .as_ref()
+            .is_some_and(|status| status.code() == StatusCode::Error)
+    };
     ensure!(!children.iter().any(|child| is_error(&child)), "{children:#?}");
     Ok(pass.trace_id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -217,7 +224,9 @@ async fn check_figures(operator: &Operator, namespace: &str) -> Result<()> {
     let text = operator.metrics().await?;
     for (name, labels, range) in rows {
         let name = format!("oidc_operator_{name}");
-        let mut lines = text.lines().filter(|line| line.starts_with(&name) && line.contains(labels));
+        let mut lines = text
+            .lines()
+            .filter(|line| line.starts_with(&name) && line.contains(labels));
         let line = lines.next().with_context(|| format!("no {name} {labels} in {text}"))?;
         let value: f64 = line.rsplit(' ').next().context("no value")?.parse()?;
         ensure!(range.contains(&value), "{line}: not in {range:?}");
@@ -246,14 +255,28 @@ fn check_lines(operator: &Operator, namespace: &str, told: usize, trace: &str) -
     let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
     ensure!(messages == ["Ready", "changed and still Ready"], "{lines:#?}");
     ensure!(lines[0]["trace_id"] == trace, "{trace}: {lines:#?}");
-    let keys = ["level", "timestamp", "kind", "namespace", "name", "generation", "reconcile_id"];
+    let keys = [
+        "level",
+        "timestamp",
+        "kind",
+        "namespace",
+        "name",
+        "generation",
+        "reconcile_id",
+    ];
     for line in &lines {
         ensure!(keys.iter().all(|key| !line[key].is_null()), "{line}");
-        ensure!(line["operation"].is_null() && line["server"].is_null(), "keys of a span: {line}");
+        ensure!(
+            line["operation"].is_null() && line["server"].is_null(),
+            "keys of a span: {line}"
+        );
     }
     let broken = lines_about(operator, namespace, "broken")?;
     ensure!(broken.len() == 1, "{broken:#?}");
-    ensure!(broken[0]["level"] == "WARN" && broken[0]["reason"] == "SecretNotFound", "{broken:#?}");
+    ensure!(
+        broken[0]["level"] == "WARN" && broken[0]["reason"] == "SecretNotFound",
+        "{broken:#?}"
+    );
 
     let log = operator.log();
     let starts: Vec<Value> = log
@@ -265,7 +288,9 @@ fn check_lines(operator: &Operator, namespace: &str, told: usize, trace: &str) -
     let start = &starts[0];
     ensure!(
         start["version"] == env!("CARGO_PKG_VERSION")
-            && start["kubernetes"].as_str().is_some_and(|version| version.starts_with("v1."))
+            && start["kubernetes"]
+                .as_str()
+                .is_some_and(|version| version.starts_with("v1."))
             && start["namespaces"] == "all"
             && start["class"] == "none"
             && start["identity"] == operator.name()
@@ -283,7 +308,10 @@ async fn a_dead_collector_costs_a_line_and_delays_nothing(bed: &Bed) -> Result<(
         space.ready_client(&format!("app-{nth}"), CLIENT).await?;
     }
     let lost = || operator.log().matches("traces are lost").count();
-    wait::until("a line about the lost traces", LIMIT, async || Ok((lost() > 0).then_some(()))).await?;
+    wait::until("a line about the lost traces", LIMIT, async || {
+        Ok((lost() > 0).then_some(()))
+    })
+    .await?;
     // Five more batches are due by then.
     let since = Instant::now();
     for nth in 0.. {
@@ -296,10 +324,17 @@ async fn a_dead_collector_costs_a_line_and_delays_nothing(bed: &Bed) -> Result<(
     }
     let begun = Instant::now();
     ensure!(operator.terminate().await?.success(), "it did not end well");
-    ensure!(begun.elapsed() < Duration::from_secs(15), "it took {:?}", begun.elapsed());
+    ensure!(
+        begun.elapsed() < Duration::from_secs(15),
+        "it took {:?}",
+        begun.elapsed()
+    );
     ensure!(lost() == 1, "{} lines: {}", lost(), operator.log());
     let log = operator.log();
-    let line = log.lines().find(|line| line.contains("traces are lost")).context("no line")?;
+    let line = log
+        .lines()
+        .find(|line| line.contains("traces are lost"))
+        .context("no line")?;
     let line: Value = serde_json::from_str(line)?;
     ensure!(line["level"] == "WARN" && line["collector"] == dead.as_str(), "{line}");
     Ok(())

@@ -211,7 +211,10 @@ fn a_resting_key_returns_once_when_due_or_woken() {
     let due = now + Duration::from_secs(60);
     assert_eq!(take_all(&mut queue, due), [early]);
     end(&mut queue, early, due);
-    assert_eq!((take(&mut queue, due + Duration::from_secs(600)), queue.due()), (None, None));
+    assert_eq!(
+        (take(&mut queue, due + Duration::from_secs(600)), queue.due()),
+        (None, None)
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use oidc_operator::metrics::{
-    Described, LoginResult, Metrics, PerResource, ResourceState, Rotation, ServerState, Snapshot, Stand, Tally, catalogue,
-    tally,
+    Described, LoginResult, Metrics, PerResource, ResourceState, Rotation, ServerState, Snapshot, Stand, Tally,
+    catalogue, tally,
 };
 use oidc_operator::server::Page;
 
@@ -95,7 +95,12 @@ fn resources_add_up_to_the_figures_of_their_kind() {
 /// Metrics each of which has a value, and the snapshot that gives values to the rest.
 fn full() -> (Metrics, Snapshot) {
     let (metrics, second) = (Metrics::new(PerResource::Yes), Duration::from_secs(1));
-    metrics.reconciled("Scope", "success", second, Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()));
+    metrics.reconciled(
+        "Scope",
+        "success",
+        second,
+        Some("4bf92f3577b34da6a3ce929d0e0e4736".to_owned()),
+    );
     metrics.reconciled("Scope", "InvalidSpec", second, None);
     metrics.started(second);
     metrics.ready("Scope", second);
@@ -185,7 +190,9 @@ fn parsed(text: &str) -> BTreeMap<String, Family> {
             other => panic!("{other}: {line}"),
         };
         assert!(
-            suffixes.iter().any(|suffix| name.strip_suffix(suffix) == Some(last.as_str())),
+            suffixes
+                .iter()
+                .any(|suffix| name.strip_suffix(suffix) == Some(last.as_str())),
             "{line} below {last}"
         );
         let labels = labels.strip_suffix('}').expect(line).split(',');
@@ -252,9 +259,17 @@ fn series_go_with_what_they_are_about() {
     let text = metrics.render(Snapshot::default());
     assert_eq!(named(&text, "name=\"shop\""), []);
     let left = named(&text, "server=\"main\"");
-    assert!(!left.is_empty() && left.iter().all(|(_, r#type)| r#type == "counter"), "{left:?}");
+    assert!(
+        !left.is_empty() && left.iter().all(|(_, r#type)| r#type == "counter"),
+        "{left:?}"
+    );
     for absent in ["next_rotation_timestamp", "oldest_pending_deletion", "pace_requests"] {
-        assert!(!text.lines().any(|line| line.starts_with(&format!("oidc_operator_{absent}"))), "{text}");
+        assert!(
+            !text
+                .lines()
+                .any(|line| line.starts_with(&format!("oidc_operator_{absent}"))),
+            "{text}"
+        );
     }
 }
 

@@ -169,7 +169,10 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             State::Waiting {
                 tempo: Tempo::Usual, ..
             } => return,
-            State::Waiting { tempo: tempo @ Tempo::Slow, .. } => {
+            State::Waiting {
+                tempo: tempo @ Tempo::Slow,
+                ..
+            } => {
                 *tempo = Tempo::Usual;
                 let lane = self.lanes.get_mut(&entry.place.lane);
                 if let Some(namespace) = lane.and_then(|lane| lane.namespaces.get_mut(&entry.place.namespace)) {

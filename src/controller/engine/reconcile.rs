@@ -50,10 +50,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         must_read: mark.is_some(),
     };
     let result = run(&*object, &ctx, &mut pass).await;
-    let reason = result
-        .as_ref()
-        .err()
-        .map_or(SUCCESS, |error| error.class().1.as_str());
+    let reason = result.as_ref().err().map_or(SUCCESS, |error| error.class().1.as_str());
     spans::ended(reason, result.is_err());
     let trace = spans::trace_id(&Span::current());
     ctx.metrics.reconciled(K::KIND, reason, begun.elapsed(), trace);
