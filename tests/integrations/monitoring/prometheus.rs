@@ -75,7 +75,7 @@ impl Prometheus {
             ("query", query.to_owned()),
             ("start", begin.to_string()),
             ("end", now.to_string()),
-            ("step", "2".to_owned()),
+            ("step", "1".to_owned()),
         ];
         let data = self
             .get("query_range", &parameters)
