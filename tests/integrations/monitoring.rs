@@ -10,7 +10,7 @@ use serde_json::Value;
 use testbed::{install, process};
 
 use self::day::Day;
-use self::prometheus::{Prometheus, TOOLS, promtool};
+use self::prometheus::{TOOLS, promtool};
 use crate::stage::story;
 
 /// The rules, within the repository.
