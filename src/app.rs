@@ -1,6 +1,6 @@
 //! The process: client, election, watches, controllers, web server, shutdown.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Run;
+use crate::clock::DEADLINE;
 use crate::cluster::Cluster;
 use crate::controller::engine::cache::{cache, cache_of};
 use crate::controller::engine::children::Children;
@@ -30,6 +31,7 @@ use crate::kubernetes;
 use crate::leader::{Election, Fence};
 use crate::prerequisites;
 use crate::proxies::Proxies;
+use crate::reach::Reach;
 use crate::server::{self, State};
 
 /// Time that running passes have to finish after a stop signal: less than a pod's default grace period of 30 s.
@@ -44,7 +46,7 @@ pub async fn run(settings: Run) -> Result<()> {
     stop_on_signal(stop.clone())?;
     let listener = server::listen(settings.listen);
     let listener = listener.with_context(|| format!("cannot listen on {}", settings.listen))?;
-    let state = Arc::new(State::new(settings.metrics_max_age));
+    let state = Arc::new(State::new(settings.metrics_max_age, settings.per_resource()));
     let web_stop = CancellationToken::new();
     let web =
         server::start(listener.into_std()?, state.clone(), web_stop.clone()).context("cannot start the web server")?;
@@ -145,11 +147,7 @@ async fn control(
         () = stop.cancelled() => return Ok(()),
         filled = filled(&ctx) => filled?,
     }
-    tracing::info!(
-        servers = ctx.kinds.servers.store.len(),
-        clients = ctx.kinds.clients.store.len(),
-        "the caches are filled"
-    );
+    introduce(&ctx, identity).await;
     state.health.enter(Stage::Working);
     ctx.metrics.leading(true);
     let passes = tokio::spawn(turns::run(ctx.clone(), woken, stop.clone()));
@@ -161,6 +159,31 @@ async fn control(
     ctx.links.close().await;
     ctx.metrics.leading(false);
     Ok(())
+}
+
+/// Logs once what works here, and on what.
+async fn introduce(ctx: &Context, identity: &str) {
+    let asked = tokio::time::timeout(DEADLINE, ctx.cluster.client().apiserver_version()).await;
+    let kubernetes = asked.ok().and_then(std::result::Result::ok);
+    let Reach {
+        namespaces,
+        class,
+        secrets: _,
+    } = &ctx.settings.reach;
+    let namespaces = namespaces.as_ref().map_or_else(
+        || "all".to_owned(),
+        |names| names.iter().map(String::as_str).collect::<Vec<_>>().join(","),
+    );
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        kubernetes = kubernetes.map_or_else(|| "unknown".to_owned(), |found| found.git_version),
+        namespaces,
+        class = class.as_deref().unwrap_or("none"),
+        identity,
+        servers = ctx.kinds.servers.store.len(),
+        clients = ctx.kinds.clients.store.len(),
+        "the caches are filled, and the operator works"
+    );
 }
 
 /// Returns the context that all passes share, the writers of the caches, and the receiver of the keys to wake.
@@ -199,6 +222,7 @@ fn prepare(
             secrets,
             unwatched: Unwatched::default(),
         },
+        queue: Mutex::default(),
         children: Children::default(),
         links: Links::default(),
         departures: Departures::default(),

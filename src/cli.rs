@@ -8,6 +8,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::labels::{self, Labels};
 use crate::manual::{self, Manual};
+use crate::metrics::PerResource;
 use crate::reach::{Reach, SecretAccess};
 
 /// Keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
@@ -93,6 +94,18 @@ pub struct Run {
     /// Maximum age of the text of /metrics, as a duration such as `1s`: with many resources it takes a while to render.
     #[arg(long, env = "OIDC_OPERATOR_METRICS_MAX_AGE", default_value = "1s", value_parser = age)]
     pub metrics_max_age: Duration,
+    /// Whether /metrics also has series for each resource: its condition Ready and its rotations. Their number grows with
+    /// the number of resources.
+    #[arg(long, env = "OIDC_OPERATOR_METRICS_PER_RESOURCE", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub metrics_per_resource: bool,
+    /// Base URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, for example
+    /// http://collector.monitoring:4318. If unset, the operator records no traces. The environment variable
+    /// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT takes precedence; it is the whole URL. OTEL_EXPORTER_OTLP_HEADERS may hold a login.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Part of the passes whose traces are recorded, from 0 to 1.
+    #[arg(long, env = "OIDC_OPERATOR_TRACE_SAMPLE_RATIO", default_value_t = 1.0, value_parser = ratio)]
+    pub trace_sample_ratio: f64,
     /// Format of log lines.
     #[arg(long, env = "OIDC_OPERATOR_LOG_FORMAT", default_value = "json")]
     pub log_format: LogFormat,
@@ -102,6 +115,14 @@ pub struct Run {
 }
 
 impl Run {
+    /// Whether there are series for each resource.
+    pub fn per_resource(&self) -> PerResource {
+        match self.metrics_per_resource {
+            true => PerResource::Yes,
+            false => PerResource::No,
+        }
+    }
+
     /// Ids of clusters whose markers are taken over. Empty ids, as an empty list leaves, are dropped.
     pub fn former_clusters(&self) -> Vec<String> {
         filled(&self.former_cluster_ids).collect()
@@ -153,4 +174,9 @@ pub enum LogFormat {
 
 fn age(text: &str) -> Result<Duration, String> {
     crate::duration::parse(text).ok_or_else(|| "not a duration such as 1s or 500ms".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| "not a number from 0 to 1".to_owned())
 }

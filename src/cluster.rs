@@ -4,51 +4,29 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::core::PartialObjectMeta;
 use kube::core::params::ValidationDirective;
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tracing::Instrument as _;
 
 use crate::api::{FIELD_MANAGER, FINALIZER};
 use crate::decode::{self, Decode, Item};
 use crate::error::{ClusterFault, Denial, Error, Result};
 use crate::leader::Fence;
+use crate::spans;
 
 mod logins;
+mod output;
+
+pub use output::Output;
 
 const DEADLINE: Duration = crate::clock::DEADLINE;
 /// Objects per page of a list.
 const PAGE: u32 = 50; // an object may have a megabyte
-
-/// An object that the operator creates for a resource and writes as a whole: a Secret or a ConfigMap.
-pub trait Output:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned
-{
-    /// Its secret values, in every form in which a message could repeat them.
-    fn secrets(&self) -> Vec<String>;
-}
-
-impl Output for Secret {
-    fn secrets(&self) -> Vec<String> {
-        const SHORTEST: usize = 6; // shorter ones are in many words
-        let values = self.data.iter().flatten().map(|(_, value)| &value.0);
-        let values = values.filter(|value| value.len() >= SHORTEST);
-        let forms = values.flat_map(|value| [STANDARD.encode(value), String::from_utf8_lossy(value).into_owned()]);
-        forms.collect()
-    }
-}
-
-impl Output for ConfigMap {
-    fn secrets(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
 
 /// The part of an object that a patch changes.
 #[derive(Clone, Copy)]
@@ -92,7 +70,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<Secret>> {
-        bounded(self.outputs(namespace).get_opt(name)).await
+        bounded::<Secret, _>("get", self.outputs(namespace).get_opt(name)).await
     }
 
     /// Reads the metadata of a Secret from the API server. None only if it answers 404.
@@ -100,7 +78,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn secret_metadata(&self, namespace: &str, name: &str) -> Result<Option<PartialObjectMeta<Secret>>> {
-        bounded(self.outputs::<Secret>(namespace).get_metadata_opt(name)).await
+        bounded::<Secret, _>("get", self.outputs::<Secret>(namespace).get_metadata_opt(name)).await
     }
 
     /// Reads a ConfigMap from the API server.
@@ -108,7 +86,7 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>> {
-        bounded(self.outputs(namespace).get_opt(name)).await
+        bounded::<ConfigMap, _>("get", self.outputs(namespace).get_opt(name)).await
     }
 
     /// Creates an output. None if the name is taken.
@@ -121,7 +99,7 @@ impl Cluster {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        match deadline(self.outputs(namespace).create(&parameters, output)).await? {
+        match deadline::<K, _>("create", self.outputs(namespace).create(&parameters, output)).await? {
             Ok(created) => Ok(Some(created)),
             Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
             Err(error) => Err(refused_output(&error, output)),
@@ -138,7 +116,8 @@ impl Cluster {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PostParams::default()
         };
-        let replaced = deadline(self.outputs(namespace).replace(&output.name_any(), &parameters, output)).await?;
+        let (api, name) = (self.outputs(namespace), output.name_any());
+        let replaced = deadline::<K, _>("update", api.replace(&name, &parameters, output)).await?;
         replaced.map_err(|error| refused_output(&error, output))
     }
 
@@ -156,7 +135,7 @@ impl Cluster {
             preconditions,
             ..DeleteParams::default()
         };
-        match deadline(self.outputs::<K>(namespace).delete(name, &parameters)).await? {
+        match deadline::<K, _>("delete", self.outputs::<K>(namespace).delete(name, &parameters)).await? {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
             Err(error) => Err(refused(&error, &K::kind(&()), name, None)),
@@ -168,7 +147,9 @@ impl Cluster {
     /// # Errors
     /// [`Error::Cluster`].
     pub async fn live<K: Decode + Debug>(&self, api: &Api<Item<K>>, name: &str) -> Result<Option<K>> {
-        Ok(bounded(api.get_opt(name)).await?.map(|Item(found)| found))
+        Ok(bounded::<K, _>("get", api.get_opt(name))
+            .await?
+            .map(|Item(found)| found))
     }
 
     /// Lists all objects of an Api from the API server, page by page.
@@ -188,7 +169,7 @@ impl Cluster {
     pub async fn each<K: Decode + Debug>(&self, api: &Api<Item<K>>, mut take: impl FnMut(K)) -> Result<()> {
         let mut parameters = ListParams::default().limit(PAGE);
         loop {
-            let page = bounded(api.list(&parameters)).await?;
+            let page = bounded::<K, _>("list", api.list(&parameters)).await?;
             page.items.into_iter().for_each(|Item(object)| take(object));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
@@ -216,7 +197,7 @@ impl Cluster {
     pub async fn release<K: Decode + Debug>(&self, api: &Api<Item<K>>, object: &K) -> Result<K> {
         let live = match decode::has_all_finalizers(object) {
             true => None,
-            false => bounded(api.get_metadata_opt(&object.name_any())).await?,
+            false => bounded::<K, _>("get", api.get_metadata_opt(&object.name_any())).await?,
         };
         let finalizers = live.as_ref().map_or(object.finalizers(), |live| live.finalizers());
         let Some(place) = finalizers.iter().position(|finalizer| finalizer == FINALIZER) else {
@@ -250,8 +231,8 @@ impl Cluster {
             ..PatchParams::default()
         };
         let patched = match part {
-            Part::Whole => deadline(api.patch(&name, &parameters, &patch)).await?,
-            Part::Status => deadline(api.patch_status(&name, &parameters, &patch)).await?,
+            Part::Whole => deadline::<K, _>("patch", api.patch(&name, &parameters, &patch)).await?,
+            Part::Status => deadline::<K, _>("patch status", api.patch_status(&name, &parameters, &patch)).await?,
         };
         match patched {
             Ok(Item(patched)) => Ok(patched),
@@ -302,7 +283,8 @@ impl Cluster {
             field_validation: Some(ValidationDirective::Strict),
             ..PatchParams::apply(FIELD_MANAGER).force()
         };
-        let applied = bounded(api.patch_status(&object.name_any(), &parameters, &Patch::Apply(body))).await;
+        let (name, patch) = (object.name_any(), Patch::Apply(body));
+        let applied = bounded::<K, _>("apply status", api.patch_status(&name, &parameters, &patch)).await;
         applied.map(|Item(applied)| applied)
     }
 
@@ -319,14 +301,27 @@ impl Cluster {
     }
 }
 
-async fn deadline<T>(request: impl Future<Output = kube::Result<T>>) -> Result<kube::Result<T>> {
-    tokio::time::timeout(DEADLINE, request)
-        .await
-        .map_err(|_| Error::Cluster(ClusterFault::Silent))
+/// Waits for a request about objects of the kind `K`, but not longer than the deadline. `verb`: what is requested, for
+/// traces.
+async fn deadline<K: Resource<DynamicType = ()>, T>(
+    verb: &'static str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<kube::Result<T>> {
+    let span = spans::kubernetes(verb, &K::kind(&()));
+    let replied = tokio::time::timeout(DEADLINE, request).instrument(span.clone()).await;
+    match &replied {
+        Ok(Ok(_)) => {}
+        Ok(Err(kube::Error::Api(status))) => spans::answered(&span, status.code),
+        Ok(Err(_)) | Err(_) => spans::answered(&span, 0),
+    }
+    replied.map_err(|_| Error::Cluster(ClusterFault::Silent))
 }
 
-async fn bounded<T>(request: impl Future<Output = kube::Result<T>>) -> Result<T> {
-    deadline(request).await?.map_err(|error| fault(&error))
+async fn bounded<K: Resource<DynamicType = ()>, T>(
+    verb: &'static str,
+    request: impl Future<Output = kube::Result<T>>,
+) -> Result<T> {
+    deadline::<K, T>(verb, request).await?.map_err(|error| fault(&error))
 }
 
 /// Classifies the error of a write of an object. What a policy says is kept. `secrets`: as for [`Denial::of`].

@@ -23,6 +23,7 @@
 //! - [`secret`]: secret values, which cannot be printed.
 //! - [`error`]: everything that can go wrong; each error has one treatment, which decides condition, event and retry.
 //! - [`check`]: the verbs that check an installation.
+//! - [`spans`]: the spans of traces. They hold no secret.
 //! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: a clock that counts sleep, and the deadline of requests.
 //! - [`health`], [`prerequisites`]: whether the process and its watches run, and whether the cluster has what the operator needs.
 
@@ -52,4 +53,5 @@ pub mod proxies;
 pub mod reach;
 pub mod secret;
 pub mod server;
+pub mod spans;
 pub mod telemetry;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Parser;
 use oidc_operator::cli::{Cli, Command, LogFormat};
-use oidc_operator::{api, app, check, telemetry};
+use oidc_operator::telemetry::{self, Traces, Tracing};
+use oidc_operator::{api, app, check};
 use tokio::runtime::Runtime;
 
 fn main() -> Result<ExitCode> {
@@ -18,18 +19,29 @@ fn main() -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Run(settings) => {
-            let runtime = start(settings.log_format, &settings.log)?;
-            runtime.block_on(app::run(*settings))?;
+            let endpoint = std::env::var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").ok();
+            let tracing = Tracing::of(&settings, endpoint.as_deref())?;
+            let (runtime, traces) = start(settings.log_format, &settings.log, tracing.as_ref())?;
+            let result = runtime.block_on(app::run(*settings));
+            traces.end();
+            result?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Check(settings) => start(LogFormat::Text, "warn")?.block_on(check::installation(&settings)),
-        Command::UninstallCheck(settings) => start(LogFormat::Text, "warn")?.block_on(check::uninstallation(&settings)),
+        Command::Check(settings) => {
+            let (runtime, _) = start(LogFormat::Text, "warn", None)?;
+            runtime.block_on(check::installation(&settings))
+        }
+        Command::UninstallCheck(settings) => {
+            let (runtime, _) = start(LogFormat::Text, "warn", None)?;
+            runtime.block_on(check::uninstallation(&settings))
+        }
     }
 }
 
-fn start(format: LogFormat, log: &str) -> Result<Runtime> {
-    telemetry::init(format, log).context("--log cannot be parsed")?;
+fn start(format: LogFormat, log: &str, tracing: Option<&Tracing>) -> Result<(Runtime, Traces)> {
     // reqwest and kube share this provider. One that is already installed works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Runtime::new().context("cannot start the async runtime")
+    let runtime = Runtime::new().context("cannot start the async runtime")?;
+    let traces = telemetry::init(format, log, tracing, runtime.handle())?;
+    Ok((runtime, traces))
 }

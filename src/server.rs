@@ -3,6 +3,7 @@
 mod connections;
 mod listening;
 mod page;
+mod snapshot;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -18,13 +19,9 @@ use tokio_util::sync::CancellationToken;
 pub use self::connections::{HEAD, MOST};
 pub use self::listening::listen;
 pub use self::page::{AGE, Page};
-use crate::api::status::Standing;
-use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::engine::context::Context;
-use crate::controller::engine::managed::Managed;
-use crate::controller::engine::reconcile::is_ours;
 use crate::health::Health;
-use crate::metrics::{ConditionLabels, Metrics, tally};
+use crate::metrics::{Metrics, PerResource};
 
 /// State behind the endpoints.
 #[derive(Default)]
@@ -39,9 +36,11 @@ pub struct State {
 }
 
 impl State {
-    /// An empty state. `age`: maximum age of the text of `/metrics`.
-    pub fn new(age: Duration) -> Self {
+    /// An empty state. `age`: maximum age of the text of `/metrics`; `per_resource`: whether it has series for each
+    /// resource.
+    pub fn new(age: Duration, per_resource: PerResource) -> Self {
         State {
+            metrics: Arc::new(Metrics::new(per_resource)),
             page: Page::new(age),
             ..State::default()
         }
@@ -98,21 +97,6 @@ async fn scrape(state: Arc<State>) -> Response {
 }
 
 fn render(state: &State) -> String {
-    let mut counts = Vec::new();
-    if let Some(ctx) = state.context.get() {
-        counts.extend(count::<AuthorizationServer>(ctx));
-        counts.extend(count::<OAuth2Client>(ctx));
-        counts.extend(count::<Scope>(ctx));
-        counts.extend(count::<Assignment>(ctx));
-        counts.extend(count::<JsonWebKeySet>(ctx));
-        counts.extend(count::<OidcProvider>(ctx));
-    }
-    state.metrics.render(counts)
-}
-
-fn count<K: Managed>(ctx: &Context) -> Vec<(ConditionLabels, i64)> {
-    let mut resources = K::kind_of(ctx).store.state();
-    resources.retain(|known| is_ours(&**known, ctx));
-    let statuses = resources.iter().filter_map(|known| known.status());
-    tally(K::KIND, statuses.flat_map(|status| status.conditions()))
+    let snapshot = state.context.get().map(|ctx| snapshot::snapshot(ctx));
+    state.metrics.render(snapshot.unwrap_or_default())
 }

@@ -4,6 +4,10 @@
 mod argo_cd;
 #[path = "generated/gitops.rs"]
 mod gitops;
+#[path = "generated/monitoring.rs"]
+mod monitoring;
+#[path = "generated/promql.rs"]
+mod promql;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,6 +17,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::ResourceExt;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::api::oauth2_client::Preset;
+use oidc_operator::metrics::{Described, catalogue};
 use serde_json::Value;
 
 /// Maximum bytes of a file: etcd allows 1.5 MiB, but `kubectl apply` keeps a copy of the object in an annotation of at
@@ -289,6 +294,47 @@ fn value_rows(at: &str, values: &Value, schema: &Value, rows: &mut String) -> Re
         *rows += &format!("| `{path}` | `{value}` | {} |\n", description.replace('|', "\\|"));
     }
     Ok(())
+}
+
+/// The list of metrics in the book: what the code registers.
+#[test]
+fn docs_list_every_metric() -> Result<()> {
+    page_has_list("docs/metrics.md", &metrics_list())
+}
+
+/// Compares the list in a page with what it must be, or writes it.
+fn page_has_list(file: &str, list: &str) -> Result<()> {
+    let (begin, end) = (
+        "<!-- begin of the generated list -->\n",
+        "<!-- end of the generated list -->\n",
+    );
+    let text = read(file)?;
+    let (head, rest) = text.split_once(begin).context("no begin")?;
+    let (_, tail) = rest.split_once(end).context("no end")?;
+    let wanted = format!("{head}{begin}\n{list}\n{end}{tail}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path(file), &wanted)?;
+        return Ok(());
+    }
+    ensure!(text == wanted, "{file} differs from its source; run `make generate`");
+    Ok(())
+}
+
+fn metrics_list() -> String {
+    let (each, all): (Vec<_>, Vec<_>) = catalogue().into_iter().partition(|metric| metric.per_resource);
+    let table = |metrics: &[Described]| {
+        let rows = metrics.iter().map(|metric| {
+            let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+            let Described { name, r#type, help, .. } = metric;
+            format!("| `{name}` | {type} | {} | {help} |\n", labels.join(", "), type = r#type)
+        });
+        format!(
+            "| Name | Type | Labels | |\n|---|---|---|---|\n{}",
+            rows.collect::<String>()
+        )
+    };
+    let switch = "With `--metrics-per-resource` (`metrics.perResource` of the chart), there are also these:";
+    format!("{}\n{switch}\n\n{}", table(&all), table(&each))
 }
 
 #[test]

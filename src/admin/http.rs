@@ -13,11 +13,12 @@ use url::Url;
 use super::breaker::Breaker;
 use crate::clock::DEADLINE;
 use crate::leader::Fence;
-use crate::metrics::Metrics;
+use crate::metrics::{LoginResult, Metrics};
 use crate::secret::Secret;
 use pace::Pace;
 use route::{Elsewhere, Route};
 
+mod collector;
 mod failure;
 mod outage;
 mod pace;
@@ -28,6 +29,7 @@ mod send;
 mod settings;
 mod tls;
 
+pub use collector::Collector;
 pub use failure::{ErrorBody, Failure, RedirectTo, TOO_LARGE};
 pub use rate::Order;
 pub use reply::{Expects, items};
@@ -169,6 +171,16 @@ impl Http {
     /// The circuit breaker.
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Most requests a second that may start, while the server limits them.
+    pub fn limit(&self) -> Option<f64> {
+        self.pace.limit()
+    }
+
+    /// Counts a login at the server.
+    pub(super) fn logged_in(&self, result: LoginResult) {
+        self.metrics.logged_in(&self.server, result);
     }
 
     async fn exchange(&self, request: &Request<'_>) -> (u16, Result<Reply, Failure>) {

@@ -117,7 +117,12 @@ impl Cluster {
         let ask = async || {
             let api: Api<SelfSubjectReview> = Api::all(self.client());
             let parameters = PostParams::default();
-            let review = match deadline(api.create(&parameters, &SelfSubjectReview::default())).await? {
+            let review = match deadline::<SelfSubjectReview, _>(
+                "create",
+                api.create(&parameters, &SelfSubjectReview::default()),
+            )
+            .await?
+            {
                 Ok(review) => review,
                 Err(kube::Error::Api(status)) if status.is_forbidden() || status.is_not_found() => {
                     return Err(LoginFault::Untold(Untold::Operator).into());
@@ -160,7 +165,9 @@ impl Cluster {
             },
             ..TokenRequest::default()
         };
-        match deadline(api.create_token_request(name, &PostParams::default(), &request)).await? {
+        let (parameters, asked) = (PostParams::default(), "create token");
+        let made = api.create_token_request(name, &parameters, &request);
+        match deadline::<ServiceAccount, _>(asked, made).await? {
             Ok(made) => Ok(made),
             Err(kube::Error::Api(status)) if status.is_not_found() => Err(LoginFault::Untold(Untold::NoAccount).into()),
             Err(kube::Error::Api(status)) if status.is_forbidden() => {

@@ -47,6 +47,7 @@ mod run;
 mod servers;
 mod sign_in;
 mod steady;
+mod telemetry;
 mod tenants;
 mod upgrade;
 mod vault;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         servers::trials,
         sign_in::trials,
         steady::trials,
+        telemetry::trials,
         tenants::trials,
     ];
     let without_bed = harness::trials().into_iter().chain(manifests::files()).collect();

@@ -20,8 +20,14 @@ const PLAIN: &str = "crds.keep=false";
 const NAMESPACED: &str = "watchNamespaces={team-a}";
 /// Settings of the overlay `openshift`.
 const OPENSHIFT: &str = "metrics.serviceMonitor.enabled=true";
+/// Settings of the folder `monitoring`.
+const MONITORING: &[&str] = &[
+    "metrics.podMonitor.enabled=true",
+    "prometheusRule.enabled=true",
+    "dashboard.enabled=true",
+];
 /// What a Kubernetes without the Prometheus Operator does not serve.
-const NOT_SERVED: &str = "ServiceMonitor";
+const NOT_SERVED: [&str; 3] = ["ServiceMonitor", "PodMonitor", "PrometheusRule"];
 
 /// The tests that need no bed.
 pub fn files() -> Vec<Trial> {
@@ -81,7 +87,31 @@ async fn rendered() -> Result<Vec<(&'static str, String)>> {
             "overlays/openshift/servicemonitor.yaml",
             format!("{head}{}", only("servicemonitor", &[OPENSHIFT]).await?),
         ),
+        (
+            "monitoring/podmonitor.yaml",
+            format!("{head}{}", only("podmonitor", MONITORING).await?),
+        ),
+        (
+            "monitoring/prometheusrule.yaml",
+            format!("{head}{}", only("prometheusrule", MONITORING).await?),
+        ),
+        (
+            "monitoring/dashboard.yaml",
+            format!("{head}{}", only("dashboard", MONITORING).await?),
+        ),
+        (
+            "monitoring/alerts.yaml",
+            groups(&only("prometheusrule", MONITORING).await?)?,
+        ),
     ])
+}
+
+/// The rule groups of a PrometheusRule, as a Prometheus without the Prometheus Operator reads them.
+fn groups(rule: &str) -> Result<String> {
+    let (_, groups) = rule.split_once("\nspec:\n").context("no spec")?;
+    let lines = groups.lines().map(|line| line.strip_prefix("  ").unwrap_or(line));
+    let head = "# Rendered from charts/oidc-operator by `make generate`, for `rule_files` of Prometheus.\n";
+    Ok(lines.fold(head.to_owned(), |text, line| text + line + "\n"))
 }
 
 async fn files_match_the_chart() -> Result<()> {
@@ -166,10 +196,10 @@ fn sort_arguments(object: &mut Value) {
 
 async fn the_api_accepts_every_overlay(bed: &Bed) -> Result<()> {
     install::make_namespace(bed.plane(), "team-a").await?;
-    for overlay in ["base", "overlays/namespaced", "overlays/openshift"] {
+    for overlay in ["base", "overlays/namespaced", "overlays/openshift", "monitoring"] {
         let served = install::manifests(&kustomize(overlay).await?)?.into_iter();
         let served: Vec<String> = served
-            .filter(|object| object["kind"] != NOT_SERVED)
+            .filter(|object| !NOT_SERVED.iter().any(|kind| object["kind"] == *kind))
             .map(|object| object.to_string())
             .collect();
         let valid = install::validate(bed.plane(), &served.join("\n---\n")).await;

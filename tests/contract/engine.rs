@@ -1,7 +1,7 @@
 //! One pass of the engine against a scripted Kubernetes API, for replies that a real API gives only at rare moments.
 //! The resource is a Scope on a Hydra server, because it sends nothing to the server.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
@@ -96,6 +96,7 @@ impl Stage {
                 secrets,
                 unwatched: Unwatched::default(),
             },
+            queue: Mutex::default(),
             children: Children::default(),
             links: Links::default(),
             departures: Departures::default(),

@@ -100,6 +100,20 @@ async fn a_refused_request_is_sent_again_after_the_pause_that_the_server_asks_fo
 }
 
 #[tokio::test]
+async fn a_limit_shows_as_long_as_it_is_in_force() {
+    let server = refusing(1, || html(429), shop()).await;
+    let hydra = hydra(&server.uri());
+    assert_eq!(hydra.http().limit(), None);
+    assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
+    let limit = hydra.http().limit().expect("a limit");
+    assert!((8.0..32.0).contains(&limit), "{limit}");
+    while hydra.http().limit().is_some() {
+        assert!(received(&server).await < 500, "it stays: {:?}", hydra.http().limit());
+        assert_eq!(hydra.get_client("shop").await, Ok(Some(client("shop"))));
+    }
+}
+
+#[tokio::test]
 async fn a_long_pause_is_kept_and_certainly_nothing_was_written() {
     let (server, hydra) = always(html(429).insert_header("Retry-After", "60")).await;
     let shop = client("shop");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use oidc_operator::api::OAuth2Client;
 use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
 use oidc_operator::controller::engine::children::Child;
@@ -339,4 +340,44 @@ fn quiet_is_measured_from_the_last_unconfirmed_write_or_the_start_of_the_process
     assert!(memory.quiet_for("uid-2") >= since_start);
     memory.confirmed(UID);
     assert!(memory.quiet_for(UID) >= since_start);
+}
+
+#[test]
+fn a_status_is_ours_once() {
+    const REMEMBERED: usize = 4;
+    let memory = memory();
+    assert!(!memory.meant("a", 1));
+    memory.means("a", 1);
+    memory.means("a", 2);
+    assert!(!memory.meant("b", 1) && !memory.meant("a", 3));
+    assert!(memory.meant("a", 1), "the watch lags behind the second write");
+    assert!(memory.meant("a", 2));
+    assert!(!memory.meant("a", 2), "another writer wrote it again");
+    (0..10).for_each(|status| memory.means("a", status));
+    assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), REMEMBERED);
+    assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
+}
+
+#[test]
+fn the_wait_for_a_turn_starts_when_it_is_first_seen() {
+    let memory = memory();
+    let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let first = memory.due_for("a", one);
+    assert!(memory.due_for("a", one) > first);
+    let waited = memory.due_for("a", one);
+    assert!(memory.due_for("a", other) < waited, "the next wait starts from zero");
+    memory.not_due("a");
+    assert!(memory.due_for("a", other) < waited);
+}
+
+#[test]
+fn a_resource_arrives_once_and_counts_from_its_first_pass() {
+    let memory = memory();
+    let (first, second) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    assert_eq!(memory.arrived("a"), None, "this process did not see its first pass");
+    memory.came("a", first);
+    memory.came("a", second);
+    assert_eq!(memory.arrived("b"), None);
+    assert_eq!(memory.arrived("a"), Some(first));
+    assert_eq!(memory.arrived("a"), None);
 }

@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use oidc_operator::controller::engine::queue::Ended;
-use oidc_operator::controller::engine::queue::Lane;
-use oidc_operator::controller::engine::queue::Place;
-use oidc_operator::controller::engine::queue::Queue;
+use oidc_operator::controller::engine::queue::{Ended, Lane, Load, Place, Queue, Taken};
 
 type Key = (&'static str, &'static str, u32);
 
@@ -22,15 +19,19 @@ fn place((server, namespace, _): Key) -> Place {
 }
 
 fn wake(queue: &mut Queue<Key>, key: Key) {
-    queue.wake(key, || place(key));
+    queue.wake(key, Instant::now(), || place(key));
 }
 
 fn end(queue: &mut Queue<Key>, key: Key, now: Instant) {
     queue.end(&key, Ended::default(), now, || place(key));
 }
 
+fn take(queue: &mut Queue<Key>, now: Instant) -> Option<Key> {
+    queue.take(now).map(|taken| taken.key)
+}
+
 fn take_all(queue: &mut Queue<Key>, now: Instant) -> Vec<Key> {
-    std::iter::from_fn(|| queue.take(now)).collect()
+    std::iter::from_fn(|| take(queue, now)).collect()
 }
 
 fn counted(keys: &[Key]) -> HashMap<(&'static str, &'static str), usize> {
@@ -196,21 +197,62 @@ fn a_resting_key_returns_once_when_due_or_woken() {
     let (early, late) = (("server", "a", 0), ("server", "b", 0));
     for (key, seconds) in [(early, 5), (late, 50)] {
         wake(&mut queue, key);
-        assert_eq!(queue.take(now), Some(key));
+        assert_eq!(take(&mut queue, now), Some(key));
         let ended = Ended {
             again: Some(Duration::from_secs(seconds)),
             was_slow: false,
         };
         queue.end(&key, ended, now, || place(key));
     }
-    assert_eq!(queue.take(now + Duration::from_secs(4)), None);
+    assert_eq!(take(&mut queue, now + Duration::from_secs(4)), None);
     wake(&mut queue, late);
-    assert_eq!(queue.take(now), Some(late));
+    assert_eq!(take(&mut queue, now), Some(late));
     end(&mut queue, late, now);
     let due = now + Duration::from_secs(60);
     assert_eq!(take_all(&mut queue, due), [early]);
     end(&mut queue, early, due);
-    assert_eq!((queue.take(due + Duration::from_secs(600)), queue.due()), (None, None));
+    assert_eq!(
+        (take(&mut queue, due + Duration::from_secs(600)), queue.due()),
+        (None, None)
+    );
+}
+
+#[test]
+fn the_load_is_that_of_passes_that_are_due() {
+    let (mut queue, start) = (Queue::default(), Instant::now());
+    let at = |seconds: u64| start + Duration::from_secs(seconds);
+    let (one, two) = (("server", "a", 1), ("server", "b", 2));
+    let load = |queue: &Queue<Key>, seconds: u64| {
+        let Load {
+            waiting,
+            running,
+            oldest,
+        } = queue.load(at(seconds));
+        (waiting, running, oldest.as_secs())
+    };
+    assert_eq!(load(&queue, 0), (0, 0, 0));
+    queue.wake(one, at(0), || place(one));
+    queue.wake(two, at(2), || place(two));
+    queue.wake(one, at(3), || place(one));
+    assert_eq!(load(&queue, 5), (2, 0, 5), "another wake changes nothing");
+    let waited = |taken: Option<Taken<Key>>| taken.map(|taken| (taken.key, taken.waited.as_secs()));
+    assert_eq!(waited(queue.take(at(5))), Some((one, 5)));
+    assert_eq!(waited(queue.take(at(6))), Some((two, 4)));
+    assert_eq!(load(&queue, 7), (0, 2, 0));
+    // It rests for ten seconds, and another pass is due ten seconds later, whether anybody asks the queue or not.
+    let later = Ended {
+        again: Some(Duration::from_secs(10)),
+        was_slow: false,
+    };
+    queue.end(&one, later, at(8), || place(one));
+    queue.end(&two, Ended::default(), at(8), || place(two));
+    assert_eq!(load(&queue, 17), (0, 0, 0));
+    assert_eq!(load(&queue, 20), (1, 0, 2));
+    assert_eq!(waited(queue.take(at(21))), Some((one, 3)));
+    // A wake during a pass counts from the end of the pass: no other pass could start before.
+    queue.wake(one, at(22), || place(one));
+    queue.end(&one, Ended::default(), at(25), || place(one));
+    assert_eq!(load(&queue, 26), (1, 0, 1));
 }
 
 #[test]
@@ -234,7 +276,7 @@ fn no_key_is_lost_in_any_order_of_events() {
                 wake(&mut queue, key);
                 woken.insert(key);
             }
-            1 => running.extend(queue.take(now).inspect(|key| {
+            1 => running.extend(take(&mut queue, now).inspect(|key| {
                 woken.remove(key);
             })),
             _ if !running.is_empty() => {

@@ -17,6 +17,9 @@ go_needed=$(sed -n 's/^go //p' tests/testbed/*/go.mod tests/testbed/*/*/go.mod |
 rust_needed=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
 cargo_bin="${CARGO_HOME:-$HOME/.cargo}/bin"
 
+# Programs of packages that are unpacked and not installed, in the cache folder of the testbed.
+unpacked="${TESTBED_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/oidc-operator-testbed}/packages"
+
 go_version() { GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null | sed 's/^go//'; }
 
 # Where `go` keeps another version of itself that it has fetched.
@@ -34,6 +37,7 @@ path() {
         fetched=$(fetched_go)
         [ -z "$fetched" ] || folders+=("$fetched")
     fi
+    has promtool || [ ! -x "$unpacked/usr/bin/promtool" ] || folders+=("$unpacked/usr/bin")
     local IFS=:
     echo "${folders[*]}"
 }
@@ -69,6 +73,16 @@ packages_of_browser() {
     has curl || echo curl
 }
 
+# Prometheus is only unpacked: when its package is installed, a server starts with the machine from then on.
+unpack_prometheus() {
+    local folder
+    folder=$(mktemp -d)
+    (cd "$folder" && apt-get download -q prometheus)
+    mkdir -p "$unpacked"
+    dpkg-deb --extract "$folder"/prometheus_*.deb "$unpacked"
+    rm -r "$folder"
+}
+
 # What is too old, or is there but not set up.
 outdated() {
     if has rustup && ! cargo --version >/dev/null 2>&1; then
@@ -91,19 +105,21 @@ check() {
 }
 
 install() {
-    local missing
+    local missing as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
     missing=$({ packages; packages_of_node; packages_of_browser; } | tr '\n' ' ')
-    if [ -n "${missing// /}" ]; then
-        if ! has apt-get; then
-            echo "Missing, and there is no apt-get to install it: $missing" >&2
-            exit 1
-        fi
-        local as_root=()
-        [ "$(id -u)" = 0 ] || as_root=(sudo)
+    if [ -n "${missing// /}" ] && ! has apt-get; then
+        echo "Missing, and there is no apt-get to install it: $missing" >&2
+        exit 1
+    fi
+    if has apt-get && { [ -n "${missing// /}" ] || ! has promtool; }; then
         "${as_root[@]}" apt-get update -q
+    fi
+    if [ -n "${missing// /}" ]; then
         # shellcheck disable=SC2086 # one word for each package
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
     fi
+    has promtool || ! has apt-get || unpack_prometheus
     widen
     if has rustup; then
         rustup show active-toolchain >/dev/null 2>&1 || rustup default stable

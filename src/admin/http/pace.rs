@@ -95,6 +95,11 @@ impl Pace {
         self.rate().overloaded(sent, Instant::now());
     }
 
+    /// Requests a second, while the server limits them.
+    pub(super) fn limit(&self) -> Option<f64> {
+        self.rate().limit()
+    }
+
     /// Requests disturbed each other.
     pub(super) fn slower(&self) {
         let mut state = self.lock();

@@ -59,6 +59,11 @@ impl Rate {
         self.limit.is_some() || self.refusals.is_some()
     }
 
+    /// Requests a second. None: the server has shown no limit.
+    pub(super) fn limit(&self) -> Option<f64> {
+        self.limit
+    }
+
     /// How long a request has to wait before it asks again.
     pub(super) fn wait(&self, order: Order, now: Instant) -> Duration {
         let due = match order {

@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
+
 use super::pace::Turn;
 use super::{Expects, Failure, Http, Order, Reply, Request};
 use crate::error::Outage;
+use crate::spans;
 
 /// How long a request waits for its turn. A pass has several requests and a time limit of its own.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,8 +68,8 @@ impl Http {
 
     /// Sends a request once.
     async fn attempt(&self, request: &Request<'_>, turn: Turn<'_>) -> Result<Reply, Failure> {
-        let begun = Instant::now();
-        let mut exchange = std::pin::pin!(self.exchange(request));
+        let (begun, span) = (Instant::now(), spans::request(&self.server, request.operation));
+        let mut exchange = std::pin::pin!(self.exchange(request).instrument(span.clone()));
         let (code, result) = match tokio::time::timeout(LONG, &mut exchange).await {
             Ok(done) => done,
             Err(_) => {
@@ -75,6 +78,7 @@ impl Http {
             }
         };
         let time = begun.elapsed();
+        spans::answered(&span, code);
         self.metrics.admin_request(&self.server, request.operation, code, time);
         if request.is_of_one() {
             return result.map_err(of_one);

@@ -15,6 +15,7 @@ use super::login::Login;
 use super::path::{API, path_of};
 use crate::admin::http::{Body, Failure, Http, Order, Reply, Request};
 use crate::error::Outage;
+use crate::metrics::LoginResult;
 use crate::secret::Secret;
 
 /// Header that carries the token.
@@ -226,7 +227,12 @@ impl Session {
         if !probe && self.http.breaker().is_open() {
             return Err(Failure::Outage(Outage::Known));
         }
-        let token = self.log_in(probe).await.inspect_err(|failure| {
+        let logged_in = self.log_in(probe).await;
+        self.http.logged_in(match logged_in {
+            Ok(_) => LoginResult::Success,
+            Err(_) => LoginResult::Failure,
+        });
+        let token = logged_in.inspect_err(|failure| {
             // Other requests need not try as well.
             if matches!(failure, Failure::NoLogin(_) | Failure::NotSent(_)) {
                 self.http.breaker().open(None);

@@ -1,7 +1,7 @@
 //! What all passes share: caches, connections, memory.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
@@ -15,8 +15,10 @@ use crate::cluster::Cluster;
 use crate::controller::engine::cache::Cache;
 use crate::controller::engine::children::{Child, Children};
 use crate::controller::engine::departures::Departures;
+use crate::controller::engine::key::Key;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
+use crate::controller::engine::queue::Queue;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::version::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
@@ -74,6 +76,8 @@ pub struct Context {
     pub kinds: Kinds,
     /// Caches of namespaces and Secrets.
     pub stores: Stores,
+    /// Which resources wait for a pass.
+    pub queue: Mutex<Queue<Key>>,
     /// Our own last writes to Secrets.
     pub children: Children,
     /// Connections to servers.
@@ -110,6 +114,11 @@ impl OwnSecret {
 }
 
 impl Context {
+    /// The queue, for a moment: a pass that holds it stops all others.
+    pub fn queue(&self) -> MutexGuard<'_, Queue<Key>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the newest known version of an AuthorizationServer.
     pub fn server(&self, name: &str) -> Option<Arc<AuthorizationServer>> {
         let cached = self.kinds.servers.store.get(&ObjectRef::new(name))?;

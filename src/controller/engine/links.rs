@@ -17,6 +17,7 @@ use crate::api::condition::Wanted;
 use crate::controller::engine::census::{Census, Former};
 use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::error::{Error, Listing, Outage, Result};
+use crate::metrics::ServerState;
 
 /// A server as a pass may use it: its connection, and the API detected on it.
 #[derive(Clone)]
@@ -210,6 +211,20 @@ impl Links {
     /// Returns the connection of a server's last pass, even if the server cannot be used.
     pub fn last(&self, name: &str) -> Option<Arc<Connection>> {
         self.lock().get(name)?.connection.clone()
+    }
+
+    /// Returns the breaker and the pace of each server.
+    pub fn states(&self) -> Vec<ServerState> {
+        let links = self.lock();
+        let states = links.iter().filter_map(|(name, standing)| {
+            let admin = &standing.connection.as_ref()?.admin;
+            Some(ServerState {
+                name: name.clone(),
+                is_open: admin.breaker().is_open(),
+                pace: admin.limit(),
+            })
+        });
+        states.collect()
     }
 
     /// Records the result of a server's check. True if the server can be used now and could not before.

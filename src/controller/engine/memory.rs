@@ -218,6 +218,17 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().get(uid).is_some_and(|record| record.left_half_done)
     }
 
+    /// Remembers that the first pass over a resource began at this time and did not make it Ready.
+    pub fn came(&self, uid: &str, at: Timestamp) {
+        let mut records = self.lock();
+        records.entry(uid.to_owned()).or_default().newcomer.get_or_insert(at);
+    }
+
+    /// Returns when the first pass over a resource began, if it has not been Ready since. The answer is given once.
+    pub fn arrived(&self, uid: &str) -> Option<Timestamp> {
+        self.lock().get_mut(uid)?.newcomer.take()
+    }
+
     /// Returns for how long it has been known that something is due at this time.
     pub fn due_for(&self, uid: &str, due_at: Timestamp) -> Duration {
         let mut records = self.lock();
@@ -330,39 +341,4 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
 
 fn version<K: Resource>(object: &K) -> Option<&str> {
     object.meta().resource_version.as_deref()
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::api::core::v1::Secret;
-    use k8s_openapi::jiff::Timestamp;
-
-    use super::{MEANT, Memory};
-
-    #[test]
-    fn a_status_is_ours_once() {
-        let memory = Memory::<Secret>::default();
-        assert!(!memory.meant("a", 1));
-        memory.means("a", 1);
-        memory.means("a", 2);
-        assert!(!memory.meant("b", 1) && !memory.meant("a", 3));
-        assert!(memory.meant("a", 1), "the watch lags behind the second write");
-        assert!(memory.meant("a", 2));
-        assert!(!memory.meant("a", 2), "another writer wrote it again");
-        (0..10).for_each(|status| memory.means("a", status));
-        assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), MEANT);
-        assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
-    }
-
-    #[test]
-    fn the_wait_for_a_turn_starts_when_it_is_first_seen() {
-        let memory = Memory::<Secret>::default();
-        let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        let first = memory.due_for("a", one);
-        assert!(memory.due_for("a", one) > first);
-        let waited = memory.due_for("a", one);
-        assert!(memory.due_for("a", other) < waited, "the next wait starts from zero");
-        memory.not_due("a");
-        assert!(memory.due_for("a", other) < waited);
-    }
 }

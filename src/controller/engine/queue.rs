@@ -56,6 +56,26 @@ pub struct Ended {
     pub was_slow: bool,
 }
 
+/// A key whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken<K> {
+    /// The key.
+    pub key: K,
+    /// Time since its pass was due.
+    pub waited: Duration,
+}
+
+/// How long the queue is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Number of keys whose pass is due and has not started.
+    pub waiting: usize,
+    /// Number of passes that are running.
+    pub running: usize,
+    /// Time since the oldest pass that has not started was due.
+    pub oldest: Duration,
+}
+
 /// Keys that wait for a pass, have one, or rest until their next pass is due.
 pub struct Queue<K> {
     entries: HashMap<K, Entry>,
@@ -72,7 +92,7 @@ struct Entry {
 }
 
 enum State {
-    Waiting(Tempo),
+    Waiting { tempo: Tempo, due: Instant },
     Running { tempo: Tempo, woken: bool },
     Resting { until: (Instant, u64), tempo: Tempo },
 }
@@ -141,19 +161,24 @@ impl<K> Default for Namespace<K> {
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// Queues a key for a pass as soon as possible. A key whose pass is running gets another one after it.
-    pub fn wake(&mut self, key: K, place: impl FnOnce() -> Place) {
+    pub fn wake(&mut self, key: K, now: Instant, place: impl FnOnce() -> Place) {
         let Some(entry) = self.entries.get_mut(&key) else {
-            return self.enqueue(key, place(), Tempo::Usual);
+            return self.enqueue(key, place(), Tempo::Usual, now);
         };
         match &mut entry.state {
-            State::Waiting(Tempo::Usual) => return,
-            State::Waiting(Tempo::Slow) => {
+            State::Waiting {
+                tempo: Tempo::Usual, ..
+            } => return,
+            State::Waiting {
+                tempo: tempo @ Tempo::Slow,
+                ..
+            } => {
+                *tempo = Tempo::Usual;
                 let lane = self.lanes.get_mut(&entry.place.lane);
                 if let Some(namespace) = lane.and_then(|lane| lane.namespaces.get_mut(&entry.place.namespace)) {
                     namespace.slow.retain(|waiting| *waiting != key);
                     namespace.waiting.push_back(key);
                 }
-                entry.state = State::Waiting(Tempo::Usual);
                 return;
             }
             State::Running { woken, .. } => {
@@ -164,11 +189,11 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 self.resting.remove(until);
             }
         }
-        self.enqueue(key, place(), Tempo::Usual);
+        self.enqueue(key, place(), Tempo::Usual, now);
     }
 
     /// Returns the next key whose turn it is. The caller must report the end of its pass with [`Queue::end`].
-    pub fn take(&mut self, now: Instant) -> Option<K> {
+    pub fn take(&mut self, now: Instant) -> Option<Taken<K>> {
         self.rouse(now);
         for _ in 0..self.turns.len() {
             let lane = self.turns.pop_front()?;
@@ -178,10 +203,14 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 self.turns.push_back(lane);
             }
             if let Some((key, tempo)) = taken {
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    entry.state = State::Running { tempo, woken: false };
-                }
-                return Some(key);
+                let entry = self.entries.get_mut(&key)?;
+                let before = std::mem::replace(&mut entry.state, State::Running { tempo, woken: false });
+                let due = match before {
+                    State::Waiting { due, .. } => due,
+                    State::Running { .. } | State::Resting { .. } => now,
+                };
+                let waited = now.saturating_duration_since(due);
+                return Some(Taken { key, waited });
             }
         }
         None
@@ -198,7 +227,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         };
         self.leave(&before, tempo);
         match ended.again {
-            _ if woken => self.enqueue(key.clone(), place(), Tempo::Usual),
+            _ if woken => self.enqueue(key.clone(), place(), Tempo::Usual, now),
             Some(after) => {
                 self.rests += 1;
                 let until = (now + after, self.rests);
@@ -216,29 +245,50 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.resting.first_key_value().map(|((at, _), _)| *at)
     }
 
+    /// Returns how long the queue is. It looks at every key.
+    pub fn load(&self, now: Instant) -> Load {
+        let mut load = Load::default();
+        for entry in self.entries.values() {
+            let due = match &entry.state {
+                State::Running { .. } => {
+                    load.running += 1;
+                    continue;
+                }
+                State::Waiting { due, .. } => *due,
+                State::Resting { until, .. } => until.0,
+            };
+            if due <= now {
+                load.waiting += 1;
+                load.oldest = load.oldest.max(now - due);
+            }
+        }
+        load
+    }
+
     /// Moves the resting keys that are due into their lanes.
     fn rouse(&mut self, now: Instant) {
         while let Some(first) = self.resting.first_entry()
             && first.key().0 <= now
         {
+            let due = first.key().0;
             let key = first.remove();
             if let Some(Entry {
                 place,
                 state: State::Resting { tempo, .. },
             }) = self.entries.remove(&key)
             {
-                self.enqueue(key, place, tempo);
+                self.enqueue(key, place, tempo, due);
             }
         }
     }
 
-    fn enqueue(&mut self, key: K, place: Place, tempo: Tempo) {
+    fn enqueue(&mut self, key: K, place: Place, tempo: Tempo, due: Instant) {
         let waiting = self.lanes.entry(place.lane.clone()).or_default();
         if waiting.turns.is_empty() {
             self.turns.push_back(place.lane.clone());
         }
         waiting.push(place.namespace.clone(), key.clone(), tempo);
-        let state = State::Waiting(tempo);
+        let state = State::Waiting { tempo, due };
         self.entries.insert(key, Entry { place, state });
     }
 

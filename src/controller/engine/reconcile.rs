@@ -5,11 +5,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
 use kube::runtime::events::Event;
 use kube::runtime::reflector::ObjectRef;
 use rand::RngExt;
+use tracing::Span;
 
+use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::events::publish;
 use crate::controller::engine::hold::release;
@@ -22,10 +25,12 @@ use crate::controller::engine::secrets;
 use crate::controller::engine::verdict::Done;
 use crate::decode;
 use crate::error::{ClusterFault, Error, Result, Retry};
+use crate::metrics::SUCCESS;
+use crate::spans;
 
 /// Runs one pass over a resource that the queue has returned.
 pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
-    let begun = Instant::now();
+    let (begun, began_at) = (Instant::now(), Timestamp::now());
     let kind = K::kind_of(&ctx);
     let memory = &kind.memory;
     let object = kind.newest(cached);
@@ -45,11 +50,10 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         must_read: memory.begins(&uid) || mark.is_some(),
     };
     let result = run(&*object, &ctx, &mut pass).await;
-    let reason = result
-        .as_ref()
-        .err()
-        .map_or("success", |error| error.class().1.as_str());
-    ctx.metrics.reconciled(K::KIND, reason, begun.elapsed());
+    let reason = result.as_ref().err().map_or(SUCCESS, |error| error.class().1.as_str());
+    spans::ended(reason, result.is_err());
+    let trace = spans::trace_id(&Span::current());
+    ctx.metrics.reconciled(K::KIND, reason, begun.elapsed(), trace);
     if !is_ours(&*object, &ctx) {
         return Ended::default(); // handed over during the pass; the other operator reports what it finds
     }
@@ -72,12 +76,59 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         }
         other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
     };
+    if matches!(reported, Ok(Stored::There)) {
+        count(&*object, &ctx, &before, &pass.status, &result, began_at);
+    }
     if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
         return bury(&*object, &ctx, &mut pass).await;
+    }
+    if let Err(error) = &reported
+        && !memory.is_failing(&uid)
+        && !matches!(error, Error::NotLeader)
+    {
+        tracing::warn!(%error, "the status cannot be written; the operator tries again");
     }
     let outcome = reported.map(drop).and(result);
     tracing::debug!(?outcome, "pass");
     next::<K>(outcome, memory, &uid, mark)
+}
+
+/// Counts what a pass whose status is stored has reached: a rotation, and the first time that the resource is Ready.
+fn count<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    before: &K::Status,
+    after: &K::Status,
+    result: &Result<Done>,
+    began_at: Timestamp,
+) {
+    let memory = &K::kind_of(ctx).memory;
+    let uid = object.meta().uid.as_deref().unwrap_or_default();
+    if K::is_rotated(before, after) {
+        ctx.metrics.rotated(K::KIND);
+    }
+    let is_new = before.conditions().is_empty();
+    match result {
+        Ok(done) if done.suspended => {}
+        Ok(Done { lacks: None, .. }) => {
+            let first = memory.arrived(uid).or(is_new.then_some(began_at));
+            let created = object.meta().creation_timestamp.as_ref();
+            if let (Some(first), Some(created)) = (first, created) {
+                ctx.metrics.ready(K::KIND, age(created.0, first, Timestamp::now()));
+            }
+        }
+        _ if is_new => memory.came(uid, began_at),
+        _ => {}
+    }
+}
+
+/// Age of a resource. The Kubernetes API cuts the time of creation to whole seconds, so a first pass within that second
+/// is closer to it.
+fn age(created: Timestamp, first: Timestamp, now: Timestamp) -> Duration {
+    const SECOND: SignedDuration = SignedDuration::from_secs(1);
+    let is_within = first.duration_since(created).abs() < SECOND;
+    let since = if is_within { first } else { created };
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 /// Returns when the next pass is due after one with this outcome.
@@ -165,6 +216,7 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
     let uid = object.uid().unwrap_or_default();
     match release(object, ctx).await {
         Ok(()) => {
+            tracing::info!("cleaned up; the resource can go");
             // The memory is kept as long as the cache shows the object: it stops a late pass from starting over.
             if !K::kind_of(ctx).shows(object) {
                 K::kind_of(ctx).memory.forget(&uid);
@@ -218,4 +270,27 @@ fn again(after: Duration) -> Ended {
 fn jittered(delay: Duration) -> Duration {
     let most = (delay / 5).min(Duration::from_secs(60));
     (delay + most).saturating_sub(2 * most.mul_f64(rand::rng().random_range(0.0..1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_resource_counts_from_the_later_of_two_times_within_a_second() {
+        let at = |millis: i64| Timestamp::from_millisecond(millis).expect("a time");
+        // created, the first pass, now; the age
+        let table = [
+            (1_000, 1_700, 1_750, 50),       // cut from 1.7 s
+            (1_000, 1_999, 5_999, 4_000),    // Ready after several passes
+            (1_000, 2_000, 2_100, 1_100),    // it waited for its first pass
+            (1_000, 60_000, 60_100, 59_100), // the operator was down
+            (1_000, 900, 950, 50),           // the clocks differ
+            (5_000, 1_000, 1_100, 0),
+        ];
+        for (created, first, now, expected) in table {
+            let found = age(at(created), at(first), at(now));
+            assert_eq!(found, Duration::from_millis(expected), "{created} {first} {now}");
+        }
+    }
 }

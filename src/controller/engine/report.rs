@@ -16,7 +16,7 @@ use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::events::publish;
 use crate::controller::engine::managed::Managed;
-use crate::controller::engine::verdict::{self, Done};
+use crate::controller::engine::verdict::{self, Done, Told};
 use crate::error::{ClusterFault, Error, Result};
 
 /// Result of storing a status.
@@ -52,6 +52,9 @@ pub(crate) async fn store<K: Managed>(
     }
     let new = status.conditions().to_vec();
     let stored = write(object, ctx, before, status, result.is_some()).await?;
+    if stored == Stored::There {
+        tell(verdict::told(old, &new, object.server().is_some()));
+    }
     if let Some(event) = verdict::event(old, &new).filter(|_| stored == Stored::There) {
         publish(ctx, object, &event).await;
     }
@@ -66,6 +69,17 @@ fn has_said<K: Managed>(object: &K, ctx: &Context, result: Result<&Done, &Error>
     };
     let uid = object.meta().uid.as_deref().unwrap_or_default();
     denial.is_some_and(|denial| K::kind_of(ctx).memory.repeats(uid, digest(&denial.gist())))
+}
+
+/// Logs what has changed. A pass that changes nothing logs nothing, and an error is logged once, not at each retry.
+fn tell(told: Option<Told<'_>>) {
+    match told {
+        Some(Told::Ready(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "Ready"),
+        Some(Told::Waits(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "not Ready yet"),
+        Some(Told::Failing(ready)) => tracing::warn!(reason = ready.reason, note = ready.message, "not Ready"),
+        Some(Told::Changed(ready)) => tracing::info!(note = ready.message, "changed and still Ready"),
+        None => {}
+    }
 }
 
 /// Returns the newest known version of the object of a pass, because the pass itself may have written it.

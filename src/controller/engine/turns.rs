@@ -17,8 +17,9 @@ use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, O
 use crate::controller::engine::context::Context;
 use crate::controller::engine::key::{Key, Which};
 use crate::controller::engine::managed::{Managed, OnServer};
-use crate::controller::engine::queue::{Ended, Lane, Place, Queue};
+use crate::controller::engine::queue::{Ended, Lane, Place, Taken};
 use crate::controller::engine::reconcile::reconcile;
+use crate::spans;
 
 /// Time until the next pass of a resource whose pass panicked.
 const AFTER_PANIC: Duration = Duration::from_secs(30);
@@ -31,34 +32,40 @@ const TOGETHER: usize = 256;
 
 /// Runs a pass for each woken key until told to stop, then waits for the running passes to end.
 pub(crate) async fn run(ctx: Arc<Context>, mut woken: UnboundedReceiver<Key>, stop: CancellationToken) {
-    let mut queue: Queue<Key> = Queue::default();
     let mut passes: JoinSet<Ended> = JoinSet::new();
     let mut running: HashMap<Id, Key> = HashMap::new();
     let mut keys = Vec::new();
     loop {
-        while let Some(key) = queue.take(Instant::now()) {
+        while let Some(Taken { key, waited }) = take(&ctx) {
+            ctx.metrics.started(waited);
             // A separate task: all cores are used, and a panic ends only this pass.
             let pass = passes.spawn(pass(key.clone(), ctx.clone()));
             running.insert(pass.id(), key);
         }
+        let due = ctx.queue().due();
         tokio::select! {
             () = stop.cancelled() => break,
             _ = woken.recv_many(&mut keys, TOGETHER) => {
+                let (mut queue, now) = (ctx.queue(), Instant::now());
                 for key in keys.drain(..) {
                     let place = || place(&key, &ctx);
-                    queue.wake(key.clone(), place);
+                    queue.wake(key.clone(), now, place);
                 }
             }
             Some(ended) = passes.join_next_with_id() => {
                 let (id, ended) = after(ended);
                 if let Some(key) = running.remove(&id) {
-                    queue.end(&key, ended, Instant::now(), || place(&key, &ctx));
+                    ctx.queue().end(&key, ended, Instant::now(), || place(&key, &ctx));
                 }
             }
-            () = until(queue.due()) => {}
+            () = until(due) => {}
         }
     }
     while passes.join_next().await.is_some() {}
+}
+
+fn take(ctx: &Context) -> Option<Taken<Key>> {
+    ctx.queue().take(Instant::now())
 }
 
 async fn until(due: Option<Instant>) {
@@ -98,10 +105,14 @@ async fn pass_of<K: Managed>(reference: ObjectRef<K>, ctx: Arc<Context>) -> Ende
                 namespace = object.namespace(),
                 name = Empty,
                 generation = object.meta().generation,
-                reconcile_id = id
+                reconcile_id = id,
+                trace_id = Empty
             );
             // The JSON lines put the name of the span there unless it is set afterwards.
             span.record("name", object.name_any());
+            if let Some(trace) = spans::trace_id(&span) {
+                span.record("trace_id", trace);
+            }
             reconcile(object, ctx).instrument(span).await
         }
         None => Ended::default(), // deleted since it was queued

@@ -119,10 +119,15 @@ fn stalls(class: Class) -> bool {
     }
 }
 
+/// Whether two conditions say the same, apart from their times.
+fn says_same(one: &Condition, other: &Condition) -> bool {
+    one.status == other.status && one.reason == other.reason && one.message == other.message
+}
+
 /// Returns the event for a change of the Ready condition: a failure, or the recovery from one. None for anything else.
 pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
     let (before, now) = (condition::find(old, READY), condition::find(new, READY)?);
-    let same = before.is_some_and(|b| b.status == now.status && b.reason == now.reason && b.message == now.message);
+    let same = before.is_some_and(|before| says_same(before, now));
     let type_ = match (now.status.as_str(), before.map(|b| b.status.as_str())) {
         _ if same => return None,
         ("False", _) => EventType::Warning,
@@ -136,4 +141,31 @@ pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
         action: "Reconcile".to_owned(),
         secondary: None,
     })
+}
+
+/// What the log says after a pass has stored a status. Each holds the condition Ready.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Told<'a> {
+    /// The resource is Ready, and was not before or for another reason.
+    Ready(&'a Condition),
+    /// It is not known whether the resource is Ready.
+    Waits(&'a Condition),
+    /// The resource is not Ready, and was before or for another reason.
+    Failing(&'a Condition),
+    /// The resource was and is Ready, and something else in the status has changed.
+    Changed(&'a Condition),
+}
+
+/// Returns what the log says about a change of a status. `is_on_server`: whether the resource has something on a server;
+/// the status of a server itself also has figures that change with every resource, which the log leaves out.
+pub fn told<'a>(old: &[Condition], new: &'a [Condition], is_on_server: bool) -> Option<Told<'a>> {
+    let (before, now) = (condition::find(old, READY), condition::find(new, READY)?);
+    let same = before.is_some_and(|before| says_same(before, now));
+    match now.status.as_str() {
+        "True" if !same => Some(Told::Ready(now)),
+        "False" if !same => Some(Told::Failing(now)),
+        "True" if is_on_server => Some(Told::Changed(now)),
+        _ if !same => Some(Told::Waits(now)),
+        _ => None,
+    }
 }

@@ -35,6 +35,7 @@ pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod remote;
 pub(crate) mod restore;
+pub(crate) mod rotation;
 pub(crate) mod run;
 pub mod steps;
 pub(crate) mod traces;

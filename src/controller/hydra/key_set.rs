@@ -169,7 +169,7 @@ pub(crate) fn secrets(set: &JsonWebKeySet) -> Vec<SecretKey> {
 }
 
 /// When time alone makes the next step due.
-fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+pub(crate) fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     status.next_step_at.as_ref()?.parse().ok()
 }
 

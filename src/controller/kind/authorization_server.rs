@@ -1,7 +1,7 @@
 //! `AuthorizationServer`: login → version → issuer → sweep → status.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
@@ -293,7 +293,7 @@ async fn compare(
     admin: &Admin,
     pass: &mut Pass<AuthorizationServerStatus>,
 ) -> Result<()> {
-    let name = server.name_any();
+    let (name, begun) = (server.name_any(), Instant::now());
     let found = match admin {
         Admin::Hydra(hydra) => match hydra::sweep::run(server, ctx, hydra).await {
             Ok(found) => Ok(Some(
@@ -314,6 +314,7 @@ async fn compare(
             ctx.links.stands(server, Some(connection.clone()), Err(error.clone()));
         }
     })?;
+    ctx.metrics.swept(&name, begun.elapsed());
     if let Some(orphans) = orphans {
         ctx.metrics.orphans(&name, orphans);
     }

@@ -15,6 +15,7 @@ use crate::controller::engine::verdict::Done;
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
+use crate::metrics::Rotation;
 
 impl Managed for OAuth2Client {
     const KIND: &'static str = "OAuth2Client";
@@ -37,6 +38,14 @@ impl Managed for OAuth2Client {
 
     fn secrets(&self, ctx: &Context) -> Vec<SecretKey> {
         outcome::secrets(self, ctx)
+    }
+
+    fn rotation(&self, ctx: &Context) -> Rotation {
+        hydra::client::rotation::rotation(self, ctx) // a Vault replaces no secrets
+    }
+
+    fn is_rotated(before: &Self::Status, after: &Self::Status) -> bool {
+        before.rotated_at.is_some() && after.rotated_at.is_some() && before.rotated_at != after.rotated_at
     }
 
     async fn apply(&self, ctx: &Context, pass: &mut Pass<Self::Status>) -> Result<Done> {

@@ -121,6 +121,19 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     })
 }
 
+/// When a requested rotation is due, as far as the caches show it. The server keeps to itself when it rotates a key by
+/// age.
+pub(crate) fn asked_at(set: &JsonWebKeySet, ctx: &Context, server: &AuthorizationServer) -> Option<Timestamp> {
+    let created = || set.creation_timestamp().map(|at| at.0);
+    let since = set.status.as_ref().and_then(key_set::since).or_else(created)?;
+    let mut schedule = Schedule::of(set, None).ok()?;
+    schedule.asked(since)?;
+    let asked = request(set, set.status.as_ref()?.set_name.as_deref()?);
+    let grant = check_access(ctx, server, &set.namespace().unwrap_or_default(), asked).ok()?;
+    schedule.min = grant.min_rotation_period;
+    schedule.asked(since)
+}
+
 /// The request to the access rules. The server rotates a key even if the spec asks for no period.
 fn request<'a>(set: &'a JsonWebKeySet, name: &'a str) -> KeySetRequest<'a> {
     let rotation = set.spec.rotation.as_ref();

@@ -24,11 +24,14 @@ const TO_SERVERS: &[&str] = &[
     "networkPolicy.enabled=true",
     r#"networkPolicy.servers.cidrs=["10.1.2.0/24"]"#,
 ];
+const TRACED: &[&str] = &[r#"tracing.endpoint="http://collector.monitoring:4318""#];
 const SERVICE_MONITOR: &[&str] = &["metrics.serviceMonitor.enabled=true"];
 const POD_MONITOR: &[&str] = &["metrics.podMonitor.enabled=true"];
+const RULE: &[&str] = &["prometheusRule.enabled=true"];
+const DASHBOARD: &[&str] = &["dashboard.enabled=true"];
 
 /// One row for each value of the chart.
-const ROWS: [Row; 80] = [
+const ROWS: &[Row] = &[
     Row("replicaCount", "3", &[], "replicas: 3"),
     Row(
         "image.registry",
@@ -148,6 +151,7 @@ const ROWS: [Row; 80] = [
         "port: 5353",
     ),
     Row("port", "9090", &[], "containerPort: 9090"),
+    Row("metrics.perResource", "true", &[], "- --metrics-per-resource"),
     Row("metrics.service.create", "false", &[], ""),
     Row(
         "metrics.service.annotations",
@@ -188,6 +192,13 @@ const ROWS: [Row; 80] = [
         POD_MONITOR,
         "scrapeTimeout: 7s",
     ),
+    Row(
+        "tracing.endpoint",
+        r#""http://collector.monitoring:4318""#,
+        &[],
+        "\"--otlp-endpoint=http://collector.monitoring:4318\"",
+    ),
+    Row("tracing.sampleRatio", "0.25", TRACED, "- --trace-sample-ratio=0.25"),
     Row("podDisruptionBudget.enabled", "true", &[], "kind: PodDisruptionBudget"),
     Row(
         "podDisruptionBudget.maxUnavailable",
@@ -195,6 +206,118 @@ const ROWS: [Row; 80] = [
         &["podDisruptionBudget.enabled=true"],
         "maxUnavailable: 50%",
     ),
+    Row("prometheusRule.enabled", "true", &[], "kind: PrometheusRule"),
+    Row(
+        "prometheusRule.labels",
+        r#"{"release":"prometheus"}"#,
+        RULE,
+        "release: prometheus",
+    ),
+    Row(
+        "prometheusRule.annotations",
+        r#"{"example.com/rules":"yes"}"#,
+        RULE,
+        "example.com/rules: \"yes\"",
+    ),
+    Row("prometheusRule.interval", r#""2m""#, RULE, "interval: 2m"),
+    Row(
+        "prometheusRule.runbookUrl",
+        r#""https://wiki.test/oidc""#,
+        RULE,
+        "runbook_url: https://wiki.test/oidc#oidcqueuestuck",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcOperatorDown",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcOperatorNoLeader",
+        r#"{"for":"99m"}"#,
+        RULE,
+        "for: 99m",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcResourceNotReady",
+        r#"{"labels":{"team":"iam"}}"#,
+        RULE,
+        "team: iam",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcServerUnreachable",
+        r#"{"labels":{"severity":"page"}}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcLoginFailing",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcRotationOverdue",
+        r#"{"for":"99m"}"#,
+        RULE,
+        "for: 99m",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcDeletionBlocked",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcReconcileErrors",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcConflict",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcObjectsUnreadable",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcQueueStuck",
+        r#"{"severity":"page"}"#,
+        RULE,
+        "severity: page",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcSweepLate",
+        r#"{"for":"25h"}"#,
+        RULE,
+        "for: 25h",
+    ),
+    Row(
+        "prometheusRule.alerts.OidcOrphanedObjects",
+        r#"{"enabled":false}"#,
+        RULE,
+        "",
+    ),
+    Row("dashboard.enabled", "true", &[], "oidc-operator.json: |"),
+    Row(
+        "dashboard.labels",
+        r#"{"kind":"dashboard"}"#,
+        DASHBOARD,
+        "kind: dashboard",
+    ),
+    Row(
+        "dashboard.annotations",
+        r#"{"grafana_folder":"Identity"}"#,
+        DASHBOARD,
+        "grafana_folder: Identity",
+    ),
+    Row("dashboard.namespace", r#""default""#, DASHBOARD, "namespace: default"),
     Row(
         "deletionProtection.enabled",
         "true",
@@ -308,10 +431,10 @@ const ALONE: [&str; 7] = [
     "commonLabels",           // applied in a rendering of its own
 ];
 /// Kinds of the Prometheus Operator, which is not installed here.
-const NOT_SERVED: [&str; 2] = ["ServiceMonitor", "PodMonitor"];
+const NOT_SERVED: [&str; 3] = ["ServiceMonitor", "PodMonitor", "PrometheusRule"];
 
 /// Values that a release on the node of the tests cannot have, with the reason.
-const NOT_ON_A_NODE: [(&str, &str); 19] = [
+const NOT_ON_A_NODE: &[(&str, &str)] = &[
     ("image.registry", "it is the registry of the tests"),
     ("image.repository", "there is one image"),
     ("image.tag", "there is one tag"),
@@ -327,6 +450,7 @@ const NOT_ON_A_NODE: [(&str, &str); 19] = [
     ("metrics.service.create", "a ServiceMonitor needs it"),
     ("metrics.serviceMonitor.enabled", "the kind is not served"),
     ("metrics.podMonitor.enabled", "the kind is not served"),
+    ("prometheusRule.enabled", "the kind is not served"),
     ("nodeSelector", "the node has no such label"),
     ("dnsPolicy", "servers would not be found"),
     ("extraEnvFrom", "the Secret does not exist"),
@@ -450,6 +574,13 @@ pub(super) async fn the_notes_hold_what_the_api_accepts(bed: &Bed) -> Result<()>
         (&["rbac.create=false"], &["WARNING: rbac.create"]),
         (&["crds.keep=false"], &["WARNING: crds.keep"]),
         (&["leaderElection.enabled=false"], &["WARNING: leaderElection.enabled"]),
+        (
+            &[
+                "networkPolicy.enabled=true",
+                r#"tracing.endpoint="http://collector.monitoring:4318""#,
+            ],
+            &["WARNING: networkPolicy.extraEgress"],
+        ),
     ] {
         let notes = helm(&["install", "--dry-run=client"], settings).await?;
         let (_, notes) = notes.split_once("NOTES:").context("no notes")?;
@@ -481,6 +612,9 @@ pub(super) async fn a_mistyped_value_is_refused_by_name(_bed: &Bed) -> Result<()
         ("image.repo=x", "repo"),
         ("metrics.serviceMonitor.enable=true", "enable"),
         ("port=0", "port"),
+        ("prometheusRule.alerts.OidcServerDown.enabled=false", "OidcServerDown"),
+        ("prometheusRule.alerts.OidcConflict.after=\"1h\"", "after"),
+        ("tracing.endpoint=\"collector:4317\"", "endpoint"),
         ("podDisruptionBudget.maxUnavailable=0", "maxUnavailable"),
         ("log.format=\"xml\"", "format"),
         ("networkPolicy.servers.cidrs=[\"10.1.2.0\"]", "cidrs"),

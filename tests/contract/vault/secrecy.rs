@@ -8,7 +8,7 @@ use oidc_operator::admin::http::{Http, Settings};
 use oidc_operator::admin::vault::login::Jwt;
 use oidc_operator::admin::vault::{Client, Login, Session, Vault};
 use oidc_operator::leader::Fence;
-use oidc_operator::metrics::Metrics;
+use oidc_operator::metrics::{Metrics, Snapshot};
 use serde_json::json;
 
 use super::fake::{Fake, Rules};
@@ -105,7 +105,7 @@ async fn no_metric_shows_a_secret_or_a_name() {
     let http = Arc::new(http.expect("an endpoint"));
     let vault = Vault::new(Arc::new(Session::new(http, app_role(), "geheim-space")), "geheim-space");
     assert!(vault.read::<Client>("geheim-name").await.is_ok());
-    let text = metrics.render(std::iter::empty());
+    let text = metrics.render(Snapshot::default());
     for operation in ["login", "read_client"] {
         assert!(text.contains(&format!(r#"operation="{operation}""#)), "{text}");
     }

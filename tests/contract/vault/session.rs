@@ -1,11 +1,14 @@
 //! One login for all requests: it is made when first needed, replaced when its token is dead, and closed for good.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use oidc_operator::admin::http::Failure;
+use oidc_operator::admin::http::{Failure, Http, Settings};
 use oidc_operator::admin::vault::session::OTHER_CLUSTER;
-use oidc_operator::admin::vault::{Scope, Vault};
+use oidc_operator::admin::vault::{Scope, Session, Vault};
 use oidc_operator::error::Outage;
+use oidc_operator::leader::Fence;
+use oidc_operator::metrics::{Metrics, Snapshot};
 use serde_json::json;
 use wiremock::MockServer;
 
@@ -46,6 +49,37 @@ async fn nothing_is_sent_before_the_first_request_and_one_login_is_enough() {
         assert_eq!(read(&vault).await, Ok(Some(scope())));
     }
     assert_eq!(asked(&server).await, [LOGIN, READ_1, READ_1, READ_1]);
+}
+
+#[tokio::test]
+async fn each_login_is_counted_with_its_result() {
+    let (server, fake) = Fake::start(Rules::default()).await;
+    let metrics = Arc::new(Metrics::default());
+    let settings = Settings {
+        refuses_singly: true,
+        ..Settings::default()
+    };
+    let http = Http::new("main", &server.uri(), &settings, Fence::open(), metrics.clone()).expect("an endpoint");
+    let session = Session::new(Arc::new(http), app_role(), "");
+    let vault = Vault::new(Arc::new(session), "");
+    let logins = |result: &str| {
+        let series = format!("oidc_operator_logins_total{{server=\"main\",result=\"{result}\"}} ");
+        let text = metrics.render(Snapshot::default());
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&series))
+            .map(str::to_owned);
+        line.map_or(0, |count| count.parse::<u64>().expect("a count"))
+    };
+    assert_eq!((logins("success"), logins("failure")), (0, 0));
+    for _ in 0..2 {
+        assert_eq!(read(&vault).await, Ok(Some(scope())));
+    }
+    assert_eq!((logins("success"), logins("failure")), (1, 0));
+    fake.kill();
+    fake.rule(|rules| rules.login = Some(errors_reply(400, &["invalid role or secret ID"])));
+    assert!(matches!(read(&vault).await, Err(Failure::NoLogin(_))));
+    assert_eq!((logins("success"), logins("failure")), (1, 1));
 }
 
 #[tokio::test]

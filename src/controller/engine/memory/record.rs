@@ -32,6 +32,8 @@ pub(super) struct Record<K> {
     pub(super) said: Option<u64>,
     pub(super) updated_at: Option<String>,
     pub(super) sent: Option<u64>,
+    /// When the first pass began, if this process saw it and the resource has not been Ready since.
+    pub(super) newcomer: Option<Timestamp>,
     /// A time at which something is due, and since when this is known.
     pub(super) due: Option<(Timestamp, Instant)>,
     pub(super) events: Budget,
@@ -56,6 +58,7 @@ impl<K> Default for Record<K> {
             said: None,
             updated_at: None,
             sent: None,
+            newcomer: None,
             due: None,
             events: Budget::default(),
         }
@@ -78,6 +81,7 @@ impl<K> Record<K> {
             && self.said.is_none()
             && self.updated_at.is_none()
             && self.sent.is_none()
+            && self.newcomer.is_none()
             && self.due.is_none()
             && self.events.is_full(Instant::now())
     }
