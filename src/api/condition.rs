@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-/// The resource can be used: everything that its spec requests exists.
+/// The resource can be used: everything that its spec requests exists. Absent while a resource is suspended that was
+/// not ready before.
 pub const READY: &str = "Ready";
 /// The resource and the server were in sync after the last comparison.
 pub const SYNCED: &str = "Synced";

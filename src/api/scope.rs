@@ -31,8 +31,10 @@ use super::refs::{Adoption, DeletionPolicy, ServerRef};
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.server"),
     printcolumn(name = "Scope", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime", priority = 1),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -96,11 +98,23 @@ pub struct ScopeStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present; Reconciling, Stalled and Suspended, present only while True.
+    /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
+    /// Reconciling, Stalled and Suspended, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+    /// Name of the AuthorizationServer in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// When the operator last wrote to the server for this resource, or first found the server in line with a new
+    /// `metadata.generation` (RFC 3339). A comparison that finds nothing to do leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<String>,
+    /// Value of the annotation `oidc-operator.dev/reconcile-at` or `reconcile.fluxcd.io/requestedAt` that the operator
+    /// handled last; if both are set, both values with a space between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// The scope as clients request it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

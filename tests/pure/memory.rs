@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use oidc_operator::api::OAuth2Client;
 use oidc_operator::api::oauth2_client::OAuth2ClientSpec;
 use oidc_operator::controller::engine::children::Child;
@@ -301,4 +302,53 @@ fn quiet_is_measured_from_the_last_unconfirmed_write_or_the_start_of_the_process
     assert!(memory.quiet_for("uid-2") >= since_start);
     memory.confirmed(UID);
     assert!(memory.quiet_for(UID) >= since_start);
+}
+
+#[test]
+fn the_wait_for_a_turn_starts_when_it_is_first_seen() {
+    let memory = memory();
+    let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
+    let first = memory.due_for("a", one);
+    assert!(memory.due_for("a", one) > first);
+    let waited = memory.due_for("a", one);
+    assert!(memory.due_for("a", other) < waited, "the next wait starts from zero");
+    memory.not_due("a");
+    assert!(memory.due_for("a", other) < waited);
+}
+
+#[test]
+fn a_request_marks_the_resource_once_and_many_requests_are_paced() {
+    let memory = memory();
+    assert_eq!(memory.ask(UID, "first"), None);
+    let mark = memory.marked(UID);
+    assert_eq!(memory.ask(UID, "first"), None, "a retry is the same request");
+    assert_eq!(memory.marked(UID), mark);
+    memory.answered(UID);
+    let accepted = (0..1_000).filter(|number| memory.ask(UID, &number.to_string()).is_none());
+    assert_eq!(accepted.count(), 24, "a burst has 25 requests");
+    let wait = memory.ask(UID, "next").expect("a wait");
+    assert!(!wait.is_zero() && wait <= Duration::from_secs(300), "{wait:?}");
+    assert_eq!(
+        memory.ask("uid-2", "next"),
+        None,
+        "other resources have their own limit"
+    );
+}
+
+#[test]
+fn a_write_is_told_of_once() {
+    let memory = memory();
+    assert!(!memory.take_write(UID));
+    memory.writing(UID);
+    memory.confirmed(UID);
+    assert!(memory.take_write(UID) && !memory.take_write(UID));
+}
+
+#[test]
+fn the_end_of_an_object_is_told_once() {
+    let memory = memory();
+    memory.begins(UID);
+    assert!(memory.ends(UID) && !memory.ends(UID));
+    memory.begins(UID);
+    assert!(memory.ends(UID));
 }

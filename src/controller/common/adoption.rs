@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 
 use crate::access;
 use crate::api::AuthorizationServer;
+use crate::api::event::Happening;
 use crate::api::refs::{Adoption, DeletionPolicy};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{OnServer, Pass};
@@ -75,8 +75,7 @@ pub(crate) fn check_policy<K: OnServer>(
 
 /// Reports an adoption and what it changes. `fields`: names of what differs on the server.
 pub(crate) fn note_adoption<S>(pass: &mut Pass<S>, type_: &str, fields: &[&str]) {
-    pass.notes
-        .push((EventType::Normal, "Adopted", adopted_in_words(type_, fields)));
+    pass.note(Happening::Adopted, adopted_in_words(type_, fields));
 }
 
 fn adopted_in_words(type_: &str, fields: &[&str]) -> String {

@@ -12,6 +12,8 @@ use crate::controller::engine::budget::Budget;
 use crate::controller::engine::version::is_newer;
 use crate::error::{Error, Retry};
 
+mod limits;
+
 /// Period in which corrections of other writers are counted.
 const CORRECTION_WINDOW: Duration = Duration::from_secs(3600);
 
@@ -34,11 +36,18 @@ struct Record<K> {
     own_delay: bool,
     corrections: Vec<Instant>,
     unconfirmed: Option<Instant>,
+    /// Whether a write to the server has begun that no status tells of yet.
+    wrote: bool,
     updated_at: Option<String>,
     sent: Option<u64>,
     /// A time at which something is due, and since when this is known.
     due: Option<(Timestamp, Instant)>,
     events: Budget,
+    /// The accepted request for a full pass.
+    asked: Option<Box<str>>,
+    asks: Budget,
+    /// Whether an event has told that the object is gone or released.
+    ended: bool,
 }
 
 impl<K> Default for Record<K> {
@@ -55,10 +64,14 @@ impl<K> Default for Record<K> {
             own_delay: false,
             corrections: Vec::new(),
             unconfirmed: None,
+            wrote: false,
             updated_at: None,
             sent: None,
             due: None,
             events: Budget::default(),
+            asked: None,
+            asks: Budget::default(),
+            ended: false,
         }
     }
 }
@@ -74,10 +87,13 @@ impl<K> Record<K> {
             && self.failures == 0
             && self.corrections.is_empty()
             && self.unconfirmed.is_none()
+            && !self.wrote
             && self.updated_at.is_none()
             && self.sent.is_none()
             && self.due.is_none()
             && self.events.is_full(Instant::now())
+            && self.asked.is_none()
+            && self.asks.is_full(Instant::now())
     }
 }
 
@@ -159,13 +175,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
             record.meant.shrink_to_fit();
         }
         place.is_some()
-    }
-
-    /// Whether a status of another writer is corrected at once. This is limited, because two writers that disagree
-    /// would otherwise write forever.
-    pub fn may_repair(&self, uid: &str) -> bool {
-        let mut records = self.lock();
-        records.entry(uid.to_owned()).or_default().repairs.take(Instant::now())
     }
 
     /// Remembers the version that the removal of our finalizer returned. If it was the last finalizer, the object is
@@ -268,12 +277,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Whether one more event of a resource may be published.
-    pub fn may_publish(&self, uid: &str) -> bool {
-        let mut records = self.lock();
-        records.entry(uid.to_owned()).or_default().events.take(Instant::now())
-    }
-
     /// Counts a correction of another writer.
     pub fn corrected(&self, uid: &str) {
         self.lock()
@@ -300,7 +303,9 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
 
     /// Remembers that a write to the server begins. Its outcome is unknown until [`Memory::confirmed`].
     pub fn writing(&self, uid: &str) {
-        self.lock().entry(uid.to_owned()).or_default().unconfirmed = Some(Instant::now());
+        let mut records = self.lock();
+        let record = records.entry(uid.to_owned()).or_default();
+        (record.unconfirmed, record.wrote) = (Some(Instant::now()), true);
     }
 
     /// Records how a write ended. One without a certain result may have been sent only now: it waits for its turn first.
@@ -335,6 +340,13 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         self.lock().get(uid)?.updated_at.clone()
     }
 
+    /// Whether the operator has begun a write to the server since this was asked last.
+    pub fn take_write(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        let record = records.get_mut(uid);
+        record.is_some_and(|record| std::mem::take(&mut record.wrote))
+    }
+
     /// Whether the outcome of our last write is unknown.
     pub fn is_unconfirmed(&self, uid: &str) -> bool {
         self.lock().get(uid).is_some_and(|record| record.unconfirmed.is_some())
@@ -367,7 +379,6 @@ fn version<K: Resource>(object: &K) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use k8s_openapi::api::core::v1::Secret;
-    use k8s_openapi::jiff::Timestamp;
 
     use super::{MEANT, Memory};
 
@@ -384,17 +395,5 @@ mod tests {
         (0..10).for_each(|status| memory.means("a", status));
         assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), MEANT);
         assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
-    }
-
-    #[test]
-    fn the_wait_for_a_turn_starts_when_it_is_first_seen() {
-        let memory = Memory::<Secret>::default();
-        let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
-        let first = memory.due_for("a", one);
-        assert!(memory.due_for("a", one) > first);
-        let waited = memory.due_for("a", one);
-        assert!(memory.due_for("a", other) < waited, "the next wait starts from zero");
-        memory.not_due("a");
-        assert!(memory.due_for("a", other) < waited);
     }
 }

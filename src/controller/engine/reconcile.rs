@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
-use kube::runtime::events::Event;
 use kube::runtime::reflector::ObjectRef;
 use rand::RngExt;
 
+use crate::api::annotation;
+use crate::api::condition::{self, SYNCED};
+use crate::api::event::Happening;
+use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::events::publish;
+use crate::controller::engine::events::{Told, publish};
 use crate::controller::engine::hold::release;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::memory::Memory;
 use crate::controller::engine::queue::Ended;
 use crate::controller::engine::report::{Stored, store};
+use crate::controller::engine::request::Request;
 use crate::controller::engine::secrets;
 use crate::controller::engine::verdict::Done;
 use crate::decode;
@@ -37,13 +41,15 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     if is_done || !kind.shows(&object) || !is_ours(&*object, &ctx) {
         return Ended::default();
     }
-    let mark = memory.marked(&uid);
     let before = object.status().cloned().unwrap_or_default();
     let mut pass = Pass {
         status: before.clone(),
         notes: Vec::new(),
-        must_read: mark.is_some(),
+        must_read: false,
     };
+    let request = Request::of(&*object, &mut pass.status, memory);
+    let mark = memory.marked(&uid);
+    pass.must_read = mark.is_some() || matches!(request, Request::Now(_));
     let result = run(&*object, &ctx, &mut pass).await;
     let reason = result
         .as_ref()
@@ -53,31 +59,56 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     if !is_ours(&*object, &ctx) {
         return Ended::default(); // handed over during the pass; the other operator reports what it finds
     }
-    for (type_, reason, note) in &pass.notes {
-        let event = Event {
-            type_: *type_,
-            reason: (*reason).to_owned(),
-            note: Some(note.clone()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
-        publish(&ctx, &*object, &event).await;
-    }
     if is_deleting(&*object) && result.is_ok() {
+        tell(&*object, &ctx, &mut pass).await;
         return finish(&*object, &ctx).await;
     }
-    let reported = match &result {
-        Err(error) if !error.treatment().report.is_due(memory.failing_for(&uid)) => {
-            store(&*object, &ctx, &before, pass.status.clone(), None).await
-        }
-        other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
+    let is_told = match &result {
+        Err(error) => error.treatment().report.is_due(memory.failing_for(&uid)),
+        Ok(_) => true,
     };
+    if let Request::Now(request) = &request
+        && is_told
+        && has_read(&result)
+    {
+        *pass.status.records_mut().last_handled_reconcile_at = Some(request.clone());
+        memory.answered(&uid);
+    }
+    let reported = is_told.then_some(result.as_ref());
+    let reported = store(&*object, &ctx, &before, pass.status.clone(), reported).await;
+    tell(&*object, &ctx, &mut pass).await;
     if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
         return bury(&*object, &ctx, &mut pass).await;
     }
     let outcome = reported.map(drop).and(result);
     tracing::debug!(?outcome, "pass");
-    next::<K>(outcome, memory, &uid, mark)
+    let ended = next::<K>(outcome, memory, &uid, mark);
+    Ended {
+        again: ended.again.into_iter().chain(request.wait()).min(),
+        ..ended
+    }
+}
+
+/// Publishes the events of a pass, the most important ones first: a resource has a limited number of events.
+async fn tell<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) {
+    let (memory, uid) = (&K::kind_of(ctx).memory, object.uid().unwrap_or_default());
+    pass.notes.sort_by_key(|(happening, _)| *happening);
+    for (happening, note) in &pass.notes {
+        match happening {
+            Happening::Released | Happening::Deleted if !memory.ends(&uid) => continue,
+            Happening::Registered => memory.begins(&uid),
+            _ => {}
+        }
+        publish(ctx, object, Told::Did(*happening, note)).await;
+    }
+}
+
+/// Whether a pass has done all that a full pass does. One that is suspended or continues at once has not.
+fn has_read(result: &Result<Done>) -> bool {
+    match result {
+        Ok(done) => !done.suspended && done.again != Some(Duration::ZERO),
+        Err(_) => true, // told: the conditions say what blocks the pass
+    }
 }
 
 /// Returns when the next pass is due after one with this outcome.
@@ -85,7 +116,9 @@ fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: 
     match outcome {
         Ok(done) => {
             memory.succeeded(uid);
-            if let Some(mark) = mark {
+            if let Some(mark) = mark
+                && done.again != Some(Duration::ZERO)
+            {
                 memory.clear_mark(uid, mark);
             }
             if memory.marked(uid).is_some() {
@@ -129,10 +162,25 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
 async fn bring_in_line<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
     look(object, ctx).await?;
     let mut done = object.apply(ctx, pass).await?;
+    warn(object, pass, &mut done);
     if !done.suspended {
         done.again = done.again.into_iter().chain(secrets::due(object, ctx)).min();
     }
     Ok(done)
+}
+
+/// Adds to the message what is wrong with annotations, and publishes an event when it begins.
+fn warn<K: Managed>(object: &K, pass: &mut Pass<K::Status>, done: &mut Done) {
+    let said = object
+        .status()
+        .and_then(|status| condition::find(status.conditions(), SYNCED).cloned());
+    let said = said.map(|synced| synced.message).unwrap_or_default();
+    for problem in annotation::problems(K::KIND, object.annotations()) {
+        done.message += &format!(" {problem}");
+        if !said.contains(&problem) {
+            pass.note(Happening::AnnotationIgnored, problem);
+        }
+    }
 }
 
 async fn clean_up<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {

@@ -38,17 +38,15 @@ impl Done {
 pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[Condition]) -> Vec<Wanted> {
     let mut all = match result {
         Ok(done) if done.suspended => {
+            // Without this condition, kstatus takes the resource as current: no tool waits for what is suspended. And
+            // nobody takes it as ready.
             let was_ready = condition::is_true(old, READY);
-            let (status, reason) = if was_ready {
-                ("True", Reason::Available)
-            } else {
-                ("Unknown", Reason::Suspended)
-            };
-            vec![
-                wanted(READY, status, reason, &done.message),
+            let ready = was_ready.then(|| wanted(READY, "True", Reason::Available, &done.message));
+            let others = [
                 wanted(SYNCED, "Unknown", Reason::Suspended, &done.message),
                 wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
-            ]
+            ];
+            ready.into_iter().chain(others).collect()
         }
         Ok(Done {
             message,

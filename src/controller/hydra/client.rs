@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::plan::{check_fields, check_values, desired, is_held_back, plan, rotation};
+use self::plan::{check_fields, check_values, desired, is_held_back, plan, planned_rotation, rotation};
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
@@ -12,6 +12,7 @@ use crate::admin::hydra;
 use crate::admin::hydra::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::clock::told;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::layout;
 use crate::controller::common::client::outcome::deletion_policy;
@@ -203,6 +204,7 @@ fn done(
     let is_unwatched = references.iter().any(|reference| !reference.watched);
     let look = is_unwatched.then_some(UNWATCHED);
     let next = rotation(client, plan, status)?.map(wait_until);
+    status.next_rotation_at = planned_rotation(client, plan, status).map(told);
     Ok(Done {
         message,
         lacks: is_unknown.then_some(Error::SecretUnknown),
