@@ -170,15 +170,22 @@ fn doc_of(attributes: &[syn::Attribute]) -> String {
     attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }
 
+/// The reasons are in the README, and those of one topic on its page.
 #[test]
-fn readme_has_a_line_for_every_reason() -> Result<()> {
+fn docs_have_a_line_for_every_reason() -> Result<()> {
     let readme = read("README.md")?;
     let (_, section) = readme
         .split_once("\n## Troubleshooting\n")
         .context("no section Troubleshooting")?;
     let section = section.split("\n## ").next().unwrap_or_default();
+    let status = read("docs/status.md")?;
+    let (_, topic) = status
+        .split_once("\n### Reasons\n")
+        .context("no section Reasons in docs/status.md")?;
+    let topic = topic.split("\n## ").next().unwrap_or_default();
     let documented: BTreeSet<&str> = section
         .lines()
+        .chain(topic.lines())
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .collect();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();

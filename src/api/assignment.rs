@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::refs::{Adoption, DeletionPolicy, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, ManagementPolicy, ServerRef};
 
 /// Users and groups who may log in to the clients that refer to this Assignment. On HashiCorp Vault and OpenBao it is
 /// an object of the server, which enforces it. On Ory Hydra the clients carry it in their metadata, where your login
@@ -81,6 +81,14 @@ pub struct AssignmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Full: the operator makes the assignment on the server match this spec. ObserveOnly: it writes nothing on the
+    /// server, and only compares: Ready says whether the assignment is as this spec describes it, and the condition
+    /// DriftDetected names the fields that differ. It compares an assignment that belongs to this resource, or one that
+    /// it could adopt (see adoption). When this resource is deleted, the assignment stays, as with deletionPolicy:
+    /// Orphan, which the access rules must allow if the operator has made it. Only on Vault and OpenBao. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -156,7 +164,7 @@ pub struct AssignmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
-    /// Reconciling, Stalled and Suspended, present only while True.
+    /// Reconciling, Stalled, Suspended and DriftDetected, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]

@@ -14,6 +14,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// Present while `spec.suspend` is set.
 pub const SUSPENDED: &str = "Suspended";
+/// Present while the object of a resource that the operator only observes differs from the spec.
+pub const DRIFT_DETECTED: &str = "DriftDetected";
 /// Present while the operator reaches the admin API over plain http.
 pub const INSECURE: &str = "Insecure";
 /// Present while the server still uses what it read at its start, although that has changed.
@@ -22,7 +24,7 @@ pub const RESTART_REQUIRED: &str = "RestartRequired";
 /// Present while the operator cannot read the server's discovery document.
 pub const DISCOVERY_FAILED: &str = "DiscoveryFailed";
 
-/// Why a condition has its status, in one word. The README has a line for each reason.
+/// Why a condition has its status, in one word. The docs have a line for each reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// Nothing is wrong.
@@ -49,6 +51,10 @@ pub enum Reason {
     ConfigMapConflict,
     /// Another writer keeps changing the remote object.
     Conflict,
+    /// The remote object differs from the spec, and the operator only observes it.
+    DriftDetected,
+    /// The remote object does not exist, and the operator only observes.
+    ObjectNotFound,
     /// A referenced Secret, ConfigMap or key does not exist (yet).
     SecretNotFound,
     /// The client was adopted, and the operator does not know its secret.
@@ -110,7 +116,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 40] = [
+    pub const ALL: [Reason; 42] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -123,6 +129,8 @@ impl Reason {
         Reason::SecretConflict,
         Reason::ConfigMapConflict,
         Reason::Conflict,
+        Reason::DriftDetected,
+        Reason::ObjectNotFound,
         Reason::SecretNotFound,
         Reason::SecretUnknown,
         Reason::SecretMismatch,
@@ -168,6 +176,8 @@ impl Reason {
             Reason::SecretConflict => "SecretConflict",
             Reason::ConfigMapConflict => "ConfigMapConflict",
             Reason::Conflict => "Conflict",
+            Reason::DriftDetected => "DriftDetected",
+            Reason::ObjectNotFound => "ObjectNotFound",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::SecretUnknown => "SecretUnknown",
             Reason::SecretMismatch => "SecretMismatch",

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::refs::{Adoption, DeletionPolicy, SecretKeyRef, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, ManagementPolicy, SecretKeyRef, ServerRef};
 
 mod status;
 
@@ -139,6 +139,14 @@ pub struct JsonWebKeySetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Full: the operator makes the key set on the server match this spec. ObserveOnly: it writes nothing on the server
+    /// and makes no Secret and no ConfigMap, and only compares: Ready says whether the key set is as this spec
+    /// describes it, and the condition DriftDetected names the fields that differ. It compares a key set that belongs
+    /// to this resource, or one that it could adopt (see adoption). When this resource is deleted, the key set stays,
+    /// as with deletionPolicy: Orphan, which the access rules must allow if the operator has made it. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::LabelSelector;
 use super::authorization_server::Endpoints;
-use super::refs::{Adoption, DeletionPolicy, FoulkonPlace, LocalRef, ServerRef, VaultName};
+use super::refs::{Adoption, DeletionPolicy, FoulkonPlace, LocalRef, ManagementPolicy, ServerRef, VaultName};
 
 /// An issuer of tokens (OpenID Connect Core 1.0). The operator verifies its discovery document and its public keys, and
 /// publishes issuer and endpoints in a ConfigMap in the same namespace. On HashiCorp Vault and OpenBao it is an object
@@ -126,6 +126,15 @@ pub struct OidcProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Full: the operator makes the provider on the server match this spec. ObserveOnly: it writes nothing on the
+    /// server and makes no ConfigMap, and only compares: Ready says whether the provider is as this spec describes it,
+    /// and the condition DriftDetected names the fields that differ. It compares a provider that belongs to this
+    /// resource, or one that it could adopt (see adoption). When this resource is deleted, the provider stays, as with
+    /// deletionPolicy: Orphan, which the access rules must allow if the operator has made it. On Ory Hydra, where a
+    /// provider is only verified, it just makes no ConfigMap. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,7 +228,7 @@ pub struct OidcProviderStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
-    /// Reconciling, Stalled, Suspended and RestartRequired, present only while True.
+    /// Reconciling, Stalled, Suspended, DriftDetected and RestartRequired, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]

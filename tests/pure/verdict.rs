@@ -143,6 +143,29 @@ fn a_suspended_resource_stays_ready_if_it_was_and_otherwise_says_nothing_about_i
 }
 
 #[test]
+fn an_observed_object_that_differs_makes_the_resource_stalled() {
+    let detected = Wanted {
+        type_: "DriftDetected",
+        status: "True",
+        reason: Reason::DriftDetected,
+        message: "It differs.".to_owned(),
+    };
+    let differs = Done {
+        unlike: Some(Reason::DriftDetected),
+        standing: vec![detected],
+        ..done("It differs.")
+    };
+    let found = conditions(Ok(&differs), Vec::new(), &stored(Ok(&done("Well.")), &[]));
+    let expected = [
+        "Ready=False/DriftDetected",
+        "Synced=False/DriftDetected",
+        "Stalled=True/DriftDetected",
+        "DriftDetected=True/DriftDetected",
+    ];
+    assert_eq!(short(&found), expected);
+}
+
+#[test]
 fn conditions_that_no_longer_apply_are_removed() {
     let failed = stored(Err(&Error::TooLong), &[]);
     assert!(condition::find(&failed, RECONCILING).is_some());

@@ -16,7 +16,7 @@ pub struct JsonWebKeySetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
-    /// Reconciling, Stalled and Suspended, present only while True.
+    /// Reconciling, Stalled, Suspended and DriftDetected, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use crate::access;
 use crate::api::AuthorizationServer;
 use crate::api::event::Happening;
-use crate::api::refs::{Adoption, DeletionPolicy};
+use crate::api::refs::{Adoption, DeletionPolicy, ManagementPolicy};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{OnServer, Pass};
 use crate::error::{Error, Result};
@@ -28,6 +28,8 @@ pub struct Consent {
     pub deletion_policy: Option<DeletionPolicy>,
     /// Whether nothing is written.
     pub suspend: Option<bool>,
+    /// Whether the object is only observed.
+    pub management: Option<ManagementPolicy>,
 }
 
 impl Consent {
@@ -39,6 +41,11 @@ impl Consent {
     /// Whether nothing is written.
     pub fn is_suspended(&self) -> bool {
         self.suspend == Some(true)
+    }
+
+    /// Whether the object is only observed.
+    pub fn observes(&self) -> bool {
+        self.management == Some(ManagementPolicy::ObserveOnly)
     }
 
     /// What happens to the object when the resource is deleted. `adopted`: as in the status.

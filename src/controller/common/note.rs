@@ -55,7 +55,8 @@ pub(crate) fn note_secret_renamed<S>(pass: &mut Pass<S>, former: &str, name: &st
     pass.note(Happening::SecretRenamed, note);
 }
 
-fn in_words(names: &[&str]) -> String {
+/// Names as words of a sentence.
+pub(crate) fn in_words(names: &[&str]) -> String {
     match names {
         [names @ .., last] if !names.is_empty() => format!("{} and {last}", names.join(", ")),
         names => names.join(", "),

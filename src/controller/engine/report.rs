@@ -49,7 +49,7 @@ pub(crate) async fn store<K: Managed>(
         let standing = status.standing_mut();
         *standing.0 = Some(generation);
         *standing.1 = conditions;
-        let is_confirmed = result.is_ok_and(|done| !done.suspended);
+        let is_confirmed = result.is_ok_and(|done| !done.suspended && done.unlike.is_none());
         let has_written = || {
             K::kind_of(ctx)
                 .memory

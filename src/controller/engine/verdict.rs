@@ -15,6 +15,8 @@ pub struct Done {
     pub message: String,
     /// Whether nothing was done because the resource is suspended.
     pub suspended: bool,
+    /// Why the resource is not ready, if the operator only observes its object, and `message` says what is wrong with it.
+    pub unlike: Option<Reason>,
     /// Why the resource is not ready, although everything that was possible was done.
     pub lacks: Option<Error>,
     /// What does not work although the resource is ready.
@@ -47,6 +49,16 @@ pub fn conditions(result: Result<&Done, &Error>, standing: Vec<Wanted>, old: &[C
                 wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
             ];
             ready.into_iter().chain(others).collect()
+        }
+        Ok(Done {
+            message,
+            unlike: Some(reason),
+            standing,
+            ..
+        }) => {
+            let ours = [(READY, "False"), (SYNCED, "False"), (STALLED, "True")];
+            let ours = ours.map(|(type_, status)| wanted(type_, status, *reason, message));
+            ours.into_iter().chain(standing.iter().cloned()).collect()
         }
         Ok(Done {
             message,

@@ -67,6 +67,9 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     if set.consent().is_suspended() {
         return Ok(adoption::suspended(set, ctx, &plan, &pass.status).await);
     }
+    if set.consent().observes() {
+        return adoption::observe(set, ctx, &plan, &pass.status).await;
+    }
     let import = keys::look(set, ctx, &plan).await?;
     let carried = Carried::look(set, ctx);
     let seen = Seen {

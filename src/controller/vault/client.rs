@@ -31,6 +31,7 @@ use crate::controller::common::client::outcome;
 use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, check_access, check_size};
 use crate::controller::common::note::note_released;
+use crate::controller::common::observe::asked_policy;
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
 use crate::controller::common::revoke;
@@ -83,8 +84,9 @@ impl Claiming for OAuth2Client {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -107,6 +109,9 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     let target = Target::of(client, ctx, pass).await?;
     let wanted = desired(client, ctx, &plan);
     check_size(json!(wanted).to_string().as_bytes())?;
+    if target.is_observed() {
+        return target.observe(pass, wanted).await;
+    }
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let remote = json!([target.name, wanted]);
     let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, &[]);

@@ -24,6 +24,7 @@ use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::is_certain;
 use crate::controller::common::key_set::{self, check_access};
+use crate::controller::common::observe::asked_policy;
 use crate::controller::common::referable::Referable;
 use crate::controller::common::refuse::refuse;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
@@ -71,8 +72,9 @@ impl Claiming for JsonWebKeySet {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -92,6 +94,9 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     let schedule = Schedule::of(set, None).bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
+    }
+    if target.is_observed() {
+        return target.observe(pass, wanted).await;
     }
     pass.status.kept_client_ids = wanted.kept();
     let inputs_of = |wanted: &vault::Key| digest(&json!([target.server.uid(), target.name, wanted]));

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::events::v1::Event;
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::status::Standing;
@@ -11,13 +12,14 @@ use oidc_operator::api::{
 use serde_json::{Value, json};
 
 use super::stage::{NOBODY, Stage};
-use crate::bed::{Bed, Namespaced};
+use crate::bed::{Bed, Namespaced, conditions};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_requested_pass_reads_each_object),
         side.shared(each_change_of_an_object_is_an_event),
+        side.shared(observed_objects_are_compared_and_not_written),
     ]
 }
 
@@ -94,4 +96,60 @@ async fn each_change_of_an_object_is_an_event(bed: &Bed) -> Result<()> {
     told("signing", "Released", note).await?;
     space.until_gone(&set).await?;
     bed.delete_object(&stage.path("key", "signing")).await
+}
+
+async fn observed_objects_are_compared_and_not_written(bed: &Bed) -> Result<()> {
+    const DIFFERS: &str = "The scope on the server differs from this spec in description, and the operator only observes it. Change one of the two, or set managementPolicy: Full.";
+    let stage = Stage::eager(bed).await?;
+    let space = &stage.space;
+    let spec = json!({ "description": "a", "managementPolicy": "ObserveOnly" });
+    stage.make::<Scope>("groups", spec).await?;
+    let is = |reason: &'static str| move |found: &Scope| says(found, reason);
+    let scope = space.until("nothing there", "groups", is("ObjectNotFound")).await?;
+    ensure!(scope.finalizers().is_empty(), "{:?}", scope.finalizers());
+    // One that others made belongs to them.
+    let path = stage.path("scope", "groups");
+    bed.write_object(&path, json!({ "description": "b", "template": "{}" }))
+        .await?;
+    space.until("whose it is", "groups", is("NotOwned")).await?;
+    bed.delete_object(&path).await?;
+    space.until("nothing there", "groups", is("ObjectNotFound")).await?;
+    let mark = stage.server.admin.journal().mark();
+    let writes = |mark: u64| {
+        let mut writes = stage.writes(mark);
+        writes.retain(|exchange| exchange.head.path().contains("/scope/"));
+        writes
+    };
+    ensure!(writes(0).is_empty(), "{:#?}", writes(0));
+    space
+        .respecify::<Scope>("groups", json!({ "managementPolicy": "Full" }))
+        .await?;
+    space.until_ready::<Scope>("groups").await?;
+    ensure!(writes(mark).len() == 1, "{:#?}", writes(mark));
+    space
+        .respecify::<Scope>("groups", json!({ "managementPolicy": "ObserveOnly" }))
+        .await?;
+    space.until("the same", "groups", is("Available")).await?;
+    bed.write_object(&path, json!({ "description": "b", "template": "{}" }))
+        .await?;
+    let scope = space.until("the difference", "groups", is("DriftDetected")).await?;
+    let detected = conditions(&scope)
+        .into_iter()
+        .find(|found| found.type_ == "DriftDetected");
+    ensure!(
+        detected.is_some_and(|detected| detected.message == DIFFERS),
+        "{:?}",
+        scope.status
+    );
+    ensure!(writes(mark).len() == 1, "{:#?}", writes(mark));
+    let scope = space.remove::<Scope>("groups").await?;
+    space.until_gone(&scope).await?;
+    ensure!(bed.object(&path).await?.is_some(), "the scope is gone");
+    bed.delete_object(&path).await
+}
+
+fn says(found: &Scope, reason: &str) -> bool {
+    let conditions = conditions(found);
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    ready.is_some_and(|ready| ready.reason == reason && ready.observed_generation == found.metadata.generation)
 }

@@ -8,7 +8,7 @@ use crate::admin::hydra::sync::Ownership;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::{Adoption, DeletionPolicy};
-use crate::controller::common::claim::note_left_behind;
+use crate::controller::common::claim::{Claiming, note_left_behind};
 use crate::controller::common::cleanup::{connection, hindered, is_quiet};
 use crate::controller::common::client::outcome::{Fate, drop_secrets, fate, leave_secret};
 use crate::controller::common::note::{note_deleted, note_released};
@@ -62,7 +62,7 @@ pub(crate) async fn remove_client(
     let mark = found.as_ref().and_then(Client::marker);
     let owner = found.as_ref().map(|found| owner_of(client, ctx, &pass.status, found));
     let is_unmarked = found.as_ref().is_some_and(Client::is_unmarked);
-    let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
+    let is_left = client.consent().deletion_policy != Some(DeletionPolicy::Delete);
     let is_kept = is_left && mark.as_ref().is_some_and(|mark| mark.adopted);
     match owner {
         // The marker of a former cluster need not be rewritten before a deletion.
