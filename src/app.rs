@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::{Api, Client, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -18,6 +18,7 @@ use crate::controller::engine::cache::{cache, cache_of};
 use crate::controller::engine::children::Children;
 use crate::controller::engine::context::{Context, Settings, Stores};
 use crate::controller::engine::departures::Departures;
+use crate::controller::engine::events::Events;
 use crate::controller::engine::key::Key;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
@@ -226,7 +227,7 @@ fn prepare(
         children: Children::default(),
         links: Links::default(),
         departures: Departures::default(),
-        recorder: Recorder::new(client, reporter),
+        events: Events::new(client, reporter),
         metrics: state.metrics.clone(),
         fence,
     });

@@ -18,7 +18,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::admin::http::reply::depth;
-use crate::api::{ABANDON_ANNOTATION, FINALIZER, RESOURCE_ANNOTATION, ROTATE_AT_ANNOTATION, UID_LABEL, WATCH_LABEL};
+use crate::api::annotation::is_ours;
+use crate::api::{FINALIZER, FLUX_REQUEST_ANNOTATION, RESOURCE_ANNOTATION, UID_LABEL, WATCH_LABEL};
 
 mod kinds;
 
@@ -29,9 +30,11 @@ const DEPTH: usize = 64;
 const FINALIZERS: usize = 32;
 /// Maximum length of the value of an annotation that is kept, in bytes.
 const ANNOTATION: usize = 256;
-/// Annotation that holds what is wrong with an object. It exists only in memory: users' annotations are kept by name,
-/// and this name is not among them.
-const FLAW: &str = "oidc-operator.dev/flaw";
+/// Maximum number of annotations of our group that are kept.
+const OURS: usize = 16;
+/// Annotation that holds what is wrong with an object. It exists only in memory: no annotation of a user with this name
+/// is kept.
+const FLAW: &str = "flaw";
 
 /// An object of the Kubernetes API, decoded separately. Decoding an item never fails, whatever its text is.
 #[derive(Clone)]
@@ -109,7 +112,8 @@ impl Parts<'_> {
         Spec: DeserializeOwned + Default,
         Status: DeserializeOwned + Default,
     {
-        let mut metadata = self.metadata(&[ABANDON_ANNOTATION, ROTATE_AT_ANNOTATION], Some(&[]));
+        let is_kept = |name: &str| is_ours(name) || name == FLUX_REQUEST_ANNOTATION;
+        let mut metadata = self.metadata(is_kept, Some(&[]));
         metadata.owner_references = None;
         let (spec, flaw) = members(self.spec, largest);
         // Status members that only another version knows are ignored.
@@ -121,8 +125,9 @@ impl Parts<'_> {
         (metadata, spec, self.status.map(|_| status))
     }
 
-    /// The metadata with only these annotations and labels. `labels`: None keeps all.
-    fn metadata(&self, annotations: &[&str], labels: Option<&[&str]>) -> ObjectMeta {
+    /// The metadata with only these annotations and labels. A value that is too long is kept as an empty one. `labels`:
+    /// None keeps all.
+    fn metadata(&self, is_kept: impl Fn(&str) -> bool, labels: Option<&[&str]>) -> ObjectMeta {
         let (found, _): (Metadata, _) = members(self.metadata, usize::MAX);
         let time = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok()).map(Time);
         let named = |all: BTreeMap<String, String>, names: &[&str]| {
@@ -131,7 +136,7 @@ impl Parts<'_> {
             Some(kept).filter(|kept| !kept.is_empty())
         };
         ObjectMeta {
-            annotations: named(found.annotations, annotations),
+            annotations: annotated(found.annotations, is_kept),
             labels: match labels {
                 None => Some(found.labels).filter(|labels| !labels.is_empty()),
                 Some(names) => named(found.labels, names),
@@ -152,6 +157,15 @@ impl Parts<'_> {
             ..ObjectMeta::default()
         }
     }
+}
+
+fn annotated(all: BTreeMap<String, String>, is_kept: impl Fn(&str) -> bool) -> Option<BTreeMap<String, String>> {
+    let kept = all.into_iter().filter(|(name, _)| is_kept(name)).take(OURS);
+    let short = kept.map(|(name, value)| match value.len() <= ANNOTATION {
+        true => (name, value),
+        false => (name, String::new()),
+    });
+    Some(short.collect::<BTreeMap<_, _>>()).filter(|kept| !kept.is_empty())
 }
 
 /// Keeps the first finalizers and ours. No caller needs the others.
@@ -184,14 +198,14 @@ struct Metadata {
 
 impl Decode for PartialObjectMeta<Namespace> {
     fn decode(parts: &Parts<'_>) -> Self {
-        let metadata = parts.metadata(&[], None);
+        let metadata = parts.metadata(|_| false, None);
         head(metadata)
     }
 }
 
 impl Decode for PartialObjectMeta<Secret> {
     fn decode(parts: &Parts<'_>) -> Self {
-        let metadata = parts.metadata(&[RESOURCE_ANNOTATION], Some(&[UID_LABEL, WATCH_LABEL]));
+        let metadata = parts.metadata(|name| name == RESOURCE_ANNOTATION, Some(&[UID_LABEL, WATCH_LABEL]));
         head(metadata)
     }
 }

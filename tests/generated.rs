@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use oidc_operator::api::condition::Reason;
+use oidc_operator::api::event::Happening;
 use oidc_operator::api::oauth2_client::Preset;
 use oidc_operator::metrics::{Described, catalogue};
 use serde_json::Value;
@@ -115,6 +116,68 @@ fn every_reason_is_in_the_list() -> Result<()> {
     let listed = read("src/api/condition.rs")?.matches(" => \"").count();
     assert_eq!(Reason::ALL.len(), listed, "Reason::ALL in src/api/condition.rs");
     Ok(())
+}
+
+/// The list and its order are those of the enum, which the compiler does not compare.
+#[test]
+fn every_event_is_in_the_list() -> Result<()> {
+    let declared: Vec<String> = documented_events()?.into_iter().map(|(name, _)| name).collect();
+    let listed: Vec<&str> = Happening::ALL.iter().map(|happening| happening.as_str()).collect();
+    assert_eq!(declared, listed, "Happening::ALL in src/api/event.rs");
+    Ok(())
+}
+
+#[test]
+fn docs_list_every_event() -> Result<()> {
+    let path = path("docs/events.md");
+    let page = std::fs::read_to_string(&path)?;
+    let (before, rest) = page.split_once(EVENTS_BEGIN).context("no begin of the list")?;
+    let (_, after) = rest.split_once(EVENTS_END).context("no end of the list")?;
+    let mut rows = "\n\n| Reason | Type | What happened |\n|---|---|---|\n".to_owned();
+    for ((name, text), happening) in documented_events()?.iter().zip(Happening::ALL) {
+        rows += &format!("| `{name}` | {:?} | {text} |\n", happening.type_());
+    }
+    let wanted = format!("{before}{EVENTS_BEGIN}{rows}\n{EVENTS_END}{after}");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(path, wanted)?;
+    } else {
+        assert_eq!(
+            page, wanted,
+            "docs/events.md differs from the code; run `make generate`"
+        );
+    }
+    Ok(())
+}
+
+const EVENTS_BEGIN: &str = "<!-- events: begin -->";
+const EVENTS_END: &str = "<!-- events: end -->";
+
+/// The events and their doc comments.
+fn documented_events() -> Result<Vec<(String, String)>> {
+    let file = syn::parse_file(&read("src/api/event.rs")?)?;
+    let events = file.items.into_iter().find_map(|item| match item {
+        syn::Item::Enum(found) if found.ident == "Happening" => Some(found),
+        _ => None,
+    });
+    let variants = events.context("no enum Happening")?.variants;
+    Ok(variants
+        .iter()
+        .map(|variant| (variant.ident.to_string(), doc_of(&variant.attrs)))
+        .collect())
+}
+
+fn doc_of(attributes: &[syn::Attribute]) -> String {
+    let line = |attribute: &syn::Attribute| match &attribute.meta {
+        syn::Meta::NameValue(found) if found.path.is_ident("doc") => match &found.value {
+            syn::Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::rules::{NameRequest, Namespace, is_prefixed, judge, name_violation, s
 use super::uris;
 use crate::api::access::{AccessRule, ClientIds, ManagedKind, Permission};
 use crate::api::oauth2_client::{DEFAULT_SCOPES, Effective, OAuth2ClientSpec};
-use crate::api::refs::{Adoption, DeletionPolicy};
+use crate::api::refs::{Adoption, DeletionPolicy, ManagementPolicy};
 
 /// Whether a single rule allows the whole client.
 ///
@@ -110,7 +110,8 @@ fn broken(rule: &AccessRule, namespace: &str, spec: &OAuth2ClientSpec, effective
 /// The violation of a limit on deletion policies. Adopted clients stay on the server by default, whatever the limit.
 fn unwanted_policy(allowed: &[DeletionPolicy], spec: &OAuth2ClientSpec, effective: &Effective) -> Option<Broken> {
     let policy = effective.deletion_policy;
-    let leaves_what_it_found = spec.deletion_policy.is_none() && policy == DeletionPolicy::Orphan;
+    let is_default = spec.deletion_policy.is_none() && spec.management_policy != Some(ManagementPolicy::ObserveOnly);
+    let leaves_what_it_found = is_default && policy == DeletionPolicy::Orphan;
     if allowed.contains(&policy) || leaves_what_it_found {
         return None;
     }

@@ -45,6 +45,7 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Login", type_ = "string", json_path = ".status.login"),
     printcolumn(name = "Resources", type_ = "integer", json_path = ".status.resources"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Issuer",
         type_ = "string",
@@ -53,7 +54,7 @@ pub use vault::{AppRole, Certificate, Jwt, Kubernetes, ServiceAccountToken, Toke
     ),
     printcolumn(name = "Orphans", type_ = "integer", json_path = ".status.orphans", priority = 1),
     printcolumn(name = "Loaded", type_ = "boolean", json_path = ".status.loaded", priority = 1),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime", priority = 1),
     printcolumn(
         name = "Message",
         type_ = "string",

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-/// The resource can be used: everything that its spec requests exists. Absent while the resource is suspended, if it was
+/// The resource can be used: everything that its spec requests exists. Absent while a resource is suspended that was
 /// not ready before.
 pub const READY: &str = "Ready";
 /// The resource and the server were in sync after the last comparison.
@@ -14,6 +14,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 /// Present while `spec.suspend` is set.
 pub const SUSPENDED: &str = "Suspended";
+/// Present while the object of a resource that the operator only observes differs from the spec.
+pub const DRIFT_DETECTED: &str = "DriftDetected";
 /// Present while the operator reaches the admin API over plain http.
 pub const INSECURE: &str = "Insecure";
 /// Present while the server still uses what it read at its start, although that has changed.
@@ -49,6 +51,10 @@ pub enum Reason {
     ConfigMapConflict,
     /// Another writer keeps changing the remote object.
     Conflict,
+    /// The remote object differs from the spec, and the operator only observes it.
+    DriftDetected,
+    /// The remote object does not exist, and the operator only observes.
+    ObjectNotFound,
     /// A referenced Secret, ConfigMap or key does not exist (yet).
     SecretNotFound,
     /// The client was adopted, and the operator does not know its secret.
@@ -110,7 +116,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 40] = [
+    pub const ALL: [Reason; 42] = [
         Reason::Available,
         Reason::Suspended,
         Reason::Deleting,
@@ -123,6 +129,8 @@ impl Reason {
         Reason::SecretConflict,
         Reason::ConfigMapConflict,
         Reason::Conflict,
+        Reason::DriftDetected,
+        Reason::ObjectNotFound,
         Reason::SecretNotFound,
         Reason::SecretUnknown,
         Reason::SecretMismatch,
@@ -168,6 +176,8 @@ impl Reason {
             Reason::SecretConflict => "SecretConflict",
             Reason::ConfigMapConflict => "ConfigMapConflict",
             Reason::Conflict => "Conflict",
+            Reason::DriftDetected => "DriftDetected",
+            Reason::ObjectNotFound => "ObjectNotFound",
             Reason::SecretNotFound => "SecretNotFound",
             Reason::SecretUnknown => "SecretUnknown",
             Reason::SecretMismatch => "SecretMismatch",

@@ -119,6 +119,19 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
         page: "concepts/ownership.md",
     },
     Guide {
+        reason: Reason::DriftDetected,
+        meaning: "The object on the server differs from the spec in the fields that the message names, and the operator \
+                  only observes it.",
+        remedy: "Change one of the two, or set `managementPolicy: Full`.",
+        page: "status.md",
+    },
+    Guide {
+        reason: Reason::ObjectNotFound,
+        meaning: "The object does not exist on the server, and the operator only observes.",
+        remedy: "Create it, or set `managementPolicy: Full`.",
+        page: "status.md",
+    },
+    Guide {
         reason: Reason::SecretNotFound,
         meaning: "A referenced Secret, ConfigMap or key does not exist.",
         remedy: "Create it; if a server refers to it, create it in the operator's namespace.",

@@ -1,12 +1,14 @@
 //! `JsonWebKeySet`: keys that are generated or imported, rotated, and published.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::refs::{Adoption, DeletionPolicy, SecretKeyRef, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, ManagementPolicy, SecretKeyRef, ServerRef};
+
+mod status;
+
+pub use status::JsonWebKeySetStatus;
 
 /// Key in the private key's Secret: id of the private key.
 pub const KID: &str = "kid";
@@ -45,9 +47,18 @@ pub const PEM: &str = "key.pem";
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
-    printcolumn(name = "Key", type_ = "string", json_path = ".status.currentKeyId"),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.server"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Set", type_ = "string", json_path = ".status.setName", priority = 1),
+    printcolumn(name = "Key", type_ = "string", json_path = ".status.currentKeyId", priority = 1),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime", priority = 1),
+    printcolumn(
+        name = "Next Rotation",
+        type_ = "string",
+        json_path = ".status.nextRotationAt",
+        priority = 1
+    ),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -128,6 +139,14 @@ pub struct JsonWebKeySetSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Full: the operator makes the key set on the server match this spec. ObserveOnly: it writes nothing on the server
+    /// and makes no Secret and no ConfigMap, and only compares: Ready says whether the key set is as this spec
+    /// describes it, and the condition DriftDetected names the fields that differ. It compares a key set that belongs
+    /// to this resource, or one that it could adopt (see adoption). When this resource is deleted, the key set stays,
+    /// as with deletionPolicy: Orphan, which the access rules must allow if the operator has made it. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -275,70 +294,6 @@ pub struct PublishKeys {
     pub secret_name: Option<String>,
 }
 
-/// Observed state of the keys. Public parts only.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq)]
-#[schemars(extend("default" = {"observedGeneration": -1}))]
-#[serde(rename_all = "camelCase")]
-pub struct JsonWebKeySetStatus {
-    /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present, except for Ready of a suspended resource that was not ready before;
-    /// Reconciling, Stalled and Suspended, present only while True.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
-    #[schemars(length(max = 16))]
-    pub conditions: Vec<Condition>,
-    /// Name of the key set on the server.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_name: Option<String>,
-    /// UID of the AuthorizationServer on which the operator claimed the name, if keys cannot carry a marker there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server_uid: Option<String>,
-    /// Id of the Kubernetes cluster that manages the keys (`--cluster-id` of its operator).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cluster_id: Option<String>,
-    /// Id of the key that signs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current_key_id: Option<String>,
-    /// When the current key began to sign (RFC 3339).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rotated_at: Option<String>,
-    /// The public keys that verifiers need now: the key that signs, the next key, and previous keys.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "public_keys")]
-    pub keys: Vec<Map<String, Value>>,
-    /// Ids of the clients whose tokens may be signed with the key, if the server keeps such a list.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 10000))]
-    pub client_ids: Vec<String>,
-    /// When the next step of a rotation is due (RFC 3339).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_step_at: Option<String>,
-    /// Name of the Secret with the private key, once it is complete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_name: Option<String>,
-    /// Name of the ConfigMap with the public keys.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_name: Option<String>,
-    /// Whether the key set existed on the server before this resource and was adopted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopted: Option<bool>,
-    /// Ids of clients in the list on the server that no resource adds: those that it had when it was adopted, and those
-    /// whose OAuth2Client was deleted, or lost its access, while the client itself stays. Clients of other namespaces'
-    /// OAuth2Clients are not kept, because these cannot refer to the key. The operator keeps the ids until somebody
-    /// removes them on the server, or a resource adds them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
-    pub kept_client_ids: Vec<String>,
-    /// Deletion policy in force, if it is another one than the default and the access rules allowed it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deletion_policy: Option<DeletionPolicy>,
-    /// Digest of the inputs of the last successful reconciliation. Internal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<String>,
-}
-
 impl JsonWebKeySet {
     /// Name of the ConfigMap that the spec requests, if any.
     pub fn config_map_name(&self) -> Option<String> {
@@ -357,22 +312,7 @@ impl JsonWebKeySet {
     }
 }
 
-impl JsonWebKeySetStatus {
-    /// Ids of the public keys.
-    pub fn key_ids(&self) -> Vec<&str> {
-        self.keys.iter().filter_map(|key| key.get("kid")?.as_str()).collect()
-    }
-}
-
 /// Whether a set of this name is one of the server's own: its signing keys and its certificate.
 pub fn is_reserved(set_name: &str) -> bool {
     set_name.to_ascii_lowercase().starts_with("hydra.") // some databases ignore case
-}
-
-fn public_keys(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    schemars::json_schema!({
-        "type": "array",
-        "maxItems": 16,
-        "items": { "type": "object", "x-kubernetes-preserve-unknown-fields": true }
-    })
 }

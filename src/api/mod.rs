@@ -6,9 +6,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 
 pub mod access;
+pub mod annotation;
 pub mod assignment;
 pub mod authorization_server;
 pub mod condition;
+pub mod event;
 pub mod guide;
 pub mod json;
 pub mod json_web_key_set;
@@ -52,6 +54,12 @@ pub const ABANDON_ANNOTATION: &str = "oidc-operator.dev/abandon";
 
 /// Annotation with which a user requests a rotation at a time (RFC 3339), or at once if that time has passed.
 pub const ROTATE_AT_ANNOTATION: &str = "oidc-operator.dev/rotate-at";
+
+/// Annotation with which a user requests a full pass: each new value is one request.
+pub const RECONCILE_AT_ANNOTATION: &str = "oidc-operator.dev/reconcile-at";
+
+/// Annotation with which Flux requests the same.
+pub const FLUX_REQUEST_ANNOTATION: &str = "reconcile.fluxcd.io/requestedAt";
 
 /// Annotation of a user's Secret: the key of the client id in it, which the operator may make public.
 pub const CLIENT_ID_KEY_ANNOTATION: &str = "oidc-operator.dev/client-id-key";

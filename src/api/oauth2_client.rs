@@ -4,7 +4,9 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 use super::json::JsonObject;
-use super::refs::{Adoption, DeletionPolicy, LocalRef, ProviderRef, SecretKeyRef, ServerRef, VaultName};
+use super::refs::{
+    Adoption, DeletionPolicy, LocalRef, ManagementPolicy, ProviderRef, SecretKeyRef, ServerRef, VaultName,
+};
 
 mod credentials;
 mod effective;
@@ -50,9 +52,17 @@ pub use values::{
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.server"),
     printcolumn(name = "Secret", type_ = "string", json_path = ".status.secretName"),
-    printcolumn(name = "Client ID", type_ = "string", json_path = ".status.clientId"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Client ID", type_ = "string", json_path = ".status.clientId", priority = 1),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime", priority = 1),
+    printcolumn(
+        name = "Next Rotation",
+        type_ = "string",
+        json_path = ".status.nextRotationAt",
+        priority = 1
+    ),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -370,6 +380,14 @@ pub struct OAuth2ClientSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnSecretMismatch")]
     pub on_secret_mismatch: Option<OnSecretMismatch>,
+    /// Full: the operator makes the client on the server match this spec. ObserveOnly: it writes nothing on the server
+    /// and makes no Secret, and only compares: Ready says whether the client is as this spec describes it, and the
+    /// condition DriftDetected names the fields that differ. It compares a client that belongs to this resource, or one
+    /// that it could adopt (see adoption). When this resource is deleted, the client stays, as with deletionPolicy:
+    /// Orphan, which the access rules must allow if the operator has made it. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::LabelSelector;
 use super::authorization_server::Endpoints;
-use super::refs::{Adoption, DeletionPolicy, FoulkonPlace, LocalRef, ServerRef, VaultName};
+use super::refs::{Adoption, DeletionPolicy, FoulkonPlace, LocalRef, ManagementPolicy, ServerRef, VaultName};
 
 /// An issuer of tokens (OpenID Connect Core 1.0). The operator verifies its discovery document and its public keys, and
 /// publishes issuer and endpoints in a ConfigMap in the same namespace. On HashiCorp Vault and OpenBao it is an object
@@ -37,9 +37,12 @@ use super::refs::{Adoption, DeletionPolicy, FoulkonPlace, LocalRef, ServerRef, V
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.server"),
     printcolumn(name = "Issuer", type_ = "string", json_path = ".status.issuer"),
-    printcolumn(name = "Loaded", type_ = "boolean", json_path = ".status.loaded", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Name", type_ = "string", json_path = ".status.name", priority = 1),
+    printcolumn(name = "Loaded", type_ = "boolean", json_path = ".status.loaded", priority = 1),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime", priority = 1),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -123,6 +126,15 @@ pub struct OidcProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Full: the operator makes the provider on the server match this spec. ObserveOnly: it writes nothing on the
+    /// server and makes no ConfigMap, and only compares: Ready says whether the provider is as this spec describes it,
+    /// and the condition DriftDetected names the fields that differ. It compares a provider that belongs to this
+    /// resource, or one that it could adopt (see adoption). When this resource is deleted, the provider stays, as with
+    /// deletionPolicy: Orphan, which the access rules must allow if the operator has made it. On Ory Hydra, where a
+    /// provider is only verified, it just makes no ConfigMap. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -215,12 +227,23 @@ pub struct OidcProviderStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present, except for Ready of a suspended resource that was not ready before;
-    /// Reconciling, Stalled, Suspended and RestartRequired, present only while True.
+    /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
+    /// Reconciling, Stalled, Suspended, DriftDetected and RestartRequired, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+    /// Name of the AuthorizationServer in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// When the operator last wrote to the server for this resource, or first found the server in line with a new
+    /// `metadata.generation` (RFC 3339). A comparison that finds nothing to do leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<String>,
+    /// Value of the annotation `oidc-operator.dev/reconcile-at` or `reconcile.fluxcd.io/requestedAt` that the operator
+    /// handled last; if both are set, both values with a space between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// The issuer: the `iss` of every token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,

@@ -52,6 +52,16 @@ impl DeletionPolicy {
     }
 }
 
+/// What the operator does about the object of a resource.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+pub enum ManagementPolicy {
+    /// It makes the object match the spec.
+    #[default]
+    Full,
+    /// It compares the object with the spec, and writes nothing.
+    ObserveOnly,
+}
+
 /// Whether a resource may adopt a remote object that already exists.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 pub enum Adoption {

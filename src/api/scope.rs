@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use serde::{Deserialize, Serialize};
 
-use super::refs::{Adoption, DeletionPolicy, ServerRef};
+use super::refs::{Adoption, DeletionPolicy, ManagementPolicy, ServerRef};
 
 /// A scope (RFC 6749, section 3.3) with a description and a template of claims. On Ory Hydra an OAuth2Client that
 /// refers to it may request the scope, and carries description and template in its metadata, where your login and
@@ -31,8 +31,10 @@ use super::refs::{Adoption, DeletionPolicy, ServerRef};
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#
     ),
+    printcolumn(name = "Server", type_ = "string", json_path = ".status.server"),
     printcolumn(name = "Scope", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Last Sync", type_ = "date", json_path = ".status.lastSyncTime", priority = 1),
     printcolumn(
         name = "Message",
         type_ = "string",
@@ -81,6 +83,14 @@ pub struct ScopeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "DeletionPolicy")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// Full: the operator makes the scope on the server match this spec. ObserveOnly: it writes nothing on the server,
+    /// and only compares: Ready says whether the scope is as this spec describes it, and the condition DriftDetected
+    /// names the fields that differ. It compares a scope that belongs to this resource, or one that it could adopt (see
+    /// adoption). When this resource is deleted, the scope stays, as with deletionPolicy: Orphan, which the access
+    /// rules must allow if the operator has made it. Only on Vault and OpenBao. Default: Full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ManagementPolicy")]
+    pub management_policy: Option<ManagementPolicy>,
     /// While true, the operator writes nothing for this resource, but still handles its deletion and a revoked access.
     /// Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,12 +106,23 @@ pub struct ScopeStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present, except for Ready of a suspended resource that was not ready before;
-    /// Reconciling, Stalled and Suspended, present only while True.
+    /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
+    /// Reconciling, Stalled, Suspended and DriftDetected, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+    /// Name of the AuthorizationServer in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// When the operator last wrote to the server for this resource, or first found the server in line with a new
+    /// `metadata.generation` (RFC 3339). A comparison that finds nothing to do leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<String>,
+    /// Value of the annotation `oidc-operator.dev/reconcile-at` or `reconcile.fluxcd.io/requestedAt` that the operator
+    /// handled last; if both are set, both values with a space between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// The scope as clients request it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

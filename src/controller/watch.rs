@@ -20,6 +20,7 @@ use crate::health::Health;
 pub(crate) mod accepted;
 pub(crate) mod feed;
 pub(crate) mod seen;
+pub(crate) mod standing;
 pub(crate) mod wake;
 
 /// Writers of all caches.
@@ -40,11 +41,11 @@ pub(crate) fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, 
         stop: stop.clone(),
     };
     let kinds = writers.kinds;
-    let (c, mut gate) = (ctx.clone(), Gate::default());
-    watch.all(kinds.servers, itself, move |seen| wake::server(&c, &mut gate, seen));
+    let (c, mut gates) = (ctx.clone(), Gates::default());
+    watch.all(kinds.servers, itself, move |seen| wake::server(&c, &mut gates, seen));
     let (c, mut gates) = (ctx.clone(), Gates::default());
     watch.all(kinds.clients, itself, move |seen| {
-        let standing = wake::standing_of_client;
+        let standing = standing::of_client;
         wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_client)
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
@@ -61,7 +62,7 @@ pub(crate) fn start(ctx: &Arc<Context>, health: &Arc<Health>, writers: Writers, 
     });
     let (c, mut gates) = (ctx.clone(), Gates::default());
     watch.all(kinds.providers, itself, move |seen| {
-        let standing = wake::standing_of_provider;
+        let standing = standing::of_provider;
         wake::resource(&c, &mut gates, seen, standing, wake::what_waits_for_provider)
     });
     let (c, mut gate) = (ctx.clone(), Gate::default());

@@ -4,7 +4,9 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use oidc_operator::api::condition::{self, READY, RECONCILING, STALLED, SUSPENDED, SYNCED};
+use oidc_operator::api::status::Standing;
 use oidc_operator::api::{AuthorizationServer, OAuth2Client};
+use oidc_operator::controller::engine::managed::Managed;
 
 use crate::bed::{Bed, Space};
 
@@ -82,6 +84,37 @@ pub fn says(generation: Option<i64>, conditions: &[Condition], reason: &str, mes
     })
 }
 
+/// How kstatus reads a resource: whether Helm and Flux wait for it, give up, or go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kstatus {
+    /// They wait.
+    InProgress,
+    /// They give up.
+    Failed,
+    /// They go on.
+    Current,
+    /// They wait for its deletion.
+    Terminating,
+}
+
+/// The rules of kstatus for custom resources, in their order.
+pub fn kstatus<K: Managed>(resource: &K) -> Kstatus {
+    let status = resource.status().cloned().unwrap_or_default();
+    let (observed, conditions) = status.standing();
+    let is_true = |type_: &str| condition::is_true(conditions, type_);
+    if resource.meta().deletion_timestamp.is_some() {
+        Kstatus::Terminating
+    } else if observed.is_some() && observed != resource.meta().generation || is_true(RECONCILING) {
+        Kstatus::InProgress
+    } else if is_true(STALLED) {
+        Kstatus::Failed
+    } else if condition::find(conditions, READY).is_none_or(|ready| ready.status == "True") {
+        Kstatus::Current
+    } else {
+        Kstatus::InProgress
+    }
+}
+
 /// How kstatus reads the conditions.
 pub fn tone_of(conditions: &[Condition]) -> Option<Tone> {
     if condition::is_true(conditions, STALLED) {
@@ -93,14 +126,15 @@ pub fn tone_of(conditions: &[Condition]) -> Option<Tone> {
     }
 }
 
-/// Checks the invariants: Synced exists, and Ready does unless the resource is suspended; Reconciling and Stalled exclude each other and exist only while True,
+/// Checks the invariants: Synced exists, and Ready unless the resource is suspended; Reconciling and Stalled exclude each other and exist only while True,
 /// and not together with Ready=True; each has the observed generation of the status; messages are sentences.
 pub fn check(observed: Option<i64>, conditions: &[Condition]) -> Result<()> {
     let find = |type_: &str| condition::find(conditions, type_);
-    let ready = find(READY);
+    let (ready, synced) = (find(READY), find(SYNCED));
+    ensure!(synced.is_some(), "Synced is missing: {conditions:?}");
     ensure!(
-        find(SYNCED).is_some() && (ready.is_some() || find(SUSPENDED).is_some()),
-        "Ready or Synced is missing: {conditions:?}"
+        ready.is_some() || condition::is_true(conditions, SUSPENDED),
+        "Ready is missing: {conditions:?}"
     );
     let ready = ready.map_or("", |ready| &ready.status);
     let waits = find(RECONCILING).is_some();

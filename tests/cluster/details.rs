@@ -7,6 +7,7 @@ mod ledger;
 mod server;
 mod status;
 mod sweep;
+mod told;
 
 use anyhow::{Context, Result};
 use libtest_mimic::Trial;
@@ -26,6 +27,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         server::trials,
         status::trials,
         sweep::trials,
+        told::trials,
     ];
     lists.iter().flat_map(|list| list(side)).collect()
 }

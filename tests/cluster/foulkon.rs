@@ -12,6 +12,7 @@ mod restored;
 mod samples;
 mod stage;
 mod tenants;
+mod told;
 mod trust;
 
 use libtest_mimic::Trial;
@@ -32,6 +33,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         restored::trials,
         samples::trials,
         tenants::trials,
+        told::trials,
         trust::trials,
     ];
     lists.iter().flat_map(|list| list(side)).collect()

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
 use libtest_mimic::Trial;
-use oidc_operator::api::ROTATE_AT_ANNOTATION;
+use oidc_operator::api::{OAuth2Client, ROTATE_AT_ANNOTATION, condition};
 use serde_json::json;
 use testbed::wait;
 
@@ -20,7 +21,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_secret_is_replaced_once_per_request),
         side.shared(a_secret_is_replaced_when_its_period_ends),
         side.shared(without_consent_nothing_is_replaced),
-        side.shared(an_invalid_time_is_reported),
+        side.shared(a_mistyped_annotation_is_ignored_and_reported),
     ]
 }
 
@@ -141,13 +142,33 @@ async fn without_consent_nothing_is_replaced(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-async fn an_invalid_time_is_reported(bed: &Bed) -> Result<()> {
+async fn a_mistyped_annotation_is_ignored_and_reported(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
     space.ready_client("app", CONSENT).await?;
     let before = space.credentials("app").await?;
     rotate_at(&space, "tomorrow").await?;
-    let message = "metadata.annotations: oidc-operator.dev/rotate-at is not an RFC 3339 time; use one such as 2026-01-31T12:00:00Z.";
-    client_says(&space, "app", Tone::Stalled, "InvalidSpec", message).await?;
+    let problem = "The operator ignores the value of the annotation `oidc-operator.dev/rotate-at`; set it to an RFC 3339 time such as 2026-01-31T12:00:00Z.";
+    let message = format!("The client is registered and its credentials are in Secret `app`. {problem}");
+    let says = |client: &OAuth2Client| {
+        let conditions = client.status.clone().unwrap_or_default().conditions;
+        let ready = condition::find(&conditions, condition::READY);
+        ready.is_some_and(|ready| ready.status == "True" && ready.message == message)
+    };
+    space.wait_client("a warning", "app", says).await?;
+    let is_once = |event: &Event| event.note.as_deref() == Some(problem) && event.series.is_none();
+    space.wait_event("app", "AnnotationIgnored", is_once).await?;
+    ensure!(
+        space.credentials("app").await? == before,
+        "the credentials have changed"
+    );
+    // The message ends with the mistake.
+    rotate_at(&space, "2020-01-01T00:00:00Z").await?;
+    let is_well = |client: &OAuth2Client| {
+        let conditions = client.status.clone().unwrap_or_default().conditions;
+        let ready = condition::find(&conditions, condition::READY);
+        ready.is_some_and(|ready| ready.message == "The client is registered and its credentials are in Secret `app`.")
+    };
+    space.wait_client("no warning", "app", is_well).await?;
     space.delete_and_wait("app").await?;
     wait::until("the Secret to be deleted", LIMIT, async || {
         Ok(space.secret("app").await?.is_none().then_some(()))

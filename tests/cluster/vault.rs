@@ -20,6 +20,7 @@ mod steady;
 mod taken_back;
 mod tenants;
 mod tokens;
+mod told;
 
 use libtest_mimic::Trial;
 
@@ -48,6 +49,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         taken_back::trials,
         tenants::trials,
         tokens::trials,
+        told::trials,
     ];
     lists.iter().flat_map(|list| list(side)).collect()
 }

@@ -9,7 +9,7 @@ use hyper::{Request, Response};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::client::Body;
 use kube::core::PartialObjectMeta;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::watcher::Event;
 use oidc_operator::api::{AuthorizationServer, FINALIZER, OAuth2Client, Scope};
@@ -18,6 +18,7 @@ use oidc_operator::controller::engine::cache::{Writer, cache};
 use oidc_operator::controller::engine::children::Children;
 use oidc_operator::controller::engine::context::{Context, Settings, Stores};
 use oidc_operator::controller::engine::departures::Departures;
+use oidc_operator::controller::engine::events::Events;
 use oidc_operator::controller::engine::kinds::{Kinds, Writers};
 use oidc_operator::controller::engine::links::Links;
 use oidc_operator::controller::engine::queue::Ended;
@@ -83,6 +84,7 @@ impl Stage {
         let ctx = Arc::new(Context {
             cluster: Cluster::new(client.clone(), fence.clone()),
             settings: Settings {
+                manual: Manual::default(),
                 namespace: "operator".to_owned(),
                 cluster: "cluster-1".to_owned(),
                 former_clusters: Vec::new(),
@@ -100,7 +102,7 @@ impl Stage {
             children: Children::default(),
             links: Links::default(),
             departures: Departures::default(),
-            recorder: Recorder::new(client, reporter),
+            events: Events::new(client, reporter),
             metrics: Arc::new(Metrics::default()),
             fence,
         });

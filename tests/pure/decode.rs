@@ -156,7 +156,9 @@ fn only_metadata_that_the_operator_reads_is_kept() {
         "labels": { "a": "b" },
         "annotations": {
             "oidc-operator.dev/abandon": "true",
+            "flaw": "forged",
             "oidc-operator.dev/flaw": "forged",
+            "reconcile.fluxcd.io/requestedAt": "now",
             "oidc-operator.dev/rotate-at": "x".repeat(1000),
             "kubectl.kubernetes.io/last-applied-configuration": "{}",
         },
@@ -164,8 +166,18 @@ fn only_metadata_that_the_operator_reads_is_kept() {
     }, "spec": {} });
     let Item(client): Item<OAuth2Client> = serde_json::from_str(&text.to_string()).expect("an item");
     assert_eq!(flaw(&client), None, "an annotation cannot forge a flaw");
-    let kept: Vec<_> = client.annotations().keys().collect();
-    assert_eq!(kept, ["oidc-operator.dev/abandon"]);
+    let kept: Vec<_> = client
+        .annotations()
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect();
+    let expected = [
+        ("oidc-operator.dev/abandon", "true"),
+        ("oidc-operator.dev/flaw", "forged"),
+        ("oidc-operator.dev/rotate-at", ""), // too long
+        ("reconcile.fluxcd.io/requestedAt", "now"),
+    ];
+    assert_eq!(kept, expected);
     assert!(client.metadata.deletion_timestamp.is_some(), "only its presence counts");
     assert!(client.metadata.managed_fields.is_none() && client.metadata.labels.is_none());
     assert_eq!(client.metadata.generation, Some(4));

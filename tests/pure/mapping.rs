@@ -90,6 +90,7 @@ fn full() -> Value {
         "clientSecretRef": { "name": "mine", "key": "secret" },
         "rotation": { "period": "720h", "withoutOverlap": "Allow" },
         "deletionPolicy": "Orphan",
+        "managementPolicy": "Full",
         "adoption": "Allow", "onSecretMismatch": "Replace",
         "suspend": true,
     })

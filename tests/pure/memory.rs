@@ -343,22 +343,6 @@ fn quiet_is_measured_from_the_last_unconfirmed_write_or_the_start_of_the_process
 }
 
 #[test]
-fn a_status_is_ours_once() {
-    const REMEMBERED: usize = 4;
-    let memory = memory();
-    assert!(!memory.meant("a", 1));
-    memory.means("a", 1);
-    memory.means("a", 2);
-    assert!(!memory.meant("b", 1) && !memory.meant("a", 3));
-    assert!(memory.meant("a", 1), "the watch lags behind the second write");
-    assert!(memory.meant("a", 2));
-    assert!(!memory.meant("a", 2), "another writer wrote it again");
-    (0..10).for_each(|status| memory.means("a", status));
-    assert_eq!((0..10).filter(|status| memory.meant("a", *status)).count(), REMEMBERED);
-    assert!((0..100).filter(|_| memory.may_repair("a")).count() < 100);
-}
-
-#[test]
 fn the_wait_for_a_turn_starts_when_it_is_first_seen() {
     let memory = memory();
     let (one, other) = (Timestamp::UNIX_EPOCH, Timestamp::MAX);
@@ -380,4 +364,41 @@ fn a_resource_arrives_once_and_counts_from_its_first_pass() {
     assert_eq!(memory.arrived("b"), None);
     assert_eq!(memory.arrived("a"), Some(first));
     assert_eq!(memory.arrived("a"), None);
+}
+
+#[test]
+fn a_request_marks_the_resource_once_and_many_requests_are_paced() {
+    let memory = memory();
+    assert_eq!(memory.ask(UID, "first"), None);
+    let mark = memory.marked(UID);
+    assert_eq!(memory.ask(UID, "first"), None, "a retry is the same request");
+    assert_eq!(memory.marked(UID), mark);
+    memory.answered(UID);
+    let accepted = (0..1_000).filter(|number| memory.ask(UID, &number.to_string()).is_none());
+    assert_eq!(accepted.count(), 24, "a burst has 25 requests");
+    let wait = memory.ask(UID, "next").expect("a wait");
+    assert!(!wait.is_zero() && wait <= Duration::from_secs(300), "{wait:?}");
+    assert_eq!(
+        memory.ask("uid-2", "next"),
+        None,
+        "other resources have their own limit"
+    );
+}
+
+#[test]
+fn a_write_is_told_of_once() {
+    let memory = memory();
+    assert!(!memory.take_write(UID));
+    memory.writing(UID);
+    memory.confirmed(UID);
+    assert!(memory.take_write(UID) && !memory.take_write(UID));
+}
+
+#[test]
+fn the_end_of_an_object_is_told_once() {
+    let memory = memory();
+    memory.lives(UID);
+    assert!(memory.ends(UID) && !memory.ends(UID));
+    memory.lives(UID);
+    assert!(memory.ends(UID));
 }

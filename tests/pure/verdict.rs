@@ -125,7 +125,7 @@ fn an_unusable_value_in_a_secret_is_not_stalled_and_is_checked_again_within_a_mi
 }
 
 #[test]
-fn a_suspended_resource_stays_ready_if_it_was_and_says_nothing_of_it_otherwise() {
+fn a_suspended_resource_stays_ready_if_it_was_and_otherwise_says_nothing_about_it() {
     let suspended = Done {
         suspended: true,
         ..done("Suspended.")
@@ -140,10 +140,33 @@ fn a_suspended_resource_stays_ready_if_it_was_and_says_nothing_of_it_otherwise()
         ("had failed", &failed, None),
     ] {
         let found = conditions(Ok(&suspended), Vec::new(), old);
-        let always = ["Synced=Unknown/Suspended", "Suspended=True/Suspended"];
-        let expected: Vec<_> = expected.into_iter().chain(always).collect();
+        let others = ["Synced=Unknown/Suspended", "Suspended=True/Suspended"];
+        let expected: Vec<&str> = expected.into_iter().chain(others).collect();
         assert_eq!(short(&found), expected, "{what}");
     }
+}
+
+#[test]
+fn an_observed_object_that_differs_makes_the_resource_stalled() {
+    let detected = Wanted {
+        type_: "DriftDetected",
+        status: "True",
+        reason: Reason::DriftDetected,
+        message: "It differs.".to_owned(),
+    };
+    let differs = Done {
+        unlike: Some(Reason::DriftDetected),
+        standing: vec![detected],
+        ..done("It differs.")
+    };
+    let found = conditions(Ok(&differs), Vec::new(), &stored(Ok(&done("Well.")), &[]));
+    let expected = [
+        "Ready=False/DriftDetected",
+        "Synced=False/DriftDetected",
+        "Stalled=True/DriftDetected",
+        "DriftDetected=True/DriftDetected",
+    ];
+    assert_eq!(short(&found), expected);
 }
 
 #[test]

@@ -20,6 +20,14 @@ pub struct AuthorizationServerStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+    /// When the operator first found a new `metadata.generation` in order (RFC 3339). A check or comparison of the same
+    /// generation leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<String>,
+    /// Value of the annotation `oidc-operator.dev/reconcile-at` or `reconcile.fluxcd.io/requestedAt` that the operator
+    /// handled last; if both are set, both values with a space between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// API that the server speaks: hydra, vault or foulkon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flavour: Option<String>,

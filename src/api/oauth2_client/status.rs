@@ -17,12 +17,23 @@ pub struct OAuth2ClientStatus {
     /// `metadata.generation` that this status describes; -1 until the operator has processed the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready and Synced, always present, except for Ready of a suspended resource that was not ready before;
-    /// Reconciling, Stalled and Suspended, present only while True.
+    /// Synced, always present; Ready, present unless the resource was suspended before it was ready;
+    /// Reconciling, Stalled, Suspended and DriftDetected, present only while True.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
+    /// Name of the AuthorizationServer in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// When the operator last wrote to the server for this resource, or first found the server in line with a new
+    /// `metadata.generation` (RFC 3339). A comparison that finds nothing to do leaves it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sync_time: Option<String>,
+    /// Value of the annotation `oidc-operator.dev/reconcile-at` or `reconcile.fluxcd.io/requestedAt` that the operator
+    /// handled last; if both are set, both values with a space between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
     /// Name of the object on the server, if clients have a name besides their id there. The operator stores it here
     /// before the first write; it proves that the object belongs to this resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +79,10 @@ pub struct OAuth2ClientStatus {
     /// secret: when the client was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<String>,
+    /// When the operator replaces the client secret next (RFC 3339), according to `rotation.period` or the annotation
+    /// `oidc-operator.dev/rotate-at`. Absent if neither asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_rotation_at: Option<String>,
     /// Whether the client existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 
 use crate::api::AuthorizationServer;
-use crate::api::refs::{Adoption, DeletionPolicy};
+use crate::api::event::Happening;
+use crate::api::refs::{Adoption, DeletionPolicy, ManagementPolicy};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 
@@ -26,6 +26,8 @@ pub struct Consent {
     pub deletion_policy: Option<DeletionPolicy>,
     /// Whether nothing is written.
     pub suspend: Option<bool>,
+    /// Whether the object is only observed.
+    pub management: Option<ManagementPolicy>,
 }
 
 impl Consent {
@@ -44,6 +46,11 @@ impl Consent {
         self.deletion_policy == Some(DeletionPolicy::Orphan)
     }
 
+    /// Whether the object is only observed.
+    pub fn observes(&self) -> bool {
+        self.management == Some(ManagementPolicy::ObserveOnly)
+    }
+
     /// What happens to the object when the resource is deleted. `adopted`: as in the status.
     pub fn policy(&self, adopted: Option<bool>) -> DeletionPolicy {
         let default = match adopted {
@@ -56,8 +63,7 @@ impl Consent {
 
 /// Reports an adoption and what it changes. `fields`: names of what differs on the server.
 pub(crate) fn note_adoption<S>(pass: &mut Pass<S>, type_: &str, fields: &[&str]) {
-    pass.notes
-        .push((EventType::Normal, "Adopted", adopted_in_words(type_, fields)));
+    pass.note(Happening::Adopted, adopted_in_words(type_, fields));
 }
 
 fn adopted_in_words(type_: &str, fields: &[&str]) -> String {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 
 use crate::access::{self, Namespace};
 use crate::api::AuthorizationServer;
 use crate::api::access::AccessRule;
+use crate::api::event::Happening;
 use crate::api::refs::DeletionPolicy;
 use crate::api::status::Standing;
 use crate::controller::common::adoption::Consent;
@@ -123,7 +123,7 @@ pub fn note_takeover<S>(pass: &mut Pass<S>, former: &str) {
     let note = format!(
         "This cluster takes the place of cluster `{former}` and now owns what that cluster made on the server."
     );
-    pass.notes.push((EventType::Normal, "MarkTakenOver", note));
+    pass.note(Happening::MarkTakenOver, note);
 }
 
 /// Reports that the resource is deleted, but the object of its name belongs to another cluster and stays.
@@ -133,7 +133,7 @@ pub fn note_left_behind<S>(pass: &mut Pass<S>, type_: &str, name: &str, cluster:
         shown(name),
         shown(cluster)
     );
-    pass.notes.push((EventType::Warning, "LeftBehind", note));
+    pass.note(Happening::LeftBehind, note);
 }
 
 /// A kind whose resources have objects without a marker on some servers.
@@ -173,15 +173,17 @@ pub fn settled<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) -> Vec<Arc<
         .collect()
 }
 
-/// Clears the status except for the conditions and removes our finalizer, because everything that was made for the
+/// Clears the status except for the conditions and the last request, and removes our finalizer, because everything that was made for the
 /// resource is deleted.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub async fn forget<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
     let conditions = std::mem::take(pass.status.standing_mut().1);
+    let handled = pass.status.records_mut().last_handled_reconcile_at.take();
     pass.status = K::Status::default();
     *pass.status.standing_mut().1 = conditions;
+    *pass.status.records_mut().last_handled_reconcile_at = handled;
     // The claim is cleared first: none may remain on a resource without our finalizer.
     record(resource, ctx, pass).await?;
     release(resource, ctx).await

@@ -13,6 +13,7 @@ use crate::api::refs::DeletionPolicy;
 use crate::clock::DEADLINE;
 use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming, note_left_behind};
+use crate::controller::common::note::{note_deleted, note_released};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
@@ -112,10 +113,9 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
         note_left_behind(pass, type_, &name, &cluster);
         return Ok(());
     }
-    if is_abandoned(resource) && may_leave_behind(resource, ctx).await? {
-        return Ok(());
-    }
-    if is_left(resource, ctx, &mut pass.status).await? {
+    let is_abandoned = is_abandoned(resource) && may_leave_behind(resource, ctx).await?;
+    if is_abandoned || is_left(resource, ctx, &mut pass.status).await? {
+        note_released(pass, type_);
         return Ok(());
     }
     let (server, link) = connection(resource, ctx)?;
@@ -126,7 +126,10 @@ pub(crate) async fn remove_claimed<K: OnServer + Claiming + CustomResourceExt>(
     let deleted = delete(pass, Claimed { name, server, link }).await;
     deleted.map_err(|error| hindered(resource, ctx, error))?;
     match is_quiet {
-        true => Ok(()),
+        true => {
+            note_deleted(pass, type_);
+            Ok(())
+        }
         false => Err(Error::CleanupUnconfirmed),
     }
 }

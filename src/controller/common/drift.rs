@@ -1,8 +1,8 @@
 //! Corrects what other writers change on a server, but not forever.
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 
+use crate::api::event::Happening;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::error::{Error, Result};
@@ -67,5 +67,5 @@ pub fn note_drift<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::St
 pub fn tell_drift<K: Managed>(_: &K, ctx: &Context, pass: &mut Pass<K::Status>, note: String) {
     ctx.metrics.drift_corrected(K::KIND);
     tracing::info!(note, "drift corrected");
-    pass.notes.push((EventType::Normal, "DriftCorrected", note));
+    pass.note(Happening::DriftCorrected, note);
 }

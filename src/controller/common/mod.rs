@@ -11,6 +11,8 @@ pub mod drift;
 pub(crate) mod failure;
 pub mod judge;
 pub(crate) mod key_set;
+pub(crate) mod note;
+pub(crate) mod observe;
 pub(crate) mod own_config_map;
 pub(crate) mod own_secret;
 pub(crate) mod provider;

@@ -6,7 +6,6 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::api::{UID_LABEL, WATCH_LABEL};
 use crate::controller::engine::children::Child;
@@ -75,17 +74,11 @@ pub(crate) async fn drop_at_cleanup(
 /// # Errors
 /// Any other error of the request.
 pub(crate) fn unless_left(ctx: &Context, namespace: &str, result: Result<()>) -> Result<()> {
-    let is_left = is_going(ctx, namespace) || !ctx.settings.reach.has_namespace(namespace);
+    let is_left = ctx.is_going(namespace) || !ctx.settings.reach.has_namespace(namespace);
     match result {
         Err(error) if error.is_forbidden() && is_left => Ok(()),
         result => result,
     }
-}
-
-/// Whether a namespace is being deleted, or is gone.
-pub(crate) fn is_going(ctx: &Context, namespace: &str) -> bool {
-    let cached = ctx.stores.namespaces.get(&ObjectRef::new(namespace));
-    cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
 }
 
 /// Returns the error for a conflicting Secret. It belongs to an earlier resource of this name and is about to be

@@ -7,7 +7,6 @@ use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
 use crate::api::ROTATE_AT_ANNOTATION;
-use crate::error::{Error, Result};
 
 /// What the message adds while a requested rotation waits.
 pub(crate) const WAITS: &str =
@@ -31,27 +30,15 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Makes a schedule from the period in the spec and the annotation of the resource.
-    ///
-    /// # Errors
-    /// [`Error::InvalidField`] if the annotation is not a time.
-    pub(crate) fn of(resource: &impl ResourceExt, period: Option<&str>) -> Result<Self> {
+    /// Makes a schedule from the period in the spec and the annotation of the resource. An annotation that is not a time
+    /// requests nothing.
+    pub(crate) fn of(resource: &impl ResourceExt, period: Option<&str>) -> Self {
         let asked = resource.annotations().get(ROTATE_AT_ANNOTATION);
-        let asked_at = asked
-            .map(|at| at.parse())
-            .transpose()
-            .map_err(|_| Error::InvalidField {
-                field: "metadata.annotations",
-                problem: format!(
-                    "{ROTATE_AT_ANNOTATION} is not an RFC 3339 time; use one such as 2026-01-31T12:00:00Z"
-                ),
-            })?;
-        let period = period.and_then(crate::duration::parse);
-        Ok(Schedule {
-            period,
-            asked_at,
+        Schedule {
+            period: period.and_then(crate::duration::parse),
+            asked_at: asked.and_then(|at| at.parse().ok()),
             ..Schedule::default()
-        })
+        }
     }
 
     /// Adds the minimum time in use, and the last rotation unless it is in the future.

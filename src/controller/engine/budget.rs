@@ -28,6 +28,12 @@ impl Budget {
         true
     }
 
+    /// Time until the next refill.
+    pub(crate) fn wait(&self, now: Instant) -> Duration {
+        let since = self.since.map(|since| now.saturating_duration_since(since));
+        REFILL.saturating_sub(since.unwrap_or(REFILL))
+    }
+
     /// Whether no action is used.
     pub(crate) fn is_full(&mut self, now: Instant) -> bool {
         self.refill(now);
@@ -58,6 +64,7 @@ mod tests {
         let hour = start + Duration::from_secs(3_600);
         let passed = (0..1_000).filter(|_| budget.take(hour)).count();
         assert_eq!(passed, 12);
+        assert_eq!(budget.wait(hour + Duration::from_secs(60)), Duration::from_secs(240));
         assert!(!budget.is_full(hour));
         assert!(budget.is_full(hour + Duration::from_secs(25 * 300)));
         assert!(budget.take(hour + Duration::from_secs(1_000_000_000)));

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
-use kube::runtime::events::Recorder;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::access;
@@ -15,6 +14,7 @@ use crate::cluster::Cluster;
 use crate::controller::engine::cache::Cache;
 use crate::controller::engine::children::{Child, Children};
 use crate::controller::engine::departures::Departures;
+use crate::controller::engine::events::Events;
 use crate::controller::engine::key::Key;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
@@ -85,7 +85,7 @@ pub struct Context {
     /// Which servers are being cleaned up.
     pub departures: Departures,
     /// Publishes events.
-    pub recorder: Recorder,
+    pub events: Events,
     /// Metrics of the process.
     pub metrics: Arc<Metrics>,
     /// The fence for writes to servers: only the leader may write.
@@ -136,6 +136,12 @@ impl Context {
         let cached = self.stores.namespaces.get(&ObjectRef::new(name));
         let labels = cached.as_ref().map(|namespace| namespace.labels());
         ask(access::Namespace { name, labels })
+    }
+
+    /// Whether a namespace is being deleted, or is gone.
+    pub fn is_going(&self, namespace: &str) -> bool {
+        let cached = self.stores.namespaces.get(&ObjectRef::new(namespace));
+        cached.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
 
     /// Returns one of a resource's Secrets, from the cache or from our own last write, whichever is newer. The write is

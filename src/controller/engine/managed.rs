@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::core::object::HasStatus;
-use kube::runtime::events::EventType;
 use kube::{Api, Client};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::api::DEFAULT_SERVER;
 use crate::api::access::ManagedKind;
 use crate::api::condition::Wanted;
+use crate::api::event::Happening;
 use crate::api::refs::ServerRef;
 use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
@@ -105,10 +105,22 @@ pub struct SecretKey {
 pub struct Pass<S> {
     /// The status to write.
     pub status: S,
-    /// Events to publish: type, reason and note.
-    pub notes: Vec<(EventType, &'static str, String)>,
+    /// Events to publish, with their notes.
+    pub notes: Vec<(Happening, String)>,
     /// Whether the object on the server must be read, because it may have changed since our last write.
     pub must_read: bool,
+}
+
+impl<S> Pass<S> {
+    /// Publishes an event after the pass. The note is a full sentence without a value of a secret.
+    pub fn note(&mut self, happening: Happening, note: impl Into<String>) {
+        self.notes.push((happening, note.into()));
+    }
+
+    /// Whether the pass publishes one of these.
+    pub fn has_noted(&self, happenings: &[Happening]) -> bool {
+        self.notes.iter().any(|(noted, _)| happenings.contains(noted))
+    }
 }
 
 impl<K: OnServer> Kind<K> {

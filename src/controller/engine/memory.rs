@@ -12,6 +12,7 @@ use self::record::Record;
 use crate::controller::engine::version::is_newer;
 use crate::error::{Error, Retry};
 
+mod limits;
 mod record;
 
 /// Period in which corrections of other writers are counted.
@@ -98,13 +99,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
             record.meant.shrink_to_fit();
         }
         place.is_some()
-    }
-
-    /// Whether a status of another writer is corrected at once. This is limited, because two writers that disagree
-    /// would otherwise write forever.
-    pub fn may_repair(&self, uid: &str) -> bool {
-        let mut records = self.lock();
-        records.entry(uid.to_owned()).or_default().repairs.take(Instant::now())
     }
 
     /// Remembers the version that the removal of our finalizer returned. If it was the last finalizer, the object is
@@ -245,12 +239,6 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Whether one more event of a resource may be published.
-    pub fn may_publish(&self, uid: &str) -> bool {
-        let mut records = self.lock();
-        records.entry(uid.to_owned()).or_default().events.take(Instant::now())
-    }
-
     /// Counts a correction of another writer.
     pub fn corrected(&self, uid: &str) {
         self.lock()
@@ -279,7 +267,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     pub fn writing(&self, uid: &str) {
         let mut records = self.lock();
         let record = records.entry(uid.to_owned()).or_default();
-        (record.unconfirmed, record.wrote) = (Some(Instant::now()), true);
+        (record.unconfirmed, record.wrote, record.untold) = (Some(Instant::now()), true, true);
     }
 
     /// Records how a write ended. One without a certain result may have been sent only now: it waits for its turn first.
@@ -312,6 +300,13 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
     /// Returns `updated_at` from the reply to our last write in this process.
     pub fn written_at(&self, uid: &str) -> Option<String> {
         self.lock().get(uid)?.updated_at.clone()
+    }
+
+    /// Whether the operator has begun a write to the server since this was asked last.
+    pub fn take_write(&self, uid: &str) -> bool {
+        let mut records = self.lock();
+        let record = records.get_mut(uid);
+        record.is_some_and(|record| std::mem::take(&mut record.untold))
     }
 
     /// Whether the outcome of our last write is unknown.

@@ -7,20 +7,23 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use kube::runtime::events::Event;
 use kube::runtime::reflector::ObjectRef;
 use rand::RngExt;
 use tracing::Span;
 
+use crate::api::annotation;
+use crate::api::condition::{self, SYNCED};
+use crate::api::event::Happening;
 use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::events::publish;
+use crate::controller::engine::events::{Told, publish};
 use crate::controller::engine::hold::release;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::memory::Memory;
 use crate::controller::engine::queue::Ended;
 use crate::controller::engine::report::{Stored, store};
+use crate::controller::engine::request::Request;
 use crate::controller::engine::secrets;
 use crate::controller::engine::verdict::Done;
 use crate::decode;
@@ -42,13 +45,15 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     if is_done || !kind.shows(&object) || !is_ours(&*object, &ctx) {
         return Ended::default();
     }
-    let mark = memory.marked(&uid);
     let before = object.status().cloned().unwrap_or_default();
     let mut pass = Pass {
         status: before.clone(),
         notes: Vec::new(),
-        must_read: memory.begins(&uid) || mark.is_some(),
+        must_read: false,
     };
+    let request = Request::of(&*object, &mut pass.status, memory);
+    let mark = memory.marked(&uid);
+    pass.must_read = memory.begins(&uid) || mark.is_some() || matches!(request, Request::Now(_));
     let result = run(&*object, &ctx, &mut pass).await;
     let reason = result.as_ref().err().map_or(SUCCESS, |error| error.class().1.as_str());
     spans::ended(reason, result.is_err());
@@ -57,40 +62,65 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     if !is_ours(&*object, &ctx) {
         return Ended::default(); // handed over during the pass; the other operator reports what it finds
     }
-    for (type_, reason, note) in &pass.notes {
-        let event = Event {
-            type_: *type_,
-            reason: (*reason).to_owned(),
-            note: Some(note.clone()),
-            action: "Reconcile".to_owned(),
-            secondary: None,
-        };
-        publish(&ctx, &*object, &event).await;
-    }
     if is_deleting(&*object) && result.is_ok() {
+        tell(&*object, &ctx, &mut pass).await;
         return finish(&*object, &ctx).await;
     }
-    let reported = match &result {
-        Err(error) if !error.treatment().report.is_due(memory.failing_for(&uid)) => {
-            store(&*object, &ctx, &before, pass.status.clone(), None).await
-        }
-        other => store(&*object, &ctx, &before, pass.status.clone(), Some(other.as_ref())).await,
+    let is_told = match &result {
+        Err(error) => error.treatment().report.is_due(memory.failing_for(&uid)),
+        Ok(_) => true,
     };
+    if is_told && has_read(&result) {
+        request.answer(&mut pass.status, memory, &uid);
+    }
+    let reported = is_told.then_some(result.as_ref());
+    let reported = store(&*object, &ctx, &before, pass.status.clone(), reported).await;
+    tell(&*object, &ctx, &mut pass).await;
     if matches!(reported, Ok(Stored::There)) {
         count(&*object, &ctx, &before, &pass.status, &result, began_at);
     }
     if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
         return bury(&*object, &ctx, &mut pass).await;
     }
-    if let Err(error) = &reported
-        && !memory.is_failing(&uid)
+    if !memory.is_failing(&uid) {
+        warn_unwritten(&reported);
+    }
+    let outcome = reported.map(drop).and(result);
+    tracing::debug!(?outcome, "pass");
+    let mut ended = next::<K>(outcome, memory, &uid, mark);
+    ended.again = ended.again.into_iter().chain(request.wait()).min();
+    ended
+}
+
+/// Logs that a status cannot be written, unless another operator writes it from now on.
+fn warn_unwritten(reported: &Result<Stored>) {
+    if let Err(error) = reported
         && !matches!(error, Error::NotLeader)
     {
         tracing::warn!(%error, "the status cannot be written; the operator tries again");
     }
-    let outcome = reported.map(drop).and(result);
-    tracing::debug!(?outcome, "pass");
-    next::<K>(outcome, memory, &uid, mark)
+}
+
+/// Publishes the events of a pass, the most important ones first: a resource has a limited number of events.
+async fn tell<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) {
+    let (memory, uid) = (&K::kind_of(ctx).memory, object.uid().unwrap_or_default());
+    pass.notes.sort_by_key(|(happening, _)| *happening);
+    for (happening, note) in &pass.notes {
+        match happening {
+            Happening::Released | Happening::Deleted if !memory.ends(&uid) => continue,
+            Happening::Registered => memory.lives(&uid),
+            _ => {}
+        }
+        publish(ctx, object, Told::Did(*happening, note)).await;
+    }
+}
+
+/// Whether a pass has done all that a full pass does. One that is suspended or continues at once has not.
+fn has_read(result: &Result<Done>) -> bool {
+    match result {
+        Ok(done) => !done.suspended && done.again != Some(Duration::ZERO),
+        Err(_) => true, // told: the conditions say what blocks the pass
+    }
 }
 
 /// Counts what a pass whose status is stored has reached: a rotation, and the first time that the resource is Ready.
@@ -136,7 +166,9 @@ fn next<K: Managed>(outcome: Result<Done>, memory: &Memory<K>, uid: &str, mark: 
     match outcome {
         Ok(done) => {
             memory.succeeded(uid);
-            if let Some(mark) = mark {
+            if let Some(mark) = mark
+                && done.again != Some(Duration::ZERO)
+            {
                 memory.clear_mark(uid, mark);
             }
             if memory.marked(uid).is_some() {
@@ -180,10 +212,25 @@ async fn run<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) 
 async fn bring_in_line<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<Done> {
     look(object, ctx).await?;
     let mut done = object.apply(ctx, pass).await?;
+    warn(object, pass, &mut done);
     if !done.suspended {
         done.again = done.again.into_iter().chain(secrets::due(object, ctx)).min();
     }
     Ok(done)
+}
+
+/// Adds to the message what is wrong with annotations, and publishes an event when it begins.
+fn warn<K: Managed>(object: &K, pass: &mut Pass<K::Status>, done: &mut Done) {
+    let said = object
+        .status()
+        .and_then(|status| condition::find(status.conditions(), SYNCED).cloned());
+    let said = said.map(|synced| synced.message).unwrap_or_default();
+    for problem in annotation::problems(K::KIND, object.annotations()) {
+        done.message += &format!(" {problem}");
+        if !said.contains(&problem) {
+            pass.note(Happening::AnnotationIgnored, problem);
+        }
+    }
 }
 
 async fn clean_up<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {

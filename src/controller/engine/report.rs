@@ -13,10 +13,11 @@ use serde_json::{Map, Value};
 
 use crate::api::condition;
 use crate::api::status::Standing;
+use crate::clock::told;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::events::publish;
+use crate::controller::engine::events::{Told, publish};
 use crate::controller::engine::managed::Managed;
-use crate::controller::engine::verdict::{self, Done, Told};
+use crate::controller::engine::verdict::{self, Done, Logged};
 use crate::error::{ClusterFault, Error, Result};
 
 /// Result of storing a status.
@@ -46,17 +47,29 @@ pub(crate) async fn store<K: Managed>(
         let standing = status.standing_mut();
         *standing.0 = Some(generation);
         *standing.1 = conditions;
+        let is_confirmed = result.is_ok_and(|done| !done.suspended && done.unlike.is_none());
+        let has_written = || {
+            K::kind_of(ctx)
+                .memory
+                .take_write(object.meta().uid.as_deref().unwrap_or_default())
+        };
+        if is_confirmed && (has_written() || before.standing().0 != Some(generation)) {
+            *status.records_mut().last_sync_time = Some(told(Timestamp::now()));
+        }
     }
-    if status == *before {
+    if !is_news(before, &status) {
         return Ok(Stored::There);
+    }
+    if let (Some(named), Some(server)) = (status.records_mut().server, object.server()) {
+        *named = Some(server.to_owned());
     }
     let new = status.conditions().to_vec();
     let stored = write(object, ctx, before, status, result.is_some()).await?;
     if stored == Stored::There {
-        tell(verdict::told(old, &new, object.server().is_some()));
+        log(verdict::logged(old, &new, object.server().is_some()));
     }
     if let Some(event) = verdict::event(old, &new).filter(|_| stored == Stored::There) {
-        publish(ctx, object, &event).await;
+        publish(ctx, object, Told::Ready(&event)).await;
     }
     Ok(stored)
 }
@@ -72,14 +85,31 @@ fn has_said<K: Managed>(object: &K, ctx: &Context, result: Result<&Done, &Error>
 }
 
 /// Logs what has changed. A pass that changes nothing logs nothing, and an error is logged once, not at each retry.
-fn tell(told: Option<Told<'_>>) {
-    match told {
-        Some(Told::Ready(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "Ready"),
-        Some(Told::Waits(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "not Ready yet"),
-        Some(Told::Failing(ready)) => tracing::warn!(reason = ready.reason, note = ready.message, "not Ready"),
-        Some(Told::Changed(ready)) => tracing::info!(note = ready.message, "changed and still Ready"),
+fn log(logged: Option<Logged<'_>>) {
+    match logged {
+        Some(Logged::Ready(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "Ready"),
+        Some(Logged::Waits(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "not Ready yet"),
+        Some(Logged::Failing(ready)) => tracing::warn!(reason = ready.reason, note = ready.message, "not Ready"),
+        Some(Logged::Changed(ready)) => tracing::info!(note = ready.message, "changed and still Ready"),
         None => {}
     }
+}
+
+/// Whether a status has changed. What an earlier version of the operator did not report is no change, so that an upgrade
+/// does not write the status of every resource; it is written with the next change.
+fn is_news<S: Standing + Clone + PartialEq>(before: &S, status: &S) -> bool {
+    let (mut before, mut status) = (before.clone(), status.clone());
+    let (mut old, new) = (before.records_mut(), status.records_mut());
+    let is_earlier = old.server.as_ref().is_some_and(|server| server.is_none());
+    if let (Some(old), Some(new)) = (&mut old.server, new.server) {
+        new.clone_from(old); // it never changes
+    }
+    if let (Some(old), Some(new)) = (&mut old.next_rotation_at, new.next_rotation_at)
+        && is_earlier
+    {
+        new.clone_from(old);
+    }
+    status != before
 }
 
 /// Returns the newest known version of the object of a pass, because the pass itself may have written it.
@@ -184,7 +214,40 @@ fn merged<S: Serialize + DeserializeOwned>(before: &S, status: &S, live: &S) -> 
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{merged, surplus};
+    use super::{is_news, merged, surplus};
+    use crate::api::oauth2_client::OAuth2ClientStatus;
+
+    #[test]
+    fn what_an_earlier_version_did_not_report_is_no_change() {
+        let status = |value: Value| -> OAuth2ClientStatus { serde_json::from_value(value).expect("a status") };
+        let old = json!({ "observedGeneration": 1, "clientId": "a" });
+        let new = json!({ "observedGeneration": 1, "clientId": "a", "server": "default" });
+        let with = |base: &Value, more: Value| {
+            let mut all = base.clone();
+            all.as_object_mut()
+                .expect("an object")
+                .extend(more.as_object().expect("an object").clone());
+            all
+        };
+        let rotation = json!({ "nextRotationAt": "2026-01-01T00:00:00Z" });
+        let table = [
+            (&old, old.clone(), false),
+            (&old, with(&old, rotation.clone()), false), // the operator was upgraded
+            (&new, old.clone(), false),                  // the name of the server is added later
+            (&new, with(&new, rotation.clone()), true),
+            (
+                &old,
+                with(&old, json!({ "lastSyncTime": "2026-01-01T00:00:00Z" })),
+                true,
+            ),
+            (&old, with(&old, json!({ "observedGeneration": 2 })), true),
+            (&json!({}), with(&new, rotation), true),
+        ];
+        for (before, after, expected) in table {
+            let found = is_news(&status(before.clone()), &status(after.clone()));
+            assert_eq!(found, expected, "{before} {after}");
+        }
+    }
 
     #[test]
     fn members_that_others_applied_are_found() {

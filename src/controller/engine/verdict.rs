@@ -15,6 +15,8 @@ pub struct Done {
     pub message: String,
     /// Whether nothing was done because the resource is suspended.
     pub suspended: bool,
+    /// Why the resource is not ready, if the operator only observes its object, and `message` says what is wrong with it.
+    pub unlike: Option<Reason>,
     /// Why the resource is not ready, although everything that was possible was done.
     pub lacks: Option<Error>,
     /// What does not work although the resource is ready.
@@ -44,14 +46,25 @@ pub fn conditions(
 ) -> Vec<Wanted> {
     let mut all = match result {
         Ok(done) if done.suspended => {
-            // Without Ready, tools that wait for the resource (kstatus) take it as it is; for Ready=Unknown they wait.
+            // Without this condition, kstatus takes the resource as current: no tool waits for what is suspended. And
+            // nobody takes it as ready.
             let was_ready = condition::is_true(old, READY);
             let ready = was_ready.then(|| wanted(READY, "True", Reason::Available, &done.message));
-            let suspended = [
+            let others = [
                 wanted(SYNCED, "Unknown", Reason::Suspended, &done.message),
                 wanted(SUSPENDED, "True", Reason::Suspended, &done.message),
             ];
-            ready.into_iter().chain(suspended).collect()
+            ready.into_iter().chain(others).collect()
+        }
+        Ok(Done {
+            message,
+            unlike: Some(reason),
+            standing,
+            ..
+        }) => {
+            let ours = [(READY, "False"), (SYNCED, "False"), (STALLED, "True")];
+            let ours = ours.map(|(type_, status)| wanted(type_, status, *reason, message));
+            ours.into_iter().chain(standing.iter().cloned()).collect()
         }
         Ok(Done {
             message,
@@ -145,7 +158,7 @@ pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
 
 /// What the log says after a pass has stored a status. Each holds the condition Ready.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Told<'a> {
+pub enum Logged<'a> {
     /// The resource is Ready, and was not before or for another reason.
     Ready(&'a Condition),
     /// It is not known whether the resource is Ready.
@@ -158,14 +171,14 @@ pub enum Told<'a> {
 
 /// Returns what the log says about a change of a status. `is_on_server`: whether the resource has something on a server;
 /// the status of a server itself also has figures that change with every resource, which the log leaves out.
-pub fn told<'a>(old: &[Condition], new: &'a [Condition], is_on_server: bool) -> Option<Told<'a>> {
+pub fn logged<'a>(old: &[Condition], new: &'a [Condition], is_on_server: bool) -> Option<Logged<'a>> {
     let (before, now) = (condition::find(old, READY), condition::find(new, READY)?);
     let same = before.is_some_and(|before| says_same(before, now));
     match now.status.as_str() {
-        "True" if !same => Some(Told::Ready(now)),
-        "False" if !same => Some(Told::Failing(now)),
-        "True" if is_on_server => Some(Told::Changed(now)),
-        _ if !same => Some(Told::Waits(now)),
+        "True" if !same => Some(Logged::Ready(now)),
+        "False" if !same => Some(Logged::Failing(now)),
+        "True" if is_on_server => Some(Logged::Changed(now)),
+        _ if !same => Some(Logged::Waits(now)),
         _ => None,
     }
 }

@@ -56,6 +56,9 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     if provider.consent().is_suspended() {
         return Ok(suspended(provider, ctx, &server, pass, fields).await);
     }
+    if provider.consent().observes() {
+        return observe(provider, ctx, &server, pass, fields).await;
+    }
     pass.status.kept_client_ids = kept;
     let is_without = fields.clients.is_empty();
     if is_without && !OidcProvider::claim(&mut pass.status).is_on(&server, &ctx.settings) {
@@ -95,6 +98,19 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
 /// the resource, and must not keep trust in clients that are gone.
 fn outlives_its_clients(provider: &OidcProvider, status: &OidcProviderStatus) -> bool {
     status.adopted == Some(true) && provider.consent().policy(status.adopted) == DeletionPolicy::Orphan
+}
+
+/// Writes nothing, and compares.
+async fn observe(
+    provider: &OidcProvider,
+    ctx: &Context,
+    server: &AuthorizationServer,
+    pass: &Pass<OidcProviderStatus>,
+    fields: Fields,
+) -> Result<Done> {
+    let link = ctx.links.usable(server)?;
+    let entry = Entry::new(provider, ctx, server, &link)?;
+    entry.observe(&pass.status, fields).await
 }
 
 /// Writes nothing, and tells what an adoption would change.

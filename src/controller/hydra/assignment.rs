@@ -18,6 +18,7 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context) -> Result<Done
     let refused = [
         ("vault", assignment.spec.vault.is_some()),
         ("adoption", assignment.consent().adopts()),
+        ("managementPolicy", assignment.consent().observes()),
     ];
     refuse(&server, refused)?;
     if assignment.consent().is_suspended() {

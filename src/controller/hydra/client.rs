@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::plan::{check_fields, check_values, desired, is_held_back, plan, rotation};
+use self::plan::{check_fields, check_values, desired, is_held_back, plan, planned_rotation, rotation};
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
 use crate::admin::hydra;
+use crate::admin::hydra::client::Catalogue;
 use crate::admin::hydra::sync::is_later;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
+use crate::clock::told;
+use crate::controller::common::claim::Claiming;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::layout;
 use crate::controller::common::client::outcome::deletion_policy;
@@ -31,6 +34,7 @@ pub(crate) mod id;
 pub(crate) mod kept;
 pub(crate) mod kin;
 pub(crate) mod ledger;
+pub(crate) mod observe;
 pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod remote;
@@ -72,13 +76,28 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     if let Some(missing) = plan.missing.take() {
         return Err(missing);
     }
+    if client.consent().observes() {
+        let wanted = desired(client, ctx, &plan, &catalogue);
+        return observe::run(client, ctx, &plan, wanted, &pass.status).await;
+    }
+    manage(client, ctx, plan, &catalogue, pass).await
+}
+
+/// Brings client, ledger and credentials Secret in step with a spec that is in order.
+async fn manage(
+    client: &OAuth2Client,
+    ctx: &Context,
+    mut plan: ClientPlan,
+    catalogue: &Catalogue,
+    pass: &mut Pass<OAuth2ClientStatus>,
+) -> Result<Done> {
     let due_at = rotation(client, &plan, &pass.status)?;
     restore::wait(client, ctx, &plan, &pass.status)?;
     let reference = reference::look(client, ctx, &plan).await?;
     let id = id::look(client, ctx, &plan).await?;
     let earlier = restore::begin(client, ctx, &mut plan, pass).await?;
     let layout = layout::layout(client, ctx, &plan)?;
-    let wanted = desired(client, ctx, &plan, &catalogue);
+    let wanted = desired(client, ctx, &plan, catalogue);
     check_size(&wanted.body(None))?;
     if let Some(earlier) = earlier {
         earlier.keep(client, ctx, &plan, pass).await?;
@@ -204,6 +223,7 @@ fn done(
     let is_unwatched = references.iter().any(|reference| !reference.watched);
     let look = is_unwatched.then_some(UNWATCHED);
     let next = rotation(client, plan, status)?.map(wait_until);
+    status.next_rotation_at = planned_rotation(client, plan, status).map(told);
     Ok(Done {
         message,
         lacks: is_unknown.then_some(Error::SecretUnknown),

@@ -12,12 +12,15 @@ use serde_json::json;
 
 use self::keys::Carried;
 use crate::api::JsonWebKeySet;
+use crate::api::event::Happening;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
+use crate::clock::told;
 use crate::controller::common::adoption::note_adoption;
 use crate::controller::common::claim::{Claiming, accept_policy, take_claim_over};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
 use crate::controller::common::key_set::since;
+use crate::controller::common::note::note_registered;
 use crate::controller::common::revoke;
 use crate::controller::common::schedule::wait_until;
 use crate::controller::engine::context::Context;
@@ -63,6 +66,9 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     accept_policy(set, pass);
     if set.consent().is_suspended() {
         return Ok(adoption::suspended(set, ctx, &plan, &pass.status).await);
+    }
+    if set.consent().observes() {
+        return adoption::observe(set, ctx, &plan, &pass.status).await;
     }
     let import = keys::look(set, ctx, &plan).await?;
     let carried = Carried::look(set, ctx);
@@ -135,19 +141,48 @@ async fn work(
     // Verifiers must know a key before it signs. Clients take their keys from the status, so it gets the keys even if
     // the Secret cannot be written.
     pass.status.keys = keys::public(&ledger);
+    let kid = current.map(|entry| entry.key.public.kid.clone());
+    note_key(pass, kid.as_ref());
     output::write(set, ctx, plan, pass, current).await?;
     pass.status.secret_name = plan.secret_name.clone();
-    pass.status.current_key_id = current.map(|entry| entry.key.public.kid.clone());
+    pass.status.current_key_id = kid;
     pass.status.rotated_at = current.map(|entry| plan.terms.schedule.since(entry.since).to_string());
+    plan_ahead(set, plan, &mut pass.status, &ledger, seen);
+    Ok(())
+}
+
+/// Records when the next step and the next rotation are due.
+fn plan_ahead(
+    set: &JsonWebKeySet,
+    plan: &KeySetPlan,
+    status: &mut JsonWebKeySetStatus,
+    ledger: &Ledger,
+    seen: Seen<'_>,
+) {
     let now = Timestamp::now();
     let held = ledger.held();
-    let progress = keys::progress(&pass.status, &ledger, seen.carried);
+    let progress = keys::progress(status, ledger, seen.carried);
     let next = match set.spec.generate.is_some() && rotation::due(&held, &plan.terms, progress, now).is_some() {
         true => Some(now), // this pass made the next step possible
         false => rotation::next_at(&held, &plan.terms, now),
     };
-    pass.status.next_step_at = next.filter(|at| *at < Timestamp::MAX).map(|at| at.to_string());
-    Ok(())
+    status.next_rotation_at = rotation::planned_at(&held, &plan.terms).map(told);
+    status.next_step_at = next.filter(|at| *at < Timestamp::MAX).map(|at| at.to_string());
+}
+
+/// Reports that the set is on the server, or that another key signs. `current`: the key that signs now.
+fn note_key(pass: &mut Pass<JsonWebKeySetStatus>, current: Option<&String>) {
+    let is_told = pass.has_noted(&[Happening::Adopted, Happening::Restored, Happening::KeysReplaced]);
+    let former = pass.status.current_key_id.clone();
+    match (former.as_ref(), current) {
+        _ if is_told => {}
+        (None, _) if pass.status.inputs.is_none() => note_registered(pass, "key set"),
+        (Some(former), Some(current)) if former != current => pass.note(
+            Happening::KeyRotated,
+            "Another key signs now. Verifiers need the former one until the overlap is over.",
+        ),
+        _ => {}
+    }
 }
 
 /// The Secrets of a key set whose names follow from spec and status. On a Vault there are none.

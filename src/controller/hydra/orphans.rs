@@ -10,7 +10,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
 
@@ -18,6 +17,7 @@ use crate::admin::http::Failure;
 use crate::admin::hydra::Hydra;
 use crate::admin::hydra::client::Client;
 use crate::api::authorization_server::{AuthorizationServerStatus, Orphans};
+use crate::api::event::Happening;
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::engine::census::{Former, Stranger};
 use crate::controller::engine::context::Context;
@@ -180,7 +180,7 @@ async fn delete(
                 tracing::info!(server, client_id = id, resource, uid, "orphan deleted");
                 let note =
                     format!("The client `{id}` was deleted, because OAuth2Client `{resource}` no longer exists.");
-                pass.notes.push((EventType::Normal, "OrphanDeleted", note));
+                pass.note(Happening::OrphanDeleted, note);
             }
             Err(failed) => {
                 tracing::warn!(server, client_id = id, ?failed, "orphan cannot be deleted");

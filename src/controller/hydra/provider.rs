@@ -12,6 +12,7 @@ use crate::api::{AuthorizationServer, OidcProvider};
 use crate::controller::common::admission::admitted;
 use crate::controller::common::claim::Claiming;
 use crate::controller::common::judge::{self, Expected};
+use crate::controller::common::observe::observed;
 use crate::controller::common::provider::{failure, publish, waited};
 use crate::controller::common::referable::is_accepted;
 use crate::controller::common::refuse::refuse;
@@ -39,6 +40,9 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         found = look(provider, &server, &connection).await;
     }
     let found = found?;
+    if provider.consent().observes() {
+        return Ok(observed("issuer", Some(&[]), server.spec.resync_interval()));
+    }
     hold(provider, ctx).await?;
     Ok(Done {
         message: publish(provider, ctx, pass, found, was_ready).await?,

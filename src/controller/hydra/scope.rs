@@ -18,7 +18,11 @@ use crate::error::Result;
 /// What is wrong with the spec.
 pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeStatus>) -> Result<Done> {
     let server = admitted(scope, ctx)?;
-    refuse(&server, [("adoption", scope.consent().adopts())])?;
+    let consent = scope.consent();
+    refuse(
+        &server,
+        [("adoption", consent.adopts()), ("managementPolicy", consent.observes())],
+    )?;
     check(scope)?;
     if scope.consent().is_suspended() {
         return Ok(Done::suspended());

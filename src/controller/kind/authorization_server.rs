@@ -223,7 +223,9 @@ async fn sweep(
     if was_taken && !is_reported(server) {
         return Ok(Some(Duration::ZERO));
     }
-    let swept = if is_due(connection, server.spec.resync_interval()) {
+    // A request does not shorten the pause after a failure.
+    let is_asked = pass.must_read && connection.last_sweep().is_none_or(|last| last.failures == 0);
+    let swept = if is_asked || is_due(connection, server.spec.resync_interval()) {
         compare(server, ctx, connection, admin, pass).await
     } else {
         let failed = connection.last_sweep().and_then(|last| last.failed);

@@ -1,11 +1,14 @@
 //! Adoption of an object that exists on a Vault without a claim of a resource.
 
+use std::collections::BTreeSet;
+
 use kube::core::CustomResourceExt;
 
 use crate::admin::vault::{Object, Vault};
 use crate::controller::common::admission::may_create;
 use crate::controller::common::adoption::{MOST_KEPT, note_adoption, preview_in_words};
 use crate::controller::common::claim::Claim;
+use crate::controller::common::observe::observed;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::name::Named;
@@ -59,6 +62,43 @@ impl<K: Named + CustomResourceExt> Target<'_, K> {
             done.message += &format!(" {preview}");
         }
         done
+    }
+
+    /// Whether the object is only observed.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.resource.consent().observes()
+    }
+
+    /// Compares the object with what is wanted, and writes nothing. Only an object of this resource is compared, or one
+    /// that it may adopt.
+    ///
+    /// # Errors
+    /// [`Error::OtherCluster`], [`Error::ObjectNotOwned`], as [`Target::adopt`] if it could not be adopted, and why the
+    /// server cannot be asked.
+    pub(crate) async fn observe(&self, pass: &mut Pass<K::Status>, mut wanted: K::Object) -> Result<Done> {
+        let (type_, name) = (K::Object::TYPE, self.name.clone());
+        let claim = K::claim(&mut pass.status);
+        let is_ours = claim.is_for(&self.name, &self.server, &self.ctx.settings);
+        if let Some(cluster) = claim.other_cluster(&self.ctx.settings) {
+            return Err(Error::OtherCluster { type_, name, cluster });
+        }
+        let vault = self.ctx.links.usable(&self.server)?.vault()?.clone();
+        let found = self.read(&vault, false).await?;
+        let differences = match found {
+            None => None,
+            Some(found) if is_ours => {
+                wanted.follow(&found);
+                let fixed = wanted.immutable(&found).into_iter();
+                Some(fixed.chain(wanted.differences(&found)).collect::<BTreeSet<_>>())
+            }
+            Some(found) if self.resource.consent().adopts() => {
+                Some(match_up(&mut wanted, &found)?.into_iter().collect())
+            }
+            Some(_) => return Err(Error::ObjectNotOwned { type_, name }),
+        };
+        let differences = differences.map(Vec::from_iter);
+        let again = self.server.spec.resync_interval();
+        Ok(observed(type_, differences.as_deref(), again))
     }
 
     /// None if the server cannot be asked.

@@ -15,6 +15,7 @@ use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
 use crate::controller::common::failure::unread;
+use crate::controller::common::observe::asked_policy;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
@@ -48,8 +49,9 @@ impl Claiming for Assignment {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -63,6 +65,11 @@ pub(crate) async fn apply(assignment: &Assignment, ctx: &Context, pass: &mut Pas
             None => None,
         };
         return Ok(target.suspended(pass, wanted).await);
+    }
+    if target.is_observed() {
+        let link = ctx.links.usable(&target.server)?;
+        let wanted = resolve(assignment, link.vault()?).await?;
+        return target.observe(pass, wanted).await;
     }
     let inputs = digest(&json!([
         target.server.uid(),

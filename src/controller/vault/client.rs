@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::json;
 
 use crate::access::{Namespace, may_leave_client};
 use crate::admin::bounded::fits;
-use crate::admin::vault;
 use crate::admin::vault::object::{ALLOW_ALL, DEFAULT};
+use crate::admin::vault::{self, Object};
 use crate::api::access::AccessRule;
+use crate::api::event::Happening;
 use crate::api::oauth2_client::{
     ClientType, Effective, GrantType, OAuth2ClientStatus, ResponseType, SubjectType, TokenEndpointAuthMethod,
 };
@@ -32,6 +32,8 @@ use crate::controller::common::client::layout::{self, Layout};
 use crate::controller::common::client::outcome;
 use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, check_access, check_size};
+use crate::controller::common::note::note_released;
+use crate::controller::common::observe::asked_policy;
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
 use crate::controller::common::revoke;
@@ -91,8 +93,9 @@ impl Claiming for OAuth2Client {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -115,6 +118,9 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     let target = Target::of(client, ctx, pass).await?;
     let wanted = desired(client, ctx, &plan);
     check_size(json!(wanted).to_string().as_bytes())?;
+    if target.is_observed() {
+        return target.observe(pass, wanted).await;
+    }
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
     let remote = json!([target.name, wanted]);
     let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, &[]);
@@ -133,7 +139,10 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
         let held = secret.as_ref().map(|secret| Held { secret, revision: None });
         let written = output::write(client, ctx, &plan, &layout, held, false, strict).await?;
-        inputs.wrote_secret(written);
+        if settled && !strict && last.is_some() {
+            output::note_restored(pass, &layout, written.wrote);
+        }
+        inputs.wrote_secret(written.version);
         output::drop_others(ctx, &plan, pass, &layout.name, false).await?;
         pass.status.secret_name = Some(layout.name);
         pass.status.key_set_name = plan.key_set.as_ref().map(|set| set.name_any());
@@ -154,10 +163,14 @@ pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pas
     match outcome::fate(client, ctx).await? {
         outcome::Fate::Orphan => {
             check_kept(client, ctx)?;
+            note_released(pass, vault::Client::TYPE);
             outcome::leave_secret(client, ctx).await
         }
         outcome::Fate::Delete => remove(client, ctx, pass).await,
-        outcome::Fate::Abandon => outcome::drop_secrets(client, ctx).await,
+        outcome::Fate::Abandon => {
+            note_released(pass, vault::Client::TYPE);
+            outcome::drop_secrets(client, ctx).await
+        }
     }
 }
 
@@ -165,6 +178,7 @@ pub(crate) async fn cleanup(client: &OAuth2Client, ctx: &Context, pass: &mut Pas
 async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     if is_left(client, ctx, &mut pass.status).await? {
         check_kept(client, ctx)?;
+        note_released(pass, vault::Client::TYPE);
         return outcome::leave_secret(client, ctx).await;
     }
     object::remove(client, ctx, pass).await?;
@@ -297,7 +311,7 @@ fn take_over(
     let id = id.ok_or_else(|| lacks("has no client id"))?;
     if pass.status.client_id.as_ref().is_some_and(|known| *known != id) {
         let note = "The client was deleted on the server and has been created again, with another id and secret.";
-        pass.notes.push((EventType::Warning, "ClientReplaced", note.to_owned()));
+        pass.note(Happening::ClientReplaced, note);
     }
     let secret = match plan.effective.has_secret() {
         true => {

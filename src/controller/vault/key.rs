@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::access::KeySetRequest;
 use crate::admin::vault::{self, Object};
 use crate::api::access::OnRevoked;
+use crate::api::event::Happening;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
@@ -21,7 +22,9 @@ use crate::controller::common::adoption::{Consent, MOST_KEPT, kept_in_words, sti
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::digest::digest;
+use crate::controller::common::failure::is_certain;
 use crate::controller::common::key_set::{self, check_access};
+use crate::controller::common::observe::asked_policy;
 use crate::controller::common::referable::Referable;
 use crate::controller::common::refuse::refuse;
 use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
@@ -69,8 +72,9 @@ impl Claiming for JsonWebKeySet {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -87,9 +91,12 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         request(set, &target.name),
     )?;
     let rotated_at = pass.status.rotated_at.clone();
-    let schedule = Schedule::of(set, None)?.bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
+    let schedule = Schedule::of(set, None).bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
+    }
+    if target.is_observed() {
+        return target.observe(pass, wanted).await;
     }
     pass.status.kept_client_ids = wanted.kept();
     let inputs_of = |wanted: &vault::Key| digest(&json!([target.server.uid(), target.name, wanted]));
@@ -104,9 +111,16 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         pass.status.kept_client_ids = wanted.kept();
         pass.status.client_ids = wanted.allowed_client_ids.into_iter().collect();
         if is_due {
+            let (memory, uid) = (&ctx.kinds.key_sets.memory, set.uid().unwrap_or_default());
+            memory.writing(&uid);
             let rotated = vault.rotate(&target.name).await;
+            memory.ended(&uid, rotated.as_ref().err().is_none_or(is_certain));
             rotated.map_err(|failed| failure("rotate_key", "key", failed))?;
             pass.status.rotated_at = Some(Timestamp::now().to_string());
+            pass.note(
+                Happening::KeyRotated,
+                "The server has made another key, which signs now, as rotate-at requested.",
+            );
         }
     }
     let (since, now) = (since(&pass.status), Timestamp::now());
@@ -126,7 +140,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
 pub(crate) fn asked_at(set: &JsonWebKeySet, ctx: &Context, server: &AuthorizationServer) -> Option<Timestamp> {
     let created = || set.creation_timestamp().map(|at| at.0);
     let since = set.status.as_ref().and_then(key_set::since).or_else(created)?;
-    let mut schedule = Schedule::of(set, None).ok()?;
+    let mut schedule = Schedule::of(set, None);
     schedule.asked(since)?;
     let asked = request(set, set.status.as_ref()?.set_name.as_deref()?);
     let grant = check_access(ctx, server, &set.namespace().unwrap_or_default(), asked).ok()?;

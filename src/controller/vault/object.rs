@@ -18,6 +18,7 @@ use crate::controller::common::claim::{Claim, accept_policy, store_claim, take_c
 use crate::controller::common::cleanup::{remove_claimed, waits};
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
+use crate::controller::common::note::{note_registered, note_updated};
 use crate::controller::common::revoke;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::{hold, record};
@@ -131,8 +132,10 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             Some(found) => return self.adopt(pass, vault, wanted, found).await,
             None => None,
         };
-        let is_new = found.is_none() && !self.resource.is_settled();
+        let is_created = found.is_none();
+        let is_new = is_created && !self.resource.is_settled();
         let fields = found.as_ref().map(|found| wanted.differences(found));
+        let changed = fields.clone().unwrap_or_default();
         let memory = &K::kind_of(self.ctx).memory;
         let uid = self.resource.uid().unwrap_or_default();
         let (what, is_drift) = match (found, fields) {
@@ -161,13 +164,19 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             }
         };
         self.write(pass, vault, &wanted, is_new).await?;
-        if is_drift {
-            let type_ = K::Object::TYPE;
-            let note = format!("The {type_} was changed on the server ({what}) and has been corrected.");
-            note_drift(self.resource, self.ctx, pass, note);
+        match is_drift {
+            true => self.note_drift(pass, &what),
+            false if is_created => note_registered(pass, K::Object::TYPE),
+            false => note_updated(pass, K::Object::TYPE, &changed),
         }
         let found = self.confirmed(vault, &wanted).await?;
         Ok(Synced { found, wanted })
+    }
+
+    fn note_drift(&self, pass: &mut Pass<K::Status>, what: &str) {
+        let type_ = K::Object::TYPE;
+        let note = format!("The {type_} was changed on the server ({what}) and has been corrected.");
+        note_drift(self.resource, self.ctx, pass, note);
     }
 
     /// Makes sure that a new object may be made now.

@@ -18,6 +18,7 @@ use crate::controller::common::adoption::{Consent, kept_in_words};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
 use crate::controller::common::judge::{self, Expected};
+use crate::controller::common::observe::asked_policy;
 use crate::controller::common::provider::{admits, failure, is_named_by, names, publish, waited};
 use crate::controller::common::referable::{Referrer, find, is_accepted, not_ready};
 use crate::controller::common::refuse::refuse;
@@ -57,8 +58,9 @@ impl Claiming for OidcProvider {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -75,6 +77,9 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         return Ok(target.suspended(pass, wanted).await);
     }
     let (wanted, missing) = wanted(provider, ctx)?;
+    if target.is_observed() {
+        return target.observe(pass, wanted).await;
+    }
     pass.status.kept_client_ids = wanted.kept();
     let inputs_of = |wanted: &vault::Provider| digest(&json!([target.server.uid(), target.name, wanted]));
     let inputs = inputs_of(&wanted);

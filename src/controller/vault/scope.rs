@@ -9,6 +9,7 @@ use crate::api::scope::ScopeStatus;
 use crate::controller::common::adoption::Consent;
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
+use crate::controller::common::observe::asked_policy;
 use crate::controller::common::scope;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
@@ -42,8 +43,9 @@ impl Claiming for Scope {
     fn consent(&self) -> Consent {
         Consent {
             adoption: self.spec.adoption,
-            deletion_policy: self.spec.deletion_policy,
+            deletion_policy: asked_policy(self, self.spec.deletion_policy, self.spec.management_policy),
             suspend: self.spec.suspend,
+            management: self.spec.management_policy,
         }
     }
 }
@@ -62,6 +64,9 @@ pub(crate) async fn apply(scope: &Scope, ctx: &Context, pass: &mut Pass<ScopeSta
     let wanted = wanted(scope);
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
+    }
+    if target.is_observed() {
+        return target.observe(pass, wanted).await;
     }
     let inputs = digest(&json!([target.server.uid(), target.name, wanted]));
     let settled = pass.status.inputs.as_ref() == Some(&inputs);

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 
 use crate::api::condition::{self, READY};
 use crate::api::oidc_provider::OidcProviderStatus;
-use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, ROTATE_AT_ANNOTATION, Scope};
+use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::provider::{is_named_by, names};
 use crate::controller::common::referable::Referable;
@@ -19,20 +19,20 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::departures::HandOver;
 use crate::controller::engine::key::Which;
 use crate::controller::engine::kind::Kind;
-use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
+use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::controller::engine::managed::OnServer;
 use crate::controller::engine::report;
 use crate::controller::engine::version::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::controller::watch::seen::{Gate, Gates, Look, Seen};
 
-pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationServer>) {
+pub(crate) fn server(ctx: &Context, gates: &mut Gates, seen: Seen<AuthorizationServer>) {
     let (object, gone) = match seen {
         Seen::Applied(object) => (object, false),
         Seen::Deleted(object) => (object, true),
         Seen::Refused => return,
         Seen::Relisted => {
-            gate.open();
+            gates.open();
             ctx.departures.doubt();
             all(&ctx.kinds.key_sets);
             return all(&ctx.kinds.clients);
@@ -51,11 +51,15 @@ pub(crate) fn server(ctx: &Context, gate: &mut Gate, seen: Seen<AuthorizationSer
         facts,
         gone,
     );
-    if !gate.passes(&*object, interest) {
+    let is_requested = gates.own.look(&*object, object.annotations()) == Look::Changed;
+    if !gates.others.passes(&*object, interest) {
+        if is_requested {
+            ctx.kinds.servers.wake(ObjectRef::from_obj(&*object));
+        }
         return;
     }
     if gone {
-        gate.forget(&*object);
+        gates.forget(&*object);
         drop(ctx.links.forget(&object.name_any())); // its cleanup has ended the login
         ctx.kinds.servers.memory.forget(&object.uid().unwrap_or_default());
         ctx.departures.forget(&object.uid().unwrap_or_default());
@@ -151,8 +155,7 @@ fn applied<K: OnServer>(
         generation,
         deleting,
         resource.finalizers().to_vec(),
-        is_abandoned(resource),
-        resource.annotations().get(ROTATE_AT_ANNOTATION).cloned(),
+        resource.annotations(),
     );
     // A status of another writer is corrected. The pass does not trust it but reads the object on the server.
     let is_changed = gates.status.look(resource, status) == Look::Changed;
@@ -169,29 +172,6 @@ fn applied<K: OnServer>(
     {
         tell(ctx, resource);
     }
-}
-
-/// Returns the part of a client's status that concerns others: the keys that it is registered with, and the id that
-/// others list. `inputs` shows whether the client has changed.
-pub(crate) fn standing_of_client(client: &OAuth2Client) -> String {
-    let status = client.status.clone().unwrap_or_default();
-    let made_from = status.name.and(status.inputs);
-    format!("{:?}", (status.key_ids, status.client_id, made_from))
-}
-
-/// Returns the part of a provider's status that concerns its clients and scopes.
-pub(crate) fn standing_of_provider(provider: &OidcProvider) -> String {
-    let status = provider.status.clone().unwrap_or_default();
-    format!(
-        "{:?}",
-        (
-            status.client_ids,
-            status.kept_client_ids,
-            status.endpoints,
-            status.issuer,
-            status.id
-        )
-    )
 }
 
 /// Wakes what depends on a provider. Clients wait until it lists them and publishes its endpoints. Other providers may

@@ -85,15 +85,21 @@ async fn events_are_sent_only_on_transitions(bed: &Bed) -> Result<()> {
         .await?;
     space.wait_ready("app").await?;
     space.wait_event("app", "Available", |_| true).await?;
-    // A successful change causes no event either.
+    // Nor do the sweeps after a change.
     space.change("app", json!({ "spec": { "clientName": "b" } })).await?;
     space.wait_ready("app").await?;
     let mark = server.admin.journal().mark();
     until_swept(&server, mark, 1).await?;
     let mut seen = events(bed, &space).await?;
     seen.sort();
-    let expected = [("InvalidSpec", "Warning"), ("Available", "Normal")]
-        .map(|(reason, type_)| (reason.to_owned(), type_.to_owned(), 1));
+    let expected = [
+        ("Registered", "Normal"),
+        ("InvalidSpec", "Warning"),
+        ("Updated", "Normal"),
+        ("Available", "Normal"),
+        ("Updated", "Normal"),
+    ]
+    .map(|(reason, type_)| (reason.to_owned(), type_.to_owned(), 1));
     let mut expected = expected.to_vec();
     expected.sort();
     ensure!(seen == expected, "{seen:?}");
@@ -199,15 +205,14 @@ async fn kubectl_shows_all_kinds_at_once(bed: &Bed) -> Result<()> {
     // Whether a cluster-scoped kind has the NAMESPACE column depends on the other kinds in the list.
     let server_header = ["NAME", "READY", "REASON", "VERSION", "LOGIN", "RESOURCES", "AGE"];
     row(&server_header).or_else(|_| row(&[&["NAMESPACE"], &server_header[..]].concat()))?;
-    row(&["NAMESPACE", "NAME", "READY", "REASON", "SECRET", "CLIENT", "ID", "AGE"])?;
-    let id = uid_of(&client);
+    row(&["NAMESPACE", "NAME", "READY", "REASON", "SERVER", "SECRET", "AGE"])?;
     row(&[
         space.name(),
         "oauth2client.oidc-operator.dev/app",
         "True",
         "Available",
+        "default",
         "app",
-        &id,
     ])?;
     let server = row(&["authorizationserver.oidc-operator.dev/default", "True", "Available"])?;
     let version = match bed.major() {
@@ -221,10 +226,16 @@ async fn kubectl_shows_all_kinds_at_once(bed: &Bed) -> Result<()> {
         &["get", "oac", "app", "--namespace", space.name(), "--output", "wide"],
     )
     .await?;
-    ensure!(
-        wide.contains("The client is registered and its credentials are in Secret `app`."),
-        "{wide}"
-    );
+    let header: Vec<&str> = wide.lines().next().unwrap_or_default().split_whitespace().collect();
+    let columns = "NAME READY REASON SERVER SECRET AGE CLIENT ID LAST SYNC NEXT ROTATION MESSAGE";
+    ensure!(header.join(" ") == columns, "{wide}");
+    for shown in [
+        &*uid_of(&client),
+        "The client is registered and its credentials are in Secret `app`.",
+    ] {
+        ensure!(wide.contains(shown), "{wide}");
+    }
+    ensure!(!wide.contains("<invalid>"), "{wide}");
     Ok(())
 }
 

@@ -240,6 +240,7 @@ fn plain(sector: &str) -> Vec<Field> {
             )
         },
         field("ttl", "deletionPolicy", json!("Orphan"), Effect::None),
+        field("ttl", "managementPolicy", json!("Full"), Effect::None),
         field("suspended", "suspend", json!(true), Effect::None),
         field("web", "adoption", json!("Never"), Effect::None),
         field("web", "onSecretMismatch", json!("Replace"), Effect::None),

@@ -145,11 +145,13 @@ pub(crate) static OAUTH2_PROXY: Module = Module {
     version: "7.15.6",
     go_mod: include_str!("../oauth2proxy/go.mod"),
     go_sum: include_str!("../oauth2proxy/go.sum"),
+    source: None,
     steps: &[Step::go(
         "oauth2-proxy",
         &["github.com/oauth2-proxy/oauth2-proxy/v7"],
         "-s -w -X github.com/oauth2-proxy/oauth2-proxy/v7/pkg/version.VERSION=v7.15.6",
     )],
+    folders: &[],
 };
 
 /// The kubelet and the scheduler of a node.

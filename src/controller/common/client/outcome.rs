@@ -12,7 +12,7 @@ use crate::controller::common::claim::Claiming;
 use crate::controller::common::cleanup::{is_allowed, may_leave_behind};
 use crate::controller::common::client::layout::secret_name;
 use crate::controller::common::client::plan::ledger_name;
-use crate::controller::common::own_secret::{drop_at_cleanup, is_going, is_owned};
+use crate::controller::common::own_secret::{drop_at_cleanup, is_owned};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::managed::SecretKey;
@@ -63,7 +63,7 @@ pub(crate) async fn leave_secret(client: &OAuth2Client, ctx: &Context) -> Result
         .as_ref()
         .is_some_and(|status| status.secret_name.is_some());
     match keep_credentials(client, ctx).await {
-        Err(error) if error.is_forbidden() && is_going(ctx, &namespace) => return Ok(()),
+        Err(error) if error.is_forbidden() && ctx.is_going(&namespace) => return Ok(()),
         Err(error) if error.is_forbidden() && !is_within && has_secret => {
             return Err(Error::NamespaceLeft(namespace));
         }

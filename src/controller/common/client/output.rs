@@ -6,11 +6,13 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
+use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, OPAQUE};
 use crate::api::{JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::client::template::Template;
+use crate::controller::common::note::{Wrote, note_secret_renamed, note_secret_restored};
 use crate::controller::common::own_secret::{
     bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
 };
@@ -26,7 +28,15 @@ pub(crate) struct Held<'a> {
     pub(crate) revision: Option<&'a str>,
 }
 
-/// Creates or updates the Secret. Returns its resourceVersion. `fresh`: tries to create it without reading it first;
+/// A Secret that is as wanted.
+pub(crate) struct Written {
+    /// Its resourceVersion.
+    pub(crate) version: String,
+    /// What was done with it.
+    pub(crate) wrote: Wrote,
+}
+
+/// Creates or updates the Secret. `fresh`: tries to create it without reading it first;
 /// `strict`: removes labels and annotations that are not wanted.
 ///
 /// # Errors
@@ -39,7 +49,7 @@ pub(crate) async fn write(
     held: Option<Held<'_>>,
     fresh: bool,
     strict: bool,
-) -> Result<String> {
+) -> Result<Written> {
     let key = match &layout.key {
         Some(source) => private_key(ctx, plan, source).await?,
         None => Vec::new(),
@@ -49,7 +59,10 @@ pub(crate) async fn write(
         fill(&mut wanted, layout, &[]);
         if let Some(created) = ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
             remember(ctx, &plan.uid, &created);
-            return Ok(created.resource_version().unwrap_or_default());
+            return Ok(Written {
+                version: created.resource_version().unwrap_or_default(),
+                wrote: Wrote::Created,
+            });
         }
     }
     let found = ctx.cluster.secret(&plan.namespace, &layout.name).await?;
@@ -61,6 +74,11 @@ pub(crate) async fn write(
         false => None,
     };
     fill(&mut wanted, layout, &[found.as_ref(), former.as_ref()]);
+    let wrote = match &found {
+        None => Wrote::Created,
+        Some(found) if found.data == wanted.data => Wrote::Nothing,
+        Some(_) => Wrote::Replaced,
+    };
     let written = match found {
         None => match ctx.cluster.create(&plan.namespace, &wanted).await.map_err(refused)? {
             Some(created) => created,
@@ -75,7 +93,25 @@ pub(crate) async fn write(
     };
     remember(ctx, &plan.uid, &written);
     check_type(&written, layout)?;
-    Ok(written.resource_version().unwrap_or_default())
+    Ok(Written {
+        version: written.resource_version().unwrap_or_default(),
+        wrote,
+    })
+}
+
+/// Reports a Secret that only others can have changed: all that it is made from is as before, except perhaps a signing
+/// key.
+pub(crate) fn note_restored(pass: &mut Pass<OAuth2ClientStatus>, layout: &Layout, wrote: Wrote) {
+    let is_same = pass.status.secret_name.as_ref() == Some(&layout.name);
+    let may_be_ours = layout.key.is_some() && wrote == Wrote::Replaced;
+    let is_told = pass.has_noted(&[
+        Happening::SecretRotated,
+        Happening::SecretReplaced,
+        Happening::ClientReplaced,
+    ]);
+    if is_same && !may_be_ours && !is_told {
+        note_secret_restored(pass, &layout.name, wrote);
+    }
 }
 
 /// Our Secret of the former name, while a rename is incomplete.
@@ -194,16 +230,16 @@ fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeS
 pub(crate) async fn drop_others(
     ctx: &Context,
     plan: &ClientPlan,
-    pass: &Pass<OAuth2ClientStatus>,
+    pass: &mut Pass<OAuth2ClientStatus>,
     name: &str,
     has_ledger: bool,
 ) -> Result<()> {
     let ledger = ledger_name(&plan.uid);
-    let former = pass.status.secret_name.as_deref().filter(|former| *former != name);
+    let former = pass.status.secret_name.clone().filter(|former| former != name);
     let mut others: BTreeSet<String> = BTreeSet::new();
-    if let Some(former) = former {
+    if let Some(former) = &former {
         others.extend(ctx.marked_secrets(&plan.namespace, &plan.uid));
-        others.insert(former.to_owned());
+        others.insert(former.clone());
     }
     others.remove(name);
     others.remove(&ledger);
@@ -214,7 +250,7 @@ pub(crate) async fn drop_others(
         let cached = plan.own_secret(ctx, &other).map(|secret| secret.uid);
         let uid = match cached {
             // A former Secret that has lost its label is not in the cache.
-            None if former == Some(other.as_str()) => {
+            None if former.as_ref() == Some(&other) => {
                 let found = ctx.cluster.secret(&plan.namespace, &other).await?;
                 found
                     .filter(|found| is_owned(found, &plan.uid))
@@ -225,6 +261,9 @@ pub(crate) async fn drop_others(
         if let Some(uid) = uid {
             drop_one(ctx, &plan.namespace, &plan.uid, &other, uid).await?;
         }
+    }
+    if let Some(former) = former {
+        note_secret_renamed(pass, &former, name);
     }
     Ok(())
 }

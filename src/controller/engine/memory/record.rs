@@ -28,6 +28,8 @@ pub(super) struct Record<K> {
     pub(super) wrote: bool,
     /// The same, when the current pass began.
     pub(super) left_half_done: bool,
+    /// Whether a write to the server has begun that no status tells of yet.
+    pub(super) untold: bool,
     /// What a policy said last (a digest).
     pub(super) said: Option<u64>,
     pub(super) updated_at: Option<String>,
@@ -37,6 +39,11 @@ pub(super) struct Record<K> {
     /// A time at which something is due, and since when this is known.
     pub(super) due: Option<(Timestamp, Instant)>,
     pub(super) events: Budget,
+    /// The accepted request for a full pass.
+    pub(super) asked: Option<Box<str>>,
+    pub(super) asks: Budget,
+    /// Whether an event has told that the object is gone or released.
+    pub(super) ended: bool,
 }
 
 impl<K> Default for Record<K> {
@@ -55,12 +62,16 @@ impl<K> Default for Record<K> {
             unconfirmed: None,
             wrote: false,
             left_half_done: false,
+            untold: false,
             said: None,
             updated_at: None,
             sent: None,
             newcomer: None,
             due: None,
             events: Budget::default(),
+            asked: None,
+            asks: Budget::default(),
+            ended: false,
         }
     }
 }
@@ -78,11 +89,14 @@ impl<K> Record<K> {
             && self.unconfirmed.is_none()
             && !self.wrote
             && !self.left_half_done
+            && !self.untold
             && self.said.is_none()
             && self.updated_at.is_none()
             && self.sent.is_none()
             && self.newcomer.is_none()
             && self.due.is_none()
             && self.events.is_full(Instant::now())
+            && self.asked.is_none()
+            && self.asks.is_full(Instant::now())
     }
 }

@@ -6,8 +6,11 @@ use crate::api::oidc_provider::OidcProviderStatus;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::adoption::{MOST_KEPT, note_adoption, preview_in_words};
 use crate::controller::common::claim::Claiming;
+use crate::controller::common::observe::observed;
 use crate::controller::engine::managed::Pass;
+use crate::controller::engine::verdict::Done;
 use crate::controller::foulkon::provider::entry::Entry;
+use crate::controller::foulkon::provider::fields::follow;
 use crate::controller::foulkon::provider::names::{TYPE, check_name};
 use crate::error::{Error, FoulkonFault, Result};
 
@@ -32,6 +35,36 @@ impl Entry<'_> {
         let written = self.write(pass, wanted, Some(&found), Some(kept)).await?;
         note_adoption(pass, TYPE, &fields);
         Ok(written)
+    }
+
+    /// Compares the entry with what is wanted, and writes nothing. Only an entry of this resource is compared, or one
+    /// that it may adopt.
+    ///
+    /// # Errors
+    /// As [`Entry::find`]; [`FoulkonFault::TooManyClients`].
+    pub(crate) async fn observe(&self, status: &OidcProviderStatus, mut wanted: Fields) -> Result<Done> {
+        let found = match self.find(status, Some(&wanted.name)).await {
+            Err(taken @ Error::ObjectNotOwned { .. }) if self.provider.consent().adopts() => {
+                let found = self.get(&wanted.name).await?.filter(|found| found.name == *wanted.name);
+                let Some(found) = found else { return Err(taken) };
+                check_name(self.provider, self.ctx, self.server, &wanted.name)?;
+                keep(&mut wanted, &found)?;
+                Some(found)
+            }
+            found => {
+                let found = found?;
+                if let Some(found) = &found {
+                    follow(&mut status.kept_client_ids.clone(), &mut wanted, found);
+                }
+                found
+            }
+        };
+        let differences = found.map(|found| wanted.differences(&found));
+        Ok(observed(
+            TYPE,
+            differences.as_deref(),
+            self.server.spec.resync_interval(),
+        ))
     }
 
     /// What an adoption would change. None if none is asked for, or the server cannot be asked.

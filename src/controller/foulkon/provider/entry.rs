@@ -1,11 +1,11 @@
 //! The entry of a provider on the server: claim, write, remove.
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::admin::foulkon::{Fields, Foulkon, Provider, is_conflict};
 use crate::admin::http::Failure;
+use crate::api::event::Happening;
 use crate::api::oidc_provider::OidcProviderStatus;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::clock::DEADLINE;
@@ -14,6 +14,7 @@ use crate::controller::common::claim::{Claim, Claiming, store_claim};
 use crate::controller::common::cleanup::remove_claimed;
 use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::failure::{is_certain, unread};
+use crate::controller::common::note::{note_registered, note_updated};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::record;
 use crate::controller::engine::links::Link;
@@ -110,8 +111,10 @@ impl<'a> Entry<'a> {
         };
         let is_drift = is_drift(self.provider, self.ctx, settled, "the provider")?;
         let written = self.write(pass, wanted, found.as_ref(), None).await?;
-        if is_drift {
-            note_drift(self.provider, self.ctx, pass, note);
+        match (is_drift, &differences) {
+            (true, _) => note_drift(self.provider, self.ctx, pass, note),
+            (false, None) => note_registered(pass, TYPE),
+            (false, Some(fields)) => note_updated(pass, TYPE, fields),
         }
         Ok(written)
     }
@@ -197,7 +200,7 @@ impl<'a> Entry<'a> {
     pub(crate) async fn delete(&self, pass: &mut Pass<OidcProviderStatus>) -> Result<()> {
         let found = match self.find(&pass.status, None).await {
             Err(Error::Foulkon(fault @ (FoulkonFault::MovedAway(_) | FoulkonFault::Ambiguous(_)))) => {
-                pass.notes.push((EventType::Warning, "LeftBehind", fault.to_string()));
+                pass.note(Happening::LeftBehind, fault.to_string());
                 None
             }
             found => found?,
@@ -279,6 +282,7 @@ fn disown(status: &mut OidcProviderStatus) {
     *status = OidcProviderStatus {
         observed_generation: status.observed_generation,
         conditions: std::mem::take(&mut status.conditions),
+        last_handled_reconcile_at: status.last_handled_reconcile_at.take(),
         ..OidcProviderStatus::default()
     };
 }

@@ -113,14 +113,19 @@ pub(crate) fn adoption_in_words(wanted: &Client, found: &Client) -> String {
     }
 }
 
-/// Names of the members that differ, apart from the marker.
+/// Names of the members that differ, apart from the marker, in words.
 fn changes(wanted: &Client, found: &Client) -> String {
+    differences(wanted, found).join(", ")
+}
+
+/// Names of the members that differ, apart from the marker.
+pub(crate) fn differences(wanted: &Client, found: &Client) -> Vec<String> {
     let bare = |client: &Client| {
         let mut client = client.clone();
         client.metadata.remove(GROUP);
         client
     };
-    bare(wanted).differences(&bare(found)).join(", ")
+    bare(wanted).differences(&bare(found))
 }
 
 /// What an adoption would change, for the message of a suspended resource. None: the resource has its client already,

@@ -8,9 +8,10 @@ use crate::admin::hydra::sync::Ownership;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::{Adoption, DeletionPolicy};
-use crate::controller::common::claim::note_left_behind;
+use crate::controller::common::claim::{Claiming, note_left_behind};
 use crate::controller::common::cleanup::{connection, hindered, is_quiet};
 use crate::controller::common::client::outcome::{Fate, drop_secrets, fate, leave_secret};
+use crate::controller::common::note::{note_deleted, note_released};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_abandoned;
 use crate::controller::engine::links::Link;
@@ -20,11 +21,17 @@ use crate::controller::hydra::client::plan::{client_id, id_with};
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Outage, Result};
 
+/// The object in messages.
+const TYPE: &str = "client";
+
 pub(crate) async fn run(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     match fate(client, ctx).await? {
         Fate::Delete => remove(client, ctx, pass).await,
-        Fate::Abandon => drop_secrets(client, ctx).await,
-        Fate::Orphan => orphan(client, ctx).await,
+        Fate::Abandon => {
+            note_released(pass, TYPE);
+            drop_secrets(client, ctx).await
+        }
+        Fate::Orphan => orphan(client, ctx, pass).await,
     }
 }
 
@@ -34,7 +41,7 @@ pub(crate) async fn remove(client: &OAuth2Client, ctx: &Context, pass: &mut Pass
     let (_, link) = connection(client, ctx)?;
     let removed = remove_client(client, ctx, pass, &link).await;
     match removed.map_err(|error| hindered(client, ctx, error))? {
-        Fate::Orphan => orphan(client, ctx).await,
+        Fate::Orphan => orphan(client, ctx, pass).await,
         Fate::Delete | Fate::Abandon => drop_secrets(client, ctx).await,
     }
 }
@@ -55,7 +62,7 @@ pub(crate) async fn remove_client(
     let mark = found.as_ref().and_then(Client::marker);
     let owner = found.as_ref().map(|found| owner_of(client, ctx, &pass.status, found));
     let is_unmarked = found.as_ref().is_some_and(Client::is_unmarked);
-    let is_left = client.spec.deletion_policy != Some(DeletionPolicy::Delete);
+    let is_left = client.consent().deletion_policy != Some(DeletionPolicy::Delete);
     let is_kept = is_left && mark.as_ref().is_some_and(|mark| mark.adopted);
     match owner {
         // The marker of a former cluster need not be rewritten before a deletion.
@@ -64,11 +71,12 @@ pub(crate) async fn remove_client(
             false => {
                 let deleted = link.hydra()?.delete_client(&id).await;
                 deleted.map_err(|failed| failure("delete_o_auth2_client", failed))?;
+                note_deleted(pass, TYPE);
                 Ok(Fate::Delete)
             }
         },
         Some(Ownership::OtherCluster(cluster)) => {
-            note_left_behind(pass, "client", &id, &cluster);
+            note_left_behind(pass, TYPE, &id, &cluster);
             Ok(Fate::Delete)
         }
         // The marker was already removed, by another tool or by us.
@@ -83,7 +91,7 @@ pub(crate) async fn remove_client(
 }
 
 /// Leaves client and credentials Secret working, without our markers.
-async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
+async fn orphan(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<OAuth2ClientStatus>) -> Result<()> {
     leave_secret(client, ctx).await?;
     // Last: while the marker exists, it shows that the cleanup is not complete.
     let unmarked = match connection(client, ctx) {
@@ -107,6 +115,7 @@ async fn orphan(client: &OAuth2Client, ctx: &Context) -> Result<()> {
             tracing::info!(%failure, "the orphaned client keeps its marker");
         }
     }
+    note_released(pass, TYPE);
     Ok(())
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use sha2::{Digest, Sha256};
 
+use crate::api::event::Happening;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::{OAuth2Client, RESOURCE_ANNOTATION};
 use crate::controller::common::client::layout::{self, asked_labels};
@@ -214,7 +214,7 @@ async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> 
 /// A new secret in place of one that is due for replacement.
 fn replaced(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
     let note = "The client has a new secret, because the old one was due. Restart applications that read the Secret only when they start.";
-    pass.notes.push((EventType::Normal, "SecretRotated", note.to_owned()));
+    pass.note(Happening::SecretRotated, note);
     Secret::generate()
 }
 
@@ -253,7 +253,7 @@ fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
     let had_one = status.effective.as_ref().is_some_and(Effective::has_secret) && status.secret_name.is_some();
     if had_one && status.updated_at.is_some() {
         let note = "The ledger and the credentials Secret were lost, so the client has a new secret. Restart applications that still use the old one.";
-        pass.notes.push((EventType::Warning, "SecretReplaced", note.to_owned()));
+        pass.note(Happening::SecretReplaced, note);
     }
     Secret::generate()
 }

@@ -100,7 +100,7 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, 
             ..effective
         },
         key_set: referred.key_set,
-        schedule: Schedule::of(client, period)?,
+        schedule: Schedule::of(client, period),
         missing: referred.missing,
         endpoints: server.status.as_ref().and_then(|status| status.endpoints.clone()),
         server,
@@ -227,6 +227,21 @@ pub(crate) fn rotation(
         Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
         next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
+}
+
+/// When the next rotation is planned: by age or by request, whosever turn it is then.
+pub(crate) fn planned_rotation(
+    client: &OAuth2Client,
+    plan: &ClientPlan,
+    status: &OAuth2ClientStatus,
+) -> Option<Timestamp> {
+    let schedule = Schedule {
+        turn: None,
+        ..schedule(plan, status)
+    };
+    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
+    let since = since(client, status).filter(|_| is_ours)?;
+    schedule.next(since, Duration::ZERO).filter(|at| *at < Timestamp::MAX)
 }
 
 /// Whether a rotation was requested too soon after the last one.

@@ -1,9 +1,9 @@
 //! The client on the server: read → compare → write, and what a failure means.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use serde_json::Value;
 
 use crate::admin::http::Failure;
@@ -12,6 +12,7 @@ use crate::admin::hydra::client::Marker;
 use crate::admin::hydra::mapping::{fields_of, grant_names};
 use crate::admin::hydra::sync::{Known, Ownership, Step, decide, is_later};
 use crate::api::OAuth2Client;
+use crate::api::event::Happening;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
 use crate::controller::common::admission::may_create;
@@ -19,6 +20,7 @@ use crate::controller::common::claim::note_takeover;
 use crate::controller::common::client::plan::{ClientPlan, check_access_with};
 use crate::controller::common::drift::{is_drift, note_drift, tell_drift};
 use crate::controller::common::failure::unread;
+use crate::controller::common::note::note_updated;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
@@ -140,7 +142,7 @@ impl Remote<'_> {
 
     fn note_adoption(pass: &mut Pass<OAuth2ClientStatus>, corrected: bool, adopted: bool, note: Option<String>) {
         if corrected {
-            pass.notes.extend(note.map(|note| (EventType::Normal, "Adopted", note)));
+            pass.notes.extend(note.map(|note| (Happening::Adopted, note)));
             pass.status.adopted = adopted.then_some(true);
         }
     }
@@ -261,14 +263,26 @@ impl Remote<'_> {
             fields => fields.join(", "),
         };
         let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift, &what)?;
+        let was_registered = pass.status.updated_at.is_some();
         if !self.update(pass, body, with_secret).await? {
             return Ok(false);
         }
         let note = format!("The client was changed on the server ({what}) and has been corrected.");
         if is_foreign {
             note_drift(self.client, self.ctx, pass, note);
+        } else if was_registered && !self.drift {
+            self.note_update(pass, fields, with_secret);
         }
         Ok(true)
+    }
+
+    /// Reports what a change of the resource, or of what it refers to, changed on the server.
+    fn note_update(&self, pass: &mut Pass<OAuth2ClientStatus>, fields: &[String], with_secret: bool) {
+        let is_told = pass.has_noted(&[Happening::SecretRotated, Happening::SecretReplaced]);
+        let is_users = self.may_tell && self.ledger.is_some_and(|ledger| ledger.rewritten);
+        let secret = (with_secret && is_users && !is_told).then_some("the secret");
+        let fields: BTreeSet<&str> = fields_of(fields).into_iter().chain(secret).collect();
+        note_updated(pass, "client", &Vec::from_iter(fields));
     }
 
     /// False if the id is taken.

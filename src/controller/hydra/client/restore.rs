@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 
 use super::adoption::lives;
 use super::id::problem;
@@ -20,6 +19,7 @@ use super::traces::{MOST, Trace, traces};
 use crate::access::may_keep_id;
 use crate::admin::hydra::Client;
 use crate::api::OAuth2Client;
+use crate::api::event::Happening;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
 use crate::controller::common::admission::may_create;
@@ -354,28 +354,24 @@ impl Earlier {
     }
 
     fn note(&self, pass: &mut Pass<OAuth2ClientStatus>) {
-        let (type_, reason, note) = match (&self.kin, self.known) {
+        let (happening, note) = match (&self.kin, self.known) {
             (Kin::Gone, _) => (
-                EventType::Normal,
-                "Restored",
+                Happening::Restored,
                 "The client of an earlier resource of this name is gone from the server, so it is registered again with its id and secret.",
             ),
             (_, Known::Current) => (
-                EventType::Normal,
-                "Restored",
+                Happening::Restored,
                 "The client of an earlier resource of this name was found on the server and is kept, with its id and secret.",
             ),
             (_, Known::Older) => (
-                EventType::Warning,
-                "SecretReplaced",
+                Happening::SecretReplaced,
                 "The client of an earlier resource of this name is kept with its id, and has the secret of the Secrets in this namespace again. Restart applications that use another one.",
             ),
             (_, Known::Lost) => (
-                EventType::Warning,
-                "SecretReplaced",
+                Happening::SecretReplaced,
                 "The client of an earlier resource of this name is kept with its id, and has a new secret, because its Secrets are lost. Restart applications that use the old one.",
             ),
         };
-        pass.notes.push((type_, reason, note.to_owned()));
+        pass.note(happening, note);
     }
 }

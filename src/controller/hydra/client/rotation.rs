@@ -40,7 +40,7 @@ fn due_at(client: &OAuth2Client, ctx: &Context, since: Timestamp) -> Option<Time
     if period.is_none() && !is_asked {
         return None;
     }
-    let mut schedule = Schedule::of(client, period).ok()?;
+    let mut schedule = Schedule::of(client, period);
     if schedule.asked(since).is_some() {
         let (plan, _) = plan(client, ctx).ok()?;
         schedule.min = check_access(client, ctx, &plan).ok()?.min_rotation_period;

@@ -10,11 +10,13 @@ use super::remote::Remote;
 use super::steps::{self, AfterLedger, Cause, Compared, Extras, Seen, Step};
 use super::work::{Secrecy, Work};
 use crate::admin::hydra;
+use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, TokenEndpointAuthMethod};
 use crate::controller::common::client::free::check_free;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output;
 use crate::controller::common::failure::unread;
+use crate::controller::common::note::note_registered;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
@@ -123,7 +125,10 @@ impl Run<'_> {
                 let held = self.ledger.as_ref().map(Ledger::held);
                 let strict = extras == Extras::Go;
                 let written = output::write(client, ctx, plan, layout, held, self.is_new, strict).await?;
-                self.inputs.wrote_secret(written);
+                if self.has_known_secret() && !strict {
+                    output::note_restored(self.pass, layout, written.wrote);
+                }
+                self.inputs.wrote_secret(written.version);
             }
             Step::DropOtherSecrets => {
                 output::drop_others(ctx, plan, self.pass, &layout.name, self.ledger.is_some()).await?;
@@ -152,7 +157,22 @@ impl Run<'_> {
             had_ledger: self.work.had_ledger(),
             drift: cause == Cause::Drift,
         };
-        remote.sync(self.pass, wanted, self.is_new).await
+        let was_registered = self.pass.status.updated_at.is_some();
+        remote.sync(self.pass, wanted, self.is_new).await?;
+        let is_told = self
+            .pass
+            .has_noted(&[Happening::Adopted, Happening::Restored, Happening::SecretReplaced]);
+        if !was_registered && !is_told {
+            note_registered(self.pass, "client");
+        }
+        Ok(())
+    }
+
+    /// Whether the content of the credentials Secret is that of the last success.
+    fn has_known_secret(&self) -> bool {
+        let is_same = |last: &Inputs| self.inputs.same_client(last) && self.inputs.same_ledger(last);
+        let is_rewritten = self.ledger.as_ref().is_some_and(|ledger| ledger.rewritten);
+        self.work.last.as_ref().is_some_and(is_same) && !is_rewritten
     }
 
     fn after_ledger(&self) -> AfterLedger {

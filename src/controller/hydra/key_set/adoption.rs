@@ -8,13 +8,14 @@ use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::adoption::preview_in_words;
 use crate::controller::common::claim::Claiming;
+use crate::controller::common::observe::observed;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::record;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::key_set::ledger::{Entry, Ledger};
 use crate::controller::hydra::key_set::plan::KeySetPlan;
-use crate::controller::hydra::key_set::remote::{Remote, one};
+use crate::controller::hydra::key_set::remote::{Remote, not_owned, one};
 use crate::controller::hydra::key_set::rotation::Stage;
 use crate::error::{Error, Result};
 use crate::key_material;
@@ -82,6 +83,47 @@ pub(crate) async fn suspended(
         done.message += &preview.map(|preview| format!(" {preview}")).unwrap_or_default();
     }
     done
+}
+
+/// The result for a resource that the operator only observes: nothing is written. A set of others is compared only if it
+/// may be adopted.
+///
+/// # Errors
+/// [`Error::KeySetNotOwned`], [`Error::ObjectNotOwned`], [`Error::InvalidField`] if it could not be adopted, and why the
+/// server cannot be asked.
+pub(crate) async fn observe(
+    set: &JsonWebKeySet,
+    ctx: &Context,
+    plan: &KeySetPlan,
+    status: &JsonWebKeySetStatus,
+) -> Result<Done> {
+    const TYPE: &str = "key set";
+    let link = ctx.links.usable(&plan.target.server)?;
+    let remote = Remote {
+        ctx,
+        target: &plan.target,
+        link: &link,
+    };
+    let again = plan.target.server.spec.resync_interval();
+    let ledger = Ledger::read(set, ctx).await?;
+    let found = remote.get().await?;
+    if found.keys.is_empty() {
+        return Ok(observed(TYPE, None, again));
+    }
+    if !ledger.entries.is_empty() {
+        let differences: &[&str] = match remote.is_as_left(status, &found, &ledger)? {
+            true => &[],
+            false => &["keys"],
+        };
+        return Ok(observed(TYPE, Some(differences), again));
+    }
+    match is_wanted(set, status, false) {
+        true => {
+            signer(set, &found)?;
+            Ok(observed(TYPE, Some(changes(set)), again))
+        }
+        false => Err(not_owned(&plan.target)),
+    }
 }
 
 /// What an adoption changes on the server: a key of the spec's own joins the set.

@@ -9,6 +9,7 @@ use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::controller::common::claim::{Claiming, note_left_behind};
 use crate::controller::common::cleanup::{connection, hindered, is_left, is_quiet, may_leave_behind};
+use crate::controller::common::note::{note_deleted, note_released};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::drop_at_cleanup;
 use crate::controller::engine::context::Context;
@@ -19,8 +20,12 @@ use crate::controller::hydra::key_set::plan::RemoteSet;
 use crate::controller::hydra::key_set::remote::Remote;
 use crate::error::{Error, Result};
 
+/// The object in messages.
+const TYPE: &str = "key set";
+
 pub(crate) async fn run(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
     if is_abandoned(set) && may_leave_behind(set, ctx).await? {
+        note_released(pass, TYPE);
         return drop_copies(set, ctx, pass).await;
     }
     remove(set, ctx, pass).await
@@ -30,10 +35,11 @@ pub(crate) async fn run(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Json
 pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<JsonWebKeySetStatus>) -> Result<()> {
     let claim = JsonWebKeySet::claim(&mut pass.status);
     if let (Some(name), Some(cluster)) = (claim.name.clone(), claim.other_cluster(&ctx.settings)) {
-        note_left_behind(pass, "key set", &name, &cluster);
+        note_left_behind(pass, TYPE, &name, &cluster);
         return drop_copies(set, ctx, pass).await;
     }
     if is_left(set, ctx, &mut pass.status).await? {
+        note_released(pass, TYPE);
         return drop_copies(set, ctx, pass).await;
     }
     let (server, link) = connection(set, ctx)?;
@@ -50,7 +56,10 @@ pub(crate) async fn remove(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<J
     let removed = remote.remove(&pass.status, &entries.unwrap_or_default()).await;
     removed.map_err(|error| hindered(set, ctx, error))?;
     match is_quiet {
-        true => drop_copies(set, ctx, pass).await,
+        true => {
+            note_deleted(pass, TYPE);
+            drop_copies(set, ctx, pass).await
+        }
         false => Err(Error::CleanupUnconfirmed),
     }
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::admin::hydra::key::{JsonWebKey, PublicKey};
+use crate::api::event::Happening;
 use crate::api::json_web_key_set::{Import, JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::{JsonWebKeySet, OAuth2Client};
 use crate::controller::common::digest::hex;
@@ -104,7 +104,7 @@ pub(crate) async fn advance(
     let now = Timestamp::now();
     if ledger.at(Stage::Current).is_none() && pass.status.current_key_id.is_some() {
         let note = "The private key was lost, in the cluster and on the server, so a new key signs now. Signatures of the old key can be verified for a while.";
-        pass.notes.push((EventType::Warning, "KeysReplaced", note.to_owned()));
+        pass.note(Happening::KeysReplaced, note);
     }
     let before = ledger.ids();
     ledger

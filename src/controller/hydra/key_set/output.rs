@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::JsonWebKeySet;
 use crate::api::json_web_key_set::{JWK, JWKS, JsonWebKeySetStatus, KID, PEM};
+use crate::controller::common::note::{Wrote, note_secret_restored};
 use crate::controller::common::own_config_map;
 use crate::controller::common::own_secret::{
     bytes, conflict, drop_one, has_labels, is_owned, labels, owned_by, remember,
@@ -33,7 +34,11 @@ pub(crate) async fn write(
 ) -> Result<()> {
     let jwks = jwks(&pass.status.keys);
     if let (Some(name), Some(current)) = (&plan.secret_name, current) {
-        secret(set, ctx, plan, name, private(current)?, &pass.status.key_ids()).await?;
+        let wrote = secret(set, ctx, plan, name, private(current)?, &pass.status.key_ids()).await?;
+        let is_same = pass.status.current_key_id.as_ref() == Some(&current.key.public.kid);
+        if is_same && pass.status.secret_name.as_ref() == Some(name) {
+            note_secret_restored(pass, name, wrote);
+        }
     }
     if let Some(name) = &plan.public_secret_name {
         let data = BTreeMap::from([(JWKS.to_owned(), bytes(&jwks))]);
@@ -63,9 +68,15 @@ async fn secret(
     name: &str,
     data: BTreeMap<String, ByteString>,
     ids: &[&str],
-) -> Result<()> {
+) -> Result<Wrote> {
     let labels = labels(ctx, &plan.target.uid, &Labels::new());
-    let written = match ctx.cluster.secret(&plan.target.namespace, name).await? {
+    let found = ctx.cluster.secret(&plan.target.namespace, name).await?;
+    let wrote = match &found {
+        None => Wrote::Created,
+        Some(found) if found.data.as_ref() == Some(&data) => Wrote::Nothing,
+        Some(_) => Wrote::Replaced,
+    };
+    let written = match found {
         Some(found) if !is_owned(&found, &plan.target.uid) && !is_known(&found, &data, ids) => {
             return Err(conflict(&found, set));
         }
@@ -96,7 +107,7 @@ async fn secret(
         }
     };
     remember(ctx, &plan.target.uid, &written);
-    Ok(())
+    Ok(wrote)
 }
 
 /// Deletes our Secrets, except the ledger and those that the spec names.

@@ -173,7 +173,7 @@ fn terms(set: &JsonWebKeySet, grant: Grant, status: &JsonWebKeySetStatus) -> Res
     // The user replaces an imported key.
     let schedule = match algorithm {
         Some(_) => {
-            let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()))?;
+            let schedule = Schedule::of(set, rotation.map(|rotation| rotation.period.as_str()));
             schedule.bounded(
                 grant.min_rotation_period,
                 status.rotated_at.as_deref(),

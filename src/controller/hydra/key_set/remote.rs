@@ -116,6 +116,15 @@ impl Remote<'_> {
         Ok(())
     }
 
+    /// Whether the keys of a set are those of the ledger.
+    ///
+    /// # Errors
+    /// [`Error::KeySetNotOwned`], [`Error::ObjectNotOwned`].
+    pub(super) fn is_as_left(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<bool> {
+        let lacks = !self.lacking(status, observed, ledger)?.is_empty();
+        Ok(!lacks && self.surplus(status, observed, ledger).is_empty())
+    }
+
     /// The keys that are missing or different on the server, in the order in which they are written.
     fn lacking(&self, status: &JsonWebKeySetStatus, observed: &Keys, ledger: &Ledger) -> Result<Vec<JsonWebKey>> {
         let mut lacking = Vec::new();
@@ -256,7 +265,7 @@ impl Remote<'_> {
 }
 
 /// Only a set with a chosen name can be adopted.
-fn not_owned(target: &RemoteSet) -> Error {
+pub(super) fn not_owned(target: &RemoteSet) -> Error {
     let name = target.set_name.clone();
     match name == target.uid {
         true => Error::KeySetNotOwned(name),

@@ -10,9 +10,9 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 
 use crate::admin::hydra::key::{JsonWebKey, JsonWebKeySet as Keys};
+use crate::api::event::Happening;
 use crate::api::json_web_key_set::{JWK, JWKS, JsonWebKeySetStatus, KID};
 use crate::api::{JsonWebKeySet, UID_LABEL};
 use crate::controller::common::own_secret::{drop_left, is_left_by, text};
@@ -64,7 +64,7 @@ pub(crate) async fn inherit(
             ledger.entries = entries.clone();
             ledger.write(set, ctx).await?;
             let note = "The keys of an earlier resource of this name came back and are kept.";
-            pass.notes.push((EventType::Normal, "Restored", note.to_owned()));
+            pass.note(Happening::Restored, note);
         }
         let known = ledger.ids();
         if !entries.is_empty() && entries.iter().all(|entry| known.contains(&entry.key.public.kid)) {

@@ -112,6 +112,18 @@ pub(crate) fn next_at(held: &[Held], terms: &Terms, now: Timestamp) -> Option<Ti
     times.filter(|at| *at > now).min()
 }
 
+/// When another key is planned to become the current one. It may have to wait longer for clients to know it.
+pub(crate) fn planned_at(held: &[Held], terms: &Terms) -> Option<Timestamp> {
+    let at = |stage: Stage| held.iter().find(|key| key.stage == stage);
+    let made = match (at(Stage::Next), at(Stage::Current)) {
+        (Some(next), _) => Some(next.since),
+        (None, Some(current)) => terms.schedule.next(current.since, terms.pre_publish),
+        (None, None) => None,
+    };
+    let planned = made.map(|made| later(made, terms.pre_publish));
+    planned.filter(|at| *at < Timestamp::MAX)
+}
+
 fn is_old(current: &Held, terms: &Terms, now: Timestamp) -> bool {
     terms.schedule.is_due(current.since, terms.pre_publish, now) || current.alg != terms.alg
 }
@@ -211,6 +223,36 @@ mod tests {
         };
         let current = [held("1", Stage::Current, 0)];
         assert_eq!(due(&current, &other, WELL, at(1)), Some(Step::Make(Stage::Next)));
+    }
+
+    #[test]
+    fn a_rotation_is_planned_for_the_time_at_which_the_next_key_signs() {
+        use Stage::{Current, Next, Previous};
+        let on_request = Terms {
+            schedule: Schedule {
+                asked_at: Some(at(50)),
+                ..Schedule::default()
+            },
+            ..terms()
+        };
+        let never = Terms {
+            schedule: Schedule::default(),
+            ..terms()
+        };
+        let one = vec![held("1", Current, 0)];
+        let two = vec![held("1", Current, 0), held("2", Next, 95)];
+        let after = vec![held("1", Previous, 105), held("2", Current, 105)];
+        for (keys, terms, expected) in [
+            (&one, &terms(), Some(100)),
+            (&two, &terms(), Some(105)), // the next key was made late
+            (&after, &terms(), Some(205)),
+            (&one, &on_request, Some(60)),
+            (&after, &on_request, None),
+            (&one, &never, None),
+            (&vec![], &terms(), None),
+        ] {
+            assert_eq!(planned_at(keys, terms), expected.map(at), "{keys:?} {terms:?}");
+        }
     }
 
     #[test]

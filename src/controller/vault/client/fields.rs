@@ -46,7 +46,7 @@ fn unsupported(client: &OAuth2Client, plan: &ClientPlan) -> Vec<Cow<'static, str
         "clientType" | "redirectUris" | "assignmentRefs" | "providerRefs" | "keySetRef" | "accessTokenTtl"
         | "idTokenTtl" | "vault" => false,
         // Fields for the operator.
-        "serverRef" | "credentials" | "deletionPolicy" | "suspend" | "adoption" => false,
+        "serverRef" | "credentials" | "deletionPolicy" | "managementPolicy" | "suspend" | "adoption" => false,
         // Fields that the server has in part.
         "grantTypes" => has_other_grants(plan),
         "responseTypes" => spec
