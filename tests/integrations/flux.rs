@@ -173,8 +173,7 @@ spec:
 async fn suspended_from_the_start(stage: &Stage, delivery: &Delivery, files: &[File]) -> Result<()> {
     let mut documents = Vec::new();
     let mut names = Vec::new();
-    for document in install::manifests(ON_VAULT)? {
-        let mut document = document;
+    for mut document in install::manifests(ON_VAULT)? {
         let name = format!("later-{}", document["metadata"]["name"].as_str().unwrap_or_default());
         document["metadata"]["name"] = json!(name);
         document["spec"]["suspend"] = json!(true);

@@ -203,7 +203,11 @@ async fn deleting(stage: &Stage, judge: &Judge) -> Result<()> {
     stage.apply(TEAM, &five("vault", "held", "")).await?;
     for object in each("held") {
         // A provider without clients is on the server, but not ready.
-        until(&judge.client, object, "to be written", |found| is_true(found, "Synced")).await?;
+        let is_written = |found: &Value| {
+            found["metadata"]["finalizers"] == json!(["oidc-operator.dev/cleanup"])
+                && condition(found, "Ready").is_some()
+        };
+        until(&judge.client, object, "to be written", is_written).await?;
         let hold = json!({ "metadata": { "finalizers": ["example.com/hold", "oidc-operator.dev/cleanup"] } });
         let api = api(judge.client.clone(), object.0)?;
         api.patch(object.1, &PatchParams::default(), &Patch::Merge(&hold))
