@@ -40,13 +40,14 @@ const STAFF: &str = "{ subjects: [alice], groups: [{ name: ops }] }";
 const APP: &str =
     "{ redirectUris: [https://app.example.com/cb], scopeRefs: [{ name: orders }], assignmentRefs: [{ name: staff }] }";
 
-/// What the command of the documentation that lists everything that is not ready prints.
+/// What the command of the documentation that lists everything that is not ready prints for clients.
 async fn not_ready(bed: &Bed) -> Result<String> {
     let page = std::fs::read_to_string(install::repository().join("docs/concepts/status.md"))?;
     let (_, template) = page.split_once("--output go-template='").context("no command")?;
     let (template, _) = template.split_once('\'').context("the template does not end")?;
     let mut kubectl = bed.plane().kubectl();
-    kubectl.args(["get", "oidc", "--all-namespaces", "--output"]);
+    // Not the category `oidc`: kubectl may have stored the list of categories before our kinds were installed.
+    kubectl.args(["get", "oauth2clients.oidc-operator.dev", "--all-namespaces", "--output"]);
     kubectl.arg(format!("go-template={template}"));
     process::output("kubectl", kubectl).await
 }
