@@ -388,8 +388,13 @@ fn metrics_list() -> String {
     let table = |metrics: &[Described]| {
         let rows = metrics.iter().map(|metric| {
             let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
-            let Described { name, r#type, help, .. } = metric;
-            format!("| `{name}` | {type} | {} | {help} |\n", labels.join(", "), type = r#type)
+            let Described {
+                name,
+                r#type: kind,
+                help,
+                ..
+            } = metric;
+            format!("| `{name}` | {kind} | {} | {help} |\n", labels.join(", "))
         });
         format!(
             "| Name | Type | Labels | |\n|---|---|---|---|\n{}",

@@ -2,6 +2,7 @@
 //! nobody collects the traces.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -35,7 +36,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// An operator that sends its spans to this collector, and logs as by default.
-async fn traced(bed: &Bed, collector: &str) -> Result<std::sync::Arc<Operator>> {
+async fn traced(bed: &Bed, collector: &str) -> Result<Arc<Operator>> {
     let flag = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let options = OperatorOptions {
         flags: vec![
@@ -72,10 +73,16 @@ async fn the_life_of_a_resource_shows_in_metrics_logs_and_traces(bed: &Bed) -> R
 
     // A failure is told once, however often it is retried.
     space.apply_client("broken", BROKEN).await?;
-    let failures = "oidc_operator_reconciles_total";
-    until_metric(&operator, failures, "SecretNotFound", 3.0).await?;
+    for passes in 1..=3 {
+        let failures = "oidc_operator_reconciles_total";
+        until_metric(&operator, failures, "SecretNotFound", f64::from(passes)).await?;
+        let name = format!("name {passes}");
+        space
+            .change("broken", json!({ "spec": { "clientName": name } }))
+            .await?;
+    }
     // In a steady state, there is nothing to tell.
-    let told = lines_about(&operator, space.name(), "app")?.len();
+    let told = lines_about(&operator, space.name(), "app").len();
     bed.change_server("default", json!({ "resyncInterval": "1s" })).await?;
     let sweeps = "oidc_operator_sweep_duration_seconds_count";
     let before = operator.metric(sweeps, "").await?;
@@ -106,17 +113,16 @@ async fn received(collector: &MockServer) -> Result<Vec<Span>> {
         let batch = ExportTraceServiceRequest::decode(&*request.body)?;
         for of_resource in batch.resource_spans {
             let resource = of_resource.resource.context("no resource")?;
-            let named = |attribute: &&_| key_of(attribute) == "service.name";
-            ensure!(resource.attributes.iter().filter(named).count() == 1, "{resource:?}");
+            let names = resource
+                .attributes
+                .iter()
+                .filter(|attribute| attribute.key == "service.name");
+            ensure!(names.count() == 1, "{resource:?}");
             let scopes = of_resource.scope_spans;
             all.extend(scopes.into_iter().flat_map(|scope| scope.spans));
         }
     }
     Ok(all)
-}
-
-fn key_of(attribute: &opentelemetry_proto::tonic::common::v1::KeyValue) -> &str {
-    &attribute.key
 }
 
 fn attributes(span: &Span) -> BTreeMap<&str, String> {
@@ -164,7 +170,7 @@ async fn until_traced(collector: &MockServer, namespace: &str) -> Result<String>
     let has = |name: &str, wanted: &[(&str, &str)]| {
         children.iter().any(|child| {
             let found = attributes(child);
-            let has = |(key, value): &(&str, &str)| found.get(key).map(String::as_str) == Some(*value);
+            let has = |(key, value): &(&str, &str)| found.get(*key).map(String::as_str) == Some(*value);
             child.name == name && wanted.iter().all(has)
         })
     };
@@ -180,12 +186,8 @@ async fn until_traced(collector: &MockServer, namespace: &str) -> Result<String>
         let wanted = [("operation", operation), ("object", object)];
         ensure!(has("kubernetes", &wanted), "{operation}: {children:#?}");
     }
-    let is_error = |span: &&Span| {
-        span.status
-            .as_ref()
-            .is_some_and(|status| status.code() == StatusCode::Error)
-    };
-    ensure!(!children.iter().any(|child| is_error(&child)), "{children:#?}");
+    let code = pass.status.as_ref().map(|status| status.code());
+    ensure!(code != Some(StatusCode::Error), "{pass:?}");
     Ok(pass.trace_id.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
@@ -209,8 +211,8 @@ async fn check_figures(operator: &Operator, namespace: &str) -> Result<()> {
         ("secret_rotations_total", of_kind, 1.0..2.0),
         ("time_to_ready_seconds_count", of_kind, 1.0..2.0),
         ("time_to_ready_seconds_sum", of_kind, 0.001..120.0),
-        ("resource_condition", &ready, 1.0..2.0),
-        (&last_rotation, "", recently.clone()),
+        ("resource_condition", ready.as_str(), 1.0..2.0),
+        (last_rotation.as_str(), "", recently.clone()),
         ("cached_objects", "kind=\"OAuth2Client\"", 1.0..2.0),
         ("cached_objects", "kind=\"Secret\"", 2.0..100.0),
         ("pending_deletions", of_kind, 0.0..1.0),
@@ -221,7 +223,12 @@ async fn check_figures(operator: &Operator, namespace: &str) -> Result<()> {
         ("queue_wait_seconds_count", "", 2.0..100_000.0),
         ("breaker_open", "server=\"default\"", 0.0..1.0),
     ];
-    let text = operator.metrics().await?;
+    let text = wait::until("no rotation to be scheduled", LIMIT, async || {
+        let text = operator.metrics().await?; // the watch may lag behind the pass
+        let is_over = !text.contains("oidc_operator_next_rotation_timestamp_seconds{");
+        Ok(is_over.then_some(text))
+    })
+    .await?;
     for (name, labels, range) in rows {
         let name = format!("oidc_operator_{name}");
         let mut lines = text
@@ -231,26 +238,27 @@ async fn check_figures(operator: &Operator, namespace: &str) -> Result<()> {
         let value: f64 = line.rsplit(' ').next().context("no value")?.parse()?;
         ensure!(range.contains(&value), "{line}: not in {range:?}");
     }
-    for absent in ["next_rotation_timestamp_seconds{", "pace_requests_per_second{"] {
-        ensure!(!text.contains(&format!("oidc_operator_{absent}")), "{absent}");
-    }
+    let is_limited = text.contains("oidc_operator_pace_requests_per_second{");
+    ensure!(!is_limited, "{text}");
     Ok(())
 }
 
 /// The log lines about a client.
-fn lines_about(operator: &Operator, namespace: &str, name: &str) -> Result<Vec<Value>> {
-    let lines = operator.log();
-    let parsed: Vec<Value> = lines
-        .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| line.to_owned()))
-        .collect::<Result<_>>()?;
-    let about = |line: &Value| line["namespace"] == namespace && line["name"] == name;
-    Ok(parsed.into_iter().filter(about).collect())
+fn lines_about(operator: &Operator, namespace: &str, name: &str) -> Vec<Value> {
+    let mut lines = lines(operator);
+    lines.retain(|line| line["namespace"] == namespace && line["name"] == name);
+    lines
+}
+
+/// All log lines; one that is being written is left out.
+fn lines(operator: &Operator) -> Vec<Value> {
+    let log = operator.log();
+    log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// Checks the lines of the run. `told`: number of lines about the client before the steady state.
 fn check_lines(operator: &Operator, namespace: &str, told: usize, trace: &str) -> Result<()> {
-    let lines = lines_about(operator, namespace, "app")?;
+    let lines = lines_about(operator, namespace, "app");
     ensure!(lines.len() == told, "{} new lines: {lines:#?}", lines.len() - told);
     let messages: Vec<&str> = lines.iter().filter_map(|line| line["message"].as_str()).collect();
     ensure!(messages == ["Ready", "changed and still Ready"], "{lines:#?}");
@@ -271,19 +279,15 @@ fn check_lines(operator: &Operator, namespace: &str, told: usize, trace: &str) -
             "keys of a span: {line}"
         );
     }
-    let broken = lines_about(operator, namespace, "broken")?;
+    let broken = lines_about(operator, namespace, "broken");
     ensure!(broken.len() == 1, "{broken:#?}");
     ensure!(
         broken[0]["level"] == "WARN" && broken[0]["reason"] == "SecretNotFound",
         "{broken:#?}"
     );
 
-    let log = operator.log();
-    let starts: Vec<Value> = log
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line["kubernetes"].is_string())
-        .collect();
+    let mut starts = self::lines(operator);
+    starts.retain(|line| line["kubernetes"].is_string());
     ensure!(starts.len() == 1, "{starts:#?}");
     let start = &starts[0];
     ensure!(
@@ -302,7 +306,7 @@ fn check_lines(operator: &Operator, namespace: &str, told: usize, trace: &str) -
 
 async fn a_dead_collector_costs_a_line_and_delays_nothing(bed: &Bed) -> Result<()> {
     let dead = ports::with_free(async |[port]| Ok(format!("http://127.0.0.1:{port}"))).await?;
-    let operator = traced(bed, &dead).await?;
+    let (operator, started) = (traced(bed, &dead).await?, Instant::now());
     let space = bed.space().await?;
     for nth in 0..5 {
         space.ready_client(&format!("app-{nth}"), CLIENT).await?;
@@ -329,7 +333,8 @@ async fn a_dead_collector_costs_a_line_and_delays_nothing(bed: &Bed) -> Result<(
         "it took {:?}",
         begun.elapsed()
     );
-    ensure!(lost() == 1, "{} lines: {}", lost(), operator.log());
+    let most = 1 + started.elapsed().as_secs() / 60;
+    ensure!(lost() as u64 <= most, "{} lines: {}", lost(), operator.log());
     let log = operator.log();
     let line = log
         .lines()

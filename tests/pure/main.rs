@@ -34,6 +34,7 @@ mod scrape;
 mod selectors;
 mod steps;
 mod sync;
+mod telemetry;
 mod template;
 mod vault;
 mod vault_failures;

@@ -9,7 +9,7 @@ use oidc_operator::admin::hydra::version::Unsupported;
 use oidc_operator::api::condition::{
     self, INSECURE, READY, RECONCILING, Reason, STALLED, SUSPENDED, SYNCED, Wanted, merge,
 };
-use oidc_operator::controller::engine::verdict::{self, Done, event};
+use oidc_operator::controller::engine::verdict::{self, Done, Logged, event, logged};
 use oidc_operator::error::{Class, ClusterFault, Denial, EarlierFault, Error, Listing, Outage, Wording};
 
 use crate::errors::{examples, s};
@@ -458,4 +458,36 @@ fn new_words_of_a_policy_are_told_after_a_change_of_the_spec_or_once_they_are_re
         assert_eq!(is_silent, expected == "ticket abc", "{words} {generation} {has_said}");
     }
     assert_eq!(verdict::wording(&[], 1, false), Wording::Replaced);
+}
+
+#[test]
+fn the_log_tells_a_change_once() {
+    let said = |old: &[Condition], new: &[Condition], is_on_server: bool| {
+        logged(old, new, is_on_server).map(|logged| match logged {
+            Logged::Ready(_) => "ready",
+            Logged::Failing(_) => "failing",
+            Logged::Changed(_) => "changed",
+        })
+    };
+    let ready = stored(Ok(&done("All is well.")), &[]);
+    let other = stored(Ok(&done("It is well.")), &[]);
+    let failing = stored(Err(&Error::NamespaceNotWatched("a".to_owned())), &[]);
+    let worse = stored(Err(&Error::NamespaceNotWatched("b".to_owned())), &[]);
+    let still = stored(Ok(&Done::suspended()), &[]);
+    let table: [(&[Condition], &[Condition], &str, &str); 9] = [
+        (&[], &ready, "ready", "ready"),
+        (&failing, &ready, "ready", "ready"),
+        (&ready, &ready, "changed", ""), // something else in the status has changed
+        (&ready, &other, "ready", "ready"),
+        (&ready, &failing, "failing", "failing"),
+        (&failing, &failing, "", ""),
+        (&failing, &worse, "failing", "failing"),
+        (&[], &still, "", ""),
+        (&still, &still, "", ""),
+    ];
+    for (row, (old, new, of_resource, of_server)) in table.into_iter().enumerate() {
+        assert_eq!(said(old, new, true).unwrap_or_default(), of_resource, "{row}");
+        assert_eq!(said(old, new, false).unwrap_or_default(), of_server, "{row}");
+    }
+    assert_eq!(said(&ready, &[], true), None);
 }

@@ -12,10 +12,13 @@ use url::Url;
 
 use super::route::Route;
 use super::settings::{BadSettings, Settings};
-use super::{OBJECT_BYTES, outage, reply, tls};
+use super::{outage, reply, tls};
 use crate::clock::DEADLINE;
 use crate::error::Outage;
 use crate::proxies::Proxies;
+
+/// Maximum size of a reply, in bytes. Only its status matters.
+const REPLY_BYTES: usize = 64 << 10;
 
 /// At most one log line about failures in this time.
 const QUIET: Duration = Duration::from_secs(60);
@@ -81,7 +84,7 @@ impl Collector {
         if !status.is_success() {
             self.tell(&format!("it answers {}", status.as_u16()));
         }
-        let body = reply::read(response, OBJECT_BYTES).await;
+        let body = reply::read(response, REPLY_BYTES).await;
         let body = body.map_err(|_| Outage::Broken.to_string())?;
         Ok(Response::builder().status(status.as_u16()).body(body.into())?)
     }

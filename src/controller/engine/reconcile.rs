@@ -55,10 +55,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     let mark = memory.marked(&uid);
     pass.must_read = memory.begins(&uid) || mark.is_some() || matches!(request, Request::Now(_));
     let result = run(&*object, &ctx, &mut pass).await;
-    let reason = result.as_ref().err().map_or(SUCCESS, |error| error.class().1.as_str());
-    spans::ended(reason, result.is_err());
-    let trace = spans::trace_id(&Span::current());
-    ctx.metrics.reconciled(K::KIND, reason, begun.elapsed(), trace);
+    measure::<K>(&ctx, result.as_ref().err(), begun.elapsed());
     if !is_ours(&*object, &ctx) {
         return Ended::default(); // handed over during the pass; the other operator reports what it finds
     }
@@ -82,23 +79,14 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
         return bury(&*object, &ctx, &mut pass).await;
     }
-    if !memory.is_failing(&uid) {
-        warn_unwritten(&reported);
+    if let Err(error) = &reported {
+        tell_unwritten(error, memory.is_failing(&uid));
     }
     let outcome = reported.map(drop).and(result);
     tracing::debug!(?outcome, "pass");
     let mut ended = next::<K>(outcome, memory, &uid, mark);
     ended.again = ended.again.into_iter().chain(request.wait()).min();
     ended
-}
-
-/// Logs that a status cannot be written, unless another operator writes it from now on.
-fn warn_unwritten(reported: &Result<Stored>) {
-    if let Err(error) = reported
-        && !matches!(error, Error::NotLeader)
-    {
-        tracing::warn!(%error, "the status cannot be written; the operator tries again");
-    }
 }
 
 /// Publishes the events of a pass, the most important ones first: a resource has a limited number of events.
@@ -120,6 +108,21 @@ fn has_read(result: &Result<Done>) -> bool {
     match result {
         Ok(done) => !done.suspended && done.again != Some(Duration::ZERO),
         Err(_) => true, // told: the conditions say what blocks the pass
+    }
+}
+
+/// Records how a pass ended and how long it took.
+fn measure<K: Managed>(ctx: &Context, error: Option<&Error>, time: Duration) {
+    let result = error.map_or(SUCCESS, |error| error.class().1.as_str());
+    spans::ended(result, error.is_some());
+    let trace = spans::trace_id(&Span::current());
+    ctx.metrics.reconciled(K::KIND, result, time, trace);
+}
+
+/// Logs why a status was not written, once in a row of failures. An instance that leads no longer writes none.
+fn tell_unwritten(error: &Error, is_failing: bool) {
+    if !is_failing && !matches!(error, Error::NotLeader) {
+        tracing::warn!(%error, "the status cannot be written; the operator tries again");
     }
 }
 

@@ -88,7 +88,6 @@ fn has_said<K: Managed>(object: &K, ctx: &Context, result: Result<&Done, &Error>
 fn log(logged: Option<Logged<'_>>) {
     match logged {
         Some(Logged::Ready(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "Ready"),
-        Some(Logged::Waits(ready)) => tracing::info!(reason = ready.reason, note = ready.message, "not Ready yet"),
         Some(Logged::Failing(ready)) => tracing::warn!(reason = ready.reason, note = ready.message, "not Ready"),
         Some(Logged::Changed(ready)) => tracing::info!(note = ready.message, "changed and still Ready"),
         None => {}

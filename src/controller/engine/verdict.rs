@@ -161,8 +161,6 @@ pub fn event(old: &[Condition], new: &[Condition]) -> Option<Event> {
 pub enum Logged<'a> {
     /// The resource is Ready, and was not before or for another reason.
     Ready(&'a Condition),
-    /// It is not known whether the resource is Ready.
-    Waits(&'a Condition),
     /// The resource is not Ready, and was before or for another reason.
     Failing(&'a Condition),
     /// The resource was and is Ready, and something else in the status has changed.
@@ -178,7 +176,6 @@ pub fn logged<'a>(old: &[Condition], new: &'a [Condition], is_on_server: bool) -
         "True" if !same => Some(Logged::Ready(now)),
         "False" if !same => Some(Logged::Failing(now)),
         "True" if is_on_server => Some(Logged::Changed(now)),
-        _ if !same => Some(Logged::Waits(now)),
         _ => None,
     }
 }

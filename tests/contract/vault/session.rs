@@ -53,6 +53,7 @@ async fn nothing_is_sent_before_the_first_request_and_one_login_is_enough() {
 
 #[tokio::test]
 async fn each_login_is_counted_with_its_result() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let (server, fake) = Fake::start(Rules::default()).await;
     let metrics = Arc::new(Metrics::default());
     let settings = Settings {

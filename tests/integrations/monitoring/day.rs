@@ -32,7 +32,7 @@ impl Day {
     /// Starts the servers, the operator, and a Prometheus with these rules.
     pub async fn begin(rules: &Value) -> Result<Self> {
         let stage = Stage::start(&[Part::Hydra2, Part::Bao], &["metrics.perResource=true"], &[]).await?;
-        let prometheus = Prometheus::start(&stage.operator_url, rules).await?;
+        let prometheus = Prometheus::start(&stage.run, &stage.operator_url, rules).await?;
         let admin = stage.servers.hydra2.as_ref().context("no Hydra")?.admin_url();
         let proxy = Proxy::start("hydra", Upstream::http(admin), None).await?;
         Ok(Self {

@@ -20,9 +20,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running Prometheus. It stops when this value is dropped.
 pub struct Prometheus {
-    _process: Child, // before `run`: it ends before its folder is removed
+    _process: Child,
     url: String,
-    _run: RunDir,
 }
 
 /// A series with its values.
@@ -43,10 +42,9 @@ impl Series {
 }
 
 impl Prometheus {
-    /// Starts it with these rules. It scrapes `target`, a URL, every second, and labels the series as the Prometheus
-    /// Operator does.
-    pub async fn start(target: &str, rules: &Value) -> Result<Self> {
-        let run = RunDir::new()?;
+    /// Starts it in a folder that outlives it. It scrapes `target`, a URL, every second, and labels the series as the
+    /// Prometheus Operator does.
+    pub async fn start(run: &RunDir, target: &str, rules: &Value) -> Result<Self> {
         run.write("rules.yaml", &rules.to_string())?; // JSON is YAML
         let target = target.trim_start_matches("http://");
         let labels = json!({ "namespace": "oidc-system", "pod": "oidc-operator-0" });
@@ -61,11 +59,7 @@ impl Prometheus {
         });
         run.write("prometheus.yaml", &configuration.to_string())?;
         let (process, url) = ports::with_free(async |[port]| start(run.path(), port).await).await?;
-        Ok(Self {
-            _process: process,
-            url,
-            _run: run,
-        })
+        Ok(Self { _process: process, url })
     }
 
     /// All series of a query from `begin`, in seconds since 1970, until now that have a number.
