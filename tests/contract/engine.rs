@@ -18,9 +18,9 @@ use oidc_operator::controller::engine::cache::{Writer, cache};
 use oidc_operator::controller::engine::children::Children;
 use oidc_operator::controller::engine::context::{Context, Settings, Stores};
 use oidc_operator::controller::engine::departures::Departures;
-use oidc_operator::controller::engine::events::Events;
 use oidc_operator::controller::engine::kinds::{Kinds, Writers};
 use oidc_operator::controller::engine::links::Links;
+use oidc_operator::controller::engine::publisher::Events;
 use oidc_operator::controller::engine::queue::Ended;
 use oidc_operator::controller::engine::reconcile::reconcile;
 use oidc_operator::controller::engine::unwatched::Unwatched;
@@ -84,7 +84,7 @@ impl Stage {
         let ctx = Arc::new(Context {
             cluster: Cluster::new(client.clone(), fence.clone()),
             settings: Settings {
-                manual: Manual::default(),
+                manual: oidc_operator::manual::Manual::default(),
                 namespace: "operator".to_owned(),
                 cluster: "cluster-1".to_owned(),
                 former_clusters: Vec::new(),

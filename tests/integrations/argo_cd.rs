@@ -7,7 +7,7 @@ mod stored;
 use libtest_mimic::Trial;
 use testbed::programs::Program;
 
-use crate::stage::story_with;
+use crate::stage::story;
 
 /// The kinds that have scripts.
 const KINDS: [&str; 6] = [
@@ -23,13 +23,15 @@ const KINDS: [&str; 6] = [
 pub fn trials() -> Vec<Trial> {
     let programs = &[Program::ArgoLua];
     vec![
-        story_with(
+        story(
             "argo_cd::the_scripts_answer_as_their_test_data_say",
+            None,
             programs,
             shipped::the_scripts_answer_as_their_test_data_say,
         ),
-        story_with(
+        story(
             "argo_cd::the_scripts_judge_what_the_operator_stores",
+            None,
             programs,
             stored::the_scripts_judge_what_the_operator_stores,
         ),

@@ -17,7 +17,7 @@ use testbed::{http, wait};
 
 use self::delivery::Delivery;
 use crate::kinds::{self, ON_HYDRA, ON_VAULT, TEAM, all_ready, api, condition, is_true, until};
-use crate::stage::{LIMIT, Stage, story_with};
+use crate::stage::{LIMIT, Stage, story};
 
 /// A file in the repository, and its text.
 type File = (&'static str, String);
@@ -25,8 +25,9 @@ type File = (&'static str, String);
 /// The tests of this module.
 pub fn trials() -> Vec<Trial> {
     let programs = &[Program::SourceController, Program::KustomizeController];
-    vec![story_with(
+    vec![story(
         "flux::a_repository_with_all_kinds_converges_and_is_pruned",
+        None,
         programs,
         a_repository_with_all_kinds_converges_and_is_pruned,
     )]
@@ -36,11 +37,11 @@ async fn a_repository_with_all_kinds_converges_and_is_pruned() -> Result<()> {
     let stage = kinds::stage().await?;
     let delivery = Delivery::start(&stage).await?;
     let files = files(&stage).await?;
-    let told = story(&stage, &delivery, &files).await;
+    let told = play(&stage, &delivery, &files).await;
     told.with_context(|| delivery.log_tail())
 }
 
-async fn story(stage: &Stage, delivery: &Delivery, files: &[File]) -> Result<()> {
+async fn play(stage: &Stage, delivery: &Delivery, files: &[File]) -> Result<()> {
     delivery.applied("every kind, in the wrong order", files).await?;
     all_ready(&stage.client()).await?;
     nothing_changes(stage, delivery)

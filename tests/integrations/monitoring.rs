@@ -42,11 +42,13 @@ pub fn trials() -> Vec<Trial> {
         story(
             "monitoring::alerts_fire_and_rest_as_their_tests_say",
             obstacle.clone(),
+            &[],
             alerts_fire_and_rest_as_their_tests_say,
         ),
         story(
             "monitoring::a_bad_day_is_on_the_dashboard_and_in_the_alerts",
             obstacle,
+            &[],
             a_bad_day_is_on_the_dashboard_and_in_the_alerts,
         ),
     ]

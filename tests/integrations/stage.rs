@@ -86,22 +86,15 @@ impl Stage {
     }
 }
 
-/// A story as a test. It is ignored, with the obstacle in its name, where there is one.
-pub fn story<F>(name: &str, obstacle: Option<String>, story: F) -> Trial
+/// A story as a test, with programs that are built first; the limit on its time does not count that. It is ignored, with
+/// the obstacle in its name, where there is one.
+pub fn story<F>(name: &str, obstacle: Option<String>, programs: &'static [Program], story: F) -> Trial
 where
     F: AsyncFnOnce() -> Result<()> + Send + 'static,
 {
-    match obstacle {
-        Some(obstacle) => Trial::test(format!("{name} ({obstacle})"), || Ok(())).with_ignored_flag(true),
-        None => story_with(name, &[], story),
+    if let Some(obstacle) = obstacle {
+        return Trial::test(format!("{name} ({obstacle})"), || Ok(())).with_ignored_flag(true);
     }
-}
-
-/// A story as a test, with programs that are built first; the limit on its time does not count that.
-pub fn story_with<F>(name: &str, programs: &'static [Program], story: F) -> Trial
-where
-    F: AsyncFnOnce() -> Result<()> + Send + 'static,
-{
     Trial::test(name, move || {
         let runtime = tokio::runtime::Runtime::new().context("a runtime");
         let result = runtime.and_then(|runtime| {

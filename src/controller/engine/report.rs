@@ -15,8 +15,9 @@ use crate::api::condition;
 use crate::api::status::Standing;
 use crate::clock::told;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::events::{Told, publish};
+use crate::controller::engine::events::publish;
 use crate::controller::engine::managed::Managed;
+use crate::controller::engine::publisher::Told;
 use crate::controller::engine::verdict::{self, Done, Logged};
 use crate::error::{ClusterFault, Error, Result};
 

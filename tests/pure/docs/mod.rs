@@ -1,6 +1,7 @@
 //! The documentation agrees with the code: every page of the book, the READMEs, the changelog and the samples.
 
 mod examples;
+mod features;
 mod links;
 mod names;
 mod reference;

@@ -12,7 +12,7 @@ use super::{Page, Parts, files, pages, read};
 const FOREIGN_WORDS: [&str; 3] = ["OOMKilled", "Pending", "Terminating"];
 
 /// Fields and settings of Kubernetes and of other programs.
-const FOREIGN_FIELDS: [&str; 19] = [
+const FOREIGN_FIELDS: [&str; 20] = [
     // Kubernetes.
     "envFrom",
     "metadata.generation",
@@ -22,6 +22,7 @@ const FOREIGN_FIELDS: [&str; 19] = [
     "dependsOn",
     "healthCheckExprs",
     "healthChecks",
+    "honorLabels",
     "ruleSelector",
     "serviceMonitorSelector",
     // Charts of applications, and the SecurityPolicy of Envoy Gateway.
@@ -52,6 +53,8 @@ struct Names {
     flags: BTreeSet<String>,
     /// Targets of the Makefile.
     targets: BTreeSet<String>,
+    /// Full names of the metrics.
+    metrics: BTreeSet<String>,
     /// Text of all sources.
     sources: String,
 }
@@ -99,6 +102,10 @@ impl Names {
                 .filter_map(|line| line.split(':').next())
                 .map(str::to_owned)
                 .collect(),
+            metrics: oidc_operator::metrics::catalogue()
+                .into_iter()
+                .map(|metric| metric.name)
+                .collect(),
             sources,
         }
     }
@@ -109,16 +116,11 @@ impl Names {
         self.paths.iter().any(is_part) || FOREIGN_FIELDS.contains(&path)
     }
 
-    /// Whether a metric exists; those of a histogram or a counter have endings.
+    /// Whether a metric exists; the series of a histogram have endings.
     fn has_metric(&self, name: &str) -> bool {
-        const ENDINGS: [&str; 8] = [
-            "_total", "_bucket", "_sum", "_count", "_seconds", "_info", "_bytes", "_ratio",
-        ];
-        let mut base = name.strip_prefix("oidc_operator_").unwrap_or(name);
-        while let Some(shorter) = ENDINGS.iter().find_map(|ending| base.strip_suffix(ending)) {
-            base = shorter;
-        }
-        self.sources.contains(&format!("\"{base}\""))
+        const ENDINGS: [&str; 3] = ["_bucket", "_sum", "_count"];
+        let base = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending));
+        self.metrics.contains(name) || base.is_some_and(|base| self.metrics.contains(base))
     }
 
     /// What is wrong with code within a sentence.
@@ -217,7 +219,7 @@ const PROTECTION: [&str; 1] = ["oidc-operator.dev/deletion-protection"];
 const COMMANDS: [&str; 4] = ["kubectl ", "helm ", "make ", "oidc-operator "];
 
 /// Flags of other programs that the documentation uses.
-const FLAGS: [(&str, &[&str]); 8] = [
+const FLAGS: [(&str, &[&str]); 9] = [
     (
         "kubectl",
         &[
@@ -238,6 +240,8 @@ const FLAGS: [(&str, &[&str]); 8] = [
             "--previous",
             "--field-selector",
             "--tail",
+            "--field-manager",
+            "--raw",
         ],
     ),
     (
@@ -254,16 +258,28 @@ const FLAGS: [(&str, &[&str]); 8] = [
             "--wait",
         ],
     ),
-    ("curl", &["--data", "--user", "--silent", "--fail", "--cacert"]),
+    (
+        "curl",
+        &[
+            "--data",
+            "--user",
+            "--silent",
+            "--fail",
+            "--cacert",
+            "--show-error",
+            "--config",
+        ],
+    ),
     ("cargo", &["--bin", "--locked", "--test", "--workspace"]),
     ("testbed", &["--admin", "--with"]),
     ("base64", &["--decode"]),
     ("date", &["--utc"]),
     ("docker", &[]),
+    ("oauth2-proxy", &["--whitelist-domain"]),
 ];
 
 /// Kinds of Kubernetes and of other programs in commands.
-const KUBERNETES: [&str; 18] = [
+const KUBERNETES: [&str; 20] = [
     "namespace",
     "namespaces",
     "secret",
@@ -282,6 +298,8 @@ const KUBERNETES: [&str; 18] = [
     "servicemonitor",
     "prometheusrule",
     "nodes",
+    "prometheus",
+    "KIND",
 ];
 
 /// Words that kubectl knows for our kinds.
@@ -347,7 +365,8 @@ impl Names {
                 ],
             ) => {
                 let kind = what.split(['/', '.']).next().unwrap_or_default();
-                let is_ours = kinds().contains(kind);
+                let known = kinds();
+                let is_ours = what.split(',').all(|part| known.contains(part)) || known.contains(kind);
                 if !is_ours
                     && !KUBERNETES.contains(&kind)
                     && !KUBERNETES.contains(what)
