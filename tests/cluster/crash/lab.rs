@@ -178,7 +178,18 @@ impl<'a> Lab<'a> {
     async fn next_pass_writes_nothing(&self, operator: &Operator, orphans: i64) -> Result<()> {
         let server = &self.bed.servers()[0];
         let clients = Api::<OAuth2Client>::all(self.bed.client());
-        let count = i64::try_from(clients.list(&ListParams::default()).await?.items.len())?;
+        let clients = clients.list(&ListParams::default()).await?.items;
+        let count = i64::try_from(clients.len())?;
+        let spaces: Vec<String> = clients.iter().filter_map(ResourceExt::namespace).collect();
+        wait::until(
+            "the retry of a pass whose status arrived without a reply",
+            LIMIT,
+            async || {
+                let log = operator.log();
+                Ok(spaces.iter().all(|space| has_ended_well(&log, space)).then_some(()))
+            },
+        )
+        .await?;
         let good = well_ended(operator).await?; // first: a pass that ends between the two reads counts as good only
         let all = operator.metric(PASSES, "kind=\"OAuth2Client\"").await?;
         let (admin, kube) = (server.admin.journal().mark(), operator.requests().mark());
@@ -287,4 +298,14 @@ async fn dead(operator: &Operator) -> Result<()> {
         Ok((!operator.is_alive()).then_some(()))
     })
     .await
+}
+
+/// Whether the last pass over the client of a namespace succeeded, if there was one.
+fn has_ended_well(log: &str, namespace: &str) -> bool {
+    let of_namespace = format!("\"namespace\":\"{namespace}\"");
+    let passes = log.lines().filter(|line| line.contains("\"message\":\"pass\""));
+    passes
+        .filter(|line| line.contains("\"kind\":\"OAuth2Client\"") && line.contains(&of_namespace))
+        .next_back()
+        .is_none_or(|line| line.contains("\"outcome\":\"Ok"))
 }

@@ -26,8 +26,8 @@ use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::memory::Memory;
 use crate::controller::hydra::client::adoption::{
-    adoption_in_words, in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned, of_another_cluster,
-    own_mark, owner_of,
+    adoption_in_words, differences, in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned,
+    of_another_cluster, own_mark, owner_of,
 };
 use crate::controller::hydra::client::ledger::Ledger;
 use crate::controller::hydra::client::plan::marker as own_marker;
@@ -133,7 +133,10 @@ impl Remote<'_> {
                 let body = found.map_or_else(|| wanted.clone(), |found| wanted.carrying(found));
                 let is_new = marker.adopted && pass.status.adopted != Some(true);
                 let note = found.filter(|_| is_new).map(|found| adoption_in_words(wanted, found));
-                let corrected = self.correct(pass, &body, &fields, with_secret, foreign).await?;
+                let ours = found.map(|found| differences(wanted, found)).unwrap_or_default();
+                let corrected = self
+                    .correct(pass, &body, [&fields, &ours], with_secret, foreign)
+                    .await?;
                 Self::note_adoption(pass, corrected, marker.adopted, note);
                 Ok(corrected)
             }
@@ -247,12 +250,13 @@ impl Remote<'_> {
         Ok(created)
     }
 
-    /// Corrects what differs, unless another writer keeps changing it. False if the client was deleted.
+    /// Corrects what differs, unless another writer keeps changing it. False if the client was deleted. `fields`: names of
+    /// what differs, with the marker and without it.
     async fn correct(
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
         body: &Client,
-        fields: &[String],
+        [fields, of_user]: [&[String]; 2],
         with_secret: bool,
         foreign: bool,
     ) -> Result<bool> {
@@ -271,7 +275,7 @@ impl Remote<'_> {
         if is_foreign {
             note_drift(self.client, self.ctx, pass, note);
         } else if was_registered && !self.drift {
-            self.note_update(pass, fields, with_secret);
+            self.note_update(pass, of_user, with_secret);
         }
         Ok(true)
     }
