@@ -43,8 +43,11 @@ fn names() -> Result<Vec<String>> {
     names.collect()
 }
 
+/// A panel, and the texts that belong together of each of its queries.
+type Panel = (Value, Vec<(String, String)>);
+
 /// Panels that show something, with the queries (expression and legend) of each.
-fn panels() -> Result<Vec<(Value, Vec<(String, String)>)>> {
+fn panels() -> Result<Vec<Panel>> {
     let dashboard: Value = serde_json::from_str(&read(DASHBOARD)?)?;
     let panels = dashboard["panels"].as_array().context("no panels")?;
     let shown = panels.iter().filter(|panel| panel["type"] != "row");

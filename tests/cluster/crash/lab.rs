@@ -303,9 +303,8 @@ async fn dead(operator: &Operator) -> Result<()> {
 /// Whether the last pass over the client of a namespace succeeded, if there was one.
 fn has_ended_well(log: &str, namespace: &str) -> bool {
     let of_namespace = format!("\"namespace\":\"{namespace}\"");
-    let passes = log.lines().filter(|line| line.contains("\"message\":\"pass\""));
+    let mut passes = log.lines().filter(|line| line.contains("\"message\":\"pass\""));
     passes
-        .filter(|line| line.contains("\"kind\":\"OAuth2Client\"") && line.contains(&of_namespace))
-        .next_back()
+        .rfind(|line| line.contains("\"kind\":\"OAuth2Client\"") && line.contains(&of_namespace))
         .is_none_or(|line| line.contains("\"outcome\":\"Ok"))
 }
