@@ -30,19 +30,22 @@ const NOT_SENT: [(&str, &str); 5] = [
          userinfoSignedResponseAlg requestUris frontchannelLogoutUri frontchannelLogoutSessionRequired \
          backchannelLogoutUri backchannelLogoutSessionRequired allowedCorsOrigins refreshTokenTtl hydra \
          clientSecretRef onSecretMismatch credentials.preset credentials.type credentials.secretName credentials.keys credentials.data credentials.labels \
-         credentials.annotations rotation.period rotation.withoutOverlap suspend keySetRef",
+         credentials.annotations rotation.period rotation.withoutOverlap suspend managementPolicy keySetRef",
     ),
     (
         "JsonWebKeySet",
         "serverRef import rotation.prePublish privateKey publish.configMapName publish.secretName adoption deletionPolicy \
-         suspend",
+         suspend managementPolicy",
     ),
-    ("Scope", "serverRef adoption deletionPolicy suspend"),
-    ("Assignment", "serverRef adoption deletionPolicy suspend"),
+    ("Scope", "serverRef adoption deletionPolicy suspend managementPolicy"),
+    (
+        "Assignment",
+        "serverRef adoption deletionPolicy suspend managementPolicy",
+    ),
     (
         "OidcProvider",
         "serverRef issuerRef foulkon allowedNamespaces publish.configMapName publish.labels publish.annotations \
-         adoption deletionPolicy suspend",
+         adoption deletionPolicy suspend managementPolicy",
     ),
 ];
 
