@@ -49,12 +49,9 @@ pub(crate) async fn store<K: Managed>(
         *standing.0 = Some(generation);
         *standing.1 = conditions;
         let is_confirmed = result.is_ok_and(|done| !done.suspended && done.unlike.is_none());
-        let has_written = || {
-            K::kind_of(ctx)
-                .memory
-                .take_write(object.meta().uid.as_deref().unwrap_or_default())
-        };
-        if is_confirmed && (has_written() || before.standing().0 != Some(generation)) {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
+        let is_new = before.standing().0 != Some(generation);
+        if is_confirmed && (K::kind_of(ctx).memory.take_write(uid) || is_new) {
             *status.records_mut().last_sync_time = Some(told(Timestamp::now()));
         }
     }
@@ -98,6 +95,9 @@ fn log(logged: Option<Logged<'_>>) {
 /// Whether a status has changed. What an earlier version of the operator did not report is no change, so that an upgrade
 /// does not write the status of every resource; it is written with the next change.
 fn is_news<S: Standing + Clone + PartialEq>(before: &S, status: &S) -> bool {
+    if status == before {
+        return false; // the usual case, which copies nothing
+    }
     let (mut before, mut status) = (before.clone(), status.clone());
     let (mut old, new) = (before.records_mut(), status.records_mut());
     let is_earlier = old.server.as_ref().is_some_and(|server| server.is_none());
