@@ -1,5 +1,7 @@
 //! The published documentation, to which messages refer. Pure.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use url::Url;
 
@@ -47,7 +49,10 @@ impl Manual {
     }
 
     /// Returns stored conditions without the links, as they were compared and made.
-    pub fn plain(&self, conditions: &[Condition]) -> Vec<Condition> {
+    pub fn plain<'a>(&self, conditions: &'a [Condition]) -> Cow<'a, [Condition]> {
+        if self.base.is_none() {
+            return Cow::Borrowed(conditions);
+        }
         let mut plain = conditions.to_vec();
         for condition in &mut plain {
             let reason = Reason::ALL.iter().find(|reason| reason.as_str() == condition.reason);
@@ -56,7 +61,7 @@ impl Manual {
                 condition.message = message;
             }
         }
-        plain
+        Cow::Owned(plain)
     }
 
     /// The sentence that refers to the page of a reason. None if there is nothing to do.

@@ -225,10 +225,8 @@ async fn bring_in_line<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K:
 
 /// Adds to the message what is wrong with annotations, and publishes an event when it begins.
 fn warn<K: Managed>(object: &K, pass: &mut Pass<K::Status>, done: &mut Done) {
-    let said = object
-        .status()
-        .and_then(|status| condition::find(status.conditions(), SYNCED).cloned());
-    let said = said.map(|synced| synced.message).unwrap_or_default();
+    let conditions = object.status().map(Standing::conditions).unwrap_or_default();
+    let said = condition::find(conditions, SYNCED).map_or("", |synced| synced.message.as_str());
     for problem in annotation::problems(K::KIND, object.annotations()) {
         done.message += &format!(" {problem}");
         if !said.contains(&problem) {

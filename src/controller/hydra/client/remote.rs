@@ -130,12 +130,10 @@ impl Remote<'_> {
                 with_secret,
                 foreign,
             } => {
-                let body = found.map_or_else(|| wanted.clone(), |found| wanted.carrying(found));
                 let is_new = marker.adopted && pass.status.adopted != Some(true);
                 let note = found.filter(|_| is_new).map(|found| adoption_in_words(wanted, found));
-                let ours = found.map(|found| differences(wanted, found)).unwrap_or_default();
                 let corrected = self
-                    .correct(pass, &body, [&fields, &ours], with_secret, foreign)
+                    .correct(pass, (wanted, found), &fields, with_secret, foreign)
                     .await?;
                 Self::note_adoption(pass, corrected, marker.adopted, note);
                 Ok(corrected)
@@ -250,13 +248,12 @@ impl Remote<'_> {
         Ok(created)
     }
 
-    /// Corrects what differs, unless another writer keeps changing it. False if the client was deleted. `fields`: names of
-    /// what differs, with the marker and without it.
+    /// Corrects what differs, unless another writer keeps changing it. False if the client was deleted.
     async fn correct(
         &self,
         pass: &mut Pass<OAuth2ClientStatus>,
-        body: &Client,
-        [fields, of_user]: [&[String]; 2],
+        (wanted, found): (&Client, Option<&Client>),
+        fields: &[String],
         with_secret: bool,
         foreign: bool,
     ) -> Result<bool> {
@@ -268,14 +265,16 @@ impl Remote<'_> {
         };
         let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift, &what)?;
         let was_registered = pass.status.updated_at.is_some();
-        if !self.update(pass, body, with_secret).await? {
+        let body = found.map_or_else(|| wanted.clone(), |found| wanted.carrying(found));
+        if !self.update(pass, &body, with_secret).await? {
             return Ok(false);
         }
         let note = format!("The client was changed on the server ({what}) and has been corrected.");
         if is_foreign {
             note_drift(self.client, self.ctx, pass, note);
         } else if was_registered && !self.drift {
-            self.note_update(pass, of_user, with_secret);
+            let fields = found.map(|found| differences(wanted, found)).unwrap_or_default();
+            self.note_update(pass, &fields, with_secret);
         }
         Ok(true)
     }
