@@ -99,7 +99,7 @@ pub struct Run {
     #[arg(long, env = "OIDC_OPERATOR_METRICS_PER_RESOURCE", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub metrics_per_resource: bool,
     /// Base URL of an OpenTelemetry collector that receives traces by OTLP over HTTP, for example
-    /// http://collector.monitoring:4318. If unset, the operator records no traces. The environment variable
+    /// `http://collector.monitoring:4318`. If unset, the operator records no traces. The environment variable
     /// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT takes precedence; it is the whole URL. OTEL_EXPORTER_OTLP_HEADERS may hold a login.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
