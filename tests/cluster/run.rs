@@ -141,7 +141,7 @@ impl Side {
         Trial::test(self.name_of::<F>(), move || {
             run.runtime.block_on(async {
                 let bed = started(&bed, major, reach).await?;
-                limited(test(&bed)).await
+                bed.with_servers_at_rest_after(limited(test(&bed))).await?
             })
         })
     }

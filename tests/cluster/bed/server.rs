@@ -1,9 +1,9 @@
 //! AuthorizationServers, each with its own proxies in front of the shared Hydra: a test that injects faults or counts
 //! requests creates its own and does not disturb other tests.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use oidc_operator::api::AuthorizationServer;
@@ -13,6 +13,11 @@ use testbed::proxy::{Exchange, Proxy};
 use super::paths::is_list;
 use super::watching::{has_condition, until_object};
 use super::{Bed, HydraUrls, LIMIT, lock};
+
+tokio::task_local! {
+    /// Names of the AuthorizationServers that the running test has created.
+    static CREATED: Mutex<Vec<String>>;
+}
 
 /// Options of an AuthorizationServer.
 #[derive(Clone, Debug)]
@@ -91,8 +96,27 @@ impl Bed {
         Ok(server)
     }
 
+    /// Runs a test, and then lets the servers that it has created sweep once an hour: the sweeps of a hundred servers
+    /// every second would take the time of all tests that follow.
+    pub async fn with_servers_at_rest_after<T>(&self, test: impl Future<Output = T>) -> Result<T> {
+        let test = async {
+            let result = test.await;
+            (result, CREATED.with(|created| std::mem::take(&mut *lock(created))))
+        };
+        let (result, created) = CREATED.scope(Mutex::default(), test).await;
+        for name in created {
+            let patch = Patch::Merge(json!({ "spec": { "resyncInterval": "1h" } }));
+            match self.servers_api().patch(&name, &PatchParams::default(), &patch).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                patched => drop(patched.with_context(|| format!("AuthorizationServer {name} cannot be changed"))?),
+            }
+        }
+        Ok(result)
+    }
+
     /// Creates an AuthorizationServer with this spec.
     pub async fn create_server(&self, name: &str, spec: Value) -> Result<AuthorizationServer> {
+        let _ = CREATED.try_with(|created| lock(created).push(name.to_owned())); // outside of a test nobody asks
         let object = serde_json::from_value(json!({ "metadata": { "name": name }, "spec": spec }))?;
         Ok(self.servers_api().create(&PostParams::default(), &object).await?)
     }
