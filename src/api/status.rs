@@ -15,10 +15,17 @@ pub struct Records<'a> {
     pub server: Option<&'a mut Option<String>>,
     /// When the operator last wrote to the server or confirmed a new generation.
     pub last_sync_time: &'a mut Option<String>,
-    /// When the next scheduled rotation is due.
-    pub next_rotation_at: Option<&'a mut Option<String>>,
     /// The request for a full pass that was handled last.
     pub last_handled_reconcile_at: &'a mut Option<String>,
+}
+
+/// What a status tells about rotations (RFC 3339).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rotations<'a> {
+    /// When what is in use came into use.
+    pub rotated_at: Option<&'a str>,
+    /// When it is to be replaced.
+    pub next_rotation_at: Option<&'a str>,
 }
 
 /// A status with the typical properties (Kubernetes API conventions, "Typical status properties").
@@ -31,9 +38,28 @@ pub trait Standing {
     /// What is recorded besides.
     fn records_mut(&mut self) -> Records<'_>;
 
+    /// When a secret or key in use was replaced, and when it will be.
+    fn rotations(&self) -> Rotations<'_> {
+        Rotations::default()
+    }
+
     /// The conditions.
     fn conditions(&self) -> &[Condition] {
         self.standing().1
+    }
+}
+
+/// Clears what a status tells of one object on a server, and keeps what every status has: generation, conditions and
+/// records.
+pub fn clear<S: Standing + Default>(status: &mut S) {
+    let mut former = std::mem::take(status);
+    let ((from_generation, from_conditions), (generation, conditions)) = (former.standing_mut(), status.standing_mut());
+    (*generation, *conditions) = (from_generation.take(), std::mem::take(from_conditions));
+    let (from, to) = (former.records_mut(), status.records_mut());
+    *to.last_sync_time = from.last_sync_time.take();
+    *to.last_handled_reconcile_at = from.last_handled_reconcile_at.take();
+    if let (Some(from), Some(to)) = (from.server, to.server) {
+        *to = from.take();
     }
 }
 
@@ -50,7 +76,6 @@ impl Standing for AuthorizationServerStatus {
         Records {
             server: None,
             last_sync_time: &mut self.last_sync_time,
-            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -65,11 +90,17 @@ impl Standing for OAuth2ClientStatus {
         (&mut self.observed_generation, &mut self.conditions)
     }
 
+    fn rotations(&self) -> Rotations<'_> {
+        Rotations {
+            rotated_at: self.rotated_at.as_deref(),
+            next_rotation_at: self.next_rotation_at.as_deref(),
+        }
+    }
+
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
             last_sync_time: &mut self.last_sync_time,
-            next_rotation_at: Some(&mut self.next_rotation_at),
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -88,7 +119,6 @@ impl Standing for ScopeStatus {
         Records {
             server: Some(&mut self.server),
             last_sync_time: &mut self.last_sync_time,
-            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -107,7 +137,6 @@ impl Standing for AssignmentStatus {
         Records {
             server: Some(&mut self.server),
             last_sync_time: &mut self.last_sync_time,
-            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -122,11 +151,17 @@ impl Standing for JsonWebKeySetStatus {
         (&mut self.observed_generation, &mut self.conditions)
     }
 
+    fn rotations(&self) -> Rotations<'_> {
+        Rotations {
+            rotated_at: self.rotated_at.as_deref(),
+            next_rotation_at: self.next_rotation_at.as_deref(),
+        }
+    }
+
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
             last_sync_time: &mut self.last_sync_time,
-            next_rotation_at: Some(&mut self.next_rotation_at),
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -145,7 +180,6 @@ impl Standing for OidcProviderStatus {
         Records {
             server: Some(&mut self.server),
             last_sync_time: &mut self.last_sync_time,
-            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }

@@ -8,11 +8,12 @@ use kube::ResourceExt;
 use crate::api::condition::{READY, find};
 use crate::api::status::Standing;
 use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use crate::controller::common::schedule::past;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::lifecycle::is_held;
+use crate::controller::engine::lifecycle::{is_deleting, is_held};
 use crate::controller::engine::managed::Managed;
 use crate::controller::engine::reconcile::is_ours;
-use crate::metrics::{PerResource, ResourceState, Snapshot, Stand, Tally, tally};
+use crate::metrics::{PerResource, ResourceState, Rotation, Snapshot, Stand, Tally, tally};
 
 /// Takes a snapshot.
 pub(super) fn snapshot(ctx: &Context) -> Snapshot {
@@ -47,7 +48,7 @@ fn add<K: Managed>(ctx: &Context, snapshot: &mut Snapshot) {
         let leaving = resource.meta().deletion_timestamp.as_ref();
         let stand = Stand {
             leaving: leaving.filter(|_| is_held(&**resource)).map(|at| at.0),
-            rotation: resource.rotation(ctx),
+            rotation: rotation(&**resource, now),
         };
         of_kind.add(stand, now);
         if ctx.metrics.per_resource() == PerResource::Yes {
@@ -65,4 +66,14 @@ fn add<K: Managed>(ctx: &Context, snapshot: &mut Snapshot) {
     let statuses = resources.iter().filter_map(|known| known.status());
     let conditions = statuses.flat_map(|status| status.conditions());
     snapshot.conditions.extend(tally(K::KIND, conditions));
+}
+
+/// The rotations of a resource, according to its status. What is being deleted has no next one.
+fn rotation<K: Managed>(resource: &K, now: Timestamp) -> Rotation {
+    let told = resource.status().map(Standing::rotations).unwrap_or_default();
+    let next = told.next_rotation_at.filter(|_| !is_deleting(resource));
+    Rotation {
+        last: told.rotated_at.and_then(|at| past(at, now)),
+        next: next.and_then(|at| at.parse().ok()),
+    }
 }

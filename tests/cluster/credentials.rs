@@ -9,7 +9,6 @@ mod preset;
 use anyhow::{Context, Result, bail};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use testbed::HydraMajor;
 
 use crate::bed::{Bed, Space};
 use crate::conditions::{Tone, client_says};
@@ -17,9 +16,6 @@ use crate::run::Side;
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    if side.major() != HydraMajor::V2 {
-        return Vec::new(); // they do not depend on the server's version
-    }
     vec![
         side.shared(admission::what_a_policy_or_a_quota_says_is_told),
         side.shared(id::an_id_and_a_secret_of_another_tool_are_waited_for_and_followed),

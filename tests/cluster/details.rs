@@ -20,7 +20,6 @@ use crate::run::Side;
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let lists = [
-        caches::trials,
         cleanup::trials,
         kube::trials,
         ledger::trials,

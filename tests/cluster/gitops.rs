@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use testbed::install;
-use testbed::{HydraMajor, wait};
+use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, Space};
 use crate::run::Side;
@@ -29,9 +29,6 @@ const USER: [&str; 2] = ["kubectl", "kubectl-client-side-apply"];
 
 /// The tests on Hydra.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    if side.major() != HydraMajor::V2 {
-        return Vec::new(); // they do not depend on the version
-    }
     vec![
         side.shared(applied_samples_never_differ),
         side.shared(samples_that_were_applied_by_the_client_never_differ),

@@ -15,7 +15,7 @@ use testbed::process;
 use testbed::programs::Program;
 use testbed::run_dir::RunDir;
 use testbed::wait;
-use testbed::{HydraMajor, install};
+use testbed::install;
 
 use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
 use crate::run::Side;
@@ -30,20 +30,16 @@ const FAST: Duration = Duration::from_secs(60);
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     let bare = Options::bare();
-    let mut trials = vec![
+    vec![
         side.shared(a_release_is_deployed_when_its_clients_are_ready),
         side.shared(a_release_with_a_refused_client_fails_at_once),
         side.alone(bare, the_operators_chart_installs_and_keeps_its_crds),
-    ];
-    if side.major() == HydraMajor::V2 {
-        // The chart does not depend on the server.
-        trials.push(side.shared(values::every_value_changes_what_it_says));
-        trials.push(side.shared(values::the_roles_grant_what_the_operator_needs));
-        trials.push(side.shared(values::the_notes_hold_what_the_api_accepts));
-        trials.push(side.shared(values::a_mistyped_value_is_refused_by_name));
-        trials.push(side.shared(values::a_probe_may_have_another_handler));
-    }
-    trials
+        side.shared(values::every_value_changes_what_it_says),
+        side.shared(values::the_roles_grant_what_the_operator_needs),
+        side.shared(values::the_notes_hold_what_the_api_accepts),
+        side.shared(values::a_mistyped_value_is_refused_by_name),
+        side.shared(values::a_probe_may_have_another_handler),
+    ]
 }
 
 async fn a_release_is_deployed_when_its_clients_are_ready(bed: &Bed) -> Result<()> {

@@ -7,7 +7,7 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use testbed::install::{self, NAMESPACE};
 use testbed::programs::Program;
-use testbed::{HydraMajor, process};
+use testbed::process;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
@@ -46,9 +46,6 @@ pub fn files() -> Vec<Trial> {
 
 /// The tests that need a Kubernetes API.
 pub fn trials(side: &Side) -> Vec<Trial> {
-    if side.major() != HydraMajor::V2 {
-        return Vec::new(); // they do not depend on the server
-    }
     vec![
         side.shared(the_api_accepts_every_overlay),
         side.shared(the_api_accepts_every_example_of_the_documentation),

@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use oidc_operator::api::{ABANDON_ANNOTATION, FINALIZER, OAuth2Client, condition};
 use oidc_operator::error::Error;
 use serde_json::{Value, json};
-use testbed::{HydraMajor, wait};
+use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, Operator, OperatorOptions, Options, Reach, ServerOptions, Space, uid_of};
 use crate::conditions::Tone;
@@ -58,9 +58,6 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 
 /// The tests of classes, which need all rights.
 pub fn classes(side: &Side) -> Vec<Trial> {
-    if side.major() != HydraMajor::V2 {
-        return Vec::new(); // they do not depend on the server
-    }
     let bare = Options::bare();
     vec![
         side.alone(bare.clone(), each_class_of_servers_has_its_own_operator),

@@ -138,8 +138,10 @@ fn told<K: Managed>(resource: &K) -> Value {
     for condition in status["conditions"].as_array_mut().into_iter().flatten() {
         condition["lastTransitionTime"].take();
     }
-    if let Some(updated) = status.get_mut("updatedAt") {
-        updated.take();
+    for time in ["updatedAt", "lastSyncTime"] {
+        if let Some(time) = status.get_mut(time) {
+            time.take();
+        }
     }
     status
 }

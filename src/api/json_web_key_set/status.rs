@@ -48,8 +48,8 @@ pub struct JsonWebKeySetStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotated_at: Option<String>,
     /// When the next key becomes the one that signs (RFC 3339), according to `rotation.period` or the annotation
-    /// `oidc-operator.dev/rotate-at`. Absent if neither asks for it, and on Vault and OpenBao, which rotate by
-    /// themselves and do not say when.
+    /// `oidc-operator.dev/rotate-at`. Absent if neither asks for it. Vault and OpenBao rotate by themselves after
+    /// `rotation.period` and do not say when, so there it is the time of the annotation alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation_at: Option<String>,
     /// The public keys that verifiers need now: the key that signs, the next key, and previous keys.

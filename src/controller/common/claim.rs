@@ -9,7 +9,7 @@ use crate::api::AuthorizationServer;
 use crate::api::access::AccessRule;
 use crate::api::event::Happening;
 use crate::api::refs::DeletionPolicy;
-use crate::api::status::Standing;
+use crate::api::status::clear;
 use crate::controller::common::adoption::Consent;
 use crate::controller::engine::context::{Context, Settings};
 use crate::controller::engine::hold::{record, release};
@@ -173,17 +173,12 @@ pub fn settled<K: OnServer + Claiming>(kind: &Kind<K>, server: &str) -> Vec<Arc<
         .collect()
 }
 
-/// Clears the status except for the conditions and the last request, and removes our finalizer, because everything that was made for the
-/// resource is deleted.
+/// Clears the status and removes our finalizer, because everything that was made for the resource is deleted.
 ///
 /// # Errors
 /// [`Error::Cluster`], [`Error::NotLeader`].
 pub async fn forget<K: Managed>(resource: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Result<()> {
-    let conditions = std::mem::take(pass.status.standing_mut().1);
-    let handled = pass.status.records_mut().last_handled_reconcile_at.take();
-    pass.status = K::Status::default();
-    *pass.status.standing_mut().1 = conditions;
-    *pass.status.records_mut().last_handled_reconcile_at = handled;
+    clear(&mut pass.status);
     // The claim is cleared first: none may remain on a resource without our finalizer.
     record(resource, ctx, pass).await?;
     release(resource, ctx).await

@@ -20,7 +20,6 @@ use crate::controller::engine::kind::Kind;
 use crate::controller::engine::verdict::Done;
 use crate::decode::{Decode, Item};
 use crate::error::Result;
-use crate::metrics::Rotation;
 
 /// A kind whose resources are on an AuthorizationServer.
 pub trait OnServer: Managed {
@@ -67,11 +66,6 @@ pub trait Managed:
     /// Secrets that the operator has made and that this resource depends on.
     fn secrets(&self, _ctx: &Context) -> Vec<SecretKey> {
         Vec::new()
-    }
-
-    /// When its secret or key was replaced, and when it will be. A scrape asks every resource, so this must cost little.
-    fn rotation(&self, _ctx: &Context) -> Rotation {
-        Rotation::default()
     }
 
     /// Whether a pass put a secret or key into use in place of another one.

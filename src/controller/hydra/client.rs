@@ -39,7 +39,6 @@ pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod remote;
 pub(crate) mod restore;
-pub(crate) mod rotation;
 pub(crate) mod run;
 pub mod steps;
 pub(crate) mod traces;
@@ -67,6 +66,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
             return revoke::deny(client, ctx, pass, denied, remove).await;
         }
     }
+    pass.status.next_rotation_at = None;
     if client.spec.suspend == Some(true) {
         let wanted = desired(client, ctx, &plan, &catalogue);
         return Ok(suspended(client, ctx, &plan, &wanted, &pass.status).await);
@@ -91,6 +91,7 @@ async fn manage(
     catalogue: &Catalogue,
     pass: &mut Pass<OAuth2ClientStatus>,
 ) -> Result<Done> {
+    pass.status.next_rotation_at = planned_rotation(client, &plan, &pass.status).map(told);
     let due_at = rotation(client, &plan, &pass.status)?;
     restore::wait(client, ctx, &plan, &pass.status)?;
     let reference = reference::look(client, ctx, &plan).await?;

@@ -64,6 +64,9 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     };
     take_claim_over(set, ctx, pass).await?;
     accept_policy(set, pass);
+    if set.consent().is_suspended() || set.consent().observes() {
+        pass.status.next_rotation_at = None;
+    }
     if set.consent().is_suspended() {
         return Ok(adoption::suspended(set, ctx, &plan, &pass.status).await);
     }

@@ -47,7 +47,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
             }
             let uid = mark.as_ref().map_or(&listed.client_id, |mark| &mark.uid);
             match (expected.remove(uid), origin) {
-                (Some(client), _) if is_as_left(&client, &listed, ctx) || was_written_since(&client, ctx) => {}
+                (Some(client), _) if is_as_left(&client, &listed, ctx) || is_our_write(&client, &listed, ctx) => {}
                 (Some(client), _) => rouse(&ctx.kinds.clients, &client),
                 (None, Some(origin)) if !before.contains(uid) => {
                     strangers.add(listed.client_id.clone(), stranger(&listed, mark, origin));
@@ -60,7 +60,7 @@ pub(crate) async fn run(server: &AuthorizationServer, ctx: &Context, hydra: &Hyd
         let count = cursor.passed_over();
         tracing::warn!(server = name, count, "skipped clients that are too large to be listed");
     }
-    for missing in expected.values().filter(|client| !was_written_since(client, ctx)) {
+    for missing in expected.values().filter(|client| written_since(client, ctx).is_none()) {
         rouse(&ctx.kinds.clients, missing);
     }
     // The server cannot list key sets, so each is read.
@@ -127,13 +127,25 @@ fn is_as_left(client: &OAuth2Client, listed: &Client, ctx: &Context) -> bool {
     listed.client_id == client_id(client) && untouched && wanted.differences(listed).is_empty()
 }
 
-/// Whether the operator wrote the client during the listing. Then the two sides are from different times, and the next
-/// sweep compares them.
-fn was_written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> bool {
+/// Whether the operator wrote the client during the listing, and nobody after it. Then the two sides are from different
+/// times, and the next sweep compares them.
+fn is_our_write(compared: &Arc<OAuth2Client>, listed: &Client, ctx: &Context) -> bool {
+    let listed = listed.updated_at.as_deref();
+    written_since(compared, ctx).is_some_and(|written| {
+        !is_later(listed, Some(&written)) || listed.is_some_and(|listed| same_instant(&written, listed))
+    })
+}
+
+/// When the operator wrote the client after the version that is compared, in the time of the server.
+fn written_since(compared: &Arc<OAuth2Client>, ctx: &Context) -> Option<String> {
     let updated_at = |client: &OAuth2Client| client.status.as_ref().and_then(|status| status.updated_at.clone());
     let before = updated_at(compared);
     let cached = ctx.kinds.clients.store.get(&ObjectRef::from_obj(&**compared));
     let now = cached.and_then(|cached| updated_at(&ctx.kinds.clients.newest(cached)));
     let written = ctx.kinds.clients.memory.written_at(&compared.uid().unwrap_or_default());
-    is_later(now.as_deref(), before.as_deref()) || is_later(written.as_deref(), before.as_deref())
+    let last = match is_later(written.as_deref(), now.as_deref()) {
+        true => written,
+        false => now,
+    };
+    last.filter(|last| is_later(Some(last), before.as_deref()))
 }

@@ -10,17 +10,14 @@ use crate::api::json_web_key_set::JsonWebKeySetStatus;
 use crate::api::refs::ServerRef;
 use crate::api::{JsonWebKeySet, OAuth2Client};
 use crate::controller::common::admission::{server_of, unsupported_kind};
-use crate::controller::common::key_set::since;
 use crate::controller::common::referable::{Referable, let_go};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::kind::Kind;
-use crate::controller::engine::lifecycle::is_deleting;
 use crate::controller::engine::managed::{Managed, OnServer, Pass, SecretKey};
 use crate::controller::engine::verdict::Done;
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
-use crate::metrics::Rotation;
 
 impl Managed for JsonWebKeySet {
     const KIND: &'static str = "JsonWebKeySet";
@@ -39,20 +36,6 @@ impl Managed for JsonWebKeySet {
 
     fn secrets(&self, _: &Context) -> Vec<SecretKey> {
         hydra::key_set::secrets(self)
-    }
-
-    fn rotation(&self, ctx: &Context) -> Rotation {
-        let is_still = self.spec.suspend == Some(true) || is_deleting(self);
-        let server = ctx.server(self.server_name()).filter(|_| !is_still);
-        let next = server.and_then(|server| match server.spec.flavour()? {
-            Flavour::Hydra(_) => hydra::key_set::due_at(self.status.as_ref()?),
-            Flavour::Vault(_) => vault::key::asked_at(self, ctx, &server),
-            Flavour::Foulkon(_) => None,
-        });
-        Rotation {
-            last: self.status.as_ref().and_then(since),
-            next,
-        }
     }
 
     fn is_rotated(before: &Self::Status, after: &Self::Status) -> bool {

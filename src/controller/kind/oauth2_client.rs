@@ -15,7 +15,6 @@ use crate::controller::engine::verdict::Done;
 use crate::controller::{hydra, vault};
 use crate::decode::Item;
 use crate::error::Result;
-use crate::metrics::Rotation;
 
 impl Managed for OAuth2Client {
     const KIND: &'static str = "OAuth2Client";
@@ -38,10 +37,6 @@ impl Managed for OAuth2Client {
 
     fn secrets(&self, ctx: &Context) -> Vec<SecretKey> {
         outcome::secrets(self, ctx)
-    }
-
-    fn rotation(&self, ctx: &Context) -> Rotation {
-        hydra::client::rotation::rotation(self, ctx) // a Vault replaces no secrets
     }
 
     fn is_rotated(before: &Self::Status, after: &Self::Status) -> bool {

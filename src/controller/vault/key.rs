@@ -17,6 +17,7 @@ use crate::api::event::Happening;
 use crate::api::json_web_key_set::{JsonWebKeySetStatus, KeyAlgorithm, KeyMaker};
 use crate::api::refs::DeletionPolicy;
 use crate::api::{AuthorizationServer, JsonWebKeySet, OAuth2Client};
+use crate::clock::told;
 use crate::controller::common::admission::admitted;
 use crate::controller::common::adoption::{Consent, MOST_KEPT, kept_in_words, still_kept};
 use crate::controller::common::claim::{Claim, Claiming};
@@ -92,6 +93,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     )?;
     let rotated_at = pass.status.rotated_at.clone();
     let schedule = Schedule::of(set, None).bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
+    pass.status.next_rotation_at = None;
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
     }
@@ -124,28 +126,17 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
         }
     }
     let (since, now) = (since(&pass.status), Timestamp::now());
+    let next = since.and_then(|since| schedule.asked(since));
+    pass.status.next_rotation_at = next.map(told);
     let message = match since.is_some_and(|since| schedule.is_held_back(since, now)) {
         true => format!("The key is on the server, which makes and rotates it; {WAITS}."),
         false => "The key is on the server, which makes and rotates it. OAuth2Clients can refer to it.".to_owned(),
     };
     Ok(Done {
         message: message + kept_in_words(&pass.status.kept_client_ids),
-        again: since.and_then(|since| schedule.asked(since)).map(wait_until),
+        again: next.map(wait_until),
         ..Done::default()
     })
-}
-
-/// When a requested rotation is due, as far as the caches show it. The server keeps to itself when it rotates a key by
-/// age.
-pub(crate) fn asked_at(set: &JsonWebKeySet, ctx: &Context, server: &AuthorizationServer) -> Option<Timestamp> {
-    let created = || set.creation_timestamp().map(|at| at.0);
-    let since = set.status.as_ref().and_then(key_set::since).or_else(created)?;
-    let mut schedule = Schedule::of(set, None);
-    schedule.asked(since)?;
-    let asked = request(set, set.status.as_ref()?.set_name.as_deref()?);
-    let grant = check_access(ctx, server, &set.namespace().unwrap_or_default(), asked).ok()?;
-    schedule.min = grant.min_rotation_period;
-    schedule.asked(since)
 }
 
 /// The request to the access rules. The server rotates a key even if the spec asks for no period.

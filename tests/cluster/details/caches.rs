@@ -13,10 +13,11 @@ use super::{brisk, machine_on, quiet, sweep_now, until_swept};
 use crate::bed::{Bed, LIMIT, Operator, Options, is_list, uid_of};
 use crate::run::Side;
 
-pub(super) fn trials(side: &Side) -> Vec<Trial> {
+pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.alone(Options::default(), a_cache_behind_our_own_writes_causes_no_writes),
         side.shared(drift_found_during_a_pass_is_not_forgotten),
+        side.shared(drift_found_before_the_status_is_written_is_not_forgotten),
         side.alone(Options::default(), a_restarted_operator_corrects_drift_found_before),
         side.alone(Options::default(), no_pass_begins_before_the_caches_are_filled),
         side.alone(Options::default(), a_kubernetes_api_with_paged_lists_is_supported),
@@ -136,6 +137,33 @@ async fn drift_found_during_a_pass_is_not_forgotten(bed: &Bed) -> Result<()> {
     let since = server.admin.journal().since(mark);
     let lists = since.iter().filter(|exchange| is_list(&exchange.head)).count();
     ensure!(lists == 2, "there was another sweep: {since:#?}");
+    Ok(())
+}
+
+async fn drift_found_before_the_status_is_written_is_not_forgotten(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
+    let path = bed.client_path(&id);
+    let status = format!("/namespaces/{}/oauth2clients/app/status", space.name());
+    let held = bed.operator().kube().inject(Fault::new(
+        move |head| head.method == "PATCH" && head.path().ends_with(&status),
+        Action::Delay(LIMIT),
+    ));
+    bed.tamper(&id, |found| found["scope"] = json!("read first")).await?;
+    sweep_now(bed, &server).await?;
+    wait::until("a status that waits to be written", LIMIT, async || {
+        Ok((held.struck() > 0).then_some(()))
+    })
+    .await?;
+    bed.tamper(&id, |found| found["scope"] = json!("read second")).await?;
+    let mark = server.admin.journal().mark();
+    sweep_now(bed, &server).await?;
+    drop(held);
+    let corrected = |exchange: &Exchange| exchange.head.is("PUT", &path) && exchange.seq > mark;
+    server.admin.journal().wait_for(corrected, LIMIT).await?;
+    bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
+        .await?;
     Ok(())
 }
 

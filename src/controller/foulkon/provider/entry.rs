@@ -7,6 +7,7 @@ use crate::admin::foulkon::{Fields, Foulkon, Provider, is_conflict};
 use crate::admin::http::Failure;
 use crate::api::event::Happening;
 use crate::api::oidc_provider::OidcProviderStatus;
+use crate::api::status::clear;
 use crate::api::{AuthorizationServer, OidcProvider};
 use crate::clock::DEADLINE;
 use crate::controller::common::admission::may_create;
@@ -78,7 +79,7 @@ impl<'a> Entry<'a> {
         let uid = self.provider.uid().unwrap_or_default();
         let found = match self.find(&pass.status, Some(&wanted.name)).await {
             Err(error @ Error::ObjectNotOwned { .. }) => {
-                disown(&mut pass.status); // our entry does not exist any more
+                clear(&mut pass.status); // our entry does not exist any more
                 return match self.provider.consent().adopts() {
                     true => self.adopt(pass, wanted, error).await,
                     false => Err(error),
@@ -188,7 +189,7 @@ impl<'a> Entry<'a> {
             return Err(Error::Overtaken);
         }
         self.delete(pass).await?;
-        disown(&mut pass.status);
+        clear(&mut pass.status);
         Ok(())
     }
 
@@ -275,16 +276,6 @@ impl<'a> Entry<'a> {
         pass.status = before;
         record(self.provider, self.ctx, pass).await
     }
-}
-
-/// Forgets what was on the server: everything except the fields of every status.
-fn disown(status: &mut OidcProviderStatus) {
-    *status = OidcProviderStatus {
-        observed_generation: status.observed_generation,
-        conditions: std::mem::take(&mut status.conditions),
-        last_handled_reconcile_at: status.last_handled_reconcile_at.take(),
-        ..OidcProviderStatus::default()
-    };
 }
 
 /// Deletes the entry of a provider. Access rules are not checked: what the operator made may always be deleted.

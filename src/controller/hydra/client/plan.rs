@@ -218,18 +218,19 @@ pub(crate) fn rotation(
     }
     let schedule = schedule(plan, status);
     let next = since(client, status).and_then(|since| schedule.next(since, Duration::ZERO));
-    let consent = client
-        .spec
-        .rotation
-        .as_ref()
-        .and_then(|rotation| rotation.without_overlap);
     match next {
-        Some(_) if consent != Some(WithoutOverlap::Allow) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
+        Some(_) if !consents(client) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
         next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
 }
 
-/// When the next rotation is planned: by age or by request, whosever turn it is then.
+/// Whether the spec allows that the former secret is refused at once.
+fn consents(client: &OAuth2Client) -> bool {
+    let rotation = client.spec.rotation.as_ref();
+    rotation.and_then(|rotation| rotation.without_overlap) == Some(WithoutOverlap::Allow)
+}
+
+/// When the next rotation that the spec consents to is planned: by age or by request, whosever turn it is then.
 pub(crate) fn planned_rotation(
     client: &OAuth2Client,
     plan: &ClientPlan,
@@ -240,7 +241,7 @@ pub(crate) fn planned_rotation(
         ..schedule(plan, status)
     };
     let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    let since = since(client, status).filter(|_| is_ours)?;
+    let since = since(client, status).filter(|_| is_ours && consents(client))?;
     schedule.next(since, Duration::ZERO).filter(|at| *at < Timestamp::MAX)
 }
 

@@ -22,6 +22,7 @@ use crate::api::OAuth2Client;
 use crate::api::event::Happening;
 use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::refs::Adoption;
+use crate::api::status::clear;
 use crate::controller::common::admission::may_create;
 use crate::controller::common::client::free::{check_free, take_back};
 use crate::controller::common::client::inputs::Inputs;
@@ -59,12 +60,9 @@ pub(crate) async fn begin(
     let is_ours = earlier.as_ref().is_some_and(|earlier| earlier.kin == Kin::Ours);
     if is_others || status.inputs.is_some() && !is_ours {
         // It is not of this resource, so nothing in it holds.
-        *status = OAuth2ClientStatus {
-            observed_generation: status.observed_generation,
-            conditions: std::mem::take(&mut status.conditions),
-            assigned_client_id: status.assigned_client_id.take(),
-            ..OAuth2ClientStatus::default()
-        };
+        let assigned = status.assigned_client_id.take();
+        clear(status);
+        status.assigned_client_id = assigned;
     }
     if earlier.is_none() && client.spec.client_id_from.is_none() {
         status.assigned_client_id = None;

@@ -14,6 +14,7 @@ use kube::ResourceExt;
 use crate::admin::hydra::key::{JsonWebKey, JsonWebKeySet as Keys};
 use crate::api::event::Happening;
 use crate::api::json_web_key_set::{JWK, JWKS, JsonWebKeySetStatus, KID};
+use crate::api::status::clear;
 use crate::api::{JsonWebKeySet, UID_LABEL};
 use crate::controller::common::own_secret::{drop_left, is_left_by, text};
 use crate::controller::engine::context::Context;
@@ -43,11 +44,7 @@ pub(crate) async fn inherit(
     }
     if status.set_name.is_some() {
         // It was restored as well and is of the earlier resource.
-        *status = JsonWebKeySetStatus {
-            observed_generation: status.observed_generation,
-            conditions: std::mem::take(&mut status.conditions),
-            ..JsonWebKeySetStatus::default()
-        };
+        clear(status);
     }
     let namespace = &plan.target.namespace;
     let private = plan.secret_name.clone().unwrap_or_default();
