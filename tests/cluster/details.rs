@@ -4,6 +4,7 @@ pub mod caches;
 mod cleanup;
 mod kube;
 mod ledger;
+mod observed;
 mod server;
 mod status;
 mod sweep;
@@ -23,6 +24,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         cleanup::trials,
         kube::trials,
         ledger::trials,
+        observed::trials,
         server::trials,
         status::trials,
         sweep::trials,

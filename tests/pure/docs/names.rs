@@ -1,5 +1,7 @@
 //! What the documentation names exists: fields, kinds, reasons, flags, metrics, labels, values of the chart and commands.
 
+mod words;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
@@ -7,39 +9,7 @@ use oidc_operator::cli::Cli;
 use serde_json::Value;
 
 use super::{Page, Parts, files, pages, read};
-
-/// Kinds, values and reasons of Kubernetes and of other programs.
-const FOREIGN_WORDS: [&str; 3] = ["OOMKilled", "Pending", "Terminating"];
-
-/// Fields and settings of Kubernetes and of other programs.
-const FOREIGN_FIELDS: [&str; 20] = [
-    // Kubernetes.
-    "envFrom",
-    "metadata.generation",
-    "resourceVersion",
-    // Argo CD, Flux and the Prometheus Operator.
-    "configs.cm",
-    "dependsOn",
-    "healthCheckExprs",
-    "healthChecks",
-    "honorLabels",
-    "ruleSelector",
-    "serviceMonitorSelector",
-    // Charts of applications, and the SecurityPolicy of Envoy Gateway.
-    "clientIDRef",
-    "config.existingSecret",
-    "envFromSecret",
-    "oidc.config",
-    "spec.oidc.clientIDRef",
-    "spec.oidc.clientSecret",
-    // Hydra's configuration.
-    "serve.public.cors.enabled",
-    // hydra-maester.
-    "hydraAdmin",
-    "scopeArray",
-    // Entry of a Secret.
-    "clientID",
-];
+use words::{COMMANDS, FLAGS, FOREIGN_FIELDS, FOREIGN_WORDS, KUBERNETES, PROTECTION};
 
 /// What may be named.
 struct Names {
@@ -211,96 +181,6 @@ impl Names {
         found
     }
 }
-
-/// The label and annotation of the policy in `deploy`, which the operator does not read.
-const PROTECTION: [&str; 1] = ["oidc-operator.dev/deletion-protection"];
-
-/// Beginnings of code within sentences that is a command.
-const COMMANDS: [&str; 4] = ["kubectl ", "helm ", "make ", "oidc-operator "];
-
-/// Flags of other programs that the documentation uses.
-const FLAGS: [(&str, &[&str]); 9] = [
-    (
-        "kubectl",
-        &[
-            "--all-namespaces",
-            "--dry-run",
-            "--filename",
-            "--for",
-            "--namespace",
-            "--output",
-            "--overwrite",
-            "--patch",
-            "--server-side",
-            "--show-managed-fields",
-            "--timeout",
-            "--type",
-            "--watch",
-            "--selector",
-            "--previous",
-            "--field-selector",
-            "--tail",
-            "--field-manager",
-            "--raw",
-        ],
-    ),
-    (
-        "helm",
-        &[
-            "--create-namespace",
-            "--logs",
-            "--namespace",
-            "--no-hooks",
-            "--reset-then-reuse-values",
-            "--set",
-            "--values",
-            "--version",
-            "--wait",
-        ],
-    ),
-    (
-        "curl",
-        &[
-            "--data",
-            "--user",
-            "--silent",
-            "--fail",
-            "--cacert",
-            "--show-error",
-            "--config",
-        ],
-    ),
-    ("cargo", &["--bin", "--locked", "--test", "--workspace"]),
-    ("testbed", &["--admin", "--with"]),
-    ("base64", &["--decode"]),
-    ("date", &["--utc"]),
-    ("docker", &[]),
-    ("oauth2-proxy", &["--whitelist-domain"]),
-];
-
-/// Kinds of Kubernetes and of other programs in commands.
-const KUBERNETES: [&str; 20] = [
-    "namespace",
-    "namespaces",
-    "secret",
-    "secrets",
-    "configmap",
-    "pods",
-    "pod",
-    "events",
-    "deployment",
-    "lease",
-    "oauth2clients.hydra.ory.sh",
-    "serviceaccount",
-    "crds",
-    "crd",
-    "clusterrole",
-    "servicemonitor",
-    "prometheusrule",
-    "nodes",
-    "prometheus",
-    "KIND",
-];
 
 /// Words that kubectl knows for our kinds.
 fn kinds() -> BTreeSet<String> {
