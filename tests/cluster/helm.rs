@@ -11,11 +11,11 @@ use kube::{Api, CustomResourceExt};
 use libtest_mimic::Trial;
 use oidc_operator::api::{AuthorizationServer, OAuth2Client};
 use serde_json::{Value, json};
+use testbed::install;
 use testbed::process;
 use testbed::programs::Program;
 use testbed::run_dir::RunDir;
 use testbed::wait;
-use testbed::install;
 
 use crate::bed::{Bed, LIMIT, Options, Space, uid_of};
 use crate::run::Side;

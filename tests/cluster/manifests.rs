@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use testbed::install::{self, NAMESPACE};
-use testbed::programs::Program;
 use testbed::process;
+use testbed::programs::Program;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
 
