@@ -13,6 +13,8 @@ use super::scope::ScopeStatus;
 pub struct Records<'a> {
     /// Name of the AuthorizationServer in use.
     pub server: Option<&'a mut Option<String>>,
+    /// When the next rotation is planned.
+    pub next_rotation_at: Option<&'a mut Option<String>>,
     /// When the operator last wrote to the server or confirmed a new generation.
     pub last_sync_time: &'a mut Option<String>,
     /// The request for a full pass that was handled last.
@@ -75,6 +77,7 @@ impl Standing for AuthorizationServerStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: None,
+            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
@@ -100,6 +103,7 @@ impl Standing for OAuth2ClientStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
+            next_rotation_at: Some(&mut self.next_rotation_at),
             last_sync_time: &mut self.last_sync_time,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
@@ -118,6 +122,7 @@ impl Standing for ScopeStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
+            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
@@ -136,6 +141,7 @@ impl Standing for AssignmentStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
+            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
@@ -161,6 +167,7 @@ impl Standing for JsonWebKeySetStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
+            next_rotation_at: Some(&mut self.next_rotation_at),
             last_sync_time: &mut self.last_sync_time,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
@@ -179,6 +186,7 @@ impl Standing for OidcProviderStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
+            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }

@@ -100,8 +100,14 @@ fn is_news<S: Standing + Clone + PartialEq>(before: &S, status: &S) -> bool {
     }
     let (mut before, mut status) = (before.clone(), status.clone());
     let (mut old, new) = (before.records_mut(), status.records_mut());
+    let is_earlier = old.server.as_ref().is_some_and(|server| server.is_none());
     if let (Some(old), Some(new)) = (&mut old.server, new.server) {
         new.clone_from(old); // it never changes
+    }
+    if let (Some(old), Some(new)) = (&mut old.next_rotation_at, new.next_rotation_at)
+        && is_earlier
+    {
+        new.clone_from(old);
     }
     status != before
 }
