@@ -13,10 +13,10 @@ use super::scope::ScopeStatus;
 pub struct Records<'a> {
     /// Name of the AuthorizationServer in use.
     pub server: Option<&'a mut Option<String>>,
-    /// When the next rotation is planned.
-    pub next_rotation_at: Option<&'a mut Option<String>>,
     /// When the operator last wrote to the server or confirmed a new generation.
     pub last_sync_time: &'a mut Option<String>,
+    /// When the next scheduled rotation is due.
+    pub next_rotation_at: Option<&'a mut Option<String>>,
     /// The request for a full pass that was handled last.
     pub last_handled_reconcile_at: &'a mut Option<String>,
 }
@@ -77,8 +77,8 @@ impl Standing for AuthorizationServerStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: None,
-            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
+            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -103,8 +103,8 @@ impl Standing for OAuth2ClientStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
-            next_rotation_at: Some(&mut self.next_rotation_at),
             last_sync_time: &mut self.last_sync_time,
+            next_rotation_at: Some(&mut self.next_rotation_at),
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -122,8 +122,8 @@ impl Standing for ScopeStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
-            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
+            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -141,8 +141,8 @@ impl Standing for AssignmentStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
-            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
+            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -167,8 +167,8 @@ impl Standing for JsonWebKeySetStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
-            next_rotation_at: Some(&mut self.next_rotation_at),
             last_sync_time: &mut self.last_sync_time,
+            next_rotation_at: Some(&mut self.next_rotation_at),
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }
@@ -186,8 +186,8 @@ impl Standing for OidcProviderStatus {
     fn records_mut(&mut self) -> Records<'_> {
         Records {
             server: Some(&mut self.server),
-            next_rotation_at: None,
             last_sync_time: &mut self.last_sync_time,
+            next_rotation_at: None,
             last_handled_reconcile_at: &mut self.last_handled_reconcile_at,
         }
     }

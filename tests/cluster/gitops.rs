@@ -7,8 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use testbed::install;
-use testbed::wait;
+use testbed::{install, wait};
 
 use crate::bed::{Bed, LIMIT, Space};
 use crate::run::Side;

@@ -105,6 +105,7 @@ fn main() -> ExitCode {
         reach::classes,
         references::trials,
         refusals::trials,
+        servers::network::trials,
         telemetry::trials,
     ];
     let without_bed = harness::trials().into_iter().chain(manifests::files()).collect();

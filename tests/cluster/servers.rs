@@ -10,7 +10,7 @@ mod hostile;
 mod identity;
 mod leaving;
 mod login;
-mod network;
+pub mod network;
 mod outage;
 mod public;
 mod rate;
@@ -25,7 +25,6 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         identity::trials,
         leaving::trials,
         login::trials,
-        network::trials,
         outage::trials,
         public::trials,
         rate::trials,

@@ -51,6 +51,11 @@ impl Consent {
         self.management == Some(ManagementPolicy::ObserveOnly)
     }
 
+    /// Whether the object stays as it is: suspended, or only observed.
+    pub fn leaves_alone(&self) -> bool {
+        self.is_suspended() || self.observes()
+    }
+
     /// What happens to the object when the resource is deleted. `adopted`: as in the status.
     pub fn policy(&self, adopted: Option<bool>) -> DeletionPolicy {
         let default = match adopted {

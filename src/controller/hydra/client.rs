@@ -66,7 +66,9 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
             return revoke::deny(client, ctx, pass, denied, remove).await;
         }
     }
-    pass.status.next_rotation_at = None;
+    if client.consent().leaves_alone() {
+        pass.status.next_rotation_at = None;
+    }
     if client.spec.suspend == Some(true) {
         let wanted = desired(client, ctx, &plan, &catalogue);
         return Ok(suspended(client, ctx, &plan, &wanted, &pass.status).await);

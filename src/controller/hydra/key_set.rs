@@ -64,7 +64,7 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     };
     take_claim_over(set, ctx, pass).await?;
     accept_policy(set, pass);
-    if set.consent().is_suspended() || set.consent().observes() {
+    if set.consent().leaves_alone() {
         pass.status.next_rotation_at = None;
     }
     if set.consent().is_suspended() {
@@ -207,7 +207,7 @@ pub(crate) fn secrets(set: &JsonWebKeySet) -> Vec<SecretKey> {
 }
 
 /// When time alone makes the next step due.
-pub(crate) fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
+fn due_at(status: &JsonWebKeySetStatus) -> Option<Timestamp> {
     status.next_step_at.as_ref()?.parse().ok()
 }
 

@@ -93,7 +93,9 @@ pub(crate) async fn apply(set: &JsonWebKeySet, ctx: &Context, pass: &mut Pass<Js
     )?;
     let rotated_at = pass.status.rotated_at.clone();
     let schedule = Schedule::of(set, None).bounded(grant.min_rotation_period, rotated_at.as_deref(), Timestamp::now());
-    pass.status.next_rotation_at = None;
+    if set.consent().leaves_alone() {
+        pass.status.next_rotation_at = None;
+    }
     if target.is_suspended() {
         return Ok(target.suspended(pass, Some(wanted)).await);
     }

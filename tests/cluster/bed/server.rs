@@ -106,9 +106,11 @@ impl Bed {
         let (result, created) = CREATED.scope(Mutex::default(), test).await;
         for name in created {
             let patch = Patch::Merge(json!({ "spec": { "resyncInterval": "1h" } }));
-            match self.servers_api().patch(&name, &PatchParams::default(), &patch).await {
-                Err(kube::Error::Api(status)) if status.is_not_found() => {}
-                patched => drop(patched.with_context(|| format!("AuthorizationServer {name} cannot be changed"))?),
+            let patched = self.servers_api().patch(&name, &PatchParams::default(), &patch).await;
+            if let Err(error) = patched
+                && !matches!(&error, kube::Error::Api(status) if status.is_not_found())
+            {
+                return Err(error).with_context(|| format!("AuthorizationServer {name} cannot be changed"));
             }
         }
         Ok(result)

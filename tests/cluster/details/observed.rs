@@ -7,7 +7,7 @@ use oidc_operator::api::{JsonWebKeySet, condition};
 use serde_json::{Value, json};
 
 use super::{brisk, until_swept};
-use crate::bed::{Bed, Namespaced, conditions, settled};
+use crate::bed::{Bed, Namespaced, Space, conditions, settled};
 use crate::conditions::{Kstatus, check, kstatus};
 use crate::run::Side;
 
@@ -25,6 +25,17 @@ fn says<K: Namespaced>(found: &K, reason: &str, drift: Option<&str>) -> bool {
     let detected = condition::find(&conditions, condition::DRIFT_DETECTED);
     ready.is_some_and(|ready| ready.reason == reason && ready.observed_generation == found.meta().generation)
         && detected.map(|detected| detected.message.as_str()) == drift
+}
+
+/// Sets `managementPolicy: ObserveOnly` for the client `app`, and waits until it is found as its spec wants it.
+async fn observe(space: &Space<'_>) -> Result<()> {
+    space
+        .change("app", json!({ "spec": { "managementPolicy": "ObserveOnly" } }))
+        .await?;
+    space
+        .wait_client("the same", "app", |found| says(found, "Available", None))
+        .await?;
+    Ok(())
 }
 
 async fn an_observed_client_is_compared_and_not_written(bed: &Bed) -> Result<()> {
@@ -59,12 +70,7 @@ async fn an_observed_client_is_compared_and_not_written(bed: &Bed) -> Result<()>
     let (id, secret) = space.credentials("app").await?;
 
     // What differs is named and stays.
-    space
-        .change("app", json!({ "spec": { "managementPolicy": "ObserveOnly" } }))
-        .await?;
-    space
-        .wait_client("the same", "app", |found| says(found, "Available", None))
-        .await?;
+    observe(&space).await?;
     let mark = server.admin.journal().mark();
     bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
     let client = space
@@ -96,12 +102,7 @@ async fn an_observed_client_is_compared_and_not_written(bed: &Bed) -> Result<()>
     bed.token(&id, &secret, "read").await?;
 
     // The client outlives its resource.
-    space
-        .change("app", json!({ "spec": { "managementPolicy": "ObserveOnly" } }))
-        .await?;
-    space
-        .wait_client("the same", "app", |found| says(found, "Available", None))
-        .await?;
+    observe(&space).await?;
     space.delete_and_wait("app").await?;
     ensure!(bed.hydra_client(&id).await?.is_some(), "the client is gone");
     bed.unregister(&id).await?;

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde_json::json;
-use testbed::HydraMajor;
 use testbed::forward::{ForwardProxy, Rules};
 use testbed::pki::{Pki, ServerCertificate};
 use testbed::proxy::{Identity, Proxy, Upstream};
@@ -17,9 +16,6 @@ use crate::conditions::{Tone, client_ready, server_says};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
-    if side.major() != HydraMajor::V2 {
-        return Vec::new(); // they do not depend on the server
-    }
     let bare = Options::bare();
     vec![
         side.alone(bare.clone(), servers_behind_a_proxy_become_ready),
