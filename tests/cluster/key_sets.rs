@@ -16,6 +16,7 @@ use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, ServerOptions, is_list, settled, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
+use crate::repair::contest;
 use crate::run::Side;
 
 mod adoption;
@@ -170,25 +171,24 @@ async fn external_changes_are_corrected(bed: &Bed) -> Result<()> {
 }
 
 async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
     let space = bed.space().await?;
-    let set: JsonWebKeySet = space.ready("keys", ES256).await?;
+    let mut spec: Value = serde_saphyr::from_str(ES256)?;
+    spec["serverRef"] = json!({ "name": server.name });
+    let set: JsonWebKeySet = space.ready("keys", &spec.to_string()).await?;
     let uid = set.metadata.uid.clone().unwrap_or_default();
     let before = on_server(bed, &uid).await?.context("no set")?;
     let admin = bed.admin().await?;
     let foreign = key_material::generate(KeyAlgorithm::ES256, "foreign").map_err(anyhow::Error::msg)?;
     let as_before = |found: Option<Keys>| found.filter(|found| found.same_as(&before));
-    for _ in 0..3 {
-        settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
-        wait::until("the foreign key to be removed", LIMIT, async || {
-            Ok(as_before(on_server(bed, &uid).await?))
-        })
-        .await?;
-    }
-    settled("a foreign key", async || admin.update_key(&uid, &foreign).await).await?;
+    let change = async || {
+        settled("a foreign key", async || admin.update_key(&uid, &foreign).await)
+            .await
+            .map(drop)
+    };
+    let is_corrected = async || Ok(as_before(on_server(bed, &uid).await?).is_some());
     let message = Error::Contested("its keys".to_owned()).to_string();
-    space
-        .says::<JsonWebKeySet>("keys", Stalled, "Conflict", &message)
-        .await?;
+    contest::<JsonWebKeySet>(&server, &space, ("keys", &message), change, is_corrected).await?;
     // After a change of the spec, the operator corrects it again.
     let published = json!({ "publish": { "secretName": "elsewhere" } });
     space.respecify::<JsonWebKeySet>("keys", published).await?;
