@@ -15,7 +15,7 @@ IMAGE ?=
 DEMO ?= hydra
 
 .DEFAULT_GOAL := help
-.PHONY: help tools demo test integrations lint docs advisories generate bench image
+.PHONY: help tools demo build test integrations lint docs advisories generate bench image
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,10 +29,13 @@ demo: ## Real Kubernetes API and Ory Hydra (or DEMO=vault, DEMO=trust) on this m
 	$(CARGO) build --locked
 	$(CARGO) run --locked --bin testbed -- demo $(DEMO)
 
-test: ## All tests, including those against the real servers
+build: ## What the tests run: the operator, the servers, the tests themselves
 	@$(TOOLS) check
 	$(CARGO) build --locked
 	$(CARGO) run --locked --bin testbed -- build --all
+	$(CARGO) test --workspace --locked --no-run
+
+test: build ## All tests, including those against the real servers
 	$(CARGO) test --workspace --locked
 
 integrations: ## The operator among Flux, Argo CD, Prometheus, applications and a browser; builds them first

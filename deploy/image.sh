@@ -53,6 +53,11 @@ select_builder() {
 }
 builder=$(select_builder)
 
+# Two builds in one folder wait for each other.
+mkdir -p "$out"
+exec 9>"$out/lock"
+! has flock || flock 9
+
 rm -rf "$out/rootfs" "$out/image.tar"
 mkdir -p "$out/rootfs/etc/ssl/certs"
 

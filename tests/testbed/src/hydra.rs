@@ -287,11 +287,11 @@ impl Settings {
     }
 }
 
-/// Returns a migrated database without content. A migration takes seconds, a copy does not: it is made once per program
-/// and kept in the cache folder.
+/// Returns a migrated database without clients, and with the keys that Hydra makes at its first start. Both take seconds,
+/// a copy does not: it is made once per program and kept in the cache folder.
 async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     let cache = programs::cache_folder()?;
-    let name = format!("hydra-database-{major:?}-{}", identity(program)?).to_lowercase();
+    let name = format!("hydra-started-{major:?}-{}", identity(program)?).to_lowercase();
     let finished = cache.join(format!("{name}.sqlite"));
     if finished.is_file() {
         return Ok(finished);
@@ -307,10 +307,34 @@ async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
     let run = RunDir::new()?; // so that a failure leaves nothing incomplete in the cache
     let database = run.path().join(DATABASE);
     migrate(program, &database, &run.path().join("migrate.log")).await?;
+    make_keys(program, major, &run).await?;
     let copy = cache.join(format!("{name}.partial"));
     fs::copy(&database, &copy).context("keeping the empty database")?; // the run folder may be on another disk
     fs::rename(&copy, &finished)?;
     Ok(finished)
+}
+
+/// Starts Hydra once, so that it makes its keys: version 1 before it is ready, version 2 when somebody asks for them.
+async fn make_keys(program: &Path, major: HydraMajor, run: &RunDir) -> Result<()> {
+    let start = async |ports| {
+        let settings = Settings {
+            program: program.to_owned(),
+            options: HydraOptions::of(major),
+            ports,
+        };
+        let process = settings.start(run.path()).await?;
+        Ok((settings, process))
+    };
+    let (settings, mut process) = ports::with_free(start).await?;
+    let keys = format!("{}/.well-known/jwks.json", settings.public_url());
+    wait::until("Hydra's keys", START_LIMIT, async || {
+        Ok(http::answers_ok(&keys).await.then_some(()))
+    })
+    .await?;
+    process.terminate(STOP_LIMIT).await?;
+    let database = rusqlite::Connection::open(run.path().join(DATABASE)).context("opening Hydra's database")?;
+    database.pragma_update(None, "journal_mode", "DELETE")?; // everything is in one file again
+    Ok(())
 }
 
 /// On SQLite, version 2 loses a column that version 1 has already added, and then misses it (seen from 1.11.10 to
