@@ -105,19 +105,9 @@ fn described<K: Managed>(resource: &K) -> String {
 /// All resources of a kind; none if the kind is not served.
 async fn all<K: Managed>(client: &Client) -> Result<Vec<K>> {
     let api: Api<Item<K>> = Api::all(client.clone());
-    let mut parameters = ListParams::default().limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let page = match api.list(&parameters).await {
-            Ok(page) => page,
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(all),
-            Err(error) => return Err(error).with_context(|| format!("cannot list {}s", K::KIND)),
-        };
-        all.extend(page.items.into_iter().map(|Item(found)| found));
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => parameters = parameters.continue_token(&token),
-            None => return Ok(all),
-        }
+    match kubernetes::all(api, ListParams::default().limit(PAGE)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        found => found.with_context(|| format!("cannot list {}s", K::KIND)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The client of the Kubernetes API: in a pod that of its ServiceAccount, elsewhere that of a kubeconfig.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -11,13 +12,15 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioExecutor;
-use kube::Config;
+use kube::api::ListParams;
 use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Config};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use url::Url;
 
+use crate::decode::{Decode, Item};
 use crate::proxies::{Proxies, Proxy};
 
 /// Stands in a kubeconfig for "no proxy". Otherwise kube takes `HTTPS_PROXY`, and fails if it does not understand it.
@@ -31,38 +34,77 @@ pub type Sender = BoxService<Request<Body>, Response<Box<DynBody>>, BoxError>;
 /// # Errors
 /// If there is no configuration, or an unusable one.
 pub async fn client(proxies: &Proxies) -> Result<ClientBuilder<Sender>> {
-    let (mut config, proxy) = configuration(proxies).await?;
+    let (config, proxy) = configuration(proxies).await?;
+    built(config, proxy.as_ref())
+}
+
+/// A client of the cluster of a kubeconfig's current context.
+///
+/// # Errors
+/// If there is no such context, or it cannot be used.
+pub async fn client_of(kubeconfig: Kubeconfig, proxies: &Proxies) -> Result<ClientBuilder<Sender>> {
+    let (config, own) = configured(kubeconfig).await?;
+    let proxy = proxy_to(&config, own, proxies)?;
+    built(config, proxy.as_ref())
+}
+
+/// All objects of an API, page by page.
+///
+/// # Errors
+/// If a page cannot be read.
+pub async fn all<K: Decode + Debug>(api: Api<Item<K>>, mut parameters: ListParams) -> kube::Result<Vec<K>> {
+    let mut all = Vec::new();
+    loop {
+        let page = api.list(&parameters).await?;
+        all.extend(page.items.into_iter().map(|Item(found)| found));
+        match page.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => parameters = parameters.continue_token(&token),
+            None => return Ok(all),
+        }
+    }
+}
+
+fn built(mut config: Config, proxy: Option<&Proxy>) -> Result<ClientBuilder<Sender>> {
     // A retried POST could act twice. The operator retries whole passes instead.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     // Above the 290 s of a watch: a connection that is silent for longer is dead.
     config.read_timeout = Some(Duration::from_secs(300));
-    if let Some(proxy) = &proxy {
+    if let Some(proxy) = proxy {
         tracing::info!(proxy = proxy.shown(), "the Kubernetes API is reached through a proxy");
     }
-    builder(config, proxy.as_ref()).context("the configuration of the Kubernetes client is not usable")
+    builder(config, proxy).context("the configuration of the Kubernetes client is not usable")
 }
 
 /// Where the Kubernetes API is, and through which proxy: that of the kubeconfig, or else that of the environment. The
 /// Kubernetes API of the pod's own cluster is always reached directly.
 async fn configuration(proxies: &Proxies) -> Result<(Config, Option<Proxy>)> {
-    let none = "no usable configuration of the Kubernetes client was found";
-    let Ok(mut kubeconfig) = Kubeconfig::read() else {
-        return Ok((Config::infer().await.context(none)?, None));
-    };
+    if let Ok(kubeconfig) = Kubeconfig::read()
+        && let Ok((config, own)) = configured(kubeconfig).await
+    {
+        let proxy = proxy_to(&config, own, proxies)?;
+        return Ok((config, proxy));
+    }
+    let inferred = Config::infer().await;
+    let config = inferred.context("no usable configuration of the Kubernetes client was found")?;
+    Ok((config, None))
+}
+
+/// The configuration of a kubeconfig's current context, and its `proxy-url`.
+async fn configured(mut kubeconfig: Kubeconfig) -> Result<(Config, Option<String>), KubeconfigError> {
     let own = own_proxy(&mut kubeconfig);
-    let Ok(mut config) = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await else {
-        return Ok((Config::infer().await.context(none)?, None));
-    };
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.proxy_url = None;
-    let proxy = match own {
-        Some(text) => Some(Proxy::parse(&text).context("proxy-url in the kubeconfig is not the URL of an HTTP proxy")?),
-        None => {
-            let url = Url::parse(&config.cluster_url.to_string()).ok();
-            url.and_then(|url| proxies.to(&url).cloned())
-        }
-    };
-    Ok((config, proxy))
+    Ok((config, own))
+}
+
+fn proxy_to(config: &Config, own: Option<String>, proxies: &Proxies) -> Result<Option<Proxy>> {
+    if let Some(text) = own {
+        let proxy = Proxy::parse(&text).context("proxy-url in the kubeconfig is not the URL of an HTTP proxy")?;
+        return Ok(Some(proxy));
+    }
+    let url = Url::parse(&config.cluster_url.to_string()).ok();
+    Ok(url.and_then(|url| proxies.to(&url).cloned()))
 }
 
 /// The `proxy-url` of the current context's cluster, which is replaced by [`NO_PROXY`].

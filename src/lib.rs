@@ -22,7 +22,7 @@
 //! - [`key_material`]: generates, reads and writes private keys.
 //! - [`secret`]: secret values, which cannot be printed.
 //! - [`error`]: everything that can go wrong; each error has one treatment, which decides condition, event and retry.
-//! - [`check`]: the verbs that check an installation.
+//! - [`check`]: the verbs that check an installation. [`plugin`]: the verbs of `kubectl oidc`.
 //! - [`spans`]: the spans of traces. They hold no secret.
 //! - [`app`], [`cli`], [`server`], [`telemetry`], [`metrics`]: the process. [`clock`]: a clock that counts sleep, and the deadline of requests.
 //! - [`health`], [`prerequisites`]: whether the process and its watches run, and whether the cluster has what the operator needs.
@@ -48,6 +48,7 @@ pub mod login;
 pub mod manual;
 pub mod metrics;
 pub mod origin;
+pub mod plugin;
 pub mod prerequisites;
 pub mod proxies;
 pub mod reach;

@@ -1,15 +1,20 @@
 //! The `oidc-operator` program.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use oidc_operator::cli::{Cli, Command, LogFormat};
+use oidc_operator::plugin::arguments::Plugin;
 use oidc_operator::telemetry::{self, Traces, Tracing};
-use oidc_operator::{api, app, check};
+use oidc_operator::{api, app, check, plugin};
 use tokio::runtime::Runtime;
 
 fn main() -> Result<ExitCode> {
+    if is_plugin() {
+        return Ok(plugin_verb());
+    }
     match Cli::parse().command {
         Command::Crds => {
             for crd in api::crds() {
@@ -36,6 +41,24 @@ fn main() -> Result<ExitCode> {
             runtime.block_on(check::uninstallation(&settings))
         }
     }
+}
+
+/// Whether the program was started under the name by which kubectl finds its plugin.
+fn is_plugin() -> bool {
+    let name = std::env::args_os().next().unwrap_or_default();
+    Path::new(&name).file_stem().is_some_and(|name| name == plugin::NAME)
+}
+
+/// Runs a verb of `kubectl oidc`, and prints why if it fails.
+fn plugin_verb() -> ExitCode {
+    let arguments = Plugin::parse();
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = Runtime::new().context("cannot start the async runtime");
+    let result = runtime.and_then(|runtime| runtime.block_on(plugin::run(arguments)));
+    result.unwrap_or_else(|error| {
+        eprintln!("Error: {error:#}");
+        ExitCode::from(plugin::FAILED)
+    })
 }
 
 fn start(format: LogFormat, log: &str, tracing: Option<&Tracing>) -> Result<(Runtime, Traces)> {

@@ -25,10 +25,16 @@ pub struct Unbounded;
 /// Whether a text has at most `bytes` bytes, no control characters, and no characters that change the writing
 /// direction or start a new line.
 pub fn fits(text: &str, bytes: usize) -> bool {
-    let is_odd = |c: char| {
-        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     text.len() <= bytes && !text.contains(is_odd)
+}
+
+/// A text for a terminal, on one line: what would control the terminal or change the writing direction is replaced.
+pub fn printable(text: &str) -> String {
+    text.replace(is_odd, "\u{fffd}")
+}
+
+fn is_odd(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 impl<const N: usize> TryFrom<String> for Bounded<N> {

@@ -35,6 +35,7 @@ mod manifests;
 mod node;
 mod operations;
 mod owner;
+mod plugin;
 mod probes;
 mod provider;
 mod reach;
@@ -101,6 +102,7 @@ fn main() -> ExitCode {
         gitops::trials,
         helm::trials,
         manifests::trials,
+        plugin::trials,
         probes::trials,
         reach::classes,
         references::trials,

@@ -13,6 +13,7 @@ use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, Scope};
 use oidc_operator::controller::engine::managed::Managed;
 use oidc_operator::error::Error;
 use serde_json::{Value, json};
+use testbed::proxy::{Action, Answer, Fault, RequestHead};
 use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, Namespaced, Options, Reach, Server, ServerOptions, Space, conditions, ledger_of, uid_of};
@@ -26,6 +27,7 @@ const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(an_edited_scope_is_corrected),
+        side.shared(a_correction_that_fails_at_first_is_told),
         side.shared(the_operator_gives_up_after_three_corrections),
         side.shared(a_deleted_client_is_recreated_with_the_same_secret),
         side.shared(a_secret_changed_in_hydra_is_restored),
@@ -57,6 +59,22 @@ async fn an_edited_scope_is_corrected(bed: &Bed) -> Result<()> {
     let twice = |event: &Event| event.series.as_ref().is_some_and(|series| series.count == 2);
     space.wait_event("app", "DriftCorrected", twice).await?;
     works(bed, &space).await
+}
+
+async fn a_correction_that_fails_at_first_is_told(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    let space = bed.space().await?;
+    let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
+    let is_put = |head: &RequestHead| head.method == Method::PUT;
+    let failed = server
+        .admin
+        .inject(Fault::new(is_put, Action::Answer(Answer::status(500))).times(1));
+    bed.tamper(&id, |found| found["scope"] = json!("read admin")).await?;
+    let event = space.wait_event("app", "DriftCorrected", |_| true).await?;
+    let note = event.note.unwrap_or_default();
+    ensure!(note.contains("scope") && failed.struck() == 1, "{note}");
+    ensure!(bed.registered(&id).await?["scope"] == "read");
+    Ok(())
 }
 
 async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> {
@@ -303,8 +321,7 @@ async fn a_lost_database_is_refilled(bed: &Bed) -> Result<()> {
 /// Changes the object of a resource until the operator gives it up, and checks that the operator corrected it three times
 /// before that. `server` serves nothing else; `message` says that it gave up.
 ///
-/// With SQLite, Hydra answers with an error to a write that meets another one. The operator does not know then whether
-/// it caused the next difference itself, so it corrects that one without counting it.
+/// A write whose reply is an error may have arrived. Then the object is corrected, and the correction does not count.
 pub async fn contest<K: Namespaced>(
     server: &Server,
     space: &Space<'_>,

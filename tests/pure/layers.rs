@@ -17,7 +17,7 @@ const ROOMS: [&[&str]; 5] = [
     &["watch"],
 ];
 /// The process, which imports everything else and is imported by nothing else.
-const ABOVE: [&str; 6] = ["app", "check", "cli", "prerequisites", "server", "telemetry"];
+const ABOVE: [&str; 7] = ["app", "check", "cli", "plugin", "prerequisites", "server", "telemetry"];
 /// Names of servers, which appear only on the server's own floor and in the matches over the servers' APIs.
 const SERVERS: [&str; 4] = ["hydra", "vault", "foulkon", "openbao"];
 /// The match that returns each server's API.

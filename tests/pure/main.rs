@@ -24,6 +24,7 @@ mod login;
 mod mapping;
 mod memory;
 mod ownership;
+mod plugin;
 mod prerequisites;
 mod provider;
 mod proxies;

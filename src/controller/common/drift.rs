@@ -45,14 +45,18 @@ impl Cause {
 pub fn is_drift<K: Managed>(resource: &K, ctx: &Context, settled: bool, what: &str) -> Result<bool> {
     let memory = &K::kind_of(ctx).memory;
     let uid = resource.uid().unwrap_or_default();
-    let is_own = memory.is_unconfirmed(&uid) || memory.is_half_done(&uid);
+    // A correction that failed leaves what it found.
+    let is_own = (memory.is_unconfirmed(&uid) || memory.is_half_done(&uid)) && !memory.is_correcting(&uid);
     match Cause::of(settled, is_own, memory.corrections(&uid)) {
         Cause::Spec => {
             memory.forgive(&uid); // a new spec starts a new count
             Ok(false)
         }
         Cause::OwnWrite => Ok(false),
-        Cause::OtherWriter => Ok(true),
+        Cause::OtherWriter => {
+            memory.corrects(&uid);
+            Ok(true)
+        }
         Cause::Contest => Err(Error::Contested(what.to_owned())),
     }
 }

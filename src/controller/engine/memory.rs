@@ -184,6 +184,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         let Some(record) = records.get_mut(uid) else { return };
         (record.failures, record.failing_since) = (0, None);
         (record.wrote, record.left_half_done, record.said) = (false, false, None);
+        record.correcting = false;
         if record.is_blank() {
             records.remove(uid);
         }
@@ -239,13 +240,22 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
+    /// Records that a correction of another writer begins. If its write fails, the next one corrects the same.
+    pub fn corrects(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().correcting = true;
+    }
+
+    /// Whether a correction of another writer has begun and not ended well.
+    pub fn is_correcting(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.correcting)
+    }
+
     /// Counts a correction of another writer.
     pub fn corrected(&self, uid: &str) {
-        self.lock()
-            .entry(uid.to_owned())
-            .or_default()
-            .corrections
-            .push(Instant::now());
+        let mut records = self.lock();
+        let record = records.entry(uid.to_owned()).or_default();
+        record.corrections.push(Instant::now());
+        record.correcting = false;
     }
 
     /// Forgets the corrections, because the resource itself has changed.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::CommandFactory;
 use oidc_operator::cli::Cli;
+use oidc_operator::plugin::arguments::Plugin;
 use serde_json::Value;
 
 use super::{Page, Parts, files, pages, read};
@@ -19,7 +20,7 @@ struct Names {
     paths: Vec<Vec<String>>,
     /// Single names of fields.
     fields: BTreeSet<String>,
-    /// Flags of the operator.
+    /// Flags of the operator and of its plugin for kubectl.
     flags: BTreeSet<String>,
     /// Targets of the Makefile.
     targets: BTreeSet<String>,
@@ -48,16 +49,17 @@ impl Names {
         words.extend(FOREIGN_WORDS.map(str::to_owned));
         let mut fields: BTreeSet<String> = paths.iter().flatten().cloned().collect();
         fields.extend(FOREIGN_FIELDS.map(str::to_owned));
-        let mut command = Cli::command();
-        command.build();
         let mut flags = BTreeSet::new();
-        for command in [&command].into_iter().chain(command.get_subcommands()) {
-            flags.extend(
-                command
-                    .get_arguments()
-                    .filter_map(|flag| flag.get_long())
-                    .map(|flag| format!("--{flag}")),
-            );
+        for mut command in [Cli::command(), Plugin::command()] {
+            command.build();
+            for command in [&command].into_iter().chain(command.get_subcommands()) {
+                flags.extend(
+                    command
+                        .get_arguments()
+                        .filter_map(|flag| flag.get_long())
+                        .map(|flag| format!("--{flag}")),
+                );
+            }
         }
         let makefile = read("Makefile");
         let targets = makefile
@@ -216,9 +218,11 @@ impl Names {
         let Some(program) = words.first().map(|word| word.rsplit('/').next().unwrap_or(word)) else {
             return Vec::new();
         };
-        let known = FLAGS.iter().find(|(name, _)| *name == program).map(|(_, flags)| *flags);
+        let is_ours = program == "oidc-operator" || words.starts_with(&["kubectl", "oidc"]);
+        let known = FLAGS.iter().find(|(name, _)| *name == program && !is_ours);
+        let known = known.map(|(_, flags)| *flags);
         let mut found = Vec::new();
-        if program == "oidc-operator" || known.is_some() {
+        if is_ours || known.is_some() {
             for word in words.iter().filter(|word| word.starts_with("--") && word.len() > 2) {
                 let flag = word.split('=').next().unwrap_or_default();
                 let is_known = match known {

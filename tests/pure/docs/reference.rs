@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use oidc_operator::api::condition::Reason;
 use oidc_operator::api::guide::Guide;
 use oidc_operator::cli::Cli;
+use oidc_operator::plugin::arguments::Plugin;
 use serde_json::Value;
 
 use super::{CONTENTS, Page, contents, files, read, root};
@@ -28,6 +29,7 @@ fn generated() -> BTreeMap<String, String> {
     let others = [
         ("docs/reference/values.md".to_owned(), values()),
         ("docs/reference/flags.md".to_owned(), flags()),
+        ("docs/reference/kubectl-oidc.md".to_owned(), plugin()),
         ("docs/reasons/index.md".to_owned(), reason_list()),
         (CONTENTS.to_owned(), summary()),
     ];
@@ -237,6 +239,22 @@ fn flags() -> String {
                 cell(&help).trim_end_matches('.')
             );
         }
+    }
+    page
+}
+
+/// What the verbs of the plugin print with `--help`.
+fn plugin() -> String {
+    let mut page = "# kubectl oidc\n\n\
+         These are the verbs of [the plugin](../tasks/kubectl.md), as `--help` prints them.\n"
+        .to_owned();
+    let mut command = Plugin::command().term_width(100).next_line_help(true);
+    command.build();
+    for verb in command.get_subcommands_mut() {
+        let name = verb.get_name().to_owned();
+        let help = verb.render_long_help().to_string();
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
     }
     page
 }

@@ -23,6 +23,8 @@ pub(super) struct Record<K> {
     /// Whether the resource itself caused the last failure (`Retry::Slow`).
     pub(super) own_delay: bool,
     pub(super) corrections: Vec<Instant>,
+    /// Whether a correction of another writer began since the last pass that ended well.
+    pub(super) correcting: bool,
     pub(super) unconfirmed: Option<Instant>,
     /// Whether a write to the server began since the last pass that ended well.
     pub(super) wrote: bool,
@@ -59,6 +61,7 @@ impl<K> Default for Record<K> {
             failing_since: None,
             own_delay: false,
             corrections: Vec::new(),
+            correcting: false,
             unconfirmed: None,
             wrote: false,
             left_half_done: false,
@@ -86,6 +89,7 @@ impl<K> Record<K> {
             && self.marked == self.cleared
             && self.failures == 0
             && self.corrections.is_empty()
+            && !self.correcting
             && self.unconfirmed.is_none()
             && !self.wrote
             && !self.left_half_done

@@ -91,7 +91,7 @@ pub(super) const FLAGS: [(&str, &[&str]); 9] = [
             "--config",
         ],
     ),
-    ("cargo", &["--bin", "--locked", "--test", "--workspace"]),
+    ("cargo", &["--bin", "--locked", "--release", "--test", "--workspace"]),
     ("testbed", &["--admin", "--with"]),
     ("base64", &["--decode"]),
     ("date", &["--utc"]),

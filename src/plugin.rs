@@ -1,0 +1,43 @@
+//! `kubectl oidc`: what people and scripts ask and do, with the rights of the caller and never with a login of a server.
+//!
+//! It is the same program under the name `kubectl-oidc`, which kubectl finds in `PATH`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+pub mod arguments;
+pub mod ask;
+pub mod census;
+pub mod session;
+pub mod show;
+pub mod target;
+pub mod tree;
+mod verbs;
+
+use arguments::{Plugin, Verb};
+use ask::Ask;
+use session::Session;
+
+/// Name of the program as a plugin of kubectl.
+pub const NAME: &str = "kubectl-oidc";
+
+/// Exit code if something is not as it should be.
+pub const NOT_READY: u8 = 1;
+/// Exit code if the question could not be answered, or the request was not accepted. Wrong arguments have it as well.
+pub const FAILED: u8 = 2;
+
+/// Runs a verb.
+///
+/// # Errors
+/// What kept it from an answer, in sentences.
+pub async fn run(plugin: Plugin) -> Result<ExitCode> {
+    let session = Session::of(&plugin.access).await?;
+    match plugin.verb {
+        Verb::Status(asked) => verbs::status(&session, &asked).await,
+        Verb::Rotate(asked) => verbs::ask(&session, Ask::Rotate, &asked).await,
+        Verb::Reconcile(asked) => verbs::ask(&session, Ask::Reconcile, &asked).await,
+        Verb::Suspend(asked) => verbs::suspend(&session, &asked, true).await,
+        Verb::Resume(asked) => verbs::suspend(&session, &asked, false).await,
+    }
+}

@@ -1,0 +1,111 @@
+//! The command line of `kubectl oidc`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Shows and changes the resources of the OIDC operator, with your rights in the cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-oidc",
+    bin_name = "kubectl oidc",
+    version,
+    about,
+    after_help = "Exit codes: 0 if all is well, 1 if something is not ready, 2 if there is no answer.",
+    disable_help_subcommand = true
+)]
+pub struct Plugin {
+    /// Which cluster, and which namespace.
+    #[command(flatten)]
+    pub access: Access,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Which cluster, and which namespace.
+#[derive(Clone, Debug, Args)]
+pub struct Access {
+    /// Namespace of the resources. By default, that of the kubeconfig's context.
+    #[arg(long, short, global = true)]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig. By default, the current one.
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Path of the kubeconfig. By default, what KUBECONFIG names, or ~/.kube/config.
+    #[arg(long, global = true)]
+    pub kubeconfig: Option<PathBuf>,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show servers, providers, clients and what they use as a tree, and what is wrong with those that are not ready.
+    ///
+    /// A resource that several others use is shown with each of them, but with what it uses only once.
+    Status(Status),
+    /// Replace a client secret or a key now.
+    ///
+    /// A server rejects the old secret of a client as soon as it has the new one, so the client must accept that in
+    /// `spec.rotation.withoutOverlap`. The next key of a key set is published first and signs later. If the server has a
+    /// minimum time between rotations, the request waits for its end.
+    Rotate(Change),
+    /// Compare resources with their server now.
+    Reconcile(Change),
+    /// Let the operator leave resources and their objects on the server alone, except for deletion and revoked access.
+    Suspend(Targets),
+    /// Let the operator work on suspended resources again.
+    Resume(Targets),
+}
+
+/// Arguments of `status`.
+#[derive(Clone, Debug, Args)]
+pub struct Status {
+    /// Show the resources of all namespaces.
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Show only resources that are not ready, and what leads to them.
+    #[arg(long)]
+    pub not_ready: bool,
+    /// Format of the output.
+    #[arg(long, short, default_value = "text")]
+    pub output: Format,
+}
+
+/// Arguments of a verb that changes resources.
+#[derive(Clone, Debug, Args)]
+pub struct Targets {
+    /// Resources as KIND/NAME, for example `oauth2client/web` or `jwks/keys`. A name alone means an OAuth2Client.
+    #[arg(required = true, value_name = "[KIND/]NAME")]
+    pub resources: Vec<String>,
+}
+
+/// Arguments of a verb that asks the operator for something.
+#[derive(Clone, Debug, Args)]
+pub struct Change {
+    /// The resources.
+    #[command(flatten)]
+    pub targets: Targets,
+    /// Wait until the operator has done it, and say why if it does not.
+    #[arg(long)]
+    pub wait: bool,
+    /// Longest wait for one resource, as a duration such as `90s`.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
+/// Format of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::duration::parse(text).ok_or_else(|| "not a duration such as 90s or 5m".to_owned())
+}

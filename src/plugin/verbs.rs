@@ -1,0 +1,172 @@
+//! What each verb does.
+
+use std::io::{ErrorKind, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures::StreamExt as _;
+use k8s_openapi::jiff::Timestamp;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use kube::core::{DynamicObject, TypeMeta};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::watch_object;
+use serde_json::{Value, json};
+
+use crate::admin::bounded::printable;
+use crate::plugin::arguments::{Change, Format, Status, Targets};
+use crate::plugin::ask::{Answer, Ask, Request};
+use crate::plugin::session::Session;
+use crate::plugin::target::Target;
+use crate::plugin::{NOT_READY, census, show, tree};
+
+/// Who changes resources, in their managed fields.
+const MANAGER: &str = "kubectl-oidc";
+
+pub(super) async fn status(session: &Session, asked: &Status) -> Result<ExitCode> {
+    let namespace = (!asked.all_namespaces).then_some(session.namespace.as_str());
+    let mut forest = tree::forest(census::take(&session.client, namespace).await?);
+    if namespace.is_some() {
+        forest.retain(|server| !server.children.is_empty()); // servers that this namespace does not use
+    }
+    let counted = show::count(&forest);
+    let shown = match asked.not_ready {
+        true => tree::unwell(forest),
+        false => forest,
+    };
+    match asked.output {
+        Format::Text => put(&show::text(&shown, counted))?,
+        Format::Json => put(&(serde_json::to_string_pretty(&show::report(&shown, counted))? + "\n"))?,
+        Format::Yaml => put(&serde_saphyr::to_string(&show::report(&shown, counted))?)?,
+    }
+    Ok(match counted {
+        (_, 0) => ExitCode::SUCCESS,
+        _ => ExitCode::from(NOT_READY),
+    })
+}
+
+/// Asks the operator for something: of all resources, or of none if one of them is out of the question.
+pub(super) async fn ask(session: &Session, ask: Ask, asked: &Change) -> Result<ExitCode> {
+    let mut requests = Vec::new();
+    for target in targets(&asked.targets)? {
+        let found = get(session, &target).await?;
+        let request = Request::of(ask, &found, Timestamp::now());
+        let request = request.map_err(|why| anyhow!("{}: {why}", called(&target)))?;
+        requests.push((target, request));
+    }
+    for (target, request) in &requests {
+        patch(session, target, request.change()).await?;
+        if !asked.wait {
+            put(&format!("{}: the operator is asked\n", called(target)))?;
+        }
+    }
+    let mut code = ExitCode::SUCCESS;
+    for (target, request) in requests.iter().filter(|_| asked.wait) {
+        let sentence = match outcome(session, target, request, asked.timeout).await? {
+            Answer::Done(how) => how,
+            Answer::Refused(why) | Answer::Open(why) => {
+                code = ExitCode::from(NOT_READY);
+                format!("not done. {why}")
+            }
+        };
+        put(&format!("{}: {}\n", called(target), printable(&sentence)))?;
+    }
+    Ok(code)
+}
+
+pub(super) async fn suspend(session: &Session, asked: &Targets, suspended: bool) -> Result<ExitCode> {
+    let targets = targets(asked)?;
+    if let Some(server) = targets.iter().find(|target| !target.is_namespaced) {
+        bail!("{}: only its resources can be suspended. Name them.", called(server));
+    }
+    for target in targets {
+        let value = if suspended { json!(true) } else { Value::Null };
+        patch(session, &target, json!({ "spec": { "suspend": value } })).await?;
+        let done = if suspended { "suspended" } else { "resumed" };
+        put(&format!("{}: {done}\n", called(&target)))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until the operator has followed a request or refused it, or the time is over.
+async fn outcome(session: &Session, target: &Target, request: &Request, limit: Duration) -> Result<Answer> {
+    let mut last = Answer::Open(String::new());
+    let waited = tokio::time::timeout(limit, async {
+        // A watch that breaks begins again.
+        let seen = watch_object(api(session, target), &target.name).default_backoff();
+        let mut seen = std::pin::pin!(seen.filter_map(|found| async { found.ok() }));
+        while let Some(found) = seen.next().await {
+            last = match found {
+                Some(found) => request.answer(&found),
+                None => Answer::Refused("It was deleted.".to_owned()),
+            };
+            if !matches!(last, Answer::Open(_)) {
+                break;
+            }
+        }
+    });
+    match waited.await {
+        Ok(()) => Ok(last),
+        Err(_) => Ok(request.answer(&get(session, target).await?)),
+    }
+}
+
+async fn get(session: &Session, target: &Target) -> Result<DynamicObject> {
+    let mut found = api(session, target)
+        .get(&target.name)
+        .await
+        .with_context(|| format!("cannot read {}", called(target)))?;
+    found.types = Some(TypeMeta {
+        api_version: target.resource.api_version.clone(),
+        kind: target.resource.kind.clone(),
+    });
+    Ok(found)
+}
+
+/// Prints, with colours only on a terminal. A reader who has seen enough is no error.
+fn put(text: &str) -> Result<()> {
+    let mut out = anstream::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot print"),
+    }
+}
+
+fn targets(asked: &Targets) -> Result<Vec<Target>> {
+    let parsed = asked
+        .resources
+        .iter()
+        .map(|text| Target::parse(text).map_err(anyhow::Error::msg));
+    parsed.collect()
+}
+
+fn api(session: &Session, target: &Target) -> Api<DynamicObject> {
+    match target.is_namespaced {
+        true => Api::namespaced_with(session.client.clone(), &session.namespace, &target.resource),
+        false => Api::all_with(session.client.clone(), &target.resource),
+    }
+}
+
+async fn patch(session: &Session, target: &Target, change: Value) -> Result<()> {
+    let parameters = PatchParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    let patched = api(session, target)
+        .patch(&target.name, &parameters, &Patch::Merge(change))
+        .await;
+    patched
+        .map(drop)
+        .with_context(|| format!("cannot change {}", called(target)))
+}
+
+/// As kubectl calls it.
+fn called(target: &Target) -> String {
+    format!(
+        "{}.{}/{}",
+        target.resource.kind.to_lowercase(),
+        target.resource.group,
+        target.name
+    )
+}
