@@ -93,7 +93,7 @@ fn shop() -> Vec<Entry> {
     vec![
         entry("Scope", "groups", &[]),
         broken,
-        entry("OAuth2Client", "web", &[keys.clone()]),
+        entry("OAuth2Client", "web", std::slice::from_ref(&keys)),
         guest,
         entry("OAuth2Client", "api", &[keys]),
         entry("AuthorizationServer", "default", &[]),
