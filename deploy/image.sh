@@ -28,6 +28,9 @@ revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 created=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)
 export SOURCE_DATE_EPOCH=$epoch
 
+# Within `cargo run` or `cargo test`, cargo tells of the package that it runs. Build scripts would take that for a change.
+unset "${!CARGO_PKG_@}" "${!CARGO_MANIFEST_@}" OUT_DIR
+
 # A static program for the C library of the machine: since glibc 2.34, the resolvers for files and DNS are part of the
 # library itself, so that search domains and ndots of a cluster work without any shared object. Rust's other static C
 # library, musl, needs a second C compiler for the TLS library.
