@@ -2,9 +2,9 @@
 # from source, which takes about ten minutes on two cores, and keeps them in the user's cache folder.
 
 TOOLS := tests/testbed/tools.sh
-# Tools that are installed outside of PATH.
+# Tools that are installed outside of PATH, and those that cargo installs.
 FOUND := $(shell $(TOOLS) path)
-export PATH := $(if $(FOUND),$(FOUND):)$(PATH)
+export PATH := $(if $(FOUND),$(FOUND):)$(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 MDBOOK_VERSION := 0.5.4
