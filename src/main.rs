@@ -52,9 +52,7 @@ fn is_plugin() -> bool {
 /// Runs a verb of `kubectl oidc`, and prints why if it fails.
 fn plugin_verb() -> ExitCode {
     let arguments = Plugin::parse();
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = Runtime::new().context("cannot start the async runtime");
-    let result = runtime.and_then(|runtime| runtime.block_on(plugin::run(arguments)));
+    let result = runtime().and_then(|runtime| runtime.block_on(plugin::run(arguments)));
     result.unwrap_or_else(|error| {
         eprintln!("Error: {error:#}");
         ExitCode::from(plugin::FAILED)
@@ -62,9 +60,13 @@ fn plugin_verb() -> ExitCode {
 }
 
 fn start(format: LogFormat, log: &str, tracing: Option<&Tracing>) -> Result<(Runtime, Traces)> {
-    // reqwest and kube share this provider. One that is already installed works as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = Runtime::new().context("cannot start the async runtime")?;
+    let runtime = runtime()?;
     let traces = telemetry::init(format, log, tracing, runtime.handle())?;
     Ok((runtime, traces))
+}
+
+fn runtime() -> Result<Runtime> {
+    // reqwest and kube share this provider. One that is already installed works as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Runtime::new().context("cannot start the async runtime")
 }

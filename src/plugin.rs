@@ -19,7 +19,7 @@ use arguments::{Plugin, Verb};
 use ask::Ask;
 use session::Session;
 
-/// Name of the program as a plugin of kubectl.
+/// Name of the program as a plugin of kubectl, and of whoever changes resources with it in their managed fields.
 pub const NAME: &str = "kubectl-oidc";
 
 /// Exit code if something is not as it should be.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Shows and changes the resources of the OIDC operator, with your rights in the cluster.
 #[derive(Debug, Parser)]
 #[command(
-    name = "kubectl-oidc",
+    name = super::NAME,
     bin_name = "kubectl oidc",
     version,
     about,

@@ -47,21 +47,6 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = match self {
-            Self::Ready => "Ready",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-            Self::Suspended => "Suspended",
-            Self::Deleting => "Deleting",
-            Self::Pending => "Pending",
-            Self::Unknown => "Unknown",
-        };
-        f.pad(word)
-    }
-}
-
 /// Kind, namespace and name of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]

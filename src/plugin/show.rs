@@ -90,7 +90,7 @@ pub fn text(nodes: &[Node], counted: (usize, usize)) -> String {
 fn draw(text: &mut String, node: &Node, indent: &str, branch: &str, trunk: &str) {
     let style = style(node.entry.state);
     let (key, state) = (&node.entry.key, node.entry.state);
-    let _ = writeln!(text, "{indent}{branch}{key}  {style}{state}{style:#}");
+    let _ = writeln!(text, "{indent}{branch}{key}  {style}{state:?}{style:#}");
     let below = format!("{indent}{trunk}");
     if !node.entry.message.is_empty() {
         let beside = if node.children.is_empty() { "   " } else { "│  " };

@@ -1,6 +1,6 @@
 //! Arranges resources as a tree: server, providers, clients, and what they use. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::api::AuthorizationServer;
 use crate::controller::engine::managed::Managed;
@@ -18,32 +18,21 @@ pub struct Node {
 /// The resources, below the server that each of them is on. A resource that others use is below each of these instead.
 /// A server that is named but not among the entries is added.
 pub fn forest(entries: Vec<Entry>) -> Vec<Node> {
-    let mut roots: Vec<Entry> = entries.iter().filter(|entry| entry.server.is_none()).cloned().collect();
-    let known: HashSet<&str> = entries
-        .iter()
-        .filter(|entry| entry.server.is_none())
-        .map(|entry| entry.key.name.as_str())
-        .collect();
-    let mut missing: Vec<&String> = entries.iter().filter_map(|entry| entry.server.as_ref()).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    roots.extend(
-        missing
-            .into_iter()
-            .filter(|name| !known.contains(name.as_str()))
-            .map(|name| unknown(name)),
-    );
-    roots.sort_by(|one, other| one.key.cmp(&other.key));
-
+    let servers = entries.iter().filter(|entry| entry.server.is_none());
+    let mut roots: BTreeMap<&str, Entry> = servers.map(|entry| (entry.key.name.as_str(), entry.clone())).collect();
+    for name in entries.iter().filter_map(|entry| entry.server.as_deref()) {
+        roots.entry(name).or_insert_with(|| unknown(name));
+    }
     let below = Below::of(&entries);
     let mut shown = HashSet::new();
-    let mut trees = Vec::new();
-    for root in roots {
-        let top = below.on.get(root.key.name.as_str()).into_iter().flatten();
-        let children = top.map(|entry| below.node(entry, &mut shown)).collect();
-        trees.push(Node { entry: root, children });
-    }
-    trees
+    let trees = roots.into_iter().map(|(name, entry)| {
+        let top = below.on.get(name).into_iter().flatten();
+        Node {
+            entry,
+            children: top.map(|entry| below.node(entry, &mut shown)).collect(),
+        }
+    });
+    trees.collect()
 }
 
 /// The nodes of resources that are not well, and those that lead to them.
@@ -85,7 +74,7 @@ impl<'a> Below<'a> {
     fn of(entries: &'a [Entry]) -> Self {
         let by_key: HashMap<&Key, &Entry> = entries.iter().map(|entry| (&entry.key, entry)).collect();
         let mut used: HashMap<&Key, Vec<&Entry>> = HashMap::new();
-        let mut has_user = HashSet::new();
+        let (mut links, mut has_user) = (HashSet::new(), HashSet::new());
         let forward = entries
             .iter()
             .flat_map(|entry| entry.uses.iter().map(move |key| (&entry.key, key)));
@@ -96,11 +85,10 @@ impl<'a> Below<'a> {
             let (Some(user), Some(found)) = (by_key.get(user), by_key.get(key)) else {
                 continue;
             };
-            let below = used.entry(&user.key).or_default();
-            if !below.contains(found) {
-                below.push(found);
+            if links.insert((&user.key, &found.key)) {
+                used.entry(&user.key).or_default().push(found);
+                has_user.insert(&found.key);
             }
-            has_user.insert(&found.key);
         }
         let mut on: HashMap<&str, Vec<&Entry>> = HashMap::new();
         for entry in entries.iter().filter(|entry| !has_user.contains(&entry.key)) {

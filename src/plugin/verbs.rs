@@ -19,10 +19,7 @@ use crate::plugin::arguments::{Change, Format, Status, Targets};
 use crate::plugin::ask::{Answer, Ask, Request};
 use crate::plugin::session::Session;
 use crate::plugin::target::Target;
-use crate::plugin::{NOT_READY, census, show, tree};
-
-/// Who changes resources, in their managed fields.
-const MANAGER: &str = "kubectl-oidc";
+use crate::plugin::{NAME, NOT_READY, census, show, tree};
 
 pub(super) async fn status(session: &Session, asked: &Status) -> Result<ExitCode> {
     let namespace = (!asked.all_namespaces).then_some(session.namespace.as_str());
@@ -91,24 +88,18 @@ pub(super) async fn suspend(session: &Session, asked: &Targets, suspended: bool)
 
 /// Waits until the operator has followed a request or refused it, or the time is over.
 async fn outcome(session: &Session, target: &Target, request: &Request, limit: Duration) -> Result<Answer> {
-    let mut last = Answer::Open(String::new());
-    let waited = tokio::time::timeout(limit, async {
-        // A watch that breaks begins again.
-        let seen = watch_object(api(session, target), &target.name).default_backoff();
-        let mut seen = std::pin::pin!(seen.filter_map(|found| async { found.ok() }));
-        while let Some(found) = seen.next().await {
-            last = match found {
-                Some(found) => request.answer(&found),
-                None => Answer::Refused("It was deleted.".to_owned()),
-            };
-            if !matches!(last, Answer::Open(_)) {
-                break;
-            }
-        }
+    // A watch that breaks begins again.
+    let seen = watch_object(api(session, target), &target.name).default_backoff();
+    let answers = seen.filter_map(|found| async {
+        let answer = match found.ok()? {
+            Some(found) => request.answer(&found),
+            None => Answer::Refused("It was deleted.".to_owned()),
+        };
+        (!matches!(answer, Answer::Open(_))).then_some(answer)
     });
-    match waited.await {
-        Ok(()) => Ok(last),
-        Err(_) => Ok(request.answer(&get(session, target).await?)),
+    match tokio::time::timeout(limit, std::pin::pin!(answers).next()).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) | Err(_) => Ok(request.answer(&get(session, target).await?)),
     }
 }
 
@@ -150,7 +141,7 @@ fn api(session: &Session, target: &Target) -> Api<DynamicObject> {
 
 async fn patch(session: &Session, target: &Target, change: Value) -> Result<()> {
     let parameters = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
+        field_manager: Some(NAME.to_owned()),
         ..PatchParams::default()
     };
     let patched = api(session, target)

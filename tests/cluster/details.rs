@@ -34,7 +34,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// The spec of a client whose credentials can be tried.
-fn machine_on(server: &Server) -> String {
+pub fn machine_on(server: &Server) -> String {
     format!(
         "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials], scopes: [read] }}",
         server.name

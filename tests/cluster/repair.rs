@@ -14,11 +14,14 @@ use oidc_operator::controller::engine::managed::Managed;
 use oidc_operator::error::Error;
 use serde_json::{Value, json};
 use testbed::proxy::{Action, Answer, Fault, RequestHead};
-use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Namespaced, Options, Reach, Server, ServerOptions, Space, conditions, ledger_of, uid_of};
-use crate::conditions::{Tone, says};
+use crate::bed::{Bed, Namespaced, Options, Reach, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::details::machine_on;
 use crate::run::Side;
+
+mod contest;
+
+pub use contest::contest;
 
 /// Spec of a client whose credentials can be tried.
 const MACHINE: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
@@ -316,57 +319,6 @@ async fn a_lost_database_is_refilled(bed: &Bed) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// Changes the object of a resource until the operator gives it up, and checks that the operator corrected it three times
-/// before that. `server` serves nothing else; `message` says that it gave up.
-///
-/// A write whose reply is an error may have arrived. Then the object is corrected, and the correction does not count.
-pub async fn contest<K: Namespaced>(
-    server: &Server,
-    space: &Space<'_>,
-    (name, message): (&str, &str),
-    change: impl AsyncFn() -> Result<()>,
-    is_corrected: impl AsyncFn() -> Result<bool>,
-) -> Result<()> {
-    let mark = server.admin.journal().mark();
-    for corrections in 0.. {
-        change().await?;
-        let given_up = wait::until("a correction, or the end of them", LIMIT, async || {
-            let found = space.all::<K>().get(name).await?;
-            let given_up = says(found.meta().generation, &conditions(&found), "Conflict", message);
-            Ok((given_up || is_corrected().await?).then_some(given_up))
-        })
-        .await?;
-        let writes = server
-            .about_clients(mark)
-            .into_iter()
-            .filter(|write| write.head.method != Method::GET);
-        let uncounted = writes
-            .filter(|write| write.status.is_none_or(|status| status >= 400))
-            .count();
-        let most = 3 + uncounted;
-        ensure!(
-            corrections <= most,
-            "{corrections} corrections, of which {uncounted} do not count"
-        );
-        if given_up {
-            ensure!(corrections >= 3, "only {corrections} corrections");
-            break;
-        }
-    }
-    space
-        .says::<K>(name, Tone::Stalled, "Conflict", message)
-        .await
-        .map(drop)
-}
-
-/// Spec of a client on a server, whose credentials can be tried.
-fn machine_on(server: &Server) -> String {
-    format!(
-        "{{ serverRef: {{ name: {} }}, grantTypes: [client_credentials], scopes: [read] }}",
-        server.name
-    )
 }
 
 /// A ready client `app` on its own server, which is compared so rarely that only the test wakes resources.

@@ -99,16 +99,7 @@ impl Hydra {
         let run = RunDir::new()?;
         let database = options.database.as_ref().unwrap_or(&empty_database);
         fs::copy(database, run.path().join(DATABASE)).with_context(|| format!("copying {}", database.display()))?;
-        let (settings, process) = ports::with_free(async |ports| {
-            let settings = Settings {
-                program: program.clone(),
-                options: options.clone(),
-                ports,
-            };
-            let process = settings.start(run.path()).await?;
-            Ok((settings, process))
-        })
-        .await?;
+        let (settings, process) = start_anywhere(&program, &options, run.path()).await?;
         Ok(Self {
             process: Some(process),
             settings,
@@ -287,6 +278,20 @@ impl Settings {
     }
 }
 
+/// Starts Hydra on free ports, with the database that is in the run folder.
+async fn start_anywhere(program: &Path, options: &HydraOptions, run: &Path) -> Result<(Settings, Child)> {
+    ports::with_free(async |ports| {
+        let settings = Settings {
+            program: program.to_owned(),
+            options: options.clone(),
+            ports,
+        };
+        let process = settings.start(run).await?;
+        Ok((settings, process))
+    })
+    .await
+}
+
 /// Returns a migrated database without clients, and with the keys that Hydra makes at its first start. Both take seconds,
 /// a copy does not: it is made once per program and kept in the cache folder.
 async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
@@ -316,16 +321,7 @@ async fn empty_database(program: &Path, major: HydraMajor) -> Result<PathBuf> {
 
 /// Starts Hydra once, so that it makes its keys: version 1 before it is ready, version 2 when somebody asks for them.
 async fn make_keys(program: &Path, major: HydraMajor, run: &RunDir) -> Result<()> {
-    let start = async |ports| {
-        let settings = Settings {
-            program: program.to_owned(),
-            options: HydraOptions::of(major),
-            ports,
-        };
-        let process = settings.start(run.path()).await?;
-        Ok((settings, process))
-    };
-    let (settings, mut process) = ports::with_free(start).await?;
+    let (settings, mut process) = start_anywhere(program, &HydraOptions::of(major), run.path()).await?;
     let keys = format!("{}/.well-known/jwks.json", settings.public_url());
     wait::until("Hydra's keys", START_LIMIT, async || {
         Ok(http::answers_ok(&keys).await.then_some(()))
