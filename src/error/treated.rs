@@ -54,6 +54,7 @@ impl Error {
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::Going(kind, _) => of(Blocked, conflict_of(*kind)),
+            Error::Gone => of(Transient, Reason::Deleting).again(Retry::Never).silent(),
             Error::Contested(_) => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(outage),
             Error::PublicUnavailable(outage) => of_outage(outage).of_the_resource(),

@@ -36,6 +36,20 @@ pub(crate) async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> 
     Ok(true)
 }
 
+/// Makes sure that a resource still exists whose Secrets are gone, before anything is made in their place: both may have
+/// been lost together, and the cache may show the end of the Secrets first.
+///
+/// # Errors
+/// [`Error::Gone`], [`Error::Cluster`].
+pub(crate) async fn confirm<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
+    let api = object.api(ctx.cluster.client());
+    let live = ctx.cluster.live(&api, &object.name_any()).await?;
+    match live.is_some_and(|live| live.uid() == object.uid()) {
+        true => Ok(()),
+        false => Err(Error::Gone),
+    }
+}
+
 /// Removes our finalizer. Succeeds if the object no longer exists.
 ///
 /// # Errors

@@ -64,6 +64,7 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
             record
                 .written
                 .take_if(|written| !is_newer(version(&**written), version(shown)));
+            record.gone = false;
             if record.is_blank() {
                 records.remove(uid);
             }
@@ -115,6 +116,16 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         let record = shown.meta().uid.as_ref().and_then(|uid| records.get(uid));
         let released = record.and_then(|record| record.released.as_deref());
         released.is_some_and(|released| !is_newer(version(shown), Some(released)))
+    }
+
+    /// Remembers that the object does not exist any more: the cache will tell so soon, and no pass is due until then.
+    pub fn vanished(&self, uid: &str) {
+        self.lock().entry(uid.to_owned()).or_default().gone = true;
+    }
+
+    /// Whether the object does not exist any more, although the cache still shows it.
+    pub fn is_gone(&self, uid: &str) -> bool {
+        self.lock().get(uid).is_some_and(|record| record.gone)
     }
 
     /// Forgets a resource that is gone.

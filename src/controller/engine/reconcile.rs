@@ -43,7 +43,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     // that it was released.
     // Memory first: the watch removes the resource from the cache, then from memory.
     let is_done = is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object));
-    if is_done || !kind.shows(&object) || !is_ours(&*object, &ctx) {
+    if is_done || memory.is_gone(&uid) || !kind.shows(&object) || !is_ours(&*object, &ctx) {
         return Ended::default();
     }
     let before = object.status().cloned().unwrap_or_default();
@@ -64,6 +64,9 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         tell(&*object, &ctx, &mut pass).await;
         return finish(&*object, &ctx).await;
     }
+    if matches!(result, Err(Error::Gone)) {
+        return vanish(&*object, &ctx);
+    }
     let is_told = match &result {
         Err(error) => error.treatment().report.is_due(memory.failing_for(&uid)),
         Ok(_) => true,
@@ -77,8 +80,11 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     if matches!(reported, Ok(Stored::There)) {
         count(&*object, &ctx, &before, &pass.status, &result, began_at);
     }
-    if object.server().is_some() && !is_deleting(&*object) && matches!(reported, Ok(Stored::Gone)) {
-        return bury(&*object, &ctx, &mut pass).await;
+    if matches!(reported, Ok(Stored::Gone)) {
+        if object.server().is_some() && !is_deleting(&*object) && is_first(&before, &pass) {
+            bury(&*object, &ctx, &mut pass).await;
+        }
+        return vanish(&*object, &ctx);
     }
     if let Err(error) = &reported {
         tell_unwritten(error, memory.is_failing(&uid));
@@ -283,10 +289,26 @@ async fn finish<K: Managed>(object: &K, ctx: &Context) -> Ended {
     }
 }
 
-/// Cleans up after a resource that disappeared during its pass without a cleanup. Either another writer removed its
-/// finalizer, or the Kubernetes API read the object before our finalizer was stored and then deleted it at once. No
-/// other pass would remove what this pass has made.
-async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) -> Ended {
+/// Whether no status tells of the object on the server that a pass may have made or taken over.
+fn is_first<S: Standing>(before: &S, pass: &Pass<S>) -> bool {
+    before.conditions().is_empty() || pass.has_noted(&[Happening::Registered, Happening::Adopted])
+}
+
+/// Remembers that a resource is gone until the cache tells so.
+fn vanish<K: Managed>(object: &K, ctx: &Context) -> Ended {
+    let (kind, uid) = (K::kind_of(ctx), object.uid().unwrap_or_default());
+    kind.memory.vanished(&uid);
+    if !kind.shows(object) {
+        kind.memory.forget(&uid);
+        ctx.children.forget(&uid);
+    }
+    Ended::default()
+}
+
+/// Cleans up after a resource that disappeared during its first pass without a cleanup. Either another writer removed its
+/// finalizer, or the Kubernetes API read the object before our finalizer was stored and then deleted it at once. What an
+/// earlier pass made is left to the sweep: a resource that is lost with its Secrets may come back from a backup.
+async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>) {
     const PATIENCE: Duration = Duration::from_secs(60);
     let begun = Instant::now();
     for failures in 0.. {
@@ -301,10 +323,6 @@ async fn bury<K: Managed>(object: &K, ctx: &Context, pass: &mut Pass<K::Status>)
         };
         tokio::time::sleep(pause).await;
     }
-    let uid = object.uid().unwrap_or_default();
-    K::kind_of(ctx).memory.forget(&uid);
-    ctx.children.forget(&uid);
-    Ended::default()
 }
 
 fn again(after: Duration) -> Ended {

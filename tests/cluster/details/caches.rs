@@ -5,17 +5,23 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
+use oidc_operator::api::{JsonWebKeySet, OAuth2Client};
 use serde_json::json;
 use testbed::proxy::{Action, Answer, Exchange, Fault, FaultHandle, Outcome, RequestHead};
 use testbed::wait;
 
 use super::{brisk, machine_on, quiet, sweep_now};
+use crate::backup::Backup;
 use crate::bed::{Bed, LIMIT, Operator, Options, is_list, uid_of};
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.alone(Options::default(), a_cache_behind_our_own_writes_causes_no_writes),
+        side.alone(
+            Options::default(),
+            resources_that_are_gone_behind_a_slow_watch_keep_their_objects,
+        ),
         side.shared(drift_found_during_a_pass_is_not_forgotten),
         side.shared(drift_found_before_the_status_is_written_is_not_forgotten),
         side.alone(Options::default(), a_restarted_operator_corrects_drift_found_before),
@@ -30,7 +36,7 @@ async fn a_cache_behind_our_own_writes_causes_no_writes(bed: &Bed) -> Result<()>
     let space = bed.space().await?;
     let operator = bed.operator();
     let id = uid_of(&space.ready_client("app", &machine_on(&server)).await?);
-    told(&operator, 0, "app").await?;
+    told(&operator, 0, "oauth2clients/app").await?;
 
     // First the Secrets: the watch does not show those that were created and replaced.
     let no_secrets = freeze(&operator, "/secrets").await?;
@@ -53,7 +59,7 @@ async fn a_cache_behind_our_own_writes_causes_no_writes(bed: &Bed) -> Result<()>
     let kube = operator.requests().mark();
     space.change("late", json!({ "spec": { "clientName": "b" } })).await?;
     space.wait_ready("late").await?;
-    told(&operator, kube, "late").await?;
+    told(&operator, kube, "oauth2clients/late").await?;
     // Labels of the spec reach the credentials Secret and the ledger.
     ensure!(wrote(mark, "secrets") == 2, "{:#?}", operator.kube_requests(mark));
 
@@ -64,7 +70,7 @@ async fn a_cache_behind_our_own_writes_causes_no_writes(bed: &Bed) -> Result<()>
     sweep_now(bed, &server).await?;
     bed.until_registered("its scope back", &id, |found| found["scope"] == "read")
         .await?;
-    told(&operator, kube, "app").await?;
+    told(&operator, kube, "oauth2clients/app").await?;
     for _ in 0..3 {
         sweep_now(bed, &server).await?;
     }
@@ -89,16 +95,66 @@ async fn a_cache_behind_our_own_writes_causes_no_writes(bed: &Bed) -> Result<()>
     Ok(())
 }
 
-/// Waits until the operator has the replies to the statuses of a client that it wrote after `mark`: without them, the next
-/// pass reads the client once more.
-async fn told(operator: &Operator, mark: u64, name: &str) -> Result<()> {
-    let path = format!("/oauth2clients/{name}/status");
-    wait::until(&format!("the replies to the statuses of {name}"), LIMIT, async || {
-        let mut statuses = operator.requests().since(mark);
-        statuses.retain(|exchange| exchange.head.path().ends_with(&path));
-        let is_told = !statuses.is_empty() && statuses.iter().all(|exchange| exchange.outcome != Outcome::Open);
-        Ok(is_told.then_some(()))
-    })
+/// Resources and their Secrets vanish together, as in a disaster, and the operator sees the end of the Secrets first.
+async fn resources_that_are_gone_behind_a_slow_watch_keep_their_objects(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    let operator = bed.operator();
+    let client = space.ready_client("app", &machine_on(&server)).await?;
+    let keys = json!({ "serverRef": { "name": server.name }, "generate": { "algorithm": "ES256" }, "privateKey": {} });
+    let set = space.ready::<JsonWebKeySet>("keys", &keys.to_string()).await?;
+    told(&operator, 0, "oauth2clients/app").await?;
+    told(&operator, 0, "jsonwebkeysets/keys").await?;
+    let id = uid_of(&client);
+    let backups = (Backup::of(&space, &client).await?, Backup::of(&space, &set).await?);
+    let (credentials, key) = (space.credentials("app").await?, space.secret_data("keys").await?);
+
+    let no_clients = freeze(&operator, "/oauth2clients").await?;
+    let no_sets = freeze(&operator, "/jsonwebkeysets").await?;
+    let (mark, admin) = (operator.requests().mark(), server.admin.journal().mark());
+    backups.0.erase::<OAuth2Client>(&space).await?;
+    backups.1.erase::<JsonWebKeySet>(&space).await?;
+    for path in ["/oauth2clients/app", "/jsonwebkeysets/keys"] {
+        let found = |exchange: &Exchange| exchange.head.path().contains(path) && exchange.status == Some(404);
+        wait::until(&format!("the operator to find {path} gone"), LIMIT, async || {
+            Ok(operator.requests().since(mark).iter().any(found).then_some(()))
+        })
+        .await?;
+    }
+    for _ in 0..2 {
+        sweep_now(bed, &server).await?; // a pass that has begun ends before the second
+    }
+    let mut wrote = server.admin.journal().since(admin);
+    wrote.retain(|exchange| exchange.head.method != "GET");
+    ensure!(wrote.is_empty(), "{wrote:#?}");
+    let asked = operator.kube_requests(mark);
+    ensure!(asked.len() < 100, "it keeps trying: {} requests", asked.len());
+
+    drop((no_clients, no_sets));
+    backups.0.restore::<OAuth2Client>(&space, false).await?;
+    backups.1.restore::<JsonWebKeySet>(&space, false).await?;
+    space.wait_ready("app").await?;
+    space.until_ready::<JsonWebKeySet>("keys").await?;
+    ensure!(space.credentials("app").await? == credentials, "other credentials");
+    ensure!(space.secret_data("keys").await? == key, "another key");
+    bed.token(&id, &credentials.1, "read").await?;
+    Ok(())
+}
+
+/// Waits until the operator has the replies to the statuses of a resource that it wrote after `mark`: without them, the
+/// next pass reads the object on the server once more.
+async fn told(operator: &Operator, mark: u64, resource: &str) -> Result<()> {
+    let path = format!("/{resource}/status");
+    wait::until(
+        &format!("the replies to the statuses of {resource}"),
+        LIMIT,
+        async || {
+            let mut statuses = operator.requests().since(mark);
+            statuses.retain(|exchange| exchange.head.path().ends_with(&path));
+            let is_told = !statuses.is_empty() && statuses.iter().all(|exchange| exchange.outcome != Outcome::Open);
+            Ok(is_told.then_some(()))
+        },
+    )
     .await
 }
 

@@ -46,6 +46,8 @@ pub(super) struct Record<K> {
     pub(super) asks: Budget,
     /// Whether an event has told that the object is gone or released.
     pub(super) ended: bool,
+    /// Whether the object does not exist any more, although the cache still shows it.
+    pub(super) gone: bool,
 }
 
 impl<K> Default for Record<K> {
@@ -75,6 +77,7 @@ impl<K> Default for Record<K> {
             asked: None,
             asks: Budget::default(),
             ended: false,
+            gone: false,
         }
     }
 }
@@ -102,5 +105,6 @@ impl<K> Record<K> {
             && self.events.is_full(Instant::now())
             && self.asked.is_none()
             && self.asks.is_full(Instant::now())
+            && !self.gone
     }
 }

@@ -20,6 +20,7 @@ use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::confirm;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::reference;
 use crate::controller::hydra::client::work::{Secrecy, Work};
@@ -118,6 +119,9 @@ pub(crate) async fn put_right(
         true => None,
         false => find(client, ctx, plan).await?,
     };
+    if found.is_none() && work.had_ledger() {
+        confirm(client, ctx).await?;
+    }
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
     let since = entry
         .as_ref()

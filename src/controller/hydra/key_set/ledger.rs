@@ -14,6 +14,7 @@ use crate::api::{JsonWebKeySet, RESOURCE_ANNOTATION};
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
+use crate::controller::engine::hold::confirm;
 use crate::controller::hydra::key_set::rotation::{Held, Stage};
 use crate::error::{ClusterFault, Error, Result};
 use crate::labels::Labels;
@@ -78,6 +79,10 @@ impl Ledger {
             .await?;
         if let Some(foreign) = found.as_ref().filter(|found| !is_owned(*found, &uid)) {
             return Err(conflict(foreign, set));
+        }
+        let had_keys = set.status.as_ref().is_some_and(|status| !status.keys.is_empty());
+        if found.is_none() && had_keys {
+            confirm(set, ctx).await?;
         }
         let mut entries = found.as_ref().and_then(parse).unwrap_or_default();
         // A key that the server makes must have our marker, since anyone who may edit Secrets can edit a ledger.
