@@ -32,6 +32,8 @@ pub enum Happening {
     Updated,
     /// The client has a new secret, because the rotation was due or requested.
     SecretRotated,
+    /// The former secret of the client is no longer valid, because the overlap after a rotation has ended.
+    FormerSecretEnded,
     /// Another key signs now, because the rotation was due or requested, or because the imported key was replaced.
     KeyRotated,
     /// Somebody changed or deleted a Secret of the operator, and the operator wrote it again.
@@ -48,7 +50,7 @@ pub enum Happening {
 
 impl Happening {
     /// All of them, the most important first.
-    pub const ALL: [Happening; 18] = [
+    pub const ALL: [Happening; 19] = [
         Happening::SecretReplaced,
         Happening::KeysReplaced,
         Happening::ClientReplaced,
@@ -61,6 +63,7 @@ impl Happening {
         Happening::DriftCorrected,
         Happening::Updated,
         Happening::SecretRotated,
+        Happening::FormerSecretEnded,
         Happening::KeyRotated,
         Happening::SecretRestored,
         Happening::SecretRenamed,
@@ -84,6 +87,7 @@ impl Happening {
             Happening::DriftCorrected => "DriftCorrected",
             Happening::Updated => "Updated",
             Happening::SecretRotated => "SecretRotated",
+            Happening::FormerSecretEnded => "FormerSecretEnded",
             Happening::KeyRotated => "KeyRotated",
             Happening::SecretRestored => "SecretRestored",
             Happening::SecretRenamed => "SecretRenamed",
@@ -108,6 +112,7 @@ impl Happening {
             | Happening::DriftCorrected
             | Happening::Updated
             | Happening::SecretRotated
+            | Happening::FormerSecretEnded
             | Happening::KeyRotated
             | Happening::SecretRestored
             | Happening::SecretRenamed

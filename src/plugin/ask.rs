@@ -113,8 +113,8 @@ fn may_rotate(found: &DynamicObject) -> Result<(), String> {
         "OAuth2Client" if !spec["clientSecretRef"].is_null() => {
             "Its secret is yours. Change the Secret that spec.clientSecretRef names."
         }
-        "OAuth2Client" if spec["rotation"]["withoutOverlap"] != "Allow" => {
-            "The server rejects the old secret as soon as it has the new one, so applications fail until they have read that. Set spec.rotation.withoutOverlap: Allow to accept it; a Vault cannot replace a secret at all."
+        "OAuth2Client" if spec["rotation"]["withoutOverlap"] != "Allow" && spec["rotation"]["overlap"].is_null() => {
+            "The server rejects the old secret as soon as it has the new one, so applications fail until they have read that. Set spec.rotation.overlap if the server can keep both, or spec.rotation.withoutOverlap: Allow to accept it; a Vault cannot replace a secret at all."
         }
         "OAuth2Client" => return Ok(()),
         _ => "Only OAuth2Clients and JsonWebKeySets have something to rotate.",

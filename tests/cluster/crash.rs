@@ -9,6 +9,7 @@ pub mod blow;
 mod guard;
 mod key_sets;
 pub mod lab;
+mod overlap;
 mod restore;
 mod scenario;
 
@@ -52,6 +53,14 @@ pub fn trials(side: &Side) -> Vec<Trial> {
             restore::a_restore_survives_interruptions_at_every_request,
         ),
     ]
+}
+
+/// A rotation with an overlap: the version makes no difference to the program that stands in for newer ones.
+pub fn overlaps(side: &Side) -> Vec<Trial> {
+    vec![side.alone(
+        overlap::options(),
+        overlap::a_rotation_with_overlap_survives_interruptions_at_every_request,
+    )]
 }
 
 async fn a_create_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {

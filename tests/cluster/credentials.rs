@@ -84,7 +84,7 @@ async fn clashing_keys_are_reported(space: &Space<'_>) -> Result<()> {
         ),
         (
             "{ preset: EnvoyGateway, keys: { clientId: client-secret } }",
-            "credentials.keys: client id and secret would both have the key `client-secret`; choose another one.",
+            "credentials.keys: two of client id, secret and former secret would have the key `client-secret`; choose another one.",
         ),
     ];
     for (credentials, message) in table {

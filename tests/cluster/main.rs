@@ -34,6 +34,8 @@ mod login;
 mod manifests;
 mod node;
 mod operations;
+
+mod overlap;
 mod owner;
 mod plugin;
 mod probes;
@@ -96,12 +98,14 @@ fn main() -> ExitCode {
     // They do not depend on the version of the server.
     let once = [
         attacks::trials,
+        crash::overlaps,
         credentials::trials,
         details::caches::trials,
         election::trials,
         gitops::trials,
         helm::trials,
         manifests::trials,
+        overlap::trials,
         plugin::trials,
         probes::trials,
         reach::classes,

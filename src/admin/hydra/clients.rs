@@ -187,7 +187,8 @@ impl Hydra {
     }
 }
 
-fn one(reply: Reply, id: &str) -> Result<Client, Failure> {
+/// The client in a reply about one.
+pub(super) fn one(reply: Reply, id: &str) -> Result<Client, Failure> {
     let client = Client::parse(reply.body).ok_or(Failure::Reply("is not a client"))?;
     // Some databases compare ids without regard to case.
     if client.client_id == id {

@@ -11,6 +11,8 @@
 //! | `update_o_auth2_client` | `PUT /clients/{id}` | `PUT /admin/clients/{id}` |
 //! | `patch_o_auth2_client` | `PATCH /clients/{id}` | `PATCH /admin/clients/{id}` |
 //! | `delete_o_auth2_client` | `DELETE /clients/{id}` | `DELETE /admin/clients/{id}` |
+//! | `rotate_o_auth2_client_secret` | – | `POST /admin/clients/{id}/secrets/rotate` (after 26.2) |
+//! | `delete_rotated_o_auth2_client_secrets` | – | `DELETE /admin/clients/{id}/secrets/rotate` (after 26.2) |
 //! | `create_json_web_key_set` | `POST /keys/{set}` | `POST /admin/keys/{set}` |
 //! | `get_json_web_key_set` | `GET /keys/{set}` | `GET /admin/keys/{set}` |
 //! | `update_json_web_key_set` | `PUT /keys/{set}` | `PUT /admin/keys/{set}` |
@@ -62,6 +64,7 @@ mod probe;
 pub mod request;
 pub mod requests;
 pub mod revocation;
+pub mod secrets;
 pub mod sessions;
 pub mod sync;
 pub mod tokens;

@@ -102,6 +102,11 @@ pub struct SecretKeys {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub client_secret: Option<String>,
+    /// Key of the former client secret while it is valid beside the current one (`rotation.overlap`), such as
+    /// CLIENT_SECRET_PREVIOUS. Afterwards the Secret does not have the key. Default: the Secret never has the former one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    pub former_client_secret: Option<String>,
 }
 
 fn data_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 /// When the client secret is replaced: after `period`, and when the annotation `oidc-operator.dev/rotate-at` (an RFC
 /// 3339 time) requests it, but no more often than `minRotationPeriod` of the server's access rules allows (1h by
-/// default). Ory Hydra keeps one secret per client: logins fail from the replacement until the application has read the
-/// new secret.
+/// default). With `overlap`, the former secret stays valid beside the new one, on a server that can keep both. Otherwise
+/// logins fail from the replacement until the application has read the new secret.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.period) || !has(self.overlap) || !self.period.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || !self.overlap.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self.overlap) < duration(self.period)").message("rotation.overlap: must be shorter than rotation.period"))]
 pub struct SecretRotation {
     /// How long a secret is used, as a duration such as `720h`. Minimum: `minRotationPeriod`. Default: until the
     /// annotation requests a new secret.
@@ -21,8 +22,19 @@ pub struct SecretRotation {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.period: must be at least 1s"))]
     pub period: Option<String>,
+    /// How long the former secret stays valid after the credentials Secret has the new one, as a duration such as `24h`.
+    /// It needs an Ory Hydra that can rotate secrets (newer than 26.2, and Ory Network); the operator asks the server. On
+    /// another server, `withoutOverlap` decides. A shorter value, or none, also ends an overlap that has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
+    )]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.overlap: must be at least 1s"))]
+    pub overlap: Option<String>,
     /// Whether the operator replaces the secret on a server that then rejects the old secret at once, such as Ory
-    /// Hydra. Default: Refuse.
+    /// Hydra up to 26.2. Default: Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "WithoutOverlap")]
     pub without_overlap: Option<WithoutOverlap>,

@@ -83,6 +83,10 @@ pub struct OAuth2ClientStatus {
     /// `oidc-operator.dev/rotate-at`. Absent if neither asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation_at: Option<String>,
+    /// Until when the former client secret is valid beside the current one (RFC 3339), according to `rotation.overlap`.
+    /// Absent if only the current one is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_secret_until: Option<String>,
     /// Whether the client existed on the server before this resource and was adopted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<bool>,

@@ -12,6 +12,10 @@ use crate::api::ROTATE_AT_ANNOTATION;
 pub(crate) const WAITS: &str =
     "the rotation that rotate-at requests waits until minRotationPeriod of the access rule has passed";
 
+/// What the message adds while a requested rotation waits for the end of the overlap.
+pub(crate) const WAITS_FOR_OVERLAP: &str =
+    "the rotation that rotate-at requests waits until the former secret is no longer valid";
+
 /// When a secret or key in use is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {

@@ -40,6 +40,20 @@ pub enum Admin {
 }
 
 impl Link {
+    /// Whether this server was asked to rotate a secret and has no such operation. Another version or another issuer may
+    /// have it.
+    pub fn cannot_rotate(&self, server: &AuthorizationServer) -> bool {
+        let known = self.connection.cannot_rotate.lock();
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        known.is_some() && *known == Some(version_and_issuer(server))
+    }
+
+    /// Remembers that this server has no operation to rotate a secret.
+    pub fn learns_no_rotation(&self, server: &AuthorizationServer) {
+        let known = self.connection.cannot_rotate.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = Some(version_and_issuer(server));
+    }
+
     /// Returns the admin API of an Ory Hydra.
     ///
     /// # Errors
@@ -74,6 +88,13 @@ impl Link {
     }
 }
 
+fn version_and_issuer(server: &AuthorizationServer) -> String {
+    let status = server.status.as_ref();
+    let version = status.and_then(|status| status.version.as_deref());
+    let issuer = status.and_then(|status| Some(status.endpoints.as_ref()?.issuer.as_str()));
+    format!("{} {}", version.unwrap_or_default(), issuer.unwrap_or_default())
+}
+
 /// A connection to a server, made from its spec and the Secrets and ConfigMaps that the spec refers to.
 pub struct Connection {
     /// The endpoint of the admin API.
@@ -92,6 +113,8 @@ pub struct Connection {
     /// Set once the key set was read for the first time. Hydra 2 generates missing keys then, once for each concurrent
     /// request.
     pub keys_made: OnceCell<()>,
+    /// The server, by version and issuer, that was asked to rotate a secret and has no such operation.
+    pub cannot_rotate: Mutex<Option<String>>,
     /// Result of the last sweep.
     pub swept: Mutex<Option<Swept>>,
     /// Clients without a resource at the last sweep of this connection. Empty after a failed sweep, so that an orphan

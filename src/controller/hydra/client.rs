@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::plan::{check_fields, check_values, desired, is_held_back, plan, planned_rotation, rotation};
+use self::plan::{
+    check_fields, check_values, desired, is_held_back, overlap_ends, overlap_of, plan, planned_rotation, rotation,
+};
 use self::reference::Reference;
 use self::work::Work;
 use crate::access::Grant;
@@ -20,7 +22,7 @@ use crate::controller::common::client::layout;
 use crate::controller::common::client::outcome::deletion_policy;
 use crate::controller::common::client::plan::{ClientPlan, check_access, check_size, since};
 use crate::controller::common::revoke;
-use crate::controller::common::schedule::{Schedule, WAITS, wait_until};
+use crate::controller::common::schedule::{Schedule, WAITS, WAITS_FOR_OVERLAP, wait_until};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
@@ -35,6 +37,7 @@ pub(crate) mod kept;
 pub(crate) mod kin;
 pub(crate) mod ledger;
 pub(crate) mod observe;
+pub(crate) mod overlap;
 pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod remote;
@@ -56,7 +59,10 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     let client = &*named;
     let (mut plan, catalogue) = plan(client, ctx)?;
     match check_access(client, ctx, &plan) {
-        Ok(grant) => plan.schedule = bounded(client, ctx, &plan, grant, &pass.status),
+        Ok(grant) => {
+            plan.way = plan::way(client, ctx, &plan, &pass.status);
+            plan.schedule = bounded(client, ctx, &plan, grant, &pass.status);
+        }
         Err(denied) => {
             let remove = async |pass: &mut Pass<OAuth2ClientStatus>| {
                 cleanup::remove(client, ctx, pass).await?;
@@ -108,8 +114,10 @@ async fn manage(
     let references: Vec<&Reference> = reference.iter().chain(&id).collect();
     let inputs = Inputs::observe(ctx, &plan, plan::of_client(&wanted), &layout, &versions(&references));
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
-    let is_due = due_at.is_some_and(|at| at <= Timestamp::now());
-    if pass.must_read || is_due || last.as_ref() != Some(&inputs) {
+    let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= Timestamp::now());
+    let is_due = has_come(due_at);
+    let ends_former = has_come(overlap_ends(client, &pass.status));
+    if pass.must_read || is_due || ends_former || last.as_ref() != Some(&inputs) {
         if let Some(id) = &id
             && let Some(named) = id::learn(client, ctx, &plan, pass, id).await?
         {
@@ -123,6 +131,7 @@ async fn manage(
             reference: reference.as_ref(),
             last,
             is_due,
+            ends_former,
         };
         run::run(&work, pass, wanted, inputs).await?;
     }
@@ -166,7 +175,10 @@ fn bounded(
 ) -> Schedule {
     let rotated_at = status.rotated_at.as_deref();
     let schedule = plan.schedule.clone();
-    let schedule = schedule.bounded(grant.min_rotation_period, rotated_at, Timestamp::now());
+    // One overlap ends before the next one begins.
+    let overlap = status.former_secret_until.as_ref().and(overlap_of(client));
+    let min = grant.min_rotation_period.max(overlap.unwrap_or_default());
+    let schedule = schedule.bounded(min, rotated_at, Timestamp::now());
     let by_age = since(client, status).and_then(|since| schedule.by_age(since, Duration::ZERO));
     let turn = ctx.kinds.clients.turn(&plan.uid, by_age);
     Schedule { turn, ..schedule }
@@ -205,10 +217,6 @@ fn done(
     let is_unknown = plan.effective.has_secret() && inputs.is_some_and(|inputs| !inputs.had_ledger());
     status.secret_name = Some(secret_name).filter(|_| !is_unknown);
     status.binding = layout::binding(client, status.secret_name.as_ref());
-    let waits = match is_held_back(client, plan, status) {
-        true => format!("; {WAITS}"),
-        false => String::new(),
-    };
     let mut more = kept_in_words(&status.kept_grant_types);
     if !status.not_kept.is_empty() {
         more += &format!(
@@ -219,13 +227,29 @@ fn done(
     if status.secret_needs_encoding == Some(true) {
         more += " Applications must form-encode its secret before HTTP Basic authentication (RFC 6749, section 2.3.1); a secret of letters and digits needs no encoding.";
     }
+    let ends = overlap_ends(client, status);
+    status.former_secret_until = ends.map(told);
+    let waits = match is_held_back(client, plan, status) {
+        true if ends.is_some() => format!("; {WAITS_FOR_OVERLAP}"),
+        true => format!("; {WAITS}"),
+        false => String::new(),
+    };
     let message = match &status.secret_name {
-        Some(name) => format!("The client is registered and its credentials are in Secret `{name}`{waits}.{more}"),
+        Some(name) => {
+            let ends = status.former_secret_until.as_ref();
+            let former = ends.map(|until| format!(" The former secret is valid until {until}."));
+            let former = former.unwrap_or_default();
+            format!("The client is registered and its credentials are in Secret `{name}`{waits}.{former}{more}")
+        }
         None => format!("The client is registered.{more}"),
     };
     let is_unwatched = references.iter().any(|reference| !reference.watched);
     let look = is_unwatched.then_some(UNWATCHED);
-    let next = rotation(client, plan, status)?.map(wait_until);
+    let next = rotation(client, plan, status)?
+        .into_iter()
+        .chain(ends)
+        .min()
+        .map(wait_until);
     status.next_rotation_at = planned_rotation(client, plan, status).map(told);
     Ok(Done {
         message,

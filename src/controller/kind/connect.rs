@@ -73,6 +73,7 @@ pub(crate) async fn connect(
         made_from: references.made_from,
         naming: tokio::sync::Mutex::default(),
         keys_made: OnceCell::new(),
+        cannot_rotate: Mutex::new(None),
         swept: Mutex::new(None),
         strangers: Mutex::default(),
         census: census(server, url, last.as_deref()),

@@ -36,7 +36,7 @@ pub async fn answers_ok(url: &str) -> bool {
 ///
 /// # Errors
 /// When there is no answer.
-pub(crate) async fn exchange(request: RequestBuilder, body: Option<Value>, what: &str) -> Result<(u16, Value)> {
+pub async fn exchange(request: RequestBuilder, body: Option<Value>, what: &str) -> Result<(u16, Value)> {
     let request = match body {
         Some(body) => request
             .header("content-type", "application/json")

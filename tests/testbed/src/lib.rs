@@ -29,6 +29,7 @@ pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod rotating;
 pub mod run_dir;
 pub mod servers;
 pub mod state;

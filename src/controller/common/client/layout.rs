@@ -28,6 +28,8 @@ pub(crate) struct Layout {
     pub(crate) name: String,
     pub(crate) id_key: String,
     pub(crate) secret_key: String,
+    /// Key of the former secret, while it is valid.
+    pub(crate) former_key: Option<String>,
     /// Type of the Secret.
     pub(crate) type_: String,
     /// Whether the client has a secret at all.
@@ -69,6 +71,7 @@ impl Layout {
         // Without these, the digest is that of earlier versions, so an upgrade changes nothing.
         let is_special = self.type_ != OPAQUE || !self.random.is_empty();
         parts.extend(is_special.then(|| json!([self.type_, self.random])));
+        parts.extend(self.former_key.as_ref().map(|key| json!(key)));
         digest(&json!(parts))
     }
 
@@ -117,9 +120,11 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
     let Keys {
         client_id: id_key,
         client_secret: secret_key,
+        former_client_secret: former_key,
     } = Keys::of(client);
-    check_keys(&id_key, &secret_key, &data)?;
-    let is_free = |key: &str| key != id_key && key != secret_key && !data.contains_key(key);
+    check_keys([Some(&id_key), Some(&secret_key), former_key.as_ref()], &data)?;
+    let is_former = |key: &str| former_key.as_deref() == Some(key);
+    let is_free = |key: &str| key != id_key && key != secret_key && !is_former(key) && !data.contains_key(key);
     let random = preset.random.iter().filter(|key| is_free(key));
     let random = random.map(|key| (*key).to_owned()).collect();
     let of_preset = preset.data.iter().filter(|(key, _)| is_free(key));
@@ -143,6 +148,7 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
         name: secret_name(client),
         id_key,
         secret_key,
+        former_key,
         type_: type_.unwrap_or_else(|| preset.type_.to_owned()),
         has_secret: plan.effective.has_secret(),
         entries,
@@ -153,22 +159,28 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
     })
 }
 
-/// Checks that no key has two values. Without a preset, the schema has checked this.
-fn check_keys(id_key: &str, secret_key: &str, data: &BTreeMap<String, String>) -> Result<()> {
+/// Checks that no key has two values. Without a preset, the schema has checked this for id and secret. `own`: the keys of
+/// id, secret and former secret.
+fn check_keys(own: [Option<&String>; 3], data: &BTreeMap<String, String>) -> Result<()> {
     let invalid = |field, problem| Err(Error::InvalidField { field, problem });
-    match [id_key, secret_key].into_iter().find(|key| data.contains_key(*key)) {
-        _ if id_key == secret_key => invalid(
-            "credentials.keys",
-            format!("client id and secret would both have the key `{id_key}`; choose another one"),
-        ),
-        Some(key) => invalid(
-            "credentials.data",
-            format!(
-                "the key `{key}` is that of the client id or secret; choose another one, or change credentials.keys"
-            ),
-        ),
-        None => Ok(()),
+    let mut taken = BTreeSet::new();
+    for key in own.into_iter().flatten() {
+        if !taken.insert(key) {
+            return invalid(
+                "credentials.keys",
+                format!("two of client id, secret and former secret would have the key `{key}`; choose another one"),
+            );
+        }
+        if data.contains_key(key) {
+            return invalid(
+                "credentials.data",
+                format!(
+                    "the key `{key}` is that of the client id or secret; choose another one, or change credentials.keys"
+                ),
+            );
+        }
     }
+    Ok(())
 }
 
 /// Returns the source of the private key that the texts contain.

@@ -25,6 +25,8 @@ use crate::secret::{Secret, basic_credentials, is_key};
 #[derive(Clone, Copy)]
 pub(crate) struct Held<'a> {
     pub(crate) secret: &'a Secret,
+    /// The secret before it, while that one is valid too.
+    pub(crate) former: Option<&'a Secret>,
     pub(crate) revision: Option<&'a str>,
 }
 
@@ -195,6 +197,8 @@ fn wanted(
     let mut annotations = layout.annotations.clone();
     if let Some(held) = held {
         data.insert(layout.secret_key.clone(), bytes(held.secret.expose()));
+        let former = layout.former_key.clone().zip(held.former);
+        data.extend(former.map(|(key, former)| (key, bytes(former.expose()))));
         annotations.extend(
             held.revision
                 .map(|revision| (REVISION_ANNOTATION.to_owned(), revision.to_owned())),

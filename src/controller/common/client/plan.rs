@@ -26,11 +26,22 @@ pub(crate) struct ClientPlan {
     pub(crate) endpoints: Option<Endpoints>,
     /// When the secret is replaced.
     pub(crate) schedule: Schedule,
+    /// How the secret is replaced. None: not at all, because the spec does not consent.
+    pub(crate) way: Option<Way>,
     /// The error for a reference that cannot be used (yet).
     pub(crate) missing: Option<Error>,
     pub(crate) client_id: String,
     pub(crate) namespace: String,
     pub(crate) uid: String,
+}
+
+/// How a secret is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The server makes a new secret and keeps the former one valid.
+    Overlap,
+    /// A new secret ends the former one at once.
+    Replacement,
 }
 
 impl ClientPlan {
@@ -45,10 +56,11 @@ impl ClientPlan {
     }
 }
 
-/// The keys in the credentials Secret for id and secret.
+/// The keys in the credentials Secret for id, secret and former secret.
 pub(crate) struct Keys {
     pub(crate) client_id: String,
     pub(crate) client_secret: String,
+    pub(crate) former_client_secret: Option<String>,
 }
 
 impl Keys {
@@ -62,6 +74,7 @@ impl Keys {
         Keys {
             client_id: keys.client_id.unwrap_or_else(|| preset.client_id.to_owned()),
             client_secret: keys.client_secret.unwrap_or_else(|| preset.client_secret.to_owned()),
+            former_client_secret: keys.former_client_secret,
         }
     }
 }

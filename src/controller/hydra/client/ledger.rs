@@ -3,30 +3,32 @@
 //! It is a separate Secret, so the Secret that applications mount is never incomplete. Changes flow one way: ledger →
 //! server → credentials Secret.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
-use sha2::{Digest, Sha256};
 
 use crate::api::event::Happening;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::{OAuth2Client, RESOURCE_ANNOTATION};
 use crate::controller::common::client::layout::{self, asked_labels};
 use crate::controller::common::client::output::Held;
-use crate::controller::common::client::plan::{ClientPlan, ledger_name};
-use crate::controller::common::digest::hex;
-use crate::controller::common::own_secret::{bytes, conflict, has_labels, is_owned, labels, owned_by, remember, text};
+use crate::controller::common::client::plan::{ClientPlan, Way, ledger_name};
+use crate::controller::common::own_secret::{conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::confirm;
+use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
-use crate::controller::hydra::client::reference;
 use crate::controller::hydra::client::work::{Secrecy, Work};
+use crate::controller::hydra::client::{overlap, reference};
 use crate::error::{ClusterFault, Error, Result};
 use crate::labels::Labels;
-use crate::secret::{Secret, new_revision};
+use crate::secret::Secret;
+
+mod entry;
+
+pub(crate) use entry::{Entry, read};
 
 const TYPE: &str = "oidc-operator.dev/ledger";
 
@@ -36,6 +38,8 @@ pub(crate) struct Ledger {
     pub(crate) secret: Secret,
     /// Revision of the secret. The marker on the server repeats it.
     pub(crate) revision: String,
+    /// The secret before it.
+    pub(crate) former: Former,
     /// Whether this pass wrote the ledger with a new revision.
     pub(crate) rewritten: bool,
     /// resourceVersion of the Secret that was read or written.
@@ -44,34 +48,38 @@ pub(crate) struct Ledger {
     pub(crate) since: Option<Timestamp>,
 }
 
+/// The secret before the current one.
+#[derive(Clone)]
+pub(crate) enum Former {
+    /// It is not valid.
+    Over,
+    /// It is valid beside the current one.
+    Valid(Secret),
+    /// It is to end. Only the pass that stored this says so: a later one does not know how far this pass came.
+    Ends,
+}
+
 impl Ledger {
+    /// When the secret came into use. With a former one beside it, that is when the credentials Secret first had it: now,
+    /// unless the status has told it. `told`: the time in the status.
+    pub(crate) fn in_use_since(&self, told: Option<&str>, now: Timestamp) -> Option<Timestamp> {
+        if !matches!(self.former, Former::Valid(_)) {
+            return self.since;
+        }
+        let made = self.since.unwrap_or(now);
+        let told = told.and_then(|told| told.parse().ok()).filter(|told| *told >= made);
+        Some(told.unwrap_or(now.max(made)))
+    }
+
     /// The secret, for the Secret that applications mount.
     pub(crate) fn held(&self) -> Held<'_> {
         Held {
             secret: &self.secret,
+            former: match &self.former {
+                Former::Valid(former) => Some(former),
+                Former::Over | Former::Ends => None,
+            },
             revision: Some(&self.revision),
-        }
-    }
-}
-
-/// Content of a ledger.
-#[derive(Clone)]
-pub(crate) struct Entry {
-    client_id: String,
-    secret: Secret,
-    revision: String,
-    /// Not part of the checksum: an edit of it can only delay a rotation.
-    since: Option<Timestamp>,
-}
-
-impl Entry {
-    /// With a new revision, so that the server gets the secret.
-    pub(crate) fn new(client_id: String, secret: Secret) -> Self {
-        Entry {
-            client_id,
-            secret,
-            revision: new_revision(),
-            since: Some(Timestamp::now()),
         }
     }
 }
@@ -100,6 +108,7 @@ pub(crate) async fn put_right(
     pass: &mut Pass<OAuth2ClientStatus>,
     is_new: bool,
     secrecy: Secrecy,
+    link: Option<&Link>,
 ) -> Result<Option<Ledger>> {
     let Work {
         client,
@@ -125,18 +134,28 @@ pub(crate) async fn put_right(
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
     let since = entry
         .as_ref()
-        .and_then(|entry| entry.since)
-        .or_else(|| created_at(found.as_ref()?))
-        .map(|since| plan.schedule.since(since));
+        .and_then(|entry| entry.in_use_since(plan, found.as_ref()))
+        .or_else(|| Some(plan.schedule.since(created_at(found.as_ref()?)?)));
     // Both must agree: the pass, which has checked that the secret may be replaced, and the time in the ledger.
     let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, Timestamp::now()));
     let is_due = work.is_due && is_old && users.is_none();
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
-        && !is_due
         && secrecy == Secrecy::Ours
     {
-        return kept(work, found, entry, since).await.map(Some);
+        if let Some(entry) = without_former(work, &pass.status, entry) {
+            return end(work, found, entry).await.map(Some);
+        }
+        match (is_due, plan.way) {
+            (false, _) => return kept(work, found, entry).await.map(Some),
+            (true, Some(Way::Overlap)) => {
+                let link = link.ok_or_else(|| Error::ServerPending(plan.server.name_any()))?;
+                if let Some(ledger) = overlap::rotate(work, pass, link, found, entry).await? {
+                    return Ok(Some(ledger));
+                }
+            }
+            (true, _) => {}
+        }
     }
     let secret = match users {
         Some(secret) => secret,
@@ -149,11 +168,31 @@ pub(crate) async fn put_right(
             },
         },
     };
-    rewrite(work, found, secret).await.map(Some)
+    store(work, found, Entry::new(plan.client_id.clone(), secret))
+        .await
+        .map(Some)
+}
+
+/// The ledger without the former secret, if its overlap is over. It begins when the status tells of the current secret,
+/// which the credentials Secret has by then.
+fn without_former(work: &Work<'_>, status: &OAuth2ClientStatus, entry: &Entry) -> Option<Entry> {
+    let published_at = status.rotated_at.as_ref()?.parse().ok()?;
+    let is_over = work.ends_former && entry.former.is_some() && entry.since.is_none_or(|made| made <= published_at);
+    is_over.then(|| entry.sent_again(Some(published_at)))
+}
+
+/// Ends the former secret: without it in the ledger, and with another revision, this pass or a later one ends it on the
+/// server too.
+async fn end(work: &Work<'_>, found: &KubeSecret, entry: Entry) -> Result<Ledger> {
+    let stored = store(work, Some(found.clone()), entry).await?;
+    Ok(Ledger {
+        former: Former::Ends,
+        ..stored
+    })
 }
 
 /// An intact ledger. Only its labels may have to change, which nobody but the cluster needs to know.
-async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry, since: Option<Timestamp>) -> Result<Ledger> {
+pub(super) async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry) -> Result<Ledger> {
     let Work { client, ctx, plan, .. } = *work;
     let wanted = wanted_labels(client, ctx, plan);
     let is_labelled = match work.is_laid_out_anew() {
@@ -162,15 +201,12 @@ async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry, since: Option<
     };
     let version = match is_labelled {
         true => found.resource_version(),
-        false => write(client, ctx, plan, Some(without_labels(work, found.clone())), entry).await?,
+        false => {
+            let written = write(client, ctx, plan, Some(without_labels(work, found.clone())), entry).await?;
+            written.and_then(|written| written.resource_version())
+        }
     };
-    Ok(Ledger {
-        secret: entry.secret.clone(),
-        revision: entry.revision.clone(),
-        rewritten: false,
-        version: version.unwrap_or_default(),
-        since,
-    })
+    Ok(entry.clone().as_ledger(work, Some(found), version, false))
 }
 
 /// A ledger that may get other labels, without those that an earlier spec may have asked for.
@@ -197,19 +233,12 @@ async fn find(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) -> Result
     }
 }
 
-/// Stores a secret with a new revision, in place of what was found.
-async fn rewrite(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
+/// Stores an entry with a new revision, in place of what was found.
+pub(super) async fn store(work: &Work<'_>, found: Option<KubeSecret>, entry: Entry) -> Result<Ledger> {
     let Work { client, ctx, plan, .. } = *work;
-    let entry = Entry::new(plan.client_id.clone(), secret);
     let found = found.map(|found| without_labels(work, found));
     match write(client, ctx, plan, found, &entry).await? {
-        Some(version) => Ok(Ledger {
-            secret: entry.secret,
-            revision: entry.revision,
-            rewritten: true,
-            version,
-            since: entry.since,
-        }),
+        Some(written) => Ok(entry.as_ledger(work, Some(&written), written.resource_version(), true)),
         // Another writer created one between our read and our write; the next pass reads it.
         None => Err(Error::Cluster(ClusterFault::Conflict)),
     }
@@ -262,14 +291,14 @@ fn anew(pass: &mut Pass<OAuth2ClientStatus>) -> Secret {
     Secret::generate()
 }
 
-/// Creates or replaces the ledger. Returns its resourceVersion. None: the name is already taken.
-async fn write(
+/// Creates or replaces the ledger, and returns it. None: the name is already taken.
+pub(super) async fn write(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &ClientPlan,
     found: Option<KubeSecret>,
     entry: &Entry,
-) -> Result<Option<String>> {
+) -> Result<Option<KubeSecret>> {
     let exists = found.is_some();
     let mut secret = found.unwrap_or_default();
     secret.metadata.name = Some(ledger_name(&plan.uid));
@@ -280,20 +309,7 @@ async fn write(
     if !exists {
         secret.type_ = Some(TYPE.to_owned());
     }
-    let checksum = checksum(entry);
-    let since = entry.since.map(|since| since.to_string()).unwrap_or_default();
-    let values = [
-        ("since", since.as_str()),
-        ("client_id", entry.client_id.as_str()),
-        ("client_secret", entry.secret.expose()),
-        ("revision", &entry.revision),
-        ("checksum", &checksum),
-    ];
-    let data: BTreeMap<_, _> = values
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), bytes(value)))
-        .collect();
-    secret.data = Some(data);
+    secret.data = Some(entry.data());
     let written = if exists {
         ctx.cluster.replace(&plan.namespace, &secret).await?
     } else {
@@ -303,19 +319,7 @@ async fn write(
         }
     };
     remember(ctx, &plan.uid, &written);
-    Ok(written.resource_version())
-}
-
-/// Content of an intact ledger. A ledger with another client id than the derived one is not intact.
-pub(crate) fn read(secret: &KubeSecret, client_id: &str) -> Option<Entry> {
-    let entry = Entry {
-        client_id: text(secret, "client_id")?,
-        secret: Secret::new(text(secret, "client_secret")?),
-        revision: text(secret, "revision")?,
-        since: text(secret, "since").and_then(|since| since.parse().ok()),
-    };
-    let intact = text(secret, "checksum")? == checksum(&entry) && entry.client_id == client_id;
-    intact.then_some(entry)
+    Ok(Some(written))
 }
 
 /// Value of an edited ledger, if it can be a secret. The operator sends it to the server, as the editor intended.
@@ -323,14 +327,4 @@ pub(crate) fn usable_secret(secret: &KubeSecret) -> Option<Secret> {
     text(secret, "client_secret")
         .filter(|value| reference::problem(value).is_none())
         .map(Secret::new)
-}
-
-/// SHA-256 over the parts with their lengths. It is stored only beside the secret itself.
-fn checksum(entry: &Entry) -> String {
-    let mut hash = Sha256::new();
-    for part in [entry.client_id.as_str(), entry.secret.expose(), entry.revision.as_str()] {
-        hash.update(part.len().to_be_bytes());
-        hash.update(part);
-    }
-    hex(&hash.finalize())
 }

@@ -14,11 +14,11 @@ use crate::api::oauth2_client::{Effective, OAuth2ClientStatus, WithoutOverlap};
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::client::outcome::deletion_policy;
-use crate::controller::common::client::plan::{ClientPlan, since};
+use crate::controller::common::client::plan::{ClientPlan, Way, since};
 use crate::controller::common::refuse::refuse_by_version;
-use crate::controller::common::schedule::Schedule;
+use crate::controller::common::schedule::{Schedule, later};
 use crate::controller::engine::context::Context;
-use crate::controller::hydra::client::catalogue;
+use crate::controller::hydra::client::{catalogue, overlap};
 use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
@@ -101,6 +101,7 @@ pub(crate) fn plan(client: &OAuth2Client, ctx: &Context) -> Result<(ClientPlan, 
         },
         key_set: referred.key_set,
         schedule: Schedule::of(client, period),
+        way: None,
         missing: referred.missing,
         endpoints: server.status.as_ref().and_then(|status| status.endpoints.clone()),
         server,
@@ -219,15 +220,41 @@ pub(crate) fn rotation(
     let schedule = schedule(plan, status);
     let next = since(client, status).and_then(|since| schedule.next(since, Duration::ZERO));
     match next {
-        Some(_) if !consents(client) => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
+        Some(_) if plan.way.is_none() => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
         next => Ok(next.filter(|at| *at < Timestamp::MAX)),
     }
 }
 
-/// Whether the spec allows that the former secret is refused at once.
-fn consents(client: &OAuth2Client) -> bool {
-    let rotation = client.spec.rotation.as_ref();
-    rotation.and_then(|rotation| rotation.without_overlap) == Some(WithoutOverlap::Allow)
+/// How the secret is replaced: with an overlap if the spec asks for one, unless this server is known to have none.
+pub(crate) fn way(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Way> {
+    let rotation = client.spec.rotation.as_ref()?;
+    let replaces = rotation.without_overlap == Some(WithoutOverlap::Allow);
+    let overlap = overlap_of(client).filter(|_| {
+        // Nobody here knows the secret that other owners made, so the new one simply takes its place.
+        let is_ours = status.adopted != Some(true) || status.secret_name.is_some();
+        is_ours && !overlap::is_impossible(ctx, &plan.server)
+    });
+    match overlap {
+        Some(_) => Some(Way::Overlap),
+        None => replaces.then_some(Way::Replacement),
+    }
+}
+
+/// How long the spec wants two secrets to be valid.
+pub(crate) fn overlap_of(client: &OAuth2Client) -> Option<Duration> {
+    let rotation = client
+        .spec
+        .rotation
+        .as_ref()
+        .filter(|_| client.spec.client_secret_ref.is_none())?;
+    rotation.overlap.as_deref().and_then(crate::duration::parse)
+}
+
+/// When the former secret ends, if two are valid. A spec that no longer wants an overlap ends it at once.
+pub(crate) fn overlap_ends(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
+    status.former_secret_until.as_ref()?;
+    let since = status.rotated_at.as_ref()?.parse().ok()?;
+    Some(later(since, overlap_of(client).unwrap_or_default()))
 }
 
 /// When the next rotation that the spec consents to is planned: by age or by request, whosever turn it is then.
@@ -241,7 +268,7 @@ pub(crate) fn planned_rotation(
         ..schedule(plan, status)
     };
     let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    let since = since(client, status).filter(|_| is_ours && consents(client))?;
+    let since = since(client, status).filter(|_| is_ours && plan.way.is_some())?;
     schedule.next(since, Duration::ZERO).filter(|at| *at < Timestamp::MAX)
 }
 

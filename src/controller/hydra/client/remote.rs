@@ -29,7 +29,7 @@ use crate::controller::hydra::client::adoption::{
     adoption_in_words, differences, in_status, is_secret_of_others, kept_grant_types, may_take_over, not_owned,
     of_another_cluster, own_mark, owner_of,
 };
-use crate::controller::hydra::client::ledger::Ledger;
+use crate::controller::hydra::client::ledger::{Former, Ledger};
 use crate::controller::hydra::client::plan::marker as own_marker;
 use crate::controller::hydra::failure::failure;
 use crate::controller::hydra::server;
@@ -265,9 +265,16 @@ impl Remote<'_> {
         };
         let is_foreign = (foreign || !self.drift) && is_drift(self.client, self.ctx, self.drift, &what)?;
         let was_registered = pass.status.updated_at.is_some();
+        let with_secret = with_secret && self.must_send(found, foreign).await?;
         let body = found.map_or_else(|| wanted.clone(), |found| wanted.carrying(found));
         if !self.update(pass, &body, with_secret).await? {
             return Ok(false);
+        }
+        if self.ledger.is_some_and(|ledger| matches!(ledger.former, Former::Ends)) {
+            pass.note(
+                Happening::FormerSecretEnded,
+                "The former secret of the client is no longer valid, because its overlap has ended.",
+            );
         }
         let note = format!("The client was changed on the server ({what}) and has been corrected.");
         if is_foreign {
@@ -315,7 +322,7 @@ impl Remote<'_> {
     }
 
     /// Meaning of a failed write.
-    fn failed(&self, operation: &'static str, failed: Failure) -> Error {
+    pub(super) fn failed(&self, operation: &'static str, failed: Failure) -> Error {
         self.memory().ended(&self.plan.uid, failed.is_certain());
         match failure(operation, failed) {
             // The server does not name the field if it refuses a document that it fetches.

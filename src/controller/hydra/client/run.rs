@@ -5,16 +5,19 @@ use std::collections::BTreeSet;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::ledger::{self, Ledger};
+use super::ledger::{self, Former, Ledger};
+use super::plan::overlap_ends;
 use super::remote::Remote;
 use super::steps::{self, AfterLedger, Cause, Compared, Extras, Seen, Step};
 use super::work::{Secrecy, Work};
 use crate::admin::hydra;
 use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, TokenEndpointAuthMethod};
+use crate::clock::told;
 use crate::controller::common::client::free::check_free;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output;
+use crate::controller::common::client::plan::Way;
 use crate::controller::common::failure::unread;
 use crate::controller::common::note::note_registered;
 use crate::controller::engine::hold::hold;
@@ -75,6 +78,7 @@ fn seen(work: &Work<'_>, pass: &Pass<OAuth2ClientStatus>, inputs: &Inputs) -> Se
     Seen {
         must_read: pass.must_read,
         is_due: work.is_due,
+        is_made_there: work.is_due && work.plan.way == Some(Way::Overlap),
         was_registered: pass.status.updated_at.is_some(),
         had_ledger: work.had_ledger(),
         source: work.source(&pass.status),
@@ -118,7 +122,8 @@ impl Run<'_> {
                     // Nothing is registered or replaced that cannot be published then.
                     check_free(client, ctx, plan, &BTreeSet::new()).await?;
                 }
-                self.ledger = ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await?;
+                self.ledger =
+                    ledger::put_right(self.work, self.pass, self.is_new, self.secrecy, self.link.as_ref()).await?;
             }
             Step::Sync(cause) => self.sync(cause).await?,
             Step::WriteSecret(extras) => {
@@ -194,8 +199,15 @@ impl Run<'_> {
         status.rotated_at = match self.secrecy {
             // Other owners made the secret: it counts from the adoption.
             Secrecy::Others => status.rotated_at.take().or_else(|| Some(Timestamp::now().to_string())),
-            Secrecy::Ours | Secrecy::Replaced => made.and_then(|ledger| ledger.since).map(|since| since.to_string()),
+            Secrecy::Ours | Secrecy::Replaced => {
+                let told = status.rotated_at.as_deref();
+                made.and_then(|ledger| ledger.in_use_since(told, Timestamp::now()))
+                    .map(|since| since.to_string())
+            }
         };
+        let is_former_valid = made.is_some_and(|ledger| matches!(ledger.former, Former::Valid(_)));
+        status.former_secret_until = status.rotated_at.clone().filter(|_| is_former_valid);
+        status.former_secret_until = overlap_ends(self.work.client, status).map(told);
         status.secret_needs_encoding = needs_encoding.then_some(true);
         let mut inputs = self.inputs;
         inputs.wrote_ledger(self.ledger.map(|ledger| ledger.version));

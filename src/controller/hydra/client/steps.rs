@@ -33,6 +33,8 @@ pub struct Seen {
     pub must_read: bool,
     /// Whether the current secret is due for replacement.
     pub is_due: bool,
+    /// Whether the server makes the secret that is due.
+    pub is_made_there: bool,
     /// Whether a write of the client was ever confirmed.
     pub was_registered: bool,
     /// Whether there was a ledger at the last success.
@@ -118,7 +120,7 @@ impl Seen {
 pub fn opening(seen: &Seen) -> Vec<Step> {
     let cause = seen.cause();
     let is_unclear = seen.source == Source::LedgerOrOthers;
-    let must_ask = is_unclear && seen.is_due && !seen.had_ledger;
+    let must_ask = is_unclear && seen.is_due && !seen.had_ledger || seen.is_made_there;
     let connects = seen.must_read || cause == Cause::Change || must_ask || seen.adopts_secret;
     let may_replace = seen.is_due || seen.ledger == Compared::Changed || seen.source == Source::Reference;
     let checks_cluster = connects && may_replace && seen.client == Compared::Changed && seen.was_registered;

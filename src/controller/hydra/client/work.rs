@@ -17,6 +17,8 @@ pub(crate) struct Work<'a> {
     pub(crate) last: Option<Inputs>,
     /// Whether the current secret is due for replacement.
     pub(crate) is_due: bool,
+    /// Whether the former secret, which the status tells of, is to end.
+    pub(crate) ends_former: bool,
 }
 
 impl Work<'_> {

@@ -1,0 +1,420 @@
+//! Rotation on a Hydra that keeps former secrets valid: no login fails, whatever happens in between. The two operations
+//! that released builds lack are those of a stand-in, which is held to recordings of a real build.
+
+mod recording;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use kube::ResourceExt;
+use libtest_mimic::Trial;
+use oidc_operator::admin::hydra::revocation::SentIn;
+use oidc_operator::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
+use serde_json::{Value, json};
+use testbed::proxy::{Action, Fault, RequestHead, Upstream};
+use testbed::rotating::Rotating;
+use testbed::wait;
+
+use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::conditions::{Tone, client_says};
+use crate::run::Side;
+
+/// The tests of this module.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    vec![
+        side.shared(recording::the_stand_in_answers_as_recorded),
+        side.shared(recording::the_stand_in_keeps_five_former_secrets),
+        side.shared(twenty_rotations_fail_no_login),
+        side.shared(the_secret_has_the_former_one_during_the_overlap),
+        side.shared(lost_replies_end_no_secret_in_use),
+        side.shared(corrections_during_the_overlap_end_no_secret),
+        side.shared(a_former_secret_ends_with_one_request_of_its_own),
+        side.shared(a_server_without_the_operation_is_found_by_asking),
+    ]
+}
+
+/// An AuthorizationServer whose Hydra rotates secrets.
+pub struct Stage {
+    pub server: Arc<Server>,
+    pub rotating: Rotating,
+}
+
+impl Stage {
+    async fn of(bed: &Bed) -> Result<Self> {
+        let options = ServerOptions {
+            resync_interval: "1h".to_owned(),
+            ..ServerOptions::default()
+        };
+        let server = bed.own_server(options).await?;
+        let rotating = rotating_before(bed, &server).await?;
+        Ok(Self { server, rotating })
+    }
+
+    fn spec(&self, rotation: Value) -> String {
+        json!({
+            "serverRef": { "name": self.server.name }, "grantTypes": ["client_credentials"], "rotation": rotation,
+            "credentials": { "keys": { "formerClientSecret": "CLIENT_SECRET_PREVIOUS" } },
+        })
+        .to_string()
+    }
+
+    /// Whether the server accepts a secret.
+    async fn accepts(&self, id: &str, secret: &str) -> Result<bool> {
+        accepts(&self.rotating, id, secret, SentIn::Header).await
+    }
+
+    /// Number of requests since a mark that end former secrets, and of those that make new ones.
+    fn asked(&self, mark: u64) -> (usize, usize) {
+        let since = self.server.admin.journal().since(mark);
+        let count = |method: &str| {
+            since
+                .iter()
+                .filter(|exchange| is_rotation(&exchange.head, method))
+                .count()
+        };
+        (count("DELETE"), count("POST"))
+    }
+}
+
+/// Whether the server accepts a secret. A busy database is not an answer.
+pub async fn accepts(rotating: &Rotating, id: &str, secret: &str, sent_in: SentIn) -> Result<bool> {
+    let url = format!("{}/oauth2/token", rotating.public_url);
+    wait::until("an answer of the token endpoint", LIMIT, async || {
+        let request = testbed::http::client()
+            .post(&url)
+            .header("content-type", "application/x-www-form-urlencoded");
+        let grant = "grant_type=client_credentials";
+        let request = match sent_in {
+            SentIn::Header => request.basic_auth(id, Some(secret)).body(grant),
+            SentIn::Body => request.body(format!("{grant}&client_id={id}&client_secret={secret}")),
+        };
+        match request.send().await?.status().as_u16() {
+            200 => Ok(Some(true)),
+            401 => Ok(Some(false)),
+            500 => Ok(None),
+            status => bail!("the token endpoint answers {status}"),
+        }
+    })
+    .await
+}
+
+/// Puts a program that rotates secrets between a server's proxies and Hydra.
+pub async fn rotating_before(bed: &Bed, server: &Server) -> Result<Rotating> {
+    let rotating = Rotating::before(bed.admin_url(), bed.public_url()).await?;
+    server.admin.set_upstream(Upstream::http(&rotating.admin_url))?;
+    server.public.set_upstream(Upstream::http(&rotating.public_url))?;
+    Ok(rotating)
+}
+
+/// Whether a request makes a new secret (`POST`) or ends the former ones (`DELETE`).
+pub fn is_rotation(head: &RequestHead, method: &str) -> bool {
+    head.method == method && head.path().ends_with("/secrets/rotate")
+}
+
+/// Asks for a new secret now, and waits until the Secret has it.
+async fn rotated(space: &Space<'_>, before: &str) -> Result<String> {
+    let now = jiff::Timestamp::now().to_string();
+    space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
+    let mut found = String::new();
+    wait::until("another client secret", LIMIT, async || {
+        found = space.credentials("app").await?.1;
+        Ok((found != before).then_some(()))
+    })
+    .await?;
+    Ok(found)
+}
+
+/// Waits until the status tells of one valid secret alone.
+async fn over(space: &Space<'_>) -> Result<OAuth2Client> {
+    let is_over = |client: &OAuth2Client| {
+        let status = client.status.as_ref();
+        status.is_some_and(|status| status.former_secret_until.is_none())
+    };
+    space.wait_client("the end of the overlap", "app", is_over).await
+}
+
+/// An application uses its old secret until the Secret has changed and for half of the overlap after.
+async fn twenty_rotations_fail_no_login(bed: &Bed) -> Result<()> {
+    const ROTATIONS: usize = 20;
+    const OVERLAP: Duration = Duration::from_secs(2);
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    space
+        .ready_client("app", &stage.spec(json!({ "overlap": "2s" })))
+        .await?;
+    let (id, mut current) = space.credentials("app").await?;
+    let mark = stage.server.admin.journal().mark();
+    let mut logins = 0;
+    for _ in 0..ROTATIONS {
+        let old = current.clone();
+        let now = jiff::Timestamp::now().to_string();
+        space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
+        let (asked, mut changed) = (Instant::now(), None);
+        while changed.is_none_or(|changed: Instant| changed.elapsed() < OVERLAP / 2) {
+            ensure!(asked.elapsed() < LIMIT, "the secret was not replaced");
+            ensure!(
+                stage.accepts(&id, &old).await?,
+                "the old secret fails, {changed:?} after the change"
+            );
+            logins += 1;
+            if changed.is_none() {
+                current = space.credentials("app").await?.1;
+                changed = (current != old).then(Instant::now);
+                continue;
+            }
+            ensure!(stage.accepts(&id, &current).await?, "the new secret fails");
+        }
+        over(&space).await?;
+        ensure!(!stage.accepts(&id, &old).await?, "the old secret is still valid");
+    }
+    let asked = stage.asked(mark);
+    ensure!(asked == (ROTATIONS, ROTATIONS), "(ends, rotations) = {asked:?}");
+    space.wait_event("app", "FormerSecretEnded", |_| true).await?;
+    eprintln!("overlap: {ROTATIONS} rotations, {logins} logins with the old secret, none failed");
+    Ok(())
+}
+
+async fn the_secret_has_the_former_one_during_the_overlap(bed: &Bed) -> Result<()> {
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    let client = space
+        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+        .await?;
+    let (id, first) = space.credentials("app").await?;
+    ensure!(
+        !space.secret_data("app").await?.contains_key("CLIENT_SECRET_PREVIOUS"),
+        "too early"
+    );
+    let second = rotated(&space, &first).await?;
+    space.canary(&second);
+    let tells = |client: &OAuth2Client| {
+        let status = client.status.as_ref();
+        status.is_some_and(|status| status.former_secret_until.is_some())
+    };
+    let ready = space.wait_client("the end of the former secret", "app", tells).await?;
+    let data = space.secret_data("app").await?;
+    ensure!(
+        data["CLIENT_SECRET_PREVIOUS"] == first && data["CLIENT_SECRET"] == second,
+        "the Secret has others"
+    );
+    let status = ready.status.context("no status")?;
+    let until: jiff::Timestamp = status.former_secret_until.context("no end")?.parse()?;
+    let rotated_at: jiff::Timestamp = status.rotated_at.context("no rotation")?.parse()?;
+    let overlap = until.duration_since(rotated_at).as_secs();
+    ensure!((3599..=3600).contains(&overlap), "{until} {rotated_at}");
+    ensure!(
+        space.secret_data(&ledger_of(&client)).await?["former_client_secret"] == first,
+        "the ledger has another"
+    );
+
+    // What others do to the Secret is put right, with both secrets.
+    space.delete_secret("app").await?;
+    wait::until("the Secret to come back", LIMIT, async || {
+        let found = space.secret("app").await?.is_some();
+        Ok((found && space.secret_data("app").await?.get("CLIENT_SECRET_PREVIOUS") == Some(&first)).then_some(()))
+    })
+    .await?;
+    // A rotation that is requested meanwhile waits.
+    let now = jiff::Timestamp::now().to_string();
+    space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
+    let message = format!(
+        "The client is registered and its credentials are in Secret `app`; the rotation that rotate-at requests waits until the former secret is no longer valid. The former secret is valid until {until}."
+    );
+    let waits = |client: &OAuth2Client| {
+        let conditions = client.status.iter().flat_map(|status| &status.conditions);
+        conditions
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.message == message)
+    };
+    space.wait_client(&message, "app", waits).await?;
+    space
+        .annotate("app", ROTATE_AT_ANNOTATION, "2020-01-01T00:00:00Z")
+        .await?;
+    ensure!(
+        stage.accepts(&id, &first).await? && stage.accepts(&id, &second).await?,
+        "one is not valid"
+    );
+
+    // The spec wants no overlap any more.
+    space
+        .change("app", json!({ "spec": { "rotation": { "overlap": null } } }))
+        .await?;
+    over(&space).await?;
+    ensure!(!stage.accepts(&id, &first).await?, "the old secret is still valid");
+    ensure!(stage.accepts(&id, &second).await?, "the new secret is not valid");
+    let data = space.secret_data("app").await?;
+    ensure!(
+        !data.contains_key("CLIENT_SECRET_PREVIOUS") && data["CLIENT_SECRET"] == second,
+        "the Secret has others"
+    );
+    Ok(())
+}
+
+/// Only the reply has the new secret. However many replies are lost, the one in the Secret stays valid.
+async fn lost_replies_end_no_secret_in_use(bed: &Bed) -> Result<()> {
+    const LOST: u64 = 11;
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    space
+        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+        .await?;
+    let (id, first) = space.credentials("app").await?;
+    let lossy = stage
+        .server
+        .admin
+        .inject(Fault::new(|head| is_rotation(head, "POST"), Action::LoseReply).times(LOST));
+    let now = jiff::Timestamp::now().to_string();
+    space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
+    let begun = Instant::now();
+    loop {
+        ensure!(begun.elapsed() < 4 * LIMIT, "{} replies were lost", lossy.struck());
+        ensure!(
+            stage.accepts(&id, &first).await?,
+            "the secret fails after {} lost replies",
+            lossy.struck()
+        );
+        if space.credentials("app").await?.1 != first {
+            break;
+        }
+        // Each try waits longer than the one before; a new generation makes the next one come at once.
+        let name = format!("after {}", lossy.struck());
+        space.change("app", json!({ "spec": { "clientName": name } })).await?;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    ensure!(lossy.struck() == LOST, "{} replies were lost", lossy.struck());
+    let second = space.credentials("app").await?.1;
+    ensure!(
+        stage.accepts(&id, &second).await? && stage.accepts(&id, &first).await?,
+        "one is not valid"
+    );
+    Ok(())
+}
+
+async fn corrections_during_the_overlap_end_no_secret(bed: &Bed) -> Result<()> {
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    space
+        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+        .await?;
+    let (id, first) = space.credentials("app").await?;
+    let second = rotated(&space, &first).await?;
+    space.wait_ready("app").await?;
+    // Another writer changes something else …
+    bed.tamper(&id, |found| found["scope"] = json!("admin")).await?;
+    bed.change_server(&stage.server.name, json!({ "resyncInterval": "2s" }))
+        .await?;
+    bed.until_registered("its scope back", &id, |found| found["scope"] != "admin")
+        .await?;
+    ensure!(
+        stage.accepts(&id, &first).await? && stage.accepts(&id, &second).await?,
+        "one is not valid"
+    );
+    // … a person changes the spec …
+    space.change("app", json!({ "spec": { "clientName": "a" } })).await?;
+    bed.until_registered("its name", &id, |found| found["client_name"] == "a")
+        .await?;
+    ensure!(
+        stage.accepts(&id, &first).await? && stage.accepts(&id, &second).await?,
+        "one is not valid"
+    );
+    // … and another writer the secret itself.
+    let admin = format!("{}/admin/clients/{id}", stage.rotating.admin_url);
+    let mut stolen = bed.registered(&id).await?;
+    stolen["client_secret"] = json!("stolen-secret-1234");
+    let answer = testbed::http::client()
+        .put(admin)
+        .header("content-type", "application/json")
+        .body(stolen.to_string());
+    ensure!(answer.send().await?.status() == 200, "not changed");
+    wait::until("the secret to be valid again", LIMIT, async || {
+        Ok(stage.accepts(&id, &second).await?.then_some(()))
+    })
+    .await?;
+    ensure!(
+        !stage.accepts(&id, "stolen-secret-1234").await?,
+        "the other writer's secret is valid"
+    );
+    Ok(())
+}
+
+async fn a_former_secret_ends_with_one_request_of_its_own(bed: &Bed) -> Result<()> {
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    space
+        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+        .await?;
+    let (id, first) = space.credentials("app").await?;
+    let second = rotated(&space, &first).await?;
+    space.wait_ready("app").await?;
+    // Another writer rotates too, so ours is a former one. It must not end with the others.
+    let other = format!("{}/admin/clients/{id}/secrets/rotate", stage.rotating.admin_url);
+    let (_, third) = testbed::http::exchange(testbed::http::client().post(other), None, "rotate").await?;
+    let third = third["client_secret"].as_str().context("no secret")?.to_owned();
+    let mark = stage.server.admin.journal().mark();
+    let lossy = stage
+        .server
+        .admin
+        .inject(Fault::new(|head| is_rotation(head, "DELETE"), Action::LoseReply));
+    space
+        .change("app", json!({ "spec": { "rotation": { "overlap": null } } }))
+        .await?;
+    over(&space).await?;
+    ensure!(stage.asked(mark).0 <= 1, "{:?}", stage.asked(mark));
+    for (secret, is_valid) in [(&first, false), (&second, true), (&third, false)] {
+        ensure!(stage.accepts(&id, secret).await? == is_valid, "{is_valid} expected");
+    }
+    drop(lossy);
+    Ok(())
+}
+
+async fn a_server_without_the_operation_is_found_by_asking(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(ServerOptions::default()).await?;
+    // As a gateway or a build without it answers.
+    let _absent = server.admin.inject(Fault::new(
+        |head| head.path().ends_with("/secrets/rotate"),
+        Action::Answer(testbed::proxy::Answer::status(404).body("404 page not found")),
+    ));
+    let space = bed.space().await?;
+    let spec = json!({
+        "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"], "rotation": { "overlap": "1h" },
+    });
+    let client = space.ready_client("app", &spec.to_string()).await?;
+    let (id, first) = space.credentials("app").await?;
+    let now = jiff::Timestamp::now().to_string();
+    space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
+    let message = format!(
+        "AuthorizationServer `{}` keeps one secret per client, so logins would fail from a rotation until the application reads the Secret again; nothing was changed. Set rotation.withoutOverlap: Allow, or use private_key_jwt with keySetRef.",
+        server.name
+    );
+    client_says(&space, "app", Tone::Stalled, "UnsupportedByServer", &message).await?;
+    ensure!(space.credentials("app").await?.1 == first, "it was replaced");
+    bed.token(&id, &first, "").await?;
+    let asked = || {
+        server
+            .admin
+            .journal()
+            .since(0)
+            .iter()
+            .filter(|exchange| is_rotation(&exchange.head, "POST"))
+            .count()
+    };
+    ensure!(asked() == 1, "asked {} times", asked());
+
+    space
+        .change("app", json!({ "spec": { "rotation": { "withoutOverlap": "Allow" } } }))
+        .await?;
+    wait::until("another client secret", LIMIT, async || {
+        Ok((space.credentials("app").await?.1 != first).then_some(()))
+    })
+    .await?;
+    let ready = space.wait_ready("app").await?;
+    ensure!(ready.uid() == Some(uid_of(&client)), "another resource");
+    ensure!(
+        ready.status.is_some_and(|status| status.former_secret_until.is_none()),
+        "the former one is over"
+    );
+    bed.token(&id, &space.credentials("app").await?.1, "").await?;
+    ensure!(asked() == 1, "asked {} times", asked());
+    Ok(())
+}
