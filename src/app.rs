@@ -22,6 +22,7 @@ use crate::controller::engine::key::Key;
 use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::publisher::Events;
+use crate::controller::engine::spacing::Spacing;
 use crate::controller::engine::turns;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::watched_secret::WatchedSecret;
@@ -227,6 +228,7 @@ fn prepare(
         children: Children::default(),
         links: Links::default(),
         departures: Departures::default(),
+        spacing: Spacing::default(),
         events: Events::new(client, reporter),
         metrics: state.metrics.clone(),
         fence,

@@ -284,9 +284,6 @@ pub enum Error {
     /// A Secret or ConfigMap of that name belongs to an earlier resource of the same name and is being deleted.
     #[error("{0} `{1}` belongs to an earlier resource of this name and is being deleted.")]
     Going(Source, String),
-    /// The resource does not exist any more, although the cache still shows it.
-    #[error("The resource does not exist any more.")]
-    Gone,
     /// Another writer keeps changing the object.
     #[error(
         "Another writer changed the object on the server ({0}) three times within an hour, so the operator stopped correcting it. Find that writer, then change this resource or wait an hour."

@@ -114,6 +114,16 @@ pub struct AuthorizationServerSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Orphans")]
     pub orphans: Option<Orphans>,
+    /// Shortest time between two rotations of client secrets by `rotation.period`, of all clients on the server, as a
+    /// duration such as `10m`: if applications cannot use their new secrets, few are affected before somebody notices. A
+    /// rotation that the annotation requests does not wait. On Ory Hydra. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
+    )]
+    pub min_rotation_spacing: Option<String>,
     /// How often the operator compares all objects with the server, as a duration such as `10m`. Minimum: 1s. Default:
     /// 10m.
     #[serde(default, skip_serializing_if = "Option::is_none")]

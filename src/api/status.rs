@@ -6,6 +6,7 @@ use super::assignment::AssignmentStatus;
 use super::authorization_server::AuthorizationServerStatus;
 use super::json_web_key_set::JsonWebKeySetStatus;
 use super::oauth2_client::OAuth2ClientStatus;
+use super::oauth2_client::RotationWait;
 use super::oidc_provider::OidcProviderStatus;
 use super::scope::ScopeStatus;
 
@@ -28,6 +29,8 @@ pub struct Rotations<'a> {
     pub rotated_at: Option<&'a str>,
     /// When it is to be replaced.
     pub next_rotation_at: Option<&'a str>,
+    /// What a rotation that is due waits for.
+    pub waits_for: Option<RotationWait>,
 }
 
 /// A status with the typical properties (Kubernetes API conventions, "Typical status properties").
@@ -97,6 +100,7 @@ impl Standing for OAuth2ClientStatus {
         Rotations {
             rotated_at: self.rotated_at.as_deref(),
             next_rotation_at: self.next_rotation_at.as_deref(),
+            waits_for: self.rotation_waits_for,
         }
     }
 
@@ -161,6 +165,7 @@ impl Standing for JsonWebKeySetStatus {
         Rotations {
             rotated_at: self.rotated_at.as_deref(),
             next_rotation_at: self.next_rotation_at.as_deref(),
+            waits_for: None,
         }
     }
 

@@ -179,6 +179,8 @@ pub enum ClusterFault {
     },
     /// Another writer changed the object.
     Conflict,
+    /// The resource of the pass does not exist any more, although the cache still shows it.
+    Gone,
     /// Any other status.
     Status(u16),
     /// No reply.
@@ -203,6 +205,7 @@ impl fmt::Display for ClusterFault {
             ),
             ClusterFault::Conflict => write!(f, "reports a concurrent change. {KEEPS}"),
             ClusterFault::Status(code) => write!(f, "answered {code}. {KEEPS}"),
+            ClusterFault::Gone => f.write_str("no longer has the resource. Nothing is left to do"),
             ClusterFault::Silent => write!(f, "did not answer. {KEEPS}"),
         }
     }

@@ -54,7 +54,6 @@ impl Error {
             Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::Going(kind, _) => of(Blocked, conflict_of(*kind)),
-            Error::Gone => of(Transient, Reason::Deleting).again(Retry::Never).silent(),
             Error::Contested(_) => of(NotOwned, Reason::Conflict),
             Error::Unavailable(outage) => of_outage(outage),
             Error::PublicUnavailable(outage) => of_outage(outage).of_the_resource(),
@@ -167,6 +166,7 @@ fn of_cluster(fault: &ClusterFault) -> Treatment {
         ClusterFault::Denied(..) => Treatment::of(Blocked, Reason::AdmissionDenied),
         ClusterFault::TypeFixed { .. } => Treatment::of(NotOwned, Reason::SecretConflict),
         ClusterFault::Conflict | ClusterFault::Silent => passing.silent(),
+        ClusterFault::Gone => passing.again(Retry::Never).silent(),
         ClusterFault::Forbidden | ClusterFault::Status(_) => passing,
     }
 }

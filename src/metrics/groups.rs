@@ -11,9 +11,10 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use super::catalogue::Book;
 use super::labels::{ConditionLabels, Kind, Labels, Login, Reconcile, Request, Resource, ResourceCondition};
-use super::labels::{Server, Trace};
+use super::labels::{Server, Trace, Waiting};
 use super::snapshot::{ResourceState, ServerState, Tally};
 use crate::api::condition::READY;
+use crate::api::oauth2_client::RotationWait;
 
 /// A rate, or a point in time in seconds since 1970.
 pub(super) type Decimal = Gauge<f64, AtomicU64>;
@@ -51,6 +52,7 @@ pub(super) struct Resources {
     pub(super) rotations: Family<Kind, Counter>,
     pub(super) next_rotation: Family<Kind, Decimal>,
     pub(super) overdue: Family<Kind, Gauge>,
+    pub(super) waiting: Family<Waiting, Gauge>,
     pub(super) leaving: Family<Kind, Gauge>,
     pub(super) leaving_since: Family<Kind, Decimal>,
     pub(super) time_to_ready: Family<Kind, Histogram>,
@@ -192,7 +194,14 @@ impl Resources {
                 "next_rotation_timestamp_seconds",
                 "The earliest scheduled rotation, even if it is late; absent if none is scheduled",
             ),
-            overdue: book.family("overdue_rotations", "Resources whose scheduled rotation is late"),
+            overdue: book.family(
+                "overdue_rotations",
+                "Resources whose scheduled rotation is late and waits for nothing",
+            ),
+            waiting: book.family(
+                "waiting_rotations",
+                "Clients whose rotation is due or requested and waits, by what it waits for",
+            ),
             leaving: book.family(
                 "pending_deletions",
                 "Resources that are being deleted and still have the operator's finalizer",
@@ -227,6 +236,13 @@ impl Resources {
         for (kind, tally) in kinds {
             let kind = Kind { kind };
             self.overdue.get_or_create(&kind).set(whole(tally.overdue));
+            for (wait, count) in RotationWait::ALL.iter().zip(tally.waits) {
+                let waiting = Waiting {
+                    kind: kind.kind,
+                    reason: wait.as_str(),
+                };
+                self.waiting.get_or_create(&waiting).set(whole(count));
+            }
             self.leaving.get_or_create(&kind).set(whole(tally.leaving));
             set(&self.next_rotation, &kind, tally.next_rotation);
             set(&self.leaving_since, &kind, tally.leaving_since);

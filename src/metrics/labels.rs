@@ -21,6 +21,12 @@ pub(super) struct Kind {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct Waiting {
+    pub(super) kind: &'static str,
+    pub(super) reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct Request {
     pub(super) server: String,
     pub(super) operation: &'static str,
@@ -75,6 +81,10 @@ pub struct ConditionLabels {
 
 impl Labels for Reconcile {
     const NAMES: &'static [&'static str] = &["kind", "result"];
+}
+
+impl Labels for Waiting {
+    const NAMES: &'static [&'static str] = &["kind", "reason"];
 }
 
 impl Labels for Kind {

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 
 use super::labels::ConditionLabels;
+use crate::api::oauth2_client::RotationWait;
 
 /// Everything that a scrape finds in the caches.
 #[derive(Default)]
@@ -46,6 +47,8 @@ pub struct Rotation {
     pub last: Option<Timestamp>,
     /// When it is to be replaced.
     pub next: Option<Timestamp>,
+    /// What a rotation that is due waits for.
+    pub waits_for: Option<RotationWait>,
 }
 
 /// Figures of a kind.
@@ -57,8 +60,10 @@ pub struct Tally {
     pub leaving_since: Option<Timestamp>,
     /// The earliest rotation that is scheduled, also one that is late.
     pub next_rotation: Option<Timestamp>,
-    /// Number of resources whose rotation is late.
+    /// Number of resources whose rotation is late and waits for nothing.
     pub overdue: usize,
+    /// Number of resources whose rotation waits, in the order of [`RotationWait::ALL`].
+    pub waits: [usize; RotationWait::ALL.len()],
 }
 
 /// A server.
@@ -92,7 +97,11 @@ impl Tally {
         self.leaving += usize::from(leaving.is_some());
         self.leaving_since = self.leaving_since.into_iter().chain(leaving).min();
         self.next_rotation = self.next_rotation.into_iter().chain(rotation.next).min();
-        self.overdue += usize::from(rotation.next.is_some_and(|at| at < now));
+        let is_late = rotation.next.is_some_and(|at| at < now);
+        self.overdue += usize::from(is_late && rotation.waits_for.is_none());
+        for (count, wait) in self.waits.iter_mut().zip(RotationWait::ALL) {
+            *count += usize::from(rotation.waits_for == Some(wait));
+        }
     }
 }
 

@@ -75,5 +75,6 @@ fn rotation<K: Managed>(resource: &K, now: Timestamp) -> Rotation {
     Rotation {
         last: told.rotated_at.and_then(|at| past(at, now)),
         next: next.and_then(|at| at.parse().ok()),
+        waits_for: told.waits_for,
     }
 }

@@ -2,23 +2,23 @@
 //! that released builds lack are those of a stand-in, which is held to recordings of a real build.
 
 mod recording;
+mod stage;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
-use oidc_operator::admin::hydra::revocation::SentIn;
 use oidc_operator::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
-use serde_json::{Value, json};
-use testbed::proxy::{Action, Fault, RequestHead, Upstream};
-use testbed::rotating::Rotating;
+use serde_json::json;
+use testbed::proxy::{Action, Fault};
 use testbed::wait;
 
-use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, ledger_of, uid_of};
+use crate::bed::{Bed, LIMIT, ServerOptions, ledger_of, uid_of};
 use crate::conditions::{Tone, client_says};
 use crate::run::Side;
+use stage::{Stage, over, rotated};
+pub use stage::{accepts, is_rotation, rotating_before};
 
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
@@ -32,106 +32,6 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_former_secret_ends_with_one_request_of_its_own),
         side.shared(a_server_without_the_operation_is_found_by_asking),
     ]
-}
-
-/// An AuthorizationServer whose Hydra rotates secrets.
-pub struct Stage {
-    pub server: Arc<Server>,
-    pub rotating: Rotating,
-}
-
-impl Stage {
-    async fn of(bed: &Bed) -> Result<Self> {
-        let options = ServerOptions {
-            resync_interval: "1h".to_owned(),
-            ..ServerOptions::default()
-        };
-        let server = bed.own_server(options).await?;
-        let rotating = rotating_before(bed, &server).await?;
-        Ok(Self { server, rotating })
-    }
-
-    fn spec(&self, rotation: Value) -> String {
-        json!({
-            "serverRef": { "name": self.server.name }, "grantTypes": ["client_credentials"], "rotation": rotation,
-            "credentials": { "keys": { "formerClientSecret": "CLIENT_SECRET_PREVIOUS" } },
-        })
-        .to_string()
-    }
-
-    /// Whether the server accepts a secret.
-    async fn accepts(&self, id: &str, secret: &str) -> Result<bool> {
-        accepts(&self.rotating, id, secret, SentIn::Header).await
-    }
-
-    /// Number of requests since a mark that end former secrets, and of those that make new ones.
-    fn asked(&self, mark: u64) -> (usize, usize) {
-        let since = self.server.admin.journal().since(mark);
-        let count = |method: &str| {
-            since
-                .iter()
-                .filter(|exchange| is_rotation(&exchange.head, method))
-                .count()
-        };
-        (count("DELETE"), count("POST"))
-    }
-}
-
-/// Whether the server accepts a secret. A busy database is not an answer.
-pub async fn accepts(rotating: &Rotating, id: &str, secret: &str, sent_in: SentIn) -> Result<bool> {
-    let url = format!("{}/oauth2/token", rotating.public_url);
-    wait::until("an answer of the token endpoint", LIMIT, async || {
-        let request = testbed::http::client()
-            .post(&url)
-            .header("content-type", "application/x-www-form-urlencoded");
-        let grant = "grant_type=client_credentials";
-        let request = match sent_in {
-            SentIn::Header => request.basic_auth(id, Some(secret)).body(grant),
-            SentIn::Body => request.body(format!("{grant}&client_id={id}&client_secret={secret}")),
-        };
-        match request.send().await?.status().as_u16() {
-            200 => Ok(Some(true)),
-            401 => Ok(Some(false)),
-            500 => Ok(None),
-            status => bail!("the token endpoint answers {status}"),
-        }
-    })
-    .await
-}
-
-/// Puts a program that rotates secrets between a server's proxies and Hydra.
-pub async fn rotating_before(bed: &Bed, server: &Server) -> Result<Rotating> {
-    let rotating = Rotating::before(bed.admin_url(), bed.public_url()).await?;
-    server.admin.set_upstream(Upstream::http(&rotating.admin_url))?;
-    server.public.set_upstream(Upstream::http(&rotating.public_url))?;
-    Ok(rotating)
-}
-
-/// Whether a request makes a new secret (`POST`) or ends the former ones (`DELETE`).
-pub fn is_rotation(head: &RequestHead, method: &str) -> bool {
-    head.method == method && head.path().ends_with("/secrets/rotate")
-}
-
-/// Asks for a new secret now, and waits until the Secret has it.
-async fn rotated(space: &Space<'_>, before: &str) -> Result<String> {
-    let now = jiff::Timestamp::now().to_string();
-    space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
-    let mut found = String::new();
-    wait::until("another client secret", LIMIT, async || {
-        found = space.credentials("app").await?.1;
-        Ok((found != before).then_some(()))
-    })
-    .await?;
-    Ok(found)
-}
-
-/// Waits until the status tells of one valid secret alone.
-async fn over(space: &Space<'_>) -> Result<OAuth2Client> {
-    let is_over = |client: &OAuth2Client| {
-        let status = client.status.as_ref();
-        status.is_some_and(|status| status.former_secret_until.is_none())
-    };
-    space.wait_client("the end of the overlap", "app", is_over).await
 }
 
 /// An application uses its old secret until the Secret has changed and for half of the overlap after.
@@ -266,22 +166,25 @@ async fn lost_replies_end_no_secret_in_use(bed: &Bed) -> Result<()> {
         .inject(Fault::new(|head| is_rotation(head, "POST"), Action::LoseReply).times(LOST));
     let now = jiff::Timestamp::now().to_string();
     space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
-    let begun = Instant::now();
-    loop {
-        ensure!(begun.elapsed() < 4 * LIMIT, "{} replies were lost", lossy.struck());
-        ensure!(
-            stage.accepts(&id, &first).await?,
-            "the secret fails after {} lost replies",
-            lossy.struck()
-        );
-        if space.credentials("app").await?.1 != first {
-            break;
-        }
+    for _ in 0..=LOST {
+        let before = lossy.struck();
         // Each try waits longer than the one before; a new generation makes the next one come at once.
-        let name = format!("after {}", lossy.struck());
+        let name = format!("after {before}");
         space.change("app", json!({ "spec": { "clientName": name } })).await?;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        wait::until("another try", LIMIT, async || {
+            ensure!(
+                stage.accepts(&id, &first).await?,
+                "the secret fails after {before} lost replies"
+            );
+            let is_done = space.credentials("app").await?.1 != first;
+            Ok((is_done || lossy.struck() > before).then_some(()))
+        })
+        .await?;
     }
+    wait::until("another client secret", LIMIT, async || {
+        Ok((space.credentials("app").await?.1 != first).then_some(()))
+    })
+    .await?;
     ensure!(lossy.struck() == LOST, "{} replies were lost", lossy.struck());
     let second = space.credentials("app").await?.1;
     ensure!(

@@ -23,6 +23,7 @@ use oidc_operator::controller::engine::links::Links;
 use oidc_operator::controller::engine::publisher::Events;
 use oidc_operator::controller::engine::queue::Ended;
 use oidc_operator::controller::engine::reconcile::reconcile;
+use oidc_operator::controller::engine::spacing::Spacing;
 use oidc_operator::controller::engine::unwatched::Unwatched;
 use oidc_operator::leader::Fence;
 use oidc_operator::metrics::Metrics;
@@ -102,6 +103,7 @@ impl Stage {
             children: Children::default(),
             links: Links::default(),
             departures: Departures::default(),
+            spacing: Spacing::default(),
             events: Events::new(client, reporter),
             metrics: Arc::new(Metrics::default()),
             fence,

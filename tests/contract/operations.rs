@@ -9,6 +9,7 @@ use oidc_operator::admin::hydra::clients::{Cursor, JsonPatchOperation};
 use oidc_operator::admin::hydra::key::{JsonWebKey, JsonWebKeySet, PublicKey};
 use oidc_operator::admin::hydra::keys::GenerateKey;
 use oidc_operator::admin::hydra::request::{AcceptConsent, AcceptLogin, AcceptUserCode, Reject};
+use oidc_operator::admin::hydra::secrets::Answer;
 use oidc_operator::admin::hydra::sessions::Consents;
 use oidc_operator::admin::hydra::trust::NewTrustedIssuer;
 use oidc_operator::admin::hydra::{Hydra, get_version};
@@ -98,7 +99,22 @@ fn clients() -> Vec<Operation> {
         operation("delete_o_auth2_client", |h| {
             Box::pin(async { h.delete_client("{id}").await.err() })
         }),
+        operation("rotate_o_auth2_client_secret", |h| {
+            Box::pin(async { unanswered(h.rotate_secret("{id}").await) })
+        }),
+        operation("delete_rotated_o_auth2_client_secrets", |h| {
+            Box::pin(async { unanswered(h.end_former_secrets("{id}").await) })
+        }),
     ]
+}
+
+/// What a caller gets in the place of an answer.
+fn unanswered<T>(answer: Result<Answer<T>, Failure>) -> Option<Failure> {
+    match answer {
+        Ok(Answer::Done(_) | Answer::NoClient) => None,
+        Ok(Answer::NoOperation) => Some(Failure::NotInThisVersion),
+        Err(failure) => Some(failure),
+    }
 }
 
 fn keys() -> Vec<Operation> {
@@ -312,8 +328,8 @@ fn every_operation_of_the_reference_exists() {
     let ours: BTreeSet<&str> = all().iter().map(|operation| operation.name).collect();
     let missing: Vec<&&str> = REFERENCE.iter().filter(|name| !ours.contains(**name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // Later additions: trusted issuers, the device authorization grant, and readiness.
-    assert_eq!(ours.len(), REFERENCE.len() + 6);
+    // Later additions: trusted issuers, the device authorization grant, readiness, and the rotation of secrets.
+    assert_eq!(ours.len(), REFERENCE.len() + 8);
 }
 
 #[tokio::test]
@@ -364,6 +380,8 @@ async fn operations_with_a_result_refuse_an_empty_object() {
         "get_o_auth2_client",
         "update_o_auth2_client",
         "patch_o_auth2_client",
+        "rotate_o_auth2_client_secret",
+        "delete_rotated_o_auth2_client_secrets",
         "get_json_web_key",
         "introspect_o_auth2_token",
         "list_subject_consent_sessions",

@@ -187,6 +187,7 @@ variants! {
         Error::Cluster(ClusterFault::Conflict),
         Error::Cluster(ClusterFault::Status(500)),
         Error::Cluster(ClusterFault::Silent),
+        Error::Cluster(ClusterFault::Gone),
         Error::Cluster(ClusterFault::Denied(s("Secret `shop`"), denial("exceeded quota: few, requested: count/secrets=1"))),
         Error::Cluster(ClusterFault::Denied(s("Secret `shop`"), denial("admission webhook \"w\" denied the request: no."))),
         Error::Cluster(ClusterFault::TypeFixed { secret: s("shop"), found: s("Opaque"), wanted: s("example.com/oauth") }),
@@ -413,7 +414,12 @@ fn errors_that_the_next_pass_explains_better_are_silent() {
     for error in examples() {
         let expected = match &error {
             Error::ServerPending(_) | Error::NamespacePending(_) | Error::NotLeader | Error::Unverified(_) => true,
-            Error::Cluster(fault) => matches!(fault, ClusterFault::Conflict | ClusterFault::Silent),
+            Error::Cluster(fault) => {
+                matches!(
+                    fault,
+                    ClusterFault::Conflict | ClusterFault::Silent | ClusterFault::Gone
+                )
+            }
             _ => false,
         };
         assert_eq!(error.is_silent(), expected, "{error:?}");

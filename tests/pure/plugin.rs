@@ -196,6 +196,12 @@ fn nothing_is_asked_that_the_operator_would_not_do() {
     let allowed = json!({ "rotation": { "withoutOverlap": "Allow" } });
     for (ask, kind, spec, refusal) in [
         (Ask::Rotate, "OAuth2Client", allowed.clone(), None),
+        (
+            Ask::Rotate,
+            "OAuth2Client",
+            json!({ "rotation": { "overlap": "24h" } }),
+            None,
+        ),
         (Ask::Rotate, "OAuth2Client", json!({}), Some("withoutOverlap: Allow")),
         (
             Ask::Rotate,

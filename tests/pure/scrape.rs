@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+use oidc_operator::api::oauth2_client::RotationWait;
 use oidc_operator::metrics::{
     Described, LoginResult, Metrics, PerResource, ResourceState, Rotation, ServerState, Snapshot, Stand, Tally,
     catalogue, tally,
@@ -61,13 +62,22 @@ fn resources_add_up_to_the_figures_of_their_kind() {
         rotation: Rotation {
             last: Some(at(1)),
             next: next.map(at),
+            waits_for: None,
         },
+    };
+    let waiting = |next: i64, wait: RotationWait| Stand {
+        rotation: Rotation {
+            waits_for: Some(wait),
+            ..stand(None, Some(next)).rotation
+        },
+        leaving: None,
     };
     let figures = |leaving, since: Option<i64>, next: Option<i64>, overdue| Tally {
         leaving,
         leaving_since: since.map(at),
         next_rotation: next.map(at),
         overdue,
+        waits: [0; 4],
     };
     let table = [
         (vec![], Tally::default()),
@@ -83,6 +93,19 @@ fn resources_add_up_to_the_figures_of_their_kind() {
         (
             vec![stand(Some(3), Some(99)), stand(None, Some(100)), stand(None, Some(98))],
             figures(1, Some(3), Some(98), 2),
+        ),
+        // What waits is not late.
+        (
+            vec![
+                waiting(98, RotationWait::Spacing),
+                waiting(120, RotationWait::Window),
+                waiting(90, RotationWait::Spacing),
+                stand(None, Some(99)),
+            ],
+            Tally {
+                waits: [1, 2, 0, 0],
+                ..figures(0, None, Some(90), 1)
+            },
         ),
     ];
     for (resources, expected) in table {
@@ -118,6 +141,7 @@ fn full() -> (Metrics, Snapshot) {
     let rotation = Rotation {
         last: Some(at(1)),
         next: Some(at(2)),
+        waits_for: None,
     };
     let leaving = Some(at(1));
     figures.add(Stand { leaving, rotation }, at(3));

@@ -14,6 +14,7 @@ use Step::{
 const LEFT: Seen = Seen {
     must_read: false,
     is_due: false,
+    is_made_there: false,
     was_registered: true,
     had_ledger: true,
     source: Source::Ledger,
@@ -150,6 +151,15 @@ fn opening_steps_depend_on_what_has_changed() {
             },
             &[Connect(Drift), Hold, LearnWhoseSecret(Drift), SettleLedger],
         ),
+        (
+            "due, and the server makes the secret",
+            Seen {
+                is_due: true,
+                is_made_there: true,
+                ..LEFT
+            },
+            &[Connect(Drift), Hold, SettleLedger],
+        ),
     ];
     for (what, seen, steps) in table {
         assert_eq!(opening(seen), *steps, "{what}");
@@ -258,12 +268,13 @@ fn all() -> Vec<Seen> {
         Source::LedgerOrOthers,
     ];
     for source in sources {
-        for bits in 0_u32..512 {
+        for bits in 0_u32..1024 {
             let bit = |place: u32| bits >> place & 1 == 1;
             let compared = |place| if bit(place) { Changed } else { Same };
             all.push(Seen {
                 must_read: bit(0),
                 is_due: bit(1),
+                is_made_there: bit(9),
                 was_registered: bit(2),
                 had_ledger: bit(3),
                 source,

@@ -295,8 +295,9 @@ fn without_a_ready_condition_there_is_no_event() {
 fn retries_never_come_sooner_with_more_failures_and_have_a_cap() {
     for error in examples() {
         // Neither the kind of a resource nor the API of its server changes, nor the namespaces of a running operator; a
-        // watch reports everything that could help.
-        if matches!(error, Error::UnsupportedKind { .. } | Error::NamespaceNotWatched(_)) {
+        // watch reports everything that could help. What is gone does not come back.
+        let is_final = matches!(error, Error::UnsupportedKind { .. } | Error::NamespaceNotWatched(_));
+        if is_final || matches!(error, Error::Cluster(ClusterFault::Gone)) {
             assert_eq!(error.treatment().retry.wait(0, PATIENCE), None);
             continue;
         }

@@ -1,7 +1,8 @@
 //! Ory Hydra's admin API, v1 and v2: typed calls, wire types, and pure mappings from specs.
 //!
 //! All operations of Hydra's API reference, under their names there, with method and path on both versions. The name is
-//! also the `operation` of the metrics. A version in parentheses is the first one that has the operation.
+//! also the `operation` of the metrics. A version in parentheses is the first one that has the operation. The two about
+//! rotated secrets came after 26.2, and any server is asked for them.
 //!
 //! | operation | v1 | v2 |
 //! |---|---|---|
@@ -11,8 +12,8 @@
 //! | `update_o_auth2_client` | `PUT /clients/{id}` | `PUT /admin/clients/{id}` |
 //! | `patch_o_auth2_client` | `PATCH /clients/{id}` | `PATCH /admin/clients/{id}` |
 //! | `delete_o_auth2_client` | `DELETE /clients/{id}` | `DELETE /admin/clients/{id}` |
-//! | `rotate_o_auth2_client_secret` | – | `POST /admin/clients/{id}/secrets/rotate` (after 26.2) |
-//! | `delete_rotated_o_auth2_client_secrets` | – | `DELETE /admin/clients/{id}/secrets/rotate` (after 26.2) |
+//! | `rotate_o_auth2_client_secret` | `POST /clients/{id}/secrets/rotate` | `POST /admin/clients/{id}/secrets/rotate` |
+//! | `delete_rotated_o_auth2_client_secrets` | `DELETE /clients/{id}/secrets/rotate` | `DELETE /admin/clients/{id}/secrets/rotate` |
 //! | `create_json_web_key_set` | `POST /keys/{set}` | `POST /admin/keys/{set}` |
 //! | `get_json_web_key_set` | `GET /keys/{set}` | `GET /admin/keys/{set}` |
 //! | `update_json_web_key_set` | `PUT /keys/{set}` | `PUT /admin/keys/{set}` |

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 /// logins fail from the replacement until the application has read the new secret.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.period) || !has(self.overlap) || !self.period.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || !self.overlap.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self.overlap) < duration(self.period)").message("rotation.overlap: must be shorter than rotation.period"))]
 pub struct SecretRotation {
     /// How long a secret is used, as a duration such as `720h`. Minimum: `minRotationPeriod`. Default: until the
     /// annotation requests a new secret.
@@ -22,8 +21,8 @@ pub struct SecretRotation {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.period: must be at least 1s"))]
     pub period: Option<String>,
-    /// How long the former secret stays valid after the credentials Secret has the new one, as a duration such as `24h`.
-    /// It needs an Ory Hydra that can rotate secrets (newer than 26.2, and Ory Network); the operator asks the server. On
+    /// How long the former secret stays valid after the credentials Secret has the new one, as a duration such as `24h`,
+    /// shorter than `period`. It needs an Ory Hydra that can rotate secrets (newer than 26.2, and Ory Network); the operator asks the server. On
     /// another server, `withoutOverlap` decides. A shorter value, or none, also ends an overlap that has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
@@ -33,11 +32,67 @@ pub struct SecretRotation {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.overlap: must be at least 1s"))]
     pub overlap: Option<String>,
+    /// When a rotation by `period` may begin; one that is due waits for the next window. A rotation that the annotation
+    /// requests waits for none. Default: at any time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub windows: Vec<RotationWindow>,
     /// Whether the operator replaces the secret on a server that then rejects the old secret at once, such as Ory
     /// Hydra up to 26.2. Default: Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "WithoutOverlap")]
     pub without_overlap: Option<WithoutOverlap>,
+}
+
+/// A time at which rotations may begin, again and again.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RotationWindow {
+    /// When the window opens, as a cron expression: minute, hour, day of month, month and day of week, such as `0 2 * * 6`
+    /// for Saturdays at two.
+    #[schemars(length(min = 1, max = 128))]
+    pub schedule: String,
+    /// Time zone of the schedule, by its name in the IANA database, such as Europe/Berlin. Default: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
+    /// How long the window is open, as a duration such as `4h`.
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.windows.duration: must be at least 1s"))]
+    pub duration: String,
+}
+
+/// What a rotation that is due or requested waits for.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema, PartialEq, Eq, Hash)]
+pub enum RotationWait {
+    /// A window of `rotation.windows`.
+    Window,
+    /// `minRotationSpacing` of the AuthorizationServer has to pass since the last rotation of another client.
+    Spacing,
+    /// The former secret has to end first.
+    Overlap,
+    /// `minRotationPeriod` of the access rule has to pass.
+    MinRotationPeriod,
+}
+
+impl RotationWait {
+    /// All of them.
+    pub const ALL: [RotationWait; 4] = [
+        RotationWait::Window,
+        RotationWait::Spacing,
+        RotationWait::Overlap,
+        RotationWait::MinRotationPeriod,
+    ];
+
+    /// The name in the status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RotationWait::Window => "Window",
+            RotationWait::Spacing => "Spacing",
+            RotationWait::Overlap => "Overlap",
+            RotationWait::MinRotationPeriod => "MinRotationPeriod",
+        }
+    }
 }
 
 /// What happens on a server that keeps only one secret per client.

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rotation::RotationWait;
 use super::values::{ClientType, GrantType, ResponseType, SubjectType, TokenEndpointAuthMethod};
 use crate::api::authorization_server::status::Endpoints;
 use crate::api::refs::DeletionPolicy;
@@ -83,6 +84,10 @@ pub struct OAuth2ClientStatus {
     /// `oidc-operator.dev/rotate-at`. Absent if neither asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_rotation_at: Option<String>,
+    /// What the rotation that is due or requested waits for. Absent if none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "RotationWait")]
+    pub rotation_waits_for: Option<RotationWait>,
     /// Until when the former client secret is valid beside the current one (RFC 3339), according to `rotation.overlap`.
     /// Absent if only the current one is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,3 +24,4 @@ pub(crate) mod rouse;
 pub(crate) mod schedule;
 pub(crate) mod scope;
 pub(crate) mod turn;
+pub(crate) mod windows;

@@ -7,14 +7,11 @@ use kube::ResourceExt;
 use sha2::{Digest, Sha256};
 
 use crate::api::ROTATE_AT_ANNOTATION;
+use crate::api::oauth2_client::RotationWait;
 
 /// What the message adds while a requested rotation waits.
 pub(crate) const WAITS: &str =
     "the rotation that rotate-at requests waits until minRotationPeriod of the access rule has passed";
-
-/// What the message adds while a requested rotation waits for the end of the overlap.
-pub(crate) const WAITS_FOR_OVERLAP: &str =
-    "the rotation that rotate-at requests waits until the former secret is no longer valid";
 
 /// When a secret or key in use is replaced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +28,10 @@ pub(crate) struct Schedule {
     pub rotated_at: Option<Timestamp>,
     /// The turn of this resource, if its rotation by age is late: many may be late at once.
     pub turn: Option<Timestamp>,
+    /// When a window is open for its rotation by age.
+    pub window: Option<Timestamp>,
+    /// When its rotation by age keeps the distance from that of another resource.
+    pub space: Option<Timestamp>,
 }
 
 impl Schedule {
@@ -69,7 +70,10 @@ impl Schedule {
     pub(crate) fn by_age(&self, since: Timestamp, ahead: Duration) -> Option<Timestamp> {
         let period = self.period?.saturating_sub(ahead);
         let at = later(self.since(since), period);
-        Some(self.turn.map_or(at, |turn| turn.max(at)))
+        [Some(at), self.window, self.space, self.turn]
+            .into_iter()
+            .flatten()
+            .max()
     }
 
     /// When what is in use since `since` is to be replaced because it was requested, but not before the minimum time in
@@ -78,6 +82,19 @@ impl Schedule {
         let since = self.since(since);
         let asked = self.asked_at.filter(|at| *at > since);
         asked.map(|at| at.max(later(since, self.min)))
+    }
+
+    /// What a rotation by age that is due waits for, besides its turn.
+    pub(crate) fn waits_for(&self, since: Timestamp, now: Timestamp) -> Option<RotationWait> {
+        let is_ahead = |at: Option<Timestamp>| at.is_some_and(|at| at > now);
+        let is_old = self
+            .period
+            .is_some_and(|period| later(self.since(since), period) <= now);
+        match (is_ahead(self.window), is_ahead(self.space)) {
+            (true, _) if is_old => Some(RotationWait::Window),
+            (false, true) if is_old => Some(RotationWait::Spacing),
+            _ => None,
+        }
     }
 
     /// Whether a requested rotation waits only for the minimum time in use.

@@ -19,6 +19,7 @@ use crate::controller::engine::kinds::Kinds;
 use crate::controller::engine::links::Links;
 use crate::controller::engine::publisher::Events;
 use crate::controller::engine::queue::Queue;
+use crate::controller::engine::spacing::Spacing;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::version::is_newer;
 use crate::controller::engine::watched_secret::WatchedSecret;
@@ -84,6 +85,8 @@ pub struct Context {
     pub links: Links,
     /// Which servers are being cleaned up.
     pub departures: Departures,
+    /// The last rotations on each server.
+    pub spacing: Spacing,
     /// Publishes events.
     pub events: Events,
     /// Metrics of the process.

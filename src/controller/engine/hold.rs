@@ -40,13 +40,13 @@ pub(crate) async fn hold<K: Managed>(object: &K, ctx: &Context) -> Result<bool> 
 /// been lost together, and the cache may show the end of the Secrets first.
 ///
 /// # Errors
-/// [`Error::Gone`], [`Error::Cluster`].
+/// [`Error::Cluster`], also if it does not.
 pub(crate) async fn confirm<K: Managed>(object: &K, ctx: &Context) -> Result<()> {
     let api = object.api(ctx.cluster.client());
     let live = ctx.cluster.live(&api, &object.name_any()).await?;
     match live.is_some_and(|live| live.uid() == object.uid()) {
         true => Ok(()),
-        false => Err(Error::Gone),
+        false => Err(Error::Cluster(ClusterFault::Gone)),
     }
 }
 

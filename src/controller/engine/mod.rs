@@ -21,6 +21,7 @@ pub mod reconcile;
 pub(crate) mod report;
 pub(crate) mod request;
 pub(crate) mod secrets;
+pub mod spacing;
 pub(crate) mod turns;
 pub mod unwatched;
 pub mod verdict;

@@ -18,6 +18,7 @@ use crate::api::status::Standing;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::events::publish;
 use crate::controller::engine::hold::release;
+use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::{is_abandoned, is_deleting, is_held};
 use crate::controller::engine::managed::{Managed, Pass};
 use crate::controller::engine::memory::Memory;
@@ -39,11 +40,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     let memory = &kind.memory;
     let object = kind.newest(cached);
     let uid = object.uid().unwrap_or_default();
-    // The resource may have been deleted since it was queued. Then the cache no longer shows it, or its memory says
-    // that it was released.
-    // Memory first: the watch removes the resource from the cache, then from memory.
-    let is_done = is_deleting(&*object) && (!is_held(&*object) || memory.is_released(&object));
-    if is_done || memory.is_gone(&uid) || !kind.shows(&object) || !is_ours(&*object, &ctx) {
+    if is_over(&*object, kind) || !is_ours(&*object, &ctx) {
         return Ended::default();
     }
     let before = object.status().cloned().unwrap_or_default();
@@ -64,7 +61,7 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
         tell(&*object, &ctx, &mut pass).await;
         return finish(&*object, &ctx).await;
     }
-    if matches!(result, Err(Error::Gone)) {
+    if matches!(result, Err(Error::Cluster(ClusterFault::Gone))) {
         return vanish(&*object, &ctx);
     }
     let is_told = match &result {
@@ -94,6 +91,16 @@ pub async fn reconcile<K: Managed>(cached: Arc<K>, ctx: Arc<Context>) -> Ended {
     let mut ended = next::<K>(outcome, memory, &uid, mark);
     ended.again = ended.again.into_iter().chain(request.wait()).min();
     ended
+}
+
+/// Whether the resource was deleted since it was queued. Then the cache no longer shows it, or its memory says that it was
+/// released or is gone.
+fn is_over<K: Managed>(object: &K, kind: &Kind<K>) -> bool {
+    // Memory first: the watch removes the resource from the cache, then from memory.
+    let memory = &kind.memory;
+    let is_done = is_deleting(object) && (!is_held(object) || memory.is_released(object));
+    let is_gone = object.meta().uid.as_ref().is_some_and(|uid| memory.is_gone(uid));
+    is_done || is_gone || !kind.shows(object)
 }
 
 /// Publishes the events of a pass, the most important ones first: a resource has a limited number of events.

@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use self::plan::{
-    check_fields, check_values, desired, is_held_back, overlap_ends, overlap_of, plan, planned_rotation, rotation,
-};
+use self::plan::{check_fields, check_values, desired, plan};
 use self::reference::Reference;
+use self::rotation::{bounded, overlap_ends, planned, spaced, tells_at, waiting, waits_for};
 use self::work::Work;
-use crate::access::Grant;
 use crate::admin::hydra;
 use crate::admin::hydra::client::Catalogue;
 use crate::admin::hydra::sync::is_later;
@@ -20,9 +18,9 @@ use crate::controller::common::claim::Claiming;
 use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::layout;
 use crate::controller::common::client::outcome::deletion_policy;
-use crate::controller::common::client::plan::{ClientPlan, check_access, check_size, since};
+use crate::controller::common::client::plan::{ClientPlan, check_access, check_size};
 use crate::controller::common::revoke;
-use crate::controller::common::schedule::{Schedule, WAITS, WAITS_FOR_OVERLAP, wait_until};
+use crate::controller::common::schedule::wait_until;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
@@ -42,6 +40,7 @@ pub(crate) mod plan;
 pub(crate) mod reference;
 pub(crate) mod remote;
 pub(crate) mod restore;
+pub(crate) mod rotation;
 pub(crate) mod run;
 pub mod steps;
 pub(crate) mod traces;
@@ -60,7 +59,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     let (mut plan, catalogue) = plan(client, ctx)?;
     match check_access(client, ctx, &plan) {
         Ok(grant) => {
-            plan.way = plan::way(client, ctx, &plan, &pass.status);
+            plan.way = rotation::way(client, ctx, &plan, &pass.status);
             plan.schedule = bounded(client, ctx, &plan, grant, &pass.status);
         }
         Err(denied) => {
@@ -99,8 +98,9 @@ async fn manage(
     catalogue: &Catalogue,
     pass: &mut Pass<OAuth2ClientStatus>,
 ) -> Result<Done> {
-    pass.status.next_rotation_at = planned_rotation(client, &plan, &pass.status).map(told);
-    let due_at = rotation(client, &plan, &pass.status)?;
+    plan.schedule.space = spaced(client, ctx, &plan, &pass.status);
+    pass.status.next_rotation_at = planned(client, &plan, &pass.status).map(told);
+    let due_at = rotation::due_at(client, &plan, &pass.status)?;
     restore::wait(client, ctx, &plan, &pass.status)?;
     let reference = reference::look(client, ctx, &plan).await?;
     let id = id::look(client, ctx, &plan).await?;
@@ -165,25 +165,6 @@ pub(crate) fn rebase(status: &mut OAuth2ClientStatus, before: &OAuth2ClientStatu
     }
 }
 
-/// When the secret is replaced: within the limits of the access rules, and in the resource's turn.
-fn bounded(
-    client: &OAuth2Client,
-    ctx: &Context,
-    plan: &ClientPlan,
-    grant: Grant,
-    status: &OAuth2ClientStatus,
-) -> Schedule {
-    let rotated_at = status.rotated_at.as_deref();
-    let schedule = plan.schedule.clone();
-    // One overlap ends before the next one begins.
-    let overlap = status.former_secret_until.as_ref().and(overlap_of(client));
-    let min = grant.min_rotation_period.max(overlap.unwrap_or_default());
-    let schedule = schedule.bounded(min, rotated_at, Timestamp::now());
-    let by_age = since(client, status).and_then(|since| schedule.by_age(since, Duration::ZERO));
-    let turn = ctx.kinds.clients.turn(&plan.uid, by_age);
-    Schedule { turn, ..schedule }
-}
-
 fn kept_in_words(kept: &[String]) -> String {
     let names: Vec<String> = kept.iter().map(|name| format!("`{}`", shown(name))).collect();
     match names.is_empty() {
@@ -193,6 +174,20 @@ fn kept_in_words(kept: &[String]) -> String {
             names.join(", ")
         ),
     }
+}
+
+/// What is said of a client that is in sync. `more`: further sentences.
+fn message(plan: &ClientPlan, status: &OAuth2ClientStatus, more: &str) -> String {
+    let Some(name) = &status.secret_name else {
+        return format!("The client is registered.{more}");
+    };
+    let waits = status
+        .rotation_waits_for
+        .map(|wait| format!("; {}", waiting(wait, plan)));
+    let until = status.former_secret_until.as_ref();
+    let former = until.map(|until| format!(" The former secret is valid until {until}."));
+    let (waits, former) = (waits.unwrap_or_default(), former.unwrap_or_default());
+    format!("The client is registered and its credentials are in Secret `{name}`{waits}.{former}{more}")
 }
 
 /// Completes status and message once everything is in sync. `secret_name`: of the credentials Secret that the spec asks
@@ -229,28 +224,17 @@ fn done(
     }
     let ends = overlap_ends(client, status);
     status.former_secret_until = ends.map(told);
-    let waits = match is_held_back(client, plan, status) {
-        true if ends.is_some() => format!("; {WAITS_FOR_OVERLAP}"),
-        true => format!("; {WAITS}"),
-        false => String::new(),
-    };
-    let message = match &status.secret_name {
-        Some(name) => {
-            let ends = status.former_secret_until.as_ref();
-            let former = ends.map(|until| format!(" The former secret is valid until {until}."));
-            let former = former.unwrap_or_default();
-            format!("The client is registered and its credentials are in Secret `{name}`{waits}.{former}{more}")
-        }
-        None => format!("The client is registered.{more}"),
-    };
+    status.rotation_waits_for = waits_for(client, plan, status);
+    let message = message(plan, status, &more);
     let is_unwatched = references.iter().any(|reference| !reference.watched);
     let look = is_unwatched.then_some(UNWATCHED);
-    let next = rotation(client, plan, status)?
+    let next = rotation::due_at(client, plan, status)?
         .into_iter()
         .chain(ends)
+        .chain(tells_at(client, plan, status))
         .min()
         .map(wait_until);
-    status.next_rotation_at = planned_rotation(client, plan, status).map(told);
+    status.next_rotation_at = planned(client, plan, status).map(told);
     Ok(Done {
         message,
         lacks: is_unknown.then_some(Error::SecretUnknown),

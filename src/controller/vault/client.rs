@@ -137,11 +137,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         let layout = layout::layout(client, ctx, &plan).map_err(|error| pending(client, ctx, &plan, error))?;
         let mut inputs = observe(&plan, &layout);
         let strict = last.as_ref().is_some_and(|last| !inputs.same_layout(last));
-        let held = secret.as_ref().map(|secret| Held {
-            secret,
-            former: None,
-            revision: None,
-        });
+        let held = secret.as_ref().map(Held::shown);
         let written = output::write(client, ctx, &plan, &layout, held, false, strict).await?;
         if settled && !strict && last.is_some() {
             output::note_restored(pass, &layout, written.wrote);

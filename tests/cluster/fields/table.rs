@@ -247,7 +247,7 @@ fn plain(sector: &str) -> Vec<Field> {
         field(
             "web",
             "rotation",
-            json!({ "period": "1000h", "withoutOverlap": "Allow" }),
+            json!({ "period": "1000h", "overlap": "24h", "withoutOverlap": "Allow" }),
             Effect::None,
         ),
     ]
@@ -344,6 +344,7 @@ fn outputs() -> Vec<Field> {
         ("credentials.secretName", json!("another-name")),
         ("credentials.keys.clientId", json!("id")),
         ("credentials.keys.clientSecret", json!("secret")),
+        ("credentials.keys.formerClientSecret", json!("former")),
         (
             "credentials.data",
             json!({ "issuer": "$(issuer)", "url": "$(tokenEndpoint)?client=$(clientId)" }),

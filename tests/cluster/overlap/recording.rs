@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, ensure};
+use oidc_operator::admin::hydra::revocation::SentIn;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use testbed::http::exchange;
@@ -10,7 +11,7 @@ use testbed::http::exchange;
 use testbed::rotating::Rotating;
 use testbed::{Hydra, HydraMajor, HydraOptions};
 
-use super::{SentIn, accepts};
+use super::accepts;
 use crate::bed::Bed;
 
 #[derive(Deserialize)]

@@ -30,6 +30,17 @@ pub(crate) struct Held<'a> {
     pub(crate) revision: Option<&'a str>,
 }
 
+impl<'a> Held<'a> {
+    /// A secret of a server that shows it, so that nothing else is known of it.
+    pub(crate) fn shown(secret: &'a Secret) -> Self {
+        Held {
+            secret,
+            former: None,
+            revision: None,
+        }
+    }
+}
+
 /// A Secret that is as wanted.
 pub(crate) struct Written {
     /// Its resourceVersion.

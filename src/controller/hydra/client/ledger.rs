@@ -18,10 +18,9 @@ use crate::controller::common::client::plan::{ClientPlan, Way, ledger_name};
 use crate::controller::common::own_secret::{conflict, has_labels, is_owned, labels, owned_by, remember, text};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::confirm;
-use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
+use crate::controller::hydra::client::reference;
 use crate::controller::hydra::client::work::{Secrecy, Work};
-use crate::controller::hydra::client::{overlap, reference};
 use crate::error::{ClusterFault, Error, Result};
 use crate::labels::Labels;
 use crate::secret::Secret;
@@ -59,6 +58,12 @@ pub(crate) enum Former {
     Ends,
 }
 
+impl Settled {
+    fn of(ledger: Ledger) -> Self {
+        Settled::Ledger(Some(ledger))
+    }
+}
+
 impl Ledger {
     /// When the secret came into use. With a former one beside it, that is when the credentials Secret first had it: now,
     /// unless the status has told it. `told`: the time in the status.
@@ -84,6 +89,34 @@ impl Ledger {
     }
 }
 
+impl Entry {
+    /// When the secret came into use. `found`: the stored ledger.
+    fn in_use_since(&self, plan: &ClientPlan, found: Option<&KubeSecret>) -> Option<Timestamp> {
+        let since = self.since.or_else(|| created_at(found?));
+        since.map(|since| plan.schedule.since(since))
+    }
+
+    fn as_ledger(
+        self,
+        work: &Work<'_>,
+        found: Option<&KubeSecret>,
+        version: Option<String>,
+        rewritten: bool,
+    ) -> Ledger {
+        Ledger {
+            since: match rewritten {
+                true => self.since,
+                false => self.in_use_since(work.plan, found),
+            },
+            secret: self.secret,
+            revision: self.revision,
+            former: self.former.map_or(Former::Over, Former::Valid),
+            rewritten,
+            version: version.unwrap_or_default(),
+        }
+    }
+}
+
 /// Stores what the ledger of an earlier resource held in that of this one. `found`: the latter, if it exists.
 ///
 /// # Errors
@@ -101,15 +134,22 @@ pub(crate) async fn inherit(
     }
 }
 
+/// What is known once the ledger is read and repaired.
+pub(crate) enum Settled {
+    /// The ledger. None for a client without a secret, or with a secret that only other owners know.
+    Ledger(Option<Ledger>),
+    /// A new secret is due, and the server is to make it. Nothing has been written.
+    Due(Box<(KubeSecret, Entry)>),
+}
+
 /// Reads and repairs the ledger: creates it, rebuilds it from the credentials Secret, or stores the user's secret or,
-/// if one is due, a new secret. None for a client without a secret, or with a secret that only other owners know.
+/// if one is due, a new secret.
 pub(crate) async fn put_right(
     work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
     is_new: bool,
     secrecy: Secrecy,
-    link: Option<&Link>,
-) -> Result<Option<Ledger>> {
+) -> Result<Settled> {
     let Work {
         client,
         ctx,
@@ -118,7 +158,7 @@ pub(crate) async fn put_right(
         ..
     } = *work;
     if !plan.effective.has_secret() || secrecy == Secrecy::Others {
-        return Ok(None);
+        return Ok(Settled::Ledger(None));
     }
     let users = match reference {
         Some(reference) => Some(reference::value(client, ctx, plan, reference).await?),
@@ -132,45 +172,62 @@ pub(crate) async fn put_right(
         confirm(client, ctx).await?;
     }
     let entry = found.as_ref().and_then(|found| read(found, &plan.client_id));
-    let since = entry
-        .as_ref()
-        .and_then(|entry| entry.in_use_since(plan, found.as_ref()))
-        .or_else(|| Some(plan.schedule.since(created_at(found.as_ref()?)?)));
-    // Both must agree: the pass, which has checked that the secret may be replaced, and the time in the ledger.
-    let is_old = since.is_some_and(|since| plan.schedule.is_due(since, Duration::ZERO, Timestamp::now()));
-    let is_due = work.is_due && is_old && users.is_none();
+    let is_due = users.is_none() && is_due(work, found.as_ref(), entry.as_ref());
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
         && secrecy == Secrecy::Ours
     {
         if let Some(entry) = without_former(work, &pass.status, entry) {
-            return end(work, found, entry).await.map(Some);
+            return end(work, found, entry).await.map(Settled::of);
         }
         match (is_due, plan.way) {
-            (false, _) => return kept(work, found, entry).await.map(Some),
-            (true, Some(Way::Overlap)) => {
-                let link = link.ok_or_else(|| Error::ServerPending(plan.server.name_any()))?;
-                if let Some(ledger) = overlap::rotate(work, pass, link, found, entry).await? {
-                    return Ok(Some(ledger));
-                }
-            }
+            (false, _) => return kept(work, found, entry).await.map(Settled::of),
+            (true, Some(Way::Overlap)) => return Ok(Settled::Due(Box::new((found.clone(), entry.clone())))),
             (true, _) => {}
         }
     }
     let secret = match users {
         Some(secret) => secret,
         None if is_due && entry.is_some() || secrecy == Secrecy::Replaced => replaced(pass),
-        None => match found.as_ref().and_then(usable_secret) {
-            Some(secret) => secret,
-            None => match repeated(client, ctx, plan, pass, is_new).await? {
-                Some(secret) => secret,
-                None => anew(pass),
-            },
-        },
+        None => lost(work, pass, found.as_ref(), is_new).await?,
     };
-    store(work, found, Entry::new(plan.client_id.clone(), secret))
-        .await
-        .map(Some)
+    store_new(work, found, secret).await.map(Settled::of)
+}
+
+/// Whether the secret is to be replaced. Both must agree: the pass, which has checked that this may happen, and the time
+/// in the ledger.
+fn is_due(work: &Work<'_>, found: Option<&KubeSecret>, entry: Option<&Entry>) -> bool {
+    let schedule = &work.plan.schedule;
+    let since = entry.and_then(|entry| entry.in_use_since(work.plan, found));
+    let since = since.or_else(|| Some(schedule.since(created_at(found?)?)));
+    work.is_due && since.is_some_and(|since| schedule.is_due(since, Duration::ZERO, Timestamp::now()))
+}
+
+/// The secret in the place of one that the ledger does not have any more.
+async fn lost(
+    work: &Work<'_>,
+    pass: &mut Pass<OAuth2ClientStatus>,
+    found: Option<&KubeSecret>,
+    is_new: bool,
+) -> Result<Secret> {
+    let Work { client, ctx, plan, .. } = *work;
+    match found.and_then(usable_secret) {
+        Some(secret) => Ok(secret),
+        None => match repeated(client, ctx, plan, pass, is_new).await? {
+            Some(secret) => Ok(secret),
+            None => Ok(anew(pass)),
+        },
+    }
+}
+
+/// Replaces a secret that is due, without an overlap.
+pub(super) async fn replace(work: &Work<'_>, pass: &mut Pass<OAuth2ClientStatus>, found: KubeSecret) -> Result<Ledger> {
+    let secret = replaced(pass);
+    store_new(work, Some(found), secret).await
+}
+
+async fn store_new(work: &Work<'_>, found: Option<KubeSecret>, secret: Secret) -> Result<Ledger> {
+    store(work, found, Entry::new(work.plan.client_id.clone(), secret)).await
 }
 
 /// The ledger without the former secret, if its overlap is over. It begins when the status tells of the current secret,

@@ -11,10 +11,8 @@ use super::work::Work;
 use crate::admin::hydra::Client;
 use crate::admin::hydra::revocation::{SentIn, is_secret_of};
 use crate::admin::hydra::secrets::{Answer, Rotated};
-use crate::api::AuthorizationServer;
 use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
-use crate::controller::engine::context::Context;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
 use crate::controller::hydra::client::adoption::own_mark;
@@ -25,13 +23,8 @@ use crate::error::{ClusterFault, Error, Result};
 /// secrets, so one more could end it.
 const ATTEMPTS: u8 = 4;
 
-/// Whether this server was asked to rotate a secret and has no such operation.
-pub(crate) fn is_impossible(ctx: &Context, server: &AuthorizationServer) -> bool {
-    ctx.links.usable(server).is_ok_and(|link| link.cannot_rotate(server))
-}
-
-/// Lets the server make a new secret, and stores it in the ledger. None: the server cannot do this, and the spec consents
-/// to a replacement without overlap.
+/// Lets the server make a new secret, and stores it in the ledger. If the server cannot do this and the spec consents, the
+/// operator makes the secret, without an overlap.
 ///
 /// # Errors
 /// [`Error::RotationWithoutOverlap`], and what a failed request means.
@@ -41,19 +34,17 @@ pub(super) async fn rotate(
     link: &Link,
     found: &KubeSecret,
     entry: &Entry,
-) -> Result<Option<Ledger>> {
+) -> Result<Ledger> {
     let Work { client, ctx, plan, .. } = *work;
     let remote = link.hydra()?.get_client(&plan.client_id).await;
     let remote = remote.map_err(|failed| failure("get_o_auth2_client", failed))?;
     let mark = remote.and_then(|remote| own_mark(client, ctx, &remote));
     if mark.is_none_or(|mark| !entry.has_revision(&mark.revision)) {
         // The sync of this pass brings the server in line first.
-        return ledger::kept(work, found, entry).await.map(Some);
+        return ledger::kept(work, found, entry).await;
     }
     if entry.attempts() >= ATTEMPTS {
-        return ledger::store(work, Some(found.clone()), entry.sent_again(entry.since()))
-            .await
-            .map(Some);
+        return ledger::store(work, Some(found.clone()), entry.sent_again(entry.since())).await;
     }
     let counted = entry.counted();
     let found = ledger::write(client, ctx, plan, Some(found.clone()), &counted).await?;
@@ -68,16 +59,14 @@ pub(super) async fn rotate(
                 Happening::SecretRotated,
                 "The client has a new secret, because the old one was due. The old one stays valid for the overlap; restart applications that read the Secret only when they start.",
             );
-            ledger::store(work, Some(found), entry.followed_by(rotated.secret))
-                .await
-                .map(Some)
+            ledger::store(work, Some(found), entry.followed_by(rotated.secret)).await
         }
-        Answer::NoClient => ledger::kept(work, &found, &counted).await.map(Some), // the sync creates it
+        Answer::NoClient => ledger::kept(work, &found, &counted).await, // the sync creates it
         Answer::NoOperation => {
             link.learns_no_rotation(&plan.server);
             let rotation = client.spec.rotation.as_ref();
             match rotation.and_then(|rotation| rotation.without_overlap) {
-                Some(WithoutOverlap::Allow) => Ok(None),
+                Some(WithoutOverlap::Allow) => ledger::replace(work, pass, found).await,
                 _ => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
             }
         }

@@ -2,23 +2,21 @@
 //! is due.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
-use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Map, Value, json};
 
 use crate::admin::hydra;
 use crate::admin::hydra::client::{Catalogue, Marker, old_mark};
-use crate::api::oauth2_client::{Effective, OAuth2ClientStatus, WithoutOverlap};
+use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::admission::server_of;
 use crate::controller::common::client::outcome::deletion_policy;
-use crate::controller::common::client::plan::{ClientPlan, Way, since};
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::refuse::refuse_by_version;
-use crate::controller::common::schedule::{Schedule, later};
+use crate::controller::common::schedule::Schedule;
 use crate::controller::engine::context::Context;
-use crate::controller::hydra::client::{catalogue, overlap};
+use crate::controller::hydra::client::{catalogue, rotation};
 use crate::error::wording::shown;
 use crate::error::{Error, Result};
 
@@ -182,6 +180,7 @@ pub(crate) fn check_values(client: &OAuth2Client) -> Result<()> {
                     .to_owned(),
         });
     }
+    rotation::check(client)?;
     let mut origins = client.spec.allowed_cors_origins.iter();
     let problem = match origins.find_map(|origin| in_browsers(origin)) {
         None => return Ok(()),
@@ -203,90 +202,4 @@ fn in_browsers(origin: &str) -> Option<std::result::Result<String, url::ParseErr
     const ANY: [&str; 2] = ["://*.", "://any."];
     let url = (!origin.is_ascii()).then(|| url::Url::parse(&origin.replace(ANY[0], ANY[1])))?;
     Some(url.map(|url| url.origin().ascii_serialization().replace(ANY[1], ANY[0])))
-}
-
-/// When the secret is to be replaced. None: it is not to be replaced.
-///
-/// # Errors
-/// [`Error::RotationWithoutOverlap`] unless the spec allows a rotation without overlap.
-pub(crate) fn rotation(
-    client: &OAuth2Client,
-    plan: &ClientPlan,
-    status: &OAuth2ClientStatus,
-) -> Result<Option<Timestamp>> {
-    if !plan.effective.has_secret() || client.spec.client_secret_ref.is_some() {
-        return Ok(None);
-    }
-    let schedule = schedule(plan, status);
-    let next = since(client, status).and_then(|since| schedule.next(since, Duration::ZERO));
-    match next {
-        Some(_) if plan.way.is_none() => Err(Error::RotationWithoutOverlap(plan.server.name_any())),
-        next => Ok(next.filter(|at| *at < Timestamp::MAX)),
-    }
-}
-
-/// How the secret is replaced: with an overlap if the spec asks for one, unless this server is known to have none.
-pub(crate) fn way(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Way> {
-    let rotation = client.spec.rotation.as_ref()?;
-    let replaces = rotation.without_overlap == Some(WithoutOverlap::Allow);
-    let overlap = overlap_of(client).filter(|_| {
-        // Nobody here knows the secret that other owners made, so the new one simply takes its place.
-        let is_ours = status.adopted != Some(true) || status.secret_name.is_some();
-        is_ours && !overlap::is_impossible(ctx, &plan.server)
-    });
-    match overlap {
-        Some(_) => Some(Way::Overlap),
-        None => replaces.then_some(Way::Replacement),
-    }
-}
-
-/// How long the spec wants two secrets to be valid.
-pub(crate) fn overlap_of(client: &OAuth2Client) -> Option<Duration> {
-    let rotation = client
-        .spec
-        .rotation
-        .as_ref()
-        .filter(|_| client.spec.client_secret_ref.is_none())?;
-    rotation.overlap.as_deref().and_then(crate::duration::parse)
-}
-
-/// When the former secret ends, if two are valid. A spec that no longer wants an overlap ends it at once.
-pub(crate) fn overlap_ends(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timestamp> {
-    status.former_secret_until.as_ref()?;
-    let since = status.rotated_at.as_ref()?.parse().ok()?;
-    Some(later(since, overlap_of(client).unwrap_or_default()))
-}
-
-/// When the next rotation that the spec consents to is planned: by age or by request, whosever turn it is then.
-pub(crate) fn planned_rotation(
-    client: &OAuth2Client,
-    plan: &ClientPlan,
-    status: &OAuth2ClientStatus,
-) -> Option<Timestamp> {
-    let schedule = Schedule {
-        turn: None,
-        ..schedule(plan, status)
-    };
-    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    let since = since(client, status).filter(|_| is_ours && plan.way.is_some())?;
-    schedule.next(since, Duration::ZERO).filter(|at| *at < Timestamp::MAX)
-}
-
-/// Whether a rotation was requested too soon after the last one.
-pub(crate) fn is_held_back(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> bool {
-    let held = |since| schedule(plan, status).is_held_back(since, Timestamp::now());
-    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    is_ours && since(client, status).is_some_and(held)
-}
-
-/// A secret of other owners was never replaced here, so its first replacement is never too soon.
-fn schedule(plan: &ClientPlan, status: &OAuth2ClientStatus) -> Schedule {
-    let min = match status.adopted == Some(true) && status.secret_name.is_none() {
-        true => Duration::ZERO,
-        false => plan.schedule.min,
-    };
-    Schedule {
-        min,
-        ..plan.schedule.clone()
-    }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::ledger::{self, Former, Ledger};
-use super::plan::overlap_ends;
+use super::ledger::{self, Former, Ledger, Settled};
+use super::overlap;
 use super::remote::Remote;
+use super::rotation::overlap_ends;
 use super::steps::{self, AfterLedger, Cause, Compared, Extras, Seen, Step};
 use super::work::{Secrecy, Work};
 use crate::admin::hydra;
@@ -122,8 +123,13 @@ impl Run<'_> {
                     // Nothing is registered or replaced that cannot be published then.
                     check_free(client, ctx, plan, &BTreeSet::new()).await?;
                 }
-                self.ledger =
-                    ledger::put_right(self.work, self.pass, self.is_new, self.secrecy, self.link.as_ref()).await?;
+                self.ledger = match ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await? {
+                    Settled::Ledger(ledger) => ledger,
+                    Settled::Due(due) => {
+                        let link = self.link()?.clone();
+                        Some(overlap::rotate(self.work, self.pass, &link, &due.0, &due.1).await?)
+                    }
+                };
             }
             Step::Sync(cause) => self.sync(cause).await?,
             Step::WriteSecret(extras) => {

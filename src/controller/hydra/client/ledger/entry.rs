@@ -7,11 +7,8 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use k8s_openapi::jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{Former, Ledger, created_at};
-use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::digest::hex;
 use crate::controller::common::own_secret::{bytes, text};
-use crate::controller::hydra::client::work::Work;
 use crate::secret::{Secret, new_revision};
 
 /// Content of a ledger.
@@ -19,7 +16,7 @@ use crate::secret::{Secret, new_revision};
 pub(crate) struct Entry {
     client_id: String,
     pub(super) secret: Secret,
-    revision: String,
+    pub(super) revision: String,
     /// Not part of the checksum: an edit of it can only delay a rotation.
     pub(super) since: Option<Timestamp>,
     /// The secret before this one, while it is valid.
@@ -38,32 +35,6 @@ impl Entry {
             since: Some(Timestamp::now()),
             former: None,
             attempts: 0,
-        }
-    }
-
-    /// When the secret came into use. `found`: the stored ledger.
-    pub(super) fn in_use_since(&self, plan: &ClientPlan, found: Option<&KubeSecret>) -> Option<Timestamp> {
-        let since = self.since.or_else(|| created_at(found?));
-        since.map(|since| plan.schedule.since(since))
-    }
-
-    pub(super) fn as_ledger(
-        self,
-        work: &Work<'_>,
-        found: Option<&KubeSecret>,
-        version: Option<String>,
-        rewritten: bool,
-    ) -> Ledger {
-        Ledger {
-            since: match rewritten {
-                true => self.since,
-                false => self.in_use_since(work.plan, found),
-            },
-            secret: self.secret,
-            revision: self.revision,
-            former: self.former.map_or(Former::Over, Former::Valid),
-            rewritten,
-            version: version.unwrap_or_default(),
         }
     }
 
