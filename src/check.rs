@@ -52,22 +52,30 @@ pub async fn installation(settings: &Run) -> Result<ExitCode> {
 /// # Errors
 /// If the Kubernetes API cannot be asked.
 pub async fn uninstallation(settings: &Run) -> Result<ExitCode> {
-    let (client, reach) = (client().await?, settings.reach());
-    let servers = all::<AuthorizationServer>(&client).await?;
-    let on = |name: &str| servers.iter().find(|server| server.name_any() == name);
-    let mut held = Vec::new();
-    held.extend(held_of(&all::<OAuth2Client>(&client).await?, &reach, on));
-    held.extend(held_of(&all::<JsonWebKeySet>(&client).await?, &reach, on));
-    held.extend(held_of(&all::<OidcProvider>(&client).await?, &reach, on));
-    held.extend(held_of(&all::<Scope>(&client).await?, &reach, on));
-    held.extend(held_of(&all::<Assignment>(&client).await?, &reach, on));
-    let own = |server: &&AuthorizationServer| is_held(*server) && reach.has_server(server);
-    held.extend(servers.iter().filter(own).map(described));
+    let held = held(&client().await?, &settings.reach()).await?;
     print!("{}", stranded(&held));
     Ok(match held.is_empty() {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+/// The resources that have the finalizer of an operator with this reach.
+///
+/// # Errors
+/// If a kind cannot be listed.
+pub async fn held(client: &Client, reach: &Reach) -> Result<Vec<String>> {
+    let servers = all::<AuthorizationServer>(client).await?;
+    let on = |name: &str| servers.iter().find(|server| server.name_any() == name);
+    let mut held = Vec::new();
+    held.extend(held_of(&all::<OAuth2Client>(client).await?, reach, on));
+    held.extend(held_of(&all::<JsonWebKeySet>(client).await?, reach, on));
+    held.extend(held_of(&all::<OidcProvider>(client).await?, reach, on));
+    held.extend(held_of(&all::<Scope>(client).await?, reach, on));
+    held.extend(held_of(&all::<Assignment>(client).await?, reach, on));
+    let own = |server: &&AuthorizationServer| is_held(*server) && reach.has_server(server);
+    held.extend(servers.iter().filter(own).map(described));
+    Ok(held)
 }
 
 /// What an uninstallation would strand, in sentences. `held`: the resources that have the operator's finalizer.

@@ -11,6 +11,11 @@ use crate::manual::{self, Manual};
 use crate::metrics::PerResource;
 use crate::reach::{Reach, SecretAccess};
 
+/// Name of the Lease of the operator without a class.
+pub const LEASE: &str = "oidc-operator";
+/// Namespace of the Lease.
+pub const LEASE_NAMESPACE: &str = "kube-system";
+
 /// Keeps OAuth 2.0 and OpenID Connect resources in step with an authorization server.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -80,7 +85,7 @@ pub struct Run {
     pub leader_election: bool,
     /// Namespace of the Lease. All operators of a cluster must use the same one, so that only one operator of each class
     /// works. Only administrators should have access to it.
-    #[arg(long, env = "OIDC_OPERATOR_LEASE_NAMESPACE", default_value = "kube-system")]
+    #[arg(long, env = "OIDC_OPERATOR_LEASE_NAMESPACE", default_value = LEASE_NAMESPACE)]
     pub lease_namespace: String,
     /// Name of the Lease. If unset, `oidc-operator`, followed by `-` and the server class if there is one.
     #[arg(long, env = "OIDC_OPERATOR_LEASE_NAME")]
@@ -152,7 +157,7 @@ impl Run {
         let name = self.lease_name.clone().filter(|name| !name.is_empty());
         name.unwrap_or_else(|| match self.reach().class {
             Some(class) => format!("oidc-operator-{class}"),
-            None => "oidc-operator".to_owned(),
+            None => LEASE.to_owned(),
         })
     }
 }

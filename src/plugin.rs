@@ -9,6 +9,8 @@ use anyhow::Result;
 pub mod arguments;
 pub mod ask;
 pub mod census;
+pub mod check;
+pub mod finding;
 pub mod session;
 pub mod show;
 pub mod target;
@@ -32,6 +34,9 @@ pub const FAILED: u8 = 2;
 /// # Errors
 /// What kept it from an answer, in sentences.
 pub async fn run(plugin: Plugin) -> Result<ExitCode> {
+    if let Verb::Completion(asked) = &plugin.verb {
+        return verbs::complete(asked);
+    }
     let session = Session::of(&plugin.access).await?;
     match plugin.verb {
         Verb::Status(asked) => verbs::status(&session, &asked).await,
@@ -39,5 +44,8 @@ pub async fn run(plugin: Plugin) -> Result<ExitCode> {
         Verb::Reconcile(asked) => verbs::ask(&session, Ask::Reconcile, &asked).await,
         Verb::Suspend(asked) => verbs::suspend(&session, &asked, true).await,
         Verb::Resume(asked) => verbs::suspend(&session, &asked, false).await,
+        Verb::Check(asked) => verbs::check(&session, &asked).await,
+        Verb::UninstallCheck(asked) => verbs::uninstall_check(&session, asked).await,
+        Verb::Completion(asked) => verbs::complete(&asked),
     }
 }

@@ -47,8 +47,8 @@ pub enum Verb {
     Status(Status),
     /// Replace a client secret or a key now.
     ///
-    /// A server rejects the old secret of a client as soon as it has the new one, so the client must accept that in
-    /// `spec.rotation.withoutOverlap`. The next key of a key set is published first and signs later. If the server has a
+    /// A client must say in `spec.rotation.overlap` for how long both secrets are valid, or accept in
+    /// `spec.rotation.withoutOverlap` that the server rejects the old one at once. The next key of a key set is published first and signs later. If the server has a
     /// minimum time between rotations, the request waits for its end.
     Rotate(Change),
     /// Compare resources with their server now.
@@ -57,6 +57,41 @@ pub enum Verb {
     Suspend(Targets),
     /// Let the operator work on suspended resources again.
     Resume(Targets),
+    /// Look for what keeps the operator or you from working: version and clock of the cluster, CRDs, your rights, whether an
+    /// operator runs, and what it says about each server.
+    ///
+    /// It is of use before an installation and in trouble, changes nothing, and reports what you may not see.
+    Check(Check),
+    /// List what an uninstallation would leave behind: resources that only the operator can clean up.
+    ///
+    /// It needs the right to list the resources of all namespaces. Exit code 1 means that there are some.
+    UninstallCheck(UninstallCheck),
+    /// Print a script that completes verbs and flags of `kubectl-oidc` in your shell.
+    Completion(Completion),
+}
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// Format of the output.
+    #[arg(long, short, default_value = "text")]
+    pub output: Format,
+}
+
+/// Arguments of `uninstall-check`.
+#[derive(Clone, Debug, Args)]
+pub struct UninstallCheck {
+    /// Only what the operator of this class works on (`serverClass` of the chart). By default, that of the operator without
+    /// a class.
+    #[arg(long)]
+    pub server_class: Option<String>,
+}
+
+/// Arguments of `completion`.
+#[derive(Clone, Debug, Args)]
+pub struct Completion {
+    /// The shell.
+    pub shell: clap_complete::Shell,
 }
 
 /// Arguments of `status`.

@@ -93,7 +93,7 @@ pub struct Entry {
 /// # Errors
 /// If a kind cannot be listed.
 pub async fn take(client: &Client, namespace: Option<&str>) -> Result<Vec<Entry>> {
-    let (servers, clients, key_sets, providers, scopes, assignments) = tokio::try_join!(
+    let (mut all, clients, key_sets, providers, scopes, assignments) = tokio::try_join!(
         servers(client),
         list::<OAuth2Client>(client, namespace),
         list::<JsonWebKeySet>(client, namespace),
@@ -101,7 +101,6 @@ pub async fn take(client: &Client, namespace: Option<&str>) -> Result<Vec<Entry>
         list::<Scope>(client, namespace),
         list::<Assignment>(client, namespace),
     )?;
-    let mut all: Vec<Entry> = servers.iter().map(|server| entry(server, None)).collect();
     let known = providers.iter().filter_map(|provider| {
         let key = key(OidcProvider::KIND, provider.namespace().as_ref(), &provider.name_any());
         Some((key, &provider.status.as_ref()?.client_ids))
@@ -123,16 +122,17 @@ pub async fn take(client: &Client, namespace: Option<&str>) -> Result<Vec<Entry>
     Ok(all)
 }
 
-async fn servers(client: &Client) -> Result<Vec<AuthorizationServer>> {
-    match kubernetes::all(
-        Api::<Item<AuthorizationServer>>::all(client.clone()),
-        ListParams::default().limit(PAGE),
-    )
-    .await
-    {
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Vec::new()), // a tenant need not see them
-        found => found.context("cannot list AuthorizationServers"),
-    }
+/// Reads the AuthorizationServers; none if the caller may not read them.
+///
+/// # Errors
+/// If they cannot be listed.
+pub async fn servers(client: &Client) -> Result<Vec<Entry>> {
+    let api = Api::<Item<AuthorizationServer>>::all(client.clone());
+    let found = match kubernetes::all(api, ListParams::default().limit(PAGE)).await {
+        Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(), // a tenant need not see them
+        found => found.context("cannot list AuthorizationServers")?,
+    };
+    Ok(found.iter().map(|server| entry(server, None)).collect())
 }
 
 async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>>

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use clap::CommandFactory as _;
 use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
@@ -15,11 +16,13 @@ use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
 
 use crate::admin::bounded::printable;
-use crate::plugin::arguments::{Change, Format, Status, Targets};
+use crate::plugin::arguments::{Change, Check, Completion, Format, Plugin, Status, Targets, UninstallCheck};
 use crate::plugin::ask::{Answer, Ask, Request};
+use crate::plugin::finding::Verdict;
 use crate::plugin::session::Session;
 use crate::plugin::target::Target;
-use crate::plugin::{NAME, NOT_READY, census, show, tree};
+use crate::plugin::{NAME, NOT_READY, census, check, finding, show, tree};
+use crate::reach::Reach;
 
 pub(super) async fn status(session: &Session, asked: &Status) -> Result<ExitCode> {
     let namespace = (!asked.all_namespaces).then_some(session.namespace.as_str());
@@ -83,6 +86,43 @@ pub(super) async fn suspend(session: &Session, asked: &Targets, suspended: bool)
         let done = if suspended { "suspended" } else { "resumed" };
         put(&format!("{}: {done}\n", called(&target)))?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn check(session: &Session, asked: &Check) -> Result<ExitCode> {
+    let servers = census::servers(&session.client).await?;
+    let findings = check::look(session, &servers).await?;
+    match asked.output {
+        Format::Text => put(&finding::text(&findings))?,
+        Format::Json => put(&(serde_json::to_string_pretty(&findings)? + "\n"))?,
+        Format::Yaml => put(&serde_saphyr::to_string(&findings)?)?,
+    }
+    let is_bad = findings.iter().any(|found| found.verdict == Verdict::Bad);
+    Ok(if is_bad {
+        ExitCode::from(NOT_READY)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+pub(super) async fn uninstall_check(session: &Session, asked: UninstallCheck) -> Result<ExitCode> {
+    let reach = Reach {
+        class: asked.server_class,
+        ..Reach::default()
+    };
+    let held = crate::check::held(&session.client, &reach).await?;
+    put(&crate::check::stranded(&held))?;
+    Ok(if held.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(NOT_READY)
+    })
+}
+
+pub(super) fn complete(asked: &Completion) -> Result<ExitCode> {
+    let mut script = Vec::new();
+    clap_complete::generate(asked.shell, &mut Plugin::command(), NAME, &mut script);
+    put(&String::from_utf8(script)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

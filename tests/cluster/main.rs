@@ -111,6 +111,7 @@ fn main() -> ExitCode {
         reach::classes,
         references::trials,
         refusals::trials,
+        rotation::waits,
         servers::network::trials,
         telemetry::trials,
     ];

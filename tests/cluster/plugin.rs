@@ -1,5 +1,7 @@
 //! `kubectl oidc`, started by kubectl, with the rights of a person.
 
+mod check;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -24,6 +26,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(reconcile_is_answered),
         side.shared(a_suspended_resource_rests_until_it_is_resumed),
         side.shared(mistakes_are_explained),
+        side.alone(check::options(), check::check_names_what_is_wrong),
+        side.shared(check::uninstall_check_names_what_would_be_left),
+        side.shared(check::completion_is_a_script_of_the_shell),
     ]
 }
 

@@ -24,6 +24,12 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_secret_is_replaced_when_its_period_ends),
         side.shared(without_consent_nothing_is_replaced),
         side.shared(a_mistyped_annotation_is_ignored_and_reported),
+    ]
+}
+
+/// Tests for which the version of the server makes no difference.
+pub fn waits(side: &Side) -> Vec<Trial> {
+    vec![
         side.shared(waits::a_rotation_waits_for_a_window),
         side.shared(waits::rotations_on_a_server_keep_a_distance),
     ]

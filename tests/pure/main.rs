@@ -12,6 +12,7 @@ mod docs;
 mod effective;
 mod errors;
 mod fence;
+mod finding;
 mod foulkon;
 mod health;
 mod hosts;
