@@ -96,7 +96,7 @@ impl Entry {
         since.map(|since| plan.schedule.since(since))
     }
 
-    fn as_ledger(
+    fn into_ledger(
         self,
         work: &Work<'_>,
         found: Option<&KubeSecret>,
@@ -263,7 +263,7 @@ pub(super) async fn kept(work: &Work<'_>, found: &KubeSecret, entry: &Entry) -> 
             written.and_then(|written| written.resource_version())
         }
     };
-    Ok(entry.clone().as_ledger(work, Some(found), version, false))
+    Ok(entry.clone().into_ledger(work, Some(found), version, false))
 }
 
 /// A ledger that may get other labels, without those that an earlier spec may have asked for.
@@ -295,7 +295,7 @@ pub(super) async fn store(work: &Work<'_>, found: Option<KubeSecret>, entry: Ent
     let Work { client, ctx, plan, .. } = *work;
     let found = found.map(|found| without_labels(work, found));
     match write(client, ctx, plan, found, &entry).await? {
-        Some(written) => Ok(entry.as_ledger(work, Some(&written), written.resource_version(), true)),
+        Some(written) => Ok(entry.into_ledger(work, Some(&written), written.resource_version(), true)),
         // Another writer created one between our read and our write; the next pass reads it.
         None => Err(Error::Cluster(ClusterFault::Conflict)),
     }
