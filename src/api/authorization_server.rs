@@ -116,7 +116,8 @@ pub struct AuthorizationServerSpec {
     pub orphans: Option<Orphans>,
     /// Shortest time between two rotations of client secrets by `rotation.period`, of all clients on the server, as a
     /// duration such as `10m`: if applications cannot use their new secrets, few are affected before somebody notices. A
-    /// rotation that the annotation requests does not wait. On Ory Hydra. Default: none.
+    /// rotation that the annotation requests does not wait, and a restart of the operator ends the wait. On Ory Hydra.
+    /// Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",

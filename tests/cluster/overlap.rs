@@ -11,7 +11,8 @@ use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::{OAuth2Client, ROTATE_AT_ANNOTATION};
 use serde_json::json;
-use testbed::proxy::{Action, Fault};
+use testbed::http::exchange;
+use testbed::proxy::{Action, Answer, Fault};
 use testbed::wait;
 
 use crate::bed::{Bed, LIMIT, ServerOptions, ledger_of, uid_of};
@@ -28,7 +29,10 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(twenty_rotations_fail_no_login),
         side.shared(the_secret_has_the_former_one_during_the_overlap),
         side.shared(lost_replies_end_no_secret_in_use),
+        side.shared(refusals_end_no_secret_in_use),
+        side.shared(a_period_without_a_way_ends_the_overlap_all_the_same),
         side.shared(corrections_during_the_overlap_end_no_secret),
+        side.shared(without_a_public_url_a_secret_of_others_does_not_stay),
         side.shared(a_former_secret_ends_with_one_request_of_its_own),
         side.shared(a_server_without_the_operation_is_found_by_asking),
     ]
@@ -153,44 +157,93 @@ async fn the_secret_has_the_former_one_during_the_overlap(bed: &Bed) -> Result<(
 
 /// Only the reply has the new secret. However many replies are lost, the one in the Secret stays valid.
 async fn lost_replies_end_no_secret_in_use(bed: &Bed) -> Result<()> {
-    const LOST: u64 = 11;
+    const MOST: usize = 4;
+    let stage = Stage::of(bed).await?;
+    let (some, all) = (bed.space().await?, bed.space().await?);
+    for (space, lost) in [(&some, MOST - 1), (&all, usize::MAX)] {
+        space
+            .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+            .await?;
+        let (id, first) = space.credentials("app").await?;
+        let mark = stage.server.admin.journal().mark();
+        let lossy = Fault::new(|head| is_rotation(head, "POST"), Action::LoseReply);
+        let lossy = stage.server.admin.inject(lossy.times(u64::try_from(lost)?));
+        let now = jiff::Timestamp::now().to_string();
+        space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
+        if lost < MOST {
+            wait::until("another client secret", LIMIT, async || {
+                ensure!(
+                    stage.accepts(&id, &first).await?,
+                    "it fails after {} lost replies",
+                    lossy.struck()
+                );
+                Ok((space.credentials("app").await?.1 != first).then_some(()))
+            })
+            .await?;
+            let second = space.credentials("app").await?.1;
+            ensure!(stage.accepts(&id, &second).await?, "the new secret is not valid");
+        } else {
+            let part = "is lost again and again; the secret in use stays valid";
+            let says = |client: &OAuth2Client| {
+                let conditions = client.status.iter().flat_map(|status| &status.conditions);
+                conditions
+                    .into_iter()
+                    .any(|found| found.type_ == "Ready" && found.message.contains(part))
+            };
+            space.wait_client(part, "app", says).await?;
+            ensure!(space.credentials("app").await?.1 == first, "it was replaced");
+            // What else changes makes no further attempt.
+            space
+                .change("app", json!({ "spec": { "rotation": { "overlap": "2h" } } }))
+                .await?;
+            let seen = |client: &OAuth2Client| {
+                let observed = client.status.as_ref().and_then(|status| status.observed_generation);
+                observed == client.metadata.generation
+            };
+            space.wait_client("the change to be seen", "app", seen).await?;
+            ensure!(stage.asked(mark).1 == MOST, "{:?} attempts", stage.asked(mark));
+        }
+        ensure!(stage.accepts(&id, &first).await?, "the secret in use is not valid");
+    }
+    Ok(())
+}
+
+/// A server that refuses does nothing, so its refusals do not count.
+async fn refusals_end_no_secret_in_use(bed: &Bed) -> Result<()> {
+    const REFUSALS: u64 = 7;
     let stage = Stage::of(bed).await?;
     let space = bed.space().await?;
     space
         .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
         .await?;
     let (id, first) = space.credentials("app").await?;
-    let lossy = stage
-        .server
-        .admin
-        .inject(Fault::new(|head| is_rotation(head, "POST"), Action::LoseReply).times(LOST));
-    let now = jiff::Timestamp::now().to_string();
-    space.annotate("app", ROTATE_AT_ANNOTATION, &now).await?;
-    for _ in 0..=LOST {
-        let before = lossy.struck();
-        // Each try waits longer than the one before; a new generation makes the next one come at once.
-        let name = format!("after {before}");
-        space.change("app", json!({ "spec": { "clientName": name } })).await?;
-        wait::until("another try", LIMIT, async || {
-            ensure!(
-                stage.accepts(&id, &first).await?,
-                "the secret fails after {before} lost replies"
-            );
-            let is_done = space.credentials("app").await?.1 != first;
-            Ok((is_done || lossy.struck() > before).then_some(()))
-        })
+    let busy = Fault::new(|head| is_rotation(head, "POST"), Action::Answer(Answer::status(429)));
+    let busy = stage.server.admin.inject(busy.times(REFUSALS));
+    let second = rotated(&space, &first).await?;
+    ensure!(busy.struck() == REFUSALS, "{} refusals", busy.struck());
+    ensure!(stage.accepts(&id, &first).await?, "the former secret is not valid");
+    ensure!(stage.accepts(&id, &second).await?, "the new secret is not valid");
+    Ok(())
+}
+
+/// A spec that wants no overlap any more, and accepts no rotation without one, ends the former secret and then says what it
+/// does not accept.
+async fn a_period_without_a_way_ends_the_overlap_all_the_same(bed: &Bed) -> Result<()> {
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    let spec = stage.spec(json!({ "overlap": "1h", "period": "1000h" }));
+    space.ready_client("app", &spec).await?;
+    let (id, first) = space.credentials("app").await?;
+    let second = rotated(&space, &first).await?;
+    space
+        .change("app", json!({ "spec": { "rotation": { "overlap": null } } }))
         .await?;
-    }
-    wait::until("another client secret", LIMIT, async || {
-        Ok((space.credentials("app").await?.1 != first).then_some(()))
-    })
-    .await?;
-    ensure!(lossy.struck() == LOST, "{} replies were lost", lossy.struck());
-    let second = space.credentials("app").await?.1;
-    ensure!(
-        stage.accepts(&id, &second).await? && stage.accepts(&id, &first).await?,
-        "one is not valid"
-    );
+    over(&space).await?;
+    ensure!(!stage.accepts(&id, &first).await?, "the former secret is still valid");
+    ensure!(stage.accepts(&id, &second).await?, "the secret in use is not valid");
+    space
+        .wait_condition("app", "Ready", "False", "UnsupportedByServer")
+        .await?;
     Ok(())
 }
 
@@ -222,22 +275,38 @@ async fn corrections_during_the_overlap_end_no_secret(bed: &Bed) -> Result<()> {
         "one is not valid"
     );
     // … and another writer the secret itself.
+    a_stolen_secret_ends(bed, &stage, &id, &second).await
+}
+
+/// The operator cannot try the secret there.
+async fn without_a_public_url_a_secret_of_others_does_not_stay(bed: &Bed) -> Result<()> {
+    let stage = Stage::with(bed, json!({ "hydra": { "publicUrl": null } })).await?;
+    let space = bed.space().await?;
+    space
+        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+        .await?;
+    let (id, first) = space.credentials("app").await?;
+    let second = rotated(&space, &first).await?;
+    space.wait_ready("app").await?;
+    ensure!(stage.accepts(&id, &first).await?, "the former secret is not valid");
+    bed.change_server(&stage.server.name, json!({ "resyncInterval": "2s" }))
+        .await?;
+    a_stolen_secret_ends(bed, &stage, &id, &second).await
+}
+
+/// Another writer gives the client another secret, and the operator gives it back its own.
+async fn a_stolen_secret_ends(bed: &Bed, stage: &Stage, id: &str, secret: &str) -> Result<()> {
+    const STOLEN: &str = "stolen-secret-1234";
     let admin = format!("{}/admin/clients/{id}", stage.rotating.admin_url);
-    let mut stolen = bed.registered(&id).await?;
-    stolen["client_secret"] = json!("stolen-secret-1234");
-    let answer = testbed::http::client()
-        .put(admin)
-        .header("content-type", "application/json")
-        .body(stolen.to_string());
-    ensure!(answer.send().await?.status() == 200, "not changed");
+    let mut stolen = bed.registered(id).await?;
+    stolen["client_secret"] = json!(STOLEN);
+    let (status, _) = exchange(testbed::http::client().put(admin), Some(stolen), "put").await?;
+    ensure!(status == 200, "not changed: {status}");
     wait::until("the secret to be valid again", LIMIT, async || {
-        Ok(stage.accepts(&id, &second).await?.then_some(()))
+        Ok(stage.accepts(id, secret).await?.then_some(()))
     })
     .await?;
-    ensure!(
-        !stage.accepts(&id, "stolen-secret-1234").await?,
-        "the other writer's secret is valid"
-    );
+    ensure!(!stage.accepts(id, STOLEN).await?, "the other writer's secret is valid");
     Ok(())
 }
 
@@ -252,7 +321,7 @@ async fn a_former_secret_ends_with_one_request_of_its_own(bed: &Bed) -> Result<(
     space.wait_ready("app").await?;
     // Another writer rotates too, so ours is a former one. It must not end with the others.
     let other = format!("{}/admin/clients/{id}/secrets/rotate", stage.rotating.admin_url);
-    let (_, third) = testbed::http::exchange(testbed::http::client().post(other), None, "rotate").await?;
+    let (_, third) = exchange(testbed::http::client().post(other), None, "rotate").await?;
     let third = third["client_secret"].as_str().context("no secret")?.to_owned();
     let mark = stage.server.admin.journal().mark();
     let lossy = stage
@@ -276,7 +345,7 @@ async fn a_server_without_the_operation_is_found_by_asking(bed: &Bed) -> Result<
     // As a gateway or a build without it answers.
     let _absent = server.admin.inject(Fault::new(
         |head| head.path().ends_with("/secrets/rotate"),
-        Action::Answer(testbed::proxy::Answer::status(404).body("404 page not found")),
+        Action::Answer(Answer::status(404).body("404 page not found")),
     ));
     let space = bed.space().await?;
     let spec = json!({
@@ -302,7 +371,7 @@ async fn a_server_without_the_operation_is_found_by_asking(bed: &Bed) -> Result<
             .filter(|exchange| is_rotation(&exchange.head, "POST"))
             .count()
     };
-    ensure!(asked() == 1, "asked {} times", asked());
+    ensure!(asked() == 2, "asked {} times", asked()); // about the client, and about none
 
     space
         .change("app", json!({ "spec": { "rotation": { "withoutOverlap": "Allow" } } }))
@@ -318,6 +387,6 @@ async fn a_server_without_the_operation_is_found_by_asking(bed: &Bed) -> Result<
         "the former one is over"
     );
     bed.token(&id, &space.credentials("app").await?.1, "").await?;
-    ensure!(asked() == 1, "asked {} times", asked());
+    ensure!(asked() == 2, "asked {} times", asked()); // about the client, and about none
     Ok(())
 }

@@ -56,9 +56,9 @@ pub struct RotationWindow {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 64))]
     pub time_zone: Option<String>,
-    /// How long the window is open, as a duration such as `4h`.
+    /// How long the window is open, as a duration such as `4h`. Minimum: 10m.
     #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.windows.duration: must be at least 1s"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('10m')").message("rotation.windows.duration: must be at least 10m, because rotations are spread over some minutes"))]
     pub duration: String,
 }
 

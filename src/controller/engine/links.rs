@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::ResourceExt;
 use tokio::sync::OnceCell;
@@ -41,17 +41,19 @@ pub enum Admin {
 
 impl Link {
     /// Whether this server was asked to rotate a secret and has no such operation. Another version or another issuer may
-    /// have it.
+    /// have it, and after an hour the server is asked again.
     pub fn cannot_rotate(&self, server: &AuthorizationServer) -> bool {
+        const VALID: Duration = Duration::from_secs(3600);
         let known = self.connection.cannot_rotate.lock();
         let known = known.unwrap_or_else(PoisonError::into_inner);
-        known.is_some() && *known == Some(version_and_issuer(server))
+        let is_valid = |(of, at): &(String, Instant)| at.elapsed() < VALID && *of == version_and_issuer(server);
+        known.as_ref().is_some_and(is_valid)
     }
 
     /// Remembers that this server has no operation to rotate a secret.
     pub fn learns_no_rotation(&self, server: &AuthorizationServer) {
         let known = self.connection.cannot_rotate.lock();
-        *known.unwrap_or_else(PoisonError::into_inner) = Some(version_and_issuer(server));
+        *known.unwrap_or_else(PoisonError::into_inner) = Some((version_and_issuer(server), Instant::now()));
     }
 
     /// Returns the admin API of an Ory Hydra.
@@ -114,7 +116,7 @@ pub struct Connection {
     /// request.
     pub keys_made: OnceCell<()>,
     /// The server, by version and issuer, that was asked to rotate a secret and has no such operation.
-    pub cannot_rotate: Mutex<Option<String>>,
+    pub cannot_rotate: Mutex<Option<(String, Instant)>>,
     /// Result of the last sweep.
     pub swept: Mutex<Option<Swept>>,
     /// Clients without a resource at the last sweep of this connection. Empty after a failed sweep, so that an orphan

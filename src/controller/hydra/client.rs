@@ -73,6 +73,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     }
     if client.consent().leaves_alone() {
         pass.status.next_rotation_at = None;
+        pass.status.rotation_waits_for = None;
     }
     if client.spec.suspend == Some(true) {
         let wanted = desired(client, ctx, &plan, &catalogue);
@@ -100,7 +101,12 @@ async fn manage(
 ) -> Result<Done> {
     plan.schedule.space = spaced(client, ctx, &plan, &pass.status);
     pass.status.next_rotation_at = planned(client, &plan, &pass.status).map(told);
-    let due_at = rotation::due_at(client, &plan, &pass.status)?;
+    let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= Timestamp::now());
+    let ends_former = has_come(overlap_ends(client, &pass.status));
+    let due_at = match rotation::due_at(client, &plan, &pass.status) {
+        Err(_) if ends_former => None, // it is reported once the former secret has ended
+        due_at => due_at?,
+    };
     restore::wait(client, ctx, &plan, &pass.status)?;
     let reference = reference::look(client, ctx, &plan).await?;
     let id = id::look(client, ctx, &plan).await?;
@@ -114,9 +120,7 @@ async fn manage(
     let references: Vec<&Reference> = reference.iter().chain(&id).collect();
     let inputs = Inputs::observe(ctx, &plan, plan::of_client(&wanted), &layout, &versions(&references));
     let last = pass.status.inputs.as_deref().and_then(Inputs::parse);
-    let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= Timestamp::now());
     let is_due = has_come(due_at);
-    let ends_former = has_come(overlap_ends(client, &pass.status));
     if pass.must_read || is_due || ends_former || last.as_ref() != Some(&inputs) {
         if let Some(id) = &id
             && let Some(named) = id::learn(client, ctx, &plan, pass, id).await?

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
+use kube::api::Patch;
 use libtest_mimic::Trial;
 use oidc_operator::api::REVISION_ANNOTATION;
 use serde_json::json;
@@ -21,6 +22,7 @@ pub(super) fn trials(side: &Side) -> Vec<Trial> {
         side.shared(the_derived_client_id_overrides_the_ledger),
         side.shared(the_secret_is_sent_again_after_a_foreign_revision),
         side.shared(the_secret_is_sent_only_when_needed),
+        side.shared(an_edited_time_causes_no_loop),
     ]
 }
 
@@ -242,4 +244,35 @@ async fn the_secret_is_sent_only_when_needed(bed: &Bed) -> Result<()> {
         "the secret was sent for a change of name"
     );
     Ok(())
+}
+
+/// The time in the ledger is not part of its checksum. One that cannot be right counts as none.
+async fn an_edited_time_causes_no_loop(bed: &Bed) -> Result<()> {
+    let server = bed.own_server(quiet()).await?;
+    let space = bed.space().await?;
+    // It waits for a window, so that nothing is replaced before the time is edited.
+    let seldom = json!([{ "schedule": "0 0 29 2 *", "duration": "10m" }]);
+    let waiting = json!({
+        "serverRef": { "name": server.name }, "grantTypes": ["client_credentials"],
+        "rotation": { "period": "1s", "withoutOverlap": "Allow", "windows": seldom },
+    });
+    let client = space.ready_client("app", &waiting.to_string()).await?;
+    let (_, first) = space.credentials("app").await?;
+    let future = json!({ "stringData": { "since": "2999-01-01T00:00:00Z" } });
+    space
+        .secrets()
+        .patch(&ledger_of(&client), &Default::default(), &Patch::Merge(future))
+        .await?;
+    // The period counts all the same.
+    space
+        .change("app", json!({ "spec": { "rotation": { "windows": null } } }))
+        .await?;
+    wait::until("another secret", LIMIT, async || {
+        Ok((space.credentials("app").await?.1 != first).then_some(()))
+    })
+    .await?;
+    space
+        .change("app", json!({ "spec": { "rotation": { "period": "1000h" } } }))
+        .await?;
+    space.wait_ready("app").await.map(drop)
 }

@@ -20,8 +20,14 @@ pub struct Stage {
 
 impl Stage {
     pub(super) async fn of(bed: &Bed) -> Result<Self> {
+        Self::with(bed, json!({})).await
+    }
+
+    /// With this change of the AuthorizationServer's spec.
+    pub(super) async fn with(bed: &Bed, spec: Value) -> Result<Self> {
         let options = ServerOptions {
             resync_interval: "1h".to_owned(),
+            spec,
             ..ServerOptions::default()
         };
         let server = bed.own_server(options).await?;

@@ -33,7 +33,7 @@ async fn waiting(bed: &Bed, wait: RotationWait) -> Result<f64> {
 
 pub(super) async fn a_rotation_waits_for_a_window(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let seldom = json!([{ "schedule": "0 0 29 2 *", "timeZone": "Europe/Berlin", "duration": "1m" }]);
+    let seldom = json!([{ "schedule": "0 0 29 2 *", "timeZone": "Europe/Berlin", "duration": "10m" }]);
     let spec = machine("default", json!({ "period": "1s", "windows": seldom }));
     space.ready_client("app", &spec).await?;
     let first = space.credentials("app").await?.1;
@@ -87,7 +87,7 @@ pub(super) async fn a_rotation_waits_for_a_window(bed: &Bed) -> Result<()> {
     );
 
     // The window is open.
-    let always = json!([{ "schedule": "* * * * *", "duration": "1m" }]);
+    let always = json!([{ "schedule": "* * * * *", "duration": "10m" }]);
     space
         .change(
             "app",
@@ -125,7 +125,7 @@ pub(super) async fn rotations_on_a_server_keep_a_distance(bed: &Bed) -> Result<(
     let before = secrets().await?;
     for name in ["one", "two"] {
         space
-            .change(name, json!({ "spec": { "rotation": { "period": "6s" } } }))
+            .change(name, json!({ "spec": { "rotation": { "period": "2s" } } }))
             .await?;
     }
     let changed = |now: &(String, String)| usize::from(now.0 != before.0) + usize::from(now.1 != before.1);

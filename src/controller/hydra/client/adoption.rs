@@ -7,6 +7,7 @@
 use kube::ResourceExt;
 
 use crate::access;
+use crate::admin::http::Failure;
 use crate::admin::hydra::client::{Client, Marker};
 use crate::admin::hydra::revocation::{SentIn, is_secret_of};
 use crate::admin::hydra::sync::{Ownership, ownership};
@@ -276,14 +277,7 @@ impl Work<'_> {
         };
         let secret = reference::value(self.client, self.ctx, self.plan, reference).await?;
         let tried = is_secret_of(public, &self.plan.client_id, &secret, sent_in).await;
-        match tried.map_err(|failed| {
-            provider::failure(
-                "The revocation endpoint",
-                "hydra.publicUrl",
-                Error::PublicUnavailable,
-                failed,
-            )
-        })? {
+        match tried.map_err(untried)? {
             true => Ok(()),
             false => Err(Error::SecretMismatch),
         }
@@ -315,6 +309,16 @@ impl Work<'_> {
     pub(crate) fn had_ledger(&self) -> bool {
         self.last.as_ref().is_some_and(|last| last.had_ledger())
     }
+}
+
+/// Why a secret could not be tried.
+pub(crate) fn untried(failed: Failure) -> Error {
+    provider::failure(
+        "The revocation endpoint",
+        "hydra.publicUrl",
+        Error::PublicUnavailable,
+        failed,
+    )
 }
 
 #[cfg(test)]

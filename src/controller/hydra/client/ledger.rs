@@ -52,8 +52,8 @@ pub(crate) struct Ledger {
 pub(crate) enum Former {
     /// It is not valid.
     Over,
-    /// It is valid beside the current one.
-    Valid(Secret),
+    /// It is valid beside the current one. With its revision.
+    Valid(Secret, String),
     /// It is to end. Only the pass that stored this says so: a later one does not know how far this pass came.
     Ends,
 }
@@ -68,7 +68,7 @@ impl Ledger {
     /// When the secret came into use. With a former one beside it, that is when the credentials Secret first had it: now,
     /// unless the status has told it. `told`: the time in the status.
     pub(crate) fn in_use_since(&self, told: Option<&str>, now: Timestamp) -> Option<Timestamp> {
-        if !matches!(self.former, Former::Valid(_)) {
+        if !matches!(self.former, Former::Valid(..)) {
             return self.since;
         }
         let made = self.since.unwrap_or(now);
@@ -81,7 +81,7 @@ impl Ledger {
         Held {
             secret: &self.secret,
             former: match &self.former {
-                Former::Valid(former) => Some(former),
+                Former::Valid(former, _) => Some(former),
                 Former::Over | Former::Ends => None,
             },
             revision: Some(&self.revision),
@@ -110,7 +110,10 @@ impl Entry {
             },
             secret: self.secret,
             revision: self.revision,
-            former: self.former.map_or(Former::Over, Former::Valid),
+            former: match self.former {
+                Some((secret, revision)) => Former::Valid(secret, revision),
+                None => Former::Over,
+            },
             rewritten,
             version: version.unwrap_or_default(),
         }

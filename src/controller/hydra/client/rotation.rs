@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::access::Grant;
@@ -13,10 +13,8 @@ use crate::controller::common::client::plan::{ClientPlan, Way, since};
 use crate::controller::common::schedule::{Schedule, WAITS, later};
 use crate::controller::common::windows::Windows;
 use crate::controller::engine::context::Context;
+use crate::controller::engine::spacing::Candidate;
 use crate::error::{Error, Result};
-
-/// A secret that came into use this soon after its resource is the first one.
-const FIRST: SignedDuration = SignedDuration::from_secs(5);
 
 /// When the secret is replaced: within the limits of the access rules, and in the resource's turn.
 pub(crate) fn bounded(
@@ -52,20 +50,18 @@ pub(crate) fn spaced(
 ) -> Option<Timestamp> {
     let spacing = plan.server.spec.min_rotation_spacing.as_deref();
     let spacing = spacing.and_then(crate::duration::parse)?;
-    let due = since(client, status).and_then(|since| plan.schedule.by_age(since, Duration::ZERO))?;
+    let begins = since(client, status).and_then(|since| plan.schedule.by_age(since, Duration::ZERO))?;
     let now = Timestamp::now();
-    if due > now || plan.way.is_none() || !plan.effective.has_secret() {
+    if begins > now || plan.way.is_none() || !plan.effective.has_secret() {
         return None;
     }
-    let server = plan.server.name_any();
-    let all = ctx.kinds.clients.on(&server);
-    let rotations = all.iter().filter_map(|client| {
-        let at: Timestamp = client.status.as_ref()?.rotated_at.as_ref()?.parse().ok()?;
-        let created = client.creation_timestamp()?.0;
-        // The first secret is no rotation.
-        (at.duration_since(created) > FIRST).then_some(at)
-    });
-    ctx.spacing.place(&server, &plan.uid, rotations.max(), spacing, now)
+    let candidate = Candidate {
+        server: &plan.server.name_any(),
+        namespace: &plan.namespace,
+        uid: &plan.uid,
+        due: due_by_age(client, plan, status)?,
+    };
+    ctx.spacing.place(candidate, spacing, now)
 }
 
 /// When the secret is to be replaced. None: it is not to be replaced.
@@ -151,14 +147,19 @@ pub(crate) fn waits_for(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth
 
 /// When a rotation by age is due, whatever it waits for then, if that is later.
 pub(crate) fn tells_at(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Timestamp> {
-    let raw = Schedule {
+    let due = due_by_age(client, plan, status);
+    due.filter(|due| plan.way.is_some() && *due > Timestamp::now())
+}
+
+/// When a rotation by age is due, whatever it waits for then.
+fn due_by_age(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Timestamp> {
+    let alone = Schedule {
         window: None,
         space: None,
         turn: None,
         ..schedule(plan, status)
     };
-    let due = since(client, status).and_then(|since| raw.by_age(since, Duration::ZERO));
-    due.filter(|due| plan.way.is_some() && *due > Timestamp::now())
+    since(client, status).and_then(|since| alone.by_age(since, Duration::ZERO))
 }
 
 /// What the message says about a rotation that waits.

@@ -211,7 +211,7 @@ impl Run<'_> {
                     .map(|since| since.to_string())
             }
         };
-        let is_former_valid = made.is_some_and(|ledger| matches!(ledger.former, Former::Valid(_)));
+        let is_former_valid = made.is_some_and(|ledger| matches!(ledger.former, Former::Valid(..)));
         status.former_secret_until = status.rotated_at.clone().filter(|_| is_former_valid);
         status.former_secret_until = overlap_ends(self.work.client, status).map(told);
         status.secret_needs_encoding = needs_encoding.then_some(true);
