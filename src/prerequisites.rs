@@ -22,8 +22,10 @@ const GROUP: &str = "oidc-operator.dev";
 const PERIOD: Duration = Duration::from_secs(300);
 /// How often to check while something is missing.
 pub const RETRY: Duration = Duration::from_secs(5);
-/// Longest time for one check.
+/// Longest time for one check, besides the time for each question.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// Time for each question: an operator of many namespaces has many, and the Kubernetes API may be slow.
+const EACH: Duration = Duration::from_millis(20);
 /// Number of unanswered checks in a row after which the last result no longer counts.
 const PATIENCE: u32 = 3;
 /// Number of concurrent access reviews.
@@ -191,8 +193,10 @@ pub fn not_served(missing: &[&str]) -> Option<String> {
 /// Checks periodically and reports the result.
 pub async fn keep_looking(client: Client, settings: Run, health: Arc<Health>) {
     let mut unanswered = 0;
+    let questions = u32::try_from(needs(&settings).len()).unwrap_or(u32::MAX);
+    let deadline = DEADLINE.saturating_add(EACH.saturating_mul(questions));
     loop {
-        let found = tokio::time::timeout(DEADLINE, look(&client, &settings)).await;
+        let found = tokio::time::timeout(deadline, look(&client, &settings)).await;
         let found = match found {
             Ok(Ok(found)) => {
                 unanswered = 0;
@@ -253,13 +257,16 @@ async fn lacks_within(client: &Client, settings: &Run, missing: Vec<Need>) -> ku
         return Ok(None);
     };
     let api: Api<Namespace> = Api::all(client.clone());
-    let mut existing = BTreeSet::new();
-    for name in namespaces {
-        match api.get_metadata_opt(&name).await? {
-            Some(found) if found.metadata.deletion_timestamp.is_none() => drop(existing.insert(name)),
-            _ => tracing::warn!(namespace = name, "a namespace of watchNamespaces does not exist"),
+    let looked = futures::stream::iter(namespaces).map(async |name| {
+        let found = api.get_metadata_opt(&name).await?;
+        let exists = found.is_some_and(|found| found.metadata.deletion_timestamp.is_none());
+        if !exists {
+            tracing::warn!(namespace = name, "a namespace of watchNamespaces does not exist");
         }
-    }
+        Ok::<_, kube::Error>(exists.then_some(name))
+    });
+    let existing: Vec<Option<String>> = looked.buffered(CONCURRENCY).try_collect().await?;
+    let existing: BTreeSet<String> = existing.into_iter().flatten().collect();
     let exists = |need: &Need| need.namespace.as_ref().is_some_and(|name| existing.contains(name));
     let missing: Vec<Need> = missing.into_iter().filter(exists).collect();
     let lacking: BTreeSet<&String> = missing.iter().filter_map(|need| need.namespace.as_ref()).collect();
