@@ -344,7 +344,6 @@ fn outputs() -> Vec<Field> {
         ("credentials.secretName", json!("another-name")),
         ("credentials.keys.clientId", json!("id")),
         ("credentials.keys.clientSecret", json!("secret")),
-        ("credentials.keys.formerClientSecret", json!("former")),
         (
             "credentials.data",
             json!({ "issuer": "$(issuer)", "url": "$(tokenEndpoint)?client=$(clientId)" }),
@@ -354,6 +353,13 @@ fn outputs() -> Vec<Field> {
     ]
     .into_iter()
     .map(|(path, value)| field("outputs", path, value, Effect::Secret))
+    // The Secret has no former secret, except during an overlap.
+    .chain([field(
+        "outputs",
+        "credentials.keys.formerClientSecret",
+        json!("former"),
+        Effect::None,
+    )])
     .chain([immutable("credentials.type")]) // Kubernetes never changes the type of a Secret
     .collect()
 }
