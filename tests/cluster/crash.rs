@@ -25,15 +25,20 @@ use blow::{Blow, Strike};
 use lab::{Lab, Run};
 use scenario::Scenario;
 
-/// The tests of this module: several, since two tests with their own beds may run at the same time.
-pub fn trials(side: &Side) -> Vec<Trial> {
-    let options = Options {
+/// Options of a bed for walks: no sweeps except after a start and on request.
+fn rarely_swept() -> Options {
+    Options {
         server: Some(ServerOptions {
-            resync_interval: "1h".to_owned(), // no sweeps except after a start and on request
+            resync_interval: "1h".to_owned(),
             ..ServerOptions::default()
         }),
         ..Options::default()
-    };
+    }
+}
+
+/// The tests of this module: several, since two tests with their own beds may run at the same time.
+pub fn trials(side: &Side) -> Vec<Trial> {
+    let options = rarely_swept();
     vec![
         side.alone(options.clone(), a_create_survives_interruptions_at_every_request),
         side.alone(options.clone(), an_update_survives_interruptions_at_every_request),
@@ -49,7 +54,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
             adoption::an_adoption_survives_interruptions_at_every_request,
         ),
         side.alone(
-            restore::options(),
+            rarely_swept(),
             restore::a_restore_survives_interruptions_at_every_request,
         ),
     ]
@@ -58,7 +63,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 /// A rotation with an overlap: the version makes no difference to the program that stands in for newer ones.
 pub fn overlaps(side: &Side) -> Vec<Trial> {
     vec![side.alone(
-        overlap::options(),
+        rarely_swept(),
         overlap::a_rotation_with_overlap_survives_interruptions_at_every_request,
     )]
 }

@@ -13,7 +13,7 @@ use testbed::wait;
 use super::blow::Strike;
 use super::lab::{Run, clear, interrupted};
 use super::walk;
-use crate::bed::{Bed, LIMIT, Options, ServerOptions, Space, ledger_of};
+use crate::bed::{Bed, LIMIT, Space, ledger_of};
 use crate::overlap::{accepts, is_rotation, rotating_before};
 
 const SPEC: &str = "{ grantTypes: [client_credentials], rotation: { overlap: 1h }, credentials: { keys: { formerClientSecret: FORMER } } }";
@@ -25,17 +25,6 @@ enum Story {
     Begin,
     /// The spec wants no overlap any more.
     End,
-}
-
-/// Options of a bed for these walks.
-pub(super) fn options() -> Options {
-    Options {
-        server: Some(ServerOptions {
-            resync_interval: "1h".to_owned(), // no sweeps except after a start
-            ..ServerOptions::default()
-        }),
-        ..Options::default()
-    }
 }
 
 pub(super) async fn a_rotation_with_overlap_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {

@@ -9,20 +9,9 @@ use super::blow::Strike;
 use super::lab::{Run, clear, interrupted};
 use super::walk;
 use crate::backup::Backup;
-use crate::bed::{Bed, Options, ServerOptions, client_id_of, ledger_of, uid_of};
+use crate::bed::{Bed, client_id_of, ledger_of, uid_of};
 
 const SPEC: &str = "{ grantTypes: [client_credentials], scopes: [read] }";
-
-/// Options of a bed for this walk.
-pub(super) fn options() -> Options {
-    Options {
-        server: Some(ServerOptions {
-            resync_interval: "1h".to_owned(), // no sweeps except after a start
-            ..ServerOptions::default()
-        }),
-        ..Options::default()
-    }
-}
 
 pub(super) async fn a_restore_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     let run = async |strike| run(bed, strike).await;

@@ -45,6 +45,13 @@ struct Shared {
     secrets: Mutex<HashMap<String, Secrets>>,
 }
 
+/// One of Hydra's two APIs.
+#[derive(Clone, Copy)]
+enum Api {
+    Admin,
+    Public,
+}
+
 /// The secrets of one client.
 #[derive(Default)]
 struct Secrets {
@@ -73,8 +80,8 @@ impl Rotating {
             client: http::client(),
             secrets: Mutex::default(),
         });
-        let admin = Router::new().fallback(administer).with_state(Arc::clone(&shared));
-        let public = Router::new().fallback(serve).with_state(shared);
+        let routes = |api| Router::new().fallback(answer).with_state((Arc::clone(&shared), api));
+        let (admin, public) = (routes(Api::Admin), routes(Api::Public));
         let (admin_url, admin) = listen(admin).await?;
         let (public_url, public) = listen(public).await?;
         Ok(Self {
@@ -100,8 +107,8 @@ async fn listen(routes: Router) -> Result<(String, JoinHandle<()>)> {
     Ok((url, server))
 }
 
-async fn administer(
-    State(shared): State<Arc<Shared>>,
+async fn answer(
+    State((shared, api)): State<(Arc<Shared>, Api)>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -113,23 +120,13 @@ async fn administer(
         headers,
         body,
     };
-    finished(async move { shared.administer(asked).await }).await
-}
-
-async fn serve(
-    State(shared): State<Arc<Shared>>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let asked = Asked {
-        method,
-        uri,
-        headers,
-        body,
-    };
-    finished(async move { shared.serve(asked).await }).await
+    finished(async move {
+        match api {
+            Api::Admin => shared.administer(asked).await,
+            Api::Public => shared.serve(asked).await,
+        }
+    })
+    .await
 }
 
 /// Like a server, it finishes what a client no longer waits for.
