@@ -223,9 +223,9 @@ pub enum Error {
         "The client existed on the server before this resource, and the operator does not know its secret. Name a Secret that holds it in clientSecretRef, or replace it with rotation.withoutOverlap: Allow and the annotation oidc-operator.dev/rotate-at."
     )]
     SecretUnknown,
-    /// The client to adopt has another secret than the one that the spec refers to.
+    /// The client to adopt has another secret than the one that the spec refers to, or that the resource takes over.
     #[error(
-        "The client on the server has another secret than the one that clientSecretRef names, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace."
+        "The client on the server has another secret than the Secret that this resource reads, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace."
     )]
     SecretMismatch,
     /// The client exists and has another owner.
@@ -278,6 +278,14 @@ pub enum Error {
     /// A Secret of that name exists and has another owner.
     #[error("Secret {0}. Delete it or choose another secretName.")]
     SecretConflict(Taken),
+    /// A Secret of that name exists, and the resource cannot take it over with its client.
+    #[error("Secret `{name}` exists and cannot be taken over: {problem}.")]
+    SecretUnfit {
+        /// Name of the Secret.
+        name: String,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// A ConfigMap of that name exists and has another owner.
     #[error("ConfigMap {0}. Delete it or choose another configMapName.")]
     ConfigMapConflict(Taken),

@@ -64,6 +64,10 @@ pub const FLUX_REQUEST_ANNOTATION: &str = "reconcile.fluxcd.io/requestedAt";
 /// Annotation of a user's Secret: the key of the client id in it, which the operator may make public.
 pub const CLIENT_ID_KEY_ANNOTATION: &str = "oidc-operator.dev/client-id-key";
 
+/// Annotation of a user's Secret: the name of the OAuth2Client that may take it over as its credentials Secret, when it
+/// adopts its client.
+pub const ADOPTABLE_BY_ANNOTATION: &str = "oidc-operator.dev/adoptable-by";
+
 /// Name of the `AuthorizationServer` used by resources that name none.
 pub const DEFAULT_SERVER: &str = "default";
 

@@ -1,5 +1,6 @@
 //! Adoption of existing clients: only with a grant, with a marker, and with the secret that they had.
 
+mod offered;
 mod owners;
 mod secret;
 
@@ -24,6 +25,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(secret::the_secret_of_an_adopted_client_is_replaced_only_on_request),
         side.shared(secret::a_conflicting_secret_is_detected_before_anything_is_changed),
         side.shared(secret::an_adoption_replaces_no_secret_unless_the_spec_consents),
+        side.shared(offered::a_secret_that_names_the_resource_is_taken_over_with_the_client),
+        side.shared(offered::a_secret_that_would_lose_something_is_not_taken_over),
+        side.shared(offered::a_public_client_takes_its_secret_over),
         side.shared(a_suspended_resource_says_what_an_adoption_would_change),
         side.shared(a_public_client_is_adopted_without_a_secret),
         side.shared(an_adopted_client_keeps_its_grant_types),

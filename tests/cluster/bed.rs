@@ -38,7 +38,7 @@ pub use lab::Lab;
 pub use operator::{Operator, OperatorOptions};
 pub use paths::{is_create, is_list, is_of_clients};
 pub use remote::token_by_assertion;
-pub use server::{Server, ServerOptions, everything};
+pub use server::{Server, ServerOptions, everything, merge};
 pub use space::{Space, client_id_of, ledger_of, text_of, uid_of};
 
 /// Longest wait for anything that the operator has to do. With eight tests on two cores this is far more than any test

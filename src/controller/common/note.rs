@@ -36,17 +36,27 @@ pub(crate) enum Wrote {
     Created,
     /// It held something else.
     Replaced,
+    /// It was not the resource's own.
+    TakenOver,
 }
 
 /// Reports that a Secret which others deleted or changed was written again.
 pub(crate) fn note_secret_restored<S>(pass: &mut Pass<S>, name: &str, wrote: Wrote) {
     let what = match wrote {
-        Wrote::Nothing => return,
+        Wrote::Nothing | Wrote::TakenOver => return,
         Wrote::Created => "deleted",
         Wrote::Replaced => "changed",
     };
     let note = format!("Secret `{name}` was {what}, and the operator has written it again.");
     pass.note(Happening::SecretRestored, note);
+}
+
+/// Reports that a Secret existed before the resource, if so.
+pub(crate) fn note_secret_adopted<S>(pass: &mut Pass<S>, name: &str, wrote: Wrote) {
+    if wrote == Wrote::TakenOver {
+        let note = format!("Secret `{name}` existed before and now belongs to this resource.");
+        pass.note(Happening::Adopted, note);
+    }
 }
 
 /// Reports that a Secret has another name.

@@ -32,7 +32,7 @@ use crate::controller::common::client::layout::{self, Layout};
 use crate::controller::common::client::outcome;
 use crate::controller::common::client::output::{self, Held};
 use crate::controller::common::client::plan::{ClientPlan, check_access, check_size};
-use crate::controller::common::note::note_released;
+use crate::controller::common::note::{note_released, note_secret_adopted};
 use crate::controller::common::observe::asked_policy;
 use crate::controller::common::provider::admits;
 use crate::controller::common::referable::{Referable, Referrer, find, not_ready};
@@ -126,11 +126,12 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     let observe = |plan: &ClientPlan, layout: &Layout| Inputs::observe(ctx, plan, remote.clone(), layout, &[]);
     let layout = layout::layout(client, ctx, &plan);
     let is_as_left = |layout: &Layout| last.is_some() && last == Some(observe(&plan, layout));
-    if pass.must_read || !layout.is_ok_and(|layout| is_as_left(&layout)) {
+    if pass.must_read || !layout.as_ref().is_ok_and(is_as_left) {
         let settled = last.as_ref().is_some_and(|last| last.same_remote(&plan, &remote));
         let vault = target.vault(settled).await?;
         if last.is_none() {
-            check_free(client, ctx, &plan, &BTreeSet::new()).await?; // nothing is registered that cannot be published
+            // Nothing is registered that cannot be published.
+            check_free(client, ctx, &plan, layout.as_ref().ok(), &BTreeSet::new()).await?;
         }
         let Synced { found, .. } = target.sync(pass, &vault, wanted, settled).await?;
         let secret = take_over(&mut plan, pass, found)?;
@@ -142,6 +143,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
         if settled && !strict && last.is_some() {
             output::note_restored(pass, &layout, written.wrote);
         }
+        note_secret_adopted(pass, &layout.name, written.wrote);
         inputs.wrote_secret(written.version);
         output::drop_others(ctx, &plan, pass, &layout.name, false).await?;
         pass.status.secret_name = Some(layout.name);

@@ -131,7 +131,7 @@ pub(super) async fn a_conflicting_secret_is_detected_before_anything_is_changed(
         format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: app }}, stringData: {{ secret: {SECRET} }} }}");
     let _: k8s_openapi::api::core::v1::Secret = space.apply(&own).await?;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let message = "Secret `app` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
+    let message = "Secret `app` exists and cannot be taken over: it does not name this resource; set its annotation oidc-operator.dev/adoptable-by to `app`, or choose another secretName.";
     space
         .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
         .await?;
@@ -145,7 +145,7 @@ pub(super) async fn a_conflicting_secret_is_detected_before_anything_is_changed(
 
 /// The operator tries the secret at the server's public API, in the way of the client's authentication method.
 pub(super) async fn an_adoption_replaces_no_secret_unless_the_spec_consents(bed: &Bed) -> Result<()> {
-    const MISMATCH: &str = "The client on the server has another secret than the one that clientSecretRef names, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace.";
+    const MISMATCH: &str = "The client on the server has another secret than the Secret that this resource reads, so its applications could not log in after an adoption; nothing was changed. Correct the Secret, or set onSecretMismatch: Replace.";
     const OTHER: &str = "50%off+now:ok";
     let told = |secret: &str| {
         let labels = r#"{ oidc-operator.dev/watch: "true" }"#;

@@ -213,7 +213,7 @@ pub fn everything(server_uri_hosts: &[&str]) -> Value {
 }
 
 /// Applies a JSON merge patch (RFC 7396).
-pub(super) fn merge(target: &mut Value, patch: &Value) {
+pub fn merge(target: &mut Value, patch: &Value) {
     let (Value::Object(members), Value::Object(changes)) = (&mut *target, patch) else {
         *target = patch.clone();
         return;

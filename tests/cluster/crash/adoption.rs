@@ -2,8 +2,9 @@
 //! keeps working.
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
-use oidc_operator::api::{GROUP, OAuth2Client, UID_LABEL};
+use oidc_operator::api::{ADOPTABLE_BY_ANNOTATION, GROUP, OAuth2Client, UID_LABEL};
 use serde_json::json;
 
 use super::blow::{Blow, Strike};
@@ -22,6 +23,8 @@ const SPEC: &str = "{ clientId: legacy, adoption: Allow, grantTypes: [client_cre
 enum Story {
     /// The client is adopted.
     Adopt,
+    /// The client is adopted with the Secret that applications mount.
+    TakeOver,
     /// Its resource is deleted, and the client stays.
     LetGo,
 }
@@ -43,8 +46,9 @@ pub(super) fn options() -> Options {
 
 pub(super) async fn an_adoption_survives_interruptions_at_every_request(bed: &Bed) -> Result<()> {
     for (story, fewest_writes) in [
-        (Story::Adopt, 3), // finalizer, client, status
-        (Story::LetGo, 2), // marker, finalizer
+        (Story::Adopt, 3),    // finalizer, client, status
+        (Story::TakeOver, 5), // finalizer, ledger, client, Secret, status
+        (Story::LetGo, 2),    // marker, finalizer
     ] {
         let run = async |strike| run(bed, story, strike).await;
         walk(&format!("{story:?}"), fewest_writes, run).await?;
@@ -52,21 +56,36 @@ pub(super) async fn an_adoption_survives_interruptions_at_every_request(bed: &Be
     Ok(())
 }
 
+/// A Secret of another tool.
+fn offered() -> String {
+    let offered = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "name": "app", "annotations": { ADOPTABLE_BY_ANNOTATION: "app" } },
+        "stringData": { "CLIENT_ID": ID, "CLIENT_SECRET": SECRET },
+    });
+    offered.to_string()
+}
+
 async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
     let space = bed.space().await?;
     space.canary(SECRET);
     let legacy = json!({ "client_id": ID, "client_secret": SECRET, "grant_types": ["client_credentials"] });
     bed.register(legacy).await?;
+    let offered: Option<Secret> = match story {
+        Story::TakeOver => Some(space.apply(&offered()).await?),
+        Story::Adopt | Story::LetGo => None,
+    };
     if story == Story::LetGo {
         space.apply_client("app", SPEC).await?;
-        taken_over(&space).await?;
+        is_unknown(&space).await?;
     }
     let act = async || match story {
-        Story::Adopt => space.apply_client("app", SPEC).await,
+        Story::Adopt | Story::TakeOver => space.apply_client("app", SPEC).await,
         Story::LetGo => space.delete("app").await,
     };
     let converged = async |acted: &OAuth2Client| match story {
-        Story::Adopt => taken_over(&space).await,
+        Story::Adopt => is_unknown(&space).await,
+        Story::TakeOver => space.wait_ready("app").await.map(drop),
         Story::LetGo => space.wait_gone(acted).await,
     };
     let (acted, run) = interrupted(bed, &space, strike, act, converged).await?;
@@ -77,16 +96,26 @@ async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
     // Best effort: an operator that cannot reach Hydra at that moment releases the resource anyway.
     let excused = strike.is_some_and(|strike| strike.blow == Blow::LostReplyOf);
     match story {
-        Story::Adopt => ensure!(is_marked, "the marker is {mark}"),
+        Story::Adopt | Story::TakeOver => ensure!(is_marked, "the marker is {mark}"),
         Story::LetGo => ensure!(mark.is_null() || excused, "the marker is left: {mark}"),
     }
     let ours = ListParams::default().labels(&format!("{UID_LABEL}={}", uid_of(&acted)));
     let secrets = space.secrets().list(&ours).await?.items;
-    ensure!(
-        secrets.is_empty() && space.secret("app").await?.is_none(),
-        "Secrets were created without a known secret"
-    );
-    if story == Story::Adopt {
+    match offered {
+        None => ensure!(
+            secrets.is_empty() && space.secret("app").await?.is_none(),
+            "Secrets were created without a known secret"
+        ),
+        Some(offered) => {
+            let same = |now: &Secret| now.metadata.uid == offered.metadata.uid && now.data == offered.data;
+            ensure!(
+                secrets.len() == 2 && secrets.iter().any(same),
+                "{} Secrets",
+                secrets.len()
+            );
+        }
+    }
+    if story != Story::LetGo {
         space.delete_and_wait("app").await?;
     }
     bed.unregister(ID).await?;
@@ -94,7 +123,7 @@ async fn run(bed: &Bed, story: Story, strike: Option<Strike>) -> Result<Run> {
     Ok(run)
 }
 
-async fn taken_over(space: &Space<'_>) -> Result<()> {
+async fn is_unknown(space: &Space<'_>) -> Result<()> {
     let said: OAuth2Client = space.says("app", Stalled, "SecretUnknown", UNKNOWN).await?;
     let status = said.status.unwrap_or_default();
     ensure!(status.adopted == Some(true), "{status:?}");

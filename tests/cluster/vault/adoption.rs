@@ -3,9 +3,10 @@
 mod limits;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use libtest_mimic::Trial;
-use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
+use oidc_operator::api::{ADOPTABLE_BY_ANNOTATION, Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::{Value, json};
 
 use super::stage::{NOBODY, REDIRECT, Stage};
@@ -172,6 +173,12 @@ async fn existing_objects_are_adopted_with_their_ids_and_secrets(bed: &Bed) -> R
         "something was changed while suspended"
     );
 
+    let offered = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": { "name": "app", "annotations": { ADOPTABLE_BY_ANNOTATION: "app" } },
+        "stringData": { "CLIENT_ID": client["client_id"], "CLIENT_SECRET": client["client_secret"] },
+    });
+    let offered: Secret = stage.space.apply(&offered.to_string()).await?;
     legacy.apply(json!({ "adoption": "Allow" })).await?;
     is_adopted::<Scope>(stage, "scope", "scope", "description").await?;
     is_adopted::<Assignment>(stage, "assignment", "staff", "").await?;
@@ -181,6 +188,8 @@ async fn existing_objects_are_adopted_with_their_ids_and_secrets(bed: &Bed) -> R
     legacy.all_ready().await?;
     let (id, secret) = stage.space.credentials("app").await?;
     ensure!(client["client_id"] == id.as_str() && client["client_secret"] == secret.as_str());
+    let taken_over = stage.space.secret("app").await?.context("the Secret is gone")?;
+    ensure!(taken_over.metadata.uid == offered.metadata.uid && taken_over.data == offered.data);
     let now = legacy.object("client").await?;
     ensure!(now["redirect_uris"] == json!(["https://app.example.com/callback", "https://new.example.com/callback"]));
     ensure!(now["client_id"] == client["client_id"] && now["client_secret"] == client["client_secret"]);

@@ -7,23 +7,26 @@ use kube::ResourceExt;
 
 use crate::api::OAuth2Client;
 use crate::controller::common::claim::asked_first;
-use crate::controller::common::client::layout::{asked_labels, secret_name};
+use crate::controller::common::client::layout::{Layout, asked_labels, secret_name};
+use crate::controller::common::client::offered::{check_content, check_offered};
 use crate::controller::common::client::plan::ClientPlan;
-use crate::controller::common::own_secret::{conflict, is_left_by, is_owned, labels, owned_by, remember};
+use crate::controller::common::own_secret::{is_left_by, is_owned, labels, owned_by, remember};
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::managed::Managed;
 use crate::error::{Error, Result, Taken};
 
-/// Checks that no Secret of this name belongs to another owner, and that no other client is about to create one. `left`: UIDs of
-/// earlier resources, whose Secret may be taken back.
+/// Checks that no Secret of this name belongs to another owner, unless the resource may take it over, and that no other
+/// client is about to create one. `layout`: of the Secret, if it is known; `left`: UIDs of earlier resources, whose Secret
+/// may be taken back.
 ///
 /// # Errors
-/// [`Error::SecretConflict`], [`Error::Going`], [`Error::Cluster`].
+/// [`Error::SecretConflict`], [`Error::SecretUnfit`], [`Error::Going`], [`Error::Cluster`].
 pub(crate) async fn check_free(
     client: &OAuth2Client,
     ctx: &Context,
     plan: &ClientPlan,
+    layout: Option<&Layout>,
     left: &BTreeSet<String>,
 ) -> Result<()> {
     let name = secret_name(client);
@@ -35,7 +38,10 @@ pub(crate) async fn check_free(
     }
     match ctx.cluster.secret(&plan.namespace, &name).await? {
         Some(found) if left.iter().any(|uid| is_left_by(&found, uid)) => Ok(()),
-        Some(found) if !is_owned(&found, &plan.uid) => Err(conflict(&found, client)),
+        Some(found) if !is_owned(&found, &plan.uid) => {
+            check_offered(&found, client)?;
+            layout.map_or(Ok(()), |layout| check_content(&found, layout, &plan.client_id))
+        }
         _ => Ok(()),
     }
 }

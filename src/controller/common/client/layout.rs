@@ -75,6 +75,13 @@ impl Layout {
         digest(&json!(parts))
     }
 
+    /// All keys that the Secret may have.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
+        let secret = self.has_secret.then_some(&self.secret_key);
+        let keys = self.entries.keys().chain(&self.random);
+        keys.chain(secret).chain(&self.former_key)
+    }
+
     /// The version of the private key's Secret, if a text contains the key.
     pub(crate) fn key_version(&self) -> Option<&str> {
         self.key.as_ref()?.version.as_deref()

@@ -3,6 +3,7 @@
 pub(crate) mod free;
 pub(crate) mod inputs;
 pub(crate) mod layout;
+pub(crate) mod offered;
 pub(crate) mod outcome;
 pub(crate) mod output;
 pub(crate) mod plan;

@@ -10,11 +10,12 @@ use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, OPAQUE};
 use crate::api::{JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET};
+use crate::controller::common::client::offered::{check_content, check_offered};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::client::template::Template;
 use crate::controller::common::note::{Wrote, note_secret_renamed, note_secret_restored};
 use crate::controller::common::own_secret::{
-    bytes, conflict, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
+    bytes, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
 };
 use crate::controller::engine::context::Context;
 use crate::controller::engine::managed::{Managed, Pass};
@@ -53,7 +54,8 @@ pub(crate) struct Written {
 /// `strict`: removes labels and annotations that are not wanted.
 ///
 /// # Errors
-/// [`Error::SecretConflict`], [`Error::Going`], [`Error::InvalidField`], [`Error::Cluster`], [`Error::NotLeader`].
+/// [`Error::SecretConflict`], [`Error::SecretUnfit`], [`Error::Going`], [`Error::InvalidField`], [`Error::Cluster`],
+/// [`Error::NotLeader`].
 pub(crate) async fn write(
     client: &OAuth2Client,
     ctx: &Context,
@@ -79,9 +81,12 @@ pub(crate) async fn write(
         }
     }
     let found = ctx.cluster.secret(&plan.namespace, &layout.name).await?;
-    if let Some(foreign) = found.as_ref().filter(|found| !is_owned(*found, &plan.uid)) {
-        return Err(conflict(foreign, client));
+    let theirs = found.as_ref().filter(|found| !is_owned(*found, &plan.uid));
+    if let Some(theirs) = theirs {
+        check_offered(theirs, client)?;
+        check_content(theirs, layout, &plan.client_id)?;
     }
+    let is_taken_over = theirs.is_some();
     let former = match found.is_none() && !layout.random.is_empty() {
         true => former(client, ctx, plan).await?,
         false => None,
@@ -89,6 +94,7 @@ pub(crate) async fn write(
     fill(&mut wanted, layout, &[found.as_ref(), former.as_ref()]);
     let wrote = match &found {
         None => Wrote::Created,
+        Some(_) if is_taken_over => Wrote::TakenOver,
         Some(found) if found.data == wanted.data => Wrote::Nothing,
         Some(_) => Wrote::Replaced,
     };
@@ -97,7 +103,7 @@ pub(crate) async fn write(
             Some(created) => created,
             None => return Err(Error::Cluster(ClusterFault::Conflict)),
         },
-        Some(found) if is_as_wanted(&found, &wanted, strict) => found,
+        Some(found) if !is_taken_over && is_as_wanted(&found, &wanted, strict) => found,
         Some(found) => {
             let replacement = replacement(found, wanted, strict);
             let replaced = ctx.cluster.replace(&plan.namespace, &replacement).await;
@@ -153,7 +159,7 @@ fn fill(wanted: &mut KubeSecret, layout: &Layout, existing: &[Option<&KubeSecret
 }
 
 /// Kubernetes never changes the type of a Secret. The Secret has its content all the same, so applications go on.
-fn check_type(written: &KubeSecret, layout: &Layout) -> Result<()> {
+pub(super) fn check_type(written: &KubeSecret, layout: &Layout) -> Result<()> {
     match written.type_.as_deref().unwrap_or(OPAQUE) {
         found if found == layout.type_ => Ok(()),
         found => Err(Error::Cluster(ClusterFault::TypeFixed {

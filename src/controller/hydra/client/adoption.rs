@@ -15,7 +15,9 @@ use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus, OnSecr
 use crate::api::refs::Adoption;
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::claim::asked_first;
+use crate::controller::common::client::offered::{check_content, check_offered};
 use crate::controller::common::client::plan::{ClientPlan, grant_type};
+use crate::controller::common::own_secret::is_owned;
 use crate::controller::common::provider;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -28,6 +30,7 @@ use crate::controller::hydra::client::work::{Secrecy, Work};
 use crate::controller::hydra::failure::failure;
 use crate::error::{Error, Result};
 use crate::origin::Origin;
+use crate::secret::Secret;
 
 /// Whether the resource may take over a client that is not ours: the spec asks for it, the client has no marker of an
 /// existing resource, and no other resource claims it. A resource that had its own client under this id does not take
@@ -223,28 +226,52 @@ impl Work<'_> {
     /// # Errors
     /// [`Error::NotOwned`], and why the server cannot be asked.
     pub(crate) async fn secrecy(&self, status: &OAuth2ClientStatus, link: Option<&Link>) -> Result<Secrecy> {
-        let mut is_marked = true;
-        let is_of_others = match link {
-            None => !self.had_ledger(), // as at the last success
-            Some(link) => {
-                let found = link.hydra()?.get_client(&self.plan.client_id).await;
-                let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
-                let Some(found) = found else { return Ok(Secrecy::Ours) };
-                let mark = own_mark(self.client, self.ctx, &found);
-                if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
-                    return Err(not_owned(self.client, self.ctx, status, &found));
-                }
-                is_marked = mark.is_some();
-                is_secret_of_others(mark.as_ref(), status, self.had_ledger())
-            }
-        };
         // A rotation that was requested before the adoption does not count.
-        let is_due = self.is_due && is_marked && status.rotated_at.is_some();
-        Ok(match (is_of_others, is_due) {
-            (false, _) => Secrecy::Ours,
-            (true, true) => Secrecy::Replaced,
-            (true, false) => Secrecy::Others,
-        })
+        let may_replace = self.is_due && status.rotated_at.is_some();
+        let Some(link) = link else {
+            return Ok(match (self.had_ledger(), may_replace) {
+                (true, _) => Secrecy::Ours, // as at the last success
+                (false, true) => Secrecy::Replaced,
+                (false, false) => Secrecy::Others,
+            });
+        };
+        let found = link.hydra()?.get_client(&self.plan.client_id).await;
+        let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
+        let Some(found) = found else { return Ok(Secrecy::Ours) };
+        let mark = own_mark(self.client, self.ctx, &found);
+        if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
+            return Err(not_owned(self.client, self.ctx, status, &found));
+        }
+        match is_secret_of_others(mark.as_ref(), status, self.had_ledger()) {
+            false => Ok(Secrecy::Ours),
+            true if may_replace && mark.is_some() => Ok(Secrecy::Replaced),
+            true => self.published(&found, link).await,
+        }
+    }
+
+    /// The secret of a client of other owners, if the Secret that the resource takes over has it.
+    async fn published(&self, found: &Client, link: &Link) -> Result<Secrecy> {
+        let Work {
+            client,
+            ctx,
+            plan,
+            layout,
+            ..
+        } = *self;
+        let offered = ctx.cluster.secret(&plan.namespace, &layout.name).await?;
+        let offered = offered.filter(|offered| !is_owned(offered, &plan.uid));
+        let Some(offered) = offered.filter(|offered| check_offered(offered, client).is_ok()) else {
+            return Ok(Secrecy::Others);
+        };
+        check_content(&offered, layout, &plan.client_id)?;
+        if !offered.data.iter().any(|data| data.contains_key(&layout.secret_key)) {
+            return Ok(Secrecy::Others);
+        }
+        let secret = reference::usable(ctx, plan, &offered, &layout.secret_key).await?;
+        if client.spec.on_secret_mismatch != Some(OnSecretMismatch::Replace) {
+            self.compare_secret(found, &secret, link).await?;
+        }
+        Ok(Secrecy::Published(secret))
     }
 
     /// Makes sure that an adoption does not replace the secret of a client that works, unless the spec consents. Nothing is
@@ -263,6 +290,15 @@ impl Work<'_> {
         let Some(found) = found.filter(is_theirs) else {
             return Ok(());
         };
+        let secret = reference::value(self.client, self.ctx, self.plan, reference).await?;
+        self.compare_secret(&found, &secret, link).await
+    }
+
+    /// Makes sure that a client on the server has this secret.
+    ///
+    /// # Errors
+    /// As [`Self::try_secret`].
+    async fn compare_secret(&self, found: &Client, secret: &Secret, link: &Link) -> Result<()> {
         let Some(sent_in) = SentIn::of(&found.token_endpoint_auth_method) else {
             return Ok(()); // it has no secret that could be replaced
         };
@@ -270,13 +306,12 @@ impl Work<'_> {
             return Err(Error::InvalidField {
                 field: "onSecretMismatch",
                 problem: format!(
-                    "the operator cannot find out whether the client on the server has the secret that clientSecretRef names, because AuthorizationServer `{}` has no hydra.publicUrl; set it there, or set Replace here",
+                    "the operator cannot find out whether the client on the server has the secret that this resource reads, because AuthorizationServer `{}` has no hydra.publicUrl; set it there, or set Replace here",
                     self.plan.server.name_any()
                 ),
             });
         };
-        let secret = reference::value(self.client, self.ctx, self.plan, reference).await?;
-        let tried = is_secret_of(public, &self.plan.client_id, &secret, sent_in).await;
+        let tried = is_secret_of(public, &self.plan.client_id, secret, sent_in).await;
         match tried.map_err(untried)? {
             true => Ok(()),
             false => Err(Error::SecretMismatch),

@@ -151,7 +151,7 @@ pub(crate) async fn put_right(
     work: &Work<'_>,
     pass: &mut Pass<OAuth2ClientStatus>,
     is_new: bool,
-    secrecy: Secrecy,
+    secrecy: &Secrecy,
 ) -> Result<Settled> {
     let Work {
         client,
@@ -160,12 +160,13 @@ pub(crate) async fn put_right(
         reference,
         ..
     } = *work;
-    if !plan.effective.has_secret() || secrecy == Secrecy::Others {
+    if !plan.effective.has_secret() || matches!(secrecy, Secrecy::Others) {
         return Ok(Settled::Ledger(None));
     }
-    let users = match reference {
-        Some(reference) => Some(reference::value(client, ctx, plan, reference).await?),
-        None => None,
+    let users = match (reference, secrecy) {
+        (Some(reference), _) => Some(reference::value(client, ctx, plan, reference).await?),
+        (None, Secrecy::Published(secret)) => Some(secret.clone()),
+        (None, _) => None,
     };
     let found = match is_new {
         true => None,
@@ -178,7 +179,7 @@ pub(crate) async fn put_right(
     let is_due = users.is_none() && is_due(work, found.as_ref(), entry.as_ref());
     if let (Some(entry), Some(found)) = (&entry, &found)
         && users.as_ref().is_none_or(|users| *users == entry.secret)
-        && secrecy == Secrecy::Ours
+        && !matches!(secrecy, Secrecy::Replaced)
     {
         if let Some(entry) = without_former(work, &pass.status, entry) {
             return end(work, found, entry).await.map(Settled::of);
@@ -191,7 +192,7 @@ pub(crate) async fn put_right(
     }
     let secret = match users {
         Some(secret) => secret,
-        None if is_due && entry.is_some() || secrecy == Secrecy::Replaced => replaced(pass),
+        None if is_due && entry.is_some() || matches!(secrecy, Secrecy::Replaced) => replaced(pass),
         None => lost(work, pass, found.as_ref(), is_new).await?,
     };
     store_new(work, found, secret).await.map(Settled::of)

@@ -67,20 +67,28 @@ pub(crate) async fn value_at(
         Some(secret) => secret.clone(),
         None => live(ctx, plan, &named.name).await?,
     };
-    if !secret.data.as_ref().is_some_and(|data| data.contains_key(&named.key)) {
+    let value = text_at(&secret, &named.key)?;
+    Ok((secret, value))
+}
+
+/// A value of a Secret.
+///
+/// # Errors
+/// [`Error::SourceNotFound`], [`Error::UnusableSecret`].
+fn text_at(secret: &KubeSecret, key: &str) -> Result<String> {
+    if !secret.data.as_ref().is_some_and(|data| data.contains_key(key)) {
         return Err(Error::SourceNotFound {
             kind: Source::Secret,
-            name: named.name.clone(),
-            key: Some(named.key.clone()),
+            name: secret.name_any(),
+            key: Some(key.to_owned()),
             namespace: None,
         });
     }
-    let value = text(&secret, &named.key).ok_or_else(|| Error::UnusableSecret {
-        secret: named.name.clone(),
-        key: named.key.clone(),
+    text(secret, key).ok_or_else(|| Error::UnusableSecret {
+        secret: secret.name_any(),
+        key: key.to_owned(),
         problem: "is not text",
-    })?;
-    Ok((secret, value))
+    })
 }
 
 /// Value of the client secret.
@@ -93,10 +101,22 @@ pub(crate) async fn value(
     let Some(named) = &client.spec.client_secret_ref else {
         return Err(Error::Internal("find clientSecretRef in the spec"));
     };
-    let (secret, value) = value_at(ctx, plan, named, reference).await?;
+    let secret = match &reference.read {
+        Some(secret) => secret.clone(),
+        None => live(ctx, plan, &named.name).await?,
+    };
+    usable(ctx, plan, &secret, &named.key).await
+}
+
+/// A value of a Secret as a client secret.
+///
+/// # Errors
+/// As [`text_at`]; [`Error::UnusableSecret`] also for what this version of the server cannot take.
+pub(crate) async fn usable(ctx: &Context, plan: &ClientPlan, secret: &KubeSecret, key: &str) -> Result<Secret> {
+    let value = text_at(secret, key)?;
     let unusable = |problem| Error::UnusableSecret {
-        secret: named.name.clone(),
-        key: named.key.clone(),
+        secret: secret.name_any(),
+        key: key.to_owned(),
         problem,
     };
     let status = plan.server.status.as_ref();
@@ -107,7 +127,7 @@ pub(crate) async fn value(
             "is longer than the 72 bytes that this version of the server uses",
         )),
         None => {
-            ctx.cluster.check_value(&secret, &named.key, &value).await?;
+            ctx.cluster.check_value(secret, key, &value).await?;
             Ok(Secret::new(value))
         }
     }

@@ -269,7 +269,7 @@ impl Earlier {
         plan: &ClientPlan,
         pass: &mut Pass<OAuth2ClientStatus>,
     ) -> Result<()> {
-        check_free(client, ctx, plan, &self.uids).await?;
+        check_free(client, ctx, plan, None, &self.uids).await?;
         hold(client, ctx).await?;
         may_create(ctx, &plan.server).await?;
         let assigned = Some(self.client_id.clone())

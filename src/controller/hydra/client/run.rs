@@ -20,7 +20,7 @@ use crate::controller::common::client::inputs::Inputs;
 use crate::controller::common::client::output;
 use crate::controller::common::client::plan::Way;
 use crate::controller::common::failure::unread;
-use crate::controller::common::note::note_registered;
+use crate::controller::common::note::{note_registered, note_secret_adopted};
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::Pass;
@@ -119,11 +119,11 @@ impl Run<'_> {
             }
             Step::TrySecret => self.work.try_secret(&self.pass.status, self.link()?).await?,
             Step::SettleLedger => {
-                if self.secrecy != Secrecy::Ours || self.pass.status.secret_name.is_none() {
+                if !matches!(self.secrecy, Secrecy::Ours) || self.pass.status.secret_name.is_none() {
                     // Nothing is registered or replaced that cannot be published then.
-                    check_free(client, ctx, plan, &BTreeSet::new()).await?;
+                    check_free(client, ctx, plan, Some(layout), &BTreeSet::new()).await?;
                 }
-                self.ledger = match ledger::put_right(self.work, self.pass, self.is_new, self.secrecy).await? {
+                self.ledger = match ledger::put_right(self.work, self.pass, self.is_new, &self.secrecy).await? {
                     Settled::Ledger(ledger) => ledger,
                     Settled::Due(due) => {
                         let link = self.link()?.clone();
@@ -139,6 +139,7 @@ impl Run<'_> {
                 if self.has_known_secret() && !strict {
                     output::note_restored(self.pass, layout, written.wrote);
                 }
+                note_secret_adopted(self.pass, &layout.name, written.wrote);
                 self.inputs.wrote_secret(written.version);
             }
             Step::DropOtherSecrets => {
@@ -164,7 +165,7 @@ impl Run<'_> {
             plan,
             link: &link,
             ledger: self.ledger.as_ref(),
-            may_tell: reference.is_some() || self.secrecy == Secrecy::Replaced,
+            may_tell: reference.is_some() || self.secrecy.replaces(),
             had_ledger: self.work.had_ledger(),
             drift: cause == Cause::Drift,
         };
@@ -205,7 +206,7 @@ impl Run<'_> {
         status.rotated_at = match self.secrecy {
             // Other owners made the secret: it counts from the adoption.
             Secrecy::Others => status.rotated_at.take().or_else(|| Some(Timestamp::now().to_string())),
-            Secrecy::Ours | Secrecy::Replaced => {
+            Secrecy::Ours | Secrecy::Replaced | Secrecy::Published(_) => {
                 let told = status.rotated_at.as_deref();
                 made.and_then(|ledger| ledger.in_use_since(told, Timestamp::now()))
                     .map(|since| since.to_string())

@@ -6,6 +6,7 @@ use crate::controller::common::client::layout::Layout;
 use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::engine::context::Context;
 use crate::controller::hydra::client::reference::Reference;
+use crate::secret::Secret;
 
 /// What to do when the inputs differ from those of the last success.
 pub(crate) struct Work<'a> {
@@ -29,12 +30,20 @@ impl Work<'_> {
 }
 
 /// Owner of a client's secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrecy {
     /// The operator, which keeps, rebuilds or makes it.
     Ours,
     /// Other owners until now. The secret is due, so the operator makes a new one.
     Replaced,
+    /// Other owners until now. The Secret that the resource takes over has it, and the client on the server too.
+    Published(Secret),
     /// Other owners: the secret stays, and the operator stores nothing.
     Others,
+}
+
+impl Secrecy {
+    /// Whether the secret in the ledger takes the place of one of other owners.
+    pub(crate) fn replaces(&self) -> bool {
+        matches!(self, Self::Replaced | Self::Published(_))
+    }
 }
