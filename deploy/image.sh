@@ -64,8 +64,16 @@ exec 9>"$out/lock"
 rm -rf "$out/rootfs" "$out/image.tar"
 mkdir -p "$out/rootfs/etc/ssl/certs"
 
+# Relocations of a static program take half a megabyte, and a fiftieth of that when packed. Its start needs glibc 2.36 for
+# that.
+packed=
+glibc=$(getconf GNU_LIBC_VERSION 2>/dev/null || true)
+if [ "$(printf '%s\n' "${glibc#glibc }" 2.36 | sort --version-sort | head -n 1)" = 2.36 ]; then
+    packed="-C link-arg=-Wl,-z,pack-relative-relocs"
+fi
+
 if [ -z "${BINARY:-}" ]; then
-    RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
+    RUSTFLAGS="$packed -C target-feature=+crt-static --remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
         "$cargo" build --profile image --locked --target "$target" --bin oidc-operator
     BINARY=target/$target/image/oidc-operator
 fi

@@ -11,6 +11,8 @@ pub mod ask;
 pub mod census;
 pub mod check;
 pub mod finding;
+pub mod migrate;
+mod objects;
 pub mod session;
 pub mod show;
 pub mod target;
@@ -46,6 +48,7 @@ pub async fn run(plugin: Plugin) -> Result<ExitCode> {
         Verb::Resume(asked) => verbs::suspend(&session, &asked, false).await,
         Verb::Check(asked) => verbs::check(&session, &asked).await,
         Verb::UninstallCheck(asked) => verbs::uninstall_check(&session, asked).await,
+        Verb::Migrate { from } => migrate::run(&session, &from).await,
         Verb::Completion(asked) => verbs::complete(&asked),
     }
 }

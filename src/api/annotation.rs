@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{ABANDON_ANNOTATION, GROUP, RECONCILE_AT_ANNOTATION, ROTATE_AT_ANNOTATION};
+use super::{ABANDON_ANNOTATION, GROUP, MIGRATED_FROM_ANNOTATION, RECONCILE_AT_ANNOTATION, ROTATE_AT_ANNOTATION};
 
 /// Annotation that a policy of the cluster reads, which the operator's manifests contain.
 const PROTECTION: &str = "oidc-operator.dev/deletion-protection";
@@ -13,7 +13,14 @@ const PROTECTION: &str = "oidc-operator.dev/deletion-protection";
 /// Annotations of our group that users may set on a kind.
 pub fn known(kind: &str) -> &'static [&'static str] {
     match kind {
-        "OAuth2Client" | "JsonWebKeySet" => &[
+        "OAuth2Client" => &[
+            ABANDON_ANNOTATION,
+            MIGRATED_FROM_ANNOTATION,
+            PROTECTION,
+            RECONCILE_AT_ANNOTATION,
+            ROTATE_AT_ANNOTATION,
+        ],
+        "JsonWebKeySet" => &[
             ABANDON_ANNOTATION,
             PROTECTION,
             RECONCILE_AT_ANNOTATION,

@@ -68,6 +68,9 @@ pub const CLIENT_ID_KEY_ANNOTATION: &str = "oidc-operator.dev/client-id-key";
 /// adopts its client.
 pub const ADOPTABLE_BY_ANNOTATION: &str = "oidc-operator.dev/adoptable-by";
 
+/// Annotation of a resource that was moved in from another tool: what it was there, for the way back.
+pub const MIGRATED_FROM_ANNOTATION: &str = "oidc-operator.dev/migrated-from";
+
 /// Name of the `AuthorizationServer` used by resources that name none.
 pub const DEFAULT_SERVER: &str = "default";
 

@@ -66,8 +66,64 @@ pub enum Verb {
     ///
     /// It needs the right to list the resources of all namespaces. Exit code 1 means that there are some.
     UninstallCheck(UninstallCheck),
+    /// Move in from another tool, with the same client ids and secrets.
+    Migrate {
+        /// The tool.
+        #[command(subcommand)]
+        from: Origin,
+    },
     /// Print a script that completes verbs and flags of `kubectl-oidc` in your shell.
     Completion(Completion),
+}
+
+/// Tools to move in from.
+#[derive(Debug, Subcommand)]
+pub enum Origin {
+    /// Move OAuth2Clients of hydra-maester, with their Secrets.
+    ///
+    /// Without --apply it only prints what would be done. With --apply it creates an OAuth2Client of the operator for each
+    /// of hydra-maester, waits until the operator has taken over the client and the Secret, and deletes the old resource
+    /// without its cleanup. Secrets keep name, keys and content, so no application restarts. hydra-maester may run
+    /// meanwhile. Repeat the command if it was interrupted. It needs your rights to read and change OAuth2Clients of both
+    /// kinds and to read and annotate their Secrets.
+    HydraMaester(HydraMaester),
+}
+
+/// Arguments of `migrate hydra-maester`.
+#[derive(Clone, Debug, Args)]
+pub struct HydraMaester {
+    /// Names of the resources. By default, all of the namespace.
+    pub names: Vec<String>,
+    /// Those of all namespaces.
+    #[arg(long, short = 'A', conflicts_with_all = ["namespace", "names"])]
+    pub all_namespaces: bool,
+    /// The AuthorizationServer of resources without hydraAdmin. Others get the one with the adminUrl that their hydraAdmin
+    /// names.
+    #[arg(long, default_value = crate::api::DEFAULT_SERVER)]
+    pub server: String,
+    /// Do it.
+    #[arg(long)]
+    pub apply: bool,
+    /// Move back: with --apply, create the old resources again and delete those of the operator. Clients and Secrets stay
+    /// as they are.
+    #[arg(long)]
+    pub undo: bool,
+    /// Print instead the change of the AuthorizationServer that lets the resources take over their clients, for `kubectl
+    /// patch authorizationserver NAME --type merge --patch-file`.
+    #[arg(long, conflicts_with_all = ["apply", "undo"])]
+    pub grants: bool,
+    /// Key of the client id, if your hydra-maester has set CLIENT_ID_KEY.
+    #[arg(long, requires = "client_secret_key")]
+    pub client_id_key: Option<String>,
+    /// Key of the client secret, if your hydra-maester has set CLIENT_SECRET_KEY.
+    #[arg(long, requires = "client_id_key")]
+    pub client_secret_key: Option<String>,
+    /// Longest wait for one resource, as a duration such as `90s`.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    /// Format of the plan. As JSON and YAML it consists of the new resources, to keep them in Git.
+    #[arg(long, short, default_value = "text")]
+    pub output: Format,
 }
 
 /// Arguments of `check`.

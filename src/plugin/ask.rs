@@ -4,8 +4,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::api::condition::{READY, SUSPENDED};
+use crate::api::condition::{READY, STALLED, SUSPENDED};
 use crate::api::{RECONCILE_AT_ANNOTATION, ROTATE_AT_ANNOTATION};
+
+const UNSEEN: &str =
+    "The operator has not looked yet. Check that it runs, and that the server is ready: `kubectl oidc status`.";
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,11 +96,22 @@ impl Request {
                 Some(at) => format!("The request stands; the rotation is due at {at}. {message}"),
                 None => format!("The request stands. {message}"),
             }),
-            (false, _) => Answer::Open(
-                "The operator has not looked yet. Check that it runs, and that the server is ready: `kubectl oidc status`."
-                    .to_owned(),
-            ),
+            (false, _) => Answer::Open(UNSEEN.to_owned()),
         }
+    }
+}
+
+/// Whether a resource and its server are in sync. `since`: the operator was asked then to look again, so that what it said
+/// before does not count.
+pub fn in_sync(found: &DynamicObject, since: Option<Timestamp>) -> Answer {
+    let status = &found.data["status"];
+    let is_current = status["observedGeneration"].as_i64() == found.metadata.generation;
+    let has_looked = since.is_none_or(|since| handled(status).is_some_and(|at| at >= since));
+    match (is_current && is_true(found, READY), is_current && has_looked && is_true(found, STALLED)) {
+        (true, _) => Answer::Done("done".to_owned()),
+        (false, true) => Answer::Refused(message(found).to_owned()),
+        (false, false) if message(found).is_empty() => Answer::Open(UNSEEN.to_owned()),
+        (false, false) => Answer::Open(message(found).to_owned()),
     }
 }
 

@@ -1,24 +1,20 @@
 //! What each verb does.
 
-use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::CommandFactory as _;
-use futures::StreamExt as _;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::{DynamicObject, TypeMeta};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::watch_object;
 use serde_json::{Value, json};
 
 use crate::admin::bounded::printable;
 use crate::plugin::arguments::{Change, Check, Completion, Format, Plugin, Status, Targets, UninstallCheck};
 use crate::plugin::ask::{Answer, Ask, Request};
 use crate::plugin::finding::Verdict;
+use crate::plugin::objects::{answer, put};
 use crate::plugin::session::Session;
 use crate::plugin::target::Target;
 use crate::plugin::{NAME, NOT_READY, census, check, finding, show, tree};
@@ -63,7 +59,7 @@ pub(super) async fn ask(session: &Session, ask: Ask, asked: &Change) -> Result<E
     }
     let mut code = ExitCode::SUCCESS;
     for (target, request) in requests.iter().filter(|_| asked.wait) {
-        let sentence = match outcome(session, target, request, asked.timeout).await? {
+        let sentence = match answer(&api(session, target), &target.name, asked.timeout, |found| request.answer(found)).await? {
             Answer::Done(how) => how,
             Answer::Refused(why) | Answer::Open(why) => {
                 code = ExitCode::from(NOT_READY);
@@ -126,23 +122,6 @@ pub(super) fn complete(asked: &Completion) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits until the operator has followed a request or refused it, or the time is over.
-async fn outcome(session: &Session, target: &Target, request: &Request, limit: Duration) -> Result<Answer> {
-    // A watch that breaks begins again.
-    let seen = watch_object(api(session, target), &target.name).default_backoff();
-    let answers = seen.filter_map(|found| async {
-        let answer = match found.ok()? {
-            Some(found) => request.answer(&found),
-            None => Answer::Refused("It was deleted.".to_owned()),
-        };
-        (!matches!(answer, Answer::Open(_))).then_some(answer)
-    });
-    match tokio::time::timeout(limit, std::pin::pin!(answers).next()).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) | Err(_) => Ok(request.answer(&get(session, target).await?)),
-    }
-}
-
 async fn get(session: &Session, target: &Target) -> Result<DynamicObject> {
     let mut found = api(session, target)
         .get(&target.name)
@@ -153,15 +132,6 @@ async fn get(session: &Session, target: &Target) -> Result<DynamicObject> {
         kind: target.resource.kind.clone(),
     });
     Ok(found)
-}
-
-/// Prints, with colours only on a terminal. A reader who has seen enough is no error.
-fn put(text: &str) -> Result<()> {
-    let mut out = anstream::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot print"),
-    }
 }
 
 fn targets(asked: &Targets) -> Result<Vec<Target>> {

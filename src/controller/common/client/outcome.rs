@@ -91,7 +91,8 @@ async fn keep_credentials(client: &OAuth2Client, ctx: &Context) -> Result<()> {
         if !is_owned(&secret, &uid) {
             continue;
         }
-        secret.metadata.owner_references = None;
+        let owners = secret.metadata.owner_references.iter_mut();
+        owners.for_each(|owners| owners.retain(|owner| owner.uid != uid));
         let labels = secret.metadata.labels.get_or_insert_default();
         labels.remove(WATCH_LABEL);
         labels.remove(UID_LABEL);

@@ -237,7 +237,13 @@ impl Work<'_> {
         };
         let found = link.hydra()?.get_client(&self.plan.client_id).await;
         let found = found.map_err(|failed| failure("get_o_auth2_client", failed))?;
-        let Some(found) = found else { return Ok(Secrecy::Ours) };
+        let Some(found) = found else {
+            return match self.had_ledger() {
+                true => Ok(Secrecy::Ours),
+                // The server lost the client, not its secret.
+                false => Ok(self.published(None, link).await?.unwrap_or(Secrecy::Ours)),
+            };
+        };
         let mark = own_mark(self.client, self.ctx, &found);
         if mark.is_none() && !may_take_over(self.client, self.ctx, status, &found) {
             return Err(not_owned(self.client, self.ctx, status, &found));
@@ -245,12 +251,12 @@ impl Work<'_> {
         match is_secret_of_others(mark.as_ref(), status, self.had_ledger()) {
             false => Ok(Secrecy::Ours),
             true if may_replace && mark.is_some() => Ok(Secrecy::Replaced),
-            true => self.published(&found, link).await,
+            true => Ok(self.published(Some(&found), link).await?.unwrap_or(Secrecy::Others)),
         }
     }
 
     /// The secret of a client of other owners, if the Secret that the resource takes over has it.
-    async fn published(&self, found: &Client, link: &Link) -> Result<Secrecy> {
+    async fn published(&self, found: Option<&Client>, link: &Link) -> Result<Option<Secrecy>> {
         let Work {
             client,
             ctx,
@@ -261,17 +267,17 @@ impl Work<'_> {
         let offered = ctx.cluster.secret(&plan.namespace, &layout.name).await?;
         let offered = offered.filter(|offered| !is_owned(offered, &plan.uid));
         let Some(offered) = offered.filter(|offered| check_offered(offered, client).is_ok()) else {
-            return Ok(Secrecy::Others);
+            return Ok(None);
         };
         check_content(&offered, layout, &plan.client_id)?;
         if !offered.data.iter().any(|data| data.contains_key(&layout.secret_key)) {
-            return Ok(Secrecy::Others);
+            return Ok(None);
         }
         let secret = reference::usable(ctx, plan, &offered, &layout.secret_key).await?;
-        if client.spec.on_secret_mismatch != Some(OnSecretMismatch::Replace) {
+        if let Some(found) = found.filter(|_| client.spec.on_secret_mismatch != Some(OnSecretMismatch::Replace)) {
             self.compare_secret(found, &secret, link).await?;
         }
-        Ok(Secrecy::Published(secret))
+        Ok(Some(Secrecy::Published(secret)))
     }
 
     /// Makes sure that an adoption does not replace the secret of a client that works, unless the spec consents. Nothing is

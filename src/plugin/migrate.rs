@@ -1,0 +1,27 @@
+//! `migrate`: resources and objects of other tools become those of the operator, with the same ids and secrets.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::plugin::arguments::Origin;
+use crate::plugin::session::Session;
+
+pub mod grants;
+mod leave;
+pub mod maester;
+mod moving;
+mod old;
+pub mod plan;
+mod report;
+mod undo;
+
+/// Moves in from another tool.
+///
+/// # Errors
+/// What kept it from an answer, in sentences.
+pub(super) async fn run(session: &Session, origin: &Origin) -> Result<ExitCode> {
+    match origin {
+        Origin::HydraMaester(asked) => moving::run(session, asked).await,
+    }
+}

@@ -1,0 +1,68 @@
+//! The end of a resource of hydra-maester without its cleanup, which would delete the client, and without the garbage
+//! collection of its Secret.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::maester::FINALIZER;
+use super::old::secret_name;
+use crate::plugin::NAME;
+
+/// hydra-maester adds its finalizer again as soon as it sees that it is gone. One of the attempts is faster.
+const ATTEMPTS: usize = 100;
+
+/// Deletes the resource with this UID, if it still exists. The deletion counts only for the version without finalizer, so
+/// that a hydra-maester that runs meanwhile never gets to see it being deleted.
+pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let Some(found) = api.get_opt(name).await?.filter(|found| found.uid().as_deref() == Some(uid)) else {
+            return Ok(());
+        };
+        match attempt(api, &found).await {
+            Ok(()) => return Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(error) => return Err(error).context("cannot delete the resource of hydra-maester"),
+        }
+    }
+    bail!("hydra-maester keeps adding its finalizer. Scale it to zero, and try again.")
+}
+
+async fn attempt(api: &Api<DynamicObject>, found: &DynamicObject) -> kube::Result<()> {
+    let rest: Vec<&String> = found.finalizers().iter().filter(|name| *name != FINALIZER).collect();
+    let change = json!({ "metadata": {
+        "resourceVersion": found.resource_version(), "finalizers": (!rest.is_empty()).then_some(rest),
+    } });
+    let parameters = PatchParams {
+        field_manager: Some(NAME.to_owned()),
+        ..PatchParams::default()
+    };
+    let bare = api.patch(&found.name_any(), &parameters, &Patch::Merge(change)).await?;
+    let only_this = Preconditions {
+        resource_version: bare.resource_version(),
+        uid: bare.uid(),
+    };
+    api.delete(&bare.name_any(), &DeleteParams::default().preconditions(only_this))
+        .await
+        .map(drop)
+}
+
+/// Makes sure that the Secret of a resource does not go with it. `releases`: takes its owner reference off.
+pub(super) async fn keep_secret(secrets: &Api<Secret>, old: &DynamicObject, releases: bool) -> Result<()> {
+    let (name, uid) = (secret_name(old), old.uid().unwrap_or_default());
+    let found = secrets.get(&name).await.with_context(|| format!("cannot read Secret {name}"))?;
+    let owners = found.owner_references();
+    let others: Vec<_> = owners.iter().filter(|owner| owner.uid != uid).collect();
+    if others.len() == owners.len() {
+        return Ok(());
+    }
+    ensure!(releases, "Secret {name} would go with the resource of hydra-maester");
+    let change = json!({ "metadata": {
+        "resourceVersion": found.resource_version(), "ownerReferences": (!others.is_empty()).then_some(others),
+    } });
+    let released = secrets.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await;
+    released.map(drop).with_context(|| format!("cannot change Secret {name}"))
+}

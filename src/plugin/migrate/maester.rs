@@ -1,0 +1,382 @@
+//! How an OAuth2Client of hydra-maester becomes one of the operator. Pure.
+//!
+//! Source: `api/v1alpha1` and `hydra/types.go` of hydra-maester 0.0.42.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::api::{DEFAULT_SERVER, GROUP, MIGRATED_FROM_ANNOTATION};
+
+/// API version of its resources.
+pub const API_VERSION: &str = "hydra.ory.sh/v1alpha1";
+/// Its finalizer: with it, the deletion of a resource deletes the client.
+pub const FINALIZER: &str = "finalizer.ory.hydra.sh";
+/// Keys of its Secrets: now, and before version 0.0.31.
+pub const KEYS: [[&str; 2]; 2] = [["CLIENT_ID", "CLIENT_SECRET"], ["client_id", "client_secret"]];
+
+/// Fields that mean the same here, and where they are.
+pub const FIELDS: [(&str, &str); 27] = [
+    ("clientName", "clientName"),
+    ("grantTypes", "grantTypes"),
+    ("responseTypes", "responseTypes"),
+    ("redirectUris", "redirectUris"),
+    ("postLogoutRedirectUris", "postLogoutRedirectUris"),
+    ("requestUris", "requestUris"),
+    ("allowedCorsOrigins", "allowedCorsOrigins"),
+    ("audience", "audience"),
+    ("contacts", "contacts"),
+    ("metadata", "metadata"),
+    ("clientUri", "clientUri"),
+    ("logoUri", "logoUri"),
+    ("policyUri", "policyUri"),
+    ("tosUri", "tosUri"),
+    ("jwksUri", "jwksUri"),
+    ("subjectType", "subjectType"),
+    ("sectorIdentifierUri", "sectorIdentifierUri"),
+    ("tokenEndpointAuthSigningAlg", "tokenEndpointAuthSigningAlg"),
+    ("requestObjectSigningAlg", "requestObjectSigningAlg"),
+    ("userinfoSignedResponseAlg", "userinfoSignedResponseAlg"),
+    ("frontChannelLogoutURI", "frontchannelLogoutUri"),
+    (
+        "frontChannelLogoutSessionRequired",
+        "frontchannelLogoutSessionRequired",
+    ),
+    ("backChannelLogoutURI", "backchannelLogoutUri"),
+    ("backChannelLogoutSessionRequired", "backchannelLogoutSessionRequired"),
+    ("skipConsent", "hydra.skipConsent"),
+    ("skipLogoutConsent", "hydra.skipLogoutConsent"),
+    ("accessTokenStrategy", "hydra.accessTokenStrategy"),
+];
+
+/// Fields that mean something else here, and where they go.
+pub const SPECIAL: [(&str, &str); 8] = [
+    ("scope", "scopes"),
+    ("scopeArray", "scopes"),
+    ("secretName", "credentials.secretName"),
+    ("tokenEndpointAuthMethod", "tokenEndpointAuthMethod, clientType"),
+    ("tokenLifespans", "hydra.tokenLifespans"),
+    ("hydraAdmin", "serverRef"),
+    ("deletionPolicy", "deletionPolicy"),
+    ("clientSecretExpiresAt", ""),
+];
+
+/// Scopes that Hydra gives a client without any.
+const WITHOUT_SCOPES: [&str; 3] = ["offline_access", "offline", "openid"];
+
+/// What is known of the Secret of a resource, without its secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credentials {
+    /// Client id, if a key has it.
+    pub client_id: Option<String>,
+    /// Names of its keys.
+    pub keys: BTreeSet<String>,
+    /// Whether hydra-maester made it, so that it would go with the resource.
+    pub is_owned: bool,
+}
+
+/// What happens to the Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub enum SecretFate {
+    /// It becomes the credentials Secret of the new resource, with the same content.
+    TakenOver,
+    /// hydra-maester made it, and it has more keys than the new resource writes. It stays, and belongs to nobody.
+    Released,
+    /// Somebody else made it. It stays as it is.
+    Untouched,
+}
+
+/// What a resource was at hydra-maester: the value of an annotation of the new resource.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Past {
+    /// The old resource, as its user wrote it.
+    pub manifest: Value,
+    /// Its UID.
+    pub uid: String,
+    /// What happens to its Secret.
+    pub secret: SecretFate,
+}
+
+impl Past {
+    /// Reads it from a resource that was moved.
+    pub fn of(new: &DynamicObject) -> Option<Self> {
+        serde_json::from_str(new.annotations().get(MIGRATED_FROM_ANNOTATION)?).ok()
+    }
+}
+
+/// How one resource moves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    /// The new resource.
+    pub manifest: Value,
+    /// What happens to the Secret.
+    pub secret: SecretFate,
+    /// What else there is to know, in sentences.
+    pub notes: Vec<String>,
+}
+
+/// What the caller has chosen.
+#[derive(Clone, Debug)]
+pub struct Choice<'a> {
+    /// AuthorizationServer for the resources that name no admin API of their own.
+    pub server: &'a str,
+    /// Names and admin URLs of all AuthorizationServers.
+    pub servers: &'a [(String, String)],
+    /// Keys of id and secret, if neither are those of [`KEYS`].
+    pub keys: Option<[&'a str; 2]>,
+}
+
+/// The keys of id and secret in a Secret with these keys.
+pub fn keys_of<'a>(keys: &BTreeSet<String>, chosen: Option<[&'a str; 2]>) -> Option<[&'a str; 2]> {
+    let all = chosen.into_iter().chain(KEYS);
+    all.into_iter().find(|[id, _]| keys.contains(*id))
+}
+
+/// How a resource moves. `found`: its Secret, if it exists.
+///
+/// # Errors
+/// A sentence that says why it cannot move.
+pub fn plan(old: &DynamicObject, found: Option<&Credentials>, choice: &Choice<'_>) -> Result<Move, String> {
+    let spec = old.data["spec"].as_object().cloned().unwrap_or_default();
+    let secret_name = spec.get("secretName").and_then(Value::as_str).unwrap_or_default();
+    if old.metadata.deletion_timestamp.is_some() {
+        return Err("It is being deleted. Wait, or remove its finalizer if the client should stay.".to_owned());
+    }
+    let Some(found) = found else {
+        return Err(format!(
+            "Secret `{secret_name}` does not exist, so nobody knows id and secret of the client. Restore the Secret, or delete the resource."
+        ));
+    };
+    let keys = keys_of(&found.keys, choice.keys);
+    let (Some(keys), Some(client_id)) = (keys, found.client_id.as_ref()) else {
+        return Err(format!(
+            "Secret `{secret_name}` has no client id. Name its keys with --client-id-key and --client-secret-key, or correct it."
+        ));
+    };
+    let mut notes = Vec::new();
+    let mut new = carried(&spec, &mut notes);
+    let has_secret = authentication(&spec, &mut new);
+    if has_secret && !found.keys.contains(keys[1]) {
+        return Err(format!(
+            "Secret `{secret_name}` has no key `{}`, so nobody knows the secret of the client. Correct it, or delete the resource.",
+            keys[1]
+        ));
+    }
+    let server = server(&spec, choice)?;
+    if server != DEFAULT_SERVER {
+        put(&mut new, "serverRef.name", json!(server));
+    }
+    put(&mut new, "clientId", json!(client_id));
+    put(&mut new, "adoption", json!("Allow"));
+    let policy = match spec.get("deletionPolicy").and_then(Value::as_str) {
+        Some("orphan") => "Orphan",
+        _ => "Delete",
+    };
+    put(&mut new, "deletionPolicy", json!(policy));
+    let mine: BTreeSet<&str> = keys.iter().copied().take(if has_secret { 2 } else { 1 }).collect();
+    let is_all = found.keys.iter().all(|key| mine.contains(key.as_str()));
+    let secret = match (found.is_owned, is_all) {
+        (true, true) => SecretFate::TakenOver,
+        (true, false) => SecretFate::Released,
+        (false, _) => SecretFate::Untouched,
+    };
+    credentials(&mut new, old, secret_name, keys, secret, has_secret, &mut notes);
+    Ok(Move {
+        manifest: manifest(old, new, secret),
+        secret,
+        notes,
+    })
+}
+
+/// Where the new resource has its credentials, and from where.
+fn credentials(
+    new: &mut Map<String, Value>,
+    old: &DynamicObject,
+    secret_name: &str,
+    keys: [&str; 2],
+    fate: SecretFate,
+    has_secret: bool,
+    notes: &mut Vec<String>,
+) {
+    let name = old.name_any();
+    if keys != KEYS[0] {
+        put(new, "credentials.keys.clientId", json!(keys[0]));
+        put(new, "credentials.keys.clientSecret", json!(keys[1]));
+    }
+    if fate == SecretFate::TakenOver {
+        if secret_name != name {
+            put(new, "credentials.secretName", json!(secret_name));
+        }
+        return;
+    }
+    let output = if secret_name == name { format!("{name}-oidc") } else { name };
+    put(new, "credentials.secretName", json!(output));
+    if has_secret {
+        put(new, "clientSecretRef", json!({ "name": secret_name, "key": keys[1] }));
+    }
+    notes.push(match fate {
+        SecretFate::Released => format!(
+            "Secret `{secret_name}` has keys that the operator would not write, so it stays as it is, and the operator writes Secret `{output}` beside it."
+        ),
+        _ => format!(
+            "hydra-maester did not make Secret `{secret_name}`, so it stays as it is, and the operator writes Secret `{output}` beside it."
+        ),
+    });
+}
+
+/// Fields with the same meaning, scopes and lifetimes.
+fn carried(spec: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, Value> {
+    let mut new = Map::new();
+    for (name, value) in spec.iter().filter(|(_, value)| !is_empty(value)) {
+        if let Some((_, path)) = FIELDS.iter().find(|(field, _)| field == name) {
+            put(&mut new, path, once(value));
+        } else if name == "tokenLifespans" {
+            let set = value.as_object().into_iter().flatten();
+            for (field, value) in set.filter(|(_, value)| !is_empty(value)) {
+                put(&mut new, &format!("hydra.tokenLifespans.{}", lifespan(field)), value.clone());
+            }
+        } else if name == "clientSecretExpiresAt" {
+            notes.push("clientSecretExpiresAt is left out: it has no effect in Hydra.".to_owned());
+        } else if !SPECIAL.iter().any(|(field, _)| field == name) {
+            notes.push(format!("{name} is left out: the operator has no such field."));
+        }
+    }
+    let listed = spec.get("scopeArray").and_then(Value::as_array).into_iter().flatten();
+    let texts = listed.chain(spec.get("scope")).filter_map(Value::as_str);
+    let mut scopes: Vec<&str> = Vec::new();
+    for scope in texts.flat_map(str::split_whitespace) {
+        if !scopes.contains(&scope) {
+            scopes.push(scope);
+        }
+    }
+    if scopes.is_empty() {
+        scopes.extend(WITHOUT_SCOPES);
+        notes.push("It lists no scopes, so Hydra gave the client offline_access, offline and openid; they are kept.".to_owned());
+    }
+    put(&mut new, "scopes", json!(scopes));
+    new
+}
+
+/// How the client authenticates. Returns whether it has a secret.
+fn authentication(spec: &Map<String, Value>, new: &mut Map<String, Value>) -> bool {
+    match spec.get("tokenEndpointAuthMethod").and_then(Value::as_str) {
+        Some("none") => {
+            put(new, "clientType", json!("Public"));
+            false
+        }
+        Some(method) if !method.is_empty() => {
+            put(new, "tokenEndpointAuthMethod", json!(method));
+            method != "private_key_jwt"
+        }
+        _ => true,
+    }
+}
+
+/// The AuthorizationServer for a resource.
+fn server<'a>(spec: &Map<String, Value>, choice: &'a Choice<'_>) -> Result<&'a str, String> {
+    let admin = &spec.get("hydraAdmin").cloned().unwrap_or_default();
+    let url = admin["url"].as_str().unwrap_or_default();
+    if url.is_empty() {
+        return Ok(choice.server);
+    }
+    let asked = format!("{url}:{}", admin["port"].as_u64().unwrap_or_default());
+    let place = |url: &str| {
+        let url = url::Url::parse(url).ok()?;
+        Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()))
+    };
+    let is_it = |(_, known): &&(String, String)| place(known).is_some() && place(known) == place(&asked);
+    let found = choice.servers.iter().find(is_it);
+    found.map(|(name, _)| name.as_str()).ok_or_else(|| {
+        let shown = place(&asked).map_or_else(|| "no URL".to_owned(), |(scheme, host, port)| {
+            format!("{scheme}://{host}:{}", port.unwrap_or_default())
+        });
+        format!("Its hydraAdmin is {shown}, and no AuthorizationServer has this adminUrl. Create one, and try again.")
+    })
+}
+
+/// `authorization_code_grant_id_token_lifespan` here is `authorizationCodeGrantIdToken`.
+fn lifespan(field: &str) -> String {
+    let mut words = field.trim_end_matches("_lifespan").split('_');
+    let mut name = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
+fn manifest(old: &DynamicObject, spec: Map<String, Value>, secret: SecretFate) -> Value {
+    let past = Past {
+        manifest: as_written(old),
+        uid: old.uid().unwrap_or_default(),
+        secret,
+    };
+    json!({
+        "apiVersion": format!("{GROUP}/v1alpha1"),
+        "kind": "OAuth2Client",
+        "metadata": {
+            "name": old.name_any(),
+            "namespace": old.namespace(),
+            "annotations": { (MIGRATED_FROM_ANNOTATION): json!(past).to_string() },
+        },
+        "spec": spec,
+    })
+}
+
+/// A resource as its user wrote it.
+fn as_written(old: &DynamicObject) -> Value {
+    let mut annotations = old.annotations().clone();
+    annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": "OAuth2Client",
+        "metadata": {
+            "name": old.name_any(), "namespace": old.namespace(),
+            "labels": old.labels(), "annotations": annotations,
+        },
+        "spec": old.data["spec"],
+    })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::Bool(true) => false,
+    }
+}
+
+/// A list without repetitions, which the operator's lists do not allow.
+fn once(value: &Value) -> Value {
+    let Some(list) = value.as_array() else {
+        return value.clone();
+    };
+    let mut kept: Vec<&Value> = Vec::new();
+    for item in list {
+        if !kept.contains(&item) {
+            kept.push(item);
+        }
+    }
+    json!(kept)
+}
+
+fn put(target: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => {
+            target.insert(path.to_owned(), value);
+        }
+        Some((first, rest)) => {
+            let inner = target.entry(first).or_insert_with(|| json!({}));
+            if let Some(inner) = inner.as_object_mut() {
+                put(inner, rest, value);
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Moves resources of hydra-maester. Each is looked at anew, so that a command that was interrupted can be repeated.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+
+use super::grants::{Wish, granted};
+use super::maester::{Choice, SecretFate};
+use super::old::{AT_ONCE, pages};
+use super::plan::{Item, Verdict, items};
+use super::{leave, old, report, undo};
+use crate::access;
+use crate::admin::bounded::printable;
+use crate::api::oauth2_client::OAuth2ClientSpec;
+use crate::api::{ADOPTABLE_BY_ANNOTATION, AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
+use crate::decode;
+use crate::kubernetes;
+use crate::plugin::arguments::{Format, HydraMaester};
+use crate::plugin::ask;
+use crate::plugin::objects::{put, until};
+use crate::plugin::session::Session;
+use crate::plugin::target::Target;
+use crate::plugin::{NAME, NOT_READY};
+
+type Servers = Vec<AuthorizationServer>;
+type Labels = BTreeMap<String, BTreeMap<String, String>>;
+
+pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitCode> {
+    if asked.undo {
+        return undo::run(session, asked).await;
+    }
+    let servers = servers(session).await?;
+    let mut found = planned(session, asked, &servers).await?;
+    if asked.grants {
+        return grants(session, asked, &found, &servers).await;
+    }
+    check_servers(session, &mut found, &servers).await?;
+    try_all(session, &mut found).await?;
+    match (asked.apply, asked.output) {
+        (true, _) => return apply(session, asked, &found).await,
+        (false, Format::Text) => put(&report::text(&found))?,
+        (false, Format::Json) => put(&(serde_json::to_string_pretty(&listed(&found))? + "\n"))?,
+        (false, Format::Yaml) => {
+            for manifest in found.iter().filter_map(Item::manifest) {
+                put(&format!("---\n{}", serde_saphyr::to_string(manifest)?))?;
+            }
+        }
+    }
+    Ok(code(report::skipped(&found)))
+}
+
+pub(super) fn code(left: usize) -> ExitCode {
+    match left {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(NOT_READY),
+    }
+}
+
+fn listed(found: &[Item]) -> Value {
+    let manifests: Vec<&Value> = found.iter().filter_map(Item::manifest).collect();
+    json!({ "apiVersion": "v1", "kind": "List", "items": manifests })
+}
+
+/// The namespace that is meant; none for all.
+pub(super) fn namespace<'a>(session: &'a Session, asked: &HydraMaester) -> Option<&'a str> {
+    (!asked.all_namespaces).then_some(session.namespace.as_str())
+}
+
+pub(super) fn clients(session: &Session, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
+    let kind = Target::parse("oauth2client/any").map_err(anyhow::Error::msg)?.resource;
+    Ok(match namespace {
+        Some(namespace) => Api::namespaced_with(session.client.clone(), namespace, &kind),
+        None => Api::all_with(session.client.clone(), &kind),
+    })
+}
+
+/// Those of the resources that the caller has named, or all.
+pub(super) fn named(all: Vec<DynamicObject>, names: &[String]) -> Result<Vec<DynamicObject>> {
+    let is_there = |name: &&String| all.iter().any(|found| found.name_any() == **name);
+    if let Some(missing) = names.iter().find(|name| !is_there(name)) {
+        bail!("there is no OAuth2Client `{missing}` to move");
+    }
+    let is_meant = |found: &DynamicObject| names.is_empty() || names.contains(&found.name_any());
+    Ok(all.into_iter().filter(is_meant).collect())
+}
+
+async fn servers(session: &Session) -> Result<Servers> {
+    let api = Api::<decode::Item<AuthorizationServer>>::all(session.client.clone());
+    kubernetes::all(api, ListParams::default())
+        .await
+        .context("cannot list AuthorizationServers; install the operator first, and ask for the right to read them")
+}
+
+async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> Result<Vec<Item>> {
+    let keys = asked.client_id_key.as_deref().zip(asked.client_secret_key.as_deref());
+    let keys = keys.map(|(id, secret)| [id, secret]);
+    let olds = named(old::list(session, namespace(session, asked)).await?, &asked.names)?;
+    let credentials = old::credentials(session, &olds, keys).await?;
+    let news = pages(&clients(session, namespace(session, asked))?).await;
+    let news = news.context("cannot list the OAuth2Clients of the operator")?;
+    let url = |server: &AuthorizationServer| {
+        let hydra = server.spec.hydra.as_ref()?;
+        Some((server.name_any(), hydra.admin_url.clone()))
+    };
+    let known: Vec<_> = servers.iter().filter_map(url).collect();
+    let choice = Choice {
+        server: &asked.server,
+        servers: &known,
+        keys,
+    };
+    Ok(items(olds, &credentials, &news, &choice))
+}
+
+fn spec_of(manifest: &Value) -> Option<OAuth2ClientSpec> {
+    serde_json::from_value(manifest["spec"].clone()).ok()
+}
+
+fn server_of(manifest: &Value) -> &str {
+    manifest["spec"]["serverRef"]["name"].as_str().unwrap_or(DEFAULT_SERVER)
+}
+
+fn namespace_of(manifest: &Value) -> &str {
+    manifest["metadata"]["namespace"].as_str().unwrap_or_default()
+}
+
+/// Labels of the namespaces, which access rules may select by.
+async fn labels(session: &Session, found: &[Item]) -> Result<Labels> {
+    let namespaces: Api<Namespace> = Api::all(session.client.clone());
+    let mut labels = Labels::new();
+    for name in found.iter().filter_map(Item::manifest).map(namespace_of) {
+        if !labels.contains_key(name) {
+            let namespace = namespaces.get(name).await;
+            let namespace = namespace.with_context(|| format!("cannot read namespace {name}"))?;
+            labels.insert(name.to_owned(), namespace.labels().clone());
+        }
+    }
+    Ok(labels)
+}
+
+fn seen<'a>(labels: &'a Labels, name: &'a str) -> access::Namespace<'a> {
+    access::Namespace {
+        name,
+        labels: labels.get(name),
+    }
+}
+
+/// Prints what a server has to allow.
+async fn grants(session: &Session, asked: &HydraMaester, found: &[Item], servers: &Servers) -> Result<ExitCode> {
+    let server = servers.iter().find(|server| server.name_any() == asked.server);
+    let server = server.with_context(|| format!("there is no AuthorizationServer `{}`; create it first", asked.server))?;
+    let labels = labels(session, found).await?;
+    let manifests = found.iter().filter_map(Item::manifest);
+    let on_server = manifests.filter(|manifest| server_of(manifest) == asked.server);
+    let specs: Vec<_> = on_server
+        .filter_map(|manifest| Some((namespace_of(manifest), spec_of(manifest)?)))
+        .collect();
+    let wishes = specs.iter().map(|(name, spec)| Wish {
+        namespace: seen(&labels, name),
+        spec,
+    });
+    let wishes: Vec<_> = wishes.collect();
+    let change = json!({ "spec": { "access": granted(&server.spec.access, &wishes) } });
+    match asked.output {
+        Format::Json => put(&(serde_json::to_string_pretty(&change)? + "\n"))?,
+        Format::Text | Format::Yaml => put(&serde_saphyr::to_string(&change)?)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Skips what no server would let take over its client.
+async fn check_servers(session: &Session, found: &mut [Item], servers: &Servers) -> Result<()> {
+    let labels = labels(session, found).await?;
+    for item in found {
+        let Some(manifest) = item.manifest() else { continue };
+        let name = server_of(manifest);
+        let why = match servers.iter().find(|server| server.name_any() == name) {
+            None => Some(format!("There is no AuthorizationServer `{name}`. Create it first.")),
+            Some(server) => spec_of(manifest).and_then(|spec| {
+                let namespace = seen(&labels, namespace_of(manifest));
+                let denied = Wish { namespace, spec: &spec }.check(&server.spec.access).err()?;
+                Some(format!(
+                    "AuthorizationServer `{name}` does not allow it: {denied} --grants prints what lets it take over its client."
+                ))
+            }),
+        };
+        if let Some(why) = why {
+            item.verdict = Verdict::Skip(why);
+        }
+    }
+    Ok(())
+}
+
+/// Skips what the Kubernetes API would refuse.
+async fn try_all(session: &Session, found: &mut [Item]) -> Result<()> {
+    let tries = found.iter().enumerate().filter_map(|(index, item)| {
+        let manifest = item.manifest()?.clone();
+        Some(async move {
+            let tried = create(session, &manifest, true).await;
+            (index, tried)
+        })
+    });
+    let tried: Vec<_> = stream::iter(tries.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
+    for (index, tried) in tried {
+        match tried {
+            Ok(()) => {}
+            Err(kube::Error::Api(status)) if status.code == 422 => {
+                found[index].verdict = Verdict::Skip(format!("Its new resource is not valid: {}", status.message));
+            }
+            Err(error) => return Err(error).context("cannot create OAuth2Clients of the operator"),
+        }
+    }
+    Ok(())
+}
+
+async fn create(session: &Session, manifest: &Value, dry_run: bool) -> kube::Result<()> {
+    let api = clients(session, Some(namespace_of(manifest))).map_err(|error| kube::Error::Service(error.into()))?;
+    let object: DynamicObject = serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
+    let parameters = PostParams {
+        dry_run,
+        field_manager: Some(NAME.to_owned()),
+    };
+    api.create(&parameters, &object).await.map(drop)
+}
+
+async fn apply(session: &Session, asked: &HydraMaester, found: &[Item]) -> Result<ExitCode> {
+    let (mut moved, mut left) = (0, 0);
+    let each = found.iter().map(async |item| {
+        let done = match &item.verdict {
+            Verdict::Skip(why) => Err(anyhow!("{why}")),
+            Verdict::Move(planned) => walk(session, item, planned.secret, asked.timeout).await,
+            Verdict::Continue(fate) => walk(session, item, *fate, asked.timeout).await,
+        };
+        (item.key(), done)
+    });
+    let mut done = stream::iter(each).buffer_unordered(AT_ONCE);
+    while let Some((key, result)) = done.next().await {
+        let said = match result {
+            Ok(()) => {
+                moved += 1;
+                "moved".to_owned()
+            }
+            Err(why) => {
+                left += 1;
+                format!("not moved. {why:#}")
+            }
+        };
+        put(&format!("{}: {}\n", printable(&key), printable(&said)))?;
+    }
+    put(&format!("{moved} moved, {left} left.\n"))?;
+    Ok(code(left))
+}
+
+/// Moves one resource: the Secret names it, the operator takes over client and Secret, and the old resource goes.
+async fn walk(session: &Session, item: &Item, fate: SecretFate, limit: Duration) -> Result<()> {
+    let (old, name) = (&item.old, item.old.name_any());
+    let namespace = old.namespace().unwrap_or_default();
+    let uid = old.uid().unwrap_or_default();
+    let secrets: Api<Secret> = Api::namespaced(session.client.clone(), &namespace);
+    if fate == SecretFate::TakenOver {
+        let change = json!({ "metadata": { "annotations": { (ADOPTABLE_BY_ANNOTATION): name } } });
+        let offered = secrets
+            .patch(&old::secret_name(old), &parameters(), &Patch::Merge(change))
+            .await;
+        offered.context("cannot annotate its Secret")?;
+    }
+    let api = clients(session, Some(&namespace))?;
+    let since = match item.manifest() {
+        Some(manifest) => {
+            create(session, manifest, false).await.context("cannot create its new resource")?;
+            None
+        }
+        None => Some(look_again(&api, &name).await?),
+    };
+    until(&api, &name, limit, |found| ask::in_sync(found, since)).await?;
+    leave::keep_secret(&secrets, old, fate == SecretFate::Released).await?;
+    leave::delete(&old::api(session, &namespace), &name, &uid).await
+}
+
+/// Lets the operator look at a resource again, because what kept it from its client may be mended.
+async fn look_again(api: &Api<DynamicObject>, name: &str) -> Result<Timestamp> {
+    let now = Timestamp::now();
+    let change = json!({ "metadata": { "annotations": { (RECONCILE_AT_ANNOTATION): now.to_string() } } });
+    let asked = api.patch(name, &parameters(), &Patch::Merge(change)).await;
+    asked.context("cannot change its new resource")?;
+    Ok(now)
+}
+
+pub(super) fn parameters() -> PatchParams {
+    PatchParams {
+        field_manager: Some(NAME.to_owned()),
+        ..PatchParams::default()
+    }
+}

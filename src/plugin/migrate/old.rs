@@ -1,0 +1,93 @@
+//! The resources of hydra-maester and their Secrets, as they are in the cluster.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context as _, Result, bail};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, ResourceExt};
+
+use super::maester::{Credentials, keys_of};
+use crate::controller::common::own_secret::text;
+use crate::plugin::session::Session;
+
+/// Requests at the same time.
+pub(super) const AT_ONCE: usize = 8;
+/// Resources per page of a list.
+const PAGE: u32 = 500;
+
+fn kind() -> ApiResource {
+    ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("hydra.ory.sh", "v1alpha1", "OAuth2Client"),
+        "oauth2clients",
+    )
+}
+
+pub(super) fn api(session: &Session, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(session.client.clone(), namespace, &kind())
+}
+
+/// All resources of a namespace or of the cluster.
+pub(super) async fn list(session: &Session, namespace: Option<&str>) -> Result<Vec<DynamicObject>> {
+    let found = match namespace {
+        Some(namespace) => api(session, namespace),
+        None => Api::all_with(session.client.clone(), &kind()),
+    };
+    pages(&found).await.map_err(|error| match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            anyhow::anyhow!("the cluster has no OAuth2Clients of hydra.ory.sh, so there is nothing to move")
+        }
+        error => anyhow::Error::new(error).context("cannot list the OAuth2Clients of hydra.ory.sh"),
+    })
+}
+
+/// All objects of a list, page by page.
+pub(super) async fn pages(api: &Api<DynamicObject>) -> kube::Result<Vec<DynamicObject>> {
+    let mut parameters = ListParams::default().limit(PAGE);
+    let mut all = Vec::new();
+    loop {
+        let page = api.list(&parameters).await?;
+        let next = page.metadata.continue_.clone().filter(|next| !next.is_empty());
+        all.extend(page.items);
+        match next {
+            Some(next) => parameters = parameters.continue_token(&next),
+            None => return Ok(all),
+        }
+    }
+}
+
+/// What is known of the Secrets of resources, in their order.
+pub(super) async fn credentials(
+    session: &Session,
+    olds: &[DynamicObject],
+    keys: Option<[&str; 2]>,
+) -> Result<Vec<Option<Credentials>>> {
+    let each = olds.iter().map(|old| one(session, old, keys));
+    stream::iter(each.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
+}
+
+async fn one(session: &Session, old: &DynamicObject, keys: Option<[&str; 2]>) -> Result<Option<Credentials>> {
+    let (namespace, name) = (old.namespace().unwrap_or_default(), secret_name(old));
+    if name.is_empty() {
+        bail!("OAuth2Client {namespace}/{} has no secretName", old.name_any());
+    }
+    let secrets: Api<Secret> = Api::namespaced(session.client.clone(), &namespace);
+    let found = secrets.get_opt(&name).await;
+    let found = found.with_context(|| format!("cannot read Secret {namespace}/{name}"))?;
+    Ok(found.map(|found| known(&found, &old.uid().unwrap_or_default(), keys)))
+}
+
+pub(super) fn secret_name(old: &DynamicObject) -> String {
+    old.data["spec"]["secretName"].as_str().unwrap_or_default().to_owned()
+}
+
+fn known(secret: &Secret, owner: &str, chosen: Option<[&str; 2]>) -> Credentials {
+    let keys: BTreeSet<String> = secret.data.iter().flat_map(|data| data.keys().cloned()).collect();
+    Credentials {
+        client_id: keys_of(&keys, chosen).and_then(|[id, _]| text(secret, id)),
+        is_owned: secret.owner_references().iter().any(|found| found.uid == owner),
+        keys,
+    }
+}

@@ -1,0 +1,51 @@
+//! What `migrate` prints. Pure.
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+
+use super::maester::SecretFate;
+use super::plan::{Item, Verdict};
+use crate::admin::bounded::printable;
+
+/// The plan for people.
+pub(super) fn text(items: &[Item]) -> String {
+    let mut text = String::new();
+    for item in items {
+        let (word, colour, first, notes): (_, _, _, &[String]) = match &item.verdict {
+            Verdict::Move(planned) => ("move", AnsiColor::Green, secret(planned.secret), &planned.notes),
+            Verdict::Continue(_) => ("go on", AnsiColor::Green, "It has begun to move.", &[]),
+            Verdict::Skip(why) => ("skip", AnsiColor::Yellow, why.as_str(), &[]),
+        };
+        let style = Style::new().fg_color(Some(colour.into()));
+        let _ = writeln!(text, "{style}{word:<5}{style:#}  {}", printable(&item.key()));
+        for sentence in [first].into_iter().chain(notes.iter().map(String::as_str)) {
+            if !sentence.is_empty() {
+                let _ = writeln!(text, "       {}", printable(sentence));
+            }
+        }
+    }
+    let skipped = skipped(items);
+    let _ = match (items.len() - skipped, skipped) {
+        (0, 0) => writeln!(text, "There is nothing to move."),
+        (moving, 0) => writeln!(text, "{moving} to move. Nothing was changed; --apply moves them."),
+        (moving, skipped) => writeln!(
+            text,
+            "{moving} to move, {skipped} skipped. Nothing was changed; --apply moves them."
+        ),
+    };
+    text
+}
+
+/// Number of resources that cannot move.
+pub(super) fn skipped(items: &[Item]) -> usize {
+    let is_skipped = |item: &&Item| matches!(item.verdict, Verdict::Skip(_));
+    items.iter().filter(is_skipped).count()
+}
+
+fn secret(fate: SecretFate) -> &'static str {
+    match fate {
+        SecretFate::TakenOver => "The operator takes the Secret over as it is.",
+        SecretFate::Released | SecretFate::Untouched => "", // a note says more
+    }
+}
