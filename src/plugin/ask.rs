@@ -107,7 +107,10 @@ pub fn in_sync(found: &DynamicObject, since: Option<Timestamp>) -> Answer {
     let status = &found.data["status"];
     let is_current = status["observedGeneration"].as_i64() == found.metadata.generation;
     let has_looked = since.is_none_or(|since| handled(status).is_some_and(|at| at >= since));
-    match (is_current && is_true(found, READY), is_current && has_looked && is_true(found, STALLED)) {
+    match (
+        is_current && is_true(found, READY),
+        is_current && has_looked && is_true(found, STALLED),
+    ) {
         (true, _) => Answer::Done("done".to_owned()),
         (false, true) => Answer::Refused(message(found).to_owned()),
         (false, false) if message(found).is_empty() => Answer::Open(UNSEEN.to_owned()),

@@ -39,7 +39,9 @@ pub(super) async fn answer(
     });
     match tokio::time::timeout(limit, std::pin::pin!(answers).next()).await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) | Err(_) => Ok(judge(&api.get(name).await.with_context(|| format!("cannot read {name}"))?)),
+        Ok(None) | Err(_) => Ok(judge(
+            &api.get(name).await.with_context(|| format!("cannot read {name}"))?,
+        )),
     }
 }
 

@@ -59,7 +59,11 @@ pub(super) async fn ask(session: &Session, ask: Ask, asked: &Change) -> Result<E
     }
     let mut code = ExitCode::SUCCESS;
     for (target, request) in requests.iter().filter(|_| asked.wait) {
-        let sentence = match answer(&api(session, target), &target.name, asked.timeout, |found| request.answer(found)).await? {
+        let sentence = match answer(&api(session, target), &target.name, asked.timeout, |found| {
+            request.answer(found)
+        })
+        .await?
+        {
             Answer::Done(how) => how,
             Answer::Refused(why) | Answer::Open(why) => {
                 code = ExitCode::from(NOT_READY);

@@ -9,6 +9,7 @@ mod argo_cd;
 mod consumers;
 mod flux;
 mod kinds;
+mod maester;
 mod monitoring;
 mod stage;
 
@@ -20,7 +21,13 @@ fn main() -> ExitCode {
     testbed::init();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(1); // a story runs five and more servers
-    let trials = [argo_cd::trials, consumers::trials, flux::trials, monitoring::trials];
+    let trials = [
+        argo_cd::trials,
+        consumers::trials,
+        flux::trials,
+        maester::trials,
+        monitoring::trials,
+    ];
     let trials = trials.into_iter().flat_map(|list| list()).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -136,6 +136,7 @@ variants! {
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
     NameClaimed => [Error::NameClaimed { type_: "key", name: s("signing") }],
+    SecretUnfit => [Error::SecretUnfit { name: s("app"), problem: s("it does not name this resource; choose another secretName") }],
     SecretConflict => [
         Error::SecretConflict(Taken { name: s("shop"), owner: None }),
         Error::SecretConflict(Taken { name: s("shop"), owner: Some(s("OAuth2Client `shop`")) }),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::access::{self, Broken, Denied, Namespace};
-use crate::api::access::{AccessRule, Adoptable, ClientLimits, ManagedKind, NamespaceFrom, NamespaceSelection, Permission};
+use crate::api::access::{
+    AccessRule, Adoptable, ClientLimits, ManagedKind, NamespaceFrom, NamespaceSelection, Permission,
+};
 use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 
 /// Most ids in one list, as the schema has it.

@@ -19,7 +19,11 @@ const ATTEMPTS: usize = 100;
 /// that a hydra-maester that runs meanwhile never gets to see it being deleted.
 pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let Some(found) = api.get_opt(name).await?.filter(|found| found.uid().as_deref() == Some(uid)) else {
+        let Some(found) = api
+            .get_opt(name)
+            .await?
+            .filter(|found| found.uid().as_deref() == Some(uid))
+        else {
             return Ok(());
         };
         match attempt(api, &found).await {
@@ -53,7 +57,10 @@ async fn attempt(api: &Api<DynamicObject>, found: &DynamicObject) -> kube::Resul
 /// Makes sure that the Secret of a resource does not go with it. `releases`: takes its owner reference off.
 pub(super) async fn keep_secret(secrets: &Api<Secret>, old: &DynamicObject, releases: bool) -> Result<()> {
     let (name, uid) = (secret_name(old), old.uid().unwrap_or_default());
-    let found = secrets.get(&name).await.with_context(|| format!("cannot read Secret {name}"))?;
+    let found = secrets
+        .get(&name)
+        .await
+        .with_context(|| format!("cannot read Secret {name}"))?;
     let owners = found.owner_references();
     let others: Vec<_> = owners.iter().filter(|owner| owner.uid != uid).collect();
     if others.len() == owners.len() {
@@ -63,6 +70,10 @@ pub(super) async fn keep_secret(secrets: &Api<Secret>, old: &DynamicObject, rele
     let change = json!({ "metadata": {
         "resourceVersion": found.resource_version(), "ownerReferences": (!others.is_empty()).then_some(others),
     } });
-    let released = secrets.patch(&name, &PatchParams::default(), &Patch::Merge(change)).await;
-    released.map(drop).with_context(|| format!("cannot change Secret {name}"))
+    let released = secrets
+        .patch(&name, &PatchParams::default(), &Patch::Merge(change))
+        .await;
+    released
+        .map(drop)
+        .with_context(|| format!("cannot change Secret {name}"))
 }

@@ -41,10 +41,7 @@ pub const FIELDS: [(&str, &str); 27] = [
     ("requestObjectSigningAlg", "requestObjectSigningAlg"),
     ("userinfoSignedResponseAlg", "userinfoSignedResponseAlg"),
     ("frontChannelLogoutURI", "frontchannelLogoutUri"),
-    (
-        "frontChannelLogoutSessionRequired",
-        "frontchannelLogoutSessionRequired",
-    ),
+    ("frontChannelLogoutSessionRequired", "frontchannelLogoutSessionRequired"),
     ("backChannelLogoutURI", "backchannelLogoutUri"),
     ("backChannelLogoutSessionRequired", "backchannelLogoutSessionRequired"),
     ("skipConsent", "hydra.skipConsent"),
@@ -116,6 +113,13 @@ pub struct Move {
     pub secret: SecretFate,
     /// What else there is to know, in sentences.
     pub notes: Vec<String>,
+}
+
+impl Move {
+    /// Id of the client.
+    pub fn client_id(&self) -> Option<&str> {
+        self.manifest["spec"]["clientId"].as_str()
+    }
 }
 
 /// What the caller has chosen.
@@ -212,7 +216,11 @@ fn credentials(
         }
         return;
     }
-    let output = if secret_name == name { format!("{name}-oidc") } else { name };
+    let output = if secret_name == name {
+        format!("{name}-oidc")
+    } else {
+        name
+    };
     put(new, "credentials.secretName", json!(output));
     if has_secret {
         put(new, "clientSecretRef", json!({ "name": secret_name, "key": keys[1] }));
@@ -236,7 +244,11 @@ fn carried(spec: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, Va
         } else if name == "tokenLifespans" {
             let set = value.as_object().into_iter().flatten();
             for (field, value) in set.filter(|(_, value)| !is_empty(value)) {
-                put(&mut new, &format!("hydra.tokenLifespans.{}", lifespan(field)), value.clone());
+                put(
+                    &mut new,
+                    &format!("hydra.tokenLifespans.{}", lifespan(field)),
+                    value.clone(),
+                );
             }
         } else if name == "clientSecretExpiresAt" {
             notes.push("clientSecretExpiresAt is left out: it has no effect in Hydra.".to_owned());
@@ -244,8 +256,8 @@ fn carried(spec: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, Va
             notes.push(format!("{name} is left out: the operator has no such field."));
         }
     }
-    let listed = spec.get("scopeArray").and_then(Value::as_array).into_iter().flatten();
-    let texts = listed.chain(spec.get("scope")).filter_map(Value::as_str);
+    let text = spec.get("scope").and_then(Value::as_str);
+    let texts = list(spec, "scopeArray").chain(text);
     let mut scopes: Vec<&str> = Vec::new();
     for scope in texts.flat_map(str::split_whitespace) {
         if !scopes.contains(&scope) {
@@ -254,10 +266,18 @@ fn carried(spec: &Map<String, Value>, notes: &mut Vec<String>) -> Map<String, Va
     }
     if scopes.is_empty() {
         scopes.extend(WITHOUT_SCOPES);
-        notes.push("It lists no scopes, so Hydra gave the client offline_access, offline and openid; they are kept.".to_owned());
+        notes.push(
+            "It lists no scopes, so Hydra gave the client offline_access, offline and openid; they are kept."
+                .to_owned(),
+        );
     }
     put(&mut new, "scopes", json!(scopes));
     new
+}
+
+fn list<'a>(spec: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a str> {
+    let found = spec.get(name).and_then(Value::as_array).into_iter().flatten();
+    found.filter_map(Value::as_str)
 }
 
 /// How the client authenticates. Returns whether it has a secret.
@@ -285,14 +305,19 @@ fn server<'a>(spec: &Map<String, Value>, choice: &'a Choice<'_>) -> Result<&'a s
     let asked = format!("{url}:{}", admin["port"].as_u64().unwrap_or_default());
     let place = |url: &str| {
         let url = url::Url::parse(url).ok()?;
-        Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()))
+        Some((
+            url.scheme().to_owned(),
+            url.host_str()?.to_owned(),
+            url.port_or_known_default(),
+        ))
     };
     let is_it = |(_, known): &&(String, String)| place(known).is_some() && place(known) == place(&asked);
     let found = choice.servers.iter().find(is_it);
     found.map(|(name, _)| name.as_str()).ok_or_else(|| {
-        let shown = place(&asked).map_or_else(|| "no URL".to_owned(), |(scheme, host, port)| {
-            format!("{scheme}://{host}:{}", port.unwrap_or_default())
-        });
+        let shown = place(&asked).map_or_else(
+            || "no URL".to_owned(),
+            |(scheme, host, port)| format!("{scheme}://{host}:{}", port.unwrap_or_default()),
+        );
         format!("Its hydraAdmin is {shown}, and no AuthorizationServer has this adminUrl. Create one, and try again.")
     })
 }

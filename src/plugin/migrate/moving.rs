@@ -9,7 +9,7 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -21,14 +21,13 @@ use super::{leave, old, report, undo};
 use crate::access;
 use crate::admin::bounded::printable;
 use crate::api::oauth2_client::OAuth2ClientSpec;
-use crate::api::{ADOPTABLE_BY_ANNOTATION, AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
+use crate::api::{ADOPTABLE_BY_ANNOTATION, AuthorizationServer, DEFAULT_SERVER, OAuth2Client, RECONCILE_AT_ANNOTATION};
 use crate::decode;
 use crate::kubernetes;
 use crate::plugin::arguments::{Format, HydraMaester};
 use crate::plugin::ask;
 use crate::plugin::objects::{put, until};
 use crate::plugin::session::Session;
-use crate::plugin::target::Target;
 use crate::plugin::{NAME, NOT_READY};
 
 type Servers = Vec<AuthorizationServer>;
@@ -44,12 +43,14 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
         return grants(session, asked, &found, &servers).await;
     }
     check_servers(session, &mut found, &servers).await?;
+    if asked.apply {
+        return apply(session, asked, &found).await;
+    }
     try_all(session, &mut found).await?;
-    match (asked.apply, asked.output) {
-        (true, _) => return apply(session, asked, &found).await,
-        (false, Format::Text) => put(&report::text(&found))?,
-        (false, Format::Json) => put(&(serde_json::to_string_pretty(&listed(&found))? + "\n"))?,
-        (false, Format::Yaml) => {
+    match asked.output {
+        Format::Text => put(&report::text(&found))?,
+        Format::Json => put(&(serde_json::to_string_pretty(&listed(&found))? + "\n"))?,
+        Format::Yaml => {
             for manifest in found.iter().filter_map(Item::manifest) {
                 put(&format!("---\n{}", serde_saphyr::to_string(manifest)?))?;
             }
@@ -75,12 +76,12 @@ pub(super) fn namespace<'a>(session: &'a Session, asked: &HydraMaester) -> Optio
     (!asked.all_namespaces).then_some(session.namespace.as_str())
 }
 
-pub(super) fn clients(session: &Session, namespace: Option<&str>) -> Result<Api<DynamicObject>> {
-    let kind = Target::parse("oauth2client/any").map_err(anyhow::Error::msg)?.resource;
-    Ok(match namespace {
+pub(super) fn clients(session: &Session, namespace: Option<&str>) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<OAuth2Client>(&());
+    match namespace {
         Some(namespace) => Api::namespaced_with(session.client.clone(), namespace, &kind),
         None => Api::all_with(session.client.clone(), &kind),
-    })
+    }
 }
 
 /// Those of the resources that the caller has named, or all.
@@ -105,7 +106,7 @@ async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> 
     let keys = keys.map(|(id, secret)| [id, secret]);
     let olds = named(old::list(session, namespace(session, asked)).await?, &asked.names)?;
     let credentials = old::credentials(session, &olds, keys).await?;
-    let news = pages(&clients(session, namespace(session, asked))?).await;
+    let news = pages(&clients(session, namespace(session, asked))).await;
     let news = news.context("cannot list the OAuth2Clients of the operator")?;
     let url = |server: &AuthorizationServer| {
         let hydra = server.spec.hydra.as_ref()?;
@@ -156,7 +157,8 @@ fn seen<'a>(labels: &'a Labels, name: &'a str) -> access::Namespace<'a> {
 /// Prints what a server has to allow.
 async fn grants(session: &Session, asked: &HydraMaester, found: &[Item], servers: &Servers) -> Result<ExitCode> {
     let server = servers.iter().find(|server| server.name_any() == asked.server);
-    let server = server.with_context(|| format!("there is no AuthorizationServer `{}`; create it first", asked.server))?;
+    let server =
+        server.with_context(|| format!("there is no AuthorizationServer `{}`; create it first", asked.server))?;
     let labels = labels(session, found).await?;
     let manifests = found.iter().filter_map(Item::manifest);
     let on_server = manifests.filter(|manifest| server_of(manifest) == asked.server);
@@ -208,21 +210,34 @@ async fn try_all(session: &Session, found: &mut [Item]) -> Result<()> {
             (index, tried)
         })
     });
-    let tried: Vec<_> = stream::iter(tries.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
+    let tried: Vec<_> = stream::iter(tries.collect::<Vec<_>>())
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
     for (index, tried) in tried {
         match tried {
             Ok(()) => {}
-            Err(kube::Error::Api(status)) if status.code == 422 => {
-                found[index].verdict = Verdict::Skip(format!("Its new resource is not valid: {}", status.message));
-            }
-            Err(error) => return Err(error).context("cannot create OAuth2Clients of the operator"),
+            Err(error) => match refusal(&error) {
+                Some(why) => found[index].verdict = Verdict::Skip(why),
+                None => return Err(error).context("cannot create OAuth2Clients of the operator"),
+            },
         }
     }
     Ok(())
 }
 
+/// Why the Kubernetes API does not accept a new resource as it is.
+fn refusal(error: &kube::Error) -> Option<String> {
+    match error {
+        kube::Error::Api(status) if status.code == 422 => {
+            Some(format!("Its new resource is not valid: {}", status.message))
+        }
+        _ => None,
+    }
+}
+
 async fn create(session: &Session, manifest: &Value, dry_run: bool) -> kube::Result<()> {
-    let api = clients(session, Some(namespace_of(manifest))).map_err(|error| kube::Error::Service(error.into()))?;
+    let api = clients(session, Some(namespace_of(manifest)));
     let object: DynamicObject = serde_json::from_value(manifest.clone()).map_err(kube::Error::SerdeError)?;
     let parameters = PostParams {
         dry_run,
@@ -272,10 +287,14 @@ async fn walk(session: &Session, item: &Item, fate: SecretFate, limit: Duration)
             .await;
         offered.context("cannot annotate its Secret")?;
     }
-    let api = clients(session, Some(&namespace))?;
+    let api = clients(session, Some(&namespace));
     let since = match item.manifest() {
         Some(manifest) => {
-            create(session, manifest, false).await.context("cannot create its new resource")?;
+            let created = create(session, manifest, false).await;
+            created.map_err(|error| match refusal(&error) {
+                Some(why) => anyhow!(why),
+                None => anyhow::Error::new(error).context("cannot create its new resource"),
+            })?;
             None
         }
         None => Some(look_again(&api, &name).await?),

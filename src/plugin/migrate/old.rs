@@ -65,7 +65,10 @@ pub(super) async fn credentials(
     keys: Option<[&str; 2]>,
 ) -> Result<Vec<Option<Credentials>>> {
     let each = olds.iter().map(|old| one(session, old, keys));
-    stream::iter(each.collect::<Vec<_>>()).buffered(AT_ONCE).try_collect().await
+    stream::iter(each.collect::<Vec<_>>())
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await
 }
 
 async fn one(session: &Session, old: &DynamicObject, keys: Option<[&str; 2]>) -> Result<Option<Credentials>> {

@@ -56,6 +56,8 @@ pub fn items(
     news: &[DynamicObject],
     choice: &Choice<'_>,
 ) -> Vec<Item> {
+    let has_id = |new: &DynamicObject| Some((new.data["spec"]["clientId"].as_str()?.to_owned(), key(new)));
+    let taken: HashMap<String, String> = news.iter().filter_map(has_id).collect();
     let news: HashMap<String, &DynamicObject> = news.iter().map(|new| (key(new), new)).collect();
     let verdict = |old: &DynamicObject, found: &Option<Credentials>| match news.get(&key(old)) {
         Some(new) => match Past::of(new).filter(|past| Some(&past.uid) == old.uid().as_ref()) {
@@ -65,7 +67,10 @@ pub fn items(
             ),
         },
         None => match maester::plan(old, found.as_ref(), choice) {
-            Ok(planned) => Verdict::Move(Box::new(planned)),
+            Ok(planned) => match planned.client_id().and_then(|id| taken.get(id)) {
+                Some(owner) => Verdict::Skip(shared(owner)),
+                None => Verdict::Move(Box::new(planned)),
+            },
             Err(why) => Verdict::Skip(why),
         },
     };
@@ -85,9 +90,11 @@ pub fn items(
 fn one_for_each_client(items: &mut [Item]) {
     let mut by_client: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
-        let id = item.manifest().and_then(|manifest| manifest["spec"]["clientId"].as_str());
-        let id = id.map(str::to_owned);
-        id.into_iter().for_each(|id| by_client.entry(id).or_default().push(index));
+        if let Verdict::Move(planned) = &item.verdict
+            && let Some(id) = planned.client_id()
+        {
+            by_client.entry(id.to_owned()).or_default().push(index);
+        }
     }
     for same in by_client.into_values().filter(|same| same.len() > 1) {
         let rank = |index: &usize| (!is_ready(&items[*index].old), created(&items[*index].old));
@@ -96,11 +103,13 @@ fn one_for_each_client(items: &mut [Item]) {
         };
         let owner = items[first].key();
         for index in same.into_iter().filter(|index| *index != first) {
-            items[index].verdict = Verdict::Skip(format!(
-                "Its Secret has the client of {owner}. Delete one of the two, or give this one a Secret of its own."
-            ));
+            items[index].verdict = Verdict::Skip(shared(&owner));
         }
     }
+}
+
+fn shared(owner: &str) -> String {
+    format!("Its Secret has the client of {owner}. Delete one of the two, or give this one a Secret of its own.")
 }
 
 fn is_ready(old: &DynamicObject) -> bool {

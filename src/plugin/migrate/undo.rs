@@ -18,13 +18,14 @@ use super::moving::{clients, code, named, namespace, parameters};
 use super::old::{self, AT_ONCE, pages, secret_name};
 use super::plan::key;
 use crate::admin::bounded::printable;
+use crate::controller::common::own_secret::is_owned;
 use crate::plugin::NAME;
 use crate::plugin::arguments::HydraMaester;
 use crate::plugin::objects::{put, until_gone};
 use crate::plugin::session::Session;
 
 pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitCode> {
-    let all = pages(&clients(session, namespace(session, asked))?).await;
+    let all = pages(&clients(session, namespace(session, asked))).await;
     let all = all.context("cannot list the OAuth2Clients of the operator")?;
     let moved = all.into_iter().filter(|found| Past::of(found).is_some()).collect();
     let moved = named(moved, &asked.names)?;
@@ -32,7 +33,10 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
         for found in &moved {
             put(&format!("back   {}\n", printable(&key(found))))?;
         }
-        put(&format!("{} to move back. Nothing was changed; --apply moves them.\n", moved.len()))?;
+        put(&format!(
+            "{} to move back. Nothing was changed; --apply moves them.\n",
+            moved.len()
+        ))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (mut back, mut left) = (0, 0);
@@ -60,7 +64,7 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
 async fn walk(session: &Session, found: &DynamicObject, limit: Duration) -> Result<()> {
     let past = Past::of(found).context("it does not say what it was at hydra-maester")?;
     let (namespace, name) = (found.namespace().unwrap_or_default(), found.name_any());
-    let api = clients(session, Some(&namespace))?;
+    let api = clients(session, Some(&namespace));
     // The operator must neither correct what hydra-maester writes now, nor delete the client.
     let leave = json!({ "spec": { "suspend": true, "deletionPolicy": "Orphan" } });
     let left = api.patch(&name, &parameters(), &Patch::Merge(leave)).await;
@@ -77,24 +81,56 @@ async fn walk(session: &Session, found: &DynamicObject, limit: Duration) -> Resu
         created => created,
     };
     let created = created.context("cannot create the resource of hydra-maester")?;
+    let secrets: Api<Secret> = Api::namespaced(session.client.clone(), &namespace);
     if past.secret != SecretFate::Untouched {
-        own(&Api::namespaced(session.client.clone(), &namespace), &created).await?;
+        own(&secrets, &created).await?;
+    }
+    if past.secret != SecretFate::TakenOver {
+        drop_beside(&secrets, found).await?;
     }
     let only_this = Preconditions {
         uid: found.uid(),
         resource_version: None,
     };
-    match api.delete(&name, &DeleteParams::default().preconditions(only_this)).await {
+    match api
+        .delete(&name, &DeleteParams::default().preconditions(only_this))
+        .await
+    {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         deleted => drop(deleted.context("cannot delete the resource of the operator")?),
     }
     until_gone(&api, found, limit).await
 }
 
+/// Deletes the Secret that the operator wrote beside the old one.
+async fn drop_beside(secrets: &Api<Secret>, found: &DynamicObject) -> Result<()> {
+    let asked = found.data["spec"]["credentials"]["secretName"].as_str();
+    let name = asked.map_or_else(|| found.name_any(), str::to_owned);
+    let beside = secrets.get_opt(&name).await;
+    let beside = beside.with_context(|| format!("cannot read Secret {name}"))?;
+    let is_ours = |secret: &Secret| is_owned(secret, found.uid().as_deref().unwrap_or_default());
+    let Some(beside) = beside.filter(is_ours) else {
+        return Ok(());
+    };
+    let only_this = Preconditions {
+        uid: beside.uid(),
+        resource_version: None,
+    };
+    let deleted = secrets
+        .delete(&name, &DeleteParams::default().preconditions(only_this))
+        .await;
+    deleted
+        .map(drop)
+        .with_context(|| format!("cannot delete Secret {name}"))
+}
+
 /// Lets the Secret go with the resource of hydra-maester again.
 async fn own(secrets: &Api<Secret>, old: &DynamicObject) -> Result<()> {
     let name = secret_name(old);
-    let found = secrets.get(&name).await.with_context(|| format!("cannot read Secret {name}"))?;
+    let found = secrets
+        .get(&name)
+        .await
+        .with_context(|| format!("cannot read Secret {name}"))?;
     let uid = old.uid().unwrap_or_default();
     let mut owners = found.owner_references().to_vec();
     if owners.iter().any(|owner| owner.uid == uid) {

@@ -221,6 +221,17 @@ pub(crate) static ARGO: Module = Module {
     folders: &[],
 };
 
+/// hydra-maester, another operator for Ory Hydra, with its custom resource definition.
+pub(crate) static HYDRA_MAESTER: Module = Module {
+    name: "hydra-maester",
+    version: "0.0.42",
+    go_mod: include_str!("../hydra-maester/go.mod"),
+    go_sum: include_str!("../hydra-maester/go.sum"),
+    source: None,
+    steps: &[Step::go("hydra-maester", &["github.com/ory/hydra-maester"], "-s -w")],
+    folders: &[("github.com/ory/hydra-maester", "config/crd/bases")],
+};
+
 impl Module {
     /// Name of the module's folder in the cache: version, and a digest of all that decides what is built.
     pub(crate) fn cache_name(&self) -> String {
@@ -257,6 +268,7 @@ mod tests {
             (&FLUX, "github.com/fluxcd/kustomize-controller"),
             (&FLUX, "github.com/fluxcd/source-controller"),
             (&ARGO, "github.com/yuin/gopher-lua"),
+            (&HYDRA_MAESTER, "github.com/ory/hydra-maester"),
         ] {
             let required = format!("{package} v{}", module.version);
             assert!(

@@ -22,6 +22,7 @@ pub mod install;
 pub mod kubeconfig;
 pub mod login_app;
 pub mod login_consent;
+pub mod maester;
 pub mod node;
 pub mod oauth;
 pub mod pki;

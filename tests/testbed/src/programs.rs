@@ -46,6 +46,8 @@ pub enum Program {
     KustomizeController,
     /// Runs a Lua script as Argo CD does.
     ArgoLua,
+    /// hydra-maester, another operator for Ory Hydra.
+    HydraMaester,
 }
 
 impl Program {
@@ -69,6 +71,7 @@ impl Program {
             Self::SourceController => "source-controller",
             Self::KustomizeController => "kustomize-controller",
             Self::ArgoLua => "argo-lua",
+            Self::HydraMaester => "hydra-maester",
         }
     }
 
@@ -113,6 +116,7 @@ impl Program {
             Self::Containerd | Self::Ctr => Some(&go_modules::CONTAINERD),
             Self::SourceController | Self::KustomizeController => Some(&go_modules::FLUX),
             Self::ArgoLua => Some(&go_modules::ARGO),
+            Self::HydraMaester => Some(&go_modules::HYDRA_MAESTER),
             Self::Bao => None,
         }
     }
@@ -135,7 +139,8 @@ impl Program {
             | Self::Ctr
             | Self::SourceController
             | Self::KustomizeController
-            | Self::ArgoLua => return Ok(None),
+            | Self::ArgoLua
+            | Self::HydraMaester => return Ok(None),
         };
         let Some(value) = variable_path(variable) else {
             return Ok(None);
