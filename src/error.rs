@@ -272,20 +272,12 @@ pub enum Error {
         "The key set `{0}` on the server belongs to another resource or holds keys of other owners; nothing was changed. Create a new resource with another setName."
     )]
     KeySetNotOwned(String),
-    /// An earlier resource of this name left something that cannot be taken over without consent.
+    /// Something was there before the resource and cannot be taken over.
     #[error(transparent)]
     Earlier(#[from] EarlierFault),
     /// A Secret of that name exists and has another owner.
     #[error("Secret {0}. Delete it or choose another secretName.")]
     SecretConflict(Taken),
-    /// A Secret of that name exists, and the resource cannot take it over with its client.
-    #[error("Secret `{name}` exists and cannot be taken over: {problem}.")]
-    SecretUnfit {
-        /// Name of the Secret.
-        name: String,
-        /// Why, and what to do.
-        problem: String,
-    },
     /// A ConfigMap of that name exists and has another owner.
     #[error("ConfigMap {0}. Delete it or choose another configMapName.")]
     ConfigMapConflict(Taken),

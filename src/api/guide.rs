@@ -98,7 +98,9 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
         meaning: "A Secret of that name exists and does not belong to this resource, or another OAuth2Client of the \
                   namespace has it or asked for it first. The message names the owner, if the Secret has one. A new \
                   client is not registered before this is solved. Or the spec asks for another type of a Secret that \
-                  exists. If the Secret belongs to an earlier resource of the same name that is being deleted, wait.",
+                  exists. If the Secret belongs to an earlier resource of the same name that is being deleted, wait. A \
+                  resource that adopts its client can take a Secret over, if the Secret names the resource and would lose \
+                  nothing.",
         remedy: "Set `credentials.secretName` (on a JsonWebKeySet, `secretName` of `privateKey` or `publish`), or \
                   delete the Secret if nobody needs it.",
         page: "tasks/credentials.md",
@@ -145,8 +147,8 @@ static GUIDES: [Guide; Reason::ALL.len()] = [
     },
     Guide {
         reason: Reason::SecretMismatch,
-        meaning: "An adoption would replace the secret of a client: the client has another one than \
-                  `clientSecretRef` names, or the operator cannot find out without `hydra.publicUrl`. The operator \
+        meaning: "An adoption would replace the secret of a client: the client has another one than the Secret that \
+                  `clientSecretRef` names or that the resource takes over, or the operator cannot find out without `hydra.publicUrl`. The operator \
                   changed nothing.",
         remedy: "Correct the Secret, set `hydra.publicUrl`, or set `onSecretMismatch: Replace`.",
         page: "tasks/adopt.md",

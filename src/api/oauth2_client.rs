@@ -368,14 +368,16 @@ pub struct OAuth2ClientSpec {
     /// Whether the operator adopts an existing client with this clientId, or on Vault and OpenBao with this vault.name.
     /// Needs `adopt` in the server's access rules. The operator changes the client to match this spec, except for its
     /// id and its secret. On Vault and OpenBao it reads both from the server. On Ory Hydra it knows the secret only
-    /// from clientSecretRef, which it tries first (see onSecretMismatch), or after a replacement (see rotation), and a
-    /// registration access token of the client becomes invalid. With suspend: true the resource says what an adoption
+    /// from clientSecretRef or from a credentials Secret that it takes over, both of which it tries first (see
+    /// onSecretMismatch), or after a replacement (see rotation), and a registration access token of the client becomes
+    /// invalid. It takes over an existing Secret of the name credentials.secretName if the Secret has the annotation
+    /// `oidc-operator.dev/adoptable-by` with the name of this resource, and no keys besides those that it would write. With suspend: true the resource says what an adoption
     /// would change. The operator never adopts a client that another resource manages. Default: Never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Adoption")]
     pub adoption: Option<Adoption>,
-    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or when
-    /// the operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
+    /// What happens when a client that is adopted has another secret than the one that clientSecretRef names, or that is
+    /// in the Secret that the operator takes over, or when the operator cannot find out because the server has no publicUrl: Refuse changes nothing, Replace replaces the
     /// client's secret, so applications with the old one cannot log in any more. Default: Refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "OnSecretMismatch")]

@@ -1,5 +1,5 @@
-//! Faults of a resource that was restored from a backup, or may have been: an earlier resource of its name left
-//! something that cannot be taken over without consent, or it is not known yet whether it did.
+//! Faults of a resource that was restored from a backup, or may have been, or that adopts a client: something was there
+//! before it and cannot be taken over without consent, or it is not known yet whether there was.
 
 use super::treatment::{Class, Retry, Treatment};
 use super::wording::shown;
@@ -58,6 +58,14 @@ pub enum EarlierFault {
         /// UID in the label of the Secrets.
         uid: String,
     },
+    /// A Secret of the wanted name exists, and cannot be taken over with the client that the resource adopts.
+    #[error("Secret `{}` exists and cannot be taken over: {problem}.", shown(.name))]
+    SecretUnfit {
+        /// Name of the Secret.
+        name: String,
+        /// Why, and what to do.
+        problem: String,
+    },
     /// The clients on the server were not listed since the operator started. A new client could be a second one.
     #[error(
         "Waiting until the operator has listed the clients on AuthorizationServer `{server}` after its start, because an earlier client of this resource may be among them; nothing was registered. {}",
@@ -108,6 +116,7 @@ impl EarlierFault {
                     waits.late()
                 }
             }
+            EarlierFault::SecretUnfit { .. } => Treatment::of(Class::NotOwned, Reason::SecretConflict),
             // Changes of rules and Secrets wake the resource, and so does a sweep that finds that the client came or
             // went.
             EarlierFault::Unproven(_)

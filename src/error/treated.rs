@@ -51,7 +51,7 @@ impl Error {
             // A copy must not put load on the server of the original. Usually a restart with other settings ends this.
             Error::OtherCluster { .. } => of(NotOwned, Reason::NotOwned).again(Retry::Seldom),
             Error::Earlier(fault) => fault.treatment(),
-            Error::SecretConflict(_) | Error::SecretUnfit { .. } => of(NotOwned, Reason::SecretConflict),
+            Error::SecretConflict(_) => of(NotOwned, Reason::SecretConflict),
             Error::ConfigMapConflict(_) => of(NotOwned, Reason::ConfigMapConflict),
             Error::Going(kind, _) => of(Blocked, conflict_of(*kind)),
             Error::Contested(_) => of(NotOwned, Reason::Conflict),

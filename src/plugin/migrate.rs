@@ -7,11 +7,12 @@ use anyhow::Result;
 use crate::plugin::arguments::Origin;
 use crate::plugin::session::Session;
 
+mod cluster;
+pub mod fields;
 pub mod grants;
 mod leave;
 pub mod maester;
 mod moving;
-mod old;
 pub mod plan;
 mod report;
 mod undo;
@@ -22,6 +23,7 @@ mod undo;
 /// What kept it from an answer, in sentences.
 pub(super) async fn run(session: &Session, origin: &Origin) -> Result<ExitCode> {
     match origin {
+        Origin::HydraMaester(asked) if asked.undo => undo::run(session, asked).await,
         Origin::HydraMaester(asked) => moving::run(session, asked).await,
     }
 }

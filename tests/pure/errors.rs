@@ -129,6 +129,7 @@ variants! {
         EarlierFault::Denied(s("portal")).into(),
         EarlierFault::Gone { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
         EarlierFault::Unmarked { id: s("6f1c"), namespace: s("team-a"), uid: s("6f1c") }.into(),
+        EarlierFault::SecretUnfit { name: s("app"), problem: s("it does not name this resource; choose another secretName") }.into(),
         EarlierFault::Unlisted { server: s("main"), listing: Listing::Running }.into(),
         EarlierFault::Unlisted { server: s("main"), listing: Listing::Limited }.into(),
         EarlierFault::Unlisted { server: s("main"), listing: Listing::Failed }.into(),
@@ -136,7 +137,6 @@ variants! {
     KeySetNotOwned => [Error::KeySetNotOwned(s("keys"))],
     ObjectNotOwned => [Error::ObjectNotOwned { type_: "client", name: s("team-a.shop") }],
     NameClaimed => [Error::NameClaimed { type_: "key", name: s("signing") }],
-    SecretUnfit => [Error::SecretUnfit { name: s("app"), problem: s("it does not name this resource; choose another secretName") }],
     SecretConflict => [
         Error::SecretConflict(Taken { name: s("shop"), owner: None }),
         Error::SecretConflict(Taken { name: s("shop"), owner: Some(s("OAuth2Client `shop`")) }),

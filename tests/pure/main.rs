@@ -22,6 +22,7 @@ mod key_material;
 mod keys;
 mod layers;
 mod login;
+mod maester;
 mod mapping;
 mod memory;
 mod ownership;

@@ -37,6 +37,7 @@ pub(crate) mod ledger;
 pub(crate) mod observe;
 pub(crate) mod overlap;
 pub(crate) mod plan;
+pub(crate) mod published;
 pub(crate) mod reference;
 pub(crate) mod remote;
 pub(crate) mod restore;

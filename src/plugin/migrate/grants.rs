@@ -40,13 +40,13 @@ impl Wish<'_> {
 /// The rules with what the wishes need: ids in rules that allow everything else, and rules of their own for namespaces
 /// that have none. A wish that breaks another limit stays as it is: only a person can decide on that.
 pub fn granted(rules: &[AccessRule], wishes: &[Wish<'_>]) -> Vec<AccessRule> {
-    let mut rules = rules.to_vec();
+    let mut more = rules.to_vec();
     let mut own: BTreeMap<String, AccessRule> = BTreeMap::new();
     for wish in wishes {
-        if wish.check(&rules).is_ok() || add_to(&mut rules, wish) {
+        if wish.check(&more).is_ok() || add_to(&mut more, wish) {
             continue;
         }
-        if !matches!(wish.check(&rules), Err(Denied::NoRule { .. })) {
+        if !matches!(wish.check(rules), Err(Denied::NoRule { .. })) {
             continue;
         }
         let name = wish.namespace.name;
@@ -56,11 +56,11 @@ pub fn granted(rules: &[AccessRule], wishes: &[Wish<'_>]) -> Vec<AccessRule> {
             widen(rule.clients.get_or_insert_default(), &broken);
         }
         if rule.adopt.as_ref().is_some_and(|adopt| adopt.client_ids.len() == MOST) {
-            rules.extend(own.remove(name));
+            more.extend(own.remove(name));
         }
     }
-    rules.extend(own.into_values());
-    rules
+    more.extend(own.into_values());
+    more
 }
 
 /// Adds the id to a rule that allows everything else. Returns whether there is one.

@@ -8,8 +8,8 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::cluster::secret_name;
 use super::maester::FINALIZER;
-use super::old::secret_name;
 use crate::plugin::NAME;
 
 /// hydra-maester adds its finalizer again as soon as it sees that it is gone. One of the attempts is faster.

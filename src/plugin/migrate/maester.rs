@@ -9,6 +9,7 @@ use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::fields::{FIELDS, SPECIAL};
 use crate::api::{DEFAULT_SERVER, GROUP, MIGRATED_FROM_ANNOTATION};
 
 /// API version of its resources.
@@ -17,49 +18,6 @@ pub const API_VERSION: &str = "hydra.ory.sh/v1alpha1";
 pub const FINALIZER: &str = "finalizer.ory.hydra.sh";
 /// Keys of its Secrets: now, and before version 0.0.31.
 pub const KEYS: [[&str; 2]; 2] = [["CLIENT_ID", "CLIENT_SECRET"], ["client_id", "client_secret"]];
-
-/// Fields that mean the same here, and where they are.
-pub const FIELDS: [(&str, &str); 27] = [
-    ("clientName", "clientName"),
-    ("grantTypes", "grantTypes"),
-    ("responseTypes", "responseTypes"),
-    ("redirectUris", "redirectUris"),
-    ("postLogoutRedirectUris", "postLogoutRedirectUris"),
-    ("requestUris", "requestUris"),
-    ("allowedCorsOrigins", "allowedCorsOrigins"),
-    ("audience", "audience"),
-    ("contacts", "contacts"),
-    ("metadata", "metadata"),
-    ("clientUri", "clientUri"),
-    ("logoUri", "logoUri"),
-    ("policyUri", "policyUri"),
-    ("tosUri", "tosUri"),
-    ("jwksUri", "jwksUri"),
-    ("subjectType", "subjectType"),
-    ("sectorIdentifierUri", "sectorIdentifierUri"),
-    ("tokenEndpointAuthSigningAlg", "tokenEndpointAuthSigningAlg"),
-    ("requestObjectSigningAlg", "requestObjectSigningAlg"),
-    ("userinfoSignedResponseAlg", "userinfoSignedResponseAlg"),
-    ("frontChannelLogoutURI", "frontchannelLogoutUri"),
-    ("frontChannelLogoutSessionRequired", "frontchannelLogoutSessionRequired"),
-    ("backChannelLogoutURI", "backchannelLogoutUri"),
-    ("backChannelLogoutSessionRequired", "backchannelLogoutSessionRequired"),
-    ("skipConsent", "hydra.skipConsent"),
-    ("skipLogoutConsent", "hydra.skipLogoutConsent"),
-    ("accessTokenStrategy", "hydra.accessTokenStrategy"),
-];
-
-/// Fields that mean something else here, and where they go.
-pub const SPECIAL: [(&str, &str); 8] = [
-    ("scope", "scopes"),
-    ("scopeArray", "scopes"),
-    ("secretName", "credentials.secretName"),
-    ("tokenEndpointAuthMethod", "tokenEndpointAuthMethod, clientType"),
-    ("tokenLifespans", "hydra.tokenLifespans"),
-    ("hydraAdmin", "serverRef"),
-    ("deletionPolicy", "deletionPolicy"),
-    ("clientSecretExpiresAt", ""),
-];
 
 /// Scopes that Hydra gives a client without any.
 const WITHOUT_SCOPES: [&str; 3] = ["offline_access", "offline", "openid"];

@@ -4,39 +4,37 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use kube::core::{ApiResource, DynamicObject};
+use kube::api::{ListParams, Patch, PostParams};
+use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use super::cluster::{AT_ONCE, clients, named, namespace, pages, parameters};
 use super::grants::{Wish, granted};
 use super::maester::{Choice, SecretFate};
-use super::old::{AT_ONCE, pages};
 use super::plan::{Item, Verdict, items};
-use super::{leave, old, report, undo};
+use super::report::{code, skipped, text};
+use super::{cluster, leave};
 use crate::access;
 use crate::admin::bounded::printable;
 use crate::api::oauth2_client::OAuth2ClientSpec;
-use crate::api::{ADOPTABLE_BY_ANNOTATION, AuthorizationServer, DEFAULT_SERVER, OAuth2Client, RECONCILE_AT_ANNOTATION};
+use crate::api::{ADOPTABLE_BY_ANNOTATION, AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
 use crate::decode;
 use crate::kubernetes;
+use crate::plugin::NAME;
 use crate::plugin::arguments::{Format, HydraMaester};
 use crate::plugin::ask;
 use crate::plugin::objects::{put, until};
 use crate::plugin::session::Session;
-use crate::plugin::{NAME, NOT_READY};
 
 type Servers = Vec<AuthorizationServer>;
 type Labels = BTreeMap<String, BTreeMap<String, String>>;
 
 pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitCode> {
-    if asked.undo {
-        return undo::run(session, asked).await;
-    }
     let servers = servers(session).await?;
     let mut found = planned(session, asked, &servers).await?;
     if asked.grants {
@@ -48,7 +46,7 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
     }
     try_all(session, &mut found).await?;
     match asked.output {
-        Format::Text => put(&report::text(&found))?,
+        Format::Text => put(&text(&found))?,
         Format::Json => put(&(serde_json::to_string_pretty(&listed(&found))? + "\n"))?,
         Format::Yaml => {
             for manifest in found.iter().filter_map(Item::manifest) {
@@ -56,42 +54,12 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
             }
         }
     }
-    Ok(code(report::skipped(&found)))
-}
-
-pub(super) fn code(left: usize) -> ExitCode {
-    match left {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::from(NOT_READY),
-    }
+    Ok(code(skipped(&found)))
 }
 
 fn listed(found: &[Item]) -> Value {
     let manifests: Vec<&Value> = found.iter().filter_map(Item::manifest).collect();
     json!({ "apiVersion": "v1", "kind": "List", "items": manifests })
-}
-
-/// The namespace that is meant; none for all.
-pub(super) fn namespace<'a>(session: &'a Session, asked: &HydraMaester) -> Option<&'a str> {
-    (!asked.all_namespaces).then_some(session.namespace.as_str())
-}
-
-pub(super) fn clients(session: &Session, namespace: Option<&str>) -> Api<DynamicObject> {
-    let kind = ApiResource::erase::<OAuth2Client>(&());
-    match namespace {
-        Some(namespace) => Api::namespaced_with(session.client.clone(), namespace, &kind),
-        None => Api::all_with(session.client.clone(), &kind),
-    }
-}
-
-/// Those of the resources that the caller has named, or all.
-pub(super) fn named(all: Vec<DynamicObject>, names: &[String]) -> Result<Vec<DynamicObject>> {
-    let is_there = |name: &&String| all.iter().any(|found| found.name_any() == **name);
-    if let Some(missing) = names.iter().find(|name| !is_there(name)) {
-        bail!("there is no OAuth2Client `{missing}` to move");
-    }
-    let is_meant = |found: &DynamicObject| names.is_empty() || names.contains(&found.name_any());
-    Ok(all.into_iter().filter(is_meant).collect())
 }
 
 async fn servers(session: &Session) -> Result<Servers> {
@@ -104,8 +72,8 @@ async fn servers(session: &Session) -> Result<Servers> {
 async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> Result<Vec<Item>> {
     let keys = asked.client_id_key.as_deref().zip(asked.client_secret_key.as_deref());
     let keys = keys.map(|(id, secret)| [id, secret]);
-    let olds = named(old::list(session, namespace(session, asked)).await?, &asked.names)?;
-    let credentials = old::credentials(session, &olds, keys).await?;
+    let olds = named(cluster::list(session, namespace(session, asked)).await?, &asked.names)?;
+    let credentials = cluster::credentials(session, &olds, keys).await?;
     let news = pages(&clients(session, namespace(session, asked))).await;
     let news = news.context("cannot list the OAuth2Clients of the operator")?;
     let url = |server: &AuthorizationServer| {
@@ -283,7 +251,7 @@ async fn walk(session: &Session, item: &Item, fate: SecretFate, limit: Duration)
     if fate == SecretFate::TakenOver {
         let change = json!({ "metadata": { "annotations": { (ADOPTABLE_BY_ANNOTATION): name } } });
         let offered = secrets
-            .patch(&old::secret_name(old), &parameters(), &Patch::Merge(change))
+            .patch(&cluster::secret_name(old), &parameters(), &Patch::Merge(change))
             .await;
         offered.context("cannot annotate its Secret")?;
     }
@@ -301,7 +269,7 @@ async fn walk(session: &Session, item: &Item, fate: SecretFate, limit: Duration)
     };
     until(&api, &name, limit, |found| ask::in_sync(found, since)).await?;
     leave::keep_secret(&secrets, old, fate == SecretFate::Released).await?;
-    leave::delete(&old::api(session, &namespace), &name, &uid).await
+    leave::delete(&cluster::olds(session, &namespace), &name, &uid).await
 }
 
 /// Lets the operator look at a resource again, because what kept it from its client may be mended.
@@ -311,11 +279,4 @@ async fn look_again(api: &Api<DynamicObject>, name: &str) -> Result<Timestamp> {
     let asked = api.patch(name, &parameters(), &Patch::Merge(change)).await;
     asked.context("cannot change its new resource")?;
     Ok(now)
-}
-
-pub(super) fn parameters() -> PatchParams {
-    PatchParams {
-        field_manager: Some(NAME.to_owned()),
-        ..PatchParams::default()
-    }
 }

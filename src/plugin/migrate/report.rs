@@ -1,12 +1,14 @@
 //! What `migrate` prints. Pure.
 
 use std::fmt::Write as _;
+use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
 use super::maester::SecretFate;
 use super::plan::{Item, Verdict};
 use crate::admin::bounded::printable;
+use crate::plugin::NOT_READY;
 
 /// The plan for people.
 pub(super) fn text(items: &[Item]) -> String {
@@ -47,5 +49,13 @@ fn secret(fate: SecretFate) -> &'static str {
     match fate {
         SecretFate::TakenOver => "The operator takes the Secret over as it is.",
         SecretFate::Released | SecretFate::Untouched => "", // a note says more
+    }
+}
+
+/// The exit code if this many were left.
+pub(super) fn code(left: usize) -> ExitCode {
+    match left {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(NOT_READY),
     }
 }

@@ -13,10 +13,10 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
+use super::cluster::{AT_ONCE, clients, named, namespace, olds, pages, parameters, secret_name};
 use super::maester::{API_VERSION, Past, SecretFate};
-use super::moving::{clients, code, named, namespace, parameters};
-use super::old::{self, AT_ONCE, pages, secret_name};
 use super::plan::key;
+use super::report::code;
 use crate::admin::bounded::printable;
 use crate::controller::common::own_secret::is_owned;
 use crate::plugin::NAME;
@@ -70,7 +70,7 @@ async fn walk(session: &Session, found: &DynamicObject, limit: Duration) -> Resu
     let left = api.patch(&name, &parameters(), &Patch::Merge(leave)).await;
     left.context("cannot change the resource of the operator")?;
 
-    let olds = old::api(session, &namespace);
+    let olds = olds(session, &namespace);
     let manifest: DynamicObject = serde_json::from_value(past.manifest)?;
     let parameters = PostParams {
         field_manager: Some(NAME.to_owned()),

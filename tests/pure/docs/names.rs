@@ -52,13 +52,11 @@ impl Names {
         let mut flags = BTreeSet::new();
         for mut command in [Cli::command(), Plugin::command()] {
             command.build();
-            for command in [&command].into_iter().chain(command.get_subcommands()) {
-                flags.extend(
-                    command
-                        .get_arguments()
-                        .filter_map(|flag| flag.get_long())
-                        .map(|flag| format!("--{flag}")),
-                );
+            let mut open = vec![&command];
+            while let Some(command) = open.pop() {
+                let named = command.get_arguments().filter_map(|flag| flag.get_long());
+                flags.extend(named.map(|flag| format!("--{flag}")));
+                open.extend(command.get_subcommands());
             }
         }
         let makefile = read("Makefile");
@@ -152,6 +150,7 @@ impl Names {
                 .chars()
                 .take_while(|c| is_part(*c))
                 .collect();
+            let name = name.trim_end_matches('-'); // `kubectl annotate` removes what ends with a dash
             // An address, or the name of an object as kubectl prints it.
             let is_site = text[..at].ends_with(['/', '.']);
             let whole = format!("oidc-operator.dev/{name}");

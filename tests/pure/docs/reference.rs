@@ -251,12 +251,22 @@ fn plugin() -> String {
     let mut command = Plugin::command().term_width(100).next_line_help(true);
     command.build();
     for verb in command.get_subcommands_mut() {
-        let name = verb.get_name().to_owned();
-        let help = verb.render_long_help().to_string();
-        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
+        help(verb, "", &mut page);
     }
     page
+}
+
+/// Appends the help of a verb, or of each verb below it.
+fn help(verb: &mut clap::Command, above: &str, page: &mut String) {
+    let name = format!("{above}{}", verb.get_name());
+    if verb.has_subcommands() {
+        return verb
+            .get_subcommands_mut()
+            .for_each(|below| help(below, &format!("{name} "), page));
+    }
+    let help = verb.render_long_help().to_string();
+    let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+    *page += &format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim());
 }
 
 /// The page of a reason. Its path is in the messages of operators with `--docs-url`, and must not change.

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use crate::api::OAuth2Client;
 use crate::controller::common::claim::asked_first;
 use crate::controller::common::client::layout::{Layout, asked_labels, secret_name};
-use crate::controller::common::client::offered::{check_content, check_offered};
+use crate::controller::common::client::offered::{check_consent, check_offered};
 use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::own_secret::{is_left_by, is_owned, labels, owned_by, remember};
 use crate::controller::engine::context::Context;
@@ -21,7 +21,7 @@ use crate::error::{Error, Result, Taken};
 /// may be taken back.
 ///
 /// # Errors
-/// [`Error::SecretConflict`], [`Error::SecretUnfit`], [`Error::Going`], [`Error::Cluster`].
+/// [`Error::SecretConflict`], [`Error::Earlier`], [`Error::Going`], [`Error::Cluster`].
 pub(crate) async fn check_free(
     client: &OAuth2Client,
     ctx: &Context,
@@ -38,10 +38,10 @@ pub(crate) async fn check_free(
     }
     match ctx.cluster.secret(&plan.namespace, &name).await? {
         Some(found) if left.iter().any(|uid| is_left_by(&found, uid)) => Ok(()),
-        Some(found) if !is_owned(&found, &plan.uid) => {
-            check_offered(&found, client)?;
-            layout.map_or(Ok(()), |layout| check_content(&found, layout, &plan.client_id))
-        }
+        Some(found) if !is_owned(&found, &plan.uid) => match layout {
+            Some(layout) => check_offered(&found, client, layout, plan),
+            None => check_consent(&found, client),
+        },
         _ => Ok(()),
     }
 }

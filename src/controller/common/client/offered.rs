@@ -9,22 +9,38 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
+use crate::api::oauth2_client::OPAQUE;
 use crate::api::refs::Adoption;
 use crate::api::{ADOPTABLE_BY_ANNOTATION, OAuth2Client};
 use crate::controller::common::client::layout::Layout;
-use crate::controller::common::client::output::check_type;
+use crate::controller::common::client::plan::ClientPlan;
 use crate::controller::common::own_secret::{conflict, is_namesakes, text};
 use crate::error::wording::shown;
-use crate::error::{Error, Result};
+use crate::error::{ClusterFault, EarlierFault, Error, Result};
 
 /// Most keys that a message names.
 const SHOWN: usize = 5;
 
+/// Makes sure that the resource may take over a Secret that is not its own, and that the Secret loses nothing when it gets
+/// this layout.
+///
+/// # Errors
+/// As [`check_consent`]; [`EarlierFault::SecretUnfit`] and [`ClusterFault::TypeFixed`] also for its content.
+pub(crate) fn check_offered(
+    found: &KubeSecret,
+    client: &OAuth2Client,
+    layout: &Layout,
+    plan: &ClientPlan,
+) -> Result<()> {
+    check_consent(found, client)?;
+    check_content(found, layout, &plan.client_id)
+}
+
 /// Makes sure that the resource may take over a Secret that is not its own.
 ///
 /// # Errors
-/// [`Error::SecretConflict`], [`Error::Going`], [`Error::SecretUnfit`].
-pub(crate) fn check_offered(found: &KubeSecret, client: &OAuth2Client) -> Result<()> {
+/// [`Error::SecretConflict`], [`Error::Going`], [`EarlierFault::SecretUnfit`].
+pub(crate) fn check_consent(found: &KubeSecret, client: &OAuth2Client) -> Result<()> {
     let is_controlled = found
         .owner_references()
         .iter()
@@ -44,11 +60,8 @@ pub(crate) fn check_offered(found: &KubeSecret, client: &OAuth2Client) -> Result
     }
 }
 
-/// Makes sure that a Secret loses nothing when it gets this layout. `client_id`: empty if it is not known yet.
-///
-/// # Errors
-/// [`Error::SecretUnfit`], [`crate::error::ClusterFault::TypeFixed`].
-pub(crate) fn check_content(found: &KubeSecret, layout: &Layout, client_id: &str) -> Result<()> {
+/// `client_id`: empty if it is not known yet.
+fn check_content(found: &KubeSecret, layout: &Layout, client_id: &str) -> Result<()> {
     check_type(found, layout)?;
     let written: BTreeSet<&String> = layout.keys().collect();
     let keys = found.data.iter().flat_map(|data| data.keys());
@@ -77,9 +90,19 @@ pub(crate) fn check_content(found: &KubeSecret, layout: &Layout, client_id: &str
     }
 }
 
-fn unfit(found: &KubeSecret, problem: String) -> Error {
-    Error::SecretUnfit {
-        name: found.name_any(),
-        problem,
+/// Kubernetes never changes the type of a Secret. The Secret has its content all the same, so applications go on.
+pub(crate) fn check_type(written: &KubeSecret, layout: &Layout) -> Result<()> {
+    match written.type_.as_deref().unwrap_or(OPAQUE) {
+        found if found == layout.type_ => Ok(()),
+        found => Err(Error::Cluster(ClusterFault::TypeFixed {
+            secret: layout.name.clone(),
+            found: found.to_owned(),
+            wanted: layout.type_.clone(),
+        })),
     }
+}
+
+fn unfit(found: &KubeSecret, problem: String) -> Error {
+    let name = found.name_any();
+    EarlierFault::SecretUnfit { name, problem }.into()
 }

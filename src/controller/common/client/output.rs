@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::Secret as KubeSecret;
 use kube::ResourceExt;
 
 use crate::api::event::Happening;
-use crate::api::oauth2_client::{OAuth2ClientStatus, OPAQUE};
+use crate::api::oauth2_client::OAuth2ClientStatus;
 use crate::api::{JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET};
-use crate::controller::common::client::offered::{check_content, check_offered};
+use crate::controller::common::client::offered::{check_offered, check_type};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
 use crate::controller::common::client::template::Template;
 use crate::controller::common::note::{Wrote, note_secret_renamed, note_secret_restored};
@@ -54,7 +54,7 @@ pub(crate) struct Written {
 /// `strict`: removes labels and annotations that are not wanted.
 ///
 /// # Errors
-/// [`Error::SecretConflict`], [`Error::SecretUnfit`], [`Error::Going`], [`Error::InvalidField`], [`Error::Cluster`],
+/// [`Error::SecretConflict`], [`Error::Earlier`], [`Error::Going`], [`Error::InvalidField`], [`Error::Cluster`],
 /// [`Error::NotLeader`].
 pub(crate) async fn write(
     client: &OAuth2Client,
@@ -81,12 +81,10 @@ pub(crate) async fn write(
         }
     }
     let found = ctx.cluster.secret(&plan.namespace, &layout.name).await?;
-    let theirs = found.as_ref().filter(|found| !is_owned(*found, &plan.uid));
-    if let Some(theirs) = theirs {
-        check_offered(theirs, client)?;
-        check_content(theirs, layout, &plan.client_id)?;
+    let is_taken_over = found.as_ref().is_some_and(|found| !is_owned(found, &plan.uid));
+    if let Some(theirs) = found.as_ref().filter(|_| is_taken_over) {
+        check_offered(theirs, client, layout, plan)?;
     }
-    let is_taken_over = theirs.is_some();
     let former = match found.is_none() && !layout.random.is_empty() {
         true => former(client, ctx, plan).await?,
         false => None,
@@ -155,18 +153,6 @@ fn fill(wanted: &mut KubeSecret, layout: &Layout, existing: &[Option<&KubeSecret
     for key in &layout.random {
         let value = kept(key).unwrap_or_else(|| bytes(Secret::generate_key().expose()));
         wanted.data.get_or_insert_default().insert(key.clone(), value);
-    }
-}
-
-/// Kubernetes never changes the type of a Secret. The Secret has its content all the same, so applications go on.
-pub(super) fn check_type(written: &KubeSecret, layout: &Layout) -> Result<()> {
-    match written.type_.as_deref().unwrap_or(OPAQUE) {
-        found if found == layout.type_ => Ok(()),
-        found => Err(Error::Cluster(ClusterFault::TypeFixed {
-            secret: layout.name.clone(),
-            found: found.to_owned(),
-            wanted: layout.type_.clone(),
-        })),
     }
 }
 

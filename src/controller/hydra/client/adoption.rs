@@ -15,9 +15,7 @@ use crate::api::oauth2_client::{Effective, GrantType, OAuth2ClientStatus, OnSecr
 use crate::api::refs::Adoption;
 use crate::api::{GROUP, OAuth2Client};
 use crate::controller::common::claim::asked_first;
-use crate::controller::common::client::offered::{check_content, check_offered};
 use crate::controller::common::client::plan::{ClientPlan, grant_type};
-use crate::controller::common::own_secret::is_owned;
 use crate::controller::common::provider;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::lifecycle::is_held;
@@ -255,31 +253,6 @@ impl Work<'_> {
         }
     }
 
-    /// The secret of a client of other owners, if the Secret that the resource takes over has it.
-    async fn published(&self, found: Option<&Client>, link: &Link) -> Result<Option<Secrecy>> {
-        let Work {
-            client,
-            ctx,
-            plan,
-            layout,
-            ..
-        } = *self;
-        let offered = ctx.cluster.secret(&plan.namespace, &layout.name).await?;
-        let offered = offered.filter(|offered| !is_owned(offered, &plan.uid));
-        let Some(offered) = offered.filter(|offered| check_offered(offered, client).is_ok()) else {
-            return Ok(None);
-        };
-        check_content(&offered, layout, &plan.client_id)?;
-        if !offered.data.iter().any(|data| data.contains_key(&layout.secret_key)) {
-            return Ok(None);
-        }
-        let secret = reference::usable(ctx, plan, &offered, &layout.secret_key).await?;
-        if let Some(found) = found.filter(|_| client.spec.on_secret_mismatch != Some(OnSecretMismatch::Replace)) {
-            self.compare_secret(found, &secret, link).await?;
-        }
-        Ok(Some(Secrecy::Published(secret)))
-    }
-
     /// Makes sure that an adoption does not replace the secret of a client that works, unless the spec consents. Nothing is
     /// stored before.
     ///
@@ -304,7 +277,7 @@ impl Work<'_> {
     ///
     /// # Errors
     /// As [`Self::try_secret`].
-    async fn compare_secret(&self, found: &Client, secret: &Secret, link: &Link) -> Result<()> {
+    pub(crate) async fn compare_secret(&self, found: &Client, secret: &Secret, link: &Link) -> Result<()> {
         let Some(sent_in) = SentIn::of(&found.token_endpoint_auth_method) else {
             return Ok(()); // it has no secret that could be replaced
         };

@@ -1,16 +1,19 @@
-//! The resources of hydra-maester and their Secrets, as they are in the cluster.
+//! The resources of both sides and their Secrets, as they are in the cluster.
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::ListParams;
+use kube::api::{ListParams, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
 
 use super::maester::{Credentials, keys_of};
+use crate::api::OAuth2Client;
 use crate::controller::common::own_secret::text;
+use crate::plugin::NAME;
+use crate::plugin::arguments::HydraMaester;
 use crate::plugin::session::Session;
 
 /// Requests at the same time.
@@ -25,14 +28,14 @@ fn kind() -> ApiResource {
     )
 }
 
-pub(super) fn api(session: &Session, namespace: &str) -> Api<DynamicObject> {
+pub(super) fn olds(session: &Session, namespace: &str) -> Api<DynamicObject> {
     Api::namespaced_with(session.client.clone(), namespace, &kind())
 }
 
 /// All resources of a namespace or of the cluster.
 pub(super) async fn list(session: &Session, namespace: Option<&str>) -> Result<Vec<DynamicObject>> {
     let found = match namespace {
-        Some(namespace) => api(session, namespace),
+        Some(namespace) => olds(session, namespace),
         None => Api::all_with(session.client.clone(), &kind()),
     };
     pages(&found).await.map_err(|error| match error {
@@ -92,5 +95,35 @@ fn known(secret: &Secret, owner: &str, chosen: Option<[&str; 2]>) -> Credentials
         client_id: keys_of(&keys, chosen).and_then(|[id, _]| text(secret, id)),
         is_owned: secret.owner_references().iter().any(|found| found.uid == owner),
         keys,
+    }
+}
+
+/// The namespace that is meant; none for all.
+pub(super) fn namespace<'a>(session: &'a Session, asked: &HydraMaester) -> Option<&'a str> {
+    (!asked.all_namespaces).then_some(session.namespace.as_str())
+}
+
+pub(super) fn clients(session: &Session, namespace: Option<&str>) -> Api<DynamicObject> {
+    let kind = ApiResource::erase::<OAuth2Client>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(session.client.clone(), namespace, &kind),
+        None => Api::all_with(session.client.clone(), &kind),
+    }
+}
+
+/// Those of the resources that the caller has named, or all.
+pub(super) fn named(all: Vec<DynamicObject>, names: &[String]) -> Result<Vec<DynamicObject>> {
+    let is_there = |name: &&String| all.iter().any(|found| found.name_any() == **name);
+    if let Some(missing) = names.iter().find(|name| !is_there(name)) {
+        bail!("there is no OAuth2Client `{missing}` to move");
+    }
+    let is_meant = |found: &DynamicObject| names.is_empty() || names.contains(&found.name_any());
+    Ok(all.into_iter().filter(is_meant).collect())
+}
+
+pub(super) fn parameters() -> PatchParams {
+    PatchParams {
+        field_manager: Some(NAME.to_owned()),
+        ..PatchParams::default()
     }
 }
