@@ -8,11 +8,17 @@ use anyhow::Result;
 
 pub mod arguments;
 pub mod ask;
+mod bundle;
 pub mod census;
 pub mod check;
 pub mod finding;
 pub mod migrate;
+mod explain;
+pub mod explanation;
+pub mod import;
+mod manifest;
 mod objects;
+mod observer;
 pub mod session;
 pub mod show;
 pub mod target;
@@ -48,6 +54,9 @@ pub async fn run(plugin: Plugin) -> Result<ExitCode> {
         Verb::Resume(asked) => verbs::suspend(&session, &asked, false).await,
         Verb::Check(asked) => verbs::check(&session, &asked).await,
         Verb::UninstallCheck(asked) => verbs::uninstall_check(&session, asked).await,
+        Verb::Explain(asked) => explain::run(&session, &asked).await,
+        Verb::Import(asked) => import::run(&session, &asked).await,
+        Verb::SupportBundle(asked) => bundle::run(&session, &asked).await,
         Verb::Migrate { from } => migrate::run(&session, &from).await,
         Verb::Completion(asked) => verbs::complete(&asked),
     }

@@ -66,14 +66,76 @@ pub enum Verb {
     ///
     /// It needs the right to list the resources of all namespaces. Exit code 1 means that there are some.
     UninstallCheck(UninstallCheck),
+    /// Say what a resource wants, what its server has, what differs, and who wrote last.
+    ///
+    /// It asks the server itself, with the login that the AuthorizationServer names, which you must be allowed to read. It
+    /// changes nothing.
+    Explain(Explain),
+    /// Print resources for the objects that a server has and no resource manages: clients, key sets, providers, scopes and
+    /// assignments.
+    ///
+    /// Apply them to let the operator adopt the objects; an access rule must allow it (`adopt`). It asks the server itself,
+    /// with the login that the AuthorizationServer names, which you must be allowed to read. No secret is printed.
+    Import(Import),
     /// Move in from another tool, with the same client ids and secrets.
     Migrate {
         /// The tool.
         #[command(subcommand)]
         from: Origin,
     },
+    /// Collect what helps to find a fault, without secrets: versions, resources, events, the state of the operator and its
+    /// logs, as text on stdout.
+    ///
+    /// It leaves out the content of Secrets and ConfigMaps, and reports what you may not read. Look at it before you pass
+    /// it on: names and URLs are in it.
+    SupportBundle(SupportBundle),
     /// Print a script that completes verbs and flags of `kubectl-oidc` in your shell.
     Completion(Completion),
+}
+
+/// How the plugin reaches a server.
+#[derive(Clone, Debug, Args)]
+pub struct Reaching {
+    /// Namespace of the operator, in which the login of the server is.
+    #[arg(long, default_value = "oidc-system")]
+    pub operator_namespace: String,
+    /// URL of the admin API, if this machine reaches the server at another address than the operator does: for example
+    /// http://localhost:4445 with kubectl port-forward. The login is sent there.
+    #[arg(long)]
+    pub admin_url: Option<String>,
+}
+
+/// Arguments of `explain`.
+#[derive(Clone, Debug, Args)]
+pub struct Explain {
+    /// The resource as KIND/NAME, for example `oauth2client/web`. A name alone means an OAuth2Client.
+    #[arg(value_name = "[KIND/]NAME")]
+    pub resource: String,
+    /// How to reach the server.
+    #[command(flatten)]
+    pub reaching: Reaching,
+    /// Format of the output.
+    #[arg(long, short, default_value = "text")]
+    pub output: Format,
+}
+
+/// Arguments of `import`.
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// Ids of clients on Ory Hydra, or names of objects on a Vault or a Foulkon. By default, all that no resource manages.
+    pub objects: Vec<String>,
+    /// The AuthorizationServer.
+    #[arg(long, default_value = crate::api::DEFAULT_SERVER)]
+    pub server: String,
+    /// Key sets of Ory Hydra to import. Hydra cannot list them.
+    #[arg(long, value_name = "NAME")]
+    pub key_set: Vec<String>,
+    /// How to reach the server.
+    #[command(flatten)]
+    pub reaching: Reaching,
+    /// Format of the output: YAML, or JSON.
+    #[arg(long, short, default_value = "yaml")]
+    pub output: Format,
 }
 
 /// Tools to move in from.
@@ -87,6 +149,26 @@ pub enum Origin {
     /// meanwhile. Repeat the command if it was interrupted. It needs your rights to read and change OAuth2Clients of both
     /// kinds and to read and annotate their Secrets.
     HydraMaester(HydraMaester),
+    /// Print resources for the objects of `vault_identity_oidc_*` in a state of Terraform or OpenTofu.
+    ///
+    /// Apply them to let the operator adopt the objects; then remove the objects from the state, as the command says on
+    /// stderr, so that the two do not correct each other. Ids, secrets and logins stay. A Secret that Terraform made of
+    /// the credentials of a client is taken over. No secret of the state is printed.
+    Terraform(Terraform),
+}
+
+/// Arguments of `migrate terraform`.
+#[derive(Clone, Debug, Args)]
+pub struct Terraform {
+    /// The state, as `terraform state pull` prints it.
+    #[arg(long)]
+    pub state: PathBuf,
+    /// The AuthorizationServer.
+    #[arg(long, default_value = crate::api::DEFAULT_SERVER)]
+    pub server: String,
+    /// Format of the output: YAML, or JSON.
+    #[arg(long, short, default_value = "yaml")]
+    pub output: Format,
 }
 
 /// Arguments of `migrate hydra-maester`.
@@ -141,6 +223,20 @@ pub struct UninstallCheck {
     /// a class.
     #[arg(long)]
     pub server_class: Option<String>,
+}
+
+/// Arguments of `support-bundle`.
+#[derive(Clone, Debug, Args)]
+pub struct SupportBundle {
+    /// Those of all namespaces.
+    #[arg(long, short = 'A', conflicts_with = "namespace")]
+    pub all_namespaces: bool,
+    /// Namespace of the operator, whose pods and logs are included.
+    #[arg(long, default_value = "oidc-system")]
+    pub operator_namespace: String,
+    /// Number of log lines of each pod.
+    #[arg(long, default_value_t = 2000)]
+    pub lines: i64,
 }
 
 /// Arguments of `completion`.

@@ -135,7 +135,7 @@ pub async fn servers(client: &Client) -> Result<Vec<Entry>> {
     Ok(found.iter().map(|server| entry(server, None)).collect())
 }
 
-async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>>
+pub(super) async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>>
 where
     K: OnServer + Resource<Scope = NamespaceResourceScope>,
 {
@@ -226,7 +226,7 @@ fn entry<K: Managed>(resource: &K, server: Option<String>) -> Entry {
 }
 
 /// How a resource is, by its conditions.
-fn judge<K: Managed>(resource: &K) -> (State, String, String) {
+pub(super) fn judge<K: Managed>(resource: &K) -> (State, String, String) {
     let (observed, conditions) = resource.status().map(Standing::standing).unwrap_or_default();
     let is = |type_| find(conditions, type_).is_some_and(|found| found.status == "True");
     let ready = find(conditions, READY);

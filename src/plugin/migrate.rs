@@ -15,6 +15,7 @@ pub mod maester;
 mod moving;
 pub mod plan;
 mod report;
+pub mod terraform;
 mod undo;
 
 /// Moves in from another tool.
@@ -25,5 +26,6 @@ pub(super) async fn run(session: &Session, origin: &Origin) -> Result<ExitCode> 
     match origin {
         Origin::HydraMaester(asked) if asked.undo => undo::run(session, asked).await,
         Origin::HydraMaester(asked) => moving::run(session, asked).await,
+        Origin::Terraform(asked) => terraform::run(session, asked),
     }
 }

@@ -57,6 +57,11 @@ pub trait Object: Clone + Serialize + DeserializeOwned + Send + Sync {
     /// Whether the object that is built into the server can be written. It can never be deleted.
     const HAS_OWN: bool = false;
 
+    /// The id that the server gave it, if it shows one besides the name.
+    fn shown_id(&self) -> Option<&str> {
+        None
+    }
+
     /// Takes over what the spec does not decide from an object that another owner made.
     fn adopt(&mut self, _found: &Self) {}
 
@@ -282,6 +287,10 @@ impl Object for Client {
 
     fn is_reserved(_: &str) -> bool {
         false
+    }
+
+    fn shown_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
     }
 
     fn opens(&self, observed: &Self) -> bool {

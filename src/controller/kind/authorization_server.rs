@@ -16,7 +16,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_held;
-use crate::controller::engine::links::{Admin, Checked, Connection, Found, is_reported};
+use crate::controller::engine::links::{Admin, Checked, Connection, Found, Link, is_reported};
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::failure::failure;
@@ -207,6 +207,29 @@ async fn look(
         remarks,
         undiscovered,
     })
+}
+
+/// Connects to a server and checks it, as a pass does, and nothing else: no sweep, and no status.
+///
+/// # Errors
+/// Why the server cannot be used.
+pub(crate) async fn reach(server: &AuthorizationServer, ctx: &Context) -> Result<Link> {
+    let Some(flavour) = server.spec.flavour() else {
+        return Err(Error::ServerNotReady(server.name_any()));
+    };
+    let connection = connected(server, flavour, ctx).await?;
+    let mut pass = Pass {
+        status: server.status.clone().unwrap_or_default(),
+        notes: Vec::new(),
+        must_read: false,
+    };
+    let checked = check(server, flavour, ctx, &connection, &mut pass).await?;
+    let found = Found {
+        admin: checked.admin,
+        facts: Facts::of(&pass.status),
+    };
+    ctx.links.stands(server, Some(connection), Ok(found));
+    ctx.links.usable(server)
 }
 
 /// Sweeps the server if that is due. Returns the time until the next attempt, if it must come before the interval has

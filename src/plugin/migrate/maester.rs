@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{FIELDS, SPECIAL};
 use crate::api::{DEFAULT_SERVER, GROUP, MIGRATED_FROM_ANNOTATION};
+use crate::plugin::manifest::{is_empty, lifespan, once, put};
 
 /// API version of its resources.
 pub const API_VERSION: &str = "hydra.ory.sh/v1alpha1";
@@ -280,18 +281,6 @@ fn server<'a>(spec: &Map<String, Value>, choice: &'a Choice<'_>) -> Result<&'a s
     })
 }
 
-/// `authorization_code_grant_id_token_lifespan` here is `authorizationCodeGrantIdToken`.
-fn lifespan(field: &str) -> String {
-    let mut words = field.trim_end_matches("_lifespan").split('_');
-    let mut name = words.next().unwrap_or_default().to_owned();
-    for word in words {
-        let mut letters = word.chars();
-        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
-        name.push_str(letters.as_str());
-    }
-    name
-}
-
 fn manifest(old: &DynamicObject, spec: Map<String, Value>, secret: SecretFate) -> Value {
     let past = Past {
         manifest: as_written(old),
@@ -323,43 +312,4 @@ fn as_written(old: &DynamicObject) -> Value {
         },
         "spec": old.data["spec"],
     })
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Number(number) => number.as_u64() == Some(0),
-        Value::Bool(true) => false,
-    }
-}
-
-/// A list without repetitions, which the operator's lists do not allow.
-fn once(value: &Value) -> Value {
-    let Some(list) = value.as_array() else {
-        return value.clone();
-    };
-    let mut kept: Vec<&Value> = Vec::new();
-    for item in list {
-        if !kept.contains(&item) {
-            kept.push(item);
-        }
-    }
-    json!(kept)
-}
-
-fn put(target: &mut Map<String, Value>, path: &str, value: Value) {
-    match path.split_once('.') {
-        None => {
-            target.insert(path.to_owned(), value);
-        }
-        Some((first, rest)) => {
-            let inner = target.entry(first).or_insert_with(|| json!({}));
-            if let Some(inner) = inner.as_object_mut() {
-                put(inner, rest, value);
-            }
-        }
-    }
 }

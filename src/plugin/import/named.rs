@@ -1,0 +1,46 @@
+//! What an import consists of. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// Where the resources are to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Name of their AuthorizationServer.
+    pub server: &'a str,
+    /// Their namespace.
+    pub namespace: &'a str,
+}
+
+/// Resources, and what there is to know about them, in sentences.
+#[derive(Clone, Debug, Default)]
+pub struct Imported {
+    /// The resources.
+    pub manifests: Vec<Value>,
+    /// The sentences.
+    pub notes: Vec<String>,
+}
+
+/// Objects of a Vault as they are on the wire, without secrets: by type and name.
+#[derive(Clone, Debug, Default)]
+pub struct Objects(BTreeMap<String, BTreeMap<String, Value>>);
+
+impl Objects {
+    /// Adds an object.
+    pub fn put(&mut self, type_: &str, name: String, value: Value) {
+        self.0.entry(type_.to_owned()).or_default().insert(name, value);
+    }
+
+    /// The objects of a type.
+    pub fn of(&self, type_: &str) -> impl Iterator<Item = (&String, &Value)> {
+        self.0.get(type_).into_iter().flatten()
+    }
+
+    /// Keeps those that are wanted, by type and name.
+    pub fn retain(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
+        for (type_, objects) in &mut self.0 {
+            objects.retain(|name, _| is_wanted(type_, name));
+        }
+    }
+}
