@@ -4,6 +4,8 @@
 mod argo_cd;
 #[path = "generated/gitops.rs"]
 mod gitops;
+#[path = "generated/krew.rs"]
+mod krew;
 #[path = "generated/monitoring.rs"]
 mod monitoring;
 #[path = "generated/promql.rs"]

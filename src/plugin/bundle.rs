@@ -56,7 +56,10 @@ pub(super) async fn run(session: &Session, asked: &SupportBundle) -> Result<Exit
 
 async fn pods(session: &Session, asked: &SupportBundle) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(session.client.clone(), &asked.operator_namespace);
-    title(&format!("pods of the operator in namespace {}", asked.operator_namespace))?;
+    title(&format!(
+        "pods of the operator in namespace {}",
+        asked.operator_namespace
+    ))?;
     let found = match pods.list(&ListParams::default().labels(PODS)).await {
         Ok(found) => found.items,
         Err(error) => return put(&format!("not collected: {error}\n")),

@@ -31,18 +31,22 @@ pub(super) async fn run(session: &Session, asked: &Explain) -> Result<ExitCode> 
         OidcProvider::KIND => other::<OidcProvider>(session, asked, &target.name).await?,
         Scope::KIND => other::<Scope>(session, asked, &target.name).await?,
         Assignment::KIND => other::<Assignment>(session, asked, &target.name).await?,
-        _ => bail!("an AuthorizationServer has no object on a server; `kubectl oidc check` says whether it can be used"),
+        _ => {
+            bail!("an AuthorizationServer has no object on a server; `kubectl oidc check` says whether it can be used")
+        }
     };
     match asked.output {
         Format::Text => put(&explanation::text(&told))?,
         Format::Json => put(&(serde_json::to_string_pretty(&told)? + "\n"))?,
         Format::Yaml => put(&serde_saphyr::to_string(&told)?)?,
     }
-    Ok(match (told.is_compared, told.state.is_well() && told.differences.is_empty()) {
-        (false, _) => ExitCode::from(FAILED),
-        (true, false) => ExitCode::from(NOT_READY),
-        (true, true) => ExitCode::SUCCESS,
-    })
+    Ok(
+        match (told.is_compared, told.state.is_well() && told.differences.is_empty()) {
+            (false, _) => ExitCode::from(FAILED),
+            (true, false) => ExitCode::from(NOT_READY),
+            (true, true) => ExitCode::SUCCESS,
+        },
+    )
 }
 
 /// A resource, what the operator would see, and the connection to its server or why there is none.
@@ -83,7 +87,13 @@ async fn client(session: &Session, asked: &Explain, name: &str) -> Result<Explan
     let looked = look::<OAuth2Client>(session, asked, name).await?;
     let mut told = explained(&looked).await?;
     let status = looked.resource.status.clone().unwrap_or_default();
-    let Some((hydra, id)) = looked.link.as_ref().ok().and_then(|link| link.hydra().ok()).zip(status.client_id) else {
+    let Some((hydra, id)) = looked
+        .link
+        .as_ref()
+        .ok()
+        .and_then(|link| link.hydra().ok())
+        .zip(status.client_id)
+    else {
         return Ok(told);
     };
     let found = hydra.get_client(&id).await.ok().flatten();
@@ -91,7 +101,9 @@ async fn client(session: &Session, asked: &Explain, name: &str) -> Result<Explan
         let names = names_of(&wanted, &found);
         told.differences = differences(&wanted.normalized(), &found.normalized(), &names);
         let (ours, theirs) = (status.updated_at.as_deref(), found.updated_at.clone().map(String::from));
-        let is_same = ours.zip(theirs.as_deref()).is_some_and(|(ours, theirs)| same_instant(ours, theirs));
+        let is_same = ours
+            .zip(theirs.as_deref())
+            .is_some_and(|(ours, theirs)| same_instant(ours, theirs));
         told.last_write = last_write(ours, theirs.as_deref(), is_same);
     }
     Ok(told)

@@ -81,9 +81,7 @@ pub fn writers(resource: &impl ResourceExt) -> Vec<Written> {
         .collect();
     all.sort_by(|one, other| other.cmp(one));
     let named = all.into_iter().take(WRITERS);
-    named
-        .map(|(at, by)| Written { by, at: at.to_string() })
-        .collect()
+    named.map(|(at, by)| Written { by, at: at.to_string() }).collect()
 }
 
 /// Who wrote a client last. `ours`: when the server stored the operator's last write; `found`: when it stored the last

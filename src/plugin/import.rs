@@ -19,6 +19,9 @@ use crate::admin::vault::Vault;
 use crate::admin::vault::object::{self, Object};
 use crate::api::AuthorizationServer;
 use crate::api::authorization_server::Flavour;
+use crate::controller::foulkon::failure::failure as foulkon_failure;
+use crate::controller::hydra::failure::failure;
+use crate::controller::vault::failure::failure as vault_failure;
 
 pub mod foulkon;
 pub mod hydra;
@@ -32,7 +35,10 @@ pub(super) async fn run(session: &Session, asked: &Import) -> Result<ExitCode> {
     let observer = Observer::new(session, &asked.reaching, &server, None).await?;
     let link = observer.reach(&asked.server).await?;
     let not_hydra = !matches!(server.spec.flavour(), Some(Flavour::Hydra(_)));
-    ensure!(asked.key_set.is_empty() || !not_hydra, "--key-set is for Ory Hydra; name the key as an object");
+    ensure!(
+        asked.key_set.is_empty() || !not_hydra,
+        "--key-set is for Ory Hydra; name the key as an object"
+    );
     let place = named::Place {
         server: &asked.server,
         namespace: &session.namespace,
@@ -41,7 +47,10 @@ pub(super) async fn run(session: &Session, asked: &Import) -> Result<ExitCode> {
         Some(Flavour::Hydra(_)) => of_hydra(link.hydra().map_err(said)?, asked, &place).await?,
         Some(Flavour::Vault(_)) => of_vault(link.vault().map_err(said)?, asked, &place).await?,
         Some(Flavour::Foulkon(_)) => of_foulkon(link.foulkon().map_err(said)?, asked, &place).await?,
-        None => bail!("AuthorizationServer {} names no API that this program knows", asked.server),
+        None => bail!(
+            "AuthorizationServer {} names no API that this program knows",
+            asked.server
+        ),
     };
     print(asked.output, &found)?;
     Ok(ExitCode::SUCCESS)
@@ -70,28 +79,37 @@ fn said(error: crate::error::Error) -> anyhow::Error {
     anyhow!("{error}")
 }
 
-fn failed(failure: &Failure) -> anyhow::Error {
-    anyhow!("the server does not answer as expected: {failure:?}")
+fn of_hydras(operation: &'static str, failed: Failure) -> anyhow::Error {
+    said(failure(operation, failed))
+}
+
+fn of_vaults(operation: &'static str, type_: &'static str, failed: Failure) -> anyhow::Error {
+    said(vault_failure(operation, type_, failed))
 }
 
 async fn of_hydra(hydra: &Hydra, asked: &Import, place: &named::Place<'_>) -> Result<Imported> {
     let mut cursor = Cursor::default();
     let mut clients = Vec::new();
-    while let Some(page) = hydra
-        .list_clients(|_| true, &mut cursor)
-        .await
-        .map_err(|failure| failed(&failure))?
-    {
-        clients.extend(page);
+    loop {
+        let page = hydra.list_clients(|_| true, &mut cursor).await;
+        match page.map_err(|failed| of_hydras("list_o_auth2_clients", failed))? {
+            Some(page) => clients.extend(page),
+            None => break,
+        }
     }
     let is_meant = |id: &str| asked.objects.is_empty() || asked.objects.iter().any(|name| name == id);
     clients.retain(|client| client.marker().is_none() && is_meant(&client.client_id));
     let mut key_sets = Vec::new();
     for name in &asked.key_set {
-        let set = hydra.get_key_set(name).await.map_err(|failure| failed(&failure))?;
+        let set = hydra
+            .get_key_set(name)
+            .await
+            .map_err(|failed| of_hydras("get_json_web_key_set", failed))?;
         let set = set.with_context(|| format!("Hydra has no key set `{name}`"))?;
         let algorithm = set.keys.first().map(|key| key.public.alg.clone());
-        let algorithm = algorithm.filter(|name| !name.is_empty()).with_context(|| format!("the keys of the key set `{name}` name no algorithm"))?;
+        let algorithm = algorithm
+            .filter(|name| !name.is_empty())
+            .with_context(|| format!("the keys of the key set `{name}` name no algorithm"))?;
         key_sets.push((name.clone(), algorithm));
     }
     Ok(hydra::manifests(&clients, &key_sets, place))
@@ -99,38 +117,69 @@ async fn of_hydra(hydra: &Hydra, asked: &Import, place: &named::Place<'_>) -> Re
 
 async fn of_vault(vault: &Vault, asked: &Import, place: &named::Place<'_>) -> Result<Imported> {
     let mut objects = Objects::default();
-    read::<object::Key>(vault, &mut objects).await?;
-    read::<object::Assignment>(vault, &mut objects).await?;
-    read::<object::Scope>(vault, &mut objects).await?;
-    read::<object::Client>(vault, &mut objects).await?;
-    read::<object::Provider>(vault, &mut objects).await?;
-    if !asked.objects.is_empty() {
-        objects.retain(|_, name| asked.objects.iter().any(|asked| asked == name));
+    let names = &asked.objects;
+    read::<object::Client>(vault, &listed::<object::Client>(vault, names).await?, &mut objects).await?;
+    read::<object::Provider>(vault, &listed::<object::Provider>(vault, names).await?, &mut objects).await?;
+    // The operator's login may not list the others, so those are read that clients and providers name.
+    let (keys, assignments) = (
+        objects.named_in("client", "key"),
+        objects.named_in("client", "assignments"),
+    );
+    let scopes = objects.named_in("provider", "scopes_supported");
+    read::<object::Key>(vault, &[names.clone(), keys].concat(), &mut objects).await?;
+    read::<object::Assignment>(vault, &[names.clone(), assignments].concat(), &mut objects).await?;
+    read::<object::Scope>(vault, &[names.clone(), scopes].concat(), &mut objects).await?;
+    if !names.is_empty() {
+        objects.retain(|name| names.iter().any(|asked| asked == name));
     }
     Ok(vault::manifests(&objects, place))
 }
 
-async fn read<O: Object>(vault: &Vault, objects: &mut Objects) -> Result<()> {
-    let listed = vault.list::<O>().await.map_err(|failure| failed(&failure))?;
-    for name in listed.objects.into_keys().filter(|name| !O::is_reserved(name)) {
-        let found = vault.read::<O>(&name).await.map_err(|failure| failed(&failure))?;
+/// The names that were asked for, or all of a type.
+async fn listed<O: Object>(vault: &Vault, names: &[String]) -> Result<Vec<String>> {
+    if !names.is_empty() {
+        return Ok(names.to_vec());
+    }
+    let listed = vault
+        .list::<O>()
+        .await
+        .map_err(|failed| of_vaults(O::LIST, O::TYPE, failed))?;
+    Ok(listed.objects.into_keys().collect())
+}
+
+async fn read<O: Object>(vault: &Vault, names: &[String], objects: &mut Objects) -> Result<()> {
+    for name in names.iter().filter(|name| !O::is_reserved(name)) {
+        let found = vault
+            .read::<O>(name)
+            .await
+            .map_err(|failed| of_vaults(O::READ, O::TYPE, failed))?;
         if let Some(found) = found {
             let mut value: Value = serde_json::to_value(&found)?;
             if let Some(id) = found.shown_id() {
                 value["client_id"] = json!(id);
             }
-            objects.put(O::TYPE, name, value);
+            objects.put(O::TYPE, name.clone(), value);
         }
     }
     Ok(())
 }
 
 async fn of_foulkon(worker: &Worker, asked: &Import, place: &named::Place<'_>) -> Result<Imported> {
-    let names = worker.api.names("/").await.map_err(|failure| failed(&failure))?;
+    let names = worker
+        .api
+        .names("/")
+        .await
+        .map_err(|failed| said(foulkon_failure("list_oidc_providers", failed)))?;
     let mut found = Vec::new();
     for name in names {
         if asked.objects.is_empty() || asked.objects.contains(&name) {
-            found.extend(worker.api.get(&name).await.map_err(|failure| failed(&failure))?);
+            found.extend(
+                worker
+                    .api
+                    .get(&name)
+                    .await
+                    .map_err(|failed| said(foulkon_failure("get_oidc_provider", failed)))?,
+            );
         }
     }
     Ok(foulkon::manifests(&found, place))

@@ -48,7 +48,10 @@ impl Names {
             text => text.to_owned(),
         };
         let more = (2..).map(|number| format!("{text}-{number}"));
-        let free = [text.clone()].into_iter().chain(more).find(|name| !self.0.contains(name));
+        let free = [text.clone()]
+            .into_iter()
+            .chain(more)
+            .find(|name| !self.0.contains(name));
         let free = free.unwrap_or(text);
         self.0.insert(free.clone());
         free

@@ -32,10 +32,10 @@ use crate::labels::Labels;
 use crate::leader::Fence;
 use crate::manual::Manual;
 use crate::metrics::Metrics;
+use crate::plugin::NAME;
 use crate::plugin::arguments::Reaching;
 use crate::plugin::census::list;
 use crate::plugin::session::Session;
-use crate::plugin::NAME;
 use crate::proxies::Proxies;
 use crate::reach::{Reach, SecretAccess};
 
@@ -189,7 +189,9 @@ fn elsewhere(server: &AuthorizationServer, asked: &Reaching) -> Result<Authoriza
 /// id is set, the one in a status.
 async fn cluster_id(session: &Session, kinds: &Kinds) -> String {
     let told = kinds.clients.store.state();
-    let told = told.iter().find_map(|client| client.status.as_ref()?.cluster_id.clone());
+    let told = told
+        .iter()
+        .find_map(|client| client.status.as_ref()?.cluster_id.clone());
     if let Some(told) = told {
         return told;
     }

@@ -128,6 +128,8 @@ pub struct Bed {
     operators: Mutex<Vec<Arc<Operator>>>, // first: they stop before the servers that they use
     servers: Mutex<Vec<Arc<Server>>>,
     canaries: Mutex<BTreeSet<String>>,
+    /// What programs printed for people: where, and the text.
+    printed: Mutex<Vec<(String, String)>>,
     named: AtomicU32,
     installation: Installation,
     token: String,
@@ -167,6 +169,7 @@ impl Bed {
         let bed = Self {
             operators: Mutex::default(),
             servers: Mutex::default(),
+            printed: Mutex::default(),
             canaries: Mutex::new([token.clone()].into()),
             named: AtomicU32::new(0),
             installation,
@@ -282,11 +285,18 @@ impl Bed {
         lock(&self.canaries).insert(value.into());
     }
 
+    /// Registers what a program printed: the run fails if a secret is in it.
+    pub fn printed(&self, by: &str, text: &str) {
+        lock(&self.printed).push((by.to_owned(), text.to_owned()));
+    }
+
     /// The evidence for the closing trials.
     pub async fn evidence(&self) -> Result<Evidence> {
         self.secrets_of_bao().await?;
         let canaries = lock(&self.canaries).clone();
-        Evidence::of(self, canaries).await
+        let mut evidence = Evidence::of(self, canaries).await?;
+        evidence.texts.extend(lock(&self.printed).iter().cloned());
+        Ok(evidence)
     }
 
     /// All AuthorizationServers made by [`Bed::make_server`].

@@ -150,7 +150,7 @@ fn main() -> ExitCode {
     }
 
     failed |= libtest_mimic::run(&arguments, upgrade::trials(&run)).has_failed();
-    failed |= libtest_mimic::run(&arguments, node::trials(&run)).has_failed();
+    failed |= libtest_mimic::run(&arguments, node::trials(&run, &arguments)).has_failed();
 
     // The closing trials also examine a run of only some tests, which does not use everything.
     let whole = arguments.filter.is_none() && arguments.skip.is_empty() && !arguments.ignored;

@@ -1,6 +1,7 @@
 //! `kubectl oidc`, started by kubectl, with the rights of a person.
 
 mod check;
+mod look;
 
 use std::path::Path;
 
@@ -26,6 +27,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(reconcile_is_answered),
         side.shared(a_suspended_resource_rests_until_it_is_resumed),
         side.shared(mistakes_are_explained),
+        side.shared(look::explain_names_what_differs_and_who_wrote_it),
+        side.shared(look::import_prints_resources_that_adopt),
+        side.shared(look::support_bundle_has_no_secrets),
         side.alone(check::options(), check::check_names_what_is_wrong),
         side.shared(check::uninstall_check_names_what_would_be_left),
         side.shared(check::completion_is_a_script_of_the_shell),
@@ -33,26 +37,36 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// The plugin in a folder of its own, where kubectl finds it.
-struct Plugin {
+pub struct Plugin {
     folder: RunDir,
 }
 
 /// What a verb printed, and its exit code.
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub struct Said {
+    /// The exit code.
+    pub code: Option<i32>,
+    /// What it printed to stdout.
+    pub out: String,
+    /// What it printed to stderr.
+    pub err: String,
 }
 
 impl Plugin {
-    fn new() -> Result<Self> {
+    /// Puts it into the folder.
+    pub fn new() -> Result<Self> {
         let folder = RunDir::new()?;
         let program = Path::new(env!("CARGO_BIN_EXE_oidc-operator"));
         std::os::unix::fs::symlink(program, folder.path().join(NAME))?;
         Ok(Self { folder })
     }
 
-    async fn run(&self, space: &Space<'_>, arguments: &[&str]) -> Result<Said> {
+    /// Runs a verb.
+    pub async fn run(&self, space: &Space<'_>, arguments: &[&str]) -> Result<Said> {
+        self.run_with(space, arguments, true).await
+    }
+
+    /// Runs a verb, in the namespace of the test or in none.
+    async fn run_with(&self, space: &Space<'_>, arguments: &[&str], within: bool) -> Result<Said> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths(
             [self.folder.path().to_owned()]
@@ -60,7 +74,10 @@ impl Plugin {
                 .chain(std::env::split_paths(&path)),
         )?;
         let mut kubectl = space.bed().plane().kubectl();
-        kubectl.arg("oidc").args(arguments).args(["--namespace", space.name()]);
+        kubectl.arg("oidc").args(arguments);
+        if within {
+            kubectl.args(["--namespace", space.name()]);
+        }
         let output = kubectl.env("PATH", path).output().await?;
         Ok(Said {
             code: output.status.code(),
@@ -70,7 +87,7 @@ impl Plugin {
     }
 
     /// Runs a verb that must succeed, and returns what it prints.
-    async fn succeeds(&self, space: &Space<'_>, arguments: &[&str]) -> Result<String> {
+    pub async fn succeeds(&self, space: &Space<'_>, arguments: &[&str]) -> Result<String> {
         let said = self.run(space, arguments).await?;
         ensure!(
             said.code == Some(0),

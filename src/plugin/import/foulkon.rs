@@ -24,7 +24,9 @@ pub fn manifests(providers: &[Provider], place: &Place<'_>) -> Imported {
         found.notes.push(format!(
             "{name}: the adoption moves the provider to the path of its resource, which changes its URN in policies of Foulkon."
         ));
-        found.manifests.push(resource("OidcProvider", &name, place.namespace, spec));
+        found
+            .manifests
+            .push(resource("OidcProvider", &name, place.namespace, spec));
     }
     found
 }

@@ -33,7 +33,10 @@ const MEMBERS: [(&str, &str); 26] = [
         "frontchannelLogoutSessionRequired",
     ),
     ("backchannel_logout_uri", "backchannelLogoutUri"),
-    ("backchannel_logout_session_required", "backchannelLogoutSessionRequired"),
+    (
+        "backchannel_logout_session_required",
+        "backchannelLogoutSessionRequired",
+    ),
     ("allowed_cors_origins", "allowedCorsOrigins"),
     ("metadata", "metadata"),
     ("skip_consent", "hydra.skipConsent"),
@@ -48,7 +51,11 @@ pub fn manifests(clients: &[Client], key_sets: &[(String, String)], place: &Plac
     let mut found = Imported::default();
     let mut names = Names::default();
     for client in clients {
-        let wish = if client.client_name.is_empty() { &client.client_id } else { &client.client_name };
+        let wish = if client.client_name.is_empty() {
+            &client.client_id
+        } else {
+            &client.client_name
+        };
         let name = names.like(wish);
         let spec = spec(client, place.server);
         if client.token_endpoint_auth_method != "none" && client.token_endpoint_auth_method != "private_key_jwt" {
@@ -57,7 +64,9 @@ pub fn manifests(clients: &[Client], key_sets: &[(String, String)], place: &Plac
                 client.client_id
             ));
         }
-        found.manifests.push(resource("OAuth2Client", &name, place.namespace, spec));
+        found
+            .manifests
+            .push(resource("OAuth2Client", &name, place.namespace, spec));
     }
     let mut names = Names::default();
     for (set, algorithm) in key_sets {
@@ -65,7 +74,9 @@ pub fn manifests(clients: &[Client], key_sets: &[(String, String)], place: &Plac
         put(&mut spec, "setName", json!(set));
         put(&mut spec, "generate.algorithm", json!(algorithm));
         let name = names.like(set);
-        found.manifests.push(resource("JsonWebKeySet", &name, place.namespace, spec));
+        found
+            .manifests
+            .push(resource("JsonWebKeySet", &name, place.namespace, spec));
     }
     found
 }
@@ -76,11 +87,21 @@ fn spec(client: &Client, server: &str) -> Map<String, Value> {
     let members = serde_json::to_value(client).unwrap_or_default();
     let members = members.as_object().cloned().unwrap_or_default();
     for (name, value) in members.iter().filter(|(_, value)| !is_empty(value)) {
-        let is_default = DEFAULTS.iter().any(|(member, default)| member == name && value == default);
-        if let Some((_, path)) = MEMBERS.iter().find(|(member, _)| member == name).filter(|_| !is_default) {
+        let is_default = DEFAULTS
+            .iter()
+            .any(|(member, default)| member == name && value == default);
+        if let Some((_, path)) = MEMBERS
+            .iter()
+            .find(|(member, _)| member == name)
+            .filter(|_| !is_default)
+        {
             put(&mut spec, path, once(value));
         } else if name.ends_with("_lifespan") {
-            put(&mut spec, &format!("hydra.tokenLifespans.{}", lifespan(name)), value.clone());
+            put(
+                &mut spec,
+                &format!("hydra.tokenLifespans.{}", lifespan(name)),
+                value.clone(),
+            );
         }
     }
     if let Some(skips) = client.skip_logout_consent {

@@ -1,6 +1,6 @@
 //! What an import consists of. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -37,10 +37,20 @@ impl Objects {
         self.0.get(type_).into_iter().flatten()
     }
 
-    /// Keeps those that are wanted, by type and name.
-    pub fn retain(&mut self, is_wanted: impl Fn(&str, &str) -> bool) {
-        for (type_, objects) in &mut self.0 {
-            objects.retain(|name, _| is_wanted(type_, name));
+    /// Names that a member of the objects of a type has, as text or as a list.
+    pub fn named_in(&self, type_: &str, member: &str) -> Vec<String> {
+        let values = self.of(type_).flat_map(|(_, value)| match &value[member] {
+            Value::Array(list) => list.clone(),
+            value => vec![value.clone()],
+        });
+        let names: BTreeSet<String> = values.filter_map(|value| value.as_str().map(str::to_owned)).collect();
+        names.into_iter().collect()
+    }
+
+    /// Keeps those with a wanted name.
+    pub fn retain(&mut self, is_wanted: impl Fn(&str) -> bool) {
+        for objects in self.0.values_mut() {
+            objects.retain(|name, _| is_wanted(name));
         }
     }
 }

@@ -15,7 +15,10 @@ type Called = BTreeMap<String, String>;
 pub fn manifests(objects: &Objects, place: &Place<'_>) -> Imported {
     let called = |type_: &str| -> Called {
         let mut names = Names::default();
-        objects.of(type_).map(|(name, _)| (name.clone(), names.like(name))).collect()
+        objects
+            .of(type_)
+            .map(|(name, _)| (name.clone(), names.like(name)))
+            .collect()
     };
     let (keys, assignments, scopes) = (called("key"), called("assignment"), called("scope"));
     let (clients, providers) = (called("client"), called("provider"));
@@ -40,12 +43,17 @@ pub fn manifests(objects: &Objects, place: &Place<'_>) -> Imported {
             Err(why) => nobodys.push(why),
         }
     }
-    let ids = objects.of("client").filter_map(|(name, value)| {
-        Some((value["client_id"].as_str()?.to_owned(), clients.get(name)?.clone()))
-    });
+    let ids = objects
+        .of("client")
+        .filter_map(|(name, value)| Some((value["client_id"].as_str()?.to_owned(), clients.get(name)?.clone())));
     let ids: Called = ids.collect();
     for (name, value) in objects.of("provider") {
-        add("OidcProvider", &providers, name, provider(name, value, place, &ids, &scopes));
+        add(
+            "OidcProvider",
+            &providers,
+            name,
+            provider(name, value, place, &ids, &scopes),
+        );
     }
     found.notes = nobodys;
     found
@@ -111,7 +119,9 @@ fn client(
     }
     let unknown = |name: &&&str| **name != ALLOW_ALL && !assignments.contains_key(**name);
     if let Some(missing) = listed.iter().find(unknown) {
-        return Err(format!("Client {name} is left out: its assignment {missing} is not imported. Import that too."));
+        return Err(format!(
+            "Client {name} is left out: its assignment {missing} is not imported. Import that too."
+        ));
     }
     let mut spec = named(name, place);
     if value["client_type"] == "public" {
@@ -122,7 +132,11 @@ fn client(
         Some(DEFAULT) | None => {}
         Some(key) => match keys.get(key) {
             Some(key) => put(&mut spec, "keySetRef.name", json!(key)),
-            None => return Err(format!("Client {name} is left out: its key {key} is not imported. Import that too.")),
+            None => {
+                return Err(format!(
+                    "Client {name} is left out: its key {key} is not imported. Import that too."
+                ));
+            }
         },
     }
     if !listed.contains(&ALLOW_ALL) {
@@ -154,8 +168,12 @@ fn provider(name: &str, value: &Value, place: &Place<'_>, ids: &Called, scopes: 
     if !clients.is_empty() {
         put(&mut spec, "allowedClients", json!(clients));
     }
-    let (ours, others): (Vec<&str>, Vec<&str>) = texts(&value["scopes_supported"]).partition(|name| scopes.contains_key(*name));
-    let refs: Vec<Value> = ours.iter().filter_map(|name| Some(json!({ "name": scopes.get(*name)? }))).collect();
+    let (ours, others): (Vec<&str>, Vec<&str>) =
+        texts(&value["scopes_supported"]).partition(|name| scopes.contains_key(*name));
+    let refs: Vec<Value> = ours
+        .iter()
+        .filter_map(|name| Some(json!({ "name": scopes.get(*name)? })))
+        .collect();
     if !refs.is_empty() {
         put(&mut spec, "scopeRefs", json!(refs));
     }

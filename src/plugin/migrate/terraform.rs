@@ -29,7 +29,8 @@ const FORMAT: u64 = 4;
 pub(super) fn run(session: &Session, asked: &Terraform) -> Result<ExitCode> {
     let text = std::fs::read_to_string(&asked.state);
     let text = text.with_context(|| format!("cannot read {}", asked.state.display()))?;
-    let state: Value = serde_json::from_str(&text).context("the state is no JSON; use what `terraform state pull` prints")?;
+    let state: Value =
+        serde_json::from_str(&text).context("the state is no JSON; use what `terraform state pull` prints")?;
     ensure!(
         state["version"] == FORMAT,
         "the state has format {}, and this program reads format {FORMAT}",
@@ -62,12 +63,17 @@ pub fn imported(state: &Value, place: &Place<'_>) -> Imported {
         attributes,
     } in &all
     {
-        match (TYPES.iter().find(|(name, _)| name == type_), attributes["name"].as_str()) {
+        match (
+            TYPES.iter().find(|(name, _)| name == type_),
+            attributes["name"].as_str(),
+        ) {
             (Some((_, object)), Some(name)) => {
                 objects.put(object, name.to_owned(), without_secret(attributes));
                 addresses.push(address);
             }
-            _ if type_.starts_with(FAMILY) => left.push(format!("{address} is left out: the operator has no kind for it.")),
+            _ if type_.starts_with(FAMILY) => {
+                left.push(format!("{address} is left out: the operator has no kind for it."))
+            }
             _ => {}
         }
     }
@@ -81,7 +87,9 @@ pub fn imported(state: &Value, place: &Place<'_>) -> Imported {
     }
     found.notes.extend(left);
     if !addresses.is_empty() {
-        found.notes.push("Once the resources are ready, remove the objects from the state:".to_owned());
+        found
+            .notes
+            .push("Once the resources are ready, remove the objects from the state:".to_owned());
         let remove = |address: &&String| format!("terraform state rm '{address}'");
         found.notes.extend(addresses.iter().map(remove));
     }
@@ -95,7 +103,10 @@ fn instances(state: &Value) -> impl Iterator<Item = Instance<'_>> {
         let instances = resource["instances"].as_array().into_iter().flatten();
         instances.filter_map(move |instance| {
             let type_ = resource["type"].as_str()?;
-            let module = resource["module"].as_str().map(|module| format!("{module}.")).unwrap_or_default();
+            let module = resource["module"]
+                .as_str()
+                .map(|module| format!("{module}."))
+                .unwrap_or_default();
             let index = match &instance["index_key"] {
                 Value::String(key) => format!("[\"{key}\"]"),
                 Value::Number(number) => format!("[{number}]"),
@@ -127,8 +138,14 @@ fn take_secret_over(manifest: &mut Value, all: &[Instance<'_>], namespace: &str)
     let secrets = all.iter().filter(|found| SECRETS.contains(&found.type_));
     for found in secrets {
         let (place, data) = (&found.attributes["metadata"][0], found.attributes["data"].as_object()?);
-        let key_of = |value: &Value| data.iter().find(|(_, found)| *found == value).map(|(key, _)| key.clone());
-        let (Some(id_key), Some(secret_key)) = (key_of(id), key_of(secret)) else { continue };
+        let key_of = |value: &Value| {
+            data.iter()
+                .find(|(_, found)| *found == value)
+                .map(|(key, _)| key.clone())
+        };
+        let (Some(id_key), Some(secret_key)) = (key_of(id), key_of(secret)) else {
+            continue;
+        };
         if data.len() != 2 || place["namespace"].as_str().unwrap_or("default") != namespace {
             continue;
         }

@@ -1,5 +1,6 @@
 //! Adoption of objects that exist on the server: by grant and exact name, with their ids, secrets and logins.
 
+mod imported;
 mod limits;
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +20,8 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(limits::an_object_is_adopted_only_if_nothing_breaks_and_nobody_has_it),
         side.shared(limits::the_servers_own_provider_and_key_are_adopted_by_grant),
         side.shared(a_client_that_stays_keeps_its_logins),
+        side.shared(imported::objects_are_imported_with_everything_they_are),
+        side.shared(imported::a_state_of_terraform_moves_in),
     ]
 }
 

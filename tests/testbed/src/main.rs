@@ -91,7 +91,7 @@ async fn main() -> ExitCode {
         Verb::Foulkon { listen, admin } => foulkon(listen, &admin).await,
         Verb::Bench { clients } => testbed::bench::run(clients).await.map(|()| ExitCode::SUCCESS),
         Verb::Export { folder } => testbed::state::export(&folder).await.map(|()| ExitCode::SUCCESS),
-        Verb::Build { all: true, .. } => build(&Part::all_here()).await,
+        Verb::Build { all: true, .. } => build(&Part::plain()).await,
         Verb::Build { parts, all: false } => build(&parts.with).await,
     };
     result.unwrap_or_else(|error| {
