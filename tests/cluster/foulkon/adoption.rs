@@ -6,15 +6,18 @@ use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::{ABANDON_ANNOTATION, OidcProvider};
 use serde_json::{Value, json};
+use testbed::install::NAMESPACE;
 
 use super::stage::{ISSUER, Stage, clients, trusting};
 use crate::bed::{Bed, ServerOptions, conditions, uid_of};
 use crate::conditions::Tone::{Reconciling, Stalled};
+use crate::plugin::Plugin;
 use crate::run::Side;
 
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.shared(a_provider_is_adopted_with_its_id_and_its_clients),
+        side.shared(a_provider_is_imported_with_a_command),
         side.shared(providers_of_one_issuer_keep_what_one_of_them_adopted),
         side.shared(a_restored_provider_is_taken_back_by_grant),
     ]
@@ -41,6 +44,40 @@ fn adopting(name: &str, more: Value) -> Value {
         .into_iter()
         .for_each(|spec| spec.extend(members.clone()));
     spec
+}
+
+async fn a_provider_is_imported_with_a_command(bed: &Bed) -> Result<()> {
+    let stage = Stage::new(bed, ServerOptions::default()).await?;
+    bed.server_ready(&stage.server.name).await?;
+    let space = &stage.space;
+    let name = format!("{}-imported", space.name());
+    let theirs = json!({ "name": name, "path": "/theirs/", "issuerUrl": ISSUER, "clients": ["old", "web"] });
+    stage.foulkon.must("POST", "", Some(theirs)).await?;
+    let before = stage.entry(&name).await?;
+    grant(&stage, &[&name]).await?;
+    let asked = [
+        "import",
+        &name,
+        "--server",
+        &stage.server.name,
+        "--operator-namespace",
+        NAMESPACE,
+    ];
+    let text = Plugin::new()?.succeeds(space, &asked).await?;
+    let imported: OidcProvider = space.apply(&text).await?;
+    space
+        .until_ready::<OidcProvider>(&imported.metadata.name.unwrap_or_default())
+        .await?;
+    let now = stage.entry(&name).await?;
+    for member in ["id", "issuerUrl", "clients"] {
+        ensure!(
+            now[member] == before[member],
+            "{member} was {} and is {}",
+            before[member],
+            now[member]
+        );
+    }
+    Ok(())
 }
 
 async fn a_provider_is_adopted_with_its_id_and_its_clients(bed: &Bed) -> Result<()> {

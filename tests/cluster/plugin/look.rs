@@ -112,7 +112,13 @@ pub(super) async fn import_prints_resources_that_adopt(bed: &Bed) -> Result<()> 
     for (member, value) in before.as_object().context("no client")? {
         let is_empty = |value: &Value| value.is_null() || *value == json!([]) || *value == json!({});
         let is_passing = is_empty(value) && is_empty(&now[member])
-            || ["updated_at", "client_secret", "registration_access_token"].contains(&member.as_str());
+            || [
+                "updated_at",
+                "client_secret",
+                "registration_access_token",
+                "registration_client_uri",
+            ]
+            .contains(&member.as_str());
         ensure!(
             is_passing || now[member] == *value,
             "{member} was {value} and is {}",

@@ -68,7 +68,7 @@ enum Verb {
     Build {
         #[command(flatten)]
         parts: Parts,
-        /// All programs that the tests use on this machine.
+        /// All programs that the plain tests use.
         #[arg(long)]
         all: bool,
     },
