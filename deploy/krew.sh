@@ -30,7 +30,7 @@ END
 for architecture in amd64 arm64; do
     name=kubectl-oidc-$version-linux-$architecture.tar.gz
     [ -f "$folder/$name" ] || fail "$folder/$name is missing."
-    tar -tzf "$folder/$name" | grep -qx 'kubectl-oidc' || fail "$folder/$name has no kubectl-oidc."
+    tar --list --gzip --file "$folder/$name" kubectl-oidc >/dev/null 2>&1 || fail "$folder/$name has no kubectl-oidc."
     sum=$(sha256sum "$folder/$name" | cut -d ' ' -f 1)
     cat <<END
     - selector:

@@ -171,6 +171,7 @@ async fn introduce(ctx: &Context, identity: &str) {
         namespaces,
         class,
         secrets: _,
+        pods: _,
     } = &ctx.settings.reach;
     let namespaces = namespaces.as_ref().map_or_else(
         || "all".to_owned(),

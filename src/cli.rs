@@ -9,7 +9,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::labels::{self, Labels};
 use crate::manual::{self, Manual};
 use crate::metrics::PerResource;
-use crate::reach::{Reach, SecretAccess};
+use crate::reach::{PodAccess, Reach, SecretAccess};
 
 /// Name of the Lease of the operator without a class.
 pub const LEASE: &str = "oidc-operator";
@@ -76,6 +76,9 @@ pub struct Run {
     /// the Secrets of a resource in each pass, at least once per resyncInterval, and notices changes only then.
     #[arg(long, env = "OIDC_OPERATOR_WATCH_SECRETS", default_value_t = true, action = ArgAction::Set)]
     pub watch_secrets: bool,
+    /// Whether the operator may list pods, for `rotation.overlap: UntilUnused` of an OAuth2Client.
+    #[arg(long, env = "OIDC_OPERATOR_LIST_PODS", default_value_t = false, action = ArgAction::Set)]
+    pub list_pods: bool,
     /// The operator works on AuthorizationServers with this spec.serverClass only. If unset, on those without one. Each
     /// class has its own operator.
     #[arg(long, env = "OIDC_OPERATOR_SERVER_CLASS")]
@@ -148,6 +151,10 @@ impl Run {
             secrets: match self.watch_secrets {
                 true => SecretAccess::Watched,
                 false => SecretAccess::Read,
+            },
+            pods: match self.list_pods {
+                true => PodAccess::Listed,
+                false => PodAccess::None,
             },
         }
     }

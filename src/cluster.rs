@@ -21,6 +21,7 @@ use crate::spans;
 
 mod logins;
 mod output;
+mod pods;
 
 pub use output::Output;
 

@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource};
 use crate::api::OAuth2Client;
 use crate::cli::Run;
 use crate::health::{Health, Prerequisites};
-use crate::reach::SecretAccess;
+use crate::reach::{PodAccess, SecretAccess};
 
 /// API group of our kinds.
 const GROUP: &str = "oidc-operator.dev";
@@ -113,10 +113,11 @@ fn rights(settings: &Run) -> Vec<Right> {
         (SecretAccess::Watched, false) => vec![watch(Place::Within)],
         (SecretAccess::Watched, true) => vec![watch(Place::Within), watch(Place::Home)],
     };
+    let pods = (reach.pods == PodAccess::Listed).then(|| right("", "pods", &["list"], Place::Within));
     let references: &[Right] = if is_narrow { &REFERENCES } else { &[] };
     let election: &[Right] = if settings.leader_election { &ELECTION } else { &[] };
     let all = RIGHTS.iter().chain(references).chain(election).copied();
-    all.chain(watches).collect()
+    all.chain(watches).chain(pods).collect()
 }
 
 /// One verb on one resource that the operator needs.

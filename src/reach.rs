@@ -14,6 +14,18 @@ pub struct Reach {
     pub class: Option<String>,
     /// How the operator learns of changes to Secrets.
     pub secrets: SecretAccess,
+    /// Whether the operator may look at pods.
+    pub pods: PodAccess,
+}
+
+/// Whether the operator may look at pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PodAccess {
+    /// It may not, and nothing that needs it is accepted.
+    #[default]
+    None,
+    /// It may list them, to find out which of them use a Secret.
+    Listed,
 }
 
 /// How the operator learns of changes to Secrets.

@@ -21,7 +21,7 @@ pub use credentials::{Credentials, SecretKeys, VARIABLES};
 pub use hydra::{HydraClient, TokenLifespans};
 pub use keys::{JsonWebKey, JsonWebKeys};
 pub use preset::{OPAQUE, PLAIN, Preset, PresetLayout};
-pub use rotation::{RotationWait, RotationWindow, SecretRotation, WithoutOverlap};
+pub use rotation::{RotationWait, RotationWindow, SecretRotation, UNTIL_UNUSED, WithoutOverlap};
 pub use status::{Binding, Effective, OAuth2ClientStatus};
 pub use values::{
     AccessTokenStrategy, ClientType, DEFAULT_SCOPES, GrantType, OnSecretMismatch, RequestObjectSigningAlg,

@@ -7,12 +7,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 
 /// The pattern of a duration.
 const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$";
+/// The pattern of an overlap, which is a duration or ends by itself.
+const OVERLAP: &str = r"^(UntilUnused|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$";
 /// What is wrong with a text that is no duration. Days and weeks are what most people try.
 const NO_DURATION: &str = "not a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h";
 
 /// Patterns, and what to say about a value that does not match.
-const MESSAGES: [(&str, &str); 26] = [
+const MESSAGES: [(&str, &str); 27] = [
     (DURATION, NO_DURATION),
+    (
+        OVERLAP,
+        "neither UntilUnused nor a duration; write a number and a unit of ms, s, m or h, such as 90m; 90 days are 2160h",
+    ),
     (
         r"^[-._a-zA-Z0-9]+$",
         "not a key of a Secret or ConfigMap; use only letters, digits, dashes, underscores and dots",

@@ -27,7 +27,7 @@ use crate::controller::engine::publisher::Events;
 use crate::controller::engine::spacing::Spacing;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::watched_secret::WatchedSecret;
-use crate::controller::kind::authorization_server;
+use crate::controller::kind::connect;
 use crate::labels::Labels;
 use crate::leader::Fence;
 use crate::manual::Manual;
@@ -123,7 +123,7 @@ impl Observer {
     /// Why it cannot be used, as the operator would say it.
     pub(super) async fn reach(&self, server: &str) -> Result<Link> {
         let server = self.ctx.server(server).context("the server is not known")?;
-        let reached = authorization_server::reach(&server, &self.ctx).await;
+        let reached = connect::reach(&server, &self.ctx).await;
         reached.map_err(|error| anyhow::anyhow!("{error}"))
     }
 

@@ -74,7 +74,7 @@ impl Reach {
     fn settings(self) -> Vec<String> {
         let mut settings = vec!["login.serviceAccount.create=true".to_owned()];
         match self {
-            Reach::Everywhere => {}
+            Reach::Everywhere => settings.push("rbac.pods.list=true".to_owned()),
             Reach::Namespaces => settings.push(format!("watchNamespaces={{{}}}", self.namespaces().join(","))),
             Reach::NoSecretWatch => settings.push("rbac.secrets.watch=false".to_owned()),
         }

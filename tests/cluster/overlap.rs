@@ -3,6 +3,7 @@
 
 mod recording;
 mod stage;
+pub mod unused;
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(without_a_public_url_a_secret_of_others_does_not_stay),
         side.shared(a_former_secret_ends_with_one_request_of_its_own),
         side.shared(a_server_without_the_operation_is_found_by_asking),
+        side.shared(unused::an_overlap_ends_when_no_pod_uses_the_former_secret),
     ]
 }
 

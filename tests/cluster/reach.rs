@@ -16,6 +16,7 @@ use testbed::wait;
 use crate::bed::{Bed, LIMIT, Operator, OperatorOptions, Options, Reach, ServerOptions, Space, uid_of};
 use crate::conditions::Tone;
 use crate::details::caches::a_kubernetes_api_with_paged_lists_is_supported;
+use crate::overlap::unused;
 use crate::run::Side;
 use crate::{change, create, delete, key_sets, login, provider, references, repair, rotation};
 
@@ -51,6 +52,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
             // They change users' Secrets many times, each of which the operator then notices within a minute only.
             trials.retain(|trial| !trial.name().contains("key_sets::import::"));
             trials.push(side.alone(Options::default(), secrets_are_read_once_per_resync));
+            trials.push(side.shared(unused::who_may_not_list_pods_ends_no_overlap_by_them));
         }
     }
     trials

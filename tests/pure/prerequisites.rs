@@ -73,6 +73,8 @@ fn fewer_rights_are_needed_for_less_reach() {
     assert_eq!(of(&[]), &within("", &all) | &election);
     assert_eq!(of(&["--leader-election=false"]), within("", &all));
     assert_eq!(of(&["--watch-secrets=false"]), &within("", &unwatched) | &election);
+    let pods = &within("", &all) | &named(&["list pods "]);
+    assert_eq!(of(&["--list-pods=true"]), &pods | &election);
     let both = |verbs: &[&str]| &(&within("a", verbs) | &within("b", verbs)) | &(&home | &election);
     assert_eq!(of(&["--watch-namespaces=a,b"]), &both(&all) | &watch);
     assert_eq!(

@@ -6,7 +6,7 @@ use clap::Parser;
 use oidc_operator::api::AuthorizationServer;
 use oidc_operator::api::authorization_server::AuthorizationServerSpec;
 use oidc_operator::cli::{Cli, Command, Run};
-use oidc_operator::reach::{Reach, SecretAccess};
+use oidc_operator::reach::{PodAccess, Reach, SecretAccess};
 
 /// The settings that these flags give.
 pub fn run(flags: &[&str]) -> Run {
@@ -36,11 +36,13 @@ fn flags_decide_the_reach() {
         "--watch-namespaces=a",
         "--watch-secrets=false",
         "--server-class=edge",
+        "--list-pods=true",
     ];
     let expected = Reach {
         namespaces: Some(BTreeSet::from(["a".to_owned(), "b".to_owned()])),
         class: Some("edge".to_owned()),
         secrets: SecretAccess::Read,
+        pods: PodAccess::Listed,
     };
     assert_eq!(run(&flags).reach(), expected);
 }

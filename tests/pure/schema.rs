@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 /// Beginnings of rules and patterns that were added although stored objects could break them.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 9] = [
     // clientId: all that the earlier pattern allows, and more.
     r#"self.matches(r"^[\x21-\x7E]([\x20-\x7E]*[\x21-\x7E])?$")"#,
     "!self.matches('(^|/)[.][.]?(/|$)')", // the earlier pattern allowed no slash and no dot at the start
@@ -16,6 +16,7 @@ const HARMLESS: [&str; 8] = [
     "!has(self.clientId) || !has(self.clientIdFrom)",
     "!has(self.adoption) || self.adoption == 'Never' || has(self.clientId) || has(self.clientIdFrom)",
     "!has(self.keys) || has(self.preset) ||",
+    "!has(self.longestOverlap) ||",
     "!has(self.data) || self.data.all(k, k.matches('^[-._a-zA-Z0-9]+$') && (has(self.preset) ||",
 ];
 

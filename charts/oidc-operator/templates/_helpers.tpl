@@ -147,6 +147,9 @@ metadata:
 - --watch-namespaces={{ join "," . }}
 {{- end }}
 - --watch-secrets={{ .Values.rbac.secrets.watch }}
+{{- if .Values.rbac.pods.list }}
+- --list-pods=true
+{{- end }}
 {{- end }}
 
 {{/* Pod of a hook that runs a verb of the operator once: (list $ verb flags). */}}

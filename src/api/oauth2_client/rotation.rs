@@ -4,12 +4,17 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Value of `overlap` for an overlap that ends when no pod uses the former secret any more.
+pub const UNTIL_UNUSED: &str = "UntilUnused";
+
 /// When the client secret is replaced: after `period`, and when the annotation `oidc-operator.dev/rotate-at` (an RFC
 /// 3339 time) requests it, but no more often than `minRotationPeriod` of the server's access rules allows (1h by
 /// default). With `overlap`, the former secret stays valid beside the new one, on a server that can keep both. Otherwise
 /// logins fail from the replacement until the application has read the new secret.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, KubeSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.longestOverlap) || self.?overlap.orValue('') == 'UntilUnused'")
+    .message("rotation.longestOverlap: needs overlap: UntilUnused; set that, or remove it").field_path(".longestOverlap"))]
 pub struct SecretRotation {
     /// How long a secret is used, as a duration such as `720h`. Minimum: `minRotationPeriod`. Default: until the
     /// annotation requests a new secret.
@@ -21,17 +26,27 @@ pub struct SecretRotation {
     )]
     #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.period: must be at least 1s"))]
     pub period: Option<String>,
-    /// How long the former secret stays valid after the credentials Secret has the new one, as a duration such as `24h`,
-    /// shorter than `period`. It needs an Ory Hydra that can rotate secrets (newer than 26.2, and Ory Network); the operator asks the server. On
+    /// How long the former secret stays valid after the credentials Secret has the new one: a duration such as `24h`,
+    /// shorter than `period`; or UntilUnused, which ends it as soon as every pod of the namespace that uses the
+    /// credentials Secret has started since, and needs `rbac.pods.list` of the chart. It needs an Ory Hydra that can rotate secrets (newer than 26.2, and Ory Network); the operator asks the server. On
     /// another server, `withoutOverlap` decides. A shorter value, or none, also ends an overlap that has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        with = "String",
+        length(max = 32),
+        regex(pattern = r"^(UntilUnused|([0-9]+(\.[0-9]+)?(ms|s|m|h))+)$")
+    )]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.overlap: must be at least 1s"))]
+    pub overlap: Option<String>,
+    /// Longest overlap with `overlap: UntilUnused`, as a duration such as `72h`, shorter than `period`. Default: 24h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         with = "String",
         length(max = 32),
         regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$")
     )]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.overlap: must be at least 1s"))]
-    pub overlap: Option<String>,
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || duration(self) >= duration('1s')").message("rotation.longestOverlap: must be at least 1s"))]
+    pub longest_overlap: Option<String>,
     /// When a rotation by `period` may begin; one that is due waits for the next window. A rotation that the annotation
     /// requests waits for none. Default: at any time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

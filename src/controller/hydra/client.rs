@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use self::plan::{check_fields, check_values, desired, plan};
 use self::reference::Reference;
-use self::rotation::{bounded, overlap_ends, planned, spaced, tells_at, waiting, waits_for};
+use self::rotation::{bounded, ends_unused, overlap_ends, planned, spaced, tells_at, waiting, waits_for};
 use self::work::Work;
 use crate::admin::hydra;
 use crate::admin::hydra::client::Catalogue;
@@ -45,6 +45,7 @@ pub(crate) mod rotation;
 pub(crate) mod run;
 pub mod steps;
 pub(crate) mod traces;
+pub(crate) mod unused;
 pub(crate) mod work;
 
 /// Interval between checks of a referenced Secret without our watch label.
@@ -82,6 +83,7 @@ pub(crate) async fn apply(client: &OAuth2Client, ctx: &Context, pass: &mut Pass<
     }
     check_fields(client, &plan)?;
     check_values(client)?;
+    unused::check(client, ctx)?;
     if let Some(missing) = plan.missing.take() {
         return Err(missing);
     }
@@ -103,7 +105,8 @@ async fn manage(
     plan.schedule.space = spaced(client, ctx, &plan, &pass.status);
     pass.status.next_rotation_at = planned(client, &plan, &pass.status).map(told);
     let has_come = |at: Option<Timestamp>| at.is_some_and(|at| at <= Timestamp::now());
-    let ends_former = has_come(overlap_ends(client, &pass.status));
+    let ends_former =
+        has_come(overlap_ends(client, &pass.status)) || unused::is_unused(client, ctx, &pass.status).await?;
     let due_at = match rotation::due_at(client, &plan, &pass.status) {
         Err(_) if ends_former => None, // it is reported once the former secret has ended
         due_at => due_at?,
@@ -182,7 +185,7 @@ fn kept_in_words(kept: &[String]) -> String {
 }
 
 /// What is said of a client that is in sync. `more`: further sentences.
-fn message(plan: &ClientPlan, status: &OAuth2ClientStatus, more: &str) -> String {
+fn message(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus, more: &str) -> String {
     let Some(name) = &status.secret_name else {
         return format!("The client is registered.{more}");
     };
@@ -190,7 +193,11 @@ fn message(plan: &ClientPlan, status: &OAuth2ClientStatus, more: &str) -> String
         .rotation_waits_for
         .map(|wait| format!("; {}", waiting(wait, plan)));
     let until = status.former_secret_until.as_ref();
-    let former = until.map(|until| format!(" The former secret is valid until {until}."));
+    let unused = match ends_unused(client) {
+        true => "no pod uses it any more, at the latest until ",
+        false => "",
+    };
+    let former = until.map(|until| format!(" The former secret is valid until {unused}{until}."));
     let (waits, former) = (waits.unwrap_or_default(), former.unwrap_or_default());
     format!("The client is registered and its credentials are in Secret `{name}`{waits}.{former}{more}")
 }
@@ -230,7 +237,7 @@ fn done(
     let ends = overlap_ends(client, status);
     status.former_secret_until = ends.map(told);
     status.rotation_waits_for = waits_for(client, plan, status);
-    let message = message(plan, status, &more);
+    let message = message(client, plan, status, &more);
     let is_unwatched = references.iter().any(|reference| !reference.watched);
     let look = is_unwatched.then_some(UNWATCHED);
     let next = rotation::due_at(client, plan, status)?
@@ -243,7 +250,11 @@ fn done(
     Ok(Done {
         message,
         lacks: is_unknown.then_some(Error::SecretUnknown),
-        again: look.into_iter().chain(next).min(),
+        again: look
+            .into_iter()
+            .chain(next)
+            .chain(unused::next_look(client, status))
+            .min(),
         ..Done::default()
     })
 }

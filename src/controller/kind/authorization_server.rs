@@ -16,7 +16,7 @@ use crate::controller::engine::context::Context;
 use crate::controller::engine::hold::hold;
 use crate::controller::engine::kind::Kind;
 use crate::controller::engine::lifecycle::is_held;
-use crate::controller::engine::links::{Admin, Checked, Connection, Found, Link, is_reported};
+use crate::controller::engine::links::{Admin, Connection, Found, is_reported};
 use crate::controller::engine::managed::{Managed, OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::hydra::failure::failure;
@@ -177,8 +177,8 @@ async fn look(
             problem: "it names no API that this operator knows; set hydra, vault or foulkon".to_owned(),
         });
     };
-    let connection = connected(server, flavour, ctx).await?;
-    let checked = check(server, flavour, ctx, &connection, pass).await;
+    let connection = connect::connected(server, flavour, ctx).await?;
+    let checked = connect::check(server, flavour, ctx, &connection, pass).await;
     if let Err(limited @ Error::Unavailable(Outage::Limited(_))) = checked {
         return Err(limited); // the server works, so what was found before still holds
     }
@@ -207,29 +207,6 @@ async fn look(
         remarks,
         undiscovered,
     })
-}
-
-/// Connects to a server and checks it, as a pass does, and nothing else: no sweep, and no status.
-///
-/// # Errors
-/// Why the server cannot be used.
-pub(crate) async fn reach(server: &AuthorizationServer, ctx: &Context) -> Result<Link> {
-    let Some(flavour) = server.spec.flavour() else {
-        return Err(Error::ServerNotReady(server.name_any()));
-    };
-    let connection = connected(server, flavour, ctx).await?;
-    let mut pass = Pass {
-        status: server.status.clone().unwrap_or_default(),
-        notes: Vec::new(),
-        must_read: false,
-    };
-    let checked = check(server, flavour, ctx, &connection, &mut pass).await?;
-    let found = Found {
-        admin: checked.admin,
-        facts: Facts::of(&pass.status),
-    };
-    ctx.links.stands(server, Some(connection), Ok(found));
-    ctx.links.usable(server)
 }
 
 /// Sweeps the server if that is due. Returns the time until the next attempt, if it must come before the interval has
@@ -265,48 +242,6 @@ async fn sweep(
         }
         // A failed sweep blocks only new clients, but drift is not noticed meanwhile, so the failure is reported.
         Err(failed) => Err(failed),
-    }
-}
-
-/// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.
-async fn connected(server: &AuthorizationServer, flavour: Flavour<'_>, ctx: &Context) -> Result<Arc<Connection>> {
-    let last = ctx.links.last(&server.name_any());
-    let connection = match connect::connect(server, flavour, ctx).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            ctx.links.stands(server, last, Err(error.clone()));
-            return Err(error);
-        }
-    };
-    if let Some(last) = last.filter(|last| !Arc::ptr_eq(last, &connection)) {
-        last.close().await;
-    }
-    tokio::time::sleep(connection.admin.breaker().pause()).await;
-    Ok(connection)
-}
-
-/// Checks version and state of the server.
-async fn check(
-    server: &AuthorizationServer,
-    flavour: Flavour<'_>,
-    ctx: &Context,
-    connection: &Connection,
-    pass: &mut Pass<AuthorizationServerStatus>,
-) -> Result<Checked> {
-    match flavour {
-        Flavour::Hydra(spec) => {
-            pass.status.flavour = Some("hydra".to_owned());
-            pass.status.login = Some(hydra::server::login_name(spec.auth.as_ref()).to_owned());
-            hydra::server::check(server, spec, connection, pass).await
-        }
-        Flavour::Vault(spec) => {
-            pass.status.flavour = Some("vault".to_owned());
-            vault::server::check(spec, connection, pass).await
-        }
-        Flavour::Foulkon(spec) => {
-            pass.status.flavour = Some("foulkon".to_owned());
-            foulkon::server::check(server, spec, ctx, connection, pass).await
-        }
     }
 }
 

@@ -9,22 +9,19 @@ use crate::admin::http::{BadSettings, ErrorBody, Http, Settings};
 use crate::admin::hydra::version::promised;
 use crate::admin::vault::Login;
 use crate::api::AuthorizationServer;
-use crate::api::authorization_server::Flavour;
+use crate::api::authorization_server::{AuthorizationServerStatus, Facts, Flavour};
 use crate::controller::common::references::References;
 use crate::controller::engine::census::Census;
 use crate::controller::engine::context::Context;
-use crate::controller::engine::links::Connection;
-use crate::controller::{hydra, vault};
+use crate::controller::engine::links::{Checked, Connection, Found, Link};
+use crate::controller::engine::managed::Pass;
+use crate::controller::{foulkon, hydra, vault};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// Returns the connection for the spec. It is the last one if nothing has changed, so that its breaker and its last
 /// sweep are kept.
-pub(crate) async fn connect(
-    server: &AuthorizationServer,
-    flavour: Flavour<'_>,
-    ctx: &Context,
-) -> Result<Arc<Connection>> {
+async fn connect(server: &AuthorizationServer, flavour: Flavour<'_>, ctx: &Context) -> Result<Arc<Connection>> {
     let name = server.name_any();
     let made_from = format!(
         "{}/{}",
@@ -78,6 +75,75 @@ pub(crate) async fn connect(
         strangers: Mutex::default(),
         census: census(server, url, last.as_deref()),
     }))
+}
+
+/// Returns the connection for the spec. If it replaces an earlier one, the login of the earlier one is ended.
+pub(super) async fn connected(
+    server: &AuthorizationServer,
+    flavour: Flavour<'_>,
+    ctx: &Context,
+) -> Result<Arc<Connection>> {
+    let last = ctx.links.last(&server.name_any());
+    let connection = match connect(server, flavour, ctx).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            ctx.links.stands(server, last, Err(error.clone()));
+            return Err(error);
+        }
+    };
+    if let Some(last) = last.filter(|last| !Arc::ptr_eq(last, &connection)) {
+        last.close().await;
+    }
+    tokio::time::sleep(connection.admin.breaker().pause()).await;
+    Ok(connection)
+}
+
+/// Checks version and state of the server.
+pub(super) async fn check(
+    server: &AuthorizationServer,
+    flavour: Flavour<'_>,
+    ctx: &Context,
+    connection: &Connection,
+    pass: &mut Pass<AuthorizationServerStatus>,
+) -> Result<Checked> {
+    match flavour {
+        Flavour::Hydra(spec) => {
+            pass.status.flavour = Some("hydra".to_owned());
+            pass.status.login = Some(hydra::server::login_name(spec.auth.as_ref()).to_owned());
+            hydra::server::check(server, spec, connection, pass).await
+        }
+        Flavour::Vault(spec) => {
+            pass.status.flavour = Some("vault".to_owned());
+            vault::server::check(spec, connection, pass).await
+        }
+        Flavour::Foulkon(spec) => {
+            pass.status.flavour = Some("foulkon".to_owned());
+            foulkon::server::check(server, spec, ctx, connection, pass).await
+        }
+    }
+}
+
+/// Connects to a server and checks it, as a pass does, and nothing else: no sweep, and no status.
+///
+/// # Errors
+/// Why the server cannot be used.
+pub(crate) async fn reach(server: &AuthorizationServer, ctx: &Context) -> Result<Link> {
+    let Some(flavour) = server.spec.flavour() else {
+        return Err(Error::ServerNotReady(server.name_any()));
+    };
+    let connection = connected(server, flavour, ctx).await?;
+    let mut pass = Pass {
+        status: server.status.clone().unwrap_or_default(),
+        notes: Vec::new(),
+        must_read: false,
+    };
+    let checked = check(server, flavour, ctx, &connection, &mut pass).await?;
+    let found = Found {
+        admin: checked.admin,
+        facts: Facts::of(&pass.status),
+    };
+    ctx.links.stands(server, Some(connection), Ok(found));
+    ctx.links.usable(server)
 }
 
 /// What earlier connections found on the server.

@@ -10,9 +10,10 @@ use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, PostParams};
 use serde_json::json;
 
-use crate::demo::start_operator;
+use crate::control_plane::ControlPlane;
+use crate::demo::{operator_program, start_operator};
 use crate::install;
-use crate::process::Child;
+use crate::process::{self, Child};
 use crate::run_dir::RunDir;
 use crate::servers::{Part, Servers};
 use crate::{http, wait};
@@ -28,6 +29,21 @@ const AT_ONCE: usize = 16;
 const LIMIT: Duration = Duration::from_secs(900);
 /// Ticks of the process clock in a second, on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
+
+/// How long `kubectl oidc status` takes for all clients.
+async fn status(plane: &ControlPlane, run: &RunDir, count: usize) -> Result<()> {
+    let plugin = run.path().join("kubectl-oidc");
+    std::os::unix::fs::symlink(operator_program()?, &plugin)?;
+    let mut command = tokio::process::Command::new(&plugin);
+    command
+        .args(["status", "--all-namespaces"])
+        .env("KUBECONFIG", plane.kubeconfig_path());
+    let begun = Instant::now();
+    let told = process::output("kubectl oidc status", command).await?;
+    let last = told.lines().last().unwrap_or_default();
+    println!("status: {:.2?} for {count} clients: {last}", begun.elapsed());
+    Ok(())
+}
 
 /// A running operator, with the URL of its metrics.
 struct Operator {
@@ -78,6 +94,8 @@ pub async fn run(count: usize) -> Result<()> {
     if count > first {
         operator.create(&clients, first..count).await?;
     }
+
+    status(plane, &run, count).await?;
 
     drop(operator);
     let begun = Instant::now();

@@ -252,7 +252,8 @@ pub(crate) async fn start_operator(
     .await
 }
 
-fn operator_program() -> Result<PathBuf> {
+/// The operator that was built along with this program.
+pub(crate) fn operator_program() -> Result<PathBuf> {
     let own = std::env::current_exe().context("where this program is")?;
     let program = own.with_file_name("oidc-operator");
     ensure!(

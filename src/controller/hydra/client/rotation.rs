@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
 use crate::access::Grant;
-use crate::api::oauth2_client::{OAuth2ClientStatus, RotationWait, WithoutOverlap};
+use crate::api::oauth2_client::{OAuth2ClientStatus, RotationWait, UNTIL_UNUSED, WithoutOverlap};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::clock::told;
 use crate::controller::common::client::plan::{ClientPlan, Way, since};
@@ -64,6 +64,9 @@ pub(crate) fn spaced(
     ctx.spacing.place(candidate, spacing, now)
 }
 
+/// Longest overlap of a spec that names none and asks for one until the former secret is unused.
+const LONGEST_OVERLAP: Duration = Duration::from_secs(24 * 3600);
+
 /// When the secret is to be replaced. None: it is not to be replaced.
 ///
 /// # Errors
@@ -111,7 +114,19 @@ pub(crate) fn overlap_of(client: &OAuth2Client) -> Option<Duration> {
         .rotation
         .as_ref()
         .filter(|_| client.spec.client_secret_ref.is_none())?;
-    rotation.overlap.as_deref().and_then(crate::duration::parse)
+    match rotation.overlap.as_deref()? {
+        UNTIL_UNUSED => {
+            let longest = rotation.longest_overlap.as_deref().and_then(crate::duration::parse);
+            Some(longest.unwrap_or(LONGEST_OVERLAP))
+        }
+        text => crate::duration::parse(text),
+    }
+}
+
+/// Whether the overlap ends as soon as no pod uses the former secret any more.
+pub(crate) fn ends_unused(client: &OAuth2Client) -> bool {
+    let rotation = client.spec.rotation.as_ref();
+    rotation.is_some_and(|rotation| rotation.overlap.as_deref() == Some(UNTIL_UNUSED))
 }
 
 /// When the former secret ends, if two are valid. A spec that no longer wants an overlap ends it at once.
@@ -201,10 +216,13 @@ pub(crate) fn check(client: &OAuth2Client) -> Result<()> {
         return Ok(());
     };
     let parsed = |text: &Option<String>| text.as_deref().and_then(crate::duration::parse);
-    let (period, overlap) = (parsed(&rotation.period), parsed(&rotation.overlap));
+    let (period, overlap) = (parsed(&rotation.period), overlap_of(client));
     if period.zip(overlap).is_some_and(|(period, overlap)| overlap >= period) {
         return Err(Error::InvalidField {
-            field: "rotation.overlap",
+            field: match ends_unused(client) {
+                true => "rotation.longestOverlap",
+                false => "rotation.overlap",
+            },
             problem: "it must be shorter than rotation.period; shorten it, or lengthen rotation.period".to_owned(),
         });
     }

@@ -73,6 +73,7 @@ pub(super) const ROWS: &[Row] = &[
     Row("watchNamespaces", r#"["default"]"#, &[], "--watch-namespaces=default"),
     Row("serverClass", r#""edge""#, &[], "resourceNames: [oidc-operator-edge]"),
     Row("rbac.create", "false", &[], ""),
+    Row("rbac.pods.list", "true", &[], "--list-pods=true"),
     Row("rbac.secrets.watch", "false", &[], "--watch-secrets=false"),
     Row("rbac.aggregate.view", "false", &[], ""),
     Row("rbac.aggregate.edit", "false", &[], ""),

@@ -53,6 +53,7 @@ pub(super) const FLAGS: [(&str, &[&str]); 9] = [
             "--overwrite",
             "--all",
             "--patch",
+            "--manifest-url",
             "--patch-file",
             "--server-side",
             "--show-managed-fields",
