@@ -87,7 +87,7 @@ pub(super) async fn a_secret_that_names_the_resource_is_taken_over_with_the_clie
 }
 
 pub(super) async fn a_secret_that_would_lose_something_is_not_taken_over(bed: &Bed) -> Result<()> {
-    let unnamed = "it does not name this resource; set its annotation oidc-operator.dev/adoptable-by to `app`, or choose another secretName";
+    let unnamed = "it does not name this resource; set its annotation oidc-operator.dev/adoptable-by to `app`, choose another secretName, or delete it if nobody needs it";
     let refused = |problem: &str| format!("Secret `app` exists and cannot be taken over: {problem}.");
     let rows = [
         (json!({}), Offer { names: None, ..OFFER }, refused(unnamed)),

@@ -131,7 +131,7 @@ pub(super) async fn a_conflicting_secret_is_detected_before_anything_is_changed(
         format!("{{ apiVersion: v1, kind: Secret, metadata: {{ name: app }}, stringData: {{ secret: {SECRET} }} }}");
     let _: k8s_openapi::api::core::v1::Secret = space.apply(&own).await?;
     space.apply_client("app", &legacy.spec(json!({}))).await?;
-    let message = "Secret `app` exists and cannot be taken over: it does not name this resource; set its annotation oidc-operator.dev/adoptable-by to `app`, or choose another secretName.";
+    let message = "Secret `app` exists and cannot be taken over: it does not name this resource; set its annotation oidc-operator.dev/adoptable-by to `app`, choose another secretName, or delete it if nobody needs it.";
     space
         .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
         .await?;

@@ -30,7 +30,7 @@ const NOT_SENT: [(&str, &str); 5] = [
          userinfoSignedResponseAlg requestUris frontchannelLogoutUri frontchannelLogoutSessionRequired \
          backchannelLogoutUri backchannelLogoutSessionRequired allowedCorsOrigins refreshTokenTtl hydra \
          clientSecretRef onSecretMismatch credentials.preset credentials.type credentials.secretName credentials.keys credentials.data credentials.labels \
-         credentials.annotations rotation.period rotation.overlap rotation.windows rotation.withoutOverlap suspend managementPolicy keySetRef",
+         credentials.annotations rotation.period rotation.overlap rotation.longestOverlap rotation.windows rotation.withoutOverlap suspend managementPolicy keySetRef",
     ),
     (
         "JsonWebKeySet",

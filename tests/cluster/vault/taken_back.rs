@@ -129,7 +129,7 @@ async fn restored_resources_take_their_objects_back_by_grant(bed: &Bed) -> Resul
         "adopt": { "objectNames": names },
     }]);
     bed.change_server(server, json!({ "access": access })).await?;
-    let message = "Secret `app` exists and belongs to another owner, so the operator does not change it. Delete it or choose another secretName.";
+    let message = "Secret `app` exists and cannot be taken over: it does not name this resource; set its annotation oidc-operator.dev/adoptable-by to `app`, choose another secretName, or delete it if nobody needs it.";
     space
         .says::<OAuth2Client>("app", Stalled, "SecretConflict", message)
         .await?;

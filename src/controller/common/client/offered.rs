@@ -53,7 +53,7 @@ pub(crate) fn check_consent(found: &KubeSecret, client: &OAuth2Client) -> Result
         false => Err(unfit(
             found,
             format!(
-                "it does not name this resource; set its annotation {ADOPTABLE_BY_ANNOTATION} to `{}`, or choose another secretName",
+                "it does not name this resource; set its annotation {ADOPTABLE_BY_ANNOTATION} to `{}`, choose another secretName, or delete it if nobody needs it",
                 client.name_any()
             ),
         )),
