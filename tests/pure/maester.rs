@@ -245,6 +245,18 @@ fn what_it_was_is_kept_for_the_way_back() {
     assert_eq!(past.manifest["metadata"]["annotations"], json!({ "note": "x" }));
     assert_eq!(past.manifest["spec"]["secretName"], "web");
     assert!(past.manifest["metadata"]["uid"].is_null());
+    assert_eq!(past.admin_host(), None);
+
+    // A tenant who writes the annotation of one resource gets no other one.
+    for (name, namespace) in [("other", "shop"), ("web", "bank")] {
+        let mut moved = new.clone();
+        moved.metadata.name = Some(name.to_owned());
+        moved.metadata.namespace = Some(namespace.to_owned());
+        assert!(Past::of(&moved).is_none(), "{namespace}/{name}");
+    }
+    let mut elsewhere = past;
+    elsewhere.manifest["spec"]["hydraAdmin"] = json!({ "url": "http://user:pass@hydra.other:4445" });
+    assert_eq!(elsewhere.admin_host().as_deref(), Some("hydra.other"));
 }
 
 #[test]

@@ -57,9 +57,21 @@ pub struct Past {
 }
 
 impl Past {
-    /// Reads it from a resource that was moved.
+    /// Reads it from a resource that was moved. Whoever may write the resource may write this, so it counts only for the
+    /// same name and namespace.
     pub fn of(new: &DynamicObject) -> Option<Self> {
-        serde_json::from_str(new.annotations().get(MIGRATED_FROM_ANNOTATION)?).ok()
+        let past: Self = serde_json::from_str(new.annotations().get(MIGRATED_FROM_ANNOTATION)?).ok()?;
+        let (metadata, namespace) = (&past.manifest["metadata"], new.namespace());
+        let is_same = metadata["name"] == new.name_any() && metadata["namespace"].as_str() == namespace.as_deref();
+        is_same.then_some(past)
+    }
+
+    /// The host of the admin API that the old resource names, if it names one: hydra-maester sends its requests there.
+    pub fn admin_host(&self) -> Option<String> {
+        let url = self.manifest["spec"]["hydraAdmin"]["url"].as_str();
+        let url = url::Url::parse(url.filter(|url| !url.is_empty())?).ok();
+        let host = url.as_ref().and_then(url::Url::host_str);
+        Some(host.unwrap_or("an address that is no URL").to_owned())
     }
 }
 

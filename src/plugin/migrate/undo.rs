@@ -32,6 +32,12 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
     if !asked.apply {
         for found in &moved {
             put(&format!("back   {}\n", printable(&key(found))))?;
+            if let Some(host) = Past::of(found).and_then(|past| past.admin_host()) {
+                let host = printable(&host);
+                put(&format!(
+                    "       hydra-maester sends its requests to {host}. Make sure that it is yours.\n"
+                ))?;
+            }
         }
         put(&format!(
             "{} to move back. Nothing was changed; --apply moves them.\n",
