@@ -208,6 +208,14 @@ pub struct HydraMaester {
     pub output: Format,
 }
 
+impl HydraMaester {
+    /// Keys of id and secret that the caller has named.
+    pub fn keys(&self) -> Option<[&str; 2]> {
+        let named = self.client_id_key.as_deref().zip(self.client_secret_key.as_deref());
+        named.map(|(id, secret)| [id, secret])
+    }
+}
+
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct Check {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::{ListParams, LogParams};
+use kube::api::ListParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
 use serde::Serialize;
@@ -44,9 +44,10 @@ pub(super) async fn run(session: &Session, asked: &SupportBundle) -> Result<Exit
         listed(api.list(&ListParams::default()).await.map(|list| list.items), bare)?;
     }
     title("events")?;
-    let events: Api<Event> = match namespace {
-        Some(namespace) => Api::namespaced(session.client.clone(), namespace),
-        None => Api::all(session.client.clone()),
+    let kind = ApiResource::erase::<Event>(&());
+    let events: Api<DynamicObject> = match namespace {
+        Some(namespace) => Api::namespaced_with(session.client.clone(), namespace, &kind),
+        None => Api::all_with(session.client.clone(), &kind),
     };
     let ours = ListParams::default().fields("reportingComponent=oidc-operator");
     listed(events.list(&ours).await.map(|list| list.items), |event| event)?;
@@ -55,7 +56,8 @@ pub(super) async fn run(session: &Session, asked: &SupportBundle) -> Result<Exit
 }
 
 async fn pods(session: &Session, asked: &SupportBundle) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(session.client.clone(), &asked.operator_namespace);
+    let kind = ApiResource::erase::<Pod>(&());
+    let pods: Api<DynamicObject> = Api::namespaced_with(session.client.clone(), &asked.operator_namespace, &kind);
     title(&format!(
         "pods of the operator in namespace {}",
         asked.operator_namespace
@@ -65,16 +67,19 @@ async fn pods(session: &Session, asked: &SupportBundle) -> Result<()> {
         Err(error) => return put(&format!("not collected: {error}\n")),
     };
     for pod in &found {
-        let status = serde_saphyr::to_string(&pod.status)?;
+        let status = serde_saphyr::to_string(&pod.data["status"])?;
         put(&format!("{}:\n{}\n", pod.name_any(), shown(&status)))?;
     }
     for pod in &found {
         title(&format!("log of {}", pod.name_any()))?;
-        let wanted = LogParams {
-            tail_lines: Some(asked.lines),
-            ..LogParams::default()
-        };
-        match pods.logs(&pod.name_any(), &wanted).await {
+        let path = format!(
+            "{}/{}/log?tailLines={}",
+            pods.resource_url(),
+            pod.name_any(),
+            asked.lines.max(0)
+        );
+        let request = hyper::Request::get(path).body(Vec::new())?;
+        match session.client.request_text(request).await {
             Ok(log) => put(&(shown(&log) + "\n"))?,
             Err(error) => put(&format!("not collected: {error}\n"))?,
         }

@@ -334,6 +334,15 @@ fn servers_get_the_least_that_is_needed() {
             json!({}),
             json!([with(&limited, json!({ "adopt": { "clientIds": ["x"] } }))]),
         ),
+        // Nobody else may take the client.
+        (
+            json!([{ "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": ["a"] } }]),
+            json!({}),
+            json!([
+                { "namespaces": { "from": "All" }, "kinds": ["OAuth2Client"], "clients": { "scopes": ["a"] } },
+                with(&limited, json!({ "adopt": { "clientIds": ["x"] } })),
+            ]),
+        ),
         // A limit that somebody set is for somebody to lift.
         (json!([limited]), json!({ "scopes": ["a", "b"] }), json!([limited])),
         (json!([limited]), consent, json!([limited])),

@@ -89,7 +89,7 @@ pub(super) fn secret_name(old: &DynamicObject) -> String {
     old.data["spec"]["secretName"].as_str().unwrap_or_default().to_owned()
 }
 
-fn known(secret: &Secret, owner: &str, chosen: Option<[&str; 2]>) -> Credentials {
+pub(super) fn known(secret: &Secret, owner: &str, chosen: Option<[&str; 2]>) -> Credentials {
     let keys: BTreeSet<String> = secret.data.iter().flat_map(|data| data.keys().cloned()).collect();
     Credentials {
         client_id: keys_of(&keys, chosen).and_then(|[id, _]| text(secret, id)),

@@ -63,17 +63,34 @@ pub fn granted(rules: &[AccessRule], wishes: &[Wish<'_>]) -> Vec<AccessRule> {
     more
 }
 
-/// Adds the id to a rule that allows everything else. Returns whether there is one.
-fn add_to(rules: &mut [AccessRule], wish: &Wish<'_>) -> bool {
-    for rule in rules {
+/// Adds the id to the rule of its namespace alone that allows everything else, or to a copy of a rule for more namespaces,
+/// since each of these could take the client. Returns whether there is such a rule.
+fn add_to(rules: &mut Vec<AccessRule>, wish: &Wish<'_>) -> bool {
+    let is_own = |rule: &AccessRule| rule.namespaces.names.as_deref() == Some(&[wish.namespace.name.to_owned()][..]);
+    let allows = |rule: &AccessRule| wish.check(std::slice::from_ref(rule)).is_ok();
+    for rule in rules.iter_mut().filter(|rule| is_own(rule)) {
         let is_full = rule.adopt.as_ref().is_some_and(|adopt| adopt.client_ids.len() >= MOST);
         let more = with_id(rule, wish.id());
-        if !is_full && wish.check(std::slice::from_ref(&more)).is_ok() {
+        if !is_full && allows(&more) {
             *rule = more;
             return true;
         }
     }
-    false
+    let narrowed = |rule: &AccessRule| AccessRule {
+        namespaces: names(wish.namespace.name),
+        adopt: None,
+        ..rule.clone()
+    };
+    // Only a rule that selects the namespace speaks for it.
+    let selects = |rule: &&AccessRule| !matches!(wish.check(std::slice::from_ref(*rule)), Err(Denied::NoRule { .. }));
+    let mut copies = rules
+        .iter()
+        .filter(selects)
+        .map(|rule| with_id(&narrowed(rule), wish.id()));
+    let copy = copies.find(allows);
+    let is_there = copy.is_some();
+    rules.extend(copy);
+    is_there
 }
 
 /// Allows what a rule denies by default.
@@ -110,11 +127,7 @@ fn with_id(rule: &AccessRule, id: &str) -> AccessRule {
 /// A rule without limits for the clients of one namespace.
 fn only(namespace: &str) -> AccessRule {
     AccessRule {
-        namespaces: NamespaceSelection {
-            from: NamespaceFrom::Names,
-            selector: None,
-            names: Some(vec![namespace.to_owned()]),
-        },
+        namespaces: names(namespace),
         kinds: vec![ManagedKind::OAuth2Client],
         clients: None::<ClientLimits>,
         providers: None,
@@ -122,5 +135,13 @@ fn only(namespace: &str) -> AccessRule {
         object_names: None,
         reserved_key_sets: None,
         min_rotation_period: None,
+    }
+}
+
+fn names(namespace: &str) -> NamespaceSelection {
+    NamespaceSelection {
+        from: NamespaceFrom::Names,
+        selector: None,
+        names: Some(vec![namespace.to_owned()]),
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::cluster::secret_name;
 use super::maester::FINALIZER;
+use crate::api::ADOPTABLE_BY_ANNOTATION;
 use crate::plugin::NAME;
 
 /// hydra-maester adds its finalizer again as soon as it sees that it is gone. One of the attempts is faster.
@@ -52,6 +53,28 @@ async fn attempt(api: &Api<DynamicObject>, found: &DynamicObject) -> kube::Resul
     api.delete(&bare.name_any(), &DeleteParams::default().preconditions(only_this))
         .await
         .map(drop)
+}
+
+/// Lets the new resource take over the Secret of an old one, if that goes with the old one. What the plan said may be old,
+/// and a Secret of others is not the caller's to give away.
+pub(super) async fn offer_secret(secrets: &Api<Secret>, old: &DynamicObject) -> Result<()> {
+    let (name, uid) = (secret_name(old), old.uid().unwrap_or_default());
+    let found = secrets
+        .get(&name)
+        .await
+        .with_context(|| format!("cannot read Secret {name}"))?;
+    if !found.owner_references().iter().any(|owner| owner.uid == uid) {
+        return Ok(());
+    }
+    let change = json!({ "metadata": {
+        "resourceVersion": found.resource_version(), "annotations": { (ADOPTABLE_BY_ANNOTATION): old.name_any() },
+    } });
+    let offered = secrets
+        .patch(&name, &PatchParams::default(), &Patch::Merge(change))
+        .await;
+    offered
+        .map(drop)
+        .with_context(|| format!("cannot annotate Secret {name}"))
 }
 
 /// Makes sure that the Secret of a resource does not go with it. `releases`: takes its owner reference off.

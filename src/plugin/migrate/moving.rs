@@ -22,16 +22,16 @@ use super::{cluster, leave};
 use crate::access;
 use crate::admin::bounded::printable;
 use crate::api::oauth2_client::OAuth2ClientSpec;
-use crate::api::{ADOPTABLE_BY_ANNOTATION, AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
+use crate::api::{AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
 use crate::decode;
 use crate::kubernetes;
 use crate::plugin::NAME;
 use crate::plugin::arguments::{Format, HydraMaester};
 use crate::plugin::ask;
-use crate::plugin::objects::{put, until};
+use crate::plugin::objects::{put, until, until_gone};
 use crate::plugin::session::Session;
 
-type Servers = Vec<AuthorizationServer>;
+pub(super) type Servers = Vec<AuthorizationServer>;
 type Labels = BTreeMap<String, BTreeMap<String, String>>;
 
 pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitCode> {
@@ -62,25 +62,29 @@ fn listed(found: &[Item]) -> Value {
     json!({ "apiVersion": "v1", "kind": "List", "items": manifests })
 }
 
-async fn servers(session: &Session) -> Result<Servers> {
+pub(super) async fn servers(session: &Session) -> Result<Servers> {
     let api = Api::<decode::Item<AuthorizationServer>>::all(session.client.clone());
     kubernetes::all(api, ListParams::default())
         .await
         .context("cannot list AuthorizationServers; install the operator first, and ask for the right to read them")
 }
 
-async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> Result<Vec<Item>> {
-    let keys = asked.client_id_key.as_deref().zip(asked.client_secret_key.as_deref());
-    let keys = keys.map(|(id, secret)| [id, secret]);
-    let olds = named(cluster::list(session, namespace(session, asked)).await?, &asked.names)?;
-    let credentials = cluster::credentials(session, &olds, keys).await?;
-    let news = pages(&clients(session, namespace(session, asked))).await;
-    let news = news.context("cannot list the OAuth2Clients of the operator")?;
+/// Names and admin URLs of the servers.
+pub(super) fn known(servers: &Servers) -> Vec<(String, String)> {
     let url = |server: &AuthorizationServer| {
         let hydra = server.spec.hydra.as_ref()?;
         Some((server.name_any(), hydra.admin_url.clone()))
     };
-    let known: Vec<_> = servers.iter().filter_map(url).collect();
+    servers.iter().filter_map(url).collect()
+}
+
+async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> Result<Vec<Item>> {
+    let keys = asked.keys();
+    let olds = named(cluster::list(session, namespace(session, asked)).await?, &asked.names)?;
+    let credentials = cluster::credentials(session, &olds, keys).await?;
+    let news = pages(&clients(session, namespace(session, asked))).await;
+    let news = news.context("cannot list the OAuth2Clients of the operator")?;
+    let known = known(servers);
     let choice = Choice {
         server: &asked.server,
         servers: &known,
@@ -249,11 +253,7 @@ async fn walk(session: &Session, item: &Item, fate: SecretFate, limit: Duration)
     let uid = old.uid().unwrap_or_default();
     let secrets: Api<Secret> = Api::namespaced(session.client.clone(), &namespace);
     if fate == SecretFate::TakenOver {
-        let change = json!({ "metadata": { "annotations": { (ADOPTABLE_BY_ANNOTATION): name } } });
-        let offered = secrets
-            .patch(&cluster::secret_name(old), &parameters(), &Patch::Merge(change))
-            .await;
-        offered.context("cannot annotate its Secret")?;
+        leave::offer_secret(&secrets, old).await?;
     }
     let api = clients(session, Some(&namespace));
     let since = match item.manifest() {
@@ -269,7 +269,10 @@ async fn walk(session: &Session, item: &Item, fate: SecretFate, limit: Duration)
     };
     until(&api, &name, limit, |found| ask::in_sync(found, since)).await?;
     leave::keep_secret(&secrets, old, fate == SecretFate::Released).await?;
-    leave::delete(&cluster::olds(session, &namespace), &name, &uid).await
+    let olds = cluster::olds(session, &namespace);
+    leave::delete(&olds, &name, &uid).await?;
+    // Finalizers of others may hold it.
+    until_gone(&olds, old, limit).await
 }
 
 /// Lets the operator look at a resource again, because what kept it from its client may be mended.

@@ -2,23 +2,24 @@
 //! can be repeated.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::cluster::{AT_ONCE, clients, named, namespace, olds, pages, parameters, secret_name};
-use super::maester::{API_VERSION, Past, SecretFate};
+use super::cluster::{AT_ONCE, clients, known as known_of, named, namespace, olds, pages, parameters, secret_name};
+use super::maester::{self, API_VERSION, Choice, Credentials, KEYS, Past, SecretFate, keys_of};
+use super::moving::{Servers, known, servers};
 use super::plan::key;
 use super::report::code;
 use crate::admin::bounded::printable;
-use crate::controller::common::own_secret::is_owned;
+use crate::api::DEFAULT_SERVER;
+use crate::controller::common::own_secret::{is_owned, text};
 use crate::plugin::NAME;
 use crate::plugin::arguments::HydraMaester;
 use crate::plugin::objects::{put, until_gone};
@@ -46,9 +47,11 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let (mut back, mut left) = (0, 0);
-    let each = moved
-        .iter()
-        .map(async |found| (key(found), walk(session, found, asked.timeout).await));
+    let servers = servers(session).await?;
+    let each = moved.iter().map(async |found| {
+        let done = walk(session, found, &servers, asked).await;
+        (key(found), done)
+    });
     let mut done = stream::iter(each).buffer_unordered(AT_ONCE);
     while let Some((key, result)) = done.next().await {
         let said = match result {
@@ -67,32 +70,136 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
     Ok(code(left))
 }
 
-async fn walk(session: &Session, found: &DynamicObject, limit: Duration) -> Result<()> {
+/// The old resource, from what the annotation says. Whoever may write the new one may write that, so nothing but labels,
+/// annotations and spec comes from there.
+fn old_of(found: &DynamicObject, past: &Past) -> Result<DynamicObject> {
+    let metadata = &past.manifest["metadata"];
+    Ok(serde_json::from_value(json!({
+        "apiVersion": API_VERSION, "kind": "OAuth2Client",
+        "metadata": {
+            "name": found.name_any(), "namespace": found.namespace(),
+            "labels": metadata["labels"], "annotations": metadata["annotations"],
+        },
+        "spec": past.manifest["spec"],
+    }))?)
+}
+
+/// A resource that goes back.
+struct Return<'a> {
+    found: &'a DynamicObject,
+    old: DynamicObject,
+    past: Past,
+    secrets: Api<Secret>,
+    /// Keys of id and secret that the caller has named.
+    keys: Option<[&'a str; 2]>,
+}
+
+impl Return<'_> {
+    /// Makes sure that hydra-maester would find the client as it is, with the id and the secret that are in use: without
+    /// its Secret it would delete the client and make another one.
+    async fn check(&self) -> Result<Credentials> {
+        let status = &self.found.data["status"];
+        ensure!(
+            status["adopted"] == true,
+            "its client is not the one of hydra-maester any more; move it back by hand"
+        );
+        let name = secret_name(&self.old);
+        let kept = self.secrets.get_opt(&name).await.context("cannot read its Secret")?;
+        let kept = kept.with_context(|| {
+            format!("Secret {name}, which hydra-maester would read, does not exist; restore it first")
+        })?;
+        let mut credentials = known_of(&kept, "", self.keys);
+        credentials.is_owned = self.past.secret != SecretFate::Untouched;
+        ensure!(
+            credentials.client_id.is_some() && credentials.client_id.as_deref() == status["clientId"].as_str(),
+            "Secret {name}, which hydra-maester would read, does not have the id of the client; correct it first"
+        );
+        let in_use = status["secretName"].as_str().unwrap_or(&name);
+        if in_use != name {
+            let current = self.secrets.get(in_use).await.context("cannot read its Secret")?;
+            let key = self.found.data["spec"]["credentials"]["keys"]["clientSecret"].as_str();
+            let current = text(&current, key.unwrap_or(KEYS[0][1]));
+            let key = keys_of(&credentials.keys, self.keys).map_or(KEYS[0][1], |[_, key]| key);
+            ensure!(
+                current.is_none() || current == text(&kept, key),
+                "Secret {name}, which hydra-maester would read, does not have the secret of the client; correct it first"
+            );
+        }
+        Ok(credentials)
+    }
+
+    /// Makes sure that the resource is as it moved. One that was changed goes back only by name.
+    fn check_spec(&self, credentials: &Credentials, servers: &Servers) -> Result<()> {
+        let spec = &self.found.data["spec"];
+        let choice = Choice {
+            server: spec["serverRef"]["name"].as_str().unwrap_or(DEFAULT_SERVER),
+            servers: &known(servers),
+            keys: self.keys,
+        };
+        let planned = maester::plan(&self.old, Some(credentials), &choice).map_err(anyhow::Error::msg)?;
+        let bare = |spec: &Value| {
+            let mut spec = spec.clone();
+            for set_here in ["suspend", "deletionPolicy"] {
+                spec.as_object_mut().and_then(|spec| spec.remove(set_here));
+            }
+            spec
+        };
+        ensure!(
+            bare(&planned.manifest["spec"]) == bare(spec),
+            "it was changed since it moved, and would go back as it was before; name it to do that"
+        );
+        Ok(())
+    }
+
+    /// Creates the old resource, unless it is there.
+    async fn create(&self, olds: &Api<DynamicObject>) -> Result<DynamicObject> {
+        let parameters = PostParams {
+            field_manager: Some(NAME.to_owned()),
+            ..PostParams::default()
+        };
+        match olds.create(&parameters, &self.old).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => {
+                let there = olds.get(&self.old.name_any()).await;
+                let there = there.context("cannot read the resource of hydra-maester")?;
+                let is_it =
+                    secret_name(&there) == secret_name(&self.old) && there.metadata.deletion_timestamp.is_none();
+                ensure!(
+                    is_it,
+                    "hydra-maester has another resource of this name, or one that is being deleted"
+                );
+                Ok(there)
+            }
+            created => created.context("cannot create the resource of hydra-maester"),
+        }
+    }
+}
+
+async fn walk(session: &Session, found: &DynamicObject, servers: &Servers, asked: &HydraMaester) -> Result<()> {
     let past = Past::of(found).context("it does not say what it was at hydra-maester")?;
     let (namespace, name) = (found.namespace().unwrap_or_default(), found.name_any());
+    let back = Return {
+        found,
+        old: old_of(found, &past)?,
+        past,
+        secrets: Api::namespaced(session.client.clone(), &namespace),
+        keys: asked.keys(),
+    };
+    let credentials = back.check().await?;
+    if asked.names.is_empty() {
+        back.check_spec(&credentials, servers)?;
+    }
     let api = clients(session, Some(&namespace));
     // The operator must neither correct what hydra-maester writes now, nor delete the client.
     let leave = json!({ "spec": { "suspend": true, "deletionPolicy": "Orphan" } });
     let left = api.patch(&name, &parameters(), &Patch::Merge(leave)).await;
     left.context("cannot change the resource of the operator")?;
 
-    let olds = olds(session, &namespace);
-    let manifest: DynamicObject = serde_json::from_value(past.manifest)?;
-    let parameters = PostParams {
-        field_manager: Some(NAME.to_owned()),
-        ..PostParams::default()
-    };
-    let created = match olds.create(&parameters, &manifest).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => olds.get(&name).await,
-        created => created,
-    };
-    let created = created.context("cannot create the resource of hydra-maester")?;
-    let secrets: Api<Secret> = Api::namespaced(session.client.clone(), &namespace);
-    if past.secret != SecretFate::Untouched {
-        own(&secrets, &created).await?;
+    let created = back.create(&olds(session, &namespace)).await?;
+    if back.past.secret != SecretFate::Untouched {
+        own(&back.secrets, &created).await?;
     }
-    if past.secret != SecretFate::TakenOver {
-        drop_beside(&secrets, found).await?;
+    if back.past.secret != SecretFate::TakenOver {
+        drop_beside(&back.secrets, found).await?;
     }
     let only_this = Preconditions {
         uid: found.uid(),
@@ -105,7 +212,7 @@ async fn walk(session: &Session, found: &DynamicObject, limit: Duration) -> Resu
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         deleted => drop(deleted.context("cannot delete the resource of the operator")?),
     }
-    until_gone(&api, found, limit).await
+    until_gone(&api, found, asked.timeout).await
 }
 
 /// Deletes the Secret that the operator wrote beside the old one.

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 
 use crate::api::event::Happening;
 use crate::api::oauth2_client::OAuth2ClientStatus;
-use crate::api::{JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
+use crate::api::{ADOPTABLE_BY_ANNOTATION, JsonWebKeySet, OAuth2Client, REVISION_ANNOTATION};
 use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET};
 use crate::controller::common::client::offered::{check_offered, check_type};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
@@ -229,6 +229,7 @@ fn is_as_wanted(found: &KubeSecret, wanted: &KubeSecret, strict: bool) -> bool {
 fn replacement(mut found: KubeSecret, wanted: KubeSecret, strict: bool) -> KubeSecret {
     found.data = wanted.data;
     describe_as(&mut found.metadata, wanted.metadata, strict);
+    found.annotations_mut().remove(ADOPTABLE_BY_ANNOTATION); // the consent to a takeover is used up with it
     found
 }
 

@@ -5,6 +5,7 @@
 //! operator.
 
 use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::access;
 use crate::admin::http::Failure;
@@ -37,13 +38,26 @@ pub(crate) fn may_take_over(client: &OAuth2Client, ctx: &Context, status: &OAuth
     let is_of_another = |cluster: &str| ctx.settings.origin(cluster) == Origin::Other;
     let is_free = match found.marker() {
         Some(marker) => !is_of_another(&marker.cluster) && !lives(ctx, &marker.uid),
-        None => found.is_unmarked() && !found.owning_cluster().is_some_and(is_of_another),
+        None => {
+            let is_foreign =
+                found.owning_cluster().is_some_and(is_of_another) || is_of_other_namespace(client, ctx, found);
+            found.is_unmarked() && !is_foreign
+        }
     };
     client.spec.adoption == Some(Adoption::Allow)
         && (status.updated_at.is_none() || status.adopted == Some(true))
         && !status.cluster_id.as_deref().is_some_and(is_of_another)
         && is_free
         && !is_claimed(client, ctx)
+}
+
+/// Whether hydra-maester made the client for another namespace: it writes resource and namespace into the owner.
+fn is_of_other_namespace(client: &OAuth2Client, ctx: &Context, found: &Client) -> bool {
+    let of = found.owner.as_deref().and_then(|owner| owner.split_once('/'));
+    of.is_some_and(|(_, namespace)| {
+        client.namespace().as_deref() != Some(namespace)
+            && ctx.stores.namespaces.get(&ObjectRef::new(namespace)).is_some()
+    })
 }
 
 /// Whether a resource has this UID.

@@ -13,6 +13,7 @@ use crate::api::event::Happening;
 use crate::api::oauth2_client::{Effective, OAuth2ClientStatus};
 use crate::api::{OAuth2Client, RESOURCE_ANNOTATION};
 use crate::controller::common::client::layout::{self, asked_labels};
+use crate::controller::common::client::offered::check_offered;
 use crate::controller::common::client::output::Held;
 use crate::controller::common::client::plan::{ClientPlan, Way, ledger_name};
 use crate::controller::common::own_secret::{conflict, has_labels, is_owned, labels, owned_by, remember, text};
@@ -332,7 +333,7 @@ async fn repeated(
     for name in former.chain([layout.name.as_str()]) {
         let found = ctx.cluster.secret(&plan.namespace, name).await?;
         let value = found
-            .filter(|found| is_owned(found, &plan.uid))
+            .filter(|found| is_owned(found, &plan.uid) || check_offered(found, client, &layout, plan).is_ok())
             .and_then(|found| text(&found, &layout.secret_key));
         if let Some(secret) = value.filter(|value| reference::problem(value).is_none()) {
             return Ok(Some(Secret::new(secret)));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Container, Pod};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
+use serde_json::Value;
 
 use super::rotation::ends_unused;
 use crate::api::OAuth2Client;
@@ -41,10 +41,16 @@ pub(crate) async fn is_unused(client: &OAuth2Client, ctx: &Context, status: &OAu
     let Some(settled) = settled(client, status).filter(|settled| *settled <= Timestamp::now()) else {
         return Ok(false);
     };
-    let (namespace, secret) = (client.namespace().unwrap_or_default(), secret_name(client));
-    let is_used = ctx
-        .cluster
-        .has_pod(&namespace, |pod| may_use_former(pod, &secret, settled));
+    let namespace = client.namespace().unwrap_or_default();
+    // Pods may still use the Secret of a former name.
+    let names: Vec<String> = status
+        .secret_name
+        .clone()
+        .into_iter()
+        .chain([secret_name(client)])
+        .collect();
+    let uses = |pod: &Value| names.iter().any(|name| may_use_former(pod, name, settled));
+    let is_used = ctx.cluster.has_pod(&namespace, uses);
     is_used.await.map(|is_used| !is_used)
 }
 
@@ -67,54 +73,45 @@ fn settled(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timesta
     Some(since.saturating_add(SETTLE).unwrap_or(Timestamp::MAX))
 }
 
-/// Whether a pod may have the former content of a Secret: it uses the Secret, and one of its containers runs since before
-/// this time. Whether an application reads a file again, nobody can see.
-fn may_use_former(pod: &Pod, secret: &str, settled: Timestamp) -> bool {
-    let Some((spec, status)) = pod.spec.as_ref().zip(pod.status.as_ref()) else {
-        return false;
-    };
-    let volumes = spec.volumes.iter().flatten();
-    let is_mounted = volumes.into_iter().any(|volume| {
-        let own = volume.secret.as_ref().and_then(|source| source.secret_name.as_deref());
-        let projected = volume
-            .projected
-            .iter()
-            .flat_map(|sources| sources.sources.iter().flatten());
-        let mut projected = projected.filter_map(|source| Some(source.secret.as_ref()?.name.as_str()));
-        own == Some(secret) || projected.any(|name| name == secret)
+/// Whether a pod, with spec and status, may have the former content of a Secret: it uses the Secret, and one of its
+/// containers runs since before this time. Whether an application reads a file again, nobody can see.
+fn may_use_former(pod: &Value, secret: &str, settled: Timestamp) -> bool {
+    let (spec, status) = (&pod["spec"], &pod["status"]);
+    let is_mounted = list(&spec["volumes"]).any(|volume| {
+        let mut projected = list(&volume["projected"]["sources"]);
+        volume["secret"]["secretName"] == secret || projected.any(|source| source["secret"]["name"] == secret)
     });
-    let init = spec.init_containers.iter().flatten();
-    let mut containers = init.chain(&spec.containers);
-    let running = status.init_container_statuses.iter().flatten();
-    let mut running = running
-        .chain(status.container_statuses.iter().flatten())
-        .filter_map(|found| {
-            let state = found.state.as_ref()?.running.as_ref()?;
-            Some(state.started_at.as_ref().map(|at| at.0))
-        });
-    (is_mounted || containers.any(|container| has_in_variables(container, secret)))
-        && running.any(|started| started.is_none_or(|started| started < settled))
+    let mut containers = list(&spec["initContainers"]).chain(list(&spec["containers"]));
+    let states = list(&status["initContainerStatuses"]).chain(list(&status["containerStatuses"]));
+    let mut running = states
+        .map(|found| &found["state"]["running"])
+        .filter(|running| running.is_object());
+    let is_old = |running: &Value| {
+        let started = running["startedAt"]
+            .as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok());
+        started.is_none_or(|started| started < settled)
+    };
+    (is_mounted || containers.any(|container| has_in_variables(container, secret))) && running.any(is_old)
 }
 
-fn has_in_variables(container: &Container, secret: &str) -> bool {
-    let all = container.env_from.iter().flatten();
-    let mut all = all.filter_map(|source| Some(source.secret_ref.as_ref()?.name.as_str()));
-    let single = container.env.iter().flatten();
-    let mut single = single.filter_map(|variable| {
-        let source = variable.value_from.as_ref()?.secret_key_ref.as_ref()?;
-        Some(source.name.as_str())
-    });
-    all.any(|name| name == secret) || single.any(|name| name == secret)
+fn has_in_variables(container: &Value, secret: &str) -> bool {
+    list(&container["envFrom"]).any(|source| source["secretRef"]["name"] == secret)
+        || list(&container["env"]).any(|variable| variable["valueFrom"]["secretKeyRef"]["name"] == secret)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
-    fn pod(spec: Value, status: Value) -> Pod {
-        serde_json::from_value(json!({ "spec": spec, "status": status })).expect("a pod")
+    fn pod(spec: Value, status: Value) -> Value {
+        json!({ "spec": spec, "status": status })
     }
 
     #[test]
