@@ -17,10 +17,9 @@ use super::cluster::{AT_ONCE, clients, named, namespace, pages, parameters};
 use super::grants::{Wish, granted};
 use super::maester::{Choice, SecretFate};
 use super::plan::{Item, Verdict, items};
-use super::report::{code, skipped, text};
+use super::report::{code, skipped, tell, text};
 use super::{cluster, leave};
 use crate::access;
-use crate::admin::bounded::printable;
 use crate::api::oauth2_client::OAuth2ClientSpec;
 use crate::api::{AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
 use crate::decode;
@@ -219,7 +218,6 @@ async fn create(session: &Session, manifest: &Value, dry_run: bool) -> kube::Res
 }
 
 async fn apply(session: &Session, asked: &HydraMaester, found: &[Item]) -> Result<ExitCode> {
-    let (mut moved, mut left) = (0, 0);
     let each = found.iter().map(async |item| {
         let done = match &item.verdict {
             Verdict::Skip(why) => Err(anyhow!("{why}")),
@@ -228,22 +226,7 @@ async fn apply(session: &Session, asked: &HydraMaester, found: &[Item]) -> Resul
         };
         (item.key(), done)
     });
-    let mut done = stream::iter(each).buffer_unordered(AT_ONCE);
-    while let Some((key, result)) = done.next().await {
-        let said = match result {
-            Ok(()) => {
-                moved += 1;
-                "moved".to_owned()
-            }
-            Err(why) => {
-                left += 1;
-                format!("not moved. {why:#}")
-            }
-        };
-        put(&format!("{}: {}\n", printable(&key), printable(&said)))?;
-    }
-    put(&format!("{moved} moved, {left} left.\n"))?;
-    Ok(code(left))
+    tell(each, "moved").await
 }
 
 /// Moves one resource: the Secret names it, the operator takes over client and Secret, and the old resource goes.

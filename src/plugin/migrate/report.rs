@@ -1,14 +1,18 @@
-//! What `migrate` prints. Pure.
+//! What `migrate` prints.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use anyhow::Result;
+use futures::{StreamExt as _, stream};
 
+use super::cluster::AT_ONCE;
 use super::maester::SecretFate;
 use super::plan::{Item, Verdict};
 use crate::admin::bounded::printable;
 use crate::plugin::NOT_READY;
+use crate::plugin::objects::put;
 
 /// The plan for people.
 pub(super) fn text(items: &[Item]) -> String {
@@ -58,4 +62,28 @@ pub(super) fn code(left: usize) -> ExitCode {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(NOT_READY),
     }
+}
+
+/// Does something with each resource, some at a time, and prints what became of each. `done`: what is said of a success.
+pub(super) async fn tell(
+    each: impl Iterator<Item = impl Future<Output = (String, Result<()>)>>,
+    done: &str,
+) -> Result<ExitCode> {
+    let (mut moved, mut left) = (0, 0);
+    let mut ended = stream::iter(each).buffer_unordered(AT_ONCE);
+    while let Some((key, result)) = ended.next().await {
+        let said = match result {
+            Ok(()) => {
+                moved += 1;
+                done.to_owned()
+            }
+            Err(why) => {
+                left += 1;
+                format!("not {done}. {why:#}")
+            }
+        };
+        put(&format!("{}: {}\n", printable(&key), printable(&said)))?;
+    }
+    put(&format!("{moved} {done}, {left} left.\n"))?;
+    Ok(code(left))
 }

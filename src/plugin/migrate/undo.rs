@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PostParams, Preconditions};
@@ -12,11 +11,11 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::cluster::{AT_ONCE, clients, known as known_of, named, namespace, olds, pages, parameters, secret_name};
+use super::cluster::{clients, known as known_of, named, namespace, olds, pages, parameters, secret_name};
 use super::maester::{self, API_VERSION, Choice, Credentials, KEYS, Past, SecretFate, keys_of};
 use super::moving::{Servers, known, servers};
 use super::plan::key;
-use super::report::code;
+use super::report::tell;
 use crate::admin::bounded::printable;
 use crate::api::DEFAULT_SERVER;
 use crate::controller::common::own_secret::{is_owned, text};
@@ -46,28 +45,12 @@ pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitC
         ))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (mut back, mut left) = (0, 0);
     let servers = servers(session).await?;
     let each = moved.iter().map(async |found| {
         let done = walk(session, found, &servers, asked).await;
         (key(found), done)
     });
-    let mut done = stream::iter(each).buffer_unordered(AT_ONCE);
-    while let Some((key, result)) = done.next().await {
-        let said = match result {
-            Ok(()) => {
-                back += 1;
-                "moved back".to_owned()
-            }
-            Err(why) => {
-                left += 1;
-                format!("not moved back. {why:#}")
-            }
-        };
-        put(&format!("{}: {}\n", printable(&key), printable(&said)))?;
-    }
-    put(&format!("{back} moved back, {left} left.\n"))?;
-    Ok(code(left))
+    tell(each, "moved back").await
 }
 
 /// The old resource, from what the annotation says. Whoever may write the new one may write that, so nothing but labels,
