@@ -63,22 +63,37 @@ async fn never_differ(bed: &Bed, folder: &str, how: &[&str]) -> Result<()> {
         said.map_err(|said| anyhow::anyhow!("{arguments:?}: {said}"))
     };
     run(&with("apply", &[])).await?;
-    let settled = settled(&space, &text).await?;
-    for object in &settled {
+    for object in &settled(&space, &text).await? {
         owners(object).with_context(|| name(object))?;
     }
     children(&space).await?;
 
     let difference = run(&with("diff", &[])).await?;
     ensure!(difference.is_empty(), "{difference}");
-    let dry = run(&with(
-        "apply",
-        &["--dry-run=server", "--output=json", "--show-managed-fields"],
-    ))
+    let dry_run = with("apply", &["--dry-run=server", "--output=json", "--show-managed-fields"]);
+    at_rest("a dry run", async || {
+        let before = settled(&space, &text).await?;
+        let dry = items(&run(&dry_run).await?)?;
+        Ok(difference_of(&before, &dry))
+    })
     .await?;
-    same(&settled, &items(&dry)?).context("in a dry run")?;
-    run(&with("apply", &[])).await?;
-    same(&settled, &self::settled(&space, &text).await?).context("after another apply")
+    at_rest("another apply", async || {
+        let before = settled(&space, &text).await?;
+        run(&with("apply", &[])).await?;
+        Ok(difference_of(&before, &settled(&space, &text).await?))
+    })
+    .await
+}
+
+/// Waits until something changes nothing. The operator may still write statuses, but neither for ever nor because of it.
+async fn at_rest(what: &str, compare: impl AsyncFn() -> Result<Option<String>>) -> Result<()> {
+    let mut last = String::new();
+    let rest = wait::until(&format!("{what} to change nothing"), LIMIT, async || {
+        last = compare().await?.unwrap_or_default();
+        Ok(last.is_empty().then_some(()))
+    })
+    .await;
+    rest.with_context(|| last)
 }
 
 /// The manifests of a folder, for the servers of the bed: their AuthorizationServer has a name of its own, and every
@@ -151,22 +166,24 @@ fn name(object: &Value) -> String {
     format!("{} {}", object["kind"], object["metadata"]["name"])
 }
 
-/// Fails unless the objects are the same to the last field, with the same resourceVersions.
-fn same(before: &[Value], after: &[Value]) -> Result<()> {
+/// Where objects are not the same to the last field, their resourceVersions included.
+fn difference_of(before: &[Value], after: &[Value]) -> Option<String> {
     let by_name = |objects: &[Value]| -> BTreeMap<String, Value> {
         objects.iter().map(|object| (name(object), object.clone())).collect()
     };
     let (before, after) = (by_name(before), by_name(after));
-    ensure!(
-        before.keys().eq(after.keys()),
-        "{:?} and {:?}",
-        before.keys(),
-        after.keys()
-    );
-    for (name, object) in &before {
-        ensure!(object == &after[name], "{name} was {object:#} and is {:#}", after[name]);
+    if !before.keys().eq(after.keys()) {
+        return Some(format!("{:?} and {:?}", before.keys(), after.keys()));
     }
-    Ok(())
+    for (name, object) in &before {
+        for part in ["metadata", "spec", "status"] {
+            let (before, after) = (&object[part], &after[name][part]);
+            if before != after {
+                return Some(format!("{part} of {name} was {before} and is {after}"));
+            }
+        }
+    }
+    None
 }
 
 /// Fails unless the operator owns the status and its finalizer of an object, and nothing else.

@@ -84,12 +84,16 @@ impl Schedule {
         asked.map(|at| at.max(later(since, self.min)))
     }
 
-    /// What a rotation by age that is due waits for, besides its turn.
+    /// When what is in use since `since` is as old as its period, whatever its rotation waits for then.
+    pub(crate) fn old_at(&self, since: Timestamp) -> Option<Timestamp> {
+        self.period.map(|period| later(self.since(since), period))
+    }
+
+    /// What a rotation by age that is due waits for, besides its turn. Until [`Schedule::old_at`] it waits for nothing, so
+    /// who is told at that time must ask with the same `now`.
     pub(crate) fn waits_for(&self, since: Timestamp, now: Timestamp) -> Option<RotationWait> {
         let is_ahead = |at: Option<Timestamp>| at.is_some_and(|at| at > now);
-        let is_old = self
-            .period
-            .is_some_and(|period| later(self.since(since), period) <= now);
+        let is_old = self.old_at(since).is_some_and(|at| at <= now);
         match (is_ahead(self.window), is_ahead(self.space)) {
             (true, _) if is_old => Some(RotationWait::Window),
             (false, true) if is_old => Some(RotationWait::Spacing),
@@ -196,6 +200,28 @@ mod tests {
             ..Schedule::default()
         };
         assert_eq!(forever.next(at(0), ahead), Some(Timestamp::MAX));
+    }
+
+    #[test]
+    fn a_rotation_that_waits_is_told_as_soon_as_it_is_due() {
+        let waiting = |window: Option<i64>, space: Option<i64>| Schedule {
+            period: Some(Duration::from_secs(10)),
+            window: window.map(at),
+            space: space.map(at),
+            ..Schedule::default()
+        };
+        let table = [
+            (waiting(Some(100), Some(200)), RotationWait::Window),
+            (waiting(None, Some(100)), RotationWait::Spacing),
+        ];
+        for (schedule, wait) in table {
+            for now in [49, 50, 59, 60, 61, 99] {
+                let said = schedule.waits_for(at(50), at(now));
+                assert_eq!(said, (now >= 60).then_some(wait), "{schedule:?} at {now}");
+                let is_told_later = schedule.old_at(at(50)).is_some_and(|due| due > at(now));
+                assert!(said.is_some() != is_told_later, "{schedule:?} at {now}");
+            }
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use self::plan::{check_fields, check_values, desired, plan};
 use self::reference::Reference;
-use self::rotation::{bounded, ends_unused, overlap_ends, planned, spaced, tells_at, waiting, waits_for};
+use self::rotation::{bounded, ends_unused, look_ahead, overlap_ends, planned, spaced, waiting};
 use self::work::Work;
 use crate::admin::hydra;
 use crate::admin::hydra::client::Catalogue;
@@ -236,14 +236,15 @@ fn done(
     }
     let ends = overlap_ends(client, status);
     status.former_secret_until = ends.map(told);
-    status.rotation_waits_for = waits_for(client, plan, status);
+    let ahead = look_ahead(client, plan, status, Timestamp::now());
+    status.rotation_waits_for = ahead.waits_for;
     let message = message(client, plan, status, &more);
     let is_unwatched = references.iter().any(|reference| !reference.watched);
     let look = is_unwatched.then_some(UNWATCHED);
     let next = rotation::due_at(client, plan, status)?
         .into_iter()
         .chain(ends)
-        .chain(tells_at(client, plan, status))
+        .chain(ahead.due_at)
         .min()
         .map(wait_until);
     status.next_rotation_at = planned(client, plan, status).map(told);

@@ -72,8 +72,9 @@ where
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
     let namespace = text("/metadata/namespace").unwrap_or(name);
     let about: Vec<&str> = [namespace].into_iter().chain(text("/spec/serverRef/name")).collect();
+    let status = &object["status"];
     bail!(
-        "gave up after {LIMIT:?} waiting for {what}; it is now:\n{}\n{}",
+        "gave up after {LIMIT:?} waiting for {what}; its status is {status}, and it is now:\n{}\n{}",
         serde_saphyr::to_string(&object).unwrap_or_default(),
         bed.last_words(&about)
     )

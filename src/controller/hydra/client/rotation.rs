@@ -59,7 +59,7 @@ pub(crate) fn spaced(
         server: &plan.server.name_any(),
         namespace: &plan.namespace,
         uid: &plan.uid,
-        due: due_by_age(client, plan, status)?,
+        due: schedule(plan, status).old_at(since(client, status)?)?,
     };
     ctx.spacing.place(candidate, spacing, now)
 }
@@ -148,33 +148,35 @@ pub(crate) fn planned(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2C
     schedule.next(since, Duration::ZERO).filter(|at| *at < Timestamp::MAX)
 }
 
-/// What a rotation that is due or requested waits for, besides its turn.
-pub(crate) fn waits_for(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<RotationWait> {
+/// What a rotation waits for, and when that has to be looked at again.
+#[derive(Default)]
+pub(crate) struct Outlook {
+    /// What a rotation that is due or requested waits for, besides its turn.
+    pub waits_for: Option<RotationWait>,
+    /// When a rotation by age becomes due, if that is later than now.
+    pub due_at: Option<Timestamp>,
+}
+
+/// Both answers are for one moment: with two, a rotation that becomes due in between would be told by nobody.
+pub(crate) fn look_ahead(
+    client: &OAuth2Client,
+    plan: &ClientPlan,
+    status: &OAuth2ClientStatus,
+    now: Timestamp,
+) -> Outlook {
     let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    let since = since(client, status).filter(|_| is_ours && plan.way.is_some())?;
-    let (schedule, now) = (schedule(plan, status), Timestamp::now());
-    match schedule.is_held_back(since, now) {
-        true if status.former_secret_until.is_some() => Some(RotationWait::Overlap),
-        true => Some(RotationWait::MinRotationPeriod),
-        false => schedule.waits_for(since, now),
-    }
-}
-
-/// When a rotation by age is due, whatever it waits for then, if that is later.
-pub(crate) fn tells_at(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Timestamp> {
-    let due = due_by_age(client, plan, status);
-    due.filter(|due| plan.way.is_some() && *due > Timestamp::now())
-}
-
-/// When a rotation by age is due, whatever it waits for then.
-fn due_by_age(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Timestamp> {
-    let alone = Schedule {
-        window: None,
-        space: None,
-        turn: None,
-        ..schedule(plan, status)
+    let Some(since) = since(client, status).filter(|_| is_ours && plan.way.is_some()) else {
+        return Outlook::default();
     };
-    since(client, status).and_then(|since| alone.by_age(since, Duration::ZERO))
+    let schedule = schedule(plan, status);
+    Outlook {
+        waits_for: match schedule.is_held_back(since, now) {
+            true if status.former_secret_until.is_some() => Some(RotationWait::Overlap),
+            true => Some(RotationWait::MinRotationPeriod),
+            false => schedule.waits_for(since, now),
+        },
+        due_at: schedule.old_at(since).filter(|at| *at > now),
+    }
 }
 
 /// What the message says about a rotation that waits.
