@@ -15,6 +15,7 @@ use kube::core::PartialObjectMeta;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::admin::http::reply::depth;
@@ -46,11 +47,22 @@ pub trait Decode: Resource<DynamicType = ()> + Clone {
     fn decode(parts: &Parts<'_>) -> Self;
 }
 
+impl<K: Decode> Item<K> {
+    /// Decodes an object that was read as plain JSON.
+    pub fn of(object: &Value) -> Self {
+        Self::of_text(&object.to_string())
+    }
+
+    fn of_text(text: &str) -> Self {
+        // The items of a list have no apiVersion, and the API lists nothing but objects.
+        Item(K::decode(&serde_json::from_str(text).unwrap_or_default()))
+    }
+}
+
 impl<'de, K: Decode> Deserialize<'de> for Item<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&RawValue>::deserialize(deserializer)?;
-        // The items of a list have no apiVersion, and the API lists nothing but objects.
-        Ok(Item(K::decode(&serde_json::from_str(text.get()).unwrap_or_default())))
+        Ok(Item::of_text(text.get()))
     }
 }
 

@@ -4,15 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use k8s_openapi::NamespaceResourceScope;
+use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::arguments::{Explain, Format};
 use super::census::{Key, State, judge};
 use super::explanation::{self, Explanation, differences, last_write, writers};
 use super::objects::put;
-use super::observer::{Observer, Seen};
+use super::observer::{Observer, Seen, typed};
 use super::session::Session;
 use super::target::Target;
 use super::{FAILED, NOT_READY};
@@ -22,6 +21,7 @@ use crate::controller::engine::links::Link;
 use crate::controller::engine::managed::{Managed, OnServer};
 use crate::controller::hydra::client::adoption::differences as names_of;
 use crate::controller::hydra::client::plan::wanted;
+use crate::decode::Item;
 
 pub(super) async fn run(session: &Session, asked: &Explain) -> Result<ExitCode> {
     let target = Target::parse(&asked.resource).map_err(anyhow::Error::msg)?;
@@ -52,24 +52,30 @@ pub(super) async fn run(session: &Session, asked: &Explain) -> Result<ExitCode> 
 /// A resource, what the operator would see, and the connection to its server or why there is none.
 struct Looked<K> {
     resource: K,
+    whole: DynamicObject,
     observer: Observer,
     link: Result<Link>,
 }
 
 async fn look<K>(session: &Session, asked: &Explain, name: &str) -> Result<Looked<K>>
 where
-    K: OnServer + Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    K: OnServer + Resource<Scope = NamespaceResourceScope>,
 {
-    let api: Api<K> = Api::namespaced(session.client.clone(), &session.namespace);
-    let resource = api.get(name).await;
-    let resource = resource.with_context(|| format!("cannot read {} {}/{name}", K::KIND, session.namespace))?;
-    let server: Api<AuthorizationServer> = Api::all(session.client.clone());
+    let kind = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = Api::namespaced_with(session.client.clone(), &session.namespace, &kind);
+    let whole = api.get(name).await;
+    let whole = whole.with_context(|| format!("cannot read {} {}/{name}", K::KIND, session.namespace))?;
+    let resource: K = typed(&whole);
+    let server: Api<Item<AuthorizationServer>> = Api::all(session.client.clone());
     let server = server.get(resource.server_name()).await;
-    let server = server.with_context(|| format!("cannot read AuthorizationServer {}", resource.server_name()))?;
+    let server = server
+        .with_context(|| format!("cannot read AuthorizationServer {}", resource.server_name()))?
+        .0;
     let observer = Observer::new(session, &asked.reaching, &server, Some(&session.namespace)).await?;
     let link = observer.reach(resource.server_name()).await;
     Ok(Looked {
         resource,
+        whole,
         observer,
         link,
     })
@@ -77,15 +83,15 @@ where
 
 async fn other<K>(session: &Session, asked: &Explain, name: &str) -> Result<Explanation>
 where
-    K: OnServer + Resource<Scope = NamespaceResourceScope> + Serialize + DeserializeOwned,
+    K: OnServer + Resource<Scope = NamespaceResourceScope>,
 {
     let looked = look::<K>(session, asked, name).await?;
-    explained(&looked).await
+    Ok(explained(&looked).await)
 }
 
 async fn client(session: &Session, asked: &Explain, name: &str) -> Result<Explanation> {
     let looked = look::<OAuth2Client>(session, asked, name).await?;
-    let mut told = explained(&looked).await?;
+    let mut told = explained(&looked).await;
     let status = looked.resource.status.clone().unwrap_or_default();
     let Some((hydra, id)) = looked
         .link
@@ -109,24 +115,22 @@ async fn client(session: &Session, asked: &Explain, name: &str) -> Result<Explan
     Ok(told)
 }
 
-async fn explained<K>(looked: &Looked<K>) -> Result<Explanation>
-where
-    K: OnServer + Serialize + DeserializeOwned,
-{
+async fn explained<K: OnServer>(looked: &Looked<K>) -> Explanation {
     let Looked {
         resource,
+        whole,
         observer,
         link,
     } = looked;
     let (comparison, is_compared) = match link {
         Err(why) => (format!("Its object was not compared. {why}"), false),
-        Ok(_) => match observer.compare(resource).await? {
+        Ok(_) => match observer.compare::<K>(whole).await {
             Seen::Compared(sentence) => (sentence, true),
             Seen::Unknown(why) => (format!("Its object was not compared. {why}"), false),
         },
     };
     let (state, _, message) = judge(resource);
-    Ok(Explanation {
+    Explanation {
         key: Key {
             kind: K::KIND,
             namespace: resource.namespace(),
@@ -141,7 +145,7 @@ where
         comparison,
         is_compared,
         differences: Vec::new(),
-        writers: writers(resource),
+        writers: writers(whole),
         last_write: String::new(),
-    })
+    }
 }

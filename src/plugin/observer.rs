@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 use anyhow::{Context as _, Result};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
+use kube::core::DynamicObject;
 use kube::runtime::events::Reporter;
 use kube::runtime::watcher::Event;
 use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -28,6 +27,7 @@ use crate::controller::engine::spacing::Spacing;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::controller::kind::connect;
+use crate::decode::{Decode, Item};
 use crate::labels::Labels;
 use crate::leader::Fence;
 use crate::manual::Manual;
@@ -75,7 +75,7 @@ impl Observer {
                 namespace_writer.apply(Event::Apply(found));
             }
         }
-        writers.servers.apply(Event::Apply(elsewhere(server, asked)?));
+        writers.servers.apply(Event::Apply(elsewhere(server, asked)));
         let cluster = cluster_id(session, &kinds).await;
         let reach = Reach {
             class: server.spec.server_class.clone(),
@@ -128,29 +128,43 @@ impl Observer {
     }
 
     /// Compares the object of a resource with what the resource wants. The server must have been reached.
-    pub(super) async fn compare<K>(&self, resource: &K) -> Result<Seen>
-    where
-        K: OnServer + Serialize + DeserializeOwned,
-    {
-        let mut value = serde_json::to_value(resource)?;
-        let id = value["status"]["clientId"].clone();
-        let spec = value["spec"].as_object_mut().context("a resource without a spec")?;
-        spec.insert("managementPolicy".to_owned(), json!("ObserveOnly"));
-        spec.remove("suspend");
-        if spec.remove("clientIdFrom").is_some() && id.is_string() {
-            spec.insert("clientId".to_owned(), id);
-        }
-        let observed: K = serde_json::from_value(value)?;
+    pub(super) async fn compare<K: OnServer>(&self, resource: &DynamicObject) -> Seen {
+        let observed = Item::<K>::of(&observing(resource)).0;
         let mut pass = Pass {
             status: observed.status().cloned().unwrap_or_default(),
             notes: Vec::new(),
             must_read: true,
         };
-        Ok(match observed.apply(&self.ctx, &mut pass).await {
+        match observed.apply(&self.ctx, &mut pass).await {
             Ok(done) => Seen::Compared(done.message),
             Err(error) => Seen::Unknown(error.to_string()),
-        })
+        }
     }
+}
+
+/// The resource as one that only observes its object.
+fn observing(resource: &DynamicObject) -> Value {
+    let mut data = resource.data.clone();
+    let id = data["status"]["clientId"].clone();
+    if let Some(spec) = data["spec"].as_object_mut() {
+        spec.insert("managementPolicy".to_owned(), json!("ObserveOnly"));
+        spec.remove("suspend");
+        if spec.remove("clientIdFrom").is_some() && id.is_string() {
+            spec.insert("clientId".to_owned(), id);
+        }
+    }
+    plain(resource, data)
+}
+
+/// An object as plain JSON, with these members besides its metadata.
+fn plain(object: &DynamicObject, mut data: Value) -> Value {
+    data["metadata"] = serde_json::to_value(&object.metadata).unwrap_or_default();
+    data
+}
+
+/// One of our resources that was read whole.
+pub(super) fn typed<K: Decode>(object: &DynamicObject) -> K {
+    Item::of(&plain(object, object.data.clone())).0
 }
 
 async fn fill_all(session: &Session, writers: &mut Writers, namespace: &str) -> Result<()> {
@@ -172,17 +186,21 @@ where
 }
 
 /// The server at the address that the caller has named, such as that of a port that kubectl forwards.
-fn elsewhere(server: &AuthorizationServer, asked: &Reaching) -> Result<AuthorizationServer> {
+fn elsewhere(server: &AuthorizationServer, asked: &Reaching) -> AuthorizationServer {
+    let mut server = server.clone();
     let Some(url) = &asked.admin_url else {
-        return Ok(server.clone());
+        return server;
     };
-    let mut value = serde_json::to_value(server)?;
-    for (flavour, field) in [("hydra", "adminUrl"), ("vault", "address"), ("foulkon", "workerUrl")] {
-        if let Some(spec) = value["spec"].get_mut(flavour).and_then(Value::as_object_mut) {
-            spec.insert(field.to_owned(), json!(url));
-        }
+    let spec = &mut server.spec;
+    let addresses = [
+        spec.hydra.as_mut().map(|hydra| &mut hydra.admin_url),
+        spec.vault.as_mut().map(|vault| &mut vault.address),
+        spec.foulkon.as_mut().map(|foulkon| &mut foulkon.worker_url),
+    ];
+    for address in addresses.into_iter().flatten() {
+        address.clone_from(url);
     }
-    Ok(serde_json::from_value(value)?)
+    server
 }
 
 /// The id of the cluster, in the marks on objects: the UID of kube-system or, if the caller may not read that or another
@@ -196,6 +214,6 @@ async fn cluster_id(session: &Session, kinds: &Kinds) -> String {
         return told;
     }
     let namespaces: Api<Namespace> = Api::all(session.client.clone());
-    let found = namespaces.get("kube-system").await;
+    let found = namespaces.get_metadata("kube-system").await;
     found.ok().and_then(|found| found.uid()).unwrap_or_default()
 }

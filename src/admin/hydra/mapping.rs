@@ -257,15 +257,16 @@ const MORE_FIELDS: [(&str, &str); 8] = [
     ("owner", "hydra.owner"),
 ];
 
-/// Fields of the spec that become these members of a client.
+/// Field of the spec that becomes this member of a client. None: a lifespan, or one that has no field.
+pub fn field_of(member: &str) -> Option<&'static str> {
+    let mut all = FIELDS.iter().chain(&MORE_FIELDS);
+    let found = all.find(|(wire, _)| wire.trim_end_matches('s') == member.trim_end_matches('s'));
+    found.map(|(_, field)| *field)
+}
+
+/// Fields of the spec that become these members of a client, all of which have one.
 pub fn fields_of(members: &[String]) -> Vec<&'static str> {
-    let field = |member: &String| {
-        let mut all = FIELDS.iter().chain(&MORE_FIELDS);
-        match all.find(|(wire, _)| wire.trim_end_matches('s') == member.trim_end_matches('s')) {
-            Some((_, field)) => field,
-            None => "hydra.tokenLifespans",
-        }
-    };
+    let field = |member: &String| field_of(member).unwrap_or("hydra.tokenLifespans");
     let mut fields: Vec<_> = members.iter().map(field).collect();
     fields.dedup();
     fields

@@ -4,43 +4,19 @@ use serde_json::{Map, Value, json};
 
 use super::named::{Imported, Place};
 use crate::admin::hydra::Client;
+use crate::admin::hydra::mapping::field_of;
 use crate::api::oauth2_client::GrantType;
 use crate::plugin::manifest::{Names, adopting, is_empty, lifespan, once, put, resource};
 
-/// Members of a client, and where they are in a spec.
-const MEMBERS: [(&str, &str); 26] = [
-    ("client_name", "clientName"),
-    ("redirect_uris", "redirectUris"),
-    ("post_logout_redirect_uris", "postLogoutRedirectUris"),
-    ("response_types", "responseTypes"),
-    ("audience", "audience"),
-    ("contacts", "contacts"),
-    ("client_uri", "clientUri"),
-    ("logo_uri", "logoUri"),
-    ("policy_uri", "policyUri"),
-    ("tos_uri", "tosUri"),
-    ("jwks_uri", "jwksUri"),
-    ("jwks", "jwks"),
-    ("subject_type", "subjectType"),
-    ("sector_identifier_uri", "sectorIdentifierUri"),
-    ("token_endpoint_auth_signing_alg", "tokenEndpointAuthSigningAlg"),
-    ("request_object_signing_alg", "requestObjectSigningAlg"),
-    ("userinfo_signed_response_alg", "userinfoSignedResponseAlg"),
-    ("request_uris", "requestUris"),
-    ("frontchannel_logout_uri", "frontchannelLogoutUri"),
-    (
-        "frontchannel_logout_session_required",
-        "frontchannelLogoutSessionRequired",
-    ),
-    ("backchannel_logout_uri", "backchannelLogoutUri"),
-    (
-        "backchannel_logout_session_required",
-        "backchannelLogoutSessionRequired",
-    ),
-    ("allowed_cors_origins", "allowedCorsOrigins"),
-    ("metadata", "metadata"),
-    ("skip_consent", "hydra.skipConsent"),
-    ("access_token_strategy", "hydra.accessTokenStrategy"),
+/// Members of a client that are not just a field of the spec: they have rules of their own below, or stay as they are
+/// (the owner), or are a secret.
+const SPECIAL: [&str; 6] = [
+    "client_secret",
+    "grant_types",
+    "owner",
+    "scope",
+    "skip_logout_consent",
+    "token_endpoint_auth_method",
 ];
 
 /// Values that a spec has without saying so.
@@ -87,21 +63,15 @@ fn spec(client: &Client, server: &str) -> Map<String, Value> {
     let members = serde_json::to_value(client).unwrap_or_default();
     let members = members.as_object().cloned().unwrap_or_default();
     for (name, value) in members.iter().filter(|(_, value)| !is_empty(value)) {
-        let is_default = DEFAULTS
-            .iter()
-            .any(|(member, default)| member == name && value == default);
-        if let Some((_, path)) = MEMBERS
-            .iter()
-            .find(|(member, _)| member == name)
-            .filter(|_| !is_default)
-        {
+        let is_default = DEFAULTS.contains(&(name, value.as_str().unwrap_or_default()));
+        if is_default || SPECIAL.contains(&name.as_str()) {
+            continue;
+        }
+        if let Some(path) = field_of(name) {
             put(&mut spec, path, once(value));
         } else if name.ends_with("_lifespan") {
-            put(
-                &mut spec,
-                &format!("hydra.tokenLifespans.{}", lifespan(name)),
-                value.clone(),
-            );
+            let path = format!("hydra.tokenLifespans.{}", lifespan(name));
+            put(&mut spec, &path, value.clone());
         }
     }
     if let Some(skips) = client.skip_logout_consent {

@@ -21,7 +21,7 @@ use super::report::{code, skipped, tell, text};
 use super::{cluster, leave};
 use crate::access;
 use crate::api::oauth2_client::OAuth2ClientSpec;
-use crate::api::{AuthorizationServer, DEFAULT_SERVER, RECONCILE_AT_ANNOTATION};
+use crate::api::{AuthorizationServer, DEFAULT_SERVER, OAuth2Client, RECONCILE_AT_ANNOTATION};
 use crate::decode;
 use crate::kubernetes;
 use crate::plugin::NAME;
@@ -92,8 +92,8 @@ async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> 
     Ok(items(olds, &credentials, &news, &choice))
 }
 
-fn spec_of(manifest: &Value) -> Option<OAuth2ClientSpec> {
-    serde_json::from_value(manifest["spec"].clone()).ok()
+fn spec_of(manifest: &Value) -> OAuth2ClientSpec {
+    decode::Item::<OAuth2Client>::of(manifest).0.spec
 }
 
 fn server_of(manifest: &Value) -> &str {
@@ -110,7 +110,7 @@ async fn labels(session: &Session, found: &[Item]) -> Result<Labels> {
     let mut labels = Labels::new();
     for name in found.iter().filter_map(Item::manifest).map(namespace_of) {
         if !labels.contains_key(name) {
-            let namespace = namespaces.get(name).await;
+            let namespace = namespaces.get_metadata(name).await;
             let namespace = namespace.with_context(|| format!("cannot read namespace {name}"))?;
             labels.insert(name.to_owned(), namespace.labels().clone());
         }
@@ -134,7 +134,7 @@ async fn grants(session: &Session, asked: &HydraMaester, found: &[Item], servers
     let manifests = found.iter().filter_map(Item::manifest);
     let on_server = manifests.filter(|manifest| server_of(manifest) == asked.server);
     let specs: Vec<_> = on_server
-        .filter_map(|manifest| Some((namespace_of(manifest), spec_of(manifest)?)))
+        .map(|manifest| (namespace_of(manifest), spec_of(manifest)))
         .collect();
     let wishes = specs.iter().map(|(name, spec)| Wish {
         namespace: seen(&labels, name),
@@ -157,13 +157,17 @@ async fn check_servers(session: &Session, found: &mut [Item], servers: &Servers)
         let name = server_of(manifest);
         let why = match servers.iter().find(|server| server.name_any() == name) {
             None => Some(format!("There is no AuthorizationServer `{name}`. Create it first.")),
-            Some(server) => spec_of(manifest).and_then(|spec| {
-                let namespace = seen(&labels, namespace_of(manifest));
-                let denied = Wish { namespace, spec: &spec }.check(&server.spec.access).err()?;
-                Some(format!(
-                    "AuthorizationServer `{name}` does not allow it: {denied} --grants prints what lets it take over its client."
-                ))
-            }),
+            Some(server) => {
+                let wish = Wish {
+                    namespace: seen(&labels, namespace_of(manifest)),
+                    spec: &spec_of(manifest),
+                };
+                wish.check(&server.spec.access).err().map(|denied| {
+                    format!(
+                        "AuthorizationServer `{name}` does not allow it: {denied} --grants prints what lets it take over its client."
+                    )
+                })
+            }
         };
         if let Some(why) = why {
             item.verdict = Verdict::Skip(why);

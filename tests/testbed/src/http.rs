@@ -1,5 +1,6 @@
 //! The HTTP client of the testbed's own probes.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,17 +10,24 @@ use serde_json::Value;
 /// Longest wait for one answer: a server on an overloaded machine is slow and not broken.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client for servers on loopback: it ignores the proxies that the environment names, follows no redirects and gives
-/// each request half a minute.
-#[must_use]
-pub fn client() -> reqwest::Client {
+/// One for all: each would read all certificates of the machine. It keeps no connections, which would belong to the
+/// runtime that made them.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     crate::init();
     reqwest::Client::builder()
         .no_proxy()
+        .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(TIMEOUT)
         .build()
         .expect("the TLS provider is installed, and nothing else can fail")
+});
+
+/// A client for servers on loopback: it ignores the proxies that the environment names, follows no redirects and gives
+/// each request half a minute.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    CLIENT.clone()
 }
 
 /// Whether a GET of `url` is answered with a success status.
