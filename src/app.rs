@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::Reporter;
 use kube::{Api, Client, ResourceExt};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,12 @@ const GRACE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// If the Kubernetes API cannot be reached at startup, the address cannot be bound, or leadership is lost.
-pub async fn run(settings: Run) -> Result<()> {
+pub fn run(runtime: &Runtime, settings: Run) -> Result<()> {
+    // Not in the program's own crate, which would get a second copy of all async functions.
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Run) -> Result<()> {
     let stop = CancellationToken::new();
     stop_on_signal(stop.clone())?;
     let listener = server::listen(settings.listen);

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
+use tokio::runtime::Runtime;
 
 use crate::api::{Assignment, AuthorizationServer, FINALIZER, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use crate::cli::Run;
@@ -27,7 +28,11 @@ const PAGE: u32 = 50; // an object may have a megabyte
 ///
 /// # Errors
 /// If the Kubernetes API cannot be asked.
-pub async fn installation(settings: &Run) -> Result<ExitCode> {
+pub fn installation(runtime: &Runtime, settings: &Run) -> Result<ExitCode> {
+    runtime.block_on(check(settings))
+}
+
+async fn check(settings: &Run) -> Result<ExitCode> {
     let client = client().await?;
     let version = client
         .apiserver_version()
@@ -51,8 +56,8 @@ pub async fn installation(settings: &Run) -> Result<ExitCode> {
 ///
 /// # Errors
 /// If the Kubernetes API cannot be asked.
-pub async fn uninstallation(settings: &Run) -> Result<ExitCode> {
-    let held = held(&client().await?, &settings.reach()).await?;
+pub fn uninstallation(runtime: &Runtime, settings: &Run) -> Result<ExitCode> {
+    let held = runtime.block_on(async { held(&client().await?, &settings.reach()).await })?;
     print!("{}", stranded(&held));
     Ok(match held.is_empty() {
         true => ExitCode::SUCCESS,

@@ -268,6 +268,14 @@ fn members<T: DeserializeOwned + Default>(part: Option<&RawValue>, largest: usiz
     let Some(text) = part.map(RawValue::get) else {
         return (T::default(), None);
     };
+    // Nearly all parts are in order as a whole, which is one level above its members.
+    if text.starts_with('{')
+        && text.len() <= largest
+        && depth(text.as_bytes()) <= DEPTH + 1
+        && let Ok(whole) = serde_json::from_str(text)
+    {
+        return (whole, None);
+    }
     let mut all: Members<'_> = serde_json::from_str(text).unwrap_or_default();
     let mut flaw = None;
     let mut leave_out = |all: &mut Members<'_>, name: &str, problem: Problem| {

@@ -15,7 +15,10 @@ use hyper_util::rt::TokioExecutor;
 use kube::api::ListParams;
 use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Config};
+use kube::{Api, Config, Resource};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use url::Url;
@@ -62,6 +65,44 @@ pub async fn all<K: Decode + Debug>(api: Api<Item<K>>, mut parameters: ListParam
             None => return Ok(all),
         }
     }
+}
+
+/// All objects of an API with one request, for programs with enough memory. The Kubernetes API answers it from its cache;
+/// pages after the first come from its database, which takes several times as long.
+///
+/// # Errors
+/// If they cannot be read.
+pub async fn at_once<T>(api: Api<T>) -> kube::Result<Vec<T>>
+where
+    T: Resource + DeserializeOwned + Send + 'static,
+{
+    let request = kube::core::Request::new(api.resource_url());
+    let asked = request.list(&ListParams::default());
+    let asked = asked.map_err(kube::Error::BuildRequest)?;
+    let text = api.into_client().request_text(asked).await?;
+    let found: List = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+    let mut items = found.items.unwrap_or_default();
+    let mut parts = Vec::new();
+    while !items.is_empty() {
+        let part = items.split_off(items.len().saturating_sub(PART));
+        let decode = move || part.iter().map(|item| serde_json::from_str(item.get())).collect();
+        parts.push(tokio::task::spawn_blocking(decode));
+    }
+    let mut all = Vec::new();
+    for part in parts.into_iter().rev() {
+        let part: serde_json::Result<Vec<T>> = part.await.map_err(|error| kube::Error::Service(error.into()))?;
+        all.extend(part.map_err(kube::Error::SerdeError)?);
+    }
+    Ok(all)
+}
+
+/// Objects that are decoded by one thread.
+const PART: usize = 500;
+
+/// The answer to a list.
+#[derive(Deserialize)]
+struct List {
+    items: Option<Vec<Box<RawValue>>>,
 }
 
 fn built(mut config: Config, proxy: Option<&Proxy>) -> Result<ClientBuilder<Sender>> {

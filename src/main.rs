@@ -27,18 +27,18 @@ fn main() -> Result<ExitCode> {
             let endpoint = std::env::var("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").ok();
             let tracing = Tracing::of(&settings, endpoint.as_deref())?;
             let (runtime, traces) = start(settings.log_format, &settings.log, tracing.as_ref())?;
-            let result = runtime.block_on(app::run(*settings));
+            let result = app::run(&runtime, *settings);
             traces.end();
             result?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Check(settings) => {
             let (runtime, _) = start(LogFormat::Text, "warn", None)?;
-            runtime.block_on(check::installation(&settings))
+            check::installation(&runtime, &settings)
         }
         Command::UninstallCheck(settings) => {
             let (runtime, _) = start(LogFormat::Text, "warn", None)?;
-            runtime.block_on(check::uninstallation(&settings))
+            check::uninstallation(&runtime, &settings)
         }
     }
 }
@@ -52,7 +52,7 @@ fn is_plugin() -> bool {
 /// Runs a verb of `kubectl oidc`, and prints why if it fails.
 fn plugin_verb() -> ExitCode {
     let arguments = Plugin::parse();
-    let result = runtime().and_then(|runtime| runtime.block_on(plugin::run(arguments)));
+    let result = runtime().and_then(|runtime| plugin::run(&runtime, arguments));
     result.unwrap_or_else(|error| {
         eprintln!("Error: {error:#}");
         ExitCode::from(plugin::FAILED)

@@ -28,6 +28,7 @@ mod verbs;
 use arguments::{Plugin, Verb};
 use ask::Ask;
 use session::Session;
+use tokio::runtime::Runtime;
 
 /// Name of the program as a plugin of kubectl, and of whoever changes resources with it in their managed fields.
 pub const NAME: &str = "kubectl-oidc";
@@ -41,7 +42,11 @@ pub const FAILED: u8 = 2;
 ///
 /// # Errors
 /// What kept it from an answer, in sentences.
-pub async fn run(plugin: Plugin) -> Result<ExitCode> {
+pub fn run(runtime: &Runtime, plugin: Plugin) -> Result<ExitCode> {
+    runtime.block_on(verb(plugin))
+}
+
+async fn verb(plugin: Plugin) -> Result<ExitCode> {
     if let Verb::Completion(asked) = &plugin.verb {
         return verbs::complete(asked);
     }

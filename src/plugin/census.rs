@@ -5,7 +5,6 @@ use std::fmt;
 
 use anyhow::{Context as _, Result};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 
@@ -16,9 +15,6 @@ use crate::api::{Assignment, AuthorizationServer, JsonWebKeySet, OAuth2Client, O
 use crate::controller::engine::managed::{Managed, OnServer};
 use crate::decode::Item;
 use crate::kubernetes;
-
-/// Resources per page of a list.
-const PAGE: u32 = 500;
 
 /// How a resource is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -128,11 +124,11 @@ pub async fn take(client: &Client, namespace: Option<&str>) -> Result<Vec<Entry>
 /// If they cannot be listed.
 pub async fn servers(client: &Client) -> Result<Vec<Entry>> {
     let api = Api::<Item<AuthorizationServer>>::all(client.clone());
-    let found = match kubernetes::all(api, ListParams::default().limit(PAGE)).await {
+    let found = match kubernetes::at_once(api).await {
         Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(), // a tenant need not see them
         found => found.context("cannot list AuthorizationServers")?,
     };
-    Ok(found.iter().map(|server| entry(server, None)).collect())
+    Ok(found.iter().map(|Item(server)| entry(server, None)).collect())
 }
 
 pub(super) async fn list<K>(client: &Client, namespace: Option<&str>) -> Result<Vec<K>>
@@ -143,12 +139,13 @@ where
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let found = kubernetes::all(api, ListParams::default().limit(PAGE)).await;
+    let found = kubernetes::at_once(api).await;
     let place = namespace.map_or_else(
         || "the cluster".to_owned(),
         |namespace| format!("the namespace {namespace}"),
     );
-    found.with_context(|| format!("cannot list the {}s of {place}", K::KIND))
+    let found = found.with_context(|| format!("cannot list the {}s of {place}", K::KIND))?;
+    Ok(found.into_iter().map(|Item(found)| found).collect())
 }
 
 fn of_provider(provider: &OidcProvider) -> Entry {

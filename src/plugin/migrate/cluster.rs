@@ -5,21 +5,20 @@ use std::collections::BTreeSet;
 use anyhow::{Context as _, Result, bail};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ListParams, PatchParams};
+use kube::api::PatchParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
 
 use super::maester::{Credentials, keys_of};
 use crate::api::OAuth2Client;
 use crate::controller::common::own_secret::text;
+use crate::kubernetes::at_once;
 use crate::plugin::NAME;
 use crate::plugin::arguments::HydraMaester;
 use crate::plugin::session::Session;
 
 /// Requests at the same time.
 pub(super) const AT_ONCE: usize = 8;
-/// Resources per page of a list.
-const PAGE: u32 = 500;
 
 fn kind() -> ApiResource {
     ApiResource::from_gvk_with_plural(
@@ -38,27 +37,12 @@ pub(super) async fn list(session: &Session, namespace: Option<&str>) -> Result<V
         Some(namespace) => olds(session, namespace),
         None => Api::all_with(session.client.clone(), &kind()),
     };
-    pages(&found).await.map_err(|error| match error {
+    at_once(found).await.map_err(|error| match error {
         kube::Error::Api(status) if status.code == 404 => {
             anyhow::anyhow!("the cluster has no OAuth2Clients of hydra.ory.sh, so there is nothing to move")
         }
         error => anyhow::Error::new(error).context("cannot list the OAuth2Clients of hydra.ory.sh"),
     })
-}
-
-/// All objects of a list, page by page.
-pub(super) async fn pages(api: &Api<DynamicObject>) -> kube::Result<Vec<DynamicObject>> {
-    let mut parameters = ListParams::default().limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let page = api.list(&parameters).await?;
-        let next = page.metadata.continue_.clone().filter(|next| !next.is_empty());
-        all.extend(page.items);
-        match next {
-            Some(next) => parameters = parameters.continue_token(&next),
-            None => return Ok(all),
-        }
-    }
 }
 
 /// What is known of the Secrets of resources, in their order.

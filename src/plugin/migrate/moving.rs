@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result, anyhow};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ListParams, Patch, PostParams};
+use kube::api::{Patch, PostParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::cluster::{AT_ONCE, clients, named, namespace, pages, parameters};
+use super::cluster::{AT_ONCE, clients, named, namespace, parameters};
 use super::grants::{Wish, granted};
 use super::maester::{Choice, SecretFate};
 use super::plan::{Item, Verdict, items};
@@ -23,7 +23,7 @@ use crate::access;
 use crate::api::oauth2_client::OAuth2ClientSpec;
 use crate::api::{AuthorizationServer, DEFAULT_SERVER, OAuth2Client, RECONCILE_AT_ANNOTATION};
 use crate::decode;
-use crate::kubernetes;
+use crate::kubernetes::at_once;
 use crate::plugin::NAME;
 use crate::plugin::arguments::{Format, HydraMaester};
 use crate::plugin::ask;
@@ -63,9 +63,10 @@ fn listed(found: &[Item]) -> Value {
 
 pub(super) async fn servers(session: &Session) -> Result<Servers> {
     let api = Api::<decode::Item<AuthorizationServer>>::all(session.client.clone());
-    kubernetes::all(api, ListParams::default())
+    let found = at_once(api)
         .await
-        .context("cannot list AuthorizationServers; install the operator first, and ask for the right to read them")
+        .context("cannot list AuthorizationServers; install the operator first, and ask for the right to read them")?;
+    Ok(found.into_iter().map(|found| found.0).collect())
 }
 
 /// Names and admin URLs of the servers.
@@ -81,7 +82,7 @@ async fn planned(session: &Session, asked: &HydraMaester, servers: &Servers) -> 
     let keys = asked.keys();
     let olds = named(cluster::list(session, namespace(session, asked)).await?, &asked.names)?;
     let credentials = cluster::credentials(session, &olds, keys).await?;
-    let news = pages(&clients(session, namespace(session, asked))).await;
+    let news = at_once(clients(session, namespace(session, asked))).await;
     let news = news.context("cannot list the OAuth2Clients of the operator")?;
     let known = known(servers);
     let choice = Choice {

@@ -11,7 +11,7 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::cluster::{clients, known as known_of, named, namespace, olds, pages, parameters, secret_name};
+use super::cluster::{clients, known as known_of, named, namespace, olds, parameters, secret_name};
 use super::maester::{self, API_VERSION, Choice, Credentials, KEYS, Past, SecretFate, keys_of};
 use super::moving::{Servers, known, servers};
 use super::plan::key;
@@ -19,13 +19,14 @@ use super::report::tell;
 use crate::admin::bounded::printable;
 use crate::api::DEFAULT_SERVER;
 use crate::controller::common::own_secret::{is_owned, text};
+use crate::kubernetes::at_once;
 use crate::plugin::NAME;
 use crate::plugin::arguments::HydraMaester;
 use crate::plugin::objects::{put, until_gone};
 use crate::plugin::session::Session;
 
 pub(super) async fn run(session: &Session, asked: &HydraMaester) -> Result<ExitCode> {
-    let all = pages(&clients(session, namespace(session, asked))).await;
+    let all = at_once(clients(session, namespace(session, asked))).await;
     let all = all.context("cannot list the OAuth2Clients of the operator")?;
     let moved = all.into_iter().filter(|found| Past::of(found).is_some()).collect();
     let moved = named(moved, &asked.names)?;
