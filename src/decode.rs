@@ -61,7 +61,7 @@ impl<K: Decode> Item<K> {
 
 impl<'de, K: Decode> Deserialize<'de> for Item<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&RawValue>::deserialize(deserializer)?;
+        let text = Box::<RawValue>::deserialize(deserializer)?; // a reader has no text to borrow
         Ok(Item::of_text(text.get()))
     }
 }

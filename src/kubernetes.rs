@@ -1,6 +1,7 @@
 //! The client of the Kubernetes API: in a pod that of its ServiceAccount, elsewhere that of a kubeconfig.
 
 use std::fmt::Debug;
+use std::io::BufReader;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -18,7 +19,8 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Config, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+use tokio_util::compat::FuturesAsyncReadCompatExt as _;
+use tokio_util::io::SyncIoBridge;
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use url::Url;
@@ -68,7 +70,8 @@ pub async fn all<K: Decode + Debug>(api: Api<Item<K>>, mut parameters: ListParam
 }
 
 /// All objects of an API with one request, for programs with enough memory. The Kubernetes API answers it from its cache;
-/// pages after the first come from its database, which takes several times as long.
+/// pages after the first come from its database, which takes several times as long. Objects are decoded while the answer
+/// arrives.
 ///
 /// # Errors
 /// If they cannot be read.
@@ -79,30 +82,20 @@ where
     let request = kube::core::Request::new(api.resource_url());
     let asked = request.list(&ListParams::default());
     let asked = asked.map_err(kube::Error::BuildRequest)?;
-    let text = api.into_client().request_text(asked).await?;
-    let found: List = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
-    let mut items = found.items.unwrap_or_default();
-    let mut parts = Vec::new();
-    while !items.is_empty() {
-        let part = items.split_off(items.len().saturating_sub(PART));
-        let decode = move || part.iter().map(|item| serde_json::from_str(item.get())).collect();
-        parts.push(tokio::task::spawn_blocking(decode));
-    }
-    let mut all = Vec::new();
-    for part in parts.into_iter().rev() {
-        let part: serde_json::Result<Vec<T>> = part.await.map_err(|error| kube::Error::Service(error.into()))?;
-        all.extend(part.map_err(kube::Error::SerdeError)?);
-    }
-    Ok(all)
+    let answer = Box::pin(api.into_client().request_stream(asked).await?);
+    let answer = BufReader::with_capacity(CHUNK, SyncIoBridge::new(answer.compat()));
+    let decoding = tokio::task::spawn_blocking(|| serde_json::from_reader::<_, List<T>>(answer));
+    let found = decoding.await.map_err(|error| kube::Error::Service(error.into()))?;
+    Ok(found.map_err(kube::Error::SerdeError)?.items.unwrap_or_default())
 }
 
-/// Objects that are decoded by one thread.
-const PART: usize = 500;
+/// Bytes of an answer that are decoded at a time.
+const CHUNK: usize = 1 << 18;
 
 /// The answer to a list.
 #[derive(Deserialize)]
-struct List {
-    items: Option<Vec<Box<RawValue>>>,
+struct List<T> {
+    items: Option<Vec<T>>,
 }
 
 fn built(mut config: Config, proxy: Option<&Proxy>) -> Result<ClientBuilder<Sender>> {
