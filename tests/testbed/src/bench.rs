@@ -21,6 +21,8 @@ use crate::{http, wait};
 mod latency;
 
 const NAMESPACE: &str = "bench";
+/// All clients in the Kubernetes API.
+const CLIENTS: &str = "/apis/oidc-operator.dev/v1alpha1/oauth2clients";
 /// Number of clients after which memory is measured for the first time.
 const FIRST: usize = 1_000;
 /// Concurrent requests of the benchmark itself to the kube-apiserver.
@@ -30,7 +32,7 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// Ticks of the process clock in a second, on every Linux that Rust runs on.
 const TICKS: f64 = 100.0;
 
-/// How long `kubectl oidc status` takes for all clients.
+/// How long `kubectl oidc status` takes for all clients, and how long the Kubernetes API takes to send them.
 async fn status(plane: &ControlPlane, run: &RunDir, count: usize) -> Result<()> {
     let plugin = run.path().join("kubectl-oidc");
     std::os::unix::fs::symlink(operator_program()?, &plugin)?;
@@ -40,8 +42,15 @@ async fn status(plane: &ControlPlane, run: &RunDir, count: usize) -> Result<()> 
         .env("KUBECONFIG", plane.kubeconfig_path());
     let begun = Instant::now();
     let told = process::output("kubectl oidc status", command).await?;
+    let whole = begun.elapsed();
     let last = told.lines().last().unwrap_or_default();
-    println!("status: {:.2?} for {count} clients: {last}", begun.elapsed());
+    let begun = Instant::now();
+    let list = hyper::Request::get(CLIENTS).body(Vec::new())?;
+    plane.client().request_text(list).await?;
+    println!(
+        "status: {whole:.2?} for {count} clients, and the list alone {:.2?}: {last}",
+        begun.elapsed()
+    );
     Ok(())
 }
 
