@@ -38,11 +38,12 @@ build: ## What the tests run: the operator, the servers, the tests themselves
 test: build ## All tests, including those against the real servers
 	$(CARGO) test --workspace --locked
 
-integrations: ## The operator among Flux, Argo CD, Prometheus, applications and a browser, and its image on a node; builds them first
+integrations: ## The operator among Flux, Argo CD, Prometheus, applications and a browser, its image on a node, and all of Hydra v1; builds them first
 	@$(TOOLS) check
 	$(CARGO) build --locked
 	$(CARGO) test --locked --test integrations
 	$(CARGO) test --locked --test cluster -- node::
+	$(CARGO) test --locked --test cluster -- hydra1::
 
 lint: docs ## Format, clippy, documentation, licences, chart, workflows
 	$(CARGO) fmt --all --check

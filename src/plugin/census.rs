@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -126,7 +126,7 @@ pub async fn servers(client: &Client) -> Result<Vec<Entry>> {
     let api = Api::<Item<AuthorizationServer>>::all(client.clone());
     let found = match kubernetes::at_once(api).await {
         Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(), // a tenant need not see them
-        found => found.context("cannot list AuthorizationServers")?,
+        found => found.map_err(|error| unread(error, "AuthorizationServers"))?,
     };
     Ok(found.iter().map(|Item(server)| entry(server, None)).collect())
 }
@@ -139,13 +139,26 @@ where
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
     };
-    let found = kubernetes::at_once(api).await;
-    let place = namespace.map_or_else(
-        || "the cluster".to_owned(),
-        |namespace| format!("the namespace {namespace}"),
-    );
-    let found = found.with_context(|| format!("cannot list the {}s of {place}", K::KIND))?;
+    let found = kubernetes::at_once(api).await.map_err(|error| {
+        let place = namespace.map_or_else(
+            || "the cluster".to_owned(),
+            |namespace| format!("the namespace {namespace}"),
+        );
+        unread(error, &format!("the {}s of {place}", K::KIND))
+    })?;
     Ok(found.into_iter().map(|Item(found)| found).collect())
+}
+
+/// Why resources cannot be listed.
+fn unread(error: kube::Error, what: &str) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            anyhow!(
+                "cannot list {what}, because the cluster does not have their CRD; install the operator's CRDs first"
+            )
+        }
+        error => anyhow::Error::new(error).context(format!("cannot list {what}")),
+    }
 }
 
 fn of_provider(provider: &OidcProvider) -> Entry {
@@ -251,5 +264,30 @@ pub(super) fn judge<K: Managed>(resource: &K) -> (State, String, String) {
         (true, _) => (State::Ready, String::new(), String::new()),
         (false, true) => told(State::Stalled),
         (false, false) => told(State::Reconciling),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::unread;
+
+    #[test]
+    fn a_cluster_without_crds_is_told_from_one_that_refuses() {
+        let said = |code| {
+            let refusal = Status::failure("no", "Any").with_code(code);
+            format!(
+                "{:#}",
+                unread(kube::Error::Api(Box::new(refusal)), "AuthorizationServers")
+            )
+        };
+        let missing = "cannot list AuthorizationServers, because the cluster does not have their CRD; install the operator's CRDs first";
+        assert_eq!(said(404), missing);
+        assert!(
+            said(403).starts_with("cannot list AuthorizationServers: "),
+            "{}",
+            said(403)
+        );
     }
 }

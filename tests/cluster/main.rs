@@ -7,6 +7,9 @@
 //! its module lists it. `side.shared` runs it on the shared bed, `side.alone` on its own bed. Tests of Hydra run against
 //! both versions, as `hydra1::…` and `hydra2::…`, unless the version makes no difference to them. Tests of OpenBao are
 //! named `bao::vault::…`, tests of Foulkon `foulkon::foulkon::…`.
+//!
+//! Two sets run only by name, and `make integrations` names them: the story of the image on a node (`node::`), and all
+//! tests on Hydra v1 (`hydra1::`), of which a run without a name has those that depend most on the version.
 
 mod access;
 mod adoption;
@@ -66,32 +69,41 @@ use run::{Run, Side};
 /// Number of tests that run at the same time; they mostly wait.
 const TEST_THREADS: usize = 6;
 
+/// Whether only tests with this prefix are to run: some run by name alone, because they take long.
+fn names(arguments: &Arguments, prefix: &str) -> bool {
+    let filter = arguments.filter.as_ref();
+    filter.is_some_and(|filter| filter.starts_with(prefix))
+}
+
 fn main() -> ExitCode {
     testbed::init();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(TEST_THREADS);
     let run = Run::new();
     let per_version = [
-        access::trials,
         adoption::trials,
-        backup::trials,
         change::trials,
-        crash::trials,
         create::trials,
         delete::trials,
         device::trials,
-        details::trials,
         fields::trials,
         key_sets::trials,
         login::trials,
         operations::trials,
-        owner::trials,
         provider::trials,
-        repair::trials,
-        restored::trials,
         rotation::trials,
         servers::trials,
         sign_in::trials,
+    ];
+    // The version makes little difference to them. On the earlier one they run by name.
+    let mostly_once = [
+        access::trials,
+        backup::trials,
+        crash::trials,
+        details::trials,
+        owner::trials,
+        repair::trials,
+        restored::trials,
         steady::trials,
         tenants::trials,
     ];
@@ -119,7 +131,12 @@ fn main() -> ExitCode {
     let mut failed = libtest_mimic::run(&arguments, without_bed).has_failed();
     for major in [HydraMajor::V2, HydraMajor::V1] {
         let side = run.side(major);
-        let with = once.iter().filter(|_| major == HydraMajor::V2);
+        let is_later = major == HydraMajor::V2;
+        let is_whole = is_later || names(&arguments, "hydra1");
+        let with = mostly_once
+            .iter()
+            .filter(|_| is_whole)
+            .chain(once.iter().filter(|_| is_later));
         let tests = per_version.iter().chain(with).flat_map(|list| list(&side)).collect();
         failed |= libtest_mimic::run(&arguments, tests).has_failed();
         if let Err(error) = side.end() {

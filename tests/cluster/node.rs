@@ -39,11 +39,7 @@ const RELEASE: &str = "oidc-operator";
 /// tests, so they run only by name.
 pub fn trials(run: &Arc<Run>, arguments: &Arguments) -> Vec<Trial> {
     let name = "node::the_documented_commands_install_upgrade_and_remove_the_operator";
-    let is_named = arguments
-        .filter
-        .as_ref()
-        .is_some_and(|filter| filter.starts_with("node"));
-    let unnamed = (!is_named).then(|| "make integrations runs it".to_owned());
+    let unnamed = (!crate::names(arguments, "node")).then(|| "make integrations runs it".to_owned());
     match unnamed.or_else(Node::obstacle).or_else(Stage::obstacle) {
         None => vec![run.story(name, story)],
         Some(obstacle) => vec![Trial::test(format!("{name} ({obstacle})"), || Ok(())).with_ignored_flag(true)],

@@ -158,6 +158,10 @@ async fn told(operator: &Operator, mark: u64, resource: &str) -> Result<()> {
     .await
 }
 
+/// A watch that failed several times in a row, such as while the servers were starting, rests for up to a minute (30 s and
+/// as much again by chance) before it restarts.
+const WATCH_RESTS: Duration = Duration::from_secs(120);
+
 /// Slows a watch of a resource to next to nothing, until the handle is dropped.
 async fn freeze(operator: &Operator, resource: &'static str) -> Result<FaultHandle> {
     let held = operator.kube().inject(Fault::new(
@@ -165,10 +169,11 @@ async fn freeze(operator: &Operator, resource: &'static str) -> Result<FaultHand
         Action::Trickle { bytes_per_second: 1 },
     ));
     operator.kube().sever();
-    wait::until("the watch to restart", LIMIT, async || {
+    let restart = wait::until("the watch to restart", WATCH_RESTS, async || {
         Ok((held.struck() > 0).then_some(()))
     })
-    .await?;
+    .await;
+    restart.with_context(|| operator.log_tail(&[]))?;
     Ok(held)
 }
 
