@@ -27,7 +27,7 @@ use crate::controller::engine::spacing::Spacing;
 use crate::controller::engine::unwatched::Unwatched;
 use crate::controller::engine::watched_secret::WatchedSecret;
 use crate::controller::kind::connect;
-use crate::decode::{Decode, Item};
+use crate::decode::{Decode, Item, flaw};
 use crate::labels::Labels;
 use crate::leader::Fence;
 use crate::manual::Manual;
@@ -130,6 +130,9 @@ impl Observer {
     /// Compares the object of a resource with what the resource wants. The server must have been reached.
     pub(super) async fn compare<K: OnServer>(&self, resource: &DynamicObject) -> Seen {
         let observed = Item::<K>::of(&observing(resource)).0;
+        if let Some(flaw) = flaw(&observed) {
+            return Seen::Unknown(flaw.to_owned());
+        }
         let mut pass = Pass {
             status: observed.status().cloned().unwrap_or_default(),
             notes: Vec::new(),
