@@ -53,7 +53,7 @@ fn is_plugin() -> bool {
 fn plugin_verb() -> ExitCode {
     let arguments = Plugin::parse();
     // Threads that wake each other for every part of an answer take longer than one does alone.
-    let result = built(&mut Builder::new_current_thread()).and_then(|runtime| plugin::run(&runtime, arguments));
+    let result = runtime(&mut Builder::new_current_thread()).and_then(|runtime| plugin::run(&runtime, arguments));
     result.unwrap_or_else(|error| {
         eprintln!("Error: {error:#}");
         ExitCode::from(plugin::FAILED)
@@ -61,17 +61,13 @@ fn plugin_verb() -> ExitCode {
 }
 
 fn start(format: LogFormat, log: &str, tracing: Option<&Tracing>) -> Result<(Runtime, Traces)> {
-    let runtime = runtime()?;
+    let runtime = runtime(&mut Builder::new_multi_thread())?;
     let traces = telemetry::init(format, log, tracing, runtime.handle())?;
     Ok((runtime, traces))
 }
 
-fn runtime() -> Result<Runtime> {
-    built(&mut Builder::new_multi_thread())
-}
-
-fn built(runtime: &mut Builder) -> Result<Runtime> {
+fn runtime(kind: &mut Builder) -> Result<Runtime> {
     // reqwest and kube share this provider. One that is already installed works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    runtime.enable_all().build().context("cannot start the async runtime")
+    kind.enable_all().build().context("cannot start the async runtime")
 }

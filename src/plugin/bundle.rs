@@ -16,6 +16,7 @@ use super::session::Session;
 use super::{check, finding};
 use crate::admin::bounded::printable;
 use crate::api::{GROUP, crds};
+use crate::kubernetes::at_once;
 
 /// Annotation with a copy of what a user applied.
 const APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -41,7 +42,7 @@ pub(super) async fn run(session: &Session, asked: &SupportBundle) -> Result<Exit
             _ => Api::all_with(session.client.clone(), &resource),
         };
         title(&names.plural)?;
-        listed(api.list(&ListParams::default()).await.map(|list| list.items), bare)?;
+        listed(at_once(api).await, bare)?;
     }
     title("events")?;
     let kind = ApiResource::erase::<Event>(&());

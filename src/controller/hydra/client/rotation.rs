@@ -143,9 +143,14 @@ pub(crate) fn planned(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2C
         space: None,
         ..schedule(plan, status)
     };
-    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    let since = since(client, status).filter(|_| is_ours && plan.way.is_some())?;
+    let since = replaceable_since(client, plan, status)?;
     schedule.next(since, Duration::ZERO).filter(|at| *at < Timestamp::MAX)
+}
+
+/// Since when the secret is in use, if it is one that the operator makes and that the spec lets it replace.
+fn replaceable_since(client: &OAuth2Client, plan: &ClientPlan, status: &OAuth2ClientStatus) -> Option<Timestamp> {
+    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
+    since(client, status).filter(|_| is_ours && plan.way.is_some())
 }
 
 /// What a rotation waits for, and when that has to be looked at again.
@@ -164,8 +169,7 @@ pub(crate) fn look_ahead(
     status: &OAuth2ClientStatus,
     now: Timestamp,
 ) -> Outlook {
-    let is_ours = plan.effective.has_secret() && client.spec.client_secret_ref.is_none();
-    let Some(since) = since(client, status).filter(|_| is_ours && plan.way.is_some()) else {
+    let Some(since) = replaceable_since(client, plan, status) else {
         return Outlook::default();
     };
     let schedule = schedule(plan, status);
