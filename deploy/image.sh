@@ -74,7 +74,7 @@ fi
 
 if [ -z "${BINARY:-}" ]; then
     RUSTFLAGS="$packed -C target-feature=+crt-static --remap-path-prefix=$PWD=/src --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
-        "$cargo" build --profile image --locked --target "$target" --bin oidc-operator
+        "$cargo" build --profile image --locked --package oidc-operator --target "$target" --bin oidc-operator
     BINARY=target/$target/image/oidc-operator
 fi
 install -m 0755 "$BINARY" "$out/rootfs/oidc-operator"

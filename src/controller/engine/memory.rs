@@ -201,7 +201,8 @@ impl<K: Resource<DynamicType = ()>> Memory<K> {
         }
     }
 
-    /// Remembers what a policy says (a digest). Returns whether it said the same before.
+    /// Remembers what stands in the way: what a policy says, or what the server has instead of what it was sent (a
+    /// digest). Returns whether the same did before, since the last pass that ended well.
     pub fn repeats(&self, uid: &str, said: u64) -> bool {
         let mut records = self.lock();
         let before = records.entry(uid.to_owned()).or_default().said.replace(said);

@@ -193,17 +193,20 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
     }
 
     /// The object that was just written, as the server has it. The reply to the write does not show it, and the server
-    /// silently drops what it does not support.
+    /// silently drops what it does not support. Another writer may be faster than this read, so that a value counts as
+    /// not kept only if two writes in a row end alike.
     pub(super) async fn confirmed(&self, vault: &Vault, wanted: &K::Object) -> Result<K::Object> {
         let now = self.read(vault, false).await?;
         let now = now.ok_or(Error::Overtaken)?; // a standby may not have it yet
         if wanted.is_confirmed_by(&now) {
             return Ok(now);
         }
-        let uid = self.resource.uid().unwrap_or_default();
-        let kept = kept_for(wanted, &now);
-        K::kind_of(self.ctx).memory.wrote_at(&uid, None, Some(kept));
-        Err(unkept(wanted, &now).map_or(Error::Overtaken, Error::from))
+        let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
+        let (kept, dropped) = (kept_for(wanted, &now), unkept(wanted, &now));
+        if memory.repeats(&uid, kept) || dropped.is_some() {
+            memory.wrote_at(&uid, None, Some(kept));
+        }
+        Err(dropped.map_or(Error::Overtaken, Error::from))
     }
 
     /// Writes the object. `is_new`: whether the claim to it is of this pass.

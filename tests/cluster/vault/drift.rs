@@ -1,13 +1,16 @@
 //! The operator corrects external changes and deletions, and leaves foreign objects alone.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::{Value, json};
+use testbed::proxy::{Action, Fault, RequestHead};
 
 use super::stage::{NOBODY, REDIRECT, Stage};
-use crate::bed::Bed;
+use crate::bed::{Bed, LIMIT};
 use crate::conditions::Tone::Stalled;
 use crate::run::Side;
 
@@ -18,12 +21,13 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_lost_or_edited_secret_is_restored_from_the_server),
         side.shared(the_new_id_of_a_recreated_client_is_used_everywhere),
         side.shared(the_operator_gives_up_after_three_corrections),
+        side.shared(a_change_between_our_write_and_our_look_is_corrected),
         side.shared(foreign_objects_are_not_touched),
         side.shared(the_servers_own_objects_cannot_be_claimed),
     ]
 }
 
-/// Type, name, an external change, and the field that shows its correction.
+/// Type, name, a change by another writer, and the field that shows its correction.
 fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
     [
         (
@@ -61,6 +65,39 @@ async fn external_changes_are_corrected(bed: &Bed) -> Result<()> {
         let note =
             |event: &k8s_openapi::api::events::v1::Event| event.note.as_ref().is_some_and(|note| note.contains(field));
         stage.space.wait_event(name, "DriftCorrected", note).await?;
+    }
+    stage.all_ready().await
+}
+
+/// The server's reply to a write does not show the object, so the operator reads it. What another writer makes of it
+/// before that is not the server's own form of what was sent.
+async fn a_change_between_our_write_and_our_look_is_corrected(bed: &Bed) -> Result<()> {
+    let stage = Stage::eager(bed).await?;
+    stage.everything(NOBODY).await?;
+    for (type_, name, change, field) in changes() {
+        let path = stage.path(type_, name);
+        let before = stage.object(type_, name).await?;
+        let url = format!("/v1/identity/oidc/{path}");
+        let wrote = AtomicBool::new(false);
+        let looks = move |head: &RequestHead| {
+            let is_write = head.path() == url && head.method != "GET";
+            wrote.fetch_or(is_write, Ordering::Relaxed) && head.is("GET", &url)
+        };
+        // Longer than the test waits: the look goes on when the fault ends.
+        let look = stage
+            .server
+            .admin
+            .inject(Fault::new(looks, Action::Delay(LIMIT * 2)).times(1));
+        bed.write_object(&path, change.clone()).await?;
+        testbed::wait::until("the look after the write", LIMIT, async || {
+            Ok((look.struck() == 1).then_some(()))
+        })
+        .await?;
+        bed.write_object(&path, change).await?;
+        look.end();
+        let as_before = |now: &Value| *now == before;
+        bed.until_object(&format!("its {field} as before"), &path, as_before)
+            .await?;
     }
     stage.all_ready().await
 }
@@ -148,10 +185,12 @@ async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> 
     let stage = Stage::eager(bed).await?;
     let scope: Scope = stage.ready("contested", json!({ "description": "ours" })).await?;
     let path = stage.path("scope", "contested");
-    for _ in 0..3 {
+    for number in 1..=3 {
         bed.write_object(&path, json!({ "description": "theirs" })).await?;
-        bed.until_object("our description", &path, |scope| scope["description"] == "ours")
-            .await?;
+        bed.until_object(&format!("our description, correction {number}"), &path, |scope| {
+            scope["description"] == "ours"
+        })
+        .await?;
     }
     bed.write_object(&path, json!({ "description": "theirs" })).await?;
     let message = oidc_operator::error::Error::Contested("description".to_owned()).to_string();
@@ -166,8 +205,10 @@ async fn the_operator_gives_up_after_three_corrections(bed: &Bed) -> Result<()> 
         .space
         .respecify::<Scope>("contested", json!({ "description": "ours again" }))
         .await?;
-    bed.until_object("our description", &path, |scope| scope["description"] == "ours again")
-        .await?;
+    bed.until_object("our new description", &path, |scope| {
+        scope["description"] == "ours again"
+    })
+    .await?;
     ensure!(scope.name_any() == "contested");
     Ok(())
 }

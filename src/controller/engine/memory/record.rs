@@ -32,7 +32,7 @@ pub(super) struct Record<K> {
     pub(super) left_half_done: bool,
     /// Whether a write to the server has begun that no status tells of yet.
     pub(super) untold: bool,
-    /// What a policy said last (a digest).
+    /// What stood in the way last (a digest).
     pub(super) said: Option<u64>,
     pub(super) updated_at: Option<String>,
     pub(super) sent: Option<u64>,
