@@ -126,26 +126,43 @@ async fn granted(session: &Session) -> Result<Finding> {
 
 /// Whether an operator leads: that of any class, if only such a one is installed.
 async fn leads(session: &Session) -> Result<Finding> {
-    let leases: Api<Lease> = Api::namespaced(session.client.clone(), LEASE_NAMESPACE);
+    let usual = led(&Api::namespaced(session.client.clone(), LEASE_NAMESPACE)).await?;
+    let found = match usual {
+        Led::Never => led(&Api::all(session.client.clone())).await?,
+        found => found,
+    };
+    Ok(match found {
+        Led::Hidden => {
+            Finding::unknown("You may not read the Lease of the operator, so whether one runs was not checked.")
+        }
+        Led::Never => leader(None, Timestamp::now()),
+        Led::By { holder, renewed } => leader(Some((&holder, renewed)), Timestamp::now()),
+    })
+}
+
+/// What Leases tell.
+enum Led {
+    /// The caller may not read them.
+    Hidden,
+    /// No operator has ever led.
+    Never,
+    /// Who renewed a Lease of the operator last, and when.
+    By { holder: String, renewed: Timestamp },
+}
+
+async fn led(leases: &Api<Lease>) -> Result<Led> {
     let found = match leases.list(&ListParams::default()).await {
         Ok(found) => found.items,
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            return Ok(Finding::unknown(
-                "You may not read the Lease of the operator, so whether one runs was not checked.",
-            ));
-        }
+        Err(kube::Error::Api(status)) if status.code == 403 => return Ok(Led::Hidden),
         Err(error) => return Err(error).context("cannot read the Lease of the operator"),
     };
-    let ours = found.iter().filter(|lease| lease.name_any().starts_with(LEASE));
+    let ours = found.into_iter().filter(|lease| lease.name_any().starts_with(LEASE));
     let renewals = ours.filter_map(|lease| {
-        let spec = lease.spec.as_ref()?;
-        Some((
-            spec.renew_time.as_ref()?.0,
-            spec.holder_identity.as_deref().unwrap_or_default(),
-        ))
+        let spec = lease.spec?;
+        Some((spec.renew_time?.0, spec.holder_identity.unwrap_or_default()))
     });
     let latest = renewals.max();
-    Ok(leader(latest.map(|(at, holder)| (holder, at)), Timestamp::now()))
+    Ok(latest.map_or(Led::Never, |(renewed, holder)| Led::By { holder, renewed }))
 }
 
 /// What the operator tells of a server: whether it reaches it, and whether its login works.

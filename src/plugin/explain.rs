@@ -9,7 +9,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::arguments::{Explain, Format};
 use super::census::{Key, State, judge};
-use super::explanation::{self, Explanation, differences, last_write, writers};
+use super::explanation::{self, Explanation, Outcome, differences, last_write, writers};
 use super::objects::put;
 use super::observer::{Observer, Seen, typed};
 use super::session::Session;
@@ -40,13 +40,11 @@ pub(super) async fn run(session: &Session, asked: &Explain) -> Result<ExitCode> 
         Format::Json => put(&(serde_json::to_string_pretty(&told)? + "\n"))?,
         Format::Yaml => put(&serde_saphyr::to_string(&told)?)?,
     }
-    Ok(
-        match (told.is_compared, told.state.is_well() && told.differences.is_empty()) {
-            (false, _) => ExitCode::from(FAILED),
-            (true, false) => ExitCode::from(NOT_READY),
-            (true, true) => ExitCode::SUCCESS,
-        },
-    )
+    Ok(match told.outcome {
+        Outcome::NotCompared => ExitCode::from(FAILED),
+        Outcome::Same if told.state.is_well() => ExitCode::SUCCESS,
+        Outcome::Same | Outcome::Different => ExitCode::from(NOT_READY),
+    })
 }
 
 /// A resource, what the operator would see, and the connection to its server or why there is none.
@@ -122,12 +120,14 @@ async fn explained<K: OnServer>(looked: &Looked<K>) -> Explanation {
         observer,
         link,
     } = looked;
-    let (comparison, is_compared) = match link {
-        Err(why) => (format!("Its object was not compared. {why}"), false),
-        Ok(_) => match observer.compare::<K>(whole).await {
-            Seen::Compared(sentence) => (sentence, true),
-            Seen::Unknown(why) => (format!("Its object was not compared. {why}"), false),
-        },
+    let seen = match link {
+        Err(why) => Seen::Unknown(why.to_string()),
+        Ok(_) => observer.compare::<K>(whole).await,
+    };
+    let (outcome, comparison) = match seen {
+        Seen::Same(sentence) => (Outcome::Same, sentence),
+        Seen::Different(sentence) => (Outcome::Different, sentence),
+        Seen::Unknown(why) => (Outcome::NotCompared, format!("Its object was not compared. {why}")),
     };
     let (state, _, message) = judge(resource);
     Explanation {
@@ -143,7 +143,7 @@ async fn explained<K: OnServer>(looked: &Looked<K>) -> Explanation {
         },
         state,
         comparison,
-        is_compared,
+        outcome,
         differences: Vec::new(),
         writers: writers(whole),
         last_write: String::new(),

@@ -31,14 +31,25 @@ pub struct Explanation {
     pub message: String,
     /// What a comparison with the server shows, or why there was none.
     pub comparison: String,
-    /// Whether there was a comparison.
-    pub is_compared: bool,
+    /// The result of the comparison.
+    pub outcome: Outcome,
     /// What differs, if the server can show it.
     pub differences: Vec<Difference>,
     /// Who wrote the resource, the last one first.
     pub writers: Vec<Written>,
     /// Who wrote the object on the server last, in a sentence. Empty if that is not known.
     pub last_write: String,
+}
+
+/// Result of a comparison of an object with its resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Outcome {
+    /// The object is as the resource wants it.
+    Same,
+    /// The object differs, or does not exist.
+    Different,
+    /// The server could not be asked.
+    NotCompared,
 }
 
 /// A member of the object that differs.

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::api::AuthorizationServer;
 use crate::cluster::Cluster;
+use crate::controller::common::observe::fact_of;
 use crate::controller::engine::cache::{Writer, cache, cache_of};
 use crate::controller::engine::children::Children;
 use crate::controller::engine::context::{Context, Settings, Stores};
@@ -47,8 +48,10 @@ pub(super) struct Observer {
 
 /// Result of a comparison.
 pub(super) enum Seen {
-    /// The object is as the resource wants it, or how it differs.
-    Compared(String),
+    /// The object is as the resource wants it: that in a sentence.
+    Same(String),
+    /// How the object differs, or that it does not exist.
+    Different(String),
     /// Why it was not compared.
     Unknown(String),
 }
@@ -139,7 +142,8 @@ impl Observer {
             must_read: true,
         };
         match observed.apply(&self.ctx, &mut pass).await {
-            Ok(done) => Seen::Compared(done.message),
+            Ok(done) if done.unlike.is_none() => Seen::Same(fact_of(&done.message)),
+            Ok(done) => Seen::Different(fact_of(&done.message)),
             Err(error) => Seen::Unknown(error.to_string()),
         }
     }

@@ -10,11 +10,14 @@ use libtest_mimic::Trial;
 use oidc_operator::api::{JsonWebKeySet, OAuth2Client};
 use oidc_operator::plugin::{FAILED, NAME, NOT_READY};
 use serde_json::{Value, json};
+use testbed::install::NAMESPACE;
 use testbed::run_dir::RunDir;
 
 use crate::bed::{Bed, Space};
 use crate::run::Side;
 
+/// Where the operator is.
+pub const HOME: [&str; 2] = ["--operator-namespace", NAMESPACE];
 const MACHINE: &str = "{ grantTypes: [client_credentials] }";
 const ROTATING: &str = "{ grantTypes: [client_credentials], rotation: { withoutOverlap: Allow } }";
 const KEYS: &str = "{ generate: { algorithm: ES256 }, privateKey: {} }";

@@ -5,6 +5,7 @@ mod crash;
 mod create;
 mod delete;
 mod drift;
+mod explain;
 mod fields;
 mod hidden;
 mod login;
@@ -34,6 +35,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         create::trials,
         delete::trials,
         drift::trials,
+        explain::trials,
         fields::trials,
         crate::gitops::vault_trials,
         hidden::trials,

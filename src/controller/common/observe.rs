@@ -10,6 +10,15 @@ use crate::controller::common::note::in_words;
 use crate::controller::engine::lifecycle::is_held;
 use crate::controller::engine::verdict::Done;
 
+/// What follows in a message after how the object is.
+const OBSERVES: &str = ", and the operator only observes";
+
+/// How the object is, as a sentence, from a message of [`observed`].
+pub(crate) fn fact_of(message: &str) -> String {
+    let fact = message.split_once(OBSERVES);
+    fact.map_or_else(|| message.to_owned(), |(fact, _)| format!("{fact}."))
+}
+
 /// The result of a comparison. `differences`: names of what differs; None if there is no object. `again`: time until
 /// the next comparison, because the sweep does not see objects that belong to no resource.
 pub(crate) fn observed(type_: &str, differences: Option<&[&str]>, again: Duration) -> Done {
@@ -22,18 +31,18 @@ pub(crate) fn observed(type_: &str, differences: Option<&[&str]>, again: Duratio
     match differences {
         None => {
             let message = format!(
-                "The {type_} does not exist on the server, and the operator only observes. Create it, or set managementPolicy: Full."
+                "The {type_} does not exist on the server{OBSERVES}. Create it, or set managementPolicy: Full."
             );
             done(message, Some(Reason::ObjectNotFound))
         }
         Some([]) => done(
-            format!("The {type_} on the server is as this spec describes it. The operator only observes it."),
+            format!("The {type_} on the server is as this spec describes it{OBSERVES} it."),
             None,
         ),
         Some(fields) => {
             let fields = in_words(fields);
             let message = format!(
-                "The {type_} on the server differs from this spec in {fields}, and the operator only observes it. Change one of the two, or set managementPolicy: Full."
+                "The {type_} on the server differs from this spec in {fields}{OBSERVES} it. Change one of the two, or set managementPolicy: Full."
             );
             Done {
                 standing: vec![Wanted {
@@ -82,6 +91,8 @@ mod tests {
             assert!(done.message.contains(part), "{}", done.message);
             assert_eq!(done.standing.len(), usize::from(unlike == Some(Reason::DriftDetected)));
             assert_eq!(done.again, Some(Duration::from_secs(60)));
+            let fact = fact_of(&done.message);
+            assert!(fact.contains(part.trim_end_matches(',')) && !fact.contains("observe"), "{fact}");
         }
     }
 

@@ -4,14 +4,11 @@ use anyhow::{Context, Result, ensure};
 use oidc_operator::api::{GROUP, OAuth2Client};
 use oidc_operator::plugin::{FAILED, NOT_READY};
 use serde_json::{Value, json};
-use testbed::install::NAMESPACE;
 
-use super::{MACHINE, Plugin};
+use super::{HOME, MACHINE, Plugin};
 use crate::adoption::UNKNOWN;
 use crate::bed::{Bed, ServerOptions};
 use crate::conditions::Tone::Stalled;
-
-const HOME: [&str; 2] = ["--operator-namespace", NAMESPACE];
 
 pub(super) async fn explain_names_what_differs_and_who_wrote_it(bed: &Bed) -> Result<()> {
     let (plugin, space) = (Plugin::new()?, bed.space().await?);
@@ -43,7 +40,7 @@ pub(super) async fn explain_names_what_differs_and_who_wrote_it(bed: &Bed) -> Re
         said.err
     );
     let told: Value = serde_json::from_str(&said.out)?;
-    ensure!(told["state"] == "Suspended" && told["isCompared"] == true, "{told:#}");
+    ensure!(told["state"] == "Suspended" && told["outcome"] == "Different", "{told:#}");
     let [difference] = told["differences"].as_array().context("no list")?.as_slice() else {
         anyhow::bail!("{told:#}")
     };
