@@ -24,10 +24,11 @@ mod output;
 mod pods;
 
 pub use output::Output;
+pub use pods::PodSummary;
 
 const DEADLINE: Duration = crate::clock::DEADLINE;
 /// Objects per page of a list.
-const PAGE: u32 = 50; // an object may have a megabyte
+const PAGE: u32 = 20; // an object may have 1.5 MB, and a page is held twice
 
 /// The part of an object that a patch changes.
 #[derive(Clone, Copy)]

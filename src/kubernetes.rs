@@ -1,7 +1,6 @@
 //! The client of the Kubernetes API: in a pod that of its ServiceAccount, elsewhere that of a kubeconfig.
 
 use std::fmt::Debug;
-use std::io::BufReader;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,17 +15,17 @@ use hyper_util::rt::TokioExecutor;
 use kube::api::ListParams;
 use kube::client::{Body, ClientBuilder, ConfigExt as _, DynBody};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Config, Resource};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use tokio_util::compat::FuturesAsyncReadCompatExt as _;
-use tokio_util::io::SyncIoBridge;
+use kube::{Api, Config};
 use tower::util::BoxService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use url::Url;
 
 use crate::decode::{Decode, Item};
 use crate::proxies::{Proxies, Proxy};
+
+mod stream;
+
+pub use stream::{at_once, fold};
 
 /// Stands in a kubeconfig for "no proxy". Otherwise kube takes `HTTPS_PROXY`, and fails if it does not understand it.
 const NO_PROXY: &str = "http://no-proxy.invalid";
@@ -67,35 +66,6 @@ pub async fn all<K: Decode + Debug>(api: Api<Item<K>>, mut parameters: ListParam
             None => return Ok(all),
         }
     }
-}
-
-/// All objects of an API with one request, for programs with enough memory. The Kubernetes API answers it from its cache;
-/// pages after the first come from its database, which takes several times as long. Objects are decoded while the answer
-/// arrives.
-///
-/// # Errors
-/// If they cannot be read.
-pub async fn at_once<T>(api: Api<T>) -> kube::Result<Vec<T>>
-where
-    T: Resource + DeserializeOwned + Send + 'static,
-{
-    let request = kube::core::Request::new(api.resource_url());
-    let asked = request.list(&ListParams::default());
-    let asked = asked.map_err(kube::Error::BuildRequest)?;
-    let answer = Box::pin(api.into_client().request_stream(asked).await?);
-    let answer = BufReader::with_capacity(CHUNK, SyncIoBridge::new(answer.compat()));
-    let decoding = tokio::task::spawn_blocking(|| serde_json::from_reader::<_, List<T>>(answer));
-    let found = decoding.await.map_err(|error| kube::Error::Service(error.into()))?;
-    Ok(found.map_err(kube::Error::SerdeError)?.items.unwrap_or_default())
-}
-
-/// Bytes of an answer that are decoded at a time.
-const CHUNK: usize = 1 << 18;
-
-/// The answer to a list.
-#[derive(Deserialize)]
-struct List<T> {
-    items: Option<Vec<T>>,
 }
 
 fn built(mut config: Config, proxy: Option<&Proxy>) -> Result<ClientBuilder<Sender>> {

@@ -1,33 +1,152 @@
-//! Pods, which the operator only ever lists. They are read as plain JSON: the code for all that a pod may have would be a
-//! tenth of the program.
+//! Pods, which the operator only ever lists. A pod may have a megabyte, so only what is needed of each is kept, and only
+//! while it is looked at.
 
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
-use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject};
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::{Cluster, PAGE, bounded};
+use super::{Cluster, bounded};
 use crate::error::Result;
+use crate::kubernetes::fold;
+
+/// Which Secrets a pod uses, and since when its containers run.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodSummary {
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    volumes: Vec<Volume>,
+    init_containers: Vec<Container>,
+    containers: Vec<Container>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Volume {
+    secret: Option<SecretVolume>,
+    projected: Option<Projected>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct SecretVolume {
+    secret_name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Projected {
+    sources: Vec<Source>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Source {
+    secret: Option<Named>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Container {
+    env: Vec<Variable>,
+    env_from: Vec<Variables>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Variable {
+    value_from: Option<VariableSource>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct VariableSource {
+    secret_key_ref: Option<Named>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Variables {
+    secret_ref: Option<Named>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Named {
+    name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    init_container_statuses: Vec<ContainerStatus>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ContainerStatus {
+    state: State,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct State {
+    running: Option<Running>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Running {
+    started_at: Option<String>,
+}
+
+impl PodSummary {
+    /// Whether the pod uses a Secret, as a volume or in the environment of a container.
+    pub fn uses(&self, secret: &str) -> bool {
+        let is_it = |named: &Option<Named>| named.as_ref().is_some_and(|named| named.name == secret);
+        let is_mounted = |volume: &Volume| {
+            let whole = volume.secret.as_ref().is_some_and(|whole| whole.secret_name == secret);
+            let mut sources = volume.projected.iter().flat_map(|projected| &projected.sources);
+            whole || sources.any(|source| is_it(&source.secret))
+        };
+        let is_in_variables = |container: &Container| {
+            let mut single = container.env.iter().filter_map(|variable| variable.value_from.as_ref());
+            container.env_from.iter().any(|all| is_it(&all.secret_ref)) || single.any(|one| is_it(&one.secret_key_ref))
+        };
+        let mut containers = self.spec.init_containers.iter().chain(&self.spec.containers);
+        self.spec.volumes.iter().any(is_mounted) || containers.any(is_in_variables)
+    }
+
+    /// Whether a container runs since before this time.
+    pub fn runs_since_before(&self, at: Timestamp) -> bool {
+        let Status {
+            init_container_statuses,
+            container_statuses,
+        } = &self.status;
+        let all = init_container_statuses.iter().chain(container_statuses);
+        let mut running = all.filter_map(|found| found.state.running.as_ref());
+        running.any(|running| {
+            let started = running.started_at.as_deref().and_then(|started| started.parse().ok());
+            started.is_none_or(|started: Timestamp| started < at)
+        })
+    }
+}
 
 impl Cluster {
-    /// Whether one of the pods of a namespace `is_it`, by spec and status, from the API server, page by page.
+    /// Whether one of the pods of a namespace `is_it`, from the API server.
     ///
     /// # Errors
     /// [`crate::error::Error::Cluster`].
-    pub async fn has_pod(&self, namespace: &str, is_it: impl Fn(&Value) -> bool) -> Result<bool> {
-        let pods = ApiResource::erase::<Pod>(&());
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client(), namespace, &pods);
-        let mut parameters = ListParams::default().limit(PAGE);
-        loop {
-            let page = bounded::<Pod, _>("list", api.list(&parameters)).await?;
-            if page.items.iter().any(|pod| is_it(&pod.data)) {
-                return Ok(true);
-            }
-            match page.metadata.continue_.filter(|next| !next.is_empty()) {
-                Some(next) => parameters = parameters.continue_token(&next),
-                None => return Ok(false),
-            }
-        }
+    pub async fn has_pod(&self, namespace: &str, is_it: impl Fn(&PodSummary) -> bool + Send + 'static) -> Result<bool> {
+        let api: Api<Pod> = Api::namespaced(self.client(), namespace);
+        let take = move |found: &mut bool, pod: PodSummary| *found = *found || is_it(&pod);
+        bounded::<Pod, _>("list", fold(self.client(), api.resource_url(), false, take)).await
     }
 }

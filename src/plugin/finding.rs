@@ -135,7 +135,9 @@ pub fn crds(missing: &[&str], old: &[String], program: &str) -> Finding {
 pub fn leader(renewed: Option<(&str, Timestamp)>, now: Timestamp) -> Finding {
     const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
     match renewed {
-        None => Finding::bad("No operator has ever led in this cluster. Install it, unless it runs without leader election."),
+        None => Finding::bad(
+            "No operator has ever led in this cluster. Install it, unless it runs without leader election.",
+        ),
         Some((holder, at)) if holder.is_empty() || now.duration_since(at) > PATIENCE => Finding::bad(format!(
             "No operator has renewed its Lease since {at}. Look at its pods: kubectl get pods --all-namespaces --selector app.kubernetes.io/name=oidc-operator"
         )),

@@ -12,6 +12,7 @@ use libtest_mimic::Trial;
 use oidc_operator::api::oauth2_client::OAuth2ClientStatus;
 use oidc_operator::api::{GROUP, OAuth2Client};
 use serde_json::{Value, json};
+use testbed::proxy::{Action, Answer, Fault};
 
 use crate::bed::{Bed, LIMIT, Server, ServerOptions, Space, is_list};
 use crate::conditions::Tone::{Reconciling, Stalled};
@@ -232,6 +233,32 @@ async fn an_adopted_client_keeps_its_grant_types(bed: &Bed) -> Result<()> {
     legacy.swept().await?;
     let asked = legacy.server.about_clients(mark);
     ensure!(asked.is_empty(), "{asked:#?}");
+
+    // A client that is missing for a moment, as behind a wrong DNS entry, has not lost them.
+    let (admin, id) = (&legacy.server.admin, legacy.id.clone());
+    let missing = Fault::new(
+        move |head| head.method == "GET" && head.path().ends_with(&id),
+        Action::Answer(Answer::status(404)),
+    );
+    let missing = admin.inject(missing);
+    let broken = admin.inject(Fault::new(
+        |head| head.method == "POST",
+        Action::Answer(Answer::status(503)),
+    ));
+    space
+        .change("app", json!({ "spec": { "clientName": "Later" } }))
+        .await?;
+    space
+        .wait_condition("app", "Ready", "False", "ServerUnavailable")
+        .await?;
+    missing.end();
+    broken.end();
+    space.wait_client("app to keep the same", "app", says(&named)).await?;
+    let (found, _) = legacy.on_server().await?;
+    ensure!(
+        found["grant_types"] == rest && found["client_name"] == "Later",
+        "{found}"
+    );
     Ok(())
 }
 

@@ -305,8 +305,12 @@ impl Stage {
         })
         .await?;
         self.shell("kubectl delete oac web-app --wait=false").await?;
-        self.shell(&block_of("docs/tasks/uninstall.md", "## If the operator is gone", "sh")?)
-            .await?;
+        self.shell(&block_of(
+            "docs/tasks/uninstall.md",
+            "## If the operator is gone",
+            "sh",
+        )?)
+        .await?;
         self.shell("kubectl delete oidc --all --all-namespaces --timeout 30s")
             .await
             .map(drop)

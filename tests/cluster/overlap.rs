@@ -22,6 +22,9 @@ use crate::run::Side;
 use stage::{Stage, over, rotated};
 pub use stage::{accepts, is_rotation, rotating_before};
 
+/// What another writer makes of a client secret.
+const STOLEN: &str = "stolen-secret-1234";
+
 /// The tests of this module.
 pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
@@ -34,6 +37,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(a_period_without_a_way_ends_the_overlap_all_the_same),
         side.shared(corrections_during_the_overlap_end_no_secret),
         side.shared(without_a_public_url_a_secret_of_others_does_not_stay),
+        side.shared(a_rotation_gives_no_overlap_to_a_stolen_secret),
         side.shared(a_former_secret_ends_with_one_request_of_its_own),
         side.shared(a_server_without_the_operation_is_found_by_asking),
         side.shared(unused::an_overlap_ends_when_no_pod_uses_the_former_secret),
@@ -296,14 +300,36 @@ async fn without_a_public_url_a_secret_of_others_does_not_stay(bed: &Bed) -> Res
     a_stolen_secret_ends(bed, &stage, &id, &second).await
 }
 
-/// Another writer gives the client another secret, and the operator gives it back its own.
-async fn a_stolen_secret_ends(bed: &Bed, stage: &Stage, id: &str, secret: &str) -> Result<()> {
-    const STOLEN: &str = "stolen-secret-1234";
+/// Another writer gives the client another secret, and leaves everything else as it is.
+async fn steal(bed: &Bed, stage: &Stage, id: &str) -> Result<()> {
     let admin = format!("{}/admin/clients/{id}", stage.rotating.admin_url);
     let mut stolen = bed.registered(id).await?;
     stolen["client_secret"] = json!(STOLEN);
     let (status, _) = exchange(testbed::http::client().put(admin), Some(stolen), "put").await?;
     ensure!(status == 200, "not changed: {status}");
+    Ok(())
+}
+
+/// Nobody has noticed yet that another writer replaced the secret, when the next rotation is due.
+async fn a_rotation_gives_no_overlap_to_a_stolen_secret(bed: &Bed) -> Result<()> {
+    let stage = Stage::of(bed).await?;
+    let space = bed.space().await?;
+    space
+        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
+        .await?;
+    let (id, first) = space.credentials("app").await?;
+    steal(bed, &stage, &id).await?;
+    ensure!(!stage.accepts(&id, &first).await?, "nothing was stolen");
+    let second = rotated(&space, &first).await?;
+    for (secret, is_valid) in [(first.as_str(), true), (&second, true), (STOLEN, false)] {
+        ensure!(stage.accepts(&id, secret).await? == is_valid, "{is_valid} expected");
+    }
+    Ok(())
+}
+
+/// Another writer gives the client another secret, and the operator gives it back its own.
+async fn a_stolen_secret_ends(bed: &Bed, stage: &Stage, id: &str, secret: &str) -> Result<()> {
+    steal(bed, stage, id).await?;
     wait::until("the secret to be valid again", LIMIT, async || {
         Ok(stage.accepts(id, secret).await?.then_some(()))
     })

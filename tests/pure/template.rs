@@ -1,7 +1,7 @@
 //! Texts with variables and encodings.
 
-use oidc_operator::controller::common::client::template::Template;
-use oidc_operator::error::Result;
+use oidc_operator::controller::common::client::template::{LONGEST_SECRET, Room, Template};
+use oidc_operator::error::{Error, Result};
 use oidc_operator::secret::{Secret, basic_credentials, is_form_safe};
 
 /// A value with everything that an encoding may have to change.
@@ -18,7 +18,45 @@ fn values(name: &'static str) -> Result<Option<String>> {
 }
 
 fn filled(text: &str) -> Template {
-    Template::parse(text).fill(values).expect("no variable fails")
+    let filled = Template::parse(text).fill(&mut Room::of_secret(), values);
+    filled.expect("no variable fails")
+}
+
+#[test]
+fn texts_and_values_have_the_room_of_a_secret_together() {
+    const MOST: usize = 1 << 20;
+    let value = |name| {
+        Ok(match name {
+            "audience" => Some("/".repeat(MOST / 4)),
+            _ => None,
+        })
+    };
+    let half = "x".repeat(MOST / 2);
+    for (texts, fits) in [
+        (&[half.as_str(), &half][..], true),
+        (&[&half, &half, "x"], false),
+        (&["$(audience)$(audience)$(audience)", "$(audience)"], true),
+        (&["$(audience)$(audience)$(audience)$(audience)", "x"], false),
+        (&["$(audience|url)"], true), // three quarters
+        (&["$(audience|url)$(audience|url)"], false),
+        // What is filled later takes as much as it may have then.
+        (&[&"$(clientSecret)".repeat(MOST / LONGEST_SECRET)], true),
+        (
+            &[&"$(clientSecret)".repeat(MOST / LONGEST_SECRET), "$(privateKey)"],
+            false,
+        ),
+    ] {
+        let mut room = Room::of_secret();
+        let filled: Result<Vec<_>> = texts
+            .iter()
+            .map(|text| Template::parse(text).fill(&mut room, value))
+            .collect();
+        match filled {
+            Ok(_) => assert!(fits, "{} texts fit", texts.len()),
+            Err(Error::InvalidField { field, .. }) => assert!(!fits && field == "credentials.data"),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 #[test]

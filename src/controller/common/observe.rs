@@ -92,7 +92,10 @@ mod tests {
             assert_eq!(done.standing.len(), usize::from(unlike == Some(Reason::DriftDetected)));
             assert_eq!(done.again, Some(Duration::from_secs(60)));
             let fact = fact_of(&done.message);
-            assert!(fact.contains(part.trim_end_matches(',')) && !fact.contains("observe"), "{fact}");
+            assert!(
+                fact.contains(part.trim_end_matches(',')) && !fact.contains("observe"),
+                "{fact}"
+            );
         }
     }
 

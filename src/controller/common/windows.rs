@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
-use k8s_openapi::jiff::SignedDuration;
-use k8s_openapi::jiff::Timestamp;
-use k8s_openapi::jiff::tz::TimeZone;
+use k8s_openapi::jiff::civil::DateTime;
+use k8s_openapi::jiff::tz::{AmbiguousOffset, TimeZone};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
 use crate::api::oauth2_client::RotationWindow;
+
+/// Years in which a window is looked for. There are at most eight between two leap days, and without an end the search
+/// for a day that does not exist would take long.
+const YEARS: i16 = 8;
 
 /// Windows of a spec. Without any, every time is in one.
 pub(crate) struct Windows(Vec<Window>);
 
 struct Window {
-    opens: Cron,
+    /// Five fields.
+    schedule: String,
     zone: TimeZone,
     open_for: Duration,
 }
@@ -42,15 +47,14 @@ impl Windows {
 
 impl Window {
     fn of(window: &RotationWindow) -> Result<Self, String> {
-        let parser = CronParser::builder()
-            .seconds(Seconds::Disallowed)
-            .year(Year::Disallowed);
-        let schedule = parser.build().parse(&window.schedule).map_err(|_| {
-            "a schedule is not a cron expression; write minute, hour, day of month, month and day of week, such as `0 2 * * 6`"
-        })?;
+        let schedule = window.schedule.clone();
+        if schedule.split_whitespace().count() != 5 || schedule.contains('+') || in_years(&schedule, 2000).is_none() {
+            let problem = "a schedule is not a cron expression; write minute, hour, day of month, month and day of week, such as `0 2 * * 6`";
+            return Err(problem.to_owned());
+        }
         let zone = window.time_zone.as_deref().map_or(Ok(TimeZone::UTC), TimeZone::get);
         Ok(Window {
-            opens: schedule,
+            schedule,
             zone: zone.map_err(|_| {
                 "a timeZone is not in the IANA time zone database; write a name such as Europe/Berlin".to_owned()
             })?,
@@ -60,13 +64,40 @@ impl Window {
 
     /// When the window opened that is open at this time, or else when the next one opens.
     fn first(&self, at: Timestamp) -> Option<Timestamp> {
-        let earliest = at
-            .checked_sub(SignedDuration::try_from(self.open_for).ok()?)
-            .ok()?
-            .to_zoned(self.zone.clone());
-        let opens = self.opens.find_next_occurrence(&earliest, false).ok()?;
-        Some(opens.timestamp())
+        let earliest = at.checked_sub(SignedDuration::try_from(self.open_for).ok()?).ok()?;
+        let mut clock = self.zone.to_datetime(earliest);
+        let schedule = in_years(&self.schedule, clock.year())?;
+        loop {
+            clock = schedule.find_next_occurrence(&clock, false).ok()?;
+            let opens = self.instant(clock)?;
+            // An hour that the clock shows twice counts once.
+            if opens > earliest {
+                return Some(opens);
+            }
+        }
     }
+
+    /// When the clock of the zone shows this time: first, if it does so twice. If it skips the time, when it does.
+    fn instant(&self, clock: DateTime) -> Option<Timestamp> {
+        let ambiguous = self.zone.to_ambiguous_timestamp(clock);
+        match ambiguous.offset() {
+            AmbiguousOffset::Gap { before, .. } => {
+                let within = before.to_timestamp(clock).ok()?;
+                let skips = self
+                    .zone
+                    .following(within.checked_sub(SignedDuration::from_hours(24)).ok()?);
+                skips.map(|skip| skip.timestamp()).find(|skip| *skip <= within)
+            }
+            AmbiguousOffset::Unambiguous { .. } | AmbiguousOffset::Fold { .. } => ambiguous.compatible().ok(),
+        }
+    }
+}
+
+/// A schedule from this year on.
+fn in_years(schedule: &str, first: i16) -> Option<Cron> {
+    let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Required);
+    let last = first.saturating_add(YEARS);
+    parser.build().parse(&format!("0 {schedule} {first}-{last}")).ok()
 }
 
 #[cfg(test)]
@@ -186,11 +217,55 @@ mod tests {
     }
 
     #[test]
+    fn an_hour_that_the_clock_shows_twice_counts_once() {
+        const SHORT: Spec<'_> = ("30 2 * * *", Some("Europe/Berlin"), "10m");
+        // The clock goes back on 25 October 2026, at 01:00 UTC. windows; due, now; begins
+        let table: [Row<'_>; 2] = [
+            (
+                &[SHORT],
+                "2026-10-25T00:00:00Z",
+                "2026-10-25T00:00:00Z",
+                "2026-10-25T00:30:00Z",
+            ),
+            (
+                &[SHORT],
+                "2026-10-25T01:20:00Z",
+                "2026-10-25T01:20:00Z",
+                "2026-10-26T01:30:00Z",
+            ),
+        ];
+        check(&table);
+    }
+
+    /// A schedule is a tenant's, and is evaluated in each pass.
+    #[test]
+    fn a_schedule_that_never_opens_is_cheap() {
+        let begun = std::time::Instant::now();
+        for (schedule, zone) in [
+            ("0 0 31 2,4,6,9,11 *", None),
+            ("0 0 30,31 2 *", Some("America/Nuuk")),
+            ("59 23 31 2,4,6,9,11 1#5", Some("America/Nuuk")),
+        ] {
+            let windows = windows(&[(schedule, zone, "10m")]).expect("windows");
+            for _ in 0..16 {
+                windows.first(at("2026-11-25T12:00:00Z"), at("2026-11-25T12:00:00Z"));
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn mistakes_are_explained() {
         for (row, problem) in [
             (("every saturday", None, "1h"), "is not a cron expression"),
             (("0 0 2 * * 6", None, "1h"), "is not a cron expression"),
             (("0 25 * * *", None, "1h"), "is not a cron expression"),
+            (("@daily", None, "1h"), "is not a cron expression"),
+            // In the night before a Sunday without an hour, a search for this would go second by second.
+            (
+                ("0 23 24-30 3 +6", Some("America/Nuuk"), "10m"),
+                "is not a cron expression",
+            ),
             (
                 ("0 2 * * 6", Some("Mars/Olympus"), "1h"),
                 "is not in the IANA time zone database",

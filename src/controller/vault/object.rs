@@ -141,6 +141,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let (what, is_drift) = match (found, fields) {
             (Some(found), Some(fields)) if fields.is_empty() => {
                 memory.confirmed(&uid); // even if the reply to the last write was lost
+                memory.wrote_at(&uid, None, None); // a value that was not kept once may be another writer's the next time
                 return Ok(Synced { found, wanted });
             }
             (Some(found), _) if !wanted.immutable(&found).is_empty() => {
@@ -221,7 +222,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         memory.writing(&uid);
         let written = vault.write(&self.name, wanted).await;
         memory.ended(&uid, written.as_ref().err().is_none_or(is_certain));
-        if matches!(written, Err(Failure::Status { .. } | Failure::Denied)) && is_new {
+        if is_new && written.as_ref().err().is_some_and(is_certain) {
             // Nothing was written. If the claim stayed, an object that others make under this name would count as ours.
             self.withdraw(pass).await?;
         }

@@ -17,6 +17,7 @@ use crate::controller::common::admission::{Allowing, admitted};
 use crate::controller::common::adoption::{Consent, kept_in_words};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
+use crate::controller::common::drift::tell_drift;
 use crate::controller::common::judge::{self, Expected};
 use crate::controller::common::observe::asked_policy;
 use crate::controller::common::provider::{admits, failure, is_named_by, names, publish, waited};
@@ -91,8 +92,8 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     };
     if pass.must_read || !settled {
         let wanted = match settled {
-            true => wanted,
-            false => fresh(wanted),
+            true => wanted.clone(),
+            false => fresh(wanted.clone()),
         };
         let Synced { wanted, .. } = target.sync(pass, &vault, wanted, settled).await?;
         pass.status.inputs = Some(inputs_of(&wanted));
@@ -102,12 +103,16 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     if pass.status.client_ids.is_empty() {
         return Err(missing.unwrap_or(VaultFault::NoClients.into()));
     }
-    let server = target.server.name_any();
-    let mut found = look(provider, &server, &vault, &target.name).await;
-    if waited(was_ready, &found).await {
-        found = look(provider, &server, &vault, &target.name).await;
+    let mut found = look_at(&target, &vault, was_ready).await?;
+    if settled && is_another_address(&wanted, &found) {
+        // Somebody set an issuer, or the server has another address: writing none shows which.
+        target.sync(pass, &vault, fresh(wanted.clone()), false).await?;
+        found = look_at(&target, &vault, was_ready).await?;
+        if !is_another_address(&wanted, &found) {
+            let note = "The provider was changed on the server (issuer) and has been corrected.";
+            tell_drift(provider, ctx, pass, note.to_owned());
+        }
     }
-    let found = found?;
     let message = publish(provider, ctx, pass, found, was_ready).await?;
     Ok(Done {
         message: message + kept_in_words(&pass.status.kept_client_ids),
@@ -115,6 +120,22 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
         again: Some(target.server.spec.resync_interval()),
         ..Done::default()
     })
+}
+
+/// What the provider's discovery document says.
+async fn look_at(target: &Target<'_, OidcProvider>, vault: &Vault, was_ready: bool) -> Result<(Discovery, Keys)> {
+    let server = target.server.name_any();
+    let found = look(target.resource, &server, vault, &target.name).await;
+    match waited(was_ready, &found).await {
+        true => look(target.resource, &server, vault, &target.name).await,
+        false => found,
+    }
+}
+
+/// Whether an issuer is not the address of the server that was seen last, although the provider sets none.
+fn is_another_address(wanted: &vault::Provider, (found, _): &(Discovery, Keys)) -> bool {
+    let known = wanted.of_own_address.as_deref();
+    wanted.issuer.as_deref() == Some("") && known.is_some_and(|known| known != found.endpoints.issuer)
 }
 
 /// The server does not show whether an issuer is its own address or an earlier issuer of the spec, so it is written.

@@ -40,7 +40,10 @@ pub(super) async fn explain_names_what_differs_and_who_wrote_it(bed: &Bed) -> Re
         said.err
     );
     let told: Value = serde_json::from_str(&said.out)?;
-    ensure!(told["state"] == "Suspended" && told["outcome"] == "Different", "{told:#}");
+    ensure!(
+        told["state"] == "Suspended" && told["outcome"] == "Different",
+        "{told:#}"
+    );
     let [difference] = told["differences"].as_array().context("no list")?.as_slice() else {
         anyhow::bail!("{told:#}")
     };

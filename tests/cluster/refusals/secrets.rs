@@ -29,7 +29,9 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 
 async fn an_unusable_secret_is_reported_without_its_value(bed: &Bed) -> Result<()> {
     let space = bed.space().await?;
-    let cases: [(&[u8], &str); 4] = [
+    let long = "k7#Zq".repeat(2000);
+    let cases: [(&[u8], &str); 5] = [
+        (long.as_bytes(), "is longer than the 8 KiB that the operator hands on"),
         (b"k7#Zq", "is shorter than the 6 characters that the server accepts"),
         (
             b"v4lue-with-a-line-break\n",

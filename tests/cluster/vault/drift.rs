@@ -28,7 +28,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
 }
 
 /// Type, name, a change by another writer, and the field that shows its correction.
-fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
+fn changes() -> [(&'static str, &'static str, Value, &'static str); 6] {
     [
         (
             "client",
@@ -47,6 +47,12 @@ fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
             "main",
             json!({ "allowed_client_ids": [] }),
             "allowed_client_ids",
+        ),
+        (
+            "provider",
+            "main",
+            json!({ "issuer": "https://evil.example.com" }),
+            "issuer",
         ),
         ("scope", "groups", json!({ "template": "{}" }), "template"),
         ("assignment", "staff", json!({ "group_ids": [NOBODY] }), "group_ids"),

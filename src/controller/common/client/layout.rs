@@ -9,7 +9,7 @@ use crate::api::json_web_key_set::{JWK, KID, PEM};
 use crate::api::oauth2_client::{Binding, Credentials, OPAQUE, PLAIN, Preset};
 use crate::api::{AuthorizationServer, OAuth2Client};
 use crate::controller::common::client::plan::{ClientPlan, Keys};
-use crate::controller::common::client::template::Template;
+use crate::controller::common::client::template::{Room, Template};
 use crate::controller::common::digest::digest;
 use crate::controller::engine::context::Context;
 use crate::controller::engine::links;
@@ -137,9 +137,9 @@ pub(crate) fn layout(client: &OAuth2Client, ctx: &Context, plan: &ClientPlan) ->
     let of_preset = preset.data.iter().filter(|(key, _)| is_free(key));
     let of_preset = of_preset.map(|(key, text)| (*key, *text));
     let texts = data.iter().map(|(key, text)| (key.as_str(), text.as_str()));
-    let mut entries = BTreeMap::new();
+    let (mut entries, mut room) = (BTreeMap::new(), Room::of_secret());
     for (key, text) in of_preset.chain(texts) {
-        let filled = Template::parse(text).fill(|variable| value(variable, client, plan))?;
+        let filled = Template::parse(text).fill(&mut room, |variable| value(variable, client, plan))?;
         entries.insert(key.to_owned(), filled);
     }
     let is_of_key = |variable| OF_KEY.iter().any(|(name, _)| *name == variable);

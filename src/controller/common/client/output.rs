@@ -12,7 +12,7 @@ use crate::api::{ADOPTABLE_BY_ANNOTATION, JsonWebKeySet, OAuth2Client, REVISION_
 use crate::controller::common::client::layout::{KeySource, Layout, OF_KEY, OF_SECRET};
 use crate::controller::common::client::offered::{check_offered, check_type};
 use crate::controller::common::client::plan::{ClientPlan, ledger_name};
-use crate::controller::common::client::template::Template;
+use crate::controller::common::client::template::{LONGEST_SECRET, Template};
 use crate::controller::common::note::{Wrote, note_secret_renamed, note_secret_restored};
 use crate::controller::common::own_secret::{
     bytes, describe_as, drop_one, is_described_as, is_owned, labels, owned_by, remember, text,
@@ -160,7 +160,10 @@ fn fill(wanted: &mut KubeSecret, layout: &Layout, existing: &[Option<&KubeSecret
 async fn private_key(ctx: &Context, plan: &ClientPlan, source: &KeySource) -> Result<Vec<(&'static str, Secret)>> {
     let found = ctx.cluster.secret(&plan.namespace, &source.name).await?;
     let found = found.filter(|found| is_owned(found, &source.owner));
-    let value = |(variable, key): &(&'static str, &str)| Some((*variable, Secret::new(text(found.as_ref()?, key)?)));
+    let value = |(variable, key): &(&'static str, &str)| {
+        let value = text(found.as_ref()?, key).filter(|value| value.len() <= LONGEST_SECRET)?;
+        Some((*variable, Secret::new(value)))
+    };
     let values: Option<Vec<_>> = OF_KEY.iter().map(value).collect();
     values.ok_or_else(|| Error::ReferenceNotReady {
         kind: JsonWebKeySet::KIND,

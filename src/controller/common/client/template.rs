@@ -4,8 +4,34 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::api::oauth2_client::VARIABLES;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::secret::{Secret, form_encoded};
+
+/// Most bytes of a client secret or private key that the operator hands on. A private key of 8192 bits has 6.4 KiB.
+pub const LONGEST_SECRET: usize = 8 << 10;
+
+/// Bytes that the texts of one Secret may still take together. It bounds what a spec can make the operator hold: a value
+/// may be long, and stand in a text a hundred times.
+#[derive(Debug)]
+pub struct Room(usize);
+
+impl Room {
+    /// Room for all that a Secret can hold (1 MiB).
+    pub fn of_secret() -> Self {
+        Room(1 << 20)
+    }
+
+    /// # Errors
+    /// [`Error::InvalidField`] if there is less room.
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        let left = self.0.checked_sub(bytes).ok_or_else(|| Error::InvalidField {
+            field: "credentials.data",
+            problem: "its texts with their values are larger than the 1 MiB that a Secret can hold; use shorter texts, or fewer variables".to_owned(),
+        })?;
+        self.0 = left;
+        Ok(())
+    }
+}
 
 /// A text with variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,20 +95,27 @@ impl Template {
         })
     }
 
-    /// Replaces variables by their values. A variable without value stays.
+    /// Replaces variables by their values. A variable without value stays, and takes the room of the longest value that
+    /// it can get later.
     ///
     /// # Errors
-    /// Those of `value`.
-    pub fn fill(self, value: impl Fn(&'static str) -> Result<Option<String>>) -> Result<Self> {
+    /// Those of `value`; [`Error::InvalidField`] if the text is larger than the room for it.
+    pub fn fill(self, room: &mut Room, value: impl Fn(&'static str) -> Result<Option<String>>) -> Result<Self> {
         let mut filled = Template(Vec::new());
         for part in self.0 {
-            match part {
-                Part::Text(text) => filled.push(&text),
+            let text = match part {
+                Part::Text(text) => text,
                 Part::Variable(name, encoding) => match value(name)? {
-                    Some(value) => filled.push(&encoding.applied(&value)),
-                    None => filled.0.push(part),
+                    Some(value) => encoding.applied(&value),
+                    None => {
+                        room.take(LONGEST_SECRET)?;
+                        filled.0.push(part);
+                        continue;
+                    }
                 },
-            }
+            };
+            room.take(text.len())?;
+            filled.push(&text);
         }
         Ok(filled)
     }

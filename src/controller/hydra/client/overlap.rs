@@ -12,6 +12,7 @@ use super::work::Work;
 use crate::admin::hydra::Client;
 use crate::admin::hydra::revocation::{SentIn, is_secret_of};
 use crate::admin::hydra::secrets::{Answer, Rotated};
+use crate::admin::hydra::sync::same_instant;
 use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
 use crate::controller::engine::links::Link;
@@ -44,9 +45,12 @@ pub(super) async fn rotate(
     let Work { client, ctx, plan, .. } = *work;
     let remote = link.hydra()?.get_client(&plan.client_id).await;
     let remote = remote.map_err(|failed| failure("get_o_auth2_client", failed))?;
-    let mark = remote.and_then(|remote| own_mark(client, ctx, &remote));
-    if mark.is_none_or(|mark| !entry.has_revision(&mark.revision)) {
-        // The sync of this pass brings the server in line first.
+    let mark = remote.as_ref().and_then(|remote| own_mark(client, ctx, remote));
+    let written_at = remote.as_ref().and_then(|remote| remote.updated_at.as_deref());
+    let is_moved = entry.attempts() == 0 && is_moved(work, &pass.status, written_at);
+    if is_moved || mark.is_none_or(|mark| !entry.has_revision(&mark.revision)) {
+        // The sync of this pass brings the server in line first. Another writer may have set a secret, and a rotation would
+        // make that the former one, and end ours.
         return ledger::kept(work, found, entry).await;
     }
     if entry.attempts() >= ATTEMPTS {
@@ -84,6 +88,13 @@ pub(super) async fn rotate(
             without(work, pass, link, found).await
         }
     }
+}
+
+/// Whether another writer changed the client since our last write. `now`: when it was written last.
+fn is_moved(work: &Work<'_>, status: &OAuth2ClientStatus, now: Option<&str>) -> bool {
+    let ours = work.ctx.kinds.clients.memory.written_at(&work.plan.uid);
+    let ours = ours.or_else(|| status.updated_at.clone());
+    ours.zip(now).is_some_and(|(ours, now)| !same_instant(&ours, now))
 }
 
 /// Stores the new secret before anything else happens.

@@ -7,6 +7,7 @@ use crate::api::OAuth2Client;
 use crate::api::authorization_server::Capability;
 use crate::api::refs::SecretKeyRef;
 use crate::controller::common::client::plan::ClientPlan;
+use crate::controller::common::client::template::LONGEST_SECRET;
 use crate::controller::common::own_secret::text;
 use crate::controller::engine::context::Context;
 use crate::error::{Error, Result, Source};
@@ -135,7 +136,9 @@ pub(crate) async fn usable(ctx: &Context, plan: &ClientPlan, secret: &KubeSecret
 
 /// Why a value cannot be a client secret. None: it can.
 pub(crate) fn problem(value: &str) -> Option<&'static str> {
-    if value.chars().count() < SHORTEST {
+    if value.len() > LONGEST_SECRET {
+        Some("is longer than the 8 KiB that the operator hands on")
+    } else if value.chars().count() < SHORTEST {
         Some("is shorter than the 6 characters that the server accepts")
     } else if value.trim() != value {
         Some("begins or ends with white space, often an accidental line break")

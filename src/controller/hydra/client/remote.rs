@@ -104,14 +104,32 @@ impl Remote<'_> {
         }
         let found = observed.as_ref();
         let may_take_over = self.adopt(pass, found, marker)?;
-        self.complete(pass, wanted, found, marker)?;
+        let kept = self.complete(&pass.status, wanted, found, marker)?;
         let known = Known {
             updated_at: updated_at.as_deref(),
             must_read: pass.must_read,
             may_take_over,
             is_settled: self.drift && self.memory().has_sent(&self.plan.uid, digest_of(wanted)),
         };
-        match decide(wanted, found, known) {
+        let step = decide(wanted, found, known);
+        let is_certain = self.take(pass, (wanted, found), step, marker, confirmed).await?;
+        if is_certain {
+            // Only now: a client that is missing for a moment must not make us forget what it keeps.
+            pass.status.kept_grant_types = in_status(&kept);
+        }
+        Ok(is_certain)
+    }
+
+    /// Writes what a comparison asks for. False if the client changed between read and write.
+    async fn take(
+        &self,
+        pass: &mut Pass<OAuth2ClientStatus>,
+        (wanted, found): (&Client, Option<&Client>),
+        step: Step,
+        marker: &Marker,
+        confirmed: bool,
+    ) -> Result<bool> {
+        match step {
             Step::Nothing => Ok(stays(pass, &[], marker)),
             Step::NotKept(fields) => Ok(stays(pass, &fields, marker)),
             Step::NotOwned => {
@@ -149,23 +167,23 @@ impl Remote<'_> {
     }
 
     /// Marks the wanted client. An adopted client keeps grant types that the spec does not list, because applications may
-    /// depend on them, as far as the access rules allow them.
+    /// depend on them, as far as the access rules allow them. Returns these grant types.
     ///
     /// # Errors
     /// [`Error::NotAllowed`].
     fn complete(
         &self,
-        pass: &mut Pass<OAuth2ClientStatus>,
+        status: &OAuth2ClientStatus,
         wanted: &mut Client,
         found: Option<&Client>,
         marker: &Marker,
-    ) -> Result<()> {
+    ) -> Result<Vec<String>> {
         wanted.mark(marker);
         let effective = &self.plan.effective.grant_types;
         let kept = found.filter(|_| marker.adopted).map(|found| {
             let asked = self.client.spec.grant_types.as_deref();
-            let was_adopted = pass.status.adopted == Some(true);
-            let before = was_adopted.then_some(pass.status.kept_grant_types.as_slice());
+            let was_adopted = status.adopted == Some(true);
+            let before = was_adopted.then_some(status.kept_grant_types.as_slice());
             kept_grant_types(asked, effective, before, &found.grant_types)
         });
         let kept = kept.unwrap_or_default();
@@ -176,8 +194,7 @@ impl Remote<'_> {
         })?;
         wanted.grant_types = grant_names(effective);
         wanted.grant_types.extend_from_slice(&kept);
-        pass.status.kept_grant_types = in_status(&kept);
-        Ok(())
+        Ok(kept)
     }
 
     /// Finds out whether the client existed before the resource, and notes it in the marker. Returns whether a client

@@ -108,7 +108,11 @@ impl Run<'_> {
                 let link = ctx.links.usable(&plan.server);
                 self.link = Some(link.map_err(|error| unread(error, cause == Cause::Drift))?);
             }
-            Step::Hold => self.is_new = hold(client, ctx).await?,
+            Step::Hold => {
+                // Whoever took the finalizer off has not made the client new.
+                let was_registered = self.pass.status.updated_at.is_some() || self.work.last.is_some();
+                self.is_new = hold(client, ctx).await? && !was_registered;
+            }
             Step::CheckCluster(cause) => {
                 let checked = self.work.check_cluster(&self.pass.status, self.link()?).await;
                 checked.map_err(|error| unread(error, cause == Cause::Drift))?;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use serde_json::Value;
 
 use super::rotation::ends_unused;
 use crate::api::OAuth2Client;
 use crate::api::oauth2_client::OAuth2ClientStatus;
+use crate::cluster::PodSummary;
 use crate::controller::common::client::layout::secret_name;
 use crate::controller::engine::context::Context;
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(crate) async fn is_unused(client: &OAuth2Client, ctx: &Context, status: &OAu
         .into_iter()
         .chain([secret_name(client)])
         .collect();
-    let uses = |pod: &Value| names.iter().any(|name| may_use_former(pod, name, settled));
+    let uses = move |pod: &PodSummary| names.iter().any(|name| may_use_former(pod, name, settled));
     let is_used = ctx.cluster.has_pod(&namespace, uses);
     is_used.await.map(|is_used| !is_used)
 }
@@ -73,45 +73,21 @@ fn settled(client: &OAuth2Client, status: &OAuth2ClientStatus) -> Option<Timesta
     Some(since.saturating_add(SETTLE).unwrap_or(Timestamp::MAX))
 }
 
-/// Whether a pod, with spec and status, may have the former content of a Secret: it uses the Secret, and one of its
-/// containers runs since before this time. Whether an application reads a file again, nobody can see.
-fn may_use_former(pod: &Value, secret: &str, settled: Timestamp) -> bool {
-    let (spec, status) = (&pod["spec"], &pod["status"]);
-    let is_mounted = list(&spec["volumes"]).any(|volume| {
-        let mut projected = list(&volume["projected"]["sources"]);
-        volume["secret"]["secretName"] == secret || projected.any(|source| source["secret"]["name"] == secret)
-    });
-    let mut containers = list(&spec["initContainers"]).chain(list(&spec["containers"]));
-    let states = list(&status["initContainerStatuses"]).chain(list(&status["containerStatuses"]));
-    let mut running = states
-        .map(|found| &found["state"]["running"])
-        .filter(|running| running.is_object());
-    let is_old = |running: &Value| {
-        let started = running["startedAt"]
-            .as_str()
-            .and_then(|at| at.parse::<Timestamp>().ok());
-        started.is_none_or(|started| started < settled)
-    };
-    (is_mounted || containers.any(|container| has_in_variables(container, secret))) && running.any(is_old)
-}
-
-fn has_in_variables(container: &Value, secret: &str) -> bool {
-    list(&container["envFrom"]).any(|source| source["secretRef"]["name"] == secret)
-        || list(&container["env"]).any(|variable| variable["valueFrom"]["secretKeyRef"]["name"] == secret)
-}
-
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
+/// Whether a pod may have the former content of a Secret: it uses the Secret, and one of its containers runs since before
+/// this time. Whether an application reads a file again, nobody can see.
+fn may_use_former(pod: &PodSummary, secret: &str, settled: Timestamp) -> bool {
+    pod.uses(secret) && pod.runs_since_before(settled)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn pod(spec: Value, status: Value) -> Value {
-        json!({ "spec": spec, "status": status })
+    fn pod(spec: &Value, status: &Value) -> PodSummary {
+        let pod = json!({ "metadata": { "name": "p" }, "spec": spec, "status": status });
+        serde_json::from_value(pod).expect("a pod")
     }
 
     #[test]
@@ -150,7 +126,7 @@ mod tests {
             (&env, &ended, false),
             (&env, &json!({ "phase": "Pending" }), false),
         ] {
-            let found = may_use_former(&pod(spec.clone(), status.clone()), "web", settled);
+            let found = may_use_former(&pod(spec, status), "web", settled);
             assert_eq!(found, expected, "{spec} {status}");
         }
     }
