@@ -21,10 +21,11 @@ use crate::spans;
 
 mod logins;
 mod output;
+mod pod_summary;
 mod pods;
 
 pub use output::Output;
-pub use pods::PodSummary;
+pub use pod_summary::PodSummary;
 
 const DEADLINE: Duration = crate::clock::DEADLINE;
 /// Objects per page of a list.

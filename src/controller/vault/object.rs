@@ -206,6 +206,8 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         let (kept, dropped) = (kept_for(wanted, &now), unkept(wanted, &now));
         if memory.repeats(&uid, kept) || dropped.is_some() {
             memory.wrote_at(&uid, None, Some(kept));
+        } else {
+            memory.corrects(&uid); // whose change it is counts, although a write of ours was the last that we know of
         }
         Err(dropped.map_or(Error::Overtaken, Error::from))
     }

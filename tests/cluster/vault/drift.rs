@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use libtest_mimic::Trial;
 use oidc_operator::api::{Assignment, JsonWebKeySet, OAuth2Client, OidcProvider, Scope};
 use serde_json::{Value, json};
@@ -22,13 +23,14 @@ pub fn trials(side: &Side) -> Vec<Trial> {
         side.shared(the_new_id_of_a_recreated_client_is_used_everywhere),
         side.shared(the_operator_gives_up_after_three_corrections),
         side.shared(a_change_between_our_write_and_our_look_is_corrected),
+        side.shared(an_issuer_of_others_is_not_taken_for_the_servers_address),
         side.shared(foreign_objects_are_not_touched),
         side.shared(the_servers_own_objects_cannot_be_claimed),
     ]
 }
 
 /// Type, name, a change by another writer, and the field that shows its correction.
-fn changes() -> [(&'static str, &'static str, Value, &'static str); 6] {
+fn changes() -> [(&'static str, &'static str, Value, &'static str); 5] {
     [
         (
             "client",
@@ -47,12 +49,6 @@ fn changes() -> [(&'static str, &'static str, Value, &'static str); 6] {
             "main",
             json!({ "allowed_client_ids": [] }),
             "allowed_client_ids",
-        ),
-        (
-            "provider",
-            "main",
-            json!({ "issuer": "https://evil.example.com" }),
-            "issuer",
         ),
         ("scope", "groups", json!({ "template": "{}" }), "template"),
         ("assignment", "staff", json!({ "group_ids": [NOBODY] }), "group_ids"),
@@ -106,6 +102,32 @@ async fn a_change_between_our_write_and_our_look_is_corrected(bed: &Bed) -> Resu
             .await?;
     }
     stage.all_ready().await
+}
+
+/// The server shows its own address as the issuer of a provider that has none, so both look alike.
+async fn an_issuer_of_others_is_not_taken_for_the_servers_address(bed: &Bed) -> Result<()> {
+    let stage = Stage::quiet(bed).await?;
+    stage.everything(NOBODY).await?;
+    let before = stage.object("provider", "main").await?;
+    let path = stage.path("provider", "main");
+    bed.write_object(&path, json!({ "issuer": "https://evil.example.com" }))
+        .await?;
+    // A pass that has no reason to compare the object.
+    let annotation = Patch::Merge(json!({ "metadata": { "annotations": { "oidc-operator.dev/any": "1" } } }));
+    let providers = stage.space.all::<OidcProvider>();
+    providers.patch("main", &PatchParams::default(), &annotation).await?;
+    bed.until_object("its issuer as before", &path, |now| *now == before)
+        .await?;
+    let note =
+        |event: &k8s_openapi::api::events::v1::Event| event.note.as_ref().is_some_and(|note| note.contains("(issuer)"));
+    stage.space.wait_event("main", "DriftCorrected", note).await?;
+    let provider: OidcProvider = stage.space.until_ready("main").await?;
+    let status = provider.status.context("no status")?;
+    ensure!(
+        status.issuer.as_deref() == before["issuer"].as_str(),
+        "{status:?} {before}"
+    );
+    Ok(())
 }
 
 async fn deleted_objects_are_recreated(bed: &Bed) -> Result<()> {

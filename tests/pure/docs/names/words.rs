@@ -4,9 +4,10 @@
 pub(super) const FOREIGN_WORDS: [&str; 3] = ["OOMKilled", "Pending", "Terminating"];
 
 /// Fields and settings of Kubernetes and of other programs.
-pub(super) const FOREIGN_FIELDS: [&str; 20] = [
-    // Kubernetes.
+pub(super) const FOREIGN_FIELDS: [&str; 21] = [
+    // Kubernetes and Terraform.
     "envFrom",
+    "terraform.tfstate",
     "metadata.generation",
     "resourceVersion",
     // Argo CD, Flux and the Prometheus Operator.
@@ -40,7 +41,7 @@ pub(super) const PROTECTION: [&str; 1] = ["oidc-operator.dev/deletion-protection
 pub(super) const COMMANDS: [&str; 4] = ["kubectl ", "helm ", "make ", "oidc-operator "];
 
 /// Flags of other programs that the documentation uses.
-pub(super) const FLAGS: [(&str, &[&str]); 9] = [
+pub(super) const FLAGS: [(&str, &[&str]); 10] = [
     (
         "kubectl",
         &[
@@ -62,6 +63,7 @@ pub(super) const FLAGS: [(&str, &[&str]); 9] = [
             "--watch",
             "--selector",
             "--previous",
+            "--kustomize",
             "--field-selector",
             "--tail",
             "--field-manager",
@@ -97,8 +99,9 @@ pub(super) const FLAGS: [(&str, &[&str]); 9] = [
     ("cargo", &["--bin", "--locked", "--release", "--test", "--workspace"]),
     ("testbed", &["--admin", "--with"]),
     ("base64", &["--decode"]),
-    ("date", &["--utc"]),
-    ("docker", &[]),
+    ("date", &[]),
+    ("docker", &["--file", "--tag"]),
+    ("velero", &["--include-cluster-resources"]),
     ("oauth2-proxy", &["--whitelist-domain"]),
 ];
 
