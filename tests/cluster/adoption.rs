@@ -238,7 +238,7 @@ async fn an_adopted_client_keeps_its_grant_types(bed: &Bed) -> Result<()> {
     let (admin, id) = (&legacy.server.admin, legacy.id.clone());
     let missing = Fault::new(
         move |head| head.method == "GET" && head.path().ends_with(&id),
-        Action::Answer(Answer::status(404)),
+        Action::Answer(Answer::json(404, &json!({ "error": "Unable to locate the resource" }))),
     );
     let missing = admin.inject(missing);
     let broken = admin.inject(Fault::new(
