@@ -1,14 +1,16 @@
 //! Objects that the Kubernetes API stores but the operator cannot read: they do not affect others.
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::Request;
 use kube::{Api, Resource};
 use libtest_mimic::Trial;
 use oidc_operator::api::{FIELD_MANAGER, OAuth2Client};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use testbed::wait;
 
 use super::victim::Victim;
@@ -20,6 +22,7 @@ pub fn trials(side: &Side) -> Vec<Trial> {
     vec![
         side.alone(Options::default(), deeply_nested_objects_do_not_affect_others),
         side.alone(Options::default(), large_objects_do_not_use_up_memory),
+        side.alone(Options::default(), texts_of_long_values_do_not_use_up_memory),
         side.alone(Options::default(), objects_of_another_version_do_not_affect_others),
     ]
 }
@@ -88,6 +91,8 @@ async fn deeply_nested_objects_do_not_affect_others(bed: &Bed) -> Result<()> {
 
 /// Memory that the attack may add to the operator, in MiB.
 const MORE: u64 = 40;
+/// Message for texts that do not fit into a Secret.
+const TOO_LARGE: &str = "credentials.data: its texts with their values are larger than the 1 MiB that a Secret can hold; use shorter texts, or fewer variables.";
 
 async fn large_objects_do_not_use_up_memory(bed: &Bed) -> Result<()> {
     let victim = Victim::settle(bed).await?;
@@ -117,6 +122,61 @@ async fn large_objects_do_not_use_up_memory(bed: &Bed) -> Result<()> {
         let found = evil.remove::<OAuth2Client>(&format!("fat-{number}")).await?;
         evil.until_gone(&found).await?;
     }
+    victim.is_untouched().await
+}
+
+/// A text may name a variable a hundred times, and a Secret may have many texts.
+async fn texts_of_long_values_do_not_use_up_memory(bed: &Bed) -> Result<()> {
+    let victim = Victim::settle(bed).await?;
+    let before = bed.operator().peak_mib()?;
+    let evil = bed.space().await?;
+    let texts = |variable: &str| -> serde_json::Map<String, Value> {
+        let text = variable.repeat(2048 / variable.len());
+        (0..31).map(|number| (format!("T{number}"), json!(text))).collect()
+    };
+    let long = Secret {
+        data: Some([("key".to_owned(), ByteString(vec![b'A'; 700_000]))].into()),
+        metadata: ObjectMeta {
+            name: Some("long".to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Secret::default()
+    };
+    evil.secrets().create(&PostParams::default(), &long).await?;
+    let machine = |more: Value| -> Result<String> {
+        let mut spec = json!({ "grantTypes": ["client_credentials"] });
+        spec.as_object_mut()
+            .zip(more.as_object().cloned())
+            .context("no object")
+            .map(|(spec, more)| spec.extend(more))?;
+        Ok(spec.to_string())
+    };
+    let audience: Vec<String> = (10..40).map(|number| format!("{number}{}", "/".repeat(2000))).collect();
+    let cases = [
+        (
+            json!({ "clientSecretRef": { "name": "long", "key": "key" }, "credentials": { "data": { "T": "$(clientSecret)".repeat(100) } } }),
+            "Secret `long`, key `key`: the value is longer than the 8 KiB that the operator hands on. Replace it with a usable one.",
+            Tone::Reconciling,
+        ),
+        (
+            json!({ "audience": audience, "credentials": { "data": texts("$(audience|url)") } }),
+            TOO_LARGE,
+            Tone::Stalled,
+        ),
+        (
+            json!({ "credentials": { "data": texts("$(clientSecret)") } }),
+            TOO_LARGE,
+            Tone::Stalled,
+        ),
+    ];
+    for (number, (more, message, tone)) in cases.into_iter().enumerate() {
+        let name = format!("long-{number}");
+        evil.make::<OAuth2Client>(&name, &machine(more)?).await?;
+        evil.says::<OAuth2Client>(&name, tone, "InvalidSpec", message).await?;
+    }
+    victim.is_served("during").await?;
+    let now = bed.operator().peak_mib()?;
+    ensure!(now <= before + MORE, "{now} MiB after {before} MiB");
     victim.is_untouched().await
 }
 
