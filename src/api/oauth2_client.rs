@@ -351,7 +351,7 @@ pub struct OAuth2ClientSpec {
     pub credentials: Option<Box<Credentials>>,
     /// Your own client secret, instead of a generated one. The operator sends a change to the server at once if the
     /// Secret has the label `oidc-operator.dev/watch: "true"` and the operator watches Secrets, and within a minute
-    /// otherwise.
+    /// otherwise. The secret has at most 8 KiB, and on Hydra 1 at most 72 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretKeyRef")]
     pub client_secret_ref: Option<SecretKeyRef>,

@@ -76,7 +76,8 @@ pub struct Credentials {
     /// audiences that the client may request, `$(basicCredentials)` is the value for HTTP Basic authentication.
     /// `$(clientSecret|url)` form-encodes a value, `|base64` encodes it in Base64 and `|json` as a JSON string.
     /// `$(keyId)`, `$(privateKey)` (PEM, PKCS #8) and `$(privateKeyJwk)` describe the key with which the
-    /// JsonWebKeySet of keySetRef signs now, and need its `privateKey`.
+    /// JsonWebKeySet of keySetRef signs now, and need its `privateKey`. All entries together have at most 1 MiB; each
+    /// variable for a secret or a private key counts as 8 KiB.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "data_schema")]
     pub data: BTreeMap<String, String>,
