@@ -143,9 +143,9 @@ pub struct Import {
 pub enum Origin {
     /// Move OAuth2Clients of hydra-maester, with their Secrets.
     ///
-    /// Without --apply it only prints what would be done. With --apply it creates an OAuth2Client of the operator for each
-    /// of hydra-maester, waits until the operator has taken over the client and the Secret, and deletes the old resource
-    /// without its cleanup. Secrets keep name, keys and content, so no application restarts. hydra-maester may run
+    /// Without --apply it only prints what would be done. With --apply it creates a suspended OAuth2Client of the operator
+    /// for each of hydra-maester, makes sure that its client would stay as it is, waits until the operator has taken over
+    /// the client and the Secret, and deletes the old resource without its cleanup. Secrets keep name, keys and content, so no application restarts. hydra-maester may run
     /// meanwhile. Repeat the command if it was interrupted. It needs your rights to read and change OAuth2Clients of both
     /// kinds and to read and annotate their Secrets.
     HydraMaester(HydraMaester),
@@ -186,6 +186,10 @@ pub struct HydraMaester {
     /// Do it.
     #[arg(long)]
     pub apply: bool,
+    /// Move also a client that is not as its resource says: the operator makes it so. Without this, such a resource stays,
+    /// with what would change.
+    #[arg(long, requires = "apply", conflicts_with = "undo")]
+    pub accept_changes: bool,
     /// Move back: with --apply, create the old resources again and delete those of the operator. Clients and Secrets stay
     /// as they are.
     #[arg(long)]
@@ -194,6 +198,9 @@ pub struct HydraMaester {
     /// patch authorizationserver NAME --type merge --patch-file`.
     #[arg(long, conflicts_with_all = ["apply", "undo"])]
     pub grants: bool,
+    /// The AuthorizationServer whose change --grants prints. By default, that of --server.
+    #[arg(long, requires = "grants", value_name = "NAME")]
+    pub grants_for: Option<String>,
     /// Key of the client id, if your hydra-maester has set CLIENT_ID_KEY.
     #[arg(long, requires = "client_secret_key")]
     pub client_id_key: Option<String>,

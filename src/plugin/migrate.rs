@@ -14,9 +14,12 @@ mod leave;
 pub mod maester;
 mod moving;
 pub mod plan;
+pub mod preview;
 mod report;
+pub mod server;
 pub mod terraform;
 mod undo;
+mod walk;
 
 /// Moves in from another tool.
 ///

@@ -1,6 +1,7 @@
 //! hydra-maester: a cluster moves in from it by the page alone, while it runs and while applications log in.
 
 mod legacy;
+mod objections;
 mod page;
 mod probe;
 
@@ -82,6 +83,8 @@ async fn play(stage: &Stage, hydra: &Hydra) -> Result<()> {
         "clients.yaml lacks some"
     );
 
+    objections::a_client_that_is_not_as_its_resource_says(stage, hydra, &page, &before).await?;
+    let before = objections::a_client_that_is_gone(stage, hydra, &page, before).await?;
     let killed = page.killed_at_every_point(4).await?;
     let moved = page.follow(4, 1).await?;
     ensure!(moved.contains(&format!(" moved, {} left.", STAYS.len())), "{moved}");
@@ -89,6 +92,7 @@ async fn play(stage: &Stage, hydra: &Hydra) -> Result<()> {
     let status = page.follow(5, 0).await?;
     ensure!(status.contains(", all well."), "{status}");
     nothing_more_is_written(stage, hydra, &page).await?;
+    objections::an_annotation_that_leads_elsewhere(stage, hydra, &page).await?;
 
     page.go_back().await?;
     legacy.is_back(stage).await?;

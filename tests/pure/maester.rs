@@ -1,5 +1,7 @@
 //! How resources of hydra-maester become those of the operator.
 
+mod steps;
+
 use std::collections::BTreeSet;
 
 use kube::core::DynamicObject;
@@ -7,9 +9,10 @@ use oidc_operator::access::Namespace;
 use oidc_operator::api::OAuth2Client;
 use oidc_operator::api::access::AccessRule;
 use oidc_operator::plugin::migrate::fields::{FIELDS, SPECIAL};
-use oidc_operator::plugin::migrate::grants::{Wish, granted};
+use oidc_operator::plugin::migrate::grants::{Wish, check_room, granted};
 use oidc_operator::plugin::migrate::maester::{Choice, Credentials, Move, Past, SecretFate, plan};
 use oidc_operator::plugin::migrate::plan::{Verdict, items};
+use oidc_operator::plugin::migrate::server::Known;
 use serde_json::{Value, json};
 
 const PAGE: &str = include_str!("../../docs/migration.md");
@@ -32,7 +35,15 @@ fn secret(keys: &[&str], is_owned: bool) -> Credentials {
     }
 }
 
-fn choice(servers: &[(String, String)]) -> Choice<'_> {
+fn known(name: &str, admin_url: &str) -> Known {
+    Known {
+        name: name.to_owned(),
+        admin_url: admin_url.to_owned(),
+        forwarded_proto: None,
+    }
+}
+
+fn choice(servers: &[Known]) -> Choice<'_> {
     Choice {
         server: "default",
         servers,
@@ -226,7 +237,7 @@ fn what_cannot_move_says_why() {
 
 #[test]
 fn a_resource_with_an_admin_api_of_its_own_gets_its_server() {
-    let servers = [("other".to_owned(), "http://hydra.other:4445/".to_owned())];
+    let servers = [known("other", "http://hydra.other:4445/")];
     let spec = json!({ "grantTypes": ["client_credentials"], "scope": "a", "secretName": "web",
         "hydraAdmin": { "url": "http://hydra.other", "port": 4445, "endpoint": "/admin/clients" } });
     let planned = plan(&old("web", spec), Some(&secret(&BOTH, true)), &choice(&servers)).expect("a plan");
@@ -264,7 +275,7 @@ fn one_client_moves_once() {
     let spec = || json!({ "grantTypes": ["client_credentials"], "scope": "a", "secretName": "web" });
     let mut ready = old("second", spec());
     ready.data["status"] = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
-    let found = [Some(secret(&BOTH, true)), Some(secret(&BOTH, true))];
+    let found = [Ok(Some(secret(&BOTH, true))), Ok(Some(secret(&BOTH, true)))];
     let all = items(vec![old("first", spec()), ready.clone()], &found, &[], &choice(&[]));
     assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("the client of shop/second")));
     assert!(matches!(&all[1].verdict, Verdict::Move(_)));
@@ -370,6 +381,8 @@ fn servers_get_the_least_that_is_needed() {
     let found = granted(&[], &wishes);
     let ids = |rule: &AccessRule| rule.adopt.as_ref().map_or(0, |adopt| adopt.client_ids.len());
     assert_eq!(found.iter().map(ids).collect::<Vec<_>>(), [256, 44]);
+    assert_eq!(check_room("default", 64), Ok(()));
+    assert!(check_room("default", 65).is_err_and(|why| why.contains("would need 65 access rules")));
 }
 
 /// The page names every field, and where it goes.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context as _, Result, bail};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use anyhow::{Result, bail};
+use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::PatchParams;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, ResourceExt};
+use serde_json::Value;
 
 use super::maester::{Credentials, keys_of};
+use super::plan::Found;
 use crate::api::OAuth2Client;
 use crate::controller::common::own_secret::text;
 use crate::kubernetes::at_once;
@@ -46,26 +48,21 @@ pub(super) async fn list(session: &Session, namespace: Option<&str>) -> Result<V
 }
 
 /// What is known of the Secrets of resources, in their order.
-pub(super) async fn credentials(
-    session: &Session,
-    olds: &[DynamicObject],
-    keys: Option<[&str; 2]>,
-) -> Result<Vec<Option<Credentials>>> {
+pub(super) async fn credentials(session: &Session, olds: &[DynamicObject], keys: Option<[&str; 2]>) -> Vec<Found> {
     let each = olds.iter().map(|old| one(session, old, keys));
-    stream::iter(each.collect::<Vec<_>>())
-        .buffered(AT_ONCE)
-        .try_collect()
-        .await
+    stream::iter(each.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await
 }
 
-async fn one(session: &Session, old: &DynamicObject, keys: Option<[&str; 2]>) -> Result<Option<Credentials>> {
+async fn one(session: &Session, old: &DynamicObject, keys: Option<[&str; 2]>) -> Found {
     let (namespace, name) = (old.namespace().unwrap_or_default(), secret_name(old));
     if name.is_empty() {
-        bail!("OAuth2Client {namespace}/{} has no secretName", old.name_any());
+        return Err("It has no secretName. Set it, and try again.".to_owned());
     }
     let secrets: Api<Secret> = Api::namespaced(session.client.clone(), &namespace);
     let found = secrets.get_opt(&name).await;
-    let found = found.with_context(|| format!("cannot read Secret {namespace}/{name}"))?;
+    let found = found.map_err(|error| {
+        format!("Secret `{name}` cannot be read. Ask for the right to read it, and try again: {error}.")
+    })?;
     Ok(found.map(|found| known(&found, &old.uid().unwrap_or_default(), keys)))
 }
 
@@ -96,13 +93,18 @@ pub(super) fn clients(session: &Session, namespace: Option<&str>) -> Api<Dynamic
 }
 
 /// Those of the resources that the caller has named, or all.
-pub(super) fn named(all: Vec<DynamicObject>, names: &[String]) -> Result<Vec<DynamicObject>> {
-    let is_there = |name: &&String| all.iter().any(|found| found.name_any() == **name);
+pub(super) fn named<T>(all: Vec<T>, names: &[String], name_of: impl Fn(&T) -> String) -> Result<Vec<T>> {
+    let is_there = |name: &&String| all.iter().any(|found| name_of(found) == **name);
     if let Some(missing) = names.iter().find(|name| !is_there(name)) {
         bail!("there is no OAuth2Client `{missing}` to move");
     }
-    let is_meant = |found: &DynamicObject| names.is_empty() || names.contains(&found.name_any());
+    let is_meant = |found: &T| names.is_empty() || names.contains(&name_of(found));
     Ok(all.into_iter().filter(is_meant).collect())
+}
+
+/// The namespace of a manifest.
+pub(super) fn namespace_of(manifest: &Value) -> &str {
+    manifest["metadata"]["namespace"].as_str().unwrap_or_default()
 }
 
 pub(super) fn parameters() -> PatchParams {

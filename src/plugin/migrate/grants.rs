@@ -13,6 +13,22 @@ use crate::api::oauth2_client::{Effective, OAuth2ClientSpec};
 /// Most ids in one list, as the schema has it.
 const MOST: usize = 256;
 
+/// Most rules of an AuthorizationServer, as the schema has it.
+const MOST_RULES: usize = 64;
+
+/// Makes sure that an AuthorizationServer has room for its rules.
+///
+/// # Errors
+/// A sentence with the number of rules.
+pub fn check_room(server: &str, rules: usize) -> Result<(), String> {
+    match rules {
+        0..=MOST_RULES => Ok(()),
+        rules => Err(format!(
+            "AuthorizationServer `{server}` would need {rules} access rules, and there is room for {MOST_RULES}; move some namespaces first with --namespace, or write rules yourself that each select several namespaces"
+        )),
+    }
+}
+
 /// A client that is to be adopted.
 #[derive(Clone)]
 pub struct Wish<'a> {

@@ -9,24 +9,29 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::cluster::secret_name;
-use super::maester::FINALIZER;
+use super::maester::{FINALIZER, is_same_spec};
+use super::plan::CHANGED;
 use crate::api::ADOPTABLE_BY_ANNOTATION;
 use crate::plugin::NAME;
 
 /// hydra-maester adds its finalizer again as soon as it sees that it is gone. One of the attempts is faster.
 const ATTEMPTS: usize = 100;
 
-/// Deletes the resource with this UID, if it still exists. The deletion counts only for the version without finalizer, so
+/// The resource with this UID as it is now, if it still exists.
+pub(super) async fn now(api: &Api<DynamicObject>, old: &DynamicObject) -> Result<Option<DynamicObject>> {
+    let found = api.get_opt(&old.name_any()).await;
+    let found = found.context("cannot read the resource of hydra-maester")?;
+    Ok(found.filter(|found| found.uid() == old.uid()))
+}
+
+/// Deletes a resource, if it still exists and is as it was. The deletion counts only for the version without finalizer, so
 /// that a hydra-maester that runs meanwhile never gets to see it being deleted.
-pub(super) async fn delete(api: &Api<DynamicObject>, name: &str, uid: &str) -> Result<()> {
+pub(super) async fn delete(api: &Api<DynamicObject>, old: &DynamicObject) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let Some(found) = api
-            .get_opt(name)
-            .await?
-            .filter(|found| found.uid().as_deref() == Some(uid))
-        else {
+        let Some(found) = now(api, old).await? else {
             return Ok(());
         };
+        ensure!(is_same_spec(&found.data["spec"], &old.data["spec"]), CHANGED);
         match attempt(api, &found).await {
             Ok(()) => return Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}

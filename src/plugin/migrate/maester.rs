@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::fields::{FIELDS, SPECIAL};
+use super::server::{Known, server_for};
 use crate::api::{DEFAULT_SERVER, GROUP, MIGRATED_FROM_ANNOTATION};
 use crate::plugin::manifest::{is_empty, lifespan, once, put};
 
@@ -45,6 +46,12 @@ pub enum SecretFate {
     Untouched,
 }
 
+/// How a resource of hydra-maester goes without its client and its Secret: with its finalizer it deletes the client, and
+/// with it goes a Secret that it owns.
+pub fn without_harm(secret_name: &str) -> String {
+    format!("remove first its owner reference from Secret `{secret_name}`, if that has it, and then its finalizer")
+}
+
 /// What a resource was at hydra-maester: the value of an annotation of the new resource.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Past {
@@ -64,6 +71,16 @@ impl Past {
         let (metadata, namespace) = (&past.manifest["metadata"], new.namespace());
         let is_same = metadata["name"] == new.name_any() && metadata["namespace"].as_str() == namespace.as_deref();
         is_same.then_some(past)
+    }
+
+    /// Whether the old resource is as it was when it began to move.
+    pub fn is_of(&self, old: &DynamicObject) -> bool {
+        is_same_spec(&self.manifest["spec"], &old.data["spec"])
+    }
+
+    /// What the new resource had as its deletion policy.
+    pub fn deletion_policy(&self) -> &'static str {
+        deletion_policy(&self.manifest["spec"])
     }
 
     /// The host of the admin API that the old resource names, if it names one: hydra-maester sends its requests there.
@@ -98,10 +115,32 @@ impl Move {
 pub struct Choice<'a> {
     /// AuthorizationServer for the resources that name no admin API of their own.
     pub server: &'a str,
-    /// Names and admin URLs of all AuthorizationServers.
-    pub servers: &'a [(String, String)],
+    /// All AuthorizationServers.
+    pub servers: &'a [Known],
     /// Keys of id and secret, if neither are those of [`KEYS`].
     pub keys: Option<[&'a str; 2]>,
+}
+
+/// Whether two specs say the same. hydra-maester writes fields without a value into a spec.
+pub fn is_same_spec(one: &Value, other: &Value) -> bool {
+    let bare = |spec: &Value| {
+        let mut spec = spec.as_object().cloned().unwrap_or_default();
+        for nested in ["hydraAdmin", "tokenLifespans"] {
+            if let Some(members) = spec.get_mut(nested).and_then(Value::as_object_mut) {
+                members.retain(|_, value| !is_empty(value));
+            }
+        }
+        spec.retain(|_, value| !is_empty(value));
+        spec
+    };
+    bare(one) == bare(other)
+}
+
+fn deletion_policy(spec: &Value) -> &'static str {
+    match spec["deletionPolicy"].as_str() {
+        Some("orphan") => "Orphan",
+        _ => "Delete",
+    }
 }
 
 /// The keys of id and secret in a Secret with these keys.
@@ -118,11 +157,14 @@ pub fn plan(old: &DynamicObject, found: Option<&Credentials>, choice: &Choice<'_
     let spec = old.data["spec"].as_object().cloned().unwrap_or_default();
     let secret_name = spec.get("secretName").and_then(Value::as_str).unwrap_or_default();
     if old.metadata.deletion_timestamp.is_some() {
-        return Err("It is being deleted. Wait, or remove its finalizer if the client should stay.".to_owned());
+        return Err(format!(
+            "It is being deleted. Wait, or keep its client: {}.",
+            without_harm(secret_name)
+        ));
     }
     let Some(found) = found else {
         return Err(format!(
-            "Secret `{secret_name}` does not exist, so nobody knows id and secret of the client. Restore the Secret, or delete the resource."
+            "Secret `{secret_name}` does not exist, so nobody knows id and secret of the client. Restore the Secret, or delete the resource if nothing uses its client."
         ));
     };
     let keys = keys_of(&found.keys, choice.keys);
@@ -136,21 +178,17 @@ pub fn plan(old: &DynamicObject, found: Option<&Credentials>, choice: &Choice<'_
     let has_secret = authentication(&spec, &mut new);
     if has_secret && !found.keys.contains(keys[1]) {
         return Err(format!(
-            "Secret `{secret_name}` has no key `{}`, so nobody knows the secret of the client. Correct it, or delete the resource.",
+            "Secret `{secret_name}` has no key `{}`, so nobody knows the secret of the client. Correct it, or delete the resource if nothing uses its client.",
             keys[1]
         ));
     }
-    let server = server(&spec, choice)?;
+    let server = server_for(&old.data["spec"], choice.server, choice.servers)?;
     if server != DEFAULT_SERVER {
         put(&mut new, "serverRef.name", json!(server));
     }
     put(&mut new, "clientId", json!(client_id));
     put(&mut new, "adoption", json!("Allow"));
-    let policy = match spec.get("deletionPolicy").and_then(Value::as_str) {
-        Some("orphan") => "Orphan",
-        _ => "Delete",
-    };
-    put(&mut new, "deletionPolicy", json!(policy));
+    put(&mut new, "deletionPolicy", json!(deletion_policy(&old.data["spec"])));
     let mine: BTreeSet<&str> = keys.iter().copied().take(if has_secret { 2 } else { 1 }).collect();
     let is_all = found.keys.iter().all(|key| mine.contains(key.as_str()));
     let secret = match (found.is_owned, is_all) {
@@ -264,33 +302,6 @@ fn authentication(spec: &Map<String, Value>, new: &mut Map<String, Value>) -> bo
         }
         _ => true,
     }
-}
-
-/// The AuthorizationServer for a resource.
-fn server<'a>(spec: &Map<String, Value>, choice: &'a Choice<'_>) -> Result<&'a str, String> {
-    let admin = &spec.get("hydraAdmin").cloned().unwrap_or_default();
-    let url = admin["url"].as_str().unwrap_or_default();
-    if url.is_empty() {
-        return Ok(choice.server);
-    }
-    let asked = format!("{url}:{}", admin["port"].as_u64().unwrap_or_default());
-    let place = |url: &str| {
-        let url = url::Url::parse(url).ok()?;
-        Some((
-            url.scheme().to_owned(),
-            url.host_str()?.to_owned(),
-            url.port_or_known_default(),
-        ))
-    };
-    let is_it = |(_, known): &&(String, String)| place(known).is_some() && place(known) == place(&asked);
-    let found = choice.servers.iter().find(is_it);
-    found.map(|(name, _)| name.as_str()).ok_or_else(|| {
-        let shown = place(&asked).map_or_else(
-            || "no URL".to_owned(),
-            |(scheme, host, port)| format!("{scheme}://{host}:{}", port.unwrap_or_default()),
-        );
-        format!("Its hydraAdmin is {shown}, and no AuthorizationServer has this adminUrl. Create one, and try again.")
-    })
 }
 
 fn manifest(old: &DynamicObject, spec: Map<String, Value>, secret: SecretFate) -> Value {

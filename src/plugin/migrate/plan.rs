@@ -8,6 +8,9 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::maester::{self, Choice, Credentials, Move, Past};
+use super::preview::is_untouched;
+use super::server::server_for;
+use crate::api::DEFAULT_SERVER;
 
 /// A resource and what is to be done with it.
 #[derive(Clone, Debug)]
@@ -35,7 +38,7 @@ impl Item {
         key(&self.old)
     }
 
-    /// The new resource, if it does not exist yet.
+    /// The new resource, if it does not exist yet or has done nothing.
     pub fn manifest(&self) -> Option<&Value> {
         match &self.verdict {
             Verdict::Move(planned) => Some(&planned.manifest),
@@ -49,67 +52,135 @@ pub fn key(object: &impl ResourceExt) -> String {
     format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// Plans for all resources. `found`: their Secrets, in the same order; `news`: OAuth2Clients of the operator.
-pub fn items(
-    olds: Vec<DynamicObject>,
-    found: &[Option<Credentials>],
-    news: &[DynamicObject],
-    choice: &Choice<'_>,
-) -> Vec<Item> {
-    let has_id = |new: &DynamicObject| Some((new.data["spec"]["clientId"].as_str()?.to_owned(), key(new)));
-    let taken: HashMap<String, String> = news.iter().filter_map(has_id).collect();
+/// The AuthorizationServer of a resource of the operator.
+pub fn server_of(new: &Value) -> &str {
+    new["spec"]["serverRef"]["name"].as_str().unwrap_or(DEFAULT_SERVER)
+}
+
+/// What is known of the Secret of a resource: none if it does not exist, or why it cannot be read.
+pub type Found = Result<Option<Credentials>, String>;
+
+/// Plans for all resources of a namespace or of the cluster, also for those that the caller does not mean: they may have
+/// the same client. `found`: their Secrets, in the same order; `news`: OAuth2Clients of the operator.
+pub fn items(olds: Vec<DynamicObject>, found: &[Found], news: &[DynamicObject], choice: &Choice<'_>) -> Vec<Item> {
     let news: HashMap<String, &DynamicObject> = news.iter().map(|new| (key(new), new)).collect();
-    let verdict = |old: &DynamicObject, found: &Option<Credentials>| match news.get(&key(old)) {
-        Some(new) => match Past::of(new).filter(|past| Some(&past.uid) == old.uid().as_ref()) {
-            Some(past) => Verdict::Continue(past.secret),
-            None => Verdict::Skip(
-                "An OAuth2Client of the operator has this name already. Delete one of the two.".to_owned(),
-            ),
-        },
-        None => match maester::plan(old, found.as_ref(), choice) {
-            Ok(planned) => match planned.client_id().and_then(|id| taken.get(id)) {
-                Some(owner) => Verdict::Skip(shared(owner)),
-                None => Verdict::Move(Box::new(planned)),
-            },
-            Err(why) => Verdict::Skip(why),
-        },
-    };
     let mut items: Vec<Item> = olds
         .into_iter()
         .zip(found)
         .map(|(old, found)| Item {
-            verdict: verdict(&old, found),
+            verdict: verdict(&old, found, news.get(&key(&old)).copied(), choice),
             old,
         })
         .collect();
-    one_for_each_client(&mut items);
+    one_for_each_client(&mut items, found, news.values().copied(), choice);
+    for item in &mut items {
+        if matches!(item.verdict, Verdict::Move(_)) && is_refused(&item.old) {
+            item.verdict = Verdict::Skip(format!(
+                "hydra-maester says INVALID_SECRET: the client of its Secret may be another resource's. Give it a Secret of its own, or remove it without harm: {}.",
+                removal(&item.old)
+            ));
+        }
+    }
     items
 }
 
-/// Of several resources with the same client only one has it: the one that is ready, or the oldest.
-fn one_for_each_client(items: &mut [Item]) {
-    let mut by_client: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (index, item) in items.iter().enumerate() {
-        if let Verdict::Move(planned) = &item.verdict
-            && let Some(id) = planned.client_id()
+/// What is to be done with one resource. `new`: the OAuth2Client of the operator with its name.
+fn verdict(old: &DynamicObject, found: &Found, new: Option<&DynamicObject>, choice: &Choice<'_>) -> Verdict {
+    match new.map(|new| (new, Past::of(new))) {
+        Some((_, None)) => Verdict::Skip(format!(
+            "An OAuth2Client of the operator has this name already. Rename that, or, if it has the client, remove this one without harm: {}.",
+            removal(old)
+        )),
+        Some((new, Some(past))) if !is_untouched(new) => begun(old, new, &past),
+        // A new resource that has done nothing yet is made anew.
+        Some(_) | None => match found {
+            Ok(found) => match maester::plan(old, found.as_ref(), choice) {
+                Ok(planned) => Verdict::Move(Box::new(planned)),
+                Err(why) => Verdict::Skip(why),
+            },
+            Err(why) => Verdict::Skip(why.clone()),
+        },
+    }
+}
+
+/// What is to be done with a resource that has begun to move.
+fn begun(old: &DynamicObject, new: &DynamicObject, past: &Past) -> Verdict {
+    match (Some(&past.uid) == old.uid().as_ref(), past.is_of(old)) {
+        (true, true) => Verdict::Continue(past.secret),
+        (true, false) => Verdict::Skip(CHANGED.to_owned()),
+        (false, _) if new.data["spec"]["suspend"] == true => {
+            Verdict::Skip("It has begun to move back. Repeat the command with --undo --apply.".to_owned())
+        }
+        (false, _) => Verdict::Skip(format!(
+            "It was created again after it had moved. Move it back with --undo --apply, or remove this one without harm: {}.",
+            removal(old)
+        )),
+    }
+}
+
+/// Why a resource that was changed does not go on.
+pub const CHANGED: &str =
+    "It was changed since it began to move. Move it back with --undo --apply and its name, and move it again.";
+
+/// Of several resources with the same client on the same server only one has it: the one that has moved, the one that is
+/// ready, or the oldest.
+fn one_for_each_client<'a>(
+    items: &mut [Item],
+    found: &[Found],
+    news: impl Iterator<Item = &'a DynamicObject>,
+    choice: &Choice<'_>,
+) {
+    let mut owners: HashMap<Client, String> = HashMap::new();
+    let mut by_client: BTreeMap<Client, Vec<usize>> = BTreeMap::new();
+    for (index, (item, found)) in items.iter().zip(found).enumerate() {
+        let id = found.as_ref().ok().and_then(|found| found.as_ref()?.client_id.clone());
+        let server = server_for(&item.old.data["spec"], choice.server, choice.servers);
+        if let (Some(id), Ok(server)) = (id, server)
+            && !matches!(item.verdict, Verdict::Continue(_))
         {
-            by_client.entry(id.to_owned()).or_default().push(index);
+            by_client.entry((server.to_owned(), id)).or_default().push(index);
         }
     }
-    for same in by_client.into_values().filter(|same| same.len() > 1) {
-        let rank = |index: &usize| (!is_ready(&items[*index].old), created(&items[*index].old));
-        let Some(first) = same.iter().copied().min_by_key(rank) else {
-            continue;
+    for (client, same) in &by_client {
+        let rank = |index: &usize| {
+            let old = &items[*index].old;
+            (is_refused(old), !is_ready(old), created(old))
         };
-        let owner = items[first].key();
-        for index in same.into_iter().filter(|index| *index != first) {
-            items[index].verdict = Verdict::Skip(shared(&owner));
+        let first = same.iter().copied().min_by_key(rank);
+        owners.extend(first.map(|first| (client.clone(), items[first].key())));
+    }
+    let has_client = |new: &DynamicObject| {
+        let id = new.data["spec"]["clientId"].as_str()?;
+        Some(((server_of(&new.data).to_owned(), id.to_owned()), key(new)))
+    };
+    owners.extend(news.filter(|new| !is_untouched(new)).filter_map(has_client));
+    for (client, same) in by_client {
+        for index in same {
+            let item = &mut items[index];
+            let owner = owners.get(&client).filter(|owner| **owner != item.key());
+            if let (Verdict::Move(_), Some(owner)) = (&item.verdict, owner) {
+                item.verdict = Verdict::Skip(format!(
+                    "Its Secret has the client of {owner}. Give it a Secret of its own, or remove this one without harm: {}.",
+                    removal(&item.old)
+                ));
+            }
         }
     }
 }
 
-fn shared(owner: &str) -> String {
-    format!("Its Secret has the client of {owner}. Delete one of the two, or give this one a Secret of its own.")
+/// Name of the server and id of a client.
+type Client = (String, String);
+
+/// How a resource goes while hydra-maester works: that adds its finalizer again.
+fn removal(old: &DynamicObject) -> String {
+    let secret = old.data["spec"]["secretName"].as_str().unwrap_or_default();
+    let harmless = maester::without_harm(secret);
+    format!("scale hydra-maester to zero, {harmless}, and delete it")
+}
+
+/// Whether hydra-maester works with the client of the Secret for another resource, or cannot use the Secret.
+fn is_refused(old: &DynamicObject) -> bool {
+    old.data["status"]["reconciliationError"]["statusCode"] == "INVALID_SECRET"
 }
 
 fn is_ready(old: &DynamicObject) -> bool {

@@ -8,8 +8,8 @@ use anyhow::Result;
 use futures::{StreamExt as _, stream};
 
 use super::cluster::AT_ONCE;
-use super::maester::SecretFate;
-use super::plan::{Item, Verdict};
+use super::maester::{Move, SecretFate};
+use super::plan::{Item, Verdict, server_of};
 use crate::admin::bounded::printable;
 use crate::plugin::NOT_READY;
 use crate::plugin::objects::put;
@@ -19,16 +19,14 @@ pub(super) fn text(items: &[Item]) -> String {
     let mut text = String::new();
     for item in items {
         let (word, colour, first, notes): (_, _, _, &[String]) = match &item.verdict {
-            Verdict::Move(planned) => ("move", AnsiColor::Green, secret(planned.secret), &planned.notes),
-            Verdict::Continue(_) => ("go on", AnsiColor::Green, "It has begun to move.", &[]),
-            Verdict::Skip(why) => ("skip", AnsiColor::Yellow, why.as_str(), &[]),
+            Verdict::Move(planned) => ("move", AnsiColor::Green, destination(planned), &planned.notes),
+            Verdict::Continue(_) => ("go on", AnsiColor::Green, "It has begun to move.".to_owned(), &[]),
+            Verdict::Skip(why) => ("skip", AnsiColor::Yellow, why.clone(), &[]),
         };
         let style = Style::new().fg_color(Some(colour.into()));
         let _ = writeln!(text, "{style}{word:<5}{style:#}  {}", printable(&item.key()));
-        for sentence in [first].into_iter().chain(notes.iter().map(String::as_str)) {
-            if !sentence.is_empty() {
-                let _ = writeln!(text, "       {}", printable(sentence));
-            }
+        for sentence in [&first].into_iter().chain(notes) {
+            let _ = writeln!(text, "       {}", printable(sentence));
         }
     }
     let skipped = skipped(items);
@@ -49,10 +47,15 @@ pub(super) fn skipped(items: &[Item]) -> usize {
     items.iter().filter(is_skipped).count()
 }
 
-fn secret(fate: SecretFate) -> &'static str {
-    match fate {
-        SecretFate::TakenOver => "The operator takes the Secret over as it is.",
-        SecretFate::Released | SecretFate::Untouched => "", // a note says more
+/// Where a resource moves to, with its Secret.
+fn destination(planned: &Move) -> String {
+    let server = format!(
+        "Its client is on AuthorizationServer `{}`.",
+        server_of(&planned.manifest)
+    );
+    match planned.secret {
+        SecretFate::TakenOver => format!("{server} The operator takes the Secret over as it is."),
+        SecretFate::Released | SecretFate::Untouched => server, // a note says more
     }
 }
 

@@ -77,7 +77,8 @@ impl Page {
         self.run(block(section, 2)?, 0).await.map(drop).context("the end")
     }
 
-    async fn run(&self, commands: String, code: i32) -> Result<String> {
+    /// Runs a command that is not on the page, which must end with this code, and returns what it prints.
+    pub async fn run(&self, commands: String, code: i32) -> Result<String> {
         let mut command: tokio::process::Command = self.command(&commands, &self.kubeconfig).into();
         let output = command.stdin(Stdio::null()).output().await?;
         let (out, err) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);

@@ -144,6 +144,12 @@ pub(crate) fn differences(wanted: &Client, found: &Client) -> Vec<String> {
     bare(wanted).differences(&bare(found))
 }
 
+/// What [`preview`] says, which the plugin recognizes. The last one is followed by the names of the members.
+pub(crate) const WOULD_CREATE: &str = "The client does not exist on the server, so it would be created.";
+pub(crate) const NOT_ADOPTABLE: &str = "The client on the server cannot be adopted.";
+pub(crate) const CHANGES_NOTHING: &str = "An adoption would change nothing on the server except the mark.";
+pub(crate) const WOULD_CHANGE: &str = "An adoption would change these members of the client: ";
+
 /// What an adoption would change, for the message of a suspended resource. None: the resource has its client already,
 /// asks for no adoption, or the server cannot be asked.
 pub(crate) async fn preview(
@@ -159,10 +165,10 @@ pub(crate) async fn preview(
     }
     let link = ctx.links.usable(&plan.server).ok()?;
     let Some(found) = link.hydra().ok()?.get_client(&plan.client_id).await.ok()? else {
-        return Some("The client does not exist on the server, so it would be created.".to_owned());
+        return Some(WOULD_CREATE.to_owned());
     };
     if !may_take_over(client, ctx, status, &found) {
-        return Some("The client on the server cannot be adopted.".to_owned());
+        return Some(NOT_ADOPTABLE.to_owned());
     }
     let effective = &plan.effective.grant_types;
     let asked = client.spec.grant_types.as_deref();
@@ -171,8 +177,8 @@ pub(crate) async fn preview(
         .grant_types
         .extend(kept_grant_types(asked, effective, None, &found.grant_types));
     Some(match changes(&adopted, &found).as_str() {
-        "" => "An adoption would change nothing on the server except the mark.".to_owned(),
-        fields => format!("An adoption would change these members of the client: {fields}."),
+        "" => CHANGES_NOTHING.to_owned(),
+        fields => format!("{WOULD_CHANGE}{fields}."),
     })
 }
 

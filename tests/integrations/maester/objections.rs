@@ -1,0 +1,141 @@
+//! What keeps a resource from moving, and leaves everything as it was.
+
+use anyhow::{Context, Result, ensure};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use oidc_operator::api::{MIGRATED_FROM_ANNOTATION, OAuth2Client};
+use serde_json::{Value, json};
+use testbed::http;
+use testbed::hydra::Hydra;
+use url::Url;
+
+use super::legacy;
+use super::page::Page;
+use super::{Registered, Secrets, registered, same, secrets};
+use crate::stage::Stage;
+
+type All = (Registered, Secrets);
+
+/// The command for one resource.
+fn command(name: &str, more: &str) -> String {
+    format!("kubectl oidc migrate hydra-maester --namespace bank {name} {more}")
+}
+
+/// Id of the client of a resource.
+fn id_of(before: &All, name: &str) -> Result<String> {
+    let secret = before.1.get(&format!("bank/{name}")).context("no Secret")?;
+    let id = secret.data.as_ref().and_then(|data| data.get("CLIENT_ID"));
+    Ok(String::from_utf8(id.context("no id")?.0.clone())?)
+}
+
+fn url_of(hydra: &Hydra, id: &str) -> String {
+    format!("{}/clients/{id}", hydra.prefixed_admin_url())
+}
+
+async fn client(hydra: &Hydra, id: &str) -> Result<Value> {
+    let (status, found) = http::exchange(http::client().get(url_of(hydra, id)), None, "the client").await?;
+    ensure!(status == 200, "{status}");
+    Ok(found)
+}
+
+/// The command leaves a resource with these words, and everything as it was.
+async fn stays(stage: &Stage, hydra: &Hydra, page: &Page, name: &str, why: &str) -> Result<()> {
+    let before = (registered(hydra).await?, secrets(stage).await?);
+    let said = page.run(command(name, "--apply"), 1).await?;
+    ensure!(said.contains(why) && said.contains("0 moved, 1 left."), "{said}");
+    let now = (registered(hydra).await?, secrets(stage).await?);
+    ensure!(now.0 == before.0, "a client was written");
+    ensure!(now.1 == before.1, "a Secret was written");
+    let news: Api<OAuth2Client> = Api::namespaced(stage.client(), "bank");
+    ensure!(news.get_opt(name).await?.is_none(), "{name} has a new resource");
+    legacy::api(&stage.client(), Some("bank")).get(name).await?;
+    Ok(())
+}
+
+/// Somebody has changed the client since hydra-maester wrote it.
+pub async fn a_client_that_is_not_as_its_resource_says(
+    stage: &Stage,
+    hydra: &Hydra,
+    page: &Page,
+    before: &All,
+) -> Result<()> {
+    let id = id_of(before, "app-0")?;
+    let mut drifted = client(hydra, &id).await?;
+    drifted["scope"] = json!("read");
+    let put = http::client().put(url_of(hydra, &id));
+    let (status, reply) = http::exchange(put, Some(drifted), "the change").await?;
+    ensure!(status == 200, "{status}: {reply}");
+    stays(stage, hydra, page, "app-0", "these members would change: scope.").await?;
+    page.run(command("app-0", "--apply --accept-changes"), 0).await?;
+    let now = (registered(hydra).await?, secrets(stage).await?);
+    same(before, &now, |found| found).context("after the accepted change")
+}
+
+/// The server does not have the client. Returns what there is when it has it again.
+pub async fn a_client_that_is_gone(stage: &Stage, hydra: &Hydra, page: &Page, before: All) -> Result<All> {
+    let id = id_of(&before, "app-4")?;
+    let kept = client(hydra, &id).await?;
+    let (status, _) = http::exchange(http::client().delete(url_of(hydra, &id)), None, "the deletion").await?;
+    ensure!(status == 204, "{status}");
+    stays(
+        stage,
+        hydra,
+        page,
+        "app-4",
+        "does not exist on AuthorizationServer `default`.",
+    )
+    .await?;
+    let post = http::client().post(format!("{}/clients", hydra.prefixed_admin_url()));
+    let (status, reply) = http::exchange(post, Some(kept), "the client").await?;
+    ensure!(status == 201, "{status}: {reply}");
+    let mut before = before;
+    let now = registered(hydra).await?;
+    before
+        .0
+        .insert(id.clone(), now.get(&id).context("the client is lost")?.clone());
+    Ok(before)
+}
+
+/// Whoever may write a resource of the operator writes into its annotation where hydra-maester is to send its requests.
+pub async fn an_annotation_that_leads_elsewhere(stage: &Stage, hydra: &Hydra, page: &Page) -> Result<()> {
+    let news: Api<OAuth2Client> = Api::namespaced(stage.client(), "bank");
+    let name = "app-10";
+    let own = news.get(name).await?.metadata.annotations.unwrap_or_default();
+    let own = own.get(MIGRATED_FROM_ANNOTATION).context("no annotation")?.clone();
+    let write = async |value: &str| {
+        let change = json!({ "metadata": { "annotations": { MIGRATED_FROM_ANNOTATION: value } } });
+        let written = news.patch(name, &PatchParams::default(), &Patch::Merge(change)).await;
+        written.map(drop)
+    };
+    let admin = Url::parse(&hydra.admin_url())?;
+    for (forged, why) in [
+        (
+            json!({ "url": "http://evil.example.com", "port": 80, "endpoint": "/admin/clients" }),
+            "no AuthorizationServer has this adminUrl",
+        ),
+        (
+            json!({ "url": "http://127.0.0.1", "port": admin.port(), "endpoint": "/elsewhere" }),
+            "has the endpoint `/elsewhere`",
+        ),
+        (
+            json!({ "url": "http://127.0.0.1", "port": admin.port(), "endpoint": "/admin/clients", "forwardedProto": "https" }),
+            "has the forwardedProto `https`",
+        ),
+    ] {
+        let mut past: Value = serde_json::from_str(&own)?;
+        past["manifest"]["spec"]["hydraAdmin"] = forged;
+        write(&past.to_string()).await?;
+        for (more, word) in [("--undo", "stay"), ("--undo --apply", "not moved back.")] {
+            let said = page.run(command(name, more), 1).await?;
+            ensure!(said.contains(why) && said.contains(word), "{said}");
+        }
+        let there = legacy::api(&stage.client(), Some("bank")).get_opt(name).await?;
+        ensure!(there.is_none(), "hydra-maester has a resource again");
+        ensure!(
+            news.get(name).await?.spec.suspend.is_none(),
+            "the resource is suspended"
+        );
+    }
+    write(&own).await?;
+    Ok(())
+}
