@@ -166,6 +166,12 @@ pub struct Terraform {
     /// The AuthorizationServer.
     #[arg(long, default_value = crate::api::DEFAULT_SERVER)]
     pub server: String,
+    /// Vault namespace of the objects, if the state has those of several. Empty for the root namespace.
+    #[arg(long)]
+    pub vault_namespace: Option<String>,
+    /// Alias of the provider of the objects, if the state has those of several. Empty for the provider without alias.
+    #[arg(long)]
+    pub provider_alias: Option<String>,
     /// Format of the output: YAML, or JSON.
     #[arg(long, short, default_value = "yaml")]
     pub output: Format,

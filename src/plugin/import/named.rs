@@ -20,6 +20,8 @@ pub struct Imported {
     pub manifests: Vec<Value>,
     /// The sentences.
     pub notes: Vec<String>,
+    /// Names of clients that have no resource, for reasons that the sentences tell.
+    pub left_out: BTreeSet<String>,
 }
 
 /// Objects of a Vault as they are on the wire, without secrets: by type and name.

@@ -1,6 +1,6 @@
 //! Resources for the objects of a Vault, as its API or a state of Terraform shows them. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -36,17 +36,20 @@ pub fn manifests(objects: &Objects, place: &Place<'_>) -> Imported {
     for (name, value) in objects.of("scope") {
         add("Scope", &scopes, name, scope(name, value, place));
     }
-    let mut nobodys = Vec::new();
+    let (mut notes, mut left_out) = (Vec::new(), BTreeSet::new());
     for (name, value) in objects.of("client") {
         match client(name, value, place, &keys, &assignments) {
             Ok(spec) => add("OAuth2Client", &clients, name, spec),
-            Err(why) => nobodys.push(why),
+            Err(why) => {
+                notes.push(why);
+                left_out.insert(name.clone());
+            }
         }
     }
-    let ids = objects
-        .of("client")
-        .filter_map(|(name, value)| Some((value["client_id"].as_str()?.to_owned(), clients.get(name)?.clone())));
-    let ids: Called = ids.collect();
+    let made = objects.of("client").filter(|(name, _)| !left_out.contains(*name));
+    let ids: Called = made
+        .filter_map(|(name, value)| Some((value["client_id"].as_str()?.to_owned(), clients.get(name)?.clone())))
+        .collect();
     for (name, value) in objects.of("provider") {
         add(
             "OidcProvider",
@@ -55,7 +58,8 @@ pub fn manifests(objects: &Objects, place: &Place<'_>) -> Imported {
             provider(name, value, place, &ids, &scopes),
         );
     }
-    found.notes = nobodys;
+    found.notes = notes;
+    found.left_out = left_out;
     found
 }
 

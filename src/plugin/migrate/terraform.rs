@@ -1,5 +1,6 @@
 //! Resources for the objects of a Vault in a state of Terraform.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
@@ -21,6 +22,8 @@ const TYPES: [(&str, &str); 5] = [
 ];
 /// Beginning of the types that have no counterpart, and of those that have one.
 const FAMILY: &str = "vault_identity_oidc";
+/// One client in the list of a key.
+const ALLOWED: &str = "vault_identity_oidc_key_allowed_client_id";
 /// Types of Secrets of Kubernetes.
 const SECRETS: [&str; 2] = ["kubernetes_secret", "kubernetes_secret_v1"];
 /// The version of the format of states.
@@ -40,60 +43,143 @@ pub(super) fn run(session: &Session, asked: &Terraform) -> Result<ExitCode> {
         server: &asked.server,
         namespace: &session.namespace,
     };
-    print(asked.output, &imported(&state, &place))?;
+    let selection = Selection {
+        namespace: asked.vault_namespace.as_deref(),
+        alias: asked.provider_alias.as_deref(),
+    };
+    let found = imported(&state, &place, selection).map_err(anyhow::Error::msg)?;
+    print(asked.output, &found)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which objects of a state are meant, if it has those of several servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection<'a> {
+    /// Their Vault namespace; empty for the root namespace.
+    pub namespace: Option<&'a str>,
+    /// Alias of their provider; empty for the one without alias.
+    pub alias: Option<&'a str>,
+}
+
+impl Selection<'_> {
+    fn has(&self, found: &Instance<'_>) -> bool {
+        let namespace = self.namespace.map(|namespace| namespace.trim_matches('/'));
+        namespace.is_none_or(|namespace| namespace == found.namespace())
+            && self.alias.is_none_or(|alias| alias == found.alias)
+    }
 }
 
 /// An object of the state.
 struct Instance<'a> {
     type_: &'a str,
     address: String,
+    /// Alias of its provider.
+    alias: &'a str,
     attributes: &'a Value,
 }
 
+impl Instance<'_> {
+    /// Its Vault namespace.
+    fn namespace(&self) -> &str {
+        let namespace = self.attributes["namespace"].as_str().unwrap_or_default();
+        namespace.trim_matches('/')
+    }
+
+    /// Type and name of the object on the server, if it can have a resource.
+    fn object(&self) -> Option<(&'static str, &str)> {
+        let (_, object) = TYPES.iter().find(|(name, _)| *name == self.type_)?;
+        Some((object, self.attributes["name"].as_str()?))
+    }
+}
+
 /// Resources for what a state has.
-pub fn imported(state: &Value, place: &Place<'_>) -> Imported {
+///
+/// # Errors
+/// A sentence, if it has objects of several servers or namespaces.
+pub fn imported(state: &Value, place: &Place<'_>, selection: Selection<'_>) -> Result<Imported, String> {
     let all: Vec<Instance<'_>> = instances(state).collect();
+    let is_meant = |found: &&Instance<'_>| found.type_.starts_with(FAMILY) && selection.has(found);
+    let meant: Vec<&Instance<'_>> = all.iter().filter(is_meant).collect();
+    let namespace = one_place(&meant)?;
     let mut objects = Objects::default();
-    let mut addresses = Vec::new();
-    let mut left = Vec::new();
-    for Instance {
-        type_,
-        address,
-        attributes,
-    } in &all
-    {
-        match (
-            TYPES.iter().find(|(name, _)| name == type_),
-            attributes["name"].as_str(),
-        ) {
-            (Some((_, object)), Some(name)) => {
-                objects.put(object, name.to_owned(), without_secret(attributes));
-                addresses.push(address);
-            }
-            _ if type_.starts_with(FAMILY) => {
-                left.push(format!("{address} is left out: the operator has no kind for it."))
-            }
-            _ => {}
+    let mut addresses: BTreeMap<(&str, &str), &str> = BTreeMap::new();
+    for found in &meant {
+        let Some((object, name)) = found.object() else { continue };
+        if let Some(other) = addresses.insert((object, name), &found.address) {
+            return Err(format!(
+                "{other} and {} are the same object; remove one of them from the state first",
+                found.address
+            ));
         }
+        objects.put(object, name.to_owned(), without_secret(found.attributes));
     }
     let mut found = vault::manifests(&objects, place);
+    if !namespace.is_empty() {
+        found.notes.push(format!(
+            "The objects are in the Vault namespace {namespace}. Make sure that AuthorizationServer {} has this vault.namespace.",
+            place.server
+        ));
+    }
     for manifest in &mut found.manifests {
         if manifest["kind"] == "OAuth2Client"
-            && let Some(note) = take_secret_over(manifest, &all, place.namespace)
+            && let Some(note) = take_secret_over(manifest, &meant, &all, place.namespace)
         {
             found.notes.push(note);
         }
     }
-    found.notes.extend(left);
-    if !addresses.is_empty() {
-        found
-            .notes
-            .push("Once the resources are ready, remove the objects from the state:".to_owned());
-        let remove = |address: &&String| format!("terraform state rm '{address}'");
-        found.notes.extend(addresses.iter().map(remove));
+    leave(&meant, &mut found, &addresses);
+    Ok(found)
+}
+
+/// Says what is left out, and what has to leave the state.
+fn leave(meant: &[&Instance<'_>], found: &mut Imported, addresses: &BTreeMap<(&str, &str), &str>) {
+    let mut remove = Vec::new();
+    for instance in meant {
+        // The operator writes the list of the key.
+        let key = instance.attributes["key_name"]
+            .as_str()
+            .filter(|_| instance.type_ == ALLOWED);
+        match (instance.object(), key) {
+            (Some(("client", name)), _) if found.left_out.contains(name) => {}
+            (Some(_), _) => remove.push(&instance.address),
+            (None, Some(key)) if addresses.contains_key(&("key", key)) => remove.push(&instance.address),
+            (None, _) => found.notes.push(format!(
+                "{} is left out: the operator has no kind for it.",
+                instance.address
+            )),
+        }
     }
-    found
+    if !remove.is_empty() {
+        let first = "Once the resources are ready, remove the objects from the state:".to_owned();
+        let commands = remove
+            .into_iter()
+            .map(|address| format!("terraform state rm '{address}'"));
+        found.notes.extend([first].into_iter().chain(commands));
+    }
+}
+
+/// Makes sure that all objects are on one server, and returns their Vault namespace.
+fn one_place<'a>(meant: &[&'a Instance<'_>]) -> Result<&'a str, String> {
+    let objects = || meant.iter().filter(|found| found.object().is_some());
+    let listed = |names: &BTreeSet<&str>| {
+        let names = names.iter().map(|name| format!("`{name}`"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let aliases: BTreeSet<&str> = objects().map(|found| found.alias).collect();
+    if aliases.len() > 1 {
+        return Err(format!(
+            "the state has objects of providers with the aliases {}; name one with --provider-alias, and its AuthorizationServer with --server",
+            listed(&aliases)
+        ));
+    }
+    let namespaces: BTreeSet<&str> = objects().map(|found| found.namespace()).collect();
+    if namespaces.len() > 1 {
+        return Err(format!(
+            "the state has objects of the Vault namespaces {}; name one with --vault-namespace, and its AuthorizationServer with --server",
+            listed(&namespaces)
+        ));
+    }
+    Ok(namespaces.first().copied().unwrap_or_default())
 }
 
 fn instances(state: &Value) -> impl Iterator<Item = Instance<'_>> {
@@ -101,7 +187,9 @@ fn instances(state: &Value) -> impl Iterator<Item = Instance<'_>> {
     let managed = resources.filter(|resource| resource["mode"] == "managed");
     managed.flat_map(|resource| {
         let instances = resource["instances"].as_array().into_iter().flatten();
-        instances.filter_map(move |instance| {
+        // Terraform is about to destroy what is deposed.
+        let current = instances.filter(|instance| instance["deposed"].is_null());
+        current.filter_map(move |instance| {
             let type_ = resource["type"].as_str()?;
             let module = resource["module"]
                 .as_str()
@@ -115,10 +203,17 @@ fn instances(state: &Value) -> impl Iterator<Item = Instance<'_>> {
             Some(Instance {
                 type_,
                 address: format!("{module}{type_}.{}{index}", resource["name"].as_str()?),
+                alias: alias(resource["provider"].as_str().unwrap_or_default()),
                 attributes: &instance["attributes"],
             })
         })
     })
+}
+
+/// The alias in the address of a provider, such as `provider["registry.terraform.io/hashicorp/vault"].eu`.
+fn alias(provider: &str) -> &str {
+    let (_, alias) = provider.rsplit_once("\"].").unwrap_or_default();
+    alias
 }
 
 fn without_secret(attributes: &Value) -> Value {
@@ -130,10 +225,14 @@ fn without_secret(attributes: &Value) -> Value {
 }
 
 /// Lets an OAuth2Client take over the Secret that the state has of its credentials. Returns what to do for that.
-fn take_secret_over(manifest: &mut Value, all: &[Instance<'_>], namespace: &str) -> Option<String> {
+fn take_secret_over(
+    manifest: &mut Value,
+    meant: &[&Instance<'_>],
+    all: &[Instance<'_>],
+    namespace: &str,
+) -> Option<String> {
     let name = manifest["spec"]["vault"]["name"].as_str()?;
-    let is_it = |found: &&Instance<'_>| found.type_ == "vault_identity_oidc_client" && found.attributes["name"] == name;
-    let client = all.iter().find(is_it)?;
+    let client = meant.iter().find(|found| found.object() == Some(("client", name)))?;
     let (id, secret) = (&client.attributes["client_id"], &client.attributes["client_secret"]);
     let secrets = all.iter().filter(|found| SECRETS.contains(&found.type_));
     for found in secrets {
