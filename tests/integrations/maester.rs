@@ -85,6 +85,7 @@ async fn play(stage: &Stage, hydra: &Hydra) -> Result<()> {
 
     objections::a_client_that_is_not_as_its_resource_says(stage, hydra, &page, &before).await?;
     let before = objections::a_client_that_is_gone(stage, hydra, &page, before).await?;
+    objections::a_move_that_has_only_begun(stage, hydra, &page).await?;
     let killed = page.killed_at_every_point(4).await?;
     let moved = page.follow(4, 1).await?;
     ensure!(moved.contains(&format!(" moved, {} left.", STAYS.len())), "{moved}");
@@ -94,6 +95,7 @@ async fn play(stage: &Stage, hydra: &Hydra) -> Result<()> {
     nothing_more_is_written(stage, hydra, &page).await?;
     objections::an_annotation_that_leads_elsewhere(stage, hydra, &page).await?;
 
+    let killed = killed + page.killed_on_the_way_back().await?;
     page.go_back().await?;
     legacy.is_back(stage).await?;
     let now = (registered(hydra).await?, secrets(stage).await?);

@@ -143,6 +143,13 @@ fn deletion_policy(spec: &Value) -> &'static str {
     }
 }
 
+/// The keys of id and secret that a spec of the operator names, if it names one: the Secret of hydra-maester has the same.
+pub fn keys_in(new: &Value) -> Option<[&str; 2]> {
+    let keys = &new["credentials"]["keys"];
+    let [id, secret] = ["clientId", "clientSecret"].map(|name| keys[name].as_str());
+    (id.is_some() || secret.is_some()).then(|| [id.unwrap_or(KEYS[0][0]), secret.unwrap_or(KEYS[0][1])])
+}
+
 /// The keys of id and secret in a Secret with these keys.
 pub fn keys_of<'a>(keys: &BTreeSet<String>, chosen: Option<[&'a str; 2]>) -> Option<[&'a str; 2]> {
     let all = chosen.into_iter().chain(KEYS);

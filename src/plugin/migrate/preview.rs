@@ -1,11 +1,13 @@
 //! What the operator says about a new resource that is suspended: what its adoption would change. Pure.
 
+use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::api::condition::{READY, STALLED, SUSPENDED};
 use crate::controller::hydra::client::adoption::{CHANGES_NOTHING, NOT_ADOPTABLE, WOULD_CHANGE, WOULD_CREATE};
+use crate::plugin::ask::{self, Answer};
 
 const UNSEEN: &str =
     "The operator has not compared it with its client. Check that it runs and that the server is ready, and try again.";
@@ -97,6 +99,20 @@ pub fn is_untouched(new: &DynamicObject) -> bool {
 /// Whether the operator has taken over the client of a resource.
 pub fn has_adopted(new: &DynamicObject) -> bool {
     new.data["status"]["adopted"] == true
+}
+
+/// Whether the operator has taken over the client and works on it. `server`: of the resource; `since`: as for
+/// [`ask::in_sync`].
+pub fn adopted(new: &DynamicObject, server: &str, since: Option<Timestamp>) -> Answer {
+    match ask::in_sync(new, since) {
+        Answer::Done(_) if new.data["spec"]["suspend"] == true => {
+            Answer::Refused("Its new resource was suspended meanwhile. Repeat the command.".to_owned())
+        }
+        Answer::Done(_) if !has_adopted(new) => Answer::Refused(format!(
+            "The operator did not find its client on AuthorizationServer `{server}` and made another one. Give the new resource the deletionPolicy Orphan, delete it, and name the server that has the client with --server."
+        )),
+        answer => answer,
+    }
 }
 
 /// The message of a condition that is True.

@@ -12,14 +12,14 @@ use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use super::cluster::{clients, namespace_of, olds, parameters};
-use super::leave;
 use super::maester::{Move, Past, SecretFate, is_same_spec};
 use super::plan::server_of;
-use super::preview::{Accepts, Preview, has_adopted, is_untouched};
+use super::preview::{Accepts, Preview, is_untouched};
+use super::{leave, preview};
 use crate::api::RECONCILE_AT_ANNOTATION;
 use crate::plugin::NAME;
 use crate::plugin::arguments::HydraMaester;
-use crate::plugin::ask::{self, Answer};
+use crate::plugin::ask::Answer;
 use crate::plugin::objects::{answer, until, until_gone};
 use crate::plugin::session::Session;
 
@@ -175,25 +175,14 @@ impl Way<'_> {
     /// Waits until the operator has taken over the client, and deletes the old resource.
     async fn finish(&self, since: Option<Timestamp>) -> Result<()> {
         let (name, limit) = (self.old.name_any(), self.asked.timeout);
-        until(&self.news, &name, limit, |found| adopted(found, since)).await?;
+        until(&self.news, &name, limit, |found| {
+            preview::adopted(found, server_of(&found.data), since)
+        })
+        .await?;
         leave::keep_secret(&self.secrets, self.old, self.fate == SecretFate::Released).await?;
         leave::delete(&self.olds, self.old).await?;
         // Finalizers of others may hold it.
         until_gone(&self.olds, self.old, limit).await
-    }
-}
-
-/// Whether the operator has taken over the client and works on it.
-fn adopted(new: &DynamicObject, since: Option<Timestamp>) -> Answer {
-    match ask::in_sync(new, since) {
-        Answer::Done(_) if new.data["spec"]["suspend"] == true => {
-            Answer::Refused("Its new resource was suspended meanwhile. Repeat the command.".to_owned())
-        }
-        Answer::Done(_) if !has_adopted(new) => Answer::Refused(format!(
-            "The operator did not find its client on AuthorizationServer `{}` and made another one. Give the new resource the deletionPolicy Orphan, delete it, and name the server that has the client with --server.",
-            server_of(&new.data)
-        )),
-        answer => answer,
     }
 }
 

@@ -96,6 +96,27 @@ pub async fn a_client_that_is_gone(stage: &Stage, hydra: &Hydra, page: &Page, be
     Ok(before)
 }
 
+/// The command was killed when it had created the new resource: the operator does nothing for that, and the way back takes
+/// it away again.
+pub async fn a_move_that_has_only_begun(stage: &Stage, hydra: &Hydra, page: &Page) -> Result<()> {
+    let before = (registered(hydra).await?, secrets(stage).await?);
+    let news: Api<OAuth2Client> = Api::namespaced(stage.client(), "bank");
+    page.killed(&command("app-2", "--apply"), 1, true).await?;
+    let new = news.get("app-2").await.context("the new resource")?;
+    ensure!(new.spec.suspend == Some(true), "it is not suspended");
+    let plan = page.run(command("app-2", ""), 0).await?;
+    ensure!(plan.contains("1 to move."), "{plan}");
+    page.run(command("app-2", "--undo --apply"), 0).await?;
+    ensure!(
+        news.get_opt("app-2").await?.is_none(),
+        "the new resource is still there"
+    );
+    legacy::api(&stage.client(), Some("bank")).get("app-2").await?;
+    let now = (registered(hydra).await?, secrets(stage).await?);
+    ensure!(now == before, "a client or a Secret was written");
+    Ok(())
+}
+
 /// Whoever may write a resource of the operator writes into its annotation where hydra-maester is to send its requests.
 pub async fn an_annotation_that_leads_elsewhere(stage: &Stage, hydra: &Hydra, page: &Page) -> Result<()> {
     let news: Api<OAuth2Client> = Api::namespaced(stage.client(), "bank");

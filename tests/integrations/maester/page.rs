@@ -16,6 +16,8 @@ const PAGE: &str = include_str!("../../../docs/migration.md");
 /// Requests at which the command is killed, counted over all that change something.
 const POINTS: [u64; 10] = [1, 2, 5, 9, 10, 14, 18, 23, 27, 32];
 
+const POINTS_BACK: [u64; 5] = [1, 5, 9, 14, 23];
+
 /// A person who follows the page, in a folder of their own.
 pub struct Page {
     folder: RunDir,
@@ -98,11 +100,20 @@ impl Page {
     /// number of kills.
     pub async fn killed_at_every_point(&self, step: usize) -> Result<usize> {
         let (_, steps) = PAGE.split_once("\n1. ").context("no steps")?;
-        let command = format!("exec {}", block(steps, step)?);
+        self.killed_at(block(steps, step)?, &POINTS).await
+    }
+
+    /// As [`Self::killed_at_every_point`], on the way back.
+    pub async fn killed_on_the_way_back(&self) -> Result<usize> {
+        let (_, section) = PAGE.split_once("### Go back").context("no section")?;
+        self.killed_at(block(section, 1)?, &POINTS_BACK).await
+    }
+
+    async fn killed_at(&self, command: String, points: &[u64]) -> Result<usize> {
         let mut kills = 0;
-        for nth in POINTS {
+        for nth in points {
             for after in [false, true] {
-                self.killed(&command, nth, after)
+                self.killed(&command, *nth, after)
                     .await
                     .with_context(|| format!("killed at request {nth}"))?;
                 kills += 1;
@@ -111,7 +122,9 @@ impl Page {
         Ok(kills)
     }
 
-    async fn killed(&self, command: &str, nth: u64, after: bool) -> Result<()> {
+    /// Runs a command that is killed before or after its nth request that changes something.
+    pub async fn killed(&self, command: &str, nth: u64, after: bool) -> Result<()> {
+        let command = &format!("exec {command}");
         let running: Arc<OnceLock<Mutex<Child>>> = Arc::default();
         let victim = Arc::clone(&running);
         let hook = move || {

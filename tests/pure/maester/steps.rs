@@ -2,9 +2,10 @@
 
 use kube::core::DynamicObject;
 use oidc_operator::api::authorization_server::ForwardedProto;
-use oidc_operator::plugin::migrate::maester::is_same_spec;
+use oidc_operator::plugin::ask::Answer;
+use oidc_operator::plugin::migrate::maester::{Choice, is_same_spec, keys_in, plan};
 use oidc_operator::plugin::migrate::plan::{Found, Item, Verdict, items};
-use oidc_operator::plugin::migrate::preview::{Accepts, Preview, is_untouched};
+use oidc_operator::plugin::migrate::preview::{Accepts, Preview, adopted, is_untouched};
 use oidc_operator::plugin::migrate::server::{Known, server_for};
 use serde_json::{Value, json};
 
@@ -112,6 +113,56 @@ fn only_what_has_written_nothing_is_made_anew() {
         let all = items(vec![old("web", machine())], &[found()], &[new], &choice(&[]));
         assert_eq!(matches!(all[0].verdict, Verdict::Move(_)), expected);
     }
+}
+
+#[test]
+fn the_old_resource_goes_once_its_client_is_taken_over() {
+    let ready = |more: Value| {
+        let mut status = json!({ "observedGeneration": 3, "conditions": [{ "type": "Ready", "status": "True", "message": "Well." }] });
+        status["adopted"] = more;
+        status
+    };
+    for (spec, status, expected) in [
+        (json!({}), ready(json!(true)), "done"),
+        (
+            json!({}),
+            ready(Value::Null),
+            "did not find its client on AuthorizationServer `main`",
+        ),
+        (json!({ "suspend": true }), ready(json!(true)), "suspended meanwhile"),
+        (
+            json!({}),
+            json!({ "observedGeneration": 2, "adopted": true }),
+            "has not looked yet",
+        ),
+    ] {
+        let (Answer::Done(said) | Answer::Refused(said) | Answer::Open(said)) =
+            adopted(&new(spec, status), "main", None);
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn the_way_back_finds_the_keys_of_the_secret() {
+    let chosen = ["id", "password"];
+    for (keys, expected) in [
+        (BOTH, None),
+        (["client_id", "client_secret"], Some(["client_id", "client_secret"])),
+        (chosen, Some(chosen)),
+    ] {
+        let choice = Choice {
+            keys: Some(chosen),
+            ..choice(&[])
+        };
+        for is_owned in [true, false] {
+            let planned = plan(&old("web", machine()), Some(&secret(&keys, is_owned)), &choice).expect("a plan");
+            assert_eq!(keys_in(&planned.manifest["spec"]), expected);
+        }
+    }
+    assert_eq!(
+        keys_in(&json!({ "credentials": { "keys": { "clientId": "id" } } })),
+        Some(["id", "CLIENT_SECRET"])
+    );
 }
 
 fn found() -> Found {

@@ -11,7 +11,9 @@ use crate::controller::common::own_secret::text;
 use crate::plugin::NAME;
 use crate::plugin::arguments::HydraMaester;
 use crate::plugin::migrate::cluster::{known, olds, secret_name};
-use crate::plugin::migrate::maester::{self, API_VERSION, Choice, Credentials, KEYS, Past, SecretFate, keys_of};
+use crate::plugin::migrate::maester::{
+    self, API_VERSION, Choice, Credentials, KEYS, Past, SecretFate, keys_in, keys_of,
+};
 use crate::plugin::migrate::plan::server_of;
 use crate::plugin::migrate::preview::{has_adopted, is_untouched};
 use crate::plugin::migrate::server::{Known, server_for};
@@ -74,7 +76,7 @@ impl<'a> Return<'a> {
             past,
             secrets: Api::namespaced(session.client.clone(), &namespace),
             olds: olds(session, &namespace),
-            keys: asked.keys().or_else(|| keys_in(found)),
+            keys: asked.keys().or_else(|| keys_in(&found.data["spec"])),
             meant: match asked.names.is_empty() {
                 true => Meant::All,
                 false => Meant::Named,
@@ -190,11 +192,4 @@ impl<'a> Return<'a> {
             created => created.context("cannot create the resource of hydra-maester"),
         }
     }
-}
-
-/// The keys that the new resource names, if it names some: the Secret of hydra-maester had the same.
-fn keys_in(found: &DynamicObject) -> Option<[&str; 2]> {
-    let keys = &found.data["spec"]["credentials"]["keys"];
-    let [id, secret] = ["clientId", "clientSecret"].map(|name| keys[name].as_str());
-    (id.is_some() || secret.is_some()).then(|| [id.unwrap_or(KEYS[0][0]), secret.unwrap_or(KEYS[0][1])])
 }
