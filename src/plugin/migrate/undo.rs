@@ -97,8 +97,11 @@ async fn walk(session: &Session, found: &DynamicObject, servers: &[Known], asked
     }
     // The operator must neither correct what hydra-maester writes now, nor delete the client.
     let leave = json!({ "spec": { "suspend": true, "deletionPolicy": "Orphan" } });
-    let left = api.patch(&name, &parameters(), &Patch::Merge(leave)).await;
-    left.context("cannot change the resource of the operator")?;
+    match api.patch(&name, &parameters(), &Patch::Merge(leave)).await {
+        // A command that was interrupted had deleted it.
+        Err(kube::Error::Api(status)) if status.code == 404 => return back.is_back().await,
+        left => drop(left.context("cannot change the resource of the operator")?),
+    }
 
     let created = match back.create(DryRun::No).await {
         Ok(created) => created,

@@ -60,35 +60,43 @@ impl Legacy {
             manifests.push(resource(namespace, &name, spec));
             made.push((namespace.to_owned(), name, secret_name, has_secret && is_machine));
         }
-        manifests.extend(broken());
-        for namespace in NAMESPACES {
-            let is_there = |manifest: &&Value| manifest["metadata"]["namespace"] == namespace;
-            let there: Vec<&Value> = manifests.iter().filter(is_there).collect();
-            let list = json!({ "apiVersion": "v1", "kind": "List", "items": there });
-            stage.apply(namespace, &list.to_string()).await?;
-        }
         let legacy = Self { made };
+        apply(stage, &manifests).await?;
+        legacy.wait(stage, &[]).await?;
+        // After the others: the one that wants a share would otherwise be the owner if hydra-maester sees it first.
+        apply(stage, &broken()).await?;
         legacy.registered(stage).await?;
         Ok(legacy)
     }
 
     /// Waits until hydra-maester says that all are registered.
     async fn registered(&self, stage: &Stage) -> Result<()> {
+        self.wait(stage, &[("shop", "no-redirect")]).await // Hydra takes it, but nobody can use it
+    }
+
+    async fn wait(&self, stage: &Stage, more: &[(&str, &str)]) -> Result<()> {
         let all = api(&stage.client(), None);
         let made = self
             .made
             .iter()
             .map(|(namespace, name, ..)| (namespace.as_str(), name.as_str()));
-        let names: Vec<(&str, &str)> = made.chain([("shop", "no-redirect")]).collect(); // Hydra takes it, but nobody can use it
-        wait::until("hydra-maester to register all clients", LIMIT, async || {
+        let names: Vec<(&str, &str)> = made.chain(more.iter().copied()).collect();
+        let missing = async || -> Result<Vec<String>> {
             let found = all.list(&ListParams::default()).await?.items;
-            let ready = found.iter().filter(|found| {
-                let key = (found.namespace().unwrap_or_default(), found.name_any());
-                names.contains(&(key.0.as_str(), key.1.as_str())) && is_ready(found)
-            });
-            Ok((ready.count() == names.len()).then_some(()))
-        })
-        .await
+            let is_missing = |key: &&(&str, &str)| {
+                let mut ready = found.iter().filter(|found| is_ready(found));
+                !ready.any(|found| found.namespace().as_deref() == Some(key.0) && found.name_any() == key.1)
+            };
+            let missing = names.iter().filter(is_missing);
+            Ok(missing.map(|(namespace, name)| format!("{namespace}/{name}")).collect())
+        };
+        let waited = wait::until("hydra-maester to register all clients", LIMIT, async || {
+            Ok(missing().await?.is_empty().then_some(()))
+        });
+        match waited.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(format!("not registered: {}", missing().await?.join(", ")))),
+        }
     }
 
     /// hydra-maester has all of them again.
@@ -120,6 +128,16 @@ impl Legacy {
             })
             .collect()
     }
+}
+
+async fn apply(stage: &Stage, manifests: &[Value]) -> Result<()> {
+    for namespace in NAMESPACES {
+        let is_there = |manifest: &&Value| manifest["metadata"]["namespace"] == namespace;
+        let there: Vec<&Value> = manifests.iter().filter(is_there).collect();
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": there });
+        stage.apply(namespace, &list.to_string()).await?;
+    }
+    Ok(())
 }
 
 fn is_ready(found: &DynamicObject) -> bool {

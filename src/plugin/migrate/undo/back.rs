@@ -102,6 +102,17 @@ impl<'a> Return<'a> {
         Ok(How::Create)
     }
 
+    /// Makes sure that hydra-maester has the old resource, because the new one is gone.
+    pub(super) async fn is_back(&self) -> Result<()> {
+        let there = self.olds.get_opt(&self.old.name_any()).await;
+        let there = there.context("cannot read the resource of hydra-maester")?;
+        ensure!(
+            there.is_some(),
+            "it was deleted meanwhile, and hydra-maester does not have it"
+        );
+        Ok(())
+    }
+
     /// Makes sure that hydra-maester would work on the server that has the client. Whoever may write the new resource may
     /// write the annotation, and would otherwise have hydra-maester send its requests anywhere.
     fn check_server(&self, servers: &[Known]) -> Result<()> {
@@ -135,9 +146,14 @@ impl<'a> Return<'a> {
         );
         let in_use = status["secretName"].as_str().unwrap_or(&name);
         if in_use != name {
-            let current = self.secrets.get(in_use).await.context("cannot read its Secret")?;
+            let current = self.secrets.get_opt(in_use).await.context("cannot read its Secret")?;
+            // The way back, if it was interrupted, has suspended the resource, compared the Secrets, and deleted this one.
+            ensure!(
+                current.is_some() || self.found.data["spec"]["suspend"] == true,
+                "Secret {in_use} does not exist; wait until the operator has written it again"
+            );
             let key = self.found.data["spec"]["credentials"]["keys"]["clientSecret"].as_str();
-            let current = text(&current, key.unwrap_or(KEYS[0][1]));
+            let current = current.and_then(|current| text(&current, key.unwrap_or(KEYS[0][1])));
             let key = keys_of(&credentials.keys, self.keys).map_or(KEYS[0][1], |[_, key]| key);
             ensure!(
                 current.is_none() || current == text(&kept, key),
