@@ -134,8 +134,10 @@ async fn apply(stage: &Stage, manifests: &[Value]) -> Result<()> {
     for namespace in NAMESPACES {
         let is_there = |manifest: &&Value| manifest["metadata"]["namespace"] == namespace;
         let there: Vec<&Value> = manifests.iter().filter(is_there).collect();
-        let list = json!({ "apiVersion": "v1", "kind": "List", "items": there });
-        stage.apply(namespace, &list.to_string()).await?;
+        if !there.is_empty() {
+            let list = json!({ "apiVersion": "v1", "kind": "List", "items": there });
+            stage.apply(namespace, &list.to_string()).await?;
+        }
     }
     Ok(())
 }
