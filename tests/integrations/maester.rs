@@ -94,6 +94,7 @@ async fn play(stage: &Stage, hydra: &Hydra) -> Result<()> {
     ensure!(status.contains(", all well."), "{status}");
     nothing_more_is_written(stage, hydra, &page).await?;
     objections::an_annotation_that_leads_elsewhere(stage, hydra, &page).await?;
+    objections::an_old_resource_that_is_refused(stage, &page).await?;
 
     let killed = killed + page.killed_on_the_way_back().await?;
     page.go_back().await?;

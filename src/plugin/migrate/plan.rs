@@ -88,7 +88,7 @@ pub fn items(olds: Vec<DynamicObject>, found: &[Found], news: &[DynamicObject], 
 fn verdict(old: &DynamicObject, found: &Found, new: Option<&DynamicObject>, choice: &Choice<'_>) -> Verdict {
     match new.map(|new| (new, Past::of(new))) {
         Some((_, None)) => Verdict::Skip(format!(
-            "An OAuth2Client of the operator has this name already. Rename that, or, if it has the client, remove this one without harm: {}.",
+            "An OAuth2Client of the operator has this name already. Create that under another name, or, if it has the client, remove this one without harm: {}.",
             removal(old)
         )),
         Some((new, Some(past))) if !is_untouched(new) => begun(old, new, &past),

@@ -2,17 +2,17 @@
 
 use anyhow::{Context, Result, ensure};
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use oidc_operator::api::{MIGRATED_FROM_ANNOTATION, OAuth2Client};
 use serde_json::{Value, json};
-use testbed::http;
 use testbed::hydra::Hydra;
+use testbed::{http, wait};
 use url::Url;
 
 use super::legacy;
 use super::page::Page;
 use super::{Registered, Secrets, registered, same, secrets};
-use crate::stage::Stage;
+use crate::stage::{LIMIT, Stage};
 
 type All = (Registered, Secrets);
 
@@ -159,4 +159,51 @@ pub async fn an_annotation_that_leads_elsewhere(stage: &Stage, hydra: &Hydra, pa
     }
     write(&own).await?;
     Ok(())
+}
+
+/// Refuses what is created in earnest, and by its name one that is only tried.
+const REFUSAL: &str = "
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: { name: no-way-back }
+spec:
+  matchConstraints:
+    resourceRules: [{ apiGroups: [hydra.ory.sh], apiVersions: ['*'], operations: [CREATE], resources: [oauth2clients] }]
+  validations: [{ expression: \"has(request.dryRun) && request.dryRun && object.metadata.name != 'probe'\", message: There is no way back. }]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: { name: no-way-back }
+spec: { policyName: no-way-back, validationActions: [Deny] }
+";
+
+/// The Kubernetes API refuses the old resource, and only when it is created in earnest: the new one works as before.
+pub async fn an_old_resource_that_is_refused(stage: &Stage, page: &Page) -> Result<()> {
+    let (news, name) = (Api::<OAuth2Client>::namespaced(stage.client(), "bank"), "app-10");
+    let before = news.get(name).await?.spec;
+    let olds = legacy::api(&stage.client(), Some("bank"));
+    let probe: DynamicObject = serde_json::from_value(json!({
+        "apiVersion": "hydra.ory.sh/v1alpha1", "kind": "OAuth2Client", "metadata": { "name": "probe" },
+        "spec": { "grantTypes": ["client_credentials"], "scope": "read", "secretName": "probe" },
+    }))?;
+    let parameters = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let is_refused = async || olds.create(&parameters, &probe).await.is_err();
+    stage.apply("default", REFUSAL).await?;
+    wait::until("the policy to work", LIMIT, async || {
+        Ok(is_refused().await.then_some(()))
+    })
+    .await?;
+    let said = page.run(command(name, "--undo --apply"), 1).await?;
+    ensure!(said.contains("There is no way back."), "{said}");
+    let now = news.get(name).await?.spec;
+    ensure!(json!(now) == json!(before), "the resource is {now:?}");
+    let delete = "kubectl delete validatingadmissionpolicy,validatingadmissionpolicybinding no-way-back";
+    page.run(delete.to_owned(), 0).await?;
+    wait::until("the policy to end", LIMIT, async || {
+        Ok((!is_refused().await).then_some(()))
+    })
+    .await
 }
