@@ -13,7 +13,6 @@ use oidc_operator::api::access::AccessRule;
 use oidc_operator::plugin::migrate::fields::{FIELDS, SPECIAL};
 use oidc_operator::plugin::migrate::grants::{Wish, check_room, granted};
 use oidc_operator::plugin::migrate::maester::{Choice, Credentials, Move, Past, SecretFate, plan};
-use oidc_operator::plugin::migrate::plan::{Verdict, items};
 use oidc_operator::plugin::migrate::server::Known;
 use serde_json::{Value, json};
 
@@ -270,34 +269,6 @@ fn what_it_was_is_kept_for_the_way_back() {
     let mut elsewhere = past;
     elsewhere.manifest["spec"]["hydraAdmin"] = json!({ "url": "http://user:pass@hydra.other:4445" });
     assert_eq!(elsewhere.admin_host().as_deref(), Some("hydra.other"));
-}
-
-#[test]
-fn one_client_moves_once() {
-    let spec = || json!({ "grantTypes": ["client_credentials"], "scope": "a", "secretName": "web" });
-    let mut ready = old("second", spec());
-    ready.data["status"] = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
-    let found = [Ok(Some(secret(&BOTH, true))), Ok(Some(secret(&BOTH, true)))];
-    let all = items(vec![old("first", spec()), ready.clone()], &found, &[], &choice(&[]));
-    assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("the client of shop/second")));
-    assert!(matches!(&all[1].verdict, Verdict::Move(_)));
-
-    // Once the other one has moved, it still has the client.
-    let new: DynamicObject = serde_json::from_value(all[1].manifest().expect("a manifest").clone()).expect("an object");
-    let all = items(
-        vec![old("first", spec()), ready],
-        &found,
-        std::slice::from_ref(&new),
-        &choice(&[]),
-    );
-    assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("the client of shop/second")));
-    assert_eq!(all[1].verdict, Verdict::Continue(SecretFate::TakenOver));
-
-    // A resource that was made in another way is not touched.
-    let mut own = new;
-    own.metadata.annotations = None;
-    let all = items(vec![old("second", spec())], &found[..1], &[own], &choice(&[]));
-    assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("has this name already")));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use kube::core::DynamicObject;
 use oidc_operator::api::authorization_server::ForwardedProto;
 use oidc_operator::plugin::ask::Answer;
-use oidc_operator::plugin::migrate::maester::{Choice, is_same_spec, keys_in, plan};
+use oidc_operator::plugin::migrate::maester::{Choice, SecretFate, is_same_spec, keys_in, plan};
 use oidc_operator::plugin::migrate::plan::{Found, Item, Verdict, items};
 use oidc_operator::plugin::migrate::preview::{Accepts, Preview, adopted, is_untouched};
 use oidc_operator::plugin::migrate::server::{Known, server_for};
@@ -201,6 +201,34 @@ fn a_resource_that_changed_on_its_way_does_not_go_on() {
         assert_eq!(matches!(all[0].verdict, Verdict::Continue(_)), part.is_empty());
     }
     assert!(!is_same_spec(&machine(), &changed));
+}
+
+#[test]
+fn one_client_moves_once() {
+    let spec = || json!({ "grantTypes": ["client_credentials"], "scope": "a", "secretName": "web" });
+    let mut ready = old("second", spec());
+    ready.data["status"] = json!({ "conditions": [{ "type": "Ready", "status": "True" }] });
+    let found = [Ok(Some(secret(&BOTH, true))), Ok(Some(secret(&BOTH, true)))];
+    let all = items(vec![old("first", spec()), ready.clone()], &found, &[], &choice(&[]));
+    assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("the client of shop/second")));
+    assert!(matches!(&all[1].verdict, Verdict::Move(_)));
+
+    // Once the other one has moved, it still has the client.
+    let new: DynamicObject = serde_json::from_value(all[1].manifest().expect("a manifest").clone()).expect("an object");
+    let all = items(
+        vec![old("first", spec()), ready],
+        &found,
+        std::slice::from_ref(&new),
+        &choice(&[]),
+    );
+    assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("the client of shop/second")));
+    assert_eq!(all[1].verdict, Verdict::Continue(SecretFate::TakenOver));
+
+    // A resource that was made in another way is not touched.
+    let mut own = new;
+    own.metadata.annotations = None;
+    let all = items(vec![old("second", spec())], &found[..1], &[own], &choice(&[]));
+    assert!(matches!(&all[0].verdict, Verdict::Skip(why) if why.contains("has this name already")));
 }
 
 #[test]
