@@ -11,10 +11,10 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector as _};
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::runtime::Handle;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
 use url::Url;
 
 use crate::admin::http::Collector;
@@ -110,11 +110,11 @@ fn resource() -> Resource {
 /// # Errors
 /// If the filter or the address of the collector cannot be used.
 pub fn init(format: LogFormat, filter: &str, tracing: Option<&Tracing>, runtime: &Handle) -> Result<Traces> {
-    let filter = EnvFilter::try_new(filter)
-        .context("--log cannot be parsed")?
+    let filter: Targets = filter.parse().context("--log cannot be parsed")?;
+    let filter = filter
         // Below `error`, kube logs a reply that it cannot parse in full, and the reply may be a Secret.
-        .add_directive("kube_client::client=error".parse()?)
-        .add_directive(format!("{}=off", spans::TARGET).parse()?);
+        .with_target("kube_client::client", LevelFilter::ERROR)
+        .with_target(spans::TARGET, LevelFilter::OFF);
     let lines = match format {
         LogFormat::Json => json_subscriber::layer()
             .flatten_event(true)

@@ -1,8 +1,6 @@
 //! How resources of hydra-maester become those of the operator.
 
 mod steps;
-#[path = "terraform.rs"]
-mod terraform;
 
 use std::collections::BTreeSet;
 

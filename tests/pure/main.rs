@@ -39,6 +39,7 @@ mod steps;
 mod sync;
 mod telemetry;
 mod template;
+mod terraform;
 mod vault;
 mod vault_failures;
 mod verdict;
