@@ -105,13 +105,24 @@ fn resource() -> Resource {
     }
 }
 
+/// A filter, as levels and targets.
+fn targets(filter: &str) -> Result<Targets> {
+    let parts = filter.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let parts: Vec<&str> = parts.collect();
+    if parts.iter().any(|part| part.contains(['[', '{'])) {
+        return Err(anyhow!(
+            "--log selects no spans and no fields; write levels and targets, such as info,oidc_operator=debug"
+        ));
+    }
+    parts.join(",").parse().context("--log cannot be parsed")
+}
+
 /// Starts logging to standard output, and the recording of traces if there is a collector.
 ///
 /// # Errors
 /// If the filter or the address of the collector cannot be used.
 pub fn init(format: LogFormat, filter: &str, tracing: Option<&Tracing>, runtime: &Handle) -> Result<Traces> {
-    let filter: Targets = filter.parse().context("--log cannot be parsed")?;
-    let filter = filter
+    let filter = targets(filter)?
         // Below `error`, kube logs a reply that it cannot parse in full, and the reply may be a Secret.
         .with_target("kube_client::client", LevelFilter::ERROR)
         .with_target(spans::TARGET, LevelFilter::OFF);
@@ -140,4 +151,31 @@ pub fn init(format: LogFormat, filter: &str, tracing: Option<&Tracing>, runtime:
     let lines = lines.with_filter(filter);
     tracing_subscriber::registry().with(lines).with(spans).init();
     Ok(Traces(provider))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_has_levels_and_targets() {
+        for (filter, debug, warn) in [
+            ("info", false, true),
+            ("info,oidc_operator=debug", true, true),
+            (" info , oidc_operator=debug,,", true, true),
+            ("warn,other=debug", false, true),
+            ("off", false, false),
+        ] {
+            let found = targets(filter).expect("a filter");
+            let would = |level: &tracing::Level| found.would_enable("oidc_operator::app", level);
+            assert_eq!(
+                (would(&tracing::Level::DEBUG), would(&tracing::Level::WARN)),
+                (debug, warn),
+                "{filter}"
+            );
+        }
+        for filter in ["oidc_operator[pass]=debug", "loud?=x", "info,oidc_operator{name}=debug"] {
+            assert!(targets(filter).is_err(), "{filter}");
+        }
+    }
 }

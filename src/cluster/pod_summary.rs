@@ -1,7 +1,7 @@
 //! What the operator needs to know of a pod.
 
 use k8s_openapi::jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Which Secrets a pod uses, and since when its containers run.
 #[derive(Debug, Default, Deserialize)]
@@ -14,8 +14,11 @@ pub struct PodSummary {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Spec {
+    #[serde(deserialize_with = "listed")]
     volumes: Vec<Volume>,
+    #[serde(deserialize_with = "listed")]
     init_containers: Vec<Container>,
+    #[serde(deserialize_with = "listed")]
     containers: Vec<Container>,
 }
 
@@ -35,6 +38,7 @@ struct SecretVolume {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Projected {
+    #[serde(deserialize_with = "listed")]
     sources: Vec<Source>,
 }
 
@@ -47,7 +51,9 @@ struct Source {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Container {
+    #[serde(deserialize_with = "listed")]
     env: Vec<Variable>,
+    #[serde(deserialize_with = "listed")]
     env_from: Vec<Variables>,
 }
 
@@ -78,14 +84,16 @@ struct Named {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Status {
+    #[serde(deserialize_with = "listed")]
     init_container_statuses: Vec<ContainerStatus>,
+    #[serde(deserialize_with = "listed")]
     container_statuses: Vec<ContainerStatus>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ContainerStatus {
-    state: State,
+    state: Option<State>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,6 +106,11 @@ struct State {
 #[serde(default, rename_all = "camelCase")]
 struct Running {
     started_at: Option<String>,
+}
+
+/// A list, which the Kubernetes API may write as null.
+fn listed<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 impl PodSummary {
@@ -124,7 +137,7 @@ impl PodSummary {
             container_statuses,
         } = &self.status;
         let all = init_container_statuses.iter().chain(container_statuses);
-        let mut running = all.filter_map(|found| found.state.running.as_ref());
+        let mut running = all.filter_map(|found| found.state.as_ref()?.running.as_ref());
         running.any(|running| {
             let started = running.started_at.as_deref().and_then(|started| started.parse().ok());
             started.is_none_or(|started: Timestamp| started < at)

@@ -12,7 +12,7 @@ use crate::controller::common::observe::observed;
 use crate::controller::engine::managed::Pass;
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::name::Named;
-use crate::controller::vault::object::{Synced, Target};
+use crate::controller::vault::object::{Claimed, Synced, Target};
 use crate::error::{Error, Result, VaultFault};
 
 impl<K: Named + CustomResourceExt> Target<'_, K> {
@@ -42,7 +42,7 @@ impl<K: Named + CustomResourceExt> Target<'_, K> {
         let found = match fields.is_empty() {
             true => found,
             false => {
-                self.write(pass, vault, &wanted, true).await?;
+                self.write(pass, vault, &wanted, Claimed::Now).await?;
                 self.confirmed(vault, &wanted).await?
             }
         };

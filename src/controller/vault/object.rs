@@ -133,7 +133,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
             None => None,
         };
         let is_created = found.is_none();
-        let is_new = is_created && !self.resource.is_settled();
+        let claimed = Claimed::of(is_created && !self.resource.is_settled(), is_ours);
         let fields = found.as_ref().map(|found| wanted.differences(found));
         let changed = fields.clone().unwrap_or_default();
         let memory = &K::kind_of(self.ctx).memory;
@@ -164,7 +164,7 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
                 (what, is_drift)
             }
         };
-        self.write(pass, vault, &wanted, is_new).await?;
+        self.write(pass, vault, &wanted, claimed).await?;
         match is_drift {
             true => self.note_drift(pass, &what),
             false if is_created => note_registered(pass, K::Object::TYPE),
@@ -212,19 +212,25 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         Err(dropped.map_or(Error::Overtaken, Error::from))
     }
 
-    /// Writes the object. `is_new`: whether the claim to it is of this pass.
+    /// Writes the object.
     pub(super) async fn write(
         &self,
         pass: &mut Pass<K::Status>,
         vault: &Vault,
         wanted: &K::Object,
-        is_new: bool,
+        claimed: Claimed,
     ) -> Result<()> {
         let (memory, uid) = (&K::kind_of(self.ctx).memory, self.resource.uid().unwrap_or_default());
         memory.writing(&uid);
         let written = vault.write(&self.name, wanted).await;
         memory.ended(&uid, written.as_ref().err().is_none_or(is_certain));
-        if is_new && written.as_ref().err().is_some_and(is_certain) {
+        let is_unused = match (claimed, &written) {
+            (Claimed::Now, Err(failed)) => is_certain(failed),
+            // A write of an earlier pass may still be in progress where the server has not answered.
+            (Claimed::Before, Err(failed)) => matches!(failed, Failure::Status { .. } | Failure::Denied),
+            (Claimed::Used, _) | (_, Ok(_)) => false,
+        };
+        if is_unused {
             // Nothing was written. If the claim stayed, an object that others make under this name would count as ours.
             self.withdraw(pass).await?;
         }
@@ -285,6 +291,29 @@ impl<'a, K: Named + CustomResourceExt> Target<'a, K> {
         *claim.adopted = adopted.map(|_| true);
         if let Some(kept) = claim.kept {
             *kept = adopted.map(Object::kept).unwrap_or_default();
+        }
+    }
+}
+
+/// Since when the name of an object is claimed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claimed {
+    /// In this pass, and nothing was written before.
+    Now,
+    /// In an earlier pass that did not end well.
+    Before,
+    /// There is an object, or there was one.
+    Used,
+}
+
+impl Claimed {
+    /// `is_first`: whether no object was made under the name yet. `is_ours`: whether the name was claimed when the pass
+    /// began.
+    fn of(is_first: bool, is_ours: bool) -> Self {
+        match (is_first, is_ours) {
+            (true, false) => Claimed::Now,
+            (true, true) => Claimed::Before,
+            (false, _) => Claimed::Used,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::controller::common::admission::{Allowing, admitted};
 use crate::controller::common::adoption::{Consent, kept_in_words};
 use crate::controller::common::claim::{Claim, Claiming};
 use crate::controller::common::digest::digest;
-use crate::controller::common::drift::tell_drift;
+use crate::controller::common::drift::{is_drift, note_drift};
 use crate::controller::common::judge::{self, Expected};
 use crate::controller::common::observe::asked_policy;
 use crate::controller::common::provider::{admits, failure, is_named_by, names, publish, waited};
@@ -28,7 +28,7 @@ use crate::controller::engine::managed::{OnServer, Pass};
 use crate::controller::engine::verdict::Done;
 use crate::controller::vault::key::{self, is_leaving};
 use crate::controller::vault::name::Named;
-use crate::controller::vault::object::{Synced, Target};
+use crate::controller::vault::object::{Claimed, Synced, Target};
 use crate::error::{Error, IssuerFault, Result, VaultFault};
 
 /// How often no issuer is written before the one that is seen counts as the server's own address. The writer of another
@@ -109,15 +109,13 @@ pub(crate) async fn apply(provider: &OidcProvider, ctx: &Context, pass: &mut Pas
     }
     let mut found = look_at(&target, &vault, was_ready).await?;
     for _ in 0..ATTEMPTS {
-        if !settled || !is_another_address(&wanted, &found) {
+        if !settled || !is_another_address(&wanted, &found) || !unset_issuer(&target, pass, &vault, &wanted).await? {
             break;
         }
-        // Somebody set an issuer, or the server has another address: writing none shows which.
-        target.sync(pass, &vault, fresh(wanted.clone()), false).await?;
         found = look_at(&target, &vault, was_ready).await?;
         if !is_another_address(&wanted, &found) {
             let note = "The provider was changed on the server (issuer) and has been corrected.";
-            tell_drift(provider, ctx, pass, note.to_owned());
+            note_drift(provider, ctx, pass, note.to_owned());
         }
     }
     let message = publish(provider, ctx, pass, found, was_ready).await?;
@@ -137,6 +135,27 @@ async fn look_at(target: &Target<'_, OidcProvider>, vault: &Vault, was_ready: bo
         true => look(target.resource, &server, vault, &target.name).await,
         false => found,
     }
+}
+
+/// Writes a provider without an issuer of its own. Somebody set one, or the server has another address: only this shows
+/// which. False if there is no provider.
+///
+/// # Errors
+/// [`Error::Contested`], and what a failed request means.
+async fn unset_issuer(
+    target: &Target<'_, OidcProvider>,
+    pass: &mut Pass<OidcProviderStatus>,
+    vault: &Vault,
+    wanted: &vault::Provider,
+) -> Result<bool> {
+    let Some(found) = target.read(vault, true).await? else {
+        return Ok(false);
+    };
+    is_drift(target.resource, target.ctx, true, "issuer")?;
+    let mut wanted = fresh(wanted.clone());
+    wanted.follow(&found);
+    target.write(pass, vault, &wanted, Claimed::Used).await?;
+    target.confirmed(vault, &wanted).await.map(|_| true)
 }
 
 /// Whether an issuer is not the address of the server that was seen last, although the provider sets none.

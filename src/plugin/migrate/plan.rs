@@ -8,7 +8,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::maester::{self, Choice, Credentials, Move, Past};
-use super::preview::is_untouched;
+use super::preview::{is_idle, is_untouched};
 use super::server::server_for;
 use crate::api::DEFAULT_SERVER;
 
@@ -107,6 +107,11 @@ fn verdict(old: &DynamicObject, found: &Found, new: Option<&DynamicObject>, choi
 fn begun(old: &DynamicObject, new: &DynamicObject, past: &Past) -> Verdict {
     match (Some(&past.uid) == old.uid().as_ref(), past.is_of(old)) {
         (true, true) => Verdict::Continue(past.secret),
+        (true, false) if is_idle(new) => Verdict::Skip(format!(
+            "It was changed since it began to move, and the operator refuses its new resource. Repeat the command after: kubectl oidc suspend {} --namespace {}.",
+            new.name_any(),
+            new.namespace().unwrap_or_default()
+        )),
         (true, false) => Verdict::Skip(CHANGED.to_owned()),
         (false, _) if new.data["spec"]["suspend"] == true => {
             Verdict::Skip("It has begun to move back. Repeat the command with --undo --apply.".to_owned())

@@ -88,12 +88,16 @@ pub enum Accepts {
     Changes,
 }
 
-/// Whether the operator has written nothing for a resource, and writes nothing, because it was created suspended.
-pub fn is_untouched(new: &DynamicObject) -> bool {
-    new.data["spec"]["suspend"] == true
-        && new.data["status"]["updatedAt"].is_null()
+/// Whether the operator has written nothing for a resource.
+pub fn is_idle(new: &DynamicObject) -> bool {
+    new.data["status"]["updatedAt"].is_null()
         && new.finalizers().is_empty()
         && new.metadata.deletion_timestamp.is_none()
+}
+
+/// Whether the operator has written nothing for a resource, and writes nothing, because it is suspended.
+pub fn is_untouched(new: &DynamicObject) -> bool {
+    new.data["spec"]["suspend"] == true && is_idle(new)
 }
 
 /// Whether the operator has taken over the client of a resource.

@@ -130,7 +130,12 @@ async fn walk(session: &Session, found: &DynamicObject, servers: &[Known], asked
 /// Lets the operator work on a resource as before, because the old one was refused. If it is not known whether the old one
 /// is there, the operator must stay away.
 async fn put_back(api: &Api<DynamicObject>, found: &DynamicObject, why: anyhow::Error) -> anyhow::Error {
-    if !matches!(why.downcast_ref(), None | Some(kube::Error::Api(_))) {
+    let is_refused = match why.downcast_ref() {
+        None => true,
+        Some(kube::Error::Api(status)) => (400..500).contains(&status.code),
+        Some(_) => false,
+    };
+    if !is_refused {
         return why.context("it stays suspended until you repeat the command");
     }
     let spec = &found.data["spec"];

@@ -201,6 +201,13 @@ fn a_resource_that_changed_on_its_way_does_not_go_on() {
         assert_eq!(matches!(all[0].verdict, Verdict::Continue(_)), part.is_empty());
     }
     assert!(!is_same_spec(&machine(), &changed));
+    // The operator refused the new resource, and the old one was corrected. Suspended, the new one is made anew.
+    for (suspended, part) in [(false, "kubectl oidc suspend web --namespace shop."), (true, "")] {
+        let new = new(json!({ "suspend": suspended }), json!({}));
+        let all = items(vec![old("web", changed.clone())], &[found()], &[new], &choice(&[]));
+        assert!(reason(&all[0]).contains(part), "{:?}", all[0].verdict);
+        assert_eq!(matches!(all[0].verdict, Verdict::Move(_)), suspended);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::work::Work;
 use crate::admin::hydra::Client;
 use crate::admin::hydra::revocation::{SentIn, is_secret_of};
 use crate::admin::hydra::secrets::{Answer, Rotated};
-use crate::admin::hydra::sync::same_instant;
+use crate::admin::hydra::sync::{is_later, same_instant};
 use crate::api::event::Happening;
 use crate::api::oauth2_client::{OAuth2ClientStatus, WithoutOverlap};
 use crate::controller::engine::links::Link;
@@ -92,9 +92,12 @@ pub(super) async fn rotate(
 
 /// Whether another writer changed the client since our last write. `now`: when it was written last.
 fn is_moved(work: &Work<'_>, status: &OAuth2ClientStatus, now: Option<&str>) -> bool {
-    let ours = work.ctx.kinds.clients.memory.written_at(&work.plan.uid);
-    let ours = ours.or_else(|| status.updated_at.clone());
-    ours.zip(now).is_some_and(|(ours, now)| !same_instant(&ours, now))
+    let remembered = work.ctx.kinds.clients.memory.written_at(&work.plan.uid);
+    let ours = match is_later(remembered.as_deref(), status.updated_at.as_deref()) {
+        true => remembered.as_deref(),
+        false => status.updated_at.as_deref(),
+    };
+    ours.zip(now).is_some_and(|(ours, now)| !same_instant(ours, now))
 }
 
 /// Stores the new secret before anything else happens.

@@ -105,6 +105,8 @@ mod tests {
         let projected = json!({ "containers": [{ "name": "a" }], "volumes": [
             { "name": "v", "projected": { "sources": [{ "configMap": {} }, { "secret": { "name": "web" } }] } },
         ] });
+        let empty = json!({ "containers": [{ "name": "a", "env": null, "envFrom": null }], "initContainers": null,
+            "volumes": [{ "name": "v", "projected": { "sources": null } }] });
         let other = json!({ "containers": [{ "name": "a", "envFrom": [{ "secretRef": { "name": "web-2" } }] }],
             "volumes": [{ "name": "v", "secret": { "secretName": "other" } }] });
         let since = |at: &str| {
@@ -121,6 +123,8 @@ mod tests {
             (&mounted, &before, true),
             (&projected, &before, true),
             (&other, &before, false),
+            (&empty, &before, false),
+            (&env, &json!({ "containerStatuses": null }), false),
             (&env, &after, false),
             (&mounted, &after, false),
             (&env, &ended, false),
