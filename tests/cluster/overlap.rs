@@ -50,10 +50,7 @@ async fn twenty_rotations_fail_no_login(bed: &Bed) -> Result<()> {
     const OVERLAP: Duration = Duration::from_secs(2);
     let stage = Stage::of(bed).await?;
     let space = bed.space().await?;
-    space
-        .ready_client("app", &stage.spec(json!({ "overlap": "2s" })))
-        .await?;
-    let (id, mut current) = space.credentials("app").await?;
+    let (id, mut current) = stage.overlapping(&space, "2s").await?;
     let mark = stage.server.admin.journal().mark();
     let mut logins = 0;
     for _ in 0..ROTATIONS {
@@ -167,10 +164,7 @@ async fn lost_replies_end_no_secret_in_use(bed: &Bed) -> Result<()> {
     let stage = Stage::of(bed).await?;
     let (some, all) = (bed.space().await?, bed.space().await?);
     for (space, lost) in [(&some, MOST - 1), (&all, usize::MAX)] {
-        space
-            .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
-            .await?;
-        let (id, first) = space.credentials("app").await?;
+        let (id, first) = stage.overlapping(space, "1h").await?;
         let mark = stage.server.admin.journal().mark();
         let lossy = Fault::new(|head| is_rotation(head, "POST"), Action::LoseReply);
         let lossy = stage.server.admin.inject(lossy.times(u64::try_from(lost)?));
@@ -219,10 +213,7 @@ async fn refusals_end_no_secret_in_use(bed: &Bed) -> Result<()> {
     const REFUSALS: u64 = 7;
     let stage = Stage::of(bed).await?;
     let space = bed.space().await?;
-    space
-        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
-        .await?;
-    let (id, first) = space.credentials("app").await?;
+    let (id, first) = stage.overlapping(&space, "1h").await?;
     let busy = Fault::new(|head| is_rotation(head, "POST"), Action::Answer(Answer::status(429)));
     let busy = stage.server.admin.inject(busy.times(REFUSALS));
     let second = rotated(&space, &first).await?;
@@ -256,10 +247,7 @@ async fn a_period_without_a_way_ends_the_overlap_all_the_same(bed: &Bed) -> Resu
 async fn corrections_during_the_overlap_end_no_secret(bed: &Bed) -> Result<()> {
     let stage = Stage::of(bed).await?;
     let space = bed.space().await?;
-    space
-        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
-        .await?;
-    let (id, first) = space.credentials("app").await?;
+    let (id, first) = stage.overlapping(&space, "1h").await?;
     let second = rotated(&space, &first).await?;
     space.wait_ready("app").await?;
     // Another writer changes something else …
@@ -288,10 +276,7 @@ async fn corrections_during_the_overlap_end_no_secret(bed: &Bed) -> Result<()> {
 async fn without_a_public_url_a_secret_of_others_does_not_stay(bed: &Bed) -> Result<()> {
     let stage = Stage::with(bed, json!({ "hydra": { "publicUrl": null } })).await?;
     let space = bed.space().await?;
-    space
-        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
-        .await?;
-    let (id, first) = space.credentials("app").await?;
+    let (id, first) = stage.overlapping(&space, "1h").await?;
     let second = rotated(&space, &first).await?;
     space.wait_ready("app").await?;
     ensure!(stage.accepts(&id, &first).await?, "the former secret is not valid");
@@ -314,10 +299,7 @@ async fn steal(bed: &Bed, stage: &Stage, id: &str) -> Result<()> {
 async fn a_rotation_gives_no_overlap_to_a_stolen_secret(bed: &Bed) -> Result<()> {
     let stage = Stage::of(bed).await?;
     let space = bed.space().await?;
-    space
-        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
-        .await?;
-    let (id, first) = space.credentials("app").await?;
+    let (id, first) = stage.overlapping(&space, "1h").await?;
     steal(bed, &stage, &id).await?;
     ensure!(!stage.accepts(&id, &first).await?, "nothing was stolen");
     let second = rotated(&space, &first).await?;
@@ -341,10 +323,7 @@ async fn a_stolen_secret_ends(bed: &Bed, stage: &Stage, id: &str, secret: &str) 
 async fn a_former_secret_ends_with_one_request_of_its_own(bed: &Bed) -> Result<()> {
     let stage = Stage::of(bed).await?;
     let space = bed.space().await?;
-    space
-        .ready_client("app", &stage.spec(json!({ "overlap": "1h" })))
-        .await?;
-    let (id, first) = space.credentials("app").await?;
+    let (id, first) = stage.overlapping(&space, "1h").await?;
     let second = rotated(&space, &first).await?;
     space.wait_ready("app").await?;
     // Another writer rotates too, so ours is a former one. It must not end with the others.

@@ -43,6 +43,14 @@ impl Stage {
         .to_string()
     }
 
+    /// Registers the client `app`, whose secrets overlap for this time. Returns its id and secret.
+    pub(super) async fn overlapping(&self, space: &Space<'_>, overlap: &str) -> Result<(String, String)> {
+        space
+            .ready_client("app", &self.spec(json!({ "overlap": overlap })))
+            .await?;
+        space.credentials("app").await
+    }
+
     /// Whether the server accepts a secret.
     pub(super) async fn accepts(&self, id: &str, secret: &str) -> Result<bool> {
         accepts(&self.rotating, id, secret, SentIn::Header).await
